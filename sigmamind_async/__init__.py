@@ -1,0 +1,110 @@
+"""Phone numbers on SigmaMind, Verbex and DialNexa with asyncio: none bought twice, none lost.
+
+Names are imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sigmamind_async.bulk import BulkResult, Outcome, Progress, StopOn
+    from sigmamind_async.errors import (
+        APIConnectionError,
+        APIStatusError,
+        AuthenticationError,
+        BadRequestError,
+        CircuitOpenError,
+        ConfigurationError,
+        ConflictError,
+        InsufficientFundsError,
+        InvalidRequestError,
+        JournalError,
+        NotFoundError,
+        OutcomeUnknownError,
+        PermissionDeniedError,
+        PlanError,
+        RateLimitError,
+        ResponseDecodeError,
+        ServerError,
+        SigmaMindError,
+        SpendLimitError,
+    )
+    from sigmamind_async.gate import Gate
+    from sigmamind_async.platforms.sigmamind.client import SigmaMind
+    from sigmamind_async.retry import RetryPolicy
+    from sigmamind_async.values import UNSET, Secret, Unset
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BulkResult",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "ConflictError",
+    "Gate",
+    "InsufficientFundsError",
+    "InvalidRequestError",
+    "JournalError",
+    "NotFoundError",
+    "Outcome",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "PlanError",
+    "Progress",
+    "RateLimitError",
+    "ResponseDecodeError",
+    "RetryPolicy",
+    "Secret",
+    "ServerError",
+    "SigmaMind",
+    "SigmaMindError",
+    "SpendLimitError",
+    "StopOn",
+    "UNSET",
+    "Unset",
+]
+
+_HOMES = {
+    "APIConnectionError": "errors",
+    "APIStatusError": "errors",
+    "AuthenticationError": "errors",
+    "BadRequestError": "errors",
+    "BulkResult": "bulk",
+    "CircuitOpenError": "errors",
+    "ConfigurationError": "errors",
+    "ConflictError": "errors",
+    "Gate": "gate",
+    "InsufficientFundsError": "errors",
+    "InvalidRequestError": "errors",
+    "JournalError": "errors",
+    "NotFoundError": "errors",
+    "Outcome": "bulk",
+    "OutcomeUnknownError": "errors",
+    "PermissionDeniedError": "errors",
+    "PlanError": "errors",
+    "Progress": "bulk",
+    "RateLimitError": "errors",
+    "ResponseDecodeError": "errors",
+    "RetryPolicy": "retry",
+    "Secret": "values",
+    "ServerError": "errors",
+    "SigmaMind": "platforms.sigmamind.client",
+    "SigmaMindError": "errors",
+    "SpendLimitError": "errors",
+    "StopOn": "bulk",
+    "UNSET": "values",
+    "Unset": "values",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

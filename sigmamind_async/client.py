@@ -1,0 +1,360 @@
+"""What the clients of all platforms share: settings, one engine, and running request values.
+
+A client is cheap: it needs neither a network nor an event loop to be made. It may live as long as
+the program does, be used from any loop and thread, and survive a fork.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import os
+import ssl as tls
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import attrs
+
+from sigmamind_async.bulk import BulkRun, Progress, Row, StopOn
+from sigmamind_async.convert import RequestValue
+from sigmamind_async.credentials import Credentials, KeyProvider
+from sigmamind_async.engine import Call, Engine, Limits
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.events import Observer
+from sigmamind_async.gate import Gate
+from sigmamind_async.operation import Operation, Platform, Response
+from sigmamind_async.retry import RetryPolicy, RetryQuota
+from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, Session, Transport
+from sigmamind_async.values import Secret
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
+
+
+@attrs.frozen(kw_only=True)
+class RawResponse(Generic[T]):
+    """A 2xx answer as it came."""
+
+    status: int
+    headers: dict[str, str] = attrs.field(repr=False)
+    """By lower-case name."""
+    body: bytes = attrs.field(repr=False)
+    decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
+
+    def parse(self) -> T:
+        """Read the body as the typed call would; raises `ResponseDecodeError`."""
+        return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
+
+
+@attrs.frozen
+class Runner:
+    """Runs the request values of one platform."""
+
+    engine: Engine
+    operations: Operations
+
+    async def run(self, value: RequestValue[T]) -> T:
+        """Run *value* and return what its method would."""
+        return await self.engine.run(self.operation(value))
+
+    async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
+        """Run *value* and return the answer as it came."""
+        operation = self.operation(value)
+        response = await self.engine.exchange(operation)
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        return RawResponse(
+            status=response.status, headers=headers, body=response.body, decode=operation.decode
+        )
+
+    def run_many(
+        self,
+        values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
+        *,
+        ordered: bool = False,
+        stop_on: StopOn | None = None,
+        progress: Progress | None = None,
+    ) -> BulkRun[RequestValue[T], T]:
+        """Return the job that runs all *values*; see `Client.run_many`."""
+        return self.run_rows(values, self.row, ordered=ordered, stop_on=stop_on, progress=progress)
+
+    def run_rows(
+        self,
+        values: Iterable[V] | AsyncIterable[V],
+        prepare: Callable[[V], Row[T]],
+        *,
+        ordered: bool = False,
+        stop_on: StopOn | None = None,
+        progress: Progress | None = None,
+    ) -> BulkRun[V, T]:
+        """Return a job over anything that *prepare* makes a row of."""
+        return BulkRun(
+            prepare,
+            values,
+            width=self.engine.limits.max_connections,
+            ordered=ordered,
+            stop_on=stop_on,
+            progress=progress,
+        )
+
+    def operation(self, value: RequestValue[T]) -> Operation[T]:
+        """Return the vendor call that *value* stands for."""
+        build = self.operations.get(type(value))
+        if build is None:
+            kind, platform = type(value).__name__, self.engine.platform.name
+            raise InvalidRequestError(field="value", rule=f"{kind} is no request of {platform}")
+        return build(value)
+
+    def row(self, value: RequestValue[T]) -> Row[T]:
+        """Return the call of *value*, prepared to be one row of a job."""
+        operation = self.operation(value)
+        return _Row(self.engine, operation, self.engine.begin(operation, patient=True))
+
+
+@attrs.frozen
+class _Row(Generic[T]):
+    """A prepared call."""
+
+    engine: Engine
+    operation: Operation[T]
+    call: Call
+
+    @property
+    def attempts(self) -> int:
+        return self.call.attempts
+
+    @property
+    def touched(self) -> bool:
+        return self.call.touched
+
+    def run(self) -> Awaitable[T]:
+        return self.engine.finish(self.operation, self.call)
+
+
+class Client:
+    """Base of the platforms' clients.
+
+    Args:
+        api_key: The key, or an async callable that returns it and is asked again, once, after a
+            401. Left out, ``<PLATFORM>_API_KEY`` of the environment is taken.
+        base_url: Origin with an optional path prefix; https, or http on loopback. Left out,
+            ``<PLATFORM>_BASE_URL`` or the platform's own address is taken.
+        deadline: Seconds for a whole call: all attempts, pauses and queueing.
+        attempt_timeout: Seconds for one attempt.
+        connect_timeout: Seconds for making a connection.
+        retry: How often and how fast failed attempts are repeated.
+        gate: Admission for all calls of this client; pass one to share it, or to fail fast.
+        max_connections: Most connections, and calls under way, in one event loop.
+        session: An aiohttp session to use and leave open; it works in its own loop only.
+        ssl: A context that verifies certificates and host names.
+        proxy: URL of a proxy.
+        observer: Told what happens; see `sigmamind_async.events`.
+        transport: Carries the requests in place of aiohttp, in tests for instance.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+    """
+
+    platform: ClassVar[Platform]
+    operations: ClassVar[Operations]
+
+    def __init__(
+        self,
+        api_key: str | Secret | KeyProvider | None = None,
+        *,
+        base_url: str | None = None,
+        deadline: float = 60.0,
+        attempt_timeout: float = 20.0,
+        connect_timeout: float = 5.0,
+        retry: RetryPolicy | None = None,
+        gate: Gate | None = None,
+        max_connections: int = 100,
+        session: Session | None = None,
+        ssl: tls.SSLContext | None = None,
+        proxy: str | None = None,
+        observer: Observer | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        if isinstance(api_key, str):
+            api_key = Secret(api_key)
+        _check_seconds(
+            deadline=deadline, attempt_timeout=attempt_timeout, connect_timeout=connect_timeout
+        )
+        _check_count("max_connections", max_connections)
+        options = AiohttpOptions(
+            connect_timeout=connect_timeout, max_connections=max_connections, ssl=ssl, proxy=proxy
+        )
+        self._bind(
+            Engine(
+                platform=self.platform,
+                base_url=_base_url(self.platform, base_url),
+                credentials=Credentials(
+                    _key_of_environment(self.platform) if api_key is None else api_key
+                ),
+                transport=transport or AiohttpTransport(options, session),
+                gate=gate or Gate(),
+                policy=retry or RetryPolicy(),
+                quota=RetryQuota(),
+                limits=Limits(
+                    deadline=deadline,
+                    attempt_timeout=attempt_timeout,
+                    max_connections=max_connections,
+                ),
+                observer=observer,
+            )
+        )
+
+    def _bind(self, engine: Engine) -> None:
+        """Take *engine* into use; platforms make their resources here."""
+        self._runner = Runner(engine, self.operations)
+
+    async def run(self, value: RequestValue[T]) -> T:
+        """Run any request value of this platform and return what its method would."""
+        return await self._runner.run(value)
+
+    async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
+        """Run any request value; return status, headers and body, with ``parse()``."""
+        return await self._runner.run_raw(value)
+
+    def run_many(
+        self,
+        values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
+        *,
+        ordered: bool = False,
+        stop_on: StopOn | None = None,
+        progress: Progress | None = None,
+    ) -> BulkRun[RequestValue[T], T]:
+        """Run many values concurrently; iterate the result with ``async for``.
+
+        Args:
+            values: Any iterable or async iterable; read lazily, so a million rows may stream.
+            ordered: Hand outcomes over in the order of the values, instead of as they end.
+            stop_on: When to take up no more rows.
+            progress: Counts, rate and estimated time, kept up to date while the job runs.
+
+        Returns:
+            A job that yields one `Outcome` a row. A row that fails is an outcome; the job goes on.
+            A row's deadline starts when the gate admits it.
+        """
+        return self._runner.run_many(values, ordered=ordered, stop_on=stop_on, progress=progress)
+
+    def with_options(
+        self,
+        *,
+        deadline: float | None = None,
+        attempt_timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        observer: Observer | None = None,
+    ) -> Self:
+        """Return a copy with other options that shares this client's session, gate and quota."""
+        engine = self._runner.engine
+        limits = attrs.evolve(
+            engine.limits,
+            deadline=engine.limits.deadline if deadline is None else deadline,
+            attempt_timeout=(
+                engine.limits.attempt_timeout if attempt_timeout is None else attempt_timeout
+            ),
+        )
+        _check_seconds(deadline=limits.deadline, attempt_timeout=limits.attempt_timeout)
+        twin = object.__new__(type(self))
+        twin._bind(
+            attrs.evolve(
+                engine,
+                limits=limits,
+                policy=retry or engine.policy,
+                observer=observer or engine.observer,
+            )
+        )
+        return twin
+
+    async def close(self) -> None:
+        """Close the connections of the running loop; a session that was handed in stays open."""
+        await self._runner.engine.transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}: must be a whole number from 1")
+
+
+def _check_seconds(**seconds: object) -> None:
+    for name, value in seconds.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigurationError(f"{name}: must be a number of seconds")
+        if not 0 < value < math.inf:
+            raise ConfigurationError(f"{name}: must be more than 0 seconds and finite")
+
+
+def _key_of_environment(platform: Platform) -> Secret:
+    name = f"{platform.env_prefix}_API_KEY"
+    text = os.environ.get(name)
+    if not text:
+        raise ConfigurationError(f"api_key: give one, or set {name} in the environment")
+    return Secret(text)
+
+
+def _base_url(platform: Platform, given: str | None) -> str:
+    """Return the checked origin and prefix; a refused one may hold a password and is not shown."""
+    text = given or os.environ.get(f"{platform.env_prefix}_BASE_URL") or platform.base_url
+    try:
+        url = urlsplit(text)
+        problem = _problem(url)
+    except ValueError:
+        url, problem = urlsplit(""), "is not a URL"
+    if problem:
+        raise ConfigurationError(
+            f"base_url: {problem}; it is an origin such as {platform.base_url!r},"
+            " with an optional path before /v1"
+        )
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+
+
+_HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-:")
+_PATH_CHARACTERS = _HOST_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ/_~%")
+
+
+def _problem(url: SplitResult) -> str | None:
+    """Return what is wrong with a base URL, if anything."""
+    host = url.hostname or ""
+    rules = {
+        "needs https, or http to a loopback address": (
+            url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
+        ),
+        "holds a user name or password": "@" not in url.netloc,
+        "has no host, or one with other than ASCII letters": (
+            bool(host) and _HOST_CHARACTERS.issuperset(host)
+        ),
+        "has a port that is none": url.port is None or url.port > 0,
+        "has a query or a fragment": not url.query and not url.fragment,
+        "has a path that is no plain prefix": (
+            _PATH_CHARACTERS.issuperset(url.path) and ".." not in url.path
+        ),
+        "ends with /v1, which every path brings itself": not url.path.rstrip("/").endswith("/v1"),
+    }
+    return next((problem for problem, holds in rules.items() if not holds), None)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

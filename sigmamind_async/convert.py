@@ -1,0 +1,392 @@
+"""Between JSON and attrs classes: one strict cattrs converter, wire names, errors with a path.
+
+cattrs coerces by default (``None`` becomes ``"None"``, ``"no"`` becomes ``True``); here a known key
+of the wrong type is an error. Everything else of an answer is kept: unknown keys in `extra`,
+unknown words as they are, and which keys were null, so that parsing and dumping give back what
+came in. The wire name stands beside each field, never computed, because vendors spell one name
+two ways (SigmaMind writes ``terminationSipURI`` and, in one request, ``terminationSipUri``).
+
+Reading is done by a fast converter. When it fails, a second, slower one reads the same object
+again only to say where the fault is.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+import orjson
+from cattrs import (
+    AttributeValidationNote,
+    ClassValidationError,
+    Converter,
+    IterableValidationError,
+    IterableValidationNote,
+)
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.operation import Response
+from sigmamind_async.values import Secret
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R", bound="Record")
+
+
+@attrs.frozen
+class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNumber")]
+    """The name of a field in JSON."""
+
+    name: str
+    digits: bool = False
+    """Accept a bare integer for a text: older samples print phone numbers so."""
+    needed: bool = False
+    """Read null as an empty text: later calls take the field as it is."""
+
+
+@attrs.frozen(kw_only=True)
+class RequestValue(Generic[T_co]):
+    """Base of request values; *T_co* is what running one returns.
+
+    Fields with a `wire` name form the JSON body, others do not.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """Base of what a platform answers: every field optional, nothing that came in is lost.
+
+    A field is ``None`` when its key was absent or null; one that later calls need is then empty.
+    `extra` keeps the keys this class does not know; what looks like a credential among them is a
+    `Secret`.
+    """
+
+    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    """Keys of the answer that have no field here, by their wire names."""
+    blanks: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+    """Keys of fields that came without a value, as they came: null, or an empty text."""
+
+
+class WrongTypeError(ValueError):
+    """A known key holds a value of another type; never leaves this module."""
+
+    def __init__(self, expected: str, got: object) -> None:
+        """Name both types and not the value, which may be a secret."""
+        super().__init__(f"expected {expected}, got {_json_type(got)}")
+
+
+_JSON_TYPES: dict[type[Any], str] = {
+    dict: "an object",
+    list: "an array",
+    str: "text",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+
+
+def _json_type(value: object) -> str:
+    return _JSON_TYPES.get(type(value), type(value).__name__)
+
+
+def wire_names(cls: type) -> dict[str, wire]:
+    """Return the `wire` of each field of *cls* that has one, by field name."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    marks = ((name, getattr(hint, "__metadata__", ())) for name, hint in hints.items())
+    return {name: mark for name, metadata in marks for mark in metadata if isinstance(mark, wire)}
+
+
+def body_of(value: RequestValue[object]) -> dict[str, Any]:
+    """Return the JSON body of *value* by wire names, without what is `UNSET`.
+
+    A `Secret` stays a `Secret`: it is revealed by `dump_json`, as the bytes are written.
+    """
+    body: dict[str, Any] = _fast().unstructure(value)
+    return body
+
+
+def dump_record(record: Record) -> dict[str, Any]:
+    """Return *record* as the JSON object it was read from; secrets are revealed."""
+    raw: dict[str, Any] = orjson.loads(dump_json(_fast().unstructure(record)))
+    return raw
+
+
+def dump_json(body: object) -> bytes:
+    """Encode a body as UTF-8 JSON, revealing its secrets."""
+    return orjson.dumps(body, default=_reveal)
+
+
+def load_json(body: bytes) -> object:
+    """Parse UTF-8 JSON; raise `ResponseDecodeError` for anything else.
+
+    Refused are an empty body, NaN and infinities, a byte order mark, broken UTF-8 and nesting
+    deeper than 1,024 levels. Of duplicate keys the last one counts.
+    """
+    try:
+        parsed: object = orjson.loads(body)
+    except ValueError:
+        problem = "the answer is empty" if not body.strip() else "the answer is not JSON"
+    else:
+        return parsed
+    raise ResponseDecodeError(problem)
+
+
+def structure(raw: object, cls: type[T]) -> T:
+    """Read a parsed answer as *cls*; raise `ResponseDecodeError` that names the place."""
+    try:
+        return _fast().structure(raw, cls)
+    except Exception:  # noqa: BLE001 - whatever it was, `_explain` finds it again, with its path
+        failed = True
+    raise _explain(raw, cls) if failed else AssertionError
+
+
+def record_decoder(cls: type[R]) -> Callable[[Response], R]:
+    """Return the function that reads an answer holding one *cls*."""
+
+    def decode(response: Response) -> R:
+        return structure(load_json(response.body), cls)
+
+    return decode
+
+
+def _explain(raw: object, cls: type) -> ResponseDecodeError:
+    try:
+        _detailed().structure(raw, cls)
+    except Exception as error:  # noqa: BLE001 - turned into words; nothing of it is kept
+        path, problem = _first_fault(error)
+    else:
+        path, problem = "", "cannot be read"
+    explained = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
+    explained.path = path
+    return explained
+
+
+def _first_fault(error: BaseException) -> tuple[str, str]:
+    """Follow the first failure of a cattrs error group down to its path and its cause."""
+    path = ""
+    while isinstance(error, (ClassValidationError, IterableValidationError)):
+        names = wire_names(error.cl) if isinstance(error, ClassValidationError) else {}
+        error = error.exceptions[0]
+        for note in getattr(error, "__notes__", ()):
+            if isinstance(note, AttributeValidationNote):
+                path += "." + (names[note.name].name if note.name in names else note.name)
+            elif isinstance(note, IterableValidationNote):
+                path += f"[{note.index}]"
+    problem = str(error) if isinstance(error, WrongTypeError) else "cannot be read"
+    return path.removeprefix("."), problem
+
+
+@functools.cache
+def _fast() -> Converter:
+    return _strict(Converter(detailed_validation=False))
+
+
+@functools.cache
+def _detailed() -> Converter:
+    return _strict(Converter(detailed_validation=True))
+
+
+def _strict(converter: Converter) -> Converter:
+    for kind in (str, bool, int):
+        converter.register_structure_hook(kind, _exactly(kind))
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_factory(_is_list, functools.partial(_list_hook, converter))
+    converter.register_structure_hook_factory(_is_dict, _object_hook)
+    converter.register_structure_hook_factory(
+        _is_record_or_text, functools.partial(_record_or_text_hook, converter)
+    )
+    converter.register_structure_hook_factory(
+        _is_record, functools.partial(_record_reader, converter)
+    )
+    converter.register_unstructure_hook_factory(
+        _is_record, functools.partial(_record_writer, converter)
+    )
+    converter.register_unstructure_hook_factory(
+        _is_request, functools.partial(_request_writer, converter)
+    )
+    return converter
+
+
+def _is_record(cls: object) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Record)
+
+
+def _is_request(cls: object) -> bool:
+    return isinstance(cls, type) and issubclass(cls, RequestValue)
+
+
+def _is_list(cls: object) -> bool:
+    return typing.get_origin(cls) is list
+
+
+def _is_dict(cls: object) -> bool:
+    return typing.get_origin(cls) is dict
+
+
+def _is_record_or_text(cls: object) -> bool:
+    """Whether *cls* is a record or a text (or null): vendors replaced one by the other."""
+    is_union = typing.get_origin(cls) in (typing.Union, types.UnionType)
+    arms = typing.get_args(cls)
+    return is_union and str in arms and any(map(_is_record, arms))
+
+
+def _exactly(kind: type) -> Callable[[object, object], object]:
+    expected = _JSON_TYPES[kind]
+
+    def read(raw: object, _: object) -> object:
+        if type(raw) is not kind:
+            raise WrongTypeError(expected, raw)
+        return raw
+
+    return read
+
+
+def _number(raw: object, _: object) -> float:
+    if type(raw) is not float and type(raw) is not int:
+        raise WrongTypeError("a number", raw)
+    return raw
+
+
+def _digits(raw: object, _: object) -> str | None:
+    if raw is None or type(raw) is str:
+        return raw
+    if type(raw) is not int:
+        raise WrongTypeError("text", raw)
+    return str(raw)
+
+
+def _hook(mark: wire) -> Callable[[object, object], str | None] | None:
+    if mark.needed:
+        return lambda raw, cls: _digits(raw, cls) or ""
+    return _digits if mark.digits else None
+
+
+def _object_hook(_: Any) -> Callable[[object, object], dict[str, Any]]:
+    return lambda raw, _: _object(raw)
+
+
+def _object(raw: object) -> dict[str, Any]:
+    if type(raw) is not dict:
+        raise WrongTypeError("an object", raw)
+    return cast("dict[str, Any]", raw)
+
+
+def _array(raw: object) -> list[object]:
+    if type(raw) is not list:
+        raise WrongTypeError("an array", raw)
+    return cast("list[object]", raw)
+
+
+def _list_hook(converter: Converter, cls: Any) -> Callable[[object, object], list[Any]]:
+    (item,) = typing.get_args(cls)
+    read = converter.get_structure_hook(item)
+
+    def read_list(raw: object, _: object) -> list[Any]:
+        return [read(entry, item) for entry in _array(raw)]
+
+    def read_list_with_path(raw: object, _: object) -> list[Any]:
+        for index, entry in enumerate(_array(raw)):
+            try:
+                read(entry, item)
+            except Exception as error:  # noqa: BLE001 - only passed on, with its place
+                error.add_note(IterableValidationNote("", index, cls))
+                raise IterableValidationError("", [error], cls) from None  # pyright: ignore[reportCallIssue]  # typed as a plain group
+        return read_list(raw, _)
+
+    return read_list_with_path if converter.detailed_validation else read_list
+
+
+def _record_or_text_hook(converter: Converter, cls: Any) -> Callable[[object, object], object]:
+    record = next(filter(_is_record, typing.get_args(cls)))
+
+    def read(raw: object, _: object) -> object:
+        if raw is None or type(raw) is str:
+            return raw
+        return converter.structure(raw, record)
+
+    return read
+
+
+def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object, object], Record]:
+    names = wire_names(cls)
+    known = frozenset(mark.name for mark in names.values())
+    read = make_dict_structure_fn(cls, converter, **_renames(names), **_HIDDEN)
+
+    def read_record(raw: object, _: object) -> Record:
+        fields = _object(raw)
+        record = read(fields, cls)
+        # Set after the fact, because cattrs offers no place for "all the rest".
+        if not known.issuperset(fields):
+            rest = {key: _conceal(key, fields[key]) for key in fields if key not in known}
+            object.__setattr__(record, "extra", rest)
+        if None in fields.values() or "" in fields.values():
+            blanks = {key: fields[key] for key in known & fields.keys() if fields[key] in _BLANK}
+            object.__setattr__(record, "blanks", blanks)
+        return record
+
+    return read_record
+
+
+def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], dict[str, Any]]:
+    write = make_dict_unstructure_fn(
+        cls, converter, _cattrs_omit_if_default=True, **_renames(wire_names(cls)), **_HIDDEN
+    )
+
+    def write_record(record: Record) -> dict[str, Any]:
+        return {**record.blanks, **write(record), **record.extra}
+
+    return write_record
+
+
+def _request_writer(
+    converter: Converter, cls: type[RequestValue[object]]
+) -> Callable[[Any], dict[str, Any]]:
+    names = wire_names(cls)
+    # Values go through as they are: texts, numbers, null, Secret and plain objects.
+    fields: dict[str, Any] = {
+        field.name: override(rename=names[field.name].name, unstruct_hook=_as_it_is)
+        if field.name in names
+        else override(omit=True)
+        for field in attrs.fields(cls)
+    }
+    return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **fields)
+
+
+_HIDDEN: dict[str, Any] = {"extra": override(omit=True), "blanks": override(omit=True)}
+_BLANK = (None, "")
+
+
+def _renames(names: Mapping[str, wire]) -> dict[str, Any]:
+    return {
+        field: override(rename=mark.name, struct_hook=_hook(mark)) for field, mark in names.items()
+    }
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+_CREDENTIAL = re.compile(r"pass|secret|token|credential|api.?key", re.IGNORECASE)
+
+
+def _conceal(key: str, value: Any) -> Any:
+    """Mask texts under a key that sounds like a credential, however deep they stand."""
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {inner: _conceal(f"{key}.{inner}", held) for inner, held in fields.items()}
+    if isinstance(value, list):
+        return [_conceal(key, held) for held in _array(cast("object", value))]
+    return Secret(value) if isinstance(value, str) and _CREDENTIAL.search(key) else value
+
+
+def _reveal(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

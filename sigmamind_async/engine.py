@@ -1,0 +1,354 @@
+"""From an operation to its result: gate, transport, verdict, decoding, and what follows.
+
+The engine knows no vendor. One call has one deadline over all its attempts, pauses and queueing;
+each attempt has a timeout inside it. The first attempt runs as plain code; only a call that needs
+a second one pays for tenacity.
+
+Errors are raised from one place, `Engine.finish`, with no other exception attached, so that no
+frame or context that held a header or a body travels with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from random import random
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from sigmamind_async.convert import dump_json
+from sigmamind_async.credentials import Credentials
+from sigmamind_async.errors import ResponseDecodeError, SigmaMindError
+from sigmamind_async.events import (
+    AttemptFinished,
+    AttemptScheduled,
+    CallFinished,
+    Observer,
+    Throttled,
+    notify,
+)
+from sigmamind_async.finding import Finding, error_for, find, may_repeat
+from sigmamind_async.gate import Gate
+from sigmamind_async.operation import Mark, Operation, Platform, ReadBack, Response, Verdict
+from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
+from sigmamind_async.transport import Outgoing, Transport
+from sigmamind_async.values import UNSET, Secret, Unset
+
+T = TypeVar("T")
+
+PATIENCE = 300.0
+"""Seconds without one admitted request after which even a patient call takes 429 for an answer."""
+
+_HEADERS = {
+    "Accept": "application/json",
+    "Content-Type": "application/json",
+    "User-Agent": f"sigmamind-async/{version('sigmamind-async')}",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Times of one call, in seconds, and how many calls may be under way in one loop."""
+
+    deadline: float = 60.0
+    attempt_timeout: float = 20.0
+    max_connections: int = 100
+
+
+@attrs.define(eq=False, kw_only=True)
+class Call:
+    """What is known of one call while it runs; shared with whoever began it."""
+
+    reads: bool
+    """Whether it cannot change anything."""
+    started: float
+    deadline: float
+    """On the engine's clock; infinite while a patient call waits to be admitted."""
+    patient: bool
+    attempts: int = 0
+    failures: int = 0
+    throttles: int = 0
+    doubtful: bool = False
+    """Whether a finished attempt may have acted without telling."""
+    mark: Mark = attrs.field(factory=Mark)
+    """The mark of the latest attempt; an attempt that was cancelled leaves nothing else."""
+    last_error: SigmaMindError | None = None
+    cost: int | None = None
+    """What the latest repetition took from the quota."""
+    renewed: bool = False
+    """Whether the key has been asked for again."""
+
+    @property
+    def touched(self) -> bool:
+        """Whether the platform may have acted on this call, as far as it got."""
+        return not self.reads and (self.doubtful or self.mark.connected)
+
+
+@attrs.frozen
+class Done(Generic[T]):
+    """A call's good end."""
+
+    result: T
+    adopted: bool = False
+
+
+@attrs.frozen(eq=False)
+class Failed:
+    """A call's bad end."""
+
+    error: SigmaMindError
+
+
+@attrs.frozen(kw_only=True)
+class Engine:
+    """Runs operations of one platform."""
+
+    platform: Platform
+    base_url: str
+    """Origin and path prefix, without a slash at the end."""
+    credentials: Credentials
+    transport: Transport
+    gate: Gate
+    policy: RetryPolicy
+    quota: RetryQuota
+    limits: Limits
+    observer: Observer | None = None
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+    jitter: Callable[[], float] = random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def begin(self, operation: Operation[object], *, patient: bool = False) -> Call:
+        """Return the state of a new call.
+
+        A *patient* one, as a bulk job makes, waits for the platform's rate as long as it takes:
+        its deadline starts when the gate admits it, and anew after it was throttled.
+        """
+        now = self.clock()
+        return Call(
+            reads=operation.reads,
+            started=now,
+            deadline=math.inf if patient else now + self.limits.deadline,
+            patient=patient,
+        )
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run *operation* to its end and return what its answer decodes to."""
+        return await self.finish(operation, self.begin(operation))
+
+    async def exchange(self, operation: Operation[object]) -> Response:
+        """Run *operation* and return its 2xx answer as it came."""
+        return await self.run(
+            Operation(
+                name=operation.name,
+                request=operation.request,
+                decode=lambda response: response,
+                repeatable=operation.repeatable,
+                value=operation.value,
+            )
+        )
+
+    async def finish(self, operation: Operation[T], call: Call) -> T:
+        """Run the *call* that was begun for *operation*."""
+        end = await self._attempt(operation, call)
+        if isinstance(end, Again):
+            end = await self._attempt_again(operation, call, end)
+        if isinstance(end, Failed) and operation.read_back is not None and call.doubtful:
+            end = await self._look_up(operation.read_back, call, end)
+        elapsed = self.clock() - call.started
+        self._notify_finished(operation, call, elapsed, end)
+        if isinstance(end, Done):
+            self.quota.refund(call.cost)
+            return end.result
+        raise _stamped(end.error, operation, call, elapsed)
+
+    async def _attempt_again(
+        self, operation: Operation[T], call: Call, again: Again
+    ) -> Done[T] | Failed:
+        """Send until there is a result, or a reason to stop."""
+        await self.sleep(again.delay)
+        attempts = repeating(self.sleep)
+        return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
+
+    async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
+        """Send once, and say what follows."""
+        key = await self.credentials.key()
+        try:
+            await self.gate.enter(
+                width=self.limits.max_connections, deadline=call.deadline, patient=call.patient
+            )
+        except SigmaMindError as refusal:
+            # What the platform said before tells more than the queue that came after.
+            return Failed(call.last_error or refusal.with_traceback(None))
+        began = self.clock()
+        finding = await self._exchange(operation, call, key, began)
+        result: T | Unset = UNSET
+        if finding.verdict is Verdict.CONFIRMED:
+            result, finding = _decoded(operation, finding)
+        self._notify_attempt(operation, call, finding, self.clock() - began)
+        if result is not UNSET:
+            return Done(result)
+        return await self._follow(operation, call, finding, key)
+
+    async def _exchange(
+        self, operation: Operation[object], call: Call, key: Secret, began: float
+    ) -> Finding:
+        """Have one request carried out and judged, and tell the gate how it went."""
+        if call.deadline == math.inf:
+            call.deadline = began + self.limits.deadline
+        call.attempts += 1
+        call.mark = Mark()
+        seconds = min(self.limits.attempt_timeout, call.deadline - began)
+        try:
+            answer = await self.transport.send(self._outgoing(operation, key), call.mark, seconds)
+            finding = find(answer, call.mark, doubtful=call.doubtful, wall_clock=self.wall_clock)
+            self._tell_gate(operation, finding)
+        except BaseException:
+            self.gate.abandoned()
+            raise
+        finally:
+            self.gate.leave()
+        return finding
+
+    def _outgoing(self, operation: Operation[object], key: Secret) -> Outgoing:
+        request = operation.request
+        return Outgoing(
+            method=request.method,
+            url=self.base_url + request.path,
+            headers={**_HEADERS, **self.platform.authorize(key)},
+            body=None if request.json is None else dump_json(request.json),
+            max_bytes=request.max_bytes,
+        )
+
+    def _tell_gate(self, operation: Operation[object], finding: Finding) -> None:
+        if finding.throttled:
+            pause = self.gate.throttled(finding.wait)
+            rate = self.gate.admission.rate or 0.0
+            notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
+        elif finding.healthy:
+            self.gate.succeeded()
+        else:
+            self.gate.failed()
+
+    async def _follow(
+        self, operation: Operation[T], call: Call, finding: Finding, key: Secret
+    ) -> Done[T] | Failed | Again:
+        """Say what follows an attempt that brought no result."""
+        if finding.status == 404 and call.doubtful and not isinstance(operation.when_gone, Unset):
+            return Done(operation.when_gone)
+        error = error_for(operation, finding, self.platform.explain, _secrets(operation, key))
+        call.last_error = error
+        if finding.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
+            call.doubtful = True
+        if finding.status == 401 and not call.renewed:
+            call.renewed = True
+            if await self.credentials.renewed(key):
+                return Again(delay=0.0)
+        if not may_repeat(operation, finding):
+            return Failed(error)
+        return self._repeat(operation, call, finding, error)
+
+    def _repeat(
+        self, operation: Operation[object], call: Call, finding: Finding, error: SigmaMindError
+    ) -> Failed | Again:
+        """Grant another attempt, if policy, quota and deadline allow."""
+        call.cost = self.quota.spend(throttled=finding.throttled)
+        if finding.throttled:
+            call.throttles += 1
+            refused = call.patient and self._stalled(call)
+        else:
+            call.failures += 1
+            refused = call.cost is None or call.failures >= self.policy.max_attempts
+        delay = self.policy.delay(
+            call.throttles if finding.throttled else call.failures,
+            throttled=finding.throttled,
+            jitter=self.jitter(),
+            retry_after=finding.wait,
+        )
+        if call.patient and finding.throttled:
+            call.deadline = math.inf
+        if refused or self.clock() + delay >= call.deadline:
+            return Failed(error)
+        if self.observer is not None:
+            scheduled = AttemptScheduled(
+                operation=operation.name, attempt=call.attempts + 1, delay=delay
+            )
+            notify(self.observer, scheduled)
+        return Again(delay=delay)
+
+    def _stalled(self, call: Call) -> bool:
+        """Whether nobody has been admitted for so long that waiting on is no plan."""
+        progress = max(call.started, self.gate.admission.last_success or 0.0)
+        return self.clock() - progress > PATIENCE
+
+    async def _look_up(
+        self, read_back: ReadBack[T], call: Call, failed: Failed
+    ) -> Done[T] | Failed:
+        """Adopt the record that an unanswered call made, if it is there as it was asked for."""
+        reading = self.begin(read_back.operation)
+        reading.deadline = min(reading.deadline, call.deadline)
+        try:
+            found = await self.finish(read_back.operation, reading)
+        except SigmaMindError:
+            return failed
+        return Done(found, adopted=True) if read_back.agrees(found) else failed
+
+    def _notify_attempt(
+        self, operation: Operation[object], call: Call, finding: Finding, elapsed: float
+    ) -> None:
+        if self.observer is None:
+            return
+        event = AttemptFinished(
+            operation=operation.name,
+            attempt=call.attempts,
+            verdict=finding.verdict,
+            status=finding.status,
+            elapsed=elapsed,
+        )
+        notify(self.observer, event)
+
+    def _notify_finished(
+        self, operation: Operation[T], call: Call, elapsed: float, end: Done[T] | Failed
+    ) -> None:
+        if self.observer is None:
+            return
+        event = CallFinished(
+            operation=operation.name,
+            attempts=call.attempts,
+            elapsed=elapsed,
+            error=type(end.error).__name__ if isinstance(end, Failed) else None,
+            adopted=isinstance(end, Done) and end.adopted,
+        )
+        notify(self.observer, event)
+
+
+def _decoded(operation: Operation[T], finding: Finding) -> tuple[T | Unset, Finding]:
+    """Read a confirmed answer; one that cannot be read is committed all the same."""
+    assert isinstance(finding.answer, Response)  # noqa: S101 - CONFIRMED says so
+    try:
+        return operation.decode(finding.answer), finding
+    except ResponseDecodeError as error:
+        unreadable = error.with_traceback(None)
+    return UNSET, attrs.evolve(finding, verdict=Verdict.COMMITTED_UNREAD, unreadable=unreadable)
+
+
+def _secrets(operation: Operation[object], key: Secret) -> list[Secret]:
+    """Return every secret of one request, for the platform may repeat them in its answer."""
+    body = operation.request.json or {}
+    return [key, *(value for value in body.values() if isinstance(value, Secret))]
+
+
+def _stamped(
+    error: SigmaMindError, operation: Operation[object], call: Call, elapsed: float
+) -> SigmaMindError:
+    """Write on *error* what the whole call adds to its last attempt."""
+    error.operation, error.attempts, error.elapsed = operation.name, call.attempts, elapsed
+    if call.doubtful and not call.reads and error.committed == "no":
+        error.committed = "unknown"
+    if call.attempts > 1:
+        error.add_note(f"after {call.attempts} attempts in {elapsed:.1f} s")
+    return error

@@ -1,0 +1,85 @@
+"""What happened, as records handed to an `Observer` while a call runs.
+
+An observer is any callable. It runs inside the call, so it must not block; what it raises is
+logged and dropped, because a broken observer must not cost a purchase its answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import attrs
+
+from sigmamind_async.operation import Verdict
+
+logger = logging.getLogger("sigmamind_async")
+
+
+@attrs.frozen(kw_only=True)
+class AttemptFinished:
+    """One request ended, in whatever way."""
+
+    operation: str
+    attempt: int
+    """1 for the first request of the call."""
+    verdict: Verdict
+    status: int | None
+    """HTTP status, where one came."""
+    elapsed: float
+    """Seconds, without the wait at the gate."""
+
+
+@attrs.frozen(kw_only=True)
+class AttemptScheduled:
+    """Another request of the same call will follow."""
+
+    operation: str
+    attempt: int
+    """The attempt to come, from 2."""
+    delay: float
+    """Seconds until it asks the gate."""
+
+
+@attrs.frozen(kw_only=True)
+class CallFinished:
+    """A call returned or raised."""
+
+    operation: str
+    attempts: int
+    elapsed: float
+    """Seconds, waits and pauses included."""
+    error: str | None
+    """Name of the exception class, `None` on success."""
+    adopted: bool = False
+    """True when a lost answer was replaced by reading the record back."""
+
+
+@attrs.frozen(kw_only=True)
+class Throttled:
+    """The platform refused a request for being one too many."""
+
+    operation: str
+    pause: float
+    """Seconds for which the gate admits nobody."""
+    rate: float
+    """Admitted requests a second from now on."""
+
+
+Event = AttemptFinished | AttemptScheduled | CallFinished | Throttled
+Observer = Callable[[Event], None]
+
+
+def notify(observer: Observer | None, event: Event) -> None:
+    """Hand *event* to *observer*; an observer's own failure is logged, not raised."""
+    if observer is None:
+        return
+    try:
+        observer(event)
+    except Exception:
+        logger.exception("the observer failed on %s", type(event).__name__)
+
+
+def log_event(event: Event) -> None:
+    """Write *event* to the ``sigmamind_async`` logger at DEBUG; to be passed as ``observer``."""
+    logger.debug("%s", event)

@@ -1,0 +1,209 @@
+"""One attempt, judged: what it proved, which error that is, and whether it may be sent again.
+
+Exception types and status codes alone lie: a "cannot connect" error was seen for a request that
+the server had processed, and a gateway answers 503 after the server behind it has committed. So
+one fact decides first: was a connection ever handed to the attempt? If not, nothing was sent. If
+so, only an answer that says what happened proves anything; silence proves nothing.
+
+Everything here is an ordinary function of what came back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from sigmamind_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    Committed,
+    OutcomeUnknownError,
+    ResponseDecodeError,
+    SigmaMindError,
+    status_error,
+)
+from sigmamind_async.operation import (
+    Explanation,
+    Fault,
+    FaultKind,
+    Mark,
+    Operation,
+    Response,
+    Verdict,
+)
+from sigmamind_async.retry import retry_after
+from sigmamind_async.values import Secret, redacted
+
+BODY_TEXT = 512
+"""Most characters of an error answer that an exception keeps."""
+
+_SILENT = frozenset({408, 499})
+"""4xx that a server or a gateway gives for its own impatience, not as a rejection."""
+_MENDABLE = frozenset({FaultKind.DROPPED, FaultKind.TIMEOUT, FaultKind.UNPARSABLE})
+"""Ways for a body to end early that another attempt may escape."""
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One attempt and what it proved."""
+
+    answer: Response | Fault
+    verdict: Verdict
+    wait: float | None = None
+    """Seconds the platform asked callers to wait."""
+    throttled: bool = False
+    """Whether the request was refused for being one too many."""
+    unreadable: ResponseDecodeError | None = None
+    """What is wrong with a body that came whole."""
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status, where one came."""
+        return self.answer.status if isinstance(self.answer, Response) else None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the platform answered in its right mind, be it with a rejection."""
+        return self.verdict not in {Verdict.NOT_SENT, Verdict.AMBIGUOUS}
+
+
+def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
+    """Return what *answer* proves.
+
+    *connected* is the attempt's `Mark`. *doubtful* says that an earlier attempt of the same call
+    was ambiguous, so that a 409 may be the echo of its success. A CONFIRMED answer still has to
+    survive the reading of its body.
+    """
+    if not connected:
+        return Verdict.NOT_SENT
+    if isinstance(answer, Fault):
+        return Verdict.AMBIGUOUS
+    status = answer.status
+    if 200 <= status < 300:
+        return Verdict.CONFIRMED if answer.cut is None else Verdict.COMMITTED_UNREAD
+    if status == 303:
+        # "See other": the request was processed, its result is elsewhere (RFC 9110, 15.4.4).
+        return Verdict.COMMITTED_UNREAD
+    if status == 409 and doubtful:
+        return Verdict.AMBIGUOUS
+    if 300 <= status < 500 and status not in _SILENT:
+        return Verdict.REJECTED
+    return Verdict.AMBIGUOUS
+
+
+def find(
+    answer: Response | Fault, mark: Mark, *, doubtful: bool, wall_clock: Callable[[], float]
+) -> Finding:
+    """Judge one attempt, before its body is read."""
+    verdict = judge(answer, connected=mark.connected, doubtful=doubtful)
+    if isinstance(answer, Fault) or answer.status < 400:
+        return Finding(answer=answer, verdict=verdict)
+    wait = retry_after(answer.headers, wall_clock())
+    # Some gateways throttle with 503; only a wait beside it tells that from an outage.
+    throttled = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
+    return Finding(answer=answer, verdict=verdict, wait=wait, throttled=throttled)
+
+
+def may_repeat(operation: Operation[object], finding: Finding) -> bool:
+    """Return whether sending *operation* again can do no harm, and may help.
+
+    What was not sent, or was refused for being one too many, may always be sent. After silence
+    only a repeatable call may: a purchase that went unanswered is looked up, never sent blindly.
+    """
+    if finding.verdict is Verdict.NOT_SENT or finding.status == 429:
+        return True
+    if not operation.repeatable:
+        return False
+    if finding.verdict is Verdict.COMMITTED_UNREAD:
+        return isinstance(finding.answer, Response) and finding.answer.cut in _MENDABLE
+    return finding.verdict is Verdict.AMBIGUOUS
+
+
+def error_for(
+    operation: Operation[object],
+    finding: Finding,
+    explain: Callable[[Response], Explanation],
+    secrets: Iterable[Secret],
+) -> SigmaMindError:
+    """Return the error that *finding* is, if nothing more is tried.
+
+    *secrets* are masked wherever the platform repeats one of them in its answer.
+    """
+    error = _error(operation, finding, explain, tuple(secrets))
+    error.operation = operation.name
+    error.committed = "no" if operation.reads else _COMMITTED[finding.verdict]
+    error.retryable = may_repeat(operation, finding)
+    return error
+
+
+_COMMITTED: dict[Verdict, Committed] = {
+    Verdict.NOT_SENT: "no",
+    Verdict.REJECTED: "no",
+    Verdict.CONFIRMED: "yes",
+    Verdict.COMMITTED_UNREAD: "yes",
+    Verdict.AMBIGUOUS: "unknown",
+}
+
+
+def _error(
+    operation: Operation[object],
+    finding: Finding,
+    explain: Callable[[Response], Explanation],
+    secrets: tuple[Secret, ...],
+) -> SigmaMindError:
+    answer = finding.answer
+    if isinstance(answer, Fault):
+        if finding.verdict is Verdict.NOT_SENT:
+            return APIConnectionError(f"{answer.detail}; nothing was sent")
+        return _unknown(operation, finding, answer.detail)
+    if finding.verdict is Verdict.COMMITTED_UNREAD and answer.status < 300:
+        problem = _problem(finding, answer)
+        if not operation.reads:
+            return _unknown(operation, finding, problem)
+        return finding.unreadable or ResponseDecodeError(problem)
+    if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
+        return _unknown(operation, finding, f"the platform answered {answer.status}")
+    return _status_error(answer, finding, explain(answer), secrets)
+
+
+def _problem(finding: Finding, answer: Response) -> str:
+    if finding.unreadable is not None:
+        return finding.unreadable.message
+    return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+
+
+def _unknown(operation: Operation[object], finding: Finding, problem: str) -> OutcomeUnknownError:
+    known = (
+        "it was carried out, its result is not known"
+        if finding.verdict is Verdict.COMMITTED_UNREAD
+        else "it may have been carried out"
+    )
+    if operation.reads:
+        known = "it changes nothing and can be made again"
+    error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
+    error.status = finding.status
+    error.value = redacted(operation.value)
+    return error
+
+
+def _status_error(
+    answer: Response, finding: Finding, said: Explanation, secrets: tuple[Secret, ...]
+) -> APIStatusError:
+    message = masked(said.message, secrets)[:BODY_TEXT]
+    error = status_error(answer.status)(f"{answer.status}: {message}")
+    error.status = answer.status
+    error.code = said.code and masked(said.code, secrets)[:BODY_TEXT]
+    error.request_id = said.request_id and masked(said.request_id, secrets)[:BODY_TEXT]
+    error.body = masked(answer.body.decode(errors="replace"), secrets)[:BODY_TEXT]
+    error.retry_after = finding.wait
+    return error
+
+
+def masked(text: str, secrets: Iterable[Secret]) -> str:
+    """Return *text* with every one of *secrets* replaced by asterisks."""
+    for secret in secrets:
+        plain = secret.reveal()
+        if plain:
+            text = text.replace(plain, "***")
+    return text

@@ -1,0 +1,270 @@
+"""Who may send now: one gate for all calls of a client, learning the rate nobody publishes.
+
+A gate starts open: as many requests as the client has connections. The first throttled answer
+sets a rate, a little below what was just seen to pass; from then on requests are spaced evenly,
+the rate creeps up with every success and is cut at most once a second (additive increase,
+multiplicative decrease). A wait that the platform asks for pauses everyone, not only the call that
+was told. After repeated failures a circuit opens: calls are refused without being sent, and one
+of them is let through now and then to see whether the platform is back.
+
+`Admission` decides and is told the time. `Gate` keeps callers in the order they came, and wakes
+only the one whose turn it is. A caller holds its place while it has a request under way, never
+while it waits to send another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from random import random
+
+import attrs
+
+from sigmamind_async.errors import APIConnectionError, CircuitOpenError
+from sigmamind_async.loops import PerLoop
+
+CUT = 0.7
+"""Factor on the rate when the platform throttles."""
+CUT_EVERY = 1.0
+"""Seconds in which one cut answers all throttling: a burst is refused as a burst."""
+GROWTH = 0.5
+"""Requests a second by which the rate grows in a second of successes."""
+SLOWEST = 0.2
+"""Requests a second below which no cut goes."""
+BLIND_PAUSE = 0.5
+"""Longest pause in seconds, drawn at random, when the platform throttles without a wait."""
+
+
+@attrs.define
+class Admission:
+    """When the next request may go. Pure: every method is told the time, in seconds."""
+
+    failures_to_open: int = 20
+    """Failures in a row after which the circuit opens."""
+    probe_every: float = 1.0
+    """Seconds from opening to the first probe; doubles with each failed one, to 30."""
+
+    rate: float | None = None
+    """Admitted requests a second; `None` until the platform has throttled once."""
+    next_at: float = 0.0
+    paused_until: float = 0.0
+    failures: int = 0
+    open_until: float | None = None
+    """When the circuit admits its next probe; `None` while it is closed."""
+    probing: bool = False
+    last_success: float | None = None
+    _opened: int = 0
+    _last_cut: float = -CUT_EVERY
+    _window: float = 0.0
+    _passed: int = 0
+    _passed_before: int = 0
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until a request may go; 0 if it may go now. Takes nothing."""
+        ready = max(self.paused_until, self.next_at if self.rate is not None else now)
+        if self.open_until is not None:
+            ready = max(ready, now + self.probe_every if self.probing else self.open_until)
+        return max(0.0, ready - now)
+
+    def take(self, now: float) -> None:
+        """Count a request that goes now."""
+        if self.rate is not None:
+            self.next_at = max(self.next_at, now) + 1.0 / self.rate
+        if self.open_until is not None:
+            self.probing = True
+
+    def refuses(self, now: float) -> float | None:
+        """Return the seconds for which the circuit refuses everyone, `None` if it does not."""
+        if self.open_until is None:
+            return None
+        if self.probing:
+            return self.probe_every
+        return self.open_until - now if now < self.open_until else None
+
+    def succeeded(self, now: float) -> None:
+        """Learn that the platform answered in its right mind, be it with a rejection."""
+        self.failures = 0
+        self.last_success = now
+        self._close()
+        if now - self._window >= 1.0:
+            recent = now - self._window < 2.0
+            self._passed_before = self._passed if recent else 0
+            self._window, self._passed = now, 0
+        self._passed += 1
+        if self.rate is not None:
+            self.rate += GROWTH / self.rate
+
+    def throttled(self, now: float, retry_after: float | None, jitter: float) -> float:
+        """Learn that a request was one too many; return the seconds for which all pause."""
+        self.failures = 0
+        self._close()
+        if now - self._last_cut >= CUT_EVERY:
+            self._last_cut = now
+            passed = max(self._passed, self._passed_before)
+            self.rate = max(SLOWEST, CUT * (self.rate or max(passed, 1.0)))
+        pause = BLIND_PAUSE * jitter if retry_after is None else retry_after
+        self.paused_until = max(self.paused_until, now + pause)
+        # After the pause requests go one by one, not all at once.
+        self.next_at = max(self.next_at, self.paused_until)
+        return pause
+
+    def failed(self, now: float) -> None:
+        """Learn that an attempt failed without a usable answer."""
+        self.failures += 1
+        if self.probing or self.failures == self.failures_to_open:
+            self.probing = False
+            self.open_until = now + min(30.0, self.probe_every * 2.0**self._opened)
+            self._opened = min(self._opened + 1, 10)
+
+    def abandoned(self) -> None:
+        """Learn that an attempt ended without telling anything, being cancelled."""
+        self.probing = False
+
+    def _close(self) -> None:
+        self.open_until, self.probing, self._opened = None, False, 0
+
+
+@attrs.define(eq=False)
+class _Line:
+    """The callers of one event loop: those with a request under way, and those in the queue."""
+
+    width: int
+    under_way: int = 0
+    queue: deque[asyncio.Future[None]] = attrs.field(factory=deque[asyncio.Future[None]])
+    alarm: asyncio.TimerHandle | None = None
+
+
+class Gate:
+    """Admission for all calls of one client, and of the copies that share it.
+
+    Safe to share between threads and event loops: rate, pause and circuit are common, while
+    queue and width belong to each loop, as its connections do.
+
+    Args:
+        max_wait: Longest expected wait in seconds before a call is refused with
+            `CircuitOpenError`, for handlers that must answer at once. `None` waits up to the
+            call's deadline.
+        admission: The rules; a default set where left out.
+        clock: Monotonic seconds.
+        jitter: Random numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_wait: float | None = None,
+        admission: Admission | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        self.max_wait = max_wait
+        self.admission = admission or Admission()
+        self._clock = clock
+        self._jitter = jitter
+        self._lines = PerLoop(lambda: _Line(width=100))
+
+    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> None:
+        """Wait for the turn to send one request; every return is paired with one `leave`.
+
+        *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
+        when the circuit is open or the wait would be longer than `max_wait`, and
+        `APIConnectionError` when *deadline* (on the gate's clock) comes first; neither sent
+        anything. A *patient* caller waits out an open circuit, too.
+        """
+        line = self._lines.get()
+        line.width = width
+        now = self._clock()
+        if not patient:
+            self._refuse_early(now, line)
+        if not line.queue and line.under_way < width and self.admission.wait(now) <= 0:
+            self.admission.take(now)
+            line.under_way += 1
+            return
+        await self._queue_up(line, deadline)
+
+    def leave(self) -> None:
+        """Give the place back: the request under way has ended."""
+        line = self._lines.get()
+        line.under_way -= 1
+        if line.queue:
+            self._admit(line)
+
+    def succeeded(self) -> None:
+        """Report an answer, be it a rejection."""
+        self.admission.succeeded(self._clock())
+
+    def throttled(self, retry_after: float | None) -> float:
+        """Report a request that was one too many; return the seconds of the common pause."""
+        return self.admission.throttled(self._clock(), retry_after, self._jitter())
+
+    def failed(self) -> None:
+        """Report an attempt without a usable answer."""
+        self.admission.failed(self._clock())
+
+    def abandoned(self) -> None:
+        """Report an attempt that was cancelled."""
+        self.admission.abandoned()
+
+    def _refuse_early(self, now: float, line: _Line) -> None:
+        closed_for = self.admission.refuses(now)
+        if closed_for is not None:
+            raise _refusal("the platform keeps failing", closed_for)
+        if self.max_wait is None:
+            return
+        expected = self.admission.wait(now)
+        if self.admission.rate is not None:
+            expected += len(line.queue) / self.admission.rate
+        if expected > self.max_wait:
+            raise _refusal("the platform admits no more requests for now", expected)
+
+    async def _queue_up(self, line: _Line, deadline: float) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        line.queue.append(turn)
+        self._admit(line)
+        try:
+            async with asyncio.timeout(deadline - self._clock()):
+                await turn
+        except TimeoutError:
+            self._give_up(line, turn)
+        except asyncio.CancelledError:
+            self._give_up(line, turn)
+            raise
+        else:
+            return
+        raise APIConnectionError("the deadline passed in the queue; nothing was sent")
+
+    def _give_up(self, line: _Line, turn: asyncio.Future[None]) -> None:
+        """Leave the queue; a turn that was just given goes to the next in line."""
+        if turn.done() and not turn.cancelled():
+            self.admission.abandoned()
+            line.under_way -= 1
+        turn.cancel()
+        self._admit(line)
+
+    def _admit(self, line: _Line) -> None:
+        """Let callers in, in the order they came, and set an alarm for the next."""
+        if line.alarm is not None:
+            line.alarm.cancel()
+            line.alarm = None
+        while line.queue and line.under_way < line.width:
+            if line.queue[0].done():
+                _ = line.queue.popleft()  # it gave up
+                continue
+            now = self._clock()
+            wait = self.admission.wait(now)
+            if wait > 0:
+                loop = asyncio.get_running_loop()
+                line.alarm = loop.call_later(wait, self._admit, line)
+                return
+            self.admission.take(now)
+            line.under_way += 1
+            turn = line.queue.popleft()
+            turn.set_result(None)
+
+
+def _refusal(reason: str, seconds: float) -> CircuitOpenError:
+    error = CircuitOpenError(f"{reason}; nothing was sent, try again in {seconds:.1f} s")
+    error.retry_after = seconds
+    return error

@@ -1,0 +1,139 @@
+"""What a vendor call is, without sending it: the request, and how to read the answer."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Generic, Literal, TypeVar
+
+import attrs
+
+from sigmamind_async.values import UNSET, Secret, Unset
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+RECORD_BYTES = 4 << 20
+"""Most bytes of an answer that holds one record, counted after decompression."""
+PAGE_BYTES = 64 << 20
+"""Most bytes of one page of a listing, counted after decompression."""
+
+Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One HTTP request in the vendor's words, without origin, key or encoding."""
+
+    method: Method
+    path: str
+    """Path with its query, percent-encoded, beginning with a slash."""
+    json: Mapping[str, object] | None = None
+    """Body by wire names; a `Secret` in it stays one until the bytes are written."""
+    max_bytes: int = RECORD_BYTES
+    """Most bytes of the answer's body, counted after decompression."""
+
+
+class FaultKind(enum.Enum):
+    """Why no whole answer came."""
+
+    CONNECT = "could not connect"
+    CONNECT_TIMEOUT = "no connection in time"
+    TIMEOUT = "no whole answer in time"
+    DROPPED = "the connection broke"
+    UNPARSABLE = "the answer is not HTTP"
+    TOO_LARGE = "the answer is larger than allowed"
+
+
+@attrs.frozen(kw_only=True)
+class Fault:
+    """An attempt that brought no status line."""
+
+    kind: FaultKind
+    detail: str = ""
+    """One line for a person; never text that the platform or the caller wrote."""
+
+
+@attrs.frozen(kw_only=True)
+class Response:
+    """An answer whose status line and headers were read whole."""
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    """Headers by lower-case name."""
+    body: bytes = attrs.field(default=b"", repr=False)
+    cut: FaultKind | None = None
+    """Why the body ends early, where it does."""
+
+
+@attrs.define
+class Mark:
+    """Whether a connection was handed to an attempt: from then on bytes may have left."""
+
+    connected: bool = False
+
+
+class Verdict(enum.Enum):
+    """What one attempt proved about the platform."""
+
+    NOT_SENT = "not sent"
+    REJECTED = "rejected"
+    CONFIRMED = "confirmed"
+    COMMITTED_UNREAD = "committed, answer unreadable"
+    AMBIGUOUS = "ambiguous"
+
+
+@attrs.frozen(kw_only=True)
+class ReadBack(Generic[T]):
+    """How to look up what an unanswered call may have done."""
+
+    operation: Operation[T]
+    agrees: Callable[[T], bool]
+    """Whether the record found shows every field that was sent and can be read back."""
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[T_co]):
+    """One vendor call: what to send and how to read the answer."""
+
+    name: str
+    request: Request
+    decode: Callable[[Response], T_co]
+    """Read a 2xx answer; raises `ResponseDecodeError`."""
+    repeatable: bool
+    """True when sending it twice leaves the platform as sending it once does."""
+    value: object = None
+    """The request value it was made from."""
+    read_back: ReadBack[T_co] | None = None
+    """The look-up after an ambiguous attempt; `None` where no exact key exists."""
+    when_gone: T_co | Unset = UNSET
+    """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
+
+    @property
+    def reads(self) -> bool:
+        """True for a call that cannot change anything."""
+        return self.request.method == "GET"
+
+
+@attrs.frozen(kw_only=True)
+class Platform:
+    """The vendor facts that the engine needs and cannot know."""
+
+    name: str
+    """Name in operations and messages, such as ``sigmamind``."""
+    base_url: str
+    env_prefix: str
+    """Environment variables are ``<prefix>_API_KEY`` and ``<prefix>_BASE_URL``."""
+    authorize: Callable[[Secret], dict[str, str]]
+    """The headers that carry the key."""
+    explain: Callable[[Response], Explanation]
+    """Read an error answer of whatever shape; never raises."""
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """What an error answer says in words."""
+
+    message: str
+    code: str | None = None
+    request_id: str | None = None

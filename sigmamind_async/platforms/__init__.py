@@ -1,0 +1,1 @@
+"""One folder a vendor: its models, its operations, its client."""

@@ -1,0 +1,348 @@
+"""The SigmaMind client: what a caller can ask for, in the vendor's words."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from typing import Any, ClassVar, TypedDict, Unpack
+
+from sigmamind_async.bulk import BulkResult, Row, collect
+from sigmamind_async.client import Client, Operations, Runner
+from sigmamind_async.engine import Engine
+from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
+from sigmamind_async.operation import Platform
+from sigmamind_async.paging import Page, all_items
+from sigmamind_async.platforms.sigmamind.models import (
+    Agent,
+    Call,
+    CreateCall,
+    CreatePhoneNumber,
+    DeleteCall,
+    DeletePhoneNumber,
+    GetAgent,
+    GetCall,
+    GetPhoneNumber,
+    ImportPhoneNumber,
+    ListAgents,
+    ListCalls,
+    ListPhoneNumbers,
+    PhoneNumber,
+    UpdatePhoneNumber,
+)
+from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
+from sigmamind_async.values import UNSET, Secret, Unset, concealed
+
+
+class SigmaMind(Client):
+    """SigmaMind's phone numbers, agents and calls.
+
+    Settings are those of `sigmamind_async.client.Client`; the environment variables are
+    ``SIGMAMIND_API_KEY`` and ``SIGMAMIND_BASE_URL``.
+    """
+
+    platform: ClassVar[Platform] = SIGMAMIND
+    operations: ClassVar[Operations] = OPERATIONS
+
+    phone_numbers: PhoneNumbers
+    agents: Agents
+    calls: Calls
+
+    def _bind(self, engine: Engine) -> None:
+        super()._bind(engine)
+        self.phone_numbers = PhoneNumbers(self._runner)
+        self.agents = Agents(self._runner)
+        self.calls = Calls(self._runner)
+
+
+class PhoneNumberChange(TypedDict, total=False):
+    """The fields of `UpdatePhoneNumber`, as keyword arguments."""
+
+    friendly_name: str | Unset
+    inbound_agent_id: str | Unset | None
+    outbound_agent_id: str | Unset | None
+    termination_sip_uri: str | Unset
+    trunk_username: str | Unset
+    trunk_password: str | Secret | Unset
+    outbound_phone_number: str | Unset
+
+
+class PhoneNumbers:
+    """https://docs.sigmamind.ai/api-reference/phone-numbers.
+
+    Every method may raise `InvalidRequestError` before anything is sent, and any other class of
+    `sigmamind_async.errors` after.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def create(
+        self,
+        *,
+        friendly_name: str | Unset = UNSET,
+        country_code: str | Unset = UNSET,
+        area_code: int | Unset = UNSET,
+        phone_number: str | Unset = UNSET,
+        inbound_agent_id: str | Unset = UNSET,
+        outbound_agent_id: str | Unset = UNSET,
+        outbound_phone_number: str | Unset = UNSET,
+    ) -> PhoneNumber:
+        """Buy a number: exactly *phone_number*, or one in *country_code* near *area_code*.
+
+        It costs money and is sent at most once. When no readable answer comes, a number of one's
+        own choosing is looked up; otherwise `OutcomeUnknownError` says that it may have been
+        bought. Fields and limits: `CreatePhoneNumber`.
+        """
+        return await self._runner.run(
+            CreatePhoneNumber(
+                friendly_name=friendly_name,
+                country_code=country_code,
+                area_code=area_code,
+                phone_number=phone_number,
+                inbound_agent_id=inbound_agent_id,
+                outbound_agent_id=outbound_agent_id,
+                outbound_phone_number=outbound_phone_number,
+            )
+        )
+
+    async def import_(
+        self,
+        phone_number: str,
+        *,
+        friendly_name: str | Unset = UNSET,
+        inbound_agent_id: str | Unset = UNSET,
+        outbound_agent_id: str | Unset = UNSET,
+        trunk_username: str | Unset = UNSET,
+        trunk_password: str | Secret | Unset = UNSET,
+        termination_sip_uri: str | Unset = UNSET,
+        outbound_phone_number: str | Unset = UNSET,
+    ) -> PhoneNumber:
+        """Bring a number you own into SigmaMind over a SIP trunk; nothing is bought.
+
+        Outbound calls need username, password and termination URI of the trunk. Fields and
+        limits: `ImportPhoneNumber`.
+        """
+        trunk_password = concealed(trunk_password)
+        return await self._runner.run(
+            ImportPhoneNumber(
+                phone_number=phone_number,
+                friendly_name=friendly_name,
+                inbound_agent_id=inbound_agent_id,
+                outbound_agent_id=outbound_agent_id,
+                trunk_username=trunk_username,
+                trunk_password=trunk_password,
+                termination_sip_uri=termination_sip_uri,
+                outbound_phone_number=outbound_phone_number,
+            )
+        )
+
+    async def update(
+        self,
+        phone_number: str,
+        *,
+        friendly_name: str | Unset = UNSET,
+        inbound_agent_id: str | Unset | None = UNSET,
+        outbound_agent_id: str | Unset | None = UNSET,
+        termination_sip_uri: str | Unset = UNSET,
+        trunk_username: str | Unset = UNSET,
+        trunk_password: str | Secret | Unset = UNSET,
+        outbound_phone_number: str | Unset = UNSET,
+    ) -> PhoneNumber:
+        """Change a number; what is left out stays as it is, ``None`` removes an agent.
+
+        The trunk's fields have an effect on imported numbers only. Fields and limits:
+        `UpdatePhoneNumber`.
+        """
+        trunk_password = concealed(trunk_password)
+        return await self._runner.run(
+            UpdatePhoneNumber(
+                phone_number=phone_number,
+                friendly_name=friendly_name,
+                inbound_agent_id=inbound_agent_id,
+                outbound_agent_id=outbound_agent_id,
+                termination_sip_uri=termination_sip_uri,
+                trunk_username=trunk_username,
+                trunk_password=trunk_password,
+                outbound_phone_number=outbound_phone_number,
+            )
+        )
+
+    async def get(self, phone_number: str) -> PhoneNumber:
+        """Look one number up; `NotFoundError` if the account does not hold it."""
+        return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
+
+    async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+        """Yield every number of the account, reading *page_size* (1 to 1,000) at a time."""
+        fetch = functools.partial(self._page, page_size)
+        async for number in all_items(fetch, page_size):
+            yield number
+
+    async def delete(self, phone_number: str) -> None:
+        """Give a number up, for good: nobody promises that it can be had again."""
+        await self._runner.run(DeletePhoneNumber(phone_number=phone_number))
+
+    async def create_many(
+        self, values: Iterable[CreatePhoneNumber]
+    ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
+        """Buy many numbers concurrently, each at most once."""
+        return await collect(self._runner.run_rows(values, self._runner.row))
+
+    async def import_many(
+        self, values: Iterable[ImportPhoneNumber]
+    ) -> BulkResult[ImportPhoneNumber, PhoneNumber]:
+        """Import many numbers concurrently."""
+        return await collect(self._runner.run_rows(values, self._runner.row))
+
+    async def update_many(
+        self, values: Iterable[UpdatePhoneNumber | str], **change: Unpack[PhoneNumberChange]
+    ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
+        """Change many numbers concurrently.
+
+        *values* are `UpdatePhoneNumber` values, each with its own change; or plain numbers, which
+        all get the same *change*, given by keyword as in `update`.
+        """
+        if "trunk_password" in change:
+            change["trunk_password"] = concealed(change["trunk_password"])
+
+        def prepare(value: UpdatePhoneNumber | str) -> Row[PhoneNumber]:
+            if isinstance(value, str):
+                value = UpdatePhoneNumber(phone_number=value, **change)
+            return self._runner.row(value)
+
+        return await collect(self._runner.run_rows(values, prepare))
+
+    async def test_call(
+        self,
+        number: str | PhoneNumber,
+        *,
+        timeout: float = 120.0,  # noqa: ASYNC109 - the platform's call, not the coroutine, is timed
+        poll_every: float = 1.0,
+    ) -> Call:
+        """Prove a number's trunk: ring its ``outbound_phone_number`` and wait for the call's end.
+
+        Args:
+            number: The number, or its record, which saves a look-up.
+            timeout: Seconds to wait for the end.
+            poll_every: Seconds between two looks.
+
+        Returns:
+            The ended call; its ``termination_reason`` says how it went.
+
+        Raises:
+            InvalidRequestError: The number has no destination for test calls.
+            OutcomeUnknownError: The call was placed and has not ended in time, or may have been
+                placed.
+        """
+        if isinstance(number, str):
+            number = await self.get(number)
+        if not number.sip_phone_number or not number.outbound_phone_number:
+            raise InvalidRequestError(
+                field="outbound_phone_number",
+                rule="the number has no destination for test calls; set one with update()",
+            )
+        calls = Calls(self._runner)
+        call = await calls.create(
+            from_phone_number=number.sip_phone_number, to_phone_number=number.outbound_phone_number
+        )
+        return await calls.wait(call, timeout=timeout, poll_every=poll_every)
+
+    async def _page(self, size: int, page: int) -> Page[PhoneNumber]:
+        return await self._runner.run(ListPhoneNumbers(page=page, size=size))
+
+
+class Agents:
+    """https://docs.sigmamind.ai/api-reference/agents."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def get(self, agent_id: str) -> Agent:
+        """Look one agent up."""
+        return await self._runner.run(GetAgent(agent_id=agent_id))
+
+    async def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
+        """Yield every agent of the account, reading *page_size* (1 to 1,000) at a time."""
+        fetch = functools.partial(self._page, page_size)
+        async for agent in all_items(fetch, page_size):
+            yield agent
+
+    async def _page(self, size: int, page: int) -> Page[Agent]:
+        return await self._runner.run(ListAgents(page=page, size=size))
+
+
+class Calls:
+    """https://docs.sigmamind.ai/api-reference/calls."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def create(
+        self,
+        *,
+        from_phone_number: str,
+        to_phone_number: str,
+        agent_id: str | Unset = UNSET,
+        dynamic_variables: Mapping[str, Any] | Unset = UNSET,
+    ) -> Call:
+        """Ring *to_phone_number*, at most once.
+
+        *agent_id* may be left out where the calling number has an outbound agent.
+        """
+        return await self._runner.run(
+            CreateCall(
+                from_phone_number=from_phone_number,
+                to_phone_number=to_phone_number,
+                agent_id=agent_id,
+                dynamic_variables=dynamic_variables,
+            )
+        )
+
+    async def get(self, call_id: str) -> Call:
+        """Look one call up."""
+        return await self._runner.run(GetCall(call_id=call_id))
+
+    async def list(
+        self, *, status: str | Unset = UNSET, page_size: int = 100
+    ) -> AsyncGenerator[Call, None]:
+        """Yield every call, or those with one *status*, reading *page_size* at a time."""
+        fetch = functools.partial(self._page, status, page_size)
+        async for call in all_items(fetch, page_size):
+            yield call
+
+    async def delete(self, call_id: str) -> None:
+        """Delete the record of a call."""
+        await self._runner.run(DeleteCall(call_id=call_id))
+
+    async def wait(
+        self,
+        call: Call,
+        *,
+        timeout: float = 120.0,  # noqa: ASYNC109 - what is timed is the phone call
+        poll_every: float = 1.0,
+    ) -> Call:
+        """Look at *call* every *poll_every* seconds until it has ended; return it as it then is.
+
+        Raises `OutcomeUnknownError`, with the call as `value`, if it has not ended within
+        *timeout* seconds.
+        """
+        engine = self._runner.engine
+        give_up = engine.clock() + timeout
+        while not call.has_ended:
+            if not call.call_id or engine.clock() + poll_every > give_up:
+                raise _unfinished(call, timeout)
+            await engine.sleep(poll_every)
+            call = await self.get(call.call_id)
+        return call
+
+    async def _page(self, status: str | Unset, size: int, page: int) -> Page[Call]:
+        return await self._runner.run(ListCalls(status=status, page=page, size=size))
+
+
+def _unfinished(call: Call, seconds: float) -> OutcomeUnknownError:
+    error = OutcomeUnknownError(
+        f"call {call.call_id or '(no id)'} was placed and has not ended within {seconds:g} s;"
+        " ask calls.get() for it later"
+    )
+    error.committed = "yes"
+    error.value = call
+    return error

@@ -1,0 +1,299 @@
+"""Bytes out, bytes in: the only module that speaks to the aiohttp client.
+
+A transport answers with a `Response` or a `Fault` and raises nothing but cancellation, so no
+exception of aiohttp, with the request's headers in its arguments and in its frames' locals, ever
+reaches a caller. Four habits of aiohttp are kept away from money here:
+
+- It sends GET, PUT and DELETE a second time when a connection drops. A client middleware renames
+  the two exceptions it does that on.
+- It follows redirects with the ``X-API-Key`` header, and with the body. None is followed.
+- It reads bodies of any size. Ours are counted after decompression and cut.
+- Its sessions belong to one event loop. There is one for each loop and process, closed when its
+  loop shuts down, forgotten without I/O when the loop is already gone.
+
+Whether a connection was handed to an attempt is seen in `TCPConnector.connect`: it agreed with
+aiohttp's trace events on every row of a 61-row fault matrix and costs a quarter of them. A session
+that the caller brings has a connector of its own; there the trace events serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import socket
+import ssl as tls
+import weakref
+from collections.abc import AsyncGenerator, Mapping
+from types import SimpleNamespace
+from typing import Any, Protocol, TypeAlias
+
+import aiohttp
+import attrs
+from yarl import URL
+
+from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.loops import PerLoop
+from sigmamind_async.operation import Fault, FaultKind, Mark, Response
+
+Session: TypeAlias = aiohttp.ClientSession
+"""A session that a caller brings along."""
+
+
+@attrs.frozen(kw_only=True)
+class Outgoing:
+    """One request as bytes, addressed and authorized."""
+
+    method: str
+    url: str
+    """Absolute and percent-encoded."""
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+    max_bytes: int
+
+
+class Transport(Protocol):
+    """Carries one request to a platform and one answer back."""
+
+    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+        """Return what came back within *seconds*.
+
+        Sets ``mark.connected`` before the first byte can leave. Raises nothing but
+        `asyncio.CancelledError`; the mark then tells whether the request may have gone out.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this transport opened; it may be used again afterwards."""
+        ...
+
+
+_attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt", default=None)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Marks the attempt to which it hands a connection, and knows its own sockets."""
+
+    def __init__(self, limit: int) -> None:
+        self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self.transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        super().__init__(limit=limit, socket_factory=self._new_socket)  # pyright: ignore[reportUnknownMemberType]  # as below
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[aiohttp.tracing.Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        mark = _attempt.get()
+        if mark is not None:
+            mark.connected = True
+        if connection.transport is not None:
+            self.transports.add(connection.transport)
+        return connection
+
+    def _new_socket(self, address: Any) -> socket.socket:  # noqa: ANN401 - aiohttp's AddrInfoType ends in an untyped tuple
+        made = socket.socket(*address[:3])
+        self.sockets.add(made)
+        return made
+
+
+class _TooLargeError(Exception):
+    """An answer's body went past its cap."""
+
+
+class _DroppedError(aiohttp.ClientError):
+    """A connection broke; under this name aiohttp does not send the request again."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _DroppedError(type(error).__name__) from error
+
+
+def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
+    if context is None:
+        return
+    if context.verify_mode is not tls.CERT_REQUIRED or not context.check_hostname:
+        raise ConfigurationError(
+            "ssl: the context must verify certificates and host names"
+            " (verify_mode=CERT_REQUIRED, check_hostname=True)"
+        )
+
+
+@attrs.frozen(kw_only=True)
+class AiohttpOptions:
+    """How connections are made."""
+
+    connect_timeout: float = 5.0
+    """Seconds for the TCP connection and the TLS handshake together."""
+    max_connections: int = 100
+    ssl: tls.SSLContext | None = attrs.field(default=None, validator=_verifies)
+    proxy: str | None = attrs.field(default=None, repr=False)
+
+
+class AiohttpTransport:
+    """The real `Transport`. Needs neither a loop nor a network to be made."""
+
+    def __init__(
+        self, options: AiohttpOptions | None = None, session: aiohttp.ClientSession | None = None
+    ) -> None:
+        """Use *session* if one is given, and leave it open; else open one in each loop."""
+        self._options = options or AiohttpOptions()
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=self._options.connect_timeout
+        )
+        self._own = PerLoop(self._open, _OwnSession.forget)
+        self._theirs = session
+        if session is not None:
+            session.trace_configs.append(_marking_trace())
+
+    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+        """Send *outgoing* once, within *seconds* for connecting, sending and reading together."""
+        answer: aiohttp.ClientResponse | None = None
+        token = _attempt.set(mark)
+        try:
+            async with asyncio.timeout(seconds):
+                session = self._theirs or await self._own.get().opened()
+                answer = await self._request(session, outgoing)
+                body = await _read(answer, outgoing.max_bytes)
+                return Response(status=answer.status, headers=answer.headers, body=body)
+        except asyncio.CancelledError as cancelled:
+            # The frames below hold headers and body; they end here.
+            cancelled.__traceback__ = None
+            raise
+        except Exception as error:  # noqa: BLE001 - every one becomes a value
+            kind = _kind(error, connected=mark.connected)
+            cause = type(error).__name__
+        finally:
+            _attempt.reset(token)
+            if answer is not None:
+                # Gives the connection back after a whole answer, closes it after half of one.
+                answer.release()
+        if answer is not None:
+            return Response(status=answer.status, headers=answer.headers, cut=kind)
+        return Fault(kind=kind, detail=f"{kind.value} ({cause})")
+
+    async def aclose(self) -> None:
+        """Close the running loop's session, if this transport opened it."""
+        opened = self._own.pop()
+        if opened is not None:
+            await opened.aclose()
+
+    async def _request(
+        self, session: aiohttp.ClientSession, outgoing: Outgoing
+    ) -> aiohttp.ClientResponse:
+        return await session.request(
+            outgoing.method,
+            URL(outgoing.url, encoded=True),
+            data=outgoing.body,
+            headers=outgoing.headers,
+            timeout=self._timeout,
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=self._options.proxy,
+            ssl=self._options.ssl or True,
+            middlewares=(_send_once,),
+        )
+
+    def _open(self) -> _OwnSession:
+        return _OwnSession(self._options.max_connections, self._own)
+
+
+class _OwnSession:
+    """One session, closed in the last moments of its loop.
+
+    `asyncio.run` and every runner like it finalizes the async generators of a loop before closing
+    it. One that waits with an open session in its hands is thereby told when to close it.
+    """
+
+    def __init__(self, limit: int, registry: PerLoop[_OwnSession]) -> None:
+        self._limit = limit
+        self._registry = registry
+        self._connector: _Connector | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._life: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+
+    async def opened(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._life = self._live()
+            self._session = await anext(self._life)
+        return self._session
+
+    async def aclose(self) -> None:
+        if self._life is not None:
+            await self._life.aclose()
+
+    async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
+        self._connector = _Connector(self._limit)
+        session = aiohttp.ClientSession(
+            connector=self._connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        )
+        try:
+            yield session
+        finally:
+            self._registry.discard(asyncio.get_running_loop())
+            await session.close()
+
+    def forget(self) -> None:
+        """Let go of a session whose loop is closed, or runs in the process this one came from.
+
+        Its descriptors are closed here, which the peer and a parent process do not notice. The
+        objects around them are kept: each of them, when finalized, would warn or call its loop.
+        """
+        if self._session is None or self._connector is None:
+            return
+        for held in self._connector.sockets:
+            held.close()
+        self._session.detach()
+        _FORGOTTEN.append((self._life, self._connector, list(self._connector.transports)))
+
+
+_FORGOTTEN: list[object] = []
+
+
+async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    """Return the body; raise `_TooLargeError` at *most* bytes, counted after decompression."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > most:
+            raise _TooLargeError
+    return b"".join(chunks)
+
+
+def _kind(error: Exception, *, connected: bool) -> FaultKind:
+    if isinstance(error, _TooLargeError):
+        return FaultKind.TOO_LARGE
+    if isinstance(error, TimeoutError):
+        return FaultKind.TIMEOUT if connected else FaultKind.CONNECT_TIMEOUT
+    if not connected:
+        return FaultKind.CONNECT
+    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientPayloadError)):
+        return FaultKind.UNPARSABLE
+    return FaultKind.DROPPED
+
+
+def _marking_trace() -> aiohttp.TraceConfig:
+    """Return the trace that marks attempts in a session whose connector is not ours."""
+
+    async def connected(
+        _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
+    ) -> None:
+        mark = _attempt.get()
+        if mark is not None:
+            mark.connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
+    trace.freeze()
+    return trace

@@ -1,0 +1,193 @@
+"""Small values that every floor uses: `UNSET`, `Secret`, and the checks of numbers and ids.
+
+`UNSET` means "not said" and is left out of a request; `None` means "say null". A request field
+therefore defaults to `UNSET`, so that leaving a field alone is never confused with clearing it.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+import hmac
+import re
+import reprlib
+from typing import Any, Final, overload
+from urllib.parse import quote
+
+import attrs
+
+from sigmamind_async.errors import InvalidRequestError
+
+
+class Unset(enum.Enum):
+    """Type of `UNSET`: an enum, because type checkers narrow ``is UNSET`` and pickle keeps it."""
+
+    UNSET = "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+
+
+class Secret:
+    """A text that shows itself to nobody who does not ask for it by name.
+
+    `repr`, `str` and `format` give a mask. Pickle, hash and json refuse, because each would carry
+    the text, or something it can be guessed from, out of the process. A deep copy is the object
+    itself. Only `reveal` gives the text; the library calls it while it writes a header or a body.
+    """
+
+    __slots__ = ("_text",)
+    # A hash of a short password can be guessed back.
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise InvalidRequestError(field="secret", rule="must be text")
+        self._text: str | None = text
+
+    def reveal(self) -> str:
+        """Return the text; raise `InvalidRequestError` if it has been redacted."""
+        if self._text is None:
+            raise InvalidRequestError(
+                field="secret", rule="was removed when the value was stored; give it again"
+            )
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, format_spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare in constant time; a redacted secret equals only itself."""
+        if not isinstance(other, Secret):
+            return NotImplemented
+        if self._text is None or other._text is None:
+            return self is other
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> str:
+        """Refuse to be pickled; only `REDACTED`, which holds nothing, may be."""
+        if self is REDACTED:
+            return "REDACTED"
+        raise TypeError("a Secret cannot be pickled")
+
+
+REDACTED: Final = Secret("")
+"""Stands where a secret was, in values that leave the call they were made for."""
+REDACTED._text = None  # noqa: SLF001 - the one secret that holds nothing
+
+
+@overload
+def concealed(text: str | Secret) -> Secret: ...
+@overload
+def concealed(text: str | Secret | Unset) -> Secret | Unset: ...
+def concealed(text: str | Secret | Unset) -> Secret | Unset:
+    """Wrap a plain text into a `Secret`; pass a `Secret` or `UNSET` through.
+
+    Public methods rebind their secret arguments with this in their first line, so that no frame
+    of ours holds the plain text when an exception passes through it.
+    """
+    return Secret(text) if isinstance(text, str) else text
+
+
+def redacted(value: object) -> object:
+    """Return an attrs *value* with each of its secrets replaced by `REDACTED`."""
+    kind: type[Any] = type(value)
+    if not attrs.has(kind):
+        return value
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
+    hidden = [f.name for f in fields if isinstance(getattr(value, f.name), Secret)]
+    if not hidden:
+        return value
+    twin = copy.copy(value)
+    for name in hidden:
+        # Past `frozen` and past the validators, which would ask the secret for its length.
+        object.__setattr__(twin, name, REDACTED)
+    return twin
+
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+_COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9_.~:@+-]+", re.ASCII)
+_DOTS = frozenset({".", ".."})
+_short = reprlib.repr
+
+
+def check_phone_number(field: str, value: object) -> None:
+    """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
+    if not isinstance(value, str) or not _E164.fullmatch(value):
+        raise InvalidRequestError(
+            f"{field}: {_short(value)} is not a phone number like '+14155550100'"
+            " ('+', then 7 to 15 digits, no spaces)",
+            field,
+            "E.164 with a leading plus",
+        )
+
+
+def check_country_code(field: str, value: object) -> None:
+    """Require an ISO 3166-1 alpha-2 code in capitals, such as ``US``."""
+    if not isinstance(value, str) or not _COUNTRY_CODE.fullmatch(value):
+        raise InvalidRequestError(
+            f"{field}: {_short(value)} is not a two-letter country code like 'US'",
+            field,
+            "two capital letters",
+        )
+
+
+def check_length(field: str, value: object, most: int, *, least: int = 0) -> None:
+    """Require a text of *least* to *most* characters; the text itself is never repeated."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(field=field, rule="must be text")
+    if not least <= len(value) <= most:
+        raise InvalidRequestError(
+            f"{field}: has {len(value)} characters, allowed are {least} to {most}",
+            field,
+            f"{least} to {most} characters",
+        )
+
+
+def check_range(field: str, value: object, least: int, most: int) -> None:
+    """Require a whole number from *least* to *most*."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidRequestError(
+            f"{field}: {_short(value)} is not a whole number from {least} to {most}",
+            field,
+            f"{least} to {most}",
+        )
+
+
+def check_id(field: str, value: object, most: int = 128) -> None:
+    """Require an opaque id: letters, digits and ``_.~:@+-``, neither empty nor only dots."""
+    if (
+        not isinstance(value, str)
+        or len(value) > most
+        or not _ID.fullmatch(value)
+        or value in _DOTS
+    ):
+        raise InvalidRequestError(
+            f"{field}: {_short(value)} is not an id (1 to {most} letters, digits or _.~:@+-)",
+            field,
+            "an id that cannot change the path",
+        )
+
+
+def path_segment(value: str) -> str:
+    """Percent-encode a checked number or id so that it stays one segment of a path."""
+    return quote(value, safe="")

@@ -1,0 +1,57 @@
+"""Importing the package is cheap, and brings neither server nor command line."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the modules that *statement* adds to those of a bare interpreter."""
+    program = f"import sys; bare = set(sys.modules); {statement}; print(*(set(sys.modules) - bare))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+def under(package: str, modules: set[str]) -> set[str]:
+    return {name for name in modules if f"{name}.".startswith(f"{package}.")}
+
+
+def test_importing_the_package_loads_nothing_else_of_ours() -> None:
+    """The front door is lazy: a name is imported when it is first used."""
+    loaded = loaded_by("import sigmamind_async")
+
+    assert under("sigmamind_async", loaded) == {"sigmamind_async"}
+    assert not under("aiohttp", loaded)
+    assert not under("cattrs", loaded)
+
+
+@pytest.mark.parametrize("vendor", ["sigmamind"])
+def test_importing_models_alone_loads_no_client(vendor: str) -> None:
+    """A program that only handles values pays for no HTTP library."""
+    loaded = loaded_by(f"import sigmamind_async.platforms.{vendor}.models")
+
+    assert not under("aiohttp", loaded)
+    assert not under("sigmamind_async.engine", loaded)
+    assert not under("sigmamind_async.cli", loaded)
+    assert not under("sigmamind_async.sandbox", loaded)
+
+
+@pytest.mark.parametrize("client", ["SigmaMind"])
+def test_a_client_loads_neither_server_nor_command_line(client: str) -> None:
+    loaded = loaded_by(f"from sigmamind_async import {client}")
+
+    assert not under("aiohttp.web", loaded)
+    assert not under("sigmamind_async.cli", loaded)
+    assert not under("sigmamind_async.sandbox", loaded)
+    assert not under("sigmamind_async.testing", loaded)
+
+
+def test_a_name_of_the_front_door_is_imported_on_use() -> None:
+    """The control: what the first test does not see would be seen had it been loaded."""
+    loaded = loaded_by("import sigmamind_async; sigmamind_async.SigmaMind")
+
+    assert under("aiohttp", loaded)
+    assert "sigmamind_async.transport" in loaded
