@@ -1,0 +1,37 @@
+"""A copy of the platforms on loopback that can be told to misbehave.
+
+Written from the vendors' documentation without a line of the client, so that the two can
+disagree. Its ledger knows what was really bought.
+"""
+
+from sigmamind_async.sandbox.faults import (
+    ALL_FAULTS,
+    BODY_FAULTS,
+    NETWORK_FAULTS,
+    REALISTIC_FAULTS,
+    STATUS_FAULTS,
+    Fault,
+    Faults,
+)
+from sigmamind_async.sandbox.ledger import Commit, Ledger
+from sigmamind_async.sandbox.limits import RateLimit
+from sigmamind_async.sandbox.server import Sandbox, serve
+from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.thread import SandboxThread
+
+__all__ = [
+    "ALL_FAULTS",
+    "BODY_FAULTS",
+    "Commit",
+    "Fault",
+    "Faults",
+    "Ledger",
+    "NETWORK_FAULTS",
+    "REALISTIC_FAULTS",
+    "RateLimit",
+    "STATUS_FAULTS",
+    "Sandbox",
+    "SandboxThread",
+    "Switches",
+    "serve",
+]

@@ -1,0 +1,208 @@
+"""The sandbox's own API below ``/_sandbox/``: what a test in another process needs.
+
+It takes no key and answers loopback callers only. What is posted changes the settings it
+names and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import ip_address
+from typing import Any, Protocol, TypeVar, cast
+
+import attrs
+import orjson
+from aiohttp import web
+
+from sigmamind_async.sandbox.endpoint import ADMIN_PREFIX
+from sigmamind_async.sandbox.faults import Fault, Faults
+from sigmamind_async.sandbox.ledger import Ledger
+from sigmamind_async.sandbox.limits import RateLimit
+from sigmamind_async.sandbox.switches import Switches
+
+Json = dict[str, object]
+Setting = TypeVar("Setting", Faults, RateLimit, Switches)
+
+
+class Administered(Protocol):
+    """The part of a sandbox that its API reaches."""
+
+    faults: Faults
+    rate_limit: RateLimit | None
+    switches: Switches
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every commit."""
+        ...
+
+    def stats(self) -> Json:
+        """Return the counters."""
+        ...
+
+    def script(self, operation: str, faults: Iterable[Fault | str | None]) -> None:
+        """Say what goes wrong next."""
+        ...
+
+    def refuse(self, seconds: float) -> None:
+        """Close the listening sockets for a while."""
+        ...
+
+    def reset(self) -> None:
+        """Start over."""
+        ...
+
+
+class Admin:
+    """Answers requests below ``/_sandbox/``."""
+
+    def __init__(self, box: Administered) -> None:
+        """Take the sandbox to administer."""
+        self._box = box
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request."""
+        if request.remote is None or not ip_address(request.remote).is_loopback:
+            return _json(403, {"error": "loopback only"})
+        name = request.path.removeprefix(ADMIN_PREFIX)
+        action = _ACTIONS.get((request.method, name))
+        if action is None:
+            known = sorted(f"{method} {ADMIN_PREFIX}{path}" for method, path in _ACTIONS)
+            return _json(404, {"error": "no such action", "actions": known})
+        try:
+            body: object = orjson.loads(await request.read() or b"{}")
+            return _json(200, action(self._box, body))
+        except (TypeError, ValueError) as error:
+            return _json(400, {"error": str(error)})
+
+
+def _json(status: int, content: object) -> web.Response:
+    body = orjson.dumps(content, default=_plain)
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(cast("frozenset[str]", value))
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[str, object]", value))
+    if attrs.has(type(value)):
+        return attrs.asdict(cast("attrs.AttrsInstance", value), recurse=False)
+    raise TypeError(type(value).__name__)
+
+
+def _object(body: object) -> Json:
+    if not isinstance(body, dict):
+        message = "the body must be a JSON object"
+        raise TypeError(message)
+    return cast("Json", body)
+
+
+def _changed(current: Setting, body: object) -> Setting:
+    """Return *current* with what *body* names; raises ValueError or TypeError."""
+    changes = _object(body)
+    names = {field.name for field in attrs.fields(type(current))}
+    if unknown := sorted(changes.keys() - names):
+        message = f"no setting {unknown[0]!r}; known: {', '.join(sorted(names))}"
+        raise ValueError(message)
+    for name, value in changes.items():
+        if isinstance(getattr(current, name), bool) and not isinstance(value, bool):
+            message = f"{name} must be true or false"
+            raise TypeError(message)
+    values: dict[str, Any] = attrs.asdict(current, recurse=False)
+    values.update(changes)
+    return type(current)(**values)
+
+
+def _read_ledger(box: Administered, body: object) -> object:
+    del body
+    return {
+        "summary": box.ledger.summary(),
+        "owned": box.ledger.owned(),
+        "bought_twice": box.ledger.bought_twice(),
+        "commits": box.ledger.commits,
+    }
+
+
+def _read_stats(box: Administered, body: object) -> object:
+    del body
+    return box.stats()
+
+
+def _read_faults(box: Administered, body: object) -> object:
+    del body
+    return box.faults
+
+
+def _set_faults(box: Administered, body: object) -> object:
+    box.faults = _changed(box.faults, body)
+    return box.faults
+
+
+def _read_rate_limit(box: Administered, body: object) -> object:
+    del body
+    return box.rate_limit
+
+
+def _set_rate_limit(box: Administered, body: object) -> object:
+    """Set the limit; ``null`` takes it away."""
+    if body is None:
+        box.rate_limit = None
+        return None
+    changes = dict(_object(body))
+    if isinstance(changes.get("window"), list):
+        changes["window"] = tuple(cast("list[object]", changes["window"]))
+    if "lanes" in changes:
+        lanes = _object(changes["lanes"])
+        changes["lanes"] = {name: _changed(RateLimit(), lane) for name, lane in lanes.items()}
+    box.rate_limit = _changed(box.rate_limit or RateLimit(), changes)
+    return box.rate_limit
+
+
+def _read_switches(box: Administered, body: object) -> object:
+    del body
+    return box.switches
+
+
+def _set_switches(box: Administered, body: object) -> object:
+    box.switches = _changed(box.switches, body)
+    return box.switches
+
+
+def _script(box: Administered, body: object) -> object:
+    """``{"create": ["reset_after_commit", null]}``."""
+    scripts = cast("Mapping[str, list[str | None]]", _object(body))
+    for operation, faults in scripts.items():
+        box.script(operation, faults)
+    return scripts
+
+
+def _refuse(box: Administered, body: object) -> object:
+    """``{"seconds": 1.5}``."""
+    seconds = _object(body).get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        message = "seconds must be a number of at least 0"
+        raise ValueError(message)
+    box.refuse(float(seconds))
+    return {"seconds": seconds}
+
+
+def _reset(box: Administered, body: object) -> object:
+    del body
+    box.reset()
+    return box.ledger.summary()
+
+
+_ACTIONS: Mapping[tuple[str, str], Callable[[Administered, object], object]] = {
+    ("GET", "ledger"): _read_ledger,
+    ("GET", "stats"): _read_stats,
+    ("GET", "faults"): _read_faults,
+    ("POST", "faults"): _set_faults,
+    ("GET", "rate-limit"): _read_rate_limit,
+    ("POST", "rate-limit"): _set_rate_limit,
+    ("GET", "switches"): _read_switches,
+    ("POST", "switches"): _set_switches,
+    ("POST", "script"): _script,
+    ("POST", "refuse"): _refuse,
+    ("POST", "reset"): _reset,
+}

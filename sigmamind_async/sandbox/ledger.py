@@ -1,0 +1,192 @@
+"""What the platform did: one entry per change it made, whatever the caller was told.
+
+The ledger is the judge of every safety test. It counts what was committed, not what was
+requested or answered, and it never sees a secret: the platform hands over request bodies
+without them. Pure; nothing here knows a socket or a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import attrs
+import orjson
+
+ChangeKind = Literal["purchase", "import", "update", "release", "call", "call_removal"]
+
+_KIND_WORDS: Mapping[ChangeKind, str] = {
+    "purchase": "purchases",
+    "import": "imports",
+    "update": "updates",
+    "release": "releases",
+    "call": "calls",
+    "call_removal": "call_removals",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Commit:
+    """One change the platform made."""
+
+    sequence: int
+    """Position in the ledger; the first is 1."""
+    time: float
+    """Epoch seconds."""
+    platform: str
+    operation: str
+    kind: ChangeKind
+    phone_number: str | None
+    friendly_name: str | None
+    """The label the request asked for; None when it named none."""
+    body: Mapping[str, object]
+    """The request body without secrets and without keys the platform does not know."""
+    fingerprint: str
+    """Same for two requests that asked for the same thing; secrets take no part in it."""
+    fault: str | None
+    """What went wrong with the request, if anything."""
+    delivered: bool = False
+    """True when the honest answer was handed whole to a connection that was still open."""
+
+
+def fingerprint(operation: str, body: Mapping[str, object]) -> str:
+    """Return a short name for what a request asks for; *body* carries no secret."""
+    text = orjson.dumps([operation, dict(body)], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _same(label: str) -> str:
+    return label
+
+
+class Ledger:
+    """Every commit in order, and the questions a test asks about them."""
+
+    def __init__(self) -> None:
+        """Start with nothing committed."""
+        self._commits: list[Commit] = []
+        self._owned: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._commits)
+
+    @property
+    def commits(self) -> tuple[Commit, ...]:
+        """All entries, oldest first."""
+        return tuple(self._commits)
+
+    @property
+    def purchases(self) -> list[Commit]:
+        """Every number bought, released since or not."""
+        return self.of_kind("purchase")
+
+    def of_kind(self, kind: ChangeKind) -> list[Commit]:
+        """Return the entries of one kind."""
+        return [commit for commit in self._commits if commit.kind == kind]
+
+    def append(self, commit: Commit) -> None:
+        """Add the next entry; its sequence must be the next one."""
+        if commit.sequence != len(self._commits) + 1:
+            message = f"entry {commit.sequence} does not follow entry {len(self._commits)}"
+            raise ValueError(message)
+        self._commits.append(commit)
+        if commit.phone_number is None:
+            return
+        key = (commit.platform, commit.phone_number)
+        if commit.kind in {"purchase", "import"}:
+            self._owned.setdefault(key, commit.sequence)
+        elif commit.kind == "release":
+            self._owned.pop(key, None)
+
+    def mark_delivered(self, sequence: int) -> None:
+        """Note that the answer to an entry left whole."""
+        entry = self._commits[sequence - 1]
+        self._commits[sequence - 1] = attrs.evolve(entry, delivered=True)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._commits.clear()
+        self._owned.clear()
+
+    def owned(self, platform: str | None = None) -> list[str]:
+        """Return the numbers held now, in the order in which they came."""
+        return [number for name, number in self._owned if platform in {None, name}]
+
+    def purchases_labelled(self, label: str) -> list[Commit]:
+        """Return the purchases whose request carried exactly this label."""
+        return [commit for commit in self.purchases if commit.friendly_name == label]
+
+    def bought_twice(self, by: Callable[[str], str] = _same) -> dict[str, list[str]]:
+        """Return the labels under which more than one number was bought, with the numbers.
+
+        *by* turns a label into what is compared: give it a function that strips the number of
+        the attempt when labels carry one. Purchases without a label cannot be told apart and
+        take no part. A number released since still counts: see ``owned_twice``.
+        """
+        return self._repeated(self.purchases, by)
+
+    def owned_twice(self, by: Callable[[str], str] = _same) -> dict[str, list[str]]:
+        """Return what ``bought_twice`` does, for purchases that are still held."""
+        held = set(self._owned.values())
+        return self._repeated((c for c in self.purchases if c.sequence in held), by)
+
+    @staticmethod
+    def _repeated(
+        purchases: Iterable[Commit],
+        by: Callable[[str], str],
+    ) -> dict[str, list[str]]:
+        numbers: defaultdict[str, list[str]] = defaultdict(list)
+        for commit in purchases:
+            if commit.friendly_name is not None:
+                numbers[by(commit.friendly_name)].append(commit.phone_number or "")
+        return {label: found for label, found in numbers.items() if len(found) > 1}
+
+    def missing(self, labels: Iterable[str], by: Callable[[str], str] = _same) -> list[str]:
+        """Return those *labels* under which nothing was bought."""
+        bought = {by(c.friendly_name) for c in self.purchases if c.friendly_name is not None}
+        return [label for label in labels if label not in bought]
+
+    def summary(self) -> dict[str, object]:
+        """Return the counts, as plain JSON values."""
+        kinds = Counter(commit.kind for commit in self._commits)
+        faults = Counter(commit.fault for commit in self._commits if commit.fault)
+        return {
+            "commits": len(self._commits),
+            **{word: kinds[kind] for kind, word in _KIND_WORDS.items()},
+            "owned": len(self._owned),
+            "bought_twice": len(self.bought_twice()),
+            "owned_twice": len(self.owned_twice()),
+            "undelivered": sum(not commit.delivered for commit in self._commits),
+            "faults": dict(sorted(faults.items())),
+        }
+
+    def verdict(
+        self,
+        expected: Iterable[str] | None = None,
+        *,
+        by: Callable[[str], str] = _same,
+    ) -> str:
+        """Return one line per finding: ``OK`` or ``FAULT``, what was counted, and examples.
+
+        *expected* are the labels (after *by*) that should each have one number.
+        """
+        findings: list[tuple[str, list[str]]] = [
+            (f"{len(self.purchases)} purchases, {len(self._owned)} numbers held", []),
+            ("bought twice", _examples(self.bought_twice(by))),
+        ]
+        if expected is not None:
+            findings.append(("expected and not bought", self.missing(expected, by)))
+        return "\n".join(_finding(text, bad) for text, bad in findings)
+
+
+def _examples(repeated: Mapping[str, list[str]]) -> list[str]:
+    return [f"{label}: {', '.join(numbers)}" for label, numbers in repeated.items()]
+
+
+def _finding(text: str, bad: list[str]) -> str:
+    if not bad:
+        return f"OK     {text}" if text[0].isdigit() else f"OK     0 {text}"
+    shown = "; ".join(bad[:3]) + ("; ..." if len(bad) > 3 else "")
+    return f"FAULT  {len(bad)} {text} ({shown})"

@@ -1,0 +1,66 @@
+"""Who is being served at the moment, and how everyone is woken when the sandbox closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+
+
+class Presence:
+    """Counts what is being handled and lets handlers wait without holding up the end."""
+
+    def __init__(self) -> None:
+        """Start with nobody present."""
+        self.in_flight = 0
+        """Requests to the platform, also those whose connection is gone."""
+        self._busy: set[object] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = asyncio.Event()
+
+    @property
+    def closing(self) -> bool:
+        """True once the sandbox is being closed."""
+        return self._closing.is_set()
+
+    def is_busy(self, connection: object) -> bool:
+        """Return whether a request of *connection* is being handled."""
+        return connection in self._busy
+
+    @contextmanager
+    def connection(self, connection: object) -> Generator[None]:
+        """Mark *connection* as busy."""
+        self._busy.add(connection)
+        try:
+            yield
+        finally:
+            self._busy.discard(connection)
+
+    @contextmanager
+    def request(self) -> Generator[None]:
+        """Count a request."""
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no request is being handled."""
+        await self._idle.wait()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait so many seconds, or until the sandbox closes."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            return
+
+    def close(self) -> None:
+        """Wake everyone who pauses."""
+        self._closing.set()

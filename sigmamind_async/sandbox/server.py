@@ -1,0 +1,201 @@
+"""The sandbox itself: platforms, weather and books under one roof."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+from sigmamind_async.sandbox.admin import Admin
+from sigmamind_async.sandbox.books import Books, StateFile
+from sigmamind_async.sandbox.chance import draw_token
+from sigmamind_async.sandbox.conditions import Conditions
+from sigmamind_async.sandbox.endpoint import Endpoint
+from sigmamind_async.sandbox.faults import NO_FAULTS, Fault, Faults
+from sigmamind_async.sandbox.ledger import Ledger
+from sigmamind_async.sandbox.limits import RateLimit
+from sigmamind_async.sandbox.listener import Listener
+from sigmamind_async.sandbox.sigmamind import SigmaMindApi
+from sigmamind_async.sandbox.switches import Switches
+
+_DEFAULT_SWITCHES = Switches()
+
+
+class Sandbox(Conditions):
+    """The platforms on loopback, as good or as bad as they are told to be.
+
+    ``faults``, ``rate_limit``, ``switches``, ``latency`` and ``list_lag`` may be set while it
+    runs. Everything random follows from the seed, operation by operation.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        faults: Faults = NO_FAULTS,
+        rate_limit: RateLimit | None = None,
+        switches: Switches = _DEFAULT_SWITCHES,
+        latency: tuple[float, float] = (0.0, 0.0),
+        list_lag: float = 0.0,
+        state_file: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Say how it behaves and where it listens; nothing is opened yet.
+
+        *latency* is the shortest and longest processing time in seconds, *list_lag* the
+        seconds until reads show a new number. *state_file* keeps numbers and ledger across
+        restarts. Port 0 picks a free port.
+        """
+        super().__init__(
+            seed=seed,
+            faults=faults,
+            rate_limit=rate_limit,
+            switches=switches,
+            latency=latency,
+            list_lag=list_lag,
+        )
+        self._books = Books()
+        self._state_file = state_file
+        self._host = host
+        self._port = port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = asyncio.Event()
+        self._listeners: list[Listener] = []
+        self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._books, _api_key(seed))
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every commit of every platform: the judge."""
+        return self._books.ledger
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All platforms."""
+        return (self.sigmamind,)
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        if self._state_file is not None:
+            self._books.file = StateFile(self._state_file)
+        async with AsyncExitStack() as undo:
+            undo.callback(self._books.close)
+            self._restore()
+            admin = Admin(self)
+            for offset, endpoint in enumerate(self.endpoints):
+                endpoint.admin = admin.handle
+                port = self._port + offset if self._port else 0
+                listener = Listener(endpoint, self._host, port)
+                undo.push_async_callback(listener.close)
+                await listener.open()
+                self._listeners.append(listener)
+            self._undo = undo.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed.set()
+        await self._undo.aclose()
+
+    async def run_forever(self) -> None:
+        """Wait until the sandbox is closed."""
+        await self._closed.wait()
+
+    async def settled(self) -> None:
+        """Wait until nothing is being handled and every late commit is in the ledger."""
+        for endpoint in self.endpoints:
+            await endpoint.settled()
+
+    def script(
+        self,
+        operation: str,
+        faults: Iterable[Fault | str | None],
+        *,
+        platform: str = "sigmamind",
+    ) -> None:
+        """Say exactly what goes wrong with the next requests of *operation*.
+
+        None is a request that goes well. Requests refused by key, path or rate limit use up no
+        entry; when all are used, ``faults`` decides again.
+        """
+        self._endpoint(platform).script(operation, faults)
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse connections (``ECONNREFUSED``) for so many seconds; from any thread.
+
+        Idle connections are closed; requests being handled are finished.
+        """
+
+        def refuse() -> None:
+            for listener in self._listeners:
+                listener.refuse(seconds)
+
+        self._on_loop(refuse)
+
+    def reset(self) -> None:
+        """Empty accounts, ledger, state file, counters and scripts; settings stay."""
+        self._on_loop(self._reset)
+
+    def stats(self) -> dict[str, object]:
+        """Return the request counters of every platform, as plain JSON values."""
+        return {
+            endpoint.tower.name: {
+                "base_url": endpoint.base_url,
+                "in_flight": endpoint.in_flight,
+                "requests": endpoint.requests.as_json(),
+            }
+            for endpoint in self.endpoints
+        }
+
+    def _endpoint(self, platform: str) -> Endpoint:
+        for endpoint in self.endpoints:
+            if endpoint.tower.name == platform:
+                return endpoint
+        message = f"no platform {platform!r}"
+        raise ValueError(message)
+
+    def _restore(self) -> None:
+        for platform, state in self._books.restore():
+            self._endpoint(platform).tower.replay(state)
+
+    def _reset(self) -> None:
+        self._books.clear()
+        for endpoint in self.endpoints:
+            endpoint.clear()
+
+    def _on_loop(self, action: Callable[[], object]) -> None:
+        """Call *action* in the sandbox's loop and wait for it, whichever thread asks."""
+        if self._loop is None:
+            message = "the sandbox is not open"
+            raise RuntimeError(message)
+        try:
+            same = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            same = False
+        if same:
+            action()
+            return
+
+        async def call() -> None:
+            action()
+
+        asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+
+def _api_key(seed: int) -> str:
+    return "sandbox-" + draw_token(seed, 32, "api-key")
+
+
+async def serve(box: Sandbox, *, ready: Callable[[Sandbox], None] | None = None) -> None:
+    """Run *box* until cancelled; *ready* is called once it listens."""
+    async with box:
+        if ready is not None:
+            ready(box)
+        await box.run_forever()

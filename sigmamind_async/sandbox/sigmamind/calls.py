@@ -1,0 +1,112 @@
+"""What each agent and call operation does. Same shape as ``numbers``.
+
+A call needs no clockwork: how far it has come follows from when it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import attrs
+
+from sigmamind_async.sandbox.chance import draw_token
+from sigmamind_async.sandbox.sigmamind import rules, views
+from sigmamind_async.sandbox.sigmamind.account import Account
+from sigmamind_async.sandbox.sigmamind.paging import page_answer
+from sigmamind_async.sandbox.sigmamind.records import PhoneCall
+from sigmamind_async.sandbox.sigmamind.rules import RefusedError, text
+from sigmamind_async.sandbox.tower import Call, Change, Outcome
+
+
+def list_agents(account: Account, call: Call, seed: int) -> Outcome:
+    """Read a page of agents."""
+    del seed
+    return Outcome(answer=page_answer(call, list(account.agents.values()), views.agent_view))
+
+
+def get_agent(account: Account, call: Call, seed: int) -> Outcome:
+    """Read one agent."""
+    del seed
+    agent = account.agents.get(call.route.key or "")
+    if agent is None:
+        raise RefusedError(404, "Agent not found")
+    return Outcome(answer=views.json_answer(200, views.agent_view(agent)))
+
+
+def create_call(account: Account, call: Call, seed: int) -> Outcome:
+    """Place a call from a number of the account."""
+    body = rules.read_body(call, rules.CREATE_CALL)
+    number = account.numbers.get(str(body["fromPhoneNumber"]))
+    if number is None:
+        raise RefusedError(400, "fromPhoneNumber is not a number of this account")
+    # https://docs.sigmamind.ai/api-reference/phone-numbers/create-phone-number, outboundAgentId
+    agent_id = text(body, "agentId") or number.outbound_agent_id
+    if agent_id is None:
+        raise RefusedError(400, "agentId is required: the number has no outbound agent")
+    account.check_agents(call, agent_id)
+    made = PhoneCall(
+        call_id="call_" + draw_token(seed, 24, "call", account.calls_made),
+        from_phone_number=number.phone_number,
+        to_phone_number=str(body["toPhoneNumber"]),
+        agent_id=agent_id,
+        dynamic_variables=cast("Mapping[str, object]", body.get("dynamicVariables", {})),
+        created_at=call.now,
+        seconds=call.switches.call_seconds,
+        status=call.switches.call_status,
+        reason=call.switches.call_reason,
+    )
+    change = Change(
+        kind="call",
+        phone_number=number.phone_number,
+        friendly_name=None,
+        body=body,
+        state={"call": attrs.asdict(made)},
+    )
+    view = _view(account, call, made)
+    return Outcome(answer=views.json_answer(call.switches.create_status, view), change=change)
+
+
+def get_call(account: Account, call: Call, seed: int) -> Outcome:
+    """Read one call."""
+    del seed
+    return Outcome(answer=views.json_answer(200, _view(account, call, _made(account, call))))
+
+
+def list_calls(account: Account, call: Call, seed: int) -> Outcome:
+    """Read a page of calls, those of one status where the query names it."""
+    del seed
+    status = call.query.get("status")
+    rows = [
+        made
+        for made in account.calls.values()
+        if status is None or views.call_status(made, call.now) == status
+    ]
+    return Outcome(answer=page_answer(call, rows, lambda made: _view(account, call, made)))
+
+
+def delete_call(account: Account, call: Call, seed: int) -> Outcome:
+    """Forget a call. Documented as "OK": 200, with a body nobody describes."""
+    del seed
+    made = _made(account, call)
+    change = Change(
+        kind="call_removal",
+        phone_number=made.from_phone_number,
+        friendly_name=None,
+        body={},
+        state={"removed_call": made.call_id},
+    )
+    return Outcome(answer=views.json_answer(200, _view(account, call, made)), change=change)
+
+
+def _made(account: Account, call: Call) -> PhoneCall:
+    made = account.calls.get(call.route.key or "")
+    if made is None:
+        raise RefusedError(404, "Call not found")
+    return made
+
+
+def _view(account: Account, call: Call, made: PhoneCall) -> views.Json:
+    number = account.numbers.get(made.from_phone_number)
+    agent = account.agents.get(made.agent_id)
+    return views.call_view(made, number, agent, call.switches, call.now)

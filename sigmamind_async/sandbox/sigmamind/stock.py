@@ -1,0 +1,116 @@
+"""Which numbers are for sale. Endless, deterministic by seed, and never the same one twice."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import attrs
+
+from sigmamind_async.sandbox.chance import draw_index
+
+
+@attrs.frozen(kw_only=True)
+class NumberingPlan:
+    """How a country's numbers are made, as far as the sandbox sells them."""
+
+    calling_code: str
+    areas: tuple[int, ...]
+    """Area codes in stock."""
+    lowest: int
+    highest: int
+    """Subscriber numbers, all of one length."""
+
+    @property
+    def size(self) -> int:
+        """Numbers for sale in one area."""
+        return self.highest - self.lowest + 1
+
+
+NUMBERING_PLANS = {
+    # North American numbers: the exchange, digits four to six, starts with 2 to 9.
+    "US": NumberingPlan(
+        calling_code="1",
+        areas=(205, 212, 305, 312, 415, 512, 617, 702, 818, 917),
+        lowest=2_000_000,
+        highest=9_999_999,
+    ),
+    "CA": NumberingPlan(
+        calling_code="1",
+        areas=(416, 514, 604, 780),
+        lowest=2_000_000,
+        highest=9_999_999,
+    ),
+    "GB": NumberingPlan(
+        calling_code="44",
+        areas=(113, 121, 131, 141, 151, 161),
+        lowest=2_000_000,
+        highest=9_999_999,
+    ),
+    "IN": NumberingPlan(
+        calling_code="91",
+        areas=(124, 141, 265, 422, 484, 731),
+        lowest=2_000_000,
+        highest=4_999_999,
+    ),
+    "DE": NumberingPlan(
+        calling_code="49",
+        areas=(201, 211, 221, 341, 511, 711),
+        lowest=2_000_000,
+        highest=9_999_999,
+    ),
+    "FR": NumberingPlan(
+        calling_code="33",
+        areas=(140, 240, 340, 440, 540),
+        lowest=100_000,
+        highest=999_999,
+    ),
+    "ES": NumberingPlan(
+        calling_code="34",
+        areas=(910, 930, 950, 960),
+        lowest=100_000,
+        highest=999_999,
+    ),
+    "AU": NumberingPlan(
+        calling_code="61",
+        areas=(261, 280, 361, 731),
+        lowest=100_000,
+        highest=999_999,
+    ),
+}
+
+# Coprime to every ``size`` above, so that stepping by it visits each subscriber number once.
+_STEP = 1_299_709
+
+
+def nearest_area(areas: tuple[int, ...], wanted: int) -> int:
+    """Return the area in stock closest to the wanted one, the lower of two equally close."""
+    return min(areas, key=lambda area: (abs(area - wanted), area))
+
+
+def choose_number(
+    country: str,
+    area_code: int | None,
+    *,
+    seed: int,
+    count: int,
+    taken: Container[str],
+) -> str | None:
+    """Return the number the platform picks for its purchase numbered *count*.
+
+    None means that nothing is sold in *country*. *taken* are the numbers ever sold: a released
+    one is not sold again, so that a number names one purchase for the whole of a test.
+    """
+    plan = NUMBERING_PLANS.get(country)
+    if plan is None:
+        return None
+    if area_code is None:
+        area = plan.areas[draw_index(seed, len(plan.areas), "area", country, count)]
+    else:
+        area = nearest_area(plan.areas, area_code)
+    start = draw_index(seed, plan.size, "subscriber", country, area)
+    for offset in range(count, count + plan.size):
+        subscriber = plan.lowest + (start + offset * _STEP) % plan.size
+        number = f"+{plan.calling_code}{area}{subscriber}"
+        if number not in taken:
+            return number
+    return None

@@ -1,0 +1,90 @@
+"""A sandbox in a thread of its own, for tests that are not on its loop, or on none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, TypeVar
+
+from sigmamind_async.sandbox.faults import NO_FAULTS, Faults
+from sigmamind_async.sandbox.limits import RateLimit
+from sigmamind_async.sandbox.server import Sandbox
+from sigmamind_async.sandbox.switches import Switches
+
+T = TypeVar("T")
+
+_DEFAULT_SWITCHES = Switches()
+
+
+class SandboxThread:
+    """Runs a :class:`Sandbox` in a daemon thread; ``with`` gives the sandbox.
+
+    Settings, counters and ledger are read and set from the calling thread as they are.
+    Anything to be awaited goes through :meth:`run`.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        faults: Faults = NO_FAULTS,
+        rate_limit: RateLimit | None = None,
+        switches: Switches = _DEFAULT_SWITCHES,
+        latency: tuple[float, float] = (0.0, 0.0),
+        list_lag: float = 0.0,
+        state_file: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Take what :class:`Sandbox` takes."""
+        self.box = Sandbox(
+            seed=seed,
+            faults=faults,
+            rate_limit=rate_limit,
+            switches=switches,
+            latency=latency,
+            list_lag=list_lag,
+            state_file=state_file,
+            host=host,
+            port=port,
+        )
+        self._opened: Future[asyncio.AbstractEventLoop] = Future()
+        self._stop: asyncio.Event | None = None
+        self._thread = threading.Thread(target=self._main, name="sandbox", daemon=True)
+
+    def __enter__(self) -> Sandbox:
+        self._thread.start()
+        self._opened.result()
+        return self.box
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._stop is not None:
+            self._opened.result().call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something of the sandbox in its loop, ``box.settled()`` for one, and wait."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._opened.result()).result()
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self._opened.done():
+                raise
+            self._opened.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        async with self.box:
+            self._opened.set_result(asyncio.get_running_loop())
+            await self._stop.wait()

@@ -1,0 +1,153 @@
+"""The API below ``/_sandbox/``."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from sigmamind_async.sandbox import Fault, RateLimit, Sandbox
+from sigmamind_async.sandbox.admin import Admin
+
+Send = Callable[..., Awaitable[aiohttp.ClientResponse]]
+Json = Any
+Ask = Callable[..., Awaitable[Json]]
+
+NUMBERS = "/v1/phone-numbers"
+
+
+@pytest.fixture
+def ask(send: Send) -> Ask:
+    """Ask the admin API without a key; return the JSON of the answer, which must be 200."""
+
+    async def request(name: str, *content: object) -> Json:
+        method, body = ("POST", content[0]) if content else ("GET", None)
+        headers = {"X-API-Key": "", "Content-Type": "application/json"}
+        response = await send(method, f"/_sandbox/{name}", json=body, headers=headers)
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+    return request
+
+
+async def test_the_ledger_is_read(ask: Ask, send: Send) -> None:
+    await send("POST", NUMBERS, json={"phoneNumber": "+14155552671", "friendlyName": "order-1"})
+    ledger = await ask("ledger")
+    assert ledger["owned"] == ["+14155552671"]
+    assert ledger["summary"]["purchases"] == 1
+    assert ledger["bought_twice"] == {}
+    (commit,) = ledger["commits"]
+    assert (commit["friendly_name"], commit["delivered"]) == ("order-1", True)
+    assert commit["body"] == {"phoneNumber": "+14155552671", "friendlyName": "order-1"}
+
+
+async def test_counters_are_read(box: Sandbox, ask: Ask, send: Send) -> None:
+    await send("GET", NUMBERS)
+    stats = (await ask("stats"))["sigmamind"]
+    assert stats["base_url"] == box.sigmamind.base_url
+    assert stats["requests"]["by_status"] == {"200": 1}
+
+
+async def test_faults_are_set_setting_by_setting(box: Sandbox, ask: Ask) -> None:
+    await ask("faults", {"share": 1, "kinds": ["conflict_409"], "only": ["create"]})
+    assert (await ask("faults", {"hang": 0.5}))["only"] == ["create"]
+    assert (box.faults.share, box.faults.hang) == (1, 0.5)
+    assert box.faults.kinds == (Fault.CONFLICT_409,)
+    assert (await ask("faults"))["kinds"] == ["conflict_409"]
+
+
+async def test_a_limit_is_set_and_taken_away(box: Sandbox, ask: Ask) -> None:
+    assert await ask("rate-limit") is None
+    body = {"window": [150, 60.0], "headers": True, "lanes": {"list": {"per_second": 5}}}
+    answer = await ask("rate-limit", body)
+    assert (answer["window"], answer["lanes"]["list"]["per_second"]) == ([150, 60.0], 5)
+    lanes = {"list": RateLimit(per_second=5)}
+    assert box.rate_limit == RateLimit(window=(150, 60.0), headers=True, lanes=lanes)
+
+
+async def test_null_takes_the_limit_away(box: Sandbox) -> None:
+    box.rate_limit = RateLimit(window=(1, 60.0))
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{box.sigmamind.base_url}/_sandbox/rate-limit", data=b"null") as response,
+    ):
+        assert (response.status, await response.json()) == (200, None)
+    assert box.rate_limit is None
+
+
+async def test_switches_are_set(box: Sandbox, ask: Ask) -> None:
+    assert (await ask("switches", {"null_clears": False}))["null_clears"] is False
+    assert box.switches.null_clears is False
+    assert (await ask("switches"))["list_envelope"] == "page"
+
+
+async def test_faults_are_scripted(ask: Ask, send: Send) -> None:
+    await ask("script", {"list": ["status_503_before_commit", None]})
+    assert [(await send("GET", NUMBERS)).status for _ in range(2)] == [503, 200]
+
+
+async def test_connections_are_refused(ask: Ask, send: Send) -> None:
+    await ask("refuse", {"seconds": 30})
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await send("GET", NUMBERS)
+
+
+async def test_everything_is_reset(box: Sandbox, ask: Ask, send: Send) -> None:
+    box.script("list", [Fault.CONFLICT_409])
+    await send("POST", NUMBERS, json={"countryCode": "US"})
+    assert (await ask("reset", {}))["commits"] == 0
+    response = await send("GET", NUMBERS)
+    assert (await response.json())["totalCount"] == 0
+    assert box.sigmamind.requests.total == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("faults", {"share": 2}),
+        ("faults", {"share": "x"}),
+        ("faults", {"kinds": ["unknown"]}),
+        ("faults", {"shares": 1}),
+        ("faults", []),
+        ("rate-limit", {"status": 418}),
+        ("switches", {"null_clears": "no"}),
+        ("switches", {"list_envelope": "x"}),
+        ("script", {"craete": []}),
+        ("script", {"create": ["unknown"]}),
+        ("refuse", {}),
+        ("refuse", {"seconds": -1}),
+        ("refuse", {"seconds": True}),
+    ],
+)
+async def test_a_wrong_setting_is_refused_and_changes_nothing(
+    box: Sandbox,
+    send: Send,
+    name: str,
+    body: object,
+) -> None:
+    before = (box.faults, box.rate_limit, box.switches)
+    response = await send("POST", f"/_sandbox/{name}", json=body)
+    assert response.status == 400
+    assert (await response.json())["error"]
+    assert (box.faults, box.rate_limit, box.switches) == before
+
+
+async def test_an_unknown_action_is_not_found_and_names_the_others(send: Send) -> None:
+    response = await send("GET", "/_sandbox/unknown")
+    assert response.status == 404
+    assert "GET /_sandbox/ledger" in (await response.json())["actions"]
+
+
+@pytest.mark.parametrize("remote", [None, "192.0.2.1"])
+async def test_callers_from_elsewhere_are_turned_away(box: Sandbox, remote: str | None) -> None:
+    class Request:
+        path = "/_sandbox/ledger"
+        method = "GET"
+
+        def __init__(self) -> None:
+            self.remote = remote
+
+    request: Any = Request()
+    response: web.Response = await Admin(box).handle(request)
+    assert response.status == 403

@@ -1,0 +1,70 @@
+"""Which request meets which fault: pure, repeatable, as often as asked."""
+
+from collections import Counter
+
+import pytest
+
+from sigmamind_async.sandbox import (
+    ALL_FAULTS,
+    BODY_FAULTS,
+    NETWORK_FAULTS,
+    REALISTIC_FAULTS,
+    STATUS_FAULTS,
+    Fault,
+    Faults,
+)
+from sigmamind_async.sandbox.faults import choose_fault
+
+
+def chosen(faults: Faults, *, seed: int = 1, operation: str = "create") -> list[Fault | None]:
+    return [choose_fault(faults, seed, operation, count) for count in range(5_000)]
+
+
+def test_the_same_seed_chooses_the_same_faults() -> None:
+    assert chosen(Faults(share=0.2)) == chosen(Faults(share=0.2))
+
+
+def test_another_seed_or_operation_chooses_others() -> None:
+    faults = Faults(share=0.2)
+    assert chosen(faults) != chosen(faults, seed=2)
+    assert chosen(faults) != chosen(faults, operation="import")
+
+
+def test_the_share_is_met_and_every_kind_is_used() -> None:
+    counts = Counter(chosen(Faults(share=0.2)))
+    assert 900 < 5_000 - counts.pop(None) < 1_100
+    assert set(counts) == REALISTIC_FAULTS
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(share=1, kinds=()), Faults(share=1, only=())])
+def test_nothing_goes_wrong_without_share_kinds_or_operations(faults: Faults) -> None:
+    assert set(chosen(faults)) == {None}
+
+
+def test_only_the_named_operations_go_wrong() -> None:
+    faults = Faults(share=1, only={"create"})
+    assert None not in chosen(faults)
+    assert set(chosen(faults, operation="list")) == {None}
+
+
+def test_the_order_in_which_kinds_are_given_does_not_matter() -> None:
+    kinds = [Fault.RESET_AFTER_COMMIT, Fault.HTML_BODY, Fault.REFUSE]
+    assert Faults(kinds=kinds) == Faults(kinds=reversed(kinds))
+
+
+def test_every_fault_is_in_one_group() -> None:
+    groups = [NETWORK_FAULTS, STATUS_FAULTS, BODY_FAULTS]
+    assert frozenset().union(*groups) == ALL_FAULTS
+    assert sum(map(len, groups)) == len(ALL_FAULTS)
+
+
+def test_random_faults_are_by_default_the_realistic_ones() -> None:
+    assert set(Faults().kinds) == REALISTIC_FAULTS
+    assert len(REALISTIC_FAULTS) >= 11
+    assert REALISTIC_FAULTS.isdisjoint({Fault.GZIP_BOMB, Fault.OVERSIZED_BODY, Fault.DEEP_BODY})
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_is_between_0_and_1(share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        Faults(share=share)

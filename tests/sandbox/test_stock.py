@@ -1,0 +1,61 @@
+"""Numbers the platform chooses."""
+
+import re
+
+import pytest
+
+from sigmamind_async.sandbox.sigmamind.stock import (
+    NUMBERING_PLANS,
+    NumberingPlan,
+    choose_number,
+    nearest_area,
+)
+
+
+def sold(country: str, count: int, *, seed: int = 1, area_code: int | None = None) -> list[str]:
+    taken: list[str] = []
+    for number in range(count):
+        chosen = choose_number(country, area_code, seed=seed, count=number, taken=set(taken))
+        assert chosen is not None
+        taken.append(chosen)
+    return taken
+
+
+@pytest.mark.parametrize("country", sorted(NUMBERING_PLANS))
+def test_numbers_are_unique_valid_and_of_their_country(country: str) -> None:
+    numbers = sold(country, 300)
+    assert len(set(numbers)) == 300
+    assert all(re.fullmatch(r"\+[1-9][0-9]{6,14}", number) for number in numbers)
+    assert all(number[1:].startswith(NUMBERING_PLANS[country].calling_code) for number in numbers)
+
+
+def test_the_seed_decides() -> None:
+    assert sold("US", 20) == sold("US", 20)
+    assert sold("US", 20) != sold("US", 20, seed=2)
+
+
+def test_a_number_ever_sold_is_not_sold_again() -> None:
+    first = choose_number("US", 415, seed=1, count=0, taken=())
+    assert choose_number("US", 415, seed=1, count=0, taken={str(first)}) != first
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(415, 415), (400, 415), (100, 205), (99_999, 917)])
+def test_the_nearest_area_in_stock_is_taken(wanted: int, found: int) -> None:
+    assert nearest_area(NUMBERING_PLANS["US"].areas, wanted) == found
+    assert sold("US", 1, area_code=wanted)[0].startswith(f"+1{found}")
+
+
+def test_the_lower_of_two_equally_near_areas_is_taken() -> None:
+    assert nearest_area((200, 300), 250) == 200
+
+
+def test_nothing_is_sold_in_a_country_without_stock() -> None:
+    assert choose_number("ZZ", None, seed=1, count=0, taken=()) is None
+
+
+def test_a_country_is_sold_out_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = NumberingPlan(calling_code="999", areas=(100,), lowest=1_000, highest=1_009)
+    monkeypatch.setitem(NUMBERING_PLANS, "XX", plan)
+    assert len(set(sold("XX", 10))) == 10
+    taken = {f"+999100{subscriber}" for subscriber in range(1_000, 1_010)}
+    assert choose_number("XX", None, seed=1, count=10, taken=taken) is None
