@@ -30,7 +30,9 @@ if TYPE_CHECKING:
         SpendLimitError,
     )
     from sigmamind_async.gate import Gate
+    from sigmamind_async.platforms.dialnexa.client import DialNexa
     from sigmamind_async.platforms.sigmamind.client import SigmaMind
+    from sigmamind_async.platforms.verbex.client import Verbex
     from sigmamind_async.retry import RetryPolicy
     from sigmamind_async.values import UNSET, Secret, Unset
 
@@ -43,6 +45,7 @@ __all__ = [
     "CircuitOpenError",
     "ConfigurationError",
     "ConflictError",
+    "DialNexa",
     "Gate",
     "InsufficientFundsError",
     "InvalidRequestError",
@@ -64,6 +67,7 @@ __all__ = [
     "StopOn",
     "UNSET",
     "Unset",
+    "Verbex",
 ]
 
 _HOMES = {
@@ -75,6 +79,7 @@ _HOMES = {
     "CircuitOpenError": "errors",
     "ConfigurationError": "errors",
     "ConflictError": "errors",
+    "DialNexa": "platforms.dialnexa.client",
     "Gate": "gate",
     "InsufficientFundsError": "errors",
     "InvalidRequestError": "errors",
@@ -96,6 +101,7 @@ _HOMES = {
     "StopOn": "bulk",
     "UNSET": "values",
     "Unset": "values",
+    "Verbex": "platforms.verbex.client",
 }
 
 

@@ -125,6 +125,11 @@ class Row(Protocol[T_co]):
         """Whether the platform may have acted on it, as far as it got."""
         ...
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Fields that were sent and that the answer shows otherwise."""
+        ...
+
     def run(self) -> Awaitable[T_co]:
         """Carry it out."""
         ...
@@ -161,15 +166,20 @@ class BulkRun(Generic[V, T]):
         self._width = width
         self._stop_on = stop_on or StopOn()
         self._stopped = False
+        self._ending = False
         self._workers: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None] | None, Row[T]] = {}
         self._ready: _InOrder[V, T] | _AsTheyCome[V, T] = _InOrder() if ordered else _AsTheyCome()
         self._handed = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
 
     def stop(self) -> None:
-        """Take up no more rows: those under way are finished, the rest is skipped."""
+        """Take up no more rows: those that were sent are finished, all others are skipped."""
         self._stopped = True
+        for worker, row in self._under_way.items():
+            if worker is not None and not row.attempts:
+                worker.cancel()  # it waits to be admitted
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[V, T], None]:
         """Run the job; yield the `Outcome` of every row."""
@@ -195,6 +205,7 @@ class BulkRun(Generic[V, T]):
         The workers are plain tasks because a task group cannot stay open across a ``yield``; none
         of them outlives this method.
         """
+        self._ending = True
         for worker in self._workers:
             worker.cancel()
         while self._workers:
@@ -208,6 +219,8 @@ class BulkRun(Generic[V, T]):
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
+        if self._stopped and not self._ending and not self._workers and not self._source.ended:
+            self._add_worker()  # the one that skips the rest
         self._news.set()
 
     async def _work(self) -> None:
@@ -232,8 +245,9 @@ class BulkRun(Generic[V, T]):
         began = self.progress.clock()
         result: T | None = None
         error: BaseException | None = None
+        worker = asyncio.current_task()
         try:
-            row = self._prepare(value)
+            row = self._under_way[worker] = self._prepare(value)
             result = await row.run()
         except asyncio.CancelledError as cancelled:
             error = cancelled
@@ -241,14 +255,17 @@ class BulkRun(Generic[V, T]):
         except Exception as failure:  # noqa: BLE001 - one bad row never ends the batch
             error = failure
         finally:
+            self._under_way.pop(worker, None)
+            status = _status(error, touched=row is not None and row.touched)
             self._finish(
                 Outcome(
                     index=index,
-                    status=_status(error, touched=row is not None and row.touched),
+                    status=status,
                     value=value,
                     result=result,
-                    error=error,
+                    error=None if status == "skipped" else error,
                     attempts=0 if row is None else row.attempts,
+                    ignored=() if row is None else row.ignored,
                     elapsed=self.progress.clock() - began,
                 )
             )
@@ -257,8 +274,8 @@ class BulkRun(Generic[V, T]):
         self.progress.count(outcome.status)
         self._ready.push(outcome)
         self._news.set()
-        if self._stop_on.reached(self.progress):
-            self._stopped = True
+        if not self._stopped and self._stop_on.reached(self.progress):
+            self.stop()
 
 
 def _status(error: BaseException | None, *, touched: bool) -> Status:
@@ -279,7 +296,7 @@ class _Source(Generic[V]):
         self.taken = 0
         self._values = aiter(values) if isinstance(values, AsyncIterable) else iter(values)
         self._turn = asyncio.Lock()
-        self._ended = False
+        self.ended = False
         self._broken: Exception | None = None
 
     async def take(self) -> tuple[int, V] | None:
@@ -291,18 +308,18 @@ class _Source(Generic[V]):
         try:
             return await self._next()
         except Exception as error:  # noqa: BLE001 - raised again for the consumer
-            self._ended, self._broken = True, error
+            self.ended, self._broken = True, error
             return None
 
     async def _next(self) -> tuple[int, V] | None:
         if isinstance(self._values, AsyncIterator):
             # An async generator cannot be asked again before it has answered.
             async with self._turn:
-                value = _END if self._ended else await anext(self._values, _END)
+                value = _END if self.ended else await anext(self._values, _END)
         else:
-            value = _END if self._ended else next(self._values, _END)
+            value = _END if self.ended else next(self._values, _END)
         if isinstance(value, _End):
-            self._ended = True
+            self.ended = True
             return None
         self.taken += 1
         return self.taken - 1, value

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from sigmamind_async.bulk import BulkRun, Progress, Row, StopOn
+from sigmamind_async.bulk import BulkResult, BulkRun, Progress, Row, StopOn, collect
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Call, Engine, Limits
@@ -81,6 +81,12 @@ class Runner:
         """Return the job that runs all *values*; see `Client.run_many`."""
         return self.run_rows(values, self.row, ordered=ordered, stop_on=stop_on, progress=progress)
 
+    async def run_all(
+        self, values: Iterable[V], make: Callable[[V], RequestValue[T]]
+    ) -> BulkResult[V, T]:
+        """Run the request that *make* builds for each of *values*, and keep every outcome."""
+        return await collect(self.run_rows(values, lambda value: self.row(make(value))))
+
     def run_rows(
         self,
         values: Iterable[V] | AsyncIterable[V],
@@ -130,8 +136,25 @@ class _Row(Generic[T]):
     def touched(self) -> bool:
         return self.call.touched
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return self.call.ignored
+
     def run(self) -> Awaitable[T]:
         return self.engine.finish(self.operation, self.call)
+
+
+class Resource:
+    """Base of a client's resources, such as ``client.phone_numbers``."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Run what is asked for with *runner*."""
+        self._runner = runner
+
+
+def as_given(value: V) -> V:
+    """Return *value*: the request of a row that is one already."""
+    return value
 
 
 class Client:
@@ -148,9 +171,12 @@ class Client:
         retry: How often and how fast failed attempts are repeated.
         gate: Admission for all calls of this client; pass one to share it, or to fail fast.
         max_connections: Most connections, and calls under way, in one event loop.
-        session: An aiohttp session to use and leave open; it works in its own loop only.
+        session: An aiohttp session to use and leave open. It works in its own loop only, and
+            middlewares of its own are not run: ours stands in their place.
         ssl: A context that verifies certificates and host names.
         proxy: URL of a proxy.
+        strict: Raise when an answer says 200 and shows a field with another value than was sent;
+            otherwise that is an event and stands in the bulk outcome.
         observer: Told what happens; see `sigmamind_async.events`.
         transport: Carries the requests in place of aiohttp, in tests for instance.
 
@@ -175,6 +201,7 @@ class Client:
         session: Session | None = None,
         ssl: tls.SSLContext | None = None,
         proxy: str | None = None,
+        strict: bool = False,
         observer: Observer | None = None,
         transport: Transport | None = None,
     ) -> None:
@@ -203,6 +230,7 @@ class Client:
                     attempt_timeout=attempt_timeout,
                     max_connections=max_connections,
                 ),
+                strict=strict,
                 observer=observer,
             )
         )
@@ -247,6 +275,7 @@ class Client:
         deadline: float | None = None,
         attempt_timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        strict: bool | None = None,
         observer: Observer | None = None,
     ) -> Self:
         """Return a copy with other options that shares this client's session, gate and quota."""
@@ -265,6 +294,7 @@ class Client:
                 engine,
                 limits=limits,
                 policy=retry or engine.policy,
+                strict=engine.strict if strict is None else strict,
                 observer=observer or engine.observer,
             )
         )
@@ -339,7 +369,8 @@ def _problem(url: SplitResult) -> str | None:
         ),
         "holds a user name or password": "@" not in url.netloc,
         "has no host, or one with other than ASCII letters": (
-            bool(host) and _HOST_CHARACTERS.issuperset(host)
+            # The host was lowered, and the Kelvin sign lowers to "k".
+            bool(host) and url.netloc.isascii() and _HOST_CHARACTERS.issuperset(host)
         ),
         "has a port that is none": url.port is None or url.port > 0,
         "has a query or a fragment": not url.query and not url.fragment,

@@ -30,9 +30,9 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
-from sigmamind_async.values import Secret
+from sigmamind_async.values import UNSET, Secret
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -71,6 +71,11 @@ class Record:
     """Keys of the answer that have no field here, by their wire names."""
     blanks: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     """Keys of fields that came without a value, as they came: null, or an empty text."""
+
+    @classmethod
+    def kind_of(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
+        """Return the class that reads *raw*, where several kinds of record come in one place."""
+        return cls
 
 
 class WrongTypeError(ValueError):
@@ -114,13 +119,26 @@ def body_of(value: RequestValue[object]) -> dict[str, Any]:
 
 def dump_record(record: Record) -> dict[str, Any]:
     """Return *record* as the JSON object it was read from; secrets are revealed."""
-    raw: dict[str, Any] = orjson.loads(dump_json(_fast().unstructure(record)))
+    raw: dict[str, Any] = orjson.loads(dump_json(as_object(record)))
+    return raw
+
+
+def as_object(record: Record) -> dict[str, Any]:
+    """Return *record* as the object it was read from; what was taken for a secret stays one."""
+    raw: dict[str, Any] = _fast().unstructure(record)
     return raw
 
 
 def dump_json(body: object) -> bytes:
-    """Encode a body as UTF-8 JSON, revealing its secrets."""
-    return orjson.dumps(body, default=_reveal)
+    """Encode a body as UTF-8 JSON, revealing its secrets.
+
+    Raises `InvalidRequestError` for what has no JSON form, a redacted secret for instance.
+    """
+    try:
+        return orjson.dumps(body, default=_reveal)
+    except TypeError as error:
+        problem = str(error.__cause__ or error)
+    raise InvalidRequestError(f"the body cannot be written: {problem}", "body", "JSON values")
 
 
 def load_json(body: bytes) -> object:
@@ -138,13 +156,21 @@ def load_json(body: bytes) -> object:
     raise ResponseDecodeError(problem)
 
 
-def structure(raw: object, cls: type[T]) -> T:
-    """Read a parsed answer as *cls*; raise `ResponseDecodeError` that names the place."""
+def structure(raw: object, cls: type[T], *, at: str = "") -> T:
+    """Read a parsed answer as *cls*.
+
+    Raises `ResponseDecodeError` that names the place; *at* is the path that leads to *raw*.
+    """
     try:
-        return _fast().structure(raw, cls)
-    except Exception:  # noqa: BLE001 - whatever it was, `_explain` finds it again, with its path
-        failed = True
-    raise _explain(raw, cls) if failed else AssertionError
+        return cast("T", _reader(cls)(raw, cls))
+    except Exception:  # noqa: BLE001, S110 - whatever it was, `_explain` finds it, with its path
+        pass
+    raise _explain(raw, cls, at)
+
+
+def structure_list(raw: object, cls: type[T], *, at: str = "") -> list[T]:
+    """Read a parsed array of *cls*, like `structure`."""
+    return structure(raw, list[cls], at=at)  # type: ignore[valid-type]
 
 
 def record_decoder(cls: type[R]) -> Callable[[Response], R]:
@@ -156,13 +182,14 @@ def record_decoder(cls: type[R]) -> Callable[[Response], R]:
     return decode
 
 
-def _explain(raw: object, cls: type) -> ResponseDecodeError:
+def _explain(raw: object, cls: type, at: str) -> ResponseDecodeError:
     try:
         _detailed().structure(raw, cls)
     except Exception as error:  # noqa: BLE001 - turned into words; nothing of it is kept
         path, problem = _first_fault(error)
     else:
         path, problem = "", "cannot be read"
+    path = (at + path).removeprefix(".")
     explained = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
     explained.path = path
     return explained
@@ -180,7 +207,18 @@ def _first_fault(error: BaseException) -> tuple[str, str]:
             elif isinstance(note, IterableValidationNote):
                 path += f"[{note.index}]"
     problem = str(error) if isinstance(error, WrongTypeError) else "cannot be read"
-    return path.removeprefix("."), problem
+    return path, problem
+
+
+_READERS: dict[Any, Callable[[Any, Any], Any]] = {}
+
+
+def _reader(cls: Any) -> Callable[[Any, Any], Any]:
+    """Return the fast hook of *cls*: looked up once, not for every answer."""
+    read = _READERS.get(cls)
+    if read is None:
+        read = _READERS[cls] = _fast().get_structure_hook(cls)
+    return read
 
 
 @functools.cache
@@ -197,6 +235,11 @@ def _strict(converter: Converter) -> Converter:
     for kind in (str, bool, int):
         converter.register_structure_hook(kind, _exactly(kind))
     converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(Secret, _secret)
+    converter.register_structure_hook_factory(
+        _is_optional, functools.partial(_optional_hook, converter)
+    )
+    converter.register_structure_hook_factory(_is_scalar_union, _scalar_hook)
     converter.register_structure_hook_factory(_is_list, functools.partial(_list_hook, converter))
     converter.register_structure_hook_factory(_is_dict, _object_hook)
     converter.register_structure_hook_factory(
@@ -230,11 +273,28 @@ def _is_dict(cls: object) -> bool:
     return typing.get_origin(cls) is dict
 
 
+def _is_optional(cls: object) -> bool:
+    arms = typing.get_args(cls)
+    return _is_union(cls) and len(arms) == 2 and type(None) in arms
+
+
+def _is_union(cls: object) -> bool:
+    return typing.get_origin(cls) in (typing.Union, types.UnionType)
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def _is_scalar_union(cls: object) -> bool:
+    """Whether *cls* is several plain types: some amounts come as a text or as a number."""
+    arms = typing.get_args(cls)
+    return _is_union(cls) and len(arms) > 2 and _SCALARS.issuperset(arms)
+
+
 def _is_record_or_text(cls: object) -> bool:
     """Whether *cls* is a record or a text (or null): vendors replaced one by the other."""
-    is_union = typing.get_origin(cls) in (typing.Union, types.UnionType)
     arms = typing.get_args(cls)
-    return is_union and str in arms and any(map(_is_record, arms))
+    return _is_union(cls) and str in arms and any(map(_is_record, arms))
 
 
 def _exactly(kind: type) -> Callable[[object, object], object]:
@@ -246,6 +306,38 @@ def _exactly(kind: type) -> Callable[[object, object], object]:
         return raw
 
     return read
+
+
+def _optional_hook(converter: Converter, cls: Any) -> Callable[[object, object], object]:
+    """Read null, or the one other type; plain types in one step, there are many of them."""
+    inner = next(arm for arm in typing.get_args(cls) if arm is not type(None))
+    read = converter.get_structure_hook(inner)
+
+    def read_plain(raw: object, _: object) -> object:
+        return raw if raw is None or type(raw) is inner else read(raw, inner)
+
+    def read_any(raw: object, _: object) -> object:
+        return None if raw is None else read(raw, inner)
+
+    return read_plain if inner in (str, bool, int) else read_any
+
+
+def _scalar_hook(cls: Any) -> Callable[[object, object], object]:
+    arms = typing.get_args(cls)
+    expected = " or ".join(dict.fromkeys(_JSON_TYPES[arm] for arm in arms))
+
+    def read(raw: object, _: object) -> object:
+        if type(raw) not in arms:
+            raise WrongTypeError(expected, raw)
+        return raw
+
+    return read
+
+
+def _secret(raw: object, _: object) -> Secret:
+    if type(raw) is not str:
+        raise WrongTypeError("text", raw)
+    return Secret(raw)
 
 
 def _number(raw: object, _: object) -> float:
@@ -321,6 +413,9 @@ def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object,
 
     def read_record(raw: object, _: object) -> Record:
         fields = _object(raw)
+        kind = cls.kind_of(fields)
+        if kind is not cls:
+            return converter.structure(raw, kind)
         record = read(fields, cls)
         # Set after the fact, because cattrs offers no place for "all the rest".
         if not known.issuperset(fields):
@@ -349,14 +444,19 @@ def _request_writer(
     converter: Converter, cls: type[RequestValue[object]]
 ) -> Callable[[Any], dict[str, Any]]:
     names = wire_names(cls)
-    # Values go through as they are: texts, numbers, null, Secret and plain objects.
+    # Values go through as they are: texts, numbers, null, Secret and plain objects. UNSET is left
+    # out; another default, such as the constant word of a variant, is sent.
     fields: dict[str, Any] = {
-        field.name: override(rename=names[field.name].name, unstruct_hook=_as_it_is)
+        field.name: override(
+            rename=names[field.name].name,
+            unstruct_hook=_as_it_is,
+            omit_if_default=field.default is UNSET,
+        )
         if field.name in names
         else override(omit=True)
         for field in attrs.fields(cls)
     }
-    return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **fields)
+    return make_dict_unstructure_fn(cls, converter, _cattrs_include_init_false=True, **fields)
 
 
 _HIDDEN: dict[str, Any] = {"extra": override(omit=True), "blanks": override(omit=True)}

@@ -27,21 +27,34 @@ from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
     CallFinished,
+    FieldsIgnored,
     Observer,
     Throttled,
     notify,
 )
-from sigmamind_async.finding import Finding, error_for, find, may_repeat
-from sigmamind_async.gate import Gate
-from sigmamind_async.operation import Mark, Operation, Platform, ReadBack, Response, Verdict
+from sigmamind_async.finding import (
+    Finding,
+    error_for,
+    find,
+    ignored_error,
+    leads_to_alias,
+    may_repeat,
+)
+from sigmamind_async.gate import PATIENCE, Gate
+from sigmamind_async.operation import (
+    Mark,
+    Operation,
+    Platform,
+    ReadBack,
+    Request,
+    Response,
+    Verdict,
+)
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import Outgoing, Transport
 from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
-
-PATIENCE = 300.0
-"""Seconds without one admitted request after which even a patient call takes 429 for an answer."""
 
 _HEADERS = {
     "Accept": "application/json",
@@ -81,6 +94,10 @@ class Call:
     """What the latest repetition took from the quota."""
     renewed: bool = False
     """Whether the key has been asked for again."""
+    moved: bool = False
+    """Whether the platform led to the other spelling of the path."""
+    ignored: tuple[str, ...] = ()
+    """Fields that were sent and that the answer shows otherwise."""
 
     @property
     def touched(self) -> bool:
@@ -116,6 +133,8 @@ class Engine:
     policy: RetryPolicy
     quota: RetryQuota
     limits: Limits
+    strict: bool = False
+    """Whether an answer that shows a field was ignored is an error."""
     observer: Observer | None = None
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
@@ -176,23 +195,33 @@ class Engine:
 
     async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
         """Send once, and say what follows."""
-        key = await self.credentials.key()
         try:
+            key = await self.credentials.key()
             await self.gate.enter(
                 width=self.limits.max_connections, deadline=call.deadline, patient=call.patient
             )
+            began = self.clock()
+            finding = await self._exchange(operation, call, key, began)
         except SigmaMindError as refusal:
-            # What the platform said before tells more than the queue that came after.
+            # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
+            # platform said before tells more.
             return Failed(call.last_error or refusal.with_traceback(None))
-        began = self.clock()
-        finding = await self._exchange(operation, call, key, began)
         result: T | Unset = UNSET
         if finding.verdict is Verdict.CONFIRMED:
             result, finding = _decoded(operation, finding)
         self._notify_attempt(operation, call, finding, self.clock() - began)
         if result is not UNSET:
-            return Done(result)
+            return self._accept(operation, call, result)
         return await self._follow(operation, call, finding, key)
+
+    def _accept(self, operation: Operation[T], call: Call, result: T) -> Done[T] | Failed:
+        """Take a decoded answer for the result, unless it shows that a field was ignored."""
+        if operation.not_shown is not None:
+            call.ignored = operation.not_shown(result)
+        if not call.ignored:
+            return Done(result)
+        notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
+        return Failed(ignored_error(operation, call.ignored)) if self.strict else Done(result)
 
     async def _exchange(
         self, operation: Operation[object], call: Call, key: Secret, began: float
@@ -204,21 +233,25 @@ class Engine:
         call.mark = Mark()
         seconds = min(self.limits.attempt_timeout, call.deadline - began)
         try:
-            answer = await self.transport.send(self._outgoing(operation, key), call.mark, seconds)
+            answer = await self.transport.send(
+                self._outgoing(operation.request, key, moved=call.moved), call.mark, seconds
+            )
             finding = find(answer, call.mark, doubtful=call.doubtful, wall_clock=self.wall_clock)
             self._tell_gate(operation, finding)
-        except BaseException:
+        except BaseException as interruption:
             self.gate.abandoned()
+            if call.touched:
+                interruption.add_note(f"{operation.name} was under way: it may be carried out")
             raise
         finally:
             self.gate.leave()
         return finding
 
-    def _outgoing(self, operation: Operation[object], key: Secret) -> Outgoing:
-        request = operation.request
+    def _outgoing(self, request: Request, key: Secret, *, moved: bool) -> Outgoing:
+        path = request.alias if moved and request.alias is not None else request.path
         return Outgoing(
             method=request.method,
-            url=self.base_url + request.path,
+            url=self.base_url + path,
             headers={**_HEADERS, **self.platform.authorize(key)},
             body=None if request.json is None else dump_json(request.json),
             max_bytes=request.max_bytes,
@@ -248,6 +281,9 @@ class Engine:
             call.renewed = True
             if await self.credentials.renewed(key):
                 return Again(delay=0.0)
+        if not call.moved and leads_to_alias(operation, finding, self.base_url):
+            call.moved = True
+            return Again(delay=0.0)
         if not may_repeat(operation, finding):
             return Failed(error)
         return self._repeat(operation, call, finding, error)
@@ -256,13 +292,12 @@ class Engine:
         self, operation: Operation[object], call: Call, finding: Finding, error: SigmaMindError
     ) -> Failed | Again:
         """Grant another attempt, if policy, quota and deadline allow."""
-        call.cost = self.quota.spend(throttled=finding.throttled)
         if finding.throttled:
             call.throttles += 1
-            refused = call.patient and self._stalled(call)
+            refused = call.patient and (self._stalled(call) or (finding.wait or 0.0) > PATIENCE)
         else:
             call.failures += 1
-            refused = call.cost is None or call.failures >= self.policy.max_attempts
+            refused = call.failures >= self.policy.max_attempts
         delay = self.policy.delay(
             call.throttles if finding.throttled else call.failures,
             throttled=finding.throttled,
@@ -272,6 +307,9 @@ class Engine:
         if call.patient and finding.throttled:
             call.deadline = math.inf
         if refused or self.clock() + delay >= call.deadline:
+            return Failed(error)
+        call.cost = self.quota.spend(throttled=finding.throttled)
+        if call.cost is None and not finding.throttled:
             return Failed(error)
         if self.observer is not None:
             scheduled = AttemptScheduled(

@@ -56,6 +56,15 @@ class CallFinished:
 
 
 @attrs.frozen(kw_only=True)
+class FieldsIgnored:
+    """An answer said 200 and shows fields with other values than were sent."""
+
+    operation: str
+    fields: tuple[str, ...]
+    """Names of the fields, as in the request value."""
+
+
+@attrs.frozen(kw_only=True)
 class Throttled:
     """The platform refused a request for being one too many."""
 
@@ -66,7 +75,7 @@ class Throttled:
     """Admitted requests a second from now on."""
 
 
-Event = AttemptFinished | AttemptScheduled | CallFinished | Throttled
+Event = AttemptFinished | AttemptScheduled | CallFinished | FieldsIgnored | Throttled
 Observer = Callable[[Event], None]
 
 

@@ -10,6 +10,7 @@ Everything here is an ordinary function of what came back.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 
 import attrs
@@ -40,8 +41,6 @@ BODY_TEXT = 512
 
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
-_MENDABLE = frozenset({FaultKind.DROPPED, FaultKind.TIMEOUT, FaultKind.UNPARSABLE})
-"""Ways for a body to end early that another attempt may escape."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,7 +64,7 @@ class Finding:
     @property
     def healthy(self) -> bool:
         """Whether the platform answered in its right mind, be it with a rejection."""
-        return self.verdict not in {Verdict.NOT_SENT, Verdict.AMBIGUOUS}
+        return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
 def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
@@ -116,8 +115,38 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     if not operation.repeatable:
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
-        return isinstance(finding.answer, Response) and finding.answer.cut in _MENDABLE
+        # Garbage for an answer may be a proxy's bad moment; a redirect or a flood is no accident.
+        answer = finding.answer
+        return (
+            isinstance(answer, Response)
+            and answer.status != 303
+            and answer.cut is not FaultKind.TOO_LARGE
+        )
     return finding.verdict is Verdict.AMBIGUOUS
+
+
+def leads_to_alias(operation: Operation[object], finding: Finding, base_url: str) -> bool:
+    """Return whether *finding* is the one redirect that may be followed.
+
+    That is a 307 or 308, which keep method and body, to the other spelling of the same path on the
+    origin that was asked; anywhere else the key would be given away.
+    """
+    answer, alias = finding.answer, operation.request.alias
+    if isinstance(answer, Fault) or answer.status not in {307, 308} or alias is None:
+        return False
+    location = answer.headers.get("location", "")
+    origin = "/".join(base_url.split("/", 3)[:3])
+    prefix = base_url.removeprefix(origin)
+    return location in {base_url + alias, prefix + alias}
+
+
+def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
+    """Return the error for an answer that says 200 and shows other values than were sent."""
+    names = ", ".join(fields)
+    error = APIStatusError(f"{operation.name}: the platform answered 200 and did not take: {names}")
+    error.operation, error.status, error.code = operation.name, 200, "fields_ignored"
+    error.committed = "yes"
+    return error
 
 
 def error_for(
@@ -164,7 +193,11 @@ def _error(
         return finding.unreadable or ResponseDecodeError(problem)
     if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
         return _unknown(operation, finding, f"the platform answered {answer.status}")
-    return _status_error(answer, finding, explain(answer), secrets)
+    error = _status_error(answer, finding, explain(answer), secrets)
+    hint = operation.hints.get(answer.status)
+    if hint is not None:
+        error.message = f"{error.message}; {hint}"
+    return error
 
 
 def _problem(finding: Finding, answer: Response) -> str:
@@ -203,7 +236,13 @@ def _status_error(
 def masked(text: str, secrets: Iterable[Secret]) -> str:
     """Return *text* with every one of *secrets* replaced by asterisks."""
     for secret in secrets:
-        plain = secret.reveal()
-        if plain:
-            text = text.replace(plain, "***")
+        for spelling in _spellings(secret.reveal()):
+            text = text.replace(spelling, "***")
     return text
+
+
+def _spellings(plain: str) -> set[str]:
+    """Return *plain* as it stands in a text and inside JSON, where a quote has a backslash."""
+    if not plain:
+        return set()
+    return {plain, json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]}

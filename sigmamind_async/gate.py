@@ -15,6 +15,7 @@ while it waits to send another.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,9 @@ GROWTH = 0.5
 """Requests a second by which the rate grows in a second of successes."""
 SLOWEST = 0.2
 """Requests a second below which no cut goes."""
+PATIENCE = 300.0
+"""Longest pause in seconds that a patient caller waits for, and longest time without any admitted
+request after which it takes a 429 for an answer."""
 BLIND_PAUSE = 0.5
 """Longest pause in seconds, drawn at random, when the platform throttles without a wait."""
 
@@ -127,13 +131,27 @@ class Admission:
 
 
 @attrs.define(eq=False)
+class _Turn:
+    """One caller in the queue."""
+
+    given: asyncio.Future[None]
+    deadline: float
+
+    def outlasts(self, pause: float, now: float) -> bool:
+        """Whether it is still of use to this caller to be admitted after *pause* seconds."""
+        return pause <= (PATIENCE if self.deadline == math.inf else self.deadline - now)
+
+
+@attrs.define(eq=False)
 class _Line:
     """The callers of one event loop: those with a request under way, and those in the queue."""
 
     width: int
     under_way: int = 0
-    queue: deque[asyncio.Future[None]] = attrs.field(factory=deque[asyncio.Future[None]])
+    queue: deque[_Turn] = attrs.field(factory=deque[_Turn])
     alarm: asyncio.TimerHandle | None = None
+    pause_told: float = 0.0
+    """End of the latest pause that the queue has been told of."""
 
 
 class Gate:
@@ -169,9 +187,10 @@ class Gate:
         """Wait for the turn to send one request; every return is paired with one `leave`.
 
         *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
-        when the circuit is open or the wait would be longer than `max_wait`, and
-        `APIConnectionError` when *deadline* (on the gate's clock) comes first; neither sent
-        anything. A *patient* caller waits out an open circuit, too.
+        when the circuit is open, the wait would be longer than `max_wait`, or the platform asked
+        for a pause that ends after *deadline* (on the gate's clock); `APIConnectionError` when the
+        deadline comes in the queue. Neither sent anything. A *patient* caller waits out an open
+        circuit and any queue, but no pause longer than `PATIENCE`.
         """
         line = self._lines.get()
         line.width = width
@@ -220,12 +239,16 @@ class Gate:
             raise _refusal("the platform admits no more requests for now", expected)
 
     async def _queue_up(self, line: _Line, deadline: float) -> None:
-        turn = asyncio.get_running_loop().create_future()
+        now = self._clock()
+        turn = _Turn(asyncio.get_running_loop().create_future(), deadline)
+        pause = self.admission.paused_until - now
+        if not turn.outlasts(pause, now):
+            raise _refusal(_PAUSED, pause)
         line.queue.append(turn)
         self._admit(line)
         try:
-            async with asyncio.timeout(deadline - self._clock()):
-                await turn
+            async with asyncio.timeout(None if deadline == math.inf else deadline - now):
+                await turn.given
         except TimeoutError:
             self._give_up(line, turn)
         except asyncio.CancelledError:
@@ -235,12 +258,13 @@ class Gate:
             return
         raise APIConnectionError("the deadline passed in the queue; nothing was sent")
 
-    def _give_up(self, line: _Line, turn: asyncio.Future[None]) -> None:
+    def _give_up(self, line: _Line, turn: _Turn) -> None:
         """Leave the queue; a turn that was just given goes to the next in line."""
-        if turn.done() and not turn.cancelled():
+        given = turn.given
+        if given.done() and not given.cancelled() and given.exception() is None:
             self.admission.abandoned()
             line.under_way -= 1
-        turn.cancel()
+        given.cancel()
         self._admit(line)
 
     def _admit(self, line: _Line) -> None:
@@ -249,19 +273,33 @@ class Gate:
             line.alarm.cancel()
             line.alarm = None
         while line.queue and line.under_way < line.width:
-            if line.queue[0].done():
+            if line.queue[0].given.done():
                 _ = line.queue.popleft()  # it gave up
                 continue
             now = self._clock()
             wait = self.admission.wait(now)
             if wait > 0:
+                self._tell_of_pause(line, now)
                 loop = asyncio.get_running_loop()
                 line.alarm = loop.call_later(wait, self._admit, line)
                 return
             self.admission.take(now)
             line.under_way += 1
             turn = line.queue.popleft()
-            turn.set_result(None)
+            turn.given.set_result(None)
+
+    def _tell_of_pause(self, line: _Line, now: float) -> None:
+        """Refuse at once whoever a new pause would keep past its time, instead of then."""
+        ends = self.admission.paused_until
+        if ends <= line.pause_told:
+            return
+        line.pause_told = ends
+        for turn in line.queue:
+            if not turn.given.done() and not turn.outlasts(ends - now, now):
+                turn.given.set_exception(_refusal(_PAUSED, ends - now))
+
+
+_PAUSED = "the platform asked for a pause that ends too late"
 
 
 def _refusal(reason: str, seconds: float) -> CircuitOpenError:

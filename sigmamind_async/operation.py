@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
@@ -28,6 +28,9 @@ class Request:
     method: Method
     path: str
     """Path with its query, percent-encoded, beginning with a slash."""
+    alias: str | None = None
+    """Another spelling of the path: a 307 or 308 that leads to it, on the same origin, is followed
+    once, with method, body and key. No other redirect ever is."""
     json: Mapping[str, object] | None = None
     """Body by wire names; a `Secret` in it stays one until the bytes are written."""
     max_bytes: int = RECORD_BYTES
@@ -92,6 +95,9 @@ class ReadBack(Generic[T]):
     """Whether the record found shows every field that was sent and can be read back."""
 
 
+_NO_HINTS: Mapping[int, str] = {}
+
+
 @attrs.frozen(kw_only=True)
 class Operation(Generic[T_co]):
     """One vendor call: what to send and how to read the answer."""
@@ -106,6 +112,10 @@ class Operation(Generic[T_co]):
     """The request value it was made from."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
+    not_shown: Callable[[Any], tuple[str, ...]] | None = None
+    """Given the result, the names of the fields that were sent and that it shows otherwise."""
+    hints: Mapping[int, str] = _NO_HINTS
+    """What to add to the message of an error status that means more than it says."""
     when_gone: T_co | Unset = UNSET
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
 
@@ -113,6 +123,45 @@ class Operation(Generic[T_co]):
     def reads(self) -> bool:
         """True for a call that cannot change anything."""
         return self.request.method == "GET"
+
+
+def reading(
+    name: str,
+    path: str,
+    decode: Callable[[Response], T],
+    value: object,
+    *,
+    alias: str | None = None,
+    max_bytes: int = RECORD_BYTES,
+) -> Operation[T]:
+    """Return a call that only reads."""
+    return Operation(
+        name=name,
+        request=Request(method="GET", path=path, alias=alias, max_bytes=max_bytes),
+        decode=decode,
+        repeatable=True,
+        value=value,
+    )
+
+
+def removing(name: str, path: str, value: object) -> Operation[None]:
+    """Return a call that removes a record for good.
+
+    Any 2xx says that it is gone, with or without a body; so does a 404 after an attempt of our own
+    that went unanswered.
+    """
+    return Operation(
+        name=name,
+        request=Request(method="DELETE", path=path),
+        decode=_decode_nothing,
+        repeatable=True,
+        value=value,
+        when_gone=None,
+    )
+
+
+def _decode_nothing(_: Response) -> None:
+    pass
 
 
 @attrs.frozen(kw_only=True)

@@ -19,11 +19,14 @@ that the caller brings has a connector of its own; there the trace events serve.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import contextvars
 import socket
 import ssl as tls
+import sys
 import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias
 
@@ -75,7 +78,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, limit: int) -> None:
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self.transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+        # Not the transports: those of uvloop's TLS take no weak reference.
+        self.protocols: weakref.WeakSet[asyncio.BaseProtocol] = weakref.WeakSet()
         super().__init__(limit=limit, socket_factory=self._new_socket)  # pyright: ignore[reportUnknownMemberType]  # as below
 
     async def connect(
@@ -88,8 +92,8 @@ class _Connector(aiohttp.TCPConnector):
         mark = _attempt.get()
         if mark is not None:
             mark.connected = True
-        if connection.transport is not None:
-            self.transports.add(connection.transport)
+        if connection.protocol is not None:
+            self.protocols.add(connection.protocol)
         return connection
 
     def _new_socket(self, address: Any) -> socket.socket:  # noqa: ANN401 - aiohttp's AddrInfoType ends in an untyped tuple
@@ -115,6 +119,14 @@ async def _send_once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _DroppedError(type(error).__name__) from error
+
+
+_ONLY_ONCE: dict[str, tuple[aiohttp.ClientMiddlewareType, ...]] = {
+    "GET": (_send_once,),
+    "PUT": (_send_once,),
+    "DELETE": (_send_once,),
+}
+"""The middlewares of the methods that aiohttp sends a second time."""
 
 
 def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
@@ -170,7 +182,7 @@ class AiohttpTransport:
             raise
         except Exception as error:  # noqa: BLE001 - every one becomes a value
             kind = _kind(error, connected=mark.connected)
-            cause = type(error).__name__
+            cause = str(error) if isinstance(error, _DroppedError) else type(error).__name__
         finally:
             _attempt.reset(token)
             if answer is not None:
@@ -199,7 +211,7 @@ class AiohttpTransport:
             raise_for_status=False,
             proxy=self._options.proxy,
             ssl=self._options.ssl or True,
-            middlewares=(_send_once,),
+            middlewares=_ONLY_ONCE.get(outgoing.method, ()),
         )
 
     def _open(self) -> _OwnSession:
@@ -216,6 +228,7 @@ class _OwnSession:
     def __init__(self, limit: int, registry: PerLoop[_OwnSession]) -> None:
         self._limit = limit
         self._registry = registry
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._connector: _Connector | None = None
         self._session: aiohttp.ClientSession | None = None
         self._life: AsyncGenerator[aiohttp.ClientSession, None] | None = None
@@ -231,14 +244,17 @@ class _OwnSession:
             await self._life.aclose()
 
     async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
-        self._connector = _Connector(self._limit)
+        self._loop = asyncio.get_running_loop()
+        self._connector = connector = _Connector(self._limit)
         session = aiohttp.ClientSession(
-            connector=self._connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
+        _OPEN.add(self)
         try:
             yield session
         finally:
-            self._registry.discard(asyncio.get_running_loop())
+            _OPEN.discard(self)
+            self._registry.discard(self._loop)
             await session.close()
 
     def forget(self) -> None:
@@ -249,20 +265,49 @@ class _OwnSession:
         """
         if self._session is None or self._connector is None:
             return
-        for held in self._connector.sockets:
+        connector, self._connector = self._connector, None
+        for held in connector.sockets:
             held.close()
         self._session.detach()
-        _FORGOTTEN.append((self._life, self._connector, list(self._connector.transports)))
+        _keep_for_good((self._life, connector, list(connector.protocols)))
+        if self._loop is not None and self._loop.is_closed():
+            _run_without_loop(connector.close())
+
+
+def _run_without_loop(closing: Coroutine[None, None, None]) -> None:
+    """Close the connector of a dead loop, where nobody answers, for what its resolver holds."""
+    with contextlib.suppress(StopIteration, RuntimeError):
+        while True:
+            closing.send(None)
 
 
 _FORGOTTEN: list[object] = []
+_OPEN: weakref.WeakSet[_OwnSession] = weakref.WeakSet()
+
+
+def _keep_for_good(held: object) -> None:
+    """Keep *held* from being finalized, at the interpreter's end as well."""
+    _FORGOTTEN.append(held)
+    if sys.implementation.name == "cpython":
+        import ctypes  # slow to import, and needed after an accident only
+
+        # One reference more than there are holders: the list goes with the module.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
+
+
+@atexit.register
+def _forget_all() -> None:
+    """Let go of the sessions of loops that were never shut down."""
+    for session in list(_OPEN):
+        session.forget()
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """Return the body; raise `_TooLargeError` at *most* bytes, counted after decompression."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in answer.content.iter_any():
+    while not answer.content.at_eof():
+        chunk = await answer.content.readany()
         chunks.append(chunk)
         size += len(chunk)
         if size > most:

@@ -74,7 +74,9 @@ class Secret:
             return NotImplemented
         if self._text is None or other._text is None:
             return self is other
-        return hmac.compare_digest(self._text.encode(), other._text.encode())
+        # Half a surrogate pair must not raise: a UnicodeEncodeError holds the text.
+        ours, theirs = (each.encode(errors="surrogatepass") for each in (self._text, other._text))
+        return hmac.compare_digest(ours, theirs)
 
     def __copy__(self) -> Secret:
         return self
@@ -105,6 +107,11 @@ def concealed(text: str | Secret | Unset) -> Secret | Unset:
     of ours holds the plain text when an exception passes through it.
     """
     return Secret(text) if isinstance(text, str) else text
+
+
+def concealed_or_null(text: str | Secret | Unset | None) -> Secret | Unset | None:
+    """Do as `concealed` does, and pass ``None`` through, where the platform takes null."""
+    return None if text is None else concealed(text)
 
 
 def redacted(value: object) -> object:

@@ -16,13 +16,14 @@ from sigmamind_async.sandbox.faults import (
 from sigmamind_async.sandbox.ledger import Commit, Ledger
 from sigmamind_async.sandbox.limits import RateLimit
 from sigmamind_async.sandbox.server import Sandbox, serve
-from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
 from sigmamind_async.sandbox.thread import SandboxThread
 
 __all__ = [
     "ALL_FAULTS",
     "BODY_FAULTS",
     "Commit",
+    "DialNexaSwitches",
     "Fault",
     "Faults",
     "Ledger",
@@ -33,5 +34,6 @@ __all__ = [
     "Sandbox",
     "SandboxThread",
     "Switches",
+    "VerbexSwitches",
     "serve",
 ]

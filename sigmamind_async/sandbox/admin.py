@@ -18,10 +18,10 @@ from sigmamind_async.sandbox.endpoint import ADMIN_PREFIX
 from sigmamind_async.sandbox.faults import Fault, Faults
 from sigmamind_async.sandbox.ledger import Ledger
 from sigmamind_async.sandbox.limits import RateLimit
-from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
 
 Json = dict[str, object]
-Setting = TypeVar("Setting", Faults, RateLimit, Switches)
+Setting = TypeVar("Setting", bound=attrs.AttrsInstance)
 
 
 class Administered(Protocol):
@@ -40,7 +40,13 @@ class Administered(Protocol):
         """Return the counters."""
         ...
 
-    def script(self, operation: str, faults: Iterable[Fault | str | None]) -> None:
+    def script(
+        self,
+        operation: str,
+        faults: Iterable[Fault | str | None],
+        *,
+        platform: str,
+    ) -> None:
         """Say what goes wrong next."""
         ...
 
@@ -53,12 +59,23 @@ class Administered(Protocol):
         ...
 
 
-class Admin:
-    """Answers requests below ``/_sandbox/``."""
+@attrs.frozen(kw_only=True)
+class Request:
+    """What is asked, and of whom."""
 
-    def __init__(self, box: Administered) -> None:
-        """Take the sandbox to administer."""
+    box: Administered
+    platform: str
+    """``?platform=``; without it the one whose port was asked."""
+    body: object
+
+
+class Admin:
+    """Answers requests below ``/_sandbox/``, on the port of every platform."""
+
+    def __init__(self, box: Administered, platform: str) -> None:
+        """Take the sandbox to administer and the platform that is meant unless one is named."""
         self._box = box
+        self._platform = platform
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request."""
@@ -71,7 +88,8 @@ class Admin:
             return _json(404, {"error": "no such action", "actions": known})
         try:
             body: object = orjson.loads(await request.read() or b"{}")
-            return _json(200, action(self._box, body))
+            platform = request.query.get("platform", self._platform)
+            return _json(200, action(Request(box=self._box, platform=platform, body=body)))
         except (TypeError, ValueError) as error:
             return _json(400, {"error": str(error)})
 
@@ -105,95 +123,93 @@ def _changed(current: Setting, body: object) -> Setting:
     if unknown := sorted(changes.keys() - names):
         message = f"no setting {unknown[0]!r}; known: {', '.join(sorted(names))}"
         raise ValueError(message)
+    values: dict[str, Any] = attrs.asdict(current, recurse=False)
     for name, value in changes.items():
-        if isinstance(getattr(current, name), bool) and not isinstance(value, bool):
+        before: object = values[name]
+        if isinstance(before, bool) and not isinstance(value, bool):
             message = f"{name} must be true or false"
             raise TypeError(message)
-    values: dict[str, Any] = attrs.asdict(current, recurse=False)
-    values.update(changes)
+        if isinstance(before, VerbexSwitches | DialNexaSwitches):
+            values[name] = _changed(before, value)
+        else:
+            values[name] = value
     return type(current)(**values)
 
 
-def _read_ledger(box: Administered, body: object) -> object:
-    del body
+def _read_ledger(request: Request) -> object:
     return {
-        "summary": box.ledger.summary(),
-        "owned": box.ledger.owned(),
-        "bought_twice": box.ledger.bought_twice(),
-        "commits": box.ledger.commits,
+        "summary": request.box.ledger.summary(),
+        "owned": request.box.ledger.owned(),
+        "bought_twice": request.box.ledger.bought_twice(),
+        "commits": request.box.ledger.commits,
     }
 
 
-def _read_stats(box: Administered, body: object) -> object:
-    del body
-    return box.stats()
+def _read_stats(request: Request) -> object:
+    return request.box.stats()
 
 
-def _read_faults(box: Administered, body: object) -> object:
-    del body
-    return box.faults
+def _read_faults(request: Request) -> object:
+    return request.box.faults
 
 
-def _set_faults(box: Administered, body: object) -> object:
-    box.faults = _changed(box.faults, body)
-    return box.faults
+def _set_faults(request: Request) -> object:
+    request.box.faults = _changed(request.box.faults, request.body)
+    return request.box.faults
 
 
-def _read_rate_limit(box: Administered, body: object) -> object:
-    del body
-    return box.rate_limit
+def _read_rate_limit(request: Request) -> object:
+    return request.box.rate_limit
 
 
-def _set_rate_limit(box: Administered, body: object) -> object:
+def _set_rate_limit(request: Request) -> object:
     """Set the limit; ``null`` takes it away."""
-    if body is None:
-        box.rate_limit = None
+    if request.body is None:
+        request.box.rate_limit = None
         return None
-    changes = dict(_object(body))
+    changes = dict(_object(request.body))
     if isinstance(changes.get("window"), list):
         changes["window"] = tuple(cast("list[object]", changes["window"]))
     if "lanes" in changes:
         lanes = _object(changes["lanes"])
         changes["lanes"] = {name: _changed(RateLimit(), lane) for name, lane in lanes.items()}
-    box.rate_limit = _changed(box.rate_limit or RateLimit(), changes)
-    return box.rate_limit
+    request.box.rate_limit = _changed(request.box.rate_limit or RateLimit(), changes)
+    return request.box.rate_limit
 
 
-def _read_switches(box: Administered, body: object) -> object:
-    del body
-    return box.switches
+def _read_switches(request: Request) -> object:
+    return request.box.switches
 
 
-def _set_switches(box: Administered, body: object) -> object:
-    box.switches = _changed(box.switches, body)
-    return box.switches
+def _set_switches(request: Request) -> object:
+    request.box.switches = _changed(request.box.switches, request.body)
+    return request.box.switches
 
 
-def _script(box: Administered, body: object) -> object:
+def _script(request: Request) -> object:
     """``{"create": ["reset_after_commit", null]}``."""
-    scripts = cast("Mapping[str, list[str | None]]", _object(body))
+    scripts = cast("Mapping[str, list[str | None]]", _object(request.body))
     for operation, faults in scripts.items():
-        box.script(operation, faults)
+        request.box.script(operation, faults, platform=request.platform)
     return scripts
 
 
-def _refuse(box: Administered, body: object) -> object:
+def _refuse(request: Request) -> object:
     """``{"seconds": 1.5}``."""
-    seconds = _object(body).get("seconds")
+    seconds = _object(request.body).get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         message = "seconds must be a number of at least 0"
         raise ValueError(message)
-    box.refuse(float(seconds))
+    request.box.refuse(float(seconds))
     return {"seconds": seconds}
 
 
-def _reset(box: Administered, body: object) -> object:
-    del body
-    box.reset()
-    return box.ledger.summary()
+def _reset(request: Request) -> object:
+    request.box.reset()
+    return request.box.ledger.summary()
 
 
-_ACTIONS: Mapping[tuple[str, str], Callable[[Administered, object], object]] = {
+_ACTIONS: Mapping[tuple[str, str], Callable[[Request], object]] = {
     ("GET", "ledger"): _read_ledger,
     ("GET", "stats"): _read_stats,
     ("GET", "faults"): _read_faults,

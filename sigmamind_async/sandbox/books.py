@@ -94,6 +94,7 @@ class Books:
             operation=operation,
             kind=change.kind,
             phone_number=change.phone_number,
+            record_id=change.record_id,
             friendly_name=change.friendly_name,
             body=change.body,
             fingerprint=fingerprint(operation, change.body),

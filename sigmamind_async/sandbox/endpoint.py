@@ -29,8 +29,9 @@ from sigmamind_async.sandbox.faults import (
 from sigmamind_async.sandbox.ledger import Commit
 from sigmamind_async.sandbox.limits import Limiter, limit_headers
 from sigmamind_async.sandbox.presence import Presence
+from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.spoil import gzip_bomb, spoil
-from sigmamind_async.sandbox.tower import Answer, Call, NoRoute, Route, Tower
+from sigmamind_async.sandbox.tower import Answer, Call, Moved, NoRoute, Route, Tower
 from sigmamind_async.sandbox.wire import ENDINGS, reset
 
 _LOGGER = logging.getLogger(__name__)
@@ -64,10 +65,10 @@ class Exchange:
 class Endpoint:
     """A tower with an address."""
 
-    def __init__(self, tower: Tower, conditions: Conditions, books: Books, api_key: str) -> None:
-        """Take what is shared with the other platforms and what is this one's own."""
+    def __init__(self, tower: Tower, conditions: Conditions, books: Books) -> None:
+        """Take what is this platform's own and what it shares with the others."""
         self.tower = tower
-        self.api_key = api_key
+        self.api_key = tower.first_key
         """May be changed while it runs: requests with the old key are answered 401."""
         self.base_url = ""
         self.requests = Requests()
@@ -143,6 +144,8 @@ class Endpoint:
         operation = found.operation if isinstance(found, Route) else NO_OPERATION
         self.requests.total += 1
         self.requests.by_operation[operation] += 1
+        if isinstance(found, Moved):
+            return self._moved(request, found)
         if not self.tower.is_authorized(request.headers, self.api_key):
             return self._refused(401, "Invalid or missing API key", found.path)
         if isinstance(found, NoRoute):
@@ -154,9 +157,14 @@ class Endpoint:
 
     def _refused_route(self, found: NoRoute) -> web.Response:
         if not found.allowed:
-            return self._refused(404, "No such resource", found.path)
+            return self._refused(404, found.message or "No such resource", found.path)
         headers = {"Allow": ", ".join(found.allowed)}
-        return self._refused(405, "Method not allowed", found.path, headers)
+        return self._refused(405, found.message or "Method not allowed", found.path, headers)
+
+    def _moved(self, request: web.BaseRequest, found: Moved) -> web.Response:
+        query = request.rel_url.raw_query_string
+        target = self.base_url + found.path + (f"?{query}" if query else "")
+        return self._counted(Answer(status=found.status, headers={"Location": target}))
 
     def _admit(self, operation: str) -> tuple[dict[str, str], int | None]:
         """Return the headers the limit adds and the status it refuses with, if it does."""
@@ -300,8 +308,8 @@ class Endpoint:
         path: str,
         headers: dict[str, str] | None = None,
     ) -> web.Response:
-        error_body = self._conditions.switches.error_body
-        answer = self.tower.refuse(status, message, path=path, now=time.time(), body=error_body)
+        refusal, switches = Refusal(status, message), self._conditions.switches
+        answer = self.tower.refuse(refusal, path=path, now=time.time(), switches=switches)
         return self._counted(attrs.evolve(answer, headers=headers or {}))
 
 

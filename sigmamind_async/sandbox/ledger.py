@@ -15,13 +15,14 @@ from typing import Literal
 import attrs
 import orjson
 
-ChangeKind = Literal["purchase", "import", "update", "release", "call", "call_removal"]
+ChangeKind = Literal["purchase", "import", "update", "release", "routing", "call", "call_removal"]
 
 _KIND_WORDS: Mapping[ChangeKind, str] = {
     "purchase": "purchases",
     "import": "imports",
     "update": "updates",
     "release": "releases",
+    "routing": "routings",
     "call": "calls",
     "call_removal": "call_removals",
 }
@@ -39,6 +40,8 @@ class Commit:
     operation: str
     kind: ChangeKind
     phone_number: str | None
+    record_id: str | None = None
+    """What the platform knows the number by; None where that is the number itself."""
     friendly_name: str | None
     """The label the request asked for; None when it named none."""
     body: Mapping[str, object]
@@ -67,7 +70,7 @@ class Ledger:
     def __init__(self) -> None:
         """Start with nothing committed."""
         self._commits: list[Commit] = []
-        self._owned: dict[tuple[str, str], int] = {}
+        self._owned: dict[tuple[str, str], Commit] = {}
 
     def __len__(self) -> int:
         return len(self._commits)
@@ -94,9 +97,9 @@ class Ledger:
         self._commits.append(commit)
         if commit.phone_number is None:
             return
-        key = (commit.platform, commit.phone_number)
+        key = (commit.platform, commit.record_id or commit.phone_number)
         if commit.kind in {"purchase", "import"}:
-            self._owned.setdefault(key, commit.sequence)
+            self._owned.setdefault(key, commit)
         elif commit.kind == "release":
             self._owned.pop(key, None)
 
@@ -112,7 +115,8 @@ class Ledger:
 
     def owned(self, platform: str | None = None) -> list[str]:
         """Return the numbers held now, in the order in which they came."""
-        return [number for name, number in self._owned if platform in {None, name}]
+        held = (commit for commit in self._owned.values() if platform in {None, commit.platform})
+        return [commit.phone_number or "" for commit in held]
 
     def purchases_labelled(self, label: str) -> list[Commit]:
         """Return the purchases whose request carried exactly this label."""
@@ -129,7 +133,7 @@ class Ledger:
 
     def owned_twice(self, by: Callable[[str], str] = _same) -> dict[str, list[str]]:
         """Return what ``bought_twice`` does, for purchases that are still held."""
-        held = set(self._owned.values())
+        held = {commit.sequence for commit in self._owned.values()}
         return self._repeated((c for c in self.purchases if c.sequence in held), by)
 
     @staticmethod

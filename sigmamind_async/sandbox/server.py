@@ -11,8 +11,8 @@ from typing import Self
 
 from sigmamind_async.sandbox.admin import Admin
 from sigmamind_async.sandbox.books import Books, StateFile
-from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.conditions import Conditions
+from sigmamind_async.sandbox.dialnexa import DialNexaApi
 from sigmamind_async.sandbox.endpoint import Endpoint
 from sigmamind_async.sandbox.faults import NO_FAULTS, Fault, Faults
 from sigmamind_async.sandbox.ledger import Ledger
@@ -20,8 +20,10 @@ from sigmamind_async.sandbox.limits import RateLimit
 from sigmamind_async.sandbox.listener import Listener
 from sigmamind_async.sandbox.sigmamind import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.verbex import VerbexApi
 
 _DEFAULT_SWITCHES = Switches()
+_LAST_PORT = 65_535
 
 
 class Sandbox(Conditions):
@@ -48,7 +50,7 @@ class Sandbox(Conditions):
 
         *latency* is the shortest and longest processing time in seconds, *list_lag* the
         seconds until reads show a new number. *state_file* keeps numbers and ledger across
-        restarts. Port 0 picks a free port.
+        restarts. Each platform has a port: *port* and those after it, or free ones for 0.
         """
         super().__init__(
             seed=seed,
@@ -58,6 +60,9 @@ class Sandbox(Conditions):
             latency=latency,
             list_lag=list_lag,
         )
+        if port > _LAST_PORT - 2:
+            message = f"port must be at most {_LAST_PORT - 2}: each platform has one of its own"
+            raise ValueError(message)
         self._books = Books()
         self._state_file = state_file
         self._host = host
@@ -65,7 +70,9 @@ class Sandbox(Conditions):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = asyncio.Event()
         self._listeners: list[Listener] = []
-        self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._books, _api_key(seed))
+        self.sigmamind = Endpoint(SigmaMindApi(seed), self, self._books)
+        self.verbex = Endpoint(VerbexApi(seed), self, self._books)
+        self.dialnexa = Endpoint(DialNexaApi(seed), self, self._books)
 
     @property
     def ledger(self) -> Ledger:
@@ -74,8 +81,8 @@ class Sandbox(Conditions):
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """All platforms."""
-        return (self.sigmamind,)
+        """All platforms, in the order of their ports."""
+        return (self.sigmamind, self.verbex, self.dialnexa)
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -84,9 +91,8 @@ class Sandbox(Conditions):
         async with AsyncExitStack() as undo:
             undo.callback(self._books.close)
             self._restore()
-            admin = Admin(self)
             for offset, endpoint in enumerate(self.endpoints):
-                endpoint.admin = admin.handle
+                endpoint.admin = Admin(self, endpoint.tower.name).handle
                 port = self._port + offset if self._port else 0
                 listener = Listener(endpoint, self._host, port)
                 undo.push_async_callback(listener.close)
@@ -187,10 +193,6 @@ class Sandbox(Conditions):
             action()
 
         asyncio.run_coroutine_threadsafe(call(), self._loop).result()
-
-
-def _api_key(seed: int) -> str:
-    return "sandbox-" + draw_token(seed, 32, "api-key")
 
 
 async def serve(box: Sandbox, *, ready: Callable[[Sandbox], None] | None = None) -> None:

@@ -1,78 +1,147 @@
 """The questions the vendors' documentation leaves open, one switch each.
 
 The default is the documented or the likeliest behaviour. A client that is right under every
-setting does not depend on a guess.
+setting does not depend on a guess. What may be asked of any platform stands in
+:class:`Switches` and holds for all of them; what only one leaves open stands under its name,
+SigmaMind's beside the common ones.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 _optional_count = attrs.validators.optional(attrs.validators.ge(0))
 
 
+def _positions(first: str | int | None, *others: str | int | None) -> Any:  # noqa: ANN401
+    """Return a field that is *first* or one of *others*; attrs types it by its annotation."""
+    return attrs.field(default=first, validator=attrs.validators.in_((first, *others)))
+
+
+@attrs.frozen(kw_only=True)
+class VerbexSwitches:
+    """What only Verbex leaves open."""
+
+    list_envelope: Literal["phone_numbers", "data", "items", "array"] = _positions(
+        "phone_numbers", "data", "items", "array"
+    )
+    """The key of the rows; ``array`` is a bare array of everything, without pages."""
+    id_key: Literal["_id", "id"] = _positions("_id", "id")
+    show_provider: bool = True
+    """False: records do not say which variant they are."""
+    foreign_fields: Literal["drop", "reject"] = _positions("drop", "reject")
+    """What happens to an update with a field of another variant: nothing, or 422."""
+    secrets: Literal["plain", "masked"] = _positions("plain", "masked")
+    """How answers show the trunk password and the Twilio token."""
+    default_region: str = "global"
+    """The ``sip_infra_region`` of a number created without one."""
+    delete_body: bool = True
+    """False: a delete that answers 200 has no body."""
+    error_detail: Literal["usual", "list", "string", "object"] = _positions(
+        "usual", "list", "string", "object"
+    )
+    """The form of ``detail``; usually a list for 422 and a string for the rest."""
+    collection_path: Literal["bare", "slash"] = _positions("bare", "slash")
+    """Whether the collection's own path ends in a slash."""
+    slash_redirect: Literal[307, 308] | None = _positions(307, 308, None)
+    """What the other spelling of a path answers; None is 404."""
+
+
+@attrs.frozen(kw_only=True)
+class DialNexaSwitches:
+    """What only DialNexa leaves open."""
+
+    list_envelope: Literal["items", "data", "array", "wrapped_data", "wrapped_items"] = _positions(
+        "items", "data", "array", "wrapped_data", "wrapped_items"
+    )
+    """``items`` with totals, ``data`` with ``meta``, either of them with a ``statusCode``
+    around it, or a bare array of everything, without pages."""
+    record_shape: Literal["schema", "narrative", "newer"] = _positions(
+        "schema", "narrative", "newer"
+    )
+    """Which fields a number has."""
+    record_wrapper: Literal["none", "data", "status_code"] = _positions(
+        "none", "data", "status_code"
+    )
+    """What stands around a record: nothing, ``data``, or ``data`` beside ``statusCode``."""
+    serve_update: bool = True
+    """False: updating a number is a retired route and answers 404 with the route's message."""
+    empty_agent: Literal["reject", "detach"] = _positions("reject", "detach")
+    """What an update with an empty ``agent_id`` does."""
+    check_agents: bool = True
+    """False: an agent id the account does not have is taken."""
+    purchase_body: Literal["either", "snake", "camel"] = _positions("either", "snake", "camel")
+    """Which spelling of the purchase's fields is understood."""
+    purchase_answer: Literal["envelope", "summary", "record"] = _positions(
+        "envelope", "summary", "record"
+    )
+    """A summary with the record in it, one without it, or the bare record."""
+    pending_seconds: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    """How long a new number is ``pending`` before it is ``active``."""
+    search_numbers: Literal["digits", "e164"] = _positions("digits", "e164")
+    """Whether found numbers carry their plus sign: those of the carrier do not."""
+    kyc_approved: bool = True
+    """False: purchases answer 403."""
+    trunk_registers: bool = True
+    """False: imports answer 502."""
+    numbers_in_use: bool = False
+    """True: workflows use the numbers, so that a release, and another outbound number for an
+    agent, answer 409."""
+    delete_body: bool = True
+    """False: a release answers 200 without a body."""
+
+
 @attrs.frozen(kw_only=True)
 class Switches:
-    """How the platform behaves where its documentation says nothing, or two things."""
+    """How the platforms behave where their documentation says nothing, or two things."""
 
-    list_envelope: Literal["page", "older_page", "array"] = attrs.field(
-        default="page",
-        validator=attrs.validators.in_(("page", "older_page", "array")),
-    )
-    """``older_page`` spells the total as older documentation does; ``array`` is a bare array
-    of everything, without pages."""
     max_page_size: int | None = attrs.field(
         default=None,
         validator=attrs.validators.optional(attrs.validators.ge(1)),
     )
     """Larger pages are silently cut down to this."""
     null_clears: bool = True
-    """False: an agent set to null is left as it was."""
-    unset_as: Literal["null", "empty", "absent"] = attrs.field(
-        default="null",
-        validator=attrs.validators.in_(("null", "empty", "absent")),
-    )
+    """False: a field set to null is left as it was."""
+    unset_as: Literal["null", "empty", "absent"] = _positions("null", "empty", "absent")
     """How an answer says that a field has no value."""
-    echo_secrets: bool = False
-    """True: trunk credentials come back in answers, as no client should rely on."""
-    numeric_numbers: bool = False
-    """True: phone numbers are JSON integers without the plus sign, as in old samples."""
-    serve_retired_routes: bool = False
-    """False: a path that was documented once answers 404."""
-    duplicates: Literal["reject", "accept"] = attrs.field(
-        default="reject",
-        validator=attrs.validators.in_(("reject", "accept")),
-    )
+    duplicates: Literal["reject", "accept"] = _positions("reject", "accept")
     """What happens to a purchase or import of a number already held: 409, or taken again."""
-    create_status: Literal[200, 201] = attrs.field(
-        default=201,
-        validator=attrs.validators.in_((200, 201)),
-    )
-    delete_status: Literal[200, 204] = attrs.field(
-        default=204,
-        validator=attrs.validators.in_((200, 204)),
-    )
-    unknown_keys: Literal["ignore", "reject"] = attrs.field(
-        default="ignore",
-        validator=attrs.validators.in_(("ignore", "reject")),
-    )
+    create_status: Literal[200, 201] = _positions(201, 200)
+    """What purchases and imports answer."""
+    delete_status: Literal[200, 204] = _positions(204, 200)
+    """What a delete answers; DialNexa's is documented to be 200."""
+    unknown_keys: Literal["ignore", "reject"] = _positions("ignore", "reject")
     """What happens to a request with a key the platform does not know."""
-    error_body: Literal["json", "text", "empty"] = attrs.field(
-        default="json",
-        validator=attrs.validators.in_(("json", "text", "empty")),
-    )
+    error_body: Literal["json", "text", "empty"] = _positions("json", "text", "empty")
     extra_keys: bool = False
     """True: records carry keys nobody documented."""
     provider_word: str | None = None
-    """Carrier name to answer with instead of the documented ones."""
-    check_agents: bool = False
-    """True: an agent id the account does not have is refused."""
+    """Provider to answer with in place of the documented ones; SigmaMind's imported numbers
+    keep theirs."""
     max_purchases: int | None = attrs.field(default=None, validator=_optional_count)
-    """Purchases the balance pays for; the next one answers 402."""
+    """Purchases the balance of each account pays for; the next one answers 402."""
+
+    list_envelope: Literal["page", "older_page", "array"] = _positions(
+        "page", "older_page", "array"
+    )
+    """SigmaMind's. ``older_page`` spells the total as older documentation does; ``array`` is a
+    bare array of everything, without pages."""
+    echo_secrets: bool = False
+    """True: SigmaMind's trunk credentials come back in answers, as no client should rely on."""
+    numeric_numbers: bool = False
+    """True: SigmaMind's phone numbers are JSON integers without the plus sign, as in old
+    samples."""
+    check_agents: bool = False
+    """True: SigmaMind refuses an agent id that the account does not have."""
+    serve_retired_routes: bool = False
+    """False: a path that SigmaMind documented once answers 404."""
     call_seconds: float = attrs.field(default=0.2, validator=attrs.validators.ge(0))
     """From the creation of a call to its end: a third waiting, two thirds talking."""
     call_status: str = "ended"
     """What a finished call says."""
     call_reason: str | None = "agent_ended_call"
+
+    verbex: VerbexSwitches = VerbexSwitches()
+    dialnexa: DialNexaSwitches = DialNexaSwitches()

@@ -8,11 +8,12 @@ means, tells it when to process one, and does with the answer whatever the weath
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import attrs
 
 from sigmamind_async.sandbox.ledger import ChangeKind
+from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.switches import Switches
 
 JSON = "application/json"
@@ -37,6 +38,16 @@ class NoRoute:
     path: str
     allowed: tuple[str, ...] = ()
     """Methods the path does have; empty means the path is unknown."""
+    message: str | None = None
+    """What the vendor says; None leaves it to the endpoint."""
+
+
+@attrs.frozen(kw_only=True)
+class Moved:
+    """The path is another spelling of one that is served: the caller is sent there."""
+
+    path: str
+    status: Literal[307, 308]
 
 
 @attrs.frozen(kw_only=True)
@@ -69,14 +80,17 @@ class Change:
     """What processing a request changed: enough for the ledger, and to do it again."""
 
     kind: ChangeKind
+    record_id: str | None = None
+    """None where the platform knows a number by itself."""
     phone_number: str | None
     friendly_name: str | None
     body: Mapping[str, object]
     """The request without secrets."""
     state: Mapping[str, object]
     """Plain JSON that ``Tower.replay`` turns into the same change. No secret in it."""
-    secrets: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
-    """Secrets by what they belong to. For the account's memory; never written down."""
+    secrets: Mapping[str, str | None] = attrs.field(factory=dict[str, str | None], repr=False)
+    """Secrets by what they belong to, None for one that was cleared. For the account's memory;
+    never written down."""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +119,12 @@ class Tower(Protocol):
         """The names of everything it can do."""
         ...
 
-    def find(self, method: str, path: str, switches: Switches) -> Route | NoRoute:
+    @property
+    def first_key(self) -> str:
+        """The API key it starts with."""
+        ...
+
+    def find(self, method: str, path: str, switches: Switches) -> Route | NoRoute | Moved:
         """Return what a request line means; *path* is still percent-encoded."""
         ...
 
@@ -113,8 +132,8 @@ class Tower(Protocol):
         """Return whether the request carries the key."""
         ...
 
-    def refuse(self, status: int, message: str, *, path: str, now: float, body: str) -> Answer:
-        """Return the error answer in the vendor's form, or the form *body* switches to."""
+    def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:
+        """Return the error answer in the vendor's form, or the form switched to."""
         ...
 
     def process(self, call: Call) -> Outcome:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
-
-Send = Callable[..., Awaitable[aiohttp.ClientResponse]]
+from tests.sandbox.support import SIGMAMIND, Json, Send, Vendor
 
 
 @pytest.fixture
@@ -19,22 +18,29 @@ async def box() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def send(box: Sandbox) -> AsyncIterator[Send]:
+def vendor() -> Vendor:
+    """The platform ``send`` talks to, unless the test is run for every one."""
+    return SIGMAMIND
+
+
+@pytest.fixture
+async def send(box: Sandbox, vendor: Vendor) -> AsyncIterator[Send]:
     """Send a request with the key and return the response, read to its end."""
+    endpoint = vendor.endpoint(box)
     async with aiohttp.ClientSession() as session:
 
         async def request(
             method: str,
             path: str,
             *,
-            json: object = None,
+            json: Json = None,
             headers: dict[str, str] | None = None,
         ) -> aiohttp.ClientResponse:
             response = await session.request(
                 method,
-                box.sigmamind.base_url + path,
+                endpoint.base_url + path,
                 json=json,
-                headers={"X-API-Key": box.sigmamind.api_key} | (headers or {}),
+                headers=vendor.headers(endpoint.api_key) | (headers or {}),
                 allow_redirects=False,
             )
             await response.read()

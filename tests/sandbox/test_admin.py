@@ -7,14 +7,19 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from sigmamind_async.sandbox import Fault, RateLimit, Sandbox
+from sigmamind_async.sandbox import (
+    DialNexaSwitches,
+    Fault,
+    RateLimit,
+    Sandbox,
+    VerbexSwitches,
+)
 from sigmamind_async.sandbox.admin import Admin
+from tests.sandbox.support import SIGMAMIND, Json, Send, Vendor, every_vendor
 
-Send = Callable[..., Awaitable[aiohttp.ClientResponse]]
-Json = Any
 Ask = Callable[..., Awaitable[Json]]
 
-NUMBERS = "/v1/phone-numbers"
+NUMBERS = SIGMAMIND.numbers
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def ask(send: Send) -> Ask:
 
     async def request(name: str, *content: object) -> Json:
         method, body = ("POST", content[0]) if content else ("GET", None)
-        headers = {"X-API-Key": "", "Content-Type": "application/json"}
+        headers = {"X-API-Key": "", "Authorization": "", "Content-Type": "application/json"}
         response = await send(method, f"/_sandbox/{name}", json=body, headers=headers)
         assert response.status == 200, await response.text()
         return await response.json()
@@ -42,11 +47,13 @@ async def test_the_ledger_is_read(ask: Ask, send: Send) -> None:
     assert commit["body"] == {"phoneNumber": "+14155552671", "friendlyName": "order-1"}
 
 
-async def test_counters_are_read(box: Sandbox, ask: Ask, send: Send) -> None:
-    await send("GET", NUMBERS)
-    stats = (await ask("stats"))["sigmamind"]
-    assert stats["base_url"] == box.sigmamind.base_url
-    assert stats["requests"]["by_status"] == {"200": 1}
+@every_vendor
+async def test_counters_are_read(box: Sandbox, vendor: Vendor, ask: Ask, send: Send) -> None:
+    await send("GET", vendor.numbers)
+    stats = await ask("stats")
+    assert stats[vendor.name]["base_url"] == vendor.endpoint(box).base_url
+    assert stats[vendor.name]["requests"]["by_status"] == {"200": 1}
+    assert sum(platform["requests"]["total"] for platform in stats.values()) == 1
 
 
 async def test_faults_are_set_setting_by_setting(box: Sandbox, ask: Ask) -> None:
@@ -82,9 +89,35 @@ async def test_switches_are_set(box: Sandbox, ask: Ask) -> None:
     assert (await ask("switches"))["list_envelope"] == "page"
 
 
-async def test_faults_are_scripted(ask: Ask, send: Send) -> None:
+async def test_switches_of_one_platform_are_set_one_by_one(box: Sandbox, ask: Ask) -> None:
+    await ask("switches", {"verbex": {"id_key": "id"}, "dialnexa": {"pending_seconds": 5.0}})
+    answer = await ask("switches", {"verbex": {"secrets": "masked"}})
+    assert box.switches.verbex == VerbexSwitches(id_key="id", secrets="masked")
+    assert box.switches.dialnexa == DialNexaSwitches(pending_seconds=5.0)
+    assert (answer["verbex"]["id_key"], answer["dialnexa"]["pending_seconds"]) == ("id", 5.0)
+
+
+@every_vendor
+async def test_faults_are_scripted_on_the_port_of_the_platform(
+    vendor: Vendor,
+    ask: Ask,
+    send: Send,
+) -> None:
     await ask("script", {"list": ["status_503_before_commit", None]})
-    assert [(await send("GET", NUMBERS)).status for _ in range(2)] == [503, 200]
+    assert [(await send("GET", vendor.numbers)).status for _ in range(2)] == [503, 200]
+
+
+@every_vendor
+async def test_faults_are_scripted_for_the_platform_that_is_named(
+    box: Sandbox,
+    vendor: Vendor,
+    send: Send,
+) -> None:
+    url = f"{box.sigmamind.base_url}/_sandbox/script?platform={vendor.name}"
+    body = {"list": ["status_503_before_commit"]}
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
+        assert response.status == 200
+    assert (await send("GET", vendor.numbers)).status == 503
 
 
 async def test_connections_are_refused(ask: Ask, send: Send) -> None:
@@ -113,6 +146,11 @@ async def test_everything_is_reset(box: Sandbox, ask: Ask, send: Send) -> None:
         ("rate-limit", {"status": 418}),
         ("switches", {"null_clears": "no"}),
         ("switches", {"list_envelope": "x"}),
+        ("switches", {"verbex": {"id_key": "x"}}),
+        ("switches", {"verbex": {"unknown": "x"}}),
+        ("switches", {"dialnexa": {"kyc_approved": "no"}}),
+        ("switches", {"dialnexa": None}),
+        ("script?platform=unknown", {"list": []}),
         ("script", {"craete": []}),
         ("script", {"create": ["unknown"]}),
         ("refuse", {}),
@@ -149,5 +187,5 @@ async def test_callers_from_elsewhere_are_turned_away(box: Sandbox, remote: str 
             self.remote = remote
 
     request: Any = Request()
-    response: web.Response = await Admin(box).handle(request)
+    response: web.Response = await Admin(box, "sigmamind").handle(request)
     assert response.status == 403

@@ -1,27 +1,16 @@
 """Agents and calls: enough of them to prove a trunk with a test call."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-import aiohttp
-import attrs
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.sandbox.sigmamind import views
 from sigmamind_async.sandbox.sigmamind.records import PhoneCall
 from sigmamind_async.sandbox.switches import Switches
-
-Send = Callable[..., Awaitable[aiohttp.ClientResponse]]
-Json = Any
+from tests.sandbox.support import Send, json_of, turn
 
 NUMBER = "+14155552671"
 AGENT = "agent_D5D0p7TUs66TTAEAx"
 CALL = {"fromPhoneNumber": NUMBER, "toPhoneNumber": "+14155550100"}
-
-
-async def json_of(answer: Awaitable[aiohttp.ClientResponse]) -> Json:
-    return await (await answer).json()
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ async def test_a_call_is_placed_by_the_agent_of_the_number(
     send: Send,
     number: str,
 ) -> None:
-    box.switches = attrs.evolve(box.switches, call_seconds=60.0)
+    turn(box, call_seconds=60.0)
     response = await send("POST", "/v1/calls", json={**CALL, "dynamicVariables": {"name": "Ada"}})
     call = await response.json()
     assert response.status == 201
@@ -90,21 +79,16 @@ def test_a_call_comes_as_far_as_time_has_passed(
 
 
 async def test_a_call_ends_as_the_switches_say(box: Sandbox, send: Send, number: str) -> None:
-    box.switches = attrs.evolve(
-        box.switches,
-        call_seconds=0.0,
-        call_status="not-connected",
-        call_reason="busy",
-    )
+    turn(box, call_seconds=0.0, call_status="not-connected", call_reason="busy")
     call = await json_of(send("POST", "/v1/calls", json={**CALL, "fromPhoneNumber": number}))
     assert (call["status"], call["terminationReason"]) == ("not-connected", "busy")
 
 
 @pytest.mark.usefixtures("number")
 async def test_calls_are_listed_by_status_and_forgotten(box: Sandbox, send: Send) -> None:
-    box.switches = attrs.evolve(box.switches, call_seconds=0.0)
+    turn(box, call_seconds=0.0)
     call = await json_of(send("POST", "/v1/calls", json=CALL))
-    box.switches = attrs.evolve(box.switches, call_seconds=60.0)
+    turn(box, call_seconds=60.0)
     await send("POST", "/v1/calls", json=CALL)
     assert (await json_of(send("GET", "/v1/calls")))["totalCount"] == 2
     ended = await json_of(send("GET", "/v1/calls?status=ended"))

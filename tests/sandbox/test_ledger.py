@@ -11,6 +11,7 @@ def entry(
     phone_number: str,
     label: str | None = None,
     kind: ChangeKind = "purchase",
+    record_id: str | None = None,
 ) -> Commit:
     commit = Commit(
         sequence=len(ledger) + 1,
@@ -19,6 +20,7 @@ def entry(
         operation=kind,
         kind=kind,
         phone_number=phone_number,
+        record_id=record_id,
         friendly_name=label,
         body={},
         fingerprint="",
@@ -82,6 +84,16 @@ def test_imports_are_owned_but_not_bought(ledger: Ledger) -> None:
     assert ledger.purchases == []
     assert ledger.owned("sigmamind") == ["+14155550100"]
     assert ledger.owned("verbex") == []
+
+
+def test_two_records_of_one_number_are_held_apart(ledger: Ledger) -> None:
+    entry(ledger, "+14155550100", "order-1", record_id="a")
+    entry(ledger, "+14155550100", "order-1", record_id="b")
+    assert ledger.owned() == ["+14155550100"] * 2
+    assert ledger.owned_twice() == {"order-1": ["+14155550100"] * 2}
+    entry(ledger, "+14155550100", kind="release", record_id="a")
+    assert ledger.owned() == ["+14155550100"]
+    assert ledger.owned_twice() == {}
 
 
 def test_what_was_expected_and_not_bought_is_found(ledger: Ledger) -> None:

@@ -1,25 +1,88 @@
 """Every documented limit of a request body, at the limit and just past it."""
 
 import io
-from collections.abc import Awaitable, Callable
 
 import aiohttp
+import attrs
+import orjson
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
+from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Json, Send, Vendor, every_vendor
 
-Send = Callable[..., Awaitable[aiohttp.ClientResponse]]
 
-NUMBERS = "/v1/phone-numbers"
+@attrs.frozen(eq=False)
+class Target:
+    """A request that is accepted as it stands."""
+
+    vendor: Vendor
+    method: str
+    path: str
+    body: dict[str, object]
+
+    def __repr__(self) -> str:
+        return f"{self.vendor.name} {self.method} {self.path}"
+
+    def of(self, key: str) -> str:
+        return self.path.format(key=key)
+
+
+Case = tuple[Target, str, object, bool]
+
 HELD = "+14155550100"
-Target = tuple[str, str, dict[str, object]]
-CREATE: Target = ("POST", NUMBERS, {"countryCode": "US"})
-IMPORT: Target = ("POST", NUMBERS + "/import", {"phoneNumber": "+14155552671"})
-UPDATE: Target = ("PATCH", f"{NUMBERS}/{HELD}", {})
-CALL: Target = (
+NUMBERS = "/v1/phone-numbers"
+CREATE = Target(SIGMAMIND, "POST", NUMBERS, {"countryCode": "US"})
+IMPORT = Target(SIGMAMIND, "POST", NUMBERS + "/import", {"phoneNumber": "+14155552671"})
+UPDATE = Target(SIGMAMIND, "PATCH", NUMBERS + "/{key}", {})
+CALL = Target(
+    SIGMAMIND,
     "POST",
     "/v1/calls",
     {"fromPhoneNumber": HELD, "toPhoneNumber": HELD, "agentId": "a"},
+)
+SIP = Target(VERBEX, "POST", NUMBERS, {"provider": "sip", "phone_number": "+14155552671"})
+PIA = Target(VERBEX, "POST", NUMBERS, {"provider": "pia"})
+TWILIO = Target(
+    VERBEX,
+    "POST",
+    NUMBERS,
+    {
+        "provider": "twilio",
+        "phone_number": "+14155552671",
+        "twilio_account_sid": "AC1",
+        "twilio_auth_token": "token",
+    },
+)
+CHANGE = Target(VERBEX, "PATCH", NUMBERS + "/{key}", {})
+ORGANIZATION = "/v1/organization-phone-numbers"
+SNAKE = Target(DIALNEXA, "POST", ORGANIZATION + "/purchase", {"phone_number": "+14155552671"})
+CAMEL = Target(
+    DIALNEXA,
+    "POST",
+    ORGANIZATION + "/purchase",
+    {
+        "phoneNumber": "+14155552671",
+        "telephonyProviderId": "tp_abc123xyz78",
+        "countryISO": "US",
+    },
+)
+TRUNK = Target(
+    DIALNEXA,
+    "POST",
+    ORGANIZATION + "/sip-trunks",
+    {
+        "phoneNumber": "+14155552671",
+        "terminationUri": "sip.example.com",
+        "sipTrunkUserName": "user",
+        "sipTrunkPassword": "password",
+    },
+)
+PATCH = Target(DIALNEXA, "PATCH", ORGANIZATION + "/{key}", {})
+AGENT = Target(DIALNEXA, "PATCH", "/v1/agents/agt_abc123", {"version_number": 1})
+TARGETS = (
+    *(CREATE, IMPORT, UPDATE, CALL),
+    *(SIP, PIA, TWILIO, CHANGE),
+    *(SNAKE, CAMEL, TRUNK, PATCH, AGENT),
 )
 
 E164_GOOD = ["+1234567", "+123456789012345"]
@@ -32,26 +95,42 @@ E164_BAD = [
     "+1415\n",
     "",
 ]
+NO_TEXT: list[object] = [7, True, ["x"], {"x": "y"}]
 
 
-def longest(field: str, limit: int, *targets: Target) -> list[tuple[Target, str, object, int]]:
-    cases: list[tuple[Target, str, object, int]] = []
+def longest(field: str, limit: int, *targets: Target) -> list[Case]:
+    cases = texts(field, *targets)
     for target in targets:
-        cases += [(target, field, "x" * limit, 200), (target, field, "é" * (limit + 1), 400)]
-        cases += [(target, field, wrong, 400) for wrong in (7, True, ["x"], {"x": "y"})]
+        cases += [(target, field, "x" * limit, True), (target, field, "é" * (limit + 1), False)]
     return cases
 
 
-def numbers(field: str, *targets: Target) -> list[tuple[Target, str, object, int]]:
-    cases: list[tuple[Target, str, object, int]] = []
+def texts(field: str, *targets: Target) -> list[Case]:
+    """Return cases of any text, and of what is none."""
+    return [
+        *((target, field, "x" * 32, True) for target in targets),
+        *((target, field, wrong, False) for target in targets for wrong in NO_TEXT),
+    ]
+
+
+def nullable(field: str, *targets: Target) -> list[Case]:
+    return [*texts(field, *targets), *((target, field, None, True) for target in targets)]
+
+
+def numbers(field: str, *targets: Target) -> list[Case]:
+    cases: list[Case] = []
     for target in targets:
-        cases += [(target, field, good, 200) for good in E164_GOOD]
-        cases += [(target, field, bad, 400) for bad in (*E164_BAD, 14155552671, None)]
+        cases += [(target, field, good, True) for good in E164_GOOD]
+        cases += [(target, field, bad, False) for bad in (*E164_BAD, 14155552671)]
     return cases
 
 
-NAMES: list[dict[str, str]] = [{}, {"name": "Ada"}]
-NO_NAMES: list[object] = [[], "x", 1, None]
+def words(field: str, target: Target, good: list[Json], bad: list[Json]) -> list[Case]:
+    return [
+        *((target, field, value, True) for value in good),
+        *((target, field, value, False) for value in bad),
+    ]
+
 
 CASES = [
     *longest("friendlyName", 128, CREATE, IMPORT, UPDATE),
@@ -62,73 +141,154 @@ CASES = [
     *longest("trunkPassword", 128, IMPORT, UPDATE),
     *longest("terminationSipURI", 253, IMPORT),
     *longest("terminationSipUri", 253, UPDATE),
-    *numbers("phoneNumber", CREATE, IMPORT),
+    *numbers("phoneNumber", CREATE, IMPORT, CAMEL, TRUNK),
     *numbers("outboundPhoneNumber", CREATE, IMPORT, UPDATE),
     *numbers("toPhoneNumber", CALL),
-    *[(CREATE, "countryCode", good, 200) for good in ("US", "DE")],
-    *[(CREATE, "countryCode", bad, 400) for bad in ("us", "USA", "U", "U1", "ÄÖ", "US\n", 1, None)],
-    *[(CREATE, "areaCode", good, 200) for good in (100, 415, 99_999, 415.0)],
-    *[(CREATE, "areaCode", bad, 400) for bad in (99, 100_000, -1, 415.5, "415", True, None)],
-    *[(CALL, "dynamicVariables", good, 200) for good in NAMES],
-    *[(CALL, "dynamicVariables", bad, 400) for bad in NO_NAMES],
-    *[(UPDATE, field, None, 200) for field in ("inboundAgentId", "outboundAgentId")],
-    *[(UPDATE, field, None, 400) for field in ("friendlyName", "trunkPassword")],
-    *[(CREATE, field, None, 400) for field in ("friendlyName", "inboundAgentId")],
+    *words("countryCode", CREATE, ["US", "DE"], ["us", "USA", "U", "U1", "ÄÖ", "US\n", 1, None]),
+    *words("areaCode", CREATE, [100, 99_999, 415.0], [99, 100_000, -1, 415.5, "415", True, None]),
+    *words("dynamicVariables", CALL, [{}, {"name": "Ada"}], [[], "x", 1, None]),
+    *words("inboundAgentId", UPDATE, [None], []),
+    *words("outboundAgentId", UPDATE, [None], []),
+    *words("friendlyName", UPDATE, [], [None]),
+    *words("trunkPassword", UPDATE, [], [None]),
+    *words("phoneNumber", CREATE, [], [None]),
+    *words("friendlyName", CREATE, [], [None]),
+    *words("inboundAgentId", CREATE, [], [None]),
+    *nullable("friendly_name", SIP, PIA, TWILIO, CHANGE),
+    *nullable("inbound_agent_id", SIP, PIA, TWILIO, CHANGE),
+    *nullable("outbound_agent_id", SIP, PIA, TWILIO, CHANGE),
+    *nullable("sip_termination_uri", SIP, CHANGE),
+    *nullable("sip_trunk_username", SIP, CHANGE),
+    *nullable("sip_trunk_password", SIP, CHANGE),
+    *texts("twilio_account_sid", TWILIO, CHANGE),
+    *texts("twilio_auth_token", TWILIO, CHANGE),
+    *numbers("phone_number", SIP, PIA, TWILIO, SNAKE),
+    *words("sip_infra_region", SIP, ["global", "bd", "bd_link3"], ["us", "", 1, None]),
+    *words("provider", SIP, ["sip"], ["x", "", 1, None]),
+    *words("phone_number", PIA, [None], []),
+    *words("phone_number", SIP, [], [None]),
+    *texts("provider", SNAKE),
+    *words("telephonyProviderId", CAMEL, ["x" * 14, "x" * 15], ["x" * 13, "x" * 16, 1, None]),
+    *words("countryISO", CAMEL, ["US", "ZZ"], ["us", "USA", 1, None]),
+    *words("terminationUri", TRUNK, ["a.b:5060", "10.0.0.1"], ["sip:a.b", "a b", "a:", "", 1]),
+    *longest("nickname", 255, TRUNK, PATCH),
+    *words("nickname", PATCH, [None, ""], []),
+    *nullable("label", PATCH),
+    *words("agent_id", PATCH, ["agt_abc123", None], ["agt_unknown", "", 7]),
+    *words("version_number", AGENT, [1, 1.0], [0, 1.5, "1", True, None, 2, 2**31]),
+    *words("is_published", AGENT, [True, False], ["true", 1, None]),
+    *words("inbound_phone_number_id", AGENT, [""], ["phn_unknown", 1, None]),
+    *words("outbound_phone_number_id", AGENT, [""], ["phn_unknown", 1, None]),
 ]
 
 
-@pytest.mark.parametrize("target", [CREATE, IMPORT, UPDATE, CALL], ids=lambda target: target[1])
-async def test_every_limit(box: Sandbox, send: Send, target: Target) -> None:
+@pytest.mark.parametrize(
+    ("vendor", "target"),
+    [(target.vendor, target) for target in TARGETS],
+    ids=[repr(target) + str(position) for position, target in enumerate(TARGETS)],
+)
+async def test_every_limit(box: Sandbox, vendor: Vendor, send: Send, target: Target) -> None:
     """One sandbox for all cases of an operation; each commits exactly when it is accepted."""
-    method, path, base = target
+    held = {**vendor.order(), vendor.fields["number"]: HELD}
     for number, (of, field, value, expected) in enumerate(CASES):
         if of is not target:
             continue
         box.reset()
-        await send("POST", NUMBERS, json={"phoneNumber": HELD})
-        response = await send(method, path, json={**base, field: value})
-        status = 200 if response.ok else response.status
-        assert (number, field, value, status) == (number, field, value, expected)
+        answer = await (await send("POST", vendor.purchase[1], json=held)).json()
+        path = target.of(vendor.record(answer)[vendor.key_field])
+        response = await send(target.method, path, json={**target.body, field: value})
+        status = "accepted" if response.ok else response.status
+        assert (number, field, value, status) == (
+            number,
+            field,
+            value,
+            "accepted" if expected else vendor.refusal,
+        )
         assert len(box.ledger) == (2 if response.ok else 1)
         if not response.ok:
-            assert field in (await response.json())["message"]
+            assert field in await response.text()
 
 
 @pytest.mark.parametrize(
-    ("path", "missing"),
-    [(NUMBERS + "/import", "phoneNumber"), ("/v1/calls", "fromPhoneNumber")],
+    ("vendor", "path", "missing"),
+    [
+        (SIGMAMIND, NUMBERS + "/import", ["phoneNumber"]),
+        (SIGMAMIND, "/v1/calls", ["fromPhoneNumber", "toPhoneNumber"]),
+        (VERBEX, NUMBERS, ["phone_number"]),
+        (DIALNEXA, CAMEL.path, ["phoneNumber", "telephonyProviderId", "countryISO"]),
+        (DIALNEXA, TRUNK.path, ["phoneNumber", "terminationUri"]),
+    ],
+    ids=str,
 )
-async def test_a_required_field_is_missed(send: Send, path: str, missing: str) -> None:
+async def test_a_required_field_is_missed(
+    vendor: Vendor,
+    send: Send,
+    path: str,
+    missing: list[str],
+) -> None:
+    """SigmaMind names one field that is wrong, the others all of them."""
     response = await send("POST", path, json={})
-    assert response.status == 400
-    assert (await response.json())["message"] == f"{missing} is required"
+    assert response.status == vendor.refusal
+    said = (await response.json())[vendor.error_message]
+    sentences = [f"{name} is required" for name in missing]
+    if vendor is SIGMAMIND:
+        assert said == sentences[0]
+    elif vendor is DIALNEXA:
+        assert said == sentences
+    else:
+        place = {"loc": ["body", missing[0]], "msg": sentences[0], "type": "missing"}
+        assert said == [place]
 
 
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
-        (b"{", "application/json", 400),
-        (b"", "application/json", 400),
-        (b"[]", "application/json", 400),
-        (b"null", "application/json", 400),
-        (b'{"phoneNumber": NaN}', "application/json", 400),
-        (b'\xff{"countryCode": "US"}', "application/json", 400),
-        (b'{"countryCode": "US"}', "text/plain", 415),
-        (b'{"countryCode": "US"}', "application/json; charset=utf-8", 201),
+        (b"{", "application/json", None),
+        (b"", "application/json", None),
+        (b"[]", "application/json", None),
+        (b"null", "application/json", None),
+        (b'{"phoneNumber": NaN}', "application/json", None),
+        (b'\xff{"countryCode": "US"}', "application/json", None),
         (b'{"countryCode": "US"' + b" " * 1_100_000 + b"}", "application/json", 413),
     ],
 )
+@every_vendor
 async def test_a_body_that_is_no_json_object_is_refused(
     box: Sandbox,
+    vendor: Vendor,
     body: bytes,
     content_type: str,
-    status: int,
+    status: int | None,
 ) -> None:
-    headers = {"X-API-Key": box.sigmamind.api_key, "Content-Type": content_type}
-    url = box.sigmamind.base_url + NUMBERS
+    response = await post(box, vendor, body, content_type)
+    assert response.status == (status or vendor.refusal)
+    assert response.content_type == "application/json"
+    assert len(box.ledger) == 0
+
+
+@pytest.mark.parametrize(
+    ("vendor", "status"),
+    [(SIGMAMIND, 415), (VERBEX, 422), (DIALNEXA, 400)],
+    ids=str,
+)
+async def test_json_must_be_called_json(box: Sandbox, vendor: Vendor, status: int) -> None:
+    body = orjson.dumps(vendor.order())
+    assert (await post(box, vendor, body, "text/plain")).status == status
+    assert (await post(box, vendor, body, "application/json; charset=utf-8")).status == 201
+
+
+async def post(
+    box: Sandbox,
+    vendor: Vendor,
+    body: bytes,
+    content_type: str,
+) -> aiohttp.ClientResponse:
+    endpoint = vendor.endpoint(box)
+    headers = {**vendor.headers(endpoint.api_key), "Content-Type": content_type}
+    url = endpoint.base_url + vendor.purchase[1]
     async with (
         aiohttp.ClientSession() as session,
         session.post(url, data=io.BytesIO(body), headers=headers) as response,
     ):
-        assert response.status == status
-        assert response.content_type == "application/json"
+        await response.read()
+        return response

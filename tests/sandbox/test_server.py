@@ -5,9 +5,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from http.client import HTTPConnection
 from multiprocessing import get_context
+from typing import Literal
 
 import aiohttp
 import pytest
@@ -20,12 +20,10 @@ from sigmamind_async.sandbox import (
     SandboxThread,
     serve,
 )
-from sigmamind_async.sandbox.sigmamind import SigmaMindApi
 from sigmamind_async.sandbox.tower import Call, Outcome
+from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Send, Vendor, every_vendor
 
-Send = Callable[..., Awaitable[aiohttp.ClientResponse]]
-
-NUMBERS = "/v1/phone-numbers"
+NUMBERS = SIGMAMIND.numbers
 BODY = {"countryCode": "US"}
 
 
@@ -43,49 +41,100 @@ def status_of(port: int, api_key: str) -> int:
 
 
 @pytest.mark.parametrize("key", ["", "wrong", "Bearer sandbox"])
-@pytest.mark.parametrize("path", [NUMBERS, "/v1/unknown"])
-async def test_every_request_needs_the_key(send: Send, key: str, path: str) -> None:
-    response = await send("GET", path, headers={"X-API-Key": key})
+@pytest.mark.parametrize("path", [None, "/v1/unknown"])
+@every_vendor
+async def test_every_request_needs_the_key(
+    vendor: Vendor,
+    send: Send,
+    key: str,
+    path: str | None,
+) -> None:
+    response = await send("GET", path or vendor.numbers, headers=vendor.headers(key))
     assert response.status == 401
-    assert (await response.json())["error"] == "Unauthorized"
+    assert (await response.json())[vendor.error_message] == "Invalid or missing API key"
 
 
-async def test_the_key_can_be_rotated(box: Sandbox, send: Send) -> None:
-    old = {"X-API-Key": box.sigmamind.api_key}
-    box.sigmamind.api_key = "sandbox-new"
-    assert (await send("GET", NUMBERS, headers=old)).status == 401
-    assert (await send("GET", NUMBERS)).status == 200
+async def test_each_platform_has_a_key_of_its_own(box: Sandbox) -> None:
+    keys = {endpoint.api_key for endpoint in box.endpoints}
+    assert len(keys) == 3
+    key_id, _, secret = box.dialnexa.api_key.partition(":")
+    assert key_id
+    assert secret
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/phone-numbers", NUMBERS + "/", "/v1/calls/a/b"])
-async def test_an_unknown_path_is_not_found(send: Send, path: str) -> None:
-    assert (await send("GET", path)).status == 404
+@every_vendor
+async def test_the_key_can_be_rotated(box: Sandbox, vendor: Vendor, send: Send) -> None:
+    old = vendor.headers(vendor.endpoint(box).api_key)
+    vendor.endpoint(box).api_key = "sandbox-new"
+    assert (await send("GET", vendor.numbers, headers=old)).status == 401
+    assert (await send("GET", vendor.numbers)).status == 200
 
 
-async def test_another_method_is_not_allowed(send: Send) -> None:
-    response = await send("PUT", NUMBERS)
-    assert (response.status, response.headers["Allow"]) == (405, "POST, GET")
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/phone-numbers", "/v1/calls/a/b", "/v1/x/"])
+@every_vendor
+async def test_an_unknown_path_is_not_found(vendor: Vendor, send: Send, path: str) -> None:
+    response = await send("GET", path)
+    assert response.status == 404
+    assert (await response.json())[vendor.error_message]
 
 
-async def test_requests_are_counted(box: Sandbox, send: Send) -> None:
-    await send("POST", NUMBERS, json=BODY)
+@pytest.mark.parametrize(
+    ("vendor", "status", "allow"),
+    [(SIGMAMIND, 405, "POST, GET"), (VERBEX, 405, "POST, GET"), (DIALNEXA, 404, None)],
+    ids=repr,
+)
+async def test_another_method_is_not_allowed(
+    vendor: Vendor,
+    send: Send,
+    status: int,
+    allow: str | None,
+) -> None:
+    response = await send("PUT", vendor.numbers)
+    assert (response.status, response.headers.get("Allow")) == (status, allow)
+
+
+@every_vendor
+async def test_requests_are_counted(box: Sandbox, vendor: Vendor, send: Send) -> None:
+    operation, path = vendor.purchase
+    await send("POST", path, json=vendor.order())
     await send("GET", "/v1/unknown")
-    box.script("list", [Fault.STATUS_500_BEFORE_COMMIT])
-    await send("GET", NUMBERS)
-    requests = box.sigmamind.requests
+    box.script("list", [Fault.STATUS_500_BEFORE_COMMIT], platform=vendor.name)
+    await send("GET", vendor.numbers)
+    requests = vendor.endpoint(box).requests
     assert requests.total == 3
-    assert requests.by_operation == {"create": 1, "none": 1, "list": 1}
+    assert requests.by_operation == {operation: 1, "none": 1, "list": 1}
     assert requests.by_status == {201: 1, 404: 1, 500: 1}
 
 
-async def test_a_limit_turns_away_without_committing(box: Sandbox, send: Send) -> None:
+@every_vendor
+async def test_a_limit_turns_away_without_committing(
+    box: Sandbox,
+    vendor: Vendor,
+    send: Send,
+) -> None:
     box.rate_limit = RateLimit(window=(2, 60.0), headers=True)
-    responses = [await send("POST", NUMBERS, json=BODY) for _ in range(5)]
+    path = vendor.purchase[1]
+    responses = [await send("POST", path, json=vendor.order(number)) for number in range(5)]
     assert [response.status for response in responses] == [201, 201, 429, 429, 429]
     assert [r.headers["X-RateLimit-Remaining"] for r in responses] == ["1", "0", "0", "0", "0"]
     assert responses[4].headers["Retry-After"] == "60"
-    assert box.sigmamind.requests.by_status[429] == 3
+    assert vendor.endpoint(box).requests.by_status[429] == 3
     assert len(box.ledger) == 2
+
+
+@pytest.mark.parametrize("counts", ["seconds", "epoch"])
+@every_vendor
+async def test_the_reset_of_a_limit_counts_seconds_or_is_a_time(
+    box: Sandbox,
+    vendor: Vendor,
+    send: Send,
+    counts: Literal["seconds", "epoch"],
+) -> None:
+    box.rate_limit = RateLimit(window=(150, 60.0), headers=True, reset=counts)
+    response = await send("GET", vendor.numbers)
+    assert response.headers["X-RateLimit-Limit"] == "150"
+    begun = 0.0 if counts == "seconds" else time.time()
+    assert 50 <= int(response.headers["X-RateLimit-Reset"]) - begun <= 61
 
 
 async def test_a_limit_can_answer_503_and_be_changed(box: Sandbox, send: Send) -> None:
@@ -161,31 +210,55 @@ async def test_nothing_is_left_after_closing() -> None:
         await asyncio.open_connection("127.0.0.1", port_of(box))
 
 
+async def test_platforms_have_ports_that_follow_each_other(box: Sandbox) -> None:
+    first = port_of(box)
+    for port in range(first + 10, first + 1_000, 10):
+        with contextlib.suppress(OSError):
+            async with Sandbox(port=port) as other:
+                ports = [int(e.base_url.rpartition(":")[2]) for e in other.endpoints]
+            assert ports == [port, port + 1, port + 2]
+            return
+    pytest.fail("no three ports in a row were free")
+
+
+def test_a_port_without_two_after_it_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at most 65533"):
+        Sandbox(port=65_534)
+
+
 async def test_a_port_in_use_is_an_error(box: Sandbox) -> None:
     with pytest.raises(OSError, match="in use"):
         async with Sandbox(port=port_of(box)):
             pass
 
 
-async def test_many_requests_at_once_are_all_committed(box: Sandbox, send: Send) -> None:
-    await asyncio.gather(
-        *(send("POST", NUMBERS, json={**BODY, "friendlyName": f"o-{n}"}) for n in range(300)),
-    )
-    assert len(set(box.ledger.owned())) == 300
-    assert "FAULT" not in box.ledger.verdict(f"o-{number}" for number in range(300))
+@every_vendor
+async def test_many_requests_at_once_are_all_committed(
+    box: Sandbox,
+    vendor: Vendor,
+    send: Send,
+) -> None:
+    path = vendor.purchase[1]
+    orders = [vendor.order(number, f"o-{number}") for number in range(200)]
+    await asyncio.gather(*(send("POST", path, json=order) for order in orders))
+    assert len(set(box.ledger.owned(vendor.name))) == 200
+    labels = [f"o-{number}" for number in range(200)] if vendor.labels_purchases else []
+    assert "FAULT" not in box.ledger.verdict(labels)
 
 
+@every_vendor
 async def test_a_failure_of_the_sandbox_itself_is_a_500_without_the_request(
     box: Sandbox,
+    vendor: Vendor,
     send: Send,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Failing(SigmaMindApi):
-        def process(self, call: Call) -> Outcome:
-            raise RuntimeError("planted")
+    def fail(call: Call) -> Outcome:
+        raise RuntimeError("planted")
 
-    box.sigmamind.tower = Failing(1)
-    response = await send("POST", NUMBERS, json={**BODY, "friendlyName": "canary"})
+    monkeypatch.setattr(vendor.endpoint(box).tower, "process", fail)
+    response = await send("POST", vendor.bring[1], json=vendor.trunk(secret="canary"))
     assert response.status == 500
     assert "planted" in caplog.text
     assert "canary" not in caplog.text

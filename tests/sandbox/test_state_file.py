@@ -1,15 +1,14 @@
 """What survives a restart, and a restart in the middle of a line."""
 
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from sigmamind_async.sandbox import Fault, Sandbox
+from tests.sandbox.support import DIALNEXA, SIGMAMIND, Json, Vendor, every_vendor, number_at
 
-NUMBERS = "/v1/phone-numbers"
-Json = Any
+NUMBERS = SIGMAMIND.numbers
 
 
 @pytest.fixture
@@ -18,38 +17,79 @@ def path(tmp_path: Path) -> Path:
 
 
 async def run(
-    path: Path, *requests: tuple[str, str, object], script: tuple[Fault, ...] = ()
+    path: Path,
+    *requests: tuple[str, str, object],
+    script: tuple[Fault, ...] = (),
+    vendor: Vendor = SIGMAMIND,
 ) -> tuple[Sandbox, list[Json]]:
     """Send requests to a sandbox of its own; return it and the JSON of each answer."""
     answers: list[Json] = []
     async with Sandbox(seed=1, state_file=path) as box:
-        box.script("create", script)
-        headers = {"X-API-Key": box.sigmamind.api_key}
-        async with aiohttp.ClientSession(box.sigmamind.base_url, headers=headers) as session:
+        endpoint = vendor.endpoint(box)
+        box.script(vendor.purchase[0], script, platform=vendor.name)
+        headers = vendor.headers(endpoint.api_key)
+        async with aiohttp.ClientSession(endpoint.base_url, headers=headers) as session:
             for method, target, body in requests:
                 async with session.request(method, target, json=body) as response:
                     answers.append(await response.json() if response.content_length else None)
     return box, answers
 
 
-async def test_numbers_calls_and_ledger_survive(path: Path) -> None:
-    agent = {"outboundAgentId": "agent_1"}
-    box, (first, second, call, _) = await run(
+@every_vendor
+async def test_numbers_and_ledger_survive(path: Path, vendor: Vendor) -> None:
+    (_, buy), (_, bring) = vendor.purchase, vendor.bring
+    _, (first, second, third) = await run(
         path,
-        ("POST", NUMBERS, {"countryCode": "US", "friendlyName": "order-1"}),
-        ("POST", NUMBERS + "/import", {"phoneNumber": "+14155552671", **agent}),
-        ("POST", "/v1/calls", {"fromPhoneNumber": "+14155552671", "toPhoneNumber": "+14155550100"}),
-        ("PATCH", f"{NUMBERS}/+14155552671", {"friendlyName": "Renamed"}),
+        ("POST", buy, vendor.order(1)),
+        ("POST", bring, vendor.trunk(2)),
+        ("POST", bring, vendor.trunk(3)),
+        vendor=vendor,
     )
-    again, (listed, read) = await run(
+    box, (renamed, *_) = await run(
         path,
-        ("GET", NUMBERS, None),
-        ("GET", f"/v1/calls/{call['callId']}", None),
+        ("PATCH", vendor.path_of(second), {vendor.fields["label"]: "Renamed"}),
+        ("DELETE", vendor.path_of(third), None),
+        vendor=vendor,
     )
+    again, (listed,) = await run(path, ("GET", vendor.numbers, None), vendor=vendor)
     assert again.ledger.commits == box.ledger.commits
-    assert again.ledger.owned() == [first["sipPhoneNumber"], second["sipPhoneNumber"]]
-    assert [row["friendlyName"] for row in listed["data"]] == ["order-1", "Renamed"]
+    assert again.ledger.owned() == [number_at(1), number_at(2)]
+    keys = [row[vendor.key_field] for row in listed[vendor.rows]]
+    assert keys == [vendor.record(first)[vendor.key_field], renamed[vendor.key_field]]
+
+
+async def test_calls_survive(path: Path) -> None:
+    ends = {"fromPhoneNumber": "+14155552671", "toPhoneNumber": "+14155550100"}
+    _, (_, call) = await run(
+        path,
+        ("POST", NUMBERS, {"phoneNumber": "+14155552671", "outboundAgentId": "agent_1"}),
+        ("POST", "/v1/calls", ends),
+    )
+    _, (read,) = await run(path, ("GET", f"/v1/calls/{call['callId']}", None))
     assert read["callId"] == call["callId"]
+
+
+async def test_routing_survives(path: Path) -> None:
+    numbers = DIALNEXA.numbers
+    _, (imported,) = await run(
+        path,
+        ("POST", f"{numbers}/sip-trunks", DIALNEXA.trunk()),
+        vendor=DIALNEXA,
+    )
+    change = {
+        "version_number": 1,
+        "is_published": True,
+        "inbound_phone_number_id": imported["id"],
+    }
+    await run(path, ("PATCH", "/v1/agents/agt_abc123", change), vendor=DIALNEXA)
+    _, (number, agent) = await run(
+        path,
+        ("GET", f"{numbers}/{imported['id']}", None),
+        ("GET", "/v1/agents/agt_abc123", None),
+        vendor=DIALNEXA,
+    )
+    assert number["agent_id"] == "agt_abc123"
+    assert agent["inbound_phone_number_id"] == imported["id"]
 
 
 async def test_a_restarted_sandbox_sells_other_numbers(path: Path) -> None:

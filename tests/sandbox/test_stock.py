@@ -4,11 +4,13 @@ import re
 
 import pytest
 
-from sigmamind_async.sandbox.sigmamind.stock import (
+from sigmamind_async.sandbox.stock import (
     NUMBERING_PLANS,
     NumberingPlan,
     choose_number,
+    country_of,
     nearest_area,
+    on_offer,
 )
 
 
@@ -59,3 +61,21 @@ def test_a_country_is_sold_out_in_the_end(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(set(sold("XX", 10))) == 10
     taken = {f"+999100{subscriber}" for subscriber in range(1_000, 1_010)}
     assert choose_number("XX", None, seed=1, count=10, taken=taken) is None
+
+
+@pytest.mark.parametrize("country", sorted(NUMBERING_PLANS))
+def test_a_number_tells_its_country(country: str) -> None:
+    assert {country_of(number) for number in sold(country, 50)} == {country}
+
+
+def test_a_number_from_elsewhere_has_no_country() -> None:
+    assert country_of("+390612345678") is None
+
+
+def test_an_offer_stands_until_it_is_sold() -> None:
+    offered = on_offer("US", seed=1, count=15, taken=())
+    assert offered == on_offer("US", seed=1, count=15, taken=())
+    later = on_offer("US", seed=1, count=15, taken={offered[0]})
+    assert len(set(later)) == 15
+    assert set(offered) - set(later) == {offered[0]}
+    assert on_offer("ZZ", seed=1, count=15, taken=()) == []

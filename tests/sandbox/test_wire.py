@@ -11,10 +11,15 @@ import attrs
 import pytest
 
 from sigmamind_async.sandbox import ALL_FAULTS, NETWORK_FAULTS, Fault, Faults, Sandbox
+from sigmamind_async.sandbox.counters import Requests
+from tests.sandbox.support import Vendor, every_vendor, number_at
+
+pytestmark = every_vendor
 
 PATIENCE = 10.0
 HANG = 0.05
 LATE = 0.05
+PLANTED = "This answer is a fault of the sandbox"
 
 
 @attrs.frozen
@@ -42,21 +47,52 @@ class Reply:
         return int(self.headers["content-length"]) - len(self.body)
 
 
-def purchase(box: Sandbox, **body: object) -> bytes:
-    content = json.dumps(body or {"countryCode": "US", "friendlyName": "order-1"}).encode()
-    lines = [
-        "POST /v1/phone-numbers HTTP/1.1",
-        "Host: sandbox",
-        f"X-API-Key: {box.sigmamind.api_key}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(content)}",
-        "Connection: close",
-    ]
-    return "\r\n".join([*lines, "\r\n"]).encode() + content
+@attrs.frozen
+class Caller:
+    """Buys numbers over a bare socket."""
+
+    box: Sandbox
+    vendor: Vendor
+
+    @property
+    def requests(self) -> Requests:
+        return self.vendor.endpoint(self.box).requests
+
+    def script(self, *faults: Fault | None) -> None:
+        self.box.script(self.vendor.purchase[0], faults, platform=self.vendor.name)
+
+    def purchase(self, position: int = 0, **body: object) -> bytes:
+        content = json.dumps(body or self.vendor.order(position)).encode()
+        ((name, key),) = self.vendor.headers(self.vendor.endpoint(self.box).api_key).items()
+        lines = [
+            f"POST {self.vendor.purchase[1]} HTTP/1.1",
+            "Host: sandbox",
+            f"{name}: {key}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
+            "Connection: close",
+        ]
+        return "\r\n".join([*lines, "\r\n"]).encode() + content
+
+    async def buy(self, position: int = 0, patience: float = PATIENCE) -> Reply:
+        return await self.exchange(self.purchase(position), patience)
+
+    async def met(self, fault: Fault, **body: object) -> Reply:
+        self.box.faults = Faults(hang=HANG, late=LATE, drip=0.0001)
+        self.script(fault)
+        return await self.exchange(self.purchase(0, **body))
+
+    async def exchange(self, data: bytes, patience: float = PATIENCE) -> Reply:
+        port = int(self.vendor.endpoint(self.box).base_url.rpartition(":")[2])
+        return await exchange(port, data, patience)
 
 
-async def exchange(box: Sandbox, data: bytes, patience: float = PATIENCE) -> Reply:
-    port = int(box.sigmamind.base_url.rpartition(":")[2])
+@pytest.fixture
+def caller(box: Sandbox, vendor: Vendor) -> Caller:
+    return Caller(box, vendor)
+
+
+async def exchange(port: int, data: bytes, patience: float) -> Reply:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     received = b""
@@ -74,28 +110,23 @@ async def exchange(box: Sandbox, data: bytes, patience: float = PATIENCE) -> Rep
     return Reply(received, end)
 
 
-async def met(box: Sandbox, fault: Fault, **body: object) -> Reply:
-    box.faults = Faults(hang=HANG, late=LATE, drip=0.0001)
-    box.script("create", [fault])
-    return await exchange(box, purchase(box, **body))
-
-
 @pytest.mark.parametrize("fault", sorted(ALL_FAULTS))
-async def test_the_name_says_whether_it_commits(box: Sandbox, fault: Fault) -> None:
-    await met(box, fault)
+async def test_the_name_says_whether_it_commits(box: Sandbox, caller: Caller, fault: Fault) -> None:
+    await caller.met(fault)
     await box.settled()
-    assert len(box.ledger.purchases_labelled("order-1")) == int(fault.commits)
+    assert len(box.ledger.purchases) == int(fault.commits)
     assert [commit.fault for commit in box.ledger.commits] == [fault.value] * int(fault.commits)
     assert not any(commit.delivered for commit in box.ledger.commits)
-    assert box.sigmamind.requests.by_fault == {fault.value: 1}
+    assert caller.requests.by_fault == {fault.value: 1}
 
 
 @pytest.mark.parametrize("fault", sorted(fault for fault in ALL_FAULTS if fault.commits))
 async def test_a_request_that_breaks_a_rule_commits_nothing_under_any_fault(
     box: Sandbox,
+    caller: Caller,
     fault: Fault,
 ) -> None:
-    await met(box, fault, friendlyName="no country and no number")
+    await caller.met(fault, phone="no number")
     await box.settled()
     assert len(box.ledger) == 0
 
@@ -112,26 +143,30 @@ async def test_a_request_that_breaks_a_rule_commits_nothing_under_any_fault(
         (Fault.HANG_AFTER_COMMIT, "closed"),
     ],
 )
-async def test_it_ends_without_a_byte(box: Sandbox, fault: Fault, end: str) -> None:
-    assert await met(box, fault) == Reply(b"", end)  # type: ignore[arg-type]
+async def test_it_ends_without_a_byte(caller: Caller, fault: Fault, end: str) -> None:
+    assert await caller.met(fault) == Reply(b"", end)  # type: ignore[arg-type]
 
 
-async def test_a_refused_request_is_not_read(box: Sandbox) -> None:
+async def test_a_refused_request_is_not_read(caller: Caller) -> None:
     """The head is enough: the body announced here never comes."""
-    box.script("create", [Fault.REFUSE])
-    head = purchase(box).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    assert (await exchange(box, head)).end == "reset"
+    caller.script(Fault.REFUSE)
+    head = caller.purchase().partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    assert (await caller.exchange(head)).end == "reset"
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG_BEFORE_COMMIT, Fault.HANG_AFTER_COMMIT])
-async def test_a_hanging_answer_holds_the_connection(box: Sandbox, fault: Fault) -> None:
+async def test_a_hanging_answer_holds_the_connection(
+    box: Sandbox, caller: Caller, fault: Fault
+) -> None:
     box.faults = Faults(hang=30.0)
-    box.script("create", [fault])
-    assert await exchange(box, purchase(box), patience=0.1) == Reply(b"", "open")
+    caller.script(fault)
+    assert await caller.buy(patience=0.1) == Reply(b"", "open")
 
 
-async def test_a_late_commit_comes_after_the_caller_was_cut_off(box: Sandbox) -> None:
-    reply = await met(box, Fault.LATE_COMMIT)
+async def test_a_late_commit_comes_after_the_caller_was_cut_off(
+    box: Sandbox, caller: Caller
+) -> None:
+    reply = await caller.met(Fault.LATE_COMMIT)
     assert (reply.end, len(box.ledger)) == ("reset", 0)
     await box.settled()
     assert len(box.ledger) == 1
@@ -150,11 +185,13 @@ async def test_a_late_commit_comes_after_the_caller_was_cut_off(box: Sandbox) ->
         (Fault.CONFLICT_409, 409),
     ],
 )
-async def test_it_answers_with_a_documented_error(box: Sandbox, fault: Fault, status: int) -> None:
-    reply = await met(box, fault)
+async def test_it_answers_with_a_documented_error(
+    caller: Caller, fault: Fault, status: int
+) -> None:
+    reply = await caller.met(fault)
     assert reply.status == status
-    assert json.loads(reply.body)["status"] == status
-    assert box.sigmamind.requests.by_status == {status: 1}
+    assert json.loads(reply.body)[caller.vendor.error_message] == PLANTED
+    assert caller.requests.by_status == {status: 1}
 
 
 @pytest.mark.parametrize(
@@ -167,12 +204,13 @@ async def test_it_answers_with_a_documented_error(box: Sandbox, fault: Fault, st
 )
 async def test_a_throttling_fault_can_say_how_long(
     box: Sandbox,
+    caller: Caller,
     fault: Fault,
     said: str | None,
 ) -> None:
     box.faults = Faults(retry_after=7)
-    box.script("create", [fault])
-    assert (await exchange(box, purchase(box))).headers.get("retry-after") == said
+    caller.script(fault)
+    assert (await caller.buy()).headers.get("retry-after") == said
 
 
 @pytest.mark.parametrize(
@@ -181,48 +219,50 @@ async def test_a_throttling_fault_can_say_how_long(
 )
 async def test_a_redirect_points_to_another_origin(
     box: Sandbox,
+    caller: Caller,
     fault: Fault,
     status: int,
 ) -> None:
     box.faults = Faults(redirect_to="http://127.0.0.1:9/")
-    box.script("create", [fault])
-    reply = await exchange(box, purchase(box))
+    caller.script(fault)
+    reply = await caller.buy()
     assert reply.status == status
-    assert reply.headers["location"] == "http://127.0.0.1:9/v1/phone-numbers"
+    assert reply.headers["location"] == "http://127.0.0.1:9" + caller.vendor.purchase[1]
 
 
-async def test_garbage_for_a_head_is_not_http(box: Sandbox) -> None:
-    reply = await met(box, Fault.GARBAGE_HEAD)
+async def test_garbage_for_a_head_is_not_http(caller: Caller) -> None:
+    reply = await caller.met(Fault.GARBAGE_HEAD)
     assert not reply.data.startswith(b"HTTP/")
     assert reply.end == "closed"
 
 
-async def test_a_cut_body_is_shorter_than_announced(box: Sandbox) -> None:
-    reply = await met(box, Fault.CUT_BODY)
+async def test_a_cut_body_is_shorter_than_announced(caller: Caller) -> None:
+    reply = await caller.met(Fault.CUT_BODY)
     assert (reply.status, reply.end) == (201, "closed")
     assert reply.missing > 0
-    assert reply.body.startswith(b'{"sipPhoneNumber"')
+    assert reply.body.startswith(b'{"')
 
 
-async def test_a_slow_body_comes_in_the_end(box: Sandbox) -> None:
+async def test_a_slow_body_comes_in_the_end(box: Sandbox, caller: Caller) -> None:
     box.faults = Faults(drip=0.0001, hang=30.0)
-    box.script("create", [Fault.SLOW_BODY])
-    reply = await exchange(box, purchase(box), patience=5.0)
+    caller.script(Fault.SLOW_BODY)
+    reply = await caller.buy(patience=5.0)
     assert (reply.status, reply.missing) == (201, 0)
-    assert json.loads(reply.body)["friendlyName"] == "order-1"
+    record = caller.vendor.record(json.loads(reply.body))
+    assert record[caller.vendor.shown_number] == number_at(0)
 
 
-async def test_a_slow_body_is_given_up_in_the_end(box: Sandbox) -> None:
+async def test_a_slow_body_is_given_up_in_the_end(box: Sandbox, caller: Caller) -> None:
     box.faults = Faults(drip=0.01, hang=0.05)
-    box.script("create", [Fault.SLOW_BODY])
-    reply = await exchange(box, purchase(box))
+    caller.script(Fault.SLOW_BODY)
+    reply = await caller.buy()
     assert (reply.status, len(reply.body), reply.end) == (201, 5, "closed")
 
 
-async def test_a_slow_body_stops_when_the_caller_leaves(box: Sandbox) -> None:
+async def test_a_slow_body_stops_when_the_caller_leaves(box: Sandbox, caller: Caller) -> None:
     box.faults = Faults(drip=0.01, hang=30.0)
-    box.script("create", [Fault.SLOW_BODY])
-    await exchange(box, purchase(box), patience=0.02)
+    caller.script(Fault.SLOW_BODY)
+    await caller.buy(patience=0.02)
     async with asyncio.timeout(1.0):
         await box.settled()
 
@@ -236,8 +276,7 @@ def is_not_json(body: bytes) -> bool:
 
 
 def has_wrong_types(body: bytes) -> bool:
-    number = json.loads(body)
-    return not isinstance(number["sipPhoneNumber"], str) and not isinstance(number["active"], bool)
+    return not isinstance(next(iter(json.loads(body).values())), str)
 
 
 def has_nan(body: bytes) -> bool:
@@ -258,61 +297,61 @@ def has_nan(body: bytes) -> bool:
     ],
 )
 async def test_an_honest_status_with_a_spoiled_body(
-    box: Sandbox,
+    caller: Caller,
     fault: Fault,
     content_type: str,
     is_as_named: Callable[[bytes], bool],
 ) -> None:
-    reply = await met(box, fault)
+    reply = await caller.met(fault)
     assert (reply.status, reply.headers["content-type"]) == (201, content_type)
     assert reply.missing == 0
     assert is_as_named(reply.body)
 
 
-async def test_a_bomb_is_small_until_it_is_unpacked(box: Sandbox) -> None:
-    reply = await met(box, Fault.GZIP_BOMB)
+async def test_a_bomb_is_small_until_it_is_unpacked(caller: Caller) -> None:
+    reply = await caller.met(Fault.GZIP_BOMB)
     assert reply.headers["content-encoding"] == "gzip"
     assert len(reply.body) < 400_000
-    unpacked = sum(len(block) for block in unpack(reply.body))
+    with gzip.open(io.BytesIO(reply.body)) as stream:
+        unpacked = sum(len(stream.read(1 << 20)) for _ in range(301))
     assert unpacked == 300 * 1024 * 1024
 
 
-def unpack(packed: bytes) -> list[bytes]:
-    with gzip.open(io.BytesIO(packed)) as stream:
-        return [stream.read(1 << 20) for _ in range(301)]
-
-
-async def test_a_refused_request_keeps_its_status_under_a_body_fault(box: Sandbox) -> None:
+async def test_a_refused_request_keeps_its_status_under_a_body_fault(caller: Caller) -> None:
     """A platform does not answer 201 to what it turned down."""
-    assert (await met(box, Fault.GARBAGE_BODY, friendlyName="no country")).status == 400
+    reply = await caller.met(Fault.GARBAGE_BODY, phone="no number")
+    assert reply.status == caller.vendor.refusal
 
 
-async def test_a_script_is_used_up_entry_by_entry(box: Sandbox) -> None:
-    box.script("create", [Fault.STATUS_503_AFTER_COMMIT, None, Fault.CONFLICT_409])
-    replies = [await exchange(box, purchase(box)) for _ in range(4)]
+async def test_a_script_is_used_up_entry_by_entry(caller: Caller) -> None:
+    caller.script(Fault.STATUS_503_AFTER_COMMIT, None, Fault.CONFLICT_409)
+    replies = [await caller.buy(position) for position in range(4)]
     assert [reply.status for reply in replies] == [503, 201, 409, 201]
 
 
-async def test_requests_without_a_key_use_up_no_entry(box: Sandbox) -> None:
-    box.script("create", [Fault.STATUS_503_AFTER_COMMIT])
-    data = purchase(box)
-    key = box.sigmamind.api_key.encode()
-    assert (await exchange(box, data.replace(key, b"other"))).status == 401
-    assert (await exchange(box, data)).status == 503
+async def test_requests_without_a_key_use_up_no_entry(box: Sandbox, caller: Caller) -> None:
+    caller.script(Fault.STATUS_503_AFTER_COMMIT)
+    data = caller.purchase()
+    key = caller.vendor.endpoint(box).api_key.encode()
+    assert (await caller.exchange(data.replace(key, b"other"))).status == 401
+    assert (await caller.exchange(data)).status == 503
 
 
-async def test_a_script_for_an_unknown_operation_is_an_error(box: Sandbox) -> None:
-    with pytest.raises(ValueError, match="no operation 'craete'"):
-        box.script("craete", [Fault.REFUSE])
+async def test_a_script_for_an_unknown_operation_is_an_error(
+    box: Sandbox,
+    vendor: Vendor,
+) -> None:
+    with pytest.raises(ValueError, match=f"{vendor.name} has no operation 'craete'"):
+        box.script("craete", [Fault.REFUSE], platform=vendor.name)
     with pytest.raises(ValueError, match="no platform"):
         box.script("create", [Fault.REFUSE], platform="other")
 
 
-async def test_the_same_seed_gives_the_same_run() -> None:
+async def test_the_same_seed_gives_the_same_run(vendor: Vendor) -> None:
     async def run() -> list[tuple[str | None, str | None]]:
         async with Sandbox(seed=7, faults=Faults(share=0.5, hang=0.0, late=0.0)) as box:
-            for _ in range(30):
-                await exchange(box, purchase(box))
+            for position in range(30):
+                await Caller(box, vendor).buy(position)
                 await box.settled()
             return [(commit.phone_number, commit.fault) for commit in box.ledger.commits]
 
@@ -320,29 +359,29 @@ async def test_the_same_seed_gives_the_same_run() -> None:
 
 
 @pytest.mark.parametrize("fault", sorted(NETWORK_FAULTS - {Fault.SLOW_BODY}))
-def test_connections_end_alike_on_uvloop(fault: Fault) -> None:
+def test_connections_end_alike_on_uvloop(vendor: Vendor, fault: Fault) -> None:
     async def ends() -> Reply:
         async with Sandbox(seed=1) as box:
-            return await met(box, fault)
+            return await Caller(box, vendor).met(fault)
 
     uvloop = pytest.importorskip("uvloop")
     assert uvloop.run(ends()) == asyncio.run(ends())
 
 
-async def test_an_honest_answer_is_delivered(box: Sandbox) -> None:
-    await exchange(box, purchase(box))
+async def test_an_honest_answer_is_delivered(box: Sandbox, caller: Caller) -> None:
+    await caller.buy()
     assert [commit.delivered for commit in box.ledger.commits] == [True]
 
 
-async def test_a_caller_who_left_is_served_but_not_reached(box: Sandbox) -> None:
+async def test_a_caller_who_left_is_served_but_not_reached(box: Sandbox, caller: Caller) -> None:
     """A platform does not stop halfway because nobody waits any more."""
     box.latency = (0.05, 0.05)
-    await exchange(box, purchase(box), patience=0.01)
+    await caller.buy(patience=0.01)
     await box.settled()
     assert [commit.delivered for commit in box.ledger.commits] == [False]
 
 
-async def test_a_request_cut_off_halfway_is_not_processed(box: Sandbox) -> None:
-    await exchange(box, purchase(box)[:-5], patience=0.05)
+async def test_a_request_cut_off_halfway_is_not_processed(box: Sandbox, caller: Caller) -> None:
+    await caller.exchange(caller.purchase()[:-5], patience=0.05)
     await box.settled()
     assert len(box.ledger) == 0

@@ -24,11 +24,15 @@ PACKAGE = "sigmamind_async"
 FLOORS = {
     "errors": 0,
     "values": 0,
+    "checks": 1,
     "convert": 1,
     "events": 1,
+    "explanation": 1,
     "loops": 1,
     "operation": 1,
     "paging": 1,
+    "readback": 1,
+    "signatures": 1,
     "credentials": 2,
     "finding": 2,
     "gate": 2,
@@ -52,7 +56,7 @@ SHARED_FLOOR = 2
 TOWERS = {"sandbox", "testing"}
 """Beside the floors, each with a rule of its own."""
 
-VENDOR_FLOORS = {"models": 0, "operations": 1, "client": 2}
+VENDOR_FLOORS = {"models": 0, "webhooks": 0, "operations": 1, "client": 2}
 """Inside ``platforms/<vendor>``; the first two see nothing above ``PURE_FLOOR``."""
 
 PURE_FLOOR = 1

@@ -6,8 +6,8 @@ import functools
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
 
-from sigmamind_async.bulk import BulkResult, Row, collect
-from sigmamind_async.client import Client, Operations, Runner
+from sigmamind_async.bulk import BulkResult
+from sigmamind_async.client import Client, Operations, Resource, as_given
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
 from sigmamind_async.operation import Platform
@@ -66,15 +66,12 @@ class PhoneNumberChange(TypedDict, total=False):
     outbound_phone_number: str | Unset
 
 
-class PhoneNumbers:
+class PhoneNumbers(Resource):
     """https://docs.sigmamind.ai/api-reference/phone-numbers.
 
     Every method may raise `InvalidRequestError` before anything is sent, and any other class of
     `sigmamind_async.errors` after.
     """
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
 
     async def create(
         self,
@@ -185,13 +182,13 @@ class PhoneNumbers:
         self, values: Iterable[CreatePhoneNumber]
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
-        return await collect(self._runner.run_rows(values, self._runner.row))
+        return await self._runner.run_all(values, as_given)
 
     async def import_many(
         self, values: Iterable[ImportPhoneNumber]
     ) -> BulkResult[ImportPhoneNumber, PhoneNumber]:
         """Import many numbers concurrently."""
-        return await collect(self._runner.run_rows(values, self._runner.row))
+        return await self._runner.run_all(values, as_given)
 
     async def update_many(
         self, values: Iterable[UpdatePhoneNumber | str], **change: Unpack[PhoneNumberChange]
@@ -204,12 +201,12 @@ class PhoneNumbers:
         if "trunk_password" in change:
             change["trunk_password"] = concealed(change["trunk_password"])
 
-        def prepare(value: UpdatePhoneNumber | str) -> Row[PhoneNumber]:
+        def make(value: UpdatePhoneNumber | str) -> UpdatePhoneNumber:
             if isinstance(value, str):
-                value = UpdatePhoneNumber(phone_number=value, **change)
-            return self._runner.row(value)
+                return UpdatePhoneNumber(phone_number=value, **change)
+            return value
 
-        return await collect(self._runner.run_rows(values, prepare))
+        return await self._runner.run_all(values, make)
 
     async def test_call(
         self,
@@ -250,11 +247,8 @@ class PhoneNumbers:
         return await self._runner.run(ListPhoneNumbers(page=page, size=size))
 
 
-class Agents:
+class Agents(Resource):
     """https://docs.sigmamind.ai/api-reference/agents."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
 
     async def get(self, agent_id: str) -> Agent:
         """Look one agent up."""
@@ -270,11 +264,8 @@ class Agents:
         return await self._runner.run(ListAgents(page=page, size=size))
 
 
-class Calls:
+class Calls(Resource):
     """https://docs.sigmamind.ai/api-reference/calls."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
 
     async def create(
         self,

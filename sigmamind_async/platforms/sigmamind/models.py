@@ -11,21 +11,11 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import attrs
 
+from sigmamind_async import checks
 from sigmamind_async.convert import Record, RequestValue, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import (
-    REDACTED,
-    UNSET,
-    Secret,
-    Unset,
-    check_country_code,
-    check_id,
-    check_length,
-    check_phone_number,
-    check_range,
-    concealed,
-)
+from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
 
 TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
@@ -144,70 +134,28 @@ class Envelope(Record):
 # --- request values --------------------------------------------------------------------------
 
 
-def _label(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not UNSET:
-        check_length(field.name, value, 128)
+_SHORT_TEXT = checks.text(128)
+# An empty agent id is refused: null is how an agent is removed.
+_AGENT_ID = checks.text(64, least=1)
+_AGENT_ID_OR_NULL = checks.or_null(_AGENT_ID)
+_PASSWORD = checks.secret(128)
+_PAGE_SIZE = checks.whole_number(1, 1_000)
 
 
-def _agent_id(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not UNSET:
-        check_length(field.name, value, 64, least=1)
-
-
-def _agent_id_or_none(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    """An empty text is refused like elsewhere: `None` is how an agent is removed."""
-    if value is not UNSET and value is not None:
-        check_length(field.name, value, 64, least=1)
-
-
-def _number(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not UNSET:
-        check_phone_number(field.name, value)
-
-
-def _country_code(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not UNSET:
-        check_country_code(field.name, value)
-
-
-def _area_code(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not UNSET:
-        check_range(field.name, value, 100, 99999)
-
-
-def _username(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is not UNSET:
-        check_length(field.name, value, 128)
-
-
-def _password(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, Secret) and value is not REDACTED:
-        check_length(field.name, value.reveal(), 128)
-    elif value is not UNSET and not isinstance(value, Secret):
-        raise InvalidRequestError(field=field.name, rule="must be text")
-
-
-def _termination_uri(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    if value is UNSET:
-        return
-    check_length(field.name, value, 253, least=1)
+def _check_termination_uri(name: str, value: object) -> None:
+    check_length(name, value, 253, least=1)
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
     host = host.partition(";")[0].partition(":")[0].rstrip(".")
     if host == OWN_SIP_DOMAIN or host.endswith(f".{OWN_SIP_DOMAIN}"):
         raise InvalidRequestError(
-            f"{field.name}: {host} is SigmaMind's own SIP host; give your carrier's,"
+            f"{name}: {host} is SigmaMind's own SIP host; give your carrier's,"
             " such as 'sip.telnyx.com'",
-            field.name,
+            name,
             "the carrier's host",
         )
 
 
-def _key(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    check_id(field.name, value)
-
-
-def _page_size(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    check_range(field.name, value, 1, 1_000)
+_TERMINATION_URI = checks.said(_check_termination_uri)
 
 
 @attrs.frozen(kw_only=True)
@@ -215,29 +163,29 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers``: buys a number, for money."""
 
     friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_label
+        default=UNSET, validator=_SHORT_TEXT
     )
     """Label, at most 128 characters; the number itself where left out."""
     country_code: Annotated[Text, wire("countryCode")] = attrs.field(
-        default=UNSET, validator=_country_code
+        default=UNSET, validator=checks.country_code
     )
     """ISO 3166-1 alpha-2; needed without `phone_number`, ignored with it."""
     area_code: Annotated[int | Unset, wire("areaCode")] = attrs.field(
-        default=UNSET, validator=_area_code
+        default=UNSET, validator=checks.whole_number(100, 99_999)
     )
     """100 to 99999. With nothing in stock there, the nearest match is bought."""
     phone_number: Annotated[Text, wire("phoneNumber")] = attrs.field(
-        default=UNSET, validator=_number
+        default=UNSET, validator=checks.phone_number
     )
     """Buys exactly this number."""
     inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_agent_id
+        default=UNSET, validator=_AGENT_ID
     )
     outbound_agent_id: Annotated[Text, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_agent_id
+        default=UNSET, validator=_AGENT_ID
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=_number
+        default=UNSET, validator=checks.phone_number
     )
     """Whom test calls ring."""
 
@@ -250,31 +198,31 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers/import``: registers a number you own on a SIP trunk."""
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=_number)
+    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
     friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_label
+        default=UNSET, validator=_SHORT_TEXT
     )
     inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_agent_id
+        default=UNSET, validator=_AGENT_ID
     )
     outbound_agent_id: Annotated[Text, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_agent_id
+        default=UNSET, validator=_AGENT_ID
     )
     trunk_username: Annotated[Text, wire("trunkUsername")] = attrs.field(
-        default=UNSET, validator=_username
+        default=UNSET, validator=_SHORT_TEXT
     )
     """At most 128 characters; needed for outbound calls."""
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        default=UNSET, converter=concealed, validator=_password
+        default=UNSET, converter=concealed, validator=_PASSWORD
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
     termination_sip_uri: Annotated[Text, wire("terminationSipURI")] = attrs.field(
-        default=UNSET, validator=_termination_uri
+        default=UNSET, validator=_TERMINATION_URI
     )
     """The carrier's host, such as ``sip.telnyx.com``; at most 253 characters."""
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=_number
+        default=UNSET, validator=checks.phone_number
     )
 
 
@@ -282,52 +230,50 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; what is left out stays as it is."""
 
-    phone_number: str = attrs.field(validator=_number)
+    phone_number: str = attrs.field(validator=checks.phone_number)
     """The number to change, E.164."""
     friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_label
+        default=UNSET, validator=_SHORT_TEXT
     )
     inbound_agent_id: Annotated[Clearable, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_agent_id_or_none
+        default=UNSET, validator=_AGENT_ID_OR_NULL
     )
     """``None`` removes the agent."""
     outbound_agent_id: Annotated[Clearable, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_agent_id_or_none
+        default=UNSET, validator=_AGENT_ID_OR_NULL
     )
     """``None`` removes the agent."""
     # "Uri" in this request alone, "URI" everywhere else.
     termination_sip_uri: Annotated[Text, wire("terminationSipUri")] = attrs.field(
-        default=UNSET, validator=_termination_uri
+        default=UNSET, validator=_TERMINATION_URI
     )
     """Imported numbers only; without effect on bought ones."""
     trunk_username: Annotated[Text, wire("trunkUsername")] = attrs.field(
-        default=UNSET, validator=_username
+        default=UNSET, validator=_SHORT_TEXT
     )
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        default=UNSET, converter=concealed, validator=_password
+        default=UNSET, converter=concealed, validator=_PASSWORD
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=_number
+        default=UNSET, validator=checks.phone_number
     )
 
     def __attrs_post_init__(self) -> None:
-        fields = attrs.asdict(self, recurse=False).items()
-        if all(value is UNSET for name, value in fields if name != "phone_number"):
-            raise InvalidRequestError(field="update", rule="names no field to change")
+        checks.require_change(self, "phone_number")
 
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phoneNumber}``."""
 
-    phone_number: str = attrs.field(validator=_number)
+    phone_number: str = attrs.field(validator=checks.phone_number)
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phoneNumber}``: gives the number up, for good."""
 
-    phone_number: str = attrs.field(validator=_number)
+    phone_number: str = attrs.field(validator=checks.phone_number)
 
 
 @attrs.frozen(kw_only=True)
@@ -336,14 +282,14 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
 
     page: int = 0
     """Counted from 0."""
-    size: int = attrs.field(default=100, validator=_page_size)
+    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
 @attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{agentId}``."""
 
-    agent_id: str = attrs.field(validator=_key)
+    agent_id: str = attrs.field(validator=checks.record_id())
 
 
 @attrs.frozen(kw_only=True)
@@ -351,16 +297,20 @@ class ListAgents(RequestValue[Page[Agent]]):
     """One page of ``GET /v1/agents``."""
 
     page: int = 0
-    size: int = attrs.field(default=100, validator=_page_size)
+    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
 @attrs.frozen(kw_only=True)
 class CreateCall(RequestValue[Call]):
     """Body of ``POST /v1/calls``: rings somebody."""
 
-    from_phone_number: Annotated[str, wire("fromPhoneNumber")] = attrs.field(validator=_number)
-    to_phone_number: Annotated[str, wire("toPhoneNumber")] = attrs.field(validator=_number)
-    agent_id: Annotated[Text, wire("agentId")] = attrs.field(default=UNSET, validator=_agent_id)
+    from_phone_number: Annotated[str, wire("fromPhoneNumber")] = attrs.field(
+        validator=checks.phone_number
+    )
+    to_phone_number: Annotated[str, wire("toPhoneNumber")] = attrs.field(
+        validator=checks.phone_number
+    )
+    agent_id: Annotated[Text, wire("agentId")] = attrs.field(default=UNSET, validator=_AGENT_ID)
     """May be left out where the number has an outbound agent."""
     dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = UNSET
 
@@ -369,7 +319,7 @@ class CreateCall(RequestValue[Call]):
 class GetCall(RequestValue[Call]):
     """``GET /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=_key)
+    call_id: str = attrs.field(validator=checks.record_id())
 
 
 @attrs.frozen(kw_only=True)
@@ -379,11 +329,11 @@ class ListCalls(RequestValue[Page[Call]]):
     status: str | Unset = UNSET
     """Only calls with this status."""
     page: int = 0
-    size: int = attrs.field(default=100, validator=_page_size)
+    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
 @attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
     """``DELETE /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=_key)
+    call_id: str = attrs.field(validator=checks.record_id())

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, cast
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-import attrs
-import orjson
-
 from sigmamind_async.convert import (
+    Record,
     RequestValue,
     body_of,
     load_json,
     record_decoder,
     structure,
-    wire,
 )
-from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
-    Explanation,
     Operation,
     Platform,
     ReadBack,
     Request,
     Response,
+    reading,
+    removing,
 )
-from sigmamind_async.paging import Page
+from sigmamind_async.paging import Page, items_of
 from sigmamind_async.platforms.sigmamind.models import (
     Agent,
     Call,
@@ -46,7 +44,10 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.values import UNSET, Secret, path_segment
+from sigmamind_async.readback import not_shown
+from sigmamind_async.values import UNSET, path_segment
+
+R = TypeVar("R", bound=Record)
 
 
 def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
@@ -84,62 +85,45 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         decode=_decode_phone_number,
         repeatable=True,
         value=value,
+        not_shown=lambda found: _not_shown(value, found),
     )
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up. The call is named by the documentation, a page of its own was not found."""
-    return Operation(
-        name="sigmamind.get_phone_number",
-        request=Request(method="GET", path=_number_path(value.phone_number)),
-        decode=_decode_phone_number,
-        repeatable=True,
-        value=value,
+    return reading(
+        "sigmamind.get_phone_number", _number_path(value.phone_number), _decode_phone_number, value
     )
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     """Read one page of the numbers."""
-    return Operation(
-        name="sigmamind.list_phone_numbers",
-        request=_page_request("/v1/phone-numbers", page=value.page, size=value.size),
-        decode=_page_decoder(_PhoneNumbers),
-        repeatable=True,
-        value=value,
+    return _listing(
+        "sigmamind.list_phone_numbers",
+        "/v1/phone-numbers",
+        PhoneNumber,
+        value,
+        page=value.page,
+        size=value.size,
     )
 
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Give a number up. Whatever a 2xx says in its body, the number is gone."""
-    return Operation(
-        name="sigmamind.delete_phone_number",
-        request=Request(method="DELETE", path=_number_path(value.phone_number)),
-        decode=_decode_nothing,
-        repeatable=True,
-        value=value,
-        when_gone=None,
-    )
+    return removing("sigmamind.delete_phone_number", _number_path(value.phone_number), value)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look an agent up."""
-    return Operation(
-        name="sigmamind.get_agent",
-        request=Request(method="GET", path=f"/v1/agents/{path_segment(value.agent_id)}"),
-        decode=_decode_agent,
-        repeatable=True,
-        value=value,
+    return reading(
+        "sigmamind.get_agent", f"/v1/agents/{path_segment(value.agent_id)}", _decode_agent, value
     )
 
 
 def list_agents(value: ListAgents) -> Operation[Page[Agent]]:
     """Read one page of the agents."""
-    return Operation(
-        name="sigmamind.list_agents",
-        request=_page_request("/v1/agents", page=value.page, size=value.size),
-        decode=_page_decoder(_Agents),
-        repeatable=True,
-        value=value,
+    return _listing(
+        "sigmamind.list_agents", "/v1/agents", Agent, value, page=value.page, size=value.size
     )
 
 
@@ -156,37 +140,22 @@ def create_call(value: CreateCall) -> Operation[Call]:
 
 def get_call(value: GetCall) -> Operation[Call]:
     """Look a call up."""
-    return Operation(
-        name="sigmamind.get_call",
-        request=Request(method="GET", path=f"/v1/calls/{path_segment(value.call_id)}"),
-        decode=_decode_call,
-        repeatable=True,
-        value=value,
+    return reading(
+        "sigmamind.get_call", f"/v1/calls/{path_segment(value.call_id)}", _decode_call, value
     )
 
 
 def list_calls(value: ListCalls) -> Operation[Page[Call]]:
     """Read one page of the calls."""
     chosen = {} if value.status is UNSET else {"status": value.status}
-    return Operation(
-        name="sigmamind.list_calls",
-        request=_page_request("/v1/calls", **chosen, page=value.page, size=value.size),
-        decode=_page_decoder(_Calls),
-        repeatable=True,
-        value=value,
+    return _listing(
+        "sigmamind.list_calls", "/v1/calls", Call, value, **chosen, page=value.page, size=value.size
     )
 
 
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
-    return Operation(
-        name="sigmamind.delete_call",
-        request=Request(method="DELETE", path=f"/v1/calls/{path_segment(value.call_id)}"),
-        decode=_decode_nothing,
-        repeatable=True,
-        value=value,
-        when_gone=None,
-    )
+    return removing("sigmamind.delete_call", f"/v1/calls/{path_segment(value.call_id)}", value)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -209,12 +178,16 @@ OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any
 
 
 def _number_path(phone_number: str) -> str:
-    # The escaping of "+" is not described; "%2B" means the same to every server.
-    return f"/v1/phone-numbers/{path_segment(phone_number)}"
+    # The escaping of "+" is not described; "%2B" means the same to every server. What follows it
+    # in a checked number is digits.
+    return f"/v1/phone-numbers/%2B{phone_number[1:]}"
 
 
-def _page_request(path: str, **query: object) -> Request:
-    return Request(method="GET", path=f"{path}?{urlencode(query)}", max_bytes=PAGE_BYTES)
+def _listing(
+    name: str, path: str, cls: type[R], value: object, **query: object
+) -> Operation[Page[R]]:
+    decode = _page_decoder(cls)
+    return reading(name, f"{path}?{urlencode(query)}", decode, value, max_bytes=PAGE_BYTES)
 
 
 def _read_back(
@@ -222,23 +195,31 @@ def _read_back(
 ) -> ReadBack[PhoneNumber]:
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
-        agrees=lambda found: shows(found, value),
+        agrees=lambda found: (
+            found.sip_phone_number == phone_number and not _not_shown(value, found)
+        ),
     )
 
 
-_NOT_READABLE = frozenset({"phone_number", "country_code", "area_code", "trunk_username"})
+def _not_shown(
+    value: CreatePhoneNumber | ImportPhoneNumber | UpdatePhoneNumber, found: PhoneNumber
+) -> tuple[str, ...]:
+    fields = _READABLE if isinstance(value, CreatePhoneNumber) else _READABLE_ON_A_TRUNK
+    return not_shown(value, found, fields)
 
 
-def shows(found: PhoneNumber, value: CreatePhoneNumber | ImportPhoneNumber) -> bool:
-    """Return whether *found* shows every field of *value* that can be read back."""
-    if found.sip_phone_number != value.phone_number:
-        return False
-    sent = attrs.asdict(value, recurse=False).items()
-    return all(
-        getattr(found, name) == said
-        for name, said in sent
-        if said is not UNSET and name not in _NOT_READABLE and not isinstance(said, Secret)
+_READABLE: Final = {
+    name: name
+    for name in (
+        "friendly_name",
+        "inbound_agent_id",
+        "outbound_agent_id",
+        "outbound_phone_number",
     )
+}
+_READABLE_ON_A_TRUNK: Final = {**_READABLE, "termination_sip_uri": "termination_sip_uri"}
+"""Request fields that come back, by the field they come back in. A trunk's username and password
+never do."""
 
 
 # --- answers ---------------------------------------------------------------------------------
@@ -249,40 +230,16 @@ _decode_agent = record_decoder(Agent)
 _decode_call = record_decoder(Call)
 
 
-def _decode_nothing(_: Response) -> None:
-    """Take any 2xx for the answer: 200 and 204, with and without a body, are all documented."""
-
-
-@attrs.frozen(kw_only=True)
-class _PhoneNumbers(Envelope):
-    data: Annotated[list[PhoneNumber] | None, wire("data")] = None
-
-
-@attrs.frozen(kw_only=True)
-class _Agents(Envelope):
-    data: Annotated[list[Agent] | None, wire("data")] = None
-
-
-@attrs.frozen(kw_only=True)
-class _Calls(Envelope):
-    data: Annotated[list[Call] | None, wire("data")] = None
-
-
-def _page_decoder(envelope: type[Any]) -> Callable[[Response], Page[Any]]:
+def _page_decoder(cls: type[R]) -> Callable[[Response], Page[R]]:
     """Return the function that reads a page: in the usual envelope, or a bare array.
 
     The envelope of the phone numbers is in no copy of the documentation; this one is said to be
     the standard wrapper.
     """
 
-    def decode(response: Response) -> Page[Any]:
-        raw = load_json(response.body)
-        if isinstance(raw, list):
-            return Page(items=structure({"data": cast("list[object]", raw)}, envelope).data)
-        read = structure(raw, envelope)
-        if read.data is None:
-            raise ResponseDecodeError("data: the page holds no list")
-        return Page(items=read.data, more=_more(read))
+    def decode(response: Response) -> Page[R]:
+        items, around = items_of(load_json(response.body), cls, ("data",))
+        return Page(items=items, more=_more(structure(around, Envelope)))
 
     return decode
 
@@ -299,28 +256,6 @@ def _more(envelope: Envelope) -> bool | None:
     if total is None or envelope.size is None:
         return None
     return (envelope.page + 1) * envelope.size < total
-
-
-def explain(response: Response) -> Explanation:
-    """Read an error answer: ``message``, else ``error``, else the text as it is.
-
-    Documented is ``{error, message, path, status, timestamp}``, on two pages and for 400 only.
-    """
-    try:
-        said: Any = orjson.loads(response.body)
-    except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        text = response.body.decode(errors="replace").strip()
-        return Explanation(message=text or "the platform gave no reason")
-    fields = cast("dict[str, object]", said)
-    reason, name = fields.get("message"), fields.get("error")
-    words = [word for word in (reason, name) if isinstance(word, str) and word]
-    return Explanation(
-        message=words[0] if words else "the platform gave no reason",
-        code=name if isinstance(name, str) else None,
-        request_id=response.headers.get("x-request-id"),
-    )
 
 
 SIGMAMIND: Final = Platform(

@@ -10,33 +10,33 @@ from typing import cast
 
 import attrs
 
+from sigmamind_async.sandbox.answers import Json, json_answer
 from sigmamind_async.sandbox.chance import draw_token
+from sigmamind_async.sandbox.fields import read_body, text
+from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.sigmamind import rules, views
-from sigmamind_async.sandbox.sigmamind.account import Account
+from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount
 from sigmamind_async.sandbox.sigmamind.paging import page_answer
 from sigmamind_async.sandbox.sigmamind.records import PhoneCall
-from sigmamind_async.sandbox.sigmamind.rules import RefusedError, text
 from sigmamind_async.sandbox.tower import Call, Change, Outcome
 
 
-def list_agents(account: Account, call: Call, seed: int) -> Outcome:
+def list_agents(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read a page of agents."""
-    del seed
     return Outcome(answer=page_answer(call, list(account.agents.values()), views.agent_view))
 
 
-def get_agent(account: Account, call: Call, seed: int) -> Outcome:
+def get_agent(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read one agent."""
-    del seed
     agent = account.agents.get(call.route.key or "")
     if agent is None:
         raise RefusedError(404, "Agent not found")
-    return Outcome(answer=views.json_answer(200, views.agent_view(agent)))
+    return Outcome(answer=json_answer(200, views.agent_view(agent)))
 
 
-def create_call(account: Account, call: Call, seed: int) -> Outcome:
+def create_call(account: SigmaMindAccount, call: Call) -> Outcome:
     """Place a call from a number of the account."""
-    body = rules.read_body(call, rules.CREATE_CALL)
+    body = read_body(call, rules.CREATE_CALL)
     number = account.numbers.get(str(body["fromPhoneNumber"]))
     if number is None:
         raise RefusedError(400, "fromPhoneNumber is not a number of this account")
@@ -46,7 +46,7 @@ def create_call(account: Account, call: Call, seed: int) -> Outcome:
         raise RefusedError(400, "agentId is required: the number has no outbound agent")
     account.check_agents(call, agent_id)
     made = PhoneCall(
-        call_id="call_" + draw_token(seed, 24, "call", account.calls_made),
+        call_id="call_" + draw_token(account.seed, 24, "call", account.calls_made),
         from_phone_number=number.phone_number,
         to_phone_number=str(body["toPhoneNumber"]),
         agent_id=agent_id,
@@ -64,18 +64,16 @@ def create_call(account: Account, call: Call, seed: int) -> Outcome:
         state={"call": attrs.asdict(made)},
     )
     view = _view(account, call, made)
-    return Outcome(answer=views.json_answer(call.switches.create_status, view), change=change)
+    return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def get_call(account: Account, call: Call, seed: int) -> Outcome:
+def get_call(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read one call."""
-    del seed
-    return Outcome(answer=views.json_answer(200, _view(account, call, _made(account, call))))
+    return Outcome(answer=json_answer(200, _view(account, call, _made(account, call))))
 
 
-def list_calls(account: Account, call: Call, seed: int) -> Outcome:
+def list_calls(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read a page of calls, those of one status where the query names it."""
-    del seed
     status = call.query.get("status")
     rows = [
         made
@@ -85,9 +83,8 @@ def list_calls(account: Account, call: Call, seed: int) -> Outcome:
     return Outcome(answer=page_answer(call, rows, lambda made: _view(account, call, made)))
 
 
-def delete_call(account: Account, call: Call, seed: int) -> Outcome:
+def delete_call(account: SigmaMindAccount, call: Call) -> Outcome:
     """Forget a call. Documented as "OK": 200, with a body nobody describes."""
-    del seed
     made = _made(account, call)
     change = Change(
         kind="call_removal",
@@ -96,17 +93,17 @@ def delete_call(account: Account, call: Call, seed: int) -> Outcome:
         body={},
         state={"removed_call": made.call_id},
     )
-    return Outcome(answer=views.json_answer(200, _view(account, call, made)), change=change)
+    return Outcome(answer=json_answer(200, _view(account, call, made)), change=change)
 
 
-def _made(account: Account, call: Call) -> PhoneCall:
+def _made(account: SigmaMindAccount, call: Call) -> PhoneCall:
     made = account.calls.get(call.route.key or "")
     if made is None:
         raise RefusedError(404, "Call not found")
     return made
 
 
-def _view(account: Account, call: Call, made: PhoneCall) -> views.Json:
+def _view(account: SigmaMindAccount, call: Call, made: PhoneCall) -> Json:
     number = account.numbers.get(made.from_phone_number)
     agent = account.agents.get(made.agent_id)
     return views.call_view(made, number, agent, call.switches, call.now)

@@ -7,34 +7,35 @@ Raises :class:`RefusedError` for a request that is answered with an error.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
 
+from sigmamind_async.sandbox.account import changed, releasing
+from sigmamind_async.sandbox.answers import Json, json_answer
 from sigmamind_async.sandbox.chance import draw_index
+from sigmamind_async.sandbox.fields import read_body, text, without_secrets
+from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.sigmamind import rules, views
-from sigmamind_async.sandbox.sigmamind.account import Account
+from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount
 from sigmamind_async.sandbox.sigmamind.paging import page_answer
 from sigmamind_async.sandbox.sigmamind.records import (
     BRING_YOUR_OWN,
     PROVISIONED_PROVIDERS,
     PhoneNumber,
 )
-from sigmamind_async.sandbox.sigmamind.rules import RefusedError, text
-from sigmamind_async.sandbox.sigmamind.stock import choose_number
 from sigmamind_async.sandbox.tower import Answer, Call, Change, Outcome
 
 _NO_CONTENT = 204
 
 
-def create_number(account: Account, call: Call, seed: int) -> Outcome:
+def create_number(account: SigmaMindAccount, call: Call) -> Outcome:
     """Buy a number: exactly the one named, or one the platform picks."""
-    body = rules.read_body(call, rules.CREATE)
+    body = read_body(call, rules.CREATE)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
-    wanted = text(body, "phoneNumber") or _pick(account, body, seed)
-    _check_free(account, call, wanted)
-    _check_balance(account, call)
-    carrier = draw_index(seed, len(PROVISIONED_PROVIDERS), "provider", wanted)
+    wanted = text(body, "phoneNumber") or _pick(account, body)
+    account.check_free(call, wanted)
+    account.check_balance(call)
+    carrier = draw_index(account.seed, len(PROVISIONED_PROVIDERS), "provider", wanted)
     number = _new_number(body, wanted, PROVISIONED_PROVIDERS[carrier], call.now)
     change = Change(
         kind="purchase",
@@ -44,16 +45,15 @@ def create_number(account: Account, call: Call, seed: int) -> Outcome:
         state={"number": attrs.asdict(number), "purchase": True},
     )
     view = views.created_view(number, call.switches)
-    return Outcome(answer=views.json_answer(call.switches.create_status, view), change=change)
+    return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def import_number(account: Account, call: Call, seed: int) -> Outcome:
+def import_number(account: SigmaMindAccount, call: Call) -> Outcome:
     """Take in a number the customer owns, over the customer's trunk."""
-    del seed
-    body = rules.read_body(call, rules.IMPORT)
+    body = read_body(call, rules.IMPORT)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
     wanted = str(body["phoneNumber"])
-    _check_free(account, call, wanted)
+    account.check_free(call, wanted)
     number = attrs.evolve(
         _new_number(body, wanted, BRING_YOUR_OWN, call.now),
         termination_sip_uri=text(body, "terminationSipURI"),
@@ -63,19 +63,18 @@ def import_number(account: Account, call: Call, seed: int) -> Outcome:
         kind="import",
         phone_number=wanted,
         friendly_name=text(body, "friendlyName"),
-        body=rules.without_secrets(body, rules.IMPORT),
+        body=without_secrets(body, rules.IMPORT),
         state={"number": attrs.asdict(number)},
         secrets=_secrets(number, body),
     )
     view = views.imported_view(number, call.switches, text(body, "trunkPassword"))
-    return Outcome(answer=views.json_answer(call.switches.create_status, view), change=change)
+    return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def update_number(account: Account, call: Call, seed: int) -> Outcome:
+def update_number(account: SigmaMindAccount, call: Call) -> Outcome:
     """Change what the body names; what it leaves out stays."""
-    del seed
     found = account.number(call)
-    body = rules.read_body(call, rules.UPDATE)
+    body = read_body(call, rules.UPDATE)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
     number = _updated(found, body, null_clears=call.switches.null_clears)
     secrets = _secrets(number, body)
@@ -83,73 +82,41 @@ def update_number(account: Account, call: Call, seed: int) -> Outcome:
         kind="update",
         phone_number=number.phone_number,
         friendly_name=text(body, "friendlyName"),
-        body=rules.without_secrets(body, rules.UPDATE),
+        body=without_secrets(body, rules.UPDATE),
         state={"number": attrs.asdict(number)},
         secrets=secrets,
     )
-    password = secrets.get(number.phone_number, account.passwords.get(number.phone_number))
+    password = secrets.get(number.phone_number, account.secrets.get(number.phone_number))
     view = views.number_view(number, call.switches, password)
-    return Outcome(answer=views.json_answer(200, view), change=change)
+    return Outcome(answer=json_answer(200, view), change=change)
 
 
-def get_number(account: Account, call: Call, seed: int) -> Outcome:
+def get_number(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read one number."""
-    del seed
-    number = account.number(call)
-    if number.created_at + call.list_lag > call.now:
-        raise RefusedError(404, "Phone number not found")
-    return Outcome(answer=views.json_answer(200, _view(account, call, number)))
+    number = account.visible_number(call)
+    return Outcome(answer=json_answer(200, _view(account, call, number)))
 
 
-def list_numbers(account: Account, call: Call, seed: int) -> Outcome:
+def list_numbers(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read a page of numbers, oldest first."""
-    del seed
     rows = account.visible(call)
     return Outcome(answer=page_answer(call, rows, lambda number: _view(account, call, number)))
 
 
-def delete_number(account: Account, call: Call, seed: int) -> Outcome:
+def delete_number(account: SigmaMindAccount, call: Call) -> Outcome:
     """Release a number."""
-    del seed
     number = account.number(call)
-    change = Change(
-        kind="release",
-        phone_number=number.phone_number,
-        friendly_name=None,
-        body={},
-        state={"released": number.phone_number},
-    )
+    change = releasing(number)
     if call.switches.delete_status == _NO_CONTENT:
         return Outcome(answer=Answer(status=_NO_CONTENT), change=change)
-    return Outcome(answer=views.json_answer(200, _view(account, call, number)), change=change)
+    return Outcome(answer=json_answer(200, _view(account, call, number)), change=change)
 
 
-def _pick(account: Account, body: Mapping[str, object], seed: int) -> str:
+def _pick(account: SigmaMindAccount, body: Mapping[str, object]) -> str:
     country, area_code = text(body, "countryCode"), body.get("areaCode")
     if country is None:
         raise RefusedError(400, "Either phoneNumber or countryCode must be provided")
-    number = choose_number(
-        country,
-        int(area_code) if isinstance(area_code, int | float) else None,
-        seed=seed,
-        count=account.purchases,
-        taken=account.sold,
-    )
-    if number is None:
-        # Undocumented: what the platform answers when a country has no stock.
-        raise RefusedError(400, f"No phone number is available in {country}")
-    return number
-
-
-def _check_free(account: Account, call: Call, phone_number: str) -> None:
-    if phone_number in account.numbers and call.switches.duplicates == "reject":
-        raise RefusedError(409, f"Phone number {phone_number} already exists")
-
-
-def _check_balance(account: Account, call: Call) -> None:
-    most = call.switches.max_purchases
-    if most is not None and account.purchases >= most:
-        raise RefusedError(402, "The balance does not cover this purchase")
+    return account.pick(country, int(area_code) if isinstance(area_code, int | float) else None)
 
 
 def _new_number(
@@ -191,21 +158,20 @@ def _updated(
     null_clears: bool,
 ) -> PhoneNumber:
     fields = _UPDATES | (_TRUNK_UPDATES if found.is_imported else {})
-    values: dict[str, Any] = attrs.asdict(found)
-    values |= {
+    values = {
         fields[name]: text(body, name)
         for name, value in body.items()
         if name in fields and (value is not None or null_clears)
     }
-    return PhoneNumber(**values)
+    return changed(found, values)
 
 
-def _secrets(number: PhoneNumber, body: Mapping[str, object]) -> dict[str, str]:
+def _secrets(number: PhoneNumber, body: Mapping[str, object]) -> dict[str, str | None]:
     password = text(body, "trunkPassword")
     if password is None or not number.is_imported:
         return {}
     return {number.phone_number: password}
 
 
-def _view(account: Account, call: Call, number: PhoneNumber) -> views.Json:
-    return views.number_view(number, call.switches, account.passwords.get(number.phone_number))
+def _view(account: SigmaMindAccount, call: Call, number: PhoneNumber) -> Json:
+    return views.number_view(number, call.switches, account.secrets.get(number.phone_number))

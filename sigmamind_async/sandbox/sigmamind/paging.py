@@ -7,21 +7,17 @@ phone numbers is in no public copy, this one is called the standard wrapper.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sigmamind_async.sandbox.sigmamind.rules import RefusedError
-from sigmamind_async.sandbox.sigmamind.views import Json, json_answer
+from sigmamind_async.sandbox.answers import Json, json_answer
+from sigmamind_async.sandbox.queries import whole_number
 from sigmamind_async.sandbox.switches import Switches
 from sigmamind_async.sandbox.tower import Answer, Call
 
 T = TypeVar("T")
 
 DEFAULT_SIZE = 10
-INT32_MAX = 2**31 - 1
-
-_INTEGER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 
 def page_answer(call: Call, rows: Sequence[T], view: Callable[[T], Json]) -> Answer:
@@ -29,8 +25,8 @@ def page_answer(call: Call, rows: Sequence[T], view: Callable[[T], Json]) -> Ans
 
     Raises :class:`RefusedError` when the page or its size is out of range.
     """
-    page = _count(call.query, "page", default=0, lowest=0)
-    size = _count(call.query, "size", default=DEFAULT_SIZE, lowest=1)
+    page = whole_number(call.query, "page", default=0, lowest=0)
+    size = whole_number(call.query, "size", default=DEFAULT_SIZE, lowest=1)
     if call.switches.list_envelope == "array":
         return json_answer(200, [view(row) for row in rows])
     size = min(size, call.switches.max_page_size or size)
@@ -49,12 +45,3 @@ def _envelope(shown: list[Json], page: int, size: int, total: int, switches: Swi
         "hasNext": page + 1 < pages,
         "hasPrevious": page > 0,
     }
-
-
-def _count(query: Mapping[str, str], name: str, *, default: int, lowest: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not _INTEGER.fullmatch(text) or not lowest <= int(text) <= INT32_MAX:
-        raise RefusedError(400, f"{name} must be an integer of at least {lowest}")
-    return int(text)

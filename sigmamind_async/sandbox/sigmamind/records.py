@@ -30,6 +30,11 @@ class PhoneNumber:
     """Epoch seconds."""
 
     @property
+    def key(self) -> str:
+        """What the platform knows it by."""
+        return self.phone_number
+
+    @property
     def is_imported(self) -> bool:
         """True for a number that reached the account over the customer's own trunk."""
         return self.provider == BRING_YOUR_OWN

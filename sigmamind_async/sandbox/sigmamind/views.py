@@ -1,47 +1,27 @@
-"""How SigmaMind words its records, pages and errors. Pure; the switches decide the variants."""
+"""How SigmaMind words its records and errors. Pure; the switches decide the variants."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 
-import orjson
-
+from sigmamind_async.sandbox.answers import Json, error_answer, finished, timestamp
+from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.sigmamind.records import Agent, PhoneCall, PhoneNumber
 from sigmamind_async.sandbox.switches import Switches
 from sigmamind_async.sandbox.tower import Answer
 
-Json = dict[str, object]
 
-_UNSET = {"null": None, "empty": ""}
-_EXTRA: Json = {"complianceState": "approved", "tags": ["sandbox"], "monthlyCost": {"usd": 1.15}}
-
-
-def timestamp(seconds: float) -> str:
-    """Return epoch seconds as the vendor prints times: UTC, milliseconds, ``Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def json_answer(status: int, content: object) -> Answer:
-    """Return *content* as a JSON answer."""
-    return Answer(status=status, body=orjson.dumps(content))
-
-
-def error_answer(status: int, message: str, *, path: str, now: float, body: str) -> Answer:
-    """Return an error in the documented form, as plain text, or without a body."""
-    if body == "empty":
-        return Answer(status=status)
-    if body == "text":
-        return Answer(status=status, body=message.encode(), content_type="text/plain")
+def refused(refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:
+    """Return an error in the documented form, or the one switched to."""
     # https://docs.sigmamind.ai/api-reference/calls/delete-phone-call (400 sample)
     content = {
-        "error": HTTPStatus(status).phrase,
-        "message": message,
+        "error": HTTPStatus(refusal.status).phrase,
+        "message": refusal.message,
         "path": path,
-        "status": status,
+        "status": refusal.status,
         "timestamp": timestamp(now),
     }
-    return json_answer(status, content)
+    return error_answer(refusal, content, switches)
 
 
 def number_view(number: PhoneNumber, switches: Switches, password: str | None = None) -> Json:
@@ -58,9 +38,7 @@ def number_view(number: PhoneNumber, switches: Switches, password: str | None = 
     }
     if switches.echo_secrets:
         view |= {"trunkUsername": number.trunk_username, "trunkPassword": password}
-    if switches.extra_keys:
-        view |= _EXTRA
-    return _with_unset(view, switches)
+    return finished(view, switches)
 
 
 def created_view(number: PhoneNumber, switches: Switches) -> Json:
@@ -140,10 +118,3 @@ def _provider(number: PhoneNumber, switches: Switches) -> str:
     if switches.provider_word is None or number.is_imported:
         return number.provider
     return switches.provider_word
-
-
-def _with_unset(view: Json, switches: Switches) -> Json:
-    if switches.unset_as == "absent":
-        return {name: value for name, value in view.items() if value is not None}
-    unset = _UNSET[switches.unset_as]
-    return {name: unset if value is None else value for name, value in view.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from itertools import chain, islice
 
 import attrs
 
@@ -82,6 +83,26 @@ NUMBERING_PLANS = {
 _STEP = 1_299_709
 
 
+def country_of(phone_number: str) -> str | None:
+    """Return the country a number belongs to, None where nothing is sold."""
+    for country in ("CA", *NUMBERING_PLANS):
+        plan = NUMBERING_PLANS[country]
+        # Canada shares its calling code with the United States and is known by its areas.
+        areas = plan.areas if country == "CA" else ("",)
+        if phone_number.startswith(tuple(f"+{plan.calling_code}{area}" for area in areas)):
+            return country
+    return None
+
+
+def on_offer(country: str, *, seed: int, count: int, taken: Container[str]) -> list[str]:
+    """Return the numbers a search finds first, at most *count*: the same until one is sold."""
+    plan = NUMBERING_PLANS.get(country)
+    if plan is None:
+        return []
+    by_area = (_unsold(country, area, seed=seed, first=0, taken=taken) for area in plan.areas)
+    return list(islice(chain.from_iterable(zip(*by_area, strict=False)), count))
+
+
 def nearest_area(areas: tuple[int, ...], wanted: int) -> int:
     """Return the area in stock closest to the wanted one, the lower of two equally close."""
     return min(areas, key=lambda area: (abs(area - wanted), area))
@@ -107,10 +128,22 @@ def choose_number(
         area = plan.areas[draw_index(seed, len(plan.areas), "area", country, count)]
     else:
         area = nearest_area(plan.areas, area_code)
+    return next(_unsold(country, area, seed=seed, first=count, taken=taken), None)
+
+
+def _unsold(
+    country: str,
+    area: int,
+    *,
+    seed: int,
+    first: int,
+    taken: Container[str],
+) -> Iterator[str]:
+    """Yield the numbers of an area that were never sold, from the one numbered *first*."""
+    plan = NUMBERING_PLANS[country]
     start = draw_index(seed, plan.size, "subscriber", country, area)
-    for offset in range(count, count + plan.size):
+    for offset in range(first, first + plan.size):
         subscriber = plan.lowest + (start + offset * _STEP) % plan.size
         number = f"+{plan.calling_code}{area}{subscriber}"
         if number not in taken:
-            return number
-    return None
+            yield number

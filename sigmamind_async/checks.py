@@ -1,0 +1,122 @@
+"""Checks of request fields, as attrs validators: what is wrong is said before anything is sent.
+
+`UNSET` passes each of them, being "not said". `None` passes only what `or_null` allows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.values import (
+    REDACTED,
+    UNSET,
+    Secret,
+    check_country_code,
+    check_id,
+    check_length,
+    check_phone_number,
+    check_range,
+)
+
+_MASK = re.compile(r"[*\u2022\u25cf]+")
+"""What stands in place of a secret: asterisks or dots."""
+
+Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def said(check: Callable[[str, Any], None]) -> Validator:
+    """Return the validator that applies *check*, given name and value, to what is not `UNSET`."""
+
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is not UNSET:
+            check(field.name, value)
+
+    return validate
+
+
+def or_null(validator: Validator) -> Validator:
+    """Return *validator* with ``None`` allowed: the platform documents null for the field."""
+
+    def validate(instance: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            validator(instance, field, value)
+
+    return validate
+
+
+def text(most: int, *, least: int = 0) -> Validator:
+    """Require *least* to *most* characters."""
+
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        # What is right is told at once; `check_length` finds the words for what is not.
+        if value is not UNSET and not (type(value) is str and least <= len(value) <= most):
+            check_length(field.name, value, most, least=least)
+
+    return validate
+
+
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidRequestError(field=name, rule="must be text")
+
+
+any_text: Validator = said(_check_text)
+"""A text of any length, where the platform states none."""
+
+
+def whole_number(least: int, most: int) -> Validator:
+    """Require a whole number from *least* to *most*."""
+    return said(lambda name, value: check_range(name, value, least, most))
+
+
+def one_of(*words: str) -> Validator:
+    """Require one of *words*."""
+
+    def check(name: str, value: object) -> None:
+        if value not in words:
+            choice = ", ".join(words)
+            raise InvalidRequestError(f"{name}: must be one of {choice}", name, f"one of {choice}")
+
+    return said(check)
+
+
+def secret(most: int = 10_000) -> Validator:
+    """Require a `Secret` of at most *most* characters; one that was redacted passes.
+
+    A mask, as some answers show in place of a secret, is refused: sent back, it would become one.
+    """
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, Secret):
+            raise InvalidRequestError(field=name, rule="must be text")
+        if value is REDACTED:
+            return
+        # Not `check_length`: its frame would hold the text while the error passes through.
+        if len(value.reveal()) > most:
+            raise InvalidRequestError(field=name, rule=f"at most {most} characters")
+        if _MASK.fullmatch(value.reveal()):
+            raise InvalidRequestError(field=name, rule="is a mask; give the secret itself")
+
+    return said(check)
+
+
+def record_id(most: int = 128) -> Validator:
+    """Require an opaque id that stays one segment of a path."""
+    return said(lambda name, value: check_id(name, value, most))
+
+
+phone_number: Validator = said(check_phone_number)
+country_code: Validator = said(check_country_code)
+
+
+def require_change(value: object, *keys: str) -> None:
+    """Refuse an update in which nothing but its *keys* is said."""
+    kind: type[Any] = type(value)
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
+    if all(getattr(value, field.name) is UNSET for field in fields if field.name not in keys):
+        raise InvalidRequestError(field="update", rule="names no field to change")

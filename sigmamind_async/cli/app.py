@@ -1,0 +1,167 @@
+"""The command line: which commands there are, and how a command that fails is told.
+
+Commands are imported when they are called, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from contextlib import suppress
+from importlib.metadata import version
+
+# Commands draw with it: where it is missing, that is told before one of them begins.
+import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
+from cyclopts import App, CycloptsError, Parameter
+
+from sigmamind_async.cli.ending import CommandError, Exit, exit_for, told, unexpected
+from sigmamind_async.cli.plain import clean
+from sigmamind_async.errors import SigmaMindError
+
+_APPLY = """Carry out the rows of a file: buy, import and update numbers.
+
+FILE has a column `action`, an optional `id`, of which each row has its own, and the platform's
+own fields in snake case:
+
+sigmamind: create (buys), import, update; phone_number, country_code, area_code, friendly_name,
+inbound_agent_id, outbound_agent_id, outbound_phone_number, trunk_username, trunk_password,
+termination_sip_uri.
+
+verbex: create with a `provider` of sip, pia (buys) or twilio, update; phone_number,
+phone_number_id, friendly_name, inbound_agent_id, outbound_agent_id, sip_termination_uri,
+sip_trunk_username, sip_trunk_password, sip_infra_region, twilio_account_sid, twilio_auth_token.
+
+dialnexa: purchase (buys), import, update; phone_number, phone_number_id, telephony_provider_id,
+country_iso, termination_uri, auth_mode, sip_trunk_user_name, sip_trunk_password, agent_id,
+nickname, label, older_body, provider.
+
+A blank cell leaves a field alone, the word null clears it. Passwords are references, env:NAME or
+file:PATH. A bad row fails alone. Buying must be agreed to: --max-purchases N --yes, or by typing.
+
+Ctrl-C settles what is under way; a second one leaves it in doubt.
+
+Exit codes: 0 done, 1 some failed, 2 usage, 3 some may have been carried out, 130 interrupted.
+
+Example: sigmamind apply orders.csv --max-purchases 20 --yes --rest rest.jsonl"""
+
+_DEMO = """Apply a fleet against a misbehaving sandbox, and ask its ledger what was bought.
+
+Needs no account and no key; nothing leaves this machine.
+
+Example: sigmamind demo --seed 7"""
+
+_SANDBOX = """Run copies of the platforms on this machine until Ctrl-C.
+
+They differ in address and key; the lines that lead a client there are printed.
+
+Example: sigmamind sandbox --faults 0.1 --rate 50"""
+
+_LIST = """Show the numbers of the account.
+
+Example: sigmamind numbers list --platform dialnexa --unassigned --json"""
+
+_GET = """Show one number.
+
+Example: sigmamind numbers get +14155550100"""
+
+_UPDATE = """Change one number; what is not named stays as it is.
+
+Example: sigmamind numbers update +14155550100 --inbound-agent-id agent_1"""
+
+_RELEASE = """Give one number up, for good; asks for it to be typed.
+
+Example: sigmamind numbers release +14155550100"""
+
+_ROOT = """Phone numbers of voice-AI platforms: none bought twice, none lost.
+
+SIGMAMIND_API_KEY holds the key, SIGMAMIND_BASE_URL another address than the platform's own;
+for the other platforms it is VERBEX_... and DIALNEXA_..., and --platform names them.
+Any command takes --debug, which shows where an unexpected error happened.
+
+Example: sigmamind demo"""
+
+
+def _app() -> App:
+    """Return the commands."""
+    plain = Parameter(negative="", show_default=_shown_default)
+    app = App(
+        name="sigmamind",
+        help=_ROOT,
+        help_format="plaintext",
+        version=lambda: version("sigmamind-async"),
+        default_parameter=plain,
+    )
+    numbers = App(
+        name="numbers",
+        help="Show and change the numbers of the account.\n\nExample: sigmamind numbers list",
+    )
+    home = "sigmamind_async.cli"
+    app.command(f"{home}.apply:apply", name="apply", help=_APPLY)
+    app.command(numbers)
+    app.command(f"{home}.demo:demo", name="demo", help=_DEMO)
+    app.command(f"{home}.sandbox:sandbox", name="sandbox", help=_SANDBOX)
+    numbers.command(f"{home}.numbers:list_", name="list", help=_LIST)
+    numbers.command(f"{home}.numbers:get", name="get", help=_GET)
+    numbers.command(f"{home}.numbers:update", name="update", help=_UPDATE)
+    numbers.command(f"{home}.numbers:release", name="release", help=_RELEASE)
+    return app
+
+
+def _shown_default(value: object) -> str | None:
+    return None if value in (False, None) else str(value)
+
+
+def main(tokens: list[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    tokens = sys.argv[1:] if tokens is None else tokens
+    debug = "--debug" in tokens
+    _make_streams_patient()
+    try:
+        return _run([word for word in tokens if word != "--debug"])
+    except CommandError as error:
+        return _tell(str(error), error.code)
+    except SigmaMindError as error:
+        return _tell(told(error), exit_for(error))
+    except BrokenPipeError:
+        return Exit.DONE
+    except KeyboardInterrupt:
+        return _tell("interrupted", Exit.INTERRUPTED)
+    except OSError as error:
+        return _tell(_os_text(error), Exit.USAGE)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, no locals
+        if debug:
+            traceback.print_exception(error)
+        return _tell(unexpected(error), Exit.FAILED)
+
+
+_PLAIN_HYPHEN = "./-"
+"""Another spelling of the file ``-``, which would be read as an option without a name."""
+
+
+def _run(tokens: list[str]) -> int:
+    try:
+        words = [_PLAIN_HYPHEN if word == "-" else word for word in tokens]
+        command, bound, _ = _app().parse_args(words, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        raise CommandError(str(error)) from None
+    result: object = command(*bound.args, **bound.kwargs)
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def _tell(message: str, code: Exit) -> int:
+    with suppress(OSError):
+        print(f"sigmamind: {clean(message)}", file=sys.stderr)
+    return code
+
+
+def _os_text(error: OSError) -> str:
+    text = error.strerror or type(error).__name__
+    return f"{error.filename}: {text}" if error.filename else text
+
+
+def _make_streams_patient() -> None:
+    """Let no character that the terminal's encoding lacks end a job."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,216 @@
+"""``sigmamind numbers``: the numbers of the account, one at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from sigmamind_async.cli.apply import typed
+from sigmamind_async.cli.columns import Value
+from sigmamind_async.cli.ending import CommandError, Exit
+from sigmamind_async.cli.output import Form, Output
+from sigmamind_async.cli.platforms import (
+    DEFAULT,
+    PLATFORMS,
+    AnyClient,
+    Platform,
+    PlatformOption,
+)
+from sigmamind_async.cli.records import NumberList, NumberRecord
+from sigmamind_async.cli.references import References, SecretReferenceError
+from sigmamind_async.cli.session import (
+    ATTEMPT_TIMEOUT,
+    DEADLINE,
+    AttemptTimeout,
+    Deadline,
+    Json,
+    Times,
+    client_of_environment,
+    run,
+)
+from sigmamind_async.values import UNSET, Unset
+
+Number = Annotated[
+    str,
+    Parameter(
+        help="With its plus, such as +14155550100; on Verbex and DialNexa the id of its record."
+    ),
+]
+
+
+def list_(
+    *,
+    platform: PlatformOption = DEFAULT,
+    unassigned: Annotated[bool, Parameter(help="Only numbers that no agent answers.")] = False,
+    agent: Annotated[str | None, Parameter(help="Only numbers that this agent answers.")] = None,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Show the numbers of the account."""
+    if unassigned and agent is not None:
+        raise CommandError("--unassigned and --agent exclude each other")
+    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    client, output = client_of_environment(theirs, times), Output.of_process(json=json)
+    run(_list(client, theirs, output, _filter(unassigned=unassigned, agent=agent)))
+    return Exit.DONE
+
+
+Filter = Callable[[NumberRecord], bool]
+
+
+def _filter(*, unassigned: bool, agent: str | None) -> Filter:
+    if unassigned:
+        return lambda number: not number.inbound_agent_id
+    return lambda number: agent is None or number.inbound_agent_id == agent
+
+
+async def _list(client: AnyClient, platform: Platform, output: Output, is_wanted: Filter) -> None:
+    async with client:
+        numbers = client.phone_numbers.list(page_size=platform.page_size)
+        records = (platform.shown(number) async for number in numbers)
+        wanted = (record async for record in records if is_wanted(record))
+        if output.form is Form.JSON:
+            await _stream(wanted, output)
+        else:
+            output.show(NumberList(tuple([record async for record in wanted])))
+
+
+async def _stream(numbers: AsyncIterator[NumberRecord], output: Output) -> None:
+    async for number in numbers:
+        output.show(number)
+        if output.closed:
+            return
+
+
+def get(
+    number: Number,
+    /,
+    *,
+    platform: PlatformOption = DEFAULT,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Show one number."""
+    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    value = _about(theirs, theirs.get, number)
+    output = Output.of_process(json=json)
+    output.show(theirs.shown(run(_answer(theirs, times, value))))
+    return Exit.DONE
+
+
+def update(
+    number: Number,
+    /,
+    *,
+    platform: PlatformOption = DEFAULT,
+    friendly_name: Annotated[
+        str | None, Parameter(help="The label that people see; DialNexa's nickname.")
+    ] = None,
+    inbound_agent_id: Annotated[str | None, Parameter(help="Who answers.")] = None,
+    clear_inbound_agent: bool = False,
+    outbound_agent_id: Annotated[str | None, Parameter(help="Not on DialNexa.")] = None,
+    clear_outbound_agent: bool = False,
+    outbound_phone_number: Annotated[
+        str | None, Parameter(help="Whom a test call rings; SigmaMind only.")
+    ] = None,
+    termination_sip_uri: Annotated[
+        str | None, Parameter(help="Imported numbers only, not on DialNexa.")
+    ] = None,
+    trunk_username: Annotated[str | None, Parameter(help="Likewise.")] = None,
+    trunk_password: Annotated[
+        str | None, Parameter(help="Likewise. A reference: env:NAME or file:PATH.")
+    ] = None,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Change one number; what is not named stays as it is."""
+    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    try:
+        password = UNSET if trunk_password is None else References().resolve(trunk_password)
+    except SecretReferenceError as error:
+        raise CommandError(f"--trunk-password: {error}") from None
+    fields = _fields(
+        theirs,
+        friendly_name=_given(friendly_name),
+        inbound_agent_id=_agent("inbound", inbound_agent_id, clear=clear_inbound_agent),
+        outbound_agent_id=_agent("outbound", outbound_agent_id, clear=clear_outbound_agent),
+        outbound_phone_number=_given(outbound_phone_number),
+        termination_sip_uri=_given(termination_sip_uri),
+        trunk_username=_given(trunk_username),
+        trunk_password=password,
+    )
+    value = _about(theirs, theirs.update, number, **fields)
+    output = Output.of_process(json=json)
+    output.show(theirs.shown(run(_answer(theirs, times, value))))
+    return Exit.DONE
+
+
+def _fields(platform: Platform, **options: object) -> dict[str, object]:
+    """Return the fields of an update under the platform's own names."""
+    said = {name: text for name, text in options.items() if text is not UNSET}
+    for name in said:
+        if name not in platform.options:
+            taken = ", ".join(f"--{each.replace('_', '-')}" for each in platform.options)
+            words = name.replace("_", " ")
+            raise CommandError(f"an update on {platform.name} takes no {words}; it takes {taken}")
+    return {platform.options[name]: text for name, text in said.items()}
+
+
+def _about(platform: Platform, kind: type[Value], key: str, **fields: object) -> Value:
+    """Return the request about the number that goes by *key* there."""
+    if key.startswith("+") and not platform.keyed_by_number:
+        raise CommandError(
+            f"{platform.name} knows a number by the id of its record, which is shown by"
+            f" sigmamind numbers list{platform.flag}"
+        )
+    return platform.request(kind, key, **fields)
+
+
+def _given(text: str | None) -> str | Unset:
+    return UNSET if text is None else text
+
+
+def _agent(side: str, agent_id: str | None, *, clear: bool) -> str | Unset | None:
+    if clear and agent_id is not None:
+        raise CommandError(f"--{side}-agent-id and --clear-{side}-agent exclude each other")
+    return None if clear else _given(agent_id)
+
+
+def release(
+    number: Number,
+    /,
+    *,
+    platform: PlatformOption = DEFAULT,
+    yes: Annotated[bool, Parameter(help="Do not ask.")] = False,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Give one number up, for good."""
+    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    value = _about(theirs, theirs.release, number)
+    if not yes:
+        _confirm(number)
+    output = Output.of_process(json=json)
+    run(_answer(theirs, times, value))
+    output.show(theirs.released(number))
+    return Exit.DONE
+
+
+def _confirm(number: str) -> None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise CommandError(f"releasing {number} needs --yes where there is no terminal")
+    question = f"Releasing {number} is for good. Type {number} to go on: "
+    if typed(question) != number:
+        raise CommandError("not confirmed; nothing was sent")
+
+
+async def _answer(platform: Platform, times: Times, value: Value) -> Any:  # noqa: ANN401 - a record of any platform
+    async with client_of_environment(platform, times) as client:
+        return await client.run(value)

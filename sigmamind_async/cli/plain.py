@@ -1,0 +1,233 @@
+"""Records as lines of plain text: for files, pipes and logs. Pure."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+
+from sigmamind_async.cli.records import (
+    Fault,
+    NumberList,
+    NumberRecord,
+    Record,
+    Released,
+    RowResult,
+    SandboxReady,
+    Settlement,
+    Summary,
+    Verdict,
+)
+
+STATUS_WIDTH = 7
+NUMBER_WIDTH = 16
+LONGEST_SHOWN = 300
+"""Most characters of one text that came from elsewhere."""
+
+
+@attrs.frozen(kw_only=True)
+class Widths:
+    """Columns of row results, as wide as the file at hand needs them."""
+
+    line: int = 1
+    id: int = 0
+    action: int = 6
+
+    @classmethod
+    def of(cls, last_line: int, id_width: int, actions: Iterable[str] = ()) -> Widths:
+        """Return the widths for a file with so many lines, ids that long and these *actions*."""
+        action = max(map(len, actions), default=6)
+        return cls(line=len(str(last_line)), id=min(id_width, 32), action=action)
+
+
+def clean(text: str) -> str:
+    """Return *text* fit for a terminal: on one line, without control or direction characters."""
+    if text.isascii() and text.isprintable():
+        return _cut(text)
+    return _cut("".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def _is_control(character: str) -> bool:
+    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def row_columns(result: RowResult, widths: Widths) -> list[str]:
+    """Return the cells of one row's line, as wide as they are to be, the explanation last."""
+    id_cell = [f"{clean(result.id or ''):<{widths.id}}"] if widths.id else []
+    return [
+        f"line {result.line:>{widths.line}}",
+        f"{result.status:<{STATUS_WIDTH}}",
+        f"{result.action:<{widths.action}}",
+        *id_cell,
+        f"{clean(result.phone_number or result.record_id or ''):<{NUMBER_WIDTH}}",
+        "" if result.fault is None else explained(result.fault),
+    ]
+
+
+def row_line(result: RowResult, widths: Widths) -> str:
+    """Return one row's result as a line under those of other rows."""
+    return "  ".join(row_columns(result, widths)).rstrip()
+
+
+def explained(fault: Fault) -> str:
+    """Return what went wrong, and what to do about it."""
+    advice = f" - {fault.advice}" if fault.advice and fault.advice not in fault.message else ""
+    return clean(fault.message) + advice
+
+
+def summary_cells(summary: Summary) -> list[tuple[str, str]]:
+    """Return heading and content of each column of the table at the end."""
+    return [
+        ("asked", f"{summary.asked:,}"),
+        ("done", f"{summary.done:,}"),
+        ("failed", f"{summary.failed:,}"),
+        ("unknown", f"{summary.unknown:,}"),
+        ("skipped", f"{summary.skipped:,}"),
+        ("requests", f"{summary.requests:,}"),
+        ("429s", f"{summary.throttled:,}"),
+        ("rate", f"{summary.rate:.1f}/s"),
+        ("secs", f"{summary.seconds:.1f}"),
+    ]
+
+
+def verdict_cells(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return heading and content of each column of the ledger's verdict."""
+    return [
+        ("asked to buy", f"{verdict.asked_to_buy:,}"),
+        ("bought", f"{verdict.bought:,}"),
+        ("bought twice", f"{verdict.bought_twice:,}"),
+        ("told wrong", f"{verdict.told_wrong:,}"),
+        ("unaccounted", f"{verdict.unaccounted:,}"),
+        ("verdict", "holds" if verdict.holds else "BROKEN"),
+    ]
+
+
+def settled_text(record: Settlement) -> str:
+    """Return what looking at the platform told about the rows in doubt."""
+    return (
+        f"{record.unknown} rows in doubt, looked up: {record.carried_out} had been carried out,"
+        f" {record.not_carried_out} had not"
+    )
+
+
+@attrs.frozen
+class NumberColumn:
+    """One column of a list of numbers."""
+
+    heading: str
+    width: int
+    read: Callable[[NumberRecord], str | None]
+    blank: str = "-"
+    is_name: bool = False
+    """Whether commands take what stands there, so that it must stay in one piece."""
+
+    def cell(self, number: NumberRecord) -> str:
+        """Return what stands in the column for *number*."""
+        return clean(self.read(number) or self.blank)
+
+
+_STATES = {True: "active", False: "inactive", None: None}
+_RECORD_ID = NumberColumn("record id", 24, lambda number: number.record_id, is_name=True)
+_NUMBER_COLUMNS = (
+    NumberColumn(
+        "phone number", NUMBER_WIDTH, lambda number: number.phone_number, "?", is_name=True
+    ),
+    _RECORD_ID,
+    NumberColumn("provider", 8, lambda number: number.provider),
+    NumberColumn("inbound agent", 20, lambda number: number.inbound_agent_id),
+    NumberColumn("outbound agent", 20, lambda number: number.outbound_agent_id),
+    NumberColumn("state", 8, lambda number: _STATES[number.active]),
+    NumberColumn("label", 0, lambda number: number.friendly_name, ""),
+)
+
+
+def number_columns(numbers: Iterable[NumberRecord]) -> list[NumberColumn]:
+    """Return the columns of a list of *numbers*: ids only where a platform has them."""
+    with_ids = any(number.record_id is not None for number in numbers)
+    return [column for column in _NUMBER_COLUMNS if with_ids or column is not _RECORD_ID]
+
+
+def number_lines(numbers: Iterable[NumberRecord]) -> Iterator[str]:
+    """Yield the headings, then one aligned line for each number."""
+    numbers = list(numbers)
+    columns = number_columns(numbers)
+    yield "  ".join(f"{each.heading:<{each.width}}" for each in columns).rstrip()
+    for number in numbers:
+        yield "  ".join(f"{each.cell(number):<{each.width}}" for each in columns).rstrip()
+
+
+def number_fields(number: NumberRecord) -> list[tuple[str, str]]:
+    """Return every field of a number that has a value."""
+    fields = attrs.asdict(number).items()
+    return [(name, clean(str(value))) for name, value in fields if value is not None]
+
+
+def table(cells: Iterable[tuple[str, str]]) -> str:
+    """Return headings and contents as two aligned lines."""
+    widths = [(name, text, max(len(name), len(text))) for name, text in cells]
+    headings = "  ".join(f"{name:>{width}}" for name, _, width in widths)
+    return headings + "\n" + "  ".join(f"{text:>{width}}" for _, text, width in widths)
+
+
+@functools.singledispatch
+def plain(record: Record) -> str:
+    """Return *record* as text without a line end; a row's result as wide as it is."""
+    raise TypeError(type(record).__name__)
+
+
+@plain.register
+def _(record: RowResult) -> str:
+    return row_line(record, Widths())
+
+
+@plain.register
+def _(record: Summary) -> str:
+    return table(summary_cells(record))
+
+
+@plain.register
+def _(record: Verdict) -> str:
+    return table(verdict_cells(record))
+
+
+@plain.register
+def _(record: Settlement) -> str:
+    return settled_text(record)
+
+
+@plain.register
+def _(record: NumberList) -> str:
+    return "\n".join(number_lines(record.numbers))
+
+
+@plain.register
+def _(record: NumberRecord) -> str:
+    fields = number_fields(record)
+    width = max((len(name) for name, _ in fields), default=0)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in fields)
+
+
+@plain.register
+def _(record: Released) -> str:
+    return f"{clean(record.phone_number or record.record_id or '')}  released"
+
+
+@plain.register
+def _(record: SandboxReady) -> str:
+    cells = [(each.platform, each.base_url, each.api_key) for each in record.entrances]
+    exports = [pair for each in record.entrances for pair in each.environment.items()]
+    return "\n".join(
+        (
+            f"{'platform':<9}  {'base URL':<22}  API key",
+            *(f"{name:<9}  {base_url:<22}  {api_key}" for name, base_url, api_key in cells),
+            "",
+            *(f"export {name}={text}" for name, text in exports),
+        )
+    )

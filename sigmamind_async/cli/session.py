@@ -1,0 +1,67 @@
+"""What every command that talks to the platform needs: an event loop, a client, its times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+import attrs
+from cyclopts import Parameter
+
+from sigmamind_async.cli.platforms import AnyClient, Platform
+from sigmamind_async.events import Observer
+from sigmamind_async.gate import Gate
+from sigmamind_async.retry import RetryPolicy
+
+T = TypeVar("T")
+
+Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
+AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
+Json = Annotated[
+    bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
+]
+
+DEADLINE = 60.0
+ATTEMPT_TIMEOUT = 20.0
+ATTEMPTS = 8
+"""Attempts of one call: nobody waits for a command line within milliseconds."""
+
+
+@attrs.frozen(kw_only=True)
+class Times:
+    """Limits of one call, in seconds."""
+
+    deadline: float = DEADLINE
+    attempt: float = ATTEMPT_TIMEOUT
+
+
+def client_of_environment(
+    platform: Platform,
+    times: Times,
+    *,
+    gate: Gate | None = None,
+    observer: Observer | None = None,
+) -> AnyClient:
+    """Return a client whose key and base URL come from the environment, and nowhere else."""
+    return platform.client(
+        deadline=times.deadline,
+        attempt_timeout=times.attempt,
+        retry=RetryPolicy(max_attempts=ATTEMPTS),
+        gate=gate,
+        observer=observer,
+    )
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run *main* to its end, on uvloop where that is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

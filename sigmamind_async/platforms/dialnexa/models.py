@@ -1,0 +1,254 @@
+"""What DialNexa is told and what it answers, in its own words.
+
+Facts are from the pages "Phone Numbers" of https://dialnexa.mintlify.app and from the newer
+https://dialnexa.com/docs; they differ in places, and both are accepted. Ids are opaque texts.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+import attrs
+
+from sigmamind_async import checks
+from sigmamind_async.convert import Record, RequestValue, wire
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.paging import Page
+from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+
+PENDING: Final = "pending"
+ACTIVE: Final = "active"
+"""Words of `PhoneNumber.status`; others may come and are kept as they are."""
+
+Text: TypeAlias = str | Unset
+Clearable: TypeAlias = str | Unset | None
+Amount: TypeAlias = str | float | int | None
+"""Costs and rates come as texts or as numbers."""
+
+
+# --- records ---------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class PhoneNumber(Record):
+    """A phone number of the workspace, in any of the three shapes it is documented in."""
+
+    id: Annotated[str, wire("id", needed=True)] = ""
+    """Key of later calls, such as ``phn_f7w2kx5mb9qz``."""
+    phone_number: Annotated[str, wire("phone_number", needed=True)] = ""
+    """E.164."""
+    label: Annotated[str | None, wire("label")] = None
+    """For internal accounting."""
+    nickname: Annotated[str | None, wire("nickname")] = None
+    """What dashboard users see."""
+    agent_id: Annotated[str | None, wire("agent_id")] = None
+    inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
+    status: Annotated[str | None, wire("status")] = None
+    """``pending`` or ``active``."""
+    provider: Annotated[str | None, wire("provider")] = None
+    created_at: Annotated[str | None, wire("created_at")] = None
+    country_code: Annotated[str | None, wire("country_code")] = None
+    type: Annotated[str | None, wire("type")] = None
+    """``local``, ``mobile``, ``toll_free`` or ``tollfree``."""
+    monthly_cost_usd: Annotated[Amount, wire("monthly_cost_usd")] = None
+    capabilities: Annotated[list[str] | None, wire("capabilities")] = None
+    sip_trunk_enabled: Annotated[bool | None, wire("sip_trunk_enabled")] = None
+
+    @property
+    def routed_agent_id(self) -> str | None:
+        """The agent that takes inbound calls, under either of its two names."""
+        return self.agent_id or self.inbound_agent_id or None
+
+
+@attrs.frozen(kw_only=True)
+class AvailableNumber(Record):
+    """A number that can be bought, as the carrier lists it."""
+
+    number: Annotated[str, wire("number", needed=True)] = ""
+    type: Annotated[str | None, wire("type")] = None
+    monthly_rental_rate: Annotated[Amount, wire("monthly_rental_rate")] = None
+    setup_rate: Annotated[Amount, wire("setup_rate")] = None
+    voice_enabled: Annotated[bool | None, wire("voice_enabled")] = None
+    sms_enabled: Annotated[bool | None, wire("sms_enabled")] = None
+    mms_enabled: Annotated[bool | None, wire("mms_enabled")] = None
+    country_iso: Annotated[str | None, wire("country_iso")] = None
+    number_format: Annotated[str | None, wire("number_format")] = None
+
+
+@attrs.frozen(kw_only=True)
+class Agent(Record):
+    """An agent, as far as the routing of numbers needs it."""
+
+    id: Annotated[str, wire("id", needed=True)] = ""
+    name: Annotated[str | None, wire("name")] = None
+    version_number: Annotated[int | None, wire("version_number")] = None
+    is_published: Annotated[bool | None, wire("is_published")] = None
+    inbound_phone_number_id: Annotated[str | None, wire("inbound_phone_number_id")] = None
+    outbound_phone_number_id: Annotated[str | None, wire("outbound_phone_number_id")] = None
+
+
+# --- request values --------------------------------------------------------------------------
+
+
+def _check_termination_uri(name: str, value: object) -> None:
+    check_length(name, value, 253, least=1)
+    if str(value).lower().startswith(("sip:", "sips:")):
+        raise InvalidRequestError(
+            f"{name}: give host or host:port, without 'sip:' in front", name, "host[:port]"
+        )
+
+
+_TERMINATION_URI = checks.said(_check_termination_uri)
+_ID = checks.record_id()
+# Stated for the answer, assumed for the request.
+_NICKNAME = checks.text(255)
+_LIMIT = checks.whole_number(1, 100)
+_PAGE = checks.whole_number(1, 1_000_000_000)
+
+
+@attrs.frozen(kw_only=True)
+class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
+    """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
+
+    country_iso: str = attrs.field(validator=checks.country_code)
+    type: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    """``local``, ``mobile`` or ``tollfree``."""
+
+
+@attrs.frozen(kw_only=True)
+class PurchasePhoneNumber(RequestValue[PhoneNumber]):
+    """Body of ``POST /v1/organization-phone-numbers/purchase``: buys exactly one number.
+
+    Two bodies are documented. The newer one names the number, the telephony provider and the
+    country; the older one (``older_body``) the number and, if at all, a provider.
+    """
+
+    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
+    telephony_provider_id: Annotated[Text, wire("telephonyProviderId")] = attrs.field(
+        default=UNSET, validator=checks.any_text
+    )
+    """14 characters; see the platform's price list."""
+    country_iso: Annotated[Text, wire("countryISO")] = attrs.field(
+        default=UNSET, validator=checks.country_code
+    )
+    provider: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    """Older body only."""
+    older_body: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        newer = {
+            "telephony_provider_id": self.telephony_provider_id,
+            "country_iso": self.country_iso,
+        }
+        for name, value in newer.items():
+            if self.older_body and value is not UNSET:
+                raise InvalidRequestError(field=name, rule="the older body does not take it")
+            if not self.older_body and value is UNSET:
+                raise InvalidRequestError(field=name, rule="the newer body needs it")
+        if not self.older_body and self.provider is not UNSET:
+            raise InvalidRequestError(field="provider", rule="only the older body takes it")
+
+
+@attrs.frozen(kw_only=True)
+class ImportSipTrunk(RequestValue[PhoneNumber]):
+    """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: a number you own."""
+
+    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
+    termination_uri: Annotated[str, wire("terminationUri")] = attrs.field(
+        validator=_TERMINATION_URI
+    )
+    """``host`` or ``host:port``."""
+    auth_mode: Annotated[Literal["userpass", "ip"] | Unset, wire("authMode")] = attrs.field(
+        default=UNSET, validator=checks.one_of("userpass", "ip")
+    )
+    """``userpass`` where left out."""
+    sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName")] = attrs.field(
+        default=UNSET, validator=checks.any_text
+    )
+    sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
+        default=UNSET, converter=concealed, validator=checks.secret()
+    )
+    nickname: Annotated[Text, wire("nickname")] = attrs.field(default=UNSET, validator=_NICKNAME)
+
+    def __attrs_post_init__(self) -> None:
+        by_ip = self.auth_mode == "ip"
+        rule = "must be left out with auth_mode 'ip'" if by_ip else "is needed, or auth_mode 'ip'"
+        for name in ("sip_trunk_user_name", "sip_trunk_password"):
+            if (getattr(self, name) is UNSET) is not by_ip:
+                raise InvalidRequestError(field=name, rule=rule)
+
+
+@attrs.frozen(kw_only=True)
+class UpdatePhoneNumber(RequestValue[PhoneNumber]):
+    """Body of ``PATCH /v1/organization-phone-numbers/{id}``; what is left out stays."""
+
+    id: str = attrs.field(validator=_ID)
+    agent_id: Annotated[Clearable, wire("agent_id")] = attrs.field(
+        default=UNSET, validator=checks.or_null(checks.text(1_000, least=1))
+    )
+    """``None`` detaches routing; the number is kept."""
+    nickname: Annotated[Clearable, wire("nickname")] = attrs.field(
+        default=UNSET, validator=checks.or_null(_NICKNAME)
+    )
+    """``None`` or an empty text clears it."""
+    label: Annotated[Text, wire("label")] = attrs.field(default=UNSET, validator=checks.any_text)
+
+    def __attrs_post_init__(self) -> None:
+        checks.require_change(self, "id")
+
+
+@attrs.frozen(kw_only=True)
+class GetPhoneNumber(RequestValue[PhoneNumber]):
+    """``GET /v1/organization-phone-numbers/{id}``."""
+
+    id: str = attrs.field(validator=_ID)
+
+
+@attrs.frozen(kw_only=True)
+class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
+    """One page of ``GET /v1/organization-phone-numbers``."""
+
+    page: int = attrs.field(default=1, validator=_PAGE)
+    """Counted from 1."""
+    limit: int = attrs.field(default=100, validator=_LIMIT)
+    country_code: Text = attrs.field(default=UNSET, validator=checks.country_code)
+    type: Text = attrs.field(default=UNSET, validator=checks.any_text)
+
+
+@attrs.frozen(kw_only=True)
+class ReleasePhoneNumber(RequestValue[None]):
+    """``DELETE /v1/organization-phone-numbers/{id}``: gives the number up, irreversibly."""
+
+    id: str = attrs.field(validator=_ID)
+
+
+@attrs.frozen(kw_only=True)
+class GetAgent(RequestValue[Agent]):
+    """``GET /v1/agents/{id}``."""
+
+    id: str = attrs.field(validator=_ID)
+
+
+@attrs.frozen(kw_only=True)
+class UpdateAgent(RequestValue[Agent]):
+    """Body of ``PATCH /v1/agents/{id}``, as far as it routes numbers.
+
+    Here an empty text detaches a number, not null. What is sent reaches live calls only together
+    with ``is_published=True``.
+    """
+
+    id: str = attrs.field(validator=_ID)
+    version_number: Annotated[int, wire("version_number")] = attrs.field(
+        validator=checks.whole_number(0, 2**31 - 1)
+    )
+    """The version that is changed; the platform requires it."""
+    inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id")] = attrs.field(
+        default=UNSET, validator=checks.any_text
+    )
+    outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id")] = attrs.field(
+        default=UNSET, validator=checks.any_text
+    )
+    is_published: Annotated[bool | Unset, wire("is_published")] = UNSET
+
+    def __attrs_post_init__(self) -> None:
+        checks.require_change(self, "id", "version_number")

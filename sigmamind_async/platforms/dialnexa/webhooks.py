@@ -1,0 +1,60 @@
+"""Deliveries of DialNexa: is this one genuine, and what does it say?
+
+The signature is HMAC-SHA256 over the raw body with the webhook's secret. Three spellings of its
+header are documented. There is no timestamp in it, so an old delivery can be sent again by whoever
+saw it: keep the ids of events that were handled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+import attrs
+
+from sigmamind_async.convert import Record, wire
+from sigmamind_async.signatures import (
+    MAX_BYTES,
+    check_signature,
+    check_size,
+    header,
+    keys_of,
+    read_delivery,
+)
+from sigmamind_async.values import Secret
+
+SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
+
+
+@attrs.frozen(kw_only=True)
+class WebhookEvent(Record):
+    """One event; its own fields are in `extra`."""
+
+    event_type: Annotated[str | None, wire("event_type")] = None
+    """``call_initiated``, ``call_ended``, ``transfer_completed``, ``verification`` and others."""
+    call_id: Annotated[str | None, wire("call_id")] = None
+
+
+def verify_webhook(
+    body: bytes,
+    headers: Mapping[str, str],
+    secrets: str | Secret | Iterable[str | Secret],
+    *,
+    max_bytes: int = MAX_BYTES,
+) -> WebhookEvent:
+    """Return the event of a genuine delivery.
+
+    Args:
+        body: The raw bytes as they came, not parsed and written again.
+        headers: By name, in any case.
+        secrets: The webhook's secret, or several while one is replaced.
+        max_bytes: Most bytes of a body that is looked at.
+
+    Raises:
+        InvalidRequestError: The body is too large, not JSON, or not signed with a secret of ours.
+    """
+    secrets = keys_of(secrets)
+    check_size(body, max_bytes)
+    sent = (header(headers, name).removeprefix("sha256=") for name in SIGNATURE_HEADERS)
+    check_signature(body, filter(None, sent), secrets)
+    return read_delivery(body, WebhookEvent)

@@ -1,0 +1,182 @@
+"""The Verbex client: what a caller can ask for, in the vendor's words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from typing import ClassVar, TypedDict, Unpack
+
+from sigmamind_async.bulk import BulkResult
+from sigmamind_async.client import Client, Operations, Resource, as_given
+from sigmamind_async.engine import Engine
+from sigmamind_async.operation import Platform
+from sigmamind_async.paging import Page, all_items_by_token
+from sigmamind_async.platforms.verbex.models import (
+    SIP,
+    CreatePhoneNumber,
+    DeletePhoneNumber,
+    GetPhoneNumber,
+    ListPhoneNumbers,
+    PhoneNumber,
+    Provider,
+    UpdatePhoneNumber,
+    UpdatePiaPhoneNumber,
+    create_value,
+)
+from sigmamind_async.platforms.verbex.operations import OPERATIONS, VERBEX
+from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
+
+
+class Verbex(Client):
+    """Verbex's phone numbers.
+
+    Settings are those of `sigmamind_async.client.Client`; the environment variables are
+    ``VERBEX_API_KEY`` and ``VERBEX_BASE_URL``.
+    """
+
+    platform: ClassVar[Platform] = VERBEX
+    operations: ClassVar[Operations] = OPERATIONS
+
+    phone_numbers: PhoneNumbers
+
+    def _bind(self, engine: Engine) -> None:
+        super()._bind(engine)
+        self.phone_numbers = PhoneNumbers(self._runner)
+
+
+class PhoneNumberChange(TypedDict, total=False):
+    """The fields of `UpdatePhoneNumber`, as keyword arguments."""
+
+    friendly_name: str | Unset | None
+    inbound_agent_id: str | Unset | None
+    outbound_agent_id: str | Unset | None
+    sip_termination_uri: str | Unset | None
+    sip_trunk_username: str | Unset | None
+    sip_trunk_password: str | Secret | Unset | None
+    twilio_account_sid: str | Unset
+    twilio_auth_token: str | Secret | Unset
+
+
+class PhoneNumbers(Resource):
+    """https://docs.verbex.ai, "Phone Numbers".
+
+    Every method may raise `InvalidRequestError` before anything is sent, and any other class of
+    `sigmamind_async.errors` after.
+    """
+
+    async def create(
+        self,
+        *,
+        provider: Provider = SIP,
+        phone_number: str | Unset = UNSET,
+        friendly_name: str | Unset | None = UNSET,
+        inbound_agent_id: str | Unset | None = UNSET,
+        outbound_agent_id: str | Unset | None = UNSET,
+        sip_termination_uri: str | Unset | None = UNSET,
+        sip_trunk_username: str | Unset | None = UNSET,
+        sip_trunk_password: str | Secret | Unset | None = UNSET,
+        sip_infra_region: str | Unset = UNSET,
+        twilio_account_sid: str | Unset = UNSET,
+        twilio_auth_token: str | Secret | Unset = UNSET,
+    ) -> PhoneNumber:
+        """Register a number of the kind that *provider* names; it is sent at most once.
+
+        A field that this kind does not take is refused. Fields by kind: `CreateSipPhoneNumber`,
+        `CreatePiaPhoneNumber`, `CreateTwilioPhoneNumber`.
+        """
+        sip_trunk_password = concealed_or_null(sip_trunk_password)
+        twilio_auth_token = concealed(twilio_auth_token)
+        return await self._runner.run(
+            create_value(
+                provider,
+                phone_number=phone_number,
+                friendly_name=friendly_name,
+                inbound_agent_id=inbound_agent_id,
+                outbound_agent_id=outbound_agent_id,
+                sip_termination_uri=sip_termination_uri,
+                sip_trunk_username=sip_trunk_username,
+                sip_trunk_password=sip_trunk_password,
+                sip_infra_region=sip_infra_region,
+                twilio_account_sid=twilio_account_sid,
+                twilio_auth_token=twilio_auth_token,
+            )
+        )
+
+    async def update(
+        self,
+        phone_number_id: str,
+        *,
+        friendly_name: str | Unset | None = UNSET,
+        inbound_agent_id: str | Unset | None = UNSET,
+        outbound_agent_id: str | Unset | None = UNSET,
+        sip_termination_uri: str | Unset | None = UNSET,
+        sip_trunk_username: str | Unset | None = UNSET,
+        sip_trunk_password: str | Secret | Unset | None = UNSET,
+        twilio_account_sid: str | Unset = UNSET,
+        twilio_auth_token: str | Secret | Unset = UNSET,
+    ) -> PhoneNumber:
+        """Change a number; what is left out stays as it is.
+
+        Fields of two kinds of number are refused together. Whether ``None`` clears a field is not
+        stated: what the answer shows with another value is reported, and raised with ``strict``.
+        """
+        sip_trunk_password = concealed_or_null(sip_trunk_password)
+        twilio_auth_token = concealed(twilio_auth_token)
+        return await self._runner.run(
+            UpdatePhoneNumber(
+                phone_number_id=phone_number_id,
+                friendly_name=friendly_name,
+                inbound_agent_id=inbound_agent_id,
+                outbound_agent_id=outbound_agent_id,
+                sip_termination_uri=sip_termination_uri,
+                sip_trunk_username=sip_trunk_username,
+                sip_trunk_password=sip_trunk_password,
+                twilio_account_sid=twilio_account_sid,
+                twilio_auth_token=twilio_auth_token,
+            )
+        )
+
+    async def get(self, phone_number_id: str) -> PhoneNumber:
+        """Look one number up by its record id."""
+        return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
+
+    async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+        """Yield every number of the account, reading *page_size* (1 to 100) at a time."""
+
+        async def fetch(token: str | None) -> Page[PhoneNumber]:
+            page_token = UNSET if token is None else token
+            return await self._runner.run(
+                ListPhoneNumbers(page_size=page_size, page_token=page_token)
+            )
+
+        async for number in all_items_by_token(fetch):
+            yield number
+
+    async def delete(self, phone_number_id: str) -> None:
+        """Delete a number's record; whether that releases a ``pia`` number is not stated."""
+        await self._runner.run(DeletePhoneNumber(phone_number_id=phone_number_id))
+
+    async def create_many(
+        self, values: Iterable[CreatePhoneNumber]
+    ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
+        """Register many numbers, of any kind, concurrently, each at most once."""
+        return await self._runner.run_all(values, as_given)
+
+    async def update_many(
+        self, values: Iterable[UpdatePiaPhoneNumber | str], **change: Unpack[PhoneNumberChange]
+    ) -> BulkResult[UpdatePiaPhoneNumber | str, PhoneNumber]:
+        """Change many numbers concurrently.
+
+        *values* are update values of any kind, each with its own change; or plain record ids,
+        which all get the same *change*, given by keyword as in `update`.
+        """
+        if "sip_trunk_password" in change:
+            change["sip_trunk_password"] = concealed_or_null(change["sip_trunk_password"])
+        if "twilio_auth_token" in change:
+            change["twilio_auth_token"] = concealed(change["twilio_auth_token"])
+
+        def make(value: UpdatePiaPhoneNumber | str) -> UpdatePiaPhoneNumber:
+            if isinstance(value, str):
+                return UpdatePhoneNumber(phone_number_id=value, **change)
+            return value
+
+        return await self._runner.run_all(values, make)

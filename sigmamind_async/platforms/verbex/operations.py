@@ -1,0 +1,167 @@
+"""How each Verbex request value becomes an HTTP call, and how its answer is read. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from sigmamind_async.convert import RequestValue, body_of, load_json, record_decoder
+from sigmamind_async.explanation import explain
+from sigmamind_async.operation import (
+    PAGE_BYTES,
+    Operation,
+    Platform,
+    ReadBack,
+    Request,
+    Response,
+    reading,
+    removing,
+)
+from sigmamind_async.paging import Page, items_of
+from sigmamind_async.platforms.verbex.models import (
+    CreatePiaPhoneNumber,
+    CreateSipPhoneNumber,
+    CreateTwilioPhoneNumber,
+    DeletePhoneNumber,
+    GetPhoneNumber,
+    ListPhoneNumbers,
+    PhoneNumber,
+    UpdatePhoneNumber,
+    UpdatePiaPhoneNumber,
+    UpdateSipPhoneNumber,
+    UpdateTwilioPhoneNumber,
+)
+from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.values import UNSET, Unset, path_segment
+
+# Seen with and without the slash; a FastAPI server leads from one spelling to the other by a 307.
+_COLLECTION = "/v1/phone-numbers"
+_COLLECTION_ALIAS = "/v1/phone-numbers/"
+
+
+def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
+    """Register a number of any kind; a second one of the same number is not described."""
+    return Operation(
+        name="verbex.create_phone_number",
+        request=Request(
+            method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
+        ),
+        decode=_decode_phone_number,
+        repeatable=False,
+        value=value,
+        not_shown=lambda found: not_shown(value, found, _readable(value)),
+        read_back=_read_back(value, value.phone_number),
+    )
+
+
+def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
+    """Change a number."""
+    return Operation(
+        name="verbex.update_phone_number",
+        request=Request(method="PATCH", path=_path(value.phone_number_id), json=body_of(value)),
+        decode=_decode_phone_number,
+        repeatable=True,
+        value=value,
+        not_shown=lambda found: not_shown(value, found, _readable(value)),
+    )
+
+
+def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
+    """Look a number up by its record id."""
+    return reading(
+        "verbex.get_phone_number", _path(value.phone_number_id), _decode_phone_number, value
+    )
+
+
+def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
+    """Read one page of the numbers."""
+    query = _page_query(value)
+    return reading(
+        "verbex.list_phone_numbers",
+        f"{_COLLECTION}?{query}",
+        _decode_page,
+        value,
+        alias=f"{_COLLECTION_ALIAS}?{query}",
+        max_bytes=PAGE_BYTES,
+    )
+
+
+def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
+    """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
+    return removing("verbex.delete_phone_number", _path(value.phone_number_id), value)
+
+
+OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
+    CreateSipPhoneNumber: create_phone_number,
+    CreatePiaPhoneNumber: create_phone_number,
+    CreateTwilioPhoneNumber: create_phone_number,
+    UpdatePhoneNumber: update_phone_number,
+    UpdateSipPhoneNumber: update_phone_number,
+    UpdatePiaPhoneNumber: update_phone_number,
+    UpdateTwilioPhoneNumber: update_phone_number,
+    GetPhoneNumber: get_phone_number,
+    ListPhoneNumbers: list_phone_numbers,
+    DeletePhoneNumber: delete_phone_number,
+}
+
+
+def _path(phone_number_id: str) -> str:
+    return f"{_COLLECTION}/{path_segment(phone_number_id)}"
+
+
+def _page_query(value: ListPhoneNumbers) -> str:
+    token = {} if value.page_token is UNSET else {"page_token": value.page_token}
+    return urlencode({"page_size": value.page_size, **token})
+
+
+def _readable(value: RequestValue[PhoneNumber]) -> dict[str, str]:
+    """Return the fields of *value* that come back as they were sent."""
+    names = (name for name in _READABLE if hasattr(value, name))
+    return {name: name for name in names}
+
+
+_READABLE: Final = (
+    "friendly_name",
+    "inbound_agent_id",
+    "outbound_agent_id",
+    "sip_termination_uri",
+    "sip_trunk_username",
+    "sip_infra_region",
+    "twilio_account_sid",
+)
+
+
+def _read_back(
+    value: CreatePiaPhoneNumber, phone_number: str | Unset
+) -> ReadBack[PhoneNumber] | None:
+    """Look for the number on the first page: there is no look-up by number."""
+    if phone_number is UNSET:
+        return None
+    return ReadBack(
+        operation=on_first_page(
+            list_phone_numbers(ListPhoneNumbers()),
+            lambda number: number.phone_number == phone_number,
+        ),
+        agrees=lambda found: not not_shown(value, found, _readable(value)),
+    )
+
+
+_decode_phone_number = record_decoder(PhoneNumber)
+
+
+def _decode_page(response: Response) -> Page[PhoneNumber]:
+    """Read a page; no page of the documentation shows its envelope, so all that were seen pass."""
+    keys = ("phone_numbers", "data", "items")
+    items, around = items_of(load_json(response.body), PhoneNumber, keys)
+    token = around.get("next_page_token")
+    return Page(items=items, token=token if isinstance(token, str) else None)
+
+
+VERBEX: Final = Platform(
+    name="verbex",
+    base_url="https://api.verbex.ai",
+    env_prefix="VERBEX",
+    authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
+    explain=explain,
+)

@@ -1,0 +1,83 @@
+"""What every tower does alike: routes are tables, operations are functions of an account."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from importlib import resources
+from typing import Any, Generic, TypeVar
+
+from sigmamind_async.sandbox.account import Account
+from sigmamind_async.sandbox.chance import draw_token
+from sigmamind_async.sandbox.refusals import Refusal, RefusedError
+from sigmamind_async.sandbox.routes import Routes
+from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.tower import Answer, Call, Moved, NoRoute, Outcome, Route
+
+AccountT = TypeVar("AccountT", bound=Account[Any])
+
+
+class Api(ABC, Generic[AccountT]):
+    """A tower made of an account, a table of routes and a table of operations."""
+
+    def __init__(
+        self,
+        name: str,
+        account: AccountT,
+        operations: Mapping[str, Callable[[AccountT, Call], Outcome]],
+        routes: Routes,
+    ) -> None:
+        """Take what sets one vendor apart; *name* is also the folder of its OpenAPI document."""
+        self.name = name
+        self.account = account
+        self._operations = operations
+        self._routes = routes
+
+    @property
+    def openapi(self) -> bytes:
+        """The OpenAPI document of the well-behaved API."""
+        folder = resources.files(f"sigmamind_async.sandbox.{self.name}")
+        return folder.joinpath("openapi.json").read_bytes()
+
+    @property
+    def operations(self) -> Collection[str]:
+        """The names of everything it can do."""
+        return self._operations.keys()
+
+    @property
+    def first_key(self) -> str:
+        """The API key it starts with."""
+        return "sandbox-" + draw_token(self.account.seed, 32, "api-key", self.name)
+
+    def find(self, method: str, path: str, switches: Switches) -> Route | NoRoute | Moved:
+        """Return what a request line means; *path* is still percent-encoded."""
+        del switches
+        return self._routes.find(method, path)
+
+    def is_authorized(self, headers: Mapping[str, str], api_key: str) -> bool:
+        """Return whether the request carries the key as a bearer token."""
+        return headers.get("Authorization") == f"Bearer {api_key}"
+
+    @abstractmethod
+    def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:
+        """Return the error answer in the vendor's form."""
+
+    def process(self, call: Call) -> Outcome:
+        """Do what the request asks, entirely or not at all."""
+        try:
+            outcome = self._operations[call.route.operation](self.account, call)
+        except RefusedError as error:
+            path, switches = call.route.path, call.switches
+            answer = self.refuse(error.refusal, path=path, now=call.now, switches=switches)
+            return Outcome(answer=answer)
+        if outcome.change is not None:
+            self.account.apply(outcome.change)
+        return outcome
+
+    def replay(self, state: Mapping[str, object]) -> None:
+        """Make a change again that an earlier run made."""
+        self.account.replay(state)
+
+    def clear(self) -> None:
+        """Empty the account."""
+        self.account.clear()

@@ -1,0 +1,94 @@
+"""What DialNexa accepts in a request body, field by field.
+
+https://dialnexa.mintlify.app (update, and the purchase in snake case) and
+https://dialnexa.com/docs (the purchase in camel case, the import and the agents).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sigmamind_async.sandbox.fields import (
+    COUNTRY_CODE,
+    E164,
+    Fields,
+    Flag,
+    Integer,
+    Text,
+    check_body,
+    fits,
+    parse_body,
+    read_body,
+)
+from sigmamind_async.sandbox.queries import INT32_MAX
+from sigmamind_async.sandbox.refusals import Problem, RefusedError
+from sigmamind_async.sandbox.tower import Call
+
+# "host[:port]" without a scheme.
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", re.ASCII)
+
+UPDATE: Fields = {
+    "agent_id": Text(nullable=True),
+    # The limit stands in the response alone.
+    "nickname": Text(longest=255, nullable=True),
+    "label": Text(nullable=True),
+}
+SNAKE_PURCHASE: Fields = {
+    "phone_number": Text(pattern=E164, required=True),
+    "provider": Text(),
+}
+CAMEL_PURCHASE: Fields = {
+    "phoneNumber": Text(pattern=E164, required=True),
+    # A string of 14 characters, says the schema; the example has 15.
+    "telephonyProviderId": Text(shortest=14, longest=15, required=True),
+    "countryISO": Text(pattern=COUNTRY_CODE, required=True),
+}
+IMPORT: Fields = {
+    "phoneNumber": Text(pattern=E164, required=True),
+    "terminationUri": Text(pattern=HOST, required=True),
+    "authMode": Text(choices=("userpass", "ip")),
+    "sipTrunkUserName": Text(shortest=1),
+    "sipTrunkPassword": Text(shortest=1, secret=True),
+    "nickname": Text(longest=255),
+}
+AGENT: Fields = {
+    "version_number": Integer(lowest=1, highest=INT32_MAX, required=True),
+    "is_published": Flag(),
+    # An empty string detaches, not null.
+    "inbound_phone_number_id": Text(),
+    "outbound_phone_number_id": Text(),
+}
+
+_CREDENTIALS = ("sipTrunkUserName", "sipTrunkPassword")
+
+
+def read_purchase(call: Call) -> dict[str, object]:
+    """Return the fields of a purchase, in whichever spelling; raises :class:`RefusedError`."""
+    parsed = parse_body(call)
+    spelling = call.switches.dialnexa.purchase_body
+    snake = "phone_number" in parsed and not fits(parsed, CAMEL_PURCHASE)
+    if spelling == "snake" or (spelling == "either" and snake):
+        return check_body(call, parsed, SNAKE_PURCHASE)
+    return check_body(call, parsed, CAMEL_PURCHASE)
+
+
+def read_import(call: Call) -> dict[str, object]:
+    """Return the fields of an import; raises :class:`RefusedError`.
+
+    Name and password are both required for ``userpass`` and both forbidden for ``ip``.
+    """
+    body = read_body(call, IMPORT)
+    if problems := [p for name in _CREDENTIALS if (p := _credential_problem(body, name))]:
+        raise RefusedError(400, "", *problems)
+    return body
+
+
+def _credential_problem(body: Mapping[str, object], name: str) -> Problem | None:
+    by_address = body.get("authMode") == "ip"
+    if by_address and name in body:
+        return Problem(kind="unwanted", name=name, said="must not be given when authMode is ip")
+    if not by_address and name not in body:
+        said = "is required when authMode is userpass"
+        return Problem(kind="missing", name=name, said=said)
+    return None

@@ -1,0 +1,56 @@
+"""Verbex as the sandbox offers it: paths, key, error form, and the account behind them."""
+
+from __future__ import annotations
+
+from sigmamind_async.sandbox.account import Account
+from sigmamind_async.sandbox.api import Api
+from sigmamind_async.sandbox.refusals import Refusal
+from sigmamind_async.sandbox.routes import Routes
+from sigmamind_async.sandbox.switches import Switches
+from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
+from sigmamind_async.sandbox.verbex import numbers
+from sigmamind_async.sandbox.verbex.records import PhoneNumber
+from sigmamind_async.sandbox.verbex.views import refused
+
+OPERATIONS = {
+    "create": numbers.create_number,
+    "update": numbers.update_number,
+    "get": numbers.get_number,
+    "list": numbers.list_numbers,
+    "delete": numbers.delete_number,
+}
+
+# https://docs.verbex.ai: method and path of every page about phone numbers.
+_PHONE_NUMBERS = "/v1/phone-numbers"
+ROUTES = Routes(
+    collections={_PHONE_NUMBERS: {"POST": "create", "GET": "list"}},
+    items={_PHONE_NUMBERS: {"GET": "get", "PATCH": "update", "DELETE": "delete"}},
+)
+
+
+class VerbexApi(Api[Account[PhoneNumber]]):
+    """The Verbex tower."""
+
+    def __init__(self, seed: int) -> None:
+        """Open an empty account."""
+        super().__init__("verbex", Account(PhoneNumber, seed), OPERATIONS, ROUTES)
+
+    def find(self, method: str, path: str, switches: Switches) -> Route | NoRoute | Moved:
+        """Return what a request line means; only one of two spellings of a path is served."""
+        bare = path.removesuffix("/")
+        found = super().find(method, bare, switches)
+        served = _served(bare, switches)
+        if path == served or (isinstance(found, NoRoute) and not found.allowed):
+            return found
+        status = switches.verbex.slash_redirect
+        return NoRoute(path=path) if status is None else Moved(path=served, status=status)
+
+    def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:
+        """Return an error body as FastAPI words it, or the form switched to."""
+        del path, now
+        return refused(refusal, switches)
+
+
+def _served(bare: str, switches: Switches) -> str:
+    slash = bare == _PHONE_NUMBERS and switches.verbex.collection_path == "slash"
+    return bare + "/" if slash else bare

@@ -1,0 +1,9 @@
+"""Doubles for tests of code that uses this package: a platform that follows a script, and a clock.
+
+Nothing here is a mock: each is a small class with the real protocol.
+"""
+
+from sigmamind_async.testing.clock import FakeClock, in_fake_time
+from sigmamind_async.testing.transport import ScriptedTransport, fault, reply
+
+__all__ = ["FakeClock", "ScriptedTransport", "fault", "in_fake_time", "reply"]

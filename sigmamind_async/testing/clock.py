@@ -1,0 +1,77 @@
+"""Time that passes only when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+import attrs
+
+from sigmamind_async.client import Client
+from sigmamind_async.gate import Gate
+
+C = TypeVar("C", bound=Client)
+
+
+class FakeClock:
+    """Monotonic seconds under a test's control.
+
+    Call it for the time. Awaiting `sleep` takes no time and moves the clock on, so that code which
+    waits between its attempts runs at once, and `slept` tells how long it would have waited.
+    """
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self.now = now
+        self.slept: list[float] = []
+        """Every wait that was asked for, in seconds."""
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        self.now += seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let *seconds* pass, and other tasks have their turn."""
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    def gate(self, *, max_wait: float | None = None, jitter: float = 1.0) -> Gate:
+        """Return a gate that moves this clock on where another would hold a call back."""
+        return _FakeGate(max_wait=max_wait, clock=self, jitter=lambda: jitter)
+
+
+class _FakeGate(Gate):
+    """Waits for the platform's rate in fake time."""
+
+    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> None:
+        """Move the clock on by the wait, and then ask as ever."""
+        now = self._clock()
+        refused = not patient and self.admission.refuses(now) is not None
+        wait = self.admission.wait(now)
+        if not refused and (self.max_wait is None or wait <= self.max_wait):
+            assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate
+            self._clock.advance(max(0.0, min(wait, deadline - now)))
+        await super().enter(width=width, deadline=deadline, patient=patient)
+
+
+def in_fake_time(client: C, clock: FakeClock, *, jitter: float = 1.0) -> C:
+    """Return a copy of *client*, with a gate of its own, that takes its time from *clock*.
+
+    *jitter*, from 0 to 1, stands for every random number.
+    """
+    engine = client._runner.engine  # noqa: SLF001 - no public setting should change a client's time
+    twin = client.with_options()
+    twin._bind(  # noqa: SLF001 - likewise
+        attrs.evolve(
+            engine,
+            clock=clock,
+            sleep=clock.sleep,
+            jitter=lambda: jitter,
+            gate=clock.gate(max_wait=engine.gate.max_wait, jitter=jitter),
+        )
+    )
+    return twin

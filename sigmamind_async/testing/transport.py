@@ -1,0 +1,82 @@
+"""A platform that answers from a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+
+from sigmamind_async.convert import dump_json
+from sigmamind_async.operation import Fault, FaultKind, Mark, Response
+from sigmamind_async.transport import Outgoing
+
+Answer = Response | Fault
+Script = Callable[[Outgoing], Answer] | Iterable[Answer]
+
+_NEVER_CONNECTED = frozenset({FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT})
+
+
+def reply(
+    status: int = 200, json: object = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return an answer; without *json* its body is empty. Give *headers* by lower-case name."""
+    body = b"" if json is None else dump_json(json)
+    return Response(status=status, headers=dict(headers or {}), body=body)
+
+
+def fault(kind: FaultKind = FaultKind.DROPPED) -> Fault:
+    """Return the end of an attempt that got no answer; by default its connection broke."""
+    return Fault(kind=kind, detail=kind.value)
+
+
+class ScriptedTransport:
+    """A `Transport` that answers from a script and remembers what it was given to send.
+
+    An attempt counts as connected unless its answer is a fault of connecting.
+
+    Args:
+        script: The answers in their order, or a function from a request to its answer.
+        latency: Seconds before an answer comes; more than an attempt may take is a timeout.
+        sleep: How those seconds pass.
+        remember: Most requests to keep in `sent`; all of them where left out.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        latency: float = 0.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        remember: int | None = None,
+    ) -> None:
+        self.sent: deque[Outgoing] = deque(maxlen=remember)
+        """The requests, oldest first."""
+        self.closed = 0
+        """How often it was closed."""
+        self._answer = script if callable(script) else _in_order(iter(script))
+        self._latency = latency
+        self._sleep = sleep
+
+    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Answer:
+        """Return the script's next answer; `AssertionError` where it has none."""
+        self.sent.append(outgoing)
+        answer = self._answer(outgoing)
+        mark.connected = not (isinstance(answer, Fault) and answer.kind in _NEVER_CONNECTED)
+        if self._latency > 0:
+            await self._sleep(min(self._latency, seconds))
+        if self._latency > seconds:
+            return fault(FaultKind.TIMEOUT if mark.connected else FaultKind.CONNECT_TIMEOUT)
+        return answer
+
+    async def aclose(self) -> None:
+        """Count the closing."""
+        self.closed += 1
+
+
+def _in_order(answers: Iterator[Answer]) -> Callable[[Outgoing], Answer]:
+    def answer(outgoing: Outgoing) -> Answer:
+        for given in answers:
+            return given
+        raise AssertionError(f"the script has no answer for {outgoing.method} {outgoing.url}")
+
+    return answer

@@ -1,0 +1,167 @@
+"""The real command in a process of its own, against a sandbox in a thread of this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+import pytest
+
+from sigmamind_async.cli import main
+from sigmamind_async.sandbox import Sandbox, SandboxThread
+
+COMMAND = (sys.executable, "-m", "sigmamind_async")
+TRUNK_PASSWORD = "canary-trunk-password-7391"
+
+
+@attrs.frozen
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Every line of stdout, read as JSON."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [each for each in self.objects if "summary" not in each]
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        summary: dict[str, Any] = self.objects[-1]["summary"]
+        return summary
+
+
+@attrs.frozen
+class Cli:
+    """Runs commands against one sandbox, in a folder of its own."""
+
+    box: Sandbox
+    folder: Path
+    environment: dict[str, str]
+    trunk_password: str = TRUNK_PASSWORD
+    """In the environment as ``TRUNK_PASSWORD``."""
+
+    def __call__(self, *words: object, stdin: str | bytes = b"", **environment: str) -> Done:
+        """Run a command to its end; no secret may be in what it prints."""
+        process = self.start(*words, stdin=subprocess.PIPE, environment=environment)
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        return self.ended(process, given)
+
+    def start(
+        self,
+        *words: object,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | IO[Any] = subprocess.PIPE,
+        stderr: int | IO[Any] = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*COMMAND, *map(str, words)],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd=self.folder,
+            env=self.environment | dict(environment or {}),
+        )
+
+    def ended(self, process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Done:
+        with process:
+            try:
+                out, err = process.communicate(stdin, timeout=60)
+            finally:
+                process.kill()
+        return self.checked(Done(process.returncode, out.decode(), err.decode()))
+
+    def checked(self, done: Done) -> Done:
+        """Return *done*, in which there is no secret and no traceback."""
+        for secret in (TRUNK_PASSWORD, *(each.api_key for each in self.box.endpoints)):
+            assert secret not in done.out + done.err
+        assert "Traceback" not in done.err
+        return done
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def purchases(self, count: int, name: str = "orders.jsonl") -> Path:
+        """Write a file that buys *count* numbers, each with a label of its own."""
+        rows = (
+            {"id": f"buy-{i}", "action": "create", "country_code": "US", "friendly_name": f"n{i}"}
+            for i in range(count)
+        )
+        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    with SandboxThread(seed=1) as box:
+        yield box
+
+
+@pytest.fixture
+def cli(box: Sandbox, tmp_path: Path) -> Cli:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SIGMAMIND_", "VERBEX_", "DIALNEXA_", "FORCE_COLOR", "NO_COLOR"))
+    }
+    environment |= {
+        "SIGMAMIND_BASE_URL": box.sigmamind.base_url,
+        "SIGMAMIND_API_KEY": box.sigmamind.api_key,
+        "VERBEX_BASE_URL": box.verbex.base_url,
+        "VERBEX_API_KEY": box.verbex.api_key,
+        "DIALNEXA_BASE_URL": box.dialnexa.base_url,
+        "DIALNEXA_API_KEY": box.dialnexa.api_key,
+        "TRUNK_PASSWORD": TRUNK_PASSWORD,
+        "COLUMNS": "120",
+        "TERM": "xterm",
+    }
+    return Cli(box, tmp_path, environment)
+
+
+Inside = Callable[..., Done]
+
+
+@pytest.fixture
+def inside(cli: Cli, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """Run a command in this process: what ends before anything is sent needs no other."""
+    monkeypatch.chdir(cli.folder)
+
+    def run(*words: object, **environment: str) -> Done:
+        for name, value in (cli.environment | environment).items():
+            monkeypatch.setenv(name, value)
+        code = main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return cli.checked(Done(code, out, err))
+
+    return run
+
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def until() -> Wait:
+    """Wait for something that another thread or process does."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+
+    return wait

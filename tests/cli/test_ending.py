@@ -1,0 +1,222 @@
+"""Exit codes, advice, and the rules by which a job ends early."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sigmamind_async.bulk import Progress
+from sigmamind_async.cli import main
+from sigmamind_async.cli.apply import lines_text
+from sigmamind_async.cli.ending import Exit, advice_for, exit_for, exit_for_job, told, unexpected
+from sigmamind_async.cli.job import fault_of, is_hopeless, is_unreachable, over_limit_result
+from sigmamind_async.cli.platforms import PLATFORMS
+from sigmamind_async.cli.records import RowResult, Stopped, Summary
+from sigmamind_async.cli.references import References
+from sigmamind_async.cli.rest import may_run_again
+from sigmamind_async.cli.rows import Reading, Row, read_row
+from sigmamind_async.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConflictError,
+    JournalError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    SigmaMindError,
+)
+from sigmamind_async.gate import Admission
+
+
+@pytest.mark.parametrize(
+    ("counts", "stopped", "code"),
+    [
+        ((3, 0, 0, 0), None, 0),
+        ((0, 0, 0, 0), None, 0),
+        ((2, 1, 0, 0), None, 1),
+        ((2, 1, 1, 0), None, 3),
+        ((2, 0, 1, 1), "platform unreachable", 3),
+        ((2, 0, 0, 1), "platform unreachable", 1),
+        ((0, 1, 0, 2), "key refused", 2),
+        ((1, 1, 0, 1), "key refused", 1),
+        ((2, 1, 1, 1), "interrupted", 130),
+        ((2, 0, 0, 1), "output closed", 130),
+    ],
+)
+def test_exit_codes_of_a_job(
+    counts: tuple[int, int, int, int], stopped: Stopped | None, code: int
+) -> None:
+    done, failed, unknown, skipped = counts
+    summary = Summary(
+        asked=3, done=done, failed=failed, unknown=unknown, skipped=skipped, stopped=stopped
+    )
+
+    assert exit_for_job(summary) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigurationError("x"), Exit.USAGE),
+        (AuthenticationError("x"), Exit.USAGE),
+        (NotFoundError("x"), Exit.FAILED),
+        (OutcomeUnknownError("x"), Exit.UNKNOWN),
+    ],
+)
+def test_exit_codes_of_one_call(error: SigmaMindError, code: Exit) -> None:
+    assert exit_for(error) == code
+
+
+def test_an_error_is_told_without_the_name_of_the_call() -> None:
+    error = OutcomeUnknownError("sigmamind.create: broke; it may have been carried out")
+    error.operation = "sigmamind.create"
+
+    assert told(error) == "broke; it may have been carried out - look it up before trying again"
+
+
+def test_a_doubtful_rejection_is_looked_up() -> None:
+    error = ConflictError("409: held")
+    error.committed = "unknown"
+
+    assert advice_for(error) == "may have been carried out: look it up before trying again"
+
+
+def test_an_error_without_advice_is_told_as_it_is() -> None:
+    assert told(JournalError("full")) == "full"
+    assert advice_for(None) == ""
+
+
+def test_an_unexpected_error_is_one_short_line() -> None:
+    line = unexpected(ValueError("x" * 500 + "\n"))
+
+    assert line.startswith("unexpected ValueError")
+    assert len(line) < 100
+    assert "--debug" in line
+
+
+def test_a_row_cut_off_is_in_doubt() -> None:
+    fault = fault_of(asyncio.CancelledError())
+
+    assert (fault.kind, fault.committed) == ("Interrupted", "unknown")
+
+
+def test_a_fault_of_our_own_tells_no_value() -> None:
+    assert fault_of(ValueError("a secret")).message == "unexpected ValueError"
+
+
+def test_only_certain_failures_may_run_again() -> None:
+    row = read_row(
+        1, {"action": "create", "country_code": "US"}, Reading(PLATFORMS["sigmamind"], References())
+    )
+    assert isinstance(row, Row)
+    certain = over_limit_result(row, 0)
+    done = RowResult(line=1, id=None, action="create", status="done")
+    doubt = RowResult(
+        line=1, id=None, action="create", status="failed", fault=fault_of(OutcomeUnknownError("x"))
+    )
+
+    assert [may_run_again(each) for each in (certain, done, doubt)] == [True, False, False]
+
+
+def test_a_refused_key_is_hopeless() -> None:
+    assert is_hopeless(AuthenticationError("401"), Progress(done=5))
+    assert is_hopeless(PermissionDeniedError("403"), Progress())
+    assert not is_hopeless(PermissionDeniedError("403"), Progress(done=5))
+    assert not is_hopeless(NotFoundError("404"), Progress())
+    assert not is_hopeless(None, Progress())
+
+
+def test_a_platform_is_given_up_after_silence_behind_an_open_circuit() -> None:
+    progress = Progress(started=100.0, clock=lambda: 170.0)
+    open_circuit = Admission(open_until=171.0, last_success=105.0)
+
+    assert is_unreachable(open_circuit, progress, patience=60.0)
+    assert not is_unreachable(open_circuit, progress, patience=70.0)
+    assert not is_unreachable(Admission(last_success=105.0), progress, patience=1.0)
+    assert not is_unreachable(open_circuit, Progress(), patience=1.0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ([4], "lines 4"),
+        ([2, 3, 4, 9, 7, 8], "lines 2-4, 7-9"),
+        (range(2, 40, 2), "lines 2, 4, 6, 8, 10, 12, 14, 16 and 11 more ranges"),
+    ],
+)
+def test_lines_are_told_as_ranges(lines: list[int], text: str) -> None:
+    assert lines_text(lines) == text
+
+
+# ---------------------------------------------------------------- the front door
+
+
+COMMANDS = [
+    [],
+    ["apply"],
+    ["demo"],
+    ["sandbox"],
+    ["numbers"],
+    *(["numbers", name] for name in ("list", "get", "update", "release")),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_help_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--help"]) == 0
+    assert re.search(r"Example: sigmamind \w+", capsys.readouterr().out)
+
+
+def test_help_does_not_load_what_it_does_not_need() -> None:
+    program = (
+        "import sys; from sigmamind_async.cli import main; main(['--help']);"
+        "sys.exit('aiohttp' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+
+    assert done.returncode == 0
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("package", ["cyclopts", "rich"])
+def test_a_missing_extra_says_how_to_install_it(package: str) -> None:
+    """Whichever part of it is missing, and before a command begins."""
+    program = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = ['apply', 'a.csv']\n"
+        "import runpy; runpy.run_module('sigmamind_async', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sigmamind: the command line needs its extra: pip install 'sigmamind-async[cli]'\n"
+    )
+
+
+@pytest.mark.parametrize(("words", "traceback"), [((), False), (("--debug",), True)])
+def test_an_unexpected_error_is_one_line(
+    words: tuple[str, ...],
+    traceback: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by \x1b zero")
+
+    monkeypatch.setattr("sigmamind_async.cli.sandbox.rate_limit", broken)
+    code = main(["sandbox", "--rate", "1", *words])
+    err = capsys.readouterr().err
+
+    assert code == 1
+    assert err.splitlines()[-1].startswith("sigmamind: unexpected ZeroDivisionError")
+    assert ("Traceback" in err) is traceback

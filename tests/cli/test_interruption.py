@@ -1,0 +1,176 @@
+"""A job that ends before its rows do: by Ctrl-C, by a closed pipe, by a platform that dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from sigmamind_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Done, Inside, Wait
+
+ROWS = 400
+BUY = ("--max-purchases", ROWS, "--yes", "--json")
+
+
+def agrees(done: Done, box: Sandbox) -> bool:
+    """Whether every row is told once, and nothing was bought behind anybody's back."""
+    labels = {commit.friendly_name for commit in box.ledger.purchases}
+    ends = {f"n{row['line'] - 1}": row["status"] for row in done.rows}
+    certain = {label for label, status in ends.items() if status == "done"}
+    possible = {label for label, status in ends.items() if status in {"done", "unknown"}}
+    told_once = len(ends) == len(done.rows) == ROWS
+    return told_once and certain <= labels <= possible and not box.ledger.bought_twice()
+
+
+def test_the_first_ctrl_c_settles_what_is_under_way(cli: Cli, until: Wait) -> None:
+    cli.box.latency = (0.3, 0.3)
+    process = cli.start("apply", cli.purchases(ROWS), *BUY, "--rest", "rest.jsonl")
+    until(lambda: len(cli.box.ledger.purchases) >= 50)
+    process.send_signal(signal.SIGINT)
+    done = cli.ended(process)
+
+    assert done.code == 130
+    assert agrees(done, cli.box)
+    assert done.summary["stopped"] == "interrupted"
+    assert done.summary["unknown"] == 0
+    assert done.summary["skipped"] >= 100
+    rest = (cli.folder / "rest.jsonl").read_text().splitlines()
+    assert len(rest) == done.summary["skipped"]
+
+
+def test_what_an_interrupted_job_left_can_be_finished(
+    cli: Cli, inside: Inside, until: Wait
+) -> None:
+    """Twice applied, once bought."""
+    cli.box.latency = (0.3, 0.3)
+    process = cli.start("apply", cli.purchases(ROWS), *BUY, "--rest", "rest.jsonl")
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    process.send_signal(signal.SIGINT)
+    cli.ended(process)
+    cli.box.latency = (0.0, 0.0)
+    done = inside("apply", "rest.jsonl", *BUY)
+
+    assert done.code == 0
+    assert len(cli.box.ledger.purchases) == ROWS
+    assert cli.box.ledger.bought_twice() == {}
+
+
+def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
+    cli.box.latency = (20.0, 20.0)
+    process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1])
+    until(lambda: cli.box.sigmamind.in_flight >= 100)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert b"stopping: 100 rows are under way" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    done = cli.ended(process)
+
+    rows = done.out.splitlines()[:ROWS]
+    assert done.code == 130
+    assert sum("unknown  create" in row for row in rows) == 100
+    assert sum("skipped  create" in row for row in rows) == ROWS - 100
+    assert "in doubt, may have been carried out: lines 1-100;" in done.err
+
+
+def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
+    cli.box.latency = (0.3, 0.3)
+    process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1])
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    process.send_signal(signal.SIGINT)
+    done = cli.ended(process)
+
+    assert done.code == 130
+    assert "rows are under way and will be settled; Ctrl-C again leaves them in doubt" in done.err
+    assert "not sent: lines " in done.err
+    assert "--rest FILE.jsonl" in done.err
+
+
+def test_sigterm_is_a_ctrl_c(cli: Cli, until: Wait) -> None:
+    """What a container runtime sends must not cost a purchase its answer."""
+    cli.box.latency = (0.3, 0.3)
+    process = cli.start("apply", cli.purchases(ROWS), *BUY)
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    process.send_signal(signal.SIGTERM)
+    done = cli.ended(process)
+
+    assert done.code == 130
+    assert agrees(done, cli.box)
+
+
+def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None:
+    """After a deadline without one answer the rest is skipped, not tried for hours."""
+    server = cli.start("sandbox", "--json", "--state", "state.jsonl", "--rate", "100")
+    assert server.stdout is not None
+    ready = json.loads(server.stdout.readline())
+    state = cli.folder / "state.jsonl"
+    process = cli.start(
+        "apply",
+        cli.purchases(ROWS),
+        *BUY,
+        *("--deadline", "1.5", "--attempt-timeout", "0.5"),
+        environment=ready["environment"],
+    )
+    until(lambda: state.exists() and state.read_text().count('"commit"') >= 20)
+    server.kill()
+    server.communicate()
+    done = cli.ended(process)
+
+    bought = {
+        json.loads(line)["commit"]["friendly_name"]
+        for line in state.read_text().splitlines()
+        if '"commit"' in line
+    }
+    ends = {f"n{row['line'] - 1}": row["status"] for row in done.rows}
+    assert done.summary["stopped"] == "platform unreachable"
+    assert done.code == (3 if done.summary["unknown"] else 1)
+    assert len(ends) == ROWS
+    assert {label for label, end in ends.items() if end == "done"} <= bought
+    assert bought <= {label for label, end in ends.items() if end in {"done", "unknown"}}
+
+
+def test_a_listing_into_head_ends_quietly(cli: Cli, inside: Inside) -> None:
+    inside("apply", cli.purchases(300), "--max-purchases", 300, "--yes")
+    process = cli.start("numbers", "list", "--json")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith(b'{"phone_number"')
+    process.stdout.close()
+    process.stdout = None
+    done_err = process.communicate(timeout=30)[1]
+
+    assert done_err == b""
+    assert process.returncode == 0
+
+
+def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
+    """Nobody reads how rows end: no more are begun, and those begun are not torn off."""
+    cli.box.latency = (0.3, 0.3)
+    reading, writing = os.pipe()
+    process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1], stdout=writing)
+    os.close(writing)
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    os.close(reading)
+    done_err = process.communicate(timeout=30)[1].decode()
+
+    assert process.returncode == 130
+    assert "stdout takes no more results" in done_err
+    assert "Traceback" not in done_err
+    assert len(cli.box.ledger.purchases) < ROWS
+
+
+def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
+    """Rows that were begun are settled, and those in doubt still told, on stderr."""
+    cli.box.latency = (0.1, 0.1)
+    cli.box.script("create", ["reset_after_commit"])
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+        process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1], stdout=full)
+        err = process.communicate(timeout=30)[1].decode()
+
+    assert process.returncode == 130
+    assert "stdout takes no more results" in err
+    assert "in doubt, may have been carried out: lines" in err
+    assert cli.box.sigmamind.in_flight == 0
+    assert len(cli.box.ledger.purchases) < ROWS

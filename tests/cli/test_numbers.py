@@ -1,0 +1,127 @@
+"""``sigmamind numbers``: one number at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sigmamind_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Inside
+
+NUMBER = "+14155550123"
+
+
+@pytest.fixture
+def held(inside: Inside, cli: Cli) -> Sandbox:
+    """An account with one number of an agent and one of none."""
+    rows = [
+        {"action": "import", "phone_number": NUMBER, "inbound_agent_id": "a1"},
+        {"action": "import", "phone_number": "+14155550124", "friendly_name": "Spare"},
+    ]
+    for row in rows:  # one after the other, for their order is compared
+        inside("apply", cli.write("held.jsonl", json.dumps(row)))
+    return cli.box
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize(
+    ("words", "numbers"),
+    [
+        ((), [NUMBER, "+14155550124"]),
+        (("--unassigned",), ["+14155550124"]),
+        (("--agent", "a1"), [NUMBER]),
+        (("--agent", "a2"), []),
+    ],
+)
+def test_list(inside: Inside, words: tuple[str, ...], numbers: list[str]) -> None:
+    done = inside("numbers", "list", "--json", *words)
+
+    assert done.code == 0
+    assert [each["phone_number"] for each in done.objects] == numbers
+
+
+@pytest.mark.usefixtures("held")
+def test_a_plain_list_is_aligned(inside: Inside) -> None:
+    headings, first, second = inside("numbers", "list").out.splitlines()
+
+    assert headings.startswith("phone number")
+    assert first.index("a1") == headings.index("inbound agent")
+    assert second.endswith("Spare")
+
+
+@pytest.mark.usefixtures("held")
+def test_get(cli: Cli) -> None:
+    done = cli("numbers", "get", NUMBER)
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[0].split() == ["phone_number", NUMBER]
+
+
+@pytest.mark.usefixtures("held")
+def test_update(inside: Inside) -> None:
+    words = ("--clear-inbound-agent", "--friendly-name", "New", "--json")
+    [number] = inside("numbers", "update", NUMBER, *words).objects
+
+    assert (number["inbound_agent_id"], number["friendly_name"]) == (None, "New")
+
+
+def test_release(inside: Inside, held: Sandbox) -> None:
+    done = inside("numbers", "release", NUMBER, "--yes", "--json")
+
+    assert (done.code, done.objects) == (0, [{"phone_number": NUMBER, "released": True}])
+    assert held.ledger.owned() == ["+14155550124"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("get", NUMBER), 1, "404: Phone number not found - the account does not hold"),
+        (("get", "4155550123"), 2, "is not a phone number like '+14155550100'"),
+        (("update", NUMBER), 2, "names no field to change"),
+        (("update", NUMBER, "--trunk-password", "hunter2"), 2, "env:NAME or file:PATH"),
+        (("update", NUMBER, "--trunk-password", "env:NOPE"), 2, "set the variable NOPE"),
+        (
+            ("update", NUMBER, "--inbound-agent-id", "a", "--clear-inbound-agent"),
+            2,
+            "exclude each other",
+        ),
+        (("list", "--unassigned", "--agent", "a"), 2, "exclude each other"),
+        (("release", NUMBER), 2, "needs --yes where there is no terminal"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    inside: Inside, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = inside("numbers", *words)
+
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith("sigmamind: ")
+    assert told in done.err
+    assert done.err.count("\n") == 1
+    assert "hunter2" not in done.err
+
+
+def test_a_refused_key_says_where_to_mend_it(inside: Inside) -> None:
+    done = inside("numbers", "list", SIGMAMIND_API_KEY="canary-key")
+
+    assert done.code == 2
+    assert "check SIGMAMIND_API_KEY" in done.err
+    assert "canary-key" not in done.err
+
+
+def test_a_lost_release_is_in_doubt_or_done(inside: Inside, held: Sandbox) -> None:
+    """A release is repeated after silence, and a 404 then means that it is done."""
+    held.script("delete", ["reset_after_commit"])
+
+    assert inside("numbers", "release", NUMBER, "--yes").code == 0
+
+
+def test_nobody_at_home_is_exit_1(inside: Inside) -> None:
+    done = inside("numbers", "list", "--deadline", "1", SIGMAMIND_BASE_URL="http://127.0.0.1:1")
+
+    assert done.code == 1
+    assert "nothing was sent" in done.err

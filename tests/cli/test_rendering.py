@@ -1,0 +1,187 @@
+"""The three renderers, without a terminal: records in, text out."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from sigmamind_async.bulk import Progress
+from sigmamind_async.cli.bar import Traffic, bar_line
+from sigmamind_async.cli.json_lines import json_lines
+from sigmamind_async.cli.output import Form, chosen_form
+from sigmamind_async.cli.plain import LONGEST_SHOWN, Widths, clean, plain, row_line
+from sigmamind_async.cli.records import (
+    Entrance,
+    Fault,
+    NumberList,
+    NumberRecord,
+    Record,
+    Released,
+    RowResult,
+    SandboxReady,
+    Settlement,
+    Summary,
+    Verdict,
+)
+from sigmamind_async.cli.screen import screen
+from sigmamind_async.events import AttemptFinished, Throttled
+from sigmamind_async.operation import Verdict as Proof
+
+DONE = RowResult(
+    line=12,
+    id="order-7",
+    action="create",
+    status="done",
+    phone_number="+14155550123",
+    attempts=2,
+    elapsed=0.1234,
+)
+FAULT = Fault(kind="ConflictError", message="409: held", committed="no", status=409, advice="look")
+FAILED = RowResult(line=3, id=None, action="import", status="failed", fault=FAULT)
+SUMMARY = Summary(asked=4, done=2, failed=1, unknown=1, requests=9, throttled=3, seconds=2.0)
+NUMBER = NumberRecord(
+    phone_number="+14155550123",
+    provider="twilio",
+    friendly_name="Support",
+    inbound_agent_id="agent_1",
+    outbound_agent_id=None,
+    outbound_phone_number=None,
+    termination_sip_uri=None,
+    active=True,
+)
+RECORDS: list[Record] = [
+    DONE,
+    FAILED,
+    SUMMARY,
+    NUMBER,
+    NumberList((NUMBER, NUMBER)),
+    Released(phone_number="+14155550123"),
+    Released(record_id="phn_f7w2kx5mb9qz"),
+    SandboxReady(
+        (
+            Entrance(
+                platform="verbex",
+                base_url="http://127.0.0.1:1",
+                api_key="made-up",
+                environment={"VERBEX_API_KEY": "made-up"},
+            ),
+        )
+    ),
+    Settlement(unknown=3, carried_out=2, not_carried_out=1),
+    Verdict(asked_to_buy=2, bought=3, bought_twice=1),
+]
+
+
+def drawn(thing: RenderableType, width: int = 120) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(thing)
+    return capture.get()
+
+
+def test_a_row_is_one_aligned_line() -> None:
+    widths = Widths.of(last_line=1200, id_width=8)
+
+    assert row_line(DONE, widths) == "line   12  done     create  order-7   +14155550123"
+    assert row_line(FAILED, widths) == (
+        "line    3  failed   import                              409: held - look"
+    )
+
+
+def test_a_file_without_ids_has_no_column_for_them() -> None:
+    assert plain(DONE) == "line 12  done     create  +14155550123"
+
+
+def test_a_row_as_json() -> None:
+    assert json.loads(json_lines(DONE)) == {
+        "line": 12,
+        "id": "order-7",
+        "action": "create",
+        "status": "done",
+        "phone_number": "+14155550123",
+        "error": None,
+        "attempts": 2,
+        "elapsed_ms": 123,
+    }
+
+
+def test_a_summary_has_its_rate() -> None:
+    summary = json.loads(json_lines(SUMMARY))["summary"]
+
+    assert (summary["rate"], summary["throttled"], summary["stopped"]) == (2.0, 3, None)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_every_record_has_all_three_forms(record: Record) -> None:
+    assert plain(record)
+    assert drawn(screen(record)).strip()
+    assert all(json.loads(line) for line in json_lines(record).splitlines())
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_no_table_is_wider_than_a_terminal(record: Record) -> None:
+    assert all(len(line) <= 80 for line in drawn(screen(record)).splitlines())
+
+
+def test_what_a_command_takes_is_never_folded() -> None:
+    """A record id stands in one piece even where the table does not fit."""
+    record_id = "65f2c0a1b2c3d4e5f6a7b8c9"
+    listed = NumberList((attrs.evolve(NUMBER, record_id=record_id),))
+
+    for text in (drawn(screen(listed), width=80), plain(listed)):
+        assert "record id" in text
+        assert record_id in text
+    assert "record id" not in plain(NumberList((NUMBER,)))
+
+
+def test_a_verdict_that_does_not_hold_is_loud() -> None:
+    assert "BROKEN" in drawn(screen(RECORDS[-1]))
+    assert "BROKEN" in plain(RECORDS[-1])
+
+
+@given(st.text())
+def test_cleaned_text_is_harmless(text: str) -> None:
+    """One line, no escape sequence, no change of direction, not too long."""
+    shown = clean(text)
+
+    assert len(shown) <= LONGEST_SHOWN
+    assert not {unicodedata.category(each) for each in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    assert shown.encode().decode() == shown
+
+
+def test_letters_of_all_scripts_are_kept() -> None:
+    assert clean("Zoë, 東京, हिन्दी") == "Zoë, 東京, हिन्दी"
+
+
+def test_the_bar_shows_how_it_goes() -> None:
+    progress = Progress(total=100, done=10, failed=2, unknown=1, started=0.0, clock=lambda: 2.0)
+    line = drawn(bar_line(progress, Traffic(requests=20, throttled=3)))
+
+    for part in ("13/100", "10 done", "2 failed", "1 unknown", "6/s", "0:13", "3 429s"):
+        assert part in line
+
+
+def test_a_bar_without_a_total_knows_no_end() -> None:
+    assert "-:--" in drawn(bar_line(Progress(), Traffic()))
+
+
+def test_traffic_counts_what_the_client_tells() -> None:
+    traffic = Traffic()
+    traffic(
+        AttemptFinished(operation="x", attempt=1, verdict=Proof.CONFIRMED, status=200, elapsed=0.1)
+    )
+    traffic(Throttled(operation="x", pause=1.0, rate=5.0))
+
+    assert traffic == Traffic(requests=1, throttled=1)
+
+
+def test_json_comes_before_what_a_terminal_likes() -> None:
+    assert chosen_form(json=True, terminal=True) is Form.JSON
+    assert chosen_form(json=False, terminal=True) is Form.SCREEN
+    assert chosen_form(json=False, terminal=False) is Form.PLAIN

@@ -1,0 +1,70 @@
+"""``sigmamind sandbox``: a platform of one's own."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Inside
+
+
+PLATFORMS = ("sigmamind", "verbex", "dialnexa")
+
+
+def test_what_it_prints_can_be_pasted(cli: Cli, inside: Inside) -> None:
+    """The export lines are all that another shell needs."""
+    with cli.start("sandbox", "--seed", "3") as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline().decode().strip() for _ in range(11)]
+        exports = dict(line.removeprefix("export ").split("=", 1) for line in lines[5:])
+        listings = [
+            inside("numbers", "list", "--json", "--platform", name, **exports) for name in PLATFORMS
+        ]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+
+    assert [line.split()[0] for line in lines[:4]] == ["platform", *PLATFORMS]
+    assert [line.split()[2] for line in lines[1:4]] == [*exports.values()][1::2]
+    assert [(done.code, done.out) for done in listings] == [(0, "")] * 3
+    assert process.returncode == 0
+    assert err.decode().splitlines()[1:] == [
+        "OK     0 purchases, 0 numbers held",
+        "OK     0 bought twice",
+    ]
+
+
+def test_its_state_outlives_it(cli: Cli, inside: Inside) -> None:
+    held: list[int] = []
+    for _ in range(2):
+        with cli.start("sandbox", "--json", "--state", "state.jsonl") as process:
+            assert process.stdout is not None
+            ready = [json.loads(process.stdout.readline()) for _ in PLATFORMS]
+            where = ready[0]["environment"]
+            inside("apply", cli.purchases(1), "--max-purchases", 1, "--yes", **where)
+            held.append(len(inside("numbers", "list", "--json", **where).objects))
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=30)[1] == b""
+
+            assert [each["platform"] for each in ready] == [*PLATFORMS]
+
+    assert held == [1, 2]
+
+
+@pytest.mark.parametrize("words", [("--faults", "2"), ("--rate", "0"), ("--port", "70000")])
+def test_a_setting_out_of_range_is_exit_2(inside: Inside, words: tuple[str, str]) -> None:
+    done = inside("sandbox", *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert words[0] in done.err
+
+
+def test_a_port_in_use_is_one_line(cli: Cli, inside: Inside) -> None:
+    done = inside("sandbox", "--port", cli.box.sigmamind.base_url.rpartition(":")[2])
+
+    assert done.code == 2
+    assert "in use" in done.err
+    assert done.err.count("\n") == 1

@@ -1,0 +1,109 @@
+"""What a person sees: the same commands on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Inside
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+BUY_3 = ("--max-purchases", "3", "--yes")
+
+
+def on_terminal(
+    cli: Cli, words: Sequence[object], typed: str = "", interrupt_at: str | None = None
+) -> tuple[int, str]:
+    """Run a command on a terminal of its own; return its code and all that appeared there."""
+    ours, theirs = pty.openpty()
+    process = cli.start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    if typed:
+        os.write(ours, typed.encode())
+    seen = b""
+    try:
+        while piece := os.read(ours, 65536):
+            seen += piece
+            if interrupt_at is not None and interrupt_at.encode() in seen:
+                process.send_signal(signal.SIGINT)
+                interrupt_at = None
+    except OSError:  # how Linux says that the other side has gone
+        pass
+    os.close(ours)
+    return process.wait(30), seen.decode()
+
+
+def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
+    cli.box.latency = (0.2, 0.2)
+    code, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3])
+    text = ESCAPES.sub("", seen)
+
+    assert code == 0
+    assert "0/3 0 done 0 failed 0 unknown" in text
+    assert "━━━" in text
+    assert "│ asked │ done │ failed │ unknown │" in text
+    assert "line" not in text
+
+
+def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
+    cli.box.script("create", ["reset_after_commit"])
+    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3])
+
+    assert "buy-" in ESCAPES.sub("", seen)
+    assert "\x1b[33munknown" in seen
+
+
+def test_verbose_shows_every_row(cli: Cli) -> None:
+    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--verbose"])
+
+    assert ESCAPES.sub("", seen).count("done     create  buy-") == 3
+
+
+@pytest.mark.parametrize(("typed", "code", "bought"), [("3\n", 0, 3), ("y\n", 2, 0)])
+def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, bought: int) -> None:
+    got, seen = on_terminal(cli, ["apply", cli.purchases(3)], typed)
+
+    assert (got, len(cli.box.ledger.purchases)) == (code, bought)
+    assert "It buys 3 numbers." in seen
+    assert "Type 3 to go on:" in seen
+
+
+def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
+    code, seen = on_terminal(cli, ["apply", cli.purchases(3)], interrupt_at="go on: ")
+
+    assert code == 130
+    assert "Traceback" not in seen
+    assert cli.box.sigmamind.requests.total == 0
+
+
+@pytest.mark.parametrize(("typed", "code"), [("+14155550123\n", 0), ("yes\n", 2)])
+def test_a_release_is_confirmed_by_the_number(
+    cli: Cli, inside: Inside, typed: str, code: int
+) -> None:
+    inside("apply", cli.write("a.jsonl", '{"action": "import", "phone_number": "+14155550123"}'))
+    got, _ = on_terminal(cli, ["numbers", "release", "+14155550123"], typed)
+
+    assert got == code
+    assert cli.box.ledger.owned() == ([] if code == 0 else ["+14155550123"])
+
+
+def test_a_label_cannot_command_the_terminal(cli: Cli, inside: Inside) -> None:
+    """Escape sequences, line ends and markup in a label are shown, not obeyed."""
+    label = "\\u001b]0;owned\\u0007\\u202e[red]x"
+    row = f'{{"action": "import", "phone_number": "+14155550123", "friendly_name": "{label}"}}'
+    inside("apply", cli.write("a.jsonl", row))
+    _, seen = on_terminal(cli, ["numbers", "list"])
+    plain = inside("numbers", "list").out
+
+    for text in (seen, plain):
+        assert "\x1b]0;" not in text
+        assert "\x07" not in text
+        assert "\u202e" not in text
+        assert "[red]x" in text

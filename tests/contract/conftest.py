@@ -1,0 +1,41 @@
+"""A sandbox, and each claim for every platform of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import attrs
+import pytest
+
+from sigmamind_async.sandbox import Faults, Sandbox, Switches
+from tests.contract.dialects import DIALECTS, Dialect
+from tests.functional.support import KEY
+
+QUICK = Faults(hang=0.3, late=0.02, drip=0.05)
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return DIALECTS[request.param]
+
+
+@pytest.fixture
+async def box(dialect: Dialect) -> AsyncIterator[Sandbox]:
+    """A platform that sells a number as often as it is asked: only the client prevents it.
+
+    Its key is one that every error of this suite is searched for.
+    """
+    async with Sandbox(seed=1, faults=QUICK, switches=Switches(duplicates="accept")) as sandbox:
+        dialect.endpoint(sandbox).api_key = f"{KEY}:s3cret"
+        yield sandbox
+
+
+def switched(box: Sandbox, dialect: Dialect, **changed: object) -> None:
+    """Turn switches: the common ones, or those that stand under the platform's name."""
+    own = getattr(box.switches, dialect.name, None)
+    names = {field.name for field in attrs.fields(type(own))} if own is not None else set[str]()
+    mine = {name: value for name, value in changed.items() if name in names}
+    common = {name: value for name, value in changed.items() if name not in names}
+    if own is not None and mine:
+        common[dialect.name] = attrs.evolve(own, **mine)
+    box.switches = attrs.evolve(box.switches, **common)  # type: ignore[arg-type]

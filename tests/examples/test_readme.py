@@ -1,0 +1,58 @@
+"""Every Python example of the README runs as it stands, against the sandbox."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sigmamind_async.sandbox import SandboxThread
+
+README = Path(__file__).parents[2] / "README.md"
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("program", EXAMPLES)
+def test_an_example_runs_as_it_stands(program: str) -> None:
+    """What a reader copies works."""
+    with SandboxThread(seed=1) as box:
+        done = run(
+            program,
+            SIGMAMIND_API_KEY=box.sigmamind.api_key,
+            SIGMAMIND_BASE_URL=box.sigmamind.base_url,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert done.stderr == ""
+
+
+def test_the_readme_has_examples() -> None:
+    assert len(EXAMPLES) >= 4
+
+
+def test_a_broken_example_would_be_found() -> None:
+    """The negative control: a name that is not there."""
+    broken = EXAMPLES[0].replace("phone_numbers.create", "phone_numbers.purchase")
+
+    with SandboxThread(seed=1) as box:
+        done = run(
+            broken,
+            SIGMAMIND_API_KEY=box.sigmamind.api_key,
+            SIGMAMIND_BASE_URL=box.sigmamind.base_url,
+        )
+
+    assert done.returncode != 0

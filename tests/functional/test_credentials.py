@@ -1,0 +1,86 @@
+"""A rejected key is asked for again once, whoever else was rejected with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from sigmamind_async import AuthenticationError, SigmaMind
+from sigmamind_async.loops import PerLoop
+from tests.functional.faultserver import Exchange, FaultServer, always, response
+from tests.functional.support import KEY, NUMBER, client_of, error_of, record
+
+NEW_KEY = f"{KEY}-2"
+
+
+async def admit_the_new_key(exchange: Exchange) -> None:
+    request = await exchange.read()
+    key = request.headers["x-api-key"]
+    admitted = key == NEW_KEY
+    # A platform may well repeat the key that it refuses.
+    said = record() if admitted else b'{"message": "bad key %s"}' % key.encode()
+    await exchange.write(response(200 if admitted else 401, said))
+
+
+class Provider:
+    """Gives the old key first, and the given ones after."""
+
+    def __init__(self, *later: str) -> None:
+        self._keys = [KEY, *later]
+        self.asked = 0
+
+    async def __call__(self) -> str:
+        await asyncio.sleep(0)
+        self.asked += 1
+        return self._keys[min(self.asked, len(self._keys)) - 1]
+
+
+async def test_a_fixed_key_that_is_rejected_is_an_error_at_once() -> None:
+    async with FaultServer(always(admit_the_new_key)) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert (type(error), error.attempts, error.retryable) == (AuthenticationError, 1, False)
+    assert error.body == '{"message": "bad key ***"}'
+
+
+async def test_a_supplied_key_is_asked_for_again() -> None:
+    """For a purchase, too: 401 says that nothing was done."""
+    provider = Provider(NEW_KEY)
+    async with (
+        FaultServer(always(admit_the_new_key)) as server,
+        SigmaMind(provider, base_url=server.url) as client,
+    ):
+        assert (await client.phone_numbers.create(country_code="US")).active
+    assert (provider.asked, server.methods["POST"]) == (2, 2)
+
+
+async def test_fifty_calls_that_are_rejected_together_ask_once() -> None:
+    provider = Provider(NEW_KEY)
+    async with (
+        FaultServer(always(admit_the_new_key)) as server,
+        SigmaMind(provider, base_url=server.url) as client,
+    ):
+        found = await asyncio.gather(*(client.phone_numbers.get(NUMBER) for _ in range(50)))
+    assert all(number.active for number in found)
+    assert (provider.asked, len(server.received)) == (2, 100)
+
+
+async def test_without_the_lock_many_would_ask() -> None:
+    provider = Provider(NEW_KEY)
+    async with (
+        FaultServer(always(admit_the_new_key)) as server,
+        SigmaMind(provider, base_url=server.url) as client,
+    ):
+        unguarded = PerLoop(contextlib.nullcontext[None])
+        client._runner.engine.credentials._locks = unguarded  # type: ignore[assignment] # noqa: SLF001
+        await asyncio.gather(*(client.phone_numbers.get(NUMBER) for _ in range(50)))
+    assert provider.asked > 2
+
+
+async def test_a_second_rejection_is_an_error() -> None:
+    provider = Provider(f"{KEY}-3")
+    async with (
+        FaultServer(always(admit_the_new_key)) as server,
+        SigmaMind(provider, base_url=server.url) as client,
+    ):
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert (type(error), error.attempts, provider.asked) == (AuthenticationError, 2, 2)

@@ -1,0 +1,280 @@
+"""Replies that mean harm: each ends as one of our errors, soon, and in little memory.
+
+A purchase that was answered 2xx was made, whatever the body says: `committed` is "yes", never "no".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import zlib
+
+import aiohttp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sigmamind_async import OutcomeUnknownError, ResponseDecodeError, SigmaMindError
+from tests.functional.faultserver import (
+    Exchange,
+    FaultServer,
+    Treatment,
+    always,
+    answer,
+    breaking_off,
+    response,
+    saying,
+)
+from tests.functional.support import (
+    KEY,
+    NUMBER,
+    ONCE,
+    client_of,
+    error_of,
+    record,
+    run_script,
+)
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+BODIES: dict[str, bytes] = {
+    "empty": b"",
+    "blank": b"  \n",
+    "100,000 levels": DEEP,
+    "100,000 levels in a field": b'{"more": ' + DEEP + b"}",
+    "100,000 levels, open": b'{"a":' * 100_000,
+    "5,000 digits": b'{"active": ' + b"9" * 5_000 + b"}",
+    "5,000 digits aside": b'{"more": ' + b"9" * 5_000 + b"}",
+    "NaN": b'{"more": NaN}',
+    "infinity": b'{"more": -Infinity}',
+    "1e999": b'{"more": 1e999}',
+    "byte order mark": b'\xef\xbb\xbf{"active": true}',
+    "UTF-16": '{"active": true}'.encode("utf-16"),
+    "broken UTF-8": b'{"friendlyName": "\xff\xfe"}',
+    "half a surrogate": b'{"friendlyName": "\\ud800"}',
+    "wrong type": b'{"active": "true"}',
+    "list of records": b"[" + record() + b"]",
+    "text": b'"fine"',
+    "null": b"null",
+    "HTML": b"<!doctype html><title>Sign in</title>",
+    "two objects": record() + record(),
+    "not gzip": b"",
+}
+
+
+def served(name: str) -> Treatment:
+    if name == "not gzip":
+        return answer(201, record(), Content_Encoding="gzip")
+    return answer(201, BODIES[name])
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_purchase_with_an_unreadable_answer_was_made(name: str) -> None:
+    async with FaultServer(always(served(name))) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.create(country_code="US"))
+    assert (type(error), error.committed, error.status) == (OutcomeUnknownError, "yes", 201)
+    assert server.methods == {"POST": 1}
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_a_look_up_with_an_unreadable_answer_is_an_error(name: str) -> None:
+    async with (
+        FaultServer(always(served(name))) as server,
+        client_of(server.url, retry=ONCE) as client,
+    ):
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert (type(error), error.committed) == (ResponseDecodeError, "no")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"nothing", DEEP])
+async def test_a_deletion_needs_no_body(body: bytes) -> None:
+    async with FaultServer(always(answer(200, body))) as server, client_of(server.url) as client:
+        await client.phone_numbers.delete(NUMBER)
+    assert server.methods == {"DELETE": 1}
+
+
+async def test_of_duplicate_keys_the_last_counts() -> None:
+    body = b'{"active": false, "active": true, "new": 1}'
+    async with FaultServer(always(answer(200, body))) as server, client_of(server.url) as client:
+        number = await client.phone_numbers.get(NUMBER)
+    assert (number.active, number.extra) == (True, {"new": 1})
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Long: " + b"v" * 20_000,
+        b"\r\n".join(b"X-%d: v" % index for index in range(500)),
+        b"Content-Length: 2\r\nContent-Length: 3",
+        b"no colon here",
+    ],
+    ids=["long", "many", "two lengths", "no colon"],
+)
+async def test_headers_that_cannot_be_read_leave_a_purchase_in_doubt(head: bytes) -> None:
+    """The status line is lost with them: nobody knows."""
+    reply = b"HTTP/1.1 201 Created\r\n" + head + b"\r\n\r\n{}"
+    async with FaultServer(always(breaking_off(reply))) as server, client_of(server.url) as client:
+        error = await error_of(client.phone_numbers.create(country_code="US"))
+    assert (type(error), error.committed, error.status) == (OutcomeUnknownError, "unknown", None)
+    assert server.methods == {"POST": 1}
+
+
+async def test_no_cookie_is_kept() -> None:
+    cookies = b"".join(b"Set-Cookie: c%d=v; Path=/\r\n" % index for index in range(60))
+    reply = response(200, record()).replace(b"Content-Length", cookies + b"Content-Length")
+    async with FaultServer(always(saying(reply))) as server, client_of(server.url) as client:
+        for _ in range(3):
+            await client.phone_numbers.get(NUMBER)
+    assert not any("cookie" in request.headers for request in server.received)
+
+
+# --- without end -----------------------------------------------------------------------------
+
+UNENDING = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def pour(exchange: Exchange) -> None:
+    """Send blanks until the peer goes."""
+    await exchange.read()
+    await exchange.write(UNENDING)
+    while True:
+        await exchange.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+
+async def drip(exchange: Exchange) -> None:
+    """Send one blank after the other, never idle for long."""
+    await exchange.read()
+    await exchange.write(UNENDING)
+    while True:
+        await exchange.write(b"1\r\n \r\n")
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("treatment", [pour, drip])
+@pytest.mark.parametrize("limit", ["attempt_timeout", "deadline"])
+async def test_an_answer_without_end_is_ended(treatment: Treatment, limit: str) -> None:
+    """By its size or by the time, and the connection with it."""
+    async with FaultServer(always(treatment)) as server:
+        async with client_of(server.url, **{limit: 0.2}) as client:
+            error = await error_of(client.phone_numbers.create(country_code="US"))
+        await server.all_served()
+    assert (type(error), error.committed, error.status) == (OutcomeUnknownError, "yes", 201)
+    assert error.elapsed < 2.0
+
+
+async def test_a_drip_outlives_a_read_timeout() -> None:
+    """Which is why ours is over the whole attempt: between two bytes there is always time."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=0.1)
+    async with FaultServer(always(drip)) as server, aiohttp.ClientSession() as session:
+        dripping = await session.get(server.url, timeout=timeout)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await dripping.read()
+        dripping.close()
+
+
+# --- in little memory ------------------------------------------------------------------------
+
+MEASURE = f"""
+import asyncio, sys
+from pathlib import Path
+import aiohttp
+from sigmamind_async import SigmaMind, SigmaMindError
+
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+async def ours(url):
+    async with SigmaMind({KEY!r}, base_url=url) as client:
+        await client.phone_numbers.get({NUMBER!r})
+        before = peak()
+        try:
+            await client.phone_numbers.get({NUMBER!r})
+        except SigmaMindError as error:
+            print(peak() - before, type(error).__name__)
+
+async def plain(url):
+    async with aiohttp.ClientSession() as session:
+        await (await session.get(url)).read()
+        before = peak()
+        await (await session.get(url)).read()
+        print(peak() - before, "nothing")
+
+asyncio.run({{"ours": ours, "plain": plain}}[sys.argv[2]](sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="session")
+def bomb() -> bytes:
+    """Return 300 MB of blanks, which gzip makes 1.3 MB."""
+    press = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return b"".join(press.compress(b" " * 1_000_000) for _ in range(300)) + press.flush()
+
+
+async def cost_of_a_bomb(bomb: bytes, whom: str) -> tuple[int, str]:
+    """Return the mebibytes that *whom* needed for the bomb, and the error."""
+    script = [answer(200, record()), answer(200, bomb, Content_Encoding="gzip")]
+    async with FaultServer(lambda _, number: script[min(number, 2) - 1]) as server:
+        mebibytes, error = (await run_script(MEASURE, server.url, whom, strict=False)).split()
+    return int(mebibytes), error
+
+
+@pytest.mark.xdist_group("bomb")
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")
+async def test_a_gzip_bomb_costs_little_memory(bomb: bytes) -> None:
+    mebibytes, error = await cost_of_a_bomb(bomb, "ours")
+    assert error == "ResponseDecodeError"
+    assert mebibytes <= 16
+
+
+@pytest.mark.xdist_group("bomb")
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak")
+async def test_a_gzip_bomb_costs_a_plain_reader_all_of_it(bomb: bytes) -> None:
+    mebibytes, _ = await cost_of_a_bomb(bomb, "plain")
+    assert mebibytes > 250
+
+
+# --- anything at all -------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["sipPhoneNumber", "active", "friendlyName", "inboundAgentId", "x"])
+BYTES = st.binary() | st.builds(
+    lambda value: repr(value).replace("'", '"').replace("True", "true").encode("utf-8", "replace"),
+    JSON | st.dictionaries(FIELDS, JSON),
+)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_no_body_of_a_2xx_is_too_strange(method: str) -> None:
+    """It is read, or is one of our errors; a purchase was made in either case."""
+    with asyncio.Runner() as runner:
+        said = [b""]
+
+        async def say(exchange: Exchange) -> None:
+            await exchange.read()
+            await exchange.write(response(201, said[0]))
+
+        async def call() -> SigmaMindError | None:
+            async with FaultServer(always(say)) as server, client_of(server.url, retry=ONCE) as one:
+                calls = {
+                    "POST": lambda: one.phone_numbers.create(country_code="US"),
+                    "GET": lambda: one.phone_numbers.get(NUMBER),
+                }
+                try:
+                    await calls[method]()
+                except SigmaMindError as error:
+                    return error
+            return None
+
+        @settings(max_examples=60)
+        @given(BYTES)
+        def holds(body: bytes) -> None:
+            said[0] = body
+            error = runner.run(call())
+            assert error is None or error.committed == ("yes" if method == "POST" else "no")
+
+        holds()

@@ -1,0 +1,140 @@
+"""Type-checked, never run: what a caller's type checker knows about the public names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, assert_type
+
+from sigmamind_async import (
+    UNSET,
+    BulkResult,
+    Gate,
+    Outcome,
+    OutcomeUnknownError,
+    Progress,
+    RateLimitError,
+    RetryPolicy,
+    Secret,
+    SigmaMind,
+    StopOn,
+    Unset,
+)
+from sigmamind_async.bulk import BulkRun
+from sigmamind_async.client import RawResponse
+from sigmamind_async.convert import RequestValue
+from sigmamind_async.paging import Page
+from sigmamind_async.platforms.sigmamind import (
+    Agent,
+    Call,
+    CreatePhoneNumber,
+    DeletePhoneNumber,
+    GetPhoneNumber,
+    ImportPhoneNumber,
+    ListPhoneNumbers,
+    PhoneNumber,
+    UpdatePhoneNumber,
+)
+from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
+
+GET = GetPhoneNumber(phone_number="+14155550100")
+
+
+def made() -> SigmaMind:
+    async def provider() -> str:
+        return "sk"
+
+    SigmaMind()
+    SigmaMind(Secret("sk"), gate=Gate(max_wait=1.0), retry=RetryPolicy(max_attempts=1))
+    SigmaMind(b"sk")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return assert_type(SigmaMind(provider), SigmaMind)
+
+
+async def phone_numbers(client: SigmaMind) -> None:
+    async with client as entered:
+        assert_type(entered, SigmaMind)
+    numbers = client.phone_numbers
+    bought = assert_type(await numbers.create(country_code="US", area_code=415), PhoneNumber)
+    assert_type(await numbers.import_("+14155550100", trunk_password="pw"), PhoneNumber)
+    assert_type(await numbers.update(bought.sip_phone_number, inbound_agent_id=None), PhoneNumber)
+    assert_type(await numbers.update("+1", friendly_name=UNSET, trunk_password=UNSET), PhoneNumber)
+    assert_type(await numbers.get("+14155550100"), PhoneNumber)
+    await numbers.delete("+14155550100")
+    assert_type(numbers.list(page_size=10), AsyncGenerator[PhoneNumber, None])
+    assert_type(await numbers.test_call(bought), Call)
+    assert_type(bought.sip_phone_number, str)
+    assert_type(bought.active, bool | None)
+
+
+async def wrong_arguments(client: SigmaMind) -> None:
+    numbers = client.phone_numbers
+    await numbers.create("US")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await numbers.create(area_code="415")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await numbers.create(inbound_agent_id=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await numbers.update("+1", friendly_name=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await numbers.import_()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await numbers.update("+1", terminationSipUri="a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def agents_and_calls(client: SigmaMind) -> None:
+    assert_type(await client.agents.get("agent_1"), Agent)
+    assert_type(client.agents.list(), AsyncGenerator[Agent, None])
+    call = await client.calls.create(from_phone_number="+1", to_phone_number="+1")
+    assert_type(call, Call)
+    assert_type(call.phone_number, PhoneNumber | str | None)
+    assert_type(await client.calls.wait(call), Call)
+    await client.calls.delete("call_1")
+
+
+async def values(client: SigmaMind) -> None:
+    assert_type(await client.run(GET), PhoneNumber)
+    assert_type(await client.run(CreatePhoneNumber(country_code="US")), PhoneNumber)
+    assert_type(await client.run(ListPhoneNumbers()), Page[PhoneNumber])
+    deletion: RequestValue[None] = DeletePhoneNumber(phone_number="+1")
+    await client.run(deletion)
+    raw = assert_type(await client.run_raw(GET), RawResponse[PhoneNumber])
+    assert_type(raw.parse(), PhoneNumber)
+    await client.run("+1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def many(client: SigmaMind, later: AsyncIterator[GetPhoneNumber]) -> None:
+    run = client.run_many([GET], ordered=True, stop_on=StopOn(count=1), progress=Progress())
+    assert_type(run, BulkRun[RequestValue[PhoneNumber], PhoneNumber])
+    async for outcome in run:
+        assert_type(outcome, Outcome[RequestValue[PhoneNumber], PhoneNumber])
+        assert_type(outcome.result, PhoneNumber | None)
+    client.run_many(later)
+    numbers = client.phone_numbers
+    assert_type(
+        await numbers.create_many([CreatePhoneNumber(country_code="US")]),
+        BulkResult[CreatePhoneNumber, PhoneNumber],
+    )
+    assert_type(
+        await numbers.import_many([ImportPhoneNumber(phone_number="+1")]),
+        BulkResult[ImportPhoneNumber, PhoneNumber],
+    )
+    changed = await numbers.update_many(["+1"], inbound_agent_id=None)
+    assert_type(changed, BulkResult[UpdatePhoneNumber | str, PhoneNumber])
+    await numbers.update_many(["+1"], phone_number="+1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def small_values(value: CreatePhoneNumber, error: OutcomeUnknownError) -> None:
+    assert_type(value.area_code, int | Unset)
+    if value.area_code is not UNSET:
+        assert_type(value.area_code, int)
+    assert_type(error.status, int | None)
+    assert_type(RateLimitError().retry_after, float | None)
+    value.area_code = 1  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def copies(client: SigmaMind) -> None:
+    assert_type(client.with_options(deadline=1.0), SigmaMind)
+
+
+def doubles(client: SigmaMind) -> None:
+    transport = ScriptedTransport([reply(json={})])
+    SigmaMind("sk", transport=transport)
+    assert_type(in_fake_time(client, FakeClock()), SigmaMind)
+
+
+def every_platform(value: RequestValue[Any]) -> None:
+    """A request value of any result can be held."""

@@ -1,0 +1,89 @@
+"""Every coroutine test here runs in virtual time: nothing sleeps, however long it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sigmamind_async.credentials import Credentials
+from sigmamind_async.engine import Engine, Limits
+from sigmamind_async.operation import Explanation, Platform
+from sigmamind_async.retry import RetryPolicy, RetryQuota
+from sigmamind_async.testing import FakeClock
+from sigmamind_async.transport import Transport
+from sigmamind_async.values import Secret
+
+
+class _Idle(selectors.DefaultSelector):
+    """A selector whose waits move a clock instead of taking time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None:
+            # Nothing but another thread can wake this loop.
+            return super().select(None)
+        ready: list[Any] = super().select(0)
+        if not ready:
+            self.now += timeout
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to whatever is due next."""
+
+    def __init__(self) -> None:
+        self._idle = _Idle()
+        super().__init__(self._idle)
+
+    def time(self) -> float:
+        return self._idle.now
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"virtual": VirtualLoop}
+
+
+PLATFORM = Platform(
+    name="acme",
+    base_url="https://api.acme.test",
+    env_prefix="ACME",
+    authorize=lambda key: {"X-API-Key": key.reveal()},
+    explain=lambda response: Explanation(message=response.body.decode() or "no reason"),
+)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def make_engine(clock: FakeClock) -> Callable[..., Engine]:
+    """Return a function that makes an engine in fake time, whose waits are the longest drawn."""
+
+    def make(transport: Transport, **changed: Any) -> Engine:
+        parts: dict[str, Any] = {
+            "platform": PLATFORM,
+            "base_url": PLATFORM.base_url,
+            "credentials": Credentials(Secret("sk-test")),
+            "gate": clock.gate(),
+            "policy": RetryPolicy(),
+            "quota": RetryQuota(),
+            "limits": Limits(),
+            "clock": clock,
+            "wall_clock": lambda: 1_700_000_000.0,
+            "jitter": lambda: 1.0,
+            "sleep": clock.sleep,
+        }
+        return Engine(transport=transport, **{**parts, **changed})
+
+    return make

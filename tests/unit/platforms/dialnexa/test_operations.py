@@ -1,0 +1,415 @@
+"""How answers of DialNexa are read: three shapes, several envelopes, errors, and the unknown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sigmamind_async.convert import dump_record
+from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.operation import Response
+from sigmamind_async.paging import Page
+from sigmamind_async.platforms.dialnexa.models import (
+    Agent,
+    AvailableNumber,
+    ImportSipTrunk,
+    ListPhoneNumbers,
+    PhoneNumber,
+    UpdateAgent,
+    UpdatePhoneNumber,
+)
+from sigmamind_async.platforms.dialnexa.operations import (
+    DIALNEXA,
+    import_sip_trunk,
+    list_phone_numbers,
+    update_agent,
+    update_phone_number,
+)
+from sigmamind_async.values import Secret
+from tests.unit.platforms.recorded import DIALNEXA as CALLS
+from tests.unit.platforms.recorded import held_at
+
+Sample = Callable[[str], dict[str, Any]]
+NUMBER = "+912234567890"
+
+
+def number(**body: object) -> PhoneNumber:
+    read = CALLS.decoded("get_phone_number", body)
+    assert isinstance(read, PhoneNumber)
+    return read
+
+
+# ---------------------------------------------------------------- recorded bodies
+
+CREATED = "2024-03-01T10:00:00.000Z"
+RECORDS: dict[str, object] = {
+    "update_phone_number": PhoneNumber(
+        id="phn_abc123",
+        phone_number=NUMBER,
+        label="Main Support Line",
+        agent_id="agt_abc123",
+        status="active",
+        provider="twilio",
+        created_at=CREATED,
+        nickname="Sales Line",
+    ),
+    "update_phone_number_detached": PhoneNumber(
+        id="phn_abc123",
+        phone_number=NUMBER,
+        label="Main Support Line",
+        status="active",
+        provider="twilio",
+        created_at=CREATED,
+    ),
+    "get_phone_number_narrative": PhoneNumber(
+        id="phn_f7w2kx5mb9qz",
+        phone_number=NUMBER,
+        country_code="IN",
+        type="local",
+        monthly_cost_usd="1.15",
+        capabilities=["voice"],
+        nickname="Sales Line",
+        inbound_agent_id="agt_k7m2nq9xw4p8",
+        created_at=CREATED,
+    ),
+    "get_phone_number_newer": PhoneNumber(
+        id="phn_abc123",
+        phone_number=NUMBER,
+        provider="plivo",
+        status="pending",
+        country_code="IN",
+        nickname="Sales Line",
+        sip_trunk_enabled=False,
+    ),
+    "get_agent": Agent(
+        id="agent_2g7Xy3tY53gRlp",
+        name="Reception",
+        version_number=3,
+        is_published=True,
+        inbound_phone_number_id="phn_abc123",
+        outbound_phone_number_id="",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_fields_of_a_record_by_name(name: str, sample: Sample) -> None:
+    """Every field, in each of the shapes that are documented."""
+    assert CALLS.decoded(name, sample(name)["response"]["json"]) == RECORDS[name]
+
+
+def test_the_fields_of_an_available_number_by_name(sample: Sample) -> None:
+    found = CALLS.decoded(
+        "search_phone_numbers", sample("search_phone_numbers")["response"]["json"]
+    )
+
+    assert found[0] == AvailableNumber(
+        number="912234567890",
+        type="tollfree",
+        monthly_rental_rate="0.80000",
+        setup_rate="0.00000",
+        voice_enabled=True,
+        sms_enabled=False,
+        mms_enabled=False,
+        country_iso="IN",
+        number_format="national",
+    )
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in RECORDS if name.startswith(("update_phone_number", "get_phone"))]
+)
+def test_every_field_may_be_null_or_missing(name: str, sample: Sample) -> None:
+    """Nullability is not stated; agent and nickname can be cleared."""
+    body = held_at(sample(name))
+    for key in body:
+        without = {other: value for other, value in body.items() if other != key}
+        for changed in ({**body, key: None}, without):
+            assert dump_record(number(**changed)) == changed
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "said"),
+    [
+        ("id", [], "expected text"),
+        ("phone_number", [], "expected text"),
+        ("label", 7, "expected text"),
+        ("nickname", {}, "expected text"),
+        ("agent_id", 7, "expected text"),
+        ("inbound_agent_id", True, "expected text"),
+        ("status", 1, "expected text"),
+        ("provider", {}, "expected text"),
+        ("created_at", 1709287200, "expected text"),
+        ("country_code", 91, "expected text"),
+        ("type", [], "expected text"),
+        ("monthly_cost_usd", [], "expected text or a number"),
+        ("monthly_cost_usd", True, "expected text or a number"),
+        ("capabilities", "voice", "expected an array"),
+        ("sip_trunk_enabled", "no", "expected a boolean"),
+    ],
+)
+def test_a_known_key_of_another_type_is_an_error(key: str, wrong: object, said: str) -> None:
+    with pytest.raises(ResponseDecodeError, match=f"{key}: {said}"):
+        number(**{key: wrong})
+
+
+# ---------------------------------------------------------------- what is not documented
+
+
+@pytest.mark.parametrize("word", ["pending", "active", "suspended", ""])
+@pytest.mark.parametrize("key", ["status", "provider", "type"])
+def test_any_word_is_kept_as_it_is(key: str, word: str) -> None:
+    assert dump_record(number(**{key: word})) == {key: word}
+
+
+@pytest.mark.parametrize("word", ["toll_free", "tollfree", "local", "mobile"])
+def test_a_type_has_two_spellings(word: str) -> None:
+    assert number(type=word).type == word
+
+
+@pytest.mark.parametrize("amount", ["1.15", 1.15, 1, "500.0000"])
+def test_an_amount_is_a_text_or_a_number(amount: object) -> None:
+    assert number(monthly_cost_usd=amount).monthly_cost_usd == amount
+    found = CALLS.decoded("search_phone_numbers", {"objects": [{"monthly_rental_rate": amount}]})
+    assert found[0].monthly_rental_rate == amount
+
+
+@pytest.mark.parametrize(
+    ("body", "agent"),
+    [
+        ({"agent_id": "a"}, "a"),
+        ({"inbound_agent_id": "b"}, "b"),
+        ({"agent_id": "a", "inbound_agent_id": "b"}, "a"),
+        ({"agent_id": None, "inbound_agent_id": "b"}, "b"),
+        ({"agent_id": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_inbound_agent_has_two_names(body: dict[str, Any], agent: str | None) -> None:
+    assert number(**body).routed_agent_id == agent
+
+
+WRAPPERS: dict[str, Callable[[Any], object]] = {
+    "bare": lambda record: record,
+    "data": lambda record: {"data": record},
+    "status code": lambda record: {"statusCode": 200, "message": "Success", "data": record},
+    "both": lambda record: {"statusCode": 200, "data": {"data": record}},
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("name", ["get_phone_number", "import_sip_trunk", "get_agent"])
+def test_a_record_comes_in_any_wrapper(wrapper: str, name: str, sample: Sample) -> None:
+    body = held_at(sample(name))
+
+    assert dump_record(CALLS.decoded(name, WRAPPERS[wrapper](body))) == body
+
+
+def test_a_record_that_holds_data_is_no_wrapper() -> None:
+    body = {"id": "phn_1", "phone_number": NUMBER, "data": {"id": "another"}}
+
+    assert (number(**body).id, number(**body).extra) == ("phn_1", {"data": {"id": "another"}})
+
+
+PURCHASED = {"id": "phn_1", "phone_number": NUMBER, "status": "active"}
+SUMMARY = {"phoneNumber": NUMBER, "status": "pending", "message": "done"}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(
+    "body", [PURCHASED, {**SUMMARY, "organizationPhoneNumber": PURCHASED}], ids=["bare", "inside"]
+)
+def test_a_purchase_is_the_record_or_holds_it(wrapper: str, body: Any) -> None:
+    read = CALLS.decoded("purchase_phone_number", WRAPPERS[wrapper](body))
+
+    assert dump_record(read) == PURCHASED
+
+
+@pytest.mark.parametrize("nothing", [{}, {"organizationPhoneNumber": None}])
+def test_a_purchase_without_the_record_names_number_and_status(nothing: dict[str, Any]) -> None:
+    read = CALLS.decoded("purchase_phone_number", {**SUMMARY, **nothing})
+
+    assert (read.id, read.phone_number, read.status) == ("", NUMBER, "pending")
+    assert read.extra["message"] == "done"
+
+
+def test_a_purchase_that_cannot_be_read_names_the_place() -> None:
+    with pytest.raises(ResponseDecodeError) as caught:
+        CALLS.decoded("purchase_phone_number", {"organizationPhoneNumber": {"status": 7}})
+
+    assert caught.value.path == "organizationPhoneNumber.status"
+
+
+def test_both_bodies_of_a_purchase_may_be_answered_either_way(sample: Sample) -> None:
+    older = held_at(sample("purchase_phone_number_older"))
+    newer = sample("purchase_phone_number")["response"]["json"]
+
+    assert CALLS.decoded("purchase_phone_number", older).id == "phn_abc123"
+    assert CALLS.decoded("purchase_phone_number_older", newer).id == "phn_abc123"
+
+
+def test_a_password_that_comes_back_against_the_documentation_is_masked() -> None:
+    read = number(id="phn_1", sipTrunkPassword="hunter2")
+
+    assert read.extra == {"sipTrunkPassword": Secret("hunter2")}
+    assert "hunter2" not in repr(read)
+
+
+# ---------------------------------------------------------------- pages
+
+
+def page(body: object, asked: ListPhoneNumbers | None = None) -> Page[PhoneNumber]:
+    response = Response(status=200, body=json.dumps(body).encode())
+    return list_phone_numbers(asked or ListPhoneNumbers(limit=2)).decode(response)
+
+
+ROWS = [{"id": "phn_1"}, {"id": "phn_2"}]
+ENVELOPES: dict[str, object] = {
+    "data and meta": {"data": ROWS, "meta": {"page": 1, "limit": 2, "total": 3, "totalPages": 2}},
+    "items and totals": {"items": ROWS, "total": 3, "page": 1, "limit": 2},
+    "wrapped data": {"statusCode": 200, "data": ROWS, "meta": {"totalPages": 2}},
+    "wrapped items": {"statusCode": 200, "data": {"items": ROWS, "total": 3}},
+    "wrapped data and meta": {"statusCode": 200, "data": {"data": ROWS, "meta": {"total": 3}}},
+    "wrapped array": {"statusCode": 200, "data": ROWS},
+    "array": ROWS,
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPES)
+def test_a_page_has_any_of_the_envelopes(name: str) -> None:
+    read = page(ENVELOPES[name])
+
+    assert [each.id for each in read.items] == ["phn_1", "phn_2"]
+    assert read.more is (None if "array" in name else True)
+
+
+@pytest.mark.parametrize(
+    ("around", "asked", "more"),
+    [
+        ({"meta": {"totalPages": 2}}, 1, True),
+        ({"meta": {"totalPages": 2}}, 2, False),
+        ({"meta": {"totalPages": 2, "total": 99}}, 2, False),
+        ({"total": 5}, 2, True),
+        ({"total": 4}, 2, False),
+        ({"total": 0}, 1, False),
+        ({"total": 5, "limit": 1}, 2, True),
+        ({"total": 12, "limit": 5}, 3, False),
+        ({"meta": {"total": 12, "limit": 5}}, 2, True),
+        ({"total": "5"}, 1, None),
+        ({"meta": None}, 1, None),
+        ({}, 1, None),
+    ],
+)
+def test_whether_another_page_follows(
+    around: dict[str, Any], asked: int, more: bool | None
+) -> None:
+    """By the pages, or by the total and the page's real size, which a platform may cut down."""
+    assert page({"data": ROWS, **around}, ListPhoneNumbers(page=asked, limit=2)).more is more
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"data": None}, {"data": {}}, {"items": {}}, {"message": "x"}, "text", 7, None]
+)
+def test_an_answer_without_a_list_is_an_error_and_not_an_empty_account(body: object) -> None:
+    with pytest.raises(ResponseDecodeError):
+        page(body)
+
+
+@pytest.mark.parametrize("body", [[], {"objects": []}, {"data": {"objects": []}}])
+def test_nothing_in_stock_is_an_empty_list(body: object) -> None:
+    assert CALLS.decoded("search_phone_numbers", body) == []
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "code"),
+    [
+        ("error", "Phone number not found", "Not Found"),
+        (
+            "error_list",
+            "phoneNumber must be E.164; countryISO should not be empty",
+            "Bad Request",
+        ),
+    ],
+)
+def test_a_documented_error_is_explained(
+    name: str, message: str, code: str, sample: Sample
+) -> None:
+    body = json.dumps(sample(name)["response"]["json"]).encode()
+    said = DIALNEXA.explain(Response(status=400, body=body))
+
+    assert (said.message, said.code) == (message, code)
+
+
+def test_the_whole_key_is_the_bearer() -> None:
+    """Id, colon and secret."""
+    assert DIALNEXA.authorize(Secret("key_1:s3cret")) == {"Authorization": "Bearer key_1:s3cret"}
+
+
+# ---------------------------------------------------------------- what was sent, did it take?
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "ignored"),
+    [
+        ({"agent_id": "a"}, {"agent_id": "a"}, ()),
+        ({"agent_id": "a"}, {"inbound_agent_id": "a"}, ()),
+        ({"agent_id": "a"}, {"agent_id": "b"}, ("agent_id",)),
+        ({"agent_id": None}, {"agent_id": None}, ()),
+        ({"agent_id": None}, {}, ()),
+        ({"agent_id": None}, {"agent_id": "a"}, ("agent_id",)),
+        ({"nickname": None}, {"nickname": ""}, ()),
+        ({"nickname": ""}, {"nickname": None}, ()),
+        ({"nickname": None}, {"nickname": "x"}, ("nickname",)),
+        ({"label": "l", "nickname": "n"}, {"nickname": "n"}, ("label",)),
+    ],
+)
+def test_fields_that_an_update_does_not_show_are_named(
+    sent: dict[str, Any], shown: dict[str, Any], ignored: tuple[str, ...]
+) -> None:
+    operation = update_phone_number(UpdatePhoneNumber(id="phn_1", **sent))
+
+    assert operation.not_shown is not None
+    assert operation.not_shown(number(**shown)) == ignored
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "ignored"),
+    [
+        ({"inbound_phone_number_id": "p"}, {"inbound_phone_number_id": "p"}, ()),
+        ({"inbound_phone_number_id": ""}, {"inbound_phone_number_id": None}, ()),
+        (
+            {"outbound_phone_number_id": ""},
+            {"outbound_phone_number_id": "p"},
+            ("outbound_phone_number_id",),
+        ),
+        ({"is_published": True}, {"is_published": False}, ("is_published",)),
+    ],
+)
+def test_fields_that_an_agent_does_not_show_are_named(
+    sent: dict[str, Any], shown: dict[str, Any], ignored: tuple[str, ...]
+) -> None:
+    """Unknown fields are dropped without a word there."""
+    operation = update_agent(UpdateAgent(id="agt_1", version_number=1, **sent))
+
+    assert operation.not_shown is not None
+    assert operation.not_shown(CALLS.decoded("get_agent", {"id": "agt_1", **shown})) == ignored
+
+
+def test_an_import_is_looked_up_in_the_listing_by_its_number() -> None:
+    value = ImportSipTrunk(
+        phone_number=NUMBER, termination_uri="h", auth_mode="ip", nickname="mine"
+    )
+    read_back = import_sip_trunk(value).read_back
+
+    assert read_back is not None
+    rows = [{"id": "1", "phone_number": "+1"}, {"id": "2", "phone_number": NUMBER}]
+    found = read_back.operation.decode(Response(status=200, body=json.dumps(rows).encode()))
+    assert (found.id, read_back.agrees(found)) == ("2", False)
+    assert read_back.agrees(number(id="2", phone_number=NUMBER, nickname="mine"))

@@ -1,0 +1,462 @@
+"""Many calls from one iterator, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+
+from sigmamind_async.bulk import BulkResult, BulkRun, Outcome, Progress, StopOn, collect
+from sigmamind_async.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    SigmaMindError,
+)
+from sigmamind_async.testing import FakeClock
+
+
+@attrs.define
+class Row:
+    """A prepared call that takes *seconds* and ends with *value*, or the error that it is."""
+
+    value: Any
+    seconds: float = 1.0
+    attempts: int = 0
+    touched: bool = False
+    ignored: tuple[str, ...] = ()
+
+    async def run(self) -> Any:
+        self.attempts += 1
+        await asyncio.sleep(self.seconds)
+        if isinstance(self.value, BaseException):
+            raise self.value
+        return self.value
+
+
+def committed(how: Any) -> SigmaMindError:
+    error = OutcomeUnknownError("lost")
+    error.committed = how
+    return error
+
+
+def job(
+    values: Any, *, width: int = 4, prepare: Callable[[Any], Any] = Row, **settings: Any
+) -> BulkRun[Any, Any]:
+    return BulkRun(prepare, values, width=width, **settings)
+
+
+async def statuses(run: BulkRun[Any, Any]) -> list[str]:
+    return [each.status for each in (await collect(run)).outcomes]
+
+
+def nobody_is_left() -> bool:
+    return asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# ---------------------------------------------------------------- order
+
+
+async def test_every_value_has_one_outcome_with_its_index() -> None:
+    outcomes = (await collect(job("abcde"))).outcomes
+
+    assert [(each.index, each.value, each.result) for each in outcomes] == [
+        (index, letter, letter) for index, letter in enumerate("abcde")
+    ]
+    assert {(each.status, each.attempts, each.error) for each in outcomes} == {("done", 1, None)}
+
+
+async def test_outcomes_come_as_they_end() -> None:
+    run = job([3, 1, 2], prepare=lambda seconds: Row(seconds, seconds))
+
+    assert [outcome.value async for outcome in run] == [1, 2, 3]
+
+
+async def test_outcomes_come_in_order_where_that_was_asked_for() -> None:
+    run = job([3, 1, 2], prepare=lambda seconds: Row(seconds, seconds), ordered=True)
+
+    assert [outcome.value async for outcome in run] == [3, 1, 2]
+
+
+async def test_no_more_rows_than_the_width_are_under_way() -> None:
+    under_way, most = 0, 0
+
+    class Counted(Row):
+        async def run(self) -> Any:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await super().run()
+            under_way -= 1
+
+    began = asyncio.get_running_loop().time()
+    await collect(job(range(40), prepare=Counted))
+
+    assert most == 4
+    assert asyncio.get_running_loop().time() - began == pytest.approx(10.0)
+
+
+async def test_an_empty_job_ends() -> None:
+    assert (await collect(job([]))).outcomes == []
+
+
+async def test_few_values_make_few_workers() -> None:
+    run = job([1], width=100)
+    iterator = aiter(run)
+    waiting = asyncio.ensure_future(anext(iterator))
+    await asyncio.sleep(0.5)
+
+    assert len(asyncio.all_tasks()) <= 4
+    await waiting
+    await iterator.aclose()
+
+
+# ---------------------------------------------------------------- values
+
+
+async def test_values_may_be_async() -> None:
+    async def values() -> AsyncIterator[int]:
+        for value in range(10):
+            await asyncio.sleep(0.5)
+            yield value
+
+    assert [each.result for each in (await collect(job(values()))).outcomes] == list(range(10))
+
+
+class Reader(Iterator[int]):
+    """Counts how far it has been read; never ends."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __next__(self) -> int:
+        self.read += 1
+        return self.read
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_values_are_read_as_they_are_needed_and_a_slow_consumer_slows_the_job(
+    ordered: bool,
+) -> None:
+    """Memory stays bounded: at most four rows a worker are taken up and not yet handed over."""
+    reader = Reader()
+    iterator = aiter(job(reader, ordered=ordered))
+    for _ in range(10):
+        await anext(iterator)
+    await asyncio.sleep(1_000.0)
+
+    assert 10 <= reader.read <= 10 + 4 * 4
+    await iterator.aclose()
+
+
+async def test_a_row_that_hangs_holds_an_ordered_job_within_its_bound() -> None:
+    reader = Reader()
+    run = job(reader, prepare=lambda v: Row(v, 1e6 if v == 1 else 1.0), ordered=True)
+    iterator = aiter(run)
+    waiting = asyncio.ensure_future(anext(iterator))
+    await asyncio.sleep(1_000.0)
+
+    assert reader.read == 4 * 4
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await iterator.aclose()
+
+
+@pytest.mark.parametrize("make", [iter, "async"])
+async def test_what_reading_the_values_raises_comes_after_the_rows_before_it(make: Any) -> None:
+    def values() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise OSError("the file broke off")
+
+    async def async_values() -> AsyncIterator[int]:
+        for value in values():
+            yield value
+
+    outcomes = aiter(job(values() if make is iter else async_values()))
+    assert [(await anext(outcomes)).result for _ in range(2)] == [1, 2]
+
+    with pytest.raises(OSError, match="broke off"):
+        await anext(outcomes)
+    assert nobody_is_left()
+
+
+# ---------------------------------------------------------------- bad rows
+
+
+@pytest.mark.parametrize(
+    ("error", "touched", "status"),
+    [
+        (NotFoundError("404"), False, "failed"),
+        (NotFoundError("404"), True, "failed"),
+        (committed("no"), True, "failed"),
+        (committed("unknown"), True, "unknown"),
+        (committed("yes"), True, "unknown"),
+        (ValueError("a bug"), False, "failed"),
+        (ValueError("a bug"), True, "unknown"),
+    ],
+)
+async def test_a_bad_row_is_an_outcome_and_the_job_goes_on(
+    error: Exception, touched: bool, status: str
+) -> None:
+    run = job([1, error, 3], prepare=lambda value: Row(value, touched=touched))
+    first, bad, last = (await collect(run)).outcomes
+
+    assert (first.status, bad.status, last.status) == ("done", status, "done")
+    assert (bad.error, bad.result, bad.attempts) == (error, None, 1)
+
+
+async def test_a_value_that_cannot_be_prepared_fails_its_row_alone() -> None:
+    def prepare(value: int) -> Row:
+        if value == 2:
+            raise InvalidRequestError(field="phone_number", rule="E.164")
+        return Row(value)
+
+    outcomes = (await collect(job([1, 2, 3], prepare=prepare))).outcomes
+
+    assert [each.status for each in outcomes] == ["done", "failed", "done"]
+    assert (outcomes[1].attempts, str(outcomes[1].error)) == (0, "phone_number: E.164")
+
+
+async def test_an_outcome_says_how_long_it_took() -> None:
+    progress = Progress(clock=asyncio.get_running_loop().time)
+    [outcome] = (await collect(job([1], progress=progress))).outcomes
+
+    assert outcome.elapsed == pytest.approx(1.0)
+
+
+# ---------------------------------------------------------------- stopping
+
+BAD = NotFoundError("404")
+
+
+async def test_a_job_stops_at_a_count_of_bad_rows_and_skips_the_rest() -> None:
+    found = await statuses(job([1, BAD, BAD, 4, 5, 6], width=1, stop_on=StopOn(count=2)))
+
+    assert found == ["done", "failed", "failed", "skipped", "skipped", "skipped"]
+
+
+async def test_rows_under_way_are_finished_when_a_job_stops() -> None:
+    run = job(
+        [BAD, 2, 3, 4],
+        width=2,
+        prepare=lambda value: Row(value, 1.0 if value is BAD else 5.0),
+        stop_on=StopOn(count=1),
+    )
+
+    assert await statuses(run) == ["failed", "done", "skipped", "skipped"]
+
+
+async def test_a_job_stops_at_a_share_once_enough_rows_have_ended() -> None:
+    rows = [BAD, BAD, 3, 4, BAD, 6]
+    found = await statuses(job(rows, width=1, stop_on=StopOn(share=0.5, least=4)))
+
+    assert found == ["failed", "failed", "done", "done", "skipped", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("stop_on", "counts", "reached"),
+    [
+        (StopOn(), {"failed": 1_000}, False),
+        (StopOn(count=2), {"failed": 1}, False),
+        (StopOn(count=2), {"failed": 1, "unknown": 1}, True),
+        (StopOn(share=0.1), {"failed": 19}, False),
+        (StopOn(share=0.1), {"failed": 2, "done": 18}, True),
+        (StopOn(share=0.1), {"failed": 1, "done": 19}, False),
+        (StopOn(share=0.1), {"failed": 2, "skipped": 18}, False),
+        (StopOn(share=0.0, least=1), {"done": 1}, True),
+    ],
+)
+def test_when_a_job_stops(stop_on: StopOn, counts: dict[str, Any], reached: bool) -> None:
+    assert stop_on.reached(Progress(**counts)) is reached
+
+
+async def test_a_job_can_be_stopped_by_hand() -> None:
+    run = job(range(10), width=1)
+    found = []
+    async for outcome in run:
+        found.append(outcome.status)
+        if outcome.index == 1:
+            run.stop()
+
+    assert found[:2] == ["done", "done"]
+    assert found[-7:] == ["skipped"] * 7
+
+
+async def test_a_stop_skips_what_waits_to_be_admitted_and_finishes_what_was_sent() -> None:
+    """Ctrl-C does not spend minutes on sending what has not been sent."""
+
+    class Queued(Row):
+        async def run(self) -> Any:
+            await asyncio.sleep(60.0 if self.value else 0.0)
+            return await super().run()
+
+    run = job(range(6), width=4, prepare=lambda value: Queued(value, seconds=5.0))
+    asyncio.get_running_loop().call_later(1.0, run.stop)
+    ended = {outcome.index: outcome.status async for outcome in run}
+
+    assert ended == {0: "done", **dict.fromkeys(range(1, 6), "skipped")}
+    assert asyncio.get_running_loop().time() == pytest.approx(5.0)
+
+
+# ---------------------------------------------------------------- progress
+
+
+async def test_progress_counts_while_the_job_runs() -> None:
+    progress = Progress(total=4)
+    run = job([1, BAD, committed("unknown"), 4], width=1, progress=progress)
+    finished = [progress.finished async for _ in run]
+
+    assert finished == [1, 2, 3, 4]
+    assert (progress.done, progress.failed, progress.unknown, progress.skipped) == (2, 1, 1, 0)
+
+
+def test_rate_and_estimate(clock: FakeClock) -> None:
+    progress = Progress(total=100, clock=clock)
+    assert (progress.rate, progress.eta) == (0.0, None)
+
+    progress.started = clock()
+    clock.advance(10.0)
+    for _ in range(20):
+        progress.count("done")
+
+    assert (progress.rate, progress.eta) == (2.0, 40.0)
+
+
+def test_without_a_total_there_is_no_estimate(clock: FakeClock) -> None:
+    progress = Progress(clock=clock, started=clock(), done=5)
+    clock.advance(1.0)
+
+    assert progress.eta is None
+
+
+def test_more_rows_than_foretold_are_no_negative_time(clock: FakeClock) -> None:
+    progress = Progress(total=1, clock=clock, started=clock(), done=5)
+    clock.advance(1.0)
+
+    assert progress.eta == 0.0
+
+
+# ---------------------------------------------------------------- leaving early
+
+
+async def test_leaving_early_ends_every_task_and_keeps_what_is_known() -> None:
+    run = job(range(100))
+    iterator = aiter(run)
+    first = await anext(iterator)
+    await asyncio.sleep(0.5)
+    await iterator.aclose()
+
+    kept = [first, *run.undelivered]
+    assert sorted(each.index for each in kept) == list(range(len(kept)))
+    assert nobody_is_left()
+
+
+async def test_a_break_out_of_the_loop_ends_every_task() -> None:
+    run = job(range(100))
+    async for _ in run:
+        break
+    await asyncio.sleep(0.1)
+
+    assert nobody_is_left()
+    assert run.undelivered
+
+
+@pytest.mark.parametrize(("touched", "status"), [(True, "unknown"), (False, "skipped")])
+async def test_a_cancelled_consumer_loses_nothing_that_is_known(touched: bool, status: str) -> None:
+    """Rows under way may have been carried out; those that ended and were not yet seen, too."""
+    run = job(
+        range(8), prepare=lambda value: Row(value, 1.0 if value == 0 else 9.0, touched=touched)
+    )
+    seen: list[int] = []
+
+    async def consume() -> None:
+        async for outcome in run:
+            seen.append(outcome.index)  # noqa: PERF401 - kept when cancelled
+
+    task = asyncio.create_task(consume())
+    await asyncio.sleep(2.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert seen == [0]
+    assert {(each.index, each.status) for each in run.undelivered} == {
+        (index, status) for index in (1, 2, 3, 4)
+    }
+    assert nobody_is_left()
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_cancelling_at_any_moment_accounts_for_every_row_taken_up(ordered: bool) -> None:
+    for moment in range(40):
+        reader = Reader()
+        run = job(reader, prepare=lambda v: Row(v, 0.3 + v % 3), ordered=ordered)
+        seen: list[int] = []
+
+        async def consume(run: BulkRun[Any, Any] = run, seen: list[int] = seen) -> None:
+            async for outcome in run:
+                seen.append(outcome.index)
+                await asyncio.sleep(0.2)
+
+        task = asyncio.create_task(consume())
+        await asyncio.sleep(moment / 10)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        # A generator that is left while it is not running is closed by its loop, a moment later.
+        await asyncio.sleep(0.1)
+
+        accounted = seen + [each.index for each in run.undelivered]
+        assert sorted(accounted) == list(range(reader.read))
+        assert nobody_is_left()
+
+
+# ---------------------------------------------------------------- results
+
+
+def result() -> BulkResult[int, int]:
+    rows: list[tuple[Any, BaseException | None]] = [
+        ("done", None),
+        ("failed", BAD),
+        ("unknown", committed("unknown")),
+        ("skipped", None),
+        ("unknown", asyncio.CancelledError()),
+    ]
+    return BulkResult(
+        outcomes=[
+            Outcome(index=index, status=status, value=index, error=error)
+            for index, (status, error) in enumerate(rows)
+        ]
+    )
+
+
+def test_a_result_sorts_its_outcomes_by_how_they_ended() -> None:
+    found = result()
+
+    assert [len(group) for group in (found.done, found.failed, found.unknown, found.skipped)] == [
+        1,
+        1,
+        2,
+        1,
+    ]
+
+
+def test_failures_are_raised_together() -> None:
+    with pytest.raises(ExceptionGroup, match="2 of 5 rows were not carried out") as caught:
+        result().raise_for_failures()
+
+    assert [type(each) for each in caught.value.exceptions] == [NotFoundError, OutcomeUnknownError]
+
+
+def test_a_good_result_raises_nothing() -> None:
+    BulkResult(outcomes=result().done).raise_for_failures()
+
+
+def test_an_outcome_can_be_copied() -> None:
+    outcome = result().outcomes[1]
+
+    assert copy.deepcopy(outcome).index == 1

@@ -1,0 +1,60 @@
+"""The checks as validators of attrs fields."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from sigmamind_async import checks
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.values import REDACTED, UNSET, Secret
+
+
+def accepts(validator: checks.Validator, value: object) -> bool:
+    cls = attrs.make_class("Value", {"field": attrs.field(validator=validator)})
+    try:
+        cls(value)
+    except InvalidRequestError as error:
+        return error.field != "field"
+    return True
+
+
+CHECKS: dict[str, tuple[checks.Validator, list[Any], list[Any]]] = {
+    "text": (checks.text(3, least=1), ["a", "abc"], ["", "abcd", 5, None]),
+    "any text": (checks.any_text, ["", "x" * 10_000], [5, None, b"x"]),
+    "whole number": (checks.whole_number(1, 3), [1, 3], [0, 4, True, 1.0, "1", None]),
+    "one of": (checks.one_of("a", "b"), ["a", "b"], ["c", "", None]),
+    "secret": (
+        checks.secret(3),
+        [Secret("abc"), Secret(""), REDACTED],
+        [Secret("abcd"), Secret("***"), Secret("\u2022"), "abc", None],
+    ),
+    "record id": (checks.record_id(3), ["abc"], ["abcd", "..", "", "a/b", None]),
+    "phone number": (checks.phone_number, ["+14155550100"], ["14155550100", None]),
+    "country code": (checks.country_code, ["US"], ["us", None]),
+    "or null": (checks.or_null(checks.text(3)), ["abc", None], ["abcd", 5]),
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_takes_what_it_should_and_refuses_the_rest(name: str) -> None:
+    validator, good, bad = CHECKS[name]
+
+    assert [value for value in good if not accepts(validator, value)] == []
+    assert [value for value in bad if accepts(validator, value)] == []
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_was_not_said_passes_every_check(name: str) -> None:
+    assert accepts(CHECKS[name][0], UNSET)
+
+
+def test_a_change_is_more_than_its_keys() -> None:
+    @attrs.frozen
+    class Change:
+        key: str = "k"
+        label: object = UNSET
+
+    checks.require_change(Change(label=None), "key")
+    with pytest.raises(InvalidRequestError, match="names no field to change"):
+        checks.require_change(Change(), "key")

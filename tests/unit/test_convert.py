@@ -1,0 +1,442 @@
+"""Between JSON and classes: strict about what is known, careful with what is not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import attrs
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sigmamind_async.convert import (
+    Record,
+    RequestValue,
+    body_of,
+    dump_json,
+    dump_record,
+    load_json,
+    record_decoder,
+    structure,
+    wire,
+    wire_names,
+)
+from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
+from sigmamind_async.operation import Response
+from sigmamind_async.values import REDACTED, UNSET, Secret, Unset
+
+
+@attrs.frozen(kw_only=True)
+class Owner(Record):
+    name: Annotated[str | None, wire("ownerName")] = None
+    age: Annotated[int | None, wire("age")] = None
+
+
+@attrs.frozen(kw_only=True)
+class Thing(Record):
+    key: Annotated[str, wire("key", needed=True)] = ""
+    number: Annotated[str | None, wire("sipNumber", digits=True)] = None
+    label: Annotated[str | None, wire("friendlyName")] = None
+    active: Annotated[bool | None, wire("active")] = None
+    count: Annotated[int | None, wire("count")] = None
+    seconds: Annotated[float | None, wire("seconds")] = None
+    settings: Annotated[dict[str, Any] | None, wire("settings")] = None
+    tags: Annotated[list[str] | None, wire("tags")] = None
+    owner: Annotated[Owner | None, wire("owner")] = None
+    origin: Annotated[Owner | str | None, wire("origin")] = None
+    parts: Annotated[list[Owner] | None, wire("parts")] = None
+
+
+@attrs.frozen(kw_only=True)
+class Things(Record):
+    data: Annotated[list[Thing] | None, wire("data")] = None
+
+
+@attrs.frozen(kw_only=True)
+class Order(RequestValue[Thing]):
+    key: str
+    label: Annotated[str | Unset, wire("friendlyName")] = UNSET
+    owner: Annotated[str | Unset | None, wire("ownerId")] = UNSET
+    password: Annotated[Secret | Unset, wire("trunkPassword")] = UNSET
+    variables: Annotated[Mapping[str, Any] | Unset, wire("variables")] = UNSET
+
+
+FULL: dict[str, Any] = {
+    "sipNumber": "+14155550100",
+    "friendlyName": "Support",
+    "active": True,
+    "count": 3,
+    "seconds": 1.5,
+    "settings": {"a": [1, None]},
+    "tags": ["x", "y"],
+    "owner": {"ownerName": "Ada", "age": 36},
+    "origin": {"ownerName": "Bob"},
+    "parts": [{"age": 1}, {}],
+}
+
+
+# ---------------------------------------------------------------- requests
+
+
+def test_a_body_has_wire_names_and_leaves_out_what_was_not_said() -> None:
+    assert body_of(Order(key="k", label="Support")) == {"friendlyName": "Support"}
+
+
+def test_none_is_said_and_unset_is_not() -> None:
+    assert dump_json(body_of(Order(key="k", owner=None))) == b'{"ownerId":null}'
+    assert dump_json(body_of(Order(key="k"))) == b"{}"
+
+
+def test_a_secret_is_revealed_only_as_the_bytes_are_written() -> None:
+    body = body_of(Order(key="k", password=Secret("hunter2")))
+
+    assert body["trunkPassword"] == Secret("hunter2")
+    assert dump_json(body) == b'{"trunkPassword":"hunter2"}'
+
+
+def test_objects_of_the_caller_go_through_as_they_are() -> None:
+    variables = {"name": "Ada", "age": 36, "deep": {"list": [None, 1.5]}}
+
+    assert orjson.loads(dump_json(body_of(Order(key="k", variables=variables)))) == {
+        "variables": variables
+    }
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), 1 << 70, "\ud800", {1: "a"}, b"bytes"])
+def test_what_has_no_json_form_is_refused_in_our_own_words(value: object) -> None:
+    """No exception of the JSON library crosses the public surface."""
+    with pytest.raises(InvalidRequestError, match="the body cannot be written") as caught:
+        dump_json({"variables": value})
+
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_a_redacted_secret_cannot_be_sent() -> None:
+    with pytest.raises(InvalidRequestError, match="give it again"):
+        dump_json({"trunkPassword": REDACTED})
+
+
+# ---------------------------------------------------------------- answers
+
+
+def test_an_answer_is_read_whole() -> None:
+    assert structure(FULL, Thing) == Thing(
+        number="+14155550100",
+        label="Support",
+        active=True,
+        count=3,
+        seconds=1.5,
+        settings={"a": [1, None]},
+        tags=["x", "y"],
+        owner=Owner(name="Ada", age=36),
+        origin=Owner(name="Bob"),
+        parts=[Owner(age=1), Owner()],
+    )
+
+
+def test_absent_and_null_read_alike_and_are_told_apart() -> None:
+    absent, null = structure({}, Thing), structure({"active": None}, Thing)
+
+    assert absent == null == Thing()
+    assert (absent.blanks, null.blanks) == ({}, {"active": None})
+
+
+def test_a_field_that_later_calls_need_is_an_empty_text_instead_of_none() -> None:
+    """So that its type has no `None`; what came is dumped all the same."""
+    absent, null, empty = (structure(raw, Thing) for raw in ({}, {"key": None}, {"key": ""}))
+
+    assert absent.key == null.key == empty.key == ""
+    assert [dump_record(each) for each in (absent, null, empty)] == [{}, {"key": None}, {"key": ""}]
+
+
+def test_unknown_keys_are_kept() -> None:
+    thing = structure({"active": True, "shape": {"round": True}}, Thing)
+
+    assert thing.extra == {"shape": {"round": True}}
+
+
+def test_digits_stand_for_a_text_only_where_that_was_seen() -> None:
+    assert structure({"sipNumber": 14155552671}, Thing).number == "14155552671"
+    with pytest.raises(ResponseDecodeError, match="friendlyName: expected text, got a number"):
+        structure({"friendlyName": 5}, Thing)
+
+
+def test_a_text_may_stand_where_a_record_replaced_it() -> None:
+    assert structure({"origin": "Object"}, Thing).origin == "Object"
+
+
+VALUES: dict[str, object] = {
+    "text": "no",
+    "a number": 1,
+    "a fraction": 1.5,
+    "a boolean": True,
+    "an array": [],
+    "an object": {},
+}
+
+FITTING = {
+    "sipNumber": {"text", "a number"},
+    "friendlyName": {"text"},
+    "active": {"a boolean"},
+    "count": {"a number"},
+    "seconds": {"a number", "a fraction"},
+    "settings": {"an object"},
+    "tags": {"an array"},
+    "owner": {"an object"},
+    "origin": {"an object", "text"},
+    "parts": {"an array"},
+}
+"""What is taken for each field, and comes out as it went in; everything else is an error."""
+
+
+@pytest.mark.parametrize("key", FITTING)
+@pytest.mark.parametrize("kind", VALUES)
+def test_a_known_key_takes_its_own_type_and_no_other(key: str, kind: str) -> None:
+    raw = {key: VALUES[kind]}
+    if kind in FITTING[key]:
+        expected = {"sipNumber": "1"} if raw == {"sipNumber": 1} else raw
+        assert dump_record(structure(raw, Thing)) == expected
+        return
+    with pytest.raises(ResponseDecodeError, match=f"^{key}: expected ") as caught:
+        structure(raw, Thing)
+    assert caught.value.path == key
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "problem"),
+    [
+        ({"data": [{}, {}, {}, {"active": "no"}]}, "data[3].active", "a boolean, got text"),
+        ({"data": [{}, 7]}, "data[1]", "an object, got a number"),
+        ({"data": {}}, "data", "an array, got an object"),
+        ({"data": [{"tags": ["a", None]}]}, "data[0].tags[1]", "text, got null"),
+        ({"data": [{"owner": {"age": 1.5}}]}, "data[0].owner.age", "a number, got a number"),
+        ({"data": [{"owner": {"ownerName": 1}}]}, "data[0].owner.ownerName", "text"),
+        ({"data": [{"origin": {"ownerName": 1}}]}, "data[0].origin.ownerName", "text"),
+        ({"data": [{"origin": []}]}, "data[0].origin", "an object, got an array"),
+        ({"data": [{"parts": [{}, {"age": "1"}]}]}, "data[0].parts[1].age", "a number, got text"),
+        ([], "", "an object, got an array"),
+        (None, "", "an object, got null"),
+        ("text", "", "an object, got text"),
+    ],
+)
+def test_an_error_names_the_place_by_wire_names(raw: object, path: str, problem: str) -> None:
+    with pytest.raises(ResponseDecodeError) as caught:
+        structure(raw, Things)
+
+    assert caught.value.path == path
+    assert str(caught.value).startswith(f"{path or 'the answer'}: expected {problem}")
+
+
+def test_an_error_never_repeats_the_value() -> None:
+    """The wrong value may be somebody's password."""
+    with pytest.raises(ResponseDecodeError) as caught:
+        structure({"active": "hunter2"}, Thing)
+
+    assert "hunter2" not in str(caught.value) + repr(vars(caught.value))
+
+
+def test_no_exception_of_the_converter_hangs_on_an_error() -> None:
+    with pytest.raises(ResponseDecodeError) as caught:
+        structure({"data": [{"active": 1}]}, Things)
+
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert pickle.loads(pickle.dumps(caught.value)).path == "data[0].active"
+
+
+def test_a_decoder_reads_bytes() -> None:
+    decode = record_decoder(Thing)
+
+    assert decode(Response(status=200, body=b'{"active": true}')) == Thing(active=True)
+    with pytest.raises(ResponseDecodeError, match="the answer is empty"):
+        decode(Response(status=200))
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"<html>", "not JSON"),
+        (b'{"a": NaN}', "not JSON"),
+        (b'{"a": Infinity}', "not JSON"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        (b'{"a": "\xff"}', "not JSON"),
+        (b'{"a": 1', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"1 2", "not JSON"),
+    ],
+)
+def test_what_is_no_json_is_an_error_without_a_cause(body: bytes, problem: str) -> None:
+    with pytest.raises(ResponseDecodeError, match=problem) as caught:
+        load_json(body)
+
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_of_duplicate_keys_the_last_one_counts() -> None:
+    assert load_json(b'{"a": 1, "a": 2}') == {"a": 2}
+
+
+# ---------------------------------------------------------------- round trip
+
+
+def test_dumping_gives_back_what_came_in() -> None:
+    raw = {**FULL, "label": None, "shape": [1, {"a": None}], "friendlyName": None}
+
+    assert dump_record(structure(raw, Thing)) == raw
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abpasw", max_size=5), inner)
+    ),
+    max_leaves=6,
+)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+def objects(known: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with some of the known keys, any of which may be null, and some unknown ones."""
+    optional = {key: st.none() | strategy for key, strategy in known.items()}
+    strange = st.dictionaries(
+        texts.filter(lambda key: key not in known)
+        | st.sampled_from(["password", "apiKey", "authToken"]),
+        json_values,
+        max_size=3,
+    )
+    return st.builds(
+        lambda given, extra: {**extra, **given},
+        st.fixed_dictionaries({}, optional=optional),
+        strange,
+    )
+
+
+owners = objects({"ownerName": texts, "age": st.integers(-(2**53), 2**53)})
+things = objects(
+    {
+        "key": texts,
+        "sipNumber": texts,
+        "friendlyName": texts,
+        "active": st.booleans(),
+        "count": st.integers(-(2**53), 2**53),
+        "seconds": st.integers(0, 2**53) | st.floats(0, 1e9),
+        "settings": st.dictionaries(texts, json_values, max_size=3),
+        "tags": st.lists(texts, max_size=3),
+        "owner": owners,
+        "origin": owners | texts,
+        "parts": st.lists(owners, max_size=3),
+    }
+)
+
+
+@given(things)
+def test_any_answer_survives_reading_and_dumping(raw: dict[str, Any]) -> None:
+    """Unknown keys, unknown words, nulls and absent keys, at every depth."""
+    dumped = dump_record(structure(raw, Thing))
+
+    assert json.dumps(dumped, sort_keys=True) == json.dumps(raw, sort_keys=True)
+
+
+@given(things, st.sampled_from(sorted(FITTING)), json_values)
+def test_no_value_is_turned_into_another(raw: dict[str, Any], key: str, value: object) -> None:
+    """Either it comes back as it was, or it is an error of ours."""
+    raw[key] = value
+    try:
+        dumped = dump_record(structure(raw, Thing))
+    except ResponseDecodeError:
+        return
+    expected = str(value) if key == "sipNumber" and type(value) is int else value
+
+    assert json.dumps(dumped[key], sort_keys=True) == json.dumps(expected, sort_keys=True)
+
+
+# ---------------------------------------------------------------- secrets among the unknown keys
+
+
+@pytest.mark.parametrize(
+    "key", ["password", "trunkPassword", "PASS", "clientSecret", "authToken", "apiKey", "api_key"]
+)
+def test_what_sounds_like_a_credential_is_masked_and_dumped_back(key: str) -> None:
+    """A platform that echoes a password by mistake does not put it into our logs."""
+    raw = {key: "hunter2"}
+    thing = structure(raw, Thing)
+
+    assert "hunter2" not in repr(thing.extra) + repr(thing)
+    assert dump_record(thing) == raw
+
+
+def test_credentials_are_masked_however_deep_they_stand() -> None:
+    raw = {"trunk": {"credentials": {"user": "u", "list": [{"value": "hunter2"}]}}, "n": [{"a": 1}]}
+    thing = structure(raw, Thing)
+
+    assert "hunter2" not in repr(thing.extra)
+    assert dump_record(thing) == raw
+
+
+def test_the_control_other_unknown_keys_stay_readable() -> None:
+    assert structure({"shape": "round", "passCount": 3}, Thing).extra == {
+        "shape": "round",
+        "passCount": 3,
+    }
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_the_wire_name_stands_beside_the_field() -> None:
+    assert {field: mark.name for field, mark in wire_names(Order).items()} == {
+        "label": "friendlyName",
+        "owner": "ownerId",
+        "password": "trunkPassword",
+        "variables": "variables",
+    }
+
+
+# ---------------------------------------------------------------- what other platforms need
+
+
+@attrs.frozen(kw_only=True)
+class Webhook(Record):
+    secret: Annotated[Secret | None, wire("signingSecret")] = None
+    price: Annotated[int | str | None, wire("price")] = None
+
+    @classmethod
+    def kind_of(cls, raw: Mapping[str, Any]) -> type[Record]:
+        return Hook if raw.get("kind") == "hook" else Webhook
+
+
+@attrs.frozen(kw_only=True)
+class Hook(Webhook):
+    kind: Annotated[str | None, wire("kind")] = None
+
+
+def test_a_secret_that_comes_is_one_at_once_and_is_dumped_back() -> None:
+    raw = {"signingSecret": "hunter2"}
+    read = structure(raw, Webhook)
+
+    assert "hunter2" not in repr(read)
+    assert dump_record(read) == raw
+    with pytest.raises(ResponseDecodeError, match="signingSecret: expected text"):
+        structure({"signingSecret": 7}, Webhook)
+
+
+@pytest.mark.parametrize("price", [7, "7", None])
+def test_one_of_two_plain_types_is_kept_as_it_is(price: object) -> None:
+    assert structure({"price": price}, Webhook).price == price
+    with pytest.raises(ResponseDecodeError, match="price: expected"):
+        structure({"price": True}, Webhook)
+
+
+def test_a_record_may_say_which_kind_it_is() -> None:
+    assert structure({"kind": "hook"}, Webhook) == Hook(kind="hook")
+    assert structure({"kind": "other"}, Webhook) == Webhook(extra={"kind": "other"})

@@ -1,0 +1,763 @@
+"""One call from its operation to its end, against a scripted platform and in fake time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from sigmamind_async.convert import load_json
+from sigmamind_async.credentials import Credentials
+from sigmamind_async.engine import Engine, Limits
+from sigmamind_async.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    BadRequestError,
+    CircuitOpenError,
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ResponseDecodeError,
+    ServerError,
+    SigmaMindError,
+)
+from sigmamind_async.events import (
+    AttemptFinished,
+    AttemptScheduled,
+    CallFinished,
+    Event,
+    FieldsIgnored,
+    Throttled,
+)
+from sigmamind_async.gate import PATIENCE
+from sigmamind_async.operation import (
+    FaultKind,
+    Method,
+    Operation,
+    ReadBack,
+    Request,
+    Response,
+    Verdict,
+)
+from sigmamind_async.retry import RetryPolicy, RetryQuota
+from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
+from sigmamind_async.transport import Outgoing
+from sigmamind_async.values import REDACTED, UNSET, Secret
+
+Make = Callable[..., Engine]
+LOST = fault(FaultKind.DROPPED)
+UNREACHED = fault(FaultKind.CONNECT)
+
+
+@attrs.frozen
+class Order:
+    password: Secret
+
+
+def read_json(response: Response) -> object:
+    return load_json(response.body)
+
+
+def call(
+    method: Method = "GET",
+    *,
+    repeatable: bool = True,
+    when_gone: Any = UNSET,
+    read_back: ReadBack[object] | None = None,
+    json: dict[str, object] | None = None,
+) -> Operation[object]:
+    return Operation(
+        name="acme.call",
+        request=Request(method=method, path="/v1/things/1", json=json),
+        decode=read_json,
+        repeatable=repeatable,
+        when_gone=when_gone,
+        read_back=read_back,
+        value=Order(Secret("hunter2")),
+    )
+
+
+READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", when_gone="gone")
+BUY = call("POST", repeatable=False)
+
+
+def bought(*, agrees: bool = True) -> Operation[object]:
+    """A purchase of a number of one's own choosing, which can be looked up."""
+    look = attrs.evolve(READ, name="acme.look_up")
+    return call(
+        "POST", repeatable=False, read_back=ReadBack(operation=look, agrees=lambda _: agrees)
+    )
+
+
+async def failure(engine: Engine, operation: Operation[object]) -> SigmaMindError:
+    with pytest.raises(SigmaMindError) as caught:
+        await engine.run(operation)
+    return caught.value
+
+
+# ---------------------------------------------------------------- one attempt
+
+
+async def test_a_call_that_works_is_sent_once(make_engine: Make, clock: FakeClock) -> None:
+    transport = ScriptedTransport([reply(json={"id": 1})])
+
+    assert await make_engine(transport).run(READ) == {"id": 1}
+    assert (len(transport.sent), clock.slept) == (1, [])
+
+
+async def test_what_is_sent(make_engine: Make) -> None:
+    transport = ScriptedTransport([reply(json={})])
+    operation = call("POST", json={"label": "x", "trunkPassword": Secret("hunter2")})
+    await make_engine(transport, base_url="https://proxy.test/acme").run(operation)
+    [sent] = transport.sent
+
+    assert (sent.method, sent.url) == ("POST", "https://proxy.test/acme/v1/things/1")
+    assert sent.body == b'{"label":"x","trunkPassword":"hunter2"}'
+    assert sent.headers["X-API-Key"] == "sk-test"
+    assert sent.headers["User-Agent"].startswith("sigmamind-async/")
+
+
+async def test_a_rejection_is_not_repeated(make_engine: Make) -> None:
+    error = await failure(make_engine(ScriptedTransport([reply(422, "no")])), BUY)
+
+    assert isinstance(error, BadRequestError)
+    assert (error.attempts, error.operation, error.committed) == (1, "acme.call", "no")
+    assert not hasattr(error, "__notes__")
+
+
+async def test_an_answer_comes_as_it_is_where_that_was_asked_for(make_engine: Make) -> None:
+    engine = make_engine(ScriptedTransport([reply(201, "anything")]))
+
+    assert await engine.exchange(READ) == reply(201, "anything")
+
+
+# ---------------------------------------------------------------- more attempts
+
+
+@pytest.mark.parametrize("answer", [LOST, UNREACHED, reply(500), reply(503), reply(408)])
+async def test_a_repeatable_call_is_sent_up_to_three_times(
+    answer: Response, make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport([answer, answer, reply(json={"id": 1})])
+
+    assert await make_engine(transport).run(UPDATE) == {"id": 1}
+    assert clock.slept == [0.05, 0.1]
+
+
+async def test_after_three_failures_the_last_error_comes_with_the_facts_of_all(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport(
+        [reply(500, "a"), reply(502, "b"), reply(503, "c")], latency=1.01, sleep=clock.sleep
+    )
+    error = await failure(make_engine(transport), READ)
+
+    assert isinstance(error, ServerError)
+    assert (error.status, error.attempts) == (503, 3)
+    assert error.elapsed == pytest.approx(3.18)
+    assert error.__notes__ == ["after 3 attempts in 3.2 s"]
+
+
+@pytest.mark.parametrize("answer", [LOST, reply(500), reply(303), reply(408), reply(200)])
+async def test_a_purchase_is_never_sent_again_after_silence(
+    answer: Response, make_engine: Make
+) -> None:
+    """The first promise, at the place that keeps it."""
+    transport = ScriptedTransport([answer])
+    error = await failure(make_engine(transport), BUY)
+
+    assert isinstance(error, OutcomeUnknownError)
+    assert len(transport.sent) == 1
+    assert error.value == Order(REDACTED)
+
+
+async def test_the_control_an_update_in_its_place_is_sent_again(make_engine: Make) -> None:
+    transport = ScriptedTransport([LOST, reply(json={})])
+    await make_engine(transport).run(UPDATE)
+
+    assert len(transport.sent) == 2
+
+
+async def test_a_purchase_that_was_not_sent_is_sent_again(make_engine: Make) -> None:
+    transport = ScriptedTransport([UNREACHED, reply(429), reply(201, {"id": 1})])
+
+    assert await make_engine(transport).run(BUY) == {"id": 1}
+
+
+async def test_a_purchase_that_was_never_sent_says_so(make_engine: Make) -> None:
+    error = await failure(make_engine(ScriptedTransport([UNREACHED] * 3)), BUY)
+
+    assert isinstance(error, APIConnectionError)
+    assert (error.attempts, error.committed, error.retryable) == (3, "no", True)
+
+
+async def test_doubt_of_an_earlier_attempt_stays_on_the_last_error(make_engine: Make) -> None:
+    """A refusal that follows a lost answer does not prove that nothing was done."""
+    error = await failure(make_engine(ScriptedTransport([LOST, reply(422)])), UPDATE)
+
+    assert isinstance(error, BadRequestError)
+    assert error.committed == "unknown"
+
+
+async def test_an_unreadable_answer_to_a_read_is_its_own_error(make_engine: Make) -> None:
+    garbage = Response(status=200, body=b"<")
+    error = await failure(make_engine(ScriptedTransport(lambda _: garbage)), READ)
+
+    assert isinstance(error, ResponseDecodeError)
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert (error.operation, error.attempts) == ("acme.call", 3)
+
+
+async def test_garbage_for_an_answer_to_a_read_is_asked_for_again(make_engine: Make) -> None:
+    garbage = Response(status=200, body=b"<")
+
+    assert await make_engine(ScriptedTransport([garbage, reply(json=[])])).run(READ) == []
+
+
+async def test_a_body_cut_by_a_break_is_asked_for_again(make_engine: Make) -> None:
+    cut = Response(status=200, cut=FaultKind.DROPPED)
+
+    assert await make_engine(ScriptedTransport([cut, reply(json=[])])).run(READ) == []
+
+
+async def test_a_body_that_has_no_json_form_is_refused_before_anything_is_sent(
+    make_engine: Make,
+) -> None:
+    transport = ScriptedTransport([])
+    engine = make_engine(transport)
+    error = await failure(engine, call("POST", json={"trunkPassword": REDACTED}))
+
+    assert isinstance(error, InvalidRequestError)
+    assert (error.operation, error.committed, len(transport.sent)) == ("acme.call", "no", 0)
+    await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+
+
+# ---------------------------------------------------------------- waits
+
+
+async def test_a_wait_that_the_platform_asks_for_is_obeyed_in_full(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport([reply(429, headers={"retry-after": "31"}), reply(json={})])
+    await make_engine(transport).run(READ)
+
+    assert clock.slept == [31.0]
+
+
+async def test_a_wait_that_does_not_fit_the_deadline_fails_at_once(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    """Sleeping first and failing afterwards would help nobody."""
+    transport = ScriptedTransport([reply(429, headers={"retry-after": "61"})])
+    error = await failure(make_engine(transport), READ)
+
+    assert isinstance(error, RateLimitError)
+    assert (error.retry_after, error.elapsed, clock.slept) == (61.0, 0.0, [])
+
+
+async def test_throttled_attempts_do_not_count_as_failures(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport([reply(429)] * 5 + [reply(json={})])
+    await make_engine(transport, policy=RetryPolicy(max_attempts=1)).run(READ)
+
+    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+async def test_throttling_ends_with_the_deadline(make_engine: Make, clock: FakeClock) -> None:
+    error = await failure(make_engine(ScriptedTransport(lambda _: reply(429))), READ)
+
+    assert isinstance(error, RateLimitError)
+    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0]
+    assert error.elapsed == pytest.approx(51.0)
+
+
+async def test_a_patient_call_waits_for_the_rate_past_its_deadline(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport([reply(429, headers={"retry-after": "200"}), reply(json={})])
+    engine = make_engine(transport)
+
+    await engine.finish(READ, engine.begin(READ, patient=True))
+
+    assert clock.slept == [200.0]
+
+
+async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport(lambda _: reply(429, headers={"retry-after": "100"}))
+    engine = make_engine(transport)
+
+    with pytest.raises(RateLimitError) as caught:
+        await engine.finish(READ, engine.begin(READ, patient=True))
+
+    assert PATIENCE < caught.value.elapsed <= PATIENCE + 100.0
+
+
+async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    given: list[float] = []
+
+    class Watched(ScriptedTransport):
+        async def send(self, outgoing: Outgoing, mark: Any, seconds: float) -> Any:
+            given.append(seconds)
+            return await super().send(outgoing, mark, seconds)
+
+    transport = Watched(lambda _: LOST, latency=30.0, sleep=clock.sleep)
+    limits = Limits(deadline=45.0, attempt_timeout=20.0)
+    error = await failure(make_engine(transport, limits=limits), READ)
+
+    assert given == pytest.approx([20.0, 20.0, 4.85])
+    assert error.elapsed == pytest.approx(45.0)
+
+
+async def test_a_503_with_a_wait_is_a_throttle(make_engine: Make, clock: FakeClock) -> None:
+    transport = ScriptedTransport([reply(503, headers={"retry-after": "7"}), reply(json={})])
+    await make_engine(transport, policy=RetryPolicy(max_attempts=1)).run(READ)
+
+    assert clock.slept == [7.0]
+
+
+# ---------------------------------------------------------------- quota
+
+
+@pytest.mark.parametrize(
+    ("script", "left"),
+    [
+        ([200], 401),
+        ([500, 200], 400),
+        ([500, 500, 200], 386),
+        ([500, 500, 500], 372),
+        ([429, 200], 400),
+        ([429, 500, 200], 395),
+        ([404], 400),
+        ([500, 404], 386),
+    ],
+)
+async def test_the_quota_after_a_call(script: list[int], left: int, make_engine: Make) -> None:
+    """Only an attempt that follows costs; a success gives back what its last attempt cost."""
+    quota = RetryQuota(tokens=400)
+    engine = make_engine(ScriptedTransport([reply(s, {}) for s in script]), quota=quota)
+    try:
+        await engine.run(READ)
+    except SigmaMindError:
+        assert script[-1] != 200
+
+    assert quota.tokens == left
+
+
+async def test_an_empty_quota_ends_a_failing_call_at_once(make_engine: Make) -> None:
+    engine = make_engine(ScriptedTransport([reply(500)]), quota=RetryQuota(tokens=13))
+
+    assert (await failure(engine, READ)).attempts == 1
+    assert engine.quota.tokens == 13
+
+
+async def test_an_empty_quota_does_not_end_a_throttled_call(make_engine: Make) -> None:
+    transport = ScriptedTransport([reply(429), reply(json={})])
+
+    assert await make_engine(transport, quota=RetryQuota(tokens=0)).run(READ) == {}
+
+
+async def test_a_wait_that_does_not_fit_costs_nothing(make_engine: Make) -> None:
+    transport = ScriptedTransport([reply(429, headers={"retry-after": "61"})])
+    engine = make_engine(transport)
+    await failure(engine, READ)
+
+    assert engine.quota.tokens == 500
+
+
+# ---------------------------------------------------------------- keys
+
+
+class Vault:
+    """Supplies ``key-1``, ``key-2`` and so on."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def __call__(self) -> str:
+        self.asked += 1
+        return f"key-{self.asked}"
+
+
+@pytest.mark.parametrize("operation", [READ, BUY])
+async def test_a_rejected_key_is_asked_for_again_once(
+    operation: Operation[object], make_engine: Make, clock: FakeClock
+) -> None:
+    """A 401 is definite: even a purchase may follow it."""
+    transport = ScriptedTransport([reply(401), reply(json={})])
+    await make_engine(transport, credentials=Credentials(Vault())).run(operation)
+
+    assert [sent.headers["X-API-Key"] for sent in transport.sent] == ["key-1", "key-2"]
+    assert clock.slept == [0.0]
+
+
+async def test_a_second_rejection_is_the_answer(make_engine: Make) -> None:
+    vault = Vault()
+    transport = ScriptedTransport([reply(401), reply(401)])
+    error = await failure(make_engine(transport, credentials=Credentials(vault)), READ)
+
+    assert isinstance(error, AuthenticationError)
+    assert (vault.asked, error.attempts) == (2, 2)
+
+
+async def test_a_fixed_key_is_not_tried_twice(make_engine: Make) -> None:
+    assert (await failure(make_engine(ScriptedTransport([reply(401)])), READ)).attempts == 1
+
+
+async def test_a_supplied_key_that_cannot_be_used_ends_the_call(make_engine: Make) -> None:
+    async def provider() -> str:
+        return "two words"
+
+    engine = make_engine(ScriptedTransport([]), credentials=Credentials(provider))
+    error = await failure(engine, READ)
+
+    assert isinstance(error, ConfigurationError)
+    assert (error.operation, error.attempts) == ("acme.call", 0)
+
+
+# ---------------------------------------------------------------- after ambiguity
+
+
+@pytest.mark.parametrize("lost", [LOST, reply(500), Response(status=201, body=b"<html>")])
+async def test_a_purchase_that_is_found_as_asked_for_is_adopted(
+    lost: Response, make_engine: Make
+) -> None:
+    transport = ScriptedTransport([lost, reply(json={"id": 7})])
+
+    assert await make_engine(transport).run(bought()) == {"id": 7}
+    assert [sent.method for sent in transport.sent] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("look", [reply(json={"id": 7}), reply(404), reply(401), LOST])
+async def test_a_purchase_that_is_not_found_as_asked_for_stays_unknown(
+    look: Response, make_engine: Make
+) -> None:
+    """Somebody else's record, none, or a look-up that fails: none of them is our result."""
+    transport = ScriptedTransport([LOST, look, look, look])
+    error = await failure(make_engine(transport), bought(agrees=False))
+
+    assert isinstance(error, OutcomeUnknownError)
+    assert (error.operation, error.attempts) == ("acme.call", 1)
+    assert {sent.method for sent in list(transport.sent)[1:]} == {"GET"}
+
+
+async def test_a_purchase_that_was_refused_is_not_looked_up(make_engine: Make) -> None:
+    transport = ScriptedTransport([reply(409)])
+    await failure(make_engine(transport), bought())
+
+    assert len(transport.sent) == 1
+
+
+async def test_a_look_up_stays_within_the_deadline_of_the_call(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    transport = ScriptedTransport(lambda _: LOST, latency=30.0, sleep=clock.sleep)
+    limits = Limits(deadline=25.0, attempt_timeout=20.0)
+    error = await failure(make_engine(transport, limits=limits), bought())
+
+    assert error.elapsed == pytest.approx(25.0)
+
+
+async def test_a_404_after_our_own_lost_delete_is_success(make_engine: Make) -> None:
+    transport = ScriptedTransport([LOST, reply(404)])
+
+    assert await make_engine(transport).run(DELETE) == "gone"
+
+
+async def test_a_first_404_of_a_delete_is_an_error(make_engine: Make) -> None:
+    """Nobody of ours deleted it: the number may be misspelt."""
+    error = await failure(make_engine(ScriptedTransport([reply(404)])), DELETE)
+
+    assert isinstance(error, NotFoundError)
+
+
+async def test_a_404_after_a_delete_that_was_not_sent_is_an_error(make_engine: Make) -> None:
+    error = await failure(make_engine(ScriptedTransport([UNREACHED, reply(404)])), DELETE)
+
+    assert isinstance(error, NotFoundError)
+
+
+async def test_a_404_after_a_lost_update_is_an_error(make_engine: Make) -> None:
+    error = await failure(make_engine(ScriptedTransport([LOST, reply(404)])), UPDATE)
+
+    assert isinstance(error, NotFoundError)
+
+
+async def test_a_409_after_ambiguity_proves_nothing(make_engine: Make) -> None:
+    transport = ScriptedTransport([LOST, reply(409), reply(409)])
+    error = await failure(make_engine(transport), UPDATE)
+
+    assert (error.committed, error.attempts) == ("unknown", 3)
+
+
+# ---------------------------------------------------------------- events
+
+
+async def test_events_come_in_order(make_engine: Make) -> None:
+    seen: list[Event] = []
+    transport = ScriptedTransport([reply(429), LOST, reply(json={})])
+    await make_engine(transport, observer=seen.append).run(READ)
+
+    assert [type(event) for event in seen] == [
+        Throttled,
+        AttemptFinished,
+        AttemptScheduled,
+        AttemptFinished,
+        AttemptScheduled,
+        AttemptFinished,
+        CallFinished,
+    ]
+    assert [e.verdict for e in seen if isinstance(e, AttemptFinished)] == [
+        Verdict.REJECTED,
+        Verdict.AMBIGUOUS,
+        Verdict.CONFIRMED,
+    ]
+    assert [e.attempt for e in seen if isinstance(e, AttemptScheduled)] == [2, 3]
+
+
+async def test_the_last_event_tells_how_it_ended(make_engine: Make) -> None:
+    seen: list[Event] = []
+    engine = make_engine(ScriptedTransport([LOST, reply(json={})]), observer=seen.append)
+    await engine.run(bought())
+    *_, last = seen
+    assert isinstance(last, CallFinished)
+    assert (last.error, last.adopted, last.attempts) == (None, True, 1)
+
+    await failure(make_engine(ScriptedTransport([reply(404)]), observer=seen.append), READ)
+    *_, last = seen
+    assert isinstance(last, CallFinished)
+    assert (last.error, last.adopted) == ("NotFoundError", False)
+
+
+async def test_an_observer_that_raises_costs_no_answer(make_engine: Make) -> None:
+    def broken(event: Event) -> None:
+        raise RuntimeError("mine")
+
+    transport = ScriptedTransport([reply(429), reply(json={"id": 1})])
+
+    assert await make_engine(transport, observer=broken).run(READ) == {"id": 1}
+
+
+# ---------------------------------------------------------------- gate
+
+
+async def test_the_gate_hears_of_every_attempt(make_engine: Make, clock: FakeClock) -> None:
+    transport = ScriptedTransport([LOST, reply(500), reply(json={})])
+    engine = make_engine(transport)
+    call_ = engine.begin(READ)
+    seen: list[int] = []
+    engine = attrs.evolve(
+        engine, observer=lambda event: seen.append(engine.gate.admission.failures)
+    )
+    await engine.finish(READ, call_)
+
+    assert seen == [1, 1, 2, 2, 0, 0]
+    assert engine.gate.admission.last_success == clock.now
+
+
+async def test_a_refusal_at_the_gate_is_an_error_of_the_call(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    gate = clock.gate()
+    for _ in range(20):
+        gate.failed()
+    error = await failure(make_engine(ScriptedTransport([]), gate=gate), BUY)
+
+    assert isinstance(error, CircuitOpenError)
+    assert (error.operation, error.attempts, error.committed) == ("acme.call", 0, "no")
+
+
+async def test_what_the_platform_said_tells_more_than_the_gate_after_it(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    gate = clock.gate(max_wait=0.01)
+    for _ in range(19):
+        gate.failed()
+    error = await failure(make_engine(ScriptedTransport([reply(500, "why")]), gate=gate), READ)
+
+    assert isinstance(error, ServerError)
+
+
+async def test_no_place_is_held_during_a_backoff(make_engine: Make, clock: FakeClock) -> None:
+    """A call that waits to be sent again does not keep another from being sent."""
+    transport = ScriptedTransport([reply(500), reply(json="other"), reply(json="first")])
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        if seconds == 0.05:
+            assert await attrs.evolve(engine, sleep=clock.sleep).run(READ) == "other"
+
+    engine = make_engine(transport, limits=Limits(max_connections=1), sleep=sleep)
+
+    assert await engine.run(READ) == "first"
+
+
+# ---------------------------------------------------------------- cancellation
+
+
+class Hanging(ScriptedTransport):
+    """Connects, or not, and then never answers."""
+
+    def __init__(self, *, connects: bool = True) -> None:
+        super().__init__([])
+        self._connects = connects
+
+    async def send(self, outgoing: Outgoing, mark: Any, seconds: float) -> Any:
+        mark.connected = self._connects
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("operation", "connects", "touched"),
+    [(BUY, True, True), (BUY, False, False), (READ, True, False), (DELETE, True, True)],
+)
+async def test_a_cancelled_call_tells_whether_it_may_have_been_carried_out(
+    operation: Operation[object], connects: bool, touched: bool, make_engine: Make
+) -> None:
+    engine = make_engine(Hanging(connects=connects))
+    state = engine.begin(operation)
+    task = asyncio.create_task(engine.finish(operation, state))
+    await asyncio.sleep(1)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert state.touched is touched
+    assert bool(getattr(caught.value, "__notes__", [])) is touched
+
+
+async def test_a_cancelled_call_gives_its_place_back(make_engine: Make) -> None:
+    engine = make_engine(Hanging(), limits=Limits(max_connections=1))
+    task = asyncio.create_task(engine.run(READ))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+
+
+async def test_a_call_cancelled_before_it_is_sent_touched_nothing(make_engine: Make) -> None:
+    engine = make_engine(ScriptedTransport([]), limits=Limits(max_connections=1))
+    await engine.gate.enter(width=1, deadline=math.inf)
+    state = engine.begin(BUY)
+    task = asyncio.create_task(engine.finish(BUY, state))
+    await asyncio.sleep(1)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (state.touched, state.attempts) == (False, 0)
+
+
+async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: Make) -> None:
+    async def never(seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    engine = make_engine(ScriptedTransport([LOST]), sleep=never)
+    state = engine.begin(UPDATE)
+    task = asyncio.create_task(engine.finish(UPDATE, state))
+    await asyncio.sleep(1)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert state.touched
+
+
+# ---------------------------------------------------------------- fields that did not take
+
+
+def updating(*ignored: str) -> Operation[object]:
+    return attrs.evolve(UPDATE, not_shown=lambda _: ignored)
+
+
+async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Make) -> None:
+    seen: list[Event] = []
+    engine = make_engine(ScriptedTransport([reply(json={})]), observer=seen.append)
+    operation = updating("label")
+    state = engine.begin(operation)
+
+    assert await engine.finish(operation, state) == {}
+    assert FieldsIgnored(operation="acme.call", fields=("label",)) in seen
+    assert state.ignored == ("label",)
+
+
+async def test_a_field_that_did_not_take_is_an_error_where_that_was_asked_for(
+    make_engine: Make,
+) -> None:
+    engine = make_engine(ScriptedTransport([reply(json={})]), strict=True)
+    error = await failure(engine, updating("label"))
+
+    assert str(error) == "acme.call: the platform answered 200 and did not take: label"
+    assert (error.committed, error.retryable) == ("yes", False)
+
+
+async def test_where_every_field_took_nothing_is_told(make_engine: Make) -> None:
+    seen: list[Event] = []
+    engine = make_engine(ScriptedTransport([reply(json={})]), observer=seen.append, strict=True)
+    await engine.run(updating())
+
+    assert not [event for event in seen if isinstance(event, FieldsIgnored)]
+
+
+# ---------------------------------------------------------------- the one redirect that is followed
+
+ALIASED = attrs.evolve(UPDATE, request=attrs.evolve(UPDATE.request, alias="/v1/things/1/"))
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("location", ["/v1/things/1/", "https://api.acme.test/v1/things/1/"])
+async def test_a_redirect_to_the_other_spelling_is_followed_once(
+    status: int, location: str, make_engine: Make
+) -> None:
+    moved = reply(status, headers={"location": location})
+    transport = ScriptedTransport([moved, reply(json={})])
+
+    assert await make_engine(transport).run(ALIASED) == {}
+    assert transport.sent[1].url == "https://api.acme.test/v1/things/1/"
+
+
+@pytest.mark.parametrize(
+    ("status", "location"),
+    [
+        (302, "/v1/things/1/"),
+        (303, "/v1/things/1/"),
+        (308, "https://evil.test/v1/things/1/"),
+        (308, "http://api.acme.test/v1/things/1/"),
+        (308, "https://api.acme.test.evil.test/v1/things/1/"),
+        (308, "//evil.test/v1/things/1/"),
+        (308, "/v1/other"),
+        (308, ""),
+    ],
+)
+async def test_no_other_redirect_is_followed(status: int, location: str, make_engine: Make) -> None:
+    """It would carry the key, and the body with its password, to wherever it leads."""
+    transport = ScriptedTransport([reply(status, headers={"location": location})])
+    await failure(make_engine(transport), ALIASED)
+
+    assert len(transport.sent) == 1
+
+
+async def test_a_redirect_that_leads_back_ends(make_engine: Make) -> None:
+    moved = reply(308, headers={"location": "/v1/things/1/"})
+    transport = ScriptedTransport([moved, moved])
+    await failure(make_engine(transport), ALIASED)
+
+    assert len(transport.sent) == 2
+
+
+async def test_a_hint_is_added_to_the_status_it_is_for(make_engine: Make) -> None:
+    operation = attrs.evolve(READ, hints={404: "it may have been retired"})
+    error = await failure(make_engine(ScriptedTransport([reply(404)])), operation)
+
+    assert str(error) == "404: no reason; it may have been retired"
