@@ -52,9 +52,10 @@ class _FakeGate(Gate):
         now = self._clock()
         refused = not patient and self.admission.refuses(now) is not None
         wait = self.admission.wait(now)
-        if not refused and (self.max_wait is None or wait <= self.max_wait):
+        most = deadline - now if self.max_wait is None else min(self.max_wait, deadline - now)
+        if not refused and wait <= most:
             assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate
-            self._clock.advance(max(0.0, min(wait, deadline - now)))
+            self._clock.advance(wait)
         await super().enter(width=width, deadline=deadline, patient=patient)
 
 

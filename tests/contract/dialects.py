@@ -133,7 +133,7 @@ DIALNEXA = Dialect(
 )
 
 DIALECTS = {each.name: each for each in (SIGMAMIND, VERBEX, DIALNEXA)}
-WITH_SECRET = {
+WITH_SECRET: dict[str, Callable[[str], Value]] = {
     "sigmamind": lambda key: sigmamind.UpdatePhoneNumber(phone_number=key, trunk_password=PASSWORD),
     "verbex": lambda key: verbex.UpdatePhoneNumber(phone_number_id=key, twilio_auth_token=PASSWORD),
 }

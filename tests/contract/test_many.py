@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import attrs
 import pytest
 
-from sigmamind_async.sandbox import REALISTIC_FAULTS, Faults, Sandbox
+from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Sandbox
 from tests.contract.conftest import switched
 from tests.contract.dialects import DIALECTS, Dialect, numbers
 from tests.contract.test_once import reckless
@@ -48,7 +49,7 @@ async def listed(client: Any, dialect: Dialect, size: int) -> list[str]:
 
 @pytest.mark.parametrize("most", [None, 7])
 @pytest.mark.parametrize(
-    ("name", "envelope"), [(name, each) for name, each in ENVELOPES.items() for each in each]
+    ("name", "envelope"), [(name, each) for name, several in ENVELOPES.items() for each in several]
 )
 async def test_a_listing_reads_every_page(name: str, envelope: str, most: int | None) -> None:
     """In any envelope, though the platform cuts large pages down."""
@@ -86,16 +87,15 @@ async def test_a_number_is_bought_read_changed_and_removed_in_any_view(
         bought = await client.run(dialect.buy("+14155550100"))
         key = dialect.key_of(bought)
         assert await listed(client, dialect, 10) == [dialect.number_of(bought)]
-        read = await client.run(
-            dialect.get(key if key.startswith("+") or name != "sigmamind" else f"+{key}")
-        )
+        read = await client.run(dialect.get(f"+{key}" if key.startswith("1") else key))
         assert dialect.number_of(read) == dialect.number_of(bought)
     assert len(box.ledger.purchases) == 1
 
 
 # --- jobs ------------------------------------------------------------------------------------
 
-WEATHER = Faults(share=0.4, kinds=REALISTIC_FAULTS, hang=0.2, late=0.02)
+WEATHER = Faults(share=0.4, kinds=REALISTIC_FAULTS - {Fault.STATUS_429}, hang=0.2, late=0.02)
+"""Throttling apart, which would slow the job down as it should."""
 
 
 async def run_job(box: Sandbox, dialect: Dialect) -> dict[str, list[str]]:
@@ -123,7 +123,7 @@ async def test_a_job_in_bad_weather_accounts_for_every_row(
     box.list_lag = lag
     ended = await run_job(box, dialect)
     made = bought(box)
-    assert sorted(sum(ended.values(), [])) == numbers(60)
+    assert sorted(chain.from_iterable(ended.values())) == numbers(60)
     assert len(made) == len(set(made))
     assert set(ended["done"]) <= set(made)
     assert not set(ended.get("failed", [])) & set(made)

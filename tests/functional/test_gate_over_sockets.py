@@ -144,5 +144,5 @@ async def test_who_has_no_time_left_in_the_queue_sent_nothing() -> None:
     ):
         assert type(await error_of(client.phone_numbers.get(NUMBER))) is RateLimitError
         error = await error_of(client.phone_numbers.create(country_code="US"))
-    assert (type(error), error.committed, error.attempts) == (APIConnectionError, "no", 0)
+    assert (type(error), error.committed, error.attempts) == (CircuitOpenError, "no", 0)
     assert server.methods == {"GET": 1}
