@@ -88,7 +88,7 @@ def _app() -> App:
     app = App(
         name="sigmamind",
         help=_ROOT,
-        help_format="plaintext",
+        help_format="markdown",
         version=lambda: version("sigmamind-async"),
         default_parameter=plain,
     )

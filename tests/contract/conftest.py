@@ -7,11 +7,17 @@ from collections.abc import AsyncIterator
 import attrs
 import pytest
 
-from sigmamind_async.sandbox import Faults, Sandbox, Switches
+from sigmamind_async.sandbox import Fault, Faults, Sandbox, Switches
 from tests.contract.dialects import DIALECTS, Dialect
 from tests.functional.support import KEY
 
 QUICK = Faults(hang=0.3, late=0.02, drip=0.05)
+
+
+def patience(fault: Fault) -> float:
+    """Return the seconds an attempt may take: few only where the platform is silent or slow."""
+    slow = {Fault.HANG_BEFORE_COMMIT, Fault.HANG_AFTER_COMMIT, Fault.SLOW_BODY}
+    return 0.15 if fault in slow else 5.0
 
 
 @pytest.fixture(params=DIALECTS)

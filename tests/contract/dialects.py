@@ -140,6 +140,19 @@ WITH_SECRET: dict[str, Callable[[str], Value]] = {
 """Updates that carry a secret; DialNexa has none."""
 
 
+FOREIGN: dict[str, tuple[Callable[[str], Value], str]] = {
+    "sigmamind": (
+        lambda key: sigmamind.UpdatePhoneNumber(phone_number=key, termination_sip_uri="a.example"),
+        "termination_sip_uri",
+    ),
+    "verbex": (
+        lambda key: verbex.UpdatePhoneNumber(phone_number_id=key, sip_trunk_username="u"),
+        "sip_trunk_username",
+    ),
+}
+"""Updates of a bought number with a field that only imported ones have; DialNexa has none."""
+
+
 def numbers(count: int) -> list[str]:
     """Return so many numbers."""
     return [f"+1415555{index:04}" for index in range(count)]

@@ -23,7 +23,7 @@ from sigmamind_async.operation import Response, Verdict
 from sigmamind_async.sandbox import BODY_FAULTS, Fault, Sandbox
 from sigmamind_async.testing import ScriptedTransport
 from tests.contract.conftest import QUICK, switched
-from tests.contract.dialects import AGENT, DIALECTS, Dialect
+from tests.contract.dialects import AGENT, DIALECTS, FOREIGN, Dialect
 from tests.functional.support import KEY, ONCE, error_of
 
 NUMBER = "+14155550100"
@@ -212,3 +212,16 @@ async def test_nothing_is_shown_in_any_of_three_ways(
         key = await routed(client, dialect)
         await client.run(dialect.route(key, None))
     assert len(box.ledger.of_kind("update")) == 2
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+async def test_a_field_of_another_kind_of_number_is_told(name: str) -> None:
+    """Dropped without a word by the platform."""
+    dialect = DIALECTS[name]
+    value, field = FOREIGN[name]
+    async with Sandbox(seed=1) as box, dialect.connect(box) as client:
+        key = dialect.key_of(await client.run(dialect.buy(NUMBER)))
+        outcomes = [each async for each in client.run_many([value(key)])]
+        error = await error_of(client.with_options(strict=True).run(value(key)))
+    assert [(each.status, each.ignored) for each in outcomes] == [("done", (field,))]
+    assert error.code == "fields_ignored"
