@@ -8,6 +8,7 @@ from typing import Any, assert_type
 from sigmamind_async import (
     UNSET,
     BulkResult,
+    DialNexa,
     Gate,
     Outcome,
     OutcomeUnknownError,
@@ -18,11 +19,13 @@ from sigmamind_async import (
     SigmaMind,
     StopOn,
     Unset,
+    Verbex,
 )
 from sigmamind_async.bulk import BulkRun
 from sigmamind_async.client import RawResponse
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.paging import Page
+from sigmamind_async.platforms import dialnexa, verbex
 from sigmamind_async.platforms.sigmamind import (
     Agent,
     Call,
@@ -63,6 +66,22 @@ async def phone_numbers(client: SigmaMind) -> None:
     assert_type(await numbers.test_call(bought), Call)
     assert_type(bought.sip_phone_number, str)
     assert_type(bought.active, bool | None)
+
+
+async def other_platforms(verbex_client: Verbex, dialnexa_client: DialNexa) -> None:
+    held = verbex_client.phone_numbers
+    made = await held.create(provider="pia", phone_number="+14155550100")
+    assert_type(made, verbex.PhoneNumber)
+    assert_type(made.id, str)
+    assert_type(await held.update(made.id, sip_trunk_password=None), verbex.PhoneNumber)
+    assert_type(held.list(), AsyncGenerator[verbex.PhoneNumber, None])
+    await held.create(provider="sim")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    numbers = dialnexa_client.phone_numbers
+    assert_type(await numbers.search("US"), list[dialnexa.AvailableNumber])
+    assert_type(await numbers.purchase("+14155550100"), dialnexa.PhoneNumber)
+    assert_type(await numbers.update("phn_1", agent_id=None), dialnexa.PhoneNumber)
+    assert_type(await dialnexa_client.run(dialnexa.GetAgent(id="agt_1")), dialnexa.Agent)
 
 
 async def wrong_arguments(client: SigmaMind) -> None:

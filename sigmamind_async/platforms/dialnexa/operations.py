@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
-from sigmamind_async.convert import RequestValue, body_of, load_json, structure
+from sigmamind_async.convert import RequestValue, as_object, body_of, load_json, structure
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
@@ -87,7 +87,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         decode=_decode_phone_number,
         repeatable=True,
         value=value,
-        not_shown=lambda found: not_shown(value, found, _UPDATABLE),
+        not_shown=lambda found: not_shown(value, found, _told(found)),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -156,9 +156,22 @@ OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any
 }
 
 _UPDATABLE: Final = {"agent_id": "routed_agent_id", "nickname": "nickname", "label": "label"}
+_TOLD_BY: Final = {
+    "agent_id": {"agent_id", "inbound_agent_id"},
+    "nickname": {"nickname"},
+    "label": {"label"},
+}
+"""Which keys of a record tell about a field. Of the three documented shapes only one has them all:
+about what an answer does not hold, it says nothing."""
 _ROUTING: Final = {
     name: name for name in ("inbound_phone_number_id", "outbound_phone_number_id", "is_published")
 }
+
+
+def _told(found: PhoneNumber) -> dict[str, str]:
+    """Return the fields of an update that the record *found* tells about."""
+    came = as_object(found).keys()
+    return {name: place for name, place in _UPDATABLE.items() if came & _TOLD_BY[name]}
 
 
 def _number_path(number_id: str) -> str:

@@ -249,7 +249,7 @@ async def test_fields_that_were_ignored_are_an_event_and_stand_in_the_outcome(
 
 
 async def test_strict_raises_for_a_field_that_was_ignored(make_client: Make) -> None:
-    client, _ = make_client([reply(json=RECORD)], strict=True)
+    client, _ = make_client([reply(json={**RECORD, "label": "y"})], strict=True)
     with pytest.raises(APIStatusError, match="did not take: label") as caught:
         await client.phone_numbers.update("phn_1", label="x")
 

@@ -367,7 +367,9 @@ def test_the_whole_key_is_the_bearer() -> None:
         ({"nickname": None}, {"nickname": ""}, ()),
         ({"nickname": ""}, {"nickname": None}, ()),
         ({"nickname": None}, {"nickname": "x"}, ("nickname",)),
-        ({"label": "l", "nickname": "n"}, {"nickname": "n"}, ("label",)),
+        ({"label": "l", "nickname": "n"}, {"label": "m", "nickname": "n"}, ("label",)),
+        # A shape that has no such key says nothing about the field.
+        ({"label": "l", "nickname": "n"}, {"nickname": "n"}, ()),
     ],
 )
 def test_fields_that_an_update_does_not_show_are_named(
