@@ -39,6 +39,9 @@ from sigmamind_async.values import Secret, redacted
 BODY_TEXT = 512
 """Most characters of an error answer that an exception keeps."""
 
+_PART = 8
+"""Characters from which on a part of a secret is masked by itself; shorter ones stand in words."""
+
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
 
@@ -241,8 +244,17 @@ def masked(text: str, secrets: Iterable[Secret]) -> str:
     return text
 
 
-def _spellings(plain: str) -> set[str]:
-    """Return *plain* as it stands in a text and inside JSON, where a quote has a backslash."""
-    if not plain:
-        return set()
-    return {plain, json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]}
+def _spellings(plain: str) -> list[str]:
+    """Return what to look for, the longest first.
+
+    That is *plain* as it stands in a text and inside JSON, where a quote has a backslash, and the
+    longer parts of one that is joined by colons: a platform may repeat half of ``id:secret``.
+    """
+    parts = [part for part in plain.split(":") if len(part) >= _PART]
+    wholes = [plain] if plain else []
+    spellings = {
+        spelling
+        for text in (*wholes, *parts)
+        for spelling in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    }
+    return sorted(spellings, key=len, reverse=True)

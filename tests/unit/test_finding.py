@@ -358,6 +358,13 @@ def test_what_the_platform_repeats_of_a_secret_is_masked_everywhere() -> None:
     assert str(caught) == "401: bad key ***"
 
 
+def test_half_of_a_key_that_is_joined_by_a_colon_is_masked_too() -> None:
+    key = Secret("key_1:s3cretS3cret")
+
+    assert masked("bad key key_1:s3cretS3cret", [key]) == "bad key ***"
+    assert masked("s3cretS3cret of key_1", [key]) == "*** of key_1"
+
+
 def test_the_control_what_is_no_secret_is_not_masked() -> None:
     caught = error_for(BUY, found(Response(status=401, body=b"sk-canary-1")), explain, [])
 
