@@ -231,7 +231,7 @@ ERROR_SINKS: dict[str, Callable[[BaseException], object]] = {
         traceback.TracebackException.from_exception(error, capture_locals=True, limit=-8).format()
     ),
     "locals of our frames": lambda error: [
-        text for frame in frames(error) for text in texts_in(frame.f_locals)
+        text for frame in frames(error) for text in texts_in(dict(frame.f_locals))
     ],
     "logging": logged,
 }
@@ -269,7 +269,7 @@ def test_the_control_the_walk_over_frames_finds_what_is_there() -> None:
     assert step is not None
     assert step.tb_next is not None
 
-    assert leaked(list(texts_in(step.tb_next.tb_frame.f_locals)))
+    assert leaked(list(texts_in(dict(step.tb_next.tb_frame.f_locals))))
 
 
 # ---------------------------------------------------------------- everything else that can be shown
