@@ -73,7 +73,7 @@ _RELEASE = """Give one number up, for good; asks for it to be typed.
 
 Example: sigmamind numbers release +14155550100"""
 
-_ROOT = """Phone numbers of voice-AI platforms: none bought twice, none lost.
+_ROOT = """Phone numbers of voice-AI platforms: a purchase goes out at most once a call.
 
 SIGMAMIND_API_KEY holds the key, SIGMAMIND_BASE_URL another address than the platform's own;
 for the other platforms it is VERBEX_... and DIALNEXA_..., and --platform names them.
