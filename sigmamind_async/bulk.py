@@ -92,6 +92,11 @@ class Progress:
         """Add one row that ended with *status*."""
         setattr(self, status, getattr(self, status) + 1)
 
+    def recount(self, before: Status, after: Status) -> None:
+        """Count a row that ended with *before* under *after*, because more is known of it."""
+        setattr(self, before, getattr(self, before) - 1)
+        self.count(after)
+
 
 @attrs.frozen(kw_only=True)
 class StopOn:

@@ -239,6 +239,11 @@ class Client:
         """Take *engine* into use; platforms make their resources here."""
         self._runner = Runner(engine, self.operations)
 
+    @property
+    def runner(self) -> Runner:
+        """What carries the calls, for packages that build on a client."""
+        return self._runner
+
     async def run(self, value: RequestValue[T]) -> T:
         """Run any request value of this platform and return what its method would."""
         return await self._runner.run(value)

@@ -87,6 +87,10 @@ class Call:
     throttles: int = 0
     doubtful: bool = False
     """Whether a finished attempt may have acted without telling."""
+    earlier: bool = False
+    """Whether an earlier call for the same thing may have; set by whoever began this one."""
+    verdict: Verdict | None = None
+    """What the latest attempt proved."""
     mark: Mark = attrs.field(factory=Mark)
     """The mark of the latest attempt; an attempt that was cancelled leaves nothing else."""
     last_error: SigmaMindError | None = None
@@ -98,6 +102,14 @@ class Call:
     """Whether the platform led to the other spelling of the path."""
     ignored: tuple[str, ...] = ()
     """Fields that were sent and that the answer shows otherwise."""
+    before_send: Callable[[], Awaitable[None]] | None = None
+    """Awaited before each request, once the gate has admitted it; what it raises ends the call
+    with nothing sent, and reaches whoever began it."""
+
+    @property
+    def may_echo(self) -> bool:
+        """Whether "there is one already", or "there is none", may be the echo of a success."""
+        return self.doubtful or self.earlier
 
     @property
     def touched(self) -> bool:
@@ -209,6 +221,7 @@ class Engine:
         result: T | Unset = UNSET
         if finding.verdict is Verdict.CONFIRMED:
             result, finding = _decoded(operation, finding)
+        call.verdict = finding.verdict
         self._notify_attempt(operation, call, finding, self.clock() - began)
         if result is not UNSET:
             return self._accept(operation, call, result)
@@ -227,16 +240,18 @@ class Engine:
         self, operation: Operation[object], call: Call, key: Secret, began: float
     ) -> Finding:
         """Have one request carried out and judged, and tell the gate how it went."""
-        if call.deadline == math.inf:
-            call.deadline = began + self.limits.deadline
-        call.attempts += 1
-        call.mark = Mark()
-        seconds = min(self.limits.attempt_timeout, call.deadline - began)
         try:
+            if call.before_send is not None:
+                await call.before_send()
+            if call.deadline == math.inf:
+                call.deadline = began + self.limits.deadline
+            call.attempts += 1
+            call.mark = Mark()
+            seconds = min(self.limits.attempt_timeout, call.deadline - began)
             answer = await self.transport.send(
                 self._outgoing(operation.request, key, moved=call.moved), call.mark, seconds
             )
-            finding = find(answer, call.mark, doubtful=call.doubtful, wall_clock=self.wall_clock)
+            finding = find(answer, call.mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
             self._tell_gate(operation, finding)
         except BaseException as interruption:
             self.gate.abandoned()
@@ -271,7 +286,7 @@ class Engine:
         self, operation: Operation[T], call: Call, finding: Finding, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
-        if finding.status == 404 and call.doubtful and not isinstance(operation.when_gone, Unset):
+        if finding.status == 404 and call.may_echo and not isinstance(operation.when_gone, Unset):
             return Done(operation.when_gone)
         error = error_for(operation, finding, self.platform.explain, _secrets(operation, key))
         call.last_error = error

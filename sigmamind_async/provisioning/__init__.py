@@ -1,0 +1,32 @@
+"""Provisioning: numbers bought, imported, changed and released once each, through every failure.
+
+    async with SigmaMind() as client, SqliteJournal("orders.db") as journal:
+        provisioner = Provisioner(client, journal)
+        number = await provisioner.run("order-1042", CreatePhoneNumber(country_code="US"))
+
+Read from the outside in: `provisioner` is what is called; `errand` is the course of one operation,
+`job` of many; `machine` decides, without any I/O, what follows from what happened; `journal` and
+`sqlite` remember it; `census` and `settling` find out what became of unanswered requests.
+"""
+
+from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
+from sigmamind_async.provisioning.job import ProvisioningRun
+from sigmamind_async.provisioning.journal import Journal, MemoryJournal
+from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.row import Kind, Row, State, Step
+from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.status import Status
+
+__all__ = [
+    "Journal",
+    "Kind",
+    "MemoryJournal",
+    "Provisioner",
+    "ProvisioningRun",
+    "PurchaseAnyNumber",
+    "Row",
+    "SqliteJournal",
+    "State",
+    "Status",
+    "Step",
+]

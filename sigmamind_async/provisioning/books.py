@@ -1,0 +1,53 @@
+"""The journal of one account, and the only way a row of it moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import attrs
+
+from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.journal import Journal, Written
+from sigmamind_async.provisioning.machine import Event, IllegalMoveError, Move, Policy, advance
+from sigmamind_async.provisioning.row import Row
+
+
+def steady_clock(
+    monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+) -> Callable[[], float]:
+    """Return wall-clock seconds that a change of the clock cannot move while the process runs."""
+    origin = wall() - monotonic()
+    return lambda: origin + monotonic()
+
+
+@attrs.frozen
+class Books:
+    """Rows of one account."""
+
+    journal: Journal
+    account: str
+    policy: Policy
+    now: Callable[[], float]
+
+    async def get(self, op_id: str) -> Row | None:
+        """Return the row of an operation."""
+        return await self.journal.get(self.account, op_id)
+
+    async def read(self, op_id: str) -> Row:
+        """Return the row of an operation that has one."""
+        row = await self.get(op_id)
+        if row is None:
+            raise JournalError(f"{op_id}: the journal holds no such operation of {self.account}")
+        return row
+
+    async def move(self, row: Row, event: Event) -> Move | None:
+        """Write down what *event* makes of *row*; `None` where somebody else has moved it."""
+        try:
+            move = advance(row, event, self.now(), self.policy)
+        except IllegalMoveError:
+            return None
+        if move.row.fence == row.fence:
+            return move
+        written = await self.journal.put(move.row)
+        return move if written is Written.STORED else None

@@ -1,0 +1,122 @@
+"""A row as the columns of a table, and back.
+
+What is queried has a column of its own, and so have the times; all else is one JSON text, so that a
+field which is added to `Row` changes no table.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypeAlias
+
+import attrs
+import orjson
+
+from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.row import Kind, Row, State, Step
+
+Values: TypeAlias = tuple[
+    str, str, str, str, str, str, int, float, float, float, float, float, bool, int, str
+]
+"""One value for each of `COLUMNS`."""
+
+COLUMNS: Final = (
+    "account",
+    "op_id",
+    "kind",
+    "state",
+    "key",
+    "token",
+    "fence",
+    "doubt_since",
+    "lease_until",
+    "sent_at",
+    "listed_at",
+    "updated_at",
+    "tagged",
+    "bought",
+    "detail",
+)
+
+_DETAIL: Final = tuple(
+    field.name for field in attrs.fields(Row) if field.name not in {*COLUMNS, "history"}
+)
+
+
+def to_columns(row: Row) -> Values:
+    """Return *row* as a value for each of `COLUMNS`.
+
+    Raises `JournalError` for what has no JSON form.
+    """
+    return (
+        row.account,
+        row.op_id,
+        row.kind.value,
+        row.state.value,
+        row.key,
+        row.token,
+        row.fence,
+        row.doubt_since,
+        row.lease_until,
+        row.sent_at,
+        row.listed_at,
+        row.updated_at,
+        row.tagged,
+        row.bought,
+        _written(row),
+    )
+
+
+def from_columns(values: Values) -> Row:
+    """Return the row that `to_columns` was given; `asked` and `result` as plain JSON values.
+
+    Raises `JournalError` for what `to_columns` has not written.
+    """
+    try:
+        return _read(values)
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise JournalError(
+        f"the row of {values[1]!r} cannot be read: the file was changed by another program.\n"
+        "Restore it from a backup."
+    )
+
+
+def _written(row: Row) -> str:
+    detail: dict[str, Any] = {name: getattr(row, name) for name in _DETAIL}
+    detail["history"] = [(step.at, step.text) for step in row.history]
+    try:
+        return orjson.dumps(detail, default=dict).decode()
+    except TypeError:
+        pass
+    try:
+        # A lone surrogate in the text of an error must not keep a purchase from being written down.
+        return json.dumps(detail, default=dict)
+    except (TypeError, ValueError):
+        pass
+    raise JournalError(f"{row.op_id!r}: what was asked for, or its result, has no JSON form")
+
+
+def _read(values: Values) -> Row:
+    # The standard parser, because the faster one reads neither lone surrogates nor long integers.
+    detail = json.loads(values[14])
+    return Row(
+        account=values[0],
+        op_id=values[1],
+        kind=Kind(values[2]),
+        state=State(values[3]),
+        key=values[4],
+        token=values[5],
+        fence=values[6],
+        doubt_since=values[7],
+        lease_until=values[8],
+        sent_at=values[9],
+        listed_at=values[10],
+        updated_at=values[11],
+        tagged=bool(values[12]),
+        hidden=tuple(detail.pop("hidden")),
+        surplus=tuple(detail.pop("surplus")),
+        released=tuple(detail.pop("released")),
+        history=tuple(Step(at, text) for at, text in detail.pop("history")),
+        **detail,
+    )

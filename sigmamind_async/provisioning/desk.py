@@ -1,0 +1,127 @@
+"""What all operations of one account share while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from sigmamind_async.client import Client
+from sigmamind_async.errors import JournalError, SigmaMindError
+from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
+from sigmamind_async.provisioning.asking import asked_of, seal
+from sigmamind_async.provisioning.books import Books
+from sigmamind_async.provisioning.census import Census, Listing
+from sigmamind_async.provisioning.labels import token_of
+from sigmamind_async.provisioning.machine import Abandoned
+from sigmamind_async.provisioning.refusals import occupied
+from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Row, State
+from sigmamind_async.provisioning.settling import Settler
+from sigmamind_async.provisioning.turns import Turns
+
+PAUSES = (0.2, 5.0)
+"""Seconds between two looks at the journal or the account: the first pause doubles up to the
+last."""
+_LEASE_MARGIN = 5.0
+"""Seconds that an owner has to write down how an attempt ended."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Desk:
+    """One account: its client, its books, and who waits for whom."""
+
+    client: Client
+    adapter: Adapter
+    books: Books
+    census: Census
+    settler: Settler
+    max_purchases: int | None
+    ready: Callable[[], Awaitable[None]]
+    """Awaited before the first row is touched; raises `JournalError` where the journal belongs to
+    another account."""
+    turns: Turns = attrs.field(factory=Turns)
+    picked: set[str] = attrs.field(factory=set[str])
+    """Numbers that were chosen to be bought, so that no two operations choose the same."""
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which a sender that wrote nothing is taken for gone."""
+        return self.client.runner.engine.limits.attempt_timeout + _LEASE_MARGIN
+
+    @property
+    def patience(self) -> float:
+        """Seconds that one operation may take, from sending to being settled."""
+        return self.client.runner.engine.limits.deadline
+
+    async def planned(self, op_id: str, value: Value, intent: Intent) -> Row:
+        """Return the row of an operation that nobody has begun."""
+        asked, hidden = asked_of(value)
+        journal_id = self.books.journal.journal_id
+        sealed = ""
+        if hidden:
+            key = await self.client.runner.engine.credentials.key()
+            sealed = seal(journal_id, key, value)
+        return Row(
+            op_id=op_id,
+            account=self.books.account,
+            kind=intent.kind,
+            request=type(value).__name__,
+            asked=asked,
+            hidden=hidden,
+            seal=sealed,
+            token=token_of(journal_id, self.books.account, op_id),
+            key=intent.key,
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        await self.client.runner.engine.sleep(seconds)
+
+    async def look(self, row: Row, value: Value | None = None) -> Row:
+        """Return *row* after a listing that it has not been compared with."""
+        listing = await self.census.after(max(row.doubt_since, row.listed_at))
+        return await self.settler.settle(row, listing, value)
+
+    async def settled(self, row: Row, listing: Listing, value: Value | None = None) -> Row:
+        """Return *row* after *listing*, whoever left it as it is."""
+        if row.state is State.SENDING and self.books.now() >= row.lease_until:
+            move = await self.books.move(row, Abandoned())
+            row = row if move is None else move.row
+        return await self.settler.settle(row, listing, value) if row.state in IN_DOUBT else row
+
+    async def free(self, row: Row, until: float) -> None:
+        """Wait until no other operation can still change the number of *row*.
+
+        Raises a retryable `JournalError` at *until*.
+        """
+        pause, longest = PAUSES
+        while row.key:
+            others = [other for other in await self._others(row) if await self._blocks(other)]
+            if not others:
+                return
+            if self.books.now() + pause >= until:
+                raise occupied(row, others[0], self.books.policy.quarantine)
+            await self.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def _others(self, row: Row) -> list[Row]:
+        since = self.books.now() - self.books.policy.quarantine
+        rows = await self.books.journal.with_key(row.account, row.key, since)
+        return [other for other in rows if other.op_id != row.op_id]
+
+    async def _blocks(self, other: Row) -> bool:
+        """Return whether *other* may still change its number, after trying to settle it."""
+        if other.state is State.SENDING and self.books.now() >= other.lease_until:
+            move = await self.books.move(other, Abandoned())
+            other = other if move is None else move.row
+        if other.state in IN_DOUBT:
+            try:
+                other = await self.look(other)
+            except JournalError:
+                raise
+            except SigmaMindError:
+                return True  # the platform cannot be read now
+        if other.state in UNSETTLED:
+            return True
+        late = other.doubt_since + self.books.policy.quarantine > self.books.now()
+        return other.kind.repeatable and late

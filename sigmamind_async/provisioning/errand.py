@@ -1,0 +1,344 @@
+"""One operation, from its row to its result: the course that `Provisioner.run` takes.
+
+The row is written before each request may leave, from inside the engine, after the gate has
+admitted the call: an attempt that waits for the platform's rate is not yet one that may have been
+sent. Whoever lost the row meanwhile finds out in that very write, and sends nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Generic, TypeVar, cast
+
+import attrs
+
+from sigmamind_async.convert import RequestValue
+from sigmamind_async.engine import Call
+from sigmamind_async.errors import (
+    ConflictError,
+    InvalidRequestError,
+    JournalError,
+    NotFoundError,
+    RateLimitError,
+    SigmaMindError,
+)
+from sigmamind_async.operation import Verdict
+from sigmamind_async.provisioning.adapter import Intent, Value
+from sigmamind_async.provisioning.asking import record_from
+from sigmamind_async.provisioning.claim import Claim, Withheld
+from sigmamind_async.provisioning.desk import PAUSES, Desk
+from sigmamind_async.provisioning.labels import tagged
+from sigmamind_async.provisioning.machine import (
+    Abandoned,
+    Confirmed,
+    Event,
+    Listed,
+    Match,
+    NotSent,
+    Rejected,
+    Unanswered,
+    Unreadable,
+)
+from sigmamind_async.provisioning.matching import match_of
+from sigmamind_async.provisioning.refusals import another_request, owned_already, unsettled
+from sigmamind_async.provisioning.row import IN_DOUBT, Kind, Row, State
+from sigmamind_async.values import UNSET, Unset
+
+T = TypeVar("T")
+
+_PICKS = 5
+"""Numbers to try where the platform is searched and somebody else buys faster."""
+_FRESH = 60.0
+"""Seconds for which a listing is good enough to say that a number is not owned."""
+
+
+class Errand(Generic[T]):
+    """One operation under way; awaited once.
+
+    Args:
+        desk: What it shares with all others.
+        op_id: The caller's key of the operation.
+        value: The request, with its secrets.
+        in_bulk: Whether to end at the first doubt, because the job settles all of them together,
+            and to wait for the platform's rate as long as it takes.
+    """
+
+    def __init__(
+        self, desk: Desk, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
+    ) -> None:
+        self.op_id = op_id
+        self.call: Call | None = None
+        self._desk = desk
+        self._books = desk.books
+        self._value = value
+        self._intent: Intent = desk.adapter.intent(value)
+        self._in_bulk = in_bulk
+        self._until = 0.0
+        self._picks = 0
+        self._answer: T | Unset | None = UNSET
+
+    @property
+    def attempts(self) -> int:
+        """Requests sent or tried so far."""
+        return 0 if self.call is None else self.call.attempts
+
+    @property
+    def touched(self) -> bool:
+        """Whether the platform may have acted on it, as far as it got."""
+        return self.call is not None and self.call.touched
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Fields that were sent and that the answer shows otherwise."""
+        return () if self.call is None else self.call.ignored
+
+    async def run(self) -> T:
+        """Carry it out, or find out that it has been, and return what it brought."""
+        await self._desk.ready()
+        async with self._desk.turns.of(f"op {self.op_id}"):
+            self._until = self._books.now() + self._desk.patience
+            row = await self._row()
+            while not (row.state is State.DONE or (row.state is State.SURPLUS and row.record)):
+                row = await self._step(row)
+            return self._result(row)
+
+    async def _row(self) -> Row:
+        """Return the stored row, if it is about the same request, or a new one."""
+        asked = await self._desk.planned(self.op_id, self._value, self._intent)
+        stored = await self._books.get(self.op_id)
+        if stored is None:
+            return asked
+        difference = another_request(stored, asked)
+        if difference is not None:
+            raise difference
+        # The stored seal may have been made under an API key that is in use no more.
+        return attrs.evolve(stored, seal=asked.seal)
+
+    async def _step(self, row: Row) -> Row:
+        """Take the next step from the state that *row* is in."""
+        match row.state:
+            case State.PLANNED | State.FAILED:
+                return await self._send(row)
+            case State.SENDING:
+                return await self._wait_for_owner(row)
+            case State.AMBIGUOUS | State.COMMITTED:
+                if row.kind.repeatable and self.call is None:
+                    return await self._send(row)
+                return await self._settle(row)
+            case _:
+                raise unsettled(row, self._value)
+
+    def _result(self, row: Row) -> T:
+        if self._answer is not UNSET:
+            return cast("T", self._answer)
+        if row.result is None:
+            return cast("T", None)
+        return cast("T", record_from(row.result, self._desk.adapter.result))
+
+    # --- sending ---------------------------------------------------------------------------
+
+    async def _send(self, row: Row) -> Row:
+        """Send one attempt, once nothing else on the same number is under way."""
+        if self._intent.choice is not None:
+            row = await self._with_a_number(row)
+        async with self._desk.turns.of(row.key and f"number {row.key}"):
+            await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
+            if row.kind is Kind.EXACT_PURCHASE and not row.doubt_since:
+                await self._refuse_owned(row)
+            return await self._attempt(row)
+
+    async def _with_a_number(self, row: Row) -> Row:
+        """Pick a number that is on offer, unless one has been picked and not refused."""
+        choice = self._intent.choice
+        assert choice is not None  # noqa: S101 - the caller has looked
+        if row.key and row.state is not State.FAILED:
+            return row
+        self._picks += 1
+        offered = choice.numbers(await self._desk.client.run(choice.search))
+        for number in offered:
+            if number not in self._desk.picked:
+                self._desk.picked.add(number)
+                return attrs.evolve(row, key=number)
+        raise InvalidRequestError(
+            f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
+        )
+
+    async def _refuse_owned(self, row: Row) -> None:
+        """Refuse to buy what the account owns: it could not be told from what this would bring."""
+        intent, desk = self._intent, self._desk
+        if intent.choice is not None:
+            return
+        if intent.look_up is not None:
+            try:
+                await desk.client.run(intent.look_up)
+            except NotFoundError:
+                return
+            raise owned_already(row)
+        for moment in (self._books.now() - _FRESH, self._books.now()):
+            if row.key not in (await desk.census.after(moment)).numbers:
+                return
+        raise owned_already(row)
+
+    async def _attempt(self, row: Row) -> Row:
+        engine = self._desk.client.runner.engine
+        operation = self._desk.client.runner.operation(self._outgoing(row))
+        # What is in doubt is looked up by one listing for all, not by each for itself.
+        operation = attrs.evolve(operation, read_back=None, value=self._value)
+        claim = Claim(self._desk, row)
+        call = engine.begin(operation, patient=self._in_bulk)
+        if not self._in_bulk:
+            call.deadline = min(call.deadline, engine.clock() + self._left)
+        call.before_send = claim
+        call.earlier = bool(row.doubt_since) and row.kind is not Kind.PURCHASE
+        self.call = call
+        try:
+            record = await engine.finish(operation, call)
+        except Withheld as withheld:
+            refusal = withheld.error
+        except SigmaMindError as error:
+            return await self._failed(claim, call, error.with_traceback(None))
+        except BaseException:
+            await self._interrupted(claim, call)
+            raise
+        else:
+            return await self._confirmed(claim.row, call, record)
+        return await self._withheld(claim, row, refusal)
+
+    @property
+    def _left(self) -> float:
+        return max(0.0, self._until - self._books.now())
+
+    def _outgoing(self, row: Row) -> Value:
+        """Return the request as it leaves, with the tag of the coming attempt if it needs one."""
+        if self._intent.choice is not None:
+            return self._intent.choice.exact(row.key)
+        if self._intent.with_label is None:
+            return self._value
+        tag = attrs.evolve(row, attempt=row.attempt + 1).tag
+        return self._intent.with_label(tagged(self._intent.label, tag))
+
+    async def _confirmed(self, row: Row, call: Call, record: T) -> Row:
+        """Write a good end down; what the platform said is known whatever becomes of that."""
+        match = None
+        if record is not None:
+            attempt = row.attempt if row.kind is Kind.PURCHASE else None
+            match = match_of(self._desk.adapter.owned(record), attempt=attempt)
+        self._answer = record
+        doubtful = call.doubtful and row.kind.repeatable
+        try:
+            move = await self._books.move(row, Confirmed(match=match, doubtful=doubtful))
+            return move.row if move is not None else await self._confirmed_late(row, match)
+        except JournalError as error:
+            brought = "" if match is None else f" ({match.phone_number})"
+            lost = JournalError(
+                f"{row.op_id}: it was carried out{brought}, and that could not be written down:"
+                f" {error.message}. It stays in doubt until the next run finds it."
+            )
+        lost.committed = "yes"
+        raise lost
+
+    async def _confirmed_late(self, row: Row, match: Match | None) -> Row:
+        """Bring in an answer that came after somebody else had taken the attempt for abandoned."""
+        row = await self._books.read(row.op_id)
+        if match is not None:
+            move = await self._books.move(row, Listed(began=self._books.now(), matches=[match]))
+            row = row if move is None else move.row
+        if match is None or row.record != match.record:
+            self._answer = UNSET
+        return row
+
+    async def _failed(self, claim: Claim, call: Call, error: SigmaMindError) -> Row:
+        """Write a bad end down, and raise it unless it can be settled from here."""
+        if not claim.sent:
+            raise error
+        move = await self._books.move(claim.row, _event(claim.row.kind, call, error))
+        if move is None:
+            return await self._books.read(claim.row.op_id)
+        if move.row.state in IN_DOUBT and not self._in_bulk:
+            return move.row
+        if move.row.state in IN_DOUBT:
+            raise unsettled(move.row, self._value)
+        taken = isinstance(error, (ConflictError, NotFoundError))
+        if self._intent.choice is not None and taken and self._picks < _PICKS:
+            return move.row
+        raise error
+
+    async def _withheld(self, claim: Claim, row: Row, refusal: SigmaMindError | None) -> Row:
+        """Take another look at a row that may not be sent as it is."""
+        if claim.sent:
+            await self._written(claim.row, NotSent("it may not be sent again"))
+        if refusal is not None:
+            raise refusal
+        stored = await self._books.get(row.op_id)
+        if stored is not None:
+            return stored
+        return attrs.evolve(row, key="") if self._intent.choice is not None else row
+
+    async def _interrupted(self, claim: Claim, call: Call) -> None:
+        """Write down how far a call got that was cancelled."""
+        if claim.sent:
+            reason = "cancelled before an answer came"
+            await self._written(
+                claim.row, Unanswered(reason) if call.touched else NotSent("cancelled")
+            )
+
+    async def _written(self, row: Row, event: Event) -> None:
+        """Write *event* down if possible: a row that stays SENDING is taken for doubtful."""
+        try:
+            await asyncio.shield(asyncio.ensure_future(self._books.move(row, event)))
+        except JournalError:
+            return
+
+    # --- waiting and settling --------------------------------------------------------------
+
+    async def _settle(self, row: Row) -> Row:
+        """Look in listings for what is in doubt, until it is settled or time is up."""
+        pause, longest = PAUSES
+        while row.state in IN_DOUBT and not self._in_bulk:
+            try:
+                async with asyncio.timeout(self._left):
+                    row = await self._desk.look(row, self._value)
+            except JournalError:
+                raise
+            except (SigmaMindError, TimeoutError):
+                pass  # the platform cannot be read now, and there may be time left
+            if row.state not in IN_DOUBT:
+                return row
+            if pause >= self._left:
+                break
+            await self._desk.sleep(pause)
+            pause = min(2 * pause, longest)
+        raise unsettled(row, self._value)
+
+    async def _wait_for_owner(self, row: Row) -> Row:
+        """Wait until whoever is sending has written down what came of it, or is gone."""
+        pause, longest = PAUSES
+        while row.state is State.SENDING:
+            now = self._books.now()
+            if now >= row.lease_until:
+                move = await self._books.move(row, Abandoned())
+                return move.row if move is not None else await self._books.read(row.op_id)
+            if self._in_bulk or not self._left:
+                raise unsettled(row, self._value)
+            await self._desk.sleep(max(0.001, min(pause, row.lease_until - now)))
+            pause = min(2 * pause, longest)
+            row = await self._books.read(row.op_id)
+        return row
+
+
+def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
+    """Return what a call that ended with *error* means for its row."""
+    unread = call.verdict is Verdict.COMMITTED_UNREAD
+    # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
+    refused_by_us = call.verdict is Verdict.CONFIRMED
+    if unread or (refused_by_us and not kind.repeatable):
+        return Unreadable(error.message)
+    echo = getattr(error, "status", None) == 409
+    if echo and call.earlier and not kind.repeatable:
+        return Rejected(error.message)  # by its first success, perhaps: the listing will tell
+    if call.doubtful:
+        return Unanswered(error.message)
+    throttled = isinstance(error, RateLimitError)
+    if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):
+        return Rejected(error.message)
+    return NotSent(error.message)

@@ -1,0 +1,508 @@
+"""What follows from what happened: a pure function from a row and an event to the next row.
+
+    PLANNED -claimed-> SENDING -not sent-> PLANNED
+                               -rejected-> FAILED
+                               -confirmed-> DONE
+                               -unanswered, abandoned-> AMBIGUOUS      -unreadable yes-> COMMITTED
+    AMBIGUOUS, COMMITTED -listed, one match-> DONE                     -more-> SURPLUS
+    AMBIGUOUS -absent, quarantine over-> PLANNED or NEEDS_OPERATOR
+    COMMITTED -absent, quarantine over-> NEEDS_OPERATOR
+    any state -listed, number of a superseded attempt-> DONE or SURPLUS
+
+The quarantine is what makes "absent" a proof. A request that went unanswered may be carried out
+long after its caller gave up; nothing that a client can do excludes it. So a number counts as not
+bought only when two full listings do not show it and the later one began a whole quarantine after
+the attempt had ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, assert_never
+
+import attrs
+
+from sigmamind_async.provisioning.row import HISTORY, IN_DOUBT, Kind, Row, State, Step
+
+QUARANTINE: Final = 900.0
+"""Seconds after an unanswered attempt during which "absent" proves nothing."""
+LISTINGS: Final = 2
+"""Full listings that must agree that a number is absent: one may have shifted while it was read."""
+
+_OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """What a provisioner may decide by itself."""
+
+    quarantine: float = QUARANTINE
+    """Seconds after an unanswered attempt during which "absent" proves nothing."""
+    exact_quarantine: float = 20.0
+    """The same for a number that can be owned only once: a second request for it can at worst be
+    refused, so that a request is waited for no longer than it could have been answered."""
+    resend: bool = False
+    """Send a purchase of a number that the platform picks again, once it is proven absent."""
+    release_surplus: bool = False
+    """Give up numbers that were bought beyond the one that is kept."""
+
+
+@attrs.frozen(kw_only=True)
+class Match:
+    """A record of the account that may be what an operation brought."""
+
+    record: str
+    """Its key in later calls."""
+    phone_number: str
+    attempt: int | None = None
+    """The attempt that its tag names; `None` where it was matched by number or id."""
+    agrees: bool = True
+    """Whether it shows everything that was asked for and can be read back."""
+    result: Mapping[str, Any] | None = None
+    """The platform's record by wire names, without its secrets."""
+
+
+# --- what can happen -------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Claimed:
+    """*owner* is about to send, and will have stopped trying by the end of its lease."""
+
+    owner: str
+    lease: float
+    """Seconds."""
+
+
+@attrs.frozen
+class NotSent:
+    """Nothing left."""
+
+    reason: str
+
+
+@attrs.frozen
+class Rejected:
+    """The platform refused."""
+
+    reason: str
+
+
+@attrs.frozen
+class Unanswered:
+    """Something left and nothing readable came back."""
+
+    reason: str
+
+
+@attrs.frozen
+class Unreadable:
+    """The platform said yes, and what it said cannot be read."""
+
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Confirmed:
+    """The platform said yes."""
+
+    match: Match | None
+    """What it brought; `None` for a release."""
+    doubtful: bool = False
+    """Whether an earlier request of the same attempt went unanswered."""
+
+
+@attrs.frozen
+class Abandoned:
+    """Whoever was sending is gone."""
+
+
+@attrs.frozen(kw_only=True)
+class Listed:
+    """The account was read whole."""
+
+    began: float
+    """When the reading began."""
+    matches: Sequence[Match]
+
+
+@attrs.frozen
+class Repaired:
+    """What was asked for has been written to a record that was found."""
+
+    match: Match
+
+
+@attrs.frozen
+class Adopted:
+    """A person says that this record is what the operation brought."""
+
+    match: Match
+
+
+@attrs.frozen
+class Resent:
+    """A person wants it to be sent again."""
+
+
+@attrs.frozen
+class GivenUp:
+    """A person wants it to be left as it is."""
+
+
+@attrs.frozen
+class Released:
+    """A surplus number is held no more."""
+
+    record: str
+
+
+@attrs.frozen
+class Stripped:
+    """The tag was taken from the label."""
+
+
+Event: TypeAlias = (
+    Claimed
+    | NotSent
+    | Rejected
+    | Unanswered
+    | Unreadable
+    | Confirmed
+    | Abandoned
+    | Listed
+    | Repaired
+    | Adopted
+    | Resent
+    | GivenUp
+    | Released
+    | Stripped
+)
+
+
+# --- what to do about it ---------------------------------------------------------------------
+
+
+@attrs.frozen
+class Repair:
+    """Write what was asked for to a record that exists, and that does not show it all."""
+
+    match: Match
+
+
+@attrs.frozen
+class Release:
+    """Give a surplus number up."""
+
+    record: str
+
+
+Action: TypeAlias = Repair | Release
+
+
+@attrs.frozen
+class Move:
+    """The next row, to be written if its `fence` follows the stored one; and what to do then."""
+
+    row: Row
+    actions: tuple[Action, ...] = ()
+
+
+class IllegalMoveError(Exception):
+    """The event cannot happen in the row's state; never leaves this package."""
+
+
+def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
+    """Return what follows from *event* at *now*.
+
+    A row that stays as it was is returned unchanged, with the same fence.
+    """
+    match event:
+        case Claimed():
+            return Move(_claimed(row, event, now))
+        case Listed():
+            return _listed(row, event, now, policy)
+        case Repaired(found):
+            _require(row, *IN_DOUBT)
+            text = f"found {_name(found)} and wrote to it what was asked for"
+            return Move(_adopted(row, found, now, text))
+        case Adopted() | Resent() | GivenUp():
+            return Move(_decided(row, event, now))
+        case Released(record):
+            return Move(_released(row, record, now))
+        case Stripped():
+            return Move(_to(row, row.state, now, "the tag was taken from the label", tagged=False))
+        case _:
+            return Move(_ended(row, event, now, policy))
+
+
+def _ended(
+    row: Row,
+    event: NotSent | Rejected | Unanswered | Unreadable | Confirmed | Abandoned,
+    now: float,
+    policy: Policy,
+) -> Row:
+    """Return what an attempt's end makes of its row."""
+    _require(row, State.SENDING)
+    attempt = f"attempt {row.attempt}"
+    match event:
+        case NotSent(reason):
+            # Whoever took an unanswered attempt up again leaves the doubt about that one.
+            doubted = row.kind.repeatable and row.doubt_since
+            state = State.AMBIGUOUS if doubted else State.PLANNED
+            return _to(row, state, now, f"{attempt}: not sent: {reason}", error=reason)
+        case Rejected(reason):
+            text = f"{attempt}: refused: {reason}"
+            if row.kind in _OWNED_ONCE and now < row.doubt_since + policy.quarantine:
+                # The refusal may be the echo of an earlier attempt that is still to be seen.
+                return _to(row, State.AMBIGUOUS, now, text, error=reason, refused=reason)
+            return _to(row, State.FAILED, now, text, error=reason)
+        case Confirmed(match=found, doubtful=doubtful):
+            said = "confirmed" if found is None else f"confirmed: {_name(found)}"
+            since = now if doubtful else row.doubt_since
+            return _kept(row, found, now, f"{attempt}: {said}", doubt_since=since)
+        case Unanswered(reason):
+            return _doubt(row, State.AMBIGUOUS, now, now, f"{attempt}: {reason}")
+        case Unreadable(reason):
+            return _doubt(row, State.COMMITTED, now, now, f"{attempt}: {reason}")
+        case Abandoned():
+            text = f"{attempt}: the process that sent it ended before an answer"
+            return _doubt(row, State.AMBIGUOUS, now, min(now, row.lease_until), text)
+        case _:
+            assert_never(event)
+
+
+def _claimed(row: Row, event: Claimed, now: float) -> Row:
+    """Return the row of an attempt that is about to leave.
+
+    The same owner claims again before each request of one attempt: what was not sent, or was
+    refused for being one too many, may go out again under the same tag.
+    """
+    again = row.state is State.SENDING and row.owner == event.owner
+    if not again:
+        allowed = {State.PLANNED, State.FAILED}
+        if row.kind.repeatable:
+            allowed |= {State.AMBIGUOUS, State.COMMITTED}
+        _require(row, *allowed)
+    attempt = row.attempt if again else row.attempt + 1
+    step = Step(now, f"attempt {attempt}: sending")
+    return attrs.evolve(
+        row,
+        state=State.SENDING,
+        attempt=attempt,
+        owner=event.owner,
+        sent_at=now,
+        lease_until=now + event.lease,
+        absences=0,
+        listed_at=0.0,
+        refused="",
+        error="",
+        fence=row.fence + 1,
+        updated_at=now,
+        history=row.history if again else _longer(row.history, step),
+    )
+
+
+def _doubt(row: Row, state: State, now: float, since: float, text: str) -> Row:
+    return _to(row, state, now, text, error=text, doubt_since=since, absences=0, listed_at=0.0)
+
+
+def _decided(row: Row, event: Adopted | Resent | GivenUp, now: float) -> Row:
+    """Do what a person wants; the doubt about earlier attempts stays written down."""
+    if isinstance(event, Resent):
+        _require(row, State.NEEDS_OPERATOR, State.GIVEN_UP, State.FAILED)
+        return _to(row, State.PLANNED, now, "to be sent again, as told", error="")
+    if isinstance(event, GivenUp):
+        _require(row, State.NEEDS_OPERATOR, State.SURPLUS, *IN_DOUBT)
+        if row.record:
+            return _to(row, State.DONE, now, "all numbers are kept, as told", error="")
+        return _to(row, State.GIVEN_UP, now, "given up, as told")
+    _require(row, State.NEEDS_OPERATOR, State.GIVEN_UP, State.SURPLUS, *IN_DOUBT)
+    if row.record:
+        raise IllegalMoveError(f"{row.op_id} has {row.phone_number}")
+    return _adopted(row, event.match, now, f"adopted {_name(event.match)}, as told")
+
+
+def _released(row: Row, record: str, now: float) -> Row:
+    """Move *record* from the numbers held beyond the one that is kept to those given up."""
+    _require(row, State.SURPLUS)
+    surplus = tuple(other for other in row.surplus if other != record)
+    kept = State.DONE if row.phone_number else State.GIVEN_UP
+    return _to(
+        row,
+        State.SURPLUS if surplus else kept,
+        now,
+        f"released {record}, one too many",
+        surplus=surplus,
+        released=(*row.released, record),
+        error=row.error if surplus else "",
+    )
+
+
+# --- what a listing proves -------------------------------------------------------------------
+
+
+def _listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
+    if row.state is State.SENDING:
+        return Move(row)
+    if row.kind is Kind.PURCHASE:
+        moved = _listed_by_tag(row, event, now, policy)
+    elif row.state in IN_DOUBT:
+        moved = _listed_by_key(row, event, now, policy)
+    else:
+        moved = Move(row)
+    if moved.row.state is State.SURPLUS and policy.release_surplus:
+        return Move(moved.row, tuple(Release(record) for record in moved.row.surplus))
+    return moved
+
+
+def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
+    known = {row.record, *row.surplus, *row.released} - {""}
+    new = [found for found in event.matches if found.record not in known]
+    if row.state in {State.DONE, State.SURPLUS}:
+        return Move(_surplus(row, new, now) if new else row)
+    if not new:
+        return Move(_absent(row, event, now, policy))
+    if row.state is State.GIVEN_UP:
+        # Nobody wants it any more, and it is paid for: a person decides once more.
+        return Move(_surplus(row, new, now))
+    # The latest attempt first: the earlier ones have been superseded.
+    first, *others = sorted(new, key=lambda found: -(found.attempt or 0))
+    kept = _adopted(row, first, now, f"found {_name(first)} by its tag")
+    return Move(_surplus(kept, others, now) if others else kept)
+
+
+def _surplus(row: Row, more: Sequence[Match], now: float) -> Row:
+    names = ", ".join(_name(found) for found in more)
+    text = f"{names}: bought beyond the one that is kept, by an attempt that came late"
+    return _to(
+        row,
+        State.SURPLUS,
+        now,
+        text,
+        surplus=(*row.surplus, *(found.record for found in more)),
+        error=text,
+    )
+
+
+def _listed_by_key(row: Row, event: Listed, now: float, policy: Policy) -> Move:
+    found = next(iter(event.matches), None)
+    if row.kind is Kind.RELEASE:
+        if found is None:
+            return Move(_gone(row, event, now))
+        return Move(_absent(row, event, now, policy))
+    if found is None:
+        return Move(_absent(row, event, now, policy))
+    if found.agrees:
+        # What was in doubt has been seen to have happened: nothing of it is still to come.
+        return Move(_adopted(row, found, now, f"found {_name(found)} as it was asked for"))
+    if row.kind is Kind.UPDATE:
+        return Move(_absent(row, event, now, policy))
+    return Move(row, (Repair(found),))
+
+
+def _gone(row: Row, event: Listed, now: float) -> Row:
+    """Take a number for released once enough listings do not show it."""
+    seen = _counted(row, event)
+    if seen.absences < LISTINGS:
+        return _noted(row, seen, now)
+    return _to(seen, State.DONE, now, "released: two listings do not show it", doubt_since=0.0)
+
+
+def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
+    """Return what follows from not finding what a doubtful attempt would have left."""
+    if row.state not in IN_DOUBT:
+        return row
+    seen = _counted(row, event)
+    proven = seen.absences >= LISTINGS and seen.listed_at >= row.doubt_since + policy.quarantine
+    if row.state is State.AMBIGUOUS and row.kind in _OWNED_ONCE and not row.refused:
+        if seen.listed_at < row.doubt_since + policy.exact_quarantine:
+            return _noted(row, seen, now)
+        return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
+    if not proven:
+        return _noted(row, seen, now)
+    if row.refused:
+        return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.refused)
+    if row.state is State.COMMITTED:
+        text = "the platform said yes, and two listings do not show it"
+        return _to(seen, State.NEEDS_OPERATOR, now, text)
+    if row.kind.repeatable:
+        return _to(seen, State.PLANNED, now, "was not carried out: may be sent again")
+    if policy.resend:
+        return _to(seen, State.PLANNED, now, "not bought, as far as can be known: sent again")
+    text = "not in the account after the quarantine; it may have been lost, or come still later"
+    return _to(seen, State.NEEDS_OPERATOR, now, text)
+
+
+def _counted(row: Row, event: Listed) -> Row:
+    """Return *row* with a listing counted that began after the doubt did, and that is a new one."""
+    if event.began <= max(row.doubt_since, row.listed_at):
+        return row
+    return attrs.evolve(row, absences=row.absences + 1, listed_at=event.began)
+
+
+def _noted(row: Row, seen: Row, now: float) -> Row:
+    """Return the row to write where *seen*, which only counts, differs from *row*."""
+    return row if seen is row else attrs.evolve(seen, fence=row.fence + 1, updated_at=now)
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
+    surplus = tuple(record for record in row.surplus if record != found.record)
+    row = attrs.evolve(row, adopted=True, surplus=surplus)
+    kept = _kept(row, found, now, text, doubt_since=0.0 if found.agrees else row.doubt_since)
+    return attrs.evolve(kept, state=State.SURPLUS) if surplus else kept
+
+
+def _kept(row: Row, found: Match | None, now: float, text: str, *, doubt_since: float) -> Row:
+    """Return the row of an operation that is done."""
+    if found is None:
+        return _to(row, State.DONE, now, text, error="", doubt_since=doubt_since)
+    return _to(
+        row,
+        State.DONE,
+        now,
+        text,
+        error="",
+        doubt_since=doubt_since,
+        phone_number=found.phone_number,
+        record=found.record,
+        result=found.result,
+        tagged=found.attempt is not None,
+    )
+
+
+def _to(
+    row: Row,
+    state: State,
+    now: float,
+    text: str,
+    **changes: Any,  # noqa: ANN401 - fields of a row
+) -> Row:
+    """Return the row that follows *row*, with one more step in its history."""
+    return attrs.evolve(
+        row,
+        state=state,
+        fence=row.fence + 1,
+        updated_at=now,
+        history=_longer(row.history, Step(now, text)),
+        **changes,
+    )
+
+
+def _longer(history: tuple[Step, ...], step: Step) -> tuple[Step, ...]:
+    """Return *history* with *step*, without growing for ever: the first step stays."""
+    if len(history) < HISTORY:
+        return (*history, step)
+    return (history[0], *history[2:], step)
+
+
+def _name(found: Match) -> str:
+    return found.phone_number or found.record
+
+
+def _require(row: Row, *states: State) -> None:
+    if row.state not in states:
+        raise IllegalMoveError(f"{row.op_id} is {row.state.value}")

@@ -1,0 +1,42 @@
+"""Which records of a listing may be what an operation brought."""
+
+from __future__ import annotations
+
+from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
+from sigmamind_async.provisioning.asking import result_of, value_of
+from sigmamind_async.provisioning.census import Listing
+from sigmamind_async.provisioning.machine import Listed, Match
+from sigmamind_async.provisioning.row import Kind, Row
+
+
+def intent_of(adapter: Adapter, row: Row) -> Intent:
+    """Return what *row* asks for; its secrets are not known any more."""
+    return adapter.intent(value_of(adapter.requests[row.request], row.asked, row.hidden))
+
+
+def listed(adapter: Adapter, row: Row, listing: Listing) -> Listed:
+    """Return what *listing* says about *row*."""
+    return Listed(began=listing.began, matches=_matches(adapter, row, listing))
+
+
+def _matches(adapter: Adapter, row: Row, listing: Listing) -> list[Match]:
+    if row.kind is Kind.PURCHASE:
+        return [
+            match_of(owned, attempt=attempt) for attempt, owned in listing.tagged.get(row.token, ())
+        ]
+    by_number = row.kind in {Kind.EXACT_PURCHASE, Kind.IMPORT}
+    found = (listing.numbers if by_number else listing.records).get(row.key)
+    if found is None:
+        return []
+    return [match_of(found, agrees=intent_of(adapter, row).agrees(found.source))]
+
+
+def match_of(owned: Owned, *, attempt: int | None = None, agrees: bool = True) -> Match:
+    """Return *owned* as a match."""
+    return Match(
+        record=owned.record,
+        phone_number=owned.phone_number,
+        attempt=attempt,
+        agrees=agrees,
+        result=result_of(owned.source),
+    )

@@ -1,0 +1,70 @@
+"""Does this journal belong to this account? Asked once, before the first operation.
+
+A job that is run again under another account's key would not find what it bought, and would buy it
+again. The journal therefore remembers a seal of each API key it was used with. A key that it does
+not know is either a new key of the same account or another account: if the account owns a number
+that the journal has bought or imported there, it is the same one.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sigmamind_async.client import Client
+from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.asking import key_seal
+from sigmamind_async.provisioning.books import Books
+from sigmamind_async.provisioning.census import Census
+from sigmamind_async.provisioning.row import State
+
+CLOCK_TOLERANCE = 60.0
+"""Seconds by which the clock may be behind the journal's latest entry."""
+_HOLDS = frozenset({State.DONE, State.SURPLUS})
+
+
+async def check_clock(books: Books) -> None:
+    """Raise `JournalError` where the clock has been set back since the latest entry.
+
+    Times in the journal say when an unanswered request can be taken for lost.
+    """
+    behind = books.journal.latest - books.now()
+    if behind > CLOCK_TOLERANCE:
+        latest = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(books.journal.latest))
+        raise JournalError(
+            f"the clock is {_span(behind)} behind the latest entry of the journal ({latest});"
+            " set the clock right, nothing has been sent"
+        )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+
+
+async def check_account(books: Books, client: Client, census: Census) -> str:
+    """Return the seal of the client's key, once the journal is known to be of its account.
+
+    Raises `JournalError` where it is of another one, before anything is changed.
+    """
+    seal = key_seal(books.journal.journal_id, await client.runner.engine.credentials.key())
+    known = await books.journal.seals(books.account)
+    if seal in known:
+        return seal
+    if known and not await _owns_what_it_brought(books, census):
+        raise JournalError(
+            f"the journal belongs to another account of {books.account}, or to one that owns none"
+            " of its numbers any more: use the API key it was made with, or another journal;"
+            " nothing has been sent"
+        )
+    await books.journal.add_seal(books.account, seal)
+    return seal
+
+
+async def _owns_what_it_brought(books: Books, census: Census) -> bool:
+    rows = await books.journal.in_states(books.account, _HOLDS)
+    brought = {row.phone_number for row in rows if row.phone_number}
+    if not brought:
+        # Nothing to tell the account by: fine, unless something is in doubt.
+        counts = await books.journal.counts(books.account)
+        return not any(number for state, number in counts.rows.items() if state is not State.FAILED)
+    listing = await census.after(books.now())
+    return not brought.isdisjoint(listing.numbers)

@@ -1,0 +1,301 @@
+"""Operations that are carried out once, whatever happens to the process that asked for them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterable, Iterable
+from typing import Final, Literal, TypeVar
+
+from sigmamind_async.bulk import Progress, StopOn
+from sigmamind_async.client import Client
+from sigmamind_async.convert import RequestValue
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, JournalError
+from sigmamind_async.loops import PerLoop
+from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.books import Books, steady_clock
+from sigmamind_async.provisioning.census import Census
+from sigmamind_async.provisioning.desk import Desk
+from sigmamind_async.provisioning.errand import Errand
+from sigmamind_async.provisioning.job import ProvisioningRun
+from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.labels import tag_in, without_tag
+from sigmamind_async.provisioning.machine import (
+    QUARANTINE,
+    Adopted,
+    Event,
+    GivenUp,
+    Policy,
+    Resent,
+    Stripped,
+)
+from sigmamind_async.provisioning.matching import intent_of, match_of
+from sigmamind_async.provisioning.ownership import check_account, check_clock
+from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Row, State
+from sigmamind_async.provisioning.settling import Settler
+from sigmamind_async.provisioning.status import Status
+
+T = TypeVar("T")
+
+HORIZON: Final = 86_400.0
+"""Seconds after which `Provisioner.sweep` takes a tag from its label, where it should."""
+_CHUNK: Final = 500
+"""Tags to look up in the journal at once."""
+
+
+class Provisioner:
+    """Buys, imports, changes and releases numbers of one account, each operation once.
+
+    What an operation did is written to the journal before and after each request, so the same
+    ``op_id`` may be run again at any time: after a crash, in another process, by a queue that
+    delivers twice. It is carried out once, and its result is returned every time.
+
+    One thing can be detected and undone, but not prevented by any client: a process that is frozen
+    by its machine between its last look at the journal and its next request sends that request
+    when it wakes, perhaps long after somebody else has taken the operation for lost and has
+    carried it out. `sweep` finds what such a request bought.
+
+    Args:
+        client: Client of the account.
+        journal: Where operations are remembered; it must be open.
+        quarantine: Seconds during which a number that an unanswered request may have bought is
+            still waited for. It must exceed the longest time that the platform may take to carry
+            out a request, and to show the result in its listing. A purchase of a number of your
+            own choosing, which can be owned only once, is waited for no longer than one attempt
+            may take, and then sent again.
+        resend: Whether a purchase of a number that the platform picks is sent again when it is
+            still not in the account after the quarantine. Otherwise a person decides.
+        tag: ``keep`` the tag in labels of numbers that the platform picked, or ``strip`` it in
+            the first `sweep` after a day.
+        max_purchases: Most purchases that the journal may ever hold for this account.
+        release_surplus: Whether numbers that were bought one too many are given up by `reconcile`
+            and `sweep`. Otherwise a person decides.
+        account: Label that tells several accounts of one platform apart in one journal.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        journal: Journal,
+        *,
+        quarantine: float = QUARANTINE,
+        resend: bool = False,
+        tag: Literal["keep", "strip"] = "keep",
+        max_purchases: int | None = None,
+        release_surplus: bool = False,
+        account: str | None = None,
+    ) -> None:
+        _check(quarantine, tag, max_purchases)
+        platform = client.platform.name
+        engine = client.runner.engine
+        policy = Policy(
+            quarantine=quarantine,
+            exact_quarantine=min(quarantine, engine.limits.attempt_timeout),
+            resend=resend,
+            release_surplus=release_surplus,
+        )
+        now = steady_clock(engine.clock, engine.wall_clock)
+        adapter = adapter_of(client)
+        self._strips = tag == "strip"
+        self._books = books = Books(
+            journal, platform if account is None else f"{platform}:{account}", policy, now
+        )
+        self._census = Census(client, adapter, now)
+        self._settler = Settler(client, adapter, books)
+        self._desk = Desk(
+            client=client,
+            adapter=adapter,
+            books=books,
+            census=self._census,
+            settler=self._settler,
+            max_purchases=max_purchases,
+            ready=self._ready,
+        )
+        self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
+        self._checked = False
+
+    # --- operations ------------------------------------------------------------------------
+
+    async def run(self, op_id: str, value: RequestValue[T]) -> T:
+        """Carry *value* out once under *op_id*, and return what it brought.
+
+        This is what a queue's consumer calls: called again, at the same time or later, by this
+        process or another one on the same journal, it returns the stored result (without secrets
+        that the platform may have answered with).
+
+        Raises:
+            OutcomeUnknownError: A request went unanswered and the client's deadline has passed
+                before it was settled. Call again later, with the same *op_id*.
+            JournalError: The journal cannot be used, holds another request under *op_id*, or
+                another operation may still change the same number. Nothing was sent, unless
+                `committed` says otherwise.
+            SpendLimitError: It would be one purchase too many. Nothing was sent.
+            InvalidRequestError: The value changes no number, or buys one that the account owns.
+            SigmaMindError: The platform refused, as in a call of the client. Called again, the
+                operation is tried again.
+        """
+        return await self._errand(op_id, value, in_bulk=False).run()
+
+    def run_many(
+        self,
+        operations: Iterable[tuple[str, RequestValue[T]]]
+        | AsyncIterable[tuple[str, RequestValue[T]]],
+        *,
+        ordered: bool = False,
+        stop_on: StopOn | None = None,
+        progress: Progress | None = None,
+    ) -> ProvisioningRun[T]:
+        """Carry out many operations concurrently; iterate the result with ``async for``.
+
+        Args:
+            operations: Pairs of op_id and value; read lazily.
+            ordered: Hand outcomes over in the order of the operations, instead of as they end.
+            stop_on: When to take up no more of them.
+            progress: Counts, rate and estimated time, kept up to date while the job runs.
+
+        Returns:
+            A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
+            settled at the end, all of it with the same listings, for as long as that makes
+            headway; what then is still in doubt is ``unknown``.
+        """
+        return ProvisioningRun(
+            self._desk,
+            lambda op_id, value: self._errand(op_id, value, in_bulk=True),
+            operations,
+            ordered=ordered,
+            stop_on=stop_on,
+            progress=progress,
+        )
+
+    def _errand(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Errand[T]:
+        _check_op_id(op_id)
+        return Errand(self._desk, op_id, value, in_bulk=in_bulk)
+
+    # --- looking after them ----------------------------------------------------------------
+
+    async def reconcile(self) -> Status:
+        """Settle what is in doubt, with one listing of the account, and say what is left.
+
+        What was found is done. What was not found stays in doubt until the quarantine is over;
+        then it may be sent again by the next run, or waits for a person. Nothing is sent from
+        here, except what mends or releases numbers that were found.
+        """
+        await self._ready()
+        now = self._books.now()
+        rows = await self._books.journal.in_states(self._books.account, UNSETTLED)
+        rows = [row for row in rows if row.state in IN_DOUBT or now >= row.lease_until]
+        if rows:
+            listing = await self._census.after(now)
+            for row in rows:
+                await self._desk.settled(row, listing)
+        return await self.status()
+
+    async def sweep(self, horizon: float = HORIZON) -> Status:
+        """Find what late requests have bought, and take old tags from labels where that is wanted.
+
+        Reads the whole account once: run it every hour, say, as long as purchases are made.
+
+        Args:
+            horizon: Seconds for which a tag is kept when tags are to be stripped.
+        """
+        await self._ready()
+        listing = await self._census.after(self._books.now())
+        tokens = list(listing.tagged)
+        for start in range(0, len(tokens), _CHUNK):
+            some = tokens[start : start + _CHUNK]
+            for row in await self._books.journal.with_tokens(self._books.account, some):
+                await self._settler.settle(row, listing)
+        if self._strips:
+            before = self._books.now() - horizon
+            for row in await self._books.journal.tagged_before(self._books.account, before):
+                if row.record in listing.records:
+                    await self._strip(row, listing.records[row.record].label or "")
+        return await self.status()
+
+    async def status(self) -> Status:
+        """Return how many operations are in which state, and those that are not settled.
+
+        Asks the journal only.
+        """
+        return await Status.of(self._books)
+
+    # --- a person's decisions --------------------------------------------------------------
+
+    async def adopt(self, op_id: str, phone_number: str) -> Row:
+        """Take *phone_number*, which the account owns, for what the operation brought."""
+        row = await self._row(op_id)
+        found = (await self._census.after(self._books.now())).numbers.get(phone_number)
+        if found is None:
+            raise JournalError(f"{op_id}: {phone_number} is not in the account")
+        tag = tag_in(found.label)
+        if tag is not None and tag[0] != row.token:
+            raise JournalError(f"{op_id}: {phone_number} was bought by another operation")
+        return await self._decided(row, Adopted(match_of(found)))
+
+    async def send_again(self, op_id: str) -> Row:
+        """Let the next run send the operation again, at the risk that the first request comes late.
+
+        `sweep` finds it, should it come.
+        """
+        return await self._decided(await self._row(op_id), Resent())
+
+    async def give_up(self, op_id: str) -> Row:
+        """Leave the operation as it is: it is not sent again."""
+        return await self._decided(await self._row(op_id), GivenUp())
+
+    async def release_surplus(self, op_id: str) -> Row:
+        """Give up the numbers that the operation bought one too many, for good."""
+        row = await self._row(op_id)
+        if row.state is not State.SURPLUS:
+            raise JournalError(f"{op_id}: nothing was bought one too many, it is {row.state.value}")
+        for record in row.surplus:
+            row = await self._settler.release(row, record)
+        return row
+
+    async def _decided(self, row: Row, event: Event) -> Row:
+        move = await self._books.move(row, event)
+        if move is None:
+            raise JournalError(f"{row.op_id}: is {row.state.value}, so there is nothing to decide")
+        return move.row
+
+    async def _row(self, op_id: str) -> Row:
+        await self._ready()
+        return await self._books.read(op_id)
+
+    async def _strip(self, row: Row, label: str) -> None:
+        """Give the number of *row* the label that was asked for, or its number."""
+        wanted = intent_of(self._desk.adapter, row).label or row.phone_number
+        if without_tag(label) != label:
+            await self._desk.client.run(self._desk.adapter.relabel(row.record, wanted))
+        await self._books.move(row, Stripped())
+
+    async def _ready(self) -> None:
+        """Check, once, that the journal fits the clock and the account."""
+        if self._checked:
+            return
+        async with self._locks.get():
+            if not self._checked:
+                await check_clock(self._books)
+                await check_account(self._books, self._desk.client, self._census)
+                self._checked = True
+
+
+def _check(quarantine: object, tag: object, max_purchases: object) -> None:
+    if isinstance(quarantine, bool) or not isinstance(quarantine, (int, float)):
+        raise ConfigurationError("quarantine: must be a number of seconds")
+    if not 0 <= quarantine < math.inf:
+        raise ConfigurationError("quarantine: must be 0 seconds or more, and finite")
+    if tag not in {"keep", "strip"}:
+        raise ConfigurationError("tag: must be 'keep' or 'strip'")
+    if max_purchases is None:
+        return
+    if isinstance(max_purchases, bool) or not isinstance(max_purchases, int) or max_purchases < 0:
+        raise ConfigurationError("max_purchases: must be a whole number from 0")
+
+
+def _check_op_id(op_id: object) -> None:
+    if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
+        raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")

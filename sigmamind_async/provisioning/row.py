@@ -1,0 +1,151 @@
+"""One operation as the journal knows it: what was asked, how far it got, what it brought.
+
+A row holds no secret: of passwords and tokens it keeps one digest, made with a key that is not in
+the journal (see `asking`). Times are wall-clock seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+
+class Kind(enum.Enum):
+    """What an operation does, as far as its safety goes."""
+
+    PURCHASE = "purchase"
+    """Buys a number that the platform picks: only a tag in its label tells it from others."""
+    EXACT_PURCHASE = "exact purchase"
+    """Buys one named number, which can be owned only once."""
+    IMPORT = "import"
+    """Registers a number of one's own; credentials cannot be read back."""
+    UPDATE = "update"
+    RELEASE = "release"
+
+    @property
+    def costs(self) -> bool:
+        """Whether it costs money."""
+        return self in {Kind.PURCHASE, Kind.EXACT_PURCHASE}
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice leaves the platform as sending it once does."""
+        return self in {Kind.UPDATE, Kind.RELEASE}
+
+
+class State(enum.Enum):
+    """How far an operation got."""
+
+    PLANNED = "planned"
+    """Nothing of the coming attempt was sent."""
+    SENDING = "sending"
+    """Written down before a byte may leave."""
+    AMBIGUOUS = "ambiguous"
+    """An attempt went unanswered: the platform may have acted, or act later."""
+    COMMITTED = "committed"
+    """The platform said yes in an answer that cannot be read."""
+    DONE = "done"
+    FAILED = "failed"
+    """The platform refused; nothing was done. It may be asked again."""
+    SURPLUS = "surplus"
+    """More numbers were bought than the one that is kept."""
+    NEEDS_OPERATOR = "needs operator"
+    """Nothing proves what happened; a person decides."""
+    GIVEN_UP = "given up"
+    """A person decided to leave it."""
+
+
+IN_DOUBT: Final = frozenset({State.AMBIGUOUS, State.COMMITTED})
+"""An attempt has ended and what it did is not known."""
+UNSETTLED: Final = IN_DOUBT | {State.SENDING}
+"""States in which no other operation may touch the same number."""
+WAITS_FOR_A_PERSON: Final = frozenset({State.NEEDS_OPERATOR, State.SURPLUS})
+_SPENDS: Final = UNSETTLED | {State.DONE, State.SURPLUS, State.NEEDS_OPERATOR, State.GIVEN_UP}
+
+
+@attrs.frozen
+class Step:
+    """One thing that happened to an operation, in words for a person."""
+
+    at: float
+    text: str
+
+
+HISTORY: Final = 24
+"""Most steps that a row keeps: the first, and the latest ones."""
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One operation in the journal."""
+
+    op_id: str
+    """The caller's own key of the operation."""
+    account: str
+    """Platform and, where the caller gave one, label of the account: ``sigmamind:production``."""
+    kind: Kind
+    request: str
+    """Class of the request value, such as ``CreatePhoneNumber``."""
+    asked: Mapping[str, Any]
+    """The fields of the request value that are said, without its secrets."""
+    hidden: tuple[str, ...] = ()
+    """Names of the fields that are secrets."""
+    seal: str = ""
+    """Keyed digest of the secrets; empty where there are none."""
+    token: str
+    """What tags of this operation begin with."""
+    key: str = ""
+    """The number or record id that nobody else may touch meanwhile; empty where none is known."""
+    state: State = State.PLANNED
+    attempt: int = 0
+    """Number of the latest attempt; the first is 1."""
+    fence: int = 0
+    """Counts the writes of this row; each write must follow the one it has seen."""
+    owner: str = ""
+    """Who carries out the latest attempt."""
+    lease_until: float = 0.0
+    """Until then nobody but the owner may take the attempt for abandoned."""
+    sent_at: float = 0.0
+    """When the latest attempt may have begun to leave."""
+    doubt_since: float = 0.0
+    """From when on an unanswered attempt sent nothing more; 0 where every attempt was answered."""
+    absences: int = 0
+    """Full listings in a row, begun after `doubt_since`, that did not show it."""
+    listed_at: float = 0.0
+    """When the latest of those began."""
+    refused: str = ""
+    """Why the latest attempt was refused, while an earlier one is still in doubt."""
+    phone_number: str = ""
+    """The number it brought, E.164."""
+    record: str = ""
+    """Key of that number in later calls: a record id, or the number itself."""
+    result: Mapping[str, Any] | None = None
+    """The platform's record by wire names, without its secrets."""
+    adopted: bool = False
+    """Whether the record was found, rather than answered to the request."""
+    surplus: tuple[str, ...] = ()
+    """Keys of numbers that were bought beyond `phone_number` and not released."""
+    released: tuple[str, ...] = ()
+    """Keys of such numbers that were given up again."""
+    tagged: bool = False
+    """Whether the label of the number carries a tag."""
+    error: str = ""
+    """Why the latest attempt failed, or what is in doubt."""
+    updated_at: float = 0.0
+    history: tuple[Step, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        """The tag of the latest attempt."""
+        return f"[sm:{self.token}.{self.attempt}]"
+
+    @property
+    def bought(self) -> int:
+        """Numbers that were paid for, or may have been."""
+        if not self.kind.costs:
+            return 0
+        one = self.state in _SPENDS and not (self.state is State.SURPLUS and not self.phone_number)
+        return one + len(self.surplus) + len(self.released)

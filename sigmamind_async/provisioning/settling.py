@@ -1,0 +1,67 @@
+"""What a listing settles: rows in doubt, late commits, and numbers bought one too many."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import attrs
+
+from sigmamind_async.client import Client
+from sigmamind_async.errors import InvalidRequestError, NotFoundError
+from sigmamind_async.provisioning.adapter import Adapter, Value
+from sigmamind_async.provisioning.asking import result_of
+from sigmamind_async.provisioning.books import Books
+from sigmamind_async.provisioning.census import Listing
+from sigmamind_async.provisioning.machine import Match, Release, Released, Repair, Repaired
+from sigmamind_async.provisioning.matching import intent_of, listed
+from sigmamind_async.provisioning.row import Row
+
+
+@attrs.frozen
+class Settler:
+    """Draws the conclusions from listings, and does what follows from them."""
+
+    client: Client
+    adapter: Adapter
+    books: Books
+
+    async def settle(self, row: Row, listing: Listing, value: Value | None = None) -> Row:
+        """Return *row* as it is after *listing* has been taken into account.
+
+        *value* is the request with its secrets, where the caller has it.
+        """
+        move = await self.books.move(row, listed(self.adapter, row, listing))
+        if move is None:
+            return await self.books.read(row.op_id)
+        row = move.row
+        for action in move.actions:
+            match action:
+                case Repair(found):
+                    row = await self._repair(row, found, value)
+                case Release(record):
+                    row = await self.release(row, record)
+        return row
+
+    async def release(self, row: Row, record: str) -> Row:
+        """Give the surplus *record* of *row* up, for good."""
+        with suppress(NotFoundError):  # whoever was here before has done it
+            await self.client.run(self.adapter.release(record))
+        move = await self.books.move(row, Released(record))
+        return move.row if move is not None else await self.books.read(row.op_id)
+
+    async def _repair(self, row: Row, found: Match, value: Value | None) -> Row:
+        """Write what was asked for to a record that shows something else, or cannot show it all."""
+        if value is not None:
+            intent = self.adapter.intent(value)
+        elif not row.hidden:
+            intent = intent_of(self.adapter, row)
+        else:
+            return row  # whoever asks again brings the secrets
+        change = intent.repair(found.record) if intent.repair is not None else None
+        if change is not None:
+            try:
+                found = attrs.evolve(found, result=result_of(await self.client.run(change)))
+            except InvalidRequestError:
+                return row
+        move = await self.books.move(row, Repaired(attrs.evolve(found, agrees=True)))
+        return move.row if move is not None else await self.books.read(row.op_id)

@@ -1,0 +1,316 @@
+"""An operation under an id is carried out once on every platform, whatever becomes of answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from sigmamind_async import (
+    InvalidRequestError,
+    JournalError,
+    OutcomeUnknownError,
+    SpendLimitError,
+)
+from sigmamind_async.platforms import sigmamind, verbex
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber, State
+from sigmamind_async.provisioning.labels import tag_in, without_tag
+from sigmamind_async.sandbox import Fault, Sandbox
+from tests.contract.conftest import patience
+from tests.contract.dialects import DIALECTS, Dialect, Value, numbers
+from tests.contract.test_once import LOST
+
+NUMBER = "+14155550100"
+ANY: dict[str, Callable[[str], Value]] = {
+    "sigmamind": lambda label: sigmamind.CreatePhoneNumber(country_code="US", friendly_name=label),
+    "verbex": lambda label: verbex.CreatePiaPhoneNumber(friendly_name=label),
+}
+"""Purchases of a number that the platform picks; DialNexa is searched instead."""
+PICKED = pytest.mark.parametrize("dialect", sorted(ANY), indirect=True)
+
+
+def only(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("dialect", [name], indirect=True)
+
+
+class Kit:
+    """A provisioner of one platform's sandbox, made anew as after a restart."""
+
+    def __init__(self, dialect: Dialect, box: Sandbox, attempt_timeout: float = 5.0) -> None:
+        self.dialect, self.box = dialect, box
+        self.journal = MemoryJournal()
+        self.client: Any = dialect.connect(box, attempt_timeout=attempt_timeout)
+
+    def provisioner(self, **options: Any) -> Provisioner:
+        return Provisioner(self.client, self.journal, **{"quarantine": 0.5, **options})
+
+    async def run(self, op_id: str, value: Value, **options: Any) -> Any:
+        return await self.provisioner(**options).run(op_id, value)
+
+    def sent(self, operation: str) -> int:
+        return self.dialect.endpoint(self.box).requests.by_operation[operation]
+
+    def owned(self) -> list[str]:
+        return self.box.ledger.owned(self.dialect.name)
+
+
+@pytest.fixture
+def kit(dialect: Dialect, box: Sandbox) -> Kit:
+    return Kit(dialect, box)
+
+
+# --- what comes back -------------------------------------------------------------------------
+
+
+async def test_the_same_id_again_returns_the_stored_result_and_sends_nothing(kit: Kit) -> None:
+    first = await kit.run("order-1", kit.dialect.buy(NUMBER))
+    again = await kit.run("order-1", kit.dialect.buy(NUMBER))
+    assert kit.dialect.number_of(first) == NUMBER
+    assert again == first
+    assert kit.sent(kit.dialect.buying) == 1
+
+
+async def test_ten_deliveries_at_once_are_one_purchase(kit: Kit) -> None:
+    provisioner = kit.provisioner()
+    value = kit.dialect.buy(NUMBER)
+    results = await asyncio.gather(*(provisioner.run("order-1", value) for _ in range(10)))
+    assert {kit.dialect.number_of(each) for each in results} == {NUMBER}
+    assert len(kit.box.ledger.purchases) == 1
+    assert kit.sent(kit.dialect.buying) == 1
+
+
+async def test_another_request_under_the_same_id_is_refused(kit: Kit) -> None:
+    await kit.run("order-1", kit.dialect.buy(NUMBER))
+    with pytest.raises(JournalError, match=r"order-1: the journal holds another request"):
+        await kit.run("order-1", kit.dialect.buy("+14155550199"))
+    assert kit.owned() == [NUMBER]
+
+
+async def test_what_changes_nothing_is_no_operation(kit: Kit) -> None:
+    key = NUMBER if kit.dialect.name == "sigmamind" else "abc"
+    with pytest.raises(InvalidRequestError, match="changes no phone number"):
+        await kit.run("order-1", kit.dialect.get(key))
+
+
+# --- lost answers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_lost_purchase_of_a_chosen_number_is_found(
+    dialect: Dialect, box: Sandbox, fault: Fault
+) -> None:
+    kit = Kit(dialect, box, patience(fault))
+    box.script(dialect.buying, [fault], platform=dialect.name)
+    bought = await kit.run("order-1", dialect.buy(NUMBER))
+    assert dialect.number_of(bought) == NUMBER
+    await box.settled()
+    assert [commit.phone_number for commit in box.ledger.purchases] == [NUMBER]
+
+
+@PICKED
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_lost_purchase_of_any_number_is_found_by_its_tag(
+    dialect: Dialect, box: Sandbox, fault: Fault
+) -> None:
+    kit = Kit(dialect, box, patience(fault))
+    box.script(dialect.buying, [fault], platform=dialect.name)
+    bought = await kit.run("order-1", ANY[dialect.name]("Support"))
+    await box.settled()
+    assert kit.owned() == [dialect.number_of(bought)]
+    label = dialect.label_of(bought)
+    assert label is not None
+    assert without_tag(label) == "Support"
+    assert tag_in(label) is not None
+
+
+@PICKED
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET_BEFORE_COMMIT, Fault.HANG_BEFORE_COMMIT, Fault.STATUS_503_BEFORE_COMMIT]
+)
+async def test_what_stays_absent_goes_to_a_person_unless_resending_is_allowed(
+    dialect: Dialect, box: Sandbox, fault: Fault
+) -> None:
+    kit = Kit(dialect, box, patience(fault))
+    box.script(dialect.buying, [fault], platform=dialect.name)
+    with pytest.raises(OutcomeUnknownError, match=r"order-1: .* a person has to decide"):
+        await kit.run("order-1", ANY[dialect.name]("Support"))
+    status = await kit.provisioner().status()
+    assert [row.op_id for row in status.for_a_person] == ["order-1"]
+    assert not kit.owned()
+
+    box.script(dialect.buying, [fault], platform=dialect.name)
+    bought = await kit.run("order-2", ANY[dialect.name]("Support"), resend=True)
+    assert kit.owned() == [dialect.number_of(bought)]
+
+    await kit.provisioner().send_again("order-1")
+    bought = await kit.run("order-1", ANY[dialect.name]("Support"))
+    assert dialect.number_of(bought) in kit.owned()
+    assert len(kit.owned()) == 2
+
+
+async def test_a_chosen_number_that_did_not_come_is_asked_for_again(kit: Kit) -> None:
+    """It can be owned only once, so that asking again can do no harm."""
+    kit.client = kit.dialect.connect(kit.box, attempt_timeout=0.5)
+    kit.box.script(kit.dialect.buying, [Fault.RESET_BEFORE_COMMIT], platform=kit.dialect.name)
+    bought = await kit.run("order-1", kit.dialect.buy(NUMBER), quarantine=900.0)
+    assert kit.dialect.number_of(bought) == NUMBER
+    assert kit.sent(kit.dialect.buying) == 2
+    assert kit.owned() == [NUMBER]
+
+
+@PICKED
+async def test_nothing_is_sent_again_before_the_quarantine_is_over(kit: Kit) -> None:
+    kit.client = kit.dialect.connect(kit.box, deadline=0.6)
+    kit.box.script(kit.dialect.buying, [Fault.RESET_BEFORE_COMMIT], platform=kit.dialect.name)
+    value = ANY[kit.dialect.name]("Support")
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknownError, match="reconcile"):
+            await kit.run("order-1", value, quarantine=900.0, resend=True)
+    assert kit.sent(kit.dialect.buying) == 1
+    # The guard at work: with no quarantine the same call buys.
+    assert await kit.run("order-1", value, quarantine=0.0, resend=True)
+    assert kit.sent(kit.dialect.buying) == 2
+
+
+async def test_an_import_that_was_lost_has_its_password_written_again(kit: Kit) -> None:
+    kit.box.script(kit.dialect.importing, [Fault.CLOSE_AFTER_COMMIT], platform=kit.dialect.name)
+    imported = await kit.run("row-1", kit.dialect.import_(NUMBER))
+    assert kit.dialect.number_of(imported) == NUMBER
+    assert kit.sent(kit.dialect.importing) == 1
+    if kit.dialect.name != "dialnexa":  # whose credentials cannot be changed
+        assert kit.sent("update") == 1
+
+
+@pytest.mark.parametrize("fault", LOST)
+async def test_a_change_arrives_whatever_becomes_of_its_answers(
+    dialect: Dialect, box: Sandbox, fault: Fault
+) -> None:
+    kit = Kit(dialect, box, patience(fault))
+    key = dialect.key_of(await kit.run("buy", dialect.buy(NUMBER)))
+    box.script("update", [fault] * 3, platform=dialect.name)
+    changed = await kit.run("label", dialect.label(key, "Desk"))
+    assert dialect.label_of(changed) == "Desk"
+
+
+async def test_a_release_whose_answer_was_lost_is_done(kit: Kit) -> None:
+    key = kit.dialect.key_of(await kit.run("buy", kit.dialect.buy(NUMBER)))
+    kit.box.script(kit.dialect.removing, [Fault.CLOSE_AFTER_COMMIT] * 3, platform=kit.dialect.name)
+    assert await kit.run("release", kit.dialect.remove(key)) is None
+    assert not kit.owned()
+    assert await kit.run("release", kit.dialect.remove(key)) is None
+
+
+async def test_a_call_that_was_cancelled_is_taken_up_where_it_was(
+    dialect: Dialect, box: Sandbox
+) -> None:
+    kit = Kit(dialect, box)
+    box.script(dialect.buying, [Fault.HANG_AFTER_COMMIT], platform=dialect.name)
+    running = asyncio.create_task(kit.run("order-1", dialect.buy(NUMBER)))
+    async with asyncio.timeout(10):
+        while not box.ledger.purchases:  # noqa: ASYNC110 - the sandbox has no event for it
+            await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    bought = await kit.run("order-1", dialect.buy(NUMBER))
+    assert dialect.number_of(bought) == NUMBER
+    assert len(box.ledger.purchases) == 1
+
+
+# --- guards ----------------------------------------------------------------------------------
+
+
+async def test_a_number_that_is_owned_is_not_bought_again(kit: Kit) -> None:
+    """The sandbox sells it as often as it is asked: the client alone prevents it."""
+    await kit.client.run(kit.dialect.buy(NUMBER))
+    with pytest.raises(InvalidRequestError, match="belongs to the account already"):
+        await kit.run("order-1", kit.dialect.buy(NUMBER))
+    assert len(kit.box.ledger.purchases) == 1
+
+
+async def test_no_more_is_bought_than_is_allowed_over_all_runs(kit: Kit) -> None:
+    for index, number in enumerate(numbers(2)):
+        await kit.run(f"order-{index}", kit.dialect.buy(number), max_purchases=2)
+    with pytest.raises(SpendLimitError, match="order-9: not sent"):
+        await kit.run("order-9", kit.dialect.buy(NUMBER), max_purchases=2)
+    assert await kit.run("order-0", kit.dialect.buy(numbers(1)[0]), max_purchases=2)
+    assert len(kit.box.ledger.purchases) == 2
+
+
+# --- many ------------------------------------------------------------------------------------
+
+
+async def test_a_job_settles_what_is_in_doubt_with_few_listings(
+    dialect: Dialect, box: Sandbox
+) -> None:
+    kit = Kit(dialect, box)
+    lost = [Fault.CLOSE_AFTER_COMMIT, None, Fault.STATUS_500_AFTER_COMMIT, Fault.GARBAGE_BODY] * 10
+    box.script(dialect.buying, lost, platform=dialect.name)
+    buy = ANY.get(dialect.name) or dialect.buy
+    names = [f"Row {index}" for index in range(40)] if dialect.name in ANY else numbers(40)
+    job = kit.provisioner().run_many((f"row-{name}", buy(name)) for name in names)
+    outcomes = [outcome async for outcome in job]
+    assert [outcome.status for outcome in outcomes] == ["done"] * 40
+    assert {outcome.op_id for outcome in outcomes} == {f"row-{name}" for name in names}
+    assert job.progress.done == 40
+    assert len(set(kit.owned())) == len(box.ledger.purchases) == 40
+    assert kit.sent("list") <= 6
+
+
+@only("sigmamind")
+async def test_two_platforms_may_use_the_same_id(box: Sandbox) -> None:
+    journal = MemoryJournal()
+    for dialect in DIALECTS.values():
+        async with dialect.connect(box) as client:
+            bought = await Provisioner(client, journal).run("row-1", dialect.buy(NUMBER))
+            assert dialect.number_of(bought) == NUMBER
+
+
+@only("dialnexa")
+async def test_any_number_is_picked_and_then_bought_exactly(kit: Kit, box: Sandbox) -> None:
+    value = PurchaseAnyNumber(country_iso="US", telephony_provider_id="tp_abc123xyz78")
+    box.script("purchase", [Fault.CLOSE_AFTER_COMMIT, Fault.CONFLICT_409], platform="dialnexa")
+    job = kit.provisioner().run_many((f"row-{index}", value) for index in range(5))
+    outcomes = [outcome async for outcome in job]
+    assert [outcome.status for outcome in outcomes] == ["done"] * 5
+    assert len(set(kit.owned())) == len(box.ledger.purchases) == 5
+
+
+# --- late commits ----------------------------------------------------------------------------
+
+
+@only("sigmamind")
+async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: Sandbox) -> None:
+    box.faults = attrs.evolve(box.faults, late=1.5)
+    box.script("create", [Fault.LATE_COMMIT])
+    # A quarantine shorter than the platform takes: the only way to be bought twice.
+    bought = await kit.run("order-1", ANY["sigmamind"]("Desk"), quarantine=0.2, resend=True)
+    await box.settled()
+    assert len(kit.owned()) == 2
+
+    status = await kit.provisioner().sweep()
+    (row,) = status.for_a_person
+    assert row.state is State.SURPLUS
+    assert row.phone_number == bought.sip_phone_number
+    assert status.bought == 2
+
+    row = await kit.provisioner().release_surplus("order-1")
+    assert row.state is State.DONE
+    assert kit.owned() == [bought.sip_phone_number]
+    assert (await kit.provisioner().sweep()).settled
+
+
+@only("sigmamind")
+async def test_tags_are_stripped_after_the_horizon(kit: Kit) -> None:
+    bought = await kit.run("order-1", ANY["sigmamind"]("Desk"))
+    provisioner = kit.provisioner(tag="strip")
+    await provisioner.sweep()
+    assert (await kit.client.phone_numbers.get(bought.sip_phone_number)).friendly_name != "Desk"
+    await provisioner.sweep(horizon=0.0)
+    assert (await kit.client.phone_numbers.get(bought.sip_phone_number)).friendly_name == "Desk"
+    before = kit.sent("update")
+    await provisioner.sweep(horizon=0.0)
+    assert kit.sent("update") == before
