@@ -31,8 +31,8 @@ async def check_clock(books: Books) -> None:
     if behind > CLOCK_TOLERANCE:
         latest = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(books.journal.latest))
         raise JournalError(
-            f"the clock is {_span(behind)} behind the latest entry of the journal ({latest});"
-            " set the clock right, nothing has been sent"
+            f"the clock is {_span(behind)} behind the latest entry of the journal ({latest}):"
+            " set the clock right. Nothing has been sent."
         )
 
 
@@ -40,23 +40,27 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
-async def check_account(books: Books, client: Client, census: Census) -> str:
-    """Return the seal of the client's key, once the journal is known to be of its account.
-
-    Raises `JournalError` where it is of another one, before anything is changed.
-    """
-    seal = key_seal(books.journal.journal_id, await client.runner.engine.credentials.key())
+async def check_account(books: Books, client: Client, census: Census) -> None:
+    """Raise `JournalError` where the journal is of another account, before anything is changed."""
     known = await books.journal.seals(books.account)
-    if seal in known:
-        return seal
+    if await _seal(books, client) in known:
+        return
     if known and not await _owns_what_it_brought(books, census):
         raise JournalError(
-            f"the journal belongs to another account of {books.account}, or to one that owns none"
-            " of its numbers any more: use the API key it was made with, or another journal;"
-            " nothing has been sent"
+            f"the journal was made with another API key for {books.account}, and this account owns"
+            " none of its numbers: use the key that it was made with, or another journal; if it is"
+            " the same account with a new key, say so with accept_key(). Nothing has been sent."
         )
-    await books.journal.add_seal(books.account, seal)
-    return seal
+    await accept_key(books, client)
+
+
+async def accept_key(books: Books, client: Client) -> None:
+    """Remember the client's API key as one of the account's."""
+    await books.journal.add_seal(books.account, await _seal(books, client))
+
+
+async def _seal(books: Books, client: Client) -> str:
+    return key_seal(books.journal.journal_id, await client.runner.engine.credentials.key())
 
 
 async def _owns_what_it_brought(books: Books, census: Census) -> bool:

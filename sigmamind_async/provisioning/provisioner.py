@@ -30,7 +30,7 @@ from sigmamind_async.provisioning.machine import (
     Stripped,
 )
 from sigmamind_async.provisioning.matching import intent_of, match_of
-from sigmamind_async.provisioning.ownership import check_account, check_clock
+from sigmamind_async.provisioning.ownership import accept_key, check_account, check_clock
 from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Row, State
 from sigmamind_async.provisioning.settling import Settler
 from sigmamind_async.provisioning.status import Status
@@ -254,6 +254,15 @@ class Provisioner:
         for record in row.surplus:
             row = await self._settler.release(row, record)
         return row
+
+    async def accept_key(self) -> None:
+        """Take the client's API key for a new one of the account that the journal is about.
+
+        A key that the journal does not know is otherwise taken for another account's, unless the
+        account owns a number that the journal brought. Only the caller can know better: under
+        another account's key nothing that was bought is found, and it would be bought again.
+        """
+        await accept_key(self._books, self._desk.client)
 
     async def _decided(self, row: Row, event: Event) -> Row:
         move = await self._books.move(row, event)

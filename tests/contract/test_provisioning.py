@@ -42,7 +42,16 @@ class Kit:
     def __init__(self, dialect: Dialect, box: Sandbox, attempt_timeout: float = 5.0) -> None:
         self.dialect, self.box = dialect, box
         self.journal = MemoryJournal()
-        self.client: Any = dialect.connect(box, attempt_timeout=attempt_timeout)
+        self.clients: list[Any] = []
+        self.reconnect(attempt_timeout=attempt_timeout)
+
+    @property
+    def client(self) -> Any:
+        return self.clients[-1]
+
+    def reconnect(self, **options: Any) -> None:
+        """Use another client from now on; the earlier ones are kept until the loop ends."""
+        self.clients.append(self.dialect.connect(self.box, **options))
 
     def provisioner(self, **options: Any) -> Provisioner:
         return Provisioner(self.client, self.journal, **{"quarantine": 0.5, **options})
@@ -153,7 +162,7 @@ async def test_what_stays_absent_goes_to_a_person_unless_resending_is_allowed(
 
 async def test_a_chosen_number_that_did_not_come_is_asked_for_again(kit: Kit) -> None:
     """It can be owned only once, so that asking again can do no harm."""
-    kit.client = kit.dialect.connect(kit.box, attempt_timeout=0.5)
+    kit.reconnect(attempt_timeout=0.5)
     kit.box.script(kit.dialect.buying, [Fault.RESET_BEFORE_COMMIT], platform=kit.dialect.name)
     bought = await kit.run("order-1", kit.dialect.buy(NUMBER), quarantine=900.0)
     assert kit.dialect.number_of(bought) == NUMBER
@@ -163,7 +172,7 @@ async def test_a_chosen_number_that_did_not_come_is_asked_for_again(kit: Kit) ->
 
 @PICKED
 async def test_nothing_is_sent_again_before_the_quarantine_is_over(kit: Kit) -> None:
-    kit.client = kit.dialect.connect(kit.box, deadline=0.6)
+    kit.reconnect(deadline=0.6)
     kit.box.script(kit.dialect.buying, [Fault.RESET_BEFORE_COMMIT], platform=kit.dialect.name)
     value = ANY[kit.dialect.name]("Support")
     for _ in range(3):
@@ -314,3 +323,75 @@ async def test_tags_are_stripped_after_the_horizon(kit: Kit) -> None:
     before = kit.sent("update")
     await provisioner.sweep(horizon=0.0)
     assert kit.sent("update") == before
+
+
+# --- the journal and the account -------------------------------------------------------------
+
+
+async def test_a_new_key_of_the_same_account_is_recognised(kit: Kit, box: Sandbox) -> None:
+    await kit.run("order-1", kit.dialect.buy(NUMBER))
+    kit.dialect.endpoint(box).api_key = "another-key-of-ours"
+    kit.reconnect()
+    again = await kit.run("order-1", kit.dialect.buy(NUMBER))
+    assert kit.dialect.number_of(again) == NUMBER
+    assert len(box.ledger.purchases) == 1
+
+
+async def test_another_account_is_refused_before_anything_is_sent(kit: Kit, box: Sandbox) -> None:
+    await kit.run("order-1", kit.dialect.buy(NUMBER))
+    box.reset()
+    kit.dialect.endpoint(box).api_key = "a-key-of-somebody-else"
+    kit.reconnect()
+    for op_id in ("order-1", "order-2"):
+        with pytest.raises(JournalError, match="another API key"):
+            await kit.run(op_id, kit.dialect.buy("+14155550155"))
+    assert not kit.owned()
+    # The guard at work: who says that it is the same account is believed.
+    await kit.provisioner().accept_key()
+    await kit.run("order-2", kit.dialect.buy("+14155550155"))
+    assert kit.owned() == ["+14155550155"]
+
+
+async def test_a_clock_that_was_set_back_is_refused(kit: Kit, box: Sandbox) -> None:
+    await kit.run("order-1", kit.dialect.buy(NUMBER))
+    engine = kit.client.runner.engine
+    for behind, refused in ((30.0, False), (3_600.0, True)):
+        wall = engine.wall_clock() - behind
+        kit.client._bind(attrs.evolve(engine, wall_clock=lambda wall=wall: wall))  # noqa: SLF001
+        if refused:
+            with pytest.raises(JournalError, match=r"the clock is 60 minutes behind"):
+                await kit.run("order-2", kit.dialect.buy("+14155550155"))
+        else:
+            await kit.run("order-1", kit.dialect.buy(NUMBER))
+    assert kit.owned() == [NUMBER]
+
+
+# --- changes of one number -------------------------------------------------------------------
+
+
+async def test_a_newer_change_waits_for_an_older_one_that_is_in_doubt(kit: Kit) -> None:
+    """A late arrival of the older one would undo the newer one."""
+    key = kit.dialect.key_of(await kit.run("buy", kit.dialect.buy(NUMBER)))
+    kit.reconnect(deadline=0.5)
+    lost = [Fault.RESET_BEFORE_COMMIT] * 3
+    kit.box.script("update", lost, platform=kit.dialect.name)
+    with pytest.raises(OutcomeUnknownError):
+        await kit.run("older", kit.dialect.label(key, "Old"), quarantine=900.0)
+    before = kit.sent("update")
+    with pytest.raises(JournalError, match=r"newer: not sent, because older") as refused:
+        await kit.run("newer", kit.dialect.label(key, "New"), quarantine=900.0)
+    assert refused.value.retryable
+    assert kit.sent("update") == before
+    # The guard at work: once the quarantine is over, it goes.
+    changed = await kit.run("newer", kit.dialect.label(key, "New"), quarantine=0.0)
+    assert kit.dialect.label_of(changed) == "New"
+
+
+async def test_changes_of_one_number_in_a_job_are_made_one_after_the_other(kit: Kit) -> None:
+    key = kit.dialect.key_of(await kit.run("buy", kit.dialect.buy(NUMBER)))
+    rows = [(f"row-{index}", kit.dialect.label(key, f"Label {index}")) for index in range(20)]
+    kit.box.script("update", [Fault.CLOSE_AFTER_COMMIT, None] * 10, platform=kit.dialect.name)
+    job = kit.provisioner().run_many(rows, ordered=True)
+    outcomes = [outcome async for outcome in job]
+    assert [outcome.op_id for outcome in outcomes] == [op_id for op_id, _ in rows]
+    assert [outcome.status for outcome in outcomes] == ["done"] * 20
