@@ -102,9 +102,13 @@ class Call:
     """Whether the platform led to the other spelling of the path."""
     ignored: tuple[str, ...] = ()
     """Fields that were sent and that the answer shows otherwise."""
+    reads_back: bool = True
+    """Whether an unanswered call is looked up, where its operation says how."""
     before_send: Callable[[], Awaitable[None]] | None = None
     """Awaited before each request, once the gate has admitted it; what it raises ends the call
     with nothing sent, and reaches whoever began it."""
+    before_pause: Callable[[], Awaitable[None]] | None = None
+    """Awaited when a request is to be made again of which the platform has done nothing."""
 
     @property
     def may_echo(self) -> bool:
@@ -188,7 +192,8 @@ class Engine:
         end = await self._attempt(operation, call)
         if isinstance(end, Again):
             end = await self._attempt_again(operation, call, end)
-        if isinstance(end, Failed) and operation.read_back is not None and call.doubtful:
+        looked_up = operation.read_back is not None and call.reads_back
+        if isinstance(end, Failed) and looked_up and call.doubtful:
             end = await self._look_up(operation.read_back, call, end)
         elapsed = self.clock() - call.started
         self._notify_finished(operation, call, elapsed, end)
@@ -225,7 +230,10 @@ class Engine:
         self._notify_attempt(operation, call, finding, self.clock() - began)
         if result is not UNSET:
             return self._accept(operation, call, result)
-        return await self._follow(operation, call, finding, key)
+        follows = await self._follow(operation, call, finding, key)
+        if call.before_pause is not None and isinstance(follows, Again) and not call.doubtful:
+            await call.before_pause()
+        return follows
 
     def _accept(self, operation: Operation[T], call: Call, result: T) -> Done[T] | Failed:
         """Take a decoded answer for the result, unless it shows that a field was ignored."""

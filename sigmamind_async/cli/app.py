@@ -19,7 +19,10 @@ from sigmamind_async.cli.ending import CommandError, Exit, exit_for, told, unexp
 from sigmamind_async.cli.plain import clean
 from sigmamind_async.errors import SigmaMindError
 
-_APPLY = """Carry out the rows of a file: buy, import and update numbers.
+_APPLY = """Carry out the rows of a file once each: buy, import and update numbers.
+
+FILE.journal.db remembers what was sent, before it is sent. Whatever ended a job, a power cut
+included, the same command again goes on with it: what is done is shown and not sent again.
 
 FILE has a column `action`, an optional `id`, of which each row has its own, and the platform's
 own fields in snake case:
@@ -39,15 +42,39 @@ nickname, label, older_body, provider.
 A blank cell leaves a field alone, the word null clears it. Passwords are references, env:NAME or
 file:PATH. A bad row fails alone. Buying must be agreed to: --max-purchases N --yes, or by typing.
 
-Ctrl-C settles what is under way; a second one leaves it in doubt.
+The journal knows a row by its id. One without an id is row-N, its place among the rows: add rows
+at the end. A row that says something else than the journal holds under its id is refused; where
+rows without an id say the same, exchanging them changes nothing.
+
+Ctrl-C settles what is under way; a second one leaves it in doubt. What went unanswered is looked
+for in the account. A purchase that has not turned up after --quarantine seconds waits for a
+person, see status, or is sent again with --resend.
 
 Exit codes: 0 done, 1 some failed, 2 usage, 3 some may have been carried out, 130 interrupted.
 
-Example: sigmamind apply orders.csv --max-purchases 20 --yes --rest rest.jsonl"""
+Example: sigmamind apply orders.csv --max-purchases 20 --yes"""
 
-_DEMO = """Apply a fleet against a misbehaving sandbox, and ask its ledger what was bought.
+_STATUS = """Show how the rows of a file stand: what was bought, what is in doubt, what to decide.
 
-Needs no account and no key; nothing leaves this machine.
+Reads the journal and nothing else: no key, no network, and a running apply is not disturbed.
+
+Exit codes: 0 all settled, 2 usage, 3 something is in doubt or waits for a decision.
+
+Example: sigmamind status orders.csv"""
+
+_RECONCILE = """Settle what is in doubt, by looking for it in the account; send and buy nothing.
+
+--wait looks until the quarantine is over. --only ROW carries out a decision about one row, which
+status lists: --adopt NUMBER, --resend (the next apply sends), --give-up, --release-surplus.
+Without --only, --resend and --release-surplus are rules for every row.
+
+Exit codes: 0 all settled, 1 not carried out, 2 usage, 3 something is in doubt or waits.
+
+Example: sigmamind reconcile orders.csv --only row-7 --adopt +14155550100"""
+
+_DEMO = """Kill a job in the middle of buying, resume it, and ask the ledger what was bought.
+
+The platforms are a misbehaving sandbox: no account, no key, and nothing leaves this machine.
 
 Example: sigmamind demo --seed 7"""
 
@@ -73,7 +100,7 @@ _RELEASE = """Give one number up, for good; asks for it to be typed.
 
 Example: sigmamind numbers release +14155550100"""
 
-_ROOT = """Phone numbers of voice-AI platforms: a purchase goes out at most once a call.
+_ROOT = """Phone numbers of voice-AI platforms, each bought once, through crashes and lost answers.
 
 SIGMAMIND_API_KEY holds the key, SIGMAMIND_BASE_URL another address than the platform's own;
 for the other platforms it is VERBEX_... and DIALNEXA_..., and --platform names them.
@@ -98,6 +125,8 @@ def _app() -> App:
     )
     home = "sigmamind_async.cli"
     app.command(f"{home}.apply:apply", name="apply", help=_APPLY)
+    app.command(f"{home}.status:status", name="status", help=_STATUS)
+    app.command(f"{home}.reconcile:reconcile", name="reconcile", help=_RECONCILE)
     app.command(numbers)
     app.command(f"{home}.demo:demo", name="demo", help=_DEMO)
     app.command(f"{home}.sandbox:sandbox", name="sandbox", help=_SANDBOX)

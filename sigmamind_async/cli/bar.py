@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sigmamind_async.bulk import Progress
+from sigmamind_async.cli.report import span
 from sigmamind_async.cli.screen import STYLES
 from sigmamind_async.events import AttemptFinished, Event, Throttled
 
@@ -81,9 +82,5 @@ def _count(count: int, word: str) -> Text:
 
 
 def _eta(seconds: float | None) -> str:
-    """Return the time to go, such as ``1:05``."""
-    if seconds is None:
-        return "-:--"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    """Return the time to go."""
+    return "-:--" if seconds is None else span(seconds)

@@ -15,6 +15,7 @@ from sigmamind_async.errors import (
     ConflictError,
     InsufficientFundsError,
     InvalidRequestError,
+    JournalError,
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -32,7 +33,7 @@ class Exit(enum.IntEnum):
     FAILED = 1
     """Something was not carried out."""
     USAGE = 2
-    """The command line, the environment or a file is wrong; a refused key is too."""
+    """The command line, the environment, a file or a journal is wrong; a refused key is too."""
     UNKNOWN = 3
     """Something may have been carried out."""
     INTERRUPTED = 130
@@ -87,8 +88,9 @@ def _prefix(error: SigmaMindError) -> str:
 
 
 def message_of(error: SigmaMindError) -> str:
-    """Return the message without the name of the call, which the reader knows."""
-    return str(error).removeprefix(f"{error.operation}: ")
+    """Return the message on one line, in the words of the command line."""
+    text = str(error).removeprefix(f"{error.operation}: ")
+    return " ".join(text.splitlines()).replace("accept_key()", "--accept-key")
 
 
 def told(error: SigmaMindError) -> str:
@@ -97,9 +99,12 @@ def told(error: SigmaMindError) -> str:
     return f"{what} - {advice}" if advice else what
 
 
+_MENDED_HERE = (AuthenticationError, ConfigurationError, InvalidRequestError, JournalError)
+
+
 def exit_for(error: SigmaMindError) -> Exit:
     """Return the exit code of a command that did one thing and met *error*."""
-    if isinstance(error, ConfigurationError | InvalidRequestError | AuthenticationError):
+    if isinstance(error, _MENDED_HERE) and error.committed == "no":
         return Exit.USAGE
     return Exit.FAILED if error.committed == "no" else Exit.UNKNOWN
 
@@ -110,7 +115,7 @@ def exit_for_job(summary: Summary) -> Exit:
         return Exit.INTERRUPTED
     if summary.unknown:
         return Exit.UNKNOWN
-    if summary.stopped == "key refused" and not summary.done:
+    if summary.stopped in {"key refused", "journal unusable"} and not summary.done:
         return Exit.USAGE
     return Exit.FAILED if summary.failed or summary.skipped else Exit.DONE
 

@@ -1,66 +1,79 @@
 """The rows of a file, carried out concurrently, until they end or something ends them.
 
-A job can end early in two ways. `stop` takes up no more rows and lets those under way finish.
-`cancel` ends those as well: what is then known of them is reported, the rest is in doubt. Either
-way every row of the file is reported once.
+A job can end early in two ways. `stop` takes up no more rows and settles those under way. `cancel`
+ends those as well: what is then known of them is reported, the rest is in doubt. Either way every
+row of the file is reported once, and the journal knows all that the report says.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import attrs
 
-from sigmamind_async.bulk import BulkRun, Outcome, Progress
+from sigmamind_async.bulk import Outcome, Progress
 from sigmamind_async.cli.columns import Value
-from sigmamind_async.cli.ending import LOOK_UP, advice_for, message_of
+from sigmamind_async.cli.ending import advice_for, message_of
 from sigmamind_async.cli.interrupts import on_interrupt
-from sigmamind_async.cli.platforms import AnyClient
 from sigmamind_async.cli.records import Fault, RowResult, Stopped
 from sigmamind_async.cli.rows import BadRow, Row
+from sigmamind_async.cli.standing import without_call
 from sigmamind_async.errors import (
     AuthenticationError,
+    JournalError,
     PermissionDeniedError,
     SigmaMindError,
-    SpendLimitError,
 )
 from sigmamind_async.gate import Admission
+from sigmamind_async.provisioning.job import ProvisioningRun
+from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.row import WAITS_FOR_A_PERSON, State
+from sigmamind_async.provisioning.row import Row as Entry
 
 TICK = 0.1
 """Seconds between two looks at how the job goes."""
 
-Report = Callable[[RowResult, Row | None], None]
-"""Told how each row ended; the row is `None` for one that could not be read."""
+WAITING = 2.0
+"""Seconds after the last row has ended before a person is told what the job still waits for."""
+
+Report = Callable[[RowResult], None]
+"""Told how each row ended."""
 
 
 @attrs.define(kw_only=True)
 class Job:
     """One run over the rows of a file."""
 
-    client: AnyClient
+    provisioner: Provisioner
+    journal: Journal
+    account: str
+    """Whose rows of the journal they are."""
     rows: Iterator[Row | BadRow]
     report: Report
     admission: Admission
     """The client's own: tells whether the platform can be reached."""
-    max_purchases: int
-    """Purchases that were agreed to; more, if the file has grown since, are refused."""
     patience: float
     """Seconds without a single answer after which the job gives up."""
     on_stop: Callable[[Stopped, int], None]
     """Told once why the job ends early, and how many rows are under way."""
+    on_wait: Callable[[int], None]
+    """Told once that every row has been sent, and how many of them are still in doubt."""
     keep_going: Callable[[], bool] = lambda: True
     progress: Progress = attrs.field(factory=Progress)
     stopped: Stopped | None = None
-    _purchases: int = 0
     _pending: dict[int, Row] = attrs.field(factory=dict[int, Row])
-    _bulk: BulkRun[Value, Any] | None = None
+    _bulk: ProvisioningRun[Any] | None = None
     _work: asyncio.Task[None] | None = None
+    _quiet_since: float | None = None
+    _waiting: bool = False
 
     async def run(self) -> None:
         """Carry out all rows."""
-        self._bulk = bulk = self.client.run_many(self._values(), progress=self.progress)
+        self._bulk = bulk = self.provisioner.run_many(self._values(), progress=self.progress)
         try:
             with on_interrupt(self.interrupt):
                 async with asyncio.TaskGroup() as tasks:
@@ -69,7 +82,7 @@ class Job:
                         self._look()
                         await asyncio.wait([work], timeout=TICK)
         finally:
-            self._report_rest(bulk)
+            await self._report_rest(bulk)
 
     def interrupt(self) -> None:
         """Stop at the first call, cancel at the second."""
@@ -97,44 +110,66 @@ class Job:
         if is_unreachable(self.admission, self.progress, self.patience):
             self.stop("platform unreachable")
             self.cancel()
+        self._look_for_a_wait()
 
-    async def _consume(self, bulk: BulkRun[Value, Any]) -> None:
+    def _look_for_a_wait(self) -> None:
+        """Say what the job is waiting for once nothing but doubt is left of it."""
+        progress = self.progress
+        if self._waiting or not progress.unknown or progress.finished != progress.total:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = progress.clock()
+        elif progress.clock() - self._quiet_since > WAITING:
+            self._waiting = True
+            self.on_wait(progress.unknown)
+
+    async def _consume(self, bulk: ProvisioningRun[Any]) -> None:
         async for outcome in bulk:
-            self._settle(outcome)
+            await self._settle(outcome)
             if is_hopeless(outcome.error, self.progress):
                 self.stop("key refused")
+            elif is_journal_broken(outcome):
+                self.stop("journal unusable")
 
-    def _values(self) -> Iterator[Value]:
+    def _values(self) -> Iterator[tuple[str, Value]]:
         for index, row in enumerate(self._good_rows()):
             self._pending[index] = row
-            yield row.value
+            yield row.id or "", row.value
 
     def _good_rows(self) -> Iterator[Row]:
         """Yield the rows that can be sent; the others have failed already."""
         for row in self.rows:
             if isinstance(row, BadRow):
-                self._fail(bad_row_result(row))
-            elif row.spends and self._purchases >= self.max_purchases:
-                self._fail(over_limit_result(row, self.max_purchases))
+                self.progress.count("failed")
+                self.report(bad_row_result(row))
             else:
-                self._purchases += row.spends
                 yield row
 
-    def _fail(self, result: RowResult) -> None:
-        self.progress.count("failed")
-        self.report(result, None)
-
-    def _settle(self, outcome: Outcome[Value, Any]) -> None:
+    async def _settle(self, outcome: Outcome[Value, Any]) -> None:
         row = self._pending.pop(outcome.index)
-        self.report(result_of(row, outcome), row)
+        result = result_of(row, outcome)
+        if result.status == "unknown":
+            result = in_plain_words(result, await self._entry(row))
+            self._recount(result)
+        self.report(result)
 
-    def _report_rest(self, bulk: BulkRun[Value, Any]) -> None:
+    async def _entry(self, row: Row) -> Entry | None:
+        """Return what the journal holds of *row*, where it can be read."""
+        with suppress(JournalError):
+            return await self.journal.get(self.account, row.id or "")
+        return None
+
+    def _recount(self, result: RowResult) -> None:
+        if result.status != "unknown":
+            self.progress.recount("unknown", result.status)
+
+    async def _report_rest(self, bulk: ProvisioningRun[Any]) -> None:
         """Report what a cancelled job had not handed over, and what it never took up."""
         for outcome in bulk.undelivered:
-            self._settle(outcome)
+            await self._settle(outcome)
         for row in self._good_rows() if self.stopped else ():
             self.progress.count("skipped")
-            self.report(skipped_result(row), row)
+            self.report(skipped_result(row))
 
 
 def is_hopeless(error: BaseException | None, progress: Progress) -> bool:
@@ -142,6 +177,16 @@ def is_hopeless(error: BaseException | None, progress: Progress) -> bool:
     if isinstance(error, AuthenticationError):
         return True
     return isinstance(error, PermissionDeniedError) and progress.done == 0
+
+
+def is_journal_broken(outcome: Outcome[Any, Any]) -> bool:
+    """Return whether the journal itself fails, and not just one row in it.
+
+    What is wrong with one row begins with its id.
+    """
+    error = outcome.error
+    about_the_row = str(error).startswith(f"{outcome.op_id}: ")
+    return isinstance(error, JournalError) and not error.retryable and not about_the_row
 
 
 def is_unreachable(admission: Admission, progress: Progress, patience: float) -> bool:
@@ -159,14 +204,6 @@ def bad_row_result(row: BadRow) -> RowResult:
     """Return the end of a row that could not be read."""
     fault = Fault(kind="BadRow", message=row.message, committed="no")
     return RowResult(line=row.line, id=row.id, action=row.action, status="failed", fault=fault)
-
-
-def over_limit_result(row: Row, limit: int) -> RowResult:
-    """Return the end of a purchase that nobody agreed to."""
-    error = SpendLimitError(f"only {limit} purchases were agreed to")
-    return RowResult(
-        line=row.line, id=row.id, action=row.action, status="failed", fault=fault_of(error)
-    )
 
 
 def skipped_result(row: Row) -> RowResult:
@@ -192,19 +229,25 @@ def result_of(row: Row, outcome: Outcome[Any, Any]) -> RowResult:
         status=outcome.status,
         phone_number=(found and found.phone_number) or row.phone_number,
         record_id=(found and found.record_id) or row.record_id,
-        fault=None if skipped else fault_of(outcome.error),
+        fault=None if skipped else fault_of(outcome.error, row),
         attempts=outcome.attempts,
         elapsed=outcome.elapsed,
+        earlier=outcome.status == "done" and not outcome.attempts,
     )
 
 
-def fault_of(error: BaseException | None) -> Fault:
+def fault_of(error: BaseException | None, row: Row | None = None) -> Fault:
     """Return what an error tells about a row."""
     kind, advice = type(error).__name__, advice_for(error)
     if isinstance(error, SigmaMindError):
+        message = message_of(error)
+        if row is not None:
+            message = message.removeprefix(f"{row.id}: ")
+            if isinstance(error, JournalError) and not error.retryable and row.goes_by_its_place:
+                advice = MOVED
         return Fault(
             kind=kind,
-            message=message_of(error),
+            message=message,
             committed=error.committed,
             status=getattr(error, "status", None),
             retry_after=getattr(error, "retry_after", None),
@@ -212,5 +255,34 @@ def fault_of(error: BaseException | None) -> Fault:
         )
     if isinstance(error, asyncio.CancelledError):
         message = "stopped while it was under way; it may have been carried out"
-        return Fault(kind="Interrupted", message=message, committed="unknown", advice=LOOK_UP)
+        return Fault(kind="Interrupted", message=message, committed="unknown")
     return Fault(kind=kind, message=f"unexpected {kind}", committed="unknown")
+
+
+MOVED = (
+    "a row without an id goes by its place: was one above it added or taken away? Other rows need"
+    " another --journal"
+)
+
+
+def in_plain_words(result: RowResult, entry: Entry | None) -> RowResult:
+    """Return the end of a row in doubt with what the journal says about it."""
+    if entry is None or result.fault is None:
+        return result
+    if entry.state is State.GIVEN_UP:
+        fault = attrs.evolve(result.fault, message=_GIVEN_UP, committed="unknown", advice="")
+        return attrs.evolve(result, status="failed", fault=fault)
+    if entry.state in WAITS_FOR_A_PERSON:
+        message, advice = entry.history[-1].text, DECIDE
+    elif entry.state is State.SENDING:
+        message, advice = _SENT_ELSEWHERE, ""
+    else:
+        message, advice = entry.error, "it may have been carried out"
+    fault = attrs.evolve(result.fault, message=without_call(message), advice=advice)
+    return attrs.evolve(result, fault=fault)
+
+
+_GIVEN_UP = "was given up, as a person decided: it is not sent again"
+_SENT_ELSEWHERE = "another run has sent it and has not written down how it ended"
+DECIDE = "somebody has to decide: sigmamind status shows how"
+"""Advice on a row that no run settles by itself."""

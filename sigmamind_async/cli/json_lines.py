@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import attrs
 
 from sigmamind_async.cli.records import (
+    Change,
+    Crash,
     Fault,
     NumberList,
     NumberRecord,
+    OpenRow,
     Record,
     Released,
     RowResult,
     SandboxReady,
-    Settlement,
+    Standing,
     Summary,
     Verdict,
 )
@@ -46,6 +50,7 @@ def _(record: RowResult) -> str:
             "error": None if record.fault is None else _fault(record.fault),
             "attempts": record.attempts,
             "elapsed_ms": round(record.elapsed * 1000),
+            "earlier": record.earlier,
         }
     )
 
@@ -73,8 +78,36 @@ def _(record: Verdict) -> str:
 
 
 @json_lines.register
-def _(record: Settlement) -> str:
-    return line_of({"settlement": attrs.asdict(record)})
+def _(record: Crash) -> str:
+    return line_of({"crash": attrs.asdict(record)})
+
+
+@json_lines.register
+def _(record: Change) -> str:
+    return line_of({"change": attrs.asdict(record)})
+
+
+@json_lines.register
+def _(record: Standing) -> str:
+    head = {
+        "journal": record.journal,
+        "platform": record.platform,
+        "settled": record.settled,
+        "rows": dict(record.counts),
+        "bought": record.bought,
+    }
+    return "\n".join([line_of({"status": head}), *map(_open_row, record.rows)])
+
+
+def _open_row(row: OpenRow) -> str:
+    fields = attrs.asdict(row)
+    fields["since"], fields["believable"] = _iso(row.since), _iso(row.believable)
+    return line_of({"row": fields})
+
+
+def _iso(at: float | None) -> str | None:
+    """Return a time as UTC, such as ``2026-11-21T02:58:01Z``."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @json_lines.register

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from sigmamind_async.cli.apply import typed
 from sigmamind_async.cli.columns import Value
+from sigmamind_async.cli.consent import can_ask, typed
 from sigmamind_async.cli.ending import CommandError, Exit
 from sigmamind_async.cli.output import Form, Output
 from sigmamind_async.cli.platforms import (
@@ -204,7 +203,7 @@ def release(
 
 
 def _confirm(number: str) -> None:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not can_ask():
         raise CommandError(f"releasing {number} needs --yes where there is no terminal")
     question = f"Releasing {number} is for good. Type {number} to go on: "
     if typed(question) != number:

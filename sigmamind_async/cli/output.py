@@ -19,8 +19,11 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.bar import Bar, Traffic
 from sigmamind_async.cli.json_lines import json_lines
 from sigmamind_async.cli.plain import Widths, clean, plain, row_line
-from sigmamind_async.cli.records import Record, RowResult
+from sigmamind_async.cli.records import Change, Record, RowResult, Standing
 from sigmamind_async.cli.screen import row_text, screen
+
+_UNFOLDED = (Change, RowResult, Standing)
+"""Records whose lines stay in one piece, however long they are."""
 
 
 class Form(enum.Enum):
@@ -97,7 +100,7 @@ class Output:
         if self.form is Form.SCREEN:
             # With a bar on the screen, only its own console can write above it.
             console = Console() if self._bar is None else self._bar.console
-            console.print(self._on_screen(record), soft_wrap=isinstance(record, RowResult))
+            console.print(self._on_screen(record), soft_wrap=isinstance(record, _UNFOLDED))
         elif self.form is Form.JSON:
             print(json_lines(record))
         elif isinstance(record, RowResult):

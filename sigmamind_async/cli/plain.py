@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import attrs
 
 from sigmamind_async.cli.records import (
+    Crash,
     Fault,
     NumberList,
     NumberRecord,
@@ -16,7 +17,6 @@ from sigmamind_async.cli.records import (
     Released,
     RowResult,
     SandboxReady,
-    Settlement,
     Summary,
     Verdict,
 )
@@ -67,8 +67,14 @@ def row_columns(result: RowResult, widths: Widths) -> list[str]:
         f"{result.action:<{widths.action}}",
         *id_cell,
         f"{clean(result.phone_number or result.record_id or ''):<{NUMBER_WIDTH}}",
-        "" if result.fault is None else explained(result.fault),
+        _explanation(result),
     ]
+
+
+def _explanation(result: RowResult) -> str:
+    if result.fault is not None:
+        return explained(result.fault)
+    return "sent by an earlier run, not again" if result.earlier else ""
 
 
 def row_line(result: RowResult, widths: Widths) -> str:
@@ -103,17 +109,17 @@ def verdict_cells(verdict: Verdict) -> list[tuple[str, str]]:
         ("asked to buy", f"{verdict.asked_to_buy:,}"),
         ("bought", f"{verdict.bought:,}"),
         ("bought twice", f"{verdict.bought_twice:,}"),
-        ("told wrong", f"{verdict.told_wrong:,}"),
-        ("unaccounted", f"{verdict.unaccounted:,}"),
+        ("lost", f"{verdict.lost:,}"),
+        ("unknown", f"{verdict.unknown:,}"),
         ("verdict", "holds" if verdict.holds else "BROKEN"),
     ]
 
 
-def settled_text(record: Settlement) -> str:
-    """Return what looking at the platform told about the rows in doubt."""
+def crash_text(crash: Crash) -> str:
+    """Return what a killed job left behind."""
     return (
-        f"{record.unknown} rows in doubt, looked up: {record.carried_out} had been carried out,"
-        f" {record.not_carried_out} had not"
+        f"{crash.platform:<9}  {crash.done:>3,} done, {crash.under_way:>3,} on their way,"
+        f" {crash.untouched:>3,} not begun; {crash.unheard:,} sold unknown to it"
     )
 
 
@@ -198,8 +204,8 @@ def _(record: Verdict) -> str:
 
 
 @plain.register
-def _(record: Settlement) -> str:
-    return settled_text(record)
+def _(record: Crash) -> str:
+    return crash_text(record)
 
 
 @plain.register

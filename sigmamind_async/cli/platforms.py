@@ -89,9 +89,14 @@ class Platform:
         return self.client.platform.name
 
     @property
-    def flag(self) -> str:
+    def words(self) -> tuple[str, ...]:
         """What a further command of the same platform is told; nothing for the default one."""
-        return "" if self.name == DEFAULT else f" --platform {self.name}"
+        return () if self.name == DEFAULT else ("--platform", self.name)
+
+    @property
+    def flag(self) -> str:
+        """The same as text behind a command."""
+        return "".join(f" {word}" for word in self.words)
 
     @property
     def key_variable(self) -> str:

@@ -10,7 +10,9 @@ import attrs
 from sigmamind_async.bulk import Status
 from sigmamind_async.errors import Committed
 
-Stopped = Literal["interrupted", "key refused", "platform unreachable", "output closed"]
+Stopped = Literal[
+    "interrupted", "key refused", "platform unreachable", "journal unusable", "output closed"
+]
 """Why a job ended before its rows did."""
 
 
@@ -44,6 +46,8 @@ class RowResult:
     attempts: int = 0
     elapsed: float = 0.0
     """Seconds."""
+    earlier: bool = False
+    """Whether an earlier run carried it out, so that this one sent nothing."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,6 +59,8 @@ class Summary:
     failed: int = 0
     unknown: int = 0
     skipped: int = 0
+    earlier: int = 0
+    """Rows among those done that an earlier run carried out."""
     requests: int = 0
     throttled: int = 0
     """Answers that said "one request too many"."""
@@ -119,34 +125,135 @@ class SandboxReady:
     entrances: tuple[Entrance, ...]
 
 
+Word = Literal[
+    "done",
+    "being sent",
+    "in doubt",
+    "needs a decision",
+    "one too many",
+    "to be sent",
+    "failed",
+    "given up",
+]
+"""How far a row of a journal got, for a person."""
+
+
+@attrs.frozen(kw_only=True)
+class Way:
+    """One thing that a person can decide about a row."""
+
+    command: str
+    meaning: str
+
+
+@attrs.frozen(kw_only=True)
+class OpenRow:
+    """A row of a journal that is not settled."""
+
+    id: str
+    word: Word
+    asked: str
+    """What it asked for, in one line."""
+    since: float
+    """When it was sent, or the doubt about it began; seconds since the epoch."""
+    believable: float | None
+    """From when on "not in the account" can be believed; `None` where no waiting helps."""
+    listings: int
+    """Listings since then that did not show it."""
+    known: str
+    """What is known of its latest attempt."""
+    story: tuple[str, ...]
+    """All that happened, line by line."""
+    ways: tuple[Way, ...] = ()
+    """What can be decided about it; empty where nothing has to be."""
+
+
+@attrs.frozen(kw_only=True)
+class Standing:
+    """How the rows in a journal stand."""
+
+    journal: str
+    platform: str
+    counts: Mapping[Word, int]
+    bought: int
+    """Numbers bought, those in doubt included."""
+    rows: tuple[OpenRow, ...]
+    """Rows that are not settled, first those that wait for a person."""
+    settle: str
+    """The command that settles what can be settled without a person."""
+    now: float
+    """When this was so; seconds since the epoch."""
+
+    @property
+    def waiting(self) -> tuple[OpenRow, ...]:
+        """Rows that somebody has to decide about."""
+        return tuple(row for row in self.rows if row.ways)
+
+    @property
+    def doubtful(self) -> tuple[OpenRow, ...]:
+        """Rows that time and another look will settle."""
+        return tuple(row for row in self.rows if not row.ways)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is in doubt and nobody has to decide anything."""
+        return not self.rows
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """A row of a journal got further."""
+
+    id: str
+    before: Word
+    after: Word
+    text: str
+    """What happened to it last."""
+
+
+@attrs.frozen(kw_only=True)
+class Crash:
+    """A job was killed in the middle, and what its journal and the platform know of it."""
+
+    platform: str
+    done: int
+    """Rows that the journal knows to be done."""
+    under_way: int
+    """Rows that the journal knows to have been on their way."""
+    untouched: int
+    """Rows that were not begun."""
+    unheard: int
+    """Numbers that the platform had sold, and that the job had not heard of."""
+
+
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What the ledger of the platform says about what the rows were told."""
+    """What the ledger of the platforms says about what the journals say."""
 
     asked_to_buy: int
     bought: int
     bought_twice: int = 0
     """Rows for which more than one number was bought."""
-    told_wrong: int = 0
-    """Rows said to be done that are not, or the other way round."""
-    unaccounted: int = 0
-    """Rows nobody can say anything about."""
+    lost: int = 0
+    """Rows whose journal says something else than the ledger."""
+    unknown: int = 0
+    """Rows that are not done."""
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was bought twice, and every row is accounted for."""
-        return not (self.bought_twice or self.told_wrong or self.unaccounted)
-
-
-@attrs.frozen(kw_only=True)
-class Settlement:
-    """Rows in doubt, after looking at the platform."""
-
-    unknown: int
-    carried_out: int
-    not_carried_out: int
+        """Whether everything was done, and nothing twice."""
+        return not (self.bought_twice or self.lost or self.unknown)
 
 
 Record = (
-    NumberList | NumberRecord | Released | RowResult | SandboxReady | Settlement | Summary | Verdict
+    Change
+    | Crash
+    | NumberList
+    | NumberRecord
+    | Released
+    | RowResult
+    | SandboxReady
+    | Standing
+    | Summary
+    | Verdict
 )

@@ -42,6 +42,7 @@ class Row:
 
     line: int
     id: str | None
+    """Its own; among other rows each has one."""
     platform: Platform = attrs.field(repr=False)
     kind: RowKind = attrs.field(repr=False)
     value: Value
@@ -69,9 +70,9 @@ class Row:
         return None if self.platform.keyed_by_number else self._said(self.platform.key)
 
     @property
-    def label(self) -> str:
-        """The label that the row asks for."""
-        return self._said(self.platform.label) or ""
+    def goes_by_its_place(self) -> bool:
+        """Whether the file gives it no id."""
+        return self.cells.get("id") is None
 
     def _said(self, name: str) -> str | None:
         column = self.kind.columns.get(name)
@@ -228,7 +229,7 @@ def read_row(line: int, cells: Cells, reading: Reading) -> Row | BadRow:
         return BadRow(line=line, id=row_id, action=str(action), problems=(kind,))
     problems: list[Problem] = []
     if row_id is None and cells.get("id") is not None:
-        problems.append(Problem("id", f"must be text of 1 to {LONGEST_ID} characters"))
+        problems.append(Problem("id", f"must be text of 1 to {LONGEST_ID} printable characters"))
     own = {*OWN_COLUMNS, *(kind.where or ())[:1]}
     said = {name: cell for name, cell in cells.items() if name not in own}
     fields = _fields(kind, said, reading, problems)
@@ -241,7 +242,9 @@ def read_row(line: int, cells: Cells, reading: Reading) -> Row | BadRow:
 def _row_id(said: object) -> str | None:
     if isinstance(said, int) and not isinstance(said, bool):
         said = str(said)
-    return said if isinstance(said, str) and 0 < len(said) <= LONGEST_ID else None
+    if not isinstance(said, str) or not 0 < len(said) <= LONGEST_ID or not said.isprintable():
+        return None
+    return said
 
 
 def _kind(cells: Cells, platform: Platform) -> RowKind | Problem:
@@ -350,9 +353,15 @@ def _value(kind: RowKind, fields: Mapping[str, Any], problems: list[Problem]) ->
 
 
 def with_ids_of_their_own(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
-    """Yield *rows*; one whose id an earlier row has is a bad one."""
+    """Yield *rows*; one without an id goes by its place, one whose id an earlier row has is bad.
+
+    The place counts rows, not lines, so that a blank line more or less changes nothing.
+    """
     lines: dict[str, int] = {}
-    for row in rows:
+    for place, given in enumerate(rows, 1):
+        row = given
+        if isinstance(row, Row) and row.id is None:
+            row = attrs.evolve(row, id=f"row-{place}")
         first = row.line if row.id is None else lines.setdefault(row.id, row.line)
         yield row if first == row.line else _repeated(row, first)
 

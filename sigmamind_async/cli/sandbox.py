@@ -65,6 +65,11 @@ async def _serve(box: Sandbox, output: Output) -> None:
             output.remark(finding)
 
 
+def environment_of(box: Sandbox) -> dict[str, str]:
+    """Return the variables that lead clients of every platform to *box*."""
+    return {name: text for each in _entrances(box) for name, text in each.environment.items()}
+
+
 def _entrances(box: Sandbox) -> Iterator[Entrance]:
     for endpoint in box.endpoints:
         platform = PLATFORMS[endpoint.tower.name]

@@ -23,19 +23,30 @@ from sigmamind_async.cli.plain import (
     verdict_cells,
 )
 from sigmamind_async.cli.records import (
+    Change,
     NumberList,
     NumberRecord,
     Record,
     RowResult,
+    Standing,
     Summary,
     Verdict,
 )
+from sigmamind_async.cli.report import change_line, standing_lines
 
 STYLES = {
     "done": "green",
     "failed": "red",
     "unknown": "yellow",
     "skipped": "dim",
+    "being sent": "yellow",
+    "in doubt": "yellow",
+    "needs a decision": "bold red",
+    "one too many": "bold red",
+    "given up": "dim",
+    "to be sent": "cyan",
+    "command": "bold",
+    "dim": "dim",
     "holds": "bold green",
     "BROKEN": "bold white on red",
 }
@@ -69,6 +80,17 @@ def _(record: Summary) -> RenderableType:
 @screen.register
 def _(record: Verdict) -> RenderableType:
     return _wide_table(verdict_cells(record), title="the platform's own ledger")
+
+
+@screen.register
+def _(record: Standing) -> RenderableType:
+    lines = ((text, STYLES.get(word, "")) for text, word in standing_lines(record))
+    return Text("\n").join(Text(text, style=style) for text, style in lines)
+
+
+@screen.register
+def _(record: Change) -> RenderableType:
+    return Text(change_line(record), style=STYLES[record.after])
 
 
 @screen.register

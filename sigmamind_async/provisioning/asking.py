@@ -42,7 +42,7 @@ def said(value: RequestValue[Any]) -> dict[str, Any]:
     return {
         field.name: held
         for field in fields
-        if field.init and (held := getattr(value, field.name)) != field.default
+        if (held := getattr(value, field.name)) != field.default
     }
 
 

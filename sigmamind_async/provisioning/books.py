@@ -9,8 +9,15 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Journal, Written
-from sigmamind_async.provisioning.machine import Event, IllegalMoveError, Move, Policy, advance
-from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.machine import (
+    Confirmed,
+    Event,
+    IllegalMoveError,
+    Move,
+    Policy,
+    advance,
+)
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 
 def steady_clock(
@@ -41,6 +48,12 @@ class Books:
             raise JournalError(f"{op_id}: the journal holds no such operation of {self.account}")
         return row
 
+    async def open_rows(self) -> list[Row]:
+        """Return the rows about which a listing may still tell something new."""
+        states = UNSETTLED | {State.PLANNED}
+        rows = await self.journal.in_states(self.account, states)
+        return [row for row in rows if row.is_open]
+
     async def move(self, row: Row, event: Event) -> Move | None:
         """Write down what *event* makes of *row*; `None` where somebody else has moved it."""
         try:
@@ -49,5 +62,7 @@ class Books:
             return None
         if move.row.fence == row.fence:
             return move
-        written = await self.journal.put(move.row)
+        # Without a confirmation on the disk the next run would find the number by its listing.
+        durable = not isinstance(event, Confirmed)
+        written = await self.journal.put(move.row, durable=durable)
         return move if written is Written.STORED else None

@@ -68,7 +68,8 @@ class Census:
             owned = self._adapter.owned(item)
             if owned.record in listing.records:
                 continue  # pages shift while numbers appear
-            listing.records[owned.record] = owned
+            if owned.record:
+                listing.records[owned.record] = owned
             listing.numbers[owned.phone_number] = owned
             found = tag_in(owned.label)
             if found is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from contextlib import suppress
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
-from sigmamind_async.provisioning.desk import Desk
+from sigmamind_async.provisioning.desk import LEASE_MARGIN, Desk
 from sigmamind_async.provisioning.journal import Written
-from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, advance
+from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, Resting, advance
 from sigmamind_async.provisioning.row import Row
 
 
@@ -32,7 +32,7 @@ class Claim:
         self.sent = False
         """Whether the row says, or may say, that something was sent."""
         self._desk = desk
-        self._owner = uuid4().hex
+        self._owner = desk.new_owner()
 
     async def __call__(self) -> None:
         """Write the row down as being sent; raise `Withheld` where that cannot be."""
@@ -50,10 +50,34 @@ class Claim:
             refusal = None
         else:
             if written is Written.STORED:
-                return
+                return self._in_time(claimed)
             refusal = self._too_many() if written is Written.SPENT else None
         self.row, self.sent = before
         raise Withheld(refusal)
+
+    async def rest(self) -> None:
+        """Write down that nothing is under way until the next call of this.
+
+        Whoever finds the row meanwhile need not take it for doubtful, should this process end.
+        """
+        books = self._desk.books
+        with suppress(JournalError, IllegalMoveError):
+            resting = advance(self.row, Resting(), books.now(), books.policy).row
+            if await books.journal.put(resting) is Written.STORED:
+                self.row = resting
+
+    def _in_time(self, claimed: Row) -> None:
+        """Raise `Withheld` where the write took so long that the lease may end before the answer.
+
+        Somebody else would take the attempt for abandoned while it is under way.
+        """
+        late = self._desk.books.now() - claimed.sent_at
+        if late > LEASE_MARGIN:
+            error = JournalError(
+                f"{claimed.op_id}: not sent, because the journal took {late:.0f} s to write it down"
+            )
+            error.retryable = True
+            raise Withheld(error)
 
     def _too_many(self) -> SpendLimitError:
         most = self._desk.max_purchases

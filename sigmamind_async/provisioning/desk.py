@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from uuid import uuid4
 
 import attrs
 
@@ -15,15 +18,15 @@ from sigmamind_async.provisioning.census import Census, Listing
 from sigmamind_async.provisioning.labels import token_of
 from sigmamind_async.provisioning.machine import Abandoned
 from sigmamind_async.provisioning.refusals import occupied
-from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.settling import Settler
 from sigmamind_async.provisioning.turns import Turns
 
 PAUSES = (0.2, 5.0)
 """Seconds between two looks at the journal or the account: the first pause doubles up to the
 last."""
-_LEASE_MARGIN = 5.0
-"""Seconds that an owner has to write down how an attempt ended."""
+LEASE_MARGIN = 5.0
+"""Seconds that an owner has to write down that an attempt begins, and how it ended."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -42,11 +45,17 @@ class Desk:
     turns: Turns = attrs.field(factory=Turns)
     picked: set[str] = attrs.field(factory=set[str])
     """Numbers that were chosen to be bought, so that no two operations choose the same."""
+    _name: str = attrs.field(factory=lambda: uuid4().hex)
+    _claims: Iterator[int] = attrs.field(factory=itertools.count)
+
+    def new_owner(self) -> str:
+        """Return a name that nobody else has: no other claim, provisioner or forked process."""
+        return f"{self._name}.{os.getpid()}.{next(self._claims)}"
 
     @property
     def lease(self) -> float:
         """Seconds after which a sender that wrote nothing is taken for gone."""
-        return self.client.runner.engine.limits.attempt_timeout + _LEASE_MARGIN
+        return self.client.runner.engine.limits.attempt_timeout + LEASE_MARGIN
 
     @property
     def patience(self) -> float:
@@ -87,7 +96,8 @@ class Desk:
         if row.state is State.SENDING and self.books.now() >= row.lease_until:
             move = await self.books.move(row, Abandoned())
             row = row if move is None else move.row
-        return await self.settler.settle(row, listing, value) if row.state in IN_DOUBT else row
+        sending = row.state is State.SENDING
+        return row if sending or not row.is_open else await self.settler.settle(row, listing, value)
 
     async def free(self, row: Row, until: float) -> None:
         """Wait until no other operation can still change the number of *row*.
@@ -96,7 +106,7 @@ class Desk:
         """
         pause, longest = PAUSES
         while row.key:
-            others = [other for other in await self._others(row) if await self._blocks(other)]
+            others = [other for other in await self._others(row) if await self._blocks(row, other)]
             if not others:
                 return
             if self.books.now() + pause >= until:
@@ -109,7 +119,7 @@ class Desk:
         rows = await self.books.journal.with_key(row.account, row.key, since)
         return [other for other in rows if other.op_id != row.op_id]
 
-    async def _blocks(self, other: Row) -> bool:
+    async def _blocks(self, row: Row, other: Row) -> bool:
         """Return whether *other* may still change its number, after trying to settle it."""
         if other.state is State.SENDING and self.books.now() >= other.lease_until:
             move = await self.books.move(other, Abandoned())
@@ -124,4 +134,6 @@ class Desk:
         if other.state in UNSETTLED:
             return True
         late = other.doubt_since + self.books.policy.quarantine > self.books.now()
-        return other.kind.repeatable and late
+        # A purchase that comes late finds its number owned, unless it has been released meanwhile.
+        comes_back = other.kind.repeatable or other.mended > 0
+        return late and (comes_back or row.kind is Kind.RELEASE)

@@ -8,6 +8,7 @@ sent. Whoever lost the row meanwhile finds out in that very write, and sends not
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 import attrs
@@ -27,7 +28,7 @@ from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.asking import record_from
 from sigmamind_async.provisioning.claim import Claim, Withheld
 from sigmamind_async.provisioning.desk import PAUSES, Desk
-from sigmamind_async.provisioning.labels import tagged
+from sigmamind_async.provisioning.labels import tag_of, tagged
 from sigmamind_async.provisioning.machine import (
     Abandoned,
     Confirmed,
@@ -182,13 +183,14 @@ class Errand(Generic[T]):
     async def _attempt(self, row: Row) -> Row:
         engine = self._desk.client.runner.engine
         operation = self._desk.client.runner.operation(self._outgoing(row))
-        # What is in doubt is looked up by one listing for all, not by each for itself.
-        operation = attrs.evolve(operation, read_back=None, value=self._value)
         claim = Claim(self._desk, row)
         call = engine.begin(operation, patient=self._in_bulk)
         if not self._in_bulk:
             call.deadline = min(call.deadline, engine.clock() + self._left)
+        # What is in doubt is looked up by one listing for all, not by each for itself.
+        call.reads_back = False
         call.before_send = claim
+        call.before_pause = claim.rest
         call.earlier = bool(row.doubt_since) and row.kind is not Kind.PURCHASE
         self.call = call
         try:
@@ -202,7 +204,7 @@ class Errand(Generic[T]):
             raise
         else:
             return await self._confirmed(claim.row, call, record)
-        return await self._withheld(claim, row, refusal)
+        return await self._withheld(claim, call, row, refusal)
 
     @property
     def _left(self) -> float:
@@ -214,7 +216,7 @@ class Errand(Generic[T]):
             return self._intent.choice.exact(row.key)
         if self._intent.with_label is None:
             return self._value
-        tag = attrs.evolve(row, attempt=row.attempt + 1).tag
+        tag = tag_of(row.token, row.attempt + 1)
         return self._intent.with_label(tagged(self._intent.label, tag))
 
     async def _confirmed(self, row: Row, call: Call, record: T) -> Row:
@@ -223,10 +225,13 @@ class Errand(Generic[T]):
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
             match = match_of(self._desk.adapter.owned(record), attempt=attempt)
-        self._answer = record
-        doubtful = call.doubtful and row.kind.repeatable
+        event: Event = Confirmed(match=match, doubtful=call.doubtful and row.kind.repeatable)
+        if match is not None and not (match.record or row.kind.repeatable):
+            event = Unreadable("the answer names no record")
+        else:
+            self._answer = record
         try:
-            move = await self._books.move(row, Confirmed(match=match, doubtful=doubtful))
+            move = await self._books.move(row, event)
             return move.row if move is not None else await self._confirmed_late(row, match)
         except JournalError as error:
             brought = "" if match is None else f" ({match.phone_number})"
@@ -263,10 +268,13 @@ class Errand(Generic[T]):
             return move.row
         raise error
 
-    async def _withheld(self, claim: Claim, row: Row, refusal: SigmaMindError | None) -> Row:
+    async def _withheld(
+        self, claim: Claim, call: Call, row: Row, refusal: SigmaMindError | None
+    ) -> Row:
         """Take another look at a row that may not be sent as it is."""
         if claim.sent:
-            await self._written(claim.row, NotSent("it may not be sent again"))
+            reason = "it may not be sent again"
+            await self._written(claim.row, Unanswered(reason) if call.doubtful else NotSent(reason))
         if refusal is not None:
             raise refusal
         stored = await self._books.get(row.op_id)
@@ -284,10 +292,12 @@ class Errand(Generic[T]):
 
     async def _written(self, row: Row, event: Event) -> None:
         """Write *event* down if possible: a row that stays SENDING is taken for doubtful."""
-        try:
-            await asyncio.shield(asyncio.ensure_future(self._books.move(row, event)))
-        except JournalError:
-            return
+
+        async def write() -> None:
+            with suppress(JournalError):
+                await self._books.move(row, event)
+
+        await asyncio.shield(asyncio.ensure_future(write()))
 
     # --- waiting and settling --------------------------------------------------------------
 

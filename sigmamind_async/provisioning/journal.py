@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import uuid4
@@ -39,7 +39,8 @@ class Counts:
 class Journal(Protocol):
     """Keeps rows so that they outlive the process.
 
-    A write that has returned survives the end of the process and of the machine. Every method
+    A write that has returned survives the end of the process and of the machine, unless it was not
+    waited for. Every method
     raises `JournalError`, and nothing else, when the journal cannot be used.
     """
 
@@ -57,8 +58,12 @@ class Journal(Protocol):
         """Return the row of an operation."""
         ...
 
-    async def put(self, row: Row, *, max_purchases: int | None = None) -> Written:
+    async def put(
+        self, row: Row, *, max_purchases: int | None = None, durable: bool = True
+    ) -> Written:
         """Write *row* if its `fence` is one more than the stored one; 1 for a new row.
+
+        A write that need not be *durable* may return before it is on the disk.
 
         In the same transaction a row that becomes unsettled is refused while another unsettled one
         has its `key`, and one that adds to what is bought is refused past *max_purchases*.
@@ -111,10 +116,16 @@ class MemoryJournal:
         """Return the row of an operation."""
         return self._rows.get((account, op_id))
 
-    async def put(self, row: Row, *, max_purchases: int | None = None) -> Written:
+    async def put(
+        self,
+        row: Row,
+        *,
+        max_purchases: int | None = None,
+        durable: bool = True,  # noqa: ARG002 - nothing is
+    ) -> Written:
         """Write *row*, if nothing speaks against it; see `Journal.put`."""
         stored = self._rows.get((row.account, row.op_id))
-        refusal = refused(row, stored, self._of(row.account), max_purchases)
+        refusal = refused(row, stored, self._rows.values(), max_purchases)
         if refusal is not None:
             return refusal
         self._rows[row.account, row.op_id] = row
@@ -134,7 +145,7 @@ class MemoryJournal:
         return [
             row
             for row in self._of(account)
-            if row.key == key and (row.state in UNSETTLED or row.doubt_since > since)
+            if key and row.key == key and (row.state in UNSETTLED or row.doubt_since > since)
         ]
 
     async def tagged_before(self, account: str, before: float) -> list[Row]:
@@ -174,18 +185,24 @@ class MemoryJournal:
 
 
 def refused(
-    row: Row, stored: Row | None, others: Iterable[Row], max_purchases: int | None
+    row: Row, stored: Row | None, rows: Collection[Row], max_purchases: int | None
 ) -> Written | None:
-    """Return why *row* may not replace *stored* among *others*, if so."""
+    """Return why *row* may not replace *stored* among *rows*, if so."""
     if row.fence != (0 if stored is None else stored.fence) + 1:
         return Written.STALE
-    others = [other for other in others if other.op_id != row.op_id]
+
+    def others() -> Iterator[Row]:
+        # Gone through only where it matters: for every write it would make a long job slow.
+        return (
+            other for other in rows if other.account == row.account and other.op_id != row.op_id
+        )
+
     unsettled = row.key and row.state in UNSETTLED
-    if unsettled and any(other.key == row.key and other.state in UNSETTLED for other in others):
+    if unsettled and any(other.key == row.key and other.state in UNSETTLED for other in others()):
         return Written.BUSY
     more = row.bought > (0 if stored is None else stored.bought)
     if max_purchases is not None and more:
-        bought = row.bought + sum(other.bought for other in others)
+        bought = row.bought + sum(other.bought for other in others())
         if bought > max_purchases:
             return Written.SPENT
     return None

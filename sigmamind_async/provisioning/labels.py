@@ -25,7 +25,12 @@ def token_of(journal_id: str, account: str, op_id: str) -> str:
     The journal's own id is part of it, so that two journals may use the same ``row-1``.
     """
     text = f"{journal_id}\x00{account}\x00{op_id}".encode(errors="surrogatepass")
-    return base64.b32encode(hashlib.sha256(text).digest())[:13].decode()
+    return base64.b32encode(hashlib.sha256(text).digest()[:10])[:13].decode()
+
+
+def tag_of(token: str, attempt: int) -> str:
+    """Return the tag of one attempt."""
+    return f"[sm:{token}.{attempt}]"
 
 
 def tagged(label: str | None, tag: str) -> str:

@@ -90,7 +90,7 @@ class LockFile:
         return f"{who}.\nWait for the end of that, or open it with shared=True everywhere."
 
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover - the tests run on POSIX systems
     import msvcrt
 
     _BYTE: Final = 1 << 30

@@ -75,6 +75,11 @@ class Claimed:
 
 
 @attrs.frozen
+class Resting:
+    """The platform has done nothing of the request, which will be made again after a pause."""
+
+
+@attrs.frozen
 class NotSent:
     """Nothing left."""
 
@@ -127,10 +132,25 @@ class Listed:
 
 
 @attrs.frozen
+class Mending:
+    """What was asked for is about to be written to a record that was found."""
+
+
+@attrs.frozen
 class Repaired:
     """What was asked for has been written to a record that was found."""
 
     match: Match
+    doubtful: bool = False
+    """Whether a request to write it went unanswered."""
+
+
+@attrs.frozen
+class NotRepaired:
+    """The platform refuses to have it written to a record that was found."""
+
+    match: Match
+    reason: str
 
 
 @attrs.frozen
@@ -164,6 +184,7 @@ class Stripped:
 
 Event: TypeAlias = (
     Claimed
+    | Resting
     | NotSent
     | Rejected
     | Unanswered
@@ -171,7 +192,9 @@ Event: TypeAlias = (
     | Confirmed
     | Abandoned
     | Listed
+    | Mending
     | Repaired
+    | NotRepaired
     | Adopted
     | Resent
     | GivenUp
@@ -220,12 +243,13 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
     match event:
         case Claimed():
             return Move(_claimed(row, event, now))
+        case Resting():
+            _require(row, State.SENDING)
+            return Move(attrs.evolve(row, resting=True, fence=row.fence + 1, updated_at=now))
         case Listed():
             return _listed(row, event, now, policy)
-        case Repaired(found):
-            _require(row, *IN_DOUBT)
-            text = f"found {_name(found)} and wrote to it what was asked for"
-            return Move(_adopted(row, found, now, text))
+        case Mending() | Repaired() | NotRepaired():
+            return Move(_mended(row, event, now))
         case Adopted() | Resent() | GivenUp():
             return Move(_decided(row, event, now))
         case Released(record):
@@ -233,27 +257,23 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
         case Stripped():
             return Move(_to(row, row.state, now, "the tag was taken from the label", tagged=False))
         case _:
-            return Move(_ended(row, event, now, policy))
+            return Move(_ended(row, event, now))
 
 
 def _ended(
     row: Row,
     event: NotSent | Rejected | Unanswered | Unreadable | Confirmed | Abandoned,
     now: float,
-    policy: Policy,
 ) -> Row:
     """Return what an attempt's end makes of its row."""
     _require(row, State.SENDING)
     attempt = f"attempt {row.attempt}"
     match event:
         case NotSent(reason):
-            # Whoever took an unanswered attempt up again leaves the doubt about that one.
-            doubted = row.kind.repeatable and row.doubt_since
-            state = State.AMBIGUOUS if doubted else State.PLANNED
-            return _to(row, state, now, f"{attempt}: not sent: {reason}", error=reason)
+            return _not_sent(row, now, f"{attempt}: not sent: {reason}")
         case Rejected(reason):
             text = f"{attempt}: refused: {reason}"
-            if row.kind in _OWNED_ONCE and now < row.doubt_since + policy.quarantine:
+            if row.kind in _OWNED_ONCE and row.doubt_since:
                 # The refusal may be the echo of an earlier attempt that is still to be seen.
                 return _to(row, State.AMBIGUOUS, now, text, error=reason, refused=reason)
             return _to(row, State.FAILED, now, text, error=reason)
@@ -265,11 +285,19 @@ def _ended(
             return _doubt(row, State.AMBIGUOUS, now, now, f"{attempt}: {reason}")
         case Unreadable(reason):
             return _doubt(row, State.COMMITTED, now, now, f"{attempt}: {reason}")
+        case Abandoned() if row.resting:
+            return _not_sent(row, now, f"{attempt}: its process ended while nothing was under way")
         case Abandoned():
             text = f"{attempt}: the process that sent it ended before an answer"
             return _doubt(row, State.AMBIGUOUS, now, min(now, row.lease_until), text)
         case _:
             assert_never(event)
+
+
+def _not_sent(row: Row, now: float, text: str) -> Row:
+    # Whoever took an unanswered attempt up again leaves the doubt about that one.
+    doubted = row.kind.repeatable and row.doubt_since
+    return _to(row, State.AMBIGUOUS if doubted else State.PLANNED, now, text, error=text)
 
 
 def _claimed(row: Row, event: Claimed, now: float) -> Row:
@@ -291,6 +319,7 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
         state=State.SENDING,
         attempt=attempt,
         owner=event.owner,
+        resting=False,
         sent_at=now,
         lease_until=now + event.lease,
         absences=0,
@@ -304,7 +333,31 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
 
 
 def _doubt(row: Row, state: State, now: float, since: float, text: str) -> Row:
-    return _to(row, state, now, text, error=text, doubt_since=since, absences=0, listed_at=0.0)
+    return _to(
+        row, state, now, text, error=text, doubt_since=since, lost=False, absences=0, listed_at=0.0
+    )
+
+
+def _mended(row: Row, event: Mending | Repaired | NotRepaired, now: float) -> Row:
+    """Follow the writing of what was asked for to a record that was found.
+
+    Each writing is written down before it is sent: one that went unanswered may come late, and
+    would then overwrite what later operations have written to the same number.
+    """
+    _require_open(row)
+    match event:
+        case Mending():
+            text = "writing what was asked for to the record that was found"
+            return _to(row, row.state, now, text, mended=row.mended + 1, doubt_since=now)
+        case NotRepaired(found, reason):
+            text = f"found {_name(found)}, and what was asked for cannot be written to it: {reason}"
+            return _to(row, State.NEEDS_OPERATOR, now, text, error=text)
+        case Repaired(match=found, doubtful=doubtful):
+            text = f"found {_name(found)} and wrote to it what was asked for"
+            since = now if doubtful or row.mended > 1 else 0.0
+            return attrs.evolve(_adopted(row, found, now, text), doubt_since=since)
+        case _:
+            assert_never(event)
 
 
 def _decided(row: Row, event: Adopted | Resent | GivenUp, now: float) -> Row:
@@ -343,11 +396,12 @@ def _released(row: Row, record: str, now: float) -> Row:
 
 
 def _listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-    if row.state is State.SENDING:
+    # A record without a key cannot be taken, and yet it is there: it proves nothing either way.
+    if row.state is State.SENDING or any(not found.record for found in event.matches):
         return Move(row)
     if row.kind is Kind.PURCHASE:
         moved = _listed_by_tag(row, event, now, policy)
-    elif row.state in IN_DOUBT:
+    elif row.is_open:
         moved = _listed_by_key(row, event, now, policy)
     else:
         moved = Move(row)
@@ -369,7 +423,10 @@ def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
     # The latest attempt first: the earlier ones have been superseded.
     first, *others = sorted(new, key=lambda found: -(found.attempt or 0))
     kept = _adopted(row, first, now, f"found {_name(first)} by its tag")
-    return Move(_surplus(kept, others, now) if others else kept)
+    if not others:
+        return Move(kept)
+    # Two arrows and one write: a fence two higher would be refused as somebody else's.
+    return Move(attrs.evolve(_surplus(kept, others, now), fence=row.fence + 1))
 
 
 def _surplus(row: Row, more: Sequence[Match], now: float) -> Row:
@@ -389,32 +446,37 @@ def _listed_by_key(row: Row, event: Listed, now: float, policy: Policy) -> Move:
     found = next(iter(event.matches), None)
     if row.kind is Kind.RELEASE:
         if found is None:
-            return Move(_gone(row, event, now))
+            return Move(_gone(row, event, now, policy))
         return Move(_absent(row, event, now, policy))
     if found is None:
         return Move(_absent(row, event, now, policy))
     if found.agrees:
-        # What was in doubt has been seen to have happened: nothing of it is still to come.
         return Move(_adopted(row, found, now, f"found {_name(found)} as it was asked for"))
     if row.kind is Kind.UPDATE:
         return Move(_absent(row, event, now, policy))
     return Move(row, (Repair(found),))
 
 
-def _gone(row: Row, event: Listed, now: float) -> Row:
-    """Take a number for released once enough listings do not show it."""
-    seen = _counted(row, event)
-    if seen.absences < LISTINGS:
+def _gone(row: Row, event: Listed, now: float, policy: Policy) -> Row:
+    """Take a number for released once enough listings do not show it.
+
+    Not before the quarantine is over: a number that has just been bought may not be listed yet.
+    """
+    seen = _counted(row, event, policy)
+    if not _proven(seen, policy):
         return _noted(row, seen, now)
-    return _to(seen, State.DONE, now, "released: two listings do not show it", doubt_since=0.0)
+    return _to(seen, State.DONE, now, "released: two listings do not show it")
 
 
 def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     """Return what follows from not finding what a doubtful attempt would have left."""
-    if row.state not in IN_DOUBT:
+    if not row.is_open:
         return row
-    seen = _counted(row, event)
-    proven = seen.absences >= LISTINGS and seen.listed_at >= row.doubt_since + policy.quarantine
+    seen = _counted(row, event, policy)
+    proven = _proven(seen, policy)
+    if row.state is State.PLANNED and proven:
+        text = "not in the account after the quarantine: nothing came of the earlier attempts"
+        return _to(seen, State.PLANNED, now, text, lost=True)
     if row.state is State.AMBIGUOUS and row.kind in _OWNED_ONCE and not row.refused:
         if seen.listed_at < row.doubt_since + policy.exact_quarantine:
             return _noted(row, seen, now)
@@ -434,11 +496,22 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     return _to(seen, State.NEEDS_OPERATOR, now, text)
 
 
-def _counted(row: Row, event: Listed) -> Row:
-    """Return *row* with a listing counted that began after the doubt did, and that is a new one."""
+def _counted(row: Row, event: Listed, policy: Policy) -> Row:
+    """Return *row* with a listing counted that began after the doubt did, and that is a new one.
+
+    Counting begins anew with the first one after the quarantine: of two listings of which the
+    earlier one came too early, a single shift in the later one would be believed.
+    """
     if event.began <= max(row.doubt_since, row.listed_at):
         return row
-    return attrs.evolve(row, absences=row.absences + 1, listed_at=event.began)
+    over = row.doubt_since + policy.quarantine
+    earlier = 0 if row.listed_at < over <= event.began else row.absences
+    return attrs.evolve(row, absences=earlier + 1, listed_at=event.began)
+
+
+def _proven(row: Row, policy: Policy) -> bool:
+    """Return whether enough listings agree that nothing has come of it, and nothing will."""
+    return row.absences >= LISTINGS and row.listed_at >= row.doubt_since + policy.quarantine
 
 
 def _noted(row: Row, seen: Row, now: float) -> Row:
@@ -452,7 +525,10 @@ def _noted(row: Row, seen: Row, now: float) -> Row:
 def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
     surplus = tuple(record for record in row.surplus if record != found.record)
     row = attrs.evolve(row, adopted=True, surplus=surplus)
-    kept = _kept(row, found, now, text, doubt_since=0.0 if found.agrees else row.doubt_since)
+    # What can happen once and was asked for once is seen to have happened. All else may come a
+    # second time: a change that a listing shows may be an older one to the same end.
+    over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
+    kept = _kept(row, found, now, text, doubt_since=0.0 if over else row.doubt_since)
     return attrs.evolve(kept, state=State.SURPLUS) if surplus else kept
 
 
@@ -501,6 +577,11 @@ def _longer(history: tuple[Step, ...], step: Step) -> tuple[Step, ...]:
 
 def _name(found: Match) -> str:
     return found.phone_number or found.record
+
+
+def _require_open(row: Row) -> None:
+    if row.state is State.SENDING or not row.is_open:
+        raise IllegalMoveError(f"{row.op_id} is {row.state.value}")
 
 
 def _require(row: Row, *states: State) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
 from sigmamind_async.provisioning.asking import result_of, value_of
 from sigmamind_async.provisioning.census import Listing
@@ -11,7 +12,12 @@ from sigmamind_async.provisioning.row import Kind, Row
 
 def intent_of(adapter: Adapter, row: Row) -> Intent:
     """Return what *row* asks for; its secrets are not known any more."""
-    return adapter.intent(value_of(adapter.requests[row.request], row.asked, row.hidden))
+    request = adapter.requests.get(row.request)
+    if request is None:
+        raise JournalError(
+            f"{row.op_id}: the journal holds a {row.request}, which this version does not know"
+        )
+    return adapter.intent(value_of(request, row.asked, row.hidden))
 
 
 def listed(adapter: Adapter, row: Row, listing: Listing) -> Listed:

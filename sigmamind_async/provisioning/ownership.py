@@ -20,6 +20,7 @@ from sigmamind_async.provisioning.row import State
 CLOCK_TOLERANCE = 60.0
 """Seconds by which the clock may be behind the journal's latest entry."""
 _HOLDS = frozenset({State.DONE, State.SURPLUS})
+_MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
 
 
 async def check_clock(books: Books) -> None:
@@ -67,8 +68,8 @@ async def _owns_what_it_brought(books: Books, census: Census) -> bool:
     rows = await books.journal.in_states(books.account, _HOLDS)
     brought = {row.phone_number for row in rows if row.phone_number}
     if not brought:
-        # Nothing to tell the account by: fine, unless something is in doubt.
-        counts = await books.journal.counts(books.account)
-        return not any(number for state, number in counts.rows.items() if state is not State.FAILED)
+        # Nothing to tell the account by: fine, unless an attempt may have done something there.
+        rows = await books.journal.in_states(books.account, _MAY_HAVE_ACTED)
+        return not any(row.state is not State.PLANNED or row.doubt_since for row in rows)
     listing = await census.after(books.now())
     return not brought.isdisjoint(listing.numbers)

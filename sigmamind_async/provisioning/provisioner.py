@@ -31,7 +31,7 @@ from sigmamind_async.provisioning.machine import (
 )
 from sigmamind_async.provisioning.matching import intent_of, match_of
 from sigmamind_async.provisioning.ownership import accept_key, check_account, check_clock
-from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.settling import Settler
 from sigmamind_async.provisioning.status import Status
 
@@ -185,8 +185,11 @@ class Provisioner:
         """
         await self._ready()
         now = self._books.now()
-        rows = await self._books.journal.in_states(self._books.account, UNSETTLED)
-        rows = [row for row in rows if row.state in IN_DOUBT or now >= row.lease_until]
+        rows = [
+            row
+            for row in await self._books.open_rows()
+            if row.state is not State.SENDING or now >= row.lease_until
+        ]
         if rows:
             listing = await self._census.after(now)
             for row in rows:

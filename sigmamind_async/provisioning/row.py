@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import attrs
 
+from sigmamind_async.provisioning.labels import tag_of
+
 
 class Kind(enum.Enum):
     """What an operation does, as far as its safety goes."""
@@ -28,12 +30,12 @@ class Kind(enum.Enum):
     @property
     def costs(self) -> bool:
         """Whether it costs money."""
-        return self in {Kind.PURCHASE, Kind.EXACT_PURCHASE}
+        return self is Kind.PURCHASE or self is Kind.EXACT_PURCHASE
 
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice leaves the platform as sending it once does."""
-        return self in {Kind.UPDATE, Kind.RELEASE}
+        return self is Kind.UPDATE or self is Kind.RELEASE
 
 
 class State(enum.Enum):
@@ -108,6 +110,9 @@ class Row:
     """Who carries out the latest attempt."""
     lease_until: float = 0.0
     """Until then nobody but the owner may take the attempt for abandoned."""
+    resting: bool = False
+    """Whether the latest attempt waits to be made again after a refusal, nothing being under
+    way."""
     sent_at: float = 0.0
     """When the latest attempt may have begun to leave."""
     doubt_since: float = 0.0
@@ -116,8 +121,13 @@ class Row:
     """Full listings in a row, begun after `doubt_since`, that did not show it."""
     listed_at: float = 0.0
     """When the latest of those began."""
+    lost: bool = False
+    """Whether enough listings say that nothing came of the attempts so far, although one that is
+    later than the quarantine may still come."""
     refused: str = ""
     """Why the latest attempt was refused, while an earlier one is still in doubt."""
+    mended: int = 0
+    """How often it was begun to write what was asked for to a record that had been found."""
     phone_number: str = ""
     """The number it brought, E.164."""
     record: str = ""
@@ -138,9 +148,19 @@ class Row:
     history: tuple[Step, ...] = ()
 
     @property
+    def is_open(self) -> bool:
+        """Whether a listing may still tell something new about it.
+
+        What can be owned only once is sent again before the first request is proven lost.
+        """
+        once = self.kind is Kind.EXACT_PURCHASE or self.kind is Kind.IMPORT
+        waits = once and self.doubt_since > 0.0 and not self.lost
+        return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
+
+    @property
     def tag(self) -> str:
         """The tag of the latest attempt."""
-        return f"[sm:{self.token}.{self.attempt}]"
+        return tag_of(self.token, self.attempt)
 
     @property
     def bought(self) -> int:
@@ -148,4 +168,6 @@ class Row:
         if not self.kind.costs:
             return 0
         one = self.state in _SPENDS and not (self.state is State.SURPLUS and not self.phone_number)
+        if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
+            one = True  # it may be sent again before the quarantine has proven the first one lost
         return one + len(self.surplus) + len(self.released)

@@ -7,14 +7,27 @@ from contextlib import suppress
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.errors import InvalidRequestError, NotFoundError
+from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.asking import result_of
 from sigmamind_async.provisioning.books import Books
 from sigmamind_async.provisioning.census import Listing
-from sigmamind_async.provisioning.machine import Match, Release, Released, Repair, Repaired
+from sigmamind_async.provisioning.machine import (
+    Event,
+    Match,
+    Mending,
+    NotRepaired,
+    Release,
+    Released,
+    Repair,
+    Repaired,
+)
 from sigmamind_async.provisioning.matching import intent_of, listed
 from sigmamind_async.provisioning.row import Row
+
+
+class _OvertakenError(Exception):
+    """Somebody else has moved the row meanwhile."""
 
 
 @attrs.frozen
@@ -58,10 +71,34 @@ class Settler:
         else:
             return row  # whoever asks again brings the secrets
         change = intent.repair(found.record) if intent.repair is not None else None
+        event: Event = Repaired(match=attrs.evolve(found, agrees=True))
         if change is not None:
+            mending = await self.books.move(row, Mending())
+            if mending is None:
+                return await self.books.read(row.op_id)
+            row = mending.row
             try:
-                found = attrs.evolve(found, result=result_of(await self.client.run(change)))
-            except InvalidRequestError:
-                return row
-        move = await self.books.move(row, Repaired(attrs.evolve(found, agrees=True)))
+                event = await self._written(row, found, change)
+            except _OvertakenError:
+                return await self.books.read(row.op_id)
+            except SigmaMindError as error:
+                if error.committed != "no" or error.retryable:
+                    return row  # it is there, and may be written to later
+                event = NotRepaired(found, error.message)
+        move = await self.books.move(row, event)
         return move.row if move is not None else await self.books.read(row.op_id)
+
+    async def _written(self, row: Row, found: Match, change: Value) -> Repaired:
+        """Send *change* while *row* is in doubt: after that its number is others' to change."""
+
+        async def look() -> None:
+            if (await self.books.read(row.op_id)).fence != row.fence:
+                raise _OvertakenError
+
+        engine = self.client.runner.engine
+        operation = self.client.runner.operation(change)
+        call = engine.begin(operation)
+        call.before_send = look
+        record = await engine.finish(operation, call)
+        mended = attrs.evolve(found, result=result_of(record), agrees=True)
+        return Repaired(match=mended, doubtful=call.doubtful)

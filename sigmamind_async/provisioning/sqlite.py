@@ -198,7 +198,9 @@ class SqliteJournal:
         rows = await self._rows(_ONE, account, op_id)
         return rows[0] if rows else None
 
-    async def put(self, row: Row, *, max_purchases: int | None = None) -> Written:
+    async def put(
+        self, row: Row, *, max_purchases: int | None = None, durable: bool = True
+    ) -> Written:
         """Write *row*, if nothing speaks against it; see `Journal.put`.
 
         Raises `JournalError` for a row that holds what cannot be written too: a lone surrogate in
@@ -213,7 +215,7 @@ class SqliteJournal:
                 self._latest = max(self._latest, row.updated_at)
             return written
 
-        return await self._write(work)
+        return await self._write(work, durable=durable)
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         """Return all rows in one of *states*, oldest first."""
@@ -263,16 +265,18 @@ class SqliteJournal:
         )
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._writer is None:
-            raise self._not_open()
-        return await self._writer.carry_out(work)
+        return await self._open_writer().carry_out(work)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._writer is None:
-            raise self._not_open()
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+        writer = self._open_writer()
         if self._read_only:
             raise self._error("was opened with read_only=True.\nOpen it without to write to it.")
-        return await self._writer.carry_out(work, writes=True)
+        return await writer.carry_out(work, writes=True, durable=durable)
+
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise self._not_open()
+        return self._writer
 
     def _not_open(self) -> JournalError:
         return self._error("is not open.\nUse it inside of `async with`.")

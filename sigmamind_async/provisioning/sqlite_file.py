@@ -21,7 +21,10 @@ from sigmamind_async.provisioning.lockfile import LockFile
 APPLICATION_ID: Final = 0x534D4A4C
 """Tells a journal from every other SQLite file: ``SMJL``."""
 VERSION: Final = 1
-"""Version of `SCHEMA`; whoever changes that counts it up and migrates what is older."""
+"""Version of `SCHEMA`; whoever changes that counts it up and migrates what is older.
+
+Whoever adds a field to `Row` counts it up too: a row with it cannot be read without it.
+"""
 BUSY: Final = 5.0
 """Seconds to wait while another process writes."""
 
@@ -101,6 +104,7 @@ _NOT_OURS: Final = "is a file of another application, and was left as it is.\nNa
 
 _OF_SQLITE: Final = {
     sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
     sqlite3.SQLITE_IOERR: (
         "the disk refuses to read or write; count what was being written as not stored.\n"
         "Look at free space, quota, file size limit and the disk itself, and call again."
@@ -172,14 +176,23 @@ class JournalFile:
             case JournalError():
                 return error.message
             case sqlite3.Error():
-                # The upper bits tell the same more exactly; an error of the module has none.
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                return _OF_SQLITE.get(code, f"SQLite cannot use it: {error}")
+                # The upper bits tell the same more exactly; an error of the module has no code.
+                code = getattr(error, "sqlite_errorcode", 0)
+                known = _OF_SQLITE.get(code) or _OF_SQLITE.get(code & 0xFF)
+                return known or (
+                    f"SQLite cannot use it: {error}.\n"
+                    "Look the words up, and open the journal again."
+                )
             case OSError():
                 reason = error.strerror or type(error).__name__
-                return _OF_SYSTEM.get(error.errno or 0, f"cannot be used: {reason}")
+                return _OF_SYSTEM.get(
+                    error.errno or 0, f"cannot be used: {reason}.\nName another file or folder."
+                )
             case _:
-                return f"cannot be used: {type(error).__name__}: {error}"
+                return (
+                    f"cannot be used: {type(error).__name__}: {error}.\n"
+                    "Count what was being written as not stored, and open the journal again."
+                )
 
     def copy(self, target: Path) -> None:
         """Copy the journal as it is now into a new file."""

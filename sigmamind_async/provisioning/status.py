@@ -11,7 +11,6 @@ import attrs
 from sigmamind_async.provisioning.books import Books
 from sigmamind_async.provisioning.row import (
     IN_DOUBT,
-    UNSETTLED,
     WAITS_FOR_A_PERSON,
     Kind,
     Row,
@@ -50,13 +49,13 @@ class Status:
     async def of(cls, books: Books) -> Self:
         """Return how the operations in *books* stand."""
         counts = await books.journal.counts(books.account)
-        open_rows = await books.journal.in_states(books.account, UNSETTLED | WAITS_FOR_A_PERSON)
+        waiting = await books.journal.in_states(books.account, WAITS_FOR_A_PERSON)
         return cls(
             account=books.account,
             counts=counts.rows,
             bought=counts.bought,
-            in_doubt=[row for row in open_rows if row.state in UNSETTLED],
-            for_a_person=[row for row in open_rows if row.state in WAITS_FOR_A_PERSON],
+            in_doubt=await books.open_rows(),
+            for_a_person=waiting,
             quarantine=books.policy.quarantine,
         )
 

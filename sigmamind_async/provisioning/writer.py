@@ -58,6 +58,8 @@ class _Call:
 
     work: Callable[[sqlite3.Connection], object]
     writes: bool
+    durable: bool
+    """Whether to answer only once it is on the disk."""
     future: asyncio.Future[Any]
     result: object = None
     problem: str = _ENDED
@@ -84,15 +86,18 @@ class Writer:
         await self.carry_out(lambda _: None)
 
     async def carry_out(
-        self, work: Callable[[sqlite3.Connection], T], *, writes: bool = False
+        self, work: Callable[[sqlite3.Connection], T], *, writes: bool = False, durable: bool = True
     ) -> T:
         """Return what *work* returns in the thread, once that is as durable as the disk is.
+
+        What need not be *durable* is answered when it has been done, before the commit; nobody is
+        told should that fail.
 
         Whoever is cancelled meanwhile learns nothing of it; the work is done all the same. Raises
         `JournalError` when it was not done, or may not have been.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._submit(_Call(work, writes, future))
+        self._submit(_Call(work, writes, durable, future))
         return await future
 
     async def stop(self) -> None:
@@ -170,6 +175,7 @@ class Writer:
         self._store.begin(database)
         try:
             problems = _work(database, batch)
+            self._answer_early(batch, problems)
             # When the disk fails in here, the outcome is unknown: what was written is invisible
             # from now on and the next commit goes over it, yet a process that is killed before
             # that may leave it to be found. It is reported as not stored. That is the safe
@@ -181,6 +187,14 @@ class Writer:
                 with suppress(sqlite3.Error):
                     database.execute("ROLLBACK")
         return problems
+
+    def _answer_early(self, batch: Sequence[_Call], problems: Sequence[str]) -> None:
+        early: list[_Call] = []
+        for call, problem in zip(batch, problems, strict=True):
+            if not call.durable:
+                call.problem = problem
+                early.append(call)
+        _answer(self._name, early)
 
 
 def _work(database: sqlite3.Connection, batch: Sequence[_Call]) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from sigmamind_async.cli import main
+from sigmamind_async.provisioning.labels import without_tag
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 
 COMMAND = (sys.executable, "-m", "sigmamind_async")
@@ -37,6 +38,11 @@ class Done:
     @property
     def rows(self) -> list[dict[str, Any]]:
         return [each for each in self.objects if "summary" not in each]
+
+    @property
+    def open_rows(self) -> list[dict[str, Any]]:
+        """What ``status`` and ``reconcile`` show of each row that is not settled."""
+        return [each["row"] for each in self.objects if "row" in each]
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -67,9 +73,10 @@ class Cli:
         stdout: int | IO[Any] = subprocess.PIPE,
         stderr: int | IO[Any] = subprocess.PIPE,
         environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [*COMMAND, *map(str, words)],
+            [*before, *COMMAND, *map(str, words)],
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
@@ -86,11 +93,17 @@ class Cli:
         return self.checked(Done(process.returncode, out.decode(), err.decode()))
 
     def checked(self, done: Done) -> Done:
-        """Return *done*, in which there is no secret and no traceback."""
+        """Return *done*: no secret is in it, nor in a journal, and no traceback."""
+        journals = b"".join(path.read_bytes() for path in self.folder.glob("*.db*"))
         for secret in (TRUNK_PASSWORD, *(each.api_key for each in self.box.endpoints)):
             assert secret not in done.out + done.err
+            assert secret.encode() not in journals
         assert "Traceback" not in done.err
         return done
+
+    def labels(self) -> list[str]:
+        """Return the labels under which numbers were bought, without their tags."""
+        return sorted(without_tag(each.friendly_name or "") for each in self.box.ledger.purchases)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import stat
 import subprocess
 import urllib.request
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +33,7 @@ few,create,,US
 """
 )
 BUY = ("--max-purchases", "1", "--yes")
+HASTE = ("--deadline", "0.5")
 
 
 def test_a_bad_row_fails_alone(cli: Cli) -> None:
@@ -96,10 +95,28 @@ def test_an_empty_file_of_rows_is_done(cli: Cli, inside: Inside) -> None:
 
 def test_stdin_is_json_lines(cli: Cli) -> None:
     path = cli.purchases(3)
-    done = cli("apply", "-", "--max-purchases", 3, "--yes", stdin=path.read_text())
+    words = ("--max-purchases", 3, "--yes", "--journal", "stdin.db")
+    done = cli("apply", "-", *words, stdin=path.read_text())
 
     assert done.code == 0
     assert len(cli.box.ledger.purchases) == 3
+
+
+def test_what_is_left_of_stdin_is_its_journal(cli: Cli) -> None:
+    cli.box.script("create", ["reset_before_commit"])
+    words = (*BUY, *HASTE, "--journal", "stdin.db")
+    done = cli("apply", "-", *words, stdin='{"action": "create", "country_code": "US"}')
+
+    assert done.code == 3
+    assert "sigmamind reconcile stdin.db --wait\n" in done.err
+
+
+def test_what_is_read_once_needs_a_named_journal(cli: Cli, inside: Inside) -> None:
+    """Without one nothing could be resumed."""
+    done = inside("apply", "-", *BUY)
+
+    assert (done.code, done.out) == (2, "")
+    assert "need --journal FILE" in done.err
 
 
 def test_a_fifo_can_be_read(cli: Cli) -> None:
@@ -109,7 +126,7 @@ def test_a_fifo_can_be_read(cli: Cli) -> None:
     words = f"mkfifo {fifo}; cat {path} > {fifo} &"
     with subprocess.Popen(["sh", "-c", words]) as shell:
         shell.wait()
-        done = cli("apply", fifo, "--max-purchases", 2, "--yes")
+        done = cli("apply", fifo, "--max-purchases", 2, "--yes", "--journal", "pipe.db")
     assert done.code == 0
     assert len(cli.box.ledger.purchases) == 2
 
@@ -203,12 +220,7 @@ def test_an_id_that_is_there_twice_fails_the_second_time(cli: Cli, inside: Insid
         4: "id: line 1 has the same; each row needs its own",
         5: "id: line 2 has the same; each row needs its own",
     }
-    assert sorted(commit.friendly_name or "" for commit in cli.box.ledger.purchases) == [
-        "0",
-        "1",
-        "2",
-        "5",
-    ]
+    assert cli.labels() == ["0", "1", "2", "5"]
 
 
 def test_a_negative_deadline_is_refused(cli: Cli, inside: Inside) -> None:
@@ -250,23 +262,34 @@ def test_a_wrong_key_is_told_with_where_to_mend_it(cli: Cli, inside: Inside) -> 
     assert "the platform refuses the key, see SIGMAMIND_API_KEY" in done.err
 
 
-def test_a_lost_answer_is_unknown(cli: Cli) -> None:
-    """It was bought, and nobody was told: the worst that can happen, and it is said so."""
+def test_a_lost_answer_is_found(cli: Cli) -> None:
+    """It was bought, and nobody was told: the tag in its label tells."""
     cli.box.script("create", ["reset_after_commit"])
     done = cli("apply", cli.purchases(1), *BUY)
 
+    [bought] = cli.box.ledger.purchases
+    assert done.code == 0
+    assert str(bought.phone_number) in done.out
+
+
+def test_what_cannot_be_found_is_unknown(cli: Cli) -> None:
+    """It may still come: that is said, and with which commands to go on."""
+    cli.box.script("create", ["reset_before_commit"])
+    done = cli("apply", cli.purchases(1), *BUY, *HASTE)
+
     assert done.code == 3
-    assert "unknown" in done.out
-    assert "it may have been carried out - look it up before trying again" in done.out
+    assert "unknown  create  buy-0" in done.out
+    assert "it may have been carried out" in done.out
     assert "in doubt, may have been carried out: lines 1" in done.err
-    assert len(cli.box.ledger.purchases) == 1
+    assert "sigmamind reconcile" in done.err
+    assert "run the same command again" in done.err
 
 
 def test_unknown_counts_more_than_failed(cli: Cli, inside: Inside) -> None:
-    cli.box.script("create", ["reset_after_commit"])
+    cli.box.script("create", ["reset_before_commit"])
     text = '{"action": "create", "country_code": "US"}\nno row\n'
 
-    assert inside("apply", cli.write("a.jsonl", text), *BUY).code == 3
+    assert inside("apply", cli.write("a.jsonl", text), *BUY, *HASTE).code == 3
 
 
 def test_a_number_named_exactly_is_looked_up(cli: Cli, inside: Inside) -> None:
@@ -321,56 +344,3 @@ def test_an_inline_secret_must_be_allowed(cli: Cli, inside: Inside) -> None:
     assert (refused.code, taken.code) == (1, 0)
     assert "hunter2" not in refused.out + refused.err + taken.out + taken.err
     assert passwords(cli.box) == {"+14155550123": "hunter2"}
-
-
-# ---------------------------------------------------------------- the rest
-
-
-def test_what_was_not_carried_out_can_be_run_again(cli: Cli, inside: Inside) -> None:
-    """Certain failures only: a row in doubt is never written there."""
-    cli.box.script("create", ["reset_after_commit", "conflict_409", None])
-    rest = cli.folder / "rest.jsonl"
-    done = inside("apply", cli.purchases(3), "--max-purchases", 3, "--yes", "--rest", rest)
-    again = inside("apply", rest, *BUY)
-
-    assert (done.code, again.code) == (3, 0)
-    assert f"1 rows are safe to run again: sigmamind apply {rest}" in done.err
-    assert stat.S_IMODE(rest.stat().st_mode) == 0o600
-    assert len(cli.box.ledger.purchases) == 3
-    assert cli.box.ledger.bought_twice() == {}
-
-
-def test_the_rest_keeps_references(cli: Cli, inside: Inside) -> None:
-    cli.box.switches = Switches(max_purchases=0)
-    row = {"action": "create", "country_code": "US"}
-    own = {"action": "import", "phone_number": "+14155550123"}
-    own["trunk_password"] = "env:TRUNK_PASSWORD"
-    cli.box.script("import", ["conflict_409"])
-    path = cli.write("a.jsonl", json.dumps(row) + "\n" + json.dumps(own))
-    inside("apply", path, *BUY, "--rest", "rest.jsonl")
-
-    rest = Path(cli.folder / "rest.jsonl").read_text()
-    assert sorted(rest.splitlines()) == sorted(
-        json.dumps(each, separators=(",", ":")) for each in (row, own)
-    )
-
-
-def test_an_empty_rest_leaves_no_file(cli: Cli, inside: Inside) -> None:
-    inside("apply", cli.purchases(1), *BUY, "--rest", "rest.jsonl")
-
-    assert not (cli.folder / "rest.jsonl").exists()
-
-
-def test_a_rest_file_is_never_overwritten(cli: Cli, inside: Inside) -> None:
-    cli.write("rest.jsonl", "precious")
-    done = inside("apply", cli.purchases(1), *BUY, "--rest", "rest.jsonl")
-
-    assert done.code == 2
-    assert (cli.folder / "rest.jsonl").read_text() == "precious"
-    assert cli.box.sigmamind.requests.total == 0
-
-
-def test_the_rest_never_holds_an_inline_secret(cli: Cli, inside: Inside) -> None:
-    words = ("--rest", "rest.jsonl", "--allow-inline-secrets")
-
-    assert inside("apply", cli.purchases(1), *BUY, *words).code == 2

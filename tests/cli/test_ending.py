@@ -13,12 +13,8 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli import main
 from sigmamind_async.cli.apply import lines_text
 from sigmamind_async.cli.ending import Exit, advice_for, exit_for, exit_for_job, told, unexpected
-from sigmamind_async.cli.job import fault_of, is_hopeless, is_unreachable, over_limit_result
-from sigmamind_async.cli.platforms import PLATFORMS
-from sigmamind_async.cli.records import RowResult, Stopped, Summary
-from sigmamind_async.cli.references import References
-from sigmamind_async.cli.rest import may_run_again
-from sigmamind_async.cli.rows import Reading, Row, read_row
+from sigmamind_async.cli.job import fault_of, is_hopeless, is_unreachable
+from sigmamind_async.cli.records import Stopped, Summary
 from sigmamind_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -43,6 +39,8 @@ from sigmamind_async.gate import Admission
         ((2, 0, 0, 1), "platform unreachable", 1),
         ((0, 1, 0, 2), "key refused", 2),
         ((1, 1, 0, 1), "key refused", 1),
+        ((0, 1, 0, 2), "journal unusable", 2),
+        ((1, 1, 0, 1), "journal unusable", 1),
         ((2, 1, 1, 1), "interrupted", 130),
         ((2, 0, 0, 1), "output closed", 130),
     ],
@@ -63,6 +61,7 @@ def test_exit_codes_of_a_job(
     [
         (ConfigurationError("x"), Exit.USAGE),
         (AuthenticationError("x"), Exit.USAGE),
+        (JournalError("x"), Exit.USAGE),
         (NotFoundError("x"), Exit.FAILED),
         (OutcomeUnknownError("x"), Exit.UNKNOWN),
     ],
@@ -86,7 +85,7 @@ def test_a_doubtful_rejection_is_looked_up() -> None:
 
 
 def test_an_error_without_advice_is_told_as_it_is() -> None:
-    assert told(JournalError("full")) == "full"
+    assert told(JournalError("full.\nMake room.")) == "full. Make room."
     assert advice_for(None) == ""
 
 
@@ -106,20 +105,6 @@ def test_a_row_cut_off_is_in_doubt() -> None:
 
 def test_a_fault_of_our_own_tells_no_value() -> None:
     assert fault_of(ValueError("a secret")).message == "unexpected ValueError"
-
-
-def test_only_certain_failures_may_run_again() -> None:
-    row = read_row(
-        1, {"action": "create", "country_code": "US"}, Reading(PLATFORMS["sigmamind"], References())
-    )
-    assert isinstance(row, Row)
-    certain = over_limit_result(row, 0)
-    done = RowResult(line=1, id=None, action="create", status="done")
-    doubt = RowResult(
-        line=1, id=None, action="create", status="failed", fault=fault_of(OutcomeUnknownError("x"))
-    )
-
-    assert [may_run_again(each) for each in (certain, done, doubt)] == [True, False, False]
 
 
 def test_a_refused_key_is_hopeless() -> None:
@@ -158,6 +143,8 @@ def test_lines_are_told_as_ranges(lines: list[int], text: str) -> None:
 COMMANDS = [
     [],
     ["apply"],
+    ["status"],
+    ["reconcile"],
     ["demo"],
     ["sandbox"],
     ["numbers"],

@@ -22,8 +22,8 @@ def held(inside: Inside, cli: Cli) -> Sandbox:
         {"action": "import", "phone_number": NUMBER, "inbound_agent_id": "a1"},
         {"action": "import", "phone_number": "+14155550124", "friendly_name": "Spare"},
     ]
-    for row in rows:  # one after the other, for their order is compared
-        inside("apply", cli.write("held.jsonl", json.dumps(row)))
+    for place, row in enumerate(rows):  # one after the other, for their order is compared
+        inside("apply", cli.write(f"held-{place}.jsonl", json.dumps(row)))
     return cli.box
 
 

@@ -14,20 +14,24 @@ from rich.console import Console, RenderableType
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.bar import Traffic, bar_line
 from sigmamind_async.cli.json_lines import json_lines
-from sigmamind_async.cli.output import Form, chosen_form
+from sigmamind_async.cli.output import Form, Output, chosen_form
 from sigmamind_async.cli.plain import LONGEST_SHOWN, Widths, clean, plain, row_line
 from sigmamind_async.cli.records import (
+    Change,
+    Crash,
     Entrance,
     Fault,
     NumberList,
     NumberRecord,
+    OpenRow,
     Record,
     Released,
     RowResult,
     SandboxReady,
-    Settlement,
+    Standing,
     Summary,
     Verdict,
+    Way,
 )
 from sigmamind_async.cli.screen import screen
 from sigmamind_async.events import AttemptFinished, Throttled
@@ -55,6 +59,27 @@ NUMBER = NumberRecord(
     termination_sip_uri=None,
     active=True,
 )
+WAITING = OpenRow(
+    id="row-7",
+    word="needs a decision",
+    asked="to buy",
+    since=1.0,
+    believable=None,
+    listings=2,
+    known="",
+    story=("asked to buy", "attempt 1: sending"),
+    ways=(Way(command="sigmamind reconcile a.csv --only row-7 --resend", meaning="send it"),),
+)
+DOUBTFUL = attrs.evolve(WAITING, id="row-8", word="in doubt", believable=1000.0, ways=())
+STANDING = Standing(
+    journal="a.csv.journal.db",
+    platform="sigmamind",
+    counts={"done": 1200, "in doubt": 1, "needs a decision": 1},
+    bought=1202,
+    rows=(WAITING, DOUBTFUL),
+    settle="sigmamind reconcile a.csv --wait",
+    now=10.0,
+)
 RECORDS: list[Record] = [
     DONE,
     FAILED,
@@ -73,7 +98,9 @@ RECORDS: list[Record] = [
             ),
         )
     ),
-    Settlement(unknown=3, carried_out=2, not_carried_out=1),
+    Change(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
+    Crash(platform="sigmamind", done=12, under_way=8, untouched=100, unheard=3),
+    STANDING,
     Verdict(asked_to_buy=2, bought=3, bought_twice=1),
 ]
 
@@ -108,6 +135,7 @@ def test_a_row_as_json() -> None:
         "error": None,
         "attempts": 2,
         "elapsed_ms": 123,
+        "earlier": False,
     }
 
 
@@ -153,6 +181,44 @@ def test_cleaned_text_is_harmless(text: str) -> None:
     assert len(shown) <= LONGEST_SHOWN
     assert not {unicodedata.category(each) for each in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert shown.encode().decode() == shown
+
+
+def test_a_standing_begins_with_what_somebody_has_to_do() -> None:
+    headline, *lines = plain(STANDING).splitlines()
+    decision, doubt = lines.index("row-7: needs a decision"), plain(STANDING).index("row-8")
+
+    assert headline == ("a.csv.journal.db (sigmamind): 1 row needs a decision, 1 is in doubt")
+    assert lines[1:5] == [
+        "  1,200  done",
+        "      1  in doubt",
+        "      1  needs a decision",
+        "  1,202  numbers paid for, those in doubt included",
+    ]
+    assert "    sigmamind reconcile a.csv --only row-7 --resend" in lines[decision:]
+    assert plain(STANDING).index("row-7") < doubt
+    assert "can be believed from " in plain(STANDING)
+    assert ", in 16:30" in plain(STANDING)
+
+
+def test_many_rows_are_cut_for_a_person_and_not_for_a_program() -> None:
+    many = attrs.evolve(STANDING, rows=tuple(attrs.evolve(DOUBTFUL, id=f"r{i}") for i in range(50)))
+
+    assert "... and 30 more of these; --json shows all" in plain(many)
+    assert len(json_lines(many).splitlines()) == 51
+
+
+def test_times_for_programs_are_utc() -> None:
+    _, _, doubtful = map(json.loads, json_lines(STANDING).splitlines())
+
+    assert doubtful["row"]["believable"] == "1970-01-01T00:16:40Z"
+
+
+def test_a_command_on_a_terminal_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    way = Way(command="sigmamind reconcile " + "x" * 200, meaning="")
+    row = attrs.evolve(WAITING, ways=(way,))
+    Output(form=Form.SCREEN).show(attrs.evolve(STANDING, rows=(row,)))
+
+    assert way.command in capsys.readouterr().out
 
 
 def test_letters_of_all_scripts_are_kept() -> None:

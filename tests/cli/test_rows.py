@@ -158,7 +158,7 @@ def test_a_spreadsheets_file_is_read(ending: str) -> None:
         ("1,create,,US,5,,", "area_code: 5 is not a whole number from 100 to 99999"),
         ("1,create,,US,415.0,,", "area_code: '415.0' is not a whole number"),
         ("1,update,14155550100,,,x,", "phone_number: '14155550100' is not a phone number"),
-        (f"{'x' * 129},create,,US,,,", "id: must be text of 1 to 128 characters"),
+        (f"{'x' * 129},create,,US,,,", "id: must be text of 1 to 128 printable characters"),
         ('1,create,,US,,"x', "is not CSV"),
         ("1,create,,US,,x,,y", "has 8 cells, the header names 7"),
     ],

@@ -44,7 +44,8 @@ def test_its_state_outlives_it(cli: Cli, inside: Inside) -> None:
             assert process.stdout is not None
             ready = [json.loads(process.stdout.readline()) for _ in PLATFORMS]
             where = ready[0]["environment"]
-            inside("apply", cli.purchases(1), "--max-purchases", 1, "--yes", **where)
+            path = cli.purchases(1, f"orders-{len(held)}.jsonl")
+            inside("apply", path, "--max-purchases", 1, "--yes", **where)
             held.append(len(inside("numbers", "list", "--json", **where).objects))
             process.send_signal(signal.SIGTERM)
             assert process.communicate(timeout=30)[1] == b""

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from sigmamind_async.sandbox import Faults
+
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Inside
+    from tests.cli.conftest import Cli, Inside, Wait
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BUY_3 = ("--max-purchases", "3", "--yes")
@@ -53,8 +55,8 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
 
 
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
-    cli.box.script("create", ["reset_after_commit"])
-    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3])
+    cli.box.script("create", ["reset_before_commit"])
+    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--deadline", "0.5"])
 
     assert "buy-" in ESCAPES.sub("", seen)
     assert "\x1b[33munknown" in seen
@@ -92,6 +94,35 @@ def test_a_release_is_confirmed_by_the_number(
 
     assert got == code
     assert cli.box.ledger.owned() == ([] if code == 0 else ["+14155550123"])
+
+
+@pytest.mark.parametrize(("typed", "code"), [("release\n", 0), ("y\n", 2)])
+def test_a_surplus_is_released_by_a_word(
+    cli: Cli, inside: Inside, until: Wait, typed: str, code: int
+) -> None:
+    cli.box.faults = Faults(late=0.5)
+    cli.box.script("create", ["late_commit"])
+    path = cli.purchases(1)
+    inside("apply", path, *BUY_3, "--quarantine", 0, "--resend")
+    until(lambda: len(cli.box.ledger.purchases) == 2)
+    inside("reconcile", path)
+    words = ["reconcile", path, "--only", "buy-0", "--release-surplus"]
+    got, seen = on_terminal(cli, words, typed)
+
+    assert got == code
+    assert "is for good. Type release to go on:" in seen
+    assert len(cli.box.ledger.owned()) == (1 if code == 0 else 2)
+
+
+def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
+    cli.box.script("create", ["reset_before_commit"])
+    path = cli.purchases(2)
+    inside("apply", path, *BUY_3, "--deadline", 0.5)
+    code, seen = on_terminal(cli, ["status", path])
+
+    assert code == 3
+    assert "\x1b[33m" in seen
+    assert f"sigmamind reconcile {path} --wait" in ESCAPES.sub("", seen)
 
 
 def test_a_label_cannot_command_the_terminal(cli: Cli, inside: Inside) -> None:

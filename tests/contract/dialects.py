@@ -28,8 +28,8 @@ class Dialect:
     buy: Callable[[str], Value]
     """Buys exactly the number that is given."""
     buying: str
-    import_: Callable[[str], Value]
-    """Imports the number, with a secret."""
+    import_with: Callable[[str, str], Value]
+    """Imports the number, with that for a secret."""
     importing: str
     label: Callable[[str, str], Value]
     """Gives the record with that key a label."""
@@ -44,6 +44,10 @@ class Dialect:
     key_of: Callable[[Any], str]
     """What later calls name a record by."""
     number_of: Callable[[Any], str]
+
+    def import_(self, number: str) -> Value:
+        """Return the import of *number* with a secret that every sink is searched for."""
+        return self.import_with(number, PASSWORD)
 
     def endpoint(self, box: Sandbox) -> Endpoint:
         return next(each for each in box.endpoints if each.tower.name == self.name)
@@ -67,8 +71,8 @@ SIGMAMIND = Dialect(
     key_header="x-api-key",
     buy=lambda number: sigmamind.CreatePhoneNumber(phone_number=number),
     buying="create",
-    import_=lambda number: sigmamind.ImportPhoneNumber(
-        phone_number=number, trunk_username="u", trunk_password=PASSWORD
+    import_with=lambda number, password: sigmamind.ImportPhoneNumber(
+        phone_number=number, trunk_username="u", trunk_password=password
     ),
     importing="import",
     label=lambda key, label: sigmamind.UpdatePhoneNumber(phone_number=key, friendly_name=label),
@@ -89,8 +93,8 @@ VERBEX = Dialect(
     key_header="authorization",
     buy=lambda number: verbex.CreatePiaPhoneNumber(phone_number=number),
     buying="create",
-    import_=lambda number: verbex.CreateTwilioPhoneNumber(
-        phone_number=number, twilio_account_sid="AC1", twilio_auth_token=PASSWORD
+    import_with=lambda number, password: verbex.CreateTwilioPhoneNumber(
+        phone_number=number, twilio_account_sid="AC1", twilio_auth_token=password
     ),
     importing="create",
     label=lambda key, label: verbex.UpdatePhoneNumber(phone_number_id=key, friendly_name=label),
@@ -113,11 +117,11 @@ DIALNEXA = Dialect(
         phone_number=number, telephony_provider_id="tp_abc123xyz78", country_iso="US"
     ),
     buying="purchase",
-    import_=lambda number: dialnexa.ImportSipTrunk(
+    import_with=lambda number, password: dialnexa.ImportSipTrunk(
         phone_number=number,
         termination_uri="sip.example.com",
         sip_trunk_user_name="u",
-        sip_trunk_password=PASSWORD,
+        sip_trunk_password=password,
     ),
     importing="import",
     label=lambda key, label: dialnexa.UpdatePhoneNumber(id=key, nickname=label),

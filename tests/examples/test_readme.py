@@ -14,9 +14,10 @@ README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
+        cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -26,11 +27,12 @@ def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("program", EXAMPLES)
-def test_an_example_runs_as_it_stands(program: str) -> None:
+def test_an_example_runs_as_it_stands(program: str, tmp_path: Path) -> None:
     """What a reader copies works."""
     with SandboxThread(seed=1) as box:
         done = run(
             program,
+            tmp_path,
             SIGMAMIND_API_KEY=box.sigmamind.api_key,
             SIGMAMIND_BASE_URL=box.sigmamind.base_url,
         )
@@ -44,13 +46,14 @@ def test_the_readme_has_examples() -> None:
     assert len(EXAMPLES) >= 4
 
 
-def test_a_broken_example_would_be_found() -> None:
+def test_a_broken_example_would_be_found(tmp_path: Path) -> None:
     """The negative control: a name that is not there."""
     broken = EXAMPLES[0].replace("phone_numbers.create", "phone_numbers.purchase")
 
     with SandboxThread(seed=1) as box:
         done = run(
             broken,
+            tmp_path,
             SIGMAMIND_API_KEY=box.sigmamind.api_key,
             SIGMAMIND_BASE_URL=box.sigmamind.base_url,
         )

@@ -87,10 +87,10 @@ def _owned(found: PhoneNumber) -> Owned:
     # Older answers print numbers without their plus, and later calls take none without it.
     number = with_plus(found.sip_phone_number)
     rung = found.outbound_phone_number
-    spelled = attrs.evolve(
-        found, sip_phone_number=number, outbound_phone_number=rung and with_plus(rung)
-    )
-    return Owned(record=number, phone_number=number, label=found.friendly_name, source=spelled)
+    rung = rung and with_plus(rung)
+    if (number, rung) != (found.sip_phone_number, found.outbound_phone_number):
+        found = attrs.evolve(found, sip_phone_number=number, outbound_phone_number=rung)
+    return Owned(record=number, phone_number=number, label=found.friendly_name, source=found)
 
 
 _INTENTS: Final[Intents] = {

@@ -1,0 +1,113 @@
+"""The journal beside a file of rows: where it is, and the words that commands share about it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import attrs
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from sigmamind_async.cli.ending import CommandError
+from sigmamind_async.cli.platforms import AnyClient, Platform
+from sigmamind_async.cli.source import STDIN
+from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.provisioner import Provisioner
+
+SUFFIX: Final = ".journal.db"
+
+JournalFile = Annotated[
+    Path | None,
+    Parameter(name="--journal", help="The journal; FILE.journal.db where nothing is said."),
+]
+Quarantine = Annotated[
+    float,
+    Parameter(
+        validator=Number(gte=0),
+        help="Seconds for which an unanswered purchase may still turn up.",
+    ),
+]
+Resend = Annotated[
+    bool, Parameter(help="Let a purchase that has not turned up by then be sent again.")
+]
+ReleaseSurplus = Annotated[
+    bool, Parameter(help="Give up, for good, what is bought one too many; needs --yes.")
+]
+AcceptKey = Annotated[
+    bool, Parameter(help="The API key is a new one of the account that the journal is about.")
+]
+
+_HEAD = b"SQLite format 3\0"
+"""What every journal begins with, and no file of rows."""
+
+
+@attrs.frozen
+class Place:
+    """Where the journal of a command is, and how further commands are led there."""
+
+    file: str
+    """FILE as it was given."""
+    path: Path
+    chosen: Path | None = None
+    """What ``--journal`` said, if anything."""
+
+    @classmethod
+    def beside(cls, file: str, chosen: Path | None) -> Place:
+        """Return where the rows of *file* are written down."""
+        if chosen is not None:
+            # Of rows from stdin nothing is left but the journal.
+            return cls(str(chosen), chosen) if file == STDIN else cls(file, chosen, chosen)
+        if file == STDIN or (Path(file).exists() and not Path(file).is_file()):
+            raise CommandError(
+                "rows that can be read only once need --journal FILE, to be resumed from"
+            )
+        return cls(file, Path(f"{file}{SUFFIX}"))
+
+    @classmethod
+    def of(cls, file: str, chosen: Path | None) -> Place:
+        """Return where the journal is that *file* is, or has; raise where there is none yet."""
+        place = cls(file, Path(file)) if _is_journal(file, chosen) else cls.beside(file, chosen)
+        if not place.path.exists():
+            raise CommandError(
+                f"there is no journal {place.path}: nothing has been applied from {file} yet,"
+                " or --journal names another one"
+            )
+        return place
+
+    def command(self, name: str, platform: Platform, *words: str) -> str:
+        """Return the command line *name* about this journal."""
+        journal = () if self.chosen is None else ("--journal", str(self.chosen))
+        said: Sequence[str] = ("sigmamind", name, self.file, *journal, *platform.words, *words)
+        return shlex.join(said)
+
+
+def _is_journal(file: str, chosen: Path | None) -> bool:
+    if chosen is not None or not Path(file).is_file():
+        return False
+    with Path(file).open("rb") as opened:
+        return opened.read(len(_HEAD)) == _HEAD
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """What may be done about an account without asking again."""
+
+    quarantine: float
+    resend: bool
+    release_surplus: bool
+    accept_key: bool
+    max_purchases: int | None = None
+
+    def provisioner(self, client: AnyClient, journal: Journal) -> Provisioner:
+        """Return who does it."""
+        return Provisioner(
+            client,
+            journal,
+            quarantine=self.quarantine,
+            resend=self.resend,
+            release_surplus=self.release_surplus,
+            max_purchases=self.max_purchases,
+        )

@@ -1,0 +1,252 @@
+"""``sigmamind reconcile``: settle what is in doubt, or write down what a person decided."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import attrs
+from cyclopts import Parameter
+
+from sigmamind_async.cli.consent import Consent, can_ask
+from sigmamind_async.cli.ending import CommandError, Exit, told
+from sigmamind_async.cli.journals import (
+    AcceptKey,
+    JournalFile,
+    Place,
+    Policy,
+    Quarantine,
+    ReleaseSurplus,
+)
+from sigmamind_async.cli.output import Output
+from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformOption
+from sigmamind_async.cli.records import Change, Standing
+from sigmamind_async.cli.report import moment
+from sigmamind_async.cli.session import (
+    ATTEMPT_TIMEOUT,
+    DEADLINE,
+    AttemptTimeout,
+    Deadline,
+    Json,
+    Times,
+    client_of_environment,
+    run,
+)
+from sigmamind_async.cli.standing import WORDS, standing_of, without_call
+from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.machine import QUARANTINE
+from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.status import Status
+
+LOOK_EVERY: Final = (1.0, 30.0)
+"""Shortest and longest pause between two listings while waiting, in seconds."""
+
+
+def reconcile(
+    file: Annotated[str, Parameter(help="The file that was applied, or its journal.")],
+    /,
+    *,
+    platform: PlatformOption = DEFAULT,
+    journal: JournalFile = None,
+    only: Annotated[
+        tuple[str, ...], Parameter(help="Decide about this row; may be given more than once.")
+    ] = (),
+    adopt: Annotated[
+        str | None, Parameter(help="This number of the account is what the row brought.")
+    ] = None,
+    resend: Annotated[
+        bool, Parameter(help="Let the next apply send again what has not turned up.")
+    ] = False,
+    give_up: Annotated[bool, Parameter(help="Leave the row as it is.")] = False,
+    release_surplus: ReleaseSurplus = False,
+    wait: Annotated[bool, Parameter(help="Look until nothing is in doubt any more.")] = False,
+    yes: Annotated[bool, Parameter(help="Release without asking.")] = False,
+    quarantine: Quarantine = QUARANTINE,
+    accept_key: AcceptKey = False,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Settle what is in doubt among the rows of *file*."""
+    place, theirs = Place.of(file, journal), PLATFORMS[platform]
+    decision = Decision(
+        only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
+    )
+    decision.check(wait=wait)
+    client = client_of_environment(theirs, Times(deadline=deadline, attempt=attempt_timeout))
+    if release_surplus:
+        what = run(_surplus(place, theirs, only)) or "what is bought one too many"
+        Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(what)
+    look = Reconciliation(
+        place=place,
+        platform=theirs,
+        output=Output.of_process(json=json),
+        decision=decision,
+        policy=Policy(
+            quarantine=quarantine,
+            resend=resend and not only,
+            release_surplus=release_surplus and not only,
+            accept_key=accept_key,
+        ),
+        wait=wait,
+    )
+    standing = run(look.run(client))
+    return Exit.DONE if standing.settled else Exit.UNKNOWN
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """What a person wants done: about some rows, or as a rule for all."""
+
+    only: tuple[str, ...]
+    adopt: str | None
+    resend: bool
+    give_up: bool
+    release: bool
+
+    def check(self, *, wait: bool) -> None:
+        """Raise `CommandError` unless that makes sense together."""
+        said = sum((self.adopt is not None, self.resend, self.give_up, self.release))
+        if not self.only and (self.adopt is not None or self.give_up):
+            raise CommandError("--adopt and --give-up are about one row: name it with --only ROW")
+        if self.only and said != 1:
+            raise CommandError(
+                "--only ROW needs one of --adopt NUMBER, --resend, --give-up, --release-surplus"
+            )
+        if self.adopt is not None and len(self.only) > 1:
+            raise CommandError("one number is adopted for one row: name a single --only ROW")
+        if self.only and wait:
+            raise CommandError("--only and --wait exclude each other: decide first, then wait")
+
+
+async def _surplus(place: Place, platform: Platform, only: Sequence[str]) -> str:
+    """Return what would be released, as far as the journal knows it already."""
+    async with SqliteJournal(place.path, read_only=True) as journal:
+        rows = await journal.in_states(platform.name, {State.SURPLUS})
+    wanted = [row for row in rows if not only or row.op_id in only]
+    return ", ".join(record for row in wanted for record in row.surplus)
+
+
+@attrs.define(kw_only=True)
+class Reconciliation:
+    """One look after the rows of a journal."""
+
+    place: Place
+    platform: Platform
+    output: Output
+    decision: Decision
+    policy: Policy
+    wait: bool
+    _said: str = ""
+
+    async def run(self, client: AnyClient) -> Standing:
+        """Do it, show what changed and what is left, and return that."""
+        asked = self.decision
+        async with SqliteJournal(self.place.path) as journal, client:
+            provisioner = self.policy.provisioner(client, journal)
+            if self.policy.accept_key:
+                await provisioner.accept_key()
+            if asked.only:
+                for row_id in asked.only:
+                    await self._decide(provisioner, journal, row_id)
+            else:
+                await self._settle(provisioner, journal)
+            standing = self._standing(await provisioner.status())
+        self.output.show(standing)
+        return standing
+
+    def _standing(self, status: Status) -> Standing:
+        return standing_of(status, self.place, self.platform, time.time())
+
+    # --- what can be settled without a person ----------------------------------------------
+
+    async def _settle(self, provisioner: Provisioner, journal: Journal) -> None:
+        status = await self._look(provisioner, journal)
+        shortest, longest = LOOK_EVERY
+        pause = shortest
+        while self.wait and status.in_doubt:
+            until = max(row.believable or 0.0 for row in self._standing(status).doubtful)
+            self._say_waiting(len(status.in_doubt), until)
+            await asyncio.sleep(min(pause, max(shortest, until - time.time())))
+            pause = min(2 * pause, longest)
+            try:
+                status = await self._look(provisioner, journal)
+            except SigmaMindError as error:
+                if not error.retryable:
+                    raise
+                self.output.remark(f"{told(error)}; looking again")
+
+    async def _look(self, provisioner: Provisioner, journal: Journal) -> Status:
+        """Read the account, and show which rows got further by that."""
+        before = _open_rows(await provisioner.status())
+        await provisioner.reconcile()
+        status = await provisioner.sweep()
+        await self._show_changes(journal, before, _open_rows(status))
+        return status
+
+    def _say_waiting(self, doubtful: int, until: float) -> None:
+        """Say what is waited for, whenever that is something else."""
+        when = moment(until)
+        text = f"{doubtful} in doubt, to be settled soon after {when}; Ctrl-C loses nothing"
+        if text != self._said:
+            self.output.remark(text)
+            self._said = text
+
+    async def _show_changes(
+        self, journal: Journal, before: dict[str, Row], after: dict[str, Row]
+    ) -> None:
+        for row_id in dict.fromkeys((*before, *after)):
+            now = after.get(row_id) or await journal.get(self.platform.name, row_id)
+            was = before.get(row_id)
+            if now is not None and (was is None or was.state is not now.state):
+                self._show_change(State.DONE if was is None else was.state, now)
+
+    def _show_change(self, before: State, row: Row) -> None:
+        text = without_call(row.history[-1].text) if row.history else ""
+        change = Change(id=row.op_id, before=WORDS[before], after=WORDS[row.state], text=text)
+        self.output.show(change)
+        if row.state is State.PLANNED:
+            self.output.remark(f"{row.op_id} is sent by the next sigmamind apply, not by this")
+
+    # --- what a person decided ---------------------------------------------------------------
+
+    async def _decide(self, provisioner: Provisioner, journal: Journal, row_id: str) -> None:
+        asked, before = self.decision, await self._row(journal, row_id)
+        if asked.adopt is not None:
+            row = await provisioner.adopt(row_id, asked.adopt)
+        elif asked.release:
+            row = await provisioner.release_surplus(row_id)
+        else:
+            # What has turned up in the meantime makes the decision void.
+            await provisioner.sweep()
+            row = await self._row(journal, row_id)
+            if row.state is before.state:
+                self._check_time(row)
+                again = provisioner.send_again if asked.resend else provisioner.give_up
+                row = await again(row_id)
+            else:
+                self.output.remark(f"{row_id}: it has turned up, so there is nothing to decide")
+        self._show_change(before.state, row)
+
+    async def _row(self, journal: Journal, row_id: str) -> Row:
+        row = await journal.get(self.platform.name, row_id)
+        if row is None:
+            raise CommandError(f"{self.place.path} has no row {row_id!r} of {self.platform.name}")
+        return row
+
+    def _check_time(self, row: Row) -> None:
+        if row.state in UNSETTLED and self.decision.resend:
+            until = moment(row.doubt_since + self.policy.quarantine)
+            raise CommandError(
+                f"{row.op_id} may still turn up until {until}:"
+                f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"
+            )
+
+
+def _open_rows(status: Status) -> dict[str, Row]:
+    return {row.op_id: row for row in (*status.in_doubt, *status.for_a_person)}

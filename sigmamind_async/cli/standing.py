@@ -1,0 +1,100 @@
+"""What a journal says, for a person who has to act on it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from sigmamind_async.cli.journals import Place
+from sigmamind_async.cli.platforms import PLATFORMS, Platform
+from sigmamind_async.cli.records import OpenRow, Standing, Way, Word
+from sigmamind_async.provisioning.row import IN_DOUBT, WAITS_FOR_A_PERSON, Row, State
+from sigmamind_async.provisioning.status import Status, asked, story, ways_out
+
+WORDS: Final[Mapping[State, Word]] = {
+    State.DONE: "done",
+    State.SENDING: "being sent",
+    State.AMBIGUOUS: "in doubt",
+    State.COMMITTED: "in doubt",
+    State.NEEDS_OPERATOR: "needs a decision",
+    State.SURPLUS: "one too many",
+    State.PLANNED: "to be sent",
+    State.FAILED: "failed",
+    State.GIVEN_UP: "given up",
+}
+
+
+def standing_of(status: Status, place: Place, platform: Platform, now: float) -> Standing:
+    """Return how the rows of *platform* in the journal at *place* stand."""
+    counts: dict[Word, int] = {}
+    for state, word in WORDS.items():
+        if number := status.counts.get(state, 0):
+            counts[word] = counts.get(word, 0) + number
+    rows = (*status.for_a_person, *status.in_doubt)
+    return Standing(
+        journal=str(place.path),
+        platform=platform.name,
+        counts=counts,
+        bought=status.bought,
+        rows=tuple(_open_row(row, status.quarantine, place, platform) for row in rows),
+        settle=place.command("reconcile", platform, "--wait"),
+        now=now,
+    )
+
+
+def _open_row(row: Row, quarantine: float, place: Place, platform: Platform) -> OpenRow:
+    return OpenRow(
+        id=row.op_id,
+        word=WORDS[row.state],
+        asked=asked(row),
+        since=row.doubt_since if row.state in IN_DOUBT else row.sent_at,
+        believable=_believable(row, quarantine),
+        listings=row.absences,
+        known=_known(row),
+        story=tuple(map(without_call, story(row, quarantine))),
+        ways=tuple(_ways(row, place, platform)),
+    )
+
+
+def _believable(row: Row, quarantine: float) -> float | None:
+    if row.state in WAITS_FOR_A_PERSON:
+        return None
+    # A process that was killed while it sent is given as long as its request may have lasted.
+    return (row.doubt_since if row.state in IN_DOUBT else row.lease_until) + quarantine
+
+
+def _known(row: Row) -> str:
+    if row.state is State.SENDING:
+        return "sent, and no end of it is written down: under way, or its process was killed"
+    return without_call(row.error)
+
+
+def without_call(text: str) -> str:
+    """Return *text* without names of calls, which are those of the library."""
+    return _CALL.sub("", text)
+
+
+_CALL: Final = re.compile(rf"\b(?:{'|'.join(PLATFORMS)})\.[a-z_]+: ")
+
+
+def _ways(row: Row, place: Place, platform: Platform) -> list[Way]:
+    return [
+        Way(
+            command=place.command("reconcile", platform, "--only", row.op_id, *_OPTIONS[word]),
+            meaning=_MEANINGS.get(word, meaning),
+        )
+        for word, meaning in ways_out(row)
+    ]
+
+
+_MEANINGS: Final = {
+    "resend": "the next apply sends it again; should the first one still come, reconcile finds it",
+}
+"""What is said in other words here than to those who call the library."""
+_OPTIONS: Final = {
+    "adopt": ("--adopt", "+NUMBER"),
+    "resend": ("--resend",),
+    "give-up": ("--give-up",),
+    "release-surplus": ("--release-surplus",),
+}

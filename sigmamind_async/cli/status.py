@@ -1,0 +1,61 @@
+"""``sigmamind status``: what a journal says; needs no key, no network, and disturbs nobody."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sigmamind_async.cli.ending import Exit
+from sigmamind_async.cli.journals import JournalFile, Place, Quarantine
+from sigmamind_async.cli.output import Output
+from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
+from sigmamind_async.cli.records import Standing
+from sigmamind_async.cli.session import Json, run
+from sigmamind_async.cli.standing import standing_of
+from sigmamind_async.provisioning.books import Books
+from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.machine import QUARANTINE
+from sigmamind_async.provisioning.machine import Policy as MachinePolicy
+from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.status import Status
+
+
+def status(
+    file: Annotated[str, Parameter(help="The file that was applied, or its journal.")],
+    /,
+    *,
+    platform: Annotated[
+        PlatformName | None, Parameter(name="--platform", help="Only these numbers.")
+    ] = None,
+    journal: JournalFile = None,
+    quarantine: Quarantine = QUARANTINE,
+    json: Json = False,
+) -> int:
+    """Show how the rows of *file* stand."""
+    place = Place.of(file, journal)
+    output = Output.of_process(json=json)
+    standings = run(_standings(place, platform, quarantine))
+    for standing in standings:
+        output.show(standing)
+    return Exit.DONE if all(each.settled for each in standings) else Exit.UNKNOWN
+
+
+async def _standings(
+    place: Place, platform: PlatformName | None, quarantine: float
+) -> list[Standing]:
+    """Return how things stand for each platform that the journal has rows of."""
+    asked = [PLATFORMS[platform]] if platform else list(PLATFORMS.values())
+    async with SqliteJournal(place.path, read_only=True) as journal:
+        found = [(each, await status_in(journal, each, quarantine)) for each in asked]
+    # A journal without any row is shown as one of the first platform.
+    shown = [(each, status) for each, status in found if status.total] or found[:1]
+    now = time.time()
+    return [standing_of(status, place, each, now) for each, status in shown]
+
+
+async def status_in(journal: Journal, platform: Platform, quarantine: float) -> Status:
+    """Return what *journal* says about *platform*, without asking anybody else."""
+    policy = MachinePolicy(quarantine=quarantine)
+    return await Status.of(Books(journal, platform.name, policy, time.time))

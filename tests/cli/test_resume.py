@@ -1,0 +1,285 @@
+"""``sigmamind apply`` again: after kill -9, beside itself, and with the wrong journal."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.sandbox import Faults
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Inside, Wait
+
+ROWS = 150
+
+
+def buy(count: int) -> tuple[object, ...]:
+    return ("--max-purchases", count, "--yes")
+
+
+def labels(count: int) -> list[str]:
+    return sorted(f"n{place}" for place in range(count))
+
+
+# ---------------------------------------------------------------- the same command again
+
+
+def test_a_second_run_sends_nothing(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(3)
+    first = inside("apply", path, *buy(3), "--json")
+    sent = cli.box.sigmamind.requests.total
+    second = inside("apply", path, *buy(3), "--json")
+
+    numbers = {row["id"]: row["phone_number"] for row in first.rows}
+    assert (first.code, second.code) == (0, 0)
+    assert {row["id"]: row["phone_number"] for row in second.rows} == numbers
+    assert [row["earlier"] for row in first.rows + second.rows] == [False] * 3 + [True] * 3
+    assert (first.summary["earlier"], second.summary["earlier"]) == (0, 3)
+    assert cli.box.sigmamind.requests.total == sent
+
+
+def test_a_person_is_told_what_was_not_sent_again(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(3)
+    inside("apply", path, *buy(3))
+    done = inside("apply", path)
+
+    assert done.code == 0
+    assert done.out.count("sent by an earlier run, not again") == 3
+    assert "done by an earlier run, so not sent again: 3 rows" in done.err
+
+
+def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wait) -> None:
+    """The promise: lost answers, late commits and the death of the process together."""
+    cli.box.latency = (0.05, 0.2)
+    cli.box.faults = Faults(share=0.15, hang=0.3, late=0.2)
+    path = cli.purchases(ROWS)
+    words = ("--quarantine", 1, "--resend", "--attempt-timeout", 1, "--deadline", 10, "--json")
+    process = cli.start("apply", path, *buy(ROWS), *words)
+    until(lambda: len(cli.box.ledger.purchases) >= ROWS // 3 and cli.box.sigmamind.in_flight > 5)
+    process.send_signal(signal.SIGKILL)
+    cli.ended(process)
+    standing = inside("status", path)
+    cli.box.faults = Faults()
+    again = inside("apply", path, *buy(ROWS), *words)
+
+    assert process.returncode == -signal.SIGKILL
+    assert standing.code == 3
+    assert (again.code, again.summary["done"]) == (0, ROWS)
+    assert 0 < again.summary["earlier"] < ROWS
+    assert cli.labels() == labels(ROWS)
+    told = {row["phone_number"] for row in again.rows}
+    assert told == {commit.phone_number for commit in cli.box.ledger.purchases}
+
+
+def test_a_failed_row_is_tried_again(cli: Cli, inside: Inside) -> None:
+    cli.box.script("create", ["conflict_409"])
+    path = cli.purchases(2)
+    first, second = inside("apply", path, *buy(2)), inside("apply", path, *buy(2))
+
+    assert (first.code, second.code) == (1, 0)
+    assert cli.labels() == labels(2)
+
+
+def test_a_row_added_at_the_end_is_bought_alone(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(2)
+    inside("apply", path, *buy(2))
+    refused = inside("apply", cli.purchases(3), *buy(2))
+    done = inside("apply", path, *buy(3))
+
+    assert refused.code == 2
+    assert "buys 1 numbers and its journal counts 2 already, --max-purchases allows 2" in (
+        refused.err
+    )
+    assert done.code == 0
+    assert cli.labels() == labels(3)
+
+
+# ---------------------------------------------------------------- rows and their ids
+
+
+def rows(*names: str) -> str:
+    """Return rows without an id."""
+    each = ({"action": "create", "country_code": "US", "friendly_name": name} for name in names)
+    return "".join(json.dumps(row) + "\n" for row in each)
+
+
+def test_a_row_without_an_id_goes_by_its_place(cli: Cli, inside: Inside) -> None:
+    """A blank line more changes nothing."""
+    path = cli.write("a.jsonl", rows("n0", "n1"))
+    first = inside("apply", path, *buy(2), "--json")
+    path.write_text("\n\n" + rows("n0", "n1"))
+    second = inside("apply", path, *buy(2), "--json")
+
+    assert sorted(row["id"] for row in first.rows) == ["row-1", "row-2"]
+    assert second.summary["earlier"] == 2
+    assert cli.labels() == labels(2)
+
+
+def test_rows_in_another_order_are_refused(cli: Cli, inside: Inside) -> None:
+    """Nothing is bought for a row that is not the one the journal knows."""
+    path = cli.write("a.jsonl", rows("n0", "n1"))
+    inside("apply", path, *buy(2))
+    path.write_text(rows("n1", "n0"))
+    done = inside("apply", path, *buy(2))
+
+    assert done.code == 1
+    assert done.out.count("the journal holds another request under this id") == 2
+    assert "a row without an id goes by its place" in done.out
+    assert cli.labels() == labels(2)
+
+
+def test_rows_with_ids_may_change_their_order(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(3)
+    inside("apply", path, *buy(3))
+    path.write_text("\n".join(reversed(path.read_text().splitlines())))
+    done = inside("apply", path, *buy(3), "--json")
+
+    assert (done.code, done.summary["earlier"]) == (0, 3)
+
+
+# ---------------------------------------------------------------- what may be spent
+
+
+def test_the_limit_holds_over_all_runs(cli: Cli, inside: Inside) -> None:
+    """Two files of one journal: what the first has bought counts for the second."""
+    words = ("--journal", "all.db")
+    inside("apply", cli.purchases(3, "a.jsonl"), *buy(3), *words)
+    more = cli.write("b.jsonl", rows("other"))
+    refused = inside("apply", more, *buy(3), *words)
+    done = inside("apply", more, *buy(4), *words)
+
+    assert (refused.code, done.code) == (2, 0)
+    assert "agree" not in refused.err
+    assert len(cli.box.ledger.purchases) == 4
+
+
+# ---------------------------------------------------------------- journals that do not fit
+
+
+def broken(path: Path, statement: str) -> None:
+    database = sqlite3.connect(path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("PRAGMA user_version = 99", "another version of sigmamind-async"),
+        ("PRAGMA application_id = 1", "orders.jsonl.journal.db"),
+    ],
+)
+@pytest.mark.parametrize("command", ["apply", "status", "reconcile"])
+def test_a_journal_of_somebody_else_stops_everything(
+    cli: Cli, inside: Inside, command: str, statement: str, told: str
+) -> None:
+    path = cli.purchases(1)
+    inside("apply", path, *buy(1))
+    broken(Path(f"{path}.journal.db"), statement)
+    sent = cli.box.sigmamind.requests.total
+    done = inside(command, path)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert done.err.count("\n") == 1
+    assert cli.box.sigmamind.requests.total == sent
+
+
+@pytest.mark.parametrize("content", ["", "action,id\n", "x" * 5000])
+def test_a_file_that_is_no_journal_stops_everything(cli: Cli, inside: Inside, content: str) -> None:
+    journal = cli.write("rows.txt", content)
+    done = inside("apply", cli.purchases(1), *buy(1), "--journal", journal)
+
+    assert (done.code, done.out) == (2, "")
+    assert "rows.txt" in done.err
+    assert journal.read_text() == content
+    assert cli.box.sigmamind.requests.total == 0
+
+
+def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
+    """What is not in this account would be bought again there."""
+    path = cli.purchases(2)
+    inside("apply", cli.write(path.name, path.read_text().splitlines()[0]), *buy(1))
+    other = {"SIGMAMIND_API_KEY": cli.box.verbex.api_key}
+    cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
+    cli.box.sigmamind.api_key = cli.box.verbex.api_key
+    refused = inside("apply", cli.purchases(2), *buy(2), **other)
+    accepted = inside("apply", cli.purchases(2), *buy(2), "--accept-key", **other)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "made with another API key" in refused.err
+    assert "say so with --accept-key" in refused.err
+    assert accepted.code == 0
+    assert len(cli.box.ledger.purchases) == 2
+
+
+def test_a_wrong_key_can_be_mended(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(200)
+    refused = cli("apply", path, *buy(200), "--json", SIGMAMIND_API_KEY="canary-key")
+    done = inside("apply", path, *buy(200))
+
+    assert (refused.code, refused.summary["stopped"]) == (2, "key refused")
+    assert done.code == 0
+    assert cli.labels() == labels(200)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(cli: Cli, inside: Inside) -> None:
+    done = inside("apply", cli.purchases(1), *buy(1), "--journal", "missing/j.db")
+
+    assert (done.code, done.out) == (2, "")
+    assert "missing/j.db" in done.err
+    assert cli.box.sigmamind.requests.total == 0
+
+
+def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> None:
+    """A full disk: nothing is sent that could not be written down before."""
+    cli.box.latency = (0.2, 0.2)
+    path = cli.purchases(ROWS)
+    # The largest file that the process may write, in blocks of 512 bytes.
+    limited = ["sh", "-c", f'ulimit -f {1024 * 150 // 512}; trap "" XFSZ; exec "$@"', "sh"]
+    process = cli.start("apply", path, *buy(ROWS), "--json", before=limited)
+    done = cli.ended(process)
+
+    assert done.summary["stopped"] == "journal unusable"
+    assert done.code in {1, 3}
+    assert len(cli.box.ledger.purchases) < ROWS
+    told = {row["phone_number"] for row in done.rows if row["status"] == "done"}
+    assert told <= {commit.phone_number for commit in cli.box.ledger.purchases}
+    assert not cli.box.ledger.bought_twice(without_tag)
+
+
+# ---------------------------------------------------------------- two at once
+
+
+def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, until: Wait) -> None:
+    cli.box.latency = (1.0, 1.0)
+    path = cli.purchases(5)
+    first = cli.start("apply", path, *buy(5))
+    until(lambda: cli.box.sigmamind.in_flight == 5)
+    began = time.monotonic()
+    second = inside("apply", path, *buy(5))
+    standing = inside("status", path, SIGMAMIND_API_KEY="")
+    done = cli.ended(first)
+
+    assert (second.code, second.out) == (2, "")
+    assert f"process {first.pid}" in second.err or str(first.pid) in second.err
+    assert time.monotonic() - began < 20
+    assert standing.code == 3
+    assert "5  being sent" in standing.out
+    assert done.code == 0
+    assert cli.labels() == labels(5)
+
+
+def test_the_journal_is_for_its_owner_alone(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(1)
+    inside("apply", path, *buy(1))
+
+    assert Path(f"{path}.journal.db").stat().st_mode & 0o777 == 0o600

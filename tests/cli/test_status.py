@@ -1,0 +1,407 @@
+"""``sigmamind status`` and ``sigmamind reconcile``: what is known, and every way out of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sigmamind_async.sandbox import Faults
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Done, Inside, Wait
+
+BUY = ("--max-purchases", 9, "--yes", "--deadline", 0.5)
+NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
+"""Neither a key nor a platform to ask."""
+
+
+@pytest.fixture
+def lost(cli: Cli, inside: Inside) -> Path:
+    """A file of which one row was bought and one went unanswered, and was not bought."""
+    cli.box.script("create", [None, "reset_before_commit"])
+    path = cli.purchases(2)
+    assert inside("apply", path, *BUY).code == 3
+    return path
+
+
+@pytest.fixture
+def undecided(inside: Inside, lost: Path) -> Path:
+    """The same, and nobody but a person can go on with it."""
+    assert inside("reconcile", lost, "--quarantine", 0, "--wait").code == 3
+    return lost
+
+
+@pytest.fixture
+def surplus(cli: Cli, inside: Inside) -> Path:
+    """A file of which one row has bought two numbers: the lost request came late after all."""
+    cli.box.faults = Faults(late=0.8)
+    cli.box.script("create", ["late_commit"])
+    path = cli.purchases(1)
+    assert inside("apply", path, *BUY, "--quarantine", 0, "--resend").code == 0
+    return path
+
+
+@pytest.fixture
+def two(inside: Inside, cli: Cli, surplus: Path, until: Wait) -> Path:
+    until(lambda: len(cli.box.ledger.purchases) == 2)
+    assert inside("reconcile", surplus).code == 3
+    return surplus
+
+
+def doubtful_id(inside: Inside, path: Path) -> str:
+    [row] = inside("status", path, "--json").open_rows
+    return str(row["id"])
+
+
+# ---------------------------------------------------------------- status
+
+
+def test_all_settled_is_exit_0(cli: Cli, inside: Inside) -> None:
+    """Without a key, and with nobody at the other end."""
+    path = cli.purchases(3)
+    inside("apply", path, *BUY)
+    done = inside("status", path, **NOBODY)
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        f"{path}.journal.db (sigmamind): all settled",
+        "",
+        "      3  done",
+        "      3  numbers paid for",
+    ]
+
+
+def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, lost: Path) -> None:
+    done = inside("status", lost, "--quarantine", 600, **NOBODY)
+
+    assert done.code == 3
+    assert "(sigmamind): 1 row is in doubt" in done.out
+    assert "asked to buy a number that the platform picks" in done.out
+    assert "the connection broke" in done.out
+    assert '"not in the account" can be believed from 20' in done.out
+    assert f"sigmamind reconcile {lost} --wait" in done.out
+    assert "sigmamind.create" not in done.out
+
+
+def test_the_end_of_the_quarantine_is_told(inside: Inside, lost: Path) -> None:
+    assert "can be believed by now" in inside("status", lost, "--quarantine", 0).out
+
+
+def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
+    """What happened, then each command as it has to be typed."""
+    applied = inside("apply", undecided, *BUY)
+    done = inside("status", undecided, **NOBODY)
+    row = doubtful_id(inside, undecided)
+
+    assert applied.code == done.code == 3
+    assert "somebody has to decide about lines " in applied.err
+    assert f":\n  sigmamind status {undecided}\n" in applied.err
+    assert "--wait" not in applied.err
+    assert done.out.startswith(f"{undecided}.journal.db (sigmamind): 1 row needs a decision\n")
+    for way in ("--adopt +NUMBER", "--resend", "--give-up"):
+        assert f"    sigmamind reconcile {undecided} --only {row} {way}\n" in done.out
+    assert "fence" not in done.out
+    assert "lease" not in done.out
+
+
+def test_status_as_json(inside: Inside, undecided: Path) -> None:
+    done = inside("status", undecided, "--json", **NOBODY)
+    head, [row] = done.objects[0]["status"], done.open_rows
+
+    assert head == {
+        "journal": f"{undecided}.journal.db",
+        "platform": "sigmamind",
+        "settled": False,
+        "rows": {"done": 1, "needs a decision": 1},
+        "bought": 2,
+    }
+    assert row["word"] == "needs a decision"
+    assert row["believable"] is None
+    assert [way["command"].split(" --")[-1] for way in row["ways"]] == [
+        "adopt +NUMBER",
+        "resend",
+        "give-up",
+    ]
+
+
+def test_the_journal_itself_can_be_named(cli: Cli, inside: Inside, lost: Path) -> None:
+    journal = f"{lost}.journal.db"
+    by_name = inside("status", journal)
+    moved = cli.folder / "elsewhere.db"
+    Path(journal).rename(moved)
+    chosen = inside("status", lost, "--journal", moved)
+
+    assert f"sigmamind reconcile {journal} --wait" in by_name.out
+    assert f"sigmamind reconcile {lost} --journal {moved} --wait" in chosen.out
+
+
+def test_status_while_a_job_runs_and_after_its_death(cli: Cli, inside: Inside, until: Wait) -> None:
+    cli.box.latency = (5.0, 5.0)
+    path = cli.purchases(4)
+    process = cli.start("apply", path, *BUY[:3])
+    until(lambda: cli.box.sigmamind.in_flight == 4)
+    running = inside("status", path, **NOBODY)
+    process.send_signal(signal.SIGKILL)
+    cli.ended(process)
+    dead = inside("status", path, **NOBODY)
+
+    for done in (running, dead):
+        assert done.code == 3
+        assert "4 rows are in doubt" in done.out
+        assert "under way, or its process was killed" in done.out
+
+
+def test_a_file_that_was_never_applied_is_told(cli: Cli, inside: Inside) -> None:
+    done = inside("status", cli.purchases(1))
+
+    assert (done.code, done.out) == (2, "")
+    assert "nothing has been applied from" in done.err
+
+
+def test_rows_of_every_platform_are_shown(cli: Cli, inside: Inside) -> None:
+    words = ("--journal", "all.db")
+    inside("apply", cli.purchases(1, "a.jsonl"), *BUY, *words)
+    row = {"action": "create", "provider": "pia"}
+    inside("apply", cli.write("b.jsonl", json.dumps(row)), *BUY, *words, "--platform", "verbex")
+    done = inside("status", "all.db")
+    one = inside("status", "all.db", "--platform", "verbex")
+
+    assert done.code == 0
+    assert [line for line in done.out.splitlines() if line.startswith("all.db")] == [
+        "all.db (sigmamind): all settled",
+        "all.db (verbex): all settled",
+    ]
+    assert "sigmamind" not in one.out
+
+
+# ---------------------------------------------------------------- reconcile
+
+
+def test_reconcile_shows_what_it_found(cli: Cli, inside: Inside) -> None:
+    cli.box.script("create", ["reset_after_commit"])
+    cli.box.list_lag = 3600.0
+    path = cli.purchases(1)
+    inside("apply", path, *BUY)
+    cli.box.list_lag = 0.0
+    done = inside("reconcile", path)
+    number = cli.box.ledger.purchases[0].phone_number
+
+    assert done.code == 0
+    assert done.out.splitlines()[:2] == [
+        f"buy-0: in doubt -> done (found {number} by its tag)",
+        f"{path}.journal.db (sigmamind): all settled",
+    ]
+
+
+def test_reconcile_sends_nothing(cli: Cli, inside: Inside, lost: Path) -> None:
+    """Not even what may be sent again: that is up to the next apply."""
+    done = inside("reconcile", lost, "--wait", "--quarantine", 0, "--resend", "--json")
+    change = done.objects[0]["change"]
+    before = len(cli.box.ledger.purchases)
+    again = inside("apply", lost, *BUY)
+
+    assert (done.code, before) == (0, 1)
+    assert (change["before"], change["after"]) == ("in doubt", "to be sent")
+    assert again.code == 0
+    assert cli.labels() == ["n0", "n1"]
+
+
+def test_waiting_ends_with_the_quarantine(inside: Inside, lost: Path) -> None:
+    done = inside("reconcile", lost, "--wait", "--quarantine", 2)
+
+    assert done.code == 3
+    assert "in doubt -> needs a decision" in done.out
+    assert "1 in doubt, to be settled soon after 20" in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_waiting_outlives_a_platform_that_fails(cli: Cli, inside: Inside, lost: Path) -> None:
+    cli.box.script("list", [*[None] * 2, *["status_500_before_commit"] * 6])
+    words = ("--quarantine", 1, "--deadline", 0.3)
+    done = inside("reconcile", lost, "--wait", *words)
+
+    assert "needs a decision" in done.out
+    assert "; looking again" in done.err
+
+
+def test_ctrl_c_while_waiting_loses_nothing(cli: Cli, inside: Inside, lost: Path) -> None:
+    process = cli.start("reconcile", lost, "--wait")
+    assert process.stderr is not None
+    assert b"Ctrl-C loses nothing" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    done = cli.ended(process)
+
+    assert done.code == 130
+    assert inside("status", lost).code == 3
+
+
+# ---------------------------------------------------------------- each way out
+
+Follow = Callable[..., "Done"]
+
+
+@pytest.fixture
+def follow(inside: Inside) -> Follow:
+    """Type the command that ``status`` shows for a decision."""
+
+    def type_it(path: Path, option: str, *more: object, number: str = "") -> Done:
+        [row] = inside("status", path, "--json").open_rows
+        [command] = [way["command"] for way in row["ways"] if option in way["command"]]
+        words = shlex.split(command.replace("+NUMBER", number))
+        assert words[0] == "sigmamind"
+        return inside(*words[1:], *more)
+
+    return type_it
+
+
+def test_adopt(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
+    """A number that somebody bought by hand in the meantime."""
+    number = "+14155550123"
+    inside("apply", cli.write("hand.jsonl", f'{{"action": "import", "phone_number": "{number}"}}'))
+    done = follow(undecided, "--adopt", number=number)
+    again = inside("apply", undecided, *BUY, "--json")
+
+    assert done.code == 0
+    assert f"needs a decision -> done (adopted {number}, as told)" in done.out
+    assert (again.code, again.summary["earlier"]) == (0, 2)
+    assert number in [row["phone_number"] for row in again.rows]
+    assert len(cli.box.ledger.purchases) == 1
+
+
+def test_a_number_of_another_row_cannot_be_adopted(
+    cli: Cli, inside: Inside, undecided: Path, follow: Follow
+) -> None:
+    number = cli.box.ledger.purchases[0].phone_number or ""
+    done = follow(undecided, "--adopt", number=number)
+
+    assert (done.code, done.out) == (2, "")
+    assert number in done.err
+    assert inside("status", undecided).code == 3
+
+
+def test_a_number_that_is_not_there_cannot_be_adopted(
+    inside: Inside, undecided: Path, follow: Follow
+) -> None:
+    done = follow(undecided, "--adopt", number="+14155550199")
+
+    assert (done.code, done.out) == (2, "")
+    assert "+14155550199 is not in the account" in done.err
+    assert inside("status", undecided).code == 3
+
+
+def test_resend(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
+    done = follow(undecided, "--resend")
+    before = len(cli.box.ledger.purchases)
+    again = inside("apply", undecided, *BUY)
+
+    assert (done.code, before) == (0, 1)
+    assert "is sent by the next sigmamind apply, not by this" in done.err
+    assert again.code == 0
+    assert cli.labels() == ["n0", "n1"]
+
+
+def test_give_up(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
+    done = follow(undecided, "--give-up")
+    again = inside("apply", undecided, *BUY)
+
+    assert done.code == 0
+    assert again.code == 1
+    assert "was given up, as a person decided: it is not sent again" in again.out
+    assert len(cli.box.ledger.purchases) == 1
+
+
+def test_release_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
+    """The second number is paid for, and given back; only after a yes."""
+    refused = follow(two, "--release-surplus")
+    assert len(cli.box.ledger.owned()) == 2
+    done = follow(two, "--release-surplus", "--yes")
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "needs --yes where there is no terminal" in refused.err
+    assert done.code == 0
+    assert len(cli.box.ledger.owned()) == 1
+    assert inside("apply", two, *BUY).code == 0
+
+
+def test_keep_the_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
+    done = follow(two, "--give-up")
+    again = inside("apply", two, *BUY, "--json")
+
+    assert (done.code, again.code) == (0, 0)
+    assert len(cli.box.ledger.owned()) == 2
+    assert inside("reconcile", two).code == 0
+
+
+def test_surplus_is_released_by_a_rule(
+    cli: Cli, inside: Inside, surplus: Path, until: Wait
+) -> None:
+    """Without a row: whatever is found."""
+    until(lambda: len(cli.box.ledger.purchases) == 2)
+    done = inside("reconcile", surplus, "--release-surplus", "--yes")
+
+    assert done.code == 0
+    assert len(cli.box.ledger.owned()) == 1
+
+
+def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: Wait) -> None:
+    """Nothing is sent again that came in the meantime."""
+    cli.box.faults = Faults(late=1.5)
+    cli.box.script("create", ["late_commit"])
+    path = cli.purchases(1)
+    inside("apply", path, *BUY)
+    inside("reconcile", path, "--wait", "--quarantine", 0)
+    until(lambda: len(cli.box.ledger.purchases) == 1)
+    done = inside("reconcile", path, "--only", "buy-0", "--resend")
+
+    assert done.code == 0
+    assert "it has turned up, so there is nothing to decide" in done.err
+    assert "done (found" in done.out
+
+
+# ---------------------------------------------------------------- what makes no sense
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--only", "buy-0"), "--only ROW needs one of --adopt NUMBER, --resend"),
+        (("--only", "buy-0", "--resend", "--give-up"), "--only ROW needs one of"),
+        (("--give-up",), "name it with --only ROW"),
+        (("--adopt", "+1"), "name it with --only ROW"),
+        (("--only", "a", "--only", "b", "--adopt", "+1"), "name a single --only ROW"),
+        (("--only", "a", "--resend", "--wait"), "exclude each other"),
+        (("--only", "nobody", "--resend"), "has no row 'nobody' of sigmamind"),
+        (("--quarantine", "-1"), "--quarantine"),
+    ],
+)
+def test_a_decision_that_makes_no_sense_is_told(
+    inside: Inside, lost: Path, words: tuple[str, ...], told: str
+) -> None:
+    done = inside("reconcile", lost, *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_what_may_still_turn_up_is_not_sent_again(inside: Inside, lost: Path) -> None:
+    done = inside("reconcile", lost, "--only", doubtful_id(inside, lost), "--resend")
+
+    assert (done.code, done.out) == (2, "")
+    assert "may still turn up until 20" in done.err
+    assert f"sigmamind reconcile {lost} --wait" in done.err
+
+
+def test_what_is_done_needs_no_decision(cli: Cli, inside: Inside) -> None:
+    path = cli.purchases(1)
+    inside("apply", path, *BUY)
+    done = inside("reconcile", path, "--only", "buy-0", "--give-up")
+
+    assert (done.code, done.out) == (2, "")
+    assert "is done, so there is nothing to decide" in done.err

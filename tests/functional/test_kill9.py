@@ -1,0 +1,94 @@
+"""A buyer that is killed again and again buys everything once; the platform's ledger is the judge.
+
+The same machinery with more of everything is ``python -m benchmarks purchases``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.purchases import Plan, Verdict, judge, run
+from sigmamind_async import SigmaMind
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.provisioning import Kind, Provisioner, Row, SqliteJournal
+from sigmamind_async.sandbox import Commit, Fault, Faults, Ledger, Sandbox
+
+# The quarantine is longer than the platform can take to commit late and to show what it did.
+PLAN = Plan(count=1000, faults=0.2, kills=3, width=20, late=0.4, lag=0.2, quarantine=2.0)
+LATE = 3.0
+
+
+def test_a_killed_buyer_buys_each_number_once(tmp_path: Path) -> None:
+    """Of 1,000 numbers none is bought twice, lost, paid for and unknown, or invented."""
+    report = run(PLAN, tmp_path / "orders.db")
+    assert report.verdict == Verdict(twice=0, lost=0, unknown=0, phantom=0)
+    assert report.kills >= PLAN.kills
+    assert len(report.faults) >= 11
+
+
+def test_the_judge_sees_all_four() -> None:
+    """That a clean verdict means something: each fault is found, and counted as what it is."""
+    ledger = Ledger()
+    for label, number in [
+        ("row-0 [sm:A.1]", "+14155550100"),
+        ("row-0 [sm:A.2]", "+14155550101"),
+        ("row-1 [sm:B.1]", "+14155550110"),
+    ]:
+        ledger.append(commit(len(ledger) + 1, label, number))
+    rows = [
+        row("row-0", "+14155550101"),
+        row("row-1", "+14155550110"),
+        row("row-2", "+14155550120"),
+    ]
+    assert judge(3, ledger, rows) == Verdict(twice=1, lost=1, unknown=1, phantom=1)
+    assert not judge(3, ledger, rows).clean
+
+
+def commit(sequence: int, label: str, number: str) -> Commit:
+    return Commit(
+        sequence=sequence,
+        time=0.0,
+        platform="sigmamind",
+        operation="create",
+        kind="purchase",
+        phone_number=number,
+        friendly_name=label,
+        body={},
+        fingerprint="",
+        fault=None,
+    )
+
+
+def row(op_id: str, number: str) -> Row:
+    return Row(
+        op_id=op_id,
+        account="sigmamind",
+        kind=Kind.PURCHASE,
+        request="CreatePhoneNumber",
+        asked={},
+        token="A",
+        phone_number=number,
+    )
+
+
+@pytest.mark.parametrize(("quarantine", "bought"), [(0.0, 2), (LATE + 1.0, 1)])
+async def test_the_quarantine_is_what_prevents_a_second_purchase(
+    tmp_path: Path, quarantine: float, bought: int
+) -> None:
+    """A request that is carried out late is bought a second time by who does not wait for it."""
+    async with Sandbox(faults=Faults(late=LATE)) as box:
+        box.script("create", [Fault.LATE_COMMIT])
+        async with (
+            SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client,
+            SqliteJournal(tmp_path / "orders.db") as journal,
+        ):
+            provisioner = Provisioner(client, journal, quarantine=quarantine, resend=True)
+            await provisioner.run("order-1", CreatePhoneNumber(country_code="US"))
+            await box.settled()
+            status = await provisioner.sweep()
+        assert len(box.ledger.purchases) == bought
+        assert [row.surplus for row in status.for_a_person] == [
+            (commit.phone_number,) for commit in box.ledger.purchases[1:]
+        ]

@@ -1,0 +1,64 @@
+"""Many seeds hold every promise, a seed is always the same, and planted mistakes are found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, finding_of
+from tests.simulation.provider import Trouble
+from tests.simulation.world import simulate, weather_of
+
+SEEDS = 520
+CHUNK = 26
+TRIES = 400
+"""Seeds in which a mutant has to be found."""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_promise_holds(first: int) -> None:
+    """Whatever fails, dies or comes late."""
+    reports = [simulate(seed) for seed in range(first, first + CHUNK)]
+    broken = [
+        f"python tests/simulation --seed {report.seed}: {what}"
+        for report in reports
+        for what in report.broken
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def test_every_trouble_is_drawn() -> None:
+    drawn = {
+        kind for seed in range(SEEDS) for kind in weather_of(seed, beyond=seed % 10 == 9).kinds
+    }
+    assert drawn.issuperset(Trouble)
+
+
+@pytest.mark.parametrize("seed", [3, 14, 29])
+def test_a_seed_is_always_the_same(seed: int) -> None:
+    """In this process and in others, whose sets have another order."""
+    digests = {simulate(seed).digest, simulate(seed).digest}
+    code = f"from tests.simulation.world import simulate; print(simulate({seed}).digest)"
+    for hash_seed in ("1", "2"):
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.add(ended.stdout.strip())
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant, needs, first = MUTANTS[name]
+    mutant(monkeypatch)
+    assert finding_of(needs, TRIES, first) is not None
