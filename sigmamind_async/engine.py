@@ -192,9 +192,9 @@ class Engine:
         end = await self._attempt(operation, call)
         if isinstance(end, Again):
             end = await self._attempt_again(operation, call, end)
-        looked_up = operation.read_back is not None and call.reads_back
-        if isinstance(end, Failed) and looked_up and call.doubtful:
-            end = await self._look_up(operation.read_back, call, end)
+        read_back = operation.read_back if call.reads_back else None
+        if isinstance(end, Failed) and read_back is not None and call.doubtful:
+            end = await self._look_up(read_back, call, end)
         elapsed = self.clock() - call.started
         self._notify_finished(operation, call, elapsed, end)
         if isinstance(end, Done):

@@ -43,7 +43,7 @@ _PREAMBLE = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning import sqlite
+from sigmamind_async.provisioning.sqlite import journal as sqlite
 from sigmamind_async.provisioning.columns import to_columns
 from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.row import State

@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.provisioning import lockfile, sqlite_file
 from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.row import State
-from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.sqlite import SqliteJournal, file, lockfile
 from tests.functional.journals import ACCOUNT, a_row, said_by
 from tests.functional.support import error_of
 
@@ -36,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nobody who holds a lock."""
-    monkeypatch.setattr(sqlite_file, "BUSY", 0.01)
+    monkeypatch.setattr(file, "BUSY", 0.01)
     monkeypatch.setattr(lockfile, "PATIENCE", 0.05)
 
 

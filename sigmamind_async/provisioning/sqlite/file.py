@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.lockfile import LockFile
+from sigmamind_async.provisioning.sqlite.lockfile import LockFile
 
 APPLICATION_ID: Final = 0x534D4A4C
 """Tells a journal from every other SQLite file: ``SMJL``."""

@@ -21,8 +21,8 @@ from sigmamind_async.provisioning.columns import COLUMNS, Values, from_columns, 
 from sigmamind_async.provisioning.journal import Counts, Written
 from sigmamind_async.provisioning.machine import Abandoned, Policy, advance
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
-from sigmamind_async.provisioning.sqlite_file import JournalFile
-from sigmamind_async.provisioning.writer import Writer
+from sigmamind_async.provisioning.sqlite.file import JournalFile
+from sigmamind_async.provisioning.sqlite.writer import Writer
 
 T = TypeVar("T")
 
