@@ -157,6 +157,9 @@ class CircuitOpenError(SigmaMindError):
 class JournalError(SigmaMindError):
     """The provisioning journal cannot be used, or contradicts the call."""
 
+    op_id: str | None = None
+    """The operation that it is about; `None` where the journal itself cannot be used."""
+
 
 class PlanError(SigmaMindError):
     """A plan cannot be made, or no longer fits the state it was made against."""

@@ -180,13 +180,9 @@ def is_hopeless(error: BaseException | None, progress: Progress) -> bool:
 
 
 def is_journal_broken(outcome: Outcome[Any, Any]) -> bool:
-    """Return whether the journal itself fails, and not just one row in it.
-
-    What is wrong with one row begins with its id.
-    """
+    """Return whether the journal itself fails, and not just one row in it."""
     error = outcome.error
-    about_the_row = str(error).startswith(f"{outcome.op_id}: ")
-    return isinstance(error, JournalError) and not error.retryable and not about_the_row
+    return isinstance(error, JournalError) and error.op_id is None
 
 
 def is_unreachable(admission: Admission, progress: Progress, patience: float) -> bool:

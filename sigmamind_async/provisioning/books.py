@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import attrs
 
-from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Journal, Written
 from sigmamind_async.provisioning.machine import (
     Confirmed,
@@ -17,6 +16,7 @@ from sigmamind_async.provisioning.machine import (
     Policy,
     advance,
 )
+from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 
@@ -45,7 +45,7 @@ class Books:
         """Return the row of an operation that has one."""
         row = await self.get(op_id)
         if row is None:
-            raise JournalError(f"{op_id}: the journal holds no such operation of {self.account}")
+            raise about(op_id, f"the journal holds no such operation of {self.account}")
         return row
 
     async def open_rows(self) -> list[Row]:

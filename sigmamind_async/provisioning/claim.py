@@ -8,6 +8,7 @@ from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.desk import LEASE_MARGIN, Desk
 from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, Resting, advance
+from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Row
 
 
@@ -73,8 +74,8 @@ class Claim:
         """
         late = self._desk.books.now() - claimed.sent_at
         if late > LEASE_MARGIN:
-            error = JournalError(
-                f"{claimed.op_id}: not sent, because the journal took {late:.0f} s to write it down"
+            error = about(
+                claimed.op_id, f"not sent, because the journal took {late:.0f} s to write it down"
             )
             error.retryable = True
             raise Withheld(error)

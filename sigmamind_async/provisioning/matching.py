@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
 from sigmamind_async.provisioning.asking import result_of, value_of
 from sigmamind_async.provisioning.census import Listing
 from sigmamind_async.provisioning.machine import Listed, Match
+from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Kind, Row
 
 
@@ -14,8 +14,8 @@ def intent_of(adapter: Adapter, row: Row) -> Intent:
     """Return what *row* asks for; its secrets are not known any more."""
     request = adapter.requests.get(row.request)
     if request is None:
-        raise JournalError(
-            f"{row.op_id}: the journal holds a {row.request}, which this version does not know"
+        raise about(
+            row.op_id, f"the journal holds a {row.request}, which this version does not know"
         )
     return adapter.intent(value_of(request, row.asked, row.hidden))
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar
 from sigmamind_async.bulk import Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError, JournalError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.books import Books, steady_clock
@@ -31,6 +31,7 @@ from sigmamind_async.provisioning.machine import (
 )
 from sigmamind_async.provisioning.matching import intent_of, match_of
 from sigmamind_async.provisioning.ownership import accept_key, check_account, check_clock
+from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.settling import Settler
 from sigmamind_async.provisioning.status import Status
@@ -232,10 +233,10 @@ class Provisioner:
         row = await self._row(op_id)
         found = (await self._census.after(self._books.now())).numbers.get(phone_number)
         if found is None:
-            raise JournalError(f"{op_id}: {phone_number} is not in the account")
+            raise about(op_id, f"{phone_number} is not in the account")
         tag = tag_in(found.label)
         if tag is not None and tag[0] != row.token:
-            raise JournalError(f"{op_id}: {phone_number} was bought by another operation")
+            raise about(op_id, f"{phone_number} was bought by another operation")
         return await self._decided(row, Adopted(match_of(found)))
 
     async def send_again(self, op_id: str) -> Row:
@@ -253,7 +254,7 @@ class Provisioner:
         """Give up the numbers that the operation bought one too many, for good."""
         row = await self._row(op_id)
         if row.state is not State.SURPLUS:
-            raise JournalError(f"{op_id}: nothing was bought one too many, it is {row.state.value}")
+            raise about(op_id, f"nothing was bought one too many, it is {row.state.value}")
         for record in row.surplus:
             row = await self._settler.release(row, record)
         return row
@@ -270,7 +271,7 @@ class Provisioner:
     async def _decided(self, row: Row, event: Event) -> Row:
         move = await self._books.move(row, event)
         if move is None:
-            raise JournalError(f"{row.op_id}: is {row.state.value}, so there is nothing to decide")
+            raise about(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return move.row
 
     async def _row(self, op_id: str) -> Row:

@@ -10,6 +10,13 @@ from sigmamind_async.provisioning.row import IN_DOUBT, Row, State
 from sigmamind_async.values import redacted
 
 
+def about(op_id: str, problem: str) -> JournalError:
+    """Return the error for one operation that the journal contradicts."""
+    error = JournalError(f"{op_id}: {problem}")
+    error.op_id = op_id
+    return error
+
+
 def unsettled(row: Row, value: object) -> OutcomeUnknownError:
     """Return the error for an operation whose outcome is not known."""
     if row.state is State.SENDING:
@@ -37,9 +44,10 @@ def another_request(stored: Row, asked: Row) -> JournalError | None:
         difference = f"the same with another {' or '.join(asked.hidden)}"
     else:
         return None
-    return JournalError(
-        f"{stored.op_id}: the journal holds another request under this id ({difference});"
-        " give a new request a new id"
+    return about(
+        stored.op_id,
+        f"the journal holds another request under this id ({difference});"
+        " give a new request a new id",
     )
 
 
@@ -70,9 +78,10 @@ def occupied(row: Row, other: Row, quarantine: float) -> JournalError:
     """Return the error for a number that another operation may still change."""
     until = time.strftime("%H:%M:%S", time.localtime(other.doubt_since + quarantine))
     when = f"until {until} " if other.doubt_since else ""
-    error = JournalError(
-        f"{row.op_id}: not sent, because {other.op_id} went unanswered and may {when}still change"
-        f" {row.key}; make the call again later"
+    error = about(
+        row.op_id,
+        f"not sent, because {other.op_id} went unanswered and may {when}still change {row.key};"
+        " make the call again later",
     )
     error.retryable = True
     return error

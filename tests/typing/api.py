@@ -37,6 +37,7 @@ from sigmamind_async.platforms.sigmamind import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
+from sigmamind_async.provisioning import Provisioner, SqliteJournal, Status
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 
 GET = GetPhoneNumber(phone_number="+14155550100")
@@ -134,6 +135,18 @@ async def many(client: SigmaMind, later: AsyncIterator[GetPhoneNumber]) -> None:
     changed = await numbers.update_many(["+1"], inbound_agent_id=None)
     assert_type(changed, BulkResult[UpdatePhoneNumber | str, PhoneNumber])
     await numbers.update_many(["+1"], phone_number="+1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def once(client: SigmaMind, journal: SqliteJournal) -> None:
+    provisioner = Provisioner(client, journal, max_purchases=1, tag="strip")
+    bought = await provisioner.run("order-1", CreatePhoneNumber(country_code="US"))
+    assert_type(bought, PhoneNumber)
+    released: RequestValue[None] = DeletePhoneNumber(phone_number="+1")
+    await provisioner.run("order-2", released)
+    async for outcome in provisioner.run_many([("row-1", GET)], ordered=True):
+        assert_type(outcome, Outcome[RequestValue[PhoneNumber], PhoneNumber])
+    assert_type(await provisioner.reconcile(), Status)
+    Provisioner(client, journal, tag="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def small_values(value: CreatePhoneNumber, error: OutcomeUnknownError) -> None:
