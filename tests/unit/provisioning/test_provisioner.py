@@ -1,0 +1,152 @@
+"""What a provisioner refuses before anything is sent, and what a person may decide."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sigmamind_async import (
+    ConfigurationError,
+    InvalidRequestError,
+    JournalError,
+    SigmaMind,
+    SigmaMindError,
+)
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
+from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
+from sigmamind_async.transport import Outgoing
+
+VALUE = CreatePhoneNumber(country_code="US", friendly_name="Desk")
+
+
+class Account:
+    """Sells numbers, unless it is told to fail; enough of a platform for one process."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, dict[str, Any]] = {}
+        self.failing = False
+
+    def __call__(self, outgoing: Outgoing) -> Any:
+        if outgoing.method == "GET":
+            return reply(200, {"data": list(self.numbers.values())})
+        if outgoing.method == "DELETE":
+            del self.numbers["+" + outgoing.url.rpartition("%2B")[2]]
+            return reply(204)
+        if self.failing:
+            return reply(503, {})
+        assert outgoing.body is not None
+        return reply(201, self.sell(json.loads(outgoing.body)))
+
+    def sell(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        number = f"+1415555{len(self.numbers):04}"
+        self.numbers[number] = {"sipPhoneNumber": number, "friendlyName": asked["friendlyName"]}
+        return self.numbers[number]
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def provisioner(account: Account, clock: FakeClock) -> Provisioner:
+    client = SigmaMind("key", transport=ScriptedTransport(account))
+    return Provisioner(in_fake_time(client, clock), MemoryJournal(), quarantine=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"quarantine": -1.0}, "quarantine: must be 0 seconds or more"),
+        ({"quarantine": float("inf")}, "quarantine: must be 0 seconds or more"),
+        ({"quarantine": "900"}, "quarantine: must be a number of seconds"),
+        ({"quarantine": True}, "quarantine: must be a number of seconds"),
+        ({"tag": "drop"}, "tag: must be 'keep' or 'strip'"),
+        ({"max_purchases": -1}, "max_purchases: must be a whole number from 0"),
+        ({"max_purchases": 1.5}, "max_purchases: must be a whole number from 0"),
+        ({"max_purchases": True}, "max_purchases: must be a whole number from 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        Provisioner(SigmaMind("key"), MemoryJournal(), **options)
+
+
+@pytest.mark.parametrize("op_id", ["", "x" * 201, "a\nb", "a\0b", "\ud800", 7, None])
+async def test_an_id_that_cannot_be_kept_is_refused(provisioner: Provisioner, op_id: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="op_id: must be 1 to 200 printable characters"):
+        await provisioner.run(op_id, VALUE)
+    (outcome,) = [each async for each in provisioner.run_many([(op_id, VALUE)])]
+    assert outcome.status == "failed"
+
+
+async def test_an_operation_that_was_never_begun_cannot_be_decided(
+    provisioner: Provisioner,
+) -> None:
+    for decide in (provisioner.give_up, provisioner.send_again, provisioner.release_surplus):
+        with pytest.raises(JournalError, match="row-1: the journal holds no such operation") as no:
+            await decide("row-1")
+        assert no.value.op_id == "row-1"
+
+
+async def test_an_operation_that_is_done_leaves_nothing_to_decide(provisioner: Provisioner) -> None:
+    await provisioner.run("row-1", VALUE)
+    for decide in (provisioner.give_up, provisioner.send_again):
+        with pytest.raises(JournalError, match="row-1: is done, so there is nothing to decide"):
+            await decide("row-1")
+    with pytest.raises(JournalError, match="row-1: nothing was bought one too many, it is done"):
+        await provisioner.release_surplus("row-1")
+
+
+async def in_doubt_for_good(provisioner: Provisioner, account: Account) -> None:
+    """Leave an operation to a person: it went unanswered, and its number never appeared."""
+    account.failing = True
+    with pytest.raises(SigmaMindError, match="a person has to decide"):
+        await provisioner.run("row-1", VALUE)
+    account.failing = False
+
+
+async def test_a_number_is_adopted_that_the_account_owns_and_nobody_else_bought(
+    provisioner: Provisioner, account: Account, clock: FakeClock
+) -> None:
+    other = await provisioner.run("row-0", VALUE)
+    await in_doubt_for_good(provisioner, account)
+    with pytest.raises(JournalError, match=r"\+14155559999 is not in the account"):
+        await provisioner.adopt("row-1", "+14155559999")
+    with pytest.raises(JournalError, match="was bought by another operation"):
+        await provisioner.adopt("row-1", other.sip_phone_number)
+    bought_by_hand = account.sell({"friendlyName": "Desk"})["sipPhoneNumber"]
+    clock.advance(1.0)
+    row = await provisioner.adopt("row-1", bought_by_hand)
+    assert (row.state, row.phone_number) == (State.DONE, bought_by_hand)
+    assert (await provisioner.run("row-1", VALUE)).sip_phone_number == bought_by_hand
+
+
+async def test_what_was_given_up_is_not_sent_again_unless_somebody_says_so(
+    provisioner: Provisioner, account: Account
+) -> None:
+    await in_doubt_for_good(provisioner, account)
+    await provisioner.give_up("row-1")
+    with pytest.raises(SigmaMindError, match="it was given up"):
+        await provisioner.run("row-1", VALUE)
+    assert not account.numbers
+    await provisioner.send_again("row-1")
+    await provisioner.run("row-1", VALUE)
+    assert len(account.numbers) == 1
+
+
+async def test_a_journal_keeps_the_accounts_of_one_platform_apart(account: Account) -> None:
+    journal = MemoryJournal()
+    for label in (None, "production", "staging"):
+        client = SigmaMind("key", transport=ScriptedTransport(account))
+        await Provisioner(client, journal, account=label).run("row-1", VALUE)
+    assert len(account.numbers) == 3
