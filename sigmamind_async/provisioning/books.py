@@ -62,7 +62,8 @@ class Books:
             return None
         if move.row.fence == row.fence:
             return move
-        # Without a confirmation on the disk the next run would find the number by its listing.
-        durable = not isinstance(event, Confirmed)
+        # Nobody may touch the row before its lease ends, so this write cannot be refused. Should it
+        # be lost, the next run finds by a listing what the answer brought.
+        durable = not isinstance(event, Confirmed) or self.now() >= row.lease_until
         written = await self.journal.put(move.row, durable=durable)
         return move if written is Written.STORED else None

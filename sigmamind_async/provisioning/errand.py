@@ -174,11 +174,21 @@ class Errand(Generic[T]):
                 await desk.client.run(intent.look_up)
             except NotFoundError:
                 return
-            raise owned_already(row)
+            await self._refuse_unless_ours(row)
+            return
         for moment in (self._books.now() - _FRESH, self._books.now()):
             if row.key not in (await desk.census.after(moment)).numbers:
                 return
-        raise owned_already(row)
+        await self._refuse_unless_ours(row)
+
+    async def _refuse_unless_ours(self, row: Row) -> None:
+        """Refuse to buy an owned number, unless somebody else has just bought it for *row*.
+
+        The claim finds out then, and the stored row is read again.
+        """
+        stored = await self._books.get(row.op_id)
+        if (0 if stored is None else stored.fence) == row.fence:
+            raise owned_already(row)
 
     async def _attempt(self, row: Row) -> Row:
         engine = self._desk.client.runner.engine

@@ -39,8 +39,8 @@ class Counts:
 class Journal(Protocol):
     """Keeps rows so that they outlive the process.
 
-    A write that has returned survives the end of the process and of the machine, unless it was not
-    waited for. Every method
+    A write that has returned survives the end of the process and of the machine, unless it need
+    not be durable. Whoever reads in the same process sees every write, durable or not. Every method
     raises `JournalError`, and nothing else, when the journal cannot be used.
     """
 
@@ -63,7 +63,8 @@ class Journal(Protocol):
     ) -> Written:
         """Write *row* if its `fence` is one more than the stored one; 1 for a new row.
 
-        A write that need not be *durable* may return before it is on the disk.
+        A write that need not be *durable* may return, as stored, before it is made, and nobody is
+        told should that fail. It is for what can be found out again, by who has the row to himself.
 
         In the same transaction a row that becomes unsettled is refused while another unsettled one
         has its `key`, and one that adds to what is bought is refused past *max_purchases*.
@@ -90,6 +91,17 @@ class Journal(Protocol):
         """Return how many rows are in which state."""
         ...
 
+    async def notes(self) -> dict[str, str]:
+        """Return what was noted, by name."""
+        ...
+
+    async def note(self, name: str, text: str | None) -> None:
+        """Keep *text* under *name*, or nothing any more; need not be durable when it returns.
+
+        Notes are for whoever has something to remember beside the operations.
+        """
+        ...
+
     async def seals(self, account: str) -> frozenset[str]:
         """Return the seals of the API keys that the account was used with."""
         ...
@@ -111,6 +123,7 @@ class MemoryJournal:
         self.latest = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
         self._seals: dict[str, frozenset[str]] = {}
+        self._notes: dict[str, str] = {}
 
     async def get(self, account: str, op_id: str) -> Row | None:
         """Return the row of an operation."""
@@ -160,6 +173,17 @@ class MemoryJournal:
         """Return how many rows are in which state."""
         rows = list(self._of(account))
         return Counts(Counter(row.state for row in rows), sum(row.bought for row in rows))
+
+    async def notes(self) -> dict[str, str]:
+        """Return what was noted, by name."""
+        return dict(self._notes)
+
+    async def note(self, name: str, text: str | None) -> None:
+        """Keep *text* under *name*, or nothing any more."""
+        if text is None:
+            self._notes.pop(name, None)
+        else:
+            self._notes[name] = text
 
     async def seals(self, account: str) -> frozenset[str]:
         """Return the seals of the API keys that the account was used with."""

@@ -93,6 +93,29 @@ async def test_of_many_writers_one_wins(opened: Opened) -> None:
 # ---------------------------------------------------------------- one operation on one number
 
 
+async def test_a_write_that_is_not_waited_for_is_seen_by_who_reads_next(opened: Opened) -> None:
+    async with opened as journal:
+        written = [await journal.put(row, durable=False) for row in (a_row(), after(a_row()))]
+        assert written == [Written.STORED] * 2
+        assert await journal.get(ACCOUNT, "order-1") == after(a_row())
+
+
+async def test_a_write_that_is_not_waited_for_is_made_before_the_end(tmp_path: Path) -> None:
+    """Closing the journal waits for it."""
+    path = tmp_path / "orders.db"
+    async with SqliteJournal(path) as journal:
+        await journal.put(a_row(), durable=False)
+    async with SqliteJournal(path, read_only=True) as journal:
+        assert await journal.get(ACCOUNT, "order-1") == a_row()
+
+
+async def test_what_was_noted_last_is_kept_by_its_name(opened: Opened) -> None:
+    async with opened as journal:
+        for name, text in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", None)]:
+            await journal.note(name, text)
+        assert await journal.notes() == {"a": "3", "c": "4"}
+
+
 async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:
     async with opened as journal:
         for held, wanted in product(State, State):

@@ -185,8 +185,11 @@ class _Disk:
                 await self._store(row, max_purchases)
             raise
         fails = worker.provider.draws(Trouble.JOURNAL_FAILS)
-        if fails and not durable:
-            return Written.STORED  # told before the disk failed, or the process ended
+        if not durable:
+            # Told before it is made: whether the disk failed, or somebody else was faster.
+            if not fails:
+                await self._store(row, max_purchases)
+            return Written.STORED
         if fails and worker.random.random() < 0.5:
             raise JournalError("the disk is full")
         written = await self._store(row, max_purchases)
@@ -211,6 +214,12 @@ class _Disk:
         self._worker.step()
         await self._worker.pause(self._worker.random.uniform(0.0, 0.002))
         return self._journal
+
+    async def notes(self) -> dict[str, str]:
+        return await (await self._read()).notes()
+
+    async def note(self, name: str, text: str | None) -> None:
+        await (await self._read()).note(name, text)
 
     async def get(self, account: str, op_id: str) -> Row | None:
         return await (await self._read()).get(account, op_id)

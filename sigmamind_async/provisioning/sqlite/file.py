@@ -20,7 +20,7 @@ from sigmamind_async.provisioning.sqlite.lockfile import LockFile
 
 APPLICATION_ID: Final = 0x534D4A4C
 """Tells a journal from every other SQLite file: ``SMJL``."""
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of `SCHEMA`; whoever changes that counts it up and migrates what is older.
 
 Whoever adds a field to `Row` counts it up too: a row with it cannot be read without it.
@@ -48,6 +48,12 @@ SCHEMA: Final = (
         account TEXT NOT NULL,
         seal TEXT NOT NULL,
         PRIMARY KEY (account, seal)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE notes (
+        name TEXT PRIMARY KEY,
+        text TEXT NOT NULL
     ) WITHOUT ROWID
     """,
     # Not without rowid: those tell which rows are older.
@@ -194,6 +200,15 @@ class JournalFile:
                     "Count what was being written as not stored, and open the journal again."
                 )
 
+    def second(self) -> sqlite3.Connection:
+        """Return a connection to read with beside the thread's, from any thread, one at a time.
+
+        It waits for nobody: who finds the file locked asks the thread.
+        """
+        database = _connect(self._path, "ro", timeout=0.0, check_same_thread=False)
+        database.execute("PRAGMA trusted_schema = OFF")
+        return database
+
     def copy(self, target: Path) -> None:
         """Copy the journal as it is now into a new file."""
         _make(target)
@@ -304,9 +319,15 @@ def _make(path: Path) -> None:
     path.chmod(0o600)
 
 
-def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
+def _connect(
+    path: Path, mode: str = "rw", *, timeout: float = BUSY, check_same_thread: bool = True
+) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}", uri=True, timeout=BUSY, isolation_level=None
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=check_same_thread,
     )
 
 

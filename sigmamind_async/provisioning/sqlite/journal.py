@@ -22,6 +22,7 @@ from sigmamind_async.provisioning.journal import Counts, Written
 from sigmamind_async.provisioning.machine import Abandoned, Policy, advance
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.sqlite.file import JournalFile
+from sigmamind_async.provisioning.sqlite.glance import Glance
 from sigmamind_async.provisioning.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -57,6 +58,8 @@ _COUNT: Final = (
 )
 _BOUGHT: Final = "SELECT bought FROM accounts WHERE account = ?"
 _STATES: Final = "SELECT state, count(*) FROM operations WHERE account = ? GROUP BY state"
+_NOTE: Final = "INSERT OR REPLACE INTO notes (name, text) VALUES (?, ?)"
+_FORGET: Final = "DELETE FROM notes WHERE name = ?"
 _HEAD: Final = "SELECT journal_id, (SELECT max(latest) FROM accounts) FROM journal"
 
 
@@ -97,6 +100,7 @@ class SqliteJournal:
         self._wall_clock = wall_clock
         self._file = JournalFile(self._path, shared=shared, read_only=read_only)
         self._writer: Writer | None = None
+        self._glance: Glance | None = None
         self._journal_id = ""
         self._latest = 0.0
 
@@ -116,9 +120,14 @@ class SqliteJournal:
             self._writer = None
             await writer.stop()
             raise
+        if not self._read_only:
+            self._glance = Glance(self._file.second)
 
     async def close(self) -> None:
         """Finish what was asked for, and close the file; to be called any number of times."""
+        glance, self._glance = self._glance, None
+        if glance is not None:
+            glance.close()
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.stop()
@@ -195,6 +204,10 @@ class SqliteJournal:
 
     async def get(self, account: str, op_id: str) -> Row | None:
         """Return the row of an operation."""
+        glance = self._glance
+        found = None if glance is None else glance.row(_ONE, account, op_id)
+        if found is not None:
+            return from_columns(found[0]) if found else None
         rows = await self._rows(_ONE, account, op_id)
         return rows[0] if rows else None
 
@@ -215,7 +228,13 @@ class SqliteJournal:
                 self._latest = max(self._latest, row.updated_at)
             return written
 
-        return await self._write(work, durable=durable)
+        if self._glance is None:
+            return await self._write(work)
+        over = self._glance.unwritten(row.account, row.op_id)
+        if durable:
+            return await self._write(work, over)
+        self._open_writer().post(work, over)
+        return Written.STORED
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         """Return all rows in one of *states*, oldest first."""
@@ -244,7 +263,19 @@ class SqliteJournal:
 
         return await self._read(work)
 
-    # --- seals -------------------------------------------------------------------------------
+    # --- notes and seals ---------------------------------------------------------------------
+
+    async def notes(self) -> dict[str, str]:
+        """Return what was noted, by name."""
+        query = "SELECT name, text FROM notes"
+        return dict(await self._read(lambda database: database.execute(query).fetchall()))
+
+    async def note(self, name: str, text: str | None) -> None:
+        """Keep *text* under *name*, or nothing any more."""
+        statement = _FORGET if text is None else _NOTE
+        values = (name,) if text is None else (name, text)
+        self._writable().post(lambda database: database.execute(statement, values).close())
+
 
     async def seals(self, account: str) -> frozenset[str]:
         """Return the seals of the API keys that the account was used with."""
@@ -267,11 +298,16 @@ class SqliteJournal:
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._open_writer().carry_out(work)
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+    async def _write(
+        self, work: Callable[[sqlite3.Connection], T], over: Callable[[], None] | None = None
+    ) -> T:
+        return await self._writable().carry_out(work, writes=True, over=over)
+
+    def _writable(self) -> Writer:
         writer = self._open_writer()
         if self._read_only:
             raise self._error("was opened with read_only=True.\nOpen it without to write to it.")
-        return await writer.carry_out(work, writes=True, durable=durable)
+        return writer
 
     def _open_writer(self) -> Writer:
         if self._writer is None:

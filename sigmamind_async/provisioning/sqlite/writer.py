@@ -58,9 +58,10 @@ class _Call:
 
     work: Callable[[sqlite3.Connection], object]
     writes: bool
-    durable: bool
-    """Whether to answer only once it is on the disk."""
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None = None
+    """`None` where nobody waits."""
+    over: Callable[[], None] | None = None
+    """Told, in the thread, that it has been done or never will be."""
     result: object = None
     problem: str = _ENDED
     """Why it has not been done; empty once it has."""
@@ -86,19 +87,30 @@ class Writer:
         await self.carry_out(lambda _: None)
 
     async def carry_out(
-        self, work: Callable[[sqlite3.Connection], T], *, writes: bool = False, durable: bool = True
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        writes: bool = False,
+        over: Callable[[], None] | None = None,
     ) -> T:
         """Return what *work* returns in the thread, once that is as durable as the disk is.
 
-        What need not be *durable* is answered when it has been done, before the commit; nobody is
-        told should that fail.
-
         Whoever is cancelled meanwhile learns nothing of it; the work is done all the same. Raises
-        `JournalError` when it was not done, or may not have been.
+        `JournalError` when it was not done, or may not have been. *over* is called in the thread
+        when either is certain.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._submit(_Call(work, writes, durable, future))
+        self._submit(_Call(work, writes, future, over))
         return await future
+
+    def post(
+        self, work: Callable[[sqlite3.Connection], object], over: Callable[[], None] | None = None
+    ) -> None:
+        """Have *work* write soon, before all that is asked for later; nobody is told how it ends.
+
+        Raises `JournalError` when there is no thread to do it.
+        """
+        self._submit(_Call(work, writes=True, over=over))
 
     async def stop(self) -> None:
         """Carry out what waits, and close the store."""
@@ -175,7 +187,6 @@ class Writer:
         self._store.begin(database)
         try:
             problems = _work(database, batch)
-            self._answer_early(batch, problems)
             # When the disk fails in here, the outcome is unknown: what was written is invisible
             # from now on and the next commit goes over it, yet a process that is killed before
             # that may leave it to be found. It is reported as not stored. That is the safe
@@ -187,14 +198,6 @@ class Writer:
                 with suppress(sqlite3.Error):
                     database.execute("ROLLBACK")
         return problems
-
-    def _answer_early(self, batch: Sequence[_Call], problems: Sequence[str]) -> None:
-        early: list[_Call] = []
-        for call, problem in zip(batch, problems, strict=True):
-            if not call.durable:
-                call.problem = problem
-                early.append(call)
-        _answer(self._name, early)
 
 
 def _work(database: sqlite3.Connection, batch: Sequence[_Call]) -> list[str]:
@@ -217,7 +220,10 @@ def _answer(name: str, batch: Sequence[_Call]) -> None:
     """Tell everybody who still waits: one wake-up for each event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Call]] = {}
     for call in batch:
-        by_loop.setdefault(call.future.get_loop(), []).append(call)
+        if call.over is not None:
+            call.over()
+        if call.future is not None:
+            by_loop.setdefault(call.future.get_loop(), []).append(call)
     for loop, calls in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits there
             loop.call_soon_threadsafe(_settle, name, calls)
@@ -225,9 +231,10 @@ def _answer(name: str, batch: Sequence[_Call]) -> None:
 
 def _settle(name: str, calls: Sequence[_Call]) -> None:
     for call in calls:
-        if call.future.done():
+        future = call.future
+        if future is None or future.done():
             continue
         if call.problem:
-            call.future.set_exception(JournalError(f"{name}: {call.problem}"))
+            future.set_exception(JournalError(f"{name}: {call.problem}"))
         else:
-            call.future.set_result(call.result)
+            future.set_result(call.result)
