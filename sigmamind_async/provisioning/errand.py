@@ -11,8 +11,6 @@ import asyncio
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
-import attrs
-
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.engine import Call
 from sigmamind_async.errors import (
@@ -113,7 +111,7 @@ class Errand(Generic[T]):
         if difference is not None:
             raise difference
         # The stored seal may have been made under an API key that is in use no more.
-        return attrs.evolve(stored, seal=asked.seal)
+        return stored.but(seal=asked.seal)
 
     async def _step(self, row: Row) -> Row:
         """Take the next step from the state that *row* is in."""
@@ -159,7 +157,7 @@ class Errand(Generic[T]):
         for number in offered:
             if number not in self._desk.picked:
                 self._desk.picked.add(number)
-                return attrs.evolve(row, key=number)
+                return row.but(key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
         )
@@ -290,7 +288,7 @@ class Errand(Generic[T]):
         stored = await self._books.get(row.op_id)
         if stored is not None:
             return stored
-        return attrs.evolve(row, key="") if self._intent.choice is not None else row
+        return row.but(key="") if self._intent.choice is not None else row
 
     async def _interrupted(self, claim: Claim, call: Call) -> None:
         """Write down how far a call got that was cancelled."""

@@ -245,7 +245,7 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
             return Move(_claimed(row, event, now))
         case Resting():
             _require(row, State.SENDING)
-            return Move(attrs.evolve(row, resting=True, fence=row.fence + 1, updated_at=now))
+            return Move(row.but(resting=True, fence=row.fence + 1, updated_at=now))
         case Listed():
             return _listed(row, event, now, policy)
         case Mending() | Repaired() | NotRepaired():
@@ -314,8 +314,7 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
         _require(row, *allowed)
     attempt = row.attempt if again else row.attempt + 1
     step = Step(now, f"attempt {attempt}: sending")
-    return attrs.evolve(
-        row,
+    return row.but(
         state=State.SENDING,
         attempt=attempt,
         owner=event.owner,
@@ -355,7 +354,7 @@ def _mended(row: Row, event: Mending | Repaired | NotRepaired, now: float) -> Ro
         case Repaired(match=found, doubtful=doubtful):
             text = f"found {_name(found)} and wrote to it what was asked for"
             since = now if doubtful or row.mended > 1 else 0.0
-            return attrs.evolve(_adopted(row, found, now, text), doubt_since=since)
+            return _adopted(row, found, now, text).but(doubt_since=since)
         case _:
             assert_never(event)
 
@@ -426,7 +425,7 @@ def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
     if not others:
         return Move(kept)
     # Two arrows and one write: a fence two higher would be refused as somebody else's.
-    return Move(attrs.evolve(_surplus(kept, others, now), fence=row.fence + 1))
+    return Move(_surplus(kept, others, now).but(fence=row.fence + 1))
 
 
 def _surplus(row: Row, more: Sequence[Match], now: float) -> Row:
@@ -506,7 +505,7 @@ def _counted(row: Row, event: Listed, policy: Policy) -> Row:
         return row
     over = row.doubt_since + policy.quarantine
     earlier = 0 if row.listed_at < over <= event.began else row.absences
-    return attrs.evolve(row, absences=earlier + 1, listed_at=event.began)
+    return row.but(absences=earlier + 1, listed_at=event.began)
 
 
 def _proven(row: Row, policy: Policy) -> bool:
@@ -516,7 +515,7 @@ def _proven(row: Row, policy: Policy) -> bool:
 
 def _noted(row: Row, seen: Row, now: float) -> Row:
     """Return the row to write where *seen*, which only counts, differs from *row*."""
-    return row if seen is row else attrs.evolve(seen, fence=row.fence + 1, updated_at=now)
+    return row if seen is row else seen.but(fence=row.fence + 1, updated_at=now)
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -524,12 +523,12 @@ def _noted(row: Row, seen: Row, now: float) -> Row:
 
 def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
     surplus = tuple(record for record in row.surplus if record != found.record)
-    row = attrs.evolve(row, adopted=True, surplus=surplus)
+    row = row.but(adopted=True, surplus=surplus)
     # What can happen once and was asked for once is seen to have happened. All else may come a
     # second time: a change that a listing shows may be an older one to the same end.
     over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
     kept = _kept(row, found, now, text, doubt_since=0.0 if over else row.doubt_since)
-    return attrs.evolve(kept, state=State.SURPLUS) if surplus else kept
+    return kept.but(state=State.SURPLUS) if surplus else kept
 
 
 def _kept(row: Row, found: Match | None, now: float, text: str, *, doubt_since: float) -> Row:
@@ -558,8 +557,7 @@ def _to(
     **changes: Any,  # noqa: ANN401 - fields of a row
 ) -> Row:
     """Return the row that follows *row*, with one more step in its history."""
-    return attrs.evolve(
-        row,
+    return row.but(
         state=state,
         fence=row.fence + 1,
         updated_at=now,

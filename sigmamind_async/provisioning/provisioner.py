@@ -75,6 +75,8 @@ class Provisioner:
 
     Raises:
         ConfigurationError: A setting cannot be used.
+
+    What `client` and `journal` it was made with, it tells under these names.
     """
 
     def __init__(
@@ -100,6 +102,8 @@ class Provisioner:
         )
         now = steady_clock(engine.clock, engine.wall_clock)
         adapter = adapter_of(client)
+        self.client = client
+        self.journal = journal
         self._strips = tag == "strip"
         self._books = books = Books(
             journal, platform if account is None else f"{platform}:{account}", policy, now

@@ -80,7 +80,7 @@ HISTORY: Final = 24
 """Most steps that a row keeps: the first, and the latest ones."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Row:
     """One operation in the journal."""
 
@@ -147,6 +147,17 @@ class Row:
     updated_at: float = 0.0
     history: tuple[Step, ...] = ()
 
+    def but(self, **fields: Any) -> Row:  # noqa: ANN401 - fields of a row
+        """Return the row with other *fields*.
+
+        Every operation needs three of them: `attrs.evolve` takes 16 microseconds for one, this 2.
+        """
+        if not fields.keys() <= _NAMES:
+            raise TypeError(f"a row has no {', '.join(sorted(fields.keys() - _NAMES))}")
+        row = object.__new__(Row)
+        row.__dict__.update(self.__dict__, **fields)
+        return row
+
     @property
     def is_open(self) -> bool:
         """Whether a listing may still tell something new about it.
@@ -171,3 +182,6 @@ class Row:
         if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
             one = True  # it may be sent again before the quarantine has proven the first one lost
         return one + len(self.surplus) + len(self.released)
+
+
+_NAMES: Final = frozenset(field.name for field in attrs.fields(Row))

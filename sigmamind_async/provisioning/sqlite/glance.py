@@ -54,7 +54,9 @@ class Glance:
             return None
         try:
             database = self._opened()
-            return None if database is None else database.execute(query, (account, op_id)).fetchall()
+            if database is None:
+                return None
+            return database.execute(query, (account, op_id)).fetchall()
         except (sqlite3.Error, OSError, UnicodeError):
             return None
         finally:

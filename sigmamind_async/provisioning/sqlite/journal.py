@@ -276,7 +276,6 @@ class SqliteJournal:
         values = (name,) if text is None else (name, text)
         self._writable().post(lambda database: database.execute(statement, values).close())
 
-
     async def seals(self, account: str) -> frozenset[str]:
         """Return the seals of the API keys that the account was used with."""
         query = "SELECT seal FROM seals WHERE account = ?"

@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 MOST: Final = 1_000
 """Calls in one transaction: the first of them waits for the last."""
+
+LINGER: Final = 0.005
+"""Seconds for which a write that nobody waits for is kept back, so that it shares a commit."""
 
 _ENDED: Final = "the thread that writes it has ended.\nOpen the journal again."
 _CLOSED: Final = "is closed.\nUse it inside of `async with`."
@@ -156,10 +159,28 @@ class Writer:
     def _serve(self, database: sqlite3.Connection) -> None:
         while (first := self._queue.get()) is not None:
             batch = [first, *self._take(min(self._queue.qsize(), MOST - 1))]
+            if all(call.future is None for call in batch):
+                batch += self._company(MOST - len(batch))
             try:
                 self._carry_out(database, batch)
             finally:
                 _answer(self._name, batch)
+
+    def _company(self, most: int) -> list[_Call]:
+        """Return what comes within a moment: where nobody waits, the next commit will do as well.
+
+        One purchase after the other so takes one wait for the disk each, and not two.
+        """
+        if most <= 0:
+            return []
+        try:
+            call = self._queue.get(timeout=LINGER)
+        except Empty:
+            return []
+        if call is None:
+            self._queue.put(None)
+            return []
+        return [call, *self._take(min(self._queue.qsize(), most - 1))]
 
     def _take(self, count: int) -> list[_Call]:
         """Return the next calls, up to the end of the queue; leave that in it."""
