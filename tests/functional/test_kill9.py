@@ -20,6 +20,8 @@ PLAN = Plan(count=1000, faults=0.2, kills=3, width=20, late=0.4, lag=0.2, quaran
 LATE = 3.0
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
 def test_a_killed_buyer_buys_each_number_once(tmp_path: Path) -> None:
     """Of 1,000 numbers none is bought twice, lost, paid for and unknown, or invented."""
     report = run(PLAN, tmp_path / "orders.db")

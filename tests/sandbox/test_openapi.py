@@ -44,6 +44,8 @@ def test_the_document_is_served_without_a_key(vendor: Vendor) -> None:
         assert json.load(answer) == document_of(vendor)
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
 @every_vendor
 @pytest.mark.timeout(180)
 def test_schemathesis_finds_nothing(vendor: Vendor, tmp_path: Path) -> None:

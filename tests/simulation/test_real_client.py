@@ -28,6 +28,8 @@ NUMBERS = 8
 LATE = 2.0
 """Seconds by which the platform may be late; the quarantine is longer."""
 
+pytestmark = pytest.mark.usefixtures("no_cover")
+
 
 class Platform:
     """Sells numbers over raw streams, and loses, delays or spoils some of its answers."""

@@ -339,6 +339,8 @@ PATIENT = settings(
 )
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
 def test_nothing_is_bought_twice_and_nothing_is_lost() -> None:
     run_state_machine_as_test(World, settings=PATIENT)
 
@@ -379,6 +381,7 @@ MUTANTS: dict[str, tuple[str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("no_cover")
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_model_finds_a_mutant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, what = MUTANTS[name]
