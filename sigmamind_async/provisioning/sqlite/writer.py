@@ -13,7 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -26,7 +26,11 @@ MOST: Final = 1_000
 """Calls in one transaction: the first of them waits for the last."""
 
 LINGER: Final = 0.005
-"""Seconds for which a write that nobody waits for is kept back, so that it shares a commit."""
+"""Seconds for which a write that nobody waits for may be kept back.
+
+Most often another one comes sooner, and takes it along: one purchase after the other so takes one
+wait for the disk each and not two, and the thread is not woken beside what is done meanwhile.
+"""
 
 _ENDED: Final = "the thread that writes it has ended.\nOpen the journal again."
 _CLOSED: Final = "is closed.\nUse it inside of `async with`."
@@ -78,6 +82,9 @@ class Writer:
         self._name = name
         self._store = store
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
+        self._posted: list[_Call] = []
+        self._alarm: asyncio.AbstractEventLoop | None = None
+        """Where it is seen to that what was posted does not stay so."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         # Between the two ends of the queue: nothing may be put behind the end.
         self._door = threading.Lock()
@@ -113,7 +120,19 @@ class Writer:
 
         Raises `JournalError` when there is no thread to do it.
         """
-        self._submit(_Call(work, writes=True, over=over))
+        loop = asyncio.get_running_loop()
+        self._require_own_process()
+        with self._door:
+            self._require_open()
+            self._posted.append(_Call(work, writes=True, over=over))
+        if self._alarm is not loop:
+            self._alarm = loop
+            loop.call_later(LINGER, self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._alarm = None
+        with self._door:
+            self._put_posted()
 
     async def stop(self) -> None:
         """Carry out what waits, and close the store."""
@@ -122,17 +141,30 @@ class Writer:
         with self._door:
             if not self._closed:
                 self._closed = _CLOSED
+                self._put_posted()
                 self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _submit(self, call: _Call) -> None:
+        self._require_own_process()
+        with self._door:
+            self._require_open()
+            self._put_posted()
+            self._queue.put(call)
+
+    def _require_own_process(self) -> None:
+        # Before the door: a fork may have copied it while it was held.
         if os.getpid() != self._pid:
             raise JournalError(f"{self._name}: {_FORKED}")
-        with self._door:
-            if not self._closed:
-                self._queue.put(call)
-                return
-        raise JournalError(f"{self._name}: {self._closed}")
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise JournalError(f"{self._name}: {self._closed}")
+
+    def _put_posted(self) -> None:
+        for call in self._posted:
+            self._queue.put(call)
+        self._posted.clear()
 
     # --- in the thread -----------------------------------------------------------------------
 
@@ -144,6 +176,7 @@ class Writer:
             problem = self._store.explain(error)
         with self._door:
             self._closed = self._closed or problem
+            self._put_posted()
         left = self._take(self._queue.qsize())
         for call in left:
             call.problem = problem
@@ -159,28 +192,10 @@ class Writer:
     def _serve(self, database: sqlite3.Connection) -> None:
         while (first := self._queue.get()) is not None:
             batch = [first, *self._take(min(self._queue.qsize(), MOST - 1))]
-            if all(call.future is None for call in batch):
-                batch += self._company(MOST - len(batch))
             try:
                 self._carry_out(database, batch)
             finally:
                 _answer(self._name, batch)
-
-    def _company(self, most: int) -> list[_Call]:
-        """Return what comes within a moment: where nobody waits, the next commit will do as well.
-
-        One purchase after the other so takes one wait for the disk each, and not two.
-        """
-        if most <= 0:
-            return []
-        try:
-            call = self._queue.get(timeout=LINGER)
-        except Empty:
-            return []
-        if call is None:
-            self._queue.put(None)
-            return []
-        return [call, *self._take(min(self._queue.qsize(), most - 1))]
 
     def _take(self, count: int) -> list[_Call]:
         """Return the next calls, up to the end of the queue; leave that in it."""
