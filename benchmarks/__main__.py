@@ -19,6 +19,7 @@ import attrs
 from benchmarks import purchases
 from benchmarks.cost import compare
 from benchmarks.deadline import DEADLINE, overruns
+from benchmarks.fleet import apply_memory, plan_cost
 from benchmarks.imports import costs
 from benchmarks.journal import journal_cost
 from benchmarks.measure import Quartiles
@@ -62,6 +63,7 @@ def everything(*, quick: bool) -> dict[str, object]:
         "update": update(rounds=6 if quick else 30),
         "deadline": deadline(calls=200 if quick else 1000),
         "imports": imports(rounds=5 if quick else 11),
+        "fleet": fleet(sizes=(1_000, 4_000) if quick else (4_000, 16_000)),
     }
 
 
@@ -162,6 +164,19 @@ def imports(*, rounds: int) -> dict[str, object]:
     print("\nImports, CPU ms above a bare interpreter: median")
     table(("", "ms"), [(name, f"{ms - bare:.0f}") for name, ms in spent.items()])
     return {name: ms - bare for name, ms in spent.items()}
+
+
+def fleet(*, sizes: tuple[int, int]) -> dict[str, object]:
+    cost = plan_cost()
+    print(f"\nA fleet of {cost.rows:,} rows against as many numbers, CPU seconds: best of 5")
+    table(
+        ("read and check", "plan", "rows that differ"),
+        [(f"{cost.load:.2f}", f"{cost.plan:.2f}", f"{cost.writes:,}")],
+    )
+    rises = [asyncio.run(apply_memory(size)) for size in sizes]
+    print("\nThe same applied, a change of each row: highest memory above the plan's own")
+    table(("rows", "MiB"), [(f"{rise.rows:,}", f"{rise.rise:.1f}") for rise in rises])
+    return {"plan": attrs.asdict(cost), "apply": [attrs.asdict(rise) for rise in rises]}
 
 
 def spread(quartiles: Quartiles, *, digits: int = 0) -> str:

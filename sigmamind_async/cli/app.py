@@ -19,13 +19,35 @@ from sigmamind_async.cli.ending import CommandError, Exit, exit_for, told, unexp
 from sigmamind_async.cli.plain import clean
 from sigmamind_async.errors import SigmaMindError
 
-_APPLY = """Carry out the rows of a file once each: buy, import and update numbers.
+_PLAN = """Show what apply would do about the numbers of a fleet; send and write nothing.
+
+Each row of FILE is one number as it should be: a column `id`, by which the journal knows its number
+for good, `platform`, `source` (purchase, import, existing), `state` (present, absent) and the
+fields: phone_number, country_code, area_code, label, inbound_agent_id, outbound_agent_id,
+test_number, termination_uri, trunk_username, trunk_password, and those of one platform alone,
+sip_infra_region, twilio_account_sid, twilio_auth_token, telephony_provider_id, type, auth_mode,
+accounting_label.
+
+A blank cell leaves a field alone, the word null clears it. Passwords are references, env:NAME or
+file:PATH. Numbers that are in no row are left alone.
+
+--out saves the plan, for apply to carry out while nothing has moved.
+
+Exit codes: 0 a plan without problems, 1 problems, 2 usage.
+
+Example: sigmamind plan fleet.csv"""
+
+_APPLY = """Make numbers as FILE says: buy, import, change and release each of them once.
 
 FILE.journal.db remembers what was sent, before it is sent. Whatever ended a job, a power cut
 included, the same command again goes on with it: what is done is shown and not sent again.
 
-FILE has a column `action`, an optional `id`, of which each row has its own, and the platform's
-own fields in snake case:
+The rows of FILE say what should be, as in plan, or FILE is a plan that was saved by plan. All of it
+is looked at before anything is sent: with one problem nothing is, or --skip-bad. A second apply
+changes nothing. A number is only given up where its row says absent, with --allow-release.
+
+Or the rows say what to do, in a column `action`, with an optional `id`, of which each row has its
+own, and the platform's own fields in snake case:
 
 sigmamind: create (buys), import, update; phone_number, country_code, area_code, friendly_name,
 inbound_agent_id, outbound_agent_id, outbound_phone_number, trunk_username, trunk_password,
@@ -40,19 +62,21 @@ country_iso, termination_uri, auth_mode, sip_trunk_user_name, sip_trunk_password
 nickname, label, older_body, provider.
 
 A blank cell leaves a field alone, the word null clears it. Passwords are references, env:NAME or
-file:PATH. A bad row fails alone. Buying must be agreed to: --max-purchases N --yes, or by typing.
+file:PATH. A bad row with an action fails alone. Buying must be agreed to: --max-purchases N --yes,
+or by typing.
 
-The journal knows a row by its id. One without an id is row-N, its place among the rows: add rows
-at the end. A row that says something else than the journal holds under its id is refused; where
-rows without an id say the same, exchanging them changes nothing.
+The journal knows a row by its id. One with an action and without an id is row-N, its place among
+the rows: add rows at the end. A row that says something else than the journal holds under its id is
+refused; where rows without an id say the same, exchanging them changes nothing.
 
 Ctrl-C settles what is under way; a second one leaves it in doubt. What went unanswered is looked
 for in the account. A purchase that has not turned up after --quarantine seconds waits for a
 person, see status, or is sent again with --resend.
 
-Exit codes: 0 done, 1 some failed, 2 usage, 3 some may have been carried out, 130 interrupted.
+Exit codes: 0 done, 1 some failed or were left out, 2 usage, 3 some may have been carried out, 130
+interrupted.
 
-Example: sigmamind apply orders.csv --max-purchases 20 --yes"""
+Example: sigmamind apply fleet.csv --max-purchases 20 --yes"""
 
 _STATUS = """Show how the rows of a file stand: what was bought, what is in doubt, what to decide.
 
@@ -84,13 +108,28 @@ They differ in address and key; the lines that lead a client there are printed.
 
 Example: sigmamind sandbox --faults 0.1 --rate 50"""
 
-_LIST = """Show the numbers of the account.
+_LIST = """Show the numbers of the account, or of several: give --platform more than once.
 
 Example: sigmamind numbers list --platform dialnexa --unassigned --json"""
 
 _GET = """Show one number.
 
 Example: sigmamind numbers get +14155550100"""
+
+_EXPORT = """Write the numbers of accounts as a fleet: a file that plan and apply take.
+
+It says what is there, so that planning it changes nothing. With --journal a number keeps the id
+that it was applied under. What a file cannot say is left out, and told. Passwords are never in it.
+
+Example: sigmamind export --platform sigmamind --out fleet.csv"""
+
+_MOVE = """Give the numbers of one agent to another; shows what changes, and asks.
+
+Of each number only those sides are changed on which the first agent stands.
+
+Exit codes: 0 done, 1 some failed, 2 usage, 3 some may have been changed, 130 interrupted.
+
+Example: sigmamind numbers move --from-agent agent_1 --to-agent agent_2 --dry-run"""
 
 _UPDATE = """Change one number; what is not named stays as it is.
 
@@ -99,6 +138,23 @@ Example: sigmamind numbers update +14155550100 --inbound-agent-id agent_1"""
 _RELEASE = """Give one number up, for good; asks for it to be typed.
 
 Example: sigmamind numbers release +14155550100"""
+
+_VERIFY = """Prove that the trunks of numbers work: a test call from each, to whom it is to ring.
+
+A call rings the number's outbound_phone_number and is spoken by its outbound agent, or --agent;
+numbers without are skipped. Each call rings a telephone and costs money, and must be agreed to:
+--max-calls N, or by typing. No number is called from twice, whatever went unanswered. Telephones
+that several numbers ring are rung by one at a time, see --per-destination.
+
+A call that was answered has passed; busy, not answered or refused is failed; unknown is one that
+may ring, or rang and was not seen to end within --timeout. SigmaMind only.
+
+Ctrl-C takes up no more numbers and follows the calls under way; a second one leaves them.
+
+Exit codes: 0 all passed, 1 some failed or nothing was called, 2 usage, 3 some unknown, 130
+interrupted.
+
+Example: sigmamind numbers verify +14155550100 --max-calls 1"""
 
 _ROOT = """Phone numbers of voice-AI platforms, each bought once, through crashes and lost answers.
 
@@ -124,16 +180,20 @@ def _app() -> App:
         help="Show and change the numbers of the account.\n\nExample: sigmamind numbers list",
     )
     home = "sigmamind_async.cli"
+    app.command(f"{home}.plan:plan", name="plan", help=_PLAN)
     app.command(f"{home}.apply:apply", name="apply", help=_APPLY)
     app.command(f"{home}.status:status", name="status", help=_STATUS)
     app.command(f"{home}.reconcile:reconcile", name="reconcile", help=_RECONCILE)
+    app.command(f"{home}.export:export", name="export", help=_EXPORT)
     app.command(numbers)
     app.command(f"{home}.demo:demo", name="demo", help=_DEMO)
     app.command(f"{home}.sandbox:sandbox", name="sandbox", help=_SANDBOX)
     numbers.command(f"{home}.numbers:list_", name="list", help=_LIST)
     numbers.command(f"{home}.numbers:get", name="get", help=_GET)
     numbers.command(f"{home}.numbers:update", name="update", help=_UPDATE)
+    numbers.command(f"{home}.move:move", name="move", help=_MOVE)
     numbers.command(f"{home}.numbers:release", name="release", help=_RELEASE)
+    numbers.command(f"{home}.verify:verify", name="verify", help=_VERIFY)
     return app
 
 

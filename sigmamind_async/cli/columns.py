@@ -5,7 +5,6 @@ Columns are read off the request values, so that a field added there is a column
 
 from __future__ import annotations
 
-import difflib
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
@@ -97,17 +96,3 @@ class RowKind:
     def title(self) -> str:
         """What it is called in messages, such as ``create with provider pia``."""
         return self.action if self.where is None else f"{self.action} with {' '.join(self.where)}"
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean ...?`` if one of *known* is close to *word*, else what is known."""
-    names = {_plain(name): name for name in sorted(known)}
-    close = difflib.get_close_matches(_plain(word), names, n=1)
-    if close:
-        return f"; did you mean {names[close[0]]!r}?"
-    return f"; known are {', '.join(names.values())}"
-
-
-def _plain(name: str) -> str:
-    """Return what ``phoneNumber``, ``Phone Number`` and ``phone_number`` have in common."""
-    return "".join(letter for letter in name.lower()[:64] if letter.isalnum())

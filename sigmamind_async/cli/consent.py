@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import attrs
 
@@ -59,6 +60,20 @@ class Consent:
             raise CommandError("not confirmed; nothing was sent")
         return most
 
+    def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
+        """Raise `CommandError` unless giving *phone_numbers* up for good is agreed to."""
+        count = len(phone_numbers)
+        if not count or self.yes:
+            return
+        numbers = "number" if count == 1 else "numbers"
+        which = f"{count} {numbers} up, for good: {_some(phone_numbers)}"
+        if not self.ask:
+            raise CommandError(
+                f"{name} gives {which}. Agree with --allow-release --yes; nothing was sent"
+            )
+        if typed(f"{name} gives {which}.\nType {count} to go on: ") != str(count):
+            raise CommandError("not confirmed; nothing was sent")
+
     def check_release(self, what: str) -> None:
         """Raise `CommandError` unless giving *what* up for good is agreed to."""
         if self.yes:
@@ -67,6 +82,11 @@ class Consent:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
         if typed(f"Releasing {what} is for good. Type release to go on: ") != "release":
             raise CommandError("not confirmed; nothing was sent")
+
+
+def _some(texts: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def can_ask() -> bool:

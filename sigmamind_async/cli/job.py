@@ -1,8 +1,7 @@
 """The rows of a file, carried out concurrently, until they end or something ends them.
 
-A job can end early in two ways. `stop` takes up no more rows and settles those under way. `cancel`
-ends those as well: what is then known of them is reported, the rest is in doubt. Either way every
-row of the file is reported once, and the journal knows all that the report says.
+However it ends, every row of the file is reported once, and the journal knows all that the report
+says. Of rows that were cut off, what is known is reported, and the rest is in doubt.
 """
 
 from __future__ import annotations
@@ -17,28 +16,17 @@ import attrs
 from sigmamind_async.bulk import Outcome, Progress
 from sigmamind_async.cli.columns import Value
 from sigmamind_async.cli.ending import advice_for, message_of
-from sigmamind_async.cli.interrupts import on_interrupt
 from sigmamind_async.cli.records import Fault, RowResult, Stopped
 from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.cli.standing import without_call
-from sigmamind_async.errors import (
-    AuthenticationError,
-    JournalError,
-    PermissionDeniedError,
-    SigmaMindError,
-)
+from sigmamind_async.cli.supervision import Supervision
+from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.gate import Admission
 from sigmamind_async.provisioning.job import ProvisioningRun
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import WAITS_FOR_A_PERSON, State
 from sigmamind_async.provisioning.row import Row as Entry
-
-TICK = 0.1
-"""Seconds between two looks at how the job goes."""
-
-WAITING = 2.0
-"""Seconds after the last row has ended before a person is told what the job still waits for."""
 
 Report = Callable[[RowResult], None]
 """Told how each row ended."""
@@ -64,72 +52,40 @@ class Job:
     """Told once that every row has been sent, and how many of them are still in doubt."""
     keep_going: Callable[[], bool] = lambda: True
     progress: Progress = attrs.field(factory=Progress)
-    stopped: Stopped | None = None
     _pending: dict[int, Row] = attrs.field(factory=dict[int, Row])
-    _bulk: ProvisioningRun[Any] | None = None
-    _work: asyncio.Task[None] | None = None
-    _quiet_since: float | None = None
-    _waiting: bool = False
+    _supervision: Supervision | None = None
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """Why it ended early, if it did."""
+        return None if self._supervision is None else self._supervision.stopped
 
     async def run(self) -> None:
         """Carry out all rows."""
-        self._bulk = bulk = self.provisioner.run_many(self._values(), progress=self.progress)
+        bulk = self.provisioner.run_many(self._values(), progress=self.progress)
+        self._supervision = supervision = Supervision(
+            stop_job=bulk.stop,
+            on_stop=lambda why: self.on_stop(why, len(self._pending)),
+            on_wait=self.on_wait,
+            awaited=self._awaited,
+            admissions=[self.admission],
+            patience=self.patience,
+            progress=self.progress,
+            keep_going=self.keep_going,
+        )
         try:
-            with on_interrupt(self.interrupt):
-                async with asyncio.TaskGroup() as tasks:
-                    self._work = work = tasks.create_task(self._consume(bulk))
-                    while not work.done():
-                        self._look()
-                        await asyncio.wait([work], timeout=TICK)
+            await supervision.over(self._consume(bulk, supervision))
         finally:
             await self._report_rest(bulk)
 
-    def interrupt(self) -> None:
-        """Stop at the first call, cancel at the second."""
-        if self.stopped is None:
-            self.stop("interrupted")
-        else:
-            self.cancel()
-
-    def stop(self, why: Stopped) -> None:
-        """Take up no more rows."""
-        if self.stopped is not None or self._bulk is None:
-            return
-        self.stopped = why
-        self._bulk.stop()
-        self.on_stop(why, len(self._pending))
-
-    def cancel(self) -> None:
-        """End the rows under way as well."""
-        if self._work is not None:
-            self._work.cancel()
-
-    def _look(self) -> None:
-        if not self.keep_going():
-            self.stop("output closed")
-        if is_unreachable(self.admission, self.progress, self.patience):
-            self.stop("platform unreachable")
-            self.cancel()
-        self._look_for_a_wait()
-
-    def _look_for_a_wait(self) -> None:
-        """Say what the job is waiting for once nothing but doubt is left of it."""
+    def _awaited(self) -> int:
         progress = self.progress
-        if self._waiting or not progress.unknown or progress.finished != progress.total:
-            self._quiet_since = None
-        elif self._quiet_since is None:
-            self._quiet_since = progress.clock()
-        elif progress.clock() - self._quiet_since > WAITING:
-            self._waiting = True
-            self.on_wait(progress.unknown)
+        return progress.unknown if progress.finished == progress.total else 0
 
-    async def _consume(self, bulk: ProvisioningRun[Any]) -> None:
+    async def _consume(self, bulk: ProvisioningRun[Any], supervision: Supervision) -> None:
         async for outcome in bulk:
             await self._settle(outcome)
-            if is_hopeless(outcome.error, self.progress):
-                self.stop("key refused")
-            elif is_journal_broken(outcome):
-                self.stop("journal unusable")
+            supervision.heed(outcome.error)
 
     def _values(self) -> Iterator[tuple[str, Value]]:
         for index, row in enumerate(self._good_rows()):
@@ -170,27 +126,6 @@ class Job:
         for row in self._good_rows() if self.stopped else ():
             self.progress.count("skipped")
             self.report(skipped_result(row))
-
-
-def is_hopeless(error: BaseException | None, progress: Progress) -> bool:
-    """Return whether the rows to come will fail like this one: the key opens nothing."""
-    if isinstance(error, AuthenticationError):
-        return True
-    return isinstance(error, PermissionDeniedError) and progress.done == 0
-
-
-def is_journal_broken(outcome: Outcome[Any, Any]) -> bool:
-    """Return whether the journal itself fails, and not just one row in it."""
-    error = outcome.error
-    return isinstance(error, JournalError) and error.op_id is None
-
-
-def is_unreachable(admission: Admission, progress: Progress, patience: float) -> bool:
-    """Return whether the platform has failed for *patience* seconds without one answer."""
-    if admission.open_until is None or progress.started is None:
-        return False
-    alive = max(progress.started, admission.last_success or 0.0)
-    return progress.clock() - alive > patience
 
 
 # ---------------------------------------------------------------- results

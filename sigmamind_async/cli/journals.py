@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,8 +15,10 @@ from cyclopts.validators import Number
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.cli.source import STDIN
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.errors import JournalError, SigmaMindError
+from sigmamind_async.provisioning.journal import Journal, MemoryJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.sqlite import SqliteJournal
 
 SUFFIX: Final = ".journal.db"
 
@@ -77,10 +80,11 @@ class Place:
             )
         return place
 
-    def command(self, name: str, platform: Platform, *words: str) -> str:
-        """Return the command line *name* about this journal."""
+    def command(self, name: str, platform: Platform | None, *words: str) -> str:
+        """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
-        said: Sequence[str] = ("sigmamind", name, self.file, *journal, *platform.words, *words)
+        whose = () if platform is None else platform.words
+        said: Sequence[str] = ("sigmamind", name, self.file, *journal, *whose, *words)
         return shlex.join(said)
 
 
@@ -111,3 +115,28 @@ class Policy:
             release_surplus=self.release_surplus,
             max_purchases=self.max_purchases,
         )
+
+
+async def look_after_earlier_runs(provisioner: Provisioner) -> None:
+    """Settle what they left in doubt; raise `JournalError` for a journal of another account."""
+    try:
+        await provisioner.reconcile()
+    except JournalError:
+        raise
+    except SigmaMindError:
+        return  # the rows will tell, and what is in doubt is looked for at their end again
+
+
+async def looked_into(path: Path, stack: AsyncExitStack) -> Journal:
+    """Return the journal at *path* to be read until *stack* is closed, or an empty one."""
+    if not path.exists():  # noqa: ASYNC240 - one look at a disk of this machine
+        return MemoryJournal()
+    return await stack.enter_async_context(SqliteJournal(path, read_only=True))
+
+
+async def bought_by(journal: Journal, accounts: Iterable[str], before: int) -> int:
+    """Return how many numbers *journal* counts as bought; *before* where it cannot be read."""
+    try:
+        return sum([(await journal.counts(account)).bought for account in accounts])
+    except JournalError:
+        return before  # what ended the job is told; this is for its page alone

@@ -16,6 +16,8 @@ from sigmamind_async.cli.records import (
     NumberList,
     NumberRecord,
     OpenRow,
+    PlanShown,
+    Problems,
     Record,
     Released,
     RowResult,
@@ -23,7 +25,12 @@ from sigmamind_async.cli.records import (
     Standing,
     Summary,
     Verdict,
+    Verification,
+    Verifications,
+    VerificationSummary,
 )
+from sigmamind_async.fleet.spec import Problem
+from sigmamind_async.fleet.step import Step
 
 
 def line_of(json_object: Mapping[str, object]) -> str:
@@ -43,6 +50,7 @@ def _(record: RowResult) -> str:
         {
             "line": record.line,
             "id": record.id,
+            **({} if record.platform is None else {"platform": record.platform}),
             "action": record.action or None,
             "status": record.status,
             "phone_number": record.phone_number,
@@ -51,6 +59,7 @@ def _(record: RowResult) -> str:
             "attempts": record.attempts,
             "elapsed_ms": round(record.elapsed * 1000),
             "earlier": record.earlier,
+            **({"remark": record.remark} if record.remark else {}),
         }
     )
 
@@ -68,8 +77,38 @@ def _fault(fault: Fault) -> dict[str, object]:
 @json_lines.register
 def _(record: Summary) -> str:
     counts = attrs.asdict(record)
+    if record.unchanged is None:
+        del counts["unchanged"]
     counts["seconds"], counts["rate"] = round(record.seconds, 3), round(record.rate, 3)
     return line_of({"summary": counts})
+
+
+@json_lines.register
+def _(record: PlanShown) -> str:
+    plan = record.plan
+    summary = {
+        "steps": {action.value: count for action, count in plan.counts.items()},
+        "withheld": sum(bool(step.withheld) for step in plan.steps),
+        "writes": plan.writes,
+        "problems": len(plan.problems),
+        "unlisted": list(plan.unlisted),
+    }
+    steps = [line_of({"step": _step(step)}) for step in plan.steps]
+    return "\n".join([*steps, *map(_problem, plan.problems), line_of({"summary": summary})])
+
+
+def _step(step: Step) -> dict[str, object]:
+    """Return what is done about a row, in the words of a saved plan."""
+    return {**step.dump(), "writes": step.writes}
+
+
+@json_lines.register
+def _(record: Problems) -> str:
+    return "\n".join(map(_problem, record.problems))
+
+
+def _problem(problem: Problem) -> str:
+    return line_of({"problem": attrs.asdict(problem)})
 
 
 @json_lines.register
@@ -112,12 +151,16 @@ def _iso(at: float | None) -> str | None:
 
 @json_lines.register
 def _(record: NumberList) -> str:
-    return "\n".join(line_of(attrs.asdict(number)) for number in record.numbers)
+    return "\n".join(map(json_lines, record.numbers))
 
 
 @json_lines.register
 def _(record: NumberRecord) -> str:
-    return line_of(attrs.asdict(record))
+    fields = attrs.asdict(record)
+    for name in ("platform", "side"):  # said in some lists only
+        if fields[name] is None:
+            del fields[name]
+    return line_of(fields)
 
 
 @json_lines.register
@@ -129,3 +172,30 @@ def _(record: Released) -> str:
 @json_lines.register
 def _(record: SandboxReady) -> str:
     return "\n".join(line_of(attrs.asdict(entrance)) for entrance in record.entrances)
+
+
+@json_lines.register
+def _(record: Verification) -> str:
+    return line_of(
+        {
+            "phone_number": record.phone_number,
+            "status": record.status,
+            "destination": record.destination,
+            "call_id": record.call_id,
+            "call_status": record.call_status,
+            "termination_reason": record.termination_reason,
+            "duration": record.duration,
+            "remark": record.remark or None,
+            "error": None if record.fault is None else _fault(record.fault),
+        }
+    )
+
+
+@json_lines.register
+def _(record: Verifications) -> str:
+    return "\n".join(map(json_lines, record.results))
+
+
+@json_lines.register
+def _(record: VerificationSummary) -> str:
+    return line_of({"summary": attrs.asdict(record)})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any
 
+import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.columns import Value
@@ -16,10 +18,10 @@ from sigmamind_async.cli.platforms import (
     PLATFORMS,
     AnyClient,
     Platform,
+    PlatformName,
     PlatformOption,
 )
-from sigmamind_async.cli.records import NumberList, NumberRecord
-from sigmamind_async.cli.references import References, SecretReferenceError
+from sigmamind_async.cli.records import NumberList, NumberRecord, Side
 from sigmamind_async.cli.session import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -30,6 +32,7 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
+from sigmamind_async.references import References, SecretReferenceError
 from sigmamind_async.values import UNSET, Unset
 
 Number = Annotated[
@@ -42,9 +45,20 @@ Number = Annotated[
 
 def list_(
     *,
-    platform: PlatformOption = DEFAULT,
+    platform: Annotated[
+        tuple[PlatformName, ...],
+        Parameter(
+            help="Whose numbers; may be given several times, each platform with its own key."
+        ),
+    ] = (DEFAULT,),
     unassigned: Annotated[bool, Parameter(help="Only numbers that no agent answers.")] = False,
-    agent: Annotated[str | None, Parameter(help="Only numbers that this agent answers.")] = None,
+    agent: Annotated[
+        str | None,
+        Parameter(
+            help="Only numbers of this agent, and on which side: it answers their calls (inbound),"
+            " makes them (outbound), or both."
+        ),
+    ] = None,
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
@@ -52,33 +66,63 @@ def list_(
     """Show the numbers of the account."""
     if unassigned and agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
-    client, output = client_of_environment(theirs, times), Output.of_process(json=json)
-    run(_list(client, theirs, output, _filter(unassigned=unassigned, agent=agent)))
+    times = Times(deadline=deadline, attempt=attempt_timeout)
+    accounts = [
+        (PLATFORMS[name], client_of_environment(PLATFORMS[name], times))
+        for name in dict.fromkeys(platform)
+    ]
+    output = Output.of_process(json=json)
+    run(_list(_wanted(accounts, _view(unassigned=unassigned, agent=agent)), output))
     return Exit.DONE
 
 
-Filter = Callable[[NumberRecord], bool]
+View = Callable[[NumberRecord], NumberRecord | None]
+"""What is shown of a number: `None` where it is left out."""
 
 
-def _filter(*, unassigned: bool, agent: str | None) -> Filter:
+def _view(*, unassigned: bool, agent: str | None) -> View:
     if unassigned:
-        return lambda number: not number.inbound_agent_id
-    return lambda number: agent is None or number.inbound_agent_id == agent
+        return lambda number: None if number.inbound_agent_id else number
+    if agent is None:
+        return lambda number: number
+    return lambda number: _beside(agent, number)
 
 
-async def _list(client: AnyClient, platform: Platform, output: Output, is_wanted: Filter) -> None:
-    async with client:
-        numbers = client.phone_numbers.list(page_size=platform.page_size)
-        records = (platform.shown(number) async for number in numbers)
-        wanted = (record async for record in records if is_wanted(record))
+_SIDES: dict[tuple[bool, bool], Side] = {
+    (True, False): "inbound",
+    (False, True): "outbound",
+    (True, True): "both",
+}
+
+
+def _beside(agent: str, number: NumberRecord) -> NumberRecord | None:
+    """Return *number* with the side on which *agent* stands there."""
+    side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
+    return None if side is None else attrs.evolve(number, side=side)
+
+
+async def _wanted(
+    accounts: Sequence[tuple[Platform, AnyClient]], view: View
+) -> AsyncGenerator[NumberRecord]:
+    """Yield what is shown of the numbers of all *accounts*, one account after the other."""
+    for platform, client in accounts:
+        name = platform.name if len(accounts) > 1 else None
+        async with client:
+            async for number in client.phone_numbers.list(page_size=platform.page_size):
+                shown = view(platform.shown(number))
+                if shown is not None:
+                    yield attrs.evolve(shown, platform=name)
+
+
+async def _list(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
+    async with aclosing(numbers):
         if output.form is Form.JSON:
-            await _stream(wanted, output)
+            await _stream(numbers, output)
         else:
-            output.show(NumberList(tuple([record async for record in wanted])))
+            output.show(NumberList(tuple([number async for number in numbers])))
 
 
-async def _stream(numbers: AsyncIterator[NumberRecord], output: Output) -> None:
+async def _stream(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
     async for number in numbers:
         output.show(number)
         if output.closed:

@@ -19,6 +19,9 @@ from sigmamind_async.cli.records import (
     SandboxReady,
     Summary,
     Verdict,
+    Verification,
+    Verifications,
+    VerificationSummary,
 )
 
 STATUS_WIDTH = 7
@@ -32,8 +35,11 @@ class Widths:
     """Columns of row results, as wide as the file at hand needs them."""
 
     line: int = 1
+    """0 where the rows are of no file."""
     id: int = 0
     action: int = 6
+    platform: int = 0
+    """0 where all rows are of one platform."""
 
     @classmethod
     def of(cls, last_line: int, id_width: int, actions: Iterable[str] = ()) -> Widths:
@@ -58,12 +64,28 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
+def lines_text(lines: Iterable[int], most: int = 8) -> str:
+    """Return line numbers as ranges, such as ``lines 3, 7-12``, the first *most* of them."""
+    ranges: list[tuple[int, int]] = []
+    for line in sorted(lines):
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], line)
+        else:
+            ranges.append((line, line))
+    shown = [f"{low}" if low == high else f"{low}-{high}" for low, high in ranges[:most]]
+    more = f" and {len(ranges) - most} more ranges" if len(ranges) > most else ""
+    return f"lines {', '.join(shown)}{more}"
+
+
 def row_columns(result: RowResult, widths: Widths) -> list[str]:
     """Return the cells of one row's line, as wide as they are to be, the explanation last."""
     id_cell = [f"{clean(result.id or ''):<{widths.id}}"] if widths.id else []
+    platform = [f"{result.platform or '':<{widths.platform}}"] if widths.platform else []
+    line = [f"line {result.line:>{widths.line}}"] if widths.line else []
     return [
-        f"line {result.line:>{widths.line}}",
+        *line,
         f"{result.status:<{STATUS_WIDTH}}",
+        *platform,
         f"{result.action:<{widths.action}}",
         *id_cell,
         f"{clean(result.phone_number or result.record_id or ''):<{NUMBER_WIDTH}}",
@@ -74,7 +96,9 @@ def row_columns(result: RowResult, widths: Widths) -> list[str]:
 def _explanation(result: RowResult) -> str:
     if result.fault is not None:
         return explained(result.fault)
-    return "sent by an earlier run, not again" if result.earlier else ""
+    if result.earlier:
+        return "sent by an earlier run, not again"
+    return clean(result.remark)
 
 
 def row_line(result: RowResult, widths: Widths) -> str:
@@ -90,6 +114,8 @@ def explained(fault: Fault) -> str:
 
 def summary_cells(summary: Summary) -> list[tuple[str, str]]:
     """Return heading and content of each column of the table at the end."""
+    if summary.unchanged is not None:
+        return _fleet_summary_cells(summary, summary.unchanged)
     return [
         ("asked", f"{summary.asked:,}"),
         ("done", f"{summary.done:,}"),
@@ -99,6 +125,19 @@ def summary_cells(summary: Summary) -> list[tuple[str, str]]:
         ("requests", f"{summary.requests:,}"),
         ("429s", f"{summary.throttled:,}"),
         ("rate", f"{summary.rate:.1f}/s"),
+        ("secs", f"{summary.seconds:.1f}"),
+    ]
+
+
+def _fleet_summary_cells(summary: Summary, unchanged: int) -> list[tuple[str, str]]:
+    return [
+        ("done", f"{summary.done:,}"),
+        ("unchanged", f"{unchanged:,}"),
+        ("failed", f"{summary.failed:,}"),
+        ("unknown", f"{summary.unknown:,}"),
+        ("skipped", f"{summary.skipped:,}"),
+        ("requests", f"{summary.requests:,}"),
+        ("429s", f"{summary.throttled:,}"),
         ("secs", f"{summary.seconds:.1f}"),
     ]
 
@@ -133,6 +172,8 @@ class NumberColumn:
     blank: str = "-"
     is_name: bool = False
     """Whether commands take what stands there, so that it must stay in one piece."""
+    is_optional: bool = False
+    """Whether it is left out where no number has anything there."""
 
     def cell(self, number: NumberRecord) -> str:
         """Return what stands in the column for *number*."""
@@ -140,12 +181,13 @@ class NumberColumn:
 
 
 _STATES = {True: "active", False: "inactive", None: None}
-_RECORD_ID = NumberColumn("record id", 24, lambda number: number.record_id, is_name=True)
 _NUMBER_COLUMNS = (
+    NumberColumn("platform", 9, lambda number: number.platform, is_optional=True),
     NumberColumn(
         "phone number", NUMBER_WIDTH, lambda number: number.phone_number, "?", is_name=True
     ),
-    _RECORD_ID,
+    NumberColumn("record id", 24, lambda number: number.record_id, is_name=True, is_optional=True),
+    NumberColumn("side", 8, lambda number: number.side, is_optional=True),
     NumberColumn("provider", 8, lambda number: number.provider),
     NumberColumn("inbound agent", 20, lambda number: number.inbound_agent_id),
     NumberColumn("outbound agent", 20, lambda number: number.outbound_agent_id),
@@ -155,9 +197,13 @@ _NUMBER_COLUMNS = (
 
 
 def number_columns(numbers: Iterable[NumberRecord]) -> list[NumberColumn]:
-    """Return the columns of a list of *numbers*: ids only where a platform has them."""
-    with_ids = any(number.record_id is not None for number in numbers)
-    return [column for column in _NUMBER_COLUMNS if with_ids or column is not _RECORD_ID]
+    """Return the columns of a list of *numbers*, such as ids only where a platform has them."""
+    numbers = list(numbers)
+    return [
+        column
+        for column in _NUMBER_COLUMNS
+        if not column.is_optional or any(column.read(number) is not None for number in numbers)
+    ]
 
 
 def number_lines(numbers: Iterable[NumberRecord]) -> Iterator[str]:
@@ -173,6 +219,31 @@ def number_fields(number: NumberRecord) -> list[tuple[str, str]]:
     """Return every field of a number that has a value."""
     fields = attrs.asdict(number).items()
     return [(name, clean(str(value))) for name, value in fields if value is not None]
+
+
+def verification_cells(result: Verification) -> tuple[str, str, str, str]:
+    """Return the number, what became of it, whom its call rings, and why it is so."""
+    return (
+        clean(result.phone_number or "?"),
+        result.status,
+        clean(result.destination or "-"),
+        verification_text(result),
+    )
+
+
+def verification_text(result: Verification) -> str:
+    """Return why a test call had the result it had."""
+    if result.fault is not None:
+        return explained(result.fault)
+    end = [f"{result.call_status}: {result.termination_reason}"] if result.call_status else []
+    end += [f"{result.duration:g} s"] if result.duration is not None else []
+    return clean(" - ".join(filter(None, (", ".join(end), result.remark))))
+
+
+def verification_summary_cells(summary: VerificationSummary) -> list[tuple[str, str]]:
+    """Return heading and content of each column of the sum of test calls."""
+    words = ("asked", "passed", "failed", "unknown", "skipped")
+    return [(word, f"{getattr(summary, word):,}") for word in words]
 
 
 def table(cells: Iterable[tuple[str, str]]) -> str:
@@ -237,3 +308,21 @@ def _(record: SandboxReady) -> str:
             *(f"export {name}={text}" for name, text in exports),
         )
     )
+
+
+@plain.register
+def _(record: Verification) -> str:
+    number, status, destination, text = verification_cells(record)
+    return (
+        f"{number:<{NUMBER_WIDTH}}  {status:<{STATUS_WIDTH}}  {destination:<{NUMBER_WIDTH}}  {text}"
+    ).rstrip()
+
+
+@plain.register
+def _(record: Verifications) -> str:
+    return "\n".join(map(plain, record.results))
+
+
+@plain.register
+def _(record: VerificationSummary) -> str:
+    return table(verification_summary_cells(record))

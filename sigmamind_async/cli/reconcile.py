@@ -21,7 +21,7 @@ from sigmamind_async.cli.journals import (
     ReleaseSurplus,
 )
 from sigmamind_async.cli.output import Output
-from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformOption
+from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformName
 from sigmamind_async.cli.records import Change, Standing
 from sigmamind_async.cli.report import moment
 from sigmamind_async.cli.session import (
@@ -51,7 +51,10 @@ def reconcile(
     file: Annotated[str, Parameter(help="The file that was applied, or its journal.")],
     /,
     *,
-    platform: PlatformOption = DEFAULT,
+    platform: Annotated[
+        PlatformName | None,
+        Parameter(name="--platform", help="Only these numbers; all that the journal has rows of."),
+    ] = None,
     journal: JournalFile = None,
     only: Annotated[
         tuple[str, ...], Parameter(help="Decide about this row; may be given more than once.")
@@ -73,30 +76,52 @@ def reconcile(
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
 ) -> int:
     """Settle what is in doubt among the rows of *file*."""
-    place, theirs = Place.of(file, journal), PLATFORMS[platform]
+    place, times = Place.of(file, journal), Times(deadline=deadline, attempt=attempt_timeout)
     decision = Decision(
         only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
     )
     decision.check(wait=wait)
-    client = client_of_environment(theirs, Times(deadline=deadline, attempt=attempt_timeout))
+    platforms = [PLATFORMS[platform]] if platform else run(_platforms(place, only))
+    clients = [client_of_environment(theirs, times) for theirs in platforms]
     if release_surplus:
-        what = run(_surplus(place, theirs, only)) or "what is bought one too many"
+        found = [what for theirs in platforms if (what := run(_surplus(place, theirs, only)))]
+        what = ", ".join(found) or "what is bought one too many"
         Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(what)
-    look = Reconciliation(
-        place=place,
-        platform=theirs,
-        output=Output.of_process(json=json),
-        decision=decision,
-        policy=Policy(
-            quarantine=quarantine,
-            resend=resend and not only,
-            release_surplus=release_surplus and not only,
-            accept_key=accept_key,
-        ),
-        wait=wait,
-    )
-    standing = run(look.run(client))
-    return Exit.DONE if standing.settled else Exit.UNKNOWN
+    looks = [
+        Reconciliation(
+            place=place,
+            platform=theirs,
+            output=Output.of_process(json=json),
+            decision=decision,
+            policy=Policy(
+                quarantine=quarantine,
+                resend=resend and not only,
+                release_surplus=release_surplus and not only,
+                accept_key=accept_key,
+            ),
+            wait=wait,
+        )
+        for theirs in platforms
+    ]
+    standings = [run(look.run(client)) for look, client in zip(looks, clients, strict=True)]
+    return Exit.DONE if all(standing.settled for standing in standings) else Exit.UNKNOWN
+
+
+async def _platforms(place: Place, only: Sequence[str]) -> list[Platform]:
+    """Return the platforms that the journal has rows of, or the first with one that is named."""
+    async with SqliteJournal(place.path, read_only=True) as journal:
+        has = _has_one if only else _has_any
+        found = [each for each in PLATFORMS.values() if await has(journal, each, only)]
+    # A journal without any row is one of the first platform.
+    return (found[:1] if only else found) or [PLATFORMS[DEFAULT]]
+
+
+async def _has_one(journal: Journal, platform: Platform, only: Sequence[str]) -> bool:
+    return any([await journal.get(platform.name, row_id) for row_id in only])
+
+
+async def _has_any(journal: Journal, platform: Platform, _: Sequence[str]) -> bool:
+    return bool((await journal.counts(platform.name)).rows)
 
 
 @attrs.frozen(kw_only=True)

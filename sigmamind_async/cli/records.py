@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from sigmamind_async.bulk import Status
 from sigmamind_async.errors import Committed
+
+if TYPE_CHECKING:  # ``--help`` answers without loading a platform
+    from sigmamind_async.fleet.plan import Plan
+    from sigmamind_async.fleet.spec import Problem
 
 Stopped = Literal[
     "interrupted", "key refused", "platform unreachable", "journal unusable", "output closed"
@@ -48,6 +52,10 @@ class RowResult:
     """Seconds."""
     earlier: bool = False
     """Whether an earlier run carried it out, so that this one sent nothing."""
+    platform: str | None = None
+    """Whose number it is; said where rows of several platforms stand together."""
+    remark: str = ""
+    """What else is to be said about a row that went well, or was not taken up."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,6 +69,8 @@ class Summary:
     skipped: int = 0
     earlier: int = 0
     """Rows among those done that an earlier run carried out."""
+    unchanged: int | None = None
+    """Rows of a fleet that were as they should be, beside those done; `None` for other files."""
     requests: int = 0
     throttled: int = 0
     """Answers that said "one request too many"."""
@@ -72,6 +82,9 @@ class Summary:
         """Rows carried out or tried, a second."""
         tried = self.done + self.failed + self.unknown
         return tried / self.seconds if self.seconds > 0 else 0.0
+
+
+Side = Literal["inbound", "outbound", "both"]
 
 
 @attrs.frozen(kw_only=True)
@@ -90,6 +103,10 @@ class NumberRecord:
     outbound_phone_number: str | None = None
     termination_sip_uri: str | None = None
     active: bool | None = None
+    platform: str | None = None
+    """Whose it is; said where numbers of several platforms stand together."""
+    side: Side | None = None
+    """Which of its calls the agent takes whose numbers were asked for."""
 
 
 @attrs.frozen
@@ -245,15 +262,80 @@ class Verdict:
         return not (self.bought_twice or self.lost or self.unknown)
 
 
+TestStatus = Literal["passed", "failed", "unknown", "skipped"]
+"""``failed``: not answered, or not placed; ``unknown``: perhaps placed, and its end not seen."""
+
+
+@attrs.frozen(kw_only=True)
+class Verification:
+    """What a test call said about a number."""
+
+    phone_number: str | None
+    status: TestStatus
+    destination: str | None = None
+    """Whom the call rings."""
+    call_id: str | None = None
+    """The platform's id of the call; `None` where none is known to have been placed."""
+    call_status: str | None = None
+    """The platform's word for how far the call came."""
+    termination_reason: str | None = None
+    """The platform's word for why it ended."""
+    duration: float | None = None
+    """Seconds that the call took, as the platform counts them."""
+    remark: str = ""
+    """Why no call was placed, or why its end proves nothing; one line."""
+    fault: Fault | None = None
+    """What went wrong with placing or following the call."""
+
+
+@attrs.frozen
+class Verifications:
+    """What test calls said about many numbers, to be shown together."""
+
+    results: tuple[Verification, ...]
+
+
+@attrs.frozen(kw_only=True)
+class VerificationSummary:
+    """How many numbers a round of test calls proved."""
+
+    asked: int
+    passed: int = 0
+    failed: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    stopped: Stopped | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PlanShown:
+    """What is done about the rows of a fleet, and why it cannot be done, if so."""
+
+    file: str
+    plan: Plan
+
+
+@attrs.frozen
+class Problems:
+    """What is wrong with a fleet."""
+
+    problems: tuple[Problem, ...]
+
+
 Record = (
     Change
     | Crash
     | NumberList
     | NumberRecord
+    | PlanShown
+    | Problems
     | Released
     | RowResult
     | SandboxReady
     | Standing
     | Summary
     | Verdict
+    | Verification
+    | Verifications
+    | VerificationSummary
 )

@@ -13,10 +13,11 @@ from typing import Any, cast
 import attrs
 import orjson
 
-from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value, suggestion
+from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
-from sigmamind_async.cli.references import References, SecretReferenceError
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.suggestion import suggestion
 
 Cells = Mapping[str, object]
 """What a row says by column, as JSON has it: a blank cell is left out, ``null`` is `None`."""
@@ -179,7 +180,10 @@ def _header_problems(names: list[str], platform: Platform) -> Iterator[str]:
         elif name not in platform.known:
             yield f"unknown column {name[:64]!r}{_right_column(name, platform)}"
     if "action" not in names:
-        yield f"there is no column 'action'; each row says one of {', '.join(platform.actions)}"
+        yield (
+            f"there is no column 'action'; each row says one of {', '.join(platform.actions)},"
+            " or, by columns id, platform and source, what should be"
+        )
 
 
 def _split(text: str) -> list[str]:

@@ -8,34 +8,56 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from rich.box import ROUNDED
-from rich.console import RenderableType
+from rich.box import ROUNDED, SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from sigmamind_async.cli.plain import (
     Widths,
+    clean,
     number_columns,
     number_fields,
     plain,
     row_columns,
     summary_cells,
     verdict_cells,
+    verification_cells,
+    verification_summary_cells,
+)
+from sigmamind_async.cli.plan_lines import (
+    MOST_STEPS,
+    Line,
+    change_texts,
+    lines_after,
+    lines_before,
+    number_cell,
+    problem_lines,
+    remarks,
+    shown_steps,
+    style_of,
 )
 from sigmamind_async.cli.records import (
     Change,
     NumberList,
     NumberRecord,
+    PlanShown,
+    Problems,
     Record,
     RowResult,
     Standing,
     Summary,
     Verdict,
+    Verifications,
+    VerificationSummary,
 )
 from sigmamind_async.cli.report import change_line, standing_lines
+from sigmamind_async.fleet.step import Step
 
 STYLES = {
     "done": "green",
+    "passed": "green",
     "failed": "red",
     "unknown": "yellow",
     "skipped": "dim",
@@ -45,6 +67,15 @@ STYLES = {
     "one too many": "bold red",
     "given up": "dim",
     "to be sent": "cyan",
+    "purchase": "bold yellow",
+    "move": "bold red",
+    "release": "bold red",
+    "import": "cyan",
+    "adopt": "cyan",
+    "update": "cyan",
+    "drifted": "yellow",
+    "unchanged": "dim",
+    "withheld": "yellow",
     "command": "bold",
     "dim": "dim",
     "holds": "bold green",
@@ -61,9 +92,11 @@ def screen(record: Record) -> RenderableType:
 
 def row_text(result: RowResult, widths: Widths) -> Text:
     """Return one row's result as a line under those of other rows."""
-    place, status, *cells, explanation = row_columns(result, widths)
-    text = Text.assemble((place, "dim"), "  ", (status, STYLES[result.status]))
-    text.append("  " + "  ".join([*cells, explanation]).rstrip())
+    columns = row_columns(result, widths)
+    place = f"{columns.pop(0)}  " if widths.line else ""
+    status, *rest = columns
+    text = Text.assemble((place, "dim"), (status, STYLES[result.status]))
+    text.append("  " + "  ".join(rest).rstrip())
     return text
 
 
@@ -84,13 +117,72 @@ def _(record: Verdict) -> RenderableType:
 
 @screen.register
 def _(record: Standing) -> RenderableType:
-    lines = ((text, STYLES.get(word, "")) for text, word in standing_lines(record))
-    return Text("\n").join(Text(text, style=style) for text, style in lines)
+    return _lines(standing_lines(record))
+
+
+def _lines(lines: Iterable[Line]) -> Text:
+    return Text("\n").join(Text(text, style=STYLES.get(word, "")) for text, word in lines)
 
 
 @screen.register
 def _(record: Change) -> RenderableType:
     return Text(change_line(record), style=STYLES[record.after])
+
+
+@screen.register
+def _(record: Problems) -> RenderableType:
+    return _folded(problem_lines(record.problems))
+
+
+@screen.register
+def _(record: PlanShown) -> RenderableType:
+    steps = shown_steps(record.plan)
+    parts: list[RenderableType] = [_folded(lines_before(record))]
+    if steps:
+        parts += ["", _step_table(steps[:MOST_STEPS])]
+    if len(steps) > MOST_STEPS:
+        parts.append(Text(f"and {len(steps) - MOST_STEPS:,} more; --json shows all", style="dim"))
+    return Group(*parts, _folded(lines_after(record)))
+
+
+def _folded(lines: Iterable[Line]) -> RenderableType:
+    """Return lines of which long ones go on under their own beginning."""
+    return Group(*(_indented(text, STYLES.get(word, "")) for text, word in lines))
+
+
+def _indented(text: str, style: str) -> RenderableType:
+    shown = text.lstrip()
+    if not shown:
+        return Text()
+    return Padding(Text(shown, style=style), (0, 0, 0, len(text) - len(shown)), expand=False)
+
+
+def _step_table(steps: Iterable[Step]) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD,
+        header_style="bold",
+        border_style="dim",
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("row", overflow="fold", max_width=32)
+    for heading in ("platform", "action", "number"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what changes", overflow="fold")
+    for step in steps:
+        style = STYLES[style_of(step)]
+        changes = ", ".join(change_texts(step))
+        said = [*([Text(changes)] if changes else ())]
+        said += [Text(each, style="yellow") for each in remarks(step)]
+        table.add_row(
+            Text(clean(step.id)),
+            Text(step.platform),
+            Text(step.action.value, style=style),
+            Text(number_cell(step)),
+            Text("\n").join(said),
+        )
+    return table
 
 
 @screen.register
@@ -110,6 +202,24 @@ def _(record: NumberRecord) -> RenderableType:
     for name, text in number_fields(record):
         table.add_row(Text(name, style="dim"), Text(text))
     return table
+
+
+@screen.register
+def _(record: Verifications) -> RenderableType:
+    table = Table(box=ROUNDED, border_style="dim", header_style="bold")
+    for heading in ("phone number", "result", "rings"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for result in record.results:
+        number, status, destination, text = verification_cells(result)
+        styled = Text(status, style=STYLES[status])
+        table.add_row(Text(number), styled, Text(destination), Text(text))
+    return table
+
+
+@screen.register
+def _(record: VerificationSummary) -> RenderableType:
+    return _wide_table(verification_summary_cells(record))
 
 
 def _wide_table(cells: Iterable[tuple[str, str]], title: str | None = None) -> Table:

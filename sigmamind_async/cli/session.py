@@ -55,8 +55,13 @@ def client_of_environment(
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run *main* to its end, on uvloop where that is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
+    with runner() as one:
+        return one.run(main)
+
+
+def runner() -> asyncio.Runner:
+    """Return a loop to run several things on, and to ask a person something in between."""
+    return asyncio.Runner(loop_factory=_loop_factory())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

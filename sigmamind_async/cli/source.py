@@ -23,9 +23,12 @@ from sigmamind_async.cli.rows import (
     read_json_lines,
     with_ids_of_their_own,
 )
+from sigmamind_async.fleet.files.lines import raw_lines
 
 STDIN = "./-"
 """How the FILE ``-`` arrives here."""
+STDIN_NAME = "stdin"
+"""What it is called in messages."""
 LONGEST_LINE = 1 << 16
 """Most bytes of one row."""
 
@@ -68,19 +71,31 @@ class Source:
 
 
 @contextmanager
-def opened(file: str) -> Generator[Source]:
-    """Open *file*; standard input is kept in a nameless file until the end of the command."""
-    read = read_json_lines if file == STDIN else _READERS.get(Path(file).suffix.lower())
-    if read is None:
-        raise CommandError(
-            f"{file}: the name must end in .csv, .jsonl or .ndjson, or be - for JSON Lines on stdin"
-        )
+def stream_of(file: str) -> Generator[IO[bytes]]:
+    """Open *file*; what can be read only once is kept in a nameless file until the end."""
     if file == STDIN:
         with _spooled(sys.stdin.buffer) as stream:
-            yield Source(name="stdin", folder=Path(), stream=stream, read=read)
+            yield stream
         return
     with _opened(file) as stream:
-        yield Source(name=file, folder=Path(file).parent, stream=stream, read=read)
+        yield stream
+
+
+def source_of(file: str, stream: IO[bytes]) -> Source:
+    """Return *stream*, which is *file*, as a file of rows."""
+    if file == STDIN:
+        return Source(name=STDIN_NAME, folder=Path(), stream=stream, read=read_json_lines)
+    return Source(name=file, folder=Path(file).parent, stream=stream, read=_reader(file))
+
+
+def _reader(file: str) -> Read:
+    read = _READERS.get(Path(file).suffix.lower())
+    if read is None:
+        raise CommandError(
+            f"{file}: the name must end in .csv, .jsonl or .ndjson, or in .yaml or .yml where rows"
+            " say what should be, or be - for JSON Lines on stdin; or it is a saved plan"
+        )
+    return read
 
 
 def survey(rows: Iterable[Row | BadRow]) -> Survey:
@@ -119,15 +134,8 @@ def _spooled(stream: IO[bytes]) -> Generator[IO[bytes]]:
 
 def _lines(stream: IO[bytes]) -> Iterator[Line]:
     """Yield every line with its number; raise `FileError` where the text is not UTF-8."""
-    number = 0
-    while raw := stream.readline(LONGEST_LINE):
-        number += 1
-        whole = raw.endswith(b"\n") or len(raw) < LONGEST_LINE
-        while not whole:
-            more = stream.readline(LONGEST_LINE)
-            whole = more.endswith(b"\n") or not more
-            raw = b""
-        yield number, _text(number, raw) if raw else None
+    for number, raw in raw_lines(stream, LONGEST_LINE):
+        yield number, None if raw is None else _text(number, raw)
 
 
 def _text(number: int, raw: bytes) -> str:

@@ -99,6 +99,17 @@ class Desk:
         sending = row.state is State.SENDING
         return row if sending or not row.is_open else await self.settler.settle(row, listing, value)
 
+    async def pick(self, number: str) -> bool:
+        """Choose *number* to be bought; return whether no other operation has, in any process.
+
+        A purchase that is in doubt may still come, and its number is on offer until then: two
+        operations would each take it for theirs.
+        """
+        if number in self.picked:
+            return False
+        self.picked.add(number)
+        return not await self.books.journal.with_key(self.books.account, number, 0.0)
+
     async def free(self, row: Row, until: float) -> None:
         """Wait until no other operation can still change the number of *row*.
 

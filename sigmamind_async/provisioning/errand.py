@@ -155,8 +155,7 @@ class Errand(Generic[T]):
         self._picks += 1
         offered = choice.numbers(await self._desk.client.run(choice.search))
         for number in offered:
-            if number not in self._desk.picked:
-                self._desk.picked.add(number)
+            if await self._desk.pick(number):
                 return row.but(key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"

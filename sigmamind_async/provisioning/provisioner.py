@@ -76,7 +76,7 @@ class Provisioner:
     Raises:
         ConfigurationError: A setting cannot be used.
 
-    What `client` and `journal` it was made with, it tells under these names.
+    It tells its `client` and `journal`, and as `account` what the journal calls the account.
     """
 
     def __init__(
@@ -108,6 +108,7 @@ class Provisioner:
         self._books = books = Books(
             journal, platform if account is None else f"{platform}:{account}", policy, now
         )
+        self.account = books.account
         self._census = Census(client, adapter, now)
         self._settler = Settler(client, adapter, books)
         self._desk = Desk(

@@ -10,10 +10,10 @@ import pytest
 
 from sigmamind_async.cli.judge import Sale, judge, unheard
 from sigmamind_async.cli.platforms import PLATFORMS
-from sigmamind_async.cli.references import References
 from sigmamind_async.cli.rows import Reading, Row, read_row
 from sigmamind_async.cli.sample import PASSWORD_FILE, sample_fleet
 from sigmamind_async.provisioning import row as journal
+from sigmamind_async.references import References
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli
 
 
+@pytest.mark.long
 def test_the_demo_kills_and_resumes(cli: Cli) -> None:
     """Nothing bought twice, nothing lost, in far less than a minute, without any setting."""
     began = time.monotonic()

@@ -11,10 +11,11 @@ import pytest
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli import main
-from sigmamind_async.cli.apply import lines_text
 from sigmamind_async.cli.ending import Exit, advice_for, exit_for, exit_for_job, told, unexpected
-from sigmamind_async.cli.job import fault_of, is_hopeless, is_unreachable
+from sigmamind_async.cli.job import fault_of
+from sigmamind_async.cli.plain import lines_text
 from sigmamind_async.cli.records import Stopped, Summary
+from sigmamind_async.cli.supervision import is_hopeless, is_unreachable
 from sigmamind_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -119,10 +120,19 @@ def test_a_platform_is_given_up_after_silence_behind_an_open_circuit() -> None:
     progress = Progress(started=100.0, clock=lambda: 170.0)
     open_circuit = Admission(open_until=171.0, last_success=105.0)
 
-    assert is_unreachable(open_circuit, progress, patience=60.0)
-    assert not is_unreachable(open_circuit, progress, patience=70.0)
-    assert not is_unreachable(Admission(last_success=105.0), progress, patience=1.0)
-    assert not is_unreachable(open_circuit, Progress(), patience=1.0)
+    assert is_unreachable([open_circuit], progress, patience=60.0)
+    assert not is_unreachable([open_circuit], progress, patience=70.0)
+    assert not is_unreachable([Admission(last_success=105.0)], progress, patience=1.0)
+    assert not is_unreachable([open_circuit], Progress(), patience=1.0)
+
+
+def test_one_of_several_platforms_is_not_given_up_while_another_answers() -> None:
+    """Its own rows fail in time, each by itself, and the others go on."""
+    progress = Progress(started=100.0, clock=lambda: 170.0)
+    dead = Admission(open_until=171.0, last_success=105.0)
+
+    assert not is_unreachable([dead, Admission(last_success=169.0)], progress, patience=60.0)
+    assert is_unreachable([dead, Admission(last_success=106.0)], progress, patience=60.0)
 
 
 @pytest.mark.parametrize(
@@ -142,13 +152,15 @@ def test_lines_are_told_as_ranges(lines: list[int], text: str) -> None:
 
 COMMANDS = [
     [],
+    ["plan"],
     ["apply"],
+    ["export"],
     ["status"],
     ["reconcile"],
     ["demo"],
     ["sandbox"],
     ["numbers"],
-    *(["numbers", name] for name in ("list", "get", "update", "release")),
+    *(["numbers", name] for name in ("list", "get", "update", "move", "release", "verify")),
 ]
 
 

@@ -17,10 +17,15 @@ NUMBER = "+14155550123"
 
 @pytest.fixture
 def held(inside: Inside, cli: Cli) -> Sandbox:
-    """An account with one number of an agent and one of none."""
+    """An account with one number that an agent answers and one that none does."""
     rows = [
         {"action": "import", "phone_number": NUMBER, "inbound_agent_id": "a1"},
-        {"action": "import", "phone_number": "+14155550124", "friendly_name": "Spare"},
+        {
+            "action": "import",
+            "phone_number": "+14155550124",
+            "friendly_name": "Spare",
+            "outbound_agent_id": "a3",
+        },
     ]
     for place, row in enumerate(rows):  # one after the other, for their order is compared
         inside("apply", cli.write(f"held-{place}.jsonl", json.dumps(row)))
@@ -35,6 +40,9 @@ def held(inside: Inside, cli: Cli) -> Sandbox:
         (("--unassigned",), ["+14155550124"]),
         (("--agent", "a1"), [NUMBER]),
         (("--agent", "a2"), []),
+        (("--agent", "a3"), ["+14155550124"]),
+        (("--platform", "verbex"), []),
+        (("--platform", "sigmamind", "--platform", "sigmamind"), [NUMBER, "+14155550124"]),
     ],
 )
 def test_list(inside: Inside, words: tuple[str, ...], numbers: list[str]) -> None:
@@ -51,6 +59,66 @@ def test_a_plain_list_is_aligned(inside: Inside) -> None:
     assert headings.startswith("phone number")
     assert first.index("a1") == headings.index("inbound agent")
     assert second.endswith("Spare")
+
+
+@pytest.mark.usefixtures("held")
+def test_an_agent_is_found_on_either_side(inside: Inside) -> None:
+    """Whoever retires an agent needs the numbers it calls from, too."""
+    inside("numbers", "update", NUMBER, "--outbound-agent-id", "a3")
+    inside("numbers", "update", "+14155550124", "--inbound-agent-id", "a3")
+    done = inside("numbers", "list", "--agent", "a3", "--json")
+    headings = inside("numbers", "list", "--agent", "a3").out.splitlines()[0]
+
+    sides = {each["phone_number"]: each["side"] for each in done.objects}
+    assert sides == {NUMBER: "outbound", "+14155550124": "both"}
+    assert "  side  " in headings
+
+
+@pytest.mark.usefixtures("held")
+def test_a_list_that_was_not_asked_for_it_names_neither_side_nor_platform(inside: Inside) -> None:
+    done = inside("numbers", "list", "--json")
+
+    assert not {"side", "platform"} & set(done.objects[0])
+    assert inside("numbers", "list").out.splitlines()[0].startswith("phone number  ")
+
+
+BOTH = ("--platform", "sigmamind", "--platform", "verbex")
+
+
+@pytest.fixture
+def spread(inside: Inside, cli: Cli, held: Sandbox) -> Sandbox:
+    """The same account, and one on Verbex with a number of its own."""
+    row = '{"action": "create", "provider": "pia", "phone_number": "+14155550125"}'
+    words = ("--platform", "verbex", "--max-purchases", 1, "--yes")
+    assert inside("apply", cli.write("verbex.jsonl", row), *words).code == 0
+    return held
+
+
+@pytest.mark.usefixtures("spread")
+def test_numbers_of_several_platforms_stand_together(inside: Inside) -> None:
+    done = inside("numbers", "list", *BOTH, "--json")
+    headings, *lines = inside("numbers", "list", *BOTH).out.splitlines()
+
+    assert [(each["platform"], each["phone_number"]) for each in done.objects] == [
+        ("sigmamind", NUMBER),
+        ("sigmamind", "+14155550124"),
+        ("verbex", "+14155550125"),
+    ]
+    assert headings.split()[0] == "platform"
+    assert [line.split()[:2] for line in lines] == [
+        ["sigmamind", NUMBER],
+        ["sigmamind", "+14155550124"],
+        ["verbex", "+14155550125"],
+    ]
+
+
+def test_each_platform_needs_its_own_key(inside: Inside, cli: Cli) -> None:
+    """Told before any of them is asked."""
+    done = inside("numbers", "list", *BOTH, VERBEX_API_KEY="")
+
+    assert (done.code, done.out) == (2, "")
+    assert "set VERBEX_API_KEY in the environment" in done.err
+    assert cli.box.sigmamind.requests.total == 0
 
 
 @pytest.mark.usefixtures("held")

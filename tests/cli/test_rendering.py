@@ -24,6 +24,8 @@ from sigmamind_async.cli.records import (
     NumberList,
     NumberRecord,
     OpenRow,
+    PlanShown,
+    Problems,
     Record,
     Released,
     RowResult,
@@ -31,10 +33,15 @@ from sigmamind_async.cli.records import (
     Standing,
     Summary,
     Verdict,
+    Verification,
+    Verifications,
+    VerificationSummary,
     Way,
 )
-from sigmamind_async.cli.screen import screen
+from sigmamind_async.cli.screen import row_text, screen
 from sigmamind_async.events import AttemptFinished, Throttled
+from sigmamind_async.fleet import Action, Plan, Problem, Step
+from sigmamind_async.fleet import Change as FieldChange
 from sigmamind_async.operation import Verdict as Proof
 
 DONE = RowResult(
@@ -80,6 +87,29 @@ STANDING = Standing(
     settle="sigmamind reconcile a.csv --wait",
     now=10.0,
 )
+PLAN = Plan(
+    steps=(
+        Step(
+            id="desk",
+            platform="sigmamind",
+            action=Action.UPDATE,
+            phone_number="+14155550123",
+            changes=(FieldChange("label", "A", "B"),),
+        ),
+    ),
+    rows={},
+)
+VERIFIED = Verification(
+    phone_number="+14155550123",
+    status="passed",
+    destination="+14155550199",
+    call_id="call_1",
+    call_status="ended",
+    termination_reason="agent_ended_call",
+    duration=4.2,
+)
+UNPROVEN = attrs.evolve(VERIFIED, status="unknown", fault=FAILED.fault)
+
 RECORDS: list[Record] = [
     DONE,
     FAILED,
@@ -101,6 +131,12 @@ RECORDS: list[Record] = [
     Change(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
     Crash(platform="sigmamind", done=12, under_way=8, untouched=100, unheard=3),
     STANDING,
+    PlanShown(file="fleet.csv", plan=PLAN),
+    Problems((Problem(message="is unknown", id="desk", field="label", file="f.csv", line=2),)),
+    attrs.evolve(SUMMARY, unchanged=3),
+    VERIFIED,
+    Verifications((VERIFIED, UNPROVEN)),
+    VerificationSummary(asked=2, passed=1, unknown=1),
     Verdict(asked_to_buy=2, bought=3, bought_twice=1),
 ]
 
@@ -123,6 +159,29 @@ def test_a_row_is_one_aligned_line() -> None:
 
 def test_a_file_without_ids_has_no_column_for_them() -> None:
     assert plain(DONE) == "line 12  done     create  +14155550123"
+
+
+def test_a_row_of_a_fleet_tells_its_platform_and_what_was_left_out() -> None:
+    held = attrs.evolve(DONE, platform="verbex", status="skipped", remark="needs --allow-release")
+    widths = Widths(line=2, id=7, action=8, platform=9)
+
+    assert row_line(held, widths) == (
+        "line 12  skipped  verbex     create    order-7  +14155550123      needs --allow-release"
+    )
+    assert drawn(row_text(held, widths)).rstrip() == row_line(held, widths)
+    assert json.loads(json_lines(held))["platform"] == "verbex"
+
+
+def test_a_row_of_no_file_has_no_line() -> None:
+    assert row_line(DONE, Widths(line=0)) == "done     create  +14155550123"
+
+
+def test_what_was_as_it_should_be_is_counted_for_fleets_alone() -> None:
+    fleet = attrs.evolve(SUMMARY, unchanged=3)
+
+    assert "unchanged" in plain(fleet)
+    assert "unchanged" not in plain(SUMMARY) + json_lines(SUMMARY)
+    assert json.loads(json_lines(fleet))["summary"]["unchanged"] == 3
 
 
 def test_a_row_as_json() -> None:

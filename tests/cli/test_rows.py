@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.cli.columns import columns_of, suggestion
+from sigmamind_async.cli.columns import columns_of
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import PLATFORMS
-from sigmamind_async.cli.references import References, SecretReferenceError
 from sigmamind_async.cli.rows import (
     BadRow,
     FileError,
@@ -30,6 +29,8 @@ from sigmamind_async.platforms.sigmamind.models import (
     ImportPhoneNumber,
     UpdatePhoneNumber,
 )
+from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.suggestion import suggestion
 from sigmamind_async.values import Secret
 
 SIGMAMIND = PLATFORMS["sigmamind"]

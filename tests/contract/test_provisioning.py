@@ -288,6 +288,22 @@ async def test_any_number_is_picked_and_then_bought_exactly(kit: Kit, box: Sandb
     assert len(set(kit.owned())) == len(box.ledger.purchases) == 5
 
 
+@only("dialnexa")
+async def test_a_number_in_doubt_is_not_picked_by_another_operation(kit: Kit, box: Sandbox) -> None:
+    """After a restart only the journal remembers what was picked; it is still on offer."""
+    value = PurchaseAnyNumber(country_iso="US", telephony_provider_id="tp_abc123xyz78")
+    box.script("purchase", [Fault.RESET_BEFORE_COMMIT], platform="dialnexa")
+    kit.reconnect(deadline=0.3)
+    with pytest.raises(OutcomeUnknownError):
+        await kit.run("row-1", value, quarantine=900.0)
+    stored = await kit.journal.get("dialnexa", "row-1")
+
+    kit.reconnect()
+    bought = await kit.run("row-2", value)
+    assert stored is not None
+    assert (stored.key != "", bought.phone_number != stored.key) == (True, True)
+
+
 # --- late commits ----------------------------------------------------------------------------
 
 

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from sigmamind_async.sandbox import SandboxThread
+from sigmamind_async.sandbox import Sandbox, SandboxThread
 
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+FLEET = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def run(program: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, folder: Path, box: Sandbox) -> subprocess.CompletedProcess[str]:
+    (folder / "fleet.csv").write_text(*FLEET)
+    environment = {
+        f"{name}_{word}": value
+        for name, end in [("SIGMAMIND", box.sigmamind), ("VERBEX", box.verbex)]
+        for word, value in [("API_KEY", end.api_key), ("BASE_URL", end.base_url)]
+    } | {"TRUNK_PASSWORD": "made-up"}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=folder,
@@ -30,12 +37,7 @@ def run(program: str, folder: Path, **environment: str) -> subprocess.CompletedP
 def test_an_example_runs_as_it_stands(program: str, tmp_path: Path) -> None:
     """What a reader copies works."""
     with SandboxThread(seed=1) as box:
-        done = run(
-            program,
-            tmp_path,
-            SIGMAMIND_API_KEY=box.sigmamind.api_key,
-            SIGMAMIND_BASE_URL=box.sigmamind.base_url,
-        )
+        done = run(program, tmp_path, box)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
@@ -51,11 +53,6 @@ def test_a_broken_example_would_be_found(tmp_path: Path) -> None:
     broken = EXAMPLES[0].replace("phone_numbers.create", "phone_numbers.purchase")
 
     with SandboxThread(seed=1) as box:
-        done = run(
-            broken,
-            tmp_path,
-            SIGMAMIND_API_KEY=box.sigmamind.api_key,
-            SIGMAMIND_BASE_URL=box.sigmamind.base_url,
-        )
+        done = run(broken, tmp_path, box)
 
     assert done.returncode != 0

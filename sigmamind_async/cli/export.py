@@ -1,0 +1,118 @@
+"""``sigmamind export``: the numbers of accounts as a fleet file."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sigmamind_async.cli.accounts import Accounts
+from sigmamind_async.cli.ending import CommandError, Exit
+from sigmamind_async.cli.journals import looked_into
+from sigmamind_async.cli.new_file import new_file
+from sigmamind_async.cli.output import Form, Output, silence_stdout
+from sigmamind_async.cli.platforms import DEFAULT, PlatformName
+from sigmamind_async.cli.session import (
+    ATTEMPT_TIMEOUT,
+    DEADLINE,
+    AttemptTimeout,
+    Deadline,
+    Json,
+    Times,
+    run,
+)
+from sigmamind_async.fleet.capability import Found
+from sigmamind_async.fleet.export import export as exported
+from sigmamind_async.fleet.export import sayable
+from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
+from sigmamind_async.fleet.files.writing import columns_of, write
+from sigmamind_async.fleet.known import Applied
+from sigmamind_async.fleet.spec import FleetRow, Problem
+from sigmamind_async.fleet.survey import numbers_of
+
+
+def export(
+    *,
+    platform: Annotated[
+        tuple[PlatformName, ...],
+        Parameter(
+            help="Whose numbers; may be given several times, each platform with its own key."
+        ),
+    ] = (DEFAULT,),
+    out: Annotated[
+        Path | None,
+        Parameter(help="Ends in .csv, .jsonl, .ndjson, .yaml or .yml; CSV to stdout otherwise."),
+    ] = None,
+    journal: Annotated[
+        Path | None, Parameter(help="The journal that knows under which ids numbers were applied.")
+    ] = None,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Write the numbers of the accounts as a fleet file."""
+    form = _form(out, json=json)
+    if journal is not None and not journal.exists():
+        raise CommandError(f"there is no journal {journal}")
+    times = Times(deadline=deadline, attempt=attempt_timeout)
+    accounts = Accounts.of(dict.fromkeys(platform), times)
+    found, applied = run(_look(accounts, journal))
+    told = [*sayable(exported(found, applied), form)]
+    rows = [each for each in told if isinstance(each, FleetRow)]
+    _write(_content(rows, form), out)
+    output = Output(form=Form.JSON if json else Form.PLAIN)
+    for each in told:
+        if isinstance(each, Problem):
+            output.remark(str(each))
+    return Exit.DONE
+
+
+def _form(out: Path | None, *, json: bool) -> Format:
+    """Return the form that a file of this name has, or stdout."""
+    if out is None:
+        return "jsonl" if json else "csv"
+    form = format_of(str(out))
+    if form is None:
+        raise CommandError(f"{out}: the name must end in {', '.join(SUFFIXES)}")
+    if json and form != "jsonl":
+        raise CommandError(f"--json writes JSON Lines, and {out} is to be something else")
+    return form
+
+
+async def _look(
+    accounts: Accounts, journal: Path | None
+) -> tuple[list[Found], Mapping[str, Applied]]:
+    """Return the numbers of all *accounts*, one after the other, and what was applied to them."""
+    applied: dict[str, Applied] = {}
+    async with AsyncExitStack() as stack:
+        if journal is not None:
+            notes = (await (await looked_into(journal, stack)).notes()).items()
+            applied = {row_id: Applied.load(row_id, text) for row_id, text in notes}
+        await accounts.open(stack)
+        of_each = [await numbers_of(client) for client in accounts.clients.values()]
+    return [number for found in of_each for number in found.values()], applied
+
+
+def _content(rows: list[FleetRow], form: Format) -> bytes:
+    stream = io.BytesIO()
+    write(rows, stream, form, columns=columns_of(rows) or ("phone_number",))
+    return stream.getvalue()
+
+
+def _write(content: bytes, out: Path | None) -> None:
+    if out is not None:
+        with new_file(out) as stream:
+            stream.write(content)
+        return
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError:  # nobody reads on, or the disk is full
+        silence_stdout()
+        raise

@@ -1,0 +1,164 @@
+"""What a fleet command is about: the rows of a file, or a plan that was saved from one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import IO, Final, cast
+
+import attrs
+import orjson
+
+from sigmamind_async.cli.ending import CommandError
+from sigmamind_async.cli.journals import Place
+from sigmamind_async.cli.new_file import PRIVATE, new_file
+from sigmamind_async.cli.source import LONGEST_LINE, STDIN, STDIN_NAME
+from sigmamind_async.errors import PlanError
+from sigmamind_async.fleet import saved
+from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
+from sigmamind_async.fleet.load import load_from
+from sigmamind_async.fleet.plan import Plan
+from sigmamind_async.fleet.spec import Fleet
+from sigmamind_async.references import References
+
+_TELLING: Final = frozenset({"platform", "source", "state"})
+"""Columns that only rows of wanted state have."""
+
+_PLAN_HEAD: Final = re.compile(rb'\s*\{\s*"kind"\s*:\s*"' + re.escape(saved.KIND.encode()) + b'"')
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """A fleet as a command was given it."""
+
+    name: str
+    """What messages call it."""
+    place: Place
+    fleet: Fleet
+    references: References
+    plan: Plan | None = None
+    """The plan that was saved, where that was given."""
+
+
+# ---------------------------------------------------------------- what kind of file
+
+
+def is_fleet(file: str, stream: IO[bytes]) -> bool:
+    """Return whether *stream*, which is *file*, holds wanted state or a saved plan."""
+    if is_saved_plan(stream):
+        return True
+    form = "jsonl" if file == STDIN else format_of(file)
+    if form == "yaml":
+        return True
+    names = _names_in_header(stream) if form == "csv" else _names_in_first_row(stream)
+    if "action" in names:
+        return False
+    return bool(names & _TELLING)
+
+
+def is_saved_plan(stream: IO[bytes]) -> bool:
+    """Return whether *stream* is a plan that was saved."""
+    stream.seek(0)
+    return _PLAN_HEAD.match(stream.read(256)) is not None
+
+
+def _names_in_header(stream: IO[bytes]) -> frozenset[str]:
+    text = _text(stream, "utf-8-sig")
+    try:
+        return frozenset(name.strip() for name in next(csv.reader([text]), list[str]())) - {""}
+    except csv.Error:
+        return frozenset()
+
+
+def _names_in_first_row(stream: IO[bytes]) -> frozenset[str]:
+    stream.seek(0)
+    for raw in iter(lambda: stream.readline(LONGEST_LINE), b""):
+        if raw.strip():
+            return _names_in(raw)
+    return frozenset()
+
+
+def _names_in(row: bytes) -> frozenset[str]:
+    try:
+        found: object = json.loads(row.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return frozenset()
+    return frozenset(cast("dict[str, object]", found)) if isinstance(found, dict) else frozenset()
+
+
+def _text(stream: IO[bytes], encoding: str) -> str:
+    stream.seek(0)
+    return stream.readline(LONGEST_LINE).decode(encoding, "replace").rstrip("\r\n")
+
+
+# ---------------------------------------------------------------- reading and saving
+
+
+def wanted(
+    file: str,
+    stream: IO[bytes],
+    *,
+    journal: Path | None,
+    platform: str | None,
+    allow_inline: bool,
+) -> Wanted:
+    """Return what *stream*, which is *file*, wants; its problems are in the fleet."""
+    if is_saved_plan(stream):
+        return _saved(file, stream, journal)
+    form = "jsonl" if file == STDIN else format_of(file)
+    name = STDIN_NAME if file == STDIN else file
+    if form is None:
+        raise CommandError(f"{file}: the name must end in {', '.join(SUFFIXES)}")
+    stream.seek(0)
+    fleet = load_from(
+        stream, name=name, format=form, default_platform=platform, allow_inline=allow_inline
+    )
+    return Wanted(
+        name=name,
+        place=Place.beside(file, journal),
+        fleet=fleet,
+        references=References(folder=_folder(file), allow_inline=allow_inline),
+    )
+
+
+def _folder(file: str) -> Path:
+    return Path() if file == STDIN else Path(file).parent
+
+
+def _saved(file: str, stream: IO[bytes], journal: Path | None) -> Wanted:
+    stream.seek(0)
+    content = stream.read()
+    try:
+        plan = saved.load(content)
+        origin = orjson.loads(content)["origin"]
+        source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
+    except (PlanError, TypeError, KeyError) as error:
+        why = str(error) if isinstance(error, PlanError) else "does not tell the file it is from"
+        raise CommandError(f"{file}: {why}; nothing was sent") from None
+    return Wanted(
+        name=file,
+        # What the plan's file was applied under before is in the file's own journal.
+        place=Place.beside(source, journal or chosen),
+        fleet=Fleet(rows=[*plan.rows.values()]),
+        references=References(folder=_folder(source)),
+        plan=plan,
+    )
+
+
+def save(plan: Plan, wanted: Wanted, file: str, path: Path) -> None:
+    """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
+    try:
+        content = saved.dump(plan)
+    except PlanError as error:
+        raise CommandError(f"{path}: {error}; not saved") from None
+    if path.suffix.lower() in SUFFIXES:
+        raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
+    chosen = wanted.place.chosen or (wanted.place.path if file == STDIN else None)
+    origin = {
+        "file": file if file == STDIN else str(Path(file).absolute()),
+        "journal": None if chosen is None else str(chosen.absolute()),
+    }
+    with new_file(path, PRIVATE) as stream:
+        stream.write(orjson.dumps({**orjson.loads(content), "origin": origin}))

@@ -1,0 +1,70 @@
+"""All that one ``apply`` was told on its command line, the file aside."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import attrs
+
+from sigmamind_async.cli.consent import Consent, can_ask
+from sigmamind_async.cli.ending import CommandError
+from sigmamind_async.cli.journals import Policy
+from sigmamind_async.cli.platforms import PlatformName
+from sigmamind_async.cli.session import Times
+from sigmamind_async.cli.source import STDIN
+from sigmamind_async.fleet.draft import Rules
+
+
+@attrs.frozen(kw_only=True)
+class Orders:
+    """What to apply, and what may be done for it."""
+
+    file: str
+    platform: PlatformName | None
+    journal: Path | None
+    max_purchases: int | None
+    yes: bool
+    policy: Policy
+    rules: Rules
+    """For a fleet alone."""
+    skip_bad: bool
+    """Likewise."""
+    allow_inline: bool
+    report: Path | None
+    verbose: bool
+    json: bool
+    times: Times
+
+    @property
+    def consent(self) -> Consent:
+        """What is agreed to."""
+        ask = not self.json and self.file != STDIN and can_ask()
+        return Consent(max_purchases=self.max_purchases, yes=self.yes, ask=ask)
+
+    @property
+    def again(self) -> str:
+        """The same command again, as far as it matters to what is done."""
+        said = {
+            "--platform": self.platform,
+            "--journal": self.journal,
+            "--max-purchases": self.max_purchases,
+            "--on-drift": None if self.rules.on_drift == Rules().on_drift else self.rules.on_drift,
+        }
+        flags = {
+            "--allow-release": self.rules.allow_release,
+            "--skip-bad": self.skip_bad,
+            "--yes": self.yes,
+        }
+        words = ["sigmamind", "apply", "-" if self.file == STDIN else self.file]
+        for name, value in said.items():
+            words += [] if value is None else [name, str(value)]
+        return shlex.join([*words, *(name for name, given in flags.items() if given)])
+
+    def check_for_rows(self) -> None:
+        """Raise `CommandError` where options were given that rows with an action do not have."""
+        if self.skip_bad or self.rules != Rules():
+            raise CommandError(
+                f"{self.file}: its rows say what to do, and not what should be: --on-drift,"
+                " --allow-release, --rewrite-secrets and --skip-bad mean nothing to them"
+            )

@@ -1,0 +1,130 @@
+"""Watches over a job while it runs: Ctrl-C, a closed stdout, a platform that does not answer.
+
+A job can end early in two ways. `stop` takes up no more rows and settles those under way. `cancel`
+ends those as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import attrs
+
+from sigmamind_async.bulk import Progress
+from sigmamind_async.cli.interrupts import on_interrupt
+from sigmamind_async.cli.records import Stopped
+from sigmamind_async.errors import (
+    AuthenticationError,
+    JournalError,
+    PermissionDeniedError,
+)
+from sigmamind_async.gate import Admission
+
+TICK = 0.1
+"""Seconds between two looks at how the job goes."""
+
+WAITING = 2.0
+"""Seconds after the last row has ended before a person is told what the job still waits for."""
+
+
+@attrs.define(kw_only=True)
+class Supervision:
+    """Ends a job early where it has to."""
+
+    stop_job: Callable[[], None]
+    """Lets the job take up no more rows."""
+    on_stop: Callable[[Stopped], None]
+    """Told once why the job ends early."""
+    on_wait: Callable[[int], None]
+    """Told once that every row has been sent, and how many of them are still in doubt."""
+    awaited: Callable[[], int]
+    """Tells how many rows are in doubt once nothing else is left of the job; 0 before."""
+    admissions: Sequence[Admission]
+    """The clients' own: they tell whether the platforms can be reached."""
+    patience: float
+    """Seconds without a single answer after which the job gives up."""
+    progress: Progress
+    keep_going: Callable[[], bool] = lambda: True
+    stopped: Stopped | None = None
+    _task: asyncio.Task[None] | None = None
+    _quiet_since: float | None = None
+    _waiting: bool = False
+
+    async def over(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run *job* to its end, early or not; what it raises is raised."""
+        with on_interrupt(self.interrupt):
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    self._task = task = tasks.create_task(job)
+                    while not task.done():
+                        self._look()
+                        await asyncio.wait([task], timeout=TICK)
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+
+    def interrupt(self) -> None:
+        """Stop at the first call, cancel at the second."""
+        if self.stopped is None:
+            self.stop("interrupted")
+        else:
+            self.cancel()
+
+    def stop(self, why: Stopped) -> None:
+        """Take up no more rows."""
+        if self.stopped is None:
+            self.stopped = why
+            self.stop_job()
+            self.on_stop(why)
+
+    def cancel(self) -> None:
+        """End the rows under way as well."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def heed(self, error: BaseException | None) -> None:
+        """Stop where the *error* of one row tells that no other will fare better."""
+        if is_hopeless(error, self.progress):
+            self.stop("key refused")
+        elif is_journal_broken(error):
+            self.stop("journal unusable")
+
+    def _look(self) -> None:
+        if not self.keep_going():
+            self.stop("output closed")
+        if is_unreachable(self.admissions, self.progress, self.patience):
+            self.stop("platform unreachable")
+            self.cancel()
+        self._look_for_a_wait()
+
+    def _look_for_a_wait(self) -> None:
+        """Say what the job is waiting for once nothing but doubt is left of it."""
+        now, doubtful = self.progress.clock(), self.awaited()
+        if self._waiting or not doubtful:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        elif now - self._quiet_since > WAITING:
+            self._waiting = True
+            self.on_wait(doubtful)
+
+
+def is_hopeless(error: BaseException | None, progress: Progress) -> bool:
+    """Return whether the rows to come will fail like this one: the key opens nothing."""
+    if isinstance(error, AuthenticationError):
+        return True
+    return isinstance(error, PermissionDeniedError) and progress.done == 0
+
+
+def is_journal_broken(error: BaseException | None) -> bool:
+    """Return whether the journal itself fails, and not just one row in it."""
+    return isinstance(error, JournalError) and error.op_id is None
+
+
+def is_unreachable(admissions: Sequence[Admission], progress: Progress, patience: float) -> bool:
+    """Return whether a platform has failed for *patience* seconds, and none has answered."""
+    if progress.started is None or all(each.open_until is None for each in admissions):
+        return False
+    alive = max(progress.started, *(each.last_success or 0.0 for each in admissions))
+    return progress.clock() - alive > patience

@@ -1,0 +1,173 @@
+"""A plan, applied: checked against what is there now, and carried out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from sigmamind_async.bulk import Progress, Status
+from sigmamind_async.errors import ConfigurationError, PlanError
+from sigmamind_async.fleet.errands import Errands
+from sigmamind_async.fleet.known import Known
+from sigmamind_async.fleet.plan import Plan, plan
+from sigmamind_async.fleet.run import FleetRun
+from sigmamind_async.fleet.saved import moved
+from sigmamind_async.fleet.spec import SECRETS, Fleet, Problem
+from sigmamind_async.fleet.survey import survey
+from sigmamind_async.fleet.work import Report, StepOutcome
+from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.references import References, SecretReferenceError
+
+_SHOWN: Final = 5
+"""Reasons that an error names."""
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """How an application ended."""
+
+    counts: Mapping[Status, int]
+    """Steps by how they ended."""
+    bad: tuple[StepOutcome, ...]
+    """Steps that failed or are in doubt."""
+
+    @property
+    def done(self) -> bool:
+        """Whether every row is as it should be."""
+        return not set(self.counts) - {"done"}
+
+
+async def apply(
+    plan: Plan,
+    provisioners: Iterable[Provisioner],
+    *,
+    secrets: References | None = None,
+    report: Report | None = None,
+) -> Result:
+    """Carry *plan* out, each of its requests once, and return how that ended.
+
+    What earlier runs left in doubt is settled first, and the accounts are read: a plan that was
+    made against another state is refused.
+
+    Args:
+        plan: Without problems.
+        provisioners: One for each platform, all on one journal.
+        secrets: Resolves the references in rows; the environment and the current folder by default.
+        report: Told how each step ended, as it ends.
+
+    Raises:
+        PlanError: The plan has problems, or the state has moved; nothing was sent.
+        JournalError: The journal cannot be used.
+        SigmaMindError: An account cannot be read.
+    """
+    references = secrets or References()
+    crew = crew_of(provisioners)
+    check_problems([*plan.problems, *missing_secrets(plan, references)])
+    for provisioner in crew.provisioners.values():
+        await provisioner.reconcile()
+    plan, known = await checked(plan, crew)
+    counts: Counter[Status] = Counter()
+    bad: list[StepOutcome] = []
+
+    def note(outcome: StepOutcome) -> None:
+        counts[outcome.status] += 1
+        if outcome.status in {"failed", "unknown"}:
+            bad.append(outcome)
+        if report is not None:
+            report(outcome)
+
+    await crew.run(plan, known, references, report=note).carry_out()
+    return Result(counts=counts, bad=tuple(bad))
+
+
+@attrs.frozen
+class Crew:
+    """Those who carry plans out."""
+
+    provisioners: Mapping[str, Provisioner]
+    """By platform."""
+    journal: Journal
+
+    def run(
+        self,
+        plan: Plan,
+        known: Known,
+        references: References,
+        *,
+        report: Report,
+        progress: Progress | None = None,
+    ) -> FleetRun:
+        """Return the run of *plan*."""
+        return FleetRun(
+            plan,
+            known,
+            self.provisioners,
+            self.journal,
+            Errands(plan, self.journal, references.resolve),
+            report=report,
+            progress=progress,
+        )
+
+
+def crew_of(provisioners: Iterable[Provisioner]) -> Crew:
+    """Return *provisioners* by platform; raises `ConfigurationError` unless they fit together."""
+    given = [*provisioners]
+    by_platform = {each.client.platform.name: each for each in given}
+    journals = {id(each.journal): each.journal for each in given}
+    if len(by_platform) != len(given) or len(journals) != 1:
+        raise ConfigurationError("provisioners: give one for each platform, all on one journal")
+    labelled = [each.account for name, each in by_platform.items() if each.account != name]
+    if labelled:
+        raise ConfigurationError(f"provisioners: a fleet has no labels for accounts: {labelled[0]}")
+    return Crew(by_platform, *journals.values())
+
+
+async def checked(plan_: Plan, crew: Crew) -> tuple[Plan, Known]:
+    """Return what is left of *plan_*, and what is known now.
+
+    Raises `PlanError` where it was made against something else.
+    """
+    fleet = Fleet(rows=[*plan_.rows.values()])
+    clients = {name: each.client for name, each in crew.provisioners.items()}
+    known = await survey(fleet, clients, crew.journal)
+    left = plan(fleet, known, plan_.rules)
+    reasons = moved(plan_, left, known)
+    if reasons:
+        raise PlanError(
+            "the state has moved since the plan was made, so nothing was sent; make it again: "
+            + _some(reasons)
+        )
+    return attrs.evolve(left, unlisted=plan_.unlisted), known
+
+
+def check_problems(problems: Iterable[Problem]) -> None:
+    """Raise `PlanError` where there are *problems*."""
+    texts = [str(problem) for problem in problems]
+    if texts:
+        raise PlanError(f"the plan has problems, so nothing was sent: {_some(texts)}")
+
+
+def missing_secrets(plan: Plan, references: References) -> list[Problem]:
+    """Return a problem for each secret that a step needs and that is not to be had."""
+    problems: list[Problem] = []
+    for step in plan.steps:
+        row = plan.rows[step.id]
+        for change in step.changes if step.writes else ():
+            cell = row.fields.get(change.field)
+            if change.field in SECRETS and isinstance(cell, str):
+                try:
+                    references.resolve(cell)
+                except SecretReferenceError as error:
+                    problems.append(
+                        Problem(message=str(error), id=row.id, field=change.field, line=row.line)
+                    )
+    return problems
+
+
+def _some(texts: list[str]) -> str:
+    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return "; ".join(texts[:_SHOWN]) + more

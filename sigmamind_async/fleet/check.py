@@ -1,0 +1,143 @@
+"""What is wrong with a row by itself, before anything is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.fleet.capabilities import CAPABILITIES
+from sigmamind_async.fleet.capability import PLACEHOLDER, Capability, Form, type_problem
+from sigmamind_async.fleet.spec import (
+    FIELDS,
+    LONGEST_ID,
+    SECRETS,
+    Cell,
+    FleetRow,
+    Presence,
+    Problem,
+    Source,
+)
+from sigmamind_async.provisioning.labels import tag_in
+from sigmamind_async.values import check_phone_number
+
+_NUMBER_CLEARED: Final = "cannot be cleared; leave it blank where the platform picks the number"
+_ANY_KEY: Final = "+14155550100"
+"""Stands for the key of a record while an update is checked."""
+
+
+def problems_of(row: FleetRow) -> list[Problem]:
+    """Return all that is wrong with *row*: what no platform takes, and what its own does not."""
+    capability = CAPABILITIES.get(row.platform)
+    if capability is None:
+        known = ", ".join(CAPABILITIES)
+        return [_problem(row, "platform", f"must be one of {known}")]
+    problems = [*_of_itself(row)]
+    if row.state is Presence.PRESENT:
+        problems += _of_fields(row, capability)
+        problems += _of_source(row, capability) if not problems else ()
+    return problems
+
+
+def _problem(row: FleetRow, field: str, message: str) -> Problem:
+    return Problem(message=message, id=row.id, field=field, line=row.line)
+
+
+def _of_itself(row: FleetRow) -> Iterator[Problem]:
+    if not 0 < len(row.id) <= LONGEST_ID or not row.id.isprintable():
+        yield _problem(row, "id", f"must be text of 1 to {LONGEST_ID} printable characters")
+    number = row.fields.get("phone_number")
+    if number is None:
+        return
+    try:
+        check_phone_number("phone_number", number)
+    except InvalidRequestError as error:
+        yield _problem(row, "phone_number", str(error).removeprefix("phone_number: "))
+
+
+def _of_fields(row: FleetRow, capability: Capability) -> Iterator[Problem]:
+    for name, cell in row.fields.items():
+        message = _field_problem(name, cell, row.source, capability)
+        if message:
+            yield _problem(row, name, message)
+
+
+def _field_problem(name: str, cell: Cell, source: Source, capability: Capability) -> str:
+    if name not in FIELDS:
+        return "is unknown"
+    forms = [form for form in (*capability.forms(source), capability.update) if name in form.takes]
+    if name == "phone_number":
+        return "" if cell else _NUMBER_CLEARED
+    if not forms:
+        return _not_taken(name, source, capability)
+    if cell is None:
+        cleared = any(name in form.clears for form in forms)
+        how = "" if cleared else f"cannot be cleared on {capability.platform}"
+        return how and f"{how}; leave it blank to leave it alone"
+    return type_problem(name, cell) or forms[0].check(name, cell) or _tag_problem(name, cell)
+
+
+def _tag_problem(name: str, cell: Cell) -> str:
+    # It would be taken for one, and never be shown again.
+    tagged = name == "label" and isinstance(cell, str) and tag_in(cell) is not None
+    return "must not end like the tag of a purchase" if tagged else ""
+
+
+def _not_taken(name: str, source: Source, capability: Capability) -> str:
+    others = [
+        other.value
+        for other in Source
+        if any(name in form.takes for form in capability.forms(other))
+    ]
+    if others:
+        way = " or ".join(others)
+        return (
+            f"is taken on {capability.platform} when a number comes by {way}, not by {source.value}"
+        )
+    takers = [
+        each.platform
+        for each in CAPABILITIES.values()
+        if any(name in form.takes for form in (*each.purchases, *each.imports, each.update))
+    ]
+    return f"is not taken on {capability.platform}, only on {' and '.join(takers)}"
+
+
+def _of_source(row: FleetRow, capability: Capability) -> Iterator[Problem]:
+    """Yield what keeps the number of *row* from coming into the account, or from being changed."""
+    if row.source is Source.EXISTING:
+        yield from _of_request(row, capability.update, {capability.key: _ANY_KEY})
+        return
+    said = {name for name, cell in row.fields.items() if cell is not None}
+    form = capability.form(row.source, said)
+    if form is None:
+        ways = " or ".join(_needs(each) for each in capability.forms(row.source))
+        yield _problem(row, "", f"{row.source.value} on {capability.platform} needs {ways}")
+        return
+    for name in row.fields:
+        known = name in form.takes or name in capability.update.takes
+        if name in form.excludes or not known:
+            way = f"this {row.source.value} on {capability.platform}"
+            yield _problem(row, name, f"does not go with {way}; leave it blank")
+    yield from _of_request(row, form, {})
+
+
+def _of_request(row: FleetRow, form: Form, key: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what is wrong with the fields of *row* taken together."""
+    fields = _checked(form.part_of(row.fields))
+    if key and not fields:
+        return
+    try:
+        form.request(fields, **key)
+    except InvalidRequestError as error:
+        attribute = error.field or ""
+        message = str(error).removeprefix(f"{attribute}: ")
+        yield _problem(row, form.names.get(attribute, ""), message)
+
+
+def _needs(form: Form) -> str:
+    return " and ".join(form.needs)
+
+
+def _checked(fields: dict[str, Cell]) -> dict[str, Cell]:
+    """Return *fields* with something in place of secrets, which are not to be had yet."""
+    return {name: PLACEHOLDER if name in SECRETS else cell for name, cell in fields.items()}

@@ -1,0 +1,173 @@
+"""One field of a row: from what a file says to what the row says, or to what is wrong. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+import attrs
+
+from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS, WHOLE_NUMBERS, Cell
+from sigmamind_async.suggestion import suggestion
+from sigmamind_async.values import Secret
+
+KNOWN: Final = (*OWN_NAMES, *FIELDS)
+"""Every word that a row may say."""
+
+PHONE_NUMBERS: Final = frozenset({"phone_number", "test_number"})
+
+EXAMPLE: Final = '"+14155550100"'
+
+
+@attrs.frozen
+class Fault:
+    """What is wrong with one cell, or with a row as a whole; it never repeats a secret."""
+
+    message: str
+
+
+@attrs.frozen
+class Oddity:
+    """What a file can say and a row cannot, such as a list."""
+
+    kind: str
+
+
+Cells: TypeAlias = Mapping[str, object]
+"""What a file says of one row by name: a text, a whole number, `None`, or what no row can say. A
+`Fault` stands for a cell that cannot even be read; under an empty name it is the row's own."""
+
+MEANINGS: Final[Mapping[str, str]] = {
+    # Words of the platforms themselves.
+    "agentid": "inbound_agent_id",
+    "countryiso": "country_code",
+    "friendlyname": "label",
+    "nickname": "label",
+    "outboundphonenumber": "test_number",
+    "provider": "source",
+    "siptrunkpassword": "trunk_password",
+    "siptrunkusername": "trunk_username",
+    "sipphonenumber": "phone_number",
+    "sipterminationuri": "termination_uri",
+    "terminationsipuri": "termination_uri",
+    # Words that people use.
+    "action": "source",
+    "agent": "inbound_agent_id",
+    "authtoken": "twilio_auth_token",
+    "accountsid": "twilio_account_sid",
+    "country": "country_code",
+    "name": "label",
+    "number": "phone_number",
+    "password": "trunk_password",
+    "phone": "phone_number",
+    "status": "state",
+    "username": "trunk_username",
+}
+"""Likely other words for what a row says, without case and punctuation."""
+
+
+def unknown(kind: str, name: str) -> Fault:
+    """Return the fault of a *kind* (a column, a field) that has a *name* we do not know."""
+    return Fault(f"unknown {kind} {name[:64]!r}{suggestion(name, KNOWN, MEANINGS)}")
+
+
+def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | Fault:
+    """Return what the row says of the field *name*, or why it cannot be that."""
+    if name not in FIELDS:
+        return value if isinstance(value, Fault) and not name else unknown("field", name)
+    if value is None or isinstance(value, Fault):
+        return value
+    if name in WHOLE_NUMBERS:
+        return _whole_number(value)
+    if isinstance(value, Secret) and name in SECRETS:
+        return value
+    if not isinstance(value, str):
+        example = f", {EXAMPLE}" if name in PHONE_NUMBERS else ", in quotes"
+        return Fault(f"is {kind_of(value)} here; write it as text{example}")
+    if not _is_unicode(value):
+        return Fault("holds half of a character")
+    if name in SECRETS:
+        return _secret(value, allow_inline=allow_inline)
+    return _phone_number(value) if name in PHONE_NUMBERS else value
+
+
+def kind_of(value: object) -> str:
+    """Return what *value* is, in plain words."""
+    if isinstance(value, Oddity):
+        return value.kind
+    return _KINDS.get(type(value), "something else")
+
+
+_KINDS: Final[Mapping[type[object], str]] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    str: "text",
+    Secret: "a secret",
+}
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether *text* can be written as UTF-8: an escape in a file may be half a pair."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _whole_number(value: object) -> int | Fault:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    quotes = ", without quotes" if isinstance(value, str) and value.strip().isdigit() else ""
+    return Fault(f"must be a whole number{quotes}")
+
+
+# ---------------------------------------------------------------- phone numbers
+
+_BARE = re.compile(r"[0-9]{7,15}(?:\.0+)?", re.ASCII)
+_SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}", re.ASCII)
+
+
+def _phone_number(text: str) -> str | Fault:
+    """Return *text* trimmed; a number that a spreadsheet has made of it is not guessed back."""
+    number = text.strip()
+    if _BARE.fullmatch(number):
+        return Fault(f"has no plus; write it as text, plus and country code first, like {EXAMPLE}")
+    if _SHORTENED.fullmatch(number):
+        return Fault(
+            "was shortened by a spreadsheet and its last digits are lost;"
+            f" write all of it as text, like {EXAMPLE}"
+        )
+    return number
+
+
+# ---------------------------------------------------------------- secrets
+
+Form: TypeAlias = Callable[[str], "str | None"]
+
+
+def _variable(name: str) -> str | None:
+    wrong = not name or any(mark in name for mark in "= \t\0")
+    return "env: needs the name of a variable, like env:TRUNK_PASSWORD" if wrong else None
+
+
+def _path(name: str) -> str | None:
+    wrong = not name or "\0" in name
+    return "file: needs the path of a file, like file:trunk-password.txt" if wrong else None
+
+
+_FORMS: Final[Mapping[str, Form]] = {"env": _variable, "file": _path}
+
+
+def _secret(text: str, *, allow_inline: bool) -> str | Secret | Fault:
+    """Return a reference as it is, and what is none as a `Secret`, where that is allowed."""
+    reference = text.strip()
+    kind, colon, name = reference.partition(":")
+    if colon and kind in _FORMS:
+        problem = _FORMS[kind](name)
+        return Fault(problem) if problem else reference
+    if not reference:
+        return Fault("is empty; write env:NAME or file:PATH")
+    if allow_inline:
+        return Secret(text)
+    return Fault("is a secret and must not stand in the open; write env:NAME or file:PATH")

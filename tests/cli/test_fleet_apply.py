@@ -1,0 +1,490 @@
+"""``sigmamind apply`` of rows that say what should be."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sigmamind_async.cli.accounts import Accounts
+from sigmamind_async.cli.fleet_apply import Prospect
+from sigmamind_async.fleet import Known, Plan
+from sigmamind_async.provisioning.journal import MemoryJournal
+from sigmamind_async.provisioning.labels import without_tag
+from tests.cli.conftest import TRUNK_PASSWORD
+from tests.cli.test_plan import FLEET, HEADER
+from tests.cli.test_terminal import ESCAPES, on_terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Cli, Done, Inside, Wait
+
+BUY = ("--max-purchases", "2", "--yes")
+JSON_LINES = "".join(
+    json.dumps(dict(zip(HEADER.rstrip().split(","), line.split(","), strict=True))) + "\n"
+    for line in FLEET.splitlines()[1:]
+)
+
+
+def said(text: str) -> str:
+    """Return rows of JSON Lines without their empty fields."""
+    rows = (json.loads(line) for line in text.splitlines())
+    full = ({name: cell for name, cell in row.items() if cell} for row in rows)
+    return "".join(json.dumps(_typed(row)) + "\n" for row in full)
+
+
+def _typed(row: dict[str, str]) -> dict[str, str | int]:
+    return {name: int(cell) if name == "area_code" else cell for name, cell in row.items()}
+
+
+def ends(done: Done) -> dict[str, str]:
+    return {row["id"]: f"{row['status']} {row['action']}" for row in done.rows if "id" in row}
+
+
+FORMS = {"fleet.csv": FLEET, "fleet.jsonl": said(JSON_LINES), "fleet.yaml": ""}
+FORMS["fleet.yaml"] = "".join(f"- {line}\n" for line in FORMS["fleet.jsonl"].splitlines())
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_second_apply_writes_nothing(cli: Cli, inside: Inside, name: str) -> None:
+    """Of any form, over three platforms, by the platforms' own ledger."""
+    path = cli.write(name, FORMS[name])
+    first = inside("apply", path, *BUY, "--json")
+    commits = len(cli.box.ledger)
+    second = inside("apply", path, "--json")
+
+    assert (first.code, second.code) == (0, 0)
+    assert ends(first) == {
+        "desk": "done purchase",
+        "night": "done purchase",
+        "own": "done import",
+    }
+    assert set(ends(second).values()) == {"done unchanged"}
+    assert (second.summary["done"], second.summary["unchanged"]) == (0, 3)
+    assert len(cli.box.ledger) == commits == 3
+
+
+def test_a_fleet_on_stdin(cli: Cli) -> None:
+    done = cli("apply", "-", "--journal", "fleet.db", *BUY, stdin=FORMS["fleet.jsonl"])
+
+    assert (done.code, len(cli.box.ledger.purchases)) == (0, 2)
+    assert "purchase  desk" in done.out
+
+
+def test_what_is_as_it_should_be_is_only_counted(cli: Cli, inside: Inside) -> None:
+    path = cli.write("fleet.csv", FLEET)
+    inside("apply", path, *BUY)
+    cli.write("fleet.csv", FLEET.replace("Support", "Help"))
+    done = inside("apply", path)
+    verbose = inside("apply", path, "--verbose")
+
+    assert done.out.splitlines()[0].split() == [
+        *("line", "2", "done", "sigmamind", "update", "desk"),
+        cli.box.ledger.owned("sigmamind")[0],
+    ]
+    assert [line.split() for line in done.out.splitlines()[1:]] == [
+        ["done", "unchanged", "failed", "unknown", "skipped", "requests", "429s", "secs"],
+        ["1", "2", "0", "0", "0", "4", "0", done.out.split()[-1]],
+    ]
+    assert f"{path}: changes 1 number, 2 rows are as they should be\n" in done.err
+    assert verbose.out.count("done  ") == 3 + 1
+
+
+# ---------------------------------------------------------------- before anything is sent
+
+BAD = FLEET + "bad,sigmamind,import,,+14155550123,,x1,,,,\n"
+
+
+def test_one_problem_keeps_everything_from_being_sent(cli: Cli, inside: Inside) -> None:
+    done = inside("apply", cli.write("fleet.csv", BAD), *BUY)
+
+    assert done.code == 1
+    assert "bad area_code: must be a whole number" in done.out
+    assert "nothing was sent" in done.err
+    assert len(cli.box.ledger) == 0
+
+
+def test_sound_rows_may_go_on_without_the_bad(cli: Cli, inside: Inside) -> None:
+    done = inside("apply", cli.write("fleet.csv", BAD), *BUY, "--skip-bad", "--json")
+
+    assert done.code == 1
+    assert [each["problem"]["id"] for each in done.objects if "problem" in each] == ["bad"]
+    assert (done.summary["done"], done.summary["failed"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "buys 2 numbers: agree with --max-purchases 2 --yes; nothing was sent"),
+        (("--yes",), "buys 2 numbers: agree with --max-purchases 2 --yes; nothing was sent"),
+        (("--max-purchases", "1", "--yes"), "--max-purchases allows 1; nothing was sent"),
+    ],
+)
+def test_purchases_must_be_agreed_to(
+    cli: Cli, inside: Inside, words: tuple[str, ...], told: str
+) -> None:
+    """On all platforms together."""
+    done = inside("apply", cli.write("fleet.csv", FLEET), *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert len(cli.box.ledger) == 0
+
+
+def test_each_platform_may_buy_what_was_agreed_to_there_and_no_more() -> None:
+    """What one platform does not need is not spent on another."""
+    prospect = Prospect(
+        journal=MemoryJournal(),
+        accounts=Accounts({}, {}),
+        known=Known(found={}),
+        plan=Plan(steps=(), rows={}),
+        bought={"sigmamind": 2, "verbex": 0, "dialnexa": 4},
+        to_buy={"sigmamind": 1, "verbex": 3},
+    )
+
+    assert prospect.limits == {"sigmamind": 3, "verbex": 3, "dialnexa": 4}
+
+
+def test_a_missing_secret_is_a_problem_before_anything_is_sent(cli: Cli, inside: Inside) -> None:
+    done = inside("apply", cli.write("fleet.csv", FLEET), *BUY, TRUNK_PASSWORD="")
+
+    assert (done.code, len(cli.box.ledger)) == (1, 0)
+    assert "own trunk_password: env:TRUNK_PASSWORD: set the variable" in done.out
+
+
+def test_options_for_fleets_mean_nothing_to_rows_with_an_action(cli: Cli, inside: Inside) -> None:
+    done = inside("apply", cli.purchases(1), "--skip-bad")
+
+    assert (done.code, done.out) == (2, "")
+    assert "its rows say what to do" in done.err
+
+
+def test_a_header_that_fits_neither_kind_tells_both(cli: Cli, inside: Inside) -> None:
+    done = inside("apply", cli.write("fleet.csv", "id,phone_number\n"))
+
+    assert done.code == 2
+    assert "no column 'action'; each row says one of create, import, update" in done.err
+    assert "or, by columns id, platform and source, what should be" in done.err
+
+
+# ---------------------------------------------------------------- giving numbers up
+
+
+@pytest.fixture
+def applied(cli: Cli, inside: Inside) -> Path:
+    """A fleet that is as it should be."""
+    path = cli.write("fleet.csv", FLEET)
+    assert inside("apply", path, *BUY).code == 0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), 1),
+        (("--yes",), 1),
+        (("--allow-release",), 2),
+        (("--allow-release", "--yes"), 0),
+    ],
+)
+def test_a_release_needs_two_words(
+    cli: Cli, inside: Inside, applied: Path, words: tuple[str, ...], code: int
+) -> None:
+    """Negative control: with both the number is gone."""
+    cli.write("fleet.csv", FLEET.replace("own,dialnexa,import,", "own,dialnexa,import,absent"))
+    done = inside("apply", applied, *words)
+
+    assert done.code == code
+    assert len(cli.box.ledger.owned()) == (2 if code == 0 else 3)
+    told = "left out: lines 4: releasing a number is for good, and needs --allow-release"
+    assert (told in done.err) is (code == 1)
+
+
+@pytest.mark.parametrize(("typed", "code", "left"), [("1\n", 0, 2), ("yes\n", 2, 3)])
+def test_a_release_is_confirmed_by_its_count(
+    cli: Cli, applied: Path, typed: str, code: int, left: int
+) -> None:
+    cli.write("fleet.csv", FLEET.replace("own,dialnexa,import,", "own,dialnexa,import,absent"))
+    got, seen = on_terminal(cli, ["apply", applied, "--allow-release"], typed)
+
+    assert (got, len(cli.box.ledger.owned())) == (code, left)
+    text = ESCAPES.sub("", seen)
+    assert "gives 1 number up, for good: +14155550188." in text
+    assert "Type 1 to go on:" in text
+
+
+# ---------------------------------------------------------------- saved plans
+
+
+def test_a_saved_plan_is_applied_under_the_journal_of_its_file(cli: Cli, inside: Inside) -> None:
+    path = cli.write("fleet.csv", FLEET)
+    inside("plan", path, "--out", "fleet.json")
+    done = inside("apply", "fleet.json", *BUY)
+
+    assert (done.code, len(cli.box.ledger.purchases)) == (0, 2)
+    assert inside("apply", path).code == 0
+    assert inside("apply", "fleet.json").code == 0
+    assert len(cli.box.ledger) == 3
+    assert inside("status", path).code == 0
+
+
+def test_a_saved_plan_is_refused_once_the_state_has_moved(
+    cli: Cli, inside: Inside, applied: Path
+) -> None:
+    cli.write("fleet.csv", FLEET.replace("Support", "Help"))
+    inside("plan", applied, "--out", "fleet.json")
+    cli.write("fleet.csv", FLEET.replace("Support", "Sales"))
+    inside("apply", applied)
+    commits = len(cli.box.ledger)
+    done = inside("apply", "fleet.json")
+
+    assert (done.code, len(cli.box.ledger)) == (1, commits)
+    assert "the state has moved since the plan was made, so nothing was sent" in done.err
+
+
+def test_a_saved_release_is_allowed_once_more(cli: Cli, inside: Inside, applied: Path) -> None:
+    cli.write("fleet.csv", FLEET.replace("own,dialnexa,import,", "own,dialnexa,import,absent"))
+    inside("plan", applied, "--allow-release", "--out", "fleet.json")
+    refused = inside("apply", "fleet.json", "--yes")
+
+    assert (refused.code, len(cli.box.ledger.owned())) == (2, 3)
+    assert "needs --allow-release, here as well" in refused.err
+    assert inside("apply", "fleet.json", "--yes", "--allow-release").code == 0
+    assert len(cli.box.ledger.owned()) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ['{"kind":"sigmamind_async.plan"}', '{"kind":"sigmamind_async.plan","version":9}']
+)
+def test_a_plan_that_cannot_be_read_is_told(cli: Cli, inside: Inside, content: str) -> None:
+    done = inside("apply", cli.write("fleet.json", content))
+
+    assert (done.code, done.out) == (2, "")
+    assert "make the plan again" in done.err
+
+
+# ---------------------------------------------------------------- when it goes wrong
+
+
+def many(cli: Cli, count: int) -> Path:
+    rows = (f"r{i},sigmamind,purchase,,,US,,n{i},,,\n" for i in range(count))
+    return cli.write("many.csv", HEADER + "".join(rows))
+
+
+def test_what_is_in_doubt_is_told_and_settled_by_the_commands_that_are_shown(
+    cli: Cli, inside: Inside
+) -> None:
+    path = cli.write("fleet.csv", FLEET)
+    cli.box.script("create", ["reset_before_commit"], platform="verbex")
+    done = inside("apply", path, *BUY, "--deadline", "0.5")
+    standing = inside("status", path)
+
+    assert done.code == 3
+    assert "unknown  verbex     purchase  night" in done.out
+    assert f"  sigmamind reconcile {path} --wait\n" in done.err.replace(
+        "look until it is known:", " "
+    )
+    assert "to go on, run the same command again" in done.err
+    assert standing.code == 3
+    assert f"sigmamind reconcile {path} --platform verbex --wait" in standing.out
+    assert inside("reconcile", path).code == 3
+    assert inside("reconcile", path, "--only", "night #1", "--give-up").code == 0
+    assert inside("status", path).code == 0
+
+
+def test_a_row_that_fails_is_told_without_the_ids_of_operations(
+    cli: Cli, inside: Inside, applied: Path
+) -> None:
+    cli.write("fleet.csv", FLEET.replace("Support", "Help"))
+    cli.box.script("update", ["conflict_409"])
+    done = inside("apply", applied)
+
+    [row, *_] = done.out.splitlines()
+    assert done.code == 1
+    assert row.split()[:6] == ["line", "2", "failed", "sigmamind", "update", "desk"]
+    assert "409" in row
+    assert "#" not in row
+
+
+def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
+    cli: Cli, inside: Inside, until: Wait
+) -> None:
+    cli.box.latency = (0.3, 0.3)
+    path, buy = many(cli, 200), ("--max-purchases", 200, "--yes", "--json")
+    process = cli.start("apply", path, *buy, "--report", "page.html")
+    until(lambda: len(cli.box.ledger.purchases) >= 20)
+    process.send_signal(signal.SIGINT)
+    done = cli.ended(process)
+    cli.box.latency = (0.0, 0.0)
+    page = (cli.folder / "page.html").read_text(encoding="utf-8")
+
+    assert done.code == 130
+    assert len(done.rows) == 200
+    assert (done.summary["stopped"], done.summary["unknown"]) == ("interrupted", 0)
+    assert done.summary["done"] == len(cli.box.ledger.purchases) < 200
+    assert "It ended before its rows did: interrupted." in page
+    assert inside("apply", path, *buy).code == 0
+    assert len(cli.box.ledger.purchases) == 200
+    assert cli.box.ledger.bought_twice(without_tag) == {}
+
+
+def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
+    cli.box.script("create", ["hang_before_commit"] * 100)
+    process = cli.start("apply", many(cli, 120), "--max-purchases", 120, "--yes")
+    until(lambda: cli.box.sigmamind.in_flight >= 100)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while not (line := process.stderr.readline()).startswith(b"stopping:"):
+        assert line
+    process.send_signal(signal.SIGINT)
+    done = cli.ended(process)
+
+    assert done.code == 130
+    assert done.out.count("unknown  sigmamind  purchase") == 100
+    assert done.out.count("skipped  sigmamind  purchase") == 20
+
+
+def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) -> None:
+    cli.box.latency = (0.1, 0.1)
+    process = cli.start("apply", many(cli, 400), "--max-purchases", 400, "--yes")
+    until(lambda: len(cli.box.ledger.purchases) >= 20)
+    cli.box.sigmamind.api_key = "another"
+    done = cli.ended(process)
+
+    assert done.code == 1
+    assert "the platform refuses the key, see SIGMAMIND_API_KEY; some rows may be" in done.err
+    assert "not sent: lines" in done.err
+
+
+def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli) -> None:
+    """A full disk: nothing is sent that could not be written down, and every row is told of."""
+    unmeasured = "unset COVERAGE_PROCESS_CONFIG COVERAGE_PROCESS_START"
+    limit = f'{unmeasured}; ulimit -f {1024 * 200 // 512}; trap "" XFSZ; exec "$@"'
+    words = ("apply", many(cli, 400), "--max-purchases", 400, "--yes", "--json")
+    cli.box.latency = (0.2, 0.2)
+    process = cli.start(*words, before=["sh", "-c", limit, "sh"])
+    done = cli.ended(process)
+    told = {row["id"] for row in done.rows if row["status"] in {"done", "unknown"}}
+    labels = {label.replace("n", "r") for label in cli.labels()}
+
+    assert done.summary["stopped"] == "journal unusable"
+    assert len(done.rows) == 400
+    assert labels <= told
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_a_page_tells_how_it_went(cli: Cli, inside: Inside) -> None:
+    """Of fleets and of rows with an action, and without any secret."""
+    inside("apply", cli.write("fleet.csv", FLEET), *BUY, "--report", "fleet.html")
+    inside("apply", cli.purchases(2), "--max-purchases", 2, "--yes", "--report", "rows.html")
+    pages = [(cli.folder / name).read_text("utf-8") for name in ("fleet.html", "rows.html")]
+
+    assert all(page.startswith("<!DOCTYPE html>") for page in pages)
+    assert "desk" in pages[0]
+    assert "buy-1" in pages[1]
+    assert TRUNK_PASSWORD not in pages[0]
+    assert not [path.name for path in cli.folder.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_sent(
+    cli: Cli, inside: Inside, *, rows: bool
+) -> None:
+    path = cli.purchases(1) if rows else cli.write("fleet.csv", FLEET)
+    done = inside("apply", path, *BUY, "--report", "nowhere/page.html")
+
+    assert done.code == 2
+    assert "nowhere/page.html: cannot be written" in done.err
+    assert cli.box.sigmamind.requests.total == 0
+
+
+def test_a_refused_apply_leaves_no_page(cli: Cli, inside: Inside) -> None:
+    (cli.folder / "page.html").write_text("earlier")
+    inside("apply", cli.write("fleet.csv", FLEET), "--report", "page.html")
+
+    assert (cli.folder / "page.html").read_text() == "earlier"
+
+
+# ---------------------------------------------------------------- on a terminal
+
+
+def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
+    cli.box.latency = (0.2, 0.2)
+    code, seen = on_terminal(cli, ["apply", cli.write("fleet.csv", FLEET)], "2\n")
+    text = ESCAPES.sub("", seen)
+
+    assert code == 0
+    assert "buys 2 numbers, imports 1 number" in text
+    assert "It buys 2 numbers." in text
+    assert "0/3 0 done 0 failed 0 unknown" in text
+    assert "│ done │ unchanged │ failed │ unknown │" in text
+
+
+# ---------------------------------------------------------------- what somebody else changed
+
+
+@pytest.fixture
+def drifted(applied: Path, inside: Inside) -> Path:
+    """A fleet of which somebody else has changed a label."""
+    number = json.loads(inside("numbers", "list", "--json").out)["phone_number"]
+    assert inside("numbers", "update", number, "--friendly-name", "Theirs").code == 0
+    return applied
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "label"),
+    [
+        ((), 1, "Theirs"),
+        (("--on-drift", "keep"), 0, "Theirs"),
+        (("--on-drift", "overwrite"), 0, "Support"),
+    ],
+)
+def test_what_somebody_else_changed_is_kept_or_written_over_as_was_said(
+    inside: Inside, drifted: Path, words: tuple[str, ...], code: int, label: str
+) -> None:
+    planned = inside("plan", drifted, *words)
+    done = inside("apply", drifted, *words)
+
+    assert (planned.code, done.code) == (code, code)
+    assert "somebody else" in planned.out
+    assert json.loads(inside("numbers", "list", "--json").out)["friendly_name"] == label
+
+
+def test_a_number_moves_to_another_platform(cli: Cli, inside: Inside, applied: Path) -> None:
+    """Imported there before it is given up here, and only where that is agreed to."""
+    moved = FLEET.replace("own,dialnexa", "own,sigmamind")
+    cli.write("fleet.csv", moved)
+    asked = inside("apply", applied, "--allow-release")
+    done = inside("apply", applied, "--allow-release", "--yes")
+
+    assert (asked.code, done.code) == (2, 0)
+    assert "gives 1 number up, for good: +14155550188. Agree with --allow-release" in asked.err
+    assert [commit.kind for commit in cli.box.ledger.commits[-2:]] == ["import", "release"]
+    assert cli.box.ledger.owned("dialnexa") == []
+    assert inside("apply", applied).code == 0
+
+
+def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
+    words = ["apply", cli.write("fleet.csv", FLEET)]
+    code, seen = on_terminal(cli, words, interrupt_at="go on: ")
+
+    assert (code, len(cli.box.ledger)) == (130, 0)
+    assert "Traceback" not in seen
+
+
+# ---------------------------------------------------------------- examples
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_the_example_runs(cli: Cli, inside: Inside, command: str) -> None:
+    [example] = re.findall(r"Example: sigmamind (.+)", inside(command, "--help").out)
+    cli.write("fleet.csv", FLEET)
+
+    assert inside(*shlex.split(example)).code == 0

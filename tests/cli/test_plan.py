@@ -1,0 +1,260 @@
+"""``sigmamind plan``: what would be done, and that nothing is."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from sigmamind_async.cli.json_lines import json_lines
+from sigmamind_async.cli.plain import plain
+from sigmamind_async.cli.plan_lines import MOST_STEPS
+from sigmamind_async.cli.records import PlanShown, Problems
+from sigmamind_async.cli.screen import screen
+from sigmamind_async.fleet import Action, Change, Found, Plan, Problem, Step
+from tests.cli.conftest import TRUNK_PASSWORD
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Inside
+
+HEADER = (
+    "id,platform,source,state,phone_number,country_code,area_code,label,termination_uri,"
+    "trunk_username,trunk_password\n"
+)
+FLEET = (
+    HEADER
+    + """\
+desk,sigmamind,purchase,,,US,415,Support,,,
+night,verbex,purchase,,,,,Night,,,
+own,dialnexa,import,,+14155550188,,,Own,trunk.example.com,user,env:TRUNK_PASSWORD
+"""
+)
+
+
+def test_a_plan_tells_first_what_costs_money_and_sends_nothing(cli: Cli, inside: Inside) -> None:
+    done = inside("plan", cli.write("fleet.csv", FLEET))
+
+    headline, _, money, imports, _, *steps = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert headline == f"{cli.folder / 'fleet.csv'}: something to do for 3 rows"
+    assert (money, imports) == ("  buys 2 numbers", "  imports 1 number")
+    assert steps == [
+        (
+            "desk   sigmamind  purchase   (any)             "
+            "country_code 'US', area_code 415, label 'Support'"
+        ),
+        "night  verbex     purchase   (any)             label 'Night'",
+        (
+            "own    dialnexa   import     +14155550188      label 'Own', termination_uri"
+            " 'trunk.example.com', trunk_username 'user', trunk_password env:TRUNK_PASSWORD"
+        ),
+    ]
+    assert len(cli.box.ledger) == 0
+    assert [path.name for path in cli.folder.iterdir()] == ["fleet.csv"]
+
+
+def test_a_plan_for_programs_is_one_object_a_line(cli: Cli, inside: Inside) -> None:
+    path = cli.write("fleet.csv", FLEET + "bad,sigmamind,import,,+14155550123,,x1,,,,\n")
+    done = inside("plan", path, "--json")
+
+    steps = [each["step"] for each in done.objects if "step" in each]
+    [problem] = [each["problem"] for each in done.objects if "problem" in each]
+    assert (done.code, done.err) == (1, "")
+    assert [(step["id"], step["action"], step["writes"]) for step in steps] == [
+        ("desk", "purchase", True),
+        ("night", "purchase", True),
+        ("own", "import", True),
+    ]
+    assert (problem["id"], problem["field"], problem["line"]) == ("bad", "area_code", 5)
+    assert done.summary == {
+        "steps": {"purchase": 2, "import": 1},
+        "withheld": 0,
+        "writes": 3,
+        "problems": 1,
+        "unlisted": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("own,sigmamind,import,,+14155550188,,,,,,hunter2", "must not stand in the open"),
+        ("own,sigmamind,import,,+14155550188,,,,,,env:NOWHERE", "set the variable NOWHERE"),
+        ("own,sigmamind,existing,,+14155550188,,,,,,", "is not in the account"),
+    ],
+)
+def test_problems_name_file_line_row_and_field(
+    cli: Cli, inside: Inside, row: str, told: str
+) -> None:
+    """Those that the file shows and those that only the account does."""
+    done = inside("plan", cli.write("fleet.csv", HEADER + row + "\n"))
+
+    assert done.code == 1
+    assert "1 problem:" in done.out
+    assert f"{cli.folder / 'fleet.csv'}:2" in done.out
+    assert told in done.out
+    assert "hunter2" not in done.out
+
+
+def test_a_missing_key_names_its_variable(cli: Cli, inside: Inside) -> None:
+    done = inside("plan", cli.write("fleet.csv", FLEET), DIALNEXA_API_KEY="")
+
+    assert (done.code, done.out) == (2, "")
+    assert "DIALNEXA_API_KEY" in done.err
+
+
+def test_a_platform_can_be_said_for_all_rows(cli: Cli, inside: Inside) -> None:
+    path = cli.write("fleet.yaml", "- {id: desk, source: purchase, country_code: US}\n")
+
+    assert inside("plan", path).code == 1
+    assert inside("plan", path, "--platform", "sigmamind").code == 0
+
+
+@pytest.mark.parametrize("words", [("--on-drift", "perhaps"), ("--platform", "other")])
+def test_a_wrong_option_is_a_usage_error(cli: Cli, inside: Inside, words: tuple[str, ...]) -> None:
+    assert inside("plan", cli.write("fleet.csv", FLEET), *words).code == 2
+
+
+# ---------------------------------------------------------------- saved
+
+
+def test_a_saved_plan_is_its_owners_alone(cli: Cli, inside: Inside) -> None:
+    path = cli.write("fleet.csv", FLEET)
+    done = inside("plan", path, "--out", "fleet.json")
+    saved = cli.folder / "fleet.json"
+
+    assert done.code == 0
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert TRUNK_PASSWORD not in saved.read_text()
+    assert json.loads(saved.read_bytes())["origin"] == {"file": str(path), "journal": None}
+    assert sorted(each.name for each in cli.folder.iterdir()) == ["fleet.csv", "fleet.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "out", "told"),
+    [
+        (FLEET + "bad,sigmamind,import,,+1,,,,,,\n", "fleet.json", "because of the problems"),
+        (FLEET, "fleet.csv", "is a name for rows"),
+        (FLEET, "nowhere/fleet.json", "cannot be written"),
+    ],
+)
+def test_what_cannot_be_saved_is_told(
+    cli: Cli, inside: Inside, text: str, out: str, told: str
+) -> None:
+    path = cli.write("fleet.csv", text)
+    done = inside("plan", path, "--out", out)
+
+    assert done.code in {1, 2}
+    assert told in done.err
+    assert [each.name for each in cli.folder.iterdir()] == ["fleet.csv"]
+    assert path.read_text() == text
+
+
+def test_a_password_in_the_file_is_not_saved(cli: Cli, inside: Inside) -> None:
+    """Negative control: without the password the same plan is saved."""
+    row = "own,sigmamind,import,,+14155550188,,,,,,{}\n"
+    words = ("--allow-inline-secrets", "--out", "fleet.json")
+    open_ = inside("plan", cli.write("fleet.csv", HEADER + row.format("hunter2")), *words)
+    kept = inside("plan", cli.write("fleet.csv", HEADER + row.format("")), *words)
+
+    assert (open_.code, kept.code) == (2, 0)
+    assert "hunter2" not in open_.out + open_.err
+    assert "use a reference" in open_.err
+
+
+# ---------------------------------------------------------------- how it looks
+
+STEPS = (
+    Step(
+        id="sales",
+        platform="sigmamind",
+        action=Action.MOVE,
+        phone_number="+14155550101",
+        leaves=Found(platform="verbex", record="v1", phone_number="+14155550101", shown={}),
+    ),
+    Step(id="old", platform="verbex", action=Action.RELEASE, withheld="needs --allow-release"),
+    Step(
+        id="front",
+        platform="sigmamind",
+        action=Action.ADOPT,
+        phone_number="+14155550102",
+        changes=(Change("label", "A", "B", drifted=True), Change("trunk_password", None, "env:P")),
+        was="reception",
+    ),
+    Step(
+        id="drift",
+        platform="sigmamind",
+        action=Action.DRIFTED,
+        phone_number="+14155550103",
+        kept=(Change("inbound_agent_id", None, "agent_1", drifted=True),),
+    ),
+    Step(id="same", platform="sigmamind", action=Action.UNCHANGED),
+    Step(id="known", platform="sigmamind", action=Action.ADOPT, phone_number="+14155550104"),
+)
+PLAN = Plan(steps=STEPS, rows={}, unlisted=("gone-1", "gone-2"))
+
+
+def drawn(plan: Plan, width: int) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(screen(PlanShown(file="fleet.csv", plan=plan)))
+    return capture.get()
+
+
+def test_a_plan_as_text() -> None:
+    assert plain(PlanShown(file="fleet.csv", plan=PLAN)).splitlines() == [
+        "fleet.csv: something to do for 2 rows",
+        "",
+        "  moves 1 number to another platform, and gives it up where it was, for good",
+        "  takes over 2 numbers that the account has already",
+        "  leaves 1 number as somebody else has changed it",
+        "  1 row is as it should be",
+        "  leaves 1 row out: needs --allow-release",
+        "",
+        "sales  sigmamind  move       +14155550101      then given up on verbex, for good",
+        "old    verbex     release    (any)             left out, see above",
+        (
+            "front  sigmamind  adopt      +14155550102      label 'A' (written by somebody else) ->"
+            " 'B', trunk_password -> env:P; was the row reception"
+        ),
+        (
+            "drift  sigmamind  drifted    +14155550103      inbound_agent_id stays (empty), written"
+            " by somebody else; the row says 'agent_1'"
+        ),
+        "",
+        "2 numbers that the journal knows are in no row: left alone (gone-1, gone-2)",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_plan_on_a_terminal_fits_it(width: int) -> None:
+    text = drawn(PLAN, width)
+
+    assert all(len(line) <= width for line in text.splitlines())
+    for word in ("moves 1 number", "then given up on verbex", "+14155550103", "was the row"):
+        assert word in text
+
+
+def test_a_long_plan_is_cut_for_a_person_and_not_for_a_program() -> None:
+    step = Step(id="x", platform="verbex", action=Action.PURCHASE)
+    many = Plan(steps=(step,) * (MOST_STEPS + 3), rows={})
+
+    assert "and 3 more; --json shows all" in drawn(many, 80)
+    assert len(json_lines(PlanShown(file="f", plan=many)).splitlines()) == MOST_STEPS + 4
+
+
+def test_what_is_wrong_with_many_rows_is_said_once() -> None:
+    same = [Problem(message="is unknown", id=f"r{i}", field="x", line=i) for i in range(2, 60)]
+    other = Problem(message="is\x1b[31m bad", id="z", line=70)
+    problems = Problems((*same, other))
+
+    assert plain(problems).splitlines() == [
+        "59 problems:",
+        "  2: r2 x: is unknown",
+        "    and 57 more that say the same: lines 3-59",
+        "  70: z: is\N{REPLACEMENT CHARACTER}[31m bad",
+    ]
+    assert len(json_lines(problems).splitlines()) == 59

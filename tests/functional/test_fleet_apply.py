@@ -1,0 +1,167 @@
+"""A plan, applied over real sockets: checked first, refused where the state moved."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sigmamind_async import PlanError, SigmaMind, Verbex
+from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.fleet import (
+    Fleet,
+    FleetRow,
+    Plan,
+    Presence,
+    References,
+    Rules,
+    Source,
+    apply,
+    export,
+    fleet_of,
+    numbers_of,
+    plan,
+    survey,
+)
+from sigmamind_async.fleet.saved import dump, load
+from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
+from sigmamind_async.provisioning import MemoryJournal, Provisioner
+from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.values import UNSET
+
+NUMBER = "+14155550100"
+SECRET = "correct-horse-battery"
+
+
+def row(row_id: str, source: Source, **fields: Any) -> FleetRow:
+    state = fields.pop("state", Presence.PRESENT)
+    return FleetRow(id=row_id, platform="sigmamind", source=source, state=state, fields=fields)
+
+
+BOUGHT = row("bought", Source.PURCHASE, country_code="US", label="Support")
+IMPORTED = row(
+    "imported",
+    Source.IMPORT,
+    phone_number=NUMBER,
+    termination_uri="trunk.example.com",
+    trunk_username="user",
+    trunk_password="env:TRUNK",
+)
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox(seed=1) as box:
+        yield box
+
+
+@pytest.fixture
+async def client(box: Sandbox) -> AsyncIterator[SigmaMind]:
+    async with SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client:
+        yield client
+
+
+def references(environment: dict[str, str] | None = None) -> References:
+    return References(environment={"TRUNK": SECRET} if environment is None else environment)
+
+
+async def planned(client: SigmaMind, journal: MemoryJournal, *rows: FleetRow, **rules: Any) -> Plan:
+    fleet = fleet_of(rows)
+    known = await survey(fleet, {"sigmamind": client}, journal)
+    return plan(fleet, known, Rules(**rules))
+
+
+async def test_a_saved_plan_is_carried_out_once(box: Sandbox, client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    saved = load(dump(await planned(client, journal, BOUGHT, IMPORTED)))
+    provisioner = Provisioner(client, journal)
+    for _ in range(2):
+        result = await apply(saved, [provisioner], secrets=references())
+        assert (dict(result.counts), result.bad) == ({"done": 2}, ())
+    assert sorted(commit.operation for commit in box.ledger.commits) == ["create", "import"]
+    assert SECRET not in str(await journal.notes())
+
+
+async def test_a_plan_is_refused_once_the_state_has_moved(box: Sandbox, client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    await client.run(ImportPhoneNumber(phone_number=NUMBER, friendly_name="Old"))
+    relabel = row("desk", Source.EXISTING, phone_number=NUMBER, label="New")
+    saved = await planned(client, journal, relabel)
+    await client.phone_numbers.update(NUMBER, friendly_name="Third")
+    commits = len(box.ledger.commits)
+    with pytest.raises(PlanError, match=r"the state has moved .* desk: was to adopt"):
+        await apply(saved, [Provisioner(client, journal)])
+    assert len(box.ledger.commits) == commits
+
+
+async def test_a_plan_with_problems_is_refused_whole(box: Sandbox, client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    missing = row("missing", Source.EXISTING, phone_number=NUMBER, label="New")
+    with pytest.raises(PlanError, match=f"missing phone_number: \\{NUMBER} is not in the account"):
+        await apply(await planned(client, journal, BOUGHT, missing), [Provisioner(client, journal)])
+    assert not box.ledger.commits
+
+
+async def test_a_secret_that_is_not_to_be_had_is_told_before_money_is_spent(
+    box: Sandbox, client: SigmaMind
+) -> None:
+    journal = MemoryJournal()
+    todo = await planned(client, journal, BOUGHT, IMPORTED)
+    with pytest.raises(PlanError, match="imported trunk_password: env:TRUNK: set the variable"):
+        await apply(todo, [Provisioner(client, journal)], secrets=references({}))
+    assert not box.ledger.commits
+
+
+async def test_provisioners_must_fit_together(box: Sandbox, client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    todo = await planned(client, journal, BOUGHT)
+    async with Verbex(box.verbex.api_key, base_url=box.verbex.base_url) as other:
+        crews = [
+            [],
+            [Provisioner(client, journal), Provisioner(client, journal)],
+            [Provisioner(client, journal), Provisioner(other, MemoryJournal())],
+        ]
+        for crew in crews:
+            with pytest.raises(ConfigurationError, match="one for each platform, all on one"):
+                await apply(todo, crew)
+    assert not box.ledger.commits
+
+
+async def test_what_was_exported_changes_nothing(client: SigmaMind) -> None:
+    for label in ("Support", None, "=1+1", "'quoted'"):
+        friendly_name = UNSET if label is None else label
+        await client.phone_numbers.create(country_code="US", friendly_name=friendly_name)
+    found = (await numbers_of(client)).values()
+    fleet = fleet_of(export(found))
+    again = plan(fleet, await survey(fleet, {"sigmamind": client}, MemoryJournal()))
+    assert (len(again.steps), again.writes, again.problems) == (4, 0, ())
+
+
+async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    await client.phone_numbers.create(country_code="US")
+    known = await survey(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
+    rows = [*export(known.found["sigmamind"].values(), known.applied)]
+    assert sorted(row.id == row.phone_number for row in rows) == [False, True]
+    assert "bought" in [row.id for row in rows]
+
+
+async def test_a_file_a_plan_and_an_application_in_seven_lines(
+    client: SigmaMind, tmp_path: Path
+) -> None:
+    """The whole way, as a reader of the package's own page would write it."""
+    from sigmamind_async import fleet
+
+    path = tmp_path / "fleet.csv"
+    path.write_text("id,platform,source,country_code,label\ndesk,sigmamind,purchase,US,Support\n")
+    journal = MemoryJournal()
+    wanted = fleet.load(path)
+    known = await fleet.survey(wanted, {"sigmamind": client}, journal)
+    todo = fleet.plan(wanted, known)
+    result = await fleet.apply(todo, [Provisioner(client, journal)])
+    assert result.done
+    known = await fleet.survey(wanted, {"sigmamind": client}, journal)
+    assert fleet.plan(wanted, known).writes == 0

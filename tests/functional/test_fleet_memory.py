@@ -1,0 +1,136 @@
+"""A long plan is carried out in flat memory: nothing is kept of a row that has ended."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+
+from sigmamind_async import SigmaMind
+from sigmamind_async.fleet.capability import Found
+from sigmamind_async.fleet.errands import Errands
+from sigmamind_async.fleet.known import Applied, Known
+from sigmamind_async.fleet.plan import plan
+from sigmamind_async.fleet.run import FleetRun
+from sigmamind_async.fleet.spec import Fleet, FleetRow, Source
+from sigmamind_async.fleet.work import StepOutcome
+from sigmamind_async.operation import Response
+from sigmamind_async.provisioning import Provisioner, SqliteJournal
+from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.testing import ScriptedTransport, reply
+from sigmamind_async.transport import Outgoing
+from sigmamind_async.values import Secret
+from tests.functional.fleets import Operator, bought
+
+MIB = 1 << 20
+FEW, MANY = 200, 800
+"""Rows: tracing takes several times as long as they do, and growth shows from row to row."""
+PER_ROW = 100
+"""Bytes that a further row may cost: less than any object that were kept for each."""
+
+
+def number(index: int) -> str:
+    return f"+1{2_000_000_000 + index}"
+
+
+def known_of(count: int) -> Known:
+    """Return what is known of so many numbers, all with another label than is wanted."""
+    return Known(
+        found={
+            "sigmamind": {
+                number(index): Found(
+                    platform="sigmamind",
+                    record=number(index),
+                    phone_number=number(index),
+                    shown={"label": "Old"},
+                )
+                for index in range(count)
+            }
+        },
+        applied={
+            f"row {index}": Applied(
+                platform="sigmamind",
+                record=number(index),
+                phone_number=number(index),
+                source="existing",
+                sequence=1,
+                fields={"label": "Old"},
+            )
+            for index in range(count)
+        },
+    )
+
+
+def fleet_of(count: int) -> Fleet:
+    return Fleet(
+        rows=[
+            FleetRow(
+                id=f"row {index}",
+                platform="sigmamind",
+                source=Source.EXISTING,
+                fields={"phone_number": number(index), "label": "New"},
+            )
+            for index in range(count)
+        ]
+    )
+
+
+def answer(outgoing: Outgoing) -> Response:
+    """Answer an update as the platform does."""
+    label = orjson.loads(outgoing.body or b"{}").get("friendlyName")
+    key = outgoing.url.rpartition("/")[2].replace("%2B", "+")
+    return reply(json={"sipPhoneNumber": key, "active": True, "friendlyName": label})
+
+
+async def grown(count: int, path: Path, kept: list[StepOutcome] | None = None) -> int:
+    """Return by how many bytes a run of so many updates grew; keep its outcomes in *kept*."""
+    known, fleet = known_of(count), fleet_of(count)
+    made = plan(fleet, known)
+    client = SigmaMind("sk", transport=ScriptedTransport(answer, remember=1), max_connections=20)
+    ends: Counter[str] = Counter()
+
+    def report(outcome: StepOutcome) -> None:
+        ends[outcome.status] += 1
+        if kept is not None:
+            kept.append(outcome)
+
+    async with SqliteJournal(path / "journal.db") as journal:
+        errands = Errands(made, journal, Secret)
+        provisioners = {"sigmamind": Provisioner(client, journal)}
+        run = FleetRun(made, known, provisioners, journal, errands, report=report)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            await run.carry_out()
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert ends == {"done": count}
+    return most
+
+
+async def test_memory_does_not_grow_with_the_plan(tmp_path_factory: pytest.TempPathFactory) -> None:
+    await grown(10, tmp_path_factory.mktemp("first"))  # fills what is made once
+    few = await grown(FEW, tmp_path_factory.mktemp("few"))
+    many = await grown(MANY, tmp_path_factory.mktemp("many"))
+    assert many <= MIB
+    assert many - few < PER_ROW * (MANY - FEW)
+    # The control: an outcome that is kept for each row is seen.
+    kept = await grown(MANY, tmp_path_factory.mktemp("kept"), [])
+    assert kept - few > PER_ROW * (MANY - FEW)
+
+
+async def test_rows_are_finished_as_they_come() -> None:
+    """What is to be written behind a purchase does not wait, in memory, for all other purchases."""
+    rows = [bought(f"row {index}", "dialnexa") for index in range(40)]
+    async with Sandbox(seed=1) as box, Operator(box, max_connections=2) as operator:
+        made = await operator.planned(rows)
+        before: list[int] = []
+        run = operator.running(made, lambda _: before.append(len(box.ledger.purchases)))
+        await run.carry_out()
+        assert before[0] < 20
+        assert before[-1] == len(before) == len(rows)
