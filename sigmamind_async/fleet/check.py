@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from sigmamind_async.errors import InvalidRequestError
@@ -110,8 +110,8 @@ def _of_source(row: FleetRow, capability: Capability) -> Iterator[Problem]:
     said = {name for name, cell in row.fields.items() if cell is not None}
     form = capability.form(row.source, said)
     if form is None:
-        ways = " or ".join(_needs(each) for each in capability.forms(row.source))
-        yield _problem(row, "", f"{row.source.value} on {capability.platform} needs {ways}")
+        needs = _needs(capability.forms(row.source))
+        yield _problem(row, "", f"{row.source.value} on {capability.platform} needs {needs}")
         return
     for name in row.fields:
         known = name in form.takes or name in capability.update.takes
@@ -134,8 +134,11 @@ def _of_request(row: FleetRow, form: Form, key: Mapping[str, str]) -> Iterator[P
         yield _problem(row, form.names.get(attribute, ""), message)
 
 
-def _needs(form: Form) -> str:
-    return " and ".join(form.needs)
+def _needs(forms: Collection[Form]) -> str:
+    """Return what a row must say, where one of *forms* is to suit it; no way that needs more."""
+    needs = [frozenset(form.needs) for form in forms]
+    least = [form for form in forms if not any(other < frozenset(form.needs) for other in needs)]
+    return " or ".join(" and ".join(form.needs) for form in least)
 
 
 def _checked(fields: dict[str, Cell]) -> dict[str, Cell]:
