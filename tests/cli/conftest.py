@@ -93,11 +93,12 @@ class Cli:
         return self.checked(Done(process.returncode, out.decode(), err.decode()))
 
     def checked(self, done: Done) -> Done:
-        """Return *done*: no secret is in it, nor in a journal, and no traceback."""
-        journals = b"".join(path.read_bytes() for path in self.folder.glob("*.db*"))
+        """Return *done*: no secret is in it, in a journal, a plan or a page, and no traceback."""
+        kept = [path for name in ("*.db*", "*.html", "*plan*") for path in self.folder.glob(name)]
+        written = b"".join(path.read_bytes() for path in kept)
         for secret in (TRUNK_PASSWORD, *(each.api_key for each in self.box.endpoints)):
             assert secret not in done.out + done.err
-            assert secret.encode() not in journals
+            assert secret.encode() not in written
         assert "Traceback" not in done.err
         return done
 

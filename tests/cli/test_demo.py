@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -18,14 +19,16 @@ from sigmamind_async.references import References
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Cli
+    from tests.cli.conftest import Cli, Inside
 
 
 @pytest.mark.long
-def test_the_demo_kills_and_resumes(cli: Cli) -> None:
-    """Nothing bought twice, nothing lost, in far less than a minute, without any setting."""
+def test_the_demo_kills_and_resumes(cli: Cli, inside: Inside) -> None:
+    """Nothing bought twice, nothing lost, in far less than a minute, as its help shows it."""
+    [example] = re.findall(r"Example: sigmamind (.+)", inside("demo", "--help").out)
     began = time.monotonic()
-    done = cli("demo", "--rows", 60, "--json", SIGMAMIND_API_KEY="", SIGMAMIND_BASE_URL="")
+    words = (*example.split(), "--rows", 60, "--json")
+    done = cli(*words, SIGMAMIND_API_KEY="", SIGMAMIND_BASE_URL="")
     *crashes, verdict = done.objects
 
     assert (done.code, done.err) == (0, "")
