@@ -340,6 +340,7 @@ PATIENT = settings(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("no_cover")
 def test_nothing_is_bought_twice_and_nothing_is_lost() -> None:
     run_state_machine_as_test(World, settings=PATIENT)
