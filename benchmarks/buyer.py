@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sigmamind_async import Gate, RetryPolicy, SigmaMind
 from sigmamind_async.gate import Admission
+from sigmamind_async.pace import Ticket
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 
@@ -22,8 +23,10 @@ ATTEMPT = 0.3
 class Unlearned(Admission):
     """Pauses nobody: here a 429 is drawn by lot, and a rate learned from it would mean nothing."""
 
-    def throttled(self, now: float, retry_after: float | None, jitter: float) -> float:
-        del now, retry_after, jitter
+    def throttled(
+        self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
+    ) -> float:
+        del now, ticket, retry_after, jitter
         return 0.0
 
 

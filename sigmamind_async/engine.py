@@ -50,6 +50,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
+from sigmamind_async.pace import Ticket
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import Outgoing, Transport
 from sigmamind_async.values import UNSET, Secret, Unset
@@ -214,11 +215,11 @@ class Engine:
         """Send once, and say what follows."""
         try:
             key = await self.credentials.key()
-            await self.gate.enter(
+            ticket = await self.gate.enter(
                 width=self.limits.max_connections, deadline=call.deadline, patient=call.patient
             )
             began = self.clock()
-            finding = await self._exchange(operation, call, key, began)
+            finding = await self._exchange(operation, call, key, began, ticket)
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
             # platform said before tells more.
@@ -245,7 +246,7 @@ class Engine:
         return Failed(ignored_error(operation, call.ignored)) if self.strict else Done(result)
 
     async def _exchange(
-        self, operation: Operation[object], call: Call, key: Secret, began: float
+        self, operation: Operation[object], call: Call, key: Secret, began: float, ticket: Ticket
     ) -> Finding:
         """Have one request carried out and judged, and tell the gate how it went."""
         try:
@@ -260,7 +261,7 @@ class Engine:
                 self._outgoing(operation.request, key, moved=call.moved), call.mark, seconds
             )
             finding = find(answer, call.mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
-            self._tell_gate(operation, finding)
+            self._tell_gate(operation, finding, ticket)
         except BaseException as interruption:
             self.gate.abandoned()
             if call.touched:
@@ -280,15 +281,15 @@ class Engine:
             max_bytes=request.max_bytes,
         )
 
-    def _tell_gate(self, operation: Operation[object], finding: Finding) -> None:
+    def _tell_gate(self, operation: Operation[object], finding: Finding, ticket: Ticket) -> None:
         if finding.throttled:
-            pause = self.gate.throttled(finding.wait)
+            pause = self.gate.throttled(ticket, finding.wait)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
         elif finding.healthy:
-            self.gate.succeeded()
+            self.gate.succeeded(ticket)
         else:
-            self.gate.failed()
+            self.gate.failed(ticket, overloaded=finding.status == 503)
 
     async def _follow(
         self, operation: Operation[T], call: Call, finding: Finding, key: Secret

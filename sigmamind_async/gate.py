@@ -1,11 +1,9 @@
 """Who may send now: one gate for all calls of a client, learning the rate nobody publishes.
 
-A gate starts open: as many requests as the client has connections. The first throttled answer
-sets a rate, a little below what was just seen to pass; from then on requests are spaced evenly,
-the rate creeps up with every success and is cut at most once a second (additive increase,
-multiplicative decrease). A wait that the platform asks for pauses everyone, not only the call that
-was told. After repeated failures a circuit opens: calls are refused without being sent, and one
-of them is let through now and then to see whether the platform is back.
+How fast and how many at once is learned in `pace`, from what is refused. A wait that the platform
+asks for pauses everyone, not only the call that was told. After repeated failures a circuit opens:
+calls are refused without being sent, and one of them is let through now and then to see whether
+the platform is back.
 
 `Admission` decides and is told the time. `Gate` keeps callers in the order they came, and wakes
 only the one whose turn it is. A caller holds its place while it has a request under way, never
@@ -25,20 +23,11 @@ import attrs
 
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
 from sigmamind_async.loops import PerLoop
+from sigmamind_async.pace import Pace, Ticket
 
-CUT = 0.7
-"""Factor on the rate when the platform throttles."""
-CUT_EVERY = 1.0
-"""Seconds in which one cut answers all throttling: a burst is refused as a burst."""
-GROWTH = 0.5
-"""Requests a second by which the rate grows in a second of successes."""
-SLOWEST = 0.2
-"""Requests a second below which no cut goes."""
 PATIENCE = 300.0
 """Longest pause in seconds that a patient caller waits for, and longest time without any admitted
 request after which it takes a 429 for an answer."""
-BLIND_PAUSE = 0.5
-"""Longest pause in seconds, drawn at random, when the platform throttles without a wait."""
 
 
 @attrs.define
@@ -50,9 +39,8 @@ class Admission:
     probe_every: float = 1.0
     """Seconds from opening to the first probe; doubles with each failed one, to 30."""
 
-    rate: float | None = None
-    """Admitted requests a second; `None` until the platform has throttled once."""
-    next_at: float = 0.0
+    pace: Pace = attrs.field(factory=Pace)
+    """What was learned of the platform's limits."""
     paused_until: float = 0.0
     failures: int = 0
     open_until: float | None = None
@@ -60,22 +48,25 @@ class Admission:
     probing: bool = False
     last_success: float | None = None
     _opened: int = 0
-    _last_cut: float = -CUT_EVERY
-    _window: float = 0.0
-    _passed: int = 0
-    _passed_before: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        """Admitted requests a second; `None` until the platform has throttled once."""
+        return self.pace.rate
 
     def wait(self, now: float) -> float:
         """Return the seconds until a request may go; 0 if it may go now. Takes nothing."""
-        ready = max(self.paused_until, self.next_at if self.rate is not None else now)
+        pace = self.pace
+        ready = self.paused_until
+        if pace.rate is not None and pace.ready > ready:
+            ready = pace.ready
         if self.open_until is not None:
             ready = max(ready, now + self.probe_every if self.probing else self.open_until)
-        return max(0.0, ready - now)
+        return ready - now if ready > now else 0.0
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
-        if self.rate is not None:
-            self.next_at = max(self.next_at, now) + 1.0 / self.rate
+        self.pace.take(now)
         if self.open_until is not None:
             self.probing = True
 
@@ -87,35 +78,31 @@ class Admission:
             return self.probe_every
         return self.open_until - now if now < self.open_until else None
 
-    def succeeded(self, now: float) -> None:
+    def succeeded(self, now: float, ticket: Ticket) -> None:
         """Learn that the platform answered in its right mind, be it with a rejection."""
-        self.failures = 0
         self.last_success = now
-        self._close()
-        if now - self._window >= 1.0:
-            recent = now - self._window < 2.0
-            self._passed_before = self._passed if recent else 0
-            self._window, self._passed = now, 0
-        self._passed += 1
-        if self.rate is not None:
-            self.rate += GROWTH / self.rate
+        if self.failures:
+            self._close()
+        self.pace.passed(now, ticket)
 
-    def throttled(self, now: float, retry_after: float | None, jitter: float) -> float:
+    def throttled(
+        self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
+    ) -> float:
         """Learn that a request was one too many; return the seconds for which all pause."""
-        self.failures = 0
         self._close()
-        if now - self._last_cut >= CUT_EVERY:
-            self._last_cut = now
-            passed = max(self._passed, self._passed_before)
-            self.rate = max(SLOWEST, CUT * (self.rate or max(passed, 1.0)))
-        pause = BLIND_PAUSE * jitter if retry_after is None else retry_after
-        self.paused_until = max(self.paused_until, now + pause)
-        # After the pause requests go one by one, not all at once.
-        self.next_at = max(self.next_at, self.paused_until)
+        pause = self.pace.refused(now, ticket, retry_after or 0.0, jitter)
+        if pause:
+            self.paused_until = max(self.paused_until, now + pause)
+            self.pace.wait_until(self.paused_until)
         return pause
 
-    def failed(self, now: float) -> None:
-        """Learn that an attempt failed without a usable answer."""
+    def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
+        """Learn that an attempt failed without a usable answer.
+
+        *overloaded* says that the platform may be shedding load: then the pace learns from it.
+        """
+        if overloaded:
+            self.pace.refused(now, ticket, 0.0)
         self.failures += 1
         if self.probing or self.failures == self.failures_to_open:
             self.probing = False
@@ -127,14 +114,14 @@ class Admission:
         self.probing = False
 
     def _close(self) -> None:
-        self.open_until, self.probing, self._opened = None, False, 0
+        self.failures, self.open_until, self.probing, self._opened = 0, None, False, 0
 
 
 @attrs.define(eq=False)
 class _Turn:
     """One caller in the queue."""
 
-    given: asyncio.Future[None]
+    given: asyncio.Future[Ticket]
     deadline: float
 
     def outlasts(self, pause: float, now: float) -> bool:
@@ -183,8 +170,10 @@ class Gate:
         self._jitter = jitter
         self._lines = PerLoop(lambda: _Line(width=100))
 
-    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> None:
+    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> Ticket:
         """Wait for the turn to send one request; every return is paired with one `leave`.
+
+        What is returned goes with the report of how the request fared.
 
         *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
         when the circuit is open, the wait would be longer than `max_wait`, or the platform asked
@@ -197,11 +186,18 @@ class Gate:
         now = self._clock()
         if not patient:
             self._refuse_early(now, line)
-        if not line.queue and line.under_way < width and self.admission.wait(now) <= 0:
-            self.admission.take(now)
-            line.under_way += 1
-            return
-        await self._queue_up(line, deadline)
+        admission = self.admission
+        under_way = line.under_way
+        if (
+            not line.queue
+            and under_way < width
+            and under_way + 1 <= admission.pace.width
+            and admission.wait(now) <= 0
+        ):
+            admission.take(now)
+            line.under_way = under_way + 1
+            return now, under_way + 1
+        return await self._queue_up(line, deadline)
 
     def leave(self) -> None:
         """Give the place back: the request under way has ended."""
@@ -210,17 +206,17 @@ class Gate:
         if line.queue:
             self._admit(line)
 
-    def succeeded(self) -> None:
+    def succeeded(self, ticket: Ticket) -> None:
         """Report an answer, be it a rejection."""
-        self.admission.succeeded(self._clock())
+        self.admission.succeeded(self._clock(), ticket)
 
-    def throttled(self, retry_after: float | None) -> float:
+    def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""
-        return self.admission.throttled(self._clock(), retry_after, self._jitter())
+        return self.admission.throttled(self._clock(), ticket, retry_after, self._jitter())
 
-    def failed(self) -> None:
+    def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
-        self.admission.failed(self._clock())
+        self.admission.failed(self._clock(), ticket, overloaded=overloaded)
 
     def abandoned(self) -> None:
         """Report an attempt that was cancelled."""
@@ -238,7 +234,7 @@ class Gate:
         if expected > self.max_wait:
             raise _refusal("the platform admits no more requests for now", expected)
 
-    async def _queue_up(self, line: _Line, deadline: float) -> None:
+    async def _queue_up(self, line: _Line, deadline: float) -> Ticket:
         now = self._clock()
         turn = _Turn(asyncio.get_running_loop().create_future(), deadline)
         pause = self.admission.paused_until - now
@@ -248,14 +244,12 @@ class Gate:
         self._admit(line)
         try:
             async with asyncio.timeout(None if deadline == math.inf else deadline - now):
-                await turn.given
+                return await turn.given
         except TimeoutError:
             self._give_up(line, turn)
         except asyncio.CancelledError:
             self._give_up(line, turn)
             raise
-        else:
-            return
         raise APIConnectionError("the deadline passed in the queue; nothing was sent")
 
     def _give_up(self, line: _Line, turn: _Turn) -> None:
@@ -272,7 +266,8 @@ class Gate:
         if line.alarm is not None:
             line.alarm.cancel()
             line.alarm = None
-        while line.queue and line.under_way < line.width:
+        most = min(line.width, self.admission.pace.width)
+        while line.queue and line.under_way + 1 <= most:
             if line.queue[0].given.done():
                 _ = line.queue.popleft()  # it gave up
                 continue
@@ -286,7 +281,7 @@ class Gate:
             self.admission.take(now)
             line.under_way += 1
             turn = line.queue.popleft()
-            turn.given.set_result(None)
+            turn.given.set_result((now, line.under_way))
 
     def _tell_of_pause(self, line: _Line, now: float) -> None:
         """Refuse at once whoever a new pause would keep past its time, instead of then."""

@@ -9,6 +9,7 @@ import attrs
 
 from sigmamind_async.client import Client
 from sigmamind_async.gate import Gate
+from sigmamind_async.pace import Ticket
 
 C = TypeVar("C", bound=Client)
 
@@ -47,7 +48,7 @@ class FakeClock:
 class _FakeGate(Gate):
     """Waits for the platform's rate in fake time."""
 
-    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> None:
+    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> Ticket:
         """Move the clock on by the wait, and then ask as ever."""
         now = self._clock()
         refused = not patient and self.admission.refuses(now) is not None
@@ -56,7 +57,7 @@ class _FakeGate(Gate):
         if not refused and wait <= most:
             assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate
             self._clock.advance(wait)
-        await super().enter(width=width, deadline=deadline, patient=patient)
+        return await super().enter(width=width, deadline=deadline, patient=patient)
 
 
 def in_fake_time(client: C, clock: FakeClock, *, jitter: float = 1.0) -> C:

@@ -10,7 +10,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 import tenacity
 
-from sigmamind_async import SigmaMindError
+from sigmamind_async import Gate, SigmaMindError
+from sigmamind_async.gate import Admission
+from sigmamind_async.pace import Pace, Ticket
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record
 
@@ -68,13 +70,23 @@ async def test_every_call_that_returned_was_carried_out(share: float) -> None:
     assert platform.failures > 0
 
 
+def all_at_once() -> Gate:
+    """Return a gate that learns nothing from a 503: the calls must run into one another."""
+
+    class Unlearned(Pace):
+        def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
+            return pause
+
+    return Gate(admission=Admission(pace=Unlearned(width=1_000.0), failures_to_open=1_000_000))
+
+
 async def test_a_retrying_object_that_all_calls_share_loses_some() -> None:
     """The usual way to write it, on the same server: calls return that were never carried out."""
     platform = Platform(0.5)
     shared = tenacity.AsyncRetrying(stop=tenacity.stop_after_attempt(5), reraise=True)
     async with (
         FaultServer(always(platform.treat)) as server,
-        client_of(server.url, retry=ONCE) as client,
+        client_of(server.url, retry=ONCE, gate=all_at_once()) as client,
     ):
 
         async def update(number: str) -> bool:

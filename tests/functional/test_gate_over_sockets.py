@@ -66,7 +66,7 @@ async def test_a_burst_of_updates_passes_with_few_refusals() -> None:
 async def test_a_gate_that_learns_nothing_is_refused_far_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Admission, "throttled", lambda self, now, retry_after, jitter: 0.0)
+    monkeypatch.setattr(Admission, "throttled", lambda *_: 0.0)
     platform = Limited(rate=50, burst=50, wait="0.1")
     await updates(platform, 150)
     assert platform.refused > 150

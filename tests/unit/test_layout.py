@@ -38,6 +38,7 @@ FLOORS = {
     "credentials": 2,
     "finding": 2,
     "gate": 2,
+    "pace": 2,
     "retry": 2,
     "transport": 2,
     "engine": 3,

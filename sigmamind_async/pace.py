@@ -1,0 +1,236 @@
+"""How fast and how many at once: what a platform admits, learned from what it refuses.
+
+Nobody publishes these limits, and they differ in kind: buckets and windows of requests, places for
+requests under way, refusals drawn by lot. One measure serves for nearly all of them: how many
+requests passed, and in what time, since the last refusal. A bucket that was empty at both ends of
+that time, or a window that was used up, has passed exactly what it admits. So a refusal sets the
+rate to between what was *delivered* and what was asked for; the next one halves the doubt, and a
+rate that was found is left by a few percent, not by a third.
+
+After a cut the rate returns quickly to just below where it was refused, stays there for a while,
+and then rises ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). The
+while is counted in requests, so that about one in fifty is refused, and in seconds where a refusal
+stops everybody. Refusals that are rarer than that cut nothing: they cost less than a slower rate,
+and may be drawn by lot. Those that do not become rarer at half the rate are.
+
+A platform that counts the requests under way refuses at one same number of them, whatever the
+rate. Three such refusals in a row set the width instead. Where nothing passes at all, slower is no
+better: then there is a pause, longer every time.
+
+Pure: every method is told the time, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+Ticket = tuple[float, int]
+"""One admitted request: when it went, and how many of its loop were then under way with it."""
+
+FIRST = 10.0
+"""Requests under way at the start; each that passes makes room for one more."""
+SLOWEST = 0.2
+"""Requests a second below which no cut goes."""
+TOLERATED = 0.02
+"""Share of refusals that cut nothing, as long as the platform asks for no wait."""
+LONG = 2.0
+"""Seconds of a wait that is no second rounded up: it tells the end of a window."""
+
+_IDLE = 5.0
+"""Seconds without a request after which what passed before tells nothing."""
+_LATE = 0.005
+"""Seconds by which a timer may be late without slowing the rate."""
+_SETTLED = 1e9
+"""A `_spell` that is bounded by what its rate allows."""
+_AT_ONE_NUMBER = 4
+"""Refusals in a row that make a limit on requests under way out of a suspicion."""
+
+
+@attrs.define
+class Pace:
+    """Rate and width of one platform's requests."""
+
+    rate: float | None = None
+    """Requests a second; `None` until the platform has refused one."""
+    width: float = FIRST
+    """Requests under way at once."""
+    ready: float = -math.inf
+    """When the next request may go at that rate."""
+
+    _latency: float = 0.0
+    _passed: int = 0
+    """Of the requests sent since the last cut."""
+    _sent: int = 0
+    _since: float = -math.inf
+    """When those began, a pause left out."""
+    _cut: float = -math.inf
+    _credit: float = 2.0
+    """Refusals that may be tolerated."""
+    _spell: float = 4.0
+    """Requests for which the rate stays about where it is."""
+    _goal: float = 0.0
+    """The rate to return to at once."""
+    _held_back: bool = False
+    """Whether requests wait for the rate, so that a faster one would show."""
+    _known: float = 0.0
+    """A rate that passed; 0 until one is found."""
+    _best: float = 0.0
+    """The fastest that passed, fading when refusals come at much less."""
+    _empty: int = 0
+    """Cuts in a row between which nothing passed."""
+    _usual: float = SLOWEST
+    """The rate before those."""
+    _full: int = 0
+    """The number under way at which requests were refused."""
+    _above: int = 0
+    """Requests that passed all the same."""
+    _crowded: int = 0
+
+    def take(self, now: float) -> None:
+        """Count a request that goes now."""
+        late = now - self.ready
+        if late > _IDLE:
+            self._since, self._passed, self._sent = now, 0, 0
+        self._sent += 1
+        if self.rate is None:
+            self.ready = now
+            return
+        spacing = 1.0 / self.rate
+        self._held_back = late < spacing
+        self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
+
+    def wait_until(self, until: float) -> None:
+        """Let requests go one by one after a common pause, not all at once."""
+        self.ready = max(self.ready, until)
+        self._since = max(self._since, until)
+
+    def passed(self, now: float, ticket: Ticket) -> None:
+        """Learn that a request was answered."""
+        began, level = ticket
+        took, latency = now - began, self._latency
+        self._latency = latency + (took - latency) / 8 if latency else took
+        if began < self._cut:
+            return
+        self._passed += 1
+        if level >= self._full:
+            self._above += 1
+        if self._credit < 10.0:
+            self._credit += TOLERATED
+        if self._crowded < _AT_ONE_NUMBER:
+            self.width += 1.0
+        elif level + 1 > self.width:
+            self.width += min(0.5, 0.02 * (1.0 + (self._passed / 100.0) ** 2))
+        if self._held_back and self.rate is not None:
+            self.rate += self._growth(self.rate)
+
+    def _growth(self, rate: float) -> float:
+        """Return by how much one success raises the rate."""
+        # Not more than the answers that are under way can tell.
+        spell = max(self._spell, 2.0 * rate * self._latency)
+        if rate < self._goal:
+            return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
+        spells = self._passed / spell
+        return rate * min(0.5, 0.05 + 0.15 * spells * spells) / spell
+
+    def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
+        """Learn that a request was one too many; return the seconds for which all should pause.
+
+        *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
+        """
+        began, level = ticket
+        if began < self._cut:  # sent before the last cut: it answers this one, too
+            return pause
+        if not pause and self._credit >= 1.0:
+            self._credit -= 1.0
+            return pause
+        if self._is_crowd(level):
+            self.width = level - 1.0
+            self._speed_up(level)
+        elif not pause and self._is_shut():
+            self.rate = self._usual
+            pause = (0.5 + 0.5 * jitter) * min(10.0, 0.25 * 2.0 ** min(self._empty, 20))
+        else:
+            self._slow_down(now, level, now - began, pause)
+        self._since, self._cut = now, now
+        self._passed, self._sent, self._credit = 0, 0, 0.0
+        return pause
+
+    def _is_crowd(self, level: int) -> bool:
+        """Whether refusals depend on nothing but the number under way."""
+        if self._passed < 8 or not self._known:
+            return False
+        alike = level >= self._full > 1 and 3 * self._above <= self._passed
+        self._crowded = min(5, self._crowded + 1) if alike else max(0, self._crowded - 1)
+        self._full = min(level, self._full) if alike else level
+        self._above = 0
+        return alike and self._crowded >= _AT_ONE_NUMBER
+
+    def _speed_up(self, level: int) -> None:
+        """Let the width alone hold requests back, step by step."""
+        rate = self.rate or SLOWEST
+        self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self._latency, 0.001)))
+
+    def _is_shut(self) -> bool:
+        """Whether nothing passes, however slow it goes."""
+        self._empty = self._empty + 1 if self._passed == 0 and self._sent < 4 else 0
+        return self._empty > (3 if self._known else 12)
+
+    def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
+        """Set the rate to between what was delivered and what was asked for."""
+        asked = self.rate or level / max(self._latency or took, 0.001)
+        delivered = self._delivered(now, pause)
+        if self._is_lot(asked, delivered) and not pause:
+            self._spell, self._goal = 4.0, 0.0
+            return
+        if pause >= LONG and self.rate is None:
+            delivered = (self._passed + level) / (now - self._since + pause)
+        self.rate = max(SLOWEST, self._between(delivered, asked, pause))
+        if self._passed:
+            self._usual = self.rate
+        self._goal = 0.985 * asked if self.rate > 0.9 * asked else 0.0
+        self._spell = min(self._spell, _spell(self.rate, pause))
+        if self.rate < 0.25 * self._best:
+            self._spell = 4.0
+
+    def _delivered(self, now: float, pause: float) -> float:
+        """Return the requests that passed in a second, 0 if too few did to tell.
+
+        Of those that were sent within the latency, the answers are not there yet.
+        """
+        seconds = now - self._latency - self._since
+        if pause and seconds < 10.0 * pause:
+            seconds += pause  # while everybody waits, the platform's allowance grows
+        return self._passed / seconds if self._passed >= 4 and seconds > 0 else 0.0
+
+    def _is_lot(self, asked: float, delivered: float) -> bool:
+        """Whether as many are refused at less than half of a rate that passed."""
+        slow = asked < 0.5 * self._best
+        if slow:
+            self._best *= 0.8
+        elif self._passed >= 8 and self._known:
+            self._best = max(self._best, min(asked, delivered))
+        return slow and self._passed >= 8 and delivered >= 0.8 * asked
+
+    def _between(self, delivered: float, asked: float, pause: float) -> float:
+        """Return the next rate, and keep what is known of the right one."""
+        if pause >= LONG and delivered:
+            self._known, self._spell = min(delivered, asked), _SETTLED
+            return self._known
+        whole = 4 * self._passed >= self._spell
+        if delivered and (self.rate is not None or pause) and (whole or self._known):
+            least = 0.7 * asked if not whole or (pause and self._spell >= 80) else 0.0
+            self._known = min(asked, max(delivered, least))
+            self._spell = _SETTLED if self._known > 0.6 * asked else 4.0 * self._spell
+        elif self._known:
+            self._known = min(self._known, (0.7 if self._sent < 8 else 0.92) * asked)
+        else:
+            return asked / (4.0 if pause and not self._passed else 2.0)
+        return min(math.sqrt(self._known * asked), 0.96 * asked)
+
+
+def _spell(rate: float, pause: float) -> float:
+    """Return for how many requests a rate that was found is kept up."""
+    few = max(8.0, min(80.0, 40.0 * rate))
+    return max(few, rate * max(6.0, 30.0 * min(pause, 10.0)))

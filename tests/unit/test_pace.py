@@ -1,0 +1,135 @@
+"""The rules by which the pace learns, one by one; `test_throttles` shows what they add up to."""
+
+from __future__ import annotations
+
+import pytest
+
+from sigmamind_async.pace import FIRST, SLOWEST, Pace
+
+
+def answered(pace: Pace, count: int, *, rate: float, begins: float = 0.0) -> float:
+    """Let *count* requests pass, spaced at *rate*, each answered at once; return when it ended."""
+    at = begins
+    for index in range(count):
+        at = begins + index / rate
+        pace.take(at)
+        pace.passed(at, (at, 1))
+    return at
+
+
+def test_without_a_refusal_there_is_no_rate() -> None:
+    pace = Pace()
+    answered(pace, 1_000, rate=1_000)
+
+    assert pace.rate is None
+
+
+def test_the_width_begins_small_and_doubles_with_each_round() -> None:
+    """A new client does not open with as many requests as it has connections."""
+    pace = Pace()
+    answered(pace, 10, rate=10)
+
+    assert (FIRST, pace.width) == (10.0, 20.0)
+
+
+def test_a_refusal_sets_the_rate_near_what_was_delivered() -> None:
+    """400 passed at an even 20 a second: one refusal at 30 is no reason for 15."""
+    pace = Pace(rate=30.0, known=20.0)
+    at = answered(pace, 400, rate=20)
+    pace.rate = 30.0  # what has grown meanwhile is not the point
+    pace.refused(at, (at, 1), 0.01)
+
+    assert pace.rate == pytest.approx((20 * 30) ** 0.5, rel=0.02)
+
+
+def test_a_refusal_costs_at_least_a_few_percent() -> None:
+    pace = Pace(rate=20.0, known=20.0)
+    at = answered(pace, 400, rate=20)
+    pace.rate = 20.0
+    pace.refused(at, (at, 1), 0.01)
+
+    assert pace.rate == pytest.approx(0.96 * 20.0)
+
+
+def test_refusals_of_requests_sent_before_a_cut_are_answered_by_it() -> None:
+    pace = Pace(rate=100.0)
+    for index in range(50):
+        pace.refused(5.0 + index / 100, (4.0 + index / 100, 1), 1.0)
+
+    assert pace.rate == pytest.approx(25.0)
+
+
+def test_one_refusal_in_a_hundred_cuts_nothing() -> None:
+    pace = Pace(rate=20.0, known=20.0)
+    at = 0.0
+    for _ in range(50):
+        at = answered(pace, 99, rate=20, begins=at)
+        before = pace.rate
+        pace.refused(at, (at, 1), 0.0)
+        assert pace.rate == before
+
+
+def test_a_refusal_that_asks_for_a_wait_is_never_tolerated() -> None:
+    """Each stops everybody, so it is worth a slower rate to have fewer."""
+    pace = Pace(rate=20.0, known=20.0)
+    at = answered(pace, 99, rate=20)
+    before = pace.rate
+    pace.refused(at, (at, 1), 1.0)
+
+    assert before is not None
+    assert pace.rate is not None
+    assert pace.rate <= 0.96 * before
+
+
+def test_a_window_that_is_used_up_gives_its_rate_at_once() -> None:
+    """150 pass in a second, and the next is told to wait 59 seconds: 2.5 a second."""
+    pace = Pace()
+    at = answered(pace, 150, rate=150)
+    pace.refused(at, (at, 1), 59.0)
+
+    assert pace.rate == pytest.approx(2.5, rel=0.02)
+
+
+def test_a_success_lets_a_rate_grow_only_where_it_holds_requests_back() -> None:
+    """A rate that nobody needs is no rate that passed."""
+    needed, idle = Pace(rate=20.0), Pace(rate=20.0)
+    answered(needed, 50, rate=20)
+    answered(idle, 50, rate=2)
+
+    assert needed.rate is not None
+    assert needed.rate > 20.0
+    assert idle.rate == 20.0
+
+
+def test_no_cut_goes_below_the_slowest_rate() -> None:
+    pace = Pace(rate=0.21, known=0.21, credit=0.0)
+    pace.refused(5.0, (5.0, 1), 0.0)
+
+    assert pace.rate == SLOWEST
+
+
+def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
+    """And the rate stays what it was: it is not what is wrong."""
+    pace = Pace(rate=20.0, known=20.0, usual=20.0, credit=0.0)
+    pauses = [pace.refused(at, (at, 1), 0.0) for at in map(float, range(10))]
+
+    assert pauses == [0.0, 0.0, 0.0, 4.0, 8.0, 10.0, 10.0, 10.0, 10.0, 10.0]
+    assert pace.rate == 20.0
+
+
+def test_refusals_at_one_number_under_way_set_the_width_and_not_the_rate() -> None:
+    """Five places: four pass freely, the sixth is refused, again and again."""
+    pace = Pace(rate=50.0, known=50.0)
+    at = 0.0
+    for _ in range(8):
+        at += 0.1
+        for index in range(100):
+            at += 0.02
+            pace.take(at)
+            pace.passed(at, (at, 1 + index % 5))
+        pace._credit = 0.0  # noqa: SLF001 - nothing else brings the case about as quickly
+        pace.refused(at, (at, 6), 0.0)
+
+    assert pace.width == 5.0
+    assert pace.rate is not None
+    assert pace.rate > 45.0
