@@ -1,6 +1,6 @@
 """Run every benchmark and print its table; ``--json FILE`` keeps the figures, too.
 
-``purchases`` is run only when named: it takes minutes.
+``purchases`` and ``gate`` are run only when named: they take minutes.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks import purchases
+from benchmarks import gate, purchases
 from benchmarks.cost import compare
 from benchmarks.deadline import DEADLINE, overruns
 from benchmarks.fleet import apply_memory, plan_cost
@@ -31,6 +31,8 @@ def main() -> None:
     figures: dict[str, object] = {"machine": machine()}
     if chosen.benchmark == "purchases":
         clean = buy(chosen, figures)
+    elif chosen.benchmark == "gate":
+        clean = throttles(chosen.seeds, figures)
     else:
         clean = True
         figures |= everything(quick=chosen.quick)
@@ -43,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
-    named = parser.add_subparsers(dest="benchmark", metavar="purchases")
+    named = parser.add_subparsers(dest="benchmark", metavar="purchases | gate")
     buying = named.add_parser("purchases", description=purchases.__doc__)
     buying.add_argument("--count", type=int, help="numbers to buy: 10000, with --peers 1000")
     buying.add_argument("--faults", type=float, default=0.2, help="share of faulty requests")
@@ -53,6 +55,9 @@ def arguments() -> argparse.Namespace:
     buying.add_argument("--peers", action="store_true", help="compare with other clients instead")
     buying.add_argument("--peers-python", default=sys.executable, metavar="PATH")
     buying.add_argument("--json", type=Path, metavar="FILE", default=argparse.SUPPRESS)
+    throttled = named.add_parser("gate", description=gate.__doc__)
+    throttled.add_argument("--seeds", type=int, default=1, help="runs of each server; worst shown")
+    throttled.add_argument("--json", type=Path, metavar="FILE", default=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -65,6 +70,27 @@ def everything(*, quick: bool) -> dict[str, object]:
         "imports": imports(rounds=5 if quick else 11),
         "fleet": fleet(sizes=(1_000, 4_000) if quick else (4_000, 16_000)),
     }
+
+
+def throttles(seeds: int, figures: dict[str, object]) -> bool:
+    """Run a job against every simulated platform; return whether each kept what is promised."""
+    rows = list(gate.compare(seeds))
+    figures["gate"] = [attrs.asdict(row) for row in rows]
+    print(f"\nOne job against simulated platforms, worst of {seeds}, in virtual time")
+    table(
+        ("", "times the ideal", "refused", "rows done", ""),
+        [
+            (
+                row.name,
+                f"{row.slower:.2f}",
+                f"{row.refused:.1%}",
+                f"{row.done:.0%}",
+                "" if row.kept else "not as promised",
+            )
+            for row in rows
+        ],
+    )
+    return all(row.kept for row in rows)
 
 
 def buy(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
