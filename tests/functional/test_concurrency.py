@@ -71,7 +71,7 @@ async def test_every_call_that_returned_was_carried_out(share: float) -> None:
 
 
 def all_at_once() -> Gate:
-    """Return a gate that learns nothing from a 503: the calls must run into one another."""
+    """Return a gate that begins wide and learns nothing: the calls must run into one another."""
 
     class Unlearned(Pace):
         def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
