@@ -10,7 +10,7 @@ library move the seeds.
     written_after_the_request  nothing leaves that no row tells of           0
     fence_ignored              nobody writes over a row unseen               2
     server_error_is_a_refusal  what was bought is done in the end           44
-    one_listing_believed       a number is bought once                    3453
+    one_listing_believed       a number is bought once                   14370
     lease_ignored              nobody is taken for gone while sending        2
     committed_is_ambiguous     what was told yes is not sent again         729
     kept_number_released       only surplus is released                   2359
@@ -49,7 +49,6 @@ from sigmamind_async.provisioning.machine import (
     Unanswered,
     Unreadable,
 )
-from sigmamind_async.values import Secret
 from tests.simulation.provider import Trouble
 from tests.simulation.world import simulate, weather_of
 
@@ -76,12 +75,10 @@ def written_after_the_request(patch: Patch) -> None:
     """The journal is told when the answer is there."""
     real = Engine._exchange  # noqa: SLF001 - a mutant gets under the skin
 
-    async def exchange(
-        self: Engine, operation: Operation[object], call: Call, key: Secret, began: float
-    ) -> finding.Finding:
+    async def exchange(self: Engine, operation: Operation[object], call: Call, *rest: Any) -> Any:
         write, call.before_send = call.before_send, None
         try:
-            return await real(self, operation, call, key, began)
+            return await real(self, operation, call, *rest)
         finally:
             call.before_send = write
             if write is not None:
@@ -201,7 +198,7 @@ MUTANTS: dict[str, tuple[Mutant, set[Trouble], int]] = {
         (written_after_the_request, set[Trouble](), 0),
         (fence_ignored, set[Trouble](), 0),
         (server_error_is_a_refusal, {Trouble.ERROR_AFTER}, 0),
-        (one_listing_believed, {Trouble.SHIFT, Trouble.HANG_LATE}, 3400),
+        (one_listing_believed, {Trouble.SHIFT, Trouble.HANG_LATE}, 14300),
         (lease_ignored, set[Trouble](), 0),
         (committed_is_ambiguous, {Trouble.PROMISE}, 700),
         (kept_number_released, {Trouble.ZOMBIE}, 2300),
