@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.functional.postgres import Server
 
 # No time limit per example, since a busy machine is not a failing test.
 settings.register_profile("patient", settings(), deadline=None)
@@ -21,6 +26,15 @@ def no_cover(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server for all tests of this process: made in a second, by the first of them."""
+    from tests.functional.postgres import running
+
+    with running() as server:
+        yield server
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,6 +9,8 @@ Read from the outside in: `provisioner` is what is called; `errand` is the cours
 `sqlite` remember it; `census` and `settling` find out what became of unanswered requests.
 """
 
+from typing import TYPE_CHECKING
+
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
 from sigmamind_async.provisioning.job import ProvisioningRun
 from sigmamind_async.provisioning.journal import Journal, MemoryJournal
@@ -17,10 +19,14 @@ from sigmamind_async.provisioning.row import Kind, Row, State, Step
 from sigmamind_async.provisioning.sqlite import SqliteJournal
 from sigmamind_async.provisioning.status import Status
 
+if TYPE_CHECKING:
+    from sigmamind_async.provisioning.postgres import PostgresJournal
+
 __all__ = [
     "Journal",
     "Kind",
     "MemoryJournal",
+    "PostgresJournal",
     "Provisioner",
     "ProvisioningRun",
     "PurchaseAnyNumber",
@@ -30,3 +36,12 @@ __all__ = [
     "Status",
     "Step",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the one class that needs an extra when it is asked for."""
+    if name == "PostgresJournal":
+        from sigmamind_async.provisioning.postgres import PostgresJournal
+
+        return PostgresJournal
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

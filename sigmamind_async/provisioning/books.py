@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
-from sigmamind_async.provisioning.journal import Journal, Written
+from sigmamind_async.provisioning.journal import CommonClock, Journal, Written
 from sigmamind_async.provisioning.machine import (
     Confirmed,
     Event,
@@ -26,6 +26,11 @@ def steady_clock(
     """Return wall-clock seconds that a change of the clock cannot move while the process runs."""
     origin = wall() - monotonic()
     return lambda: origin + monotonic()
+
+
+def clock_for(journal: Journal, own: Callable[[], float]) -> Callable[[], float]:
+    """Return the clock that all writers of *journal* share, or else this process's *own*."""
+    return journal.now if isinstance(journal, CommonClock) else own
 
 
 @attrs.frozen

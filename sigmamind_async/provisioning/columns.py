@@ -80,7 +80,7 @@ def from_columns(values: Values) -> Row:
     except (ValueError, TypeError, KeyError):
         pass
     raise JournalError(
-        f"the row of {values[1]!r} cannot be read: the file was changed by another program.\n"
+        f"the row of {values[1]!r} cannot be read: it was changed by another program.\n"
         "Restore it from a backup."
     )
 

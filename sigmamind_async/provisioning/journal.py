@@ -6,7 +6,7 @@ import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 from uuid import uuid4
 
 import attrs
@@ -108,6 +108,18 @@ class Journal(Protocol):
 
     async def add_seal(self, account: str, seal: str) -> None:
         """Remember the seal of one more API key."""
+        ...
+
+
+@runtime_checkable
+class CommonClock(Protocol):
+    """What a journal offers besides where its writers are on machines whose clocks may differ.
+
+    A provisioner then takes every time from here: each judges leases that others have begun.
+    """
+
+    def now(self) -> float:
+        """Return seconds since the epoch, by the one clock of all who write to the journal."""
         ...
 
 

@@ -13,7 +13,7 @@ from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.provisioning.adapters import adapter_of
-from sigmamind_async.provisioning.books import Books, steady_clock
+from sigmamind_async.provisioning.books import Books, clock_for, steady_clock
 from sigmamind_async.provisioning.census import Census
 from sigmamind_async.provisioning.desk import Desk
 from sigmamind_async.provisioning.errand import Errand
@@ -100,7 +100,7 @@ class Provisioner:
             resend=resend,
             release_surplus=release_surplus,
         )
-        now = steady_clock(engine.clock, engine.wall_clock)
+        now = clock_for(journal, steady_clock(engine.clock, engine.wall_clock))
         adapter = adapter_of(client)
         self.client = client
         self.journal = journal

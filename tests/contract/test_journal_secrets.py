@@ -15,6 +15,7 @@ from sigmamind_async import JournalError, OutcomeUnknownError
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.dialects import WITH_SECRET, Dialect
+from tests.functional.postgres import Server
 from tests.functional.support import KEY, PASSWORD
 
 NUMBER = "+14155550100"
@@ -69,6 +70,26 @@ async def test_none_is_in_a_journal_its_log_or_its_backup(
         assert KEY in key
         assert found_in(tmp_path, PASSWORD, key) == []
     assert found_in(tmp_path, PASSWORD, key) == []
+
+
+async def test_none_is_in_a_database(
+    dialect: Dialect, box: Sandbox, tmp_path: Path, postgres: Server
+) -> None:
+    """Through the same, and whatever is written there about the operations."""
+    box.script(dialect.importing, [Fault.CLOSE_AFTER_COMMIT], platform=dialect.name)
+    async with (
+        dialect.connect(box, deadline=3.0) as client,
+        postgres.journal(tmp_path) as journal,
+    ):
+        provisioner = Provisioner(client, journal, quarantine=0.3)
+        await provisioner.run("import", dialect.import_(NUMBER))
+        box.script(dialect.importing, [Fault.RESET_BEFORE_COMMIT] * 9, platform=dialect.name)
+        with suppress(OutcomeUnknownError):
+            await provisioner.run("lost", dialect.import_("+14155550101"))
+    dump = tmp_path / "dump"
+    dump.write_text(postgres.dumped(tmp_path))
+    assert "+14155550101" in dump.read_text()
+    assert found_in(tmp_path, PASSWORD, dialect.endpoint(box).api_key) == []
 
 
 async def test_another_password_under_the_same_id_is_noticed_without_having_kept_the_first(

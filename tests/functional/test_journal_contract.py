@@ -18,6 +18,7 @@ from sigmamind_async.provisioning.journal import Counts, Journal, MemoryJournal,
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.sqlite import SqliteJournal
 from tests.functional.journals import ACCOUNT, a_row, after
+from tests.functional.postgres import Server
 
 Opened: TypeAlias = AbstractAsyncContextManager[Journal]
 Make: TypeAlias = Callable[[Path], Opened]
@@ -27,12 +28,31 @@ JOURNALS: dict[str, Make] = {
     "sqlite": lambda folder: SqliteJournal(folder / "orders.db"),
     "sqlite-shared": lambda folder: SqliteJournal(folder / "orders.db", shared=True),
 }
+DURABLE = ["sqlite", "sqlite-shared", "postgres"]
 KEY = "+14155550100"
 
 
-@pytest.fixture(params=JOURNALS)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
-    return JOURNALS[request.param](tmp_path)
+@pytest.fixture(params=[*JOURNALS, "postgres"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Return what opens the journal of a folder."""
+    return _made(request)
+
+
+@pytest.fixture(params=DURABLE)
+def make_durable(request: pytest.FixtureRequest) -> Make:
+    return _made(request)
+
+
+def _made(request: pytest.FixtureRequest) -> Make:
+    if request.param != "postgres":
+        return JOURNALS[request.param]
+    server: Server = request.getfixturevalue("postgres")
+    return server.journal
+
+
+@pytest.fixture
+def opened(make: Make, tmp_path: Path) -> Opened:
+    return make(tmp_path)
 
 
 def bought(op_id: str, count: int = 1) -> Row:
@@ -100,12 +120,13 @@ async def test_a_write_that_is_not_waited_for_is_seen_by_who_reads_next(opened: 
         assert await journal.get(ACCOUNT, "order-1") == after(a_row())
 
 
-async def test_a_write_that_is_not_waited_for_is_made_before_the_end(tmp_path: Path) -> None:
+async def test_a_write_that_is_not_waited_for_is_made_before_the_end(
+    make_durable: Make, tmp_path: Path
+) -> None:
     """Closing the journal waits for it."""
-    path = tmp_path / "orders.db"
-    async with SqliteJournal(path) as journal:
+    async with make_durable(tmp_path) as journal:
         await journal.put(a_row(), durable=False)
-    async with SqliteJournal(path, read_only=True) as journal:
+    async with make_durable(tmp_path) as journal:
         assert await journal.get(ACCOUNT, "order-1") == a_row()
 
 
@@ -280,7 +301,6 @@ async def test_seals_are_kept_for_each_account(opened: Opened) -> None:
         assert await journal.seals("verbex") == frozenset()
 
 
-@pytest.mark.parametrize("make", JOURNALS.values(), ids=JOURNALS)
 async def test_each_journal_has_an_id_of_its_own(make: Make, tmp_path: Path) -> None:
     ids: set[str] = set()
     for name in ("a", "b"):
@@ -312,6 +332,18 @@ _WRITES = st.lists(
 )
 
 
+async def told(
+    journal: Journal, writes: list[tuple[Row, int | None]], *, at_once: bool = False
+) -> list[object]:
+    """Return all that *journal* answers to *writes*, and then holds."""
+    puts = [journal.put(row, max_purchases=limit) for row, limit in writes]
+    answers = await asyncio.gather(*puts) if at_once else [await put for put in puts]
+    accounts = [ACCOUNT, "verbex"]
+    counted = [await journal.counts(account) for account in accounts]
+    rows = [await journal.in_states(account, list(State)) for account in accounts]
+    return [answers, counted, rows, journal.latest]
+
+
 @settings(max_examples=30)
 @given(writes=_WRITES, at_once=st.booleans())
 def test_every_journal_answers_as_the_one_in_memory(
@@ -320,16 +352,25 @@ def test_every_journal_answers_as_the_one_in_memory(
     """Whatever is written in whatever order, one by one or at once."""
     folder = tmp_path_factory.mktemp("alike")
 
-    async def told(journal: Journal, at_once: bool) -> list[object]:
-        puts = [journal.put(row, max_purchases=limit) for row, limit in writes]
-        answers = await asyncio.gather(*puts) if at_once else [await put for put in puts]
-        accounts = [ACCOUNT, "verbex"]
-        counted = [await journal.counts(account) for account in accounts]
-        rows = [await journal.in_states(account, list(State)) for account in accounts]
-        return [answers, counted, rows, journal.latest]
-
     async def main() -> None:
         async with SqliteJournal(folder / "orders.db") as journal:
-            assert await told(journal, at_once) == await told(MemoryJournal(), False)
+            assert await told(journal, writes, at_once=at_once) == await told(
+                MemoryJournal(), writes
+            )
+
+    asyncio.run(main())
+
+
+@settings(max_examples=30)
+@given(writes=_WRITES)
+def test_postgres_answers_as_the_journal_in_memory(
+    postgres: Server, tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[Row, int | None]]
+) -> None:
+    """Whatever is written one by one; of what comes at once any may be the first there."""
+    folder = tmp_path_factory.mktemp("alike")
+
+    async def main() -> None:
+        async with postgres.journal(folder) as journal:
+            assert await told(journal, writes) == await told(MemoryJournal(), writes)
 
     asyncio.run(main())

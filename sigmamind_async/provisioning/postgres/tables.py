@@ -1,0 +1,253 @@
+"""What is in the database: its tables, and how older ones become these.
+
+One step of `STEPS` is one version, and is never changed once it has been released: whoever needs
+other tables, or another `put`, appends a step. `prepare` takes the steps that are missing, all in
+one transaction, under a lock that one process has at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import psycopg
+
+from sigmamind_async.errors import JournalError
+
+OLDEST: Final = 140_000
+"""The oldest server that is supported, as it tells its version: PostgreSQL 14."""
+
+_TABLES: Final = """
+CREATE TABLE {schema}.journal (
+    journal_id text NOT NULL,
+    version integer NOT NULL,
+    openings bigint NOT NULL
+);
+INSERT INTO {schema}.journal VALUES (replace(gen_random_uuid()::text, '-', ''), 0, 0);
+
+-- Bytes are compared, not words: an index in a language's order breaks when the system changes it.
+CREATE TABLE {schema}.accounts (
+    account text COLLATE "C" PRIMARY KEY,
+    bought bigint NOT NULL
+);
+CREATE TABLE {schema}.seals (
+    account text COLLATE "C" NOT NULL,
+    seal text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account, seal)
+);
+CREATE TABLE {schema}.notes (
+    name text COLLATE "C" PRIMARY KEY,
+    text text NOT NULL
+);
+CREATE TABLE {schema}.operations (
+    account text COLLATE "C" NOT NULL,
+    op_id text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    token text COLLATE "C" NOT NULL,
+    fence bigint NOT NULL,
+    doubt_since double precision NOT NULL,
+    lease_until double precision NOT NULL,
+    sent_at double precision NOT NULL,
+    listed_at double precision NOT NULL,
+    updated_at double precision NOT NULL,
+    tagged boolean NOT NULL,
+    bought bigint NOT NULL,
+    detail text NOT NULL,
+    write_id uuid NOT NULL,
+    place bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (account, op_id)
+);
+CREATE INDEX by_state ON {schema}.operations (account, state);
+CREATE INDEX by_token ON {schema}.operations (account, token);
+CREATE INDEX by_key ON {schema}.operations (account, key) WHERE key <> '';
+CREATE INDEX by_tag ON {schema}.operations (account, updated_at) WHERE state = 'done' AND tagged;
+CREATE INDEX by_time ON {schema}.operations (updated_at);
+CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
+    WHERE key <> '' AND state IN ('sending', 'ambiguous', 'committed');
+"""
+
+# A function, because then a write is one statement: no lock is ever held while the server waits for
+# a client, which may be frozen, or cut off. Whoever lost the answer calls it again with the same
+# write_id, and is told what became of the write, whoever has come in between.
+_PUT: Final = """
+CREATE FUNCTION {schema}.put(new {schema}.operations, most bigint, durable boolean)
+RETURNS text LANGUAGE plpgsql AS $put$
+DECLARE
+    old {schema}.operations;
+    more bigint;
+    total bigint;
+BEGIN
+    -- Nobody holds these locks for longer than a commit takes, but for a person at a console.
+    PERFORM set_config('lock_timeout', '4s', true);
+    -- What is stronger, a standby that confirms for instance, is left as it is.
+    IF NOT durable THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    ELSIF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
+    -- One writer of an operation at a time, also where it has no row yet that could be locked.
+    PERFORM pg_advisory_xact_lock(
+        hashtextextended('{schema} ' || new.account || ' ' || new.op_id, 0));
+    SELECT * INTO old FROM {schema}.operations AS o
+        WHERE o.account = new.account AND o.op_id = new.op_id;
+    IF old.write_id = new.write_id THEN
+        RETURN 'stored';
+    END IF;
+    IF new.fence <> coalesce(old.fence, 0) + 1 THEN
+        RETURN 'stale';
+    END IF;
+
+    more := new.bought - coalesce(old.bought, 0);
+    IF more <> 0 THEN
+        INSERT INTO {schema}.accounts (account, bought) VALUES (new.account, 0)
+            ON CONFLICT DO NOTHING;
+        SELECT a.bought INTO total FROM {schema}.accounts AS a
+            WHERE a.account = new.account FOR UPDATE;
+        IF more > 0 AND total + more > most THEN
+            RETURN CASE WHEN new.state IN ('sending', 'ambiguous', 'committed') AND EXISTS (
+                SELECT FROM {schema}.operations AS o
+                WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
+                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'ambiguous', 'committed')
+            ) THEN 'busy' ELSE 'spent' END;
+        END IF;
+    END IF;
+
+    BEGIN
+        INSERT INTO {schema}.operations AS o (
+            account, op_id, kind, state, key, token, fence, doubt_since, lease_until, sent_at,
+            listed_at, updated_at, tagged, bought, detail, write_id
+        ) VALUES (
+            new.account, new.op_id, new.kind, new.state, new.key, new.token, new.fence,
+            new.doubt_since, new.lease_until, new.sent_at, new.listed_at, new.updated_at,
+            new.tagged, new.bought, new.detail, new.write_id
+        ) ON CONFLICT (account, op_id) DO UPDATE SET
+            kind = excluded.kind, state = excluded.state, key = excluded.key,
+            token = excluded.token, fence = excluded.fence, doubt_since = excluded.doubt_since,
+            lease_until = excluded.lease_until, sent_at = excluded.sent_at,
+            listed_at = excluded.listed_at, updated_at = excluded.updated_at,
+            tagged = excluded.tagged, bought = excluded.bought, detail = excluded.detail,
+            write_id = excluded.write_id
+        -- Whoever writes without this function has no lock to wait for.
+        WHERE o.fence = excluded.fence - 1;
+    EXCEPTION WHEN unique_violation THEN
+        -- Of one_unsettled: the key of the table is what ON CONFLICT is about.
+        RETURN 'busy';
+    END;
+    IF NOT FOUND THEN
+        RETURN 'stale';
+    END IF;
+    IF more <> 0 THEN
+        UPDATE {schema}.accounts AS a SET bought = total + more WHERE a.account = new.account;
+    END IF;
+    RETURN 'stored';
+END
+$put$;
+"""
+
+STEPS: Final = (_TABLES + _PUT,)
+
+_HOLDS: Final = """
+SELECT array_agg(relname) FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+"""
+_IS_THERE: Final = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async ' || %s, 0))"
+_VERSION: Final = "SELECT version FROM {schema}.journal"
+_SERVER: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
+
+_NOT_OURS: Final = (
+    "the schema holds tables of another application, and was left as it is.\n"
+    "Name another schema; it is made where there is none."
+)
+
+
+def rendered(text: str, schema: str) -> bytes:
+    """Return a statement about the tables of *schema*."""
+    return text.replace("{schema}", f'"{schema}"').encode()
+
+
+async def prepare(
+    connection: psycopg.AsyncConnection,
+    schema: str,
+    *,
+    read_only: bool = False,
+    steps: Sequence[str] = STEPS,
+) -> None:
+    """Make the tables, or bring them up to date; prove that they are ours.
+
+    Raises `JournalError`, without a name before it, where that cannot be.
+    """
+    await _check_server(connection, read_only=read_only)
+    version = await _version(connection, schema)
+    if version < len(steps) and not read_only:
+        version = await _bring_up(connection, schema, steps)
+    if version == 0:
+        raise JournalError("there is no journal.\nName the one that a job has made.")
+    if version != len(steps):
+        raise JournalError(
+            "was made by another version of sigmamind-async"
+            f" (schema version {version}, here {len(steps)}).\n"
+            "Use one version everywhere: the one that made it, or a later one."
+        )
+
+
+async def _check_server(connection: psycopg.AsyncConnection, *, read_only: bool) -> None:
+    version = connection.info.server_version
+    if version < OLDEST:
+        raise JournalError(
+            f"the server is PostgreSQL {version // 10_000}.\n"
+            f"Use version {OLDEST // 10_000} or later."
+        )
+    standby, encoding = await _one(connection, _SERVER.encode()) or (False, "")
+    if standby and not read_only:
+        raise JournalError(
+            "the server is a standby, which takes no writes.\n"
+            "Name the primary; target_session_attrs=read-write finds it among several hosts."
+        )
+    if encoding != "UTF8":
+        raise JournalError(
+            f"the database keeps text as {encoding}.\nUse one that was made with ENCODING 'UTF8'."
+        )
+
+
+async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
+    """Return the version of what is in *schema*; 0 where nothing is."""
+    (names,) = await _one(connection, _HOLDS.encode(), schema) or (None,)
+    if not names:
+        return 0
+    if not {"journal", "operations"} <= set(names):
+        raise JournalError(_NOT_OURS)
+    try:
+        found = await _one(connection, rendered(_VERSION, schema))
+    except psycopg.errors.UndefinedColumn:
+        found = None
+    if found is None:
+        raise JournalError(_NOT_OURS)
+    return int(found[0])
+
+
+async def _bring_up(connection: psycopg.AsyncConnection, schema: str, steps: Sequence[str]) -> int:
+    """Take the steps that are still missing once nobody else is taking any."""
+    async with connection.transaction():
+        await connection.execute(_LOCK, (schema,))
+        version = await _version(connection, schema)
+        if not await _one(connection, _IS_THERE.encode(), schema):
+            await connection.execute(rendered("CREATE SCHEMA {schema}", schema))
+        for step in steps[version:]:
+            await connection.execute(rendered(step, schema))
+        version = max(version, len(steps))
+        await connection.execute(
+            rendered("UPDATE {schema}.journal SET version = %s", schema), (version,)
+        )
+    return version
+
+
+async def _one(
+    connection: psycopg.AsyncConnection, query: bytes, *values: object
+) -> tuple[Any, ...] | None:
+    cursor = await connection.execute(query, values or None)
+    return await cursor.fetchone()

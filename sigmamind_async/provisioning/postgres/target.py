@@ -1,0 +1,95 @@
+"""Which database a journal is in: how it is reached, and what it is called in messages."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Final
+
+import attrs
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.values import Secret
+
+_SCHEMA: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", re.ASCII)
+
+_DEFAULTS: Final = {
+    "application_name": "sigmamind-async",
+    # For each host of several, so that the next one gets its turn.
+    "connect_timeout": "3",
+    # A machine that is gone says nothing: without these it is waited for by the hour.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "20000",
+}
+_SECRETS: Final = ("password", "sslpassword", "oauth_client_secret")
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Target:
+    """A schema of a database, and how to connect to that."""
+
+    name: str
+    """Without user and password."""
+    schema: str
+    _parameters: dict[str, Any] = attrs.field(alias="parameters")
+
+    async def connect(self) -> psycopg.AsyncConnection:
+        """Return a new connection of the running loop; raise `psycopg.Error` without one."""
+        connection = await psycopg.AsyncConnection.connect(
+            **self._parameters,
+            autocommit=True,
+            # What is prepared on a connection is not there where a pooler has swapped it.
+            prepare_threshold=None,
+        )
+        await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+        return connection
+
+    def scrubbed(self, text: str) -> str:
+        """Return *text* without the passwords that lead to the database."""
+        secrets = [self._parameters.get(name) for name in _SECRETS]
+        for secret in (*secrets, os.environ.get("PGPASSWORD")):
+            text = text.replace(str(secret), "***") if secret else text
+        return text
+
+
+def target_of(dsn: Secret, schema: str) -> Target:
+    """Return what *dsn* leads to.
+
+    Raises `ConfigurationError`, without a word of *dsn*, where nobody can connect with it.
+    """
+    if _SCHEMA.fullmatch(schema) is None:
+        raise ConfigurationError(
+            "schema: must be 1 to 63 lower-case letters, digits and underscores, begin with no"
+            " digit and not with pg_"
+        )
+    parameters = _parsed(dsn)
+    if parameters is None:
+        # The parser's own words show what it has not understood, which may be the password.
+        raise ConfigurationError(
+            "dsn: is no PostgreSQL connection string; write postgresql://user:password@host/name,"
+            " with special characters of user and password percent-encoded"
+        )
+    return Target(
+        name=_name(parameters, schema),
+        schema=schema,
+        parameters={**_DEFAULTS, **parameters, "client_encoding": "utf8"},
+    )
+
+
+def _parsed(dsn: Secret) -> dict[str, Any] | None:
+    try:
+        return conninfo_to_dict(dsn.reveal())
+    except (psycopg.Error, UnicodeError):
+        return None
+
+
+def _name(parameters: dict[str, Any], schema: str) -> str:
+    host = parameters.get("host") or parameters.get("hostaddr") or os.environ.get("PGHOST")
+    port = parameters.get("port") or os.environ.get("PGPORT")
+    database = parameters.get("dbname") or os.environ.get("PGDATABASE")
+    place = f"{host or 'this machine'}{f':{port}' if port else ''}"
+    return f"PostgreSQL {f'database {database} ' if database else ''}on {place}, schema {schema}"
