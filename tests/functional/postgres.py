@@ -47,9 +47,8 @@ class Server:
         """Make the files of an empty server."""
         password = self.folder / "password"
         password.write_text(PASSWORD)
-        if _is_root():
-            shutil.chown(self.folder, _USER)
-            shutil.chown(password, _USER)
+        self.own(self.folder)
+        self.own(password)
         settings = [word for setting in _SETTINGS for word in ("-c", setting)]
         self._run(
             "initdb",
@@ -79,9 +78,18 @@ class Server:
         """Return the journal that belongs to *folder*."""
         return PostgresJournal(self.dsn(), schema=schema_of(folder), **options)
 
+    def connected(self, database: str = "postgres") -> psycopg.Connection:
+        """Return a connection of the superuser."""
+        return psycopg.connect(self.dsn(database=database), autocommit=True)
+
+    def own(self, path: Path) -> None:
+        """Give *path* to whoever runs the server."""
+        if _is_root():
+            shutil.chown(path, _USER)
+
     def asked(self, statement: str, *, database: str = "postgres") -> list[Any]:
         """Return what a statement returns to the superuser."""
-        with psycopg.connect(self.dsn(database=database), autocommit=True) as connection:
+        with self.connected(database) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 

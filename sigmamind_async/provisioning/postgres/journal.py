@@ -121,9 +121,6 @@ class PostgresJournal:
         self._journal_id = ""
         self._latest = 0.0
 
-    def __repr__(self) -> str:
-        return f"<PostgresJournal: {self._target.name}>"
-
     # --- opening and closing -----------------------------------------------------------------
 
     async def open(self) -> None:

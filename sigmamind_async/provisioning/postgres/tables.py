@@ -154,7 +154,7 @@ SELECT array_agg(relname) FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
-_IS_THERE: Final = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = %s"
+_IS_THERE: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async ' || %s, 0))"
 _VERSION: Final = "SELECT version FROM {schema}.journal"
 _SERVER: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
@@ -233,6 +233,8 @@ async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
 async def _bring_up(connection: psycopg.AsyncConnection, schema: str, steps: Sequence[str]) -> int:
     """Take the steps that are still missing once nobody else is taking any."""
     async with connection.transaction():
+        # Whoever has waited for the lock must see what was made meanwhile.
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         await connection.execute(_LOCK, (schema,))
         version = await _version(connection, schema)
         if not await _one(connection, _IS_THERE.encode(), schema):
