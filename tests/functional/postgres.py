@@ -71,6 +71,14 @@ class Server:
         """End the server; ``immediate`` is how a crash ends it."""
         self._run("pg_ctl", "-D", self._data, "-w", "-s", "-m", mode, "stop")
 
+    def become_standby(self) -> None:
+        """Start anew as one that waits for a primary, and takes no writes."""
+        self.stop("fast")
+        signal = self._data / "standby.signal"
+        signal.touch()
+        self.own(signal)
+        self.start()
+
     def dsn(self, user: str = "postgres", database: str = "postgres") -> str:
         return f"postgresql://{user}:{PASSWORD}@/{database}?host={self.folder}"
 

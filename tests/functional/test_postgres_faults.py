@@ -15,11 +15,11 @@ import pytest
 from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.journal import Written
-from sigmamind_async.provisioning.postgres import target
+from sigmamind_async.provisioning.postgres import tables, target
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
 from tests.functional.journals import ACCOUNT, a_row, after
-from tests.functional.postgres import Server, schema_of
+from tests.functional.postgres import Server, running, schema_of
 from tests.functional.relay import Loss, Relay, relay_to
 from tests.functional.support import PASSWORD, error_of
 
@@ -331,8 +331,8 @@ async def test_a_schema_of_another_application_is_left_alone(
 ) -> None:
     schema = schema_of(tmp_path)
     postgres.asked(f'CREATE SCHEMA "{schema}"')
-    for tables in ("orders", "journal", "operations"):
-        postgres.asked(f'CREATE TABLE "{schema}".{tables} (a int)')
+    for table in ("orders", "journal", "operations"):
+        postgres.asked(f'CREATE TABLE "{schema}".{table} (a int)')
         said = await problem_of(postgres.journal(tmp_path).open())
         assert said.startswith("the schema holds tables of another application")
 
@@ -371,6 +371,33 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Server, tmp_pat
     assert said.startswith("the server takes no writes")
     async with PostgresJournal(dsn, schema=schema_of(tmp_path), read_only=True) as looking:
         assert await looking.notes() == {}
+
+
+async def test_a_standby_is_told_from_the_primary() -> None:
+    """Whoever only looks on may look there."""
+    with running() as server:
+        async with server.journal(server.folder) as journal:
+            await journal.put(a_row())
+        server.become_standby()
+        said = await problem_of(server.journal(server.folder).open())
+        assert said.startswith("the server is a standby, which takes no writes.\nName the primary")
+        async with server.journal(server.folder, read_only=True) as looking:
+            assert await looking.get(ACCOUNT, "order-1") == a_row()
+
+
+async def test_a_server_that_is_too_old_is_refused(
+    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "OLDEST", 990_000)
+    said = await problem_of(postgres.journal(tmp_path).open())
+    assert said == "the server is PostgreSQL 18.\nUse version 99 or later."
+
+
+async def test_what_the_driver_cannot_send_is_told(postgres: Server, tmp_path: Path) -> None:
+    async with postgres.journal(tmp_path) as journal:
+        said = await problem_of(journal.get(ACCOUNT, object()))  # type: ignore[arg-type]
+        assert said.startswith("cannot be used: ProgrammingError: cannot adapt type 'object'")
+        assert await journal.put(a_row()) is Written.STORED
 
 
 async def test_a_database_in_another_encoding_is_refused(postgres: Server) -> None:

@@ -24,6 +24,7 @@ from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Journal, PostgresJournal, Provisioner, SqliteJournal
 from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.postgres import journal as statements
+from sigmamind_async.provisioning.postgres.lines import Lines
 from sigmamind_async.provisioning.postgres.tables import STEPS, prepare, rendered
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
@@ -198,6 +199,19 @@ async def test_what_was_asked_for_before_closing_is_done(postgres: Server, tmp_p
     await asyncio.gather(journal.close(), journal.close())
     assert set(await asyncio.gather(*puts)) == {Written.STORED}
     assert "is not open" in str(await error_of(journal.put(a_row())))
+
+
+async def test_what_is_asked_for_after_the_end_is_refused() -> None:
+    """By a thread that may end at any moment, of its own."""
+
+    async def connect() -> psycopg.AsyncConnection:
+        raise AssertionError("nobody asks for one")
+
+    lines = Lines("name", connect, most=1, patience=1.0, scrub=str)
+    lines.start()
+    await lines.stop()
+    error = await error_of(lines.carry_out(lambda connection: connection.execute("SELECT 1")))
+    assert str(error) == "name: is closed.\nUse it inside of `async with`."
 
 
 async def test_no_more_connections_are_had_than_allowed(postgres: Server, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from sigmamind_async.platforms.sigmamind import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.provisioning import Provisioner, SqliteJournal, Status
+from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal, Status
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 
 GET = GetPhoneNumber(phone_number="+14155550100")
@@ -135,6 +135,11 @@ async def many(client: SigmaMind, later: AsyncIterator[GetPhoneNumber]) -> None:
     changed = await numbers.update_many(["+1"], inbound_agent_id=None)
     assert_type(changed, BulkResult[UpdatePhoneNumber | str, PhoneNumber])
     await numbers.update_many(["+1"], phone_number="+1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def once_among_many(client: SigmaMind) -> None:
+    async with PostgresJournal("postgresql://db.example/orders", schema="numbers") as journal:
+        await Provisioner(client, journal).run("order-1", CreatePhoneNumber(country_code="US"))
 
 
 async def once(client: SigmaMind, journal: SqliteJournal) -> None:
