@@ -101,6 +101,11 @@ class Server:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def empty(self, folder: Path) -> None:
+        """Take all operations from the journal of *folder*; a new one has two dozen files."""
+        for table in ("operations", "accounts"):
+            self.asked(f'DELETE FROM "{schema_of(folder)}".{table}')
+
     def dumped(self, folder: Path) -> str:
         """Return all that the journal of *folder* holds, as text."""
         schema = schema_of(folder)
@@ -142,7 +147,7 @@ def running() -> Generator[Server]:
         home = Path(package.origin).parent
         if _is_root():
             home = _copied(home, folder)
-        server = Server(folder, home / "pginstall18" / "bin")
+        server = Server(folder, _newest(home) / "bin")
         server.make()
         server.start()
         try:
@@ -157,8 +162,13 @@ def _copied(home: Path, folder: Path) -> Path:
     if (home.parent / libraries).exists():
         shutil.copytree(home.parent / libraries, folder / libraries)
     copy = folder / home.name
-    shutil.copytree(home / "pginstall18", copy / "pginstall18", symlinks=True)
+    shutil.copytree(_newest(home), copy / _newest(home).name, symlinks=True)
     return copy
+
+
+def _newest(home: Path) -> Path:
+    """Return the newest of the servers that the wheel carries."""
+    return max(home.glob("pginstall*"))
 
 
 def _is_root() -> bool:

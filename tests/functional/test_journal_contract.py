@@ -364,12 +364,14 @@ def test_every_journal_answers_as_the_one_in_memory(
 @settings(max_examples=30)
 @given(writes=_WRITES)
 def test_postgres_answers_as_the_journal_in_memory(
-    postgres: Server, tmp_path_factory: pytest.TempPathFactory, writes: list[tuple[Row, int | None]]
+    postgres: Server, writes: list[tuple[Row, int | None]]
 ) -> None:
     """Whatever is written one by one; of what comes at once any may be the first there."""
-    folder = tmp_path_factory.mktemp("alike")
+    folder = Path("alike")
 
     async def main() -> None:
+        async with postgres.journal(folder):
+            postgres.empty(folder)
         async with postgres.journal(folder) as journal:
             assert await told(journal, writes) == await told(MemoryJournal(), writes)
 

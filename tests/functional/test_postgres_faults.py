@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -390,7 +391,7 @@ async def test_a_server_that_is_too_old_is_refused(
 ) -> None:
     monkeypatch.setattr(tables, "OLDEST", 990_000)
     said = await problem_of(postgres.journal(tmp_path).open())
-    assert said == "the server is PostgreSQL 18.\nUse version 99 or later."
+    assert re.fullmatch(r"the server is PostgreSQL \d\d\.\nUse version 99 or later\.", said)
 
 
 async def test_what_the_driver_cannot_send_is_told(postgres: Server, tmp_path: Path) -> None:
