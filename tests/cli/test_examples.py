@@ -15,7 +15,7 @@ from sigmamind_async.sandbox import Fault
 from tests.cli.conftest import Cli, Inside
 
 NUMBER = "+14155550100"
-BUY = ("--max-purchases", "7", "--yes")
+BUY = ("--max-purchases", "7", "--yes", "--deadline", "1")
 
 
 def example(inside: Inside, *command: str) -> list[str]:

@@ -169,14 +169,14 @@ ROWS = [
     # The whole request, and no answer.
     *rows("read, closed", ALL, close_when_read, AMBIGUOUS),
     *rows("read, reset", ALL, reset_when_read, AMBIGUOUS),
-    *rows("read, silent", ALL, hang, AMBIGUOUS, seconds=0.1),
+    *rows("read, silent", ALL, hang, AMBIGUOUS, seconds=0.25),
     *rows("read, garbage", SOME, breaking_off(b"\x16\x03\x01 what\r\n\r\n"), AMBIGUOUS),
     *rows("read, half a head", SOME, breaking_off(b"HTTP/1.1 201 Cre"), AMBIGUOUS),
-    *rows("read, head stalls", SOME, stalling(b"HTTP/1.1 201 Cre"), AMBIGUOUS, seconds=0.1),
+    *rows("read, head stalls", SOME, stalling(b"HTTP/1.1 201 Cre"), AMBIGUOUS, seconds=0.25),
     *rows("read, 100 and closed", SOME, breaking_off(b"HTTP/1.1 100 Continue\r\n\r\n"), AMBIGUOUS),
     # An answer that was begun.
     *rows("201 cut", ALL, breaking_off(CUT), UNREAD),
-    *rows("201 stalls", SOME, stalling(CUT), UNREAD, seconds=0.1),
+    *rows("201 stalls", SOME, stalling(CUT), UNREAD, seconds=0.25),
     *rows("201 chunks cut", SOME, breaking_off(CHUNKS + b"{}"), UNREAD),
     *rows("201 chunks wrong", SOME, breaking_off(CHUNKS.replace(b"5", b"no") + b"{}"), AMBIGUOUS),
     *rows("201 not gzip", SOME, answer(201, b"{}", Content_Encoding="gzip"), UNREAD),

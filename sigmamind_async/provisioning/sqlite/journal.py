@@ -204,8 +204,10 @@ class SqliteJournal:
 
     async def get(self, account: str, op_id: str) -> Row | None:
         """Return the row of an operation."""
-        glance = self._glance
-        found = None if glance is None else glance.row(_ONE, account, op_id)
+        glance, found = self._glance, None
+        # Where many ask at once they share the hand-over, and the loop has better things to do.
+        if glance is not None and self._open_writer().is_idle:
+            found = glance.row(_ONE, account, op_id)
         if found is not None:
             return from_columns(found[0]) if found else None
         rows = await self._rows(_ONE, account, op_id)

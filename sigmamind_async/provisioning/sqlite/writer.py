@@ -89,7 +89,13 @@ class Writer:
         # Between the two ends of the queue: nothing may be put behind the end.
         self._door = threading.Lock()
         self._closed = ""
+        self._busy = False
         self._pid = os.getpid()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether whoever asks for something now is waited for by nobody."""
+        return not self._busy and self._queue.empty()
 
     async def start(self) -> None:
         """Open the store; raise `JournalError` where that fails."""
@@ -191,11 +197,13 @@ class Writer:
 
     def _serve(self, database: sqlite3.Connection) -> None:
         while (first := self._queue.get()) is not None:
+            self._busy = True
             batch = [first, *self._take(min(self._queue.qsize(), MOST - 1))]
             try:
                 self._carry_out(database, batch)
             finally:
                 _answer(self._name, batch)
+                self._busy = False
 
     def _take(self, count: int) -> list[_Call]:
         """Return the next calls, up to the end of the queue; leave that in it."""
