@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import attrs
 import orjson
@@ -111,8 +111,3 @@ class Known:
     """By id of the row; for rows without a number of their own in the journal."""
     agents: Mapping[str, frozenset[str]] = attrs.field(factory=dict[str, "frozenset[str]"])
     """The agents of a platform, where it tells."""
-
-
-def by_record(found: Iterable[Found]) -> dict[str, Found]:
-    """Return *found* by record."""
-    return {each.record: each for each in found}

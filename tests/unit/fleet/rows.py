@@ -9,7 +9,7 @@ import attrs
 
 from sigmamind_async.fleet.capability import Found
 from sigmamind_async.fleet.draft import Rules
-from sigmamind_async.fleet.known import Applied, Begun, Known, by_record, remembered
+from sigmamind_async.fleet.known import Applied, Begun, Known, remembered
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Source
 from sigmamind_async.fleet.step import Step
@@ -131,3 +131,8 @@ def only(made: Plan) -> Step:
 
 def messages(made: Plan) -> list[str]:
     return [str(problem) for problem in made.problems]
+
+
+def by_record(found: Iterable[Found]) -> dict[str, Found]:
+    """Return *found* as `Known` has it."""
+    return {each.record: each for each in found}
