@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # No time limit per example, since a busy machine is not a failing test.
 settings.register_profile("patient", settings(), deadline=None)
+settings.register_profile("brief", settings.get_profile("patient"), max_examples=20)
 settings.load_profile("patient")
 
 

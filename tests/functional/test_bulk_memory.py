@@ -1,4 +1,4 @@
-"""A million rows stream through one client in flat memory."""
+"""Any number of rows streams through one client in flat memory."""
 
 from __future__ import annotations
 
@@ -57,15 +57,16 @@ def streamed(rows: int, mode: str) -> tuple[int, int]:
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_a_million_rows_take_no_more_memory_than_a_few() -> None:
-    done, grown = streamed(1_000_000, "stream")
+def test_many_rows_take_no_more_memory_than_a_few() -> None:
+    """16 bytes a row at most: a million would take less than 16 MiB."""
+    done, grown = streamed(200_000, "stream")
 
-    assert done == 1_000_000
-    assert grown <= 16 * MIB
+    assert done == 200_000
+    assert grown <= 3 * MIB
 
 
 def test_the_control_what_keeps_every_request_grows() -> None:
-    done, grown = streamed(100_000, "keep")
+    done, grown = streamed(60_000, "keep")
 
-    assert done == 100_000
-    assert grown > 16 * MIB
+    assert done == 60_000
+    assert grown > 3 * MIB

@@ -26,6 +26,8 @@ from sigmamind_async.transport import Outgoing
 from sigmamind_async.values import Secret
 from tests.functional.fleets import Operator, bought
 
+pytestmark = pytest.mark.usefixtures("no_cover")  # the same many times
+
 MIB = 1 << 20
 FEW, MANY = 200, 800
 """Rows: tracing takes several times as long as they do, and growth shows from row to row."""

@@ -6,6 +6,7 @@ plain functions from source text to complaints, so that each can be shown a viol
 """
 
 import ast
+import functools
 import graphlib
 import importlib
 import subprocess
@@ -109,16 +110,19 @@ def module_name(path: str) -> str:
 
 
 def imports_of(tree: Tree) -> list[Import]:
-    modules = {module_name(path) for path in tree}
+    modules = frozenset(module_name(path) for path in tree)
     return [found for path, text in tree.items() for found in _imports_in(path, text, modules)]
 
 
-def _imports_in(path: str, text: str, modules: set[str]) -> Iterator[Import]:
+@functools.cache  # one walk over the package serves all checkers
+def _imports_in(path: str, text: str, modules: frozenset[str]) -> list[Import]:
     importer = module_name(path)
     parts = PurePosixPath(path).with_suffix("").parts
-    for node, deferred in _walk(ast.parse(text, filename=path), deferred=False):
-        for target in _targets(node, parts, modules):
-            yield Import(importer, target, node.lineno, deferred)
+    return [
+        Import(importer, target, node.lineno, deferred)
+        for node, deferred in _walk(ast.parse(text, filename=path), deferred=False)
+        for target in _targets(node, parts, modules)
+    ]
 
 
 def _walk(node: ast.AST, *, deferred: bool) -> Iterator[tuple[ast.stmt | ast.expr, bool]]:
@@ -129,7 +133,7 @@ def _walk(node: ast.AST, *, deferred: bool) -> Iterator[tuple[ast.stmt | ast.exp
         yield from _walk(child, deferred=inside)
 
 
-def _targets(node: ast.AST, parts: tuple[str, ...], modules: set[str]) -> list[str]:
+def _targets(node: ast.AST, parts: tuple[str, ...], modules: frozenset[str]) -> list[str]:
     match node:
         case ast.Import(names=names):
             return [alias.name for alias in names]
@@ -146,7 +150,7 @@ def _targets(node: ast.AST, parts: tuple[str, ...], modules: set[str]) -> list[s
             return []
 
 
-def _defining_module(base: str, name: str, modules: set[str]) -> str:
+def _defining_module(base: str, name: str, modules: frozenset[str]) -> str:
     """Tell ``from package import module`` from ``from module import name``."""
     full = f"{base}.{name}"
     return base if _ours(base) and full not in modules else full
