@@ -65,7 +65,7 @@ def _is_control(character: str) -> bool:
 
 
 def lines_text(lines: Iterable[int], most: int = 8) -> str:
-    """Return line numbers as ranges, such as ``lines 3, 7-12``, the first *most* of them."""
+    """Return line numbers as ranges: ``line 3``, or ``lines 3, 7-12``, the first *most* of them."""
     ranges: list[tuple[int, int]] = []
     for line in sorted(lines):
         if ranges and line == ranges[-1][1] + 1:
@@ -74,7 +74,8 @@ def lines_text(lines: Iterable[int], most: int = 8) -> str:
             ranges.append((line, line))
     shown = [f"{low}" if low == high else f"{low}-{high}" for low, high in ranges[:most]]
     more = f" and {len(ranges) - most} more ranges" if len(ranges) > most else ""
-    return f"lines {', '.join(shown)}{more}"
+    word = "line" if len(ranges) == 1 and ranges[0][0] == ranges[0][1] else "lines"
+    return f"{word} {', '.join(shown)}{more}"
 
 
 def row_columns(result: RowResult, widths: Widths) -> list[str]:

@@ -138,7 +138,7 @@ def test_one_of_several_platforms_is_not_given_up_while_another_answers() -> Non
 @pytest.mark.parametrize(
     ("lines", "text"),
     [
-        ([4], "lines 4"),
+        ([4], "line 4"),
         ([2, 3, 4, 9, 7, 8], "lines 2-4, 7-9"),
         (range(2, 40, 2), "lines 2, 4, 6, 8, 10, 12, 14, 16 and 11 more ranges"),
     ],

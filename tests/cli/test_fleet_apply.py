@@ -201,7 +201,7 @@ def test_a_release_needs_two_words(
 
     assert done.code == code
     assert len(cli.box.ledger.owned()) == (2 if code == 0 else 3)
-    told = "left out: lines 4: releasing a number is for good, and needs --allow-release"
+    told = "left out: line 4: releasing a number is for good, and needs --allow-release"
     assert (told in done.err) is (code == 1)
 
 
