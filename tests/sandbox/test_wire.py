@@ -12,6 +12,7 @@ import pytest
 
 from sigmamind_async.sandbox import ALL_FAULTS, NETWORK_FAULTS, Fault, Faults, Sandbox
 from sigmamind_async.sandbox.counters import Requests
+from sigmamind_async.sandbox.spoil import gzip_bomb
 from tests.sandbox.support import Vendor, every_vendor, number_at
 
 pytestmark = every_vendor
@@ -309,6 +310,7 @@ async def test_an_honest_status_with_a_spoiled_body(
 
 
 async def test_a_bomb_is_small_until_it_is_unpacked(caller: Caller) -> None:
+    await asyncio.to_thread(gzip_bomb)  # made once, and that may outlast the caller's patience
     reply = await caller.met(Fault.GZIP_BOMB)
     assert reply.headers["content-encoding"] == "gzip"
     assert len(reply.body) < 400_000
