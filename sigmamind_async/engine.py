@@ -57,6 +57,10 @@ from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
 
+SHED = 12
+"""The 503 without a wait that a patient call takes for an answer. Those before it, over about 90
+seconds, are load that is shed; a platform that gives this one record nothing else is believed."""
+
 _HEADERS = {
     "Accept": "application/json",
     "Content-Type": "application/json",
@@ -86,6 +90,8 @@ class Call:
     attempts: int = 0
     failures: int = 0
     throttles: int = 0
+    sheds: int = 0
+    """How often a patient call took a 503 without a wait for load that is shed."""
     doubtful: bool = False
     """Whether a finished attempt may have acted without telling."""
     earlier: bool = False
@@ -316,24 +322,28 @@ class Engine:
         self, operation: Operation[object], call: Call, finding: Finding, error: SigmaMindError
     ) -> Failed | Again:
         """Grant another attempt, if policy, quota and deadline allow."""
-        if finding.throttled:
+        # Only what may be repeated comes here: to a patient call a 503 is load that is shed.
+        shed = call.patient and finding.status == 503 and not finding.throttled
+        throttled = finding.throttled or shed
+        if throttled:
             call.throttles += 1
-            refused = call.patient and (self._stalled(call) or (finding.wait or 0.0) > PATIENCE)
+            call.sheds += shed
+            refused = call.patient and self._is_hopeless(call, finding.wait or 0.0)
         else:
             call.failures += 1
             refused = call.failures >= self.policy.max_attempts
         delay = self.policy.delay(
-            call.throttles if finding.throttled else call.failures,
-            throttled=finding.throttled,
+            call.throttles if throttled else call.failures,
+            throttled=throttled,
             jitter=self.jitter(),
             retry_after=finding.wait,
         )
-        if call.patient and finding.throttled:
+        if call.patient and throttled:
             call.deadline = math.inf
         if refused or self.clock() + delay >= call.deadline:
             return Failed(error)
-        call.cost = self.quota.spend(throttled=finding.throttled)
-        if call.cost is None and not finding.throttled:
+        call.cost = self.quota.spend(throttled=throttled)
+        if call.cost is None and not throttled:
             return Failed(error)
         if self.observer is not None:
             scheduled = AttemptScheduled(
@@ -342,10 +352,10 @@ class Engine:
             notify(self.observer, scheduled)
         return Again(delay=delay)
 
-    def _stalled(self, call: Call) -> bool:
-        """Whether nobody has been admitted for so long that waiting on is no plan."""
+    def _is_hopeless(self, call: Call, wait: float) -> bool:
+        """Whether waiting on is no plan: nobody is admitted for so long, or this call never."""
         progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return self.clock() - progress > PATIENCE
+        return max(wait, self.clock() - progress) > PATIENCE or call.sheds >= SHED
 
     async def _look_up(
         self, read_back: ReadBack[T], call: Call, failed: Failed

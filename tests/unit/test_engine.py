@@ -12,7 +12,7 @@ import pytest
 
 from sigmamind_async.convert import load_json
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.engine import Engine, Limits
+from sigmamind_async.engine import SHED, Engine, Limits
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -324,6 +324,49 @@ async def test_a_503_with_a_wait_is_a_throttle(make_engine: Make, clock: FakeClo
     await make_engine(transport, policy=RetryPolicy(max_attempts=1)).run(READ)
 
     assert clock.slept == [7.0]
+
+
+async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    """More of them than a call may fail, on an empty quota: they say no more than a 429 does."""
+    transport = ScriptedTransport([*[reply(503)] * 5, reply(json={"id": 1})])
+    engine = make_engine(transport, quota=RetryQuota(tokens=0))
+
+    assert await engine.finish(UPDATE, engine.begin(UPDATE, patient=True)) == {"id": 1}
+    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
+
+
+async def test_a_503_for_one_row_alone_ends_it_in_the_end(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    engine = make_engine(ScriptedTransport(lambda _: reply(503)))
+
+    with pytest.raises(ServerError) as caught:
+        await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
+
+    assert (caught.value.attempts, caught.value.committed) == (SHED, "unknown")
+
+
+async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Make) -> None:
+    """A gateway gives one after the server behind it has bought the number."""
+    transport = ScriptedTransport([reply(503), reply(json={})])
+    engine = make_engine(transport)
+
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await engine.finish(BUY, engine.begin(BUY, patient=True))
+
+    assert (caught.value.attempts, len(transport.sent)) == (1, 1)
+
+
+async def test_a_500_in_a_job_is_a_failure_like_any_other(make_engine: Make) -> None:
+    """The control: only a 503 speaks of load."""
+    engine = make_engine(ScriptedTransport(lambda _: reply(500)))
+
+    with pytest.raises(ServerError) as caught:
+        await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
+
+    assert caught.value.attempts == 3
 
 
 # ---------------------------------------------------------------- quota
