@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from sigmamind_async.allowance import Remaining, remaining
 from sigmamind_async.gate import Gate
 from sigmamind_async.pace import Ticket
 from sigmamind_async.retry import RetryPolicy, retry_after
@@ -68,7 +69,7 @@ OK = Answer()
 
 
 def refusal(status: int = 429, **headers: float) -> Answer:
-    """Return a refusal with headers in whole seconds, rounded up."""
+    """Return an answer with headers in whole seconds, rounded up."""
     named = {name.replace("_", "-"): str(math.ceil(value)) for name, value in headers.items()}
     return Answer(status, named)
 
@@ -113,19 +114,22 @@ class Bucket(Limit):
 
 
 class Window(Limit):
-    """150 requests in each minute; *tells* is how a refusal names the end of it."""
+    """150 requests in each minute; *tells* is how a refusal names the end of it.
 
-    def __init__(self, tells: str) -> None:
-        self._tells = tells
+    With *always* the other answers do, too.
+    """
+
+    def __init__(self, tells: str, *, always: bool = False) -> None:
+        self._tells, self._always = tells, always
         self._window = self._used = 0
 
     def decide(self, at: float) -> Answer:
         if int(at // 60) != self._window:
             self._window, self._used = int(at // 60), 0
+        end = (self._window + 1) * 60
         if self._used < 150:
             self._used += 1
-            return OK
-        end = (self._window + 1) * 60
+            return self._told(end, at) if self._always else OK
         named = {
             "nothing": {},
             "Retry-After": {"retry_after": end - at},
@@ -133,6 +137,14 @@ class Window(Limit):
             "epoch": {"x_ratelimit_reset": EPOCH + end},
         }
         return refusal(429, **named[self._tells])
+
+
+    def _told(self, end: float, at: float) -> Answer:
+        reset = end - at if self._tells == "seconds" else EPOCH + end
+        left = 150 - self._used
+        return refusal(
+            200, x_ratelimit_limit=150, x_ratelimit_remaining=left, x_ratelimit_reset=reset
+        )
 
 
 class Places(Limit):
@@ -181,7 +193,7 @@ class Server:
         await asyncio.sleep(way)
         self.arrivals.append(now())
         answer = self.limit.decide(now())
-        if answer is OK:
+        if answer.status == 200:
             await asyncio.sleep((self.latency - 2 * way) * (0.5 + self.chance.random()))
             self.limit.end()
         else:
@@ -225,9 +237,10 @@ class Job:
             ticket = await self.gate.enter(width=WIDTH, deadline=math.inf, patient=True)
             answer = await self.server.call()
             wait = retry_after(answer.headers, EPOCH + now())
-            throttled = report(self.gate, ticket, answer.status, wait)
+            said = remaining(answer.headers, lambda: EPOCH + now())
+            throttled = report(self.gate, ticket, answer.status, wait, said)
             self.gate.leave()
-            if answer is OK:
+            if answer.status == 200:
                 return
             delay = RetryPolicy().delay(
                 attempt, throttled=throttled, jitter=self.chance.random(), retry_after=wait
@@ -235,16 +248,17 @@ class Job:
             await asyncio.sleep(delay)
 
 
-def report(gate: Gate, ticket: Ticket, status: int, wait: float | None) -> bool:
+def report(
+    gate: Gate, ticket: Ticket, status: int, wait: float | None, said: Remaining | None
+) -> bool:
     """Tell the gate how a request fared, as the engine does; return whether it was throttled."""
-    throttled = status == 429 or (status == 503 and wait is not None)
-    if throttled:
+    if status == 429 or (status == 503 and wait is not None):
         gate.throttled(ticket, wait)
     elif status == 200:
-        gate.succeeded(ticket)
+        gate.succeeded(ticket, said)
     else:
         gate.failed(ticket, overloaded=status == 503)
-    return throttled
+    return status in {429, 503}
 
 
 # ---------------------------------------------------------------- one row for each server
@@ -371,8 +385,8 @@ def _places(most: int, rows: int, latency: float = 0.1) -> Case:
     return Case(limit=lambda: Places(most), rows=rows, ideal=rows * latency / most, latency=latency)
 
 
-def _window(tells: str, refused: float = 0.05) -> Case:
-    return Case(limit=lambda: Window(tells), rows=6_000, ideal=2_340.0, refused=refused)
+def _window(tells: str, *, always: bool = False) -> Case:
+    return Case(limit=lambda: Window(tells, always=always), rows=6_000, ideal=2_340.0)
 
 
 CASES: dict[str, Case] = {
@@ -383,8 +397,9 @@ CASES: dict[str, Case] = {
     "150 a minute, Retry-After": _window("Retry-After"),
     "150 a minute, reset in seconds": _window("seconds"),
     "150 a minute, reset as epoch": _window("epoch"),
-    # A silent window can only be tried until it opens again.
-    "150 a minute, silent": _window("nothing", refused=0.15),
+    "150 a minute, told with every answer": _window("seconds", always=True),
+    "150 a minute, told as epoch": _window("epoch", always=True),
+    "150 a minute, silent": _window("nothing"),
     "1 under way": _places(1, 3_000),
     "5 under way": _places(5, 12_000),
     # It takes some thousand requests to tell places from a rate.

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
+from sigmamind_async.allowance import remaining
 from sigmamind_async.convert import dump_json
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import ResponseDecodeError, SigmaMindError
@@ -292,8 +293,9 @@ class Engine:
             pause = self.gate.throttled(ticket, finding.wait)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
-        elif finding.healthy:
-            self.gate.succeeded(ticket)
+        elif finding.healthy and isinstance(finding.answer, Response):
+            said = remaining(finding.answer.headers, self.wall_clock)
+            self.gate.succeeded(ticket, said)
         else:
             self.gate.failed(ticket, overloaded=finding.status == 503)
 

@@ -1,6 +1,7 @@
 """Who may send now: one gate for all calls of a client, learning the rate nobody publishes.
 
-How fast and how many at once is learned in `pace`, from what is refused. A wait that the platform
+How fast and how many at once is learned in `pace`, from what is refused, and in `allowance`, where
+the platform tells. A wait that the platform
 asks for pauses everyone, not only the call that was told. After repeated failures a circuit opens:
 calls are refused without being sent, and one of them is let through now and then to see whether
 the platform is back.
@@ -21,6 +22,7 @@ from random import random
 
 import attrs
 
+from sigmamind_async.allowance import Allowance, Remaining
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import Pace, Ticket
@@ -41,6 +43,8 @@ class Admission:
 
     pace: Pace = attrs.field(factory=Pace)
     """What was learned of the platform's limits."""
+    allowance: Allowance = attrs.field(factory=Allowance)
+    """What the platform says of them."""
     paused_until: float = 0.0
     failures: int = 0
     open_until: float | None = None
@@ -51,8 +55,9 @@ class Admission:
 
     @property
     def rate(self) -> float | None:
-        """Admitted requests a second; `None` until the platform has throttled once."""
-        return self.pace.rate
+        """Admitted requests a second; `None` until the platform has throttled once, or told."""
+        rate, spacing = self.pace.rate, self.allowance.spacing
+        return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
     def wait(self, now: float) -> float:
         """Return the seconds until a request may go; 0 if it may go now. Takes nothing."""
@@ -60,6 +65,7 @@ class Admission:
         ready = self.paused_until
         if pace.rate is not None and pace.ready > ready:
             ready = pace.ready
+        ready = max(ready, self.allowance.due)
         if self.open_until is not None:
             ready = max(ready, now + self.probe_every if self.probing else self.open_until)
         return ready - now if ready > now else 0.0
@@ -67,6 +73,8 @@ class Admission:
     def take(self, now: float) -> None:
         """Count a request that goes now."""
         self.pace.take(now)
+        if self.allowance.spacing:
+            self.allowance.take(now)
         if self.open_until is not None:
             self.probing = True
 
@@ -78,12 +86,18 @@ class Admission:
             return self.probe_every
         return self.open_until - now if now < self.open_until else None
 
-    def succeeded(self, now: float, ticket: Ticket) -> None:
-        """Learn that the platform answered in its right mind, be it with a rejection."""
+    def succeeded(self, now: float, ticket: Ticket, said: Remaining | None = None) -> None:
+        """Learn that the platform answered in its right mind, be it with a rejection.
+
+        *said* is what it told beside that of its window.
+        """
         self.last_success = now
         if self.failures:
             self._close()
         self.pace.passed(now, ticket)
+        if said is not None:
+            pause = self.allowance.learn(now, ticket, said)
+            self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
         self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
@@ -206,9 +220,9 @@ class Gate:
         if line.queue:
             self._admit(line)
 
-    def succeeded(self, ticket: Ticket) -> None:
-        """Report an answer, be it a rejection."""
-        self.admission.succeeded(self._clock(), ticket)
+    def succeeded(self, ticket: Ticket, said: Remaining | None = None) -> None:
+        """Report an answer, be it a rejection, and what it *said* of the platform's window."""
+        self.admission.succeeded(self._clock(), ticket, said)
 
     def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""

@@ -78,15 +78,35 @@ class Pace:
     """A rate that passed; 0 until one is found."""
     _best: float = 0.0
     """The fastest that passed, fading when refusals come at much less."""
+    _shut: bool = False
+    """Whether nothing passes at any rate."""
+    _probes: int = 0
+    _opened: float = math.inf
+    """When that ended, the last time, or the first request went."""
+    _since_open: int = 0
+    _emptied: float = 0.0
+    _in_one_go: int = 0
+    _period: float = 0.0
+    """Seconds from the last but one end to the last."""
+    _cycle: float = 0.0
+    """The same, where it came again."""
     _empty: int = 0
     """Cuts in a row between which nothing passed."""
     _usual: float = SLOWEST
     """The rate before those."""
-    _full: int = 0
+    _full: float = 0.0
     """The number under way at which requests were refused."""
     _above: int = 0
     """Requests that passed all the same."""
     _crowded: int = 0
+    _wall: float = 0.0
+    """The rate at which a refusal last asked for a short wait."""
+    _wall_since: float = 0.0
+    _start: float = 0.0
+    """The rate after the last cut."""
+    _margin: float = 0.04
+    _firm: bool = False
+    """Whether the rate stands just below a wall."""
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
@@ -96,6 +116,7 @@ class Pace:
         self._sent += 1
         if self.rate is None:
             self.ready = now
+            self._opened = min(self._opened, now)
             return
         spacing = 1.0 / self.rate
         self._held_back = late < spacing
@@ -111,9 +132,12 @@ class Pace:
         began, level = ticket
         took, latency = now - began, self._latency
         self._latency = latency + (took - latency) / 8 if latency else took
+        self._since_open += 1
         if began < self._cut:
             return
         self._passed += 1
+        if self._shut:
+            self._reopen(now)
         if level >= self._full:
             self._above += 1
         if self._credit < 10.0:
@@ -121,7 +145,7 @@ class Pace:
         if self._crowded < _AT_ONE_NUMBER:
             self.width += 1.0
         elif level + 1 > self.width:
-            self.width += min(0.5, 0.02 * (1.0 + (self._passed / 100.0) ** 2))
+            self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
         if self._held_back and self.rate is not None:
             self.rate += self._growth(self.rate)
 
@@ -132,7 +156,9 @@ class Pace:
         if rate < self._goal:
             return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
         spells = self._passed / spell
-        return rate * min(0.5, 0.05 + 0.15 * spells * spells) / spell
+        if self._firm:
+            return rate * (0.01 + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
+        return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; return the seconds for which all should pause.
@@ -148,51 +174,117 @@ class Pace:
         if self._is_crowd(level):
             self.width = level - 1.0
             self._speed_up(level)
-        elif not pause and self._is_shut():
-            self.rate = self._usual
-            pause = (0.5 + 0.5 * jitter) * min(10.0, 0.25 * 2.0 ** min(self._empty, 20))
+        elif not pause and self._is_shut(now):
+            self.rate = 1.0  # one request at a time, to see
+            pause = (0.5 + 0.5 * jitter) * min(10.0, 0.5 * 2.0 ** min(self._probes, 20))
+            if self._cycle and not self._probes:
+                pause = max(pause, self._opened + 0.96 * self._cycle - now)
+            self._probes += 1
         else:
             self._slow_down(now, level, now - began, pause)
         self._since, self._cut = now, now
         self._passed, self._sent, self._credit = 0, 0, 0.0
+        self._start = self.rate or 0.0
         return pause
 
     def _is_crowd(self, level: int) -> bool:
         """Whether refusals depend on nothing but the number under way."""
-        if self._passed < 8 or not self._known:
+        few = self._passed < 8
+        if (few and self._crowded < _AT_ONE_NUMBER) or not self._known:
             return False
-        alike = level >= self._full > 1 and 3 * self._above <= self._passed
-        self._crowded = min(5, self._crowded + 1) if alike else max(0, self._crowded - 1)
-        self._full = min(level, self._full) if alike else level
+        alike = level + few >= self._full > 1 and 3 * self._above <= self._passed + 8 * few
+        if not few:
+            self._crowded = min(6, self._crowded + 1) if alike else max(0, self._crowded - 1)
+            self._full = min(level, self._full) if alike else level
+        elif not self._passed:
+            self._crowded -= 1
         self._above = 0
-        return alike and self._crowded >= _AT_ONE_NUMBER
+        return self._crowded >= _AT_ONE_NUMBER
 
     def _speed_up(self, level: int) -> None:
         """Let the width alone hold requests back, step by step."""
         rate = self.rate or SLOWEST
         self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self._latency, 0.001)))
 
-    def _is_shut(self) -> bool:
+    def _is_shut(self, now: float) -> bool:
         """Whether nothing passes, however slow it goes."""
-        self._empty = self._empty + 1 if self._passed == 0 and self._sent < 4 else 0
-        return self._empty > (3 if self._known else 12)
+        if self._passed:
+            self._empty, self._emptied, self._in_one_go = 0, now, self._passed
+            return False
+        self._empty += 1
+        enough = 3 if self._known or self._in_one_go > 7 else 12
+        self._shut = self._empty > (1 if self._cycle else enough)
+        return self._shut
+
+    def _reopen(self, now: float) -> None:
+        """Go on where nothing passed for a while; if that was a window's end, at its rate."""
+        seconds, closed = now - self._opened, now - self._emptied
+        usual, rate = max(self._usual, self.rate or 0.0), 0.99 * self._since_open / seconds
+        again = 0.5 * self._period < seconds < 1.3 * self._period
+        if again or (closed > 0.5 * seconds and self._in_one_go > 7):
+            usual = self._best = max(SLOWEST, min(usual, rate))
+            self._cycle = min(seconds, 300.0) if again else 0.0
+            self._period = seconds
+            self._spell = _spell(usual, 0.0, self._cycle)
+        self.rate = self._usual = usual
+        self._known, self._goal = self._known and usual, 0.0
+        self._opened, self._since_open = now, 0
+        self._shut, self._empty, self._probes = False, 0, 0
 
     def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
         """Set the rate to between what was delivered and what was asked for."""
-        asked = self.rate or level / max(self._latency or took, 0.001)
+        asked = self._asked(level, took)
         delivered = self._delivered(now, pause)
         if self._is_lot(asked, delivered) and not pause:
             self._spell, self._goal = 4.0, 0.0
             return
         if pause >= LONG and self.rate is None:
             delivered = (self._passed + level) / (now - self._since + pause)
+        if 0 < pause < LONG and self._is_wall(now, asked):
+            self._stay_below(now, pause)
+            return
+        disproved, self._firm = self._firm, False
+        if disproved:
+            self._spell = 4.0
         self.rate = max(SLOWEST, self._between(delivered, asked, pause))
         if self._passed:
             self._usual = self.rate
         self._goal = 0.985 * asked if self.rate > 0.9 * asked else 0.0
-        self._spell = min(self._spell, _spell(self.rate, pause))
-        if self.rate < 0.25 * self._best:
+        self._spell = min(self._spell, _spell(self.rate, pause, self._cycle))
+        if disproved or self.rate < 0.25 * self._best:
             self._spell = 4.0
+
+    def _asked(self, level: int, took: float) -> float:
+        """Return the rate at which a refused request was sent."""
+        if self.rate is None:
+            return level / max(self._latency or took, 0.001)
+        if not self._held_back:
+            return self.rate
+        return self.rate / (1.0 + self._growth(self.rate) * took)
+
+    def _is_wall(self, now: float, asked: float) -> bool:
+        """Whether requests are refused at one same rate, however many passed before."""
+        wall, held = self._wall, self._passed >= 0.5 * self._spell
+        climbed = self._passed >= 4 and (held or self._start < 0.93 * asked)
+        if self._firm:
+            self._margin = max(0.015, self._margin / 2) if held else min(0.2, 2 * self._margin)
+        if self._passed >= 4:
+            self._wall = asked
+        if climbed and wall and abs(asked - wall) <= 0.04 * wall:
+            self._wall = min(wall, asked)
+            return True
+        self._wall_since = now
+        return climbed and not wall and self.rate is not None
+
+    def _stay_below(self, now: float, pause: float) -> None:
+        """Keep the rate just below the wall, the longer the longer it has been there."""
+        rate = self.rate or SLOWEST
+        age = now - self._wall_since
+        margin = self._margin + self._growth(rate) / rate  # a step may have gone too far
+        self.rate = (1.0 - margin) * self._wall
+        self._spell = self.rate * max(30.0 * pause, 0.5 * age)
+        self._known = self._usual = self.rate
+        self._goal, self._firm = 0.0, True
 
     def _delivered(self, now: float, pause: float) -> float:
         """Return the requests that passed in a second, 0 if too few did to tell.
@@ -230,7 +322,7 @@ class Pace:
         return min(math.sqrt(self._known * asked), 0.96 * asked)
 
 
-def _spell(rate: float, pause: float) -> float:
+def _spell(rate: float, pause: float, cycle: float) -> float:
     """Return for how many requests a rate that was found is kept up."""
     few = max(8.0, min(80.0, 40.0 * rate))
-    return max(few, rate * max(6.0, 30.0 * min(pause, 10.0)))
+    return max(few, rate * max(6.0, 30.0 * min(pause, 10.0), 2.0 * cycle))

@@ -83,17 +83,18 @@ def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
     or a Unix time); *headers* are by lower-case name, *wall_clock* is `time.time()`.
     """
     asked = headers.get("retry-after")
-    wait = None if asked is None else _seconds(asked)
+    wait = None if asked is None else number_in(asked)
     if asked is not None and wait is None:
         wait = _seconds_until(asked, wall_clock)
     if wait is None and "x-ratelimit-reset" in headers:
-        wait = _seconds(headers["x-ratelimit-reset"])
+        wait = number_in(headers["x-ratelimit-reset"])
         if wait is not None and wait >= EPOCH_FROM:
             wait -= wall_clock
     return None if wait is None or wait < 0 else wait
 
 
-def _seconds(text: str) -> float | None:
+def number_in(text: str) -> float | None:
+    """Return the finite number that *text* is, `None` if it is none."""
     try:
         number = float(text)
     except ValueError:

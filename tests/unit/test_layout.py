@@ -38,6 +38,7 @@ FLOORS = {
     "suggestion": 1,
     "credentials": 2,
     "finding": 2,
+    "allowance": 2,
     "gate": 2,
     "pace": 2,
     "retry": 2,
