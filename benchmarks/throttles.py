@@ -83,6 +83,20 @@ class Limit:
     def end(self) -> None:
         """Learn that a request that passed has been handled."""
 
+    def of(self, kind: str) -> Limit:  # noqa: ARG002 - others ask for the kind
+        """Return the limit of one kind of requests."""
+        return self
+
+
+class Apart(Limit):
+    """A limit for each kind of requests."""
+
+    def __init__(self, **limits: Limit) -> None:
+        self._limits = limits
+
+    def of(self, kind: str) -> Limit:
+        return self._limits[kind]
+
 
 class Bucket(Limit):
     """Tokens that are refilled at a rate, which may change."""
@@ -138,7 +152,6 @@ class Window(Limit):
         }
         return refusal(429, **named[self._tells])
 
-
     def _told(self, end: float, at: float) -> Answer:
         reset = end - at if self._tells == "seconds" else EPOCH + end
         left = 150 - self._used
@@ -188,14 +201,14 @@ class Server:
     arrivals: list[float] = attrs.field(factory=list[float])
     refused: int = 0
 
-    async def call(self) -> Answer:
-        way = self.latency / 20
+    async def call(self, kind: str) -> Answer:
+        limit, way = self.limit.of(kind), self.latency / 20
         await asyncio.sleep(way)
         self.arrivals.append(now())
-        answer = self.limit.decide(now())
+        answer = limit.decide(now())
         if answer.status == 200:
             await asyncio.sleep((self.latency - 2 * way) * (0.5 + self.chance.random()))
-            self.limit.end()
+            limit.end()
         else:
             self.refused += 1
         await asyncio.sleep(way)
@@ -216,6 +229,7 @@ class Job:
     server: Server
     rows: int
     chance: random.Random
+    kind: str = ""
     done: int = 0
     ended: float = 0.0
 
@@ -234,8 +248,10 @@ class Job:
 
     async def _row(self) -> None:
         for attempt in itertools.count(1):
-            ticket = await self.gate.enter(width=WIDTH, deadline=math.inf, patient=True)
-            answer = await self.server.call()
+            ticket = await self.gate.enter(
+                width=WIDTH, deadline=math.inf, patient=True, kind=self.kind
+            )
+            answer = await self.server.call(self.kind)
             wait = retry_after(answer.headers, EPOCH + now())
             said = remaining(answer.headers, lambda: EPOCH + now())
             throttled = report(self.gate, ticket, answer.status, wait, said)
@@ -273,6 +289,8 @@ class Case:
     ideal: float
     """Seconds at exactly what the platform admits."""
     latency: float = 0.1
+    kinds: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    """Rows of each kind, where one client runs a job of each at the same time."""
     clients: int = 1
     greedy: float = 0.0
     """Requests a second of another client that heeds nothing."""
@@ -293,11 +311,21 @@ class Run:
     """When the first of several clients had ended, in times of the ideal."""
 
 
+async def _arrivals(case: Case) -> list[float]:
+    chance = random.Random(1)
+    server = Server(case.limit(), case.latency, chance)
+    await Job(Gate(clock=now, jitter=chance.random), server, case.rows, chance).run()
+    return server.arrivals
+
+
 async def _run(case: Case, seed: int) -> Run:
     server = Server(case.limit(), case.latency, random.Random(seed))
+    kinds = case.kinds or {"": case.rows}
     jobs = [
-        Job(Gate(clock=now, jitter=chance.random), server, case.rows, chance)
+        Job(gate, server, rows, chance, kind)
         for chance in (random.Random(seed + index) for index in range(case.clients))
+        for gate in [Gate(clock=now, jitter=chance.random)]
+        for kind, rows in kinds.items()
     ]
     other = asyncio.create_task(server.be_taken_up(case.greedy)) if case.greedy else None
     async with asyncio.TaskGroup() as group:
@@ -308,7 +336,7 @@ async def _run(case: Case, seed: int) -> Run:
     return Run(
         slower=max(job.ended for job in jobs) / case.ideal,
         refused=server.refused / len(server.arrivals),
-        done=sum(job.done for job in jobs) / (case.rows * case.clients),
+        done=sum(job.done for job in jobs) / sum(job.rows for job in jobs),
         first=min(job.ended for job in jobs) / case.ideal,
     )
 
@@ -317,6 +345,13 @@ def run(case: Case, seed: int) -> Run:
     """Run one case in virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_run(case, seed))
+
+
+def arrivals(limit: Callable[[], Limit], rows: int) -> list[float]:
+    """Return when the requests of one job reached a server with that limit."""
+    case = Case(limit=limit, rows=rows, ideal=1.0)
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_arrivals(case))
 
 
 def _buckets(*, tells: bool) -> dict[str, Case]:
@@ -385,6 +420,23 @@ def _places(most: int, rows: int, latency: float = 0.1) -> Case:
     return Case(limit=lambda: Places(most), rows=rows, ideal=rows * latency / most, latency=latency)
 
 
+def _kinds(*, tells: bool) -> dict[str, Case]:
+    def apart() -> Limit:
+        return Apart(buy=Bucket(2, 2, tells=tells), update=Bucket(20, 20, tells=tells))
+
+    def common() -> Limit:
+        return Bucket(20, 20, tells=tells)
+
+    even, odd = {"buy": 2_000, "update": 2_000}, {"buy": 200, "update": 3_800}
+    return {
+        "purchases at 2, updates at 20 a second": Case(
+            limit=apart, rows=4_400, kinds={"buy": 400, "update": 4_000}, ideal=199.0
+        ),
+        "both at 20 a second": Case(limit=common, rows=4_000, kinds=even, ideal=199.0),
+        "both, few purchases": Case(limit=common, rows=4_000, kinds=odd, ideal=199.0),
+    }
+
+
 def _window(tells: str, *, always: bool = False) -> Case:
     return Case(limit=lambda: Window(tells, always=always), rows=6_000, ideal=2_340.0)
 
@@ -394,6 +446,8 @@ CASES: dict[str, Case] = {
     **_changing(tells=False),
     **{f"{name}, Retry-After": case for name, case in _buckets(tells=True).items()},
     **{f"{name}, Retry-After": case for name, case in _changing(tells=True).items()},
+    **_kinds(tells=False),
+    **{f"{name}, Retry-After": case for name, case in _kinds(tells=True).items()},
     "150 a minute, Retry-After": _window("Retry-After"),
     "150 a minute, reset in seconds": _window("seconds"),
     "150 a minute, reset as epoch": _window("epoch"),

@@ -97,7 +97,7 @@ class Allowance:
 
     def learn(self, now: float, ticket: Ticket, said: Remaining) -> float:
         """Take in what an answer *said*; return the seconds for which all should pause."""
-        began, under_way = ticket  # as many may not be counted in it yet
+        began, under_way, _ = ticket  # as many may not be counted in it yet
         if self._contradicted or (said.reset < _SHORTEST and now >= self._ends):
             return 0.0
         ends = now + said.reset

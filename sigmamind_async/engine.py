@@ -223,7 +223,10 @@ class Engine:
         try:
             key = await self.credentials.key()
             ticket = await self.gate.enter(
-                width=self.limits.max_connections, deadline=call.deadline, patient=call.patient
+                width=self.limits.max_connections,
+                deadline=call.deadline,
+                patient=call.patient,
+                kind=operation.request.method,
             )
             began = self.clock()
             finding = await self._exchange(operation, call, key, began, ticket)

@@ -14,6 +14,7 @@ while it waits to send another.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from collections import deque
@@ -24,8 +25,9 @@ import attrs
 
 from sigmamind_async.allowance import Allowance, Remaining
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
+from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
-from sigmamind_async.pace import Pace, Ticket
+from sigmamind_async.pace import Ticket
 
 PATIENCE = 300.0
 """Longest pause in seconds that a patient caller waits for, and longest time without any admitted
@@ -41,7 +43,7 @@ class Admission:
     probe_every: float = 1.0
     """Seconds from opening to the first probe; doubles with each failed one, to 30."""
 
-    pace: Pace = attrs.field(factory=Pace)
+    lanes: Lanes = attrs.field(factory=Lanes)
     """What was learned of the platform's limits."""
     allowance: Allowance = attrs.field(factory=Allowance)
     """What the platform says of them."""
@@ -56,12 +58,12 @@ class Admission:
     @property
     def rate(self) -> float | None:
         """Admitted requests a second; `None` until the platform has throttled once, or told."""
-        rate, spacing = self.pace.rate, self.allowance.spacing
+        rate, spacing = self.lanes.common.rate, self.allowance.spacing
         return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
-    def wait(self, now: float) -> float:
+    def wait(self, now: float, kind: str = "") -> float:
         """Return the seconds until a request may go; 0 if it may go now. Takes nothing."""
-        pace = self.pace
+        pace = self.lanes.pace(kind)
         ready = self.paused_until
         if pace.rate is not None and pace.ready > ready:
             ready = pace.ready
@@ -70,9 +72,9 @@ class Admission:
             ready = max(ready, now + self.probe_every if self.probing else self.open_until)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, kind: str = "") -> None:
         """Count a request that goes now."""
-        self.pace.take(now)
+        self.lanes.pace(kind).take(now)
         if self.allowance.spacing:
             self.allowance.take(now)
         if self.open_until is not None:
@@ -94,7 +96,7 @@ class Admission:
         self.last_success = now
         if self.failures:
             self._close()
-        self.pace.passed(now, ticket)
+        self.lanes.passed(now, ticket)
         if said is not None:
             pause = self.allowance.learn(now, ticket, said)
             self.paused_until = max(self.paused_until, now + pause)
@@ -104,10 +106,10 @@ class Admission:
     ) -> float:
         """Learn that a request was one too many; return the seconds for which all pause."""
         self._close()
-        pause = self.pace.refused(now, ticket, retry_after or 0.0, jitter)
+        pause = self.lanes.refused(now, ticket, retry_after or 0.0, jitter)
         if pause:
             self.paused_until = max(self.paused_until, now + pause)
-            self.pace.wait_until(self.paused_until)
+            self.lanes.wait_until(self.paused_until)
         return pause
 
     def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
@@ -116,7 +118,7 @@ class Admission:
         *overloaded* says that the platform may be shedding load: then the pace learns from it.
         """
         if overloaded:
-            self.pace.refused(now, ticket, 0.0)
+            self.lanes.refused(now, ticket, 0.0)
         self.failures += 1
         if self.probing or self.failures == self.failures_to_open:
             self.probing = False
@@ -149,10 +151,26 @@ class _Line:
 
     width: int
     under_way: int = 0
-    queue: deque[_Turn] = attrs.field(factory=deque[_Turn])
+    queues: dict[str, deque[_Turn]] = attrs.field(factory=dict[str, deque[_Turn]])
+    """By kind of request, none empty; the kind whose turn it is stands first."""
     alarm: asyncio.TimerHandle | None = None
     pause_told: float = 0.0
     """End of the latest pause that the queue has been told of."""
+
+    def ahead(self, kind: str) -> int:
+        """Return how many go before a newcomer of that kind."""
+        waiting = [len(queue) for queue in self.queues.values()]
+        return min(sum(waiting), (len(self.queues.get(kind, ())) + 1) * len(waiting))
+
+    def next_of(self, kind: str) -> _Turn | None:
+        """Take the first of that kind out; the next turn is another kind's."""
+        queue = self.queues.pop(kind)
+        turn = queue.popleft()
+        while turn.given.done() and queue:  # it gave up
+            turn = queue.popleft()
+        if queue:
+            self.queues[kind] = queue
+        return None if turn.given.done() else turn
 
 
 class Gate:
@@ -184,7 +202,9 @@ class Gate:
         self._jitter = jitter
         self._lines = PerLoop(lambda: _Line(width=100))
 
-    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> Ticket:
+    async def enter(
+        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
+    ) -> Ticket:
         """Wait for the turn to send one request; every return is paired with one `leave`.
 
         What is returned goes with the report of how the request fared.
@@ -192,32 +212,33 @@ class Gate:
         *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
         when the circuit is open, the wait would be longer than `max_wait`, or the platform asked
         for a pause that ends after *deadline* (on the gate's clock); `APIConnectionError` when the
-        deadline comes in the queue. Neither sent anything. A *patient* caller waits out an open
+        deadline comes in the queue. Neither sent anything. Requests of one *kind* go in the order
+        they came, and the kinds take turns. A *patient* caller waits out an open
         circuit and any queue, but no pause longer than `PATIENCE`.
         """
         line = self._lines.get()
         line.width = width
         now = self._clock()
         if not patient:
-            self._refuse_early(now, line)
+            self._refuse_early(now, line, kind)
         admission = self.admission
         under_way = line.under_way
         if (
-            not line.queue
+            not line.queues
             and under_way < width
-            and under_way + 1 <= admission.pace.width
-            and admission.wait(now) <= 0
+            and under_way + 1 <= admission.lanes.pace(kind).width
+            and admission.wait(now, kind) <= 0
         ):
-            admission.take(now)
+            admission.take(now, kind)
             line.under_way = under_way + 1
-            return now, under_way + 1
-        return await self._queue_up(line, deadline)
+            return now, under_way + 1, kind
+        return await self._queue_up(line, deadline, kind)
 
     def leave(self) -> None:
         """Give the place back: the request under way has ended."""
         line = self._lines.get()
         line.under_way -= 1
-        if line.queue:
+        if line.queues:
             self._admit(line)
 
     def succeeded(self, ticket: Ticket, said: Remaining | None = None) -> None:
@@ -236,25 +257,25 @@ class Gate:
         """Report an attempt that was cancelled."""
         self.admission.abandoned()
 
-    def _refuse_early(self, now: float, line: _Line) -> None:
+    def _refuse_early(self, now: float, line: _Line, kind: str) -> None:
         closed_for = self.admission.refuses(now)
         if closed_for is not None:
             raise _refusal("the platform keeps failing", closed_for)
         if self.max_wait is None:
             return
-        expected = self.admission.wait(now)
+        expected = self.admission.wait(now, kind)
         if self.admission.rate is not None:
-            expected += len(line.queue) / self.admission.rate
+            expected += line.ahead(kind) / self.admission.rate
         if expected > self.max_wait:
             raise _refusal("the platform admits no more requests for now", expected)
 
-    async def _queue_up(self, line: _Line, deadline: float) -> Ticket:
+    async def _queue_up(self, line: _Line, deadline: float, kind: str) -> Ticket:
         now = self._clock()
         turn = _Turn(asyncio.get_running_loop().create_future(), deadline)
         pause = self.admission.paused_until - now
         if not turn.outlasts(pause, now):
             raise _refusal(_PAUSED, pause)
-        line.queue.append(turn)
+        line.queues.setdefault(kind, deque()).append(turn)
         self._admit(line)
         try:
             async with asyncio.timeout(None if deadline == math.inf else deadline - now):
@@ -280,22 +301,33 @@ class Gate:
         if line.alarm is not None:
             line.alarm.cancel()
             line.alarm = None
-        most = min(line.width, self.admission.pace.width)
-        while line.queue and line.under_way + 1 <= most:
-            if line.queue[0].given.done():
-                _ = line.queue.popleft()  # it gave up
-                continue
+        while line.queues and line.under_way < line.width:
             now = self._clock()
-            wait = self.admission.wait(now)
+            wait = self._admit_one(line, now)
             if wait > 0:
                 self._tell_of_pause(line, now)
-                loop = asyncio.get_running_loop()
-                line.alarm = loop.call_later(wait, self._admit, line)
+                if wait < math.inf:
+                    loop = asyncio.get_running_loop()
+                    line.alarm = loop.call_later(wait, self._admit, line)
                 return
-            self.admission.take(now)
-            line.under_way += 1
-            turn = line.queue.popleft()
-            turn.given.set_result((now, line.under_way))
+
+    def _admit_one(self, line: _Line, now: float) -> float:
+        """Let the first in whose kind may go; return the seconds until there will be one."""
+        soonest = math.inf
+        for kind in line.queues:
+            if line.under_way + 1 > self.admission.lanes.pace(kind).width:
+                continue  # until one leaves
+            wait = self.admission.wait(now, kind)
+            if wait > 0:
+                soonest = min(soonest, wait)
+                continue
+            turn = line.next_of(kind)
+            if turn is not None:
+                self.admission.take(now, kind)
+                line.under_way += 1
+                turn.given.set_result((now, line.under_way, kind))
+            return 0.0
+        return soonest
 
     def _tell_of_pause(self, line: _Line, now: float) -> None:
         """Refuse at once whoever a new pause would keep past its time, instead of then."""
@@ -303,7 +335,7 @@ class Gate:
         if ends <= line.pause_told:
             return
         line.pause_told = ends
-        for turn in line.queue:
+        for turn in itertools.chain.from_iterable(line.queues.values()):
             if not turn.given.done() and not turn.outlasts(ends - now, now):
                 turn.given.set_exception(_refusal(_PAUSED, ends - now))
 

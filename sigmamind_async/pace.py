@@ -13,9 +13,17 @@ while is counted in requests, so that about one in fifty is refused, and in seco
 stops everybody. Refusals that are rarer than that cut nothing: they cost less than a slower rate,
 and may be drawn by lot. Those that do not become rarer at half the rate are.
 
+Where a refusal asks for a short wait it stops everybody, so few are worth having. A bucket that
+saves up nothing refuses at one same rate, however many passed before: the wall. It is believed at
+the first sight, the rate stays a little below it, and is tried again ever more rarely, after half
+of the time for which it has been known. Refused below it, it is no wall, and what was delivered
+counts again.
+
 A platform that counts the requests under way refuses at one same number of them, whatever the
-rate. Three such refusals in a row set the width instead. Where nothing passes at all, slower is no
-better: then there is a pause, longer every time.
+rate. Four such refusals set the width instead. Where nothing passes at all, slower is no better:
+then there are pauses, longer every time, and one request after each. If that was the end of a
+window, what passed from one opening to the next is its rate; from the second on, the pause lasts
+until it opens.
 
 Pure: every method is told the time, in seconds.
 """
@@ -26,8 +34,8 @@ import math
 
 import attrs
 
-Ticket = tuple[float, int]
-"""One admitted request: when it went, and how many of its loop were then under way with it."""
+Ticket = tuple[float, int, str]
+"""One admitted request: when it went, how many of its loop were then under way, and its kind."""
 
 FIRST = 10.0
 """Requests under way at the start; each that passes makes room for one more."""
@@ -58,6 +66,8 @@ class Pace:
     """Requests under way at once."""
     ready: float = -math.inf
     """When the next request may go at that rate."""
+    cut: float = -math.inf
+    """When a refusal last changed them."""
 
     _latency: float = 0.0
     _passed: int = 0
@@ -65,7 +75,6 @@ class Pace:
     _sent: int = 0
     _since: float = -math.inf
     """When those began, a pause left out."""
-    _cut: float = -math.inf
     _credit: float = 2.0
     """Refusals that may be tolerated."""
     _spell: float = 4.0
@@ -81,11 +90,15 @@ class Pace:
     _shut: bool = False
     """Whether nothing passes at any rate."""
     _probes: int = 0
+    """Requests that were tried in that time."""
     _opened: float = math.inf
     """When that ended, the last time, or the first request went."""
     _since_open: int = 0
+    """Requests that passed since then."""
     _emptied: float = 0.0
+    """When the last refusal came that followed a success."""
     _in_one_go: int = 0
+    """How many had passed before it."""
     _period: float = 0.0
     """Seconds from the last but one end to the last."""
     _cycle: float = 0.0
@@ -105,6 +118,7 @@ class Pace:
     _start: float = 0.0
     """The rate after the last cut."""
     _margin: float = 0.04
+    """Share of the rate by which to stay below a wall."""
     _firm: bool = False
     """Whether the rate stands just below a wall."""
 
@@ -129,11 +143,11 @@ class Pace:
 
     def passed(self, now: float, ticket: Ticket) -> None:
         """Learn that a request was answered."""
-        began, level = ticket
+        began, level, _ = ticket
         took, latency = now - began, self._latency
         self._latency = latency + (took - latency) / 8 if latency else took
         self._since_open += 1
-        if began < self._cut:
+        if began < self.cut:
             return
         self._passed += 1
         if self._shut:
@@ -165,13 +179,13 @@ class Pace:
 
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
         """
-        began, level = ticket
-        if began < self._cut:  # sent before the last cut: it answers this one, too
+        began, level, _ = ticket
+        if began < self.cut:  # sent before the last cut: it answers this one, too
             return pause
         if not pause and self._credit >= 1.0:
             self._credit -= 1.0
             return pause
-        if self._is_crowd(level):
+        if self._is_crowd(level) and (not pause or self._passed > 4 * level):
             self.width = level - 1.0
             self._speed_up(level)
         elif not pause and self._is_shut(now):
@@ -182,7 +196,7 @@ class Pace:
             self._probes += 1
         else:
             self._slow_down(now, level, now - began, pause)
-        self._since, self._cut = now, now
+        self._since, self.cut = now, now
         self._passed, self._sent, self._credit = 0, 0, 0.0
         self._start = self.rate or 0.0
         return pause
@@ -218,7 +232,7 @@ class Pace:
 
     def _reopen(self, now: float) -> None:
         """Go on where nothing passed for a while; if that was a window's end, at its rate."""
-        seconds, closed = now - self._opened, now - self._emptied
+        seconds, closed = max(0.001, now - self._opened), now - self._emptied
         usual, rate = max(self._usual, self.rate or 0.0), 0.99 * self._since_open / seconds
         again = 0.5 * self._period < seconds < 1.3 * self._period
         if again or (closed > 0.5 * seconds and self._in_one_go > 7):
@@ -251,8 +265,10 @@ class Pace:
             self._usual = self.rate
         self._goal = 0.985 * asked if self.rate > 0.9 * asked else 0.0
         self._spell = min(self._spell, _spell(self.rate, pause, self._cycle))
-        if disproved or self.rate < 0.25 * self._best:
+        if self.rate < 0.25 * self._best:
             self._spell = 4.0
+        elif disproved:
+            self._spell = max(4.0, min(64.0, 0.3 * self.rate))
 
     def _asked(self, level: int, took: float) -> float:
         """Return the rate at which a refused request was sent."""
@@ -324,5 +340,5 @@ class Pace:
 
 def _spell(rate: float, pause: float, cycle: float) -> float:
     """Return for how many requests a rate that was found is kept up."""
-    few = max(8.0, min(80.0, 40.0 * rate))
+    few = max(8.0, min(80.0, 60.0 * rate))
     return max(few, rate * max(6.0, 30.0 * min(pause, 10.0), 2.0 * cycle))

@@ -48,16 +48,18 @@ class FakeClock:
 class _FakeGate(Gate):
     """Waits for the platform's rate in fake time."""
 
-    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> Ticket:
+    async def enter(
+        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
+    ) -> Ticket:
         """Move the clock on by the wait, and then ask as ever."""
         now = self._clock()
         refused = not patient and self.admission.refuses(now) is not None
-        wait = self.admission.wait(now)
+        wait = self.admission.wait(now, kind)
         most = deadline - now if self.max_wait is None else min(self.max_wait, deadline - now)
         if not refused and wait <= most:
             assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate
             self._clock.advance(wait)
-        return await super().enter(width=width, deadline=deadline, patient=patient)
+        return await super().enter(width=width, deadline=deadline, patient=patient, kind=kind)
 
 
 def in_fake_time(client: C, clock: FakeClock, *, jitter: float = 1.0) -> C:

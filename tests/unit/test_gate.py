@@ -7,11 +7,13 @@ import itertools
 import math
 import random
 import threading
+from collections.abc import Coroutine
 
 import pytest
 
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
 from sigmamind_async.gate import PATIENCE, Admission, Gate
+from sigmamind_async.lanes import Lanes
 from sigmamind_async.pace import Pace, Ticket
 
 DEADLINE = math.inf
@@ -23,7 +25,7 @@ def now() -> float:
 
 def one() -> Ticket:
     """Return the ticket of a request that goes now, alone."""
-    return now(), 1
+    return now(), 1, ""
 
 
 def virtual_gate(max_wait: float | None = None) -> Gate:
@@ -123,13 +125,28 @@ async def test_after_a_pause_requests_leave_spaced_and_not_as_a_herd() -> None:
         left.append(now())
         gate.leave()
 
-    gate.admission.pace.rate = 10.0
+    gate.admission.lanes.common.rate = 10.0
     gate.throttled(one(), 1.0)
     await asyncio.gather(*(call() for _ in range(50)))
     gaps = [after - before for before, after in itertools.pairwise(left)]
 
     assert left[0] == pytest.approx(1.0)
-    assert min(gaps) == pytest.approx(1 / gate.admission.pace.rate)
+    assert min(gaps) == pytest.approx(1 / gate.admission.lanes.common.rate)
+
+
+async def test_a_client_that_was_never_throttled_leaves_as_a_herd() -> None:
+    """The control: it is the rate that spaces them."""
+    gate, left = virtual_gate(), list[float]()
+    gate.admission.paused_until = 1.0
+
+    async def call() -> None:
+        await gate.enter(width=100, deadline=DEADLINE)
+        left.append(now())
+
+    tasks = await started(*(call() for _ in range(10)))
+    await asyncio.gather(*tasks)
+
+    assert left == pytest.approx([1.0] * 10)
 
 
 # ---------------------------------------------------------------- the queue
@@ -275,6 +292,69 @@ async def test_a_pause_holds_everyone_not_only_the_call_that_was_told() -> None:
     assert now() == pytest.approx(12.0)
 
 
+# ---------------------------------------------------------------- shares
+
+
+async def waits_of(gate: Gate, calls: int, kind: str) -> list[float]:
+    """Return how long each of some calls, made one after the other, waited."""
+    waits: list[float] = []
+    for _ in range(calls):
+        began = now()
+        await gate.enter(width=100, deadline=DEADLINE, kind=kind)
+        waits.append(now() - began)
+        gate.leave()
+    return waits
+
+
+async def bulk(gate: Gate, rows: int) -> None:
+    """Send so many updates with 50 workers, as fast as the gate lets them."""
+    left = iter(range(rows))
+
+    async def work() -> None:
+        for _ in left:
+            await gate.enter(width=100, deadline=DEADLINE, patient=True, kind="PATCH")
+            gate.leave()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(work())
+
+
+async def beside_a_bulk_job(kind: str) -> list[float]:
+    """Return the waits of five calls of that kind beside 1,000 updates at 10 a second."""
+    gate = virtual_gate()
+    gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
+    job = asyncio.create_task(bulk(gate, 1_000))
+    await asyncio.sleep(5.0)
+    waits = await waits_of(gate, 5, kind)
+    job.cancel()
+    return waits
+
+
+async def test_a_late_small_job_waits_for_one_queue_and_not_for_the_big_job() -> None:
+    """Fifty workers stand before it each time, not the rows that they will come back with."""
+    assert max(await beside_a_bulk_job("PATCH")) <= 50 / 10.0 + 0.2
+
+
+async def test_calls_of_another_kind_take_turns_with_a_bulk_job() -> None:
+    assert max(await beside_a_bulk_job("GET")) <= 2 / 10.0 + 0.01
+
+
+async def test_two_jobs_on_one_client_share_its_rate() -> None:
+    gate = virtual_gate()
+    gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
+    first, second = bulk(gate, 200), bulk(gate, 200)
+    ended: list[float] = []
+
+    async def note(job: Coroutine[None, None, None]) -> None:
+        await job
+        ended.append(now())
+
+    await asyncio.gather(note(first), note(second))
+
+    assert ended == pytest.approx([40.0, 40.0], abs=5.5)
+
+
 # ---------------------------------------------------------------- refusing at once
 
 
@@ -336,7 +416,7 @@ async def test_a_wait_longer_than_allowed_is_refused_at_once() -> None:
 
 async def test_the_queue_counts_in_the_expected_wait() -> None:
     gate = virtual_gate(max_wait=2.0)
-    gate.admission = Admission(pace=Pace(rate=0.7), paused_until=1.0)
+    gate.admission = Admission(lanes=Lanes(Pace(rate=0.7)), paused_until=1.0)
     waiting = await started(gate.enter(width=10, deadline=DEADLINE))
 
     with pytest.raises(CircuitOpenError) as caught:
@@ -445,8 +525,8 @@ def test_two_loops_share_rate_and_pause_and_have_lines_of_their_own() -> None:
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     admission = Admission()
-    admission.throttled(0.0, (0.0, 1), 30.0, 0.0)
-    admission.throttled(1.0, (1.0, 1), 2.0, 0.0)
+    admission.throttled(0.0, (0.0, 1, ""), 30.0, 0.0)
+    admission.throttled(1.0, (1.0, 1, ""), 2.0, 0.0)
 
     assert admission.wait(1.0) == pytest.approx(29.0)
 
@@ -456,7 +536,7 @@ def test_probes_become_rarer_up_to_30_seconds() -> None:
     waits = []
     at = 0.0
     for _ in range(8):
-        admission.failed(at, (at, 1))
+        admission.failed(at, (at, 1, ""))
         waits.append(admission.wait(at))
         at += waits[-1]
         admission.take(at)
@@ -468,23 +548,23 @@ def test_a_success_between_failures_keeps_the_circuit_closed() -> None:
     admission = Admission()
     for _ in range(5):
         for _ in range(19):
-            admission.failed(0.0, (0.0, 1))
-        admission.succeeded(0.0, (0.0, 1))
+            admission.failed(0.0, (0.0, 1, ""))
+        admission.succeeded(0.0, (0.0, 1, ""))
 
     assert admission.refuses(0.0) is None
 
 
 def test_being_throttled_is_a_sign_of_life() -> None:
     admission = Admission(failures_to_open=1)
-    admission.failed(0.0, (0.0, 1))
-    admission.throttled(0.5, (0.0, 1), None, 0.0)
+    admission.failed(0.0, (0.0, 1, ""))
+    admission.throttled(0.5, (0.0, 1, ""), None, 0.0)
 
     assert admission.refuses(0.5) is None
 
 
 def test_while_a_probe_is_under_way_the_rest_is_refused() -> None:
     admission = Admission(failures_to_open=1)
-    admission.failed(0.0, (0.0, 1))
+    admission.failed(0.0, (0.0, 1, ""))
     assert admission.refuses(0.4) == pytest.approx(0.6)
     assert admission.refuses(1.0) is None
 

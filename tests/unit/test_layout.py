@@ -40,6 +40,7 @@ FLOORS = {
     "finding": 2,
     "allowance": 2,
     "gate": 2,
+    "lanes": 2,
     "pace": 2,
     "retry": 2,
     "transport": 2,

@@ -89,7 +89,7 @@ async def test_sleeping_lets_others_have_their_turn(clock: FakeClock) -> None:
 
 async def test_a_gate_on_a_fake_clock_moves_it_on(clock: FakeClock) -> None:
     gate, began = clock.gate(), clock()
-    gate.throttled((clock(), 1), 30.0)
+    gate.throttled((clock(), 1, ""), 30.0)
     await gate.enter(width=1, deadline=clock() + 60.0)
 
     assert clock() - began == 30.0
@@ -97,7 +97,7 @@ async def test_a_gate_on_a_fake_clock_moves_it_on(clock: FakeClock) -> None:
 
 async def test_a_gate_on_a_fake_clock_refuses_a_pause_past_the_deadline(clock: FakeClock) -> None:
     gate, began = clock.gate(), clock()
-    gate.throttled((clock(), 1), 90.0)
+    gate.throttled((clock(), 1, ""), 90.0)
     with pytest.raises(CircuitOpenError, match="ends too late"):
         await gate.enter(width=1, deadline=clock() + 60.0)
 
@@ -106,7 +106,7 @@ async def test_a_gate_on_a_fake_clock_refuses_a_pause_past_the_deadline(clock: F
 
 async def test_a_gate_on_a_fake_clock_refuses_like_any_other(clock: FakeClock) -> None:
     gate, began = clock.gate(max_wait=5.0), clock()
-    gate.throttled((clock(), 1), 30.0)
+    gate.throttled((clock(), 1, ""), 30.0)
     with pytest.raises(Exception, match="admits no more"):
         await gate.enter(width=1, deadline=clock() + 60.0)
 
@@ -116,7 +116,7 @@ async def test_a_gate_on_a_fake_clock_refuses_like_any_other(clock: FakeClock) -
 async def test_a_broken_circuit_is_waited_out_by_the_patient_alone(clock: FakeClock) -> None:
     gate, began = clock.gate(), clock()
     for _ in range(20):
-        gate.failed((clock(), 1))
+        gate.failed((clock(), 1, ""))
     with pytest.raises(Exception, match="keeps failing"):
         await gate.enter(width=1, deadline=clock() + 60.0)
     assert clock() == began
