@@ -27,7 +27,7 @@ from sigmamind_async.allowance import Allowance, Remaining
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
-from sigmamind_async.pace import Ticket
+from sigmamind_async.pace import Pace, Ticket
 
 PATIENCE = 300.0
 """Longest pause in seconds that a patient caller waits for, and longest time without any admitted
@@ -61,20 +61,24 @@ class Admission:
         rate, spacing = self.lanes.common.rate, self.allowance.spacing
         return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
-    def wait(self, now: float, kind: str = "") -> float:
-        """Return the seconds until a request may go; 0 if it may go now. Takes nothing."""
-        pace = self.lanes.pace(kind)
+    def wait(self, now: float, pace: Pace | None = None) -> float:
+        """Return the seconds until a request may go; 0 if it may go now. Takes nothing.
+
+        *pace* is that of its kind; the common one where left out.
+        """
+        pace = pace or self.lanes.common
         ready = self.paused_until
         if pace.rate is not None and pace.ready > ready:
             ready = pace.ready
-        ready = max(ready, self.allowance.due)
+        if self.allowance.spacing:
+            ready = max(ready, self.allowance.due)
         if self.open_until is not None:
             ready = max(ready, now + self.probe_every if self.probing else self.open_until)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, kind: str = "") -> None:
-        """Count a request that goes now."""
-        self.lanes.pace(kind).take(now)
+    def take(self, now: float, pace: Pace | None = None) -> None:
+        """Count a request that goes now, at the *pace* of its kind."""
+        (pace or self.lanes.common).take(now)
         if self.allowance.spacing:
             self.allowance.take(now)
         if self.open_until is not None:
@@ -222,14 +226,14 @@ class Gate:
         if not patient:
             self._refuse_early(now, line, kind)
         admission = self.admission
-        under_way = line.under_way
+        pace, under_way = admission.lanes.pace(kind), line.under_way
         if (
             not line.queues
             and under_way < width
-            and under_way + 1 <= admission.lanes.pace(kind).width
-            and admission.wait(now, kind) <= 0
+            and under_way + 1 <= pace.width
+            and admission.wait(now, pace) <= 0
         ):
-            admission.take(now, kind)
+            admission.take(now, pace)
             line.under_way = under_way + 1
             return now, under_way + 1, kind
         return await self._queue_up(line, deadline, kind)
@@ -263,7 +267,7 @@ class Gate:
             raise _refusal("the platform keeps failing", closed_for)
         if self.max_wait is None:
             return
-        expected = self.admission.wait(now, kind)
+        expected = self.admission.wait(now, self.admission.lanes.pace(kind))
         if self.admission.rate is not None:
             expected += line.ahead(kind) / self.admission.rate
         if expected > self.max_wait:
@@ -315,15 +319,16 @@ class Gate:
         """Let the first in whose kind may go; return the seconds until there will be one."""
         soonest = math.inf
         for kind in line.queues:
-            if line.under_way + 1 > self.admission.lanes.pace(kind).width:
+            pace = self.admission.lanes.pace(kind)
+            if line.under_way + 1 > pace.width:
                 continue  # until one leaves
-            wait = self.admission.wait(now, kind)
+            wait = self.admission.wait(now, pace)
             if wait > 0:
                 soonest = min(soonest, wait)
                 continue
             turn = line.next_of(kind)
             if turn is not None:
-                self.admission.take(now, kind)
+                self.admission.take(now, pace)
                 line.under_way += 1
                 turn.given.set_result((now, line.under_way, kind))
             return 0.0

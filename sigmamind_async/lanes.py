@@ -15,6 +15,7 @@ Pure: every method is told the time, in seconds.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 import attrs
 
@@ -33,7 +34,7 @@ class Lanes:
     common: Pace = attrs.field(factory=Pace)
     own: dict[str, Pace] = attrs.field(factory=dict[str, Pace])
     """Kinds that have a limit of their own."""
-    _passed: dict[str, int] = attrs.field(factory=dict[str, int])
+    _passed: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
     """Requests of the kinds that share the common one, since any of them was refused."""
     _weight: dict[str, float] = attrs.field(factory=dict[str, float])
 
@@ -44,7 +45,7 @@ class Lanes:
     def passed(self, now: float, ticket: Ticket) -> None:
         """Learn that a request was answered."""
         kind = ticket[2]
-        self._passed[kind] = self._passed.get(kind, 0) + 1
+        self._passed[kind] += 1
         self.pace(kind).passed(now, ticket)
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
@@ -62,7 +63,7 @@ class Lanes:
 
     def _weigh(self, kind: str) -> None:
         """Weigh a refusal, and part its kind from the others if that settles it."""
-        passed, self._passed = self._passed, {}
+        passed, self._passed = self._passed, defaultdict(int)
         shared = {each: count for each, count in passed.items() if each not in self.own}
         if shared.keys() <= {kind}:
             return

@@ -11,7 +11,7 @@ After a cut the rate returns quickly to just below where it was refused, stays t
 and then rises ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). The
 while is counted in requests, so that about one in fifty is refused, and in seconds where a refusal
 stops everybody. Refusals that are rarer than that cut nothing: they cost less than a slower rate,
-and may be drawn by lot. Those that do not become rarer at half the rate are.
+and may be drawn by lot. Where they do not become rarer at half the rate, more are tolerated.
 
 Where a refusal asks for a short wait it stops everybody, so few are worth having. A bucket that
 saves up nothing refuses at one same rate, however many passed before: the wall. It is believed at
@@ -43,6 +43,8 @@ SLOWEST = 0.2
 """Requests a second below which no cut goes."""
 TOLERATED = 0.02
 """Share of refusals that cut nothing, as long as the platform asks for no wait."""
+MOST_TOLERATED = 0.045
+"""The same where refusals did not become rarer at half the rate."""
 LONG = 2.0
 """Seconds of a wait that is no second rounded up: it tells the end of a window."""
 
@@ -75,6 +77,8 @@ class Pace:
     _sent: int = 0
     _since: float = -math.inf
     """When those began, a pause left out."""
+    _tolerated: float = TOLERATED
+    """Share of refusals that cuts nothing here."""
     _credit: float = 2.0
     """Refusals that may be tolerated."""
     _spell: float = 4.0
@@ -92,7 +96,7 @@ class Pace:
     _probes: int = 0
     """Requests that were tried in that time."""
     _opened: float = math.inf
-    """When that ended, the last time, or the first request went."""
+    """When that ended, the last time, or requests began."""
     _since_open: int = 0
     """Requests that passed since then."""
     _emptied: float = 0.0
@@ -130,7 +134,6 @@ class Pace:
         self._sent += 1
         if self.rate is None:
             self.ready = now
-            self._opened = min(self._opened, now)
             return
         spacing = 1.0 / self.rate
         self._held_back = late < spacing
@@ -155,7 +158,7 @@ class Pace:
         if level >= self._full:
             self._above += 1
         if self._credit < 10.0:
-            self._credit += TOLERATED
+            self._credit += self._tolerated
         if self._crowded < _AT_ONE_NUMBER:
             self.width += 1.0
         elif level + 1 > self.width:
@@ -247,10 +250,12 @@ class Pace:
 
     def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
         """Set the rate to between what was delivered and what was asked for."""
+        self._opened = min(self._opened, self._since)
         asked = self._asked(level, took)
         delivered = self._delivered(now, pause)
         if self._is_lot(asked, delivered) and not pause:
             self._spell, self._goal = 4.0, 0.0
+            self._tolerated = min(MOST_TOLERATED, 1.5 * self._tolerated)
             return
         if pause >= LONG and self.rate is None:
             delivered = (self._passed + level) / (now - self._since + pause)

@@ -54,7 +54,7 @@ class _FakeGate(Gate):
         """Move the clock on by the wait, and then ask as ever."""
         now = self._clock()
         refused = not patient and self.admission.refuses(now) is not None
-        wait = self.admission.wait(now, kind)
+        wait = self.admission.wait(now, self.admission.lanes.pace(kind))
         most = deadline - now if self.max_wait is None else min(self.max_wait, deadline - now)
         if not refused and wait <= most:
             assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate

@@ -12,6 +12,7 @@ import tenacity
 
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.gate import Admission
+from sigmamind_async.lanes import Lanes
 from sigmamind_async.pace import Pace, Ticket
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record
@@ -77,7 +78,8 @@ def all_at_once() -> Gate:
         def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
             return pause
 
-    return Gate(admission=Admission(pace=Unlearned(width=1_000.0), failures_to_open=1_000_000))
+    lanes = Lanes(Unlearned(width=1_000.0))
+    return Gate(admission=Admission(lanes=lanes, failures_to_open=1_000_000))
 
 
 async def test_a_retrying_object_that_all_calls_share_loses_some() -> None:

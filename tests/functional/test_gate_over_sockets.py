@@ -8,7 +8,14 @@ import time
 import attrs
 import pytest
 
-from sigmamind_async import APIConnectionError, CircuitOpenError, Gate, RateLimitError, ServerError
+from sigmamind_async import (
+    APIConnectionError,
+    CircuitOpenError,
+    Gate,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+)
 from sigmamind_async.gate import Admission
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, in_turn, response
 from tests.functional.support import NUMBER, ONCE, client_of, error_of, record
@@ -21,8 +28,9 @@ class Limited:
 
     rate: float
     burst: float
-    wait: str
+    wait: str | None
     """Its ``Retry-After``, in seconds."""
+    status: int = 429
     passed: int = 0
     refused: int = 0
     tokens: float = attrs.field(default=attrs.Factory(lambda self: self.burst, takes_self=True))
@@ -35,7 +43,8 @@ class Limited:
         self.seen = now
         if self.tokens < 1:
             self.refused += 1
-            await exchange.write(response(429, Retry_After=self.wait))
+            told = {} if self.wait is None else {"Retry_After": self.wait}
+            await exchange.write(response(self.status, b"{}", **told))
             return
         self.tokens -= 1
         self.passed += 1
@@ -70,6 +79,21 @@ async def test_a_gate_that_learns_nothing_is_refused_far_more(
     platform = Limited(rate=50, burst=50, wait="0.1")
     await updates(platform, 150)
     assert platform.refused > 150
+
+
+@pytest.mark.xdist_group("gate")
+async def test_a_job_outlasts_a_platform_that_sheds_load_with_503() -> None:
+    """However often one row meets it; a single call would fail after three."""
+    platform = Limited(rate=100, burst=1, wait=None, status=503)
+    quick = RetryPolicy(max_attempts=1, base=0.01, throttle_base=0.05)
+    async with (
+        FaultServer(always(platform.treat)) as server,
+        client_of(server.url, retry=quick) as client,
+    ):
+        numbers = [f"+1415555{n:04}" for n in range(40)]
+        result = await client.phone_numbers.update_many(numbers, friendly_name="x")
+    assert len(result.done) == 40
+    assert platform.refused > 0
 
 
 async def test_the_circuit_opens_before_a_dead_platform() -> None:

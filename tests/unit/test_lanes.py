@@ -56,8 +56,9 @@ def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
     admission = Admission(lanes=Lanes(own={"POST": Pace(rate=2.0)}))
     admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
 
-    assert admission.wait(10.0, "PATCH") == pytest.approx(30.0)
-    assert admission.wait(10.0, "POST") >= 30.0
+    paces = admission.lanes
+    assert admission.wait(10.0, paces.pace("PATCH")) == pytest.approx(30.0)
+    assert admission.wait(10.0, paces.pace("POST")) >= 30.0
 
 
 def test_a_parted_kind_slows_itself_alone() -> None:

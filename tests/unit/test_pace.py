@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from sigmamind_async.pace import FIRST, SLOWEST, Pace
+from sigmamind_async.pace import FIRST, SLOWEST, TOLERATED, Pace
 
 
 def answered(pace: Pace, count: int, *, rate: float, begins: float = 0.0) -> float:
@@ -71,6 +71,17 @@ def test_one_refusal_in_a_hundred_cuts_nothing() -> None:
         before = pace.rate
         pace.refused(at, (at, 1, ""), 0.0)
         assert pace.rate == before
+
+
+def test_where_refusals_come_at_half_the_rate_as_often_more_are_tolerated() -> None:
+    """They are drawn by lot: one in thirty would cut for good, and slower is no better."""
+    pace = Pace(rate=20.0, known=20.0, best=100.0)
+    at = answered(pace, 100, rate=20)
+    pace.rate, pace._credit = 20.0, 0.0  # noqa: SLF001 - likewise
+    pace.refused(at, (at, 1, ""), 0.0)
+
+    assert pace.rate == 20.0
+    assert pace._tolerated > TOLERATED  # noqa: SLF001 - it shows in thousands of requests
 
 
 def test_a_refusal_that_asks_for_a_wait_is_never_tolerated() -> None:
