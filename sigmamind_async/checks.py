@@ -13,7 +13,6 @@ import attrs
 
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.values import (
-    REDACTED,
     UNSET,
     Secret,
     check_country_code,
@@ -86,7 +85,7 @@ def one_of(*words: str) -> Validator:
 
 
 def secret(most: int = 10_000) -> Validator:
-    """Require a `Secret` of at most *most* characters; one that was redacted passes.
+    """Require a `Secret` of at most *most* characters; one that is not known here passes.
 
     A mask, as some answers show in place of a secret, is refused: sent back, it would become one.
     """
@@ -94,7 +93,7 @@ def secret(most: int = 10_000) -> Validator:
     def check(name: str, value: object) -> None:
         if not isinstance(value, Secret):
             raise InvalidRequestError(field=name, rule="must be text")
-        if value is REDACTED:
+        if not value.known:
             return
         # Not `check_length`: its frame would hold the text while the error passes through.
         if len(value.reveal()) > most:

@@ -1,4 +1,4 @@
-"""Small values that every floor uses: `UNSET`, `Secret`, and the checks of numbers and ids.
+"""Small values that every floor uses: `UNSET`, secrets, and the checks of numbers and ids.
 
 `UNSET` means "not said" and is left out of a request; `None` means "say null". A request field
 therefore defaults to `UNSET`, so that leaving a field alone is never confused with clearing it.
@@ -51,6 +51,11 @@ class Secret:
             raise InvalidRequestError(field="secret", rule="must be text")
         self._text: str | None = text
 
+    @property
+    def known(self) -> bool:
+        """Whether `reveal` returns a text: not once it was redacted, nor by a mere reference."""
+        return self._text is not None
+
     def reveal(self) -> str:
         """Return the text; raise `InvalidRequestError` if it has been redacted."""
         if self._text is None:
@@ -94,6 +99,44 @@ class Secret:
 REDACTED: Final = Secret("")
 """Stands where a secret was, in values that leave the call they were made for."""
 REDACTED._text = None  # noqa: SLF001 - the one secret that holds nothing
+
+
+class SecretReference(Secret):
+    """Where a secret is to be found, in place of the secret: ``env:NAME`` or ``file:PATH``.
+
+    It may be shown, stored and sent to another machine, where somebody resolves it (see
+    `References`). It cannot be revealed itself, so a request that still holds one is not sent.
+    """
+
+    __slots__ = ("reference",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, reference: str) -> None:
+        """Take ``env:NAME`` or ``file:PATH``."""
+        kind, _, name = reference.partition(":") if isinstance(reference, str) else ("", "", "")
+        if kind not in {"env", "file"} or not name.isprintable() or not name:
+            # Not repeated: whoever mixes them up has given the secret itself.
+            raise InvalidRequestError(field="reference", rule="must be env:NAME or file:PATH")
+        self._text = None
+        self.reference = reference
+
+    def reveal(self) -> str:
+        """Raise `InvalidRequestError`: the secret is not here."""
+        raise InvalidRequestError(
+            field="secret", rule=f"is known by its reference alone, {self.reference}; resolve that"
+        )
+
+    def __repr__(self) -> str:
+        return f"SecretReference({self.reference!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SecretReference):
+            return NotImplemented
+        return self.reference == other.reference
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type[SecretReference], tuple[str]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Let itself be pickled: it gives nothing away."""
+        return SecretReference, (self.reference,)
 
 
 @overload

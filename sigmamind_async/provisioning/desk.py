@@ -12,11 +12,11 @@ import attrs
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
-from sigmamind_async.provisioning.asking import asked_of, seal
+from sigmamind_async.provisioning.asking import seal
 from sigmamind_async.provisioning.books import Books
 from sigmamind_async.provisioning.census import Census, Listing
-from sigmamind_async.provisioning.labels import token_of
 from sigmamind_async.provisioning.machine import Abandoned
+from sigmamind_async.provisioning.planning import Pad
 from sigmamind_async.provisioning.refusals import occupied
 from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.settling import Settler
@@ -64,23 +64,12 @@ class Desk:
 
     async def planned(self, op_id: str, value: Value, intent: Intent) -> Row:
         """Return the row of an operation that nobody has begun."""
-        asked, hidden = asked_of(value)
         journal_id = self.books.journal.journal_id
-        sealed = ""
-        if hidden:
-            key = await self.client.runner.engine.credentials.key()
-            sealed = seal(journal_id, key, value)
-        return Row(
-            op_id=op_id,
-            account=self.books.account,
-            kind=intent.kind,
-            request=type(value).__name__,
-            asked=asked,
-            hidden=hidden,
-            seal=sealed,
-            token=token_of(journal_id, self.books.account, op_id),
-            key=intent.key,
-        )
+        row = Pad(journal_id, self.books.account).row(op_id, value, intent)
+        if not row.hidden:
+            return row
+        key = await self.client.runner.engine.credentials.key()
+        return row.but(seal=seal(journal_id, key, value))
 
     async def sleep(self, seconds: float) -> None:
         """Let *seconds* pass."""

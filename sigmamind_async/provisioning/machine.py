@@ -1,5 +1,6 @@
 """What follows from what happened: a pure function from a row and an event to the next row.
 
+    PLANNED -refused here-> FAILED
     PLANNED -claimed-> SENDING -not sent-> PLANNED
                                -rejected-> FAILED
                                -confirmed-> DONE
@@ -107,6 +108,13 @@ class Unreadable:
     reason: str
 
 
+@attrs.frozen
+class Refused:
+    """It is not sent at all, for a reason that was found out here."""
+
+    reason: str
+
+
 @attrs.frozen(kw_only=True)
 class Confirmed:
     """The platform said yes."""
@@ -187,6 +195,7 @@ Event: TypeAlias = (
     | Resting
     | NotSent
     | Rejected
+    | Refused
     | Unanswered
     | Unreadable
     | Confirmed
@@ -246,6 +255,8 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
         case Resting():
             _require(row, State.SENDING)
             return Move(row.but(resting=True, fence=row.fence + 1, updated_at=now))
+        case Refused(reason):
+            return Move(_refused(row, reason, now))
         case Listed():
             return _listed(row, event, now, policy)
         case Mending() | Repaired() | NotRepaired():
@@ -292,6 +303,14 @@ def _ended(
             return _doubt(row, State.AMBIGUOUS, now, min(now, row.lease_until), text)
         case _:
             assert_never(event)
+
+
+def _refused(row: Row, reason: str, now: float) -> Row:
+    """Give up what nothing was sent of, or nothing that may still come."""
+    _require(row, State.PLANNED)
+    if row.is_open:
+        raise IllegalMoveError(f"{row.op_id} may have been carried out")
+    return _to(row, State.FAILED, now, f"not sent: {reason}", error=reason)
 
 
 def _not_sent(row: Row, now: float, text: str) -> Row:

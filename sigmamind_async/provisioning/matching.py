@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
+from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned, Value
 from sigmamind_async.provisioning.asking import result_of, value_of
 from sigmamind_async.provisioning.census import Listing
 from sigmamind_async.provisioning.machine import Listed, Match
@@ -10,14 +10,19 @@ from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Kind, Row
 
 
-def intent_of(adapter: Adapter, row: Row) -> Intent:
-    """Return what *row* asks for; its secrets are not known any more."""
+def request_of(adapter: Adapter, row: Row) -> type[Value]:
+    """Return the class of the request that *row* is about; raise `JournalError` for another's."""
     request = adapter.requests.get(row.request)
     if request is None:
         raise about(
             row.op_id, f"the journal holds a {row.request}, which this version does not know"
         )
-    return adapter.intent(value_of(request, row.asked, row.hidden))
+    return request
+
+
+def intent_of(adapter: Adapter, row: Row) -> Intent:
+    """Return what *row* asks for; its secrets are not known any more."""
+    return adapter.intent(value_of(request_of(adapter, row), row.asked, row.hidden))
 
 
 def listed(adapter: Adapter, row: Row, listing: Listing) -> Listed:

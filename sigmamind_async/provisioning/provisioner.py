@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar
 from sigmamind_async.bulk import Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.books import Books, clock_for, steady_clock
@@ -26,11 +26,13 @@ from sigmamind_async.provisioning.machine import (
     Event,
     GivenUp,
     Policy,
+    Refused,
     Resent,
     Stripped,
 )
 from sigmamind_async.provisioning.matching import intent_of, match_of
 from sigmamind_async.provisioning.ownership import accept_key, check_account, check_clock
+from sigmamind_async.provisioning.planning import account_of, check_op_id
 from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.settling import Settler
@@ -76,7 +78,8 @@ class Provisioner:
     Raises:
         ConfigurationError: A setting cannot be used.
 
-    It tells its `client` and `journal`, and as `account` what the journal calls the account.
+    It tells its `client` and `journal`, as `account` what the journal calls the account, and as
+    `policy` what it may decide by itself.
     """
 
     def __init__(
@@ -104,10 +107,9 @@ class Provisioner:
         adapter = adapter_of(client)
         self.client = client
         self.journal = journal
+        self.policy = policy
         self._strips = tag == "strip"
-        self._books = books = Books(
-            journal, platform if account is None else f"{platform}:{account}", policy, now
-        )
+        self._books = books = Books(journal, account_of(platform, account), policy, now)
         self.account = books.account
         self._census = Census(client, adapter, now)
         self._settler = Settler(client, adapter, books)
@@ -145,6 +147,18 @@ class Provisioner:
         """
         return await self._errand(op_id, value, in_bulk=False).run()
 
+    async def send(self, op_id: str, value: RequestValue[T]) -> T:
+        """Do as `run` does, and leave to `reconcile` what goes unanswered.
+
+        For a process that carries out many operations, each at its own time: one listing settles
+        all of them. Waits for the platform's rate as long as it takes.
+
+        Raises:
+            OutcomeUnknownError: The request went unanswered, or somebody else is sending it. Call
+                again once `reconcile` has settled it.
+        """
+        return await self._errand(op_id, value, in_bulk=True).run()
+
     def run_many(
         self,
         operations: Iterable[tuple[str, RequestValue[T]]]
@@ -177,7 +191,7 @@ class Provisioner:
         )
 
     def _errand(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Errand[T]:
-        _check_op_id(op_id)
+        check_op_id(op_id)
         return Errand(self._desk, op_id, value, in_bulk=in_bulk)
 
     # --- looking after them ----------------------------------------------------------------
@@ -230,6 +244,20 @@ class Provisioner:
         Asks the journal only.
         """
         return await Status.of(self._books)
+
+    async def refuse(self, op_id: str, reason: str) -> Row:
+        """Write down why an operation that was only planned is not carried out: it has failed.
+
+        One that may have been sent stays as it is. Called again, it is tried again.
+        """
+        row = await self._books.read(op_id)
+        move = await self._books.move(row, Refused(reason))
+        return row if move is None else move.row
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which a process that began to send and wrote no more is taken for gone."""
+        return self._desk.lease
 
     # --- a person's decisions --------------------------------------------------------------
 
@@ -312,8 +340,3 @@ def _check(quarantine: object, tag: object, max_purchases: object) -> None:
         return
     if isinstance(max_purchases, bool) or not isinstance(max_purchases, int) or max_purchases < 0:
         raise ConfigurationError("max_purchases: must be a whole number from 0")
-
-
-def _check_op_id(op_id: object) -> None:
-    if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
-        raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")

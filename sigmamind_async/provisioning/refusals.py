@@ -58,10 +58,16 @@ def _differing(stored: Row, asked: Row) -> list[str]:
         for name in names
         if stored.asked.get(name, _NOT_SAID) != asked.asked.get(name, _NOT_SAID)
         or (name in stored.hidden) is not (name in asked.hidden)
+        or _refer_elsewhere(stored.references.get(name), asked.references.get(name))
     )
 
 
 _NOT_SAID = object()
+
+
+def _refer_elsewhere(stored: str | None, asked: str | None) -> bool:
+    """Return whether two references prove that the secrets are not the same."""
+    return stored is not None and asked is not None and stored != asked
 
 
 def owned_already(row: Row) -> InvalidRequestError:

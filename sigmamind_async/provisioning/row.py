@@ -95,6 +95,8 @@ class Row:
     """The fields of the request value that are said, without its secrets."""
     hidden: tuple[str, ...] = ()
     """Names of the fields that are secrets."""
+    references: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """Where those secrets are to be found, as far as the caller said so: ``env:NAME`` by field."""
     seal: str = ""
     """Keyed digest of the secrets; empty where there are none."""
     token: str
@@ -146,6 +148,8 @@ class Row:
     """Why the latest attempt failed, or what is in doubt."""
     updated_at: float = 0.0
     history: tuple[Step, ...] = ()
+    queued: bool = False
+    """Whether it was handed to the workers, who carry it out by themselves."""
 
     def but(self, **fields: Any) -> Row:  # noqa: ANN401 - fields of a row
         """Return the row with other *fields*.

@@ -7,7 +7,7 @@ from typing import Final
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.adapter import Adapter
+from sigmamind_async.provisioning.adapter import Adapter, Value, no_change
 from sigmamind_async.provisioning.adapters.dialnexa import DIALNEXA
 from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
 from sigmamind_async.provisioning.adapters.verbex import VERBEX
@@ -17,6 +17,18 @@ _ADAPTERS: Final[Mapping[str, Adapter]] = {
     "verbex": VERBEX,
     "dialnexa": DIALNEXA,
 }
+
+
+def adapter_for(value: Value) -> tuple[str, Adapter]:
+    """Return the platform that *value* is a request of, and its adapter.
+
+    Raises `InvalidRequestError` for what changes no phone number.
+    """
+    name = type(value).__name__
+    for platform, adapter in _ADAPTERS.items():
+        if adapter.requests.get(name) is type(value):
+            return platform, adapter
+    raise no_change(value)
 
 
 def adapter_of(client: Client) -> Adapter:

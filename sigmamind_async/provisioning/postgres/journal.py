@@ -30,28 +30,28 @@ T = TypeVar("T")
 OPENING: Final = 60.0
 """Seconds for bringing older tables up to date."""
 
-_NAMES: Final = ", ".join(COLUMNS)
-_ROWS: Final = f"SELECT {_NAMES} FROM {{schema}}.operations WHERE account = %s"  # noqa: S608 - all of it is ours
-_ONE: Final = f"{_ROWS} AND op_id = %s"
-_IN_STATES: Final = f"{_ROWS} AND state = ANY(%s) ORDER BY place"
-_WITH_TOKENS: Final = f"{_ROWS} AND token = ANY(%s) ORDER BY place"
+NAMES: Final = ", ".join(COLUMNS)
+ROWS: Final = f"SELECT {NAMES} FROM {{schema}}.operations WHERE account = %s"  # noqa: S608 - all of it is ours
+_ONE: Final = f"{ROWS} AND op_id = %s"
+_IN_STATES: Final = f"{ROWS} AND state = ANY(%s) ORDER BY place"
+_WITH_TOKENS: Final = f"{ROWS} AND token = ANY(%s) ORDER BY place"
 # The conditions of the indexes are written out, or the server would not use them.
 _WITH_KEY: Final = (
-    f"{_ROWS} AND key = %s AND key <> ''"
+    f"{ROWS} AND key = %s AND key <> ''"
     " AND (state IN ('sending', 'ambiguous', 'committed') OR doubt_since > %s) ORDER BY place"
 )
-_TAGGED: Final = f"{_ROWS} AND state = 'done' AND tagged AND updated_at < %s ORDER BY place"
+_TAGGED: Final = f"{ROWS} AND state = 'done' AND tagged AND updated_at < %s ORDER BY place"
 
-_TIME: Final = "extract(epoch FROM clock_timestamp())::double precision"
-_CLOCK: Final = f"SELECT {_TIME}"
-_PUT: Final = (
+TIME: Final = "extract(epoch FROM clock_timestamp())::double precision"
+_CLOCK: Final = f"SELECT {TIME}"
+PUT: Final = (
     f"SELECT {{schema}}.put(ROW({', '.join(['%s'] * (len(COLUMNS) + 1))}, NULL)"
-    f"::{{schema}}.operations, %s, %s), {_TIME}"
+    f"::{{schema}}.operations, %s, %s), {TIME}"
 )
 _STATES: Final = "SELECT state, count(*) FROM {schema}.operations WHERE account = %s GROUP BY state"
 _BOUGHT: Final = "SELECT bought FROM {schema}.accounts WHERE account = %s"
 _HEAD: Final = (
-    f"SELECT journal_id, (SELECT max(updated_at) FROM {{schema}}.operations), {_TIME}"  # noqa: S608 - likewise
+    f"SELECT journal_id, (SELECT max(updated_at) FROM {{schema}}.operations), {TIME}"  # noqa: S608 - likewise
     " FROM {schema}.journal"
 )
 _OPENED: Final = "UPDATE {schema}.journal SET openings = openings + 1"
@@ -224,7 +224,7 @@ class PostgresJournal:
 
     async def _put(self, values: tuple[object, ...], connection: Connection) -> str:
         asked = self._clock.monotonic()
-        [(verdict, told)] = await _rows(connection, self._sql(_PUT), *values)
+        [(verdict, told)] = await _rows(connection, self._sql(PUT), *values)
         self._clock.learn(asked, told, self._clock.monotonic())
         return str(verdict)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.values import Secret
@@ -47,6 +47,11 @@ class Target:
             # What is prepared on a connection is not there where a pooler has swapped it.
             prepare_threshold=None,
         )
+
+    @property
+    def conninfo(self) -> str:
+        """All of it as libpq takes it, with the password: for who makes connections himself."""
+        return make_conninfo(**self._parameters)
 
     def scrubbed(self, text: str) -> str:
         """Return *text* without the passwords that lead to the database."""

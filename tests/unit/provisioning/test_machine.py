@@ -23,6 +23,7 @@ from sigmamind_async.provisioning.machine import (
     NotRepaired,
     NotSent,
     Policy,
+    Refused,
     Rejected,
     Release,
     Released,
@@ -98,6 +99,7 @@ EVENTS: dict[str, Event] = {
     "claimed": CLAIMED,
     "claimed by another": BY_ANOTHER,
     "resting": Resting(),
+    "refused": Refused("too many"),
     **{name: event for name, (event, _) in ENDS.items()},
     "absent": absent(),
     "found": found(MATCH),
@@ -120,6 +122,7 @@ def arrows(kind: Kind) -> Arrows:
     table: Arrows = {
         (S.PLANNED, "claimed"): S.SENDING,
         (S.PLANNED, "claimed by another"): S.SENDING,
+        (S.PLANNED, "refused"): S.FAILED,
         (S.FAILED, "claimed"): S.SENDING,
         (S.FAILED, "claimed by another"): S.SENDING,
         (S.SENDING, "claimed"): S.SENDING,

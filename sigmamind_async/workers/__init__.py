@@ -1,0 +1,32 @@
+"""Operations that are carried out by worker processes on any number of machines, once each.
+
+    queue = Queue(dsn)                                    # in the web app; needs no API key
+    await queue.enqueue([("order-1042", CreatePhoneNumber(country_code="US"))])
+
+    await Worker([Account(SigmaMind)], dsn).run()         # in each worker
+
+The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
+in: `queue` is what a caller has, and `entry` what it writes; `worker` is a process, `office` what
+all jobs in it share, `blueprint` the tasks and `sequel` when one is run again. Needs the extra
+``postgres``.
+"""
+
+try:
+    from sigmamind_async.workers.account import Account
+    from sigmamind_async.workers.blueprint import blueprint
+    from sigmamind_async.workers.office import Office
+    from sigmamind_async.workers.queue import Queue
+    from sigmamind_async.workers.worker import Worker
+except ImportError as error:
+    # Without libpq, psycopg is installed and cannot be imported: that error names no module.
+    if (error.name or "psycopg").partition(".")[0] not in {"procrastinate", "psycopg"}:
+        raise
+    raise ImportError(
+        "sigmamind_async.workers needs procrastinate and psycopg, which come with the extra:"
+        ' pip install "sigmamind-async[postgres]"',
+        name=error.name or "psycopg",
+    ) from None
+
+from sigmamind_async.values import SecretReference
+
+__all__ = ["Account", "Office", "Queue", "SecretReference", "Worker", "blueprint"]

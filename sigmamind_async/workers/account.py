@@ -1,0 +1,27 @@
+"""An account that a worker serves: whose client it makes, and what it may do there by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from sigmamind_async.client import Client
+from sigmamind_async.provisioning.machine import QUARANTINE
+
+
+@attrs.frozen
+class Account:
+    """One account; see `Provisioner` for all but the client."""
+
+    client: Callable[..., Client]
+    """Makes the client, once in each process: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``.
+    It is called without arguments, or with the ``gate`` that the worker has for the account."""
+    label: str | None = attrs.field(default=None, kw_only=True)
+    """Tells several accounts of one platform apart."""
+    quarantine: float = attrs.field(default=QUARANTINE, kw_only=True)
+    resend: bool = attrs.field(default=False, kw_only=True)
+    tag: Literal["keep", "strip"] = attrs.field(default="keep", kw_only=True)
+    max_purchases: int | None = attrs.field(default=None, kw_only=True)
+    release_surplus: bool = attrs.field(default=False, kw_only=True)

@@ -1,0 +1,195 @@
+"""Handing operations to the workers: one row in the journal and one job, in one transaction.
+
+Nothing is sent from here, so nobody who enqueues needs the API key of an account.
+
+A secret must not reach the database, neither in the clear nor encrypted: a dump, a replica or a
+backup would carry it to whoever reads those, for as long as they are kept, and the key of an
+encryption would have to be on every machine that enqueues. So a request that needs one says where
+the worker finds it, in its environment or in a file that the machine's secret manager puts there:
+
+    ImportPhoneNumber(phone_number=..., trunk_password=SecretReference("env:TRUNK_PASSWORD"))
+
+The reference is kept with the row; the worker resolves it when it sends the request.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from procrastinate.exceptions import ConnectorException
+from procrastinate.schema import SchemaManager
+
+from sigmamind_async.errors import InvalidRequestError, JournalError
+from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.provisioning.adapter import Value
+from sigmamind_async.provisioning.adapters import adapter_for
+from sigmamind_async.provisioning.planning import Pad, account_of, check_op_id
+from sigmamind_async.provisioning.postgres.diagnosis import explained
+from sigmamind_async.provisioning.postgres.planning import Page
+from sigmamind_async.provisioning.postgres.target import target_of
+from sigmamind_async.provisioning.row import Row
+from sigmamind_async.values import Secret, concealed
+from sigmamind_async.workers.entry import Entry
+from sigmamind_async.workers.jobs import check_account_name
+
+_CHUNK: Final = 1000
+"""Operations in one statement."""
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async queue', 0))"
+_THERE: Final = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
+_NOT_MADE: Final = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.UndefinedFunction,
+)
+
+
+class Queue:
+    """Where operations wait for a worker; nothing is opened until something is asked for.
+
+        queue = Queue("postgresql://user@db.example/orders")
+        await queue.enqueue([("order-1042", CreatePhoneNumber(country_code="US"))])
+
+    Args:
+        dsn: The database, as `PostgresJournal` takes it.
+        schema: That of the journal. The queue's own tables are procrastinate's, and are looked for
+            where the connection's ``search_path`` leads.
+
+    Raises:
+        ConfigurationError: A setting cannot be used.
+    """
+
+    def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
+        self._dsn = dsn = concealed(dsn)
+        self._schema = schema
+        self._target = target_of(dsn, schema)
+
+    async def prepare(self) -> None:
+        """Make the tables of the journal and of the queue where they are missing.
+
+        A worker does so when it starts. Raises `JournalError` where that cannot be.
+        """
+        async with PostgresJournal(self._dsn, schema=self._schema):
+            pass
+        async with self._own() as connection, self._told(), connection.transaction():
+            await connection.execute(_LOCK)
+            there = await (await connection.execute(_THERE)).fetchone()
+            if there == (False,):
+                await connection.execute(SchemaManager.get_schema())
+
+    async def enqueue(
+        self,
+        operations: Iterable[tuple[str, Value]],
+        *,
+        account: str | None = None,
+        connection: psycopg.AsyncConnection[Any] | None = None,
+    ) -> list[Row]:
+        """Plan *operations*, pairs of op_id and value, and have the workers carry them out.
+
+        Either all of them are enqueued or none is. The same op_id with the same value is no error:
+        it waits only once, and one that has failed is tried again.
+
+        Args:
+            operations: Each goes to the account of the platform that its value is a request of.
+            account: Label that tells several accounts of one platform apart, as in `Provisioner`.
+            connection: One of your own: what is enqueued is part of its transaction, and is there
+                for the workers once you commit that. An idle one in autocommit commits at once.
+                Left out, a new connection is made for this call.
+
+        Returns:
+            The rows of the operations, in their order and as they stand now: a row that was there
+            already may be done.
+
+        Raises:
+            InvalidRequestError: A value changes no number, or holds a secret itself.
+            JournalError: An op_id is that of another request, or the database cannot be used.
+        """
+        given = _by_account(operations, account)
+        if connection is not None:
+            rows = await self._enter(connection, given)
+        else:
+            async with self._own() as own:
+                rows = await self._enter(own, given)
+        return [rows[name, op_id] for name, values in given.items() for op_id in values]
+
+    async def _enter(
+        self, connection: psycopg.AsyncConnection[Any], given: _Given
+    ) -> dict[tuple[str, str], Row]:
+        page = Page(connection, self._schema)
+        rows: dict[tuple[str, str], Row] = {}
+        async with self._told():
+            # Before the savepoint: outside of autocommit this begins the caller's transaction,
+            # which would otherwise begin and end with the savepoint.
+            moment = await page.moment()
+            async with connection.transaction():
+                entry = Entry(page, moment)
+                for account, values in given.items():
+                    pad = Pad(moment.journal_id, account)
+                    made = [_planned(pad, op_id, value) for op_id, value in values.items()]
+                    for start in range(0, len(made), _CHUNK):
+                        entered = await entry.enter(account, made[start : start + _CHUNK])
+                        rows |= {(account, row.op_id): row for row in entered}
+        return rows
+
+    @asynccontextmanager
+    async def _own(self) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
+        async with self._told(connected=False):
+            connection = await self._target.connect()
+        async with connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _told(self, *, connected: bool = True) -> AsyncGenerator[None]:
+        """Raise `JournalError` for what the database refuses."""
+        problem = ""
+        try:
+            yield
+        except (psycopg.Error, UnicodeError, ConnectorException) as error:
+            cause = error.__cause__ if isinstance(error, ConnectorException) else None
+            problem = _problem(cause or error, connected=connected)
+        if problem:
+            raise JournalError(f"{self._target.name}: {self._target.scrubbed(problem)}")
+
+
+_Given = dict[str, dict[str, Value]]
+"""Values by op_id, by account."""
+
+
+def _by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Given:
+    given: defaultdict[str, dict[str, Value]] = defaultdict(dict)
+    for op_id, value in operations:
+        check_op_id(op_id)
+        platform, _ = adapter_for(value)
+        account = account_of(platform, label)
+        check_account_name(account)
+        if given[account].setdefault(op_id, value) != value:
+            raise InvalidRequestError(f"{op_id}: two requests under one id", "op_id", "not unique")
+    return dict(given)
+
+
+def _planned(pad: Pad, op_id: str, value: Value) -> Row:
+    _, adapter = adapter_for(value)
+    row = pad.row(op_id, value, adapter.intent(value))
+    literal = [name for name in row.hidden if name not in row.references]
+    if literal:
+        raise InvalidRequestError(
+            f"{op_id}: {literal[0]}: a secret must not reach the database: give"
+            " SecretReference('env:NAME') or SecretReference('file:PATH'), which the worker"
+            " resolves",
+            literal[0],
+            "a reference",
+        )
+    return row
+
+
+def _problem(error: BaseException, *, connected: bool) -> str:
+    if isinstance(error, _NOT_MADE):
+        return (
+            "the tables of the journal or of the queue are not there.\n"
+            "Call Queue.prepare() once, or start a worker."
+        )
+    return explained(error, connected=connected)
