@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Final, Literal, TypeVar
 
 from sigmamind_async.bulk import Progress, StopOn
@@ -12,6 +12,7 @@ from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.loops import PerLoop
+from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.books import Books, clock_for, steady_clock
 from sigmamind_async.provisioning.census import Census
@@ -196,12 +197,17 @@ class Provisioner:
 
     # --- looking after them ----------------------------------------------------------------
 
-    async def reconcile(self) -> Status:
+    async def reconcile(self, recall: Callable[[Row], Value | None] | None = None) -> Status:
         """Settle what is in doubt, with one listing of the account, and say what is left.
 
         What was found is done. What was not found stays in doubt until the quarantine is over;
         then it may be sent again by the next run, or waits for a person. Nothing is sent from
         here, except what mends or releases numbers that were found.
+
+        Args:
+            recall: Returns the request of a row with its secrets, where it can be had. Without
+                them an import that went unanswered stays in doubt until it is run again, because
+                its password can neither be read back nor be written anew.
         """
         await self._ready()
         now = self._books.now()
@@ -213,7 +219,8 @@ class Provisioner:
         if rows:
             listing = await self._census.after(now)
             for row in rows:
-                await self._desk.settled(row, listing)
+                value = recall(row) if recall is not None and row.hidden else None
+                await self._desk.settled(row, listing, value)
         return await self.status()
 
     async def sweep(self, horizon: float = HORIZON) -> Status:

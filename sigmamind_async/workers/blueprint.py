@@ -122,7 +122,7 @@ class Tasks:
         del timestamp
         branch = self.office.branch(account)
         with _tried_again("reconcile", account):
-            await branch.provisioner.reconcile()
+            await branch.provisioner.reconcile(branch.recalled)
         await self._requeue(context, branch)
 
     async def sweep(self, context: JobContext, timestamp: int, account: str) -> None:

@@ -65,6 +65,13 @@ class Branch:
         await self.provisioner.refuse(op_id, failure.message)
         raise failure
 
+    def recalled(self, row: Row) -> Value | None:
+        """Return the request of *row* with its secrets, where those can be had here."""
+        try:
+            return self._value(row)
+        except SigmaMindError:
+            return None
+
     async def _row(self, op_id: str) -> Row:
         row = await self._stored(op_id)
         if row is None:

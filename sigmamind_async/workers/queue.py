@@ -15,9 +15,8 @@ The reference is kept with the row; the worker resolves it when it sends the req
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Iterable
+from typing import Any, Final, TypeVar
 
 import psycopg
 from procrastinate.exceptions import ConnectorException
@@ -35,6 +34,8 @@ from sigmamind_async.provisioning.row import Row
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.entry import Entry
 from sigmamind_async.workers.jobs import check_account_name
+
+T = TypeVar("T")
 
 _CHUNK: Final = 1000
 """Operations in one statement."""
@@ -75,11 +76,8 @@ class Queue:
         """
         async with PostgresJournal(self._dsn, schema=self._schema):
             pass
-        async with self._own() as connection, self._told(), connection.transaction():
-            await connection.execute(_LOCK)
-            there = await (await connection.execute(_THERE)).fetchone()
-            if there == (False,):
-                await connection.execute(SchemaManager.get_schema())
+        async with await self._own() as connection:
+            await self._told(_made(connection))
 
     async def enqueue(
         self,
@@ -110,10 +108,10 @@ class Queue:
         """
         given = _by_account(operations, account)
         if connection is not None:
-            rows = await self._enter(connection, given)
+            rows = await self._told(self._enter(connection, given))
         else:
-            async with self._own() as own:
-                rows = await self._enter(own, given)
+            async with await self._own() as own:
+                rows = await self._told(self._enter(own, given))
         return [rows[name, op_id] for name, values in given.items() for op_id in values]
 
     async def _enter(
@@ -121,38 +119,40 @@ class Queue:
     ) -> dict[tuple[str, str], Row]:
         page = Page(connection, self._schema)
         rows: dict[tuple[str, str], Row] = {}
-        async with self._told():
-            # Before the savepoint: outside of autocommit this begins the caller's transaction,
-            # which would otherwise begin and end with the savepoint.
-            moment = await page.moment()
-            async with connection.transaction():
-                entry = Entry(page, moment)
-                for account, values in given.items():
-                    pad = Pad(moment.journal_id, account)
-                    made = [_planned(pad, op_id, value) for op_id, value in values.items()]
-                    for start in range(0, len(made), _CHUNK):
-                        entered = await entry.enter(account, made[start : start + _CHUNK])
-                        rows |= {(account, row.op_id): row for row in entered}
+        # Before the savepoint: outside of autocommit this begins the caller's transaction, which
+        # would otherwise begin and end with the savepoint.
+        moment = await page.moment()
+        async with connection.transaction():
+            entry = Entry(page, moment)
+            for account, values in given.items():
+                pad = Pad(moment.journal_id, account)
+                made = [_planned(pad, op_id, value) for op_id, value in values.items()]
+                for start in range(0, len(made), _CHUNK):
+                    entered = await entry.enter(account, made[start : start + _CHUNK])
+                    rows |= {(account, row.op_id): row for row in entered}
         return rows
 
-    @asynccontextmanager
-    async def _own(self) -> AsyncGenerator[psycopg.AsyncConnection[Any]]:
-        async with self._told(connected=False):
-            connection = await self._target.connect()
-        async with connection:
-            yield connection
+    async def _own(self) -> psycopg.AsyncConnection[Any]:
+        return await self._told(self._target.connect(), connected=False)
 
-    @asynccontextmanager
-    async def _told(self, *, connected: bool = True) -> AsyncGenerator[None]:
-        """Raise `JournalError` for what the database refuses."""
-        problem = ""
+    async def _told(self, work: Awaitable[T], *, connected: bool = True) -> T:
+        """Return what *work* returns; raise `JournalError` for what the database refuses."""
         try:
-            yield
+            return await work
         except (psycopg.Error, UnicodeError, ConnectorException) as error:
             cause = error.__cause__ if isinstance(error, ConnectorException) else None
             problem = _problem(cause or error, connected=connected)
-        if problem:
-            raise JournalError(f"{self._target.name}: {self._target.scrubbed(problem)}")
+        # Not from within: whoever catches it would be shown the driver's words.
+        raise JournalError(f"{self._target.name}: {self._target.scrubbed(problem)}")
+
+
+async def _made(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Make the tables of the queue, unless they are there."""
+    async with connection.transaction():
+        await connection.execute(_LOCK)
+        there = await (await connection.execute(_THERE)).fetchone()
+        if there == (False,):
+            await connection.execute(SchemaManager.get_schema())
 
 
 _Given = dict[str, dict[str, Value]]

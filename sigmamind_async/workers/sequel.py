@@ -54,7 +54,11 @@ def _settled(row: Row, policy: Policy, now: float, soon: float) -> float | None:
         return None
     if row.state is State.SENDING:
         return max(now, row.lease_until)
-    if row.state in IN_DOUBT and not row.kind.repeatable:
-        once = row.kind in _OWNED_ONCE and row.state is State.AMBIGUOUS and not row.refused
-        return max(soon, row.doubt_since + (policy.exact_quarantine if once else policy.quarantine))
-    return soon
+    if row.state in IN_DOUBT and row.kind.repeatable:
+        return soon  # it is simply sent again
+    if row.state not in IN_DOUBT:
+        return now  # somebody has settled it meanwhile
+    once = row.kind in _OWNED_ONCE and row.state is State.AMBIGUOUS and not row.refused
+    due = row.doubt_since + (policy.exact_quarantine if once else policy.quarantine)
+    # What is overdue waits for the next reconciliation: the longer ago, the longer.
+    return due if due > now else now + min(max(SOON, now - due), LATEST)

@@ -34,6 +34,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "request": _TEXTS,
     "asked": _OBJECTS,
     "hidden": _MANY,
+    "references": st.dictionaries(_TEXTS, _TEXTS, max_size=2),
     "seal": _TEXTS,
     "token": KEYS,
     "key": KEYS,
@@ -59,6 +60,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "tagged": st.booleans(),
     "error": _TEXTS,
     "updated_at": _TIMES,
+    "queued": st.booleans(),
     "history": st.lists(st.builds(Step, _FINITE, _TEXTS), max_size=3).map(tuple),
 }
 rows = st.builds(Row, **FIELDS)

@@ -373,7 +373,7 @@ async def test_the_account_is_locked_while_it_is_counted(
             postgres.asked(put.replace("WHERE a.account = new.account FOR UPDATE", "LIMIT 1"))
         first = (*to_columns(a_row("2", State.DONE)), uuid4(), 2, True)
         with postgres.connected() as other, other.transaction():
-            other.execute(rendered(statements._PUT, schema), first)  # noqa: SLF001 - the very text
+            other.execute(rendered(statements.PUT, schema), first)
             second = asyncio.create_task(journal.put(a_row("3", State.DONE), max_purchases=2))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while postgres.asked(waiting) == [(0,)]:  # noqa: ASYNC110 - it is the server that waits

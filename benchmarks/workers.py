@@ -1,0 +1,284 @@
+"""Numbers bought by several workers through faults, kill -9 and SIGSTOP, and how fast.
+
+``python -m benchmarks workers`` runs a platform that misbehaves (`shop`), a PostgreSQL server, and
+worker processes (`consumer`) on the queue in it. A share of all requests meets one of 16 kinds of
+faults, as in `purchases`. Again and again one of the workers is killed with SIGKILL and another one
+started in its place, or is stopped for some seconds and goes on where it was. The judge is the
+platform's ledger: the numbers that are held in the end, against the rows of the journal.
+
+``--bare`` takes the journal away and leaves the queue: what is in doubt is then simply tried again.
+"""
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Literal
+
+import attrs
+import psycopg
+
+from benchmarks.buyer import operations
+from benchmarks.purchases import HERE, LAG, LATE, QUARANTINE, Shop, row_name, shop_process
+from benchmarks.purchases import Plan as ShopPlan
+from sigmamind_async.provisioning import PostgresJournal, Row, State
+from sigmamind_async.sandbox import Ledger
+from sigmamind_async.workers import Queue
+
+PATIENCE = 1200.0
+"""Longest time in seconds that all workers together may take."""
+TICK = 0.1
+DONE = "SELECT count(*) FROM sigmamind.operations WHERE state = 'done'"
+WAITING = (
+    "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
+    " AND task_name = 'sigmamind:provision'"
+)
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What is bought by whom, and what goes wrong meanwhile."""
+
+    count: int = 10_000
+    workers: int = 3
+    faults: float = 0.2
+    """Share of the requests that go wrong."""
+    kills: int = 10
+    stops: int = 3
+    frozen: float = 6.0
+    """Seconds for which a stopped worker does nothing."""
+    seed: int = 1
+    width: int = 25
+    """Jobs under way at once in each worker."""
+    late: float = LATE
+    lag: float = LAG
+    quarantine: float = QUARANTINE
+    every: int = 2
+    """Seconds between two sweeps, and between two reconciliations."""
+    bare: bool = False
+    """Whether there is no journal."""
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What the ledger says about the journal, in the end."""
+
+    twice: int
+    """Numbers held beyond the first of an operation."""
+    lost: int
+    """Operations for which nothing was bought."""
+    unknown: int
+    """Numbers paid for that no row of the journal knows."""
+    phantom: int
+    """Numbers in the journal that were never sold."""
+
+    @property
+    def clean(self) -> bool:
+        return not (self.twice or self.lost or self.unknown or self.phantom)
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """How a run went."""
+
+    verdict: Verdict
+    seconds: float
+    """From the first worker's start until all was bought."""
+    faults: dict[str, int]
+    """Requests by the fault they met."""
+    adopted: int
+    resent: int
+    released: int
+    """Numbers that a late request bought one too many, found and given up again."""
+    ended: int
+    """Workers that ended by themselves."""
+
+
+# --- the workers, and what happens to them ---------------------------------------------------
+
+
+@attrs.define(eq=False)
+class Crew:
+    """The worker processes; one that has ended is replaced."""
+
+    command: Sequence[str]
+    processes: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
+    frozen: dict[int, float] = attrs.field(factory=dict)
+    """When each stopped process goes on."""
+    ended: int = 0
+
+    def fill(self, count: int) -> None:
+        """Let those go on whose time has come, and start what is missing."""
+        for place, until in list(self.frozen.items()):
+            if time.monotonic() >= until:
+                self.processes[place].send_signal(signal.SIGCONT)
+                del self.frozen[place]
+        for place, process in enumerate(self.processes):
+            if process.poll() is not None:
+                self.ended += 1
+                self.processes[place] = self._started()
+        while len(self.processes) < count:
+            self.processes.append(self._started())
+
+    def kill(self, place: int) -> None:
+        self.frozen.pop(place, None)
+        self.processes[place].kill()
+        self.processes[place].wait()
+        self.processes[place] = self._started()
+
+    def stop(self, place: int, seconds: float) -> None:
+        self.processes[place].send_signal(signal.SIGSTOP)
+        self.frozen[place] = time.monotonic() + seconds
+
+    def dismiss(self) -> list[int]:
+        """End all of them as a supervisor would, and return how each ended."""
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        return [process.wait(60) for process in self.processes]
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(self.command, cwd=HERE.parent)
+
+
+@contextmanager
+def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
+    """Run workers; end what is left of them with the block."""
+    options = {"quarantine": plan.quarantine, "width": plan.width, "every": plan.every}
+    arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    bare = ["--bare"] if plan.bare else []
+    command = [sys.executable, "-m", "benchmarks.consumer", shop.url, shop.key, dsn]
+    made = Crew([*command, *arguments, *bare])
+    try:
+        made.fill(plan.workers)
+        yield made
+    finally:
+        for process in made.processes:
+            process.kill()
+            process.wait()
+
+
+@attrs.frozen(order=True)
+class Moment:
+    """Once the platform has had so many requests, this happens to one of the workers."""
+
+    requests: int
+    deed: Literal["kill", "stop"]
+    place: int
+
+
+def moments(plan: Plan) -> list[Moment]:
+    """Draw what happens when, all of it before everything can be bought."""
+    chance = random.Random(plan.seed)
+    deeds: list[Literal["kill", "stop"]] = ["kill"] * plan.kills + ["stop"] * plan.stops
+    span = range(plan.count // 10, plan.count)
+    return sorted(
+        Moment(chance.choice(span), deed, chance.randrange(plan.workers)) for deed in deeds
+    )
+
+
+# --- the run ---------------------------------------------------------------------------------
+
+
+def run(plan: Plan, dsn: str, *, meanwhile: Callable[[], object] = lambda: None) -> Report:
+    """Buy everything that *plan* says with the empty database of *dsn*, and judge it.
+
+    *meanwhile* is called once, when half of it has been asked for.
+    """
+    with ExitStack() as stack:
+        shop = stack.enter_context(shop_process(_shop_plan(plan)))
+        asyncio.run(_enqueue(plan, dsn))
+        workers = stack.enter_context(crew(plan, shop, dsn))
+        began = time.perf_counter()
+        _work(plan, shop, workers, dsn, meanwhile)
+        seconds = time.perf_counter() - began
+        ledger = shop.ledger()
+        # Time for what came late to be found: it is there now, and two sweeps begin after this.
+        time.sleep(0 if plan.bare else 2 * plan.every + plan.lag + 1)
+        ledger, faults = shop.ledger(), shop.stats()["requests"]["by_fault"]
+        workers.dismiss()
+        rows = asyncio.run(_rows(dsn))
+    return Report(
+        verdict=judge(plan.count, ledger, rows),
+        seconds=seconds,
+        faults=faults,
+        adopted=sum(row.adopted for row in rows),
+        resent=sum(row.attempt > 1 for row in rows),
+        released=sum(len(row.released) for row in rows),
+        ended=workers.ended,
+    )
+
+
+def _work(plan: Plan, shop: Shop, workers: Crew, dsn: str, meanwhile: Callable[[], object]) -> None:
+    """Do to the workers what was drawn, until everything is bought."""
+    drawn, called = moments(plan), False
+    until = time.monotonic() + PATIENCE
+    while drawn or workers.frozen or not _all_bought(plan, dsn):
+        if time.monotonic() > until:
+            raise RuntimeError("the workers have not bought everything in time")
+        requests = shop.requests()
+        if not called and requests >= plan.count // 2:
+            called = True
+            meanwhile()
+        while drawn and drawn[0].requests <= requests and drawn[0].place not in workers.frozen:
+            moment = drawn.pop(0)
+            if moment.deed == "kill":
+                workers.kill(moment.place)
+            else:
+                workers.stop(moment.place, plan.frozen)
+        workers.fill(plan.workers)
+        time.sleep(TICK)
+
+
+def _all_bought(plan: Plan, dsn: str) -> bool:
+    try:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            [done, waiting] = [_count(connection, query) for query in (DONE, WAITING)]
+    except psycopg.OperationalError:
+        return False  # it is being started again
+    return waiting == 0 if plan.bare else done == plan.count
+
+
+def _count(connection: psycopg.Connection, query: str) -> int:
+    found = connection.execute(query.encode()).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _shop_plan(plan: Plan) -> ShopPlan:
+    return ShopPlan(seed=plan.seed, faults=plan.faults, late=plan.late, lag=plan.lag)
+
+
+async def _enqueue(plan: Plan, dsn: str) -> None:
+    queue = Queue(dsn)
+    await queue.prepare()
+    await queue.enqueue(operations(plan.count))
+
+
+async def _rows(dsn: str) -> list[Row]:
+    async with PostgresJournal(dsn, read_only=True) as journal:
+        return await journal.in_states("sigmamind", list(State))
+
+
+def judge(count: int, ledger: Ledger, rows: Sequence[Row]) -> Verdict:
+    """Hold the journal's *rows* against the *ledger*, number by number."""
+    sold = {
+        (row_name(commit.friendly_name), commit.phone_number or "") for commit in ledger.purchases
+    }
+    known = {
+        (row.op_id, number)
+        for row in rows
+        for number in (row.phone_number, *row.surplus, *row.released)
+        if number
+    }
+    names = [f"row-{number}" for number in range(count)]
+    held = ledger.owned_twice(by=row_name)
+    return Verdict(
+        twice=sum(len(numbers) - 1 for numbers in held.values()),
+        lost=len(ledger.missing(names, by=row_name)),
+        unknown=len(sold - known),
+        phantom=len(known - sold),
+    )

@@ -1,0 +1,251 @@
+"""What workers do with what is enqueued: each of it once, whatever comes twice, late or not at all.
+
+With many workers, kills and faults drawn by lot: `test_workers_kill`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sigmamind_async import SigmaMind
+from sigmamind_async.errors import APIConnectionError
+from sigmamind_async.gate import Gate
+from sigmamind_async.platforms.dialnexa import PurchasePhoneNumber
+from sigmamind_async.platforms.sigmamind import GetPhoneNumber, ImportPhoneNumber, UpdatePhoneNumber
+from sigmamind_async.provisioning import PostgresJournal, Provisioner, State
+from sigmamind_async.provisioning.row import Row
+from sigmamind_async.references import References
+from sigmamind_async.sandbox import Fault, Sandbox, Switches
+from sigmamind_async.values import SecretReference
+from sigmamind_async.workers import Office, Queue
+from tests.functional.postgres import Server
+from tests.functional.support import NUMBER, ONCE, PASSWORD
+from tests.functional.workers import (
+    EVERY_SECOND,
+    Database,
+    account,
+    prepared,
+    purchase,
+    settled,
+    until,
+    worker,
+    working,
+)
+
+ORDER = ("order-1", purchase())
+TRUNK = {"termination_sip_uri": "trunk.example.com", "trunk_username": "user"}
+IMPORT = (
+    "import-1",
+    ImportPhoneNumber(
+        phone_number=NUMBER,
+        trunk_password=SecretReference("env:TRUNK"),
+        **TRUNK,  # type: ignore[arg-type]
+    ),
+)
+
+
+@pytest.fixture
+async def base(postgres: Server) -> AsyncIterator[Database]:
+    async with prepared(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def queue(base: Database) -> Queue:
+    return Queue(base.dsn)
+
+
+@pytest.fixture
+async def box() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as opened:
+        yield opened
+
+
+def renamed(name: str) -> UpdatePhoneNumber:
+    return UpdatePhoneNumber(phone_number=NUMBER, friendly_name=name)
+
+
+# ---------------------------------------------------------------- what comes of it
+
+
+async def test_what_is_enqueued_is_carried_out(base: Database, queue: Queue, box: Sandbox) -> None:
+    """Before and while a worker runs; the row keeps the result, and no job is left."""
+    await queue.enqueue([ORDER])
+    async with working(worker(box, base.dsn)):
+        await queue.enqueue([("order-2", purchase())])
+        await settled(base, State.DONE)
+        rows = await queue.enqueue([ORDER, ("order-2", purchase())])
+    assert {row.phone_number for row in rows} == set(box.ledger.owned())
+    assert [row.state for row in rows] == [State.DONE, State.DONE]
+    assert base.jobs == []
+
+
+async def test_a_worker_leaves_other_accounts_alone(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """Whose keys it does not have; others may serve them."""
+    await queue.enqueue(
+        [
+            (
+                "dialnexa-1",
+                PurchasePhoneNumber(
+                    phone_number=NUMBER, telephony_provider_id="tp_12345678901", country_iso="US"
+                ),
+            )
+        ]
+    )
+    await queue.enqueue([ORDER], account="north")
+    await queue.enqueue([("order-2", purchase())])
+    async with working(worker(box, base.dsn)):
+        await until(lambda: base.states["order-2"] is State.DONE)
+    assert base.states == {
+        "dialnexa-1": State.PLANNED,
+        "order-1": State.PLANNED,
+        "order-2": State.DONE,
+    }
+    assert base.jobs == ["todo", "todo"]
+
+
+async def test_a_gate_is_made_for_each_account(base: Database, box: Sandbox) -> None:
+    """It is given the account's name and the journal, as what is shared by many workers needs."""
+    asked: list[tuple[str, PostgresJournal]] = []
+    gate = Gate()
+
+    def gate_for(name: str, journal: PostgresJournal) -> Gate:
+        asked.append((name, journal))
+        return gate
+
+    office = Office([account(box, label="north")], base.dsn, gate=gate_for)
+    assert asked == [("sigmamind:north", office.journal)]
+    client = office.branch("sigmamind:north").provisioner.client
+    assert client.runner.engine.gate is gate
+
+
+async def test_what_is_refused_fails_and_is_not_tried_again(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """The job has failed, the row says why; enqueued once more, it is tried once more."""
+    box.script("create", [Fault.STATUS_401])
+    await queue.enqueue([ORDER])
+    async with working(worker(box, base.dsn)):
+        await settled(base, State.FAILED)
+        await until(lambda: base.jobs == ["failed"])
+        [row] = await queue.enqueue([ORDER])
+        assert row.state is State.PLANNED
+        await settled(base, State.DONE)
+    assert len(box.ledger.purchases) == 1
+
+
+async def test_what_is_found_out_here_fails_too(base: Database, queue: Queue, box: Sandbox) -> None:
+    """Nothing was sent, so the platform has said nothing: the row must not wait for ever."""
+    await queue.enqueue([("order-1", purchase()), ("order-2", purchase())])
+    served = account(box, max_purchases=1)
+    async with working(worker(box, base.dsn, served=served, concurrency=1)):
+        await settled(base, State.DONE, State.FAILED)
+    [_, row] = await queue_rows(base)
+    assert (row.state, base.jobs) == (State.FAILED, ["failed"])
+    assert "it would be one purchase more than the 1 that are allowed" in row.error
+
+
+async def test_what_nobody_can_settle_is_left_to_a_person(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """Its job ends; told to be sent again it gets another one from the next reconciliation."""
+    box.script("create", [Fault.RESET_BEFORE_COMMIT])
+    await queue.enqueue([ORDER])
+    served = account(box, quarantine=0.5)
+    options = {"served": served, "reconcile": EVERY_SECOND}
+    async with working(worker(box, base.dsn, **options)) as hand:
+        await settled(base, State.NEEDS_OPERATOR)
+        await until(lambda: base.jobs in ([], ["failed"]))
+        await hand.office.branch("sigmamind").provisioner.send_again("order-1")
+        await settled(base, State.DONE)
+    assert len(box.ledger.purchases) == 1
+
+
+async def test_a_cancelled_job_is_not_made_anew(base: Database, queue: Queue, box: Sandbox) -> None:
+    """Whoever cancels it in the queue does not want it to be carried out."""
+    await queue.enqueue([ORDER, ("order-2", purchase())])
+    base.asked("UPDATE procrastinate_jobs SET status = 'cancelled' WHERE id = 1")
+    base.asked("DELETE FROM procrastinate_jobs WHERE id = 2")
+    async with working(worker(box, base.dsn, reconcile=EVERY_SECOND)):
+        await until(lambda: base.states["order-2"] is State.DONE)
+    assert base.states["order-1"] is State.PLANNED
+
+
+async def test_what_others_plan_in_the_journal_is_not_taken_up(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """A script of one's own, which could not reach the platform, decides itself when to go on."""
+    async with (
+        PostgresJournal(base.dsn) as journal,
+        SigmaMind("key", base_url="http://127.0.0.1:1", retry=ONCE) as client,
+    ):
+        provisioner = Provisioner(client, journal)
+        with pytest.raises(APIConnectionError):
+            await provisioner.run("mine-1", purchase())
+    assert base.states == {"mine-1": State.PLANNED}
+    await queue.enqueue([ORDER])
+    base.asked("DELETE FROM procrastinate_jobs")
+    async with working(worker(box, base.dsn, reconcile=EVERY_SECOND)):
+        await until(lambda: base.states["order-1"] is State.DONE)
+    assert base.states["mine-1"] is State.PLANNED
+
+
+async def queue_rows(base: Database) -> list[Row]:
+    async with PostgresJournal(base.dsn, read_only=True) as journal:
+        return await journal.in_states("sigmamind", list(State))
+
+
+# ---------------------------------------------------------------- one number, one at a time
+
+
+async def test_changes_of_one_number_are_made_one_after_the_other(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """In the order in which they were enqueued, however many workers there are."""
+    box.latency = (0.02, 0.02)
+    async with account(box).client() as client:
+        await client.phone_numbers.create(phone_number=NUMBER)
+    names = [f"name-{step}" for step in range(8)]
+    await queue.enqueue([(name, renamed(name)) for name in names])
+    async with working(worker(box, base.dsn)), working(worker(box, base.dsn)):
+        await settled(base, State.DONE)
+    written = [commit.friendly_name for commit in box.ledger.of_kind("update")]
+    assert written == names
+
+
+# ---------------------------------------------------------------- secrets
+
+
+async def test_no_secret_reaches_the_database(
+    base: Database, queue: Queue, box: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the tables of the journal nor those of the queue, nor the logs, hold key or password.
+
+    The platform repeats the password in its answers, and refuses a second import in between.
+    """
+    caplog.set_level(logging.DEBUG)
+    box.switches = Switches(echo_secrets=True)
+    again = ImportPhoneNumber(
+        phone_number="+14155550101",
+        trunk_password=SecretReference("env:TRUNK"),
+        **TRUNK,  # type: ignore[arg-type]
+    )
+    await queue.enqueue([IMPORT, ("import-2", again)])
+    box.script("import", [Fault.RESET_AFTER_COMMIT, Fault.STATUS_401])
+    secrets = References(environment={"TRUNK": PASSWORD})
+    served = account(box, quarantine=0.5)
+    options = {"served": served, "secrets": secrets, "reconcile": EVERY_SECOND, "concurrency": 1}
+    async with working(worker(box, base.dsn, **options)):
+        await settled(base, State.DONE, State.FAILED)
+        async with served.client() as client:
+            shown = await client.run_raw(GetPhoneNumber(phone_number=NUMBER))
+    assert PASSWORD.encode() in shown.body
+    held = base.dumped() + caplog.text
+    assert PASSWORD not in held
+    assert box.sigmamind.api_key not in held
+    assert "env:TRUNK" in held

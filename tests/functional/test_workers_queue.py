@@ -1,0 +1,294 @@
+"""Operations and jobs are enqueued together, or not at all, in whosever transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from sigmamind_async.errors import InvalidRequestError, JournalError
+from sigmamind_async.platforms.sigmamind import (
+    ImportPhoneNumber,
+    UpdatePhoneNumber,
+)
+from sigmamind_async.platforms.verbex import ListPhoneNumbers
+from sigmamind_async.provisioning.row import State
+from sigmamind_async.values import Secret, SecretReference
+from sigmamind_async.workers import Queue
+from tests.functional.postgres import Server
+from tests.functional.support import NUMBER, PASSWORD, error_of
+from tests.functional.workers import Database, database, prepared, purchase
+
+ORDER = ("order-1", purchase())
+
+
+@pytest.fixture
+async def base(postgres: Server) -> AsyncIterator[Database]:
+    async with prepared(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def queue(base: Database) -> Queue:
+    return Queue(base.dsn)
+
+
+def imported(password: str | Secret) -> ImportPhoneNumber:
+    return ImportPhoneNumber(
+        phone_number=NUMBER,
+        termination_sip_uri="trunk.example.com",
+        trunk_username="user",
+        trunk_password=password,  # type: ignore[arg-type]
+    )
+
+
+# ---------------------------------------------------------------- what is written
+
+
+async def test_a_row_and_a_job_are_written(base: Database, queue: Queue) -> None:
+    """The row says what is asked for; the job says which row, and nothing else."""
+    [row] = await queue.enqueue([ORDER])
+    assert (row.state, row.account, row.queued, row.fence) == (State.PLANNED, "sigmamind", True, 1)
+    assert row.asked == {"country_code": "US", "friendly_name": "row"}
+    assert base.states == {"order-1": State.PLANNED}
+    told = "SELECT queue_name, lock, args FROM procrastinate_jobs"
+    assert base.asked(told) == [
+        ("sigmamind/sigmamind", None, {"account": "sigmamind", "op_id": "order-1"})
+    ]
+
+
+async def test_an_account_has_a_queue_and_a_number_a_lock(base: Database, queue: Queue) -> None:
+    update = UpdatePhoneNumber(phone_number=NUMBER, friendly_name="b")
+    await queue.enqueue([("change-1", update)], account="north")
+    assert base.asked("SELECT queue_name, lock FROM procrastinate_jobs") == [
+        ("sigmamind/sigmamind:north", f"sigmamind/sigmamind:north number {NUMBER}")
+    ]
+
+
+async def test_many_are_entered_in_their_order(base: Database, queue: Queue) -> None:
+    """More than one statement takes: all of them in one transaction."""
+    many = [(f"row-{number}", purchase()) for number in range(2100)]
+    rows = await queue.enqueue(iter(many))
+    assert [row.op_id for row in rows] == list(base.states) == [op_id for op_id, _ in many]
+    assert base.jobs == ["todo"] * 2100
+
+
+# ---------------------------------------------------------------- the caller's transaction
+
+
+async def test_an_order_and_its_purchase_are_committed_together(
+    base: Database, queue: Queue
+) -> None:
+    base.asked("CREATE TABLE orders (name text)")
+    async with await psycopg.AsyncConnection.connect(base.dsn) as own:
+        await own.execute("INSERT INTO orders VALUES ('order-1')")
+        await queue.enqueue([ORDER], connection=own)
+        assert (base.states, base.jobs) == ({}, [])
+    assert base.asked("SELECT name FROM orders") == [("order-1",)]
+    assert (base.states, base.jobs) == ({"order-1": State.PLANNED}, ["todo"])
+
+
+@pytest.mark.parametrize("first", ["order", "purchase"])
+async def test_they_are_rolled_back_together(base: Database, queue: Queue, first: str) -> None:
+    """Also where the purchase is what begins the transaction."""
+    base.asked("CREATE TABLE orders (name text)")
+    async with await psycopg.AsyncConnection.connect(base.dsn) as own:
+        if first == "order":
+            await own.execute("INSERT INTO orders VALUES ('order-1')")
+        await queue.enqueue([ORDER], connection=own)
+        await own.execute("INSERT INTO orders VALUES ('order-1')")
+        await own.rollback()
+    assert base.asked("SELECT name FROM orders") == []
+    assert (base.states, base.jobs) == ({}, [])
+
+
+CRASH = """
+import asyncio, os, signal, sys
+import psycopg
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.workers import Queue
+
+async def main():
+    own = await psycopg.AsyncConnection.connect(sys.argv[1])
+    await own.execute("INSERT INTO orders VALUES ('order-1')")
+    await Queue(sys.argv[1]).enqueue(
+        [("order-1", CreatePhoneNumber(country_code="US"))], connection=own
+    )
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_crash_before_the_commit_leaves_neither(base: Database, queue: Queue) -> None:
+    base.asked("CREATE TABLE orders (name text)")
+    ended = subprocess.run([sys.executable, "-c", CRASH, base.dsn], check=False)
+    assert ended.returncode == -9
+    assert base.asked("SELECT name FROM orders") == []
+    assert (base.states, base.jobs) == ({}, [])
+    await queue.enqueue([ORDER])
+    assert (base.states, base.jobs) == ({"order-1": State.PLANNED}, ["todo"])
+
+
+async def test_an_idle_connection_in_autocommit_commits_at_once(
+    base: Database, queue: Queue
+) -> None:
+    async with await psycopg.AsyncConnection.connect(base.dsn, autocommit=True) as own:
+        await queue.enqueue([ORDER], connection=own)
+        assert (base.states, base.jobs) == ({"order-1": State.PLANNED}, ["todo"])
+
+
+async def test_the_callers_settings_stay_as_they_are(base: Database, queue: Queue) -> None:
+    """Those of the connection, and those of the transaction, which goes on."""
+    base.asked("UPDATE sigmamind.journal SET openings = openings")
+    await queue.enqueue([ORDER])
+    base.asked("UPDATE sigmamind.operations SET state = 'failed'")
+    options = "-c lock_timeout=7s -c synchronous_commit=off"
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(base.dsn, options=options, row_factory=dict_row) as own:
+        [row] = await queue.enqueue([ORDER], connection=own)
+        assert (row.state, row.fence) == (State.PLANNED, 2)
+        told = "SELECT current_setting('lock_timeout') a, current_setting('synchronous_commit') b"
+        assert await (await own.execute(told)).fetchone() == {"a": "7s", "b": "off"}
+
+
+async def test_a_refusal_leaves_the_callers_transaction_usable(
+    base: Database, queue: Queue
+) -> None:
+    """What was enqueued before it is still there; nothing of the refused call is."""
+    await queue.enqueue([ORDER])
+    async with await psycopg.AsyncConnection.connect(base.dsn) as own:
+        await queue.enqueue([("order-2", purchase())], connection=own)
+        refused = [("order-3", purchase()), ("order-1", purchase("another"))]
+        await error_of(queue.enqueue(refused, connection=own))
+    assert list(base.states) == ["order-1", "order-2"]
+    assert base.jobs == ["todo", "todo"]
+
+
+# ---------------------------------------------------------------- again
+
+
+@pytest.mark.parametrize("status", ["todo", "doing"])
+async def test_what_waits_or_runs_gets_no_second_job(
+    base: Database, queue: Queue, status: str
+) -> None:
+    await queue.enqueue([ORDER])
+    base.asked(f"UPDATE procrastinate_jobs SET status = '{status}'")
+    [row] = await queue.enqueue([ORDER])
+    assert (row.state, row.fence, base.jobs) == (State.PLANNED, 1, [status])
+
+
+@pytest.mark.parametrize(
+    ("state", "jobs", "then"),
+    [
+        (State.DONE, [], State.DONE),
+        (State.NEEDS_OPERATOR, [], State.NEEDS_OPERATOR),
+        (State.GIVEN_UP, [], State.GIVEN_UP),
+        (State.FAILED, ["todo"], State.PLANNED),
+        (State.PLANNED, ["todo"], State.PLANNED),
+        (State.SENDING, ["todo"], State.SENDING),
+        (State.AMBIGUOUS, ["todo"], State.AMBIGUOUS),
+    ],
+)
+async def test_what_has_no_job_gets_one_where_it_can_go_on(
+    base: Database, queue: Queue, state: State, jobs: list[str], then: State
+) -> None:
+    """One that has failed is planned anew; what is done or waits for a person is left alone."""
+    await queue.enqueue([ORDER])
+    base.asked("DELETE FROM procrastinate_jobs")
+    base.asked(f"UPDATE sigmamind.operations SET state = '{state.value}'")
+    [row] = await queue.enqueue([ORDER])
+    assert (row.state, base.jobs, base.states) == (then, jobs, {"order-1": then})
+
+
+async def test_another_value_is_refused(base: Database, queue: Queue) -> None:
+    await queue.enqueue([ORDER])
+    error = await error_of(queue.enqueue([("order-1", purchase("another"))]))
+    assert type(error) is JournalError
+    assert error.op_id == "order-1"
+    assert str(error) == (
+        "order-1: the journal holds another request under this id (the same with another"
+        " friendly_name); give a new request a new id"
+    )
+    error = await error_of(queue.enqueue([("order-2", purchase()), ("order-2", purchase("b"))]))
+    assert type(error) is InvalidRequestError
+    assert list(base.states) == ["order-1"]
+
+
+async def test_two_who_enqueue_the_same_make_one_job(base: Database, queue: Queue) -> None:
+    """The second waits for the first one's transaction."""
+    async with await psycopg.AsyncConnection.connect(base.dsn) as own:
+        await queue.enqueue([ORDER], connection=own)
+        second = asyncio.create_task(queue.enqueue([ORDER]))
+        await asyncio.sleep(0.1)
+        assert not second.done()
+        await own.commit()
+        [row] = await second
+    assert (row.fence, base.jobs) == (1, ["todo"])
+
+
+async def test_two_who_enqueue_again_make_one_job(base: Database, queue: Queue) -> None:
+    """Where the row is there and its job is not, only the queue's own lock tells them apart."""
+    await queue.enqueue([ORDER])
+    base.asked("DELETE FROM procrastinate_jobs")
+    async with await psycopg.AsyncConnection.connect(base.dsn) as own:
+        await queue.enqueue([ORDER], connection=own)
+        second = asyncio.create_task(queue.enqueue([ORDER]))
+        await asyncio.sleep(0.1)
+        await own.commit()
+        await second
+    assert base.jobs == ["todo"]
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+async def test_a_secret_itself_is_refused(base: Database, queue: Queue) -> None:
+    error = await error_of(queue.enqueue([("row-1", imported(PASSWORD))]))
+    assert type(error) is InvalidRequestError
+    assert str(error) == (
+        "row-1: trunk_password: a secret must not reach the database: give"
+        " SecretReference('env:NAME') or SecretReference('file:PATH'), which the worker resolves"
+    )
+    assert (base.states, base.jobs) == ({}, [])
+
+
+async def test_a_reference_is_kept_and_compared(queue: Queue) -> None:
+    [row] = await queue.enqueue([("row-1", imported(SecretReference("env:TRUNK")))])
+    assert (row.hidden, row.references) == (("trunk_password",), {"trunk_password": "env:TRUNK"})
+    assert [row] == await queue.enqueue([("row-1", imported(SecretReference("env:TRUNK")))])
+    error = await error_of(queue.enqueue([("row-1", imported(SecretReference("env:OTHER")))]))
+    assert "the same with another trunk_password" in str(error)
+
+
+async def test_what_changes_no_number_is_refused(queue: Queue) -> None:
+    error = await error_of(queue.enqueue([("row-1", ListPhoneNumbers())]))
+    assert str(error) == "value: ListPhoneNumbers changes no phone number"
+    error = await error_of(queue.enqueue([("", purchase())]))
+    assert error.field == "op_id"
+
+
+async def test_a_database_without_tables_is_told(postgres: Server) -> None:
+    with database(postgres) as made:
+        error = await error_of(Queue(made.dsn).enqueue([ORDER]))
+        assert type(error) is JournalError
+        assert "are not there.\nCall Queue.prepare() once, or start a worker." in str(error)
+
+
+async def test_a_database_that_is_not_there_is_told() -> None:
+    dsn = f"postgresql://u:{PASSWORD}@127.0.0.1:1/db"
+    error = await error_of(Queue(dsn).enqueue([ORDER]))
+    assert type(error) is JournalError
+    assert "cannot be reached: " in str(error)
+
+
+async def test_whoever_prepares_at_the_same_time_makes_it_once(postgres: Server) -> None:
+    with database(postgres) as made:
+        await asyncio.gather(*(Queue(made.dsn).prepare() for _ in range(4)))
+        await Queue(made.dsn).enqueue([ORDER])
+        assert made.jobs == ["todo"]
