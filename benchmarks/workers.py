@@ -7,9 +7,14 @@ started in its place, or is stopped for some seconds and goes on where it was. T
 platform's ledger: the numbers that are held in the end, against the rows of the journal.
 
 ``--bare`` takes the journal away and leaves the queue: what is in doubt is then simply tried again.
+
+``--speed`` measures instead how many numbers one, two and three workers buy in a second where
+nothing goes wrong. All of them share the cores of this machine with the platform and the server.
 """
 
+import argparse
 import asyncio
+import os
 import random
 import signal
 import subprocess
@@ -28,6 +33,7 @@ from benchmarks.purchases import Plan as ShopPlan
 from sigmamind_async.provisioning import PostgresJournal, Row, State
 from sigmamind_async.sandbox import Ledger
 from sigmamind_async.workers import Queue
+from tests.functional.postgres import running
 
 PATIENCE = 1200.0
 """Longest time in seconds that all workers together may take."""
@@ -96,6 +102,8 @@ class Report:
     """Numbers that a late request bought one too many, found and given up again."""
     ended: int
     """Workers that ended by themselves."""
+    rate: float
+    """Purchases a second, the first and the last tenth left out."""
 
 
 # --- the workers, and what happens to them ---------------------------------------------------
@@ -210,7 +218,16 @@ def run(plan: Plan, dsn: str, *, meanwhile: Callable[[], object] = lambda: None)
         resent=sum(row.attempt > 1 for row in rows),
         released=sum(len(row.released) for row in rows),
         ended=workers.ended,
+        rate=rate_of([row.updated_at for row in rows]),
     )
+
+
+def rate_of(moments: Sequence[float]) -> float:
+    """Return how many a second there were, the first and the last tenth left out."""
+    ordered = sorted(moments)
+    middle = ordered[len(ordered) // 10 : len(ordered) - len(ordered) // 10]
+    span = middle[-1] - middle[0] if middle else 0.0
+    return (len(middle) - 1) / span if span else 0.0
 
 
 def _work(plan: Plan, shop: Shop, workers: Crew, dsn: str, meanwhile: Callable[[], object]) -> None:
@@ -282,3 +299,74 @@ def judge(count: int, ledger: Ledger, rows: Sequence[Row]) -> Verdict:
         unknown=len(sold - known),
         phantom=len(known - sold),
     )
+
+
+# --- from the command line -------------------------------------------------------------------
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, help="numbers to buy: 10000, with --speed 2000")
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--faults", type=float, default=0.2, help="share of faulty requests")
+    parser.add_argument("--kills", type=int, default=10, help="number of kill -9")
+    parser.add_argument("--stops", type=int, default=3, help="number of SIGSTOP")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--quarantine", type=float, default=QUARANTINE, help="seconds")
+    parser.add_argument("--bare", action="store_true", help="without a journal")
+    parser.add_argument("--speed", action="store_true", help="measure the rate instead")
+    parser.add_argument("--postgres", metavar="DSN", help="an empty database to use")
+
+
+def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
+    """Run what was asked for, print it and add it to *figures*; return whether all was right."""
+    if chosen.speed:
+        figures["speed"] = speed(chosen.count or 2000, chosen.workers, chosen.seed)
+        return True
+    plan = Plan(
+        count=chosen.count or 10_000,
+        workers=chosen.workers,
+        faults=chosen.faults,
+        kills=chosen.kills,
+        stops=chosen.stops,
+        seed=chosen.seed,
+        quarantine=chosen.quarantine,
+        bare=chosen.bare,
+    )
+    with a_database(chosen.postgres) as dsn:
+        report = run(plan, dsn)
+    figures["workers"] = {"plan": attrs.asdict(plan), "report": attrs.asdict(report)}
+    print(
+        f"\n{plan.count} purchases by {plan.workers} workers{', no journal' * plan.bare},"
+        f" {plan.faults:.0%} of the requests with one of {len(report.faults)} kinds of faults,"
+        f" seed {plan.seed}:\nbought in {report.seconds:.0f} s through {plan.kills} kill -9 and"
+        f" {plan.stops} SIGSTOP of {plan.frozen:g} s; {report.adopted} adopted, {report.resent}"
+        f" sent again after a quarantine of {plan.quarantine:g} s,\n{report.released} bought late,"
+        f" found and given up; {report.ended} workers ended by themselves"
+    )
+    print(", ".join(f"{name} {number}" for name, number in attrs.asdict(report.verdict).items()))
+    return report.verdict.clean
+
+
+def speed(count: int, most: int, seed: int) -> dict[int, float]:
+    """Return purchases a second by the number of workers."""
+    rates: dict[int, float] = {}
+    print(f"\n{count} purchases, nothing goes wrong, {os.cpu_count()} cores for everything")
+    for workers in range(1, most + 1):
+        plan = Plan(count=count, workers=workers, faults=0.0, kills=0, stops=0, seed=seed)
+        with a_database(None) as dsn:
+            rates[workers] = run(plan, dsn).rate
+        print(f"  {workers} workers: {rates[workers]:.0f} a second")
+    return rates
+
+
+@contextmanager
+def a_database(dsn: str | None) -> Iterator[str]:
+    """Yield the empty database that was given, or one of a server of its own."""
+    if dsn is not None:
+        yield dsn
+        return
+    with running() as server:
+        # The tests do without.
+        server.asked("ALTER SYSTEM SET fsync = on")
+        server.asked("SELECT pg_reload_conf()")
+        yield server.dsn()

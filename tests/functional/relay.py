@@ -37,11 +37,18 @@ class Relay:
         """Called when an answer has been lost, before the writer learns that."""
         self._server = server
         self._folder = folder
+        self._open: set[asyncio.StreamWriter] = set()
         self._late: list[tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     @property
     def dsn(self) -> str:
         return self._server.dsn().replace(str(self._server.folder), self._folder)
+
+    def cut(self) -> None:
+        """Break every connection there is, and let none be made."""
+        self.refusing = True
+        for writer in self._open:
+            writer.transport.abort()
 
     async def deliver(self) -> None:
         """Let the server have what was late, and wait until it is through with it."""
@@ -53,9 +60,11 @@ class Relay:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until either side, or a loss, ends it."""
+        self._open.add(writer)
         if not self.refusing:
             with suppress(ConnectionError):
                 await self._relay(reader, writer)
+        self._open.discard(writer)
         await _close(writer)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,78 @@
+"""Workers that are killed and frozen buy each number once; the platform's ledger is the judge.
+
+The same machinery with more of everything is ``python -m benchmarks workers``.
+"""
+
+from __future__ import annotations
+
+import time
+
+import attrs
+import pytest
+
+from benchmarks.workers import Plan, Verdict, judge, run
+from sigmamind_async.sandbox import Ledger
+from tests.functional.postgres import Server, running
+from tests.functional.test_kill9 import commit, row
+from tests.functional.workers import database
+
+# The quarantine is longer than the platform can take to commit late and to show what it did.
+PLAN = Plan(count=1000, kills=2, stops=1, frozen=4.0, late=0.4, lag=0.2, quarantine=2.0)
+CLEAN = Verdict(twice=0, lost=0, unknown=0, phantom=0)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
+def test_killed_and_frozen_workers_buy_each_number_once(postgres: Server) -> None:
+    """Of 1,000 numbers none is held twice, lost, paid for and unknown, or invented."""
+    with database(postgres) as made:
+        report = run(PLAN, made.dsn)
+    assert report.verdict == CLEAN
+    assert len(report.faults) >= 11
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
+def test_workers_outlive_a_crash_of_their_database() -> None:
+    """It is gone for a second, with everything that was not committed; no worker ends."""
+    plan = attrs.evolve(PLAN, count=200, kills=0, stops=0)
+    with running() as server:
+
+        def crash() -> None:
+            server.stop("immediate")
+            time.sleep(1.0)
+            server.start()
+
+        report = run(plan, server.dsn(), meanwhile=crash)
+    assert report.verdict == CLEAN
+    assert report.ended == 0
+
+
+@pytest.mark.usefixtures("no_cover")
+def test_the_journal_is_what_prevents_a_second_purchase(postgres: Server) -> None:
+    """The control: the same queue, which tries again what went unanswered, buys some twice."""
+    plan = attrs.evolve(PLAN, count=100, kills=1, stops=0, bare=True)
+    with database(postgres) as made:
+        report = run(plan, made.dsn)
+    assert report.verdict.twice > 0
+
+
+def test_the_judge_sees_all_four() -> None:
+    """What was bought twice counts as long as it is held: given up again, it is settled."""
+    ledger = Ledger()
+    for label, number in [
+        ("row-0 [sm:A.1]", "+14155550100"),
+        ("row-0 [sm:A.2]", "+14155550101"),
+        ("row-1 [sm:B.1]", "+14155550110"),
+    ]:
+        ledger.append(commit(len(ledger) + 1, label, number))
+    rows = [
+        row("row-0", "+14155550101"),
+        row("row-1", "+14155550110"),
+        row("row-2", "+14155550120"),
+    ]
+    assert judge(3, ledger, rows) == Verdict(twice=1, lost=1, unknown=1, phantom=1)
+    released = attrs.evolve(ledger.commits[0], sequence=4, operation="delete", kind="release")
+    ledger.append(released)
+    rows[0] = rows[0].but(released=("+14155550100",))
+    assert judge(3, ledger, rows) == Verdict(twice=0, lost=1, unknown=0, phantom=1)

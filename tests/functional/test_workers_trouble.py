@@ -1,0 +1,248 @@
+"""Workers that are told to end, cut off or frozen, and jobs that come more than once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Generator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from procrastinate import App, PsycopgConnector
+
+from sigmamind_async.provisioning import State
+from sigmamind_async.sandbox import Fault, Faults, Sandbox
+from sigmamind_async.workers import Queue
+from tests.functional.postgres import Server
+from tests.functional.relay import relay_to
+from tests.functional.workers import (
+    EVERY_SECOND,
+    Database,
+    account,
+    prepared,
+    purchase,
+    settled,
+    until,
+    worker,
+    working,
+)
+
+ORDER = ("order-1", purchase())
+STALLED = (
+    "UPDATE procrastinate_jobs SET status = 'doing', worker_id = NULL"
+    " WHERE task_name = 'sigmamind:provision' RETURNING id"
+)
+
+PROCESS = """
+import asyncio, os, signal, sys
+from functools import partial
+from sigmamind_async import SigmaMind
+from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
+from sigmamind_async.workers import Account, Worker
+
+url, key, dsn, concurrency, attempt, freeze = sys.argv[1:]
+
+class Freezing(AiohttpTransport):
+    "Stops the process for as long as somebody else wants, when everything is decided."
+
+    async def send(self, outgoing, mark, seconds):
+        if outgoing.method == "POST":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return await super().send(outgoing, mark, seconds)
+
+async def main():
+    options = {"transport": Freezing(AiohttpOptions(connect_timeout=5.0, max_connections=9), None)}
+    client = partial(
+        SigmaMind, key, base_url=url, attempt_timeout=float(attempt),
+        **(options if freeze == "freeze" else {}),
+    )
+    accounts = [Account(client, quarantine=0.5, resend=True, release_surplus=True)]
+    often = "* * * * * *"
+    await Worker(
+        accounts, dsn, concurrency=int(concurrency), polling=0.1, heartbeat=0.5,
+        reconcile=often, sweep=often, retry_stalled=often,
+    ).run()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def base(postgres: Server) -> AsyncIterator[Database]:
+    async with prepared(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def queue(base: Database) -> Queue:
+    return Queue(base.dsn)
+
+
+@contextmanager
+def process(
+    box: Sandbox, base: Database, *, concurrency: int = 10, attempt: float = 5.0, freeze: str = ""
+) -> Generator[subprocess.Popen[bytes]]:
+    """Run a worker in a process of its own; it ends with the block at the latest."""
+    said = [box.sigmamind.base_url, box.sigmamind.api_key, base.dsn]
+    arguments = [*said, str(concurrency), str(attempt), freeze]
+    with subprocess.Popen([sys.executable, "-c", PROCESS, *arguments]) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+@contextmanager
+def hands(count: int, box: Sandbox, base: Database) -> Generator[None]:
+    """Run several of them, each of which gives up soon what another one is sending."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(process(box, base, attempt=0.5))
+        yield
+
+
+# ---------------------------------------------------------------- the end of a worker
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_that_is_told_to_end_settles_what_is_under_way(
+    base: Database, queue: Queue, ending: signal.Signals
+) -> None:
+    """It takes no more jobs: those are left, planned, for the next one."""
+    async with Sandbox(latency=(0.5, 0.5)) as box:
+        await queue.enqueue([(f"row-{number}", purchase()) for number in range(30)])
+        with process(box, base, concurrency=5) as hand:
+            await until(lambda: State.SENDING in base.states.values())
+            hand.send_signal(ending)
+            assert await asyncio.to_thread(hand.wait, 30) == 0
+        states = list(base.states.values())
+        assert set(states) == {State.DONE, State.PLANNED}
+        assert base.jobs == ["todo"] * states.count(State.PLANNED)
+        assert len(box.ledger.purchases) == states.count(State.DONE)
+    assert base.asked("SELECT count(*) FROM procrastinate_workers") == [(0,)]
+
+
+async def test_what_takes_too_long_is_cut_short_and_taken_over(
+    base: Database, queue: Queue
+) -> None:
+    """It may have been bought: it is written down as in doubt, and its job waits for others."""
+    async with Sandbox(faults=Faults(hang=30.0)) as box:
+        box.script("create", [Fault.HANG_AFTER_COMMIT])
+        await queue.enqueue([ORDER])
+        served = account(box, client={"attempt_timeout": 20.0})
+        async with working(worker(box, base.dsn, served=served, grace=0.1)):
+            await until(lambda: State.SENDING in base.states.values())
+            await until(lambda: len(box.ledger.purchases) == 1)
+        assert (base.states, base.jobs) == ({"order-1": State.AMBIGUOUS}, ["todo"])
+        async with working(worker(box, base.dsn, reconcile=EVERY_SECOND)):
+            await settled(base, State.DONE)
+        assert len(box.ledger.purchases) == 1
+
+
+# ---------------------------------------------------------------- more than once
+
+
+@pytest.mark.usefixtures("no_cover")
+async def test_ten_deliveries_are_one_purchase(base: Database, queue: Queue) -> None:
+    """On four workers, at the same time and later."""
+    rows = [(f"row-{number}", purchase()) for number in range(20)]
+    async with Sandbox(latency=(0.01, 0.05)) as box:
+        await queue.enqueue(rows)
+        app = App(connector=PsycopgConnector(conninfo=base.dsn))
+        async with app.open_async():
+            again = app.configure_task("sigmamind:provision", queue="sigmamind/sigmamind")
+            deliveries = [{"account": "sigmamind", "op_id": op_id} for op_id, _ in rows] * 9
+            await again.batch_defer_async(*deliveries)
+        with hands(4, box, base):
+            await until(lambda: base.jobs == [], 60.0)
+        assert set(base.states.values()) == {State.DONE}
+        assert len(box.ledger.purchases) == 20
+
+
+async def test_a_job_of_a_worker_that_is_gone_is_handed_on(base: Database, queue: Queue) -> None:
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        base.asked(STALLED)
+        async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
+            await settled(base, State.DONE)
+
+
+async def test_a_stalled_job_makes_way_for_one_that_waits(base: Database, queue: Queue) -> None:
+    """Both would be waiting for the same operation, of which the queue allows one."""
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        [(stalled,)] = base.asked(STALLED)
+        base.asked(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args)"
+            " SELECT queue_name, task_name, queueing_lock, args FROM procrastinate_jobs"
+        )
+        options = {"retry_stalled": EVERY_SECOND}
+        async with working(worker(box, base.dsn, **options)):
+            await until(lambda: base.jobs == [])
+        assert base.states == {"order-1": State.DONE}
+        assert len(box.ledger.purchases) == 1
+    assert stalled == 1
+
+
+# ---------------------------------------------------------------- too late
+
+
+@pytest.mark.usefixtures("no_cover")
+async def test_what_came_late_is_found_and_given_up(base: Database, queue: Queue) -> None:
+    """The platform commits after the quarantine: a sweep finds it, and nothing else does."""
+    async with Sandbox(faults=Faults(late=3.0)) as box:
+        box.script("create", [Fault.LATE_COMMIT])
+        await queue.enqueue([ORDER])
+        served = account(box, quarantine=0.1, resend=True, release_surplus=True)
+        async with working(worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)):
+            await settled(base, State.DONE)
+            await until(lambda: len(box.ledger.purchases) == 2)
+            await asyncio.sleep(1.2)
+            assert len(box.ledger.owned()) == 2
+        async with working(worker(box, base.dsn, served=served, sweep=EVERY_SECOND)):
+            await until(lambda: len(box.ledger.owned()) == 1, 5.0)
+        assert base.states == {"order-1": State.DONE}
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
+async def test_a_worker_that_wakes_up_too_late_is_found_out(base: Database, queue: Queue) -> None:
+    """It is frozen between its last look at the journal and its request; others have gone on.
+
+    No client can prevent that purchase. Within two sweeps it is found and given up.
+    """
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        with process(box, base, attempt=0.3, freeze="freeze") as sleeper:
+            await until(lambda: State.SENDING in base.states.values())
+            with process(box, base, attempt=0.3):
+                await settled(base, State.DONE)
+                assert len(box.ledger.purchases) == 1
+                sleeper.send_signal(signal.SIGCONT)
+                await until(lambda: len(box.ledger.purchases) == 2)
+                await until(lambda: len(box.ledger.owned()) == 1, 5.0)
+                await until(lambda: base.states == {"order-1": State.DONE})
+
+
+# ---------------------------------------------------------------- without its database
+
+
+async def test_a_worker_that_is_cut_off_comes_back(
+    postgres: Server, base: Database, queue: Queue
+) -> None:
+    """It sends nothing meanwhile, and goes on by itself once the database is there again."""
+    async with Sandbox(latency=(0.02, 0.02)) as box, relay_to(postgres) as relay:
+        await queue.enqueue([(f"row-{number}", purchase()) for number in range(200)])
+        dsn = relay.dsn.replace("/postgres?", f"/{base.name}?")
+        async with working(worker(box, dsn, retry_stalled=EVERY_SECOND, reconcile=EVERY_SECOND)):
+            await until(lambda: State.DONE in base.states.values())
+            relay.cut()
+            await asyncio.sleep(0.5)
+            bought = len(box.ledger.purchases)
+            await asyncio.sleep(1.0)
+            assert len(box.ledger.purchases) == bought < 200
+            relay.refusing = False
+            await settled(base, State.DONE)
+        assert len(box.ledger.purchases) == 200
