@@ -23,7 +23,7 @@ from procrastinate import BaseRetryStrategy, Blueprint, JobContext, RetryDecisio
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
 
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.postgres.tables import rendered
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.workers.jobs import FIRST, PROVISION, job_for, queue_of, waiting_lock
@@ -81,6 +81,9 @@ def blueprint(
         retry_stalled: When to look for workers that are gone.
         stalled_after: Seconds without a heartbeat after which one is gone; left out, a little more
             than the longest lease, because before that its operations cannot be taken over.
+
+    Raises:
+        ConfigurationError: A time cannot be understood.
     """
     after = office.lease + MARGIN if stalled_after is None else stalled_after
     tasks = Tasks(office, after)
@@ -103,7 +106,18 @@ def blueprint(
                 queueing_lock=lock,
                 task_kwargs={"account": account},
             )(task)
+    _check_times(made)
     return made
+
+
+def _check_times(made: Blueprint) -> None:
+    for periodic in made.periodic_registry.periodic_tasks.values():
+        try:
+            _ = periodic.croniter
+        except ValueError:
+            raise ConfigurationError(
+                f"{periodic.task.name}: must be a time like '*/5 * * * *', with five or six fields"
+            ) from None
 
 
 @attrs.frozen(eq=False)

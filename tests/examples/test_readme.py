@@ -15,13 +15,15 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILIN
 FLEET = re.findall(r"^```csv\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def run(program: str, folder: Path, box: Sandbox) -> subprocess.CompletedProcess[str]:
+def run(
+    program: str, folder: Path, box: Sandbox, database: str = ""
+) -> subprocess.CompletedProcess[str]:
     (folder / "fleet.csv").write_text(*FLEET)
     environment = {
         f"{name}_{word}": value
         for name, end in [("SIGMAMIND", box.sigmamind), ("VERBEX", box.verbex)]
         for word, value in [("API_KEY", end.api_key), ("BASE_URL", end.base_url)]
-    } | {"TRUNK_PASSWORD": "made-up"}
+    } | {"TRUNK_PASSWORD": "made-up", "DATABASE_URL": database}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         cwd=folder,
@@ -34,10 +36,14 @@ def run(program: str, folder: Path, box: Sandbox) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("program", EXAMPLES)
-def test_an_example_runs_as_it_stands(program: str, tmp_path: Path) -> None:
+def test_an_example_runs_as_it_stands(
+    program: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """What a reader copies works."""
+    needs_database = "DATABASE_URL" in program
+    database = request.getfixturevalue("postgres").dsn() if needs_database else ""
     with SandboxThread(seed=1) as box:
-        done = run(program, tmp_path, box)
+        done = run(program, tmp_path, box, database)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -15,6 +15,7 @@ from sigmamind_async.values import (
     REDACTED,
     UNSET,
     Secret,
+    SecretReference,
     check_country_code,
     check_id,
     check_length,
@@ -118,6 +119,33 @@ def test_null_passes_where_the_platform_takes_it() -> None:
 class Trunk:
     host: str
     password: Secret
+
+
+# ---------------------------------------------------------------- references
+
+
+@pytest.mark.parametrize("text", ["env:TRUNK", "file:/run/secrets/trunk", "file:trunk"])
+def test_a_reference_shows_itself_and_no_secret(text: str) -> None:
+    """It is known by what it refers to, goes where a secret goes, and may leave the process."""
+    reference = SecretReference(text)
+    assert (reference.reference, reference.known) == (text, False)
+    assert repr(reference) == f"SecretReference({text!r})"
+    assert reference == SecretReference(text) == pickle.loads(pickle.dumps(reference))
+    assert reference != SecretReference("env:OTHER")
+    assert reference not in (Secret(text), REDACTED, text)
+    assert concealed(reference) is reference
+    with pytest.raises(InvalidRequestError, match=f"is known by its reference alone, {text}"):
+        reference.reveal()
+
+
+@pytest.mark.parametrize(
+    "text", ["hunter2", "env:", "vault:hunter2", "env:hunter2\n", b"env:A", None]
+)
+def test_what_is_no_reference_is_refused_without_being_shown(text: object) -> None:
+    """It may be the secret itself."""
+    with pytest.raises(InvalidRequestError) as caught:
+        SecretReference(text)  # type: ignore[arg-type]
+    assert str(caught.value) == "reference: must be env:NAME or file:PATH"
 
 
 def test_redacted_replaces_every_secret_of_a_value() -> None:
