@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import attrs
 import psycopg
@@ -170,22 +170,26 @@ def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
             process.wait()
 
 
+Deed: TypeAlias = Literal["kill", "stop"]
+
+
 @attrs.frozen(order=True)
 class Moment:
     """Once the platform has had so many requests, this happens to one of the workers."""
 
     requests: int
-    deed: Literal["kill", "stop"]
+    deed: Deed
     place: int
 
 
 def moments(plan: Plan) -> list[Moment]:
     """Draw what happens when, all of it before everything can be bought."""
     chance = random.Random(plan.seed)
-    deeds: list[Literal["kill", "stop"]] = ["kill"] * plan.kills + ["stop"] * plan.stops
+    kills: list[Deed] = ["kill"] * plan.kills
+    stops: list[Deed] = ["stop"] * plan.stops
     span = range(plan.count // 10, plan.count)
     return sorted(
-        Moment(chance.choice(span), deed, chance.randrange(plan.workers)) for deed in deeds
+        Moment(chance.choice(span), deed, chance.randrange(plan.workers)) for deed in kills + stops
     )
 
 

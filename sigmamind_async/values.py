@@ -109,11 +109,11 @@ class SecretReference(Secret):
     """
 
     __slots__ = ("reference",)
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __init__(self, reference: str) -> None:
         """Take ``env:NAME`` or ``file:PATH``."""
-        kind, _, name = reference.partition(":") if isinstance(reference, str) else ("", "", "")
+        kind, _, name = str(reference).partition(":")
         if kind not in {"env", "file"} or not name.isprintable() or not name:
             # Not repeated: whoever mixes them up has given the secret itself.
             raise InvalidRequestError(field="reference", rule="must be env:NAME or file:PATH")

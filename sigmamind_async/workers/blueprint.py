@@ -111,12 +111,13 @@ def blueprint(
 
 
 def _check_times(made: Blueprint) -> None:
-    for periodic in made.periodic_registry.periodic_tasks.values():
+    timed = made.periodic_registry.periodic_tasks  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    for (name, _), periodic in timed.items():
         try:
             _ = periodic.croniter
         except ValueError:
             raise ConfigurationError(
-                f"{periodic.task.name}: must be a time like '*/5 * * * *', with five or six fields"
+                f"{name}: must be a time like '*/5 * * * *', with five or six fields"
             ) from None
 
 

@@ -101,6 +101,12 @@ class Server:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def holds(self, text: str) -> bool:
+        """Return whether *text* stands in any file of the server, its log of changes included."""
+        self.asked("CHECKPOINT")
+        files = (path for path in self._data.rglob("*") if path.is_file())
+        return any(text.encode() in path.read_bytes() for path in files)
+
     def empty(self, folder: Path) -> None:
         """Take all operations from the journal of *folder*; a new one has two dozen files."""
         for table in ("operations", "accounts"):

@@ -14,7 +14,12 @@ from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
 from sigmamind_async.gate import Gate
 from sigmamind_async.platforms.dialnexa import PurchasePhoneNumber
-from sigmamind_async.platforms.sigmamind import GetPhoneNumber, ImportPhoneNumber, UpdatePhoneNumber
+from sigmamind_async.platforms.sigmamind import (
+    CreatePhoneNumber,
+    GetPhoneNumber,
+    ImportPhoneNumber,
+    UpdatePhoneNumber,
+)
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, State
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.references import References
@@ -22,7 +27,7 @@ from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from sigmamind_async.values import SecretReference
 from sigmamind_async.workers import Office, Queue
 from tests.functional.postgres import Server
-from tests.functional.support import NUMBER, ONCE, PASSWORD
+from tests.functional.support import NUMBER, ONCE
 from tests.functional.workers import (
     EVERY_SECOND,
     Database,
@@ -36,13 +41,14 @@ from tests.functional.workers import (
 )
 
 ORDER = ("order-1", purchase())
+TRUNK_PASSWORD = "canary-trunk-2b9e41"
 TRUNK = {"termination_sip_uri": "trunk.example.com", "trunk_username": "user"}
 IMPORT = (
     "import-1",
     ImportPhoneNumber(
         phone_number=NUMBER,
         trunk_password=SecretReference("env:TRUNK"),
-        **TRUNK,  # type: ignore[arg-type]
+        **TRUNK,
     ),
 )
 
@@ -157,8 +163,8 @@ async def test_what_nobody_can_settle_is_left_to_a_person(
     box.script("create", [Fault.RESET_BEFORE_COMMIT])
     await queue.enqueue([ORDER])
     served = account(box, quarantine=0.5)
-    options = {"served": served, "reconcile": EVERY_SECOND}
-    async with working(worker(box, base.dsn, **options)) as hand:
+    hand = worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)
+    async with working(hand):
         await settled(base, State.NEEDS_OPERATOR)
         await until(lambda: base.jobs in ([], ["failed"]))
         await hand.office.branch("sigmamind").provisioner.send_again("order-1")
@@ -209,7 +215,7 @@ async def test_changes_of_one_number_are_made_one_after_the_other(
     """In the order in which they were enqueued, however many workers there are."""
     box.latency = (0.02, 0.02)
     async with account(box).client() as client:
-        await client.phone_numbers.create(phone_number=NUMBER)
+        await client.run(CreatePhoneNumber(phone_number=NUMBER))
     names = [f"name-{step}" for step in range(8)]
     await queue.enqueue([(name, renamed(name)) for name in names])
     async with working(worker(box, base.dsn)), working(worker(box, base.dsn)):
@@ -224,7 +230,7 @@ async def test_changes_of_one_number_are_made_one_after_the_other(
 async def test_no_secret_reaches_the_database(
     base: Database, queue: Queue, box: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the tables of the journal nor those of the queue, nor the logs, hold key or password.
+    """Neither the tables of journal and queue, nor any file of the server, nor the logs.
 
     The platform repeats the password in its answers, and refuses a second import in between.
     """
@@ -233,19 +239,38 @@ async def test_no_secret_reaches_the_database(
     again = ImportPhoneNumber(
         phone_number="+14155550101",
         trunk_password=SecretReference("env:TRUNK"),
-        **TRUNK,  # type: ignore[arg-type]
+        **TRUNK,
     )
     await queue.enqueue([IMPORT, ("import-2", again)])
     box.script("import", [Fault.RESET_AFTER_COMMIT, Fault.STATUS_401])
-    secrets = References(environment={"TRUNK": PASSWORD})
+    secrets = References(environment={"TRUNK": TRUNK_PASSWORD})
     served = account(box, quarantine=0.5)
-    options = {"served": served, "secrets": secrets, "reconcile": EVERY_SECOND, "concurrency": 1}
-    async with working(worker(box, base.dsn, **options)):
+    hand = worker(box, base.dsn, served=served, secrets=secrets, reconcile=EVERY_SECOND)
+    async with working(hand):
         await settled(base, State.DONE, State.FAILED)
         async with served.client() as client:
             shown = await client.run_raw(GetPhoneNumber(phone_number=NUMBER))
-    assert PASSWORD.encode() in shown.body
+    assert TRUNK_PASSWORD.encode() in shown.body
     held = base.dumped() + caplog.text
-    assert PASSWORD not in held
-    assert box.sigmamind.api_key not in held
     assert "env:TRUNK" in held
+    for secret in (TRUNK_PASSWORD, box.sigmamind.api_key):
+        assert secret not in held
+        assert not base.server.holds(secret)
+    assert base.server.holds("env:TRUNK")
+
+
+async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """Enqueued again once it is there, the import is made."""
+    await queue.enqueue([IMPORT])
+    environment: dict[str, str] = {}
+    hand = worker(box, base.dsn, secrets=References(environment=environment))
+    async with working(hand):
+        await settled(base, State.FAILED)
+        [row] = await queue_rows(base)
+        assert row.error == "env:TRUNK: set the variable TRUNK, it is missing or empty"
+        environment["TRUNK"] = TRUNK_PASSWORD
+        await until(lambda: base.jobs == ["failed"])
+        await queue.enqueue([IMPORT])
+        await settled(base, State.DONE)

@@ -43,7 +43,7 @@ def imported(password: str | Secret) -> ImportPhoneNumber:
         phone_number=NUMBER,
         termination_sip_uri="trunk.example.com",
         trunk_username="user",
-        trunk_password=password,  # type: ignore[arg-type]
+        trunk_password=password,
     )
 
 

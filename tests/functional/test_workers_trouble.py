@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from procrastinate import App, PsycopgConnector
+from procrastinate.types import JSONDict
 
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
@@ -153,8 +154,10 @@ async def test_ten_deliveries_are_one_purchase(base: Database, queue: Queue) -> 
         app = App(connector=PsycopgConnector(conninfo=base.dsn))
         async with app.open_async():
             again = app.configure_task("sigmamind:provision", queue="sigmamind/sigmamind")
-            deliveries = [{"account": "sigmamind", "op_id": op_id} for op_id, _ in rows] * 9
-            await again.batch_defer_async(*deliveries)
+            deliveries: list[JSONDict] = [
+                {"account": "sigmamind", "op_id": op_id} for op_id, _ in rows
+            ]
+            await again.batch_defer_async(*deliveries * 9)
         with hands(4, box, base):
             await until(lambda: base.jobs == [], 60.0)
         assert set(base.states.values()) == {State.DONE}
@@ -178,8 +181,7 @@ async def test_a_stalled_job_makes_way_for_one_that_waits(base: Database, queue:
             "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args)"
             " SELECT queue_name, task_name, queueing_lock, args FROM procrastinate_jobs"
         )
-        options = {"retry_stalled": EVERY_SECOND}
-        async with working(worker(box, base.dsn, **options)):
+        async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
             await until(lambda: base.jobs == [])
         assert base.states == {"order-1": State.DONE}
         assert len(box.ledger.purchases) == 1
