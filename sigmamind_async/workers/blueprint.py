@@ -112,7 +112,7 @@ def blueprint(
 
 def _check_times(made: Blueprint) -> None:
     timed = made.periodic_registry.periodic_tasks  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    for (name, _), periodic in timed.items():
+    for (name, _), periodic in timed.items():  # pyright: ignore[reportUnknownVariableType]
         try:
             _ = periodic.croniter
         except ValueError:

@@ -78,6 +78,20 @@ async def test_many_are_entered_in_their_order(base: Database, queue: Queue) -> 
     assert base.jobs == ["todo"] * 2100
 
 
+async def test_an_index_finds_the_jobs_of_a_number(base: Database, queue: Queue) -> None:
+    """Or each job that is fetched would be compared with all others: half a second of 10,000."""
+    await queue.enqueue(
+        (f"row-{number}", UpdatePhoneNumber(phone_number=f"+1415{number:07}", friendly_name="b"))
+        for number in range(1000)
+    )
+    base.asked("ANALYZE procrastinate_jobs")
+    plan = base.asked(
+        "EXPLAIN SELECT FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
+        " AND lock = 'sigmamind/sigmamind number +14150000001'"
+    )
+    assert "sigmamind_jobs_by_lock" in str(plan)
+
+
 # ---------------------------------------------------------------- the caller's transaction
 
 
