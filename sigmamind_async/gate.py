@@ -267,11 +267,16 @@ class Gate:
             raise _refusal("the platform keeps failing", closed_for)
         if self.max_wait is None:
             return
+        expected = self._expected(now, line, kind)
+        if expected > self.max_wait:
+            raise _refusal("the platform admits no more requests for now", expected)
+
+    def _expected(self, now: float, line: _Line, kind: str) -> float:
+        """Return the seconds that a newcomer would wait."""
         expected = self.admission.wait(now, self.admission.lanes.pace(kind))
         if self.admission.rate is not None:
             expected += line.ahead(kind) / self.admission.rate
-        if expected > self.max_wait:
-            raise _refusal("the platform admits no more requests for now", expected)
+        return expected
 
     async def _queue_up(self, line: _Line, deadline: float, kind: str) -> Ticket:
         now = self._clock()

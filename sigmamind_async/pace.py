@@ -31,6 +31,7 @@ Pure: every method is told the time, in seconds.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import attrs
 
@@ -56,6 +57,10 @@ _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
 _AT_ONE_NUMBER = 4
 """Refusals in a row that make a limit on requests under way out of a suspicion."""
+_LEARNED = frozenset(
+    {"_spell", "_goal", "_known", "_best", "_usual", "_tolerated", "_wall", "_margin", "_firm"}
+)
+"""What a cut tells of the platform; the rest is of the gate that counts it, or of the moment."""
 
 
 @attrs.define
@@ -165,6 +170,33 @@ class Pace:
             self.width += min(0.5, 0.012 * (1.0 + (self._passed / 100.0) ** 2))
         if self._held_back and self.rate is not None:
             self.rate += self._growth(self.rate)
+
+    # --- one account, several gates ----------------------------------------------------------
+
+    @property
+    def progress(self) -> int:
+        """How many requests have passed since the last cut."""
+        return self._passed
+
+    def learned(self) -> dict[str, float]:
+        """Return what others need to go on as this would from the cut it has just made."""
+        return {name: getattr(self, name) for name in _LEARNED}
+
+    def follow(self, now: float, rate: float, learned: Mapping[str, float]) -> None:
+        """Take over a cut that another gate of the account has made, with what it has learned."""
+        self.rate = rate
+        for name in _LEARNED & learned.keys():
+            setattr(self, name, learned[name])
+        self._since, self.cut, self._start = now, now, rate
+        self._wall_since = self._wall_since or now
+        self._passed, self._above, self._sent, self._credit = 0, 0, 0, 0.0
+
+    def agree(self, rate: float | None, since: float, sent: int, passed: int) -> None:
+        """Take over what all gates of the account count together since the latest cut."""
+        # How many are under way elsewhere is not known: as many as here, in proportion.
+        self._above = self._above * passed // (self._passed or 1)
+        self._since_open += max(0, passed - self._passed)
+        self.rate, self._since, self._sent, self._passed = rate, since, sent, passed
 
     def _growth(self, rate: float) -> float:
         """Return by how much one success raises the rate."""
