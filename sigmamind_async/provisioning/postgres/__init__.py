@@ -2,7 +2,7 @@
 
 `journal` is what is called; `lines` the thread and the connections that carry it out; `tables` what
 is in the database, and `target` which one it is; `diagnosis` says what is wrong with it, and
-`clock` what time it is there.
+`clock` what time it is there. `rate` is how fast all workers of an account may send together.
 """
 
 try:

@@ -7,6 +7,7 @@ there, so that a row is called stored only when it is.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Collection
@@ -20,6 +21,7 @@ from sigmamind_async.provisioning.columns import COLUMNS, from_columns, to_colum
 from sigmamind_async.provisioning.journal import Counts, Written
 from sigmamind_async.provisioning.postgres.clock import DatabaseClock
 from sigmamind_async.provisioning.postgres.lines import Connection, Lines, Work
+from sigmamind_async.provisioning.postgres.rate import HASTE, TAKE, News, Told, taken
 from sigmamind_async.provisioning.postgres.tables import prepare, rendered
 from sigmamind_async.provisioning.postgres.target import target_of
 from sigmamind_async.provisioning.row import Row, State
@@ -278,6 +280,17 @@ class PostgresJournal:
         """Remember the seal of one more API key."""
         await self._execute(_SEAL, account, seal)
 
+    # --- the account's rate ------------------------------------------------------------------
+
+    def take(self, account: str, news: News) -> asyncio.Future[Told]:
+        """Tell *news* about the account's rate, and ask for requests that may go; see `rate`.
+
+        The answer comes within a second, or is a `JournalError`, unless all connections are busy.
+        Raises `JournalError` at once where the journal cannot be written to.
+        """
+        work = partial(taken, self._clock, self._sql(TAKE), account, news)
+        return self._open_to_write().begin(work, patience=HASTE)
+
     # --- to the thread -----------------------------------------------------------------------
 
     async def _found(self, query: str, *values: object) -> list[Row]:
@@ -301,10 +314,13 @@ class PostgresJournal:
         return await self._open_lines().carry_out(on_time)
 
     async def _write(self, work: Work[T]) -> T:
+        return await self._open_to_write().carry_out(work, writes=True)
+
+    def _open_to_write(self) -> Lines:
         lines = self._open_lines()
         if self._read_only:
             raise self._error("was opened with read_only=True.\nOpen it without to write to it.")
-        return await lines.carry_out(work, writes=True)
+        return lines
 
     def _open_lines(self) -> Lines:
         if self._lines is None:

@@ -131,10 +131,21 @@ class Lines:
         Whoever is cancelled meanwhile learns nothing of it; the work is done all the same. Raises
         `JournalError` when it was not done, or may not have been.
         """
+        return await self.begin(work, writes=writes, patience=patience, persistent=persistent)
+
+    def begin(
+        self,
+        work: Work[T],
+        *,
+        writes: bool = False,
+        patience: float | None = None,
+        persistent: bool = True,
+    ) -> asyncio.Future[T]:
+        """Return what `carry_out` waits for, for whoever is no task."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         seconds = self._patience if patience is None else patience
         self._submit(_Call(work, future, writes, seconds, persistent))
-        return await future
+        return future
 
     async def stop(self) -> None:
         """Carry out what was asked for, and close all connections."""

@@ -147,7 +147,91 @@ END
 $put$;
 """
 
-STEPS: Final = (_TABLES + _PUT,)
+# What is known of one account's rate, and who may send when: the generic cell rate algorithm, with
+# the moment `ready` in place of a bucket. All moments are by the clock of the database.
+_RATES: Final = """
+CREATE TABLE {schema}.rates (
+    account text COLLATE "C" PRIMARY KEY,
+    version bigint NOT NULL DEFAULT 0,
+    rate double precision,
+    learned text NOT NULL DEFAULT '',
+    ready double precision NOT NULL DEFAULT 0,
+    paused_until double precision NOT NULL DEFAULT 0,
+    since double precision NOT NULL DEFAULT 0,
+    passed bigint NOT NULL DEFAULT 0,
+    taken bigint NOT NULL DEFAULT 0,
+    seen double precision NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+"""
+
+# One function for all, so that a gate asks once for what it needs and tells what it has to tell.
+# It holds the row for as long as it runs, and waits for no disk.
+_TAKE: Final = """
+CREATE FUNCTION {schema}.take(
+    name text, known bigint, new_rate double precision, lesson text, growth double precision,
+    more bigint, pause double precision, wanted integer, ahead double precision,
+    late double precision, whole double precision, idle double precision,
+    OUT told {schema}.rates, OUT granted integer, OUT first double precision
+) LANGUAGE plpgsql AS $take$
+DECLARE
+    now double precision;
+    start double precision;
+BEGIN
+    PERFORM set_config('lock_timeout', '4s', true);
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO told FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
+    IF NOT FOUND THEN
+        INSERT INTO {schema}.rates (account) VALUES (name) ON CONFLICT DO NOTHING;
+        SELECT * INTO told FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
+    END IF;
+    -- Whoever waited for the row must not take an older moment than the one who had it.
+    now := extract(epoch FROM clock_timestamp())::double precision;
+
+    IF told.seen < now - idle THEN
+        told.since := now;
+        told.passed := 0;
+        told.taken := 0;
+    END IF;
+    told.seen := now;
+    IF pause > 0 THEN
+        told.paused_until := greatest(told.paused_until, now + pause);
+    END IF;
+    IF new_rate IS NOT NULL AND told.version = known THEN
+        told.version := known + 1;
+        told.rate := new_rate;
+        told.learned := lesson;
+        told.since := greatest(now, told.paused_until);
+        told.passed := 0;
+        told.taken := 0;
+        told.ready := now + 1 / new_rate;
+    ELSIF told.version = known THEN
+        told.rate := told.rate * growth;
+        told.passed := told.passed + more;
+    END IF;
+
+    -- A moment that no gate can have taken: the clock has been set back.
+    IF told.ready > greatest(now, told.paused_until) + ahead + 2 * greatest(whole, 1 / told.rate)
+    THEN
+        told.ready := now;
+    END IF;
+    first := told.ready;
+    granted := 0;
+    start := greatest(told.ready, told.paused_until, now - late);
+    IF told.rate IS NOT NULL AND wanted > 0 AND start <= now + ahead THEN
+        granted := least(wanted, greatest(1, floor(whole * told.rate)::integer));
+        told.ready := start + granted / told.rate;
+        told.taken := told.taken + granted;
+    END IF;
+    first := greatest(first, told.paused_until);
+    UPDATE {schema}.rates AS r SET version = told.version, rate = told.rate,
+        learned = told.learned, ready = told.ready, paused_until = told.paused_until,
+        since = told.since, passed = told.passed, taken = told.taken, seen = told.seen
+        WHERE r.account = name;
+END
+$take$;
+"""
+
+STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE)
 
 _HOLDS: Final = """
 SELECT array_agg(relname) FROM pg_catalog.pg_class AS c

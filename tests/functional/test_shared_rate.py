@@ -1,0 +1,398 @@
+"""One rate for several processes: real ones, with a real database and a platform on sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from sigmamind_async import APIConnectionError, CircuitOpenError, RateLimitError, SigmaMind
+from sigmamind_async.errors import JournalError
+from sigmamind_async.gate import Gate
+from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.provisioning.postgres import rate as rules
+from sigmamind_async.provisioning.postgres.rate import News, Told
+from sigmamind_async.sandbox import RateLimit, Sandbox
+from sigmamind_async.workers.rate import FRESH, SharedGate
+from tests.functional.faultserver import FaultServer, always, answer
+from tests.functional.postgres import Server, schema_of
+from tests.functional.relay import relay_to
+from tests.functional.support import NUMBER, client_of, error_of, record
+from tests.unit.workers.meeting import Meeting
+
+ACCOUNT = "sigmamind"
+PROCESSES = 3
+
+_PREAMBLE = """
+import asyncio, json, sys, time
+
+dsn, schema, account, skew, *rest = sys.argv[1:]
+# Neither the time of day here nor where its seconds are counted from may matter.
+right_time, right_seconds = time.time, time.monotonic
+time.time = lambda: right_time() + 3600.0 * int(skew)
+
+from sigmamind_async import SigmaMind, SigmaMindError
+from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.workers.rate import SharedGate
+
+def a_journal():
+    seconds = lambda: right_seconds() + 1000.0 * int(skew)
+    return PostgresJournal(dsn, schema=schema, monotonic=seconds)
+
+def say(value):
+    print(json.dumps(value), flush=True)
+
+async def main():
+    async with a_journal() as journal:
+        await work(SharedGate(account, journal), journal)
+
+async def work(gate, journal):
+"""
+
+
+@attrs.frozen
+class Place:
+    """A schema of the database, and the processes that meet there."""
+
+    server: Server
+    folder: Path
+
+    @asynccontextmanager
+    async def process(
+        self, script: str, *rest: object, account: str = ACCOUNT, skew: int = 0
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run the body of an async function, which has a gate and a journal, in another process."""
+        body = "".join(f"    {line}\n" for line in script.strip("\n").splitlines())
+        code = f"{_PREAMBLE}{body}\nasyncio.run(main())\n"
+        said = (self.server.dsn(), schema_of(self.folder), account, skew, *rest)
+        started = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-c", code, *map(str, said)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            yield started
+        finally:
+            if started.returncode is None:
+                started.kill()
+            await started.wait()
+
+    async def said_by(self, script: str, *rest: object, **options: Any) -> Any:
+        """Return what a process says before it ends."""
+        async with self.process(script, *rest, **options) as started:
+            said, _ = await started.communicate()
+            assert started.returncode == 0
+        return json.loads(said)
+
+    def journal(self, **options: Any) -> PostgresJournal:
+        return self.server.journal(self.folder, **options)
+
+    def row(self, columns: str) -> Any:
+        [row] = self.server.asked(f'SELECT {columns} FROM "{schema_of(self.folder)}".rates')
+        return row
+
+    def know(self, rate: float, *accounts: str) -> None:
+        """Let the rows of some accounts know a rate already."""
+        table = f'"{schema_of(self.folder)}".rates'
+        for account in accounts:
+            self.server.asked(f"INSERT INTO {table} (account, rate) VALUES ('{account}', {rate})")
+
+
+@pytest.fixture
+async def place(postgres: Server, tmp_path: Path) -> Place:
+    async with postgres.journal(tmp_path):
+        return Place(postgres, tmp_path)
+
+
+def worst_second(times: list[float]) -> int:
+    ordered = sorted(times)
+    return max(bisect.bisect_left(ordered, at + 1.0) - n for n, at in enumerate(ordered))
+
+
+# ---------------------------------------------------------------- the rate
+
+ENTER = """
+async def call():
+    await gate.enter(width=100, deadline=right_seconds() + 60.0)
+    gate.leave()
+    return journal.now()
+
+say(await asyncio.gather(*(call() for _ in range(int(rest[0])))))
+"""
+
+
+async def test_three_processes_keep_to_one_rate_whatever_their_clocks_say(
+    place: Place, no_cover: None
+) -> None:
+    """By the database's clock. How exactly is measured by ``benchmarks/shared_rate.py``.
+
+    The control, three times as many without a common row, is in the unit tests.
+    """
+    place.know(60.0, ACCOUNT)
+
+    said = await asyncio.gather(*(place.said_by(ENTER, 60, skew=n - 1) for n in range(PROCESSES)))
+    admitted = [at for some in said for at in some]
+
+    assert len(admitted) == 180
+    # What a process was late for, it may make up for; a busy machine makes it late.
+    assert worst_second(admitted) <= 90
+    assert place.row("taken") == (180,)
+
+
+JOB = """
+url, key, rows = rest
+async with SigmaMind(key, base_url=url, gate=gate) as client:
+    numbers = [number.sip_phone_number async for number in client.phone_numbers.list()]
+    result = await client.phone_numbers.update_many(numbers[:int(rows)], friendly_name="x")
+    say([len(result.done), gate.admission.rate, gate.problem])
+"""
+
+
+async def test_three_jobs_do_all_their_rows_at_the_rate_of_the_platform(
+    place: Place, no_cover: None
+) -> None:
+    """Nobody is told the rate; one row knows it in the end, and few requests were refused."""
+    async with Sandbox(seed=1) as box:
+        async with SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client:
+            for _ in range(60):
+                await client.phone_numbers.create(country_code="US")
+        box.rate_limit = RateLimit(per_second=50.0, burst=20)
+        where = (box.sigmamind.base_url, box.sigmamind.api_key, 60)
+        said = await asyncio.gather(*(place.said_by(JOB, *where) for _ in range(PROCESSES)))
+        by_status = box.sigmamind.requests.by_status
+
+    assert [(done, problem) for done, _, problem in said] == [(60, None)] * PROCESSES
+    version, rate, paused = place.row("version, rate, paused_until")
+    assert version > 0
+    assert 10.0 < rate < 150.0
+    assert paused > 0
+    # Mostly of the first moment, when nobody knows a rate: 3 processes with 10 at once and more.
+    assert by_status[429] < by_status[200]
+
+
+# ---------------------------------------------------------------- a common pause
+
+SEND_ON = """
+url, most = rest
+async with SigmaMind("key", base_url=url, gate=gate, deadline=20.0) as client:
+    for number in range(int(most)):
+        try:
+            await client.phone_numbers.get("+14155550100")
+        except SigmaMindError as error:
+            say([type(error).__name__, error.attempts])
+            return
+        if number == 10:
+            say("sending")
+        await asyncio.sleep(0.02)
+    say("never stopped")
+"""
+
+
+async def told_to_pause(place: Place, *, account: str) -> object:
+    """Pause this process for ten minutes; return what another says that is sending."""
+    async with (
+        FaultServer(always(answer(200, record()))) as healthy,
+        FaultServer(always(answer(429, Retry_After="600"))) as full,
+        place.process(SEND_ON, healthy.url, 150, account=account) as other,
+        place.journal() as journal,
+    ):
+        assert other.stdout is not None
+        assert json.loads(await other.stdout.readline()) == "sending"
+        async with client_of(full.url, gate=SharedGate(ACCOUNT, journal)) as client:
+            assert type(await error_of(client.phone_numbers.get(NUMBER))) is RateLimitError
+        return json.loads(await other.stdout.readline())
+
+
+async def test_a_pause_that_one_process_is_asked_for_holds_all(
+    place: Place, no_cover: None
+) -> None:
+    assert await told_to_pause(place, account=ACCOUNT) == ["CircuitOpenError", 0]
+
+
+async def test_a_process_of_another_account_goes_on(place: Place, no_cover: None) -> None:
+    """The control: without that row nobody hears of it."""
+    assert await told_to_pause(place, account="another") == "never stopped"
+
+
+async def test_a_pause_outlives_who_was_told(place: Place) -> None:
+    """A process that begins later keeps it, too."""
+    async with place.journal() as journal:
+        await journal.take(ACCOUNT, News(pause=600.0))
+    async with (
+        FaultServer(always(answer(200, record()))) as server,
+        place.journal() as journal,
+        client_of(server.url, gate=SharedGate(ACCOUNT, journal)) as client,
+    ):
+        assert type(await error_of(client.phone_numbers.get(NUMBER))) is CircuitOpenError
+        assert server.received == []
+
+
+# ---------------------------------------------------------------- processes that die
+
+HOLD = """
+await gate.enter(width=100, deadline=right_seconds() + 60.0)
+calls = [gate.enter(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
+tasks = [asyncio.ensure_future(call) for call in calls]
+while gate.admission.hand.count == 0:
+    await asyncio.sleep(0)
+say("holding")
+time.sleep(600)
+"""
+
+
+async def held_by_the_killed(place: Place) -> float:
+    """Kill a process that holds moments; return the seconds that the others must wait for them."""
+    async with place.process(HOLD) as holder:
+        assert holder.stdout is not None
+        assert json.loads(await holder.stdout.readline()) == "holding"
+        holder.send_signal(signal.SIGKILL)
+        await holder.wait()
+    [first, last] = place.row("seen, ready")
+    return float(last - first)
+
+
+async def test_a_process_that_is_killed_holds_nobody_up(place: Place, no_cover: None) -> None:
+    """What it has taken is over in a tenth of a second, however many were waiting."""
+    place.know(50.0, ACCOUNT)
+
+    assert await held_by_the_killed(place) <= 0.3
+    async with place.journal() as journal:
+        gate = SharedGate(ACCOUNT, journal)
+        for _ in range(5):
+            await gate.enter(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
+            gate.leave()
+
+
+async def test_without_a_bound_one_process_could_hold_up_all(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    monkeypatch.setattr(rules, "WHOLE", 100.0)
+    place.know(50.0, ACCOUNT)
+    async with place.journal() as journal:
+        await journal.take(ACCOUNT, News(wanted=1_000))
+
+    [first, last] = place.row("seen, ready")
+    assert last - first == pytest.approx(20.0, abs=0.5)
+
+
+# ---------------------------------------------------------------- a database that fails
+
+
+async def passes(gate: Gate, seconds: float = 30.0) -> None:
+    await gate.enter(width=10, deadline=asyncio.get_running_loop().time() + seconds)
+    gate.leave()
+
+
+def problem_of(gate: SharedGate) -> str | None:
+    """Return what a type checker must not remember."""
+    return gate.problem
+
+
+async def test_calls_go_on_without_the_database_and_follow_it_again(place: Place) -> None:
+    place.know(200.0, ACCOUNT)
+    async with (
+        relay_to(place.server) as relay,
+        PostgresJournal(relay.dsn, schema=schema_of(place.folder)) as journal,
+    ):
+        gate = SharedGate(ACCOUNT, journal)
+        await passes(gate)
+        assert problem_of(gate) is None
+        relay.refusing = True
+        place.server.asked(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'sigmamind-async'"
+        )
+        await asyncio.sleep(FRESH)
+        for _ in range(20):
+            await passes(gate)
+        assert "PostgreSQL database postgres on " in str(problem_of(gate))
+        relay.refusing = False
+        while problem_of(gate) is not None:
+            await passes(gate)
+            await asyncio.sleep(0.05)
+    assert gate.admission.rate == 200.0
+
+
+async def test_a_row_that_somebody_keeps_locked_is_not_waited_for_past_a_deadline(
+    place: Place,
+) -> None:
+    """And after a second not at all."""
+    place.know(200.0, ACCOUNT)
+    async with place.journal() as journal:
+        with place.server.connected() as console, console.transaction():
+            table = f'"{schema_of(place.folder)}".rates'
+            console.execute(f"SELECT 1 FROM {table} FOR UPDATE".encode())
+            gate = SharedGate(ACCOUNT, journal)
+            assert type(await error_of(passes(gate, 0.1))) is APIConnectionError
+            await passes(gate)
+            assert problem_of(gate) is not None
+
+
+async def test_a_journal_that_is_used_wrongly_is_told_before_anything_is_sent(
+    place: Place,
+) -> None:
+    closed = place.journal()
+    async with (
+        FaultServer(always(answer(200, record()))) as server,
+        place.journal(read_only=True) as looking,
+    ):
+        for journal, problem in [(closed, "is not open"), (looking, "read_only=True")]:
+            async with client_of(server.url, gate=SharedGate(ACCOUNT, journal)) as client:
+                error = await error_of(client.phone_numbers.get(NUMBER))
+                assert type(error) is JournalError
+                assert problem in str(error)
+        assert server.received == []
+
+
+# ---------------------------------------------------------------- the rules themselves
+
+STORY = (
+    News(wanted=3),
+    News(passed=7, growth=1.5),
+    News(rate=40.0, learned="first", passed=2),
+    News(rate=30.0, learned="second"),
+    News(version=1, wanted=1),
+    News(version=1, wanted=100, passed=5, growth=1.25),
+    News(version=0, passed=9, growth=2.0),
+    News(version=1, rate=0.5, learned="third", wanted=9),
+    News(version=2, wanted=2),
+    News(version=2, pause=30.0),
+    News(version=2, wanted=1, pause=10.0),
+)
+"""What gates may tell one after the other."""
+
+
+def comparable(told: Told) -> list[object]:
+    """Return what does not depend on when exactly it was told."""
+    known: list[object] = [
+        told.version,
+        told.rate,
+        told.learned,
+        told.passed,
+        told.taken,
+        told.granted,
+    ]
+    if told.rate is None:
+        return known
+    pause = told.paused_until and told.paused_until - told.since
+    return [*known, round(told.first - told.since, 1), round(pause, 1)]
+
+
+async def test_the_row_in_memory_follows_the_rules_of_the_one_in_the_database(
+    place: Place,
+) -> None:
+    """So that what is shown in virtual time holds here."""
+    meeting = Meeting()
+    async with place.journal() as journal:
+        for number, news in enumerate(STORY):
+            found = comparable(await journal.take(ACCOUNT, news))
+            assert found == comparable(await meeting.take(ACCOUNT, news)), number
