@@ -55,6 +55,9 @@ FRESH: Final = 0.5
 """Seconds for which an answer is believed."""
 SILENT: Final = 1.0
 """Seconds without an answer, after which the gate goes on alone; the journal gives up before."""
+LAPSE: Final = 0.05
+"""Seconds by which a moment may be late; what should have gone before is lost. A process that is
+kept from running would otherwise send too fast afterwards, while the others send as ever."""
 SETTLING: Final = 0.1
 """Seconds after a cut in which refusals tell nothing: some gates have not heard of it yet."""
 
@@ -79,9 +82,9 @@ class Hand:
         self.size = count
         self._next.append((ready, count))
 
-    def use(self) -> None:
-        """Count a request that goes."""
-        self.left = max(0, self.left - 1)
+    def use(self, count: int) -> None:
+        """Use *count* of those that were given together."""
+        self.left = max(0, self.left - count)
 
     def turn(self) -> float | None:
         """Return when the next may go, where that does not follow from the one before."""
@@ -130,9 +133,10 @@ class SharedAdmission(Admission):
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
+        late, rate = now - self.pace.ready, self.pace.rate or 0.0
         super().take(now)
         if self.by_hand:
-            self.hand.use()
+            self.hand.use(1 + int(max(0.0, late - LAPSE) * rate))
             self.stand_at(self.hand.turn())
 
     def stand_at(self, ready: float | None) -> None:
@@ -157,8 +161,8 @@ class SharedAdmission(Admission):
     def wanted(self, now: float, waiting: int) -> int:
         """Return for how many of those *waiting* the row is to be asked now."""
         held = self.hand.count
-        # The next are asked for when half are gone, so that the answer is there in time.
-        if not self.by_hand or 2 * held > self.hand.size:
+        # The next are asked for when the first goes, so that the answer is there in time.
+        if not self.by_hand or held >= max(1, self.hand.size):
             return 0
         if max(self.paused_until - SILENT, self.ask_after) > now:
             return 0

@@ -1,9 +1,9 @@
 """How fast all workers of an account may send together: one row of the database for each account.
 
 Requests go at moments that the row hands out, one after the other, so that no two workers have the
-same: the generic cell rate algorithm. A worker takes as many at once as its callers wait for, and
-no more than a tenth of a second's worth; what a worker that was killed has taken is lost, and no
-more than that. Nothing is configured. The rate is what the workers' gates have learned, in the
+same: the generic cell rate algorithm. A worker takes as many at once as its callers wait for, at
+most a tenth of a second's worth, and holds at most twice that; if it is killed, so much is lost.
+Nothing is configured. The rate is what the workers' gates have learned, in the
 words of `pace`: whoever is refused first says what follows for all, and those who come second with
 the same refusal are told what the first has made of it. A pause that the platform asks one of them
 for is everyone's.

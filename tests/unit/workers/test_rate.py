@@ -15,7 +15,7 @@ from benchmarks.throttles import Bucket, Job, Limit, Server, Window
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.gate import Gate
 from sigmamind_async.pace import Ticket
-from sigmamind_async.workers.rate import FRESH, LOOK, SETTLING, SILENT, SharedGate
+from sigmamind_async.workers.rate import FRESH, LOOK, SETTLING, SILENT, SharedAdmission, SharedGate
 from tests.unit.workers.meeting import Meeting, Rate
 
 DEADLINE = math.inf
@@ -221,6 +221,21 @@ async def test_a_clock_that_was_set_back_stops_nobody() -> None:
     await moments(gate_of(meeting), 10)
 
     assert now() < 2.0
+
+
+@pytest.mark.parametrize(("late", "left"), [(0.0, 9), (0.05, 9), (0.08, 6), (1.0, 0)])
+def test_a_process_that_was_kept_from_running_does_not_make_up_for_it(
+    late: float, left: int
+) -> None:
+    """Its moments lapse: the others have sent all the while. A twentieth of a second is allowed."""
+    admission = SharedAdmission(told_at=5.0)
+    admission.pace.rate = 100.0
+    admission.hand.add(5.0, 10)
+    admission.stand_at(admission.hand.turn())
+
+    admission.take(5.0 + late)
+
+    assert admission.hand.count == left
 
 
 # ---------------------------------------------------------------- what is learned
