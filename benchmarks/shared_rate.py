@@ -24,7 +24,7 @@ import attrs
 
 from sigmamind_async.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.postgres.rate import News
+from sigmamind_async.provisioning.postgres.rate import News, Told
 from sigmamind_async.workers.rate import SharedGate
 
 CALLERS = 20
@@ -121,18 +121,26 @@ async def _know(dsn: str, account: str, rate: float) -> None:
         await journal.take(account, News(rate=rate))
 
 
+@attrs.define
+class Counting:
+    """The database, and how often it was asked."""
+
+    journal: PostgresJournal
+    asked: int = 0
+
+    def now(self) -> float:
+        return self.journal.now()
+
+    def take(self, account: str, news: News) -> asyncio.Future[Told]:
+        self.asked += 1
+        return self.journal.take(account, news)
+
+
 async def _admissions(dsn: str, account: str, until: float) -> dict[str, object]:
     times: list[float] = []
-    asked = 0
-
-    class Counting(PostgresJournal):
-        def take(self, account: str, news: News) -> asyncio.Future[object]:  # type: ignore[override]
-            nonlocal asked
-            asked += 1
-            return super().take(account, news)  # type: ignore[return-value]
-
-    async with Counting(dsn, schema=SCHEMA) as journal:
-        gate = SharedGate(account, journal)
+    async with PostgresJournal(dsn, schema=SCHEMA) as journal:
+        counting = Counting(journal)
+        gate = SharedGate(account, counting)
 
         async def call() -> None:
             while time.time() < until:
@@ -141,7 +149,7 @@ async def _admissions(dsn: str, account: str, until: float) -> dict[str, object]
                 gate.leave()
 
         await asyncio.gather(*(call() for _ in range(CALLERS)))
-    return {"times": sorted(times), "asked": asked}
+    return {"times": sorted(times), "asked": counting.asked}
 
 
 def _worst_second(times: Sequence[float]) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import psycopg
 import pytest
 
 from sigmamind_async import APIConnectionError, CircuitOpenError, RateLimitError, SigmaMind
@@ -21,6 +22,7 @@ from sigmamind_async.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.postgres import rate as rules
 from sigmamind_async.provisioning.postgres.rate import News, Told
+from sigmamind_async.provisioning.postgres.tables import STEPS, prepare
 from sigmamind_async.sandbox import RateLimit, Sandbox
 from sigmamind_async.workers.rate import FRESH, SharedGate
 from tests.functional.faultserver import FaultServer, always, answer
@@ -142,9 +144,9 @@ async def test_three_processes_keep_to_one_rate_whatever_their_clocks_say(
     admitted = [at for some in said for at in some]
 
     assert len(admitted) == 180
-    # What a process was late for, it may make up for; a busy machine makes it late.
+    # What a process is late for by less than a twentieth of a second, it makes up for.
     assert worst_second(admitted) <= 90
-    assert place.row("taken") == (180,)
+    assert place.row("taken >= 180") == (True,)
 
 
 JOB = """
@@ -396,3 +398,13 @@ async def test_the_row_in_memory_follows_the_rules_of_the_one_in_the_database(
         for number, news in enumerate(STORY):
             found = comparable(await journal.take(ACCOUNT, news))
             assert found == comparable(await meeting.take(ACCOUNT, news)), number
+
+
+async def test_a_journal_from_before_there_were_rates_is_brought_up_to_date(
+    postgres: Server, tmp_path: Path
+) -> None:
+    schema = schema_of(tmp_path)
+    async with await psycopg.AsyncConnection.connect(postgres.dsn(), autocommit=True) as earlier:
+        await prepare(earlier, schema, steps=STEPS[:1])
+    async with postgres.journal(tmp_path) as journal:
+        assert (await journal.take(ACCOUNT, News(rate=5.0, wanted=1))).granted == 1
