@@ -70,11 +70,12 @@ def exactness(dsn: str, *, rate: float, processes: int = 3, seconds: float = 10.
     account = f"{rate:g} a second, {processes}, {time.time_ns()}"
     asyncio.run(_know(dsn, account, rate))
     command = [sys.executable, "-m", "benchmarks.shared_rate", "--dsn", dsn]
-    command += ["--account", account, "--until", str(time.time() + 3.0 + seconds)]
-    started = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)
-    ]
-    told = [json.loads(process.communicate()[0]) for process in started]
+    command += ["--account", account, "--seconds", str(seconds)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, **pipes) for _ in range(processes)]  # type: ignore[call-overload]
+    for process in started:
+        process.stdout.readline()  # it is ready
+    told = [json.loads(text) for text in _all_at_once(started)]
     # The first to begin are alone for a while: the time that all share is what counts.
     begin = max(one["times"][0] for one in told)
     end = min(one["times"][-1] for one in told)
@@ -88,6 +89,15 @@ def exactness(dsn: str, *, rate: float, processes: int = 3, seconds: float = 10.
         parts=tuple(map(len, parts)),
         asked=sum(one["asked"] / (one["times"][-1] - one["times"][0]) for one in told),
     )
+
+
+def _all_at_once(started: Sequence[subprocess.Popen[str]]) -> list[str]:
+    """Let all processes begin; return what they say."""
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    return [process.communicate()[0] for process in started]
 
 
 def cost(dsn: str, *, rounds: int = 9, calls: int = 300) -> Cost:
@@ -136,14 +146,17 @@ class Counting:
         return self.journal.take(account, news)
 
 
-async def _admissions(dsn: str, account: str, until: float) -> dict[str, object]:
+async def _admissions(dsn: str, account: str, seconds: float) -> dict[str, object]:
     times: list[float] = []
     async with PostgresJournal(dsn, schema=SCHEMA) as journal:
         counting = Counting(journal)
         gate = SharedGate(account, counting)
+        print("ready", flush=True)
+        sys.stdin.read()
+        until = time.monotonic() + seconds
 
         async def call() -> None:
-            while time.time() < until:
+            while time.monotonic() < until:
                 await gate.enter(width=CALLERS, deadline=math.inf)
                 times.append(journal.now())
                 gate.leave()
@@ -182,10 +195,10 @@ def main() -> None:
     parser.add_argument("--dsn", default="")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--account", help=argparse.SUPPRESS)
-    parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.account:
-        print(json.dumps(asyncio.run(_admissions(chosen.dsn, chosen.account, chosen.until))))
+        print(json.dumps(asyncio.run(_admissions(chosen.dsn, chosen.account, chosen.seconds))))
         return
     from tests.functional.postgres import running
 

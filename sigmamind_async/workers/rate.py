@@ -14,6 +14,8 @@ What this gate learns is told with the questions: successes, by how much they ra
 cut, at once. A cut counts if it was made from the latest rate; else another gate was refused first,
 for the same reason, and what that one made of it holds here too. How a rate is found is `pace`'s
 business: it counts the requests of all, and does not know that they are sent from several places.
+Kinds of requests are not told apart here, as `lanes` does for one process: the few refusals that
+one process sees say too little.
 
 Without the database the gate goes on alone, at this process's share of the rate, and learns from
 what it is refused as any gate does. That is safe: what is sent too fast is refused by the platform,
@@ -26,6 +28,7 @@ is used wrongly, not open or read only, is a `JournalError` for whoever wants to
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import time
 from collections import deque
@@ -38,6 +41,7 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.gate import Admission, Gate, _Line
+from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import LONG, SLOWEST, Pace, Ticket
 from sigmamind_async.provisioning.postgres.rate import (
@@ -100,9 +104,19 @@ class Hand:
 
 
 @attrs.define
+class OneLane(Lanes):
+    """The same pace for all kinds of requests."""
+
+    def _weigh(self, kind: str) -> None:
+        """Part no kind from the others."""
+
+
+@attrs.define
 class SharedAdmission(Admission):
     """`Admission` at moments that are handed out. Pure, as that is."""
 
+    lanes: Lanes = attrs.field(factory=OneLane)
+    """The pace of all requests."""
     hand: Hand = attrs.field(factory=Hand)
     told_at: float = -math.inf
     """When the row last said something."""
@@ -110,6 +124,11 @@ class SharedAdmission(Admission):
     """Whether the row cannot be asked, so that this process goes by what it knows."""
     ask_after: float = -math.inf
     """When the row may be asked again: what it could give now would be too far ahead."""
+
+    @property
+    def pace(self) -> Pace:
+        """What was learned of the platform's limit."""
+        return self.lanes.common
 
     @property
     def by_hand(self) -> bool:
@@ -120,9 +139,9 @@ class SharedAdmission(Admission):
         """Whether what the row last said is to be believed."""
         return self.alone or now - self.told_at < FRESH
 
-    def wait(self, now: float) -> float:
+    def wait(self, now: float, pace: Pace | None = None) -> float:
         """Return the seconds until a request may go, or until the row must have answered."""
-        wait = super().wait(now)
+        wait = super().wait(now, pace)
         if wait > 0 or (self.is_fresh(now) and (self.hand.left or not self.by_hand)):
             return wait
         return SILENT
@@ -131,10 +150,10 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def take(self, now: float) -> None:
+    def take(self, now: float, pace: Pace | None = None) -> None:
         """Count a request that goes now."""
         late, rate = now - self.pace.ready, self.pace.rate or 0.0
-        super().take(now)
+        super().take(now, pace)
         if self.by_hand:
             self.hand.use(1 + int(max(0.0, late - LAPSE) * rate))
             self.stand_at(self.hand.turn())
@@ -289,7 +308,9 @@ class SharedGate(Gate):
         self.problem: str | None = None
         """Why the gate goes by what this process knows alone; `None` while it does not."""
 
-    async def enter(self, *, width: int, deadline: float, patient: bool = False) -> Ticket:
+    async def enter(
+        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
+    ) -> Ticket:
         """Wait for the turn to send one request; see `Gate.enter`.
 
         Raises `JournalError`, too, where the journal is not open or is read only.
@@ -297,11 +318,11 @@ class SharedGate(Gate):
         desk = self._desks.get()
         if desk.look is None:
             desk.look = asyncio.get_running_loop().call_later(LOOK, self._look, desk)
-        return await super().enter(width=width, deadline=deadline, patient=patient)
+        return await super().enter(width=width, deadline=deadline, patient=patient, kind=kind)
 
     def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""
-        before = self._shared.rate
+        before = self._shared.pace.rate
         if before is None and retry_after is not None and retry_after >= LONG:
             return self._wait_and_learn(ticket, retry_after)
         pause = super().throttled(ticket, retry_after)
@@ -310,15 +331,15 @@ class SharedGate(Gate):
 
     def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
-        before = self._shared.rate
+        before = self._shared.pace.rate
         super().failed(ticket, overloaded=overloaded)
         self._tell(before, 0.0)
 
     # --- asking --------------------------------------------------------------------------------
 
-    def _expected(self, now: float, line: _Line) -> float:
-        rate, waiting = self._shared.rate, len(line.queue)
-        queue = waiting / (rate * self._standing.share) if rate is not None else 0.0
+    def _expected(self, now: float, line: _Line, kind: str) -> float:
+        rate, ahead = self._shared.rate, line.ahead(kind)
+        queue = ahead / (rate * self._standing.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
     def _admit(self, line: _Line) -> None:
@@ -327,7 +348,7 @@ class SharedGate(Gate):
 
     def _ask_for(self, line: _Line) -> None:
         """Ask the row, if there is reason to and no question is open."""
-        desk, now, waiting = self._desks.get(), self._clock(), len(line.queue)
+        desk, now, waiting = self._desks.get(), self._clock(), _waiting(line)
         if desk.question is not None or self._shared.alone:
             return
         wanted = self._shared.wanted(now, waiting)
@@ -349,7 +370,7 @@ class SharedGate(Gate):
     def _look(self, desk: _Desk) -> None:
         """Ask what the others know, as long as anything goes on here."""
         line, shared, desk.look = self._lines.get(), self._shared, None
-        busy = bool(line.queue or line.under_way or self._standing.has_news(shared.pace))
+        busy = bool(line.queues or line.under_way or self._standing.has_news(shared.pace))
         every = SILENT if shared.alone else LOOK
         due = self._clock() - shared.told_at > every / 2
         if due and desk.question is None and (busy or shared.alone):
@@ -359,7 +380,7 @@ class SharedGate(Gate):
 
     def _tell(self, before: float | None, pause: float) -> None:
         """Let the others know of a pause, and of a rate that was cut."""
-        standing, shared, rate = self._standing, self._shared, self._shared.rate
+        standing, shared, rate = self._standing, self._shared, self._shared.pace.rate
         until = self._clock() + pause
         cut = rate is not None and (before is None or rate < before)
         if not cut and (not pause or until <= standing.pause_until):
@@ -382,7 +403,7 @@ class SharedGate(Gate):
         return pause
 
     def _learn_now(self, ticket: Ticket, ends: float) -> None:
-        if self._shared.rate is None:
+        if self._shared.pace.rate is None:
             super().throttled(ticket, max(LONG, ends - self._clock()))
             self._tell(None, 0.0)
 
@@ -428,6 +449,10 @@ class SharedGate(Gate):
         self._admit(line)
 
 
+def _waiting(line: _Line) -> int:
+    return sum(len(queue) for queue in line.queues.values())
+
+
 def _close(desk: _Desk) -> None:
     """Wait for the open question no longer."""
     if desk.overdue is not None:
@@ -437,6 +462,6 @@ def _close(desk: _Desk) -> None:
 
 def _refuse_all(line: _Line, error: JournalError) -> None:
     """Let nobody wait for what cannot come."""
-    for turn in line.queue:
+    for turn in itertools.chain.from_iterable(line.queues.values()):
         if not turn.given.done():
             turn.given.set_exception(JournalError(error.message))

@@ -319,7 +319,7 @@ async def test_what_was_learned_is_there_for_who_comes_later() -> None:
 
     row = meeting.rates["sigmamind"]
     assert new.admission.rate == row.rate == pytest.approx(20.0, rel=0.2)
-    assert new.admission.pace.learned() == old.admission.pace.learned()
+    assert new.admission.lanes.common.learned() == old.admission.lanes.common.learned()
 
 
 async def test_successes_raise_the_rate_for_all() -> None:
@@ -380,7 +380,7 @@ async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() ->
     )
     await asyncio.sleep(0.1)
 
-    one.throttled((one._clock(), 1), 30.0)  # noqa: SLF001 - likewise
+    one.throttled((one._clock(), 1, ""), 30.0)  # noqa: SLF001 - likewise
 
     assert await kind_of(waiting) is CircuitOpenError
     assert now() < 1.0
