@@ -7,8 +7,8 @@
 
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
 in: `queue` is what a caller has, and `entry` what it writes; `worker` is a process, `office` what
-all jobs in it share, `blueprint` the tasks and `sequel` when one is run again. Needs the extra
-``postgres``.
+all jobs in it share, `blueprint` the tasks and `sequel` when one is run again; `rate` lets all
+processes keep to one rate. `pages` shows whole programs. Needs the extra ``postgres``.
 """
 
 try:
@@ -16,6 +16,7 @@ try:
     from sigmamind_async.workers.blueprint import blueprint
     from sigmamind_async.workers.office import Office
     from sigmamind_async.workers.queue import Queue
+    from sigmamind_async.workers.rate import SharedGate
     from sigmamind_async.workers.worker import Worker
 except ImportError as error:
     # Without libpq, psycopg is installed and cannot be imported: that error names no module.
@@ -29,4 +30,4 @@ except ImportError as error:
 
 from sigmamind_async.values import SecretReference
 
-__all__ = ["Account", "Office", "Queue", "SecretReference", "Worker", "blueprint"]
+__all__ = ["Account", "Office", "Queue", "SecretReference", "SharedGate", "Worker", "blueprint"]
