@@ -13,8 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
-import attrs
-
+from sigmamind_async import static
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -46,7 +45,7 @@ _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen
 class Finding:
     """One attempt and what it proved."""
 
@@ -100,11 +99,11 @@ def find(
     """Judge one attempt, before its body is read."""
     verdict = judge(answer, connected=mark.connected, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
-        return Finding(answer=answer, verdict=verdict)
+        return Finding(answer, verdict)
     wait = retry_after(answer.headers, wall_clock())
     # Some gateways throttle with 503; only a wait beside it tells that from an outage.
     throttled = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
-    return Finding(answer=answer, verdict=verdict, wait=wait, throttled=throttled)
+    return Finding(answer, verdict, wait=wait, throttled=throttled)
 
 
 def may_repeat(operation: Operation[object], finding: Finding) -> bool:

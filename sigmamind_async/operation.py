@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
+from sigmamind_async import static
 from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ PAGE_BYTES = 64 << 20
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Request:
     """One HTTP request in the vendor's words, without origin, key or encoding."""
 
@@ -48,7 +49,7 @@ class FaultKind(enum.Enum):
     TOO_LARGE = "the answer is larger than allowed"
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Fault:
     """An attempt that brought no status line."""
 
@@ -57,7 +58,7 @@ class Fault:
     """One line for a person; never text that the platform or the caller wrote."""
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Response:
     """An answer whose status line and headers were read whole."""
 
@@ -98,7 +99,7 @@ class ReadBack(Generic[T]):
 _NO_HINTS: Mapping[int, str] = {}
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Operation(Generic[T_co]):
     """One vendor call: what to send and how to read the answer."""
 

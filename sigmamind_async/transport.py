@@ -26,7 +26,7 @@ import socket
 import ssl as tls
 import sys
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias
 
@@ -34,6 +34,8 @@ import aiohttp
 import attrs
 from yarl import URL
 
+from sigmamind_async import static
+from sigmamind_async.alarm import Alarm
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response
@@ -42,7 +44,7 @@ Session: TypeAlias = aiohttp.ClientSession
 """A session that a caller brings along."""
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Outgoing:
     """One request as bytes, addressed and authorized."""
 
@@ -76,11 +78,16 @@ _attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt"
 class _Connector(aiohttp.TCPConnector):
     """Marks the attempt to which it hands a connection, and knows its own sockets."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, options: AiohttpOptions) -> None:
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._made = 0
         # Not the transports: those of uvloop's TLS take no weak reference.
         self.protocols: weakref.WeakSet[asyncio.BaseProtocol] = weakref.WeakSet()
-        super().__init__(limit=limit, socket_factory=self._new_socket)  # pyright: ignore[reportUnknownMemberType]  # as below
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
+            limit=options.max_connections,
+            ssl=options.ssl or True,
+            socket_factory=self._new_socket,
+        )
 
     async def connect(
         self,
@@ -88,17 +95,20 @@ class _Connector(aiohttp.TCPConnector):
         traces: list[aiohttp.tracing.Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
+        made = self._made
         connection = await super().connect(req, traces, timeout)
         mark = _attempt.get()
         if mark is not None:
             mark.connected = True
-        if connection.protocol is not None:
+        # One from the pool is known from when it was made.
+        if self._made != made and connection.protocol is not None:
             self.protocols.add(connection.protocol)
         return connection
 
     def _new_socket(self, address: Any) -> socket.socket:  # noqa: ANN401 - aiohttp's AddrInfoType ends in an untyped tuple
         made = socket.socket(*address[:3])
         self.sockets.add(made)
+        self._made += 1
         return made
 
 
@@ -157,35 +167,40 @@ class AiohttpTransport:
         self, options: AiohttpOptions | None = None, session: aiohttp.ClientSession | None = None
     ) -> None:
         """Use *session* if one is given, and leave it open; else open one in each loop."""
-        self._options = options or AiohttpOptions()
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self._options.connect_timeout
-        )
-        self._own = PerLoop(self._open, _OwnSession.forget)
-        self._theirs = session
-        if session is not None:
-            session.trace_configs.append(_marking_trace())
+        options = options or AiohttpOptions()
+        self._alarms = PerLoop(Alarm)
+        self._own = PerLoop(lambda: _OwnSession(options, self._own), _OwnSession.forget)
+        self._theirs = None if session is None else _TheirSession(options, session)
 
     async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
         """Send *outgoing* once, within *seconds* for connecting, sending and reading together."""
         answer: aiohttp.ClientResponse | None = None
+        alarm = self._alarms.get()
+        limit = alarm.start(seconds)
         token = _attempt.set(mark)
         try:
-            async with asyncio.timeout(seconds):
-                session = self._theirs or await self._own.get().opened()
-                answer = await self._request(session, outgoing)
-                body = await _read(answer, outgoing.max_bytes)
-                return Response(status=answer.status, headers=answer.headers, body=body)
+            session = self._theirs or self._own.get()
+            if not session.is_open:
+                await session.open()
+            answer = await session.request(outgoing)
+            stream, most = answer.content, outgoing.max_bytes
+            # What came whole with its head, as short bodies do, is read without waiting.
+            body = stream.read_nowait() if stream.is_eof() else await _read(stream, most)
+            if len(body) > most:
+                raise _TooLargeError  # noqa: TRY301 - made a value of below, like every fault
+            return Response(status=answer.status, headers=answer.headers, body=body)
         except asyncio.CancelledError as cancelled:
-            # The frames below hold headers and body; they end here.
-            cancelled.__traceback__ = None
-            raise
+            if not limit.is_why():
+                # The frames below hold headers and body; they end here.
+                cancelled.__traceback__ = None
+                raise
+            kind, cause = _explained(TimeoutError(), connected=mark.connected)
         except Exception as error:  # noqa: BLE001 - every one becomes a value
-            kind = _kind(error, connected=mark.connected)
-            cause = str(error) if isinstance(error, _DroppedError) else type(error).__name__
+            kind, cause = _explained(error, connected=mark.connected)
         finally:
+            alarm.stop(limit)
             _attempt.reset(token)
-            if answer is not None:
+            if answer is not None and not answer.closed:
                 # Gives the connection back after a whole answer, closes it after half of one.
                 answer.release()
         if answer is not None:
@@ -198,10 +213,28 @@ class AiohttpTransport:
         if opened is not None:
             await opened.aclose()
 
-    async def _request(
-        self, session: aiohttp.ClientSession, outgoing: Outgoing
-    ) -> aiohttp.ClientResponse:
-        return await session.request(
+
+def _timeout(options: AiohttpOptions) -> aiohttp.ClientTimeout:
+    """Leave all but the connecting to the alarm."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout)
+
+
+class _TheirSession:
+    """A session that the caller brought, with whatever settings: ours are said in each request."""
+
+    is_open = True
+
+    def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
+        self._options = options
+        self._timeout = _timeout(options)
+        self._session = session
+        session.trace_configs.append(_marking_trace())
+
+    async def open(self) -> None:
+        """Nothing: it is open."""
+
+    def request(self, outgoing: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
+        return self._session.request(
             outgoing.method,
             URL(outgoing.url, encoded=True),
             data=outgoing.body,
@@ -214,9 +247,6 @@ class AiohttpTransport:
             middlewares=_ONLY_ONCE.get(outgoing.method, ()),
         )
 
-    def _open(self) -> _OwnSession:
-        return _OwnSession(self._options.max_connections, self._own)
-
 
 class _OwnSession:
     """One session, closed in the last moments of its loop.
@@ -225,19 +255,36 @@ class _OwnSession:
     it. One that waits with an open session in its hands is thereby told when to close it.
     """
 
-    def __init__(self, limit: int, registry: PerLoop[_OwnSession]) -> None:
-        self._limit = limit
+    def __init__(self, options: AiohttpOptions, registry: PerLoop[_OwnSession]) -> None:
+        self._options = options
         self._registry = registry
+        self.is_open = False
+        self._headers: Mapping[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connector: _Connector | None = None
         self._session: aiohttp.ClientSession | None = None
         self._life: AsyncGenerator[aiohttp.ClientSession, None] | None = None
 
-    async def opened(self) -> aiohttp.ClientSession:
-        if self._session is None or self._session.closed:
-            self._life = self._live()
-            self._session = await anext(self._life)
-        return self._session
+    async def open(self) -> None:
+        self._life = self._live()
+        self._session = await anext(self._life)
+
+    def request(self, outgoing: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
+        """Return the request, to be awaited before another is asked for."""
+        assert self._session is not None  # noqa: S101 - whoever asks has opened it
+        if outgoing.headers is not self._headers:
+            # The session's own headers are copied at once. Those of a request are merged with
+            # them name by name, twice, for 2 microseconds; they change with the key alone.
+            self._session.headers.clear()
+            self._session.headers.update(outgoing.headers)
+            self._headers = outgoing.headers
+        return self._session.request(
+            outgoing.method,
+            URL(outgoing.url, encoded=True),
+            data=outgoing.body,
+            allow_redirects=False,
+            middlewares=_ONLY_ONCE.get(outgoing.method, ()),
+        )
 
     async def aclose(self) -> None:
         if self._life is not None:
@@ -245,14 +292,20 @@ class _OwnSession:
 
     async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
         self._loop = asyncio.get_running_loop()
-        self._connector = connector = _Connector(self._limit)
+        self._connector = connector = _Connector(self._options)
         session = aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            proxy=self._options.proxy,
+            timeout=_timeout(self._options),
+            trust_env=False,
         )
+        self.is_open = True
         _OPEN.add(self)
         try:
             yield session
         finally:
+            self.is_open = False
             _OPEN.discard(self)
             self._registry.discard(self._loop)
             await session.close()
@@ -302,17 +355,23 @@ def _forget_all() -> None:
         session.forget()
 
 
-async def _read(answer: aiohttp.ClientResponse, most: int) -> bytes:
+async def _read(stream: aiohttp.StreamReader, most: int) -> bytes:
     """Return the body; raise `_TooLargeError` at *most* bytes, counted after decompression."""
     chunks: list[bytes] = []
     size = 0
-    while not answer.content.at_eof():
-        chunk = await answer.content.readany()
+    while not stream.at_eof():
+        chunk = await stream.readany()
         chunks.append(chunk)
         size += len(chunk)
         if size > most:
             raise _TooLargeError
     return b"".join(chunks)
+
+
+def _explained(error: Exception, *, connected: bool) -> tuple[FaultKind, str]:
+    """Return what *error* means, and its cause in words that hold nothing of the request."""
+    cause = str(error) if isinstance(error, _DroppedError) else type(error).__name__
+    return _kind(error, connected=connected), cause
 
 
 def _kind(error: Exception, *, connected: bool) -> FaultKind:

@@ -7,7 +7,9 @@ import contextlib
 
 from sigmamind_async import AuthenticationError, SigmaMind
 from sigmamind_async.loops import PerLoop
-from tests.functional.faultserver import Exchange, FaultServer, always, response
+from sigmamind_async.operation import Mark
+from sigmamind_async.transport import AiohttpTransport, Outgoing
+from tests.functional.faultserver import Exchange, FaultServer, always, answer, response
 from tests.functional.support import KEY, NUMBER, client_of, error_of, record
 
 NEW_KEY = f"{KEY}-2"
@@ -84,3 +86,24 @@ async def test_a_second_rejection_is_an_error() -> None:
     ):
         error = await error_of(client.phone_numbers.get(NUMBER))
     assert (type(error), error.attempts, provider.asked) == (AuthenticationError, 2, 2)
+
+
+async def test_two_keys_in_turns_each_go_with_their_own_request() -> None:
+    """The session wears the headers of the latest request, and none is sent in another's."""
+    transport = AiohttpTransport()
+    keys = [KEY, NEW_KEY] * 5
+
+    async def send(key: str) -> None:
+        request = Outgoing(
+            method="GET", url=server.url, headers={"X-API-Key": key, "X-Is": key}, max_bytes=9
+        )
+        await transport.send(request, Mark(), 5.0)
+
+    async with FaultServer(always(answer(200))) as server:
+        for key in keys:
+            await send(key)
+        await asyncio.gather(*map(send, keys))
+        await transport.aclose()
+    seen = [request.headers["x-api-key"] for request in server.received]
+    assert (seen[:10], sorted(seen[10:])) == (keys, sorted(keys))
+    assert [request.headers["x-is"] for request in server.received] == seen

@@ -156,8 +156,9 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     async def send(
         transport: AiohttpTransport, outgoing: Outgoing, mark: Mark, seconds: float
     ) -> Response | Fault:
-        session = await transport._own.get().opened()  # noqa: SLF001
-        await transport._request(session, outgoing)  # noqa: SLF001
+        session = transport._own.get()  # noqa: SLF001
+        await session.open()
+        await session.request(outgoing)
         raise AssertionError
 
     monkeypatch.setattr(transport_module.AiohttpTransport, "send", send)

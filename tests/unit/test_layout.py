@@ -25,6 +25,7 @@ PACKAGE = "sigmamind_async"
 FLOORS = {
     "errors": 0,
     "values": 0,
+    "alarm": 1,
     "checks": 1,
     "convert": 1,
     "events": 1,
@@ -35,6 +36,7 @@ FLOORS = {
     "readback": 1,
     "references": 1,
     "signatures": 1,
+    "static": 0,
     "suggestion": 1,
     "credentials": 2,
     "finding": 2,

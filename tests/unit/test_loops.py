@@ -59,7 +59,7 @@ async def test_another_process_gets_another_value(monkeypatch: pytest.MonkeyPatc
     values = PerLoop(object, forgotten.append)
     parents = values.get()
 
-    monkeypatch.setattr("os.getpid", lambda: -1)
+    monkeypatch.setattr("sigmamind_async.loops._forks", -1)
     childs = values.get()
 
     assert childs is not parents
@@ -75,7 +75,7 @@ async def test_a_lock_that_the_parent_held_does_not_hang_the_child(
     held.acquire()
 
     monkeypatch.undo()
-    monkeypatch.setattr("os.getpid", lambda: -1)
+    monkeypatch.setattr("sigmamind_async.loops._forks", -1)
 
     assert values.get() is values.get()
 

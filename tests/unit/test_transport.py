@@ -33,6 +33,7 @@ class Answer:
         self.status = status
         self.headers = {"x-request-id": "r-1"}
         self.released = 0
+        self.closed = False
         self._received = received
 
     @functools.cached_property
