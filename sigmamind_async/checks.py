@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -109,13 +110,24 @@ def record_id(most: int = 128) -> Validator:
     return said(lambda name, value: check_id(name, value, most))
 
 
-phone_number: Validator = said(check_phone_number)
+def phone_number(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Require an E.164 number with a leading plus."""
+    if value is not UNSET:
+        check_phone_number(field.name, value)
+
+
 country_code: Validator = said(check_country_code)
 
 
 def require_change(value: object, *keys: str) -> None:
     """Refuse an update in which nothing but its *keys* is said."""
-    kind: type[Any] = type(value)
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
-    if all(getattr(value, field.name) is UNSET for field in fields if field.name not in keys):
-        raise InvalidRequestError(field="update", rule="names no field to change")
+    kind: Any = type(value)
+    for name in _field_names(kind):
+        if name not in keys and getattr(value, name) is not UNSET:
+            return
+    raise InvalidRequestError(field="update", rule="names no field to change")
+
+
+@functools.cache
+def _field_names(cls: Any) -> tuple[str, ...]:  # noqa: ANN401 - any attrs class
+    return tuple(field.name for field in attrs.fields(cls))

@@ -21,10 +21,13 @@ def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[s
     text and a missing key all mean "none": platforms answer a cleared field with any of them.
     """
     return tuple(
-        name
-        for name, place in fields.items()
-        if (said := getattr(sent, name)) is not UNSET
-        and (said or None) != (getattr(shown, place, None) or None)
+        [
+            name
+            for name, place in fields.items()
+            if (said := getattr(sent, name)) is not UNSET
+            and said != (held := getattr(shown, place, None))
+            and (said or None) != (held or None)
+        ]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 from collections.abc import Mapping
@@ -440,3 +441,53 @@ def test_one_of_two_plain_types_is_kept_as_it_is(price: object) -> None:
 def test_a_record_may_say_which_kind_it_is() -> None:
     assert structure({"kind": "hook"}, Webhook) == Hook(kind="hook")
     assert structure({"kind": "other"}, Webhook) == Webhook(extra={"kind": "other"})
+
+
+def test_two_kinds_of_fields_are_filled_alike_by_hand_and_by_an_answer() -> None:
+    """Slots that an answer fills hold what the class itself would have put there."""
+    by_hand = Thing(key="k", active=True, owner=Owner(name="o"), extra={"new": 1})
+
+    assert (
+        structure({"key": "k", "active": True, "owner": {"ownerName": "o"}, "new": 1}, Thing)
+        == by_hand
+    )
+    assert structure({}, Thing) == Thing()
+
+
+@pytest.mark.parametrize("platform", ["dialnexa", "sigmamind", "verbex"])
+def test_no_record_has_what_filling_its_slots_would_pass_by(platform: str) -> None:
+    """No converter or validator, no default that is made anew, nothing after ``__init__``."""
+    modules = [
+        importlib.import_module(f"sigmamind_async.platforms.{platform}.{name}")
+        for name in ("models", "webhooks")
+    ]
+    records = {
+        held
+        for module in modules
+        for held in vars(module).values()
+        if isinstance(held, type) and issubclass(held, Record)
+    }
+    assert len(records) > 2
+    assert [passed_by(record) for record in records if passed_by(record)] == []
+    assert passed_by(Careful) == ["checked", "__attrs_post_init__"]  # the control
+
+
+@attrs.frozen(kw_only=True)
+class Careful(Record):
+    checked: Annotated[str, wire("checked")] = attrs.field(
+        default="", validator=attrs.validators.max_len(3)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        raise AssertionError
+
+
+def passed_by(record: type[Record]) -> list[str]:
+    own = (field for field in attrs.fields(record) if field.name not in {"extra", "blanks"})
+    plain = (str, bool, int, type(None))
+    names = [
+        field.name
+        for field in own
+        if field.converter or field.validator or not isinstance(field.default, plain)
+    ]
+    return names + ["__attrs_post_init__"] * hasattr(record, "__attrs_post_init__")

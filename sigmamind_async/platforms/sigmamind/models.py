@@ -144,6 +144,8 @@ _PAGE_SIZE = checks.whole_number(1, 1_000)
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
+    if OWN_SIP_DOMAIN not in str(value).lower():
+        return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
     host = host.partition(";")[0].partition(":")[0].rstrip(".")
     if host == OWN_SIP_DOMAIN or host.endswith(f".{OWN_SIP_DOMAIN}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -85,7 +86,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         decode=_decode_phone_number,
         repeatable=True,
         value=value,
-        not_shown=lambda found: _not_shown(value, found),
+        not_shown=functools.partial(not_shown, value, fields=_READABLE_ON_A_TRUNK),
     )
 
 
