@@ -10,7 +10,7 @@ import ipaddress
 import math
 import os
 import ssl as tls
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -57,9 +57,9 @@ class Runner:
     engine: Engine
     operations: Operations
 
-    async def run(self, value: RequestValue[T]) -> T:
+    def run(self, value: RequestValue[T]) -> Coroutine[Any, Any, T]:
         """Run *value* and return what its method would."""
-        return await self.engine.run(self.operation(value))
+        return self.engine.run(self.operation(value))
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
         """Run *value* and return the answer as it came."""

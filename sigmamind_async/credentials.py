@@ -38,6 +38,11 @@ class Credentials:
             self._provider = source
         self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
 
+    @property
+    def known(self) -> Secret | None:
+        """The key in use, `None` before it was asked for."""
+        return self._key
+
     async def key(self) -> Secret:
         """Return the key in use, asking for it the first time."""
         return self._key if self._key is not None else await self._asked(None)

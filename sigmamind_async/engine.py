@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from importlib.metadata import version
 from random import random
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
+from sigmamind_async import static
 from sigmamind_async.allowance import remaining
 from sigmamind_async.convert import dump_json
 from sigmamind_async.credentials import Credentials
@@ -69,6 +70,21 @@ _HEADERS = {
 }
 
 
+class Headers:
+    """The headers of every request, made once for each key. Shows neither."""
+
+    def __init__(self, authorize: Callable[[Secret], dict[str, str]]) -> None:
+        self._authorize = authorize
+        self._key: Secret | None = None
+        self._made: dict[str, str] = {}
+
+    def of(self, key: Secret) -> Mapping[str, str]:
+        """Return the headers that carry *key*."""
+        if key is not self._key:
+            self._key, self._made = key, {**_HEADERS, **self._authorize(key)}
+        return self._made
+
+
 @attrs.frozen(kw_only=True)
 class Limits:
     """Times of one call, in seconds, and how many calls may be under way in one loop."""
@@ -78,16 +94,10 @@ class Limits:
     max_connections: int = 100
 
 
-@attrs.define(eq=False, kw_only=True)
 class Call:
     """What is known of one call while it runs; shared with whoever began it."""
 
-    reads: bool
-    """Whether it cannot change anything."""
-    started: float
-    deadline: float
-    """On the engine's clock; infinite while a patient call waits to be admitted."""
-    patient: bool
+    # Defaults stand on the class: of eighteen fields one call seldom sets more than seven.
     attempts: int = 0
     failures: int = 0
     throttles: int = 0
@@ -99,8 +109,6 @@ class Call:
     """Whether an earlier call for the same thing may have; set by whoever began this one."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
-    mark: Mark = attrs.field(factory=Mark)
-    """The mark of the latest attempt; an attempt that was cancelled leaves nothing else."""
     last_error: SigmaMindError | None = None
     cost: int | None = None
     """What the latest repetition took from the quota."""
@@ -118,6 +126,16 @@ class Call:
     before_pause: Callable[[], Awaitable[None]] | None = None
     """Awaited when a request is to be made again of which the platform has done nothing."""
 
+    def __init__(self, *, reads: bool, started: float, deadline: float, patient: bool) -> None:
+        self.reads = reads
+        """Whether it cannot change anything."""
+        self.started = started
+        self.deadline = deadline
+        """On the engine's clock; infinite while a patient call waits to be admitted."""
+        self.patient = patient
+        self.mark = Mark()
+        """The mark of the latest attempt; an attempt that was cancelled leaves nothing else."""
+
     @property
     def may_echo(self) -> bool:
         """Whether "there is one already", or "there is none", may be the echo of a success."""
@@ -129,7 +147,7 @@ class Call:
         return not self.reads and (self.doubtful or self.mark.connected)
 
 
-@attrs.frozen
+@static.frozen
 class Done(Generic[T]):
     """A call's good end."""
 
@@ -137,7 +155,7 @@ class Done(Generic[T]):
     adopted: bool = False
 
 
-@attrs.frozen(eq=False)
+@static.frozen(eq=False)
 class Failed:
     """A call's bad end."""
 
@@ -164,6 +182,11 @@ class Engine:
     wall_clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _headers: Headers = attrs.field(
+        default=attrs.Factory(lambda self: Headers(self.platform.authorize), takes_self=True),
+        init=False,
+        repr=False,
+    )
 
     def begin(self, operation: Operation[object], *, patient: bool = False) -> Call:
         """Return the state of a new call.
@@ -179,9 +202,9 @@ class Engine:
             patient=patient,
         )
 
-    async def run(self, operation: Operation[T]) -> T:
+    def run(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """Run *operation* to its end and return what its answer decodes to."""
-        return await self.finish(operation, self.begin(operation))
+        return self.finish(operation, self.begin(operation))
 
     async def exchange(self, operation: Operation[object]) -> Response:
         """Run *operation* and return its 2xx answer as it came."""
@@ -204,7 +227,8 @@ class Engine:
         if isinstance(end, Failed) and read_back is not None and call.doubtful:
             end = await self._look_up(read_back, call, end)
         elapsed = self.clock() - call.started
-        self._notify_finished(operation, call, elapsed, end)
+        if self.observer is not None:
+            self._notify_finished(operation, call, elapsed, end)
         if isinstance(end, Done):
             self.quota.refund(call.cost)
             return end.result
@@ -221,7 +245,7 @@ class Engine:
     async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
         """Send once, and say what follows."""
         try:
-            key = await self.credentials.key()
+            key = self.credentials.known or await self.credentials.key()
             ticket = await self.gate.enter(
                 width=self.limits.max_connections,
                 deadline=call.deadline,
@@ -238,7 +262,8 @@ class Engine:
         if finding.verdict is Verdict.CONFIRMED:
             result, finding = _decoded(operation, finding)
         call.verdict = finding.verdict
-        self._notify_attempt(operation, call, finding, self.clock() - began)
+        if self.observer is not None:
+            self._notify_attempt(operation, call, finding, self.clock() - began)
         if result is not UNSET:
             return self._accept(operation, call, result)
         follows = await self._follow(operation, call, finding, key)
@@ -252,7 +277,8 @@ class Engine:
             call.ignored = operation.not_shown(result)
         if not call.ignored:
             return Done(result)
-        notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
+        if self.observer is not None:
+            notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
         return Failed(ignored_error(operation, call.ignored)) if self.strict else Done(result)
 
     async def _exchange(
@@ -264,8 +290,9 @@ class Engine:
                 await call.before_send()
             if call.deadline == math.inf:
                 call.deadline = began + self.limits.deadline
+            if call.attempts:
+                call.mark = Mark()
             call.attempts += 1
-            call.mark = Mark()
             seconds = min(self.limits.attempt_timeout, call.deadline - began)
             answer = await self.transport.send(
                 self._outgoing(operation.request, key, moved=call.moved), call.mark, seconds
@@ -286,7 +313,7 @@ class Engine:
         return Outgoing(
             method=request.method,
             url=self.base_url + path,
-            headers={**_HEADERS, **self.platform.authorize(key)},
+            headers=self._headers.of(key),
             body=None if request.json is None else dump_json(request.json),
             max_bytes=request.max_bytes,
         )
@@ -377,8 +404,6 @@ class Engine:
     def _notify_attempt(
         self, operation: Operation[object], call: Call, finding: Finding, elapsed: float
     ) -> None:
-        if self.observer is None:
-            return
         event = AttemptFinished(
             operation=operation.name,
             attempt=call.attempts,
@@ -391,8 +416,6 @@ class Engine:
     def _notify_finished(
         self, operation: Operation[T], call: Call, elapsed: float, end: Done[T] | Failed
     ) -> None:
-        if self.observer is None:
-            return
         event = CallFinished(
             operation=operation.name,
             attempts=call.attempts,
