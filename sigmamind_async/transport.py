@@ -168,18 +168,17 @@ class AiohttpTransport:
     ) -> None:
         """Use *session* if one is given, and leave it open; else open one in each loop."""
         options = options or AiohttpOptions()
-        self._alarms = PerLoop(Alarm)
         self._own = PerLoop(lambda: _OwnSession(options, self._own), _OwnSession.forget)
         self._theirs = None if session is None else _TheirSession(options, session)
 
     async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
         """Send *outgoing* once, within *seconds* for connecting, sending and reading together."""
         answer: aiohttp.ClientResponse | None = None
-        alarm = self._alarms.get()
+        session = self._theirs or self._own.get()
+        alarm = session.alarm
         limit = alarm.start(seconds)
         token = _attempt.set(mark)
         try:
-            session = self._theirs or self._own.get()
             if not session.is_open:
                 await session.open()
             answer = await session.request(outgoing)
@@ -227,8 +226,13 @@ class _TheirSession:
     def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
         self._options = options
         self._timeout = _timeout(options)
+        self._alarms = PerLoop(Alarm)
         self._session = session
         session.trace_configs.append(_marking_trace())
+
+    @property
+    def alarm(self) -> Alarm:
+        return self._alarms.get()
 
     async def open(self) -> None:
         """Nothing: it is open."""
@@ -258,6 +262,7 @@ class _OwnSession:
     def __init__(self, options: AiohttpOptions, registry: PerLoop[_OwnSession]) -> None:
         self._options = options
         self._registry = registry
+        self.alarm = Alarm()
         self.is_open = False
         self._headers: Mapping[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
