@@ -64,7 +64,11 @@ seconds, are load that is shed; a platform that gives this one record nothing el
 
 
 class Headers:
-    """The headers of every request, made once for each key. Shows neither."""
+    """The headers of every request, made once for each key.
+
+    No attrs class, because what it holds must not be shown; and one mapping for each key, by which
+    the transport sees that nothing has changed.
+    """
 
     def __init__(self, authorize: Callable[[Secret], dict[str, str]]) -> None:
         self._authorize = authorize

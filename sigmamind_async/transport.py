@@ -11,6 +11,9 @@ reaches a caller. Four habits of aiohttp are kept away from money here:
 - Its sessions belong to one event loop. There is one for each loop and process, closed when its
   loop shuts down, forgotten without I/O when the loop is already gone.
 
+The whole attempt has one time limit, kept by an `Alarm`; of aiohttp's own limits only that for
+connecting is set.
+
 Whether a connection was handed to an attempt is seen in `TCPConnector.connect`: it agreed with
 aiohttp's trace events on every row of a 61-row fault matrix and costs a quarter of them. A session
 that the caller brings has a connector of its own; there the trace events serve.

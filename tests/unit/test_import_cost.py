@@ -55,3 +55,12 @@ def test_a_name_of_the_front_door_is_imported_on_use() -> None:
 
     assert under("aiohttp", loaded)
     assert "sigmamind_async.transport" in loaded
+
+
+def test_a_first_client_loads_nothing_that_only_a_repetition_needs() -> None:
+    """Nor the package's metadata, which the first request asks for its version."""
+    loaded = loaded_by("from sigmamind_async import SigmaMind; SigmaMind('key')")
+
+    assert under("aiohttp", loaded)  # the control
+    assert not under("tenacity", loaded)
+    assert not under("importlib.metadata", loaded)
