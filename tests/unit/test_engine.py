@@ -613,7 +613,7 @@ async def test_a_refusal_at_the_gate_is_an_error_of_the_call(
 ) -> None:
     gate = clock.gate()
     for _ in range(20):
-        gate.failed((0.0, 1))
+        gate.failed((0.0, 1, "GET"))
     error = await failure(make_engine(ScriptedTransport([]), gate=gate), BUY)
 
     assert isinstance(error, CircuitOpenError)
@@ -625,7 +625,7 @@ async def test_what_the_platform_said_tells_more_than_the_gate_after_it(
 ) -> None:
     gate = clock.gate(max_wait=0.01)
     for _ in range(19):
-        gate.failed((0.0, 1))
+        gate.failed((0.0, 1, "GET"))
     error = await failure(make_engine(ScriptedTransport([reply(500, "why")]), gate=gate), READ)
 
     assert isinstance(error, ServerError)
