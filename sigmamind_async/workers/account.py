@@ -17,7 +17,7 @@ class Account:
 
     client: Callable[..., Client]
     """Makes the client, once in each process: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``.
-    It is called without arguments, or with the ``gate`` that the worker has for the account."""
+    It is called without arguments to see whose it is, and with the ``gate`` of the account."""
     label: str | None = attrs.field(default=None, kw_only=True)
     """Tells several accounts of one platform apart."""
     quarantine: float = attrs.field(default=QUARANTINE, kw_only=True)

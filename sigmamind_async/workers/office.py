@@ -23,6 +23,7 @@ from sigmamind_async.references import References, SecretReferenceError
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.jobs import check_account_name
+from sigmamind_async.workers.rate import SharedGate
 from sigmamind_async.workers.sequel import next_run
 
 GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
@@ -120,8 +121,8 @@ class Office:
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
         secrets: Resolves the references in requests.
-        gate: Returns what a client is given as its ``gate``, for the name of an account; left out,
-            each client has one of its own.
+        gate: Returns what a client is given as its ``gate``, for the name of an account and
+            the journal; left out, one that all processes share.
         connections: Most connections of the journal.
 
     Raises:
@@ -135,7 +136,7 @@ class Office:
         *,
         schema: str = "sigmamind",
         secrets: References | None = None,
-        gate: GateFor | None = None,
+        gate: GateFor = SharedGate,
         connections: int = 8,
     ) -> None:
         dsn = concealed(dsn)
@@ -198,8 +199,6 @@ class Office:
         return Branch(provisioner, adapter_of(client), self._secrets)
 
     def _client(self, account: Account) -> Client:
-        if self._gate is None:
-            return account.client()
         platform = account.client().platform.name
         gate = self._gate(account_of(platform, account.label), self.journal)
         return account.client(gate=gate)

@@ -24,6 +24,7 @@ from sigmamind_async.workers.jobs import NAMESPACE, queue_of
 from sigmamind_async.workers.line import Line
 from sigmamind_async.workers.office import GateFor, Office
 from sigmamind_async.workers.queue import Queue
+from sigmamind_async.workers.rate import SharedGate
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Worker:
         secrets: Resolves the references in requests: by default in the environment, and in files
             relative to the current folder.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
-            journal of this process; left out, each client has one of its own.
+            journal of this process; left out, one that all processes share.
         concurrency: Jobs under way at once.
         reconcile: When to settle what is in doubt: minute, hour, day of the month, month, day of
             the week and, if you like, second. One worker of all does it.
@@ -71,7 +72,7 @@ class Worker:
         *,
         schema: str = "sigmamind",
         secrets: References | None = None,
-        gate: GateFor | None = None,
+        gate: GateFor = SharedGate,
         concurrency: int = 20,
         reconcile: str = MINUTELY,
         sweep: str = HOURLY,

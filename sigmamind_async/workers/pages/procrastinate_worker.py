@@ -1,8 +1,8 @@
 """Orders that are enqueued in one place and carried out by workers in others.
 
 The queue is procrastinate's, in the database that has the journal, so an order and its job are
-written in one transaction. `Worker` is a whole process; run as many as you like. With
-``gate=SharedGate`` they keep to one rate together.
+written in one transaction. `Worker` is a whole process; run as many as you like:
+they keep to one rate together.
 
 ```python
 import asyncio
@@ -11,7 +11,7 @@ import os
 from sigmamind_async import SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import PostgresJournal, State
-from sigmamind_async.workers import Account, Queue, SharedGate, Worker
+from sigmamind_async.workers import Account, Queue, Worker
 
 
 async def main() -> None:
@@ -22,7 +22,7 @@ async def main() -> None:
     await queue.enqueue([order])
     await queue.enqueue([order])  # the customer clicked twice
 
-    worker = Worker([Account(SigmaMind, max_purchases=100)], dsn, gate=SharedGate)
+    worker = Worker([Account(SigmaMind, max_purchases=100)], dsn)
     serving = asyncio.create_task(worker.run())  # in a process of its own, at your place
     async with PostgresJournal(dsn, read_only=True) as journal:
         while not (done := await journal.in_states("sigmamind", {State.DONE})):
