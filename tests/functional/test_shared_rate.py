@@ -174,7 +174,7 @@ async def test_three_jobs_do_all_their_rows_at_the_rate_of_the_platform(
     assert [(done, problem) for done, _, problem in said] == [(60, None)] * PROCESSES
     version, rate, paused = place.row("version, rate, paused_until")
     assert version > 0
-    assert 10.0 < rate < 150.0
+    assert rate > 10.0  # and how near, the unit tests say: here it is the machine that is measured
     assert paused > 0
     # Mostly of the first moment, when nobody knows a rate: 3 processes with 10 at once and more.
     assert by_status[429] < by_status[200]
