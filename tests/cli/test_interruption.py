@@ -182,6 +182,6 @@ def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
 
     assert process.returncode == 130
     assert "stdout takes no more results" in err
-    assert "in doubt, may have been carried out: lines" in err
+    assert "in doubt, may have been carried out: line" in err
     assert cli.box.sigmamind.in_flight == 0
     assert len(cli.box.ledger.purchases) < ROWS

@@ -100,7 +100,7 @@ def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
     row = doubtful_id(inside, undecided)
 
     assert applied.code == done.code == 3
-    assert "somebody has to decide about lines " in applied.err
+    assert "somebody has to decide about line" in applied.err
     assert f":\n  sigmamind status {undecided}\n" in applied.err
     assert "--wait" not in applied.err
     assert done.out.startswith(f"{undecided}.journal.db (sigmamind): 1 row needs a decision\n")
