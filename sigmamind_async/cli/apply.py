@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.aftermath import Aftermath, stopping_text, waiting_text
-from sigmamind_async.cli.consent import Outlook
+from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.ending import exit_for_job
 from sigmamind_async.cli.fleet_apply import apply_fleet
 from sigmamind_async.cli.fleet_file import is_fleet
@@ -25,8 +25,10 @@ from sigmamind_async.cli.journals import (
     Resend,
     bought_by,
     look_after_earlier_runs,
+    place_beside,
 )
 from sigmamind_async.cli.orders import Orders
+from sigmamind_async.cli.outlook import outlook
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.page_file import PageFile, ReportFile, page_file
 from sigmamind_async.cli.plain import Widths
@@ -39,8 +41,9 @@ from sigmamind_async.cli.plan import (
     SkipBad,
 )
 from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformName
+from sigmamind_async.cli.queue_apply import apply_to_queue
 from sigmamind_async.cli.records import RowResult, Stopped, Summary
-from sigmamind_async.cli.rows import Reading, Row
+from sigmamind_async.cli.rows import Reading
 from sigmamind_async.cli.session import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -51,11 +54,10 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.cli.source import Source, Survey, source_of, stream_of, survey
+from sigmamind_async.cli.source import Source, Survey, source_of, stream_of
 from sigmamind_async.fleet.draft import Rules
 from sigmamind_async.gate import Gate
 from sigmamind_async.provisioning.machine import QUARANTINE
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 from sigmamind_async.references import References
 
 
@@ -77,6 +79,7 @@ def apply(
         ),
     ] = None,
     journal: JournalFile = None,
+    postgres: Postgres = None,
     max_purchases: Annotated[
         int | None,
         Parameter(help="Most numbers that the journal may count as bought, all runs together."),
@@ -102,10 +105,12 @@ def apply(
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
 ) -> int:
     """Carry out what *file* says."""
+    database = database_of(postgres)
     orders = Orders(
         file=file,
         platform=platform,
         journal=journal,
+        database=database,
         max_purchases=max_purchases,
         yes=yes,
         policy=Policy(
@@ -124,11 +129,13 @@ def apply(
         json=json,
         times=Times(deadline=deadline, attempt=attempt_timeout),
     )
-    place = Place.beside(file, journal)
+    place = place_beside(file, journal, database)
     with stream_of(file) as stream:
         if is_fleet(file, stream):
             return apply_fleet(orders, stream)
         orders.check_for_rows()
+        if database is not None:
+            return apply_to_queue(orders, database, source_of(file, stream))
         return _apply_rows(orders, place, source_of(file, stream))
 
 
@@ -140,45 +147,29 @@ def _apply_rows(orders: Orders, place: Place, source: Source) -> int:
         client = client_of_environment(theirs, orders.times, gate=gate, observer=page)
         references = References(folder=source.folder, allow_inline=orders.allow_inline)
         reading = Reading(theirs, references)
-        outlook = run(_outlook(place, source, reading))
+        found = run(outlook(place, source, reading))
         consent = orders.consent
-        limit = consent.limit(source.name, outlook)
+        limit = consent.limit(source.name, found)
         if orders.policy.release_surplus:
             consent.check_release("what is bought one too many")
         output = Output.of_process(json=orders.json, verbose=orders.verbose)
         application = Application(
             source=source,
             reading=reading,
-            found=outlook.found,
+            found=found.found,
             place=place,
             policy=attrs.evolve(orders.policy, max_purchases=limit),
             output=output,
             patience=orders.times.deadline,
             page=page,
             again=orders.again,
-            bought=outlook.bought,
-            limit=limit if outlook.to_buy else None,
+            bought=found.bought,
+            limit=limit if found.to_buy else None,
         )
         summary = run(application.carry_out(client, gate))
     output.show(summary)
     application.aftermath.say(output.remark, summary.stopped)
     return exit_for_job(summary)
-
-
-async def _outlook(place: Place, source: Source, reading: Reading) -> Outlook:
-    """Read the file once, and say what it asks for that its journal does not hold yet."""
-    found = survey(source.rows(reading))
-    if not place.path.exists():
-        return Outlook(found=found, to_buy=found.purchases)
-    account = reading.platform.name
-    async with SqliteJournal(place.path, read_only=True) as journal:
-        counts = await journal.counts(account)
-        to_buy = 0
-        for row in source.rows(reading):
-            if isinstance(row, Row) and row.spends:
-                entry = await journal.get(account, row.id or "")
-                to_buy += entry is None or not entry.bought
-    return Outlook(found=found, bought=counts.bought, to_buy=to_buy)
 
 
 @attrs.define(kw_only=True)
@@ -216,7 +207,7 @@ class Application:
             self.found.last_line, self.found.id_width, self.platform.actions
         )
         progress = Progress(total=self.found.rows)
-        async with SqliteJournal(self.place.path) as journal, client:
+        async with self.place.opened() as journal, client:
             provisioner = self.policy.provisioner(client, journal)
             job = Job(
                 provisioner=provisioner,
@@ -268,7 +259,7 @@ class Application:
         self.page.write(
             summary,
             file=self.source.name,
-            journal=str(self.place.path),
+            journal=self.place.name,
             resume=self.again,
             bought=bought,
             max_purchases=self.limit,

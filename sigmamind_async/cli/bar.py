@@ -35,7 +35,7 @@ class Bar:
     """Keeps one line at the bottom of the terminal, on stderr, up to date."""
 
     def __init__(
-        self, progress: Progress, traffic: Traffic, console: Console | None = None
+        self, progress: Progress, traffic: Traffic | None, console: Console | None = None
     ) -> None:
         self.console = console or Console(stderr=True)
         self._live = Live(
@@ -60,8 +60,8 @@ class Bar:
         self._live.stop()
 
 
-def bar_line(progress: Progress, traffic: Traffic) -> Table:
-    """Return the line as it is now."""
+def bar_line(progress: Progress, traffic: Traffic | None = None) -> Table:
+    """Return the line as it is now; without *traffic* others send the requests."""
     line = Table.grid(padding=(0, 1))
     total = progress.total or 0
     line.add_row(
@@ -72,7 +72,7 @@ def bar_line(progress: Progress, traffic: Traffic) -> Table:
         _count(progress.unknown, "unknown"),
         Text(f"{progress.rate:,.0f}/s"),
         Text(_eta(progress.eta), style="cyan"),
-        Text(f"{traffic.throttled:,} 429s", style="dim"),
+        *(() if traffic is None else (Text(f"{traffic.throttled:,} 429s", style="dim"),)),
     )
     return line
 

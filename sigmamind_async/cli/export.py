@@ -12,8 +12,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sigmamind_async.cli.accounts import Accounts
+from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.ending import CommandError, Exit
-from sigmamind_async.cli.journals import looked_into
+from sigmamind_async.cli.journals import EXCLUSIVE, FilePlace, Place, looked_into
 from sigmamind_async.cli.new_file import new_file
 from sigmamind_async.cli.output import Form, Output, silence_stdout
 from sigmamind_async.cli.platforms import DEFAULT, PlatformName
@@ -51,17 +52,17 @@ def export(
     journal: Annotated[
         Path | None, Parameter(help="The journal that knows under which ids numbers were applied.")
     ] = None,
+    postgres: Postgres = None,
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
 ) -> int:
     """Write the numbers of the accounts as a fleet file."""
     form = _form(out, json=json)
-    if journal is not None and not journal.exists():
-        raise CommandError(f"there is no journal {journal}")
+    place = _place(journal, postgres)
     times = Times(deadline=deadline, attempt=attempt_timeout)
     accounts = Accounts.of(dict.fromkeys(platform), times)
-    found, applied = run(_look(accounts, journal))
+    found, applied = run(_look(accounts, place))
     told = [*sayable(exported(found, applied), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     _write(_content(rows, form), out)
@@ -70,6 +71,17 @@ def export(
         if isinstance(each, Problem):
             output.remark(str(each))
     return Exit.DONE
+
+
+def _place(journal: Path | None, postgres: str | None) -> Place | None:
+    """Return where the ids are that numbers were applied under, if that was said."""
+    if journal is not None and not journal.exists():
+        raise CommandError(f"there is no journal {journal}")
+    if journal is None:
+        return database_of(postgres)
+    if postgres is not None:
+        raise CommandError(EXCLUSIVE)
+    return FilePlace(str(journal), journal)
 
 
 def _form(out: Path | None, *, json: bool) -> Format:
@@ -85,13 +97,13 @@ def _form(out: Path | None, *, json: bool) -> Format:
 
 
 async def _look(
-    accounts: Accounts, journal: Path | None
+    accounts: Accounts, place: Place | None
 ) -> tuple[list[Found], Mapping[str, Applied]]:
     """Return the numbers of all *accounts*, one after the other, and what was applied to them."""
     applied: dict[str, Applied] = {}
     async with AsyncExitStack() as stack:
-        if journal is not None:
-            notes = (await (await looked_into(journal, stack)).notes()).items()
+        if place is not None:
+            notes = (await (await looked_into(place, stack)).notes()).items()
             applied = {row_id: Applied.load(row_id, text) for row_id, text in notes}
         await accounts.open(stack)
         of_each = [await numbers_of(client) for client in accounts.clients.values()]

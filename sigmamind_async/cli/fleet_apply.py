@@ -36,7 +36,6 @@ from sigmamind_async.fleet.spec import Problem
 from sigmamind_async.fleet.step import Action
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 
 
 def apply_fleet(orders: Orders, stream: IO[bytes]) -> int:
@@ -45,6 +44,7 @@ def apply_fleet(orders: Orders, stream: IO[bytes]) -> int:
         orders.file,
         stream,
         journal=orders.journal,
+        database=orders.database,
         platform=orders.platform,
         allow_inline=orders.allow_inline,
     )
@@ -142,7 +142,7 @@ class FleetApplication:
     async def prepare(self) -> Prospect:
         """Settle what earlier runs left in doubt, read the accounts, and make the plan."""
         given, orders = self.given, self.orders
-        journal = await self._stack.enter_async_context(SqliteJournal(given.place.path))
+        journal = await self._stack.enter_async_context(given.place.opened())
         platforms = await platforms_in(given.fleet, journal)
         accounts = Accounts.of(platforms, orders.times, self.page)
         await accounts.open(self._stack)
@@ -237,7 +237,7 @@ class FleetApplication:
         self.page.write(
             summary,
             file=self.given.name,
-            journal=str(self.given.place.path),
+            journal=self.given.place.name,
             resume=self.orders.again,
             bought=await bought_by(prospect.journal, bought, sum(bought.values())),
             max_purchases=terms.limit if sum(prospect.to_buy.values()) else None,

@@ -11,8 +11,10 @@ from typing import IO, Final, cast
 import attrs
 import orjson
 
+from sigmamind_async.cli.database import Database
+from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.ending import CommandError
-from sigmamind_async.cli.journals import Place
+from sigmamind_async.cli.journals import FilePlace, Place, place_beside
 from sigmamind_async.cli.new_file import PRIVATE, new_file
 from sigmamind_async.cli.source import LONGEST_LINE, STDIN, STDIN_NAME
 from sigmamind_async.errors import PlanError
@@ -101,12 +103,13 @@ def wanted(
     stream: IO[bytes],
     *,
     journal: Path | None,
+    database: Database | None,
     platform: str | None,
     allow_inline: bool,
 ) -> Wanted:
     """Return what *stream*, which is *file*, wants; its problems are in the fleet."""
     if is_saved_plan(stream):
-        return _saved(file, stream, journal)
+        return _saved(file, stream, journal, database)
     form = "jsonl" if file == STDIN else format_of(file)
     name = STDIN_NAME if file == STDIN else file
     if form is None:
@@ -117,7 +120,7 @@ def wanted(
     )
     return Wanted(
         name=name,
-        place=Place.beside(file, journal),
+        place=place_beside(file, journal, database),
         fleet=fleet,
         references=References(folder=_folder(file), allow_inline=allow_inline),
     )
@@ -127,20 +130,24 @@ def _folder(file: str) -> Path:
     return Path() if file == STDIN else Path(file).parent
 
 
-def _saved(file: str, stream: IO[bytes], journal: Path | None) -> Wanted:
+def _saved(file: str, stream: IO[bytes], journal: Path | None, database: Database | None) -> Wanted:
     stream.seek(0)
     content = stream.read()
     try:
         plan = saved.load(content)
         origin = orjson.loads(content)["origin"]
         source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
+        home = origin.get("database")
     except (PlanError, TypeError, KeyError) as error:
         why = str(error) if isinstance(error, PlanError) else "does not tell the file it is from"
         raise CommandError(f"{file}: {why}; nothing was sent") from None
+    if home != (None if database is None else database.name):
+        where = f"{home}: name that with {OPTION}" if home else f"a file, and not in {OPTION}"
+        raise CommandError(f"{file}: its journal is in {where}; nothing was sent")
     return Wanted(
         name=file,
         # What the plan's file was applied under before is in the file's own journal.
-        place=Place.beside(source, journal or chosen),
+        place=database or place_beside(source, journal or chosen, None),
         fleet=Fleet(rows=[*plan.rows.values()]),
         references=References(folder=_folder(source)),
         plan=plan,
@@ -155,10 +162,17 @@ def save(plan: Plan, wanted: Wanted, file: str, path: Path) -> None:
         raise CommandError(f"{path}: {error}; not saved") from None
     if path.suffix.lower() in SUFFIXES:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
-    chosen = wanted.place.chosen or (wanted.place.path if file == STDIN else None)
     origin = {
         "file": file if file == STDIN else str(Path(file).absolute()),
-        "journal": None if chosen is None else str(chosen.absolute()),
+        **_where(wanted.place, file),
     }
     with new_file(path, PRIVATE) as stream:
         stream.write(orjson.dumps({**orjson.loads(content), "origin": origin}))
+
+
+def _where(place: Place, file: str) -> dict[str, str | None]:
+    """Return where the journal of a plan is, as it is saved."""
+    if not isinstance(place, FilePlace):
+        return {"journal": None, "database": place.name}
+    chosen = place.chosen or (place.path if file == STDIN else None)
+    return {"journal": None if chosen is None else str(chosen.absolute())}

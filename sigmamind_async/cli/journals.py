@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from sigmamind_async.cli.database import Database
+from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.cli.source import STDIN
@@ -21,6 +23,7 @@ from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.sqlite import SqliteJournal
 
 SUFFIX: Final = ".journal.db"
+EXCLUSIVE: Final = f"--journal and {OPTION} exclude each other: there is one journal"
 
 JournalFile = Annotated[
     Path | None,
@@ -47,9 +50,35 @@ _HEAD = b"SQLite format 3\0"
 """What every journal begins with, and no file of rows."""
 
 
-@attrs.frozen
-class Place:
+class Place(Protocol):
     """Where the journal of a command is, and how further commands are led there."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def sender(self) -> str:
+        """Who sends what is to be sent."""
+        ...
+
+    def exists(self) -> bool:
+        """Return whether there may be a journal."""
+        ...
+
+    def opened(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Journal]:
+        """Return the journal, to be entered."""
+        ...
+
+    def command(self, name: str, platform: Platform | None, *words: str) -> str:
+        """Return the command line *name* about this journal, and about one *platform* in it."""
+        ...
+
+
+@attrs.frozen
+class FilePlace:
+    """A journal in a file, beside a file of rows."""
 
     file: str
     """FILE as it was given."""
@@ -58,7 +87,7 @@ class Place:
     """What ``--journal`` said, if anything."""
 
     @classmethod
-    def beside(cls, file: str, chosen: Path | None) -> Place:
+    def beside(cls, file: str, chosen: Path | None) -> FilePlace:
         """Return where the rows of *file* are written down."""
         if chosen is not None:
             # Of rows from stdin nothing is left but the journal.
@@ -70,7 +99,7 @@ class Place:
         return cls(file, Path(f"{file}{SUFFIX}"))
 
     @classmethod
-    def of(cls, file: str, chosen: Path | None) -> Place:
+    def of(cls, file: str, chosen: Path | None) -> FilePlace:
         """Return where the journal is that *file* is, or has; raise where there is none yet."""
         place = cls(file, Path(file)) if _is_journal(file, chosen) else cls.beside(file, chosen)
         if not place.path.exists():
@@ -80,12 +109,56 @@ class Place:
             )
         return place
 
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return str(self.path)
+
+    @property
+    def sender(self) -> str:
+        """Who sends what is to be sent."""
+        return "the next apply"
+
+    def exists(self) -> bool:
+        """Return whether the file is there."""
+        return self.path.exists()
+
+    def opened(self, *, read_only: bool = False) -> SqliteJournal:
+        """Return the journal, to be entered."""
+        return SqliteJournal(self.path, read_only=read_only)
+
     def command(self, name: str, platform: Platform | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
         whose = () if platform is None else platform.words
         said: Sequence[str] = ("sigmamind", name, self.file, *journal, *whose, *words)
         return shlex.join(said)
+
+
+def place_beside(file: str, chosen: Path | None, database: Database | None) -> Place:
+    """Return where the rows of *file* are written down."""
+    _check(file, chosen, database)
+    return database or FilePlace.beside(file, chosen)
+
+
+def place_of(file: str | None, chosen: Path | None, database: Database | None) -> Place:
+    """Return where the journal is that *file* is, or has, or the *database* that it is in."""
+    if database is None:
+        if file is None:
+            raise CommandError(f"name the FILE that was applied, or {OPTION} DSN")
+        _check(file, chosen, database)
+        return FilePlace.of(file, chosen)
+    if file is not None:
+        raise CommandError(f"{OPTION} is about all that is in the database: leave {file} out")
+    _check("", chosen, database)
+    return database
+
+
+def _check(file: str, chosen: Path | None, database: Database | None) -> None:
+    if file.startswith(("postgresql:", "postgres:")):
+        raise CommandError(f"FILE is a database: name that with {OPTION}")  # may hold a password
+    if chosen is not None and database is not None:
+        raise CommandError(EXCLUSIVE)
 
 
 def _is_journal(file: str, chosen: Path | None) -> bool:
@@ -127,11 +200,11 @@ async def look_after_earlier_runs(provisioner: Provisioner) -> None:
         return  # the rows will tell, and what is in doubt is looked for at their end again
 
 
-async def looked_into(path: Path, stack: AsyncExitStack) -> Journal:
-    """Return the journal at *path* to be read until *stack* is closed, or an empty one."""
-    if not path.exists():  # noqa: ASYNC240 - one look at a disk of this machine
+async def looked_into(place: Place, stack: AsyncExitStack) -> Journal:
+    """Return the journal at *place* to be read until *stack* is closed, or an empty one."""
+    if not place.exists():
         return MemoryJournal()
-    return await stack.enter_async_context(SqliteJournal(path, read_only=True))
+    return await stack.enter_async_context(place.opened(read_only=True))
 
 
 async def bought_by(journal: Journal, accounts: Iterable[str], before: int) -> int:

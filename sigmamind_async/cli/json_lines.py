@@ -13,11 +13,13 @@ from sigmamind_async.cli.records import (
     Change,
     Crash,
     Fault,
+    Killed,
     NumberList,
     NumberRecord,
     OpenRow,
     PlanShown,
     Problems,
+    Ready,
     Record,
     Released,
     RowResult,
@@ -48,7 +50,7 @@ def json_lines(record: Record) -> str:
 def _(record: RowResult) -> str:
     return line_of(
         {
-            "line": record.line,
+            **({"line": record.line} if record.line else {}),
             "id": record.id,
             **({} if record.platform is None else {"platform": record.platform}),
             "action": record.action or None,
@@ -117,8 +119,18 @@ def _(record: Verdict) -> str:
 
 
 @json_lines.register
+def _(record: Ready) -> str:
+    return line_of({"serving": attrs.asdict(record)})
+
+
+@json_lines.register
 def _(record: Crash) -> str:
     return line_of({"crash": attrs.asdict(record)})
+
+
+@json_lines.register
+def _(record: Killed) -> str:
+    return line_of({"killed": attrs.asdict(record)})
 
 
 @json_lines.register

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from sigmamind_async.cli.consent import Consent, can_ask
+from sigmamind_async.cli.database import Database
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.journals import Policy
 from sigmamind_async.cli.platforms import PlatformName
@@ -23,6 +24,8 @@ class Orders:
     file: str
     platform: PlatformName | None
     journal: Path | None
+    database: Database | None
+    """Where the journal is in place of a file."""
     max_purchases: int | None
     yes: bool
     policy: Policy
@@ -59,6 +62,7 @@ class Orders:
         words = ["sigmamind", "apply", "-" if self.file == STDIN else self.file]
         for name, value in said.items():
             words += [] if value is None else [name, str(value)]
+        words += () if self.database is None else self.database.said
         return shlex.join([*words, *(name for name, given in flags.items() if given)])
 
     def check_for_rows(self) -> None:

@@ -80,7 +80,7 @@ class Output:
                 print(clean(text), file=sys.stderr)
 
     @contextmanager
-    def following(self, progress: Progress, traffic: Traffic) -> Generator[None]:
+    def following(self, progress: Progress, traffic: Traffic | None = None) -> Generator[None]:
         """Show a progress bar while a job runs, if there is a terminal to show it on."""
         if self.form is Form.JSON or not sys.stderr.isatty():
             yield

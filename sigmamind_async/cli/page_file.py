@@ -65,8 +65,8 @@ class PageFile:
             seconds=summary.seconds,
             stopped=summary.stopped,
             resume=resume,
-            requests=summary.requests,
-            throttled=summary.throttled,
+            requests=self.traffic.requests,
+            throttled=self.traffic.throttled,
             bought=bought,
             max_purchases=max_purchases,
         )

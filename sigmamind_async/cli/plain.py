@@ -11,8 +11,10 @@ import attrs
 from sigmamind_async.cli.records import (
     Crash,
     Fault,
+    Killed,
     NumberList,
     NumberRecord,
+    Ready,
     Record,
     Released,
     RowResult,
@@ -123,11 +125,17 @@ def summary_cells(summary: Summary) -> list[tuple[str, str]]:
         ("failed", f"{summary.failed:,}"),
         ("unknown", f"{summary.unknown:,}"),
         ("skipped", f"{summary.skipped:,}"),
-        ("requests", f"{summary.requests:,}"),
-        ("429s", f"{summary.throttled:,}"),
+        *_traffic_cells(summary),
         ("rate", f"{summary.rate:.1f}/s"),
         ("secs", f"{summary.seconds:.1f}"),
     ]
+
+
+def _traffic_cells(summary: Summary) -> list[tuple[str, str]]:
+    """Return what was sent, unless others have sent it."""
+    if summary.requests is None or summary.throttled is None:
+        return []
+    return [("requests", f"{summary.requests:,}"), ("429s", f"{summary.throttled:,}")]
 
 
 def _fleet_summary_cells(summary: Summary, unchanged: int) -> list[tuple[str, str]]:
@@ -137,8 +145,7 @@ def _fleet_summary_cells(summary: Summary, unchanged: int) -> list[tuple[str, st
         ("failed", f"{summary.failed:,}"),
         ("unknown", f"{summary.unknown:,}"),
         ("skipped", f"{summary.skipped:,}"),
-        ("requests", f"{summary.requests:,}"),
-        ("429s", f"{summary.throttled:,}"),
+        *_traffic_cells(summary),
         ("secs", f"{summary.seconds:.1f}"),
     ]
 
@@ -276,8 +283,24 @@ def _(record: Verdict) -> str:
 
 
 @plain.register
+def _(record: Ready) -> str:
+    return (
+        f"serves {', '.join(record.accounts)} from {clean(record.database)};"
+        f" {record.concurrency} operations at once"
+    )
+
+
+@plain.register
 def _(record: Crash) -> str:
     return crash_text(record)
+
+
+@plain.register
+def _(record: Killed) -> str:
+    return (
+        f"  kill -9 of worker {record.worker}, while it was sending {record.under_way:,} requests;"
+        f" {record.done:,} of {record.asked:,} rows were done"
+    )
 
 
 @plain.register

@@ -10,6 +10,7 @@ import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.accounts import Accounts, platforms_in
+from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.ending import CommandError, Exit
 from sigmamind_async.cli.fleet_file import Wanted, save, wanted
 from sigmamind_async.cli.journals import JournalFile, looked_into
@@ -70,6 +71,7 @@ def plan(
     *,
     platform: RowsPlatform = None,
     journal: JournalFile = None,
+    postgres: Postgres = None,
     on_drift: Drift = FAIL,
     allow_release: AllowRelease = False,
     rewrite_secrets: RewriteSecrets = False,
@@ -87,13 +89,18 @@ def plan(
     times = Times(deadline=deadline, attempt=attempt_timeout)
     with stream_of(file) as stream:
         given = wanted(
-            file, stream, journal=journal, platform=platform, allow_inline=allow_inline_secrets
+            file,
+            stream,
+            journal=journal,
+            database=database_of(postgres),
+            platform=platform,
+            allow_inline=allow_inline_secrets,
         )
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    output, path = Output.of_process(json=json), given.place.path
-    if journal is not None and not path.exists():
-        output.remark(f"there is no journal {path} yet: planned as if nothing had been applied")
+    output = Output.of_process(json=json)
+    if journal is not None and not given.place.exists():
+        output.remark(f"there is no journal {journal} yet: planned as if nothing had been applied")
     found = run(_plan(given, times, rules))
     output.show(PlanShown(file=given.name, plan=found))
     if out is not None:
@@ -106,7 +113,7 @@ def plan(
 
 async def _plan(given: Wanted, times: Times, rules: Rules) -> Plan:
     async with AsyncExitStack() as stack:
-        journal = await looked_into(given.place.path, stack)
+        journal = await looked_into(given.place, stack)
         accounts = Accounts.of(await platforms_in(given.fleet, journal), times)
         await accounts.open(stack)
         _, found = await plan_of(given, accounts, journal, rules)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final
 
 import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.consent import Consent, can_ask
+from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.ending import CommandError, Exit, told
 from sigmamind_async.cli.journals import (
     AcceptKey,
@@ -19,6 +20,7 @@ from sigmamind_async.cli.journals import (
     Policy,
     Quarantine,
     ReleaseSurplus,
+    place_of,
 )
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformName
@@ -36,11 +38,11 @@ from sigmamind_async.cli.session import (
 )
 from sigmamind_async.cli.standing import WORDS, standing_of, without_call
 from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.provisioning.books import clock_for
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.provisioning.machine import QUARANTINE
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 from sigmamind_async.provisioning.status import Status
 
 LOOK_EVERY: Final = (1.0, 30.0)
@@ -48,7 +50,9 @@ LOOK_EVERY: Final = (1.0, 30.0)
 
 
 def reconcile(
-    file: Annotated[str, Parameter(help="The file that was applied, or its journal.")],
+    file: Annotated[
+        str | None, Parameter(help="The file that was applied, or its journal.")
+    ] = None,
     /,
     *,
     platform: Annotated[
@@ -56,6 +60,7 @@ def reconcile(
         Parameter(name="--platform", help="Only these numbers; all that the journal has rows of."),
     ] = None,
     journal: JournalFile = None,
+    postgres: Postgres = None,
     only: Annotated[
         tuple[str, ...], Parameter(help="Decide about this row; may be given more than once.")
     ] = (),
@@ -75,8 +80,9 @@ def reconcile(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
 ) -> int:
-    """Settle what is in doubt among the rows of *file*."""
-    place, times = Place.of(file, journal), Times(deadline=deadline, attempt=attempt_timeout)
+    """Settle what is in doubt among the rows of *file*, or in a database."""
+    place = place_of(file, journal, database_of(postgres))
+    times = Times(deadline=deadline, attempt=attempt_timeout)
     decision = Decision(
         only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
     )
@@ -109,7 +115,7 @@ def reconcile(
 
 async def _platforms(place: Place, only: Sequence[str]) -> list[Platform]:
     """Return the platforms that the journal has rows of, or the first with one that is named."""
-    async with SqliteJournal(place.path, read_only=True) as journal:
+    async with place.opened(read_only=True) as journal:
         has = _has_one if only else _has_any
         found = [each for each in PLATFORMS.values() if await has(journal, each, only)]
     # A journal without any row is one of the first platform.
@@ -151,7 +157,7 @@ class Decision:
 
 async def _surplus(place: Place, platform: Platform, only: Sequence[str]) -> str:
     """Return what would be released, as far as the journal knows it already."""
-    async with SqliteJournal(place.path, read_only=True) as journal:
+    async with place.opened(read_only=True) as journal:
         rows = await journal.in_states(platform.name, {State.SURPLUS})
     wanted = [row for row in rows if not only or row.op_id in only]
     return ", ".join(record for row in wanted for record in row.surplus)
@@ -168,11 +174,14 @@ class Reconciliation:
     policy: Policy
     wait: bool
     _said: str = ""
+    _now: Callable[[], float] = time.time
+    """The clock of the journal, where it has one."""
 
     async def run(self, client: AnyClient) -> Standing:
         """Do it, show what changed and what is left, and return that."""
         asked = self.decision
-        async with SqliteJournal(self.place.path) as journal, client:
+        async with self.place.opened() as journal, client:
+            self._now = clock_for(journal, time.time)
             provisioner = self.policy.provisioner(client, journal)
             if self.policy.accept_key:
                 await provisioner.accept_key()
@@ -186,7 +195,7 @@ class Reconciliation:
         return standing
 
     def _standing(self, status: Status) -> Standing:
-        return standing_of(status, self.place, self.platform, time.time())
+        return standing_of(status, self.place, self.platform, self._now())
 
     # --- what can be settled without a person ----------------------------------------------
 
@@ -197,7 +206,7 @@ class Reconciliation:
         while self.wait and status.in_doubt:
             until = max(row.believable or 0.0 for row in self._standing(status).doubtful)
             self._say_waiting(len(status.in_doubt), until)
-            await asyncio.sleep(min(pause, max(shortest, until - time.time())))
+            await asyncio.sleep(min(pause, max(shortest, until - self._now())))
             pause = min(2 * pause, longest)
             try:
                 status = await self._look(provisioner, journal)
@@ -236,7 +245,8 @@ class Reconciliation:
         change = Change(id=row.op_id, before=WORDS[before], after=WORDS[row.state], text=text)
         self.output.show(change)
         if row.state is State.PLANNED:
-            self.output.remark(f"{row.op_id} is sent by the next sigmamind apply, not by this")
+            sender = "a worker" if row.queued else "the next sigmamind apply"
+            self.output.remark(f"{row.op_id} is sent by {sender}, not by this")
 
     # --- what a person decided ---------------------------------------------------------------
 
@@ -261,7 +271,7 @@ class Reconciliation:
     async def _row(self, journal: Journal, row_id: str) -> Row:
         row = await journal.get(self.platform.name, row_id)
         if row is None:
-            raise CommandError(f"{self.place.path} has no row {row_id!r} of {self.platform.name}")
+            raise CommandError(f"{self.place.name} has no row {row_id!r} of {self.platform.name}")
         return row
 
     def _check_time(self, row: Row) -> None:

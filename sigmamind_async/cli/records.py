@@ -71,9 +71,10 @@ class Summary:
     """Rows among those done that an earlier run carried out."""
     unchanged: int | None = None
     """Rows of a fleet that were as they should be, beside those done; `None` for other files."""
-    requests: int = 0
-    throttled: int = 0
-    """Answers that said "one request too many"."""
+    requests: int | None = 0
+    """`None` where workers sent them."""
+    throttled: int | None = 0
+    """Answers that said "one request too many", likewise."""
     seconds: float = 0.0
     stopped: Stopped | None = None
 
@@ -142,6 +143,17 @@ class SandboxReady:
     entrances: tuple[Entrance, ...]
 
 
+@attrs.frozen(kw_only=True)
+class Ready:
+    """A worker serves."""
+
+    accounts: tuple[str, ...]
+    database: str
+    """What messages call it; without user and password."""
+    concurrency: int
+    """Operations under way at once."""
+
+
 Word = Literal[
     "done",
     "being sent",
@@ -198,6 +210,8 @@ class Standing:
     """Rows that are not settled, first those that wait for a person."""
     settle: str
     """The command that settles what can be settled without a person."""
+    sender: str = "the next apply"
+    """Who sends what is to be sent."""
     now: float
     """When this was so; seconds since the epoch."""
 
@@ -241,6 +255,19 @@ class Crash:
     """Rows that were not begun."""
     unheard: int
     """Numbers that the platform had sold, and that the job had not heard of."""
+
+
+@attrs.frozen(kw_only=True)
+class Killed:
+    """One of several workers was killed in the middle."""
+
+    worker: int
+    """Which one, from 1."""
+    under_way: int
+    """Operations that the journal knows it to have been sending."""
+    done: int
+    """Rows that the journal knows to be done, by all workers."""
+    asked: int
 
 
 @attrs.frozen(kw_only=True)
@@ -325,10 +352,12 @@ class Problems:
 Record = (
     Change
     | Crash
+    | Killed
     | NumberList
     | NumberRecord
     | PlanShown
     | Problems
+    | Ready
     | Released
     | RowResult
     | SandboxReady

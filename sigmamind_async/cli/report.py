@@ -15,6 +15,7 @@ from sigmamind_async.cli.records import Change, OpenRow, Standing
 
 Line: TypeAlias = tuple[str, str]
 
+_APPLY: Final = "the next apply"
 MOST: Final = 20
 """Rows of one kind that are shown to a person."""
 
@@ -102,7 +103,9 @@ def _next(standing: Standing) -> Iterator[Line]:
         yield f"  {standing.settle}", "command"
     if standing.counts.keys() & {"to be sent", "failed"}:
         yield "", ""
-        yield "the next apply sends what is to be sent, and tries again what failed", "dim"
+        again = "tries again what failed"
+        also = again if standing.sender == _APPLY else f"{_APPLY} {again}"
+        yield f"{standing.sender} sends what is to be sent, and {also}", "dim"
 
 
 def moment(at: float) -> str:

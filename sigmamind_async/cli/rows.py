@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import attrs
 import orjson
@@ -16,17 +16,27 @@ import orjson
 from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.references import SecretReferenceError
 from sigmamind_async.suggestion import suggestion
+from sigmamind_async.values import Secret
 
 Cells = Mapping[str, object]
 """What a row says by column, as JSON has it: a blank cell is left out, ``null`` is `None`."""
 
 LONGEST_ID = 128
+_NO_ID = "is missing: in a database, which rows of other files share, each needs its own"
 
 
 class FileError(ValueError):
     """Nothing of the file can be used as it is."""
+
+
+class Secrets(Protocol):
+    """Knows what references lead to."""
+
+    def resolve(self, text: str) -> Secret:
+        """Return the secret that *text* refers to, or raise `SecretReferenceError`."""
+        ...
 
 
 @attrs.frozen
@@ -34,7 +44,9 @@ class Reading:
     """What rows are read with: whose they are, and where their secrets are kept."""
 
     platform: Platform
-    references: References
+    references: Secrets
+    shared: bool = False
+    """Whether rows of other files stand in the same journal, so that each needs an id."""
 
 
 @attrs.frozen(kw_only=True)
@@ -234,6 +246,8 @@ def read_row(line: int, cells: Cells, reading: Reading) -> Row | BadRow:
     problems: list[Problem] = []
     if row_id is None and cells.get("id") is not None:
         problems.append(Problem("id", f"must be text of 1 to {LONGEST_ID} printable characters"))
+    if reading.shared and cells.get("id") is None:
+        problems.append(Problem("id", _NO_ID))
     own = {*OWN_COLUMNS, *(kind.where or ())[:1]}
     said = {name: cell for name, cell in cells.items() if name not in own}
     fields = _fields(kind, said, reading, problems)
@@ -311,7 +325,7 @@ def _fields(
     return fields
 
 
-def _field(column: Column, cell: object, references: References) -> object:
+def _field(column: Column, cell: object, references: Secrets) -> object:
     """Return one field's value; raises what says why it has none."""
     if cell is None:
         if column.clearable:

@@ -33,12 +33,13 @@ def standing_of(status: Status, place: Place, platform: Platform, now: float) ->
             counts[word] = counts.get(word, 0) + number
     rows = (*status.for_a_person, *status.in_doubt)
     return Standing(
-        journal=str(place.path),
+        journal=place.name,
         platform=platform.name,
         counts=counts,
         bought=status.bought,
         rows=tuple(_open_row(row, status.quarantine, place, platform) for row in rows),
         settle=place.command("reconcile", platform, "--wait"),
+        sender=place.sender,
         now=now,
     )
 
@@ -82,14 +83,19 @@ def _ways(row: Row, place: Place, platform: Platform) -> list[Way]:
     return [
         Way(
             command=place.command("reconcile", platform, "--only", row.op_id, *_OPTIONS[word]),
-            meaning=_MEANINGS.get(word, meaning),
+            meaning=_MEANINGS.get(word, meaning).format(sender=sender_of(row)),
         )
         for word, meaning in ways_out(row)
     ]
 
 
+def sender_of(row: Row) -> str:
+    """Return who sends *row* once it may be sent again."""
+    return "a worker" if row.queued else "the next apply"
+
+
 _MEANINGS: Final = {
-    "resend": "the next apply sends it again; should the first one still come, reconcile finds it",
+    "resend": "{sender} sends it again; should the first one still come, reconcile finds it",
 }
 """What is said in other words here than to those who call the library."""
 _OPTIONS: Final = {

@@ -7,34 +7,37 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.ending import Exit
-from sigmamind_async.cli.journals import JournalFile, Place, Quarantine
+from sigmamind_async.cli.journals import JournalFile, Place, Quarantine, place_of
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
 from sigmamind_async.cli.records import Standing
 from sigmamind_async.cli.session import Json, run
 from sigmamind_async.cli.standing import standing_of
-from sigmamind_async.provisioning.books import Books
+from sigmamind_async.provisioning.books import Books, clock_for
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.provisioning.machine import QUARANTINE
 from sigmamind_async.provisioning.machine import Policy as MachinePolicy
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 from sigmamind_async.provisioning.status import Status
 
 
 def status(
-    file: Annotated[str, Parameter(help="The file that was applied, or its journal.")],
+    file: Annotated[
+        str | None, Parameter(help="The file that was applied, or its journal.")
+    ] = None,
     /,
     *,
     platform: Annotated[
         PlatformName | None, Parameter(name="--platform", help="Only these numbers.")
     ] = None,
     journal: JournalFile = None,
+    postgres: Postgres = None,
     quarantine: Quarantine = QUARANTINE,
     json: Json = False,
 ) -> int:
-    """Show how the rows of *file* stand."""
-    place = Place.of(file, journal)
+    """Show how the rows of *file*, or in a database, stand."""
+    place = place_of(file, journal, database_of(postgres))
     output = Output.of_process(json=json)
     standings = run(_standings(place, platform, quarantine))
     for standing in standings:
@@ -47,15 +50,15 @@ async def _standings(
 ) -> list[Standing]:
     """Return how things stand for each platform that the journal has rows of."""
     asked = [PLATFORMS[platform]] if platform else list(PLATFORMS.values())
-    async with SqliteJournal(place.path, read_only=True) as journal:
+    async with place.opened(read_only=True) as journal:
         found = [(each, await status_in(journal, each, quarantine)) for each in asked]
+        now = clock_for(journal, time.time)()
     # A journal without any row is shown as one of the first platform.
     shown = [(each, status) for each, status in found if status.total] or found[:1]
-    now = time.time()
     return [standing_of(status, place, each, now) for each, status in shown]
 
 
 async def status_in(journal: Journal, platform: Platform, quarantine: float) -> Status:
     """Return what *journal* says about *platform*, without asking anybody else."""
     policy = MachinePolicy(quarantine=quarantine)
-    return await Status.of(Books(journal, platform.name, policy, time.time))
+    return await Status.of(Books(journal, platform.name, policy, clock_for(journal, time.time)))

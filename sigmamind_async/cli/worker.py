@@ -1,0 +1,155 @@
+"""``sigmamind worker``: carries out what others hand over, until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
+
+import attrs
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from sigmamind_async.cli.bar import Traffic
+from sigmamind_async.cli.consent import Consent, can_ask
+from sigmamind_async.cli.database import Database, Postgres, database_or_default, missing
+from sigmamind_async.cli.ending import CommandError, Exit
+from sigmamind_async.cli.journals import Quarantine, ReleaseSurplus, Resend
+from sigmamind_async.cli.output import Output
+from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
+from sigmamind_async.cli.session import (
+    ATTEMPT_TIMEOUT,
+    DEADLINE,
+    AttemptTimeout,
+    Deadline,
+    Json,
+    Times,
+    client_of_environment,
+    run,
+)
+from sigmamind_async.provisioning.machine import QUARANTINE
+
+if TYPE_CHECKING:  # it needs an extra
+    from sigmamind_async.workers import Account
+
+UPKEEP: Final = 60
+
+
+def worker(
+    *,
+    postgres: Postgres = None,
+    platform: Annotated[
+        tuple[PlatformName, ...],
+        Parameter(
+            help="Whose numbers; may be given several times. All whose API key is set, otherwise."
+        ),
+    ] = (),
+    concurrency: Annotated[
+        int, Parameter(validator=Number(gte=1), help="Operations under way at once.")
+    ] = 20,
+    max_purchases: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=0),
+            help="Most numbers that the journal may count as bought of a platform, all together.",
+        ),
+    ] = None,
+    quarantine: Quarantine = QUARANTINE,
+    resend: Resend = False,
+    release_surplus: ReleaseSurplus = False,
+    yes: Annotated[bool, Parameter(help="Release without asking.")] = False,
+    upkeep: Annotated[
+        int,
+        Parameter(
+            validator=Number(gte=1, lte=3540),
+            help="Seconds, about, between two looks at what is in doubt, and for workers that are"
+            " gone; one worker of all looks.",
+        ),
+    ] = UPKEEP,
+    json: Json = False,
+    deadline: Deadline = DEADLINE,
+    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    database = database_or_default(postgres)
+    platforms = _platforms(platform)
+    if release_surplus:
+        Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(
+            "what is bought one too many"
+        )
+    terms = Terms(
+        max_purchases=max_purchases,
+        quarantine=quarantine,
+        resend=resend,
+        release_surplus=release_surplus,
+        concurrency=concurrency,
+        upkeep=cron_of(upkeep),
+        times=Times(deadline=deadline, attempt=attempt_timeout),
+    )
+    _serve(database, platforms, terms, Output.of_process(json=json))
+    return Exit.DONE
+
+
+@attrs.frozen(kw_only=True)
+class Terms:
+    """What a worker may do about each account, and in what time."""
+
+    max_purchases: int | None
+    quarantine: float
+    resend: bool
+    release_surplus: bool
+    concurrency: int
+    upkeep: str
+    """When to look after the others' work, as cron has it, with a sixth field for the second."""
+    times: Times
+
+
+def cron_of(seconds: int) -> str:
+    """Return when cron does what is to be done every so many *seconds*, as near as it comes."""
+    return f"* * * * * */{seconds}" if seconds < 60 else f"*/{round(seconds / 60)} * * * *"
+
+
+def _platforms(named: tuple[PlatformName, ...]) -> list[Platform]:
+    """Return the platforms that are named, or else those of which the environment has the key."""
+    if named:
+        return [PLATFORMS[name] for name in dict.fromkeys(named)]
+    found = [each for each in PLATFORMS.values() if os.environ.get(each.key_variable)]
+    if not found:
+        names = ", ".join(each.key_variable for each in PLATFORMS.values())
+        raise CommandError(f"no platform to serve: set the API key of at least one, {names}")
+    return found
+
+
+def _serve(
+    database: Database,
+    platforms: list[Platform],
+    terms: Terms,
+    output: Output,
+) -> None:
+    try:
+        from sigmamind_async.cli.serving import Serving
+    except ImportError as error:
+        raise missing(error) from None
+    traffic = Traffic()
+    serving = Serving(
+        database=database,
+        accounts=[_account(each, terms, traffic) for each in platforms],
+        platforms=platforms,
+        output=output,
+        traffic=traffic,
+        concurrency=terms.concurrency,
+        upkeep=terms.upkeep,
+    )
+    run(serving.run())
+
+
+def _account(platform: Platform, terms: Terms, traffic: Traffic) -> Account:
+    from sigmamind_async.workers import Account
+
+    return Account(
+        partial(client_of_environment, platform, terms.times, observer=traffic),
+        max_purchases=terms.max_purchases,
+        quarantine=terms.quarantine,
+        resend=terms.resend,
+        release_surplus=terms.release_surplus,
+    )

@@ -1,0 +1,359 @@
+"""Rows that workers carry out: ``worker``, and ``apply``, ``status`` and more with ``--postgres``.
+
+The worker is a process of its own, the database a real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sigmamind_async.cli.database import database_of
+from sigmamind_async.cli.dsn import spelled_out, without_passwords
+from sigmamind_async.cli.job_log import JobLog
+from sigmamind_async.cli.worker import cron_of
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.sandbox import Fault
+from sigmamind_async.workers import Queue
+from tests.functional.postgres import PASSWORD, Server
+from tests.functional.workers import Database, database
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Done, Inside, Wait
+
+BUY = ("--max-purchases", 9, "--yes")
+IMPORT = (
+    '{"id": "own", "action": "import", "phone_number": "+14155550177", "trunk_username": "u",'
+    ' "trunk_password": "env:TRUNK_PASSWORD", "termination_sip_uri": "sip.example.com"}\n'
+)
+WITHOUT_ID = '{"action": "create", "country_code": "US"}\n'
+SPELLED = "--postgres=env:SIGMAMIND_POSTGRES"
+NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
+"""Neither a key nor a platform to ask."""
+
+
+@pytest.fixture
+def home(postgres: Server, cli: Cli) -> Iterator[Database]:
+    """A new database, named by the environment of all commands."""
+    with database(postgres) as made:
+        cli.environment["SIGMAMIND_POSTGRES"] = made.dsn
+        yield made
+
+
+def discreet(done: Done) -> Done:
+    """Return *done*, which shows no password of the database."""
+    assert PASSWORD not in done.out + done.err
+    return done
+
+
+# ---------------------------------------------------------------- workers
+
+
+@pytest.fixture
+def worker(cli: Cli, inside: Inside, home: Database) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker as its help shows it, which is impatient and serves already."""
+    [example] = re.findall(r"Example: sigmamind (.+)", inside("worker", "--help").out)
+    process = cli.start(*shlex.split(example), "--attempt-timeout", 1, "--upkeep", 1)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().decode() == (
+            "serves sigmamind, verbex, dialnexa from PostgreSQL"
+            f" database {home.name} on {home.server.folder}, schema sigmamind;"
+            " 50 operations at once\n"
+        )
+        yield process
+        process.kill()
+
+
+def test_workers_carry_out_what_apply_hands_over(
+    cli: Cli, inside: Inside, home: Database, worker: subprocess.Popen[bytes]
+) -> None:
+    """Rows end as they would alone, a second apply sends nothing, and no secret is stored."""
+    path = cli.purchases(2)
+    with path.open("a") as file:
+        file.write(IMPORT + WITHOUT_ID)
+    apply = ("apply", path, "--postgres", *BUY)
+    first = discreet(inside(*apply, "--json", TRUNK_PASSWORD=""))
+    again = discreet(inside(*apply))
+
+    ends = {row["line"]: (row["status"], row["id"], row["action"]) for row in first.rows}
+    assert first.code == again.code == 1
+    assert ends == {
+        1: ("done", "buy-0", "create"),
+        2: ("done", "buy-1", "create"),
+        3: ("done", "own", "import"),
+        4: ("failed", None, "create"),
+    }
+    assert (first.summary["done"], first.summary["requests"]) == (3, None)
+    assert "done by an earlier run, so not sent again: 3 rows" in again.err
+    assert cli.labels() == ["n0", "n1"]
+    [imported] = [each for each in cli.box.ledger.owned("sigmamind") if each == "+14155550177"]
+    assert imported
+    assert "env:TRUNK_PASSWORD" in home.dumped()
+    assert cli.trunk_password not in home.dumped()
+    assert inside("status", "--postgres", **NOBODY).code == 0
+
+    worker.send_signal(signal.SIGTERM)
+    ended = discreet(cli.ended(worker))
+    assert ended.code == 0
+    assert "stopping: what is under way is settled first" in ended.err
+    assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
+        ["done", "sigmamind", "create", "buy-0"],
+        ["done", "sigmamind", "create", "buy-1"],
+        ["done", "sigmamind", "import", "own"],
+    ]
+    assert ended.out.splitlines()[-2].split()[:6] == [
+        "asked", "done", "failed", "unknown", "skipped", "requests",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside) -> None:
+    """As alone: exit 3 after the patience, with the commands that settle it."""
+    cli.box.script("create", [None, Fault.RESET_BEFORE_COMMIT])
+    path = cli.purchases(2)
+    done = discreet(inside("apply", path, "--postgres", *BUY, "--deadline", 0.5))
+
+    assert done.code == 3
+    assert "in doubt, may have been carried out: line" in done.err
+    assert "  what is known of them:  sigmamind status --postgres\n" in done.err
+    assert "  look until it is known: sigmamind reconcile --postgres --wait\n" in done.err
+
+    [open_row] = discreet(inside("status", "--postgres", "--json", **NOBODY)).open_rows
+    assert open_row["word"] == "in doubt"
+    assert inside("reconcile", "--postgres", "--quarantine", 0, "--wait").code == 3
+    decided = inside("reconcile", "--postgres", "--only", open_row["id"], "--give-up")
+    assert decided.code == 0
+    again = inside("apply", path, "--postgres", *BUY)
+    assert again.code == 1
+    assert "was given up, as a person decided: it is not sent again" in again.out
+    assert len(cli.labels()) == 1
+
+
+# ---------------------------------------------------------------- nobody there
+
+
+def test_ctrl_c_ends_the_following_and_loses_nothing(
+    cli: Cli, inside: Inside, home: Database, until: Wait
+) -> None:
+    """Nor does a row fail with one that is another request than the database holds."""
+    queue = Queue(home.dsn)
+    asyncio.run(queue.prepare())
+    asyncio.run(queue.enqueue([("buy-0", CreatePhoneNumber(country_code="GB"))]))
+    process = cli.start("apply", cli.purchases(3), "--postgres", *BUY)
+    until(lambda: len(home.jobs) == 3)
+    process.send_signal(signal.SIGINT)
+    done = discreet(cli.ended(process))
+
+    assert done.code == 130
+    assert done.err.splitlines() == [
+        "not followed any more; 2 rows stay with the workers",
+        "left to the workers, who go on: lines 2-3",
+        "  how far they are: sigmamind status --postgres",
+        "to go on, run the same command again: what is done is not sent again",
+    ]
+    assert "the journal holds another request under this id" in done.out
+    assert [line.split()[:4] for line in done.out.splitlines()[:3]] == [
+        ["line", "1", "failed", "create"],
+        ["line", "2", "unknown", "create"],
+        ["line", "3", "unknown", "create"],
+    ]
+    standing = inside("status", "--postgres", **NOBODY)
+    assert (standing.code, cli.box.ledger.purchases) == (0, [])
+    assert "      3  to be sent\n" in standing.out
+    assert "a worker sends what is to be sent, and the next apply tries again" in standing.out
+
+
+# ---------------------------------------------------------------- fleets
+
+FLEET = "id,platform,source,label,country_code\ndesk,sigmamind,purchase,Desk,US\n"
+
+
+def test_a_fleet_is_applied_from_here_with_the_journal_there(
+    cli: Cli, inside: Inside, home: Database
+) -> None:
+    """Without a worker; planned and applied again, nothing changes."""
+    path = cli.write("fleet.csv", FLEET)
+    first = discreet(inside("apply", path, "--postgres", *BUY))
+    again = inside("apply", path, "--postgres", *BUY)
+    planned = inside("plan", path, "--postgres", "--out", "later.plan")
+    other = inside("apply", "later.plan")
+
+    assert first.code == again.code == planned.code == 0
+    assert cli.labels() == ["Desk"]
+    assert other.code == 2
+    assert f"its journal is in PostgreSQL database {home.name} on " in other.err
+    assert "name that with --postgres; nothing was sent" in other.err
+    assert inside("apply", "later.plan", "--postgres").code == 0
+    assert "desk,sigmamind," in inside("export", "--postgres").out
+    assert not Path(f"{path}.journal.db").exists()
+
+
+# ---------------------------------------------------------------- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["status"], "name the FILE that was applied, or --postgres DSN"),
+        (["status", "--postgres"], "give --postgres DSN, or set SIGMAMIND_POSTGRES"),
+        (["worker"], "give --postgres DSN, or set SIGMAMIND_POSTGRES"),
+        (["status", "--postgres", "env:DB"], "--postgres env:DB: set the variable DB"),
+        (["status", "--postgres", "no dsn"], "dsn: is no PostgreSQL connection string"),
+        (["status", "a.csv", "--postgres", "host=x"], "leave a.csv out"),
+        (["status", f"postgresql://u:{PASSWORD}@h/d"], "name that with --postgres"),
+        (["worker", f"postgresql://u:{PASSWORD}@h/d"], "postgresql://***@h/d"),
+        (["status", "--postgres", "host=127.0.0.1 port=1"], "cannot be reached: "),
+        (["worker", "--postgres", "host=127.0.0.1 port=1"], "Look whether the server runs there"),
+        (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
+        (["export", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(
+    cli: Cli, inside: Inside, words: list[str], told: str
+) -> None:
+    cli.write("o.csv", FLEET)
+    cli.write("j", "")
+    done = discreet(inside(*words))
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_wrong_password_is_told(inside: Inside, postgres: Server) -> None:
+    dsn = postgres.dsn().replace(PASSWORD, "wrong-7301")
+    done = inside("worker", "--postgres", dsn)
+
+    assert done.code == 2
+    assert "password authentication failed" in done.err
+    assert "wrong-7301" not in done.err
+
+
+@pytest.mark.usefixtures("home")
+def test_a_worker_without_a_key_is_told_the_variables(inside: Inside) -> None:
+    none = {f"{name}_API_KEY": "" for name in ("SIGMAMIND", "VERBEX", "DIALNEXA")}
+    done = inside("worker", **none)
+    named = inside("worker", "--platform", "verbex", **none)
+
+    assert done.code == named.code == 2
+    assert "SIGMAMIND_API_KEY, VERBEX_API_KEY, DIALNEXA_API_KEY" in done.err
+    assert "set VERBEX_API_KEY" in named.err
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--resend"], "give them to sigmamind worker"),
+        (["--report", "r.html"], "with --postgres workers send them"),
+        (["--skip-bad"], "mean nothing to them"),
+        (["--max-purchases", "1", "--yes"], "buys 2 numbers, --max-purchases allows 1"),
+        ([], "agree with --max-purchases 2 --yes; nothing was sent"),
+    ],
+)
+def test_apply_refuses_what_workers_do_not_heed(
+    cli: Cli, inside: Inside, words: list[str], told: str
+) -> None:
+    done = inside("apply", cli.purchases(2), "--postgres", *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
+def test_a_missing_extra_is_named(cli: Cli) -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None;"
+        " from sigmamind_async.cli import main; sys.exit(main(['worker', '--postgres', 'host=x']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=cli.environment, check=False
+    )
+
+    assert done.returncode == 2
+    assert b'pip install "sigmamind-async[cli,postgres]"' in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("words", "spelled"),
+    [
+        (["worker", "--postgres"], ["worker", SPELLED]),
+        (["worker", "--postgres", "--json"], ["worker", SPELLED, "--json"]),
+        (["status", "--postgres", "host=x"], ["status", "--postgres", "host=x"]),
+        (["status"], ["status"]),
+        ([], []),
+    ],
+)
+def test_the_option_alone_stands_for_the_variable(words: list[str], spelled: list[str]) -> None:
+    assert spelled_out(words) == spelled
+
+
+@pytest.mark.parametrize(
+    ("said", "again"),
+    [
+        ("host=db dbname=orders", "sigmamind status --postgres 'host=db dbname=orders'"),
+        ("postgresql://me@db/orders", "sigmamind status --postgres postgresql://me@db/orders"),
+        ("postgresql://me:pw@db/orders", "sigmamind status --postgres DSN"),
+        ("host=db password=pw", "sigmamind status --postgres DSN"),
+        ("env:DB", "sigmamind status --postgres env:DB"),
+        ("env:SIGMAMIND_POSTGRES", "sigmamind status --postgres"),
+    ],
+)
+def test_further_commands_name_the_database_and_no_password(
+    monkeypatch: pytest.MonkeyPatch, said: str, again: str
+) -> None:
+    for name in ("DB", "SIGMAMIND_POSTGRES"):
+        monkeypatch.setenv(name, "postgresql://me:pw@db/orders")
+    named: Any = database_of(said)
+
+    assert named.command("status", None) == again
+    assert "pw" not in repr(named)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("'postgresql://u:p@w@h/d'", "'postgresql://***@h/d'"),
+        ("host=h password=x dbname=d", "host=h password=*** dbname=d"),
+        ("Unknown option: --workr.", "Unknown option: --workr."),
+    ],
+)
+def test_a_repeated_command_line_shows_no_password(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cron"),
+    [(1, "* * * * * */1"), (59, "* * * * * */59"), (60, "*/1 * * * *"), (3540, "*/59 * * * *")],
+)
+def test_seconds_are_told_as_cron_has_them(seconds: int, cron: str) -> None:
+    assert cron_of(seconds) == cron
+
+
+def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
+    """In one line, and without the traceback that was logged with it."""
+    told: list[str] = []
+    job = {"task_kwargs": {"account": "sigmamind", "op_id": "a"}}
+    with JobLog(told.append):
+        for _ in range(2):
+            logging.getLogger("psycopg.pool").warning("no connection\nis the server there?")
+        logging.getLogger("procrastinate.worker").info(
+            "ended", extra={"action": "job_success", "job": job}
+        )
+        logging.getLogger("psycopg.pool").warning("no connection", exc_info=OSError())
+
+    assert told == ["no connection", "no connection"]
