@@ -8,13 +8,10 @@ sandbox, which they never see.
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,146 +20,120 @@ from typing import Annotated, Final
 import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 
+from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.ending import CommandError, Exit
 from sigmamind_async.cli.journals import SUFFIX
-from sigmamind_async.cli.json_lines import line_of
-from sigmamind_async.cli.judge import Sale, judge, unheard
-from sigmamind_async.cli.output import Form, Output
+from sigmamind_async.cli.judge import judge, unheard
+from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import Crash, Verdict
-from sigmamind_async.cli.sample import PASSWORD_FILE, Sample, sample_fleet
-from sigmamind_async.cli.sandbox import environment_of, rate_limit
-from sigmamind_async.cli.session import Json, run
-from sigmamind_async.platforms.sigmamind.client import SigmaMind
-from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
+from sigmamind_async.cli.sample import Sample, sample_fleet
+from sigmamind_async.cli.session import Json, run, runner
+from sigmamind_async.cli.stage import QUARANTINE, Stage
+from sigmamind_async.cli.workers_demo import WorkersDemo, check_extra, database_for_a_while
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.sqlite import SqliteJournal
-from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Sandbox, SandboxThread
+from sigmamind_async.sandbox import SandboxThread
 
-KINDS: Final = REALISTIC_FAULTS - {Fault.STATUS_429}
-"""The rate limit throttles enough, and means it."""
-SHARE: Final = 0.2
-"""Part of the requests that go wrong."""
-RATE: Final = 50.0
-"""Requests a second that each platform admits; the jobs are not told."""
-LATE: Final = 0.3
-"""Seconds by which a platform acts on some requests whose connection is gone already."""
-HANG: Final = 1.5
-"""Seconds that it lets some requests hang."""
-QUARANTINE: Final = 2.0
-"""Seconds; more than `LATE`, and therefore long enough. A platform does not say how late it may be:
-there it is a matter of minutes."""
 OPTIONS: Final = ("--yes", "--resend", "--quarantine", f"{QUARANTINE:g}")
 HASTE: Final = ("--attempt-timeout", "1", "--deadline", "15", "--json")
 """What makes a job impatient, and silent; not worth showing."""
 ROUNDS: Final = 4
-TICK: Final = 0.005
-"""Seconds between two looks at the ledger while the moment to kill is waited for."""
-PATIENCE: Final = 60.0
+ROWS: Final = 240
+WORKERS_ROWS: Final = 120
+"""So many processes take their time to begin."""
 
 
 def demo(
     *,
     seed: Annotated[int, Parameter(help="What fleet and faults follow from.")] = 1,
     rows: Annotated[
-        int, Parameter(validator=Number(gte=12, lte=10_000), help="Rows of the fleet.")
-    ] = 240,
+        int | None,
+        Parameter(
+            validator=Number(gte=12, lte=10_000),
+            help=f"Rows of the fleet; {ROWS}, and {WORKERS_ROWS} with workers.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=2, lte=20),
+            help="Have so many worker processes carry it out, and kill one of them.",
+        ),
+    ] = None,
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            name=OPTION,
+            help="A PostgreSQL for the workers, where a new database may be made and dropped; one"
+            " that is started for this, otherwise.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Kill jobs of a made-up fleet, resume them, and show what was bought."""
+    if workers is None and postgres is not None:
+        raise CommandError(f"{OPTION} is for workers: say how many, --workers 3")
     output = Output.of_process(json=json)
-    fleet = sample_fleet(seed, rows)
+    fleet = sample_fleet(seed, rows or (ROWS if workers is None else WORKERS_ROWS))
     with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, TemporaryDirectory() as folder:
-        verdict = Demo(output=output, box=box, fleet=fleet, folder=Path(folder)).run()
+        stage = Stage(output=output, box=box, fleet=fleet, folder=Path(folder))
+        verdict = Demo(stage=stage).run() if workers is None else _with(workers, stage, postgres)
     return Exit.DONE if verdict.holds else Exit.FAILED
+
+
+def _with(workers: int, stage: Stage, postgres: str | None) -> Verdict:
+    check_extra()
+    with database_for_a_while(postgres) as database, runner() as loop:
+        return WorkersDemo(stage=stage, database=database, count=workers, loop=loop).run()
 
 
 @attrs.define(kw_only=True)
 class Demo:
     """One demonstration."""
 
-    output: Output
-    box: Sandbox
-    fleet: tuple[Sample, ...]
-    folder: Path
+    stage: Stage
     _done_before: dict[str, int] = attrs.field(factory=dict[str, int])
 
     def run(self) -> Verdict:
         """Show all of it."""
-        self._prepare()
+        self.stage.prepare()
         self._introduce()
         self._kill()
         self._resume()
         rows = [row for sample in self.fleet for row in self._journal(sample)]
-        verdict = judge(rows, self._sales(), asked=self.asked, asked_to_buy=self.asked_to_buy)
+        stage = self.stage
+        verdict = judge(rows, stage.sales, asked=stage.asked, asked_to_buy=stage.asked_to_buy)
         self.output.show(verdict)
         return verdict
 
-    @property
-    def asked(self) -> int:
-        """Rows of the fleet."""
-        return sum(len(sample.rows) for sample in self.fleet)
-
-    @property
-    def asked_to_buy(self) -> int:
-        """Rows that buy."""
-        return sum(sample.purchases for sample in self.fleet)
-
-    # --- the stage ---------------------------------------------------------------------------
-
-    def _prepare(self) -> None:
-        """Write the files, give the account what it holds, then let the weather turn."""
-        password = secrets.token_urlsafe(12)
-        (self.folder / PASSWORD_FILE).write_text(password, encoding="utf-8")
-        for sample in self.fleet:
-            lines = "".join(line_of(row) + "\n" for row in sample.rows)
-            self._file(sample).write_text(lines, encoding="utf-8")
-        run(self._import_held())
-        self.box.faults = Faults(share=SHARE, kinds=KINDS, hang=HANG, late=LATE)
-        self.box.rate_limit = rate_limit(RATE)
-
-    async def _import_held(self) -> None:
-        place = self.box.sigmamind
-        held = [ImportPhoneNumber(phone_number=n) for each in self.fleet for n in each.held]
-        async with SigmaMind(place.api_key, base_url=place.base_url) as client:
-            (await client.phone_numbers.import_many(held)).raise_for_failures()
-
     def _introduce(self) -> None:
-        say = self.output.remark
-        say(
-            f"Sandboxes of {len(self.fleet)} platforms run on this machine."
-            f" {SHARE:.0%} of all requests go wrong: reset, hung,"
+        stage = self.stage
+        stage.introduce()
+        self.output.remark(
+            f"A fleet of {stage.asked} rows is applied; {stage.asked_to_buy} of them buy a number."
         )
-        say("5xx, garbage, before or after they took effect. They sell numbers, and keep a ledger.")
-        say(f"A fleet of {self.asked} rows is applied; {self.asked_to_buy} of them buy a number.")
 
-    def _file(self, sample: Sample) -> Path:
-        return self.folder / f"{sample.platform}.jsonl"
+    @property
+    def output(self) -> Output:
+        """Where it is shown."""
+        return self.stage.output
+
+    @property
+    def fleet(self) -> tuple[Sample, ...]:
+        """What is applied, platform by platform."""
+        return self.stage.fleet
 
     # --- the jobs ----------------------------------------------------------------------------
 
     def _words(self, sample: Sample) -> list[str]:
         """Return the command line of a job, as it is shown."""
         most = ("--max-purchases", str(sample.purchases))
-        return ["apply", self._file(sample).name, *_platform(sample).words, *most, *OPTIONS]
+        return ["apply", self.stage.file(sample).name, *_platform(sample).words, *most, *OPTIONS]
 
     def _start(self, sample: Sample) -> subprocess.Popen[bytes]:
-        name, _, *words = self._words(sample)
-        command = (sys.executable, "-m", "sigmamind_async", name, str(self._file(sample)))
-        with self._log(sample).open("wb") as log:
-            return subprocess.Popen(  # noqa: S603 - this program
-                [*command, *words, *HASTE],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                env=os.environ | environment_of(self.box),
-                start_new_session=True,  # Ctrl-C ends this process, which ends the jobs
-            )
-
-    def _log(self, sample: Sample) -> Path:
-        return self.folder / f"{sample.platform}.log"
+        return self.stage.start(sample.platform, [*self._words(sample), *HASTE])
 
     @contextmanager
     def _jobs(self, samples: Iterable[Sample]) -> Generator[list[subprocess.Popen[bytes]]]:
@@ -179,7 +150,7 @@ class Demo:
         """Begin the jobs, and end each with SIGKILL while it buys."""
         self.output.remark()
         with self._jobs(self.fleet) as jobs:
-            self._wait(lambda: self._all_killed(jobs))
+            self.stage.wait(lambda: self._all_killed(jobs))
         self._check_that_they_were_killed(jobs)
         self.output.remark("  kill -9, each in the middle of buying:")
         self.output.remark()
@@ -190,8 +161,8 @@ class Demo:
 
         The sandbox is asked about that, not the job: it is in the middle of its work then.
         """
-        sold = Counter(commit.platform for commit in self.box.ledger.purchases)
-        buying = {each.tower.name for each in self.box.endpoints if each.in_flight}
+        sold = Counter(commit.platform for commit in self.stage.box.ledger.purchases)
+        buying = {each.tower.name for each in self.stage.box.endpoints if each.in_flight}
         for sample, job in zip(self.fleet, jobs, strict=True):
             if 3 * sold[sample.platform] >= sample.purchases and sample.platform in buying:
                 job.kill()
@@ -200,15 +171,14 @@ class Demo:
     def _check_that_they_were_killed(self, jobs: list[subprocess.Popen[bytes]]) -> None:
         for sample, job in zip(self.fleet, jobs, strict=True):
             if job.returncode > 0:
-                log = self._log(sample).read_text(errors="replace").strip()
-                raise CommandError(f"the job of {sample.platform} failed: {log}", Exit.FAILED)
+                raise self.stage.failed(sample.platform)
 
     def _show_crash(self, sample: Sample) -> int:
         """Show what a killed job left behind, and return how many rows it had done."""
         rows = self._journal(sample)
         done = [row for row in rows if row.state is State.DONE]
         under_way = sum(row.state in UNSETTLED for row in rows)
-        sales = [sale for sale in self._sales() if sale.platform == sample.platform]
+        sales = [sale for sale in self.stage.sales if sale.platform == sample.platform]
         crash = Crash(
             platform=sample.platform,
             done=len(done),
@@ -219,12 +189,6 @@ class Demo:
         self.output.show(crash)
         return crash.done
 
-    def _sales(self) -> list[Sale]:
-        return [
-            Sale(commit.platform, commit.phone_number or "", commit.friendly_name or "")
-            for commit in self.box.ledger.purchases
-        ]
-
     def _resume(self) -> None:
         """Run the same commands again until each says that it is done."""
         left = self.fleet
@@ -233,7 +197,7 @@ class Demo:
             self.output.remark("The same commands again:")
             began = time.monotonic()
             with self._jobs(left) as jobs:
-                self._wait(lambda: all(job.poll() is not None for job in jobs))
+                self.stage.wait(lambda: all(job.poll() is not None for job in jobs))
             codes = ", ".join(str(job.returncode) for job in jobs)
             self.output.remark(
                 f"  ended after {time.monotonic() - began:.1f} s, exit codes {codes}"
@@ -256,26 +220,8 @@ class Demo:
 
     def _journal(self, sample: Sample) -> list[Row]:
         """Return all rows of a job's journal; none where it was killed before it made one."""
-        path = Path(f"{self._file(sample)}{SUFFIX}")
+        path = Path(f"{self.stage.file(sample)}{SUFFIX}")
         return run(_rows(path, sample.platform)) if path.exists() else []
-
-    def _wait(self, holds: Callable[[], bool]) -> None:
-        """Wait until *holds*, and show meanwhile what the ledger counts."""
-        give_up = time.monotonic() + PATIENCE
-        with self._ticker() as tick:
-            while not holds():
-                if time.monotonic() > give_up:
-                    raise CommandError("the jobs did not get on", Exit.FAILED)
-                tick(f"{len(self.box.ledger.purchases)} of {self.asked_to_buy} numbers bought")
-                time.sleep(TICK)
-
-    @contextmanager
-    def _ticker(self) -> Generator[Callable[[str], None]]:
-        if self.output.form is Form.JSON or not sys.stderr.isatty():
-            yield lambda _: None
-            return
-        with Console(stderr=True).status("") as status:
-            yield status.update
 
 
 def _platform(sample: Sample) -> Platform:

@@ -215,6 +215,7 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
         (["worker", f"postgresql://u:{PASSWORD}@h/d"], "postgresql://***@h/d"),
         (["status", "--postgres", "host=127.0.0.1 port=1"], "cannot be reached: "),
         (["worker", "--postgres", "host=127.0.0.1 port=1"], "Look whether the server runs there"),
+        (["demo", "--postgres", "host=x"], "say how many, --workers 3"),
         (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
         (["export", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
     ],
@@ -357,3 +358,26 @@ def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
         logging.getLogger("psycopg.pool").warning("no connection", exc_info=OSError())
 
     assert told == ["no connection", "no connection"]
+
+
+# ---------------------------------------------------------------- the demonstration
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("no_cover")
+def test_the_demo_kills_a_worker_and_others_take_over(cli: Cli) -> None:
+    """Killed while it was sending; nothing bought twice, nothing lost."""
+    done = cli("demo", "--workers", 2, "--rows", 36, "--json")
+    killed, verdict = done.objects
+
+    assert (done.code, done.err) == (0, "")
+    assert killed["killed"]["under_way"] > 0
+    assert killed["killed"]["done"] < 36
+    assert verdict["verdict"] == {
+        "asked_to_buy": 21,
+        "bought": 21,
+        "bought_twice": 0,
+        "lost": 0,
+        "unknown": 0,
+        "holds": True,
+    }

@@ -223,7 +223,7 @@ def _why_not_down(found: Import, above: int, below: int) -> str | None:
 
 def _may_use_sandbox(found: Import) -> bool:
     """Return whether the server is loaded only where it is the point."""
-    command = found.importer.split(".")[-1] in {"demo", "sandbox"}
+    command = found.importer.split(".")[-1] in {"demo", "sandbox", "stage"}  # that of the demo
     return tower(found.importer) == "testing" or (
         tower(found.importer) == "cli" and (command or found.deferred)
     )
