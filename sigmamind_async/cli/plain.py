@@ -297,8 +297,9 @@ def _(record: Crash) -> str:
 
 @plain.register
 def _(record: Killed) -> str:
+    sending = f"{record.under_way:,} {'request' if record.under_way == 1 else 'requests'}"
     return (
-        f"  kill -9 of worker {record.worker}, while it was sending {record.under_way:,} requests;"
+        f"  kill -9 of worker {record.worker}, while it was sending {sending};"
         f" {record.done:,} of {record.asked:,} rows were done"
     )
 

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from procrastinate import BaseRetryStrategy, Blueprint, JobContext, RetryDecision
@@ -28,6 +28,7 @@ from sigmamind_async.provisioning.postgres.tables import rendered
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.workers.jobs import FIRST, PROVISION, job_for, queue_of, waiting_lock
 from sigmamind_async.workers.office import Branch, Later, Office
+from sigmamind_async.workers.sequel import LATEST
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,14 @@ WHERE account = %(account)s AND state = 'planned'
     )
 LIMIT %(most)s
 """
+_PUT_OFF: Final = """
+UPDATE procrastinate_jobs AS j SET scheduled_at = NULL FROM {schema}.operations AS o
+WHERE o.account = %(account)s AND o.state = 'planned'
+    AND j.queueing_lock = %(prefix)s || o.op_id AND j.status = 'todo'
+    AND j.scheduled_at > now() + make_interval(secs => %(latest)s)
+RETURNING j.id
+"""
+"""A job that was put off for longer than what merely has not been sent."""
 
 
 class Sequel(BaseRetryStrategy):
@@ -163,18 +172,19 @@ class Tasks:
                 log.info("job %s is not stalled any more: %s", job.id, error)
 
     async def _requeue(self, context: JobContext, branch: Branch) -> None:
-        """Give a job to planned operations without one, as after a person has let one be resent.
+        """Let planned operations be carried out soon, as after a person has let one be resent.
 
-        Those whose job somebody has cancelled are left alone.
+        One without a job is given one, unless somebody has cancelled its job; a job that still
+        waits for the end of a quarantine waits no more.
         """
         journal, account = self.office.journal, branch.provisioner.account
-        orphans = await context.app.connector.execute_query_all_async(
-            # procrastinate asks for a literal, which a statement about a schema of any name is not.
-            rendered(_ORPHANS, self.office.schema),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            account=account,
-            prefix=waiting_lock(account, ""),
-            most=_MOST,
-        )
+        ask, schema = context.app.connector.execute_query_all_async, self.office.schema
+        prefix = waiting_lock(account, "")
+        # procrastinate asks for a literal, which a statement about a schema of any name is not.
+        put_off: Any = rendered(_PUT_OFF, schema)
+        await ask(put_off, account=account, prefix=prefix, latest=LATEST)
+        without_job: Any = rendered(_ORPHANS, schema)
+        orphans = await ask(without_job, account=account, prefix=prefix, most=_MOST)
         for orphan in orphans:
             row = await journal.get(account, orphan["op_id"])
             if row is not None and row.queued and row.state is State.PLANNED:

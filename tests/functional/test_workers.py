@@ -172,6 +172,24 @@ async def test_what_nobody_can_settle_is_left_to_a_person(
     assert len(box.ledger.purchases) == 1
 
 
+async def test_a_person_need_not_wait_for_a_quarantine(
+    base: Database, queue: Queue, box: Sandbox
+) -> None:
+    """Who knows better ends it, and the job that it has put off for a quarter hour runs."""
+    box.script("create", [Fault.RESET_BEFORE_COMMIT])
+    await queue.enqueue([ORDER])
+    hand = worker(box, base.dsn, reconcile=EVERY_SECOND)
+    async with working(hand), PostgresJournal(base.dsn) as journal:
+        await until(lambda: base.states["order-1"] is State.AMBIGUOUS and base.jobs == ["todo"])
+        async with account(box).client() as client:
+            person = Provisioner(client, journal, quarantine=0.0)
+            while base.states["order-1"] is State.AMBIGUOUS:
+                await person.reconcile()
+            await person.send_again("order-1")
+        await settled(base, State.DONE)
+    assert len(box.ledger.purchases) == 1
+
+
 async def test_a_cancelled_job_is_not_made_anew(base: Database, queue: Queue, box: Sandbox) -> None:
     """Whoever cancels it in the queue does not want it to be carried out."""
     await queue.enqueue([ORDER, ("order-2", purchase())])
