@@ -19,12 +19,12 @@ from collections import deque
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
-    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
+    Iterator,
 )
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
 import attrs
 
@@ -37,7 +37,8 @@ T_co = TypeVar("T_co", covariant=True)
 Status = Literal["done", "failed", "unknown", "skipped"]
 
 
-@attrs.frozen(kw_only=True)
+# Not frozen: making a frozen one takes 1.4 us longer, and all that a job does to a row takes 2.4.
+@attrs.define(kw_only=True)
 class Outcome(Generic[V, T]):
     """How one row ended."""
 
@@ -167,14 +168,17 @@ class BulkRun(Generic[V, T]):
         self.undelivered: list[Outcome[V, T]] = []
         """After an early end: each outcome that was known and not handed over."""
         self._prepare = prepare
-        self._source = _Source(values)
+        self._source: _Source[V] | _AsyncSource[V] = (
+            _AsyncSource(values) if isinstance(values, AsyncIterable) else _Source(values)
+        )
         self._width = width
-        self._stop_on = stop_on or StopOn()
+        self._stop_on = stop_on
         self._stopped = False
         self._ending = False
         self._workers: set[asyncio.Task[None]] = set()
-        self._under_way: dict[asyncio.Task[None] | None, Row[T]] = {}
-        self._ready: _InOrder[V, T] | _AsTheyCome[V, T] = _InOrder() if ordered else _AsTheyCome()
+        self._under_way: dict[asyncio.Task[None], Row[T]] = {}
+        self._ready: deque[Outcome[V, T]] = deque()
+        self._order: _Order[V, T] | None = _Order() if ordered else None
         self._handed = 0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -183,7 +187,7 @@ class BulkRun(Generic[V, T]):
         """Take up no more rows: those that were sent are finished, all others are skipped."""
         self._stopped = True
         for worker, row in self._under_way.items():
-            if worker is not None and not row.attempts:
+            if not row.attempts:
                 worker.cancel()  # it waits to be admitted
 
     async def __aiter__(self) -> AsyncGenerator[Outcome[V, T], None]:
@@ -193,10 +197,10 @@ class BulkRun(Generic[V, T]):
         try:
             while True:
                 self._news.clear()
-                while (outcome := self._ready.pop()) is not None:
+                while self._ready:
                     self._handed += 1
                     self._room.set()
-                    yield outcome
+                    yield self._ready.popleft()
                 if not self._workers:
                     break
                 await self._news.wait()
@@ -215,7 +219,9 @@ class BulkRun(Generic[V, T]):
             worker.cancel()
         while self._workers:
             await asyncio.wait(self._workers)
-        self.undelivered.extend(self._ready.rest())
+        self.undelivered.extend(self._ready)
+        if self._order is not None:
+            self.undelivered.extend(self._order.held())
 
     def _add_worker(self) -> None:
         worker = asyncio.create_task(self._work())
@@ -229,64 +235,87 @@ class BulkRun(Generic[V, T]):
         self._news.set()
 
     async def _work(self) -> None:
+        """Carry out row after row; whatever happens, the outcome of each is handed over."""
+        worker = cast("asyncio.Task[None]", asyncio.current_task())
+        source, clock, under_way = self._source, self.progress.clock, self._under_way
+        while (value := await self._next_value()) is not _END:
+            index = source.taken - 1
+            row: Row[T] | None = None
+            began = clock()
+            try:
+                row = under_way[worker] = self._prepare(value)
+                result = await row.run()
+            except BaseException as error:
+                under_way.pop(worker, None)
+                self._finish(_bad_end(index, value, row, error, clock() - began))
+                if not isinstance(error, Exception):
+                    raise  # cancelled; one bad row never ends the batch
+            else:
+                del under_way[worker]
+                self.progress.done += 1
+                self._hand_over(
+                    Outcome(
+                        index=index,
+                        status="done",
+                        value=value,
+                        result=result,
+                        attempts=row.attempts,
+                        elapsed=clock() - began,
+                        ignored=row.ignored,
+                    )
+                )
+
+    async def _next_value(self) -> V | Literal[_End.END]:
+        """Return the next value to carry out, once there is room for its outcome."""
+        source = self._source
         while True:
             # Rows taken up and not yet handed over are bounded, and with them the memory.
-            while self._source.taken - self._handed >= 4 * self._width:
+            while source.taken - self._handed >= 4 * self._width:
                 self._room.clear()
                 await self._room.wait()
-            row = await self._source.take()
-            if row is None:
-                return
-            if len(self._workers) < self._width and not self._stopped:
-                self._add_worker()
-            await self._carry_out(*row)
-
-    async def _carry_out(self, index: int, value: V) -> None:
-        """Run one row and have its outcome handed over, whatever happens."""
-        if self._stopped:
-            self._finish(Outcome(index=index, status="skipped", value=value))
-            return
-        row: Row[T] | None = None
-        began = self.progress.clock()
-        result: T | None = None
-        error: BaseException | None = None
-        worker = asyncio.current_task()
-        try:
-            row = self._under_way[worker] = self._prepare(value)
-            result = await row.run()
-        except asyncio.CancelledError as cancelled:
-            error = cancelled
-            raise
-        except Exception as failure:  # noqa: BLE001 - one bad row never ends the batch
-            error = failure
-        finally:
-            self._under_way.pop(worker, None)
-            status = _status(error, touched=row is not None and row.touched)
-            self._finish(
-                Outcome(
-                    index=index,
-                    status=status,
-                    value=value,
-                    result=result,
-                    error=None if status == "skipped" else error,
-                    attempts=0 if row is None else row.attempts,
-                    ignored=() if row is None else row.ignored,
-                    elapsed=self.progress.clock() - began,
-                )
-            )
+            value = source.take() if isinstance(source, _Source) else await source.take()
+            if value is _END:
+                return _END
+            if not self._stopped:
+                if len(self._workers) < self._width:
+                    self._add_worker()
+                return value
+            self._finish(Outcome(index=source.taken - 1, status="skipped", value=value))
 
     def _finish(self, outcome: Outcome[V, T]) -> None:
         self.progress.count(outcome.status)
-        self._ready.push(outcome)
-        self._news.set()
-        if not self._stopped and self._stop_on.reached(self.progress):
+        self._hand_over(outcome)
+
+    def _hand_over(self, outcome: Outcome[V, T]) -> None:
+        if self._order is None:
+            if not self._ready:
+                self._news.set()
+            self._ready.append(outcome)
+        else:
+            self._ready.extend(self._order.follow(outcome))
+            self._news.set()
+        if self._stop_on is not None and not self._stopped and self._stop_on.reached(self.progress):
             self.stop()
 
 
-def _status(error: BaseException | None, *, touched: bool) -> Status:
+def _bad_end(
+    index: int, value: V, row: Row[T] | None, error: BaseException, elapsed: float
+) -> Outcome[V, T]:
+    """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did."""
+    status = _status(error, touched=row is not None and row.touched)
+    return Outcome(
+        index=index,
+        status=status,
+        value=value,
+        error=None if status == "skipped" else error,
+        attempts=0 if row is None else row.attempts,
+        elapsed=elapsed,
+        ignored=() if row is None else row.ignored,
+    )
+
+
+def _status(error: BaseException, *, touched: bool) -> Status:
     """Return how a row ended, given its *error* and whether the platform may have acted."""
-    if error is None:
-        return "done"
     if isinstance(error, SigmaMindError):
         return "failed" if error.committed == "no" else "unknown"
     if touched:
@@ -294,40 +323,28 @@ def _status(error: BaseException | None, *, touched: bool) -> Status:
     return "skipped" if isinstance(error, asyncio.CancelledError) else "failed"
 
 
-class _Source(Generic[V]):
-    """The values, read one at a time by whichever worker asks next."""
+class _End(enum.Enum):
+    END = enum.auto()
 
-    def __init__(self, values: Iterable[V] | AsyncIterable[V]) -> None:
-        self.taken = 0
-        self._values = aiter(values) if isinstance(values, AsyncIterable) else iter(values)
-        self._turn = asyncio.Lock()
-        self.ended = False
+
+_END: Final = _End.END
+
+
+class _Reading:
+    """How far the values have been read.
+
+    What the values themselves raise ends them; `raise_if_broken` gives it to the consumer once the
+    rows before it have ended.
+    """
+
+    def __init__(self) -> None:
+        self.taken: int = 0
+        self.ended: bool = False
         self._broken: Exception | None = None
 
-    async def take(self) -> tuple[int, V] | None:
-        """Return the next value with its index, `None` after the last.
-
-        What the values themselves raise ends them; `raise_if_broken` gives it to the consumer
-        once the rows before it have ended.
-        """
-        try:
-            return await self._next()
-        except Exception as error:  # noqa: BLE001 - raised again for the consumer
-            self.ended, self._broken = True, error
-            return None
-
-    async def _next(self) -> tuple[int, V] | None:
-        if isinstance(self._values, AsyncIterator):
-            # An async generator cannot be asked again before it has answered.
-            async with self._turn:
-                value = _END if self.ended else await anext(self._values, _END)
-        else:
-            value = _END if self.ended else next(self._values, _END)
-        if isinstance(value, _End):
-            self.ended = True
-            return None
-        self.taken += 1
-        return self.taken - 1, value
+    def _end(self, broken: Exception | None = None) -> Literal[_End.END]:
+        self.ended, self._broken = True, broken or self._broken
+        return _END
 
     def raise_if_broken(self) -> None:
         """Raise what reading the values raised, if it did."""
@@ -335,45 +352,66 @@ class _Source(Generic[V]):
             raise self._broken
 
 
-class _End(enum.Enum):
-    END = enum.auto()
+class _Source(_Reading, Generic[V]):
+    """The values, read one at a time by whichever worker asks next."""
+
+    def __init__(self, values: Iterable[V]) -> None:
+        super().__init__()
+        self._values = iter(values)
+
+    def take(self) -> V | Literal[_End.END]:
+        """Return the next value, after the last `_END`."""
+        if self.ended:
+            return _END
+        try:
+            for value in self._values:
+                self.taken += 1
+                return value
+        except Exception as error:  # noqa: BLE001 - raised again for the consumer
+            return self._end(error)
+        return self._end()
 
 
-_END = _End.END
+class _AsyncSource(_Reading, Generic[V]):
+    """Values that come asynchronously, one worker waiting for the next at a time."""
+
+    def __init__(self, values: AsyncIterable[V]) -> None:
+        super().__init__()
+        self._values = aiter(values)
+        # An async generator cannot be asked again before it has answered.
+        self._turn = asyncio.Lock()
+
+    async def take(self) -> V | Literal[_End.END]:
+        """Return the next value, after the last `_END`."""
+        async with self._turn:
+            if self.ended:
+                return _END
+            try:
+                value = await anext(self._values, _END)
+            except Exception as error:  # noqa: BLE001 - raised again for the consumer
+                return self._end(error)
+            if value is _END:
+                return self._end()
+            self.taken += 1
+            return value
 
 
-class _AsTheyCome(Generic[V, T]):
-    """Outcomes to hand over, the first to end first."""
-
-    def __init__(self) -> None:
-        self._queue: deque[Outcome[V, T]] = deque()
-
-    def push(self, outcome: Outcome[V, T]) -> None:
-        self._queue.append(outcome)
-
-    def pop(self) -> Outcome[V, T] | None:
-        return self._queue.popleft() if self._queue else None
-
-    def rest(self) -> list[Outcome[V, T]]:
-        return list(self._queue)
-
-
-class _InOrder(Generic[V, T]):
-    """Outcomes to hand over in the order of their values."""
+class _Order(Generic[V, T]):
+    """Holds outcomes until those of all values before them are there."""
 
     def __init__(self) -> None:
         self._held: dict[int, Outcome[V, T]] = {}
         self._next = 0
 
-    def push(self, outcome: Outcome[V, T]) -> None:
+    def follow(self, outcome: Outcome[V, T]) -> Iterator[Outcome[V, T]]:
+        """Yield what can be handed over, now that *outcome* is there."""
         self._held[outcome.index] = outcome
+        while self._next in self._held:
+            yield self._held.pop(self._next)
+            self._next += 1
 
-    def pop(self) -> Outcome[V, T] | None:
-        outcome = self._held.pop(self._next, None)
-        self._next += outcome is not None
-        return outcome
-
-    def rest(self) -> list[Outcome[V, T]]:
+    def held(self) -> list[Outcome[V, T]]:
+        """Return what waits for others."""
         return [self._held[index] for index in sorted(self._held)]
 
 
