@@ -1,0 +1,78 @@
+"""The command line on uvloop, which it takes where it is installed, and on asyncio's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sigmamind_async.cli.session import runner
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Wait
+
+BUY = ("--max-purchases", 400, "--yes", "--json")
+NOT_INSTALLED = "raise ImportError('not installed')\n"
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def on_loop(request: pytest.FixtureRequest, cli: Cli, tmp_path: Path) -> str:
+    """Have the commands of this test run on that loop; asyncio's by there being no uvloop."""
+    if request.param == "asyncio":
+        hidden = tmp_path / "hidden"
+        hidden.mkdir()
+        (hidden / "uvloop.py").write_text(NOT_INSTALLED)
+        known = cli.environment.get("PYTHONPATH", "").split(":")
+        cli.environment["PYTHONPATH"] = ":".join(filter(None, [str(hidden), *known]))
+    return str(request.param)
+
+
+def test_uvloop_is_taken_where_it_is_installed() -> None:
+    pytest.importorskip("uvloop")
+
+    with runner() as one:
+        assert type(one.get_loop()).__module__ == "uvloop"
+
+
+def test_without_it_the_loop_is_that_of_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    with runner() as one:
+        assert isinstance(one.get_loop(), asyncio.SelectorEventLoop)
+
+
+def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until: Wait) -> None:
+    """Signals reach both loops: nothing is in doubt after one, and nothing is bought twice."""
+    cli.box.latency = (0.3, 0.3)
+    path = cli.purchases(40)
+    process = cli.start("apply", path, *BUY)
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    process.send_signal(signal.SIGINT)
+    stopped = cli.ended(process)
+    cli.box.latency = (0.0, 0.0)
+    again = cli("apply", path, *BUY)
+
+    assert (stopped.code, stopped.summary["stopped"]) == (130, "interrupted"), on_loop
+    assert stopped.summary["unknown"] == 0
+    assert stopped.summary["skipped"] > 0
+    assert again.code == 0
+    assert cli.labels() == sorted(f"n{number}" for number in range(40))
+
+
+def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, until: Wait) -> None:
+    cli.box.latency = (20.0, 20.0)
+    process = cli.start("apply", cli.purchases(30), *BUY[:-1])
+    until(lambda: cli.box.sigmamind.in_flight >= 10)
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr is not None
+    assert b"rows are under way and will be settled" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    done = cli.ended(process)
+
+    assert done.code == 130, on_loop
+    assert done.out.count("unknown  create") == 10
+    assert done.out.count("skipped  create") == 20
