@@ -1,9 +1,12 @@
 """What importing costs, in processor time above a bare interpreter."""
 
-import os
-import random
+import resource
+import statistics
 import subprocess
 import sys
+
+from benchmarks.goals import Figure, figure
+from benchmarks.measure import quartiles, turns
 
 STATEMENTS = {
     "nothing": "pass",
@@ -17,15 +20,29 @@ STATEMENTS = {
 def costs(*, rounds: int = 11) -> dict[str, list[float]]:
     """Return the milliseconds of each statement, round by round, in an order drawn anew."""
     spent: dict[str, list[float]] = {name: [] for name in STATEMENTS}
-    for _ in range(rounds):
-        for name in random.sample(list(STATEMENTS), len(STATEMENTS)):
-            spent[name].append(_cpu_ms(STATEMENTS[name]))
+    for statement in STATEMENTS.values():
+        _cpu_ms(statement)  # the first one compiles
+    for name in turns(STATEMENTS, rounds):
+        spent[name].append(_cpu_ms(STATEMENTS[name]))
     return spent
 
 
+def above_bare(spent: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return the same above the median of a bare interpreter."""
+    bare = statistics.median(spent["nothing"])
+    return {name: [ms - bare for ms in taken] for name, taken in spent.items() if name != "nothing"}
+
+
+def figures(above: dict[str, list[float]]) -> list[Figure]:
+    first, aiohttp = above["a first client"], above["import aiohttp"]
+    return [
+        figure("import", quartiles(above["import sigmamind_async"])),
+        figure("client", quartiles(one / other for one, other in zip(first, aiohttp, strict=True))),
+    ]
+
+
 def _cpu_ms(statement: str) -> float:
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", statement], check=True)
-    after = os.times()
-    children = after.children_user + after.children_system
-    return 1000 * (children - before.children_user - before.children_system)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
