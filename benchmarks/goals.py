@@ -17,7 +17,7 @@ class Standing(enum.Enum):
 
     REACHED = "reached"
     MET = "met"
-    NOT_MET = "NOT MET"
+    NOT_MET = "not met"
     NOT_JUDGED = "not judged"
 
 
