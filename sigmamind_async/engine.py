@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from random import random
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import attrs
 
@@ -38,15 +38,16 @@ from sigmamind_async.finding import (
     error_for,
     find,
     ignored_error,
+    judge,
     leads_to_alias,
     may_repeat,
 )
 from sigmamind_async.gate import PATIENCE, Gate
 from sigmamind_async.operation import (
+    Fault,
     Mark,
     Operation,
     Platform,
-    ReadBack,
     Request,
     Response,
     Verdict,
@@ -54,7 +55,7 @@ from sigmamind_async.operation import (
 from sigmamind_async.pace import Ticket
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import Outgoing, Transport
-from sigmamind_async.values import UNSET, Secret, Unset
+from sigmamind_async.values import Secret, Unset
 
 T = TypeVar("T")
 
@@ -160,6 +161,7 @@ class Done(Generic[T]):
 
     result: T
     adopted: bool = False
+    verdict: ClassVar[Verdict] = Verdict.CONFIRMED
 
 
 @static.frozen(eq=False)
@@ -230,9 +232,8 @@ class Engine:
         end = await self._attempt(operation, call)
         if isinstance(end, Again):
             end = await self._attempt_again(operation, call, end)
-        read_back = operation.read_back if call.reads_back else None
-        if isinstance(end, Failed) and read_back is not None and call.doubtful:
-            end = await self._look_up(read_back, call, end)
+        if isinstance(end, Failed) and call.doubtful:
+            end = await self._look_up(operation, call, end)
         elapsed = self.clock() - call.started
         if self.observer is not None:
             self._notify_finished(operation, call, elapsed, end)
@@ -253,66 +254,64 @@ class Engine:
         """Send once, and say what follows."""
         try:
             key = self.credentials.known or await self.credentials.key()
-            ticket = await self.gate.enter(
-                width=self.limits.max_connections,
-                deadline=call.deadline,
-                patient=call.patient,
-                kind=operation.request.method,
+            kind, width = operation.request.method, self.limits.max_connections
+            ticket = self.gate.try_enter(width=width, kind=kind) or await self.gate.enter(
+                width=width, deadline=call.deadline, patient=call.patient, kind=kind
             )
             began = self.clock()
-            finding = await self._exchange(operation, call, key, began, ticket)
+            # Not a coroutine of its own: that would cost every call a microsecond.
+            try:
+                if call.before_send is not None:
+                    await call.before_send()
+                seconds = self._start(call, began)
+                outgoing = self._outgoing(operation.request, key, moved=call.moved)
+                answer = await self.transport.send(outgoing, call.mark, seconds)
+                finding = self._tell_gate(operation, call, answer, ticket)
+            except BaseException as interruption:
+                self._give_up(operation, call, interruption)
+                raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
             # platform said before tells more.
             return Failed(call.last_error or refusal.with_traceback(None))
-        result: T | Unset = UNSET
-        if finding.verdict is Verdict.CONFIRMED:
-            result, finding = _decoded(operation, finding)
-        call.verdict = finding.verdict
+        read = _read(operation, answer) if finding is None else finding
+        call.verdict = read.verdict
         if self.observer is not None:
-            self._notify_attempt(operation, call, finding, self.clock() - began)
-        if result is not UNSET:
-            return self._accept(operation, call, result)
-        follows = await self._follow(operation, call, finding, key)
+            self._notify_attempt(operation, call, answer, self.clock() - began)
+        if isinstance(read, Done):
+            return self._accept(operation, call, read)
+        follows = await self._follow(operation, call, read, key)
         if call.before_pause is not None and isinstance(follows, Again) and not call.doubtful:
             await call.before_pause()
         return follows
 
-    def _accept(self, operation: Operation[T], call: Call, result: T) -> Done[T] | Failed:
+    def _accept(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
         """Take a decoded answer for the result, unless it shows that a field was ignored."""
         if operation.not_shown is not None:
-            call.ignored = operation.not_shown(result)
+            call.ignored = operation.not_shown(done.result)
         if not call.ignored:
-            return Done(result)
+            return done
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
-        return Failed(ignored_error(operation, call.ignored)) if self.strict else Done(result)
+        return Failed(ignored_error(operation, call.ignored)) if self.strict else done
 
-    async def _exchange(
-        self, operation: Operation[object], call: Call, key: Secret, began: float, ticket: Ticket
-    ) -> Finding:
-        """Have one request carried out and judged, and tell the gate how it went."""
-        try:
-            if call.before_send is not None:
-                await call.before_send()
-            if call.deadline == math.inf:
-                call.deadline = began + self.limits.deadline
-            if call.attempts:
-                call.mark = Mark()
-            call.attempts += 1
-            left, most = call.deadline - began, self.limits.attempt_timeout
-            outgoing = self._outgoing(operation.request, key, moved=call.moved)
-            answer = await self.transport.send(outgoing, call.mark, min(left, most))
-            finding = find(answer, call.mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
-            self._tell_gate(operation, finding, ticket)
-        except BaseException as interruption:
-            self.gate.abandoned()
-            if call.touched:
-                interruption.add_note(f"{operation.name} was under way: it may be carried out")
-            raise
-        finally:
-            self.gate.leave()
-        return finding
+    def _start(self, call: Call, began: float) -> float:
+        """Count an attempt that the gate has admitted; return the seconds it may take."""
+        if call.deadline == math.inf:
+            call.deadline = began + self.limits.deadline
+        if call.attempts:
+            call.mark = Mark()
+        call.attempts += 1
+        return min(call.deadline - began, self.limits.attempt_timeout)
+
+    def _give_up(
+        self, operation: Operation[object], call: Call, interruption: BaseException
+    ) -> None:
+        """Give the place back of an attempt that was cancelled, or never made."""
+        self.gate.abandoned()
+        self.gate.leave()
+        if call.touched:
+            interruption.add_note(f"{operation.name} was under way: it may be carried out")
 
     def _outgoing(self, request: Request, key: Secret, *, moved: bool) -> Outgoing:
         path = request.alias if moved and request.alias is not None else request.path
@@ -324,7 +323,27 @@ class Engine:
             max_bytes=request.max_bytes,
         )
 
-    def _tell_gate(self, operation: Operation[object], finding: Finding, ticket: Ticket) -> None:
+    def _tell_gate(
+        self,
+        operation: Operation[object],
+        call: Call,
+        answer: Response | Fault,
+        ticket: Ticket,
+    ) -> Finding | None:
+        """Judge one attempt and give its place back; return `None` for a confirmed answer."""
+        verdict = judge(answer, connected=call.mark.connected, doubtful=call.may_echo)
+        if verdict is Verdict.CONFIRMED and isinstance(answer, Response):
+            self.gate.passed(ticket, remaining(answer.headers, self.wall_clock))
+            return None
+        finding = find(answer, call.mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
+        self._tell_of_trouble(operation, finding, ticket)
+        # The last thing done: whatever fails before it gives the place back, too.
+        self.gate.leave()
+        return finding
+
+    def _tell_of_trouble(
+        self, operation: Operation[object], finding: Finding, ticket: Ticket
+    ) -> None:
         if finding.throttled:
             pause = self.gate.throttled(ticket, finding.wait)
             rate = self.gate.admission.rate or 0.0
@@ -396,9 +415,12 @@ class Engine:
         return max(wait, self.clock() - progress) > PATIENCE or call.sheds >= SHED
 
     async def _look_up(
-        self, read_back: ReadBack[T], call: Call, failed: Failed
+        self, operation: Operation[T], call: Call, failed: Failed
     ) -> Done[T] | Failed:
         """Adopt the record that an unanswered call made, if it is there as it was asked for."""
+        read_back = operation.read_back
+        if read_back is None or not call.reads_back:
+            return failed
         reading = self.begin(read_back.operation)
         reading.deadline = min(reading.deadline, call.deadline)
         try:
@@ -408,13 +430,18 @@ class Engine:
         return Done(found, adopted=True) if read_back.agrees(found) else failed
 
     def _notify_attempt(
-        self, operation: Operation[object], call: Call, finding: Finding, elapsed: float
+        self,
+        operation: Operation[object],
+        call: Call,
+        answer: Response | Fault,
+        elapsed: float,
     ) -> None:
+        assert call.verdict is not None  # noqa: S101 - the attempt was judged
         event = AttemptFinished(
             operation=operation.name,
             attempt=call.attempts,
-            verdict=finding.verdict,
-            status=finding.status,
+            verdict=call.verdict,
+            status=answer.status if isinstance(answer, Response) else None,
             elapsed=elapsed,
         )
         notify(self.observer, event)
@@ -432,14 +459,14 @@ class Engine:
         notify(self.observer, event)
 
 
-def _decoded(operation: Operation[T], finding: Finding) -> tuple[T | Unset, Finding]:
+def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Finding:
     """Read a confirmed answer; one that cannot be read is committed all the same."""
-    assert isinstance(finding.answer, Response)  # noqa: S101 - CONFIRMED says so
+    assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
-        return operation.decode(finding.answer), finding
+        return Done(operation.decode(answer))
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
-    return UNSET, attrs.evolve(finding, verdict=Verdict.COMMITTED_UNREAD, unreadable=unreadable)
+    return Finding(answer, Verdict.COMMITTED_UNREAD, unreadable=unreadable)
 
 
 def _secrets(operation: Operation[object], key: Secret) -> list[Secret]:

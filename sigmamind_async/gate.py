@@ -209,7 +209,7 @@ class Gate:
     async def enter(
         self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
     ) -> Ticket:
-        """Wait for the turn to send one request; every return is paired with one `leave`.
+        """Wait for the turn to send one request; each is paired with one `leave` or `passed`.
 
         What is returned goes with the report of how the request fared.
 
@@ -220,23 +220,41 @@ class Gate:
         they came, and the kinds take turns. A *patient* caller waits out an open
         circuit and any queue, but no pause longer than `PATIENCE`.
         """
+        ticket = self.try_enter(width=width, kind=kind)
+        if ticket is not None:
+            return ticket
+        line = self._lines.get()
+        if not patient:
+            self._refuse_early(self._clock(), line, kind)
+        return await self._queue_up(line, deadline, kind)
+
+    def try_enter(self, *, width: int, kind: str = "") -> Ticket | None:
+        """Enter where there is nothing to wait for; return `None` where there is.
+
+        Overtakes nobody. A call mostly gets in this way, without a coroutine being made.
+        """
         line = self._lines.get()
         line.width = width
-        now = self._clock()
-        if not patient:
-            self._refuse_early(now, line, kind)
-        admission = self.admission
-        pace, under_way = admission.lanes.pace(kind), line.under_way
+        now, admission = self._clock(), self.admission
+        pace, under_way = admission.lanes.pace(kind), line.under_way + 1
         if (
-            not line.queues
-            and under_way < width
-            and under_way + 1 <= pace.width
-            and admission.wait(now, pace) <= 0
+            line.queues
+            or under_way > width
+            or under_way > pace.width
+            or admission.wait(now, pace) > 0
         ):
-            admission.take(now, pace)
-            line.under_way = under_way + 1
-            return now, under_way + 1, kind
-        return await self._queue_up(line, deadline, kind)
+            return None
+        admission.take(now, pace)
+        line.under_way = under_way
+        return now, under_way, kind
+
+    def passed(self, ticket: Ticket, said: Remaining | None = None) -> None:
+        """Report an answer as `succeeded` does, and `leave`."""
+        self.admission.succeeded(self._clock(), ticket, said)
+        line = self._lines.get()
+        line.under_way -= 1
+        if line.queues:
+            self._admit(line)
 
     def leave(self) -> None:
         """Give the place back: the request under way has ended."""

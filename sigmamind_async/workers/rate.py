@@ -308,17 +308,15 @@ class SharedGate(Gate):
         self.problem: str | None = None
         """Why the gate goes by what this process knows alone; `None` while it does not."""
 
-    async def enter(
-        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
-    ) -> Ticket:
-        """Wait for the turn to send one request; see `Gate.enter`.
+    def try_enter(self, *, width: int, kind: str = "") -> Ticket | None:
+        """Enter where there is nothing to wait for, as `enter` tries first; see `Gate`.
 
-        Raises `JournalError`, too, where the journal is not open or is read only.
+        `enter` raises `JournalError`, too, where the journal is not open or is read only.
         """
         desk = self._desks.get()
         if desk.look is None:
             desk.look = asyncio.get_running_loop().call_later(LOOK, self._look, desk)
-        return await super().enter(width=width, deadline=deadline, patient=patient, kind=kind)
+        return super().try_enter(width=width, kind=kind)
 
     def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""
