@@ -14,6 +14,7 @@ import attrs
 
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.values import (
+    E164,
     UNSET,
     Secret,
     check_country_code,
@@ -54,7 +55,9 @@ def text(most: int, *, least: int = 0) -> Validator:
 
     def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
         # What is right is told at once; `check_length` finds the words for what is not.
-        if value is not UNSET and not (type(value) is str and least <= len(value) <= most):
+        if type(value) is str and least <= len(value) <= most:
+            return
+        if value is not UNSET:
             check_length(field.name, value, most, least=least)
 
     return validate
@@ -112,7 +115,7 @@ def record_id(most: int = 128) -> Validator:
 
 def phone_number(_: object, field: attrs.Attribute[Any], value: object) -> None:
     """Require an E.164 number with a leading plus."""
-    if value is not UNSET:
+    if value is not UNSET and not (type(value) is str and E164.fullmatch(value)):
         check_phone_number(field.name, value)
 
 

@@ -178,9 +178,10 @@ def record_decoder(cls: type[R]) -> Callable[[Response], R]:
     """Return the function that reads an answer holding one *cls*."""
 
     def decode(response: Response) -> R:
-        # `load_json` and `structure`, without two calls in an answer that is as it should be.
+        # `load_json` and `structure`, without three calls in an answer that is as it should be.
         try:
-            record: R = _reader(cls)(orjson.loads(response.body), cls)
+            read = _READERS.get(cls) or _reader(cls)
+            record: R = read(orjson.loads(response.body), cls)
         except Exception:  # noqa: BLE001, S110 - they find out what it was
             pass
         else:
@@ -452,8 +453,9 @@ def _filler(converter: Converter, cls: type[Record]) -> Callable[[Any, Any], Rec
     keep_extra, keep_blanks = _slot(cls, "extra"), _slot(cls, "blanks")
     new: Callable[[type[Record]], Record] = object.__new__
 
-    def fill(raw: object, _: object) -> Record:
-        fields = _object(raw)
+    def fill(fields: dict[str, Any], _: object) -> Record:
+        if type(fields) is not dict:
+            raise WrongTypeError("an object", fields)
         record = new(cls)
         extra: dict[str, Any] = {}
         blanks: dict[str, Any] = {}

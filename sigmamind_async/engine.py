@@ -331,7 +331,7 @@ class Engine:
         ticket: Ticket,
     ) -> Finding | None:
         """Judge one attempt and give its place back; return `None` for a confirmed answer."""
-        verdict = judge(answer, connected=call.mark.connected, doubtful=call.may_echo)
+        verdict = judge(answer, connected=call.mark.connected)
         if verdict is Verdict.CONFIRMED and isinstance(answer, Response):
             self.gate.passed(ticket, remaining(answer.headers, self.wall_clock))
             return None

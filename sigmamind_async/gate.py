@@ -235,8 +235,8 @@ class Gate:
         """
         line = self._lines.get()
         line.width = width
-        now, admission = self._clock(), self.admission
-        pace, under_way = admission.lanes.pace(kind), line.under_way + 1
+        now, admission, under_way = self._clock(), self.admission, line.under_way + 1
+        pace = admission.lanes.pace(kind)
         if (
             line.queues
             or under_way > width

@@ -46,7 +46,8 @@ class Lanes:
         """Learn that a request was answered."""
         kind = ticket[2]
         self._passed[kind] += 1
-        self.pace(kind).passed(now, ticket)
+        pace = self.pace(kind) if self.own else self.common
+        pace.passed(now, ticket)
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; see `Pace.refused`."""

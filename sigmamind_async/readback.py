@@ -20,15 +20,15 @@ def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[s
     *fields* names the record's field for each request field that can be read back. Null, an empty
     text and a missing key all mean "none": platforms answer a cleared field with any of them.
     """
-    return tuple(
-        [
-            name
-            for name, place in fields.items()
-            if (said := getattr(sent, name)) is not UNSET
-            and said != (held := getattr(shown, place, None))
-            and (said or None) != (held or None)
-        ]
-    )
+    names: tuple[str, ...] = ()
+    for name, place in fields.items():
+        said = getattr(sent, name)
+        if said is UNSET:
+            continue
+        held = getattr(shown, place, None)
+        if said != held and (said or None) != (held or None):
+            names = (*names, name)
+    return names
 
 
 def on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:

@@ -173,7 +173,7 @@ def redacted(value: object) -> object:
     return twin
 
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
+E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9_.~:@+-]+", re.ASCII)
 _DOTS = frozenset({".", ".."})
@@ -182,7 +182,7 @@ _short = reprlib.repr
 
 def check_phone_number(field: str, value: object) -> None:
     """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
-    if not isinstance(value, str) or not _E164.fullmatch(value):
+    if not isinstance(value, str) or not E164.fullmatch(value):
         raise InvalidRequestError(
             f"{field}: {_short(value)} is not a phone number like '+14155550100'"
             " ('+', then 7 to 15 digits, no spaces)",

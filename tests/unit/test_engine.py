@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -37,6 +37,7 @@ from sigmamind_async.events import (
 )
 from sigmamind_async.gate import PATIENCE
 from sigmamind_async.operation import (
+    Fault,
     FaultKind,
     Method,
     Operation,
@@ -687,6 +688,33 @@ async def test_a_cancelled_call_gives_its_place_back(make_engine: Make) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
     await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        reply(json={}),
+        reply(200, "no JSON"),
+        reply(302),
+        reply(404),
+        reply(500),
+        LOST,
+        # No transport should: the place must not be lost for that.
+        Response(status=200, headers=cast("Any", None)),
+        Response(status=500, headers=cast("Any", None)),
+    ],
+    ids=str,
+)
+async def test_every_end_gives_the_place_back_once(
+    make_engine: Make, end: Response | Fault
+) -> None:
+    """Fails if an end gives it back twice, for then two get in, or never, for then none does."""
+    engine = make_engine(ScriptedTransport([end]), policy=RetryPolicy(max_attempts=1))
+    await asyncio.gather(engine.run(BUY), return_exceptions=True)
+
+    one = await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 60)
+    two = engine.gate.try_enter(width=1)
+    assert (one[1], two) == (1, None)
 
 
 async def test_a_call_cancelled_before_it_is_sent_touched_nothing(make_engine: Make) -> None:

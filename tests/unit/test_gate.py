@@ -261,6 +261,47 @@ async def test_cancelling_everybody_at_every_moment_leaks_no_place() -> None:
     rest[-1].cancel()
 
 
+async def test_who_does_not_want_to_wait_overtakes_nobody() -> None:
+    """Fails if `try_enter` looks at the places alone: there are four free ones."""
+    gate = virtual_gate()
+    await gate.enter(width=1, deadline=DEADLINE)
+    (waiting,) = await started(gate.enter(width=1, deadline=DEADLINE))
+
+    assert gate.try_enter(width=5) is None
+    waiting.cancel()
+
+
+async def test_who_does_not_want_to_wait_enters_where_there_is_nothing_to_wait_for() -> None:
+    gate = virtual_gate()
+
+    assert gate.try_enter(width=2, kind="GET") == (now(), 1, "GET")
+    assert gate.try_enter(width=2, kind="GET") == (now(), 2, "GET")
+    assert gate.try_enter(width=2, kind="GET") is None
+
+
+async def test_who_does_not_want_to_wait_is_no_second_probe() -> None:
+    """Fails if `try_enter` does not ask the circuit."""
+    gate = Gate(clock=now, admission=Admission(failures_to_open=1))
+    gate.failed(one())
+    closed = gate.try_enter(width=10)
+    await asyncio.sleep(1.0)
+    probe, second = gate.try_enter(width=10), gate.try_enter(width=10)
+
+    assert (closed, probe, second) == (None, (now(), 1, ""), None)
+
+
+async def test_one_that_passed_is_learned_from_and_makes_room_for_the_next() -> None:
+    gate, order = virtual_gate(), list[int]()
+    ticket = await gate.enter(width=1, deadline=DEADLINE)
+    await started(entered(gate, order, 1))
+    await asyncio.sleep(1.0)
+
+    gate.passed(ticket)
+    await asyncio.sleep(0)
+
+    assert (order, gate.admission.last_success) == ([1], now())
+
+
 async def test_a_deadline_ends_the_wait_in_the_queue() -> None:
     gate = virtual_gate()
     await gate.enter(width=1, deadline=DEADLINE)
