@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,14 @@ settings.load_profile("patient")
 
 
 @pytest.fixture
-def no_cover() -> None:
-    """Measure no coverage in a test that asks for this name: pytest-cov leaves it out.
+def no_cover(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure neither the test, which pytest-cov leaves out for this name, nor its processes.
 
     For what does the same thing many times: measured, that takes twice as long and reaches little
     that other tests do not. The coverage gate only becomes harder to pass.
     """
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
