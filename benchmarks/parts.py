@@ -42,17 +42,12 @@ class Open(Gate):
 
     entered = 0
 
-    async def enter(
-        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
-    ) -> Ticket:
-        del width, deadline, patient
+    def try_enter(self, *, width: int, kind: str = "") -> Ticket:
+        del width
         self.entered += 1
         return (0.0, 1, kind)
 
-    def leave(self) -> None:
-        pass
-
-    def succeeded(self, ticket: Ticket, said: Remaining | None = None) -> None:
+    def passed(self, ticket: Ticket, said: Remaining | None = None) -> None:
         pass
 
 

@@ -364,7 +364,6 @@ def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("no_cover")
 def test_the_demo_kills_a_worker_and_others_take_over(cli: Cli) -> None:
     """Killed while it was sending; nothing bought twice, nothing lost."""
     done = cli("demo", "--workers", 2, "--rows", 36, "--json")

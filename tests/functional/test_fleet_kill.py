@@ -39,8 +39,6 @@ from tests.functional.fleets import (
     saying,
 )
 
-pytestmark = pytest.mark.usefixtures("no_cover")  # the same many times
-
 GOES, MOVES, CHANGES = "+14155550110", "+14155550111", "+14155550112"
 BEFORE: Sequence[FleetRow] = (
     imported("goes", "verbex", GOES),

@@ -73,18 +73,18 @@ def one_tag_for_all_attempts(patch: Patch) -> None:
 
 def written_after_the_request(patch: Patch) -> None:
     """The journal is told when the answer is there."""
-    real = Engine._exchange  # noqa: SLF001 - a mutant gets under the skin
+    real = Engine._attempt  # noqa: SLF001 - a mutant gets under the skin
 
-    async def exchange(self: Engine, operation: Operation[object], call: Call, *rest: Any) -> Any:
+    async def attempt(self: Engine, operation: Operation[object], call: Call) -> Any:
         write, call.before_send = call.before_send, None
         try:
-            return await real(self, operation, call, *rest)
+            return await real(self, operation, call)
         finally:
             call.before_send = write
             if write is not None:
                 await write()
 
-    patch.setattr(Engine, "_exchange", exchange)
+    patch.setattr(Engine, "_attempt", attempt)
 
 
 def fence_ignored(patch: Patch) -> None:
