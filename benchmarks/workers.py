@@ -27,8 +27,9 @@ from typing import Literal, TypeAlias
 import attrs
 import psycopg
 
+from benchmarks import purchases
 from benchmarks.buyer import operations
-from benchmarks.purchases import HERE, LAG, LATE, QUARANTINE, Shop, row_name, shop_process
+from benchmarks.purchases import HERE, LAG, LATE, QUARANTINE, Shop, Verdict, row_name, shop_process
 from benchmarks.purchases import Plan as ShopPlan
 from sigmamind_async.provisioning import PostgresJournal, Row, State
 from sigmamind_async.sandbox import Ledger
@@ -67,24 +68,6 @@ class Plan:
     """Seconds between two sweeps, and between two reconciliations."""
     bare: bool = False
     """Whether there is no journal."""
-
-
-@attrs.frozen(kw_only=True)
-class Verdict:
-    """What the ledger says about the journal, in the end."""
-
-    twice: int
-    """Numbers held beyond the first of an operation."""
-    lost: int
-    """Operations for which nothing was bought."""
-    unknown: int
-    """Numbers paid for that no row of the journal knows."""
-    phantom: int
-    """Numbers in the journal that were never sold."""
-
-    @property
-    def clean(self) -> bool:
-        return not (self.twice or self.lost or self.unknown or self.phantom)
 
 
 @attrs.frozen(kw_only=True)
@@ -285,23 +268,14 @@ async def _rows(dsn: str) -> list[Row]:
 
 
 def judge(count: int, ledger: Ledger, rows: Sequence[Row]) -> Verdict:
-    """Hold the journal's *rows* against the *ledger*, number by number."""
-    sold = {
-        (row_name(commit.friendly_name), commit.phone_number or "") for commit in ledger.purchases
-    }
-    known = {
-        (row.op_id, number)
-        for row in rows
-        for number in (row.phone_number, *row.surplus, *row.released)
-        if number
-    }
-    names = [f"row-{number}" for number in range(count)]
+    """Judge as for one process, but count as bought twice only what is still held.
+
+    A frozen worker that buys late cannot be prevented: what it bought is found, and given up.
+    """
     held = ledger.owned_twice(by=row_name)
-    return Verdict(
+    return attrs.evolve(
+        purchases.judge(count, ledger, rows),
         twice=sum(len(numbers) - 1 for numbers in held.values()),
-        lost=len(ledger.missing(names, by=row_name)),
-        unknown=len(sold - known),
-        phantom=len(known - sold),
     )
 
 
