@@ -1,17 +1,20 @@
-"""Event loops of both kinds, and certificates of a private authority."""
+"""Event loops of both kinds, certificates of a private authority, and a queue in a database."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl as tls
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 import attrs
 import pytest
 import trustme
 
+from sigmamind_async.workers import Queue
+from tests.functional.postgres import Server
 from tests.functional.support import LOOPS
+from tests.functional.workers import Database, prepared
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
@@ -63,3 +66,15 @@ def _trusting(authority: trustme.CA) -> tls.SSLContext:
     context = tls.create_default_context()
     authority.configure_trust(context)
     return context
+
+
+@pytest.fixture
+async def base(postgres: Server) -> AsyncIterator[Database]:
+    """Yield a database with the tables of journal and queue."""
+    async with prepared(postgres) as made:
+        yield made
+
+
+@pytest.fixture
+def queue(base: Database) -> Queue:
+    return Queue(base.dsn)

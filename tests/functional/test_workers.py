@@ -26,13 +26,11 @@ from sigmamind_async.references import References
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from sigmamind_async.values import SecretReference
 from sigmamind_async.workers import Office, Queue
-from tests.functional.postgres import Server
 from tests.functional.support import NUMBER, ONCE
 from tests.functional.workers import (
     EVERY_SECOND,
     Database,
     account,
-    prepared,
     purchase,
     settled,
     until,
@@ -51,17 +49,6 @@ IMPORT = (
         **TRUNK,
     ),
 )
-
-
-@pytest.fixture
-async def base(postgres: Server) -> AsyncIterator[Database]:
-    async with prepared(postgres) as made:
-        yield made
-
-
-@pytest.fixture
-def queue(base: Database) -> Queue:
-    return Queue(base.dsn)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
@@ -22,20 +21,9 @@ from sigmamind_async.values import Secret, SecretReference
 from sigmamind_async.workers import Queue
 from tests.functional.postgres import Server
 from tests.functional.support import NUMBER, PASSWORD, error_of
-from tests.functional.workers import Database, database, prepared, purchase
+from tests.functional.workers import Database, database, purchase
 
 ORDER = ("order-1", purchase())
-
-
-@pytest.fixture
-async def base(postgres: Server) -> AsyncIterator[Database]:
-    async with prepared(postgres) as made:
-        yield made
-
-
-@pytest.fixture
-def queue(base: Database) -> Queue:
-    return Queue(base.dsn)
 
 
 def imported(password: str | Secret) -> ImportPhoneNumber:

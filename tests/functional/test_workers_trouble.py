@@ -6,7 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -22,7 +22,6 @@ from tests.functional.workers import (
     EVERY_SECOND,
     Database,
     account,
-    prepared,
     purchase,
     settled,
     until,
@@ -68,17 +67,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture
-async def base(postgres: Server) -> AsyncIterator[Database]:
-    async with prepared(postgres) as made:
-        yield made
-
-
-@pytest.fixture
-def queue(base: Database) -> Queue:
-    return Queue(base.dsn)
 
 
 @contextmanager
