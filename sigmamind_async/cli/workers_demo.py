@@ -21,13 +21,13 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.cli.database import Database, database_of, missing
+from sigmamind_async.cli.demo_database import own_server
 from sigmamind_async.cli.dsn import OPTION, VARIABLE
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.judge import judge
 from sigmamind_async.cli.platforms import PLATFORMS
 from sigmamind_async.cli.records import Killed, Verdict
 from sigmamind_async.cli.sample import Sample
-from sigmamind_async.cli.server import own_server
 from sigmamind_async.cli.session import run
 from sigmamind_async.cli.stage import QUARANTINE, Stage
 from sigmamind_async.provisioning.journal import Journal
