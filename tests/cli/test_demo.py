@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.long
 def test_the_demo_kills_and_resumes(cli: Cli, inside: Inside) -> None:
     """Nothing bought twice, nothing lost, in far less than a minute, as its help shows it."""

@@ -7,11 +7,15 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sigmamind_async.provisioning.labels import without_tag
 from sigmamind_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
+
+pytestmark = pytest.mark.usefixtures("covered_processes")  # only a process can be interrupted
 
 ROWS = 400
 FIRST = 10

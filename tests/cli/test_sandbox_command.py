@@ -37,6 +37,7 @@ def test_what_it_prints_can_be_pasted(cli: Cli, inside: Inside) -> None:
     ]
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_its_state_outlives_it(cli: Cli, inside: Inside) -> None:
     held: list[int] = []
     for _ in range(2):

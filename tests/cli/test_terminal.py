@@ -42,6 +42,7 @@ def on_terminal(
     return process.wait(30), seen.decode()
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
     cli.box.latency = (0.2, 0.2)
     code, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3])
@@ -54,6 +55,7 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
     assert "line" not in text
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     cli.box.script("create", ["reset_before_commit"])
     _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--deadline", "0.5"])
@@ -68,6 +70,7 @@ def test_verbose_shows_every_row(cli: Cli) -> None:
     assert ESCAPES.sub("", seen).count("done     create  buy-") == 3
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code", "bought"), [("3\n", 0, 3), ("y\n", 2, 0)])
 def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, bought: int) -> None:
     got, seen = on_terminal(cli, ["apply", cli.purchases(3)], typed)

@@ -75,6 +75,7 @@ def worker(cli: Cli, inside: Inside, home: Database) -> Iterator[subprocess.Pope
         process.kill()
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_workers_carry_out_what_apply_hands_over(
     cli: Cli, inside: Inside, home: Database, worker: subprocess.Popen[bytes]
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside
 # ---------------------------------------------------------------- nobody there
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_ctrl_c_ends_the_following_and_loses_nothing(
     cli: Cli, inside: Inside, home: Database, until: Wait
 ) -> None:
@@ -179,6 +181,7 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
 FLEET = "id,platform,source,label,country_code\ndesk,sigmamind,purchase,Desk,US\n"
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_fleet_is_applied_from_here_with_the_journal_there(
     cli: Cli, inside: Inside, home: Database
 ) -> None:
@@ -363,6 +366,7 @@ def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
 # ---------------------------------------------------------------- the demonstration
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.long
 def test_the_demo_kills_a_worker_and_others_take_over(cli: Cli) -> None:
     """Killed while it was sending; nothing bought twice, nothing lost."""

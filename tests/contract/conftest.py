@@ -17,7 +17,7 @@ QUICK = Faults(hang=0.3, late=0.02, drip=0.05)
 def patience(fault: Fault) -> float:
     """Return the seconds an attempt may take: few only where the platform is silent or slow."""
     slow = {Fault.HANG_BEFORE_COMMIT, Fault.HANG_AFTER_COMMIT, Fault.SLOW_BODY}
-    return 0.15 if fault in slow else 5.0
+    return 0.5 if fault in slow else 30.0
 
 
 @pytest.fixture(params=DIALECTS)

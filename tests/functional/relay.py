@@ -70,26 +70,40 @@ class Relay:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, upstream = await asyncio.open_unix_connection(self._server.folder / _SOCKET)
         passing = asyncio.ensure_future(_pass_on(answers, writer))
-        while request := await reader.read(1 << 16):
-            loss = self.losses.pop(0) if b".put(" in request and self.losses else None
-            if loss is None:
+        try:
+            while request := await reader.read(1 << 16):
+                loss = self.losses.pop(0) if b".put(" in request and self.losses else None
+                if loss is not None:
+                    await _ended(passing)
+                    await self._lose(loss, request, reader, answers, upstream)
+                    break
                 upstream.write(request)
-                continue
-            passing.cancel()
-            await asyncio.gather(passing, return_exceptions=True)
-            if loss is Loss.LATE:
-                self._late.append((request, answers, upstream))
-                return
-            if loss is Loss.SILENCE:
-                await reader.read()
-            if loss is Loss.ANSWER:
-                upstream.write(request)
-                await answers.read(1)
-                self.between()
-            break
-        passing.cancel()
-        await asyncio.gather(passing, return_exceptions=True)
-        await _close(upstream)
+        finally:
+            await _ended(passing)
+            if upstream not in [kept for *_, kept in self._late]:
+                await _close(upstream)
+
+    async def _lose(
+        self,
+        loss: Loss,
+        request: bytes,
+        reader: asyncio.StreamReader,
+        answers: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+    ) -> None:
+        if loss is Loss.LATE:
+            self._late.append((request, answers, upstream))
+        if loss is Loss.SILENCE:
+            await reader.read()
+        if loss is Loss.ANSWER:
+            upstream.write(request)
+            await answers.read(1)
+            self.between()
+
+
+async def _ended(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _close(writer: asyncio.StreamWriter) -> None:

@@ -66,7 +66,7 @@ async def test_an_attempt_that_takes_too_long_is_followed_by_another() -> None:
     events: list[Event] = []
     async with (
         FaultServer(always(hang)) as server,
-        client_of(server.url, attempt_timeout=0.05, observer=events.append) as client,
+        client_of(server.url, attempt_timeout=0.3, observer=events.append) as client,
     ):
         error = await error_of(client.phone_numbers.get(NUMBER))
     assert (type(error), error.attempts, error.committed) == (OutcomeUnknownError, 3, "no")
@@ -80,23 +80,23 @@ async def test_an_attempt_that_takes_too_long_is_followed_by_another() -> None:
 async def test_no_call_outlives_its_deadline(treatment: Treatment) -> None:
     """However many attempts it might still have."""
     async with FaultServer(always(treatment)) as server:
-        options = {"deadline": 0.3, "attempt_timeout": 0.1, "retry": PATIENT}
+        options = {"deadline": 1.0, "attempt_timeout": 0.3, "retry": PATIENT}
         async with client_of(server.url, **options) as client:
             began = time.monotonic()
             error = await error_of(client.phone_numbers.get(NUMBER))
             took = time.monotonic() - began
     assert error.attempts > 1
-    assert took < 2.0
+    assert took < 5.0
 
 
 async def test_the_deadline_cuts_the_attempt_short() -> None:
     async with (
         FaultServer(always(hang)) as server,
-        client_of(server.url, deadline=0.1, attempt_timeout=60) as client,
+        client_of(server.url, deadline=0.5, attempt_timeout=60) as client,
     ):
         error = await error_of(client.phone_numbers.create(country_code="US"))
     assert (type(error), error.attempts) == (OutcomeUnknownError, 1)
-    assert error.elapsed < 2.0
+    assert error.elapsed < 5.0
 
 
 @pytest.mark.parametrize(("status", "error_class"), [(429, RateLimitError), (503, ServerError)])
@@ -119,7 +119,7 @@ async def test_a_wait_that_fits_is_begun() -> None:
     events: list[Event] = []
     async with (
         FaultServer(always(answer(429, Retry_After="0.05"))) as server,
-        client_of(server.url, deadline=0.5, observer=events.append) as client,
+        client_of(server.url, deadline=1.5, observer=events.append) as client,
     ):
         error = await error_of(client.phone_numbers.get(NUMBER))
     waits = [one.delay for one in events if isinstance(one, AttemptScheduled)]

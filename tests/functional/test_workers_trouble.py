@@ -237,5 +237,5 @@ async def test_a_worker_that_is_cut_off_comes_back(
             await asyncio.sleep(1.0)
             assert len(box.ledger.purchases) == bought < 200
             relay.refusing = False
-            await until(lambda: set(base.states.values()) == {State.DONE}, 90.0)
+            await until(lambda: set(base.states.values()) == {State.DONE})
         assert len(box.ledger.purchases) == 200
