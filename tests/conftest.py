@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 settings.register_profile("patient", settings(), deadline=None)
 settings.register_profile("brief", settings.get_profile("patient"), max_examples=20)
 settings.load_profile("patient")
+
+
+# A shell lets what it runs in the background ignore SIGINT, and every process of that as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
