@@ -87,7 +87,7 @@ class Cli:
     def ended(self, process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Done:
         with process:
             try:
-                out, err = process.communicate(stdin, timeout=60)
+                out, err = process.communicate(stdin, timeout=240)
             finally:
                 process.kill()
         return self.checked(Done(process.returncode, out.decode(), err.decode()))
@@ -173,7 +173,7 @@ def until() -> Wait:
     """Wait for something that another thread or process does."""
 
     def wait(holds: Callable[[], bool]) -> None:
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 120
         while not holds():
             assert time.monotonic() < give_up
             time.sleep(0.01)

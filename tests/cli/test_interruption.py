@@ -154,7 +154,7 @@ def test_a_listing_into_head_ends_quietly(cli: Cli, inside: Inside) -> None:
     assert process.stdout.readline().startswith(b'{"phone_number"')
     process.stdout.close()
     process.stdout = None
-    done_err = process.communicate(timeout=30)[1]
+    done_err = process.communicate(timeout=120)[1]
 
     assert done_err == b""
     assert process.returncode == 0
@@ -168,7 +168,7 @@ def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
     os.close(writing)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     os.close(reading)
-    done_err = process.communicate(timeout=30)[1].decode()
+    done_err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
     assert "stdout takes no more results" in done_err
@@ -182,7 +182,7 @@ def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
     cli.box.script("create", ["reset_before_commit"])
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1], stdout=full)
-        err = process.communicate(timeout=30)[1].decode()
+        err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
     assert "stdout takes no more results" in err

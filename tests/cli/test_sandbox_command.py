@@ -25,7 +25,7 @@ def test_what_it_prints_can_be_pasted(cli: Cli, inside: Inside) -> None:
             inside("numbers", "list", "--json", "--platform", name, **exports) for name in PLATFORMS
         ]
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
 
     assert [line.split()[0] for line in lines[:4]] == ["platform", *PLATFORMS]
     assert [line.split()[2] for line in lines[1:4]] == [*exports.values()][1::2]
@@ -49,7 +49,7 @@ def test_its_state_outlives_it(cli: Cli, inside: Inside) -> None:
             inside("apply", path, "--max-purchases", 1, "--yes", **where)
             held.append(len(inside("numbers", "list", "--json", **where).objects))
             process.send_signal(signal.SIGTERM)
-            assert process.communicate(timeout=30)[1] == b""
+            assert process.communicate(timeout=120)[1] == b""
 
             assert [each["platform"] for each in ready] == [*PLATFORMS]
 

@@ -436,7 +436,7 @@ def test_nobody_is_called_for_a_stdout_that_takes_no_more(account: Account) -> N
     words = ("numbers", "verify", "--max-calls", 6, "--concurrency", 1)
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
         process = account.cli.start(*words, stdout=full)
-        err = process.communicate(timeout=30)[1].decode()
+        err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
     assert "stopping: stdout takes no more results" in err

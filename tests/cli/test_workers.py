@@ -366,11 +366,10 @@ def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
 # ---------------------------------------------------------------- the demonstration
 
 
-@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.long
-def test_the_demo_kills_a_worker_and_others_take_over(cli: Cli) -> None:
+def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
     """Killed while it was sending; nothing bought twice, nothing lost."""
-    done = cli("demo", "--workers", 2, "--rows", 36, "--json")
+    done = inside("demo", "--workers", 2, "--rows", 36, "--json")
     killed, verdict = done.objects
 
     assert (done.code, done.err) == (0, "")
