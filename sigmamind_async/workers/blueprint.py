@@ -98,10 +98,11 @@ def blueprint(
     tasks = Tasks(office, after)
     made = Blueprint()
     made.task(name=PROVISION, retry=Sequel(), pass_context=True)(tasks.provision)
-    for name, work, cron in [
-        ("reconcile", tasks.reconcile, reconcile),
-        ("sweep", tasks.sweep, sweep),
-        ("retry_stalled", tasks.retry_stalled, retry_stalled),
+    for name, work, cron, alone in [
+        ("reconcile", tasks.reconcile, reconcile, True),
+        ("sweep", tasks.sweep, sweep, True),
+        # A worker that dies in this one leaves it under way for good: it must hold up no other.
+        ("retry_stalled", tasks.retry_stalled, retry_stalled, False),
     ]:
         task = made.task(name=name, pass_context=True)(work)
         for account in office.branches:
@@ -111,7 +112,7 @@ def blueprint(
                 periodic_id=account,
                 queue=queue_of(account),
                 priority=FIRST,
-                lock=lock,
+                lock=lock if alone else None,
                 queueing_lock=lock,
                 task_kwargs={"account": account},
             )(task)

@@ -23,7 +23,7 @@ from benchmarks.measure import (
     turns,
 )
 
-pytestmark = pytest.mark.usefixtures("no_cover")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def first(figures: list[Figure]) -> Figure:

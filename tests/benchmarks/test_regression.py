@@ -78,7 +78,7 @@ def functions_of(plant: str | None = None) -> float:
     return asyncio.run(functions(planted)).ratio
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_what_makes_an_update_dearer_is_found_by_counting_alone() -> None:
     """Tenacity round each call, an empty TraceConfig, one timer more. The control: no change."""
     limit = functions_of() * (1 + TOLERANCES[FUNCTIONS])

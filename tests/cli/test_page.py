@@ -425,7 +425,7 @@ def many(count: int, start: int = 0) -> Iterable[Line]:
         )
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_a_page_of_100_000_rows_is_small_and_counts_them_all() -> None:
     text = page(HEADER, tally_of(many(100_000)), traffic(3, 1))
 
@@ -434,7 +434,7 @@ def test_a_page_of_100_000_rows_is_small_and_counts_them_all() -> None:
     assert text.count(f"and {25_000 - MOST_LISTED:,} more") == 2
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_the_page_is_bounded_whatever_the_texts() -> None:
     """As long as they may be, each character taking six bytes, and no two causes alike."""
     quotes = '"' * 290
@@ -462,7 +462,7 @@ def test_the_page_is_bounded_whatever_the_texts() -> None:
     assert len(page(HEADER, boundless, traffic(3, 1)).encode()) > MOST_BYTES
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_rows_are_collected_in_flat_memory() -> None:
     """The control: a list of as many rows grows by more than fifty times as much."""
     tally = tally_of(many(8_000))

@@ -237,7 +237,7 @@ def test_a_verdict_that_does_not_hold_is_loud() -> None:
     assert "BROKEN" in plain(RECORDS[-1])
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 @given(st.text())
 def test_cleaned_text_is_harmless(text: str) -> None:
     """One line, no escape sequence, no change of direction, not too long."""

@@ -243,9 +243,8 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> Non
     """A full disk: nothing is sent that could not be written down before."""
     cli.box.latency = (0.2, 0.2)
     path = cli.purchases(ROWS)
-    # The largest file that the process may write, in blocks of 512 bytes. Coverage writes one, too.
-    unmeasured = "unset COVERAGE_PROCESS_CONFIG COVERAGE_PROCESS_START"
-    limit = f'{unmeasured}; ulimit -f {1024 * 150 // 512}; trap "" XFSZ; exec "$@"'
+    # The largest file that the process may write, in blocks of 512 bytes.
+    limit = f'ulimit -f {1024 * 150 // 512}; trap "" XFSZ; exec "$@"'
     limited = ["sh", "-c", limit, "sh"]
     process = cli.start("apply", path, *buy(ROWS), "--json", before=limited)
     done = cli.ended(process)

@@ -18,7 +18,7 @@ from tests.contract.dialects import WITH_SECRET, Dialect
 from tests.functional.postgres import Server
 from tests.functional.support import KEY, PASSWORD
 
-pytestmark = pytest.mark.usefixtures("no_cover")  # the same many times
+pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
 NUMBER = "+14155550100"
 DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")

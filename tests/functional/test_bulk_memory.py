@@ -43,7 +43,7 @@ MIB = 1 << 20
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status"),
     # Measuring coverage inside would take memory, and several times as long.
-    pytest.mark.usefixtures("no_cover"),
+    pytest.mark.usefixtures("unmeasured"),
 ]
 
 

@@ -47,7 +47,7 @@ from tests.functional.faultserver import (
 )
 from tests.functional.support import send
 
-pytestmark = pytest.mark.usefixtures("no_cover")  # the same many times
+pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
 ALL = ("POST", "PATCH", "GET", "DELETE")
 WITH_BODY = ("POST", "PATCH")

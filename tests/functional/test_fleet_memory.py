@@ -26,7 +26,7 @@ from sigmamind_async.transport import Outgoing
 from sigmamind_async.values import Secret
 from tests.functional.fleets import Operator, bought
 
-pytestmark = pytest.mark.usefixtures("no_cover")  # the same many times
+pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
 MIB = 1 << 20
 FEW, MANY = 200, 800

@@ -21,7 +21,7 @@ LATE = 3.0
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_a_killed_buyer_buys_each_number_once(tmp_path: Path) -> None:
     """Of 1,000 numbers none is bought twice, lost, paid for and unknown, or invented."""
     report = run(PLAN, tmp_path / "orders.db")

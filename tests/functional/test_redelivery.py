@@ -14,7 +14,7 @@ from sigmamind_async.sandbox import Sandbox
 from tests.functional.postgres import Server
 from tests.functional.support import run_script
 
-pytestmark = pytest.mark.usefixtures("no_cover")  # the same many times
+pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
 
 WORKER = """
 import asyncio, json, random, sys

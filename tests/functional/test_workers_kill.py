@@ -23,7 +23,7 @@ CLEAN = Verdict(twice=0, lost=0, unknown=0, phantom=0)
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_killed_and_frozen_workers_buy_each_number_once(postgres: Server) -> None:
     """Of 1,000 numbers none is held twice, lost, paid for and unknown, or invented."""
     with database(postgres) as made:
@@ -33,7 +33,7 @@ def test_killed_and_frozen_workers_buy_each_number_once(postgres: Server) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_workers_outlive_a_crash_of_their_database() -> None:
     """It is gone for a second, with everything that was not committed; no worker ends."""
     plan = attrs.evolve(PLAN, count=200, kills=0, stops=0)
@@ -49,7 +49,7 @@ def test_workers_outlive_a_crash_of_their_database() -> None:
     assert report.ended == 0
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_the_journal_is_what_prevents_a_second_purchase(postgres: Server) -> None:
     """The control: the same queue, which tries again what went unanswered, buys some twice."""
     plan = attrs.evolve(PLAN, count=100, kills=1, stops=0, bare=True)

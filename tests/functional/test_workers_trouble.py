@@ -69,6 +69,23 @@ asyncio.run(main())
 """
 
 
+LOOKING = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status) VALUES (
+    'sigmamind/sigmamind', 'sigmamind:retry_stalled',
+    'sigmamind/sigmamind retry_stalled', 'sigmamind/sigmamind retry_stalled',
+    '{"account": "sigmamind", "timestamp": 0}', 'doing'
+)
+"""
+"""What a worker leaves that dies while it looks for stalled jobs, if such jobs were locked."""
+LOCKED = """
+CREATE FUNCTION locked() RETURNS trigger LANGUAGE plpgsql
+    AS 'BEGIN NEW.lock = NEW.queueing_lock; RETURN NEW; END';
+CREATE TRIGGER locked BEFORE INSERT ON procrastinate_jobs FOR EACH ROW
+    WHEN (NEW.task_name = 'sigmamind:retry_stalled') EXECUTE FUNCTION locked()
+"""
+"""Lets only one such job run at a time, as of the others that look after things."""
+
+
 @contextmanager
 def process(
     box: Sandbox, base: Database, *, concurrency: int = 10, attempt: float = 5.0, freeze: str = ""
@@ -133,7 +150,7 @@ async def test_what_takes_too_long_is_cut_short_and_taken_over(
 # ---------------------------------------------------------------- more than once
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 async def test_ten_deliveries_are_one_purchase(base: Database, queue: Queue) -> None:
     """On four workers, at the same time and later."""
     rows = [(f"row-{number}", purchase()) for number in range(20)]
@@ -176,10 +193,33 @@ async def test_a_stalled_job_makes_way_for_one_that_waits(base: Database, queue:
     assert stalled == 1
 
 
+async def test_who_dies_looking_for_stalled_jobs_holds_nobody_up(
+    base: Database, queue: Queue
+) -> None:
+    """Else nothing that a dead worker has left would be taken over ever again."""
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        base.asked(STALLED)
+        base.asked(LOOKING)
+        async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
+            await settled(base, State.DONE)
+
+
+async def test_if_only_one_might_look_it_would(base: Database, queue: Queue) -> None:
+    async with Sandbox() as box:
+        await queue.enqueue([ORDER])
+        base.asked(STALLED)
+        base.asked(LOOKING)
+        base.asked(LOCKED)
+        async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
+            await asyncio.sleep(3.0)
+        assert base.states == {"order-1": State.PLANNED}
+
+
 # ---------------------------------------------------------------- too late
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 async def test_what_came_late_is_found_and_given_up(base: Database, queue: Queue) -> None:
     """The platform commits after the quarantine: a sweep finds it, and nothing else does."""
     async with Sandbox(faults=Faults(late=3.0)) as box:
@@ -197,7 +237,7 @@ async def test_what_came_late_is_found_and_given_up(base: Database, queue: Queue
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 async def test_a_worker_that_wakes_up_too_late_is_found_out(base: Database, queue: Queue) -> None:
     """It is frozen between its last look at the journal and its request; others have gone on.
 

@@ -45,7 +45,7 @@ def test_the_document_is_served_without_a_key(vendor: Vendor) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 @every_vendor
 @pytest.mark.timeout(180)
 def test_schemathesis_finds_nothing(vendor: Vendor, tmp_path: Path) -> None:

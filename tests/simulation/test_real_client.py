@@ -28,7 +28,7 @@ NUMBERS = 8
 LATE = 2.0
 """Seconds by which the platform may be late; the quarantine is longer."""
 
-pytestmark = pytest.mark.usefixtures("no_cover")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 class Platform:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
     [
         *range(0, MEASURED, CHUNK),
         *(
-            pytest.param(first, marks=pytest.mark.no_cover)
+            pytest.param(first, marks=pytest.mark.usefixtures("unmeasured"))
             for first in range(MEASURED, SEEDS, CHUNK)
         ),
     ],
@@ -50,7 +50,7 @@ def test_every_trouble_is_drawn() -> None:
     assert drawn.issuperset(Trouble)
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("seed", [3, 14, 29])
 def test_a_seed_is_always_the_same(seed: int) -> None:
     """In this process and in others, whose sets have another order."""
@@ -69,7 +69,7 @@ def test_a_seed_is_always_the_same(seed: int) -> None:
     assert len(digests) == 1
 
 
-@pytest.mark.no_cover
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant, needs, first = MUTANTS[name]

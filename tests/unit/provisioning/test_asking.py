@@ -79,7 +79,7 @@ def test_a_request_comes_back_from_json_without_its_secrets(
     assert value_of(cls, json.loads(json.dumps(asked)), hidden) == redacted(value)
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 @each_request
 @few
 @given(data=st.data())

@@ -341,7 +341,7 @@ PATIENT = settings(
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 def test_nothing_is_bought_twice_and_nothing_is_lost() -> None:
     run_state_machine_as_test(World, settings=PATIENT)
 
@@ -382,7 +382,7 @@ MUTANTS: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.usefixtures("no_cover")
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_model_finds_a_mutant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, what = MUTANTS[name]
