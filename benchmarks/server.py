@@ -27,7 +27,7 @@ SIGMAMIND = {
     "sipPhoneNumber": "+14155550100",
     "provider": "twilio",
     "inboundAgentId": "agent_D5D0p7TUs66TTAEAx",
-    "outboundAgentId": "agent_D5D0p7TUs66TTAEAx",
+    "outboundAgentId": None,
     "outboundPhoneNumber": "+14155550199",
     "active": True,
     "terminationSipURI": "sip.telnyx.com",

@@ -31,21 +31,17 @@ class Credentials:
 
     def __init__(self, source: Secret | KeyProvider) -> None:
         if isinstance(source, Secret):
-            self._key: Secret | None = checked_key(source)
+            self.known: Secret | None = checked_key(source)
+            """The key in use, `None` before it was asked for."""
             self._provider: KeyProvider | None = None
         else:
-            self._key = None
+            self.known = None
             self._provider = source
         self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
 
-    @property
-    def known(self) -> Secret | None:
-        """The key in use, `None` before it was asked for."""
-        return self._key
-
     async def key(self) -> Secret:
         """Return the key in use, asking for it the first time."""
-        return self._key if self._key is not None else await self._asked(None)
+        return self.known if self.known is not None else await self._asked(None)
 
     async def renewed(self, rejected: Secret) -> bool:
         """Ask for another key after *rejected*; return whether there is one to try.
@@ -58,10 +54,10 @@ class Credentials:
 
     async def _asked(self, rejected: Secret | None) -> Secret:
         async with self._locks.get():
-            if self._key is not None and self._key is not rejected:
-                return self._key
+            if self.known is not None and self.known is not rejected:
+                return self.known
             if self._provider is None:
                 raise ConfigurationError("api_key: there is none")
             given = concealed(await self._provider())
-            self._key = checked_key(given)
-            return self._key
+            self.known = checked_key(given)
+            return self.known

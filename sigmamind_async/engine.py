@@ -134,7 +134,7 @@ class Call:
     before_pause: Callable[[], Awaitable[None]] | None = None
     """Awaited when a request is to be made again of which the platform has done nothing."""
 
-    def __init__(self, *, reads: bool, started: float, deadline: float, patient: bool) -> None:
+    def __init__(self, reads: bool, started: float, deadline: float, patient: bool) -> None:  # noqa: FBT001 - by name it takes twice as long
         self.reads = reads
         """Whether it cannot change anything."""
         self.started = started
@@ -204,12 +204,8 @@ class Engine:
         its deadline starts when the gate admits it, and anew after it was throttled.
         """
         now = self.clock()
-        return Call(
-            reads=operation.reads,
-            started=now,
-            deadline=math.inf if patient else now + self.limits.deadline,
-            patient=patient,
-        )
+        deadline = math.inf if patient else now + self.limits.deadline
+        return Call(operation.reads, now, deadline, patient)
 
     def run(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
         """Run *operation* to its end and return what its answer decodes to."""
@@ -255,7 +251,7 @@ class Engine:
         try:
             key = self.credentials.known or await self.credentials.key()
             kind, width = operation.request.method, self.limits.max_connections
-            ticket = self.gate.try_enter(width=width, kind=kind) or await self.gate.enter(
+            ticket = self.gate.try_enter(width, kind) or await self.gate.enter(
                 width=width, deadline=call.deadline, patient=call.patient, kind=kind
             )
             began = self.clock()
@@ -264,7 +260,7 @@ class Engine:
                 if call.before_send is not None:
                     await call.before_send()
                 seconds = self._start(call, began)
-                outgoing = self._outgoing(operation.request, key, moved=call.moved)
+                outgoing = self._outgoing(operation.request, call, key)
                 answer = await self.transport.send(outgoing, call.mark, seconds)
                 finding = self._tell_gate(operation, call, answer, ticket)
             except BaseException as interruption:
@@ -313,14 +309,11 @@ class Engine:
         if call.touched:
             interruption.add_note(f"{operation.name} was under way: it may be carried out")
 
-    def _outgoing(self, request: Request, key: Secret, *, moved: bool) -> Outgoing:
-        path = request.alias if moved and request.alias is not None else request.path
+    def _outgoing(self, request: Request, call: Call, key: Secret) -> Outgoing:
+        path = request.alias if call.moved and request.alias is not None else request.path
+        body = None if request.json is None else dump_json(request.json)
         return Outgoing(
-            method=request.method,
-            url=self.base_url + path,
-            headers=self._headers.of(key),
-            body=None if request.json is None else dump_json(request.json),
-            max_bytes=request.max_bytes,
+            request.method, self.base_url + path, self._headers.of(key), request.max_bytes, body
         )
 
     def _tell_gate(

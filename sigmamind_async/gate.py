@@ -228,7 +228,7 @@ class Gate:
             self._refuse_early(self._clock(), line, kind)
         return await self._queue_up(line, deadline, kind)
 
-    def try_enter(self, *, width: int, kind: str = "") -> Ticket | None:
+    def try_enter(self, width: int, kind: str = "") -> Ticket | None:
         """Enter where there is nothing to wait for; return `None` where there is.
 
         Overtakes nobody. A call mostly gets in this way, without a coroutine being made.
@@ -236,7 +236,8 @@ class Gate:
         line = self._lines.get()
         line.width = width
         now, admission, under_way = self._clock(), self.admission, line.under_way + 1
-        pace = admission.lanes.pace(kind)
+        lanes = admission.lanes
+        pace = lanes.pace(kind) if lanes.own else lanes.common
         if (
             line.queues
             or under_way > width

@@ -47,7 +47,7 @@ Session: TypeAlias = aiohttp.ClientSession
 """A session that a caller brings along."""
 
 
-@static.frozen(kw_only=True)
+@static.frozen
 class Outgoing:
     """One request as bytes, addressed and authorized."""
 
@@ -55,8 +55,8 @@ class Outgoing:
     url: str
     """Absolute and percent-encoded."""
     headers: Mapping[str, str] = attrs.field(repr=False)
-    body: bytes | None = attrs.field(default=None, repr=False)
     max_bytes: int
+    body: bytes | None = attrs.field(default=None, repr=False)
 
 
 class Transport(Protocol):
@@ -190,7 +190,7 @@ class AiohttpTransport:
             body = stream.read_nowait() if stream.is_eof() else await _read(stream, most)
             if len(body) > most:
                 raise _TooLargeError  # noqa: TRY301 - made a value of below, like every fault
-            return Response(status=answer.status, headers=answer.headers, body=body)
+            return Response(answer.status, answer.headers, body)
         except asyncio.CancelledError as cancelled:
             if not limit.is_why():
                 # The frames below hold headers and body; they end here.

@@ -308,7 +308,7 @@ class SharedGate(Gate):
         self.problem: str | None = None
         """Why the gate goes by what this process knows alone; `None` while it does not."""
 
-    def try_enter(self, *, width: int, kind: str = "") -> Ticket | None:
+    def try_enter(self, width: int, kind: str = "") -> Ticket | None:
         """Enter where there is nothing to wait for, as `enter` tries first; see `Gate`.
 
         `enter` raises `JournalError`, too, where the journal is not open or is read only.
@@ -316,7 +316,7 @@ class SharedGate(Gate):
         desk = self._desks.get()
         if desk.look is None:
             desk.look = asyncio.get_running_loop().call_later(LOOK, self._look, desk)
-        return super().try_enter(width=width, kind=kind)
+        return super().try_enter(width, kind)
 
     def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""

@@ -15,6 +15,7 @@ from sigmamind_async.operation import (
     ReadBack,
     Request,
     Response,
+    changing,
     reading,
     removing,
 )
@@ -131,15 +132,13 @@ def get_agent(value: GetAgent) -> Operation[Agent]:
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
     """Route numbers from the agent's side. Unknown fields are dropped without a word."""
-    return Operation(
-        name="dialnexa.update_agent",
-        request=Request(
-            method="PATCH", path=f"/v1/agents/{path_segment(value.id)}", json=body_of(value)
-        ),
-        decode=_decode_agent,
-        repeatable=True,
-        value=value,
-        not_shown=lambda found: not_shown(value, found, _ROUTING),
+    return changing(
+        "dialnexa.update_agent",
+        f"/v1/agents/{path_segment(value.id)}",
+        body_of(value),
+        _decode_agent,
+        value,
+        lambda found: not_shown(value, found, _ROUTING),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -23,6 +22,7 @@ from sigmamind_async.operation import (
     ReadBack,
     Request,
     Response,
+    changing,
     reading,
     removing,
 )
@@ -80,13 +80,13 @@ def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return Operation(
-        name="sigmamind.update_phone_number",
-        request=Request(method="PATCH", path=_number_path(value.phone_number), json=body_of(value)),
-        decode=_decode_phone_number,
-        repeatable=True,
-        value=value,
-        not_shown=functools.partial(not_shown, value, fields=_READABLE_ON_A_TRUNK),
+    return changing(
+        "sigmamind.update_phone_number",
+        _number_path(value.phone_number),
+        body_of(value),
+        _decode_phone_number,
+        value,
+        lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
     )
 
 

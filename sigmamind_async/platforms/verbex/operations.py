@@ -15,6 +15,7 @@ from sigmamind_async.operation import (
     ReadBack,
     Request,
     Response,
+    changing,
     reading,
     removing,
 )
@@ -57,13 +58,13 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return Operation(
-        name="verbex.update_phone_number",
-        request=Request(method="PATCH", path=_path(value.phone_number_id), json=body_of(value)),
-        decode=_decode_phone_number,
-        repeatable=True,
-        value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
+    return changing(
+        "verbex.update_phone_number",
+        _path(value.phone_number_id),
+        body_of(value),
+        _decode_phone_number,
+        value,
+        lambda found: not_shown(value, found, _readable(value)),
     )
 
 
