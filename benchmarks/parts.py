@@ -8,6 +8,7 @@ The signal: a kept-alive connection taken from the pool and given back, by our c
 mark that it sets, and by aiohttp's own.
 """
 
+import asyncio
 from typing import cast
 
 import aiohttp
@@ -32,7 +33,7 @@ from sigmamind_async.operation import Mark
 from sigmamind_async.pace import Ticket
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport import AiohttpOptions, _attempt, _Connector
+from sigmamind_async.transport import AiohttpOptions, _Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 
@@ -111,10 +112,11 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
             timeout = aiohttp.ClientTimeout()
 
             async def marked(count: int) -> None:
+                task = asyncio.current_task()
                 for _ in range(count):
-                    token = _attempt.set(Mark())
+                    marking.marks[task] = Mark()
                     (await marking.connect(request, [], timeout)).release()
-                    _attempt.reset(token)
+                    marking.marks.pop(task, None)
 
             async def unmarked(count: int) -> None:
                 for _ in range(count):

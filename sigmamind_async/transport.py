@@ -76,12 +76,18 @@ class Transport(Protocol):
 
 
 _attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt", default=None)
+"""The attempt that a session of the caller's makes: it may make it in a task of its own."""
+
+Marks: TypeAlias = dict["asyncio.Task[Any] | None", Mark]
+"""The marks of the attempts under way, by the task that makes them. In a session of ours that is
+the task which is handed the connection; a context variable costs twice as much."""
 
 
 class _Connector(aiohttp.TCPConnector):
     """Marks the attempt to which it hands a connection, and knows its own sockets."""
 
     def __init__(self, options: AiohttpOptions) -> None:
+        self.marks: Marks = {}
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._made = 0
         # Not the transports: those of uvloop's TLS take no weak reference.
@@ -99,8 +105,8 @@ class _Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
         made = self._made
-        connection = await super().connect(req, traces, timeout)
-        mark = _attempt.get()
+        connection = await _connect(self, req, traces, timeout)
+        mark = self.marks.get(asyncio.current_task())
         if mark is not None:
             mark.connected = True
         # One from the pool is known from when it was made.
@@ -113,6 +119,9 @@ class _Connector(aiohttp.TCPConnector):
         self.sockets.add(made)
         self._made += 1
         return made
+
+
+_connect = aiohttp.TCPConnector.connect  # `super()` makes an object for every call
 
 
 class _TooLargeError(Exception):
@@ -180,7 +189,8 @@ class AiohttpTransport:
         session = self._theirs or self._own.get()
         alarm = session.alarm
         limit = alarm.start(seconds)
-        token = _attempt.set(mark)
+        marks, task = session.marks, limit.task
+        marks[task] = mark
         try:
             if not session.is_open:
                 await session.open()
@@ -201,7 +211,7 @@ class AiohttpTransport:
             kind, cause = _explained(error, connected=mark.connected)
         finally:
             alarm.stop(limit)
-            _attempt.reset(token)
+            marks.pop(task, None)
             if answer is not None and not answer.closed:
                 # Gives the connection back after a whole answer, closes it after half of one.
                 answer.release()
@@ -231,6 +241,7 @@ class _TheirSession:
         self._timeout = _timeout(options)
         self._alarms = PerLoop(Alarm)
         self._session = session
+        self.marks: Marks = {}
         session.trace_configs.append(_marking_trace())
 
     @property
@@ -240,19 +251,23 @@ class _TheirSession:
     async def open(self) -> None:
         """Nothing: it is open."""
 
-    def request(self, outgoing: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
-        return self._session.request(
-            outgoing.method,
-            URL(outgoing.url, encoded=True),
-            data=outgoing.body,
-            headers=outgoing.headers,
-            timeout=self._timeout,
-            allow_redirects=False,
-            raise_for_status=False,
-            proxy=self._options.proxy,
-            ssl=self._options.ssl or True,
-            middlewares=_ONLY_ONCE.get(outgoing.method, ()),
-        )
+    async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
+        token = _attempt.set(self.marks[asyncio.current_task()])
+        try:
+            return await self._session.request(
+                outgoing.method,
+                URL(outgoing.url, encoded=True),
+                data=outgoing.body,
+                headers=outgoing.headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._options.proxy,
+                ssl=self._options.ssl or True,
+                middlewares=_ONLY_ONCE.get(outgoing.method, ()),
+            )
+        finally:
+            _attempt.reset(token)
 
 
 class _OwnSession:
@@ -266,6 +281,7 @@ class _OwnSession:
         self._options = options
         self._registry = registry
         self.alarm = Alarm()
+        self.marks: Marks = {}
         self.is_open = False
         self._headers: Mapping[str, str] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -286,12 +302,12 @@ class _OwnSession:
             self._session.headers.clear()
             self._session.headers.update(outgoing.headers)
             self._headers = outgoing.headers
+        method, url = outgoing.method, URL(outgoing.url, encoded=True)
+        once = _ONLY_ONCE.get(method)
+        if once is None:
+            return self._session.request(method, url, data=outgoing.body, allow_redirects=False)
         return self._session.request(
-            outgoing.method,
-            URL(outgoing.url, encoded=True),
-            data=outgoing.body,
-            allow_redirects=False,
-            middlewares=_ONLY_ONCE.get(outgoing.method, ()),
+            method, url, data=outgoing.body, allow_redirects=False, middlewares=once
         )
 
     async def aclose(self) -> None:
@@ -301,6 +317,7 @@ class _OwnSession:
     async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
         self._loop = asyncio.get_running_loop()
         self._connector = connector = _Connector(self._options)
+        connector.marks = self.marks
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
