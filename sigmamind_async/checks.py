@@ -30,6 +30,19 @@ _MASK = re.compile(r"[*\u2022\u25cf]+")
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
+@attrs.frozen
+class Quick:
+    """A validator beside a test, as source, that tells at once of most values that they pass."""
+
+    validate: Validator
+    """Applied to what does not pass the test: it passes all the same, or finds the words."""
+    test: str
+    """With ``{0}`` for the value."""
+
+    def __call__(self, instance: object, field: attrs.Attribute[Any], value: object) -> None:
+        self.validate(instance, field, value)
+
+
 def said(check: Callable[[str, Any], None]) -> Validator:
     """Return the validator that applies *check*, given name and value, to what is not `UNSET`."""
 
@@ -47,20 +60,16 @@ def or_null(validator: Validator) -> Validator:
         if value is not None:
             validator(instance, field, value)
 
+    if isinstance(validator, Quick):
+        return Quick(validate, f"({{0}} is None or {validator.test})")
     return validate
 
 
 def text(most: int, *, least: int = 0) -> Validator:
     """Require *least* to *most* characters."""
 
-    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        # What is right is told at once; `check_length` finds the words for what is not.
-        if type(value) is str and least <= len(value) <= most:
-            return
-        if value is not UNSET:
-            check_length(field.name, value, most, least=least)
-
-    return validate
+    validate = said(lambda name, value: check_length(name, value, most, least=least))
+    return Quick(validate, f"type({{0}}) is str and {least} <= len({{0}}) <= {most}")
 
 
 def _check_text(name: str, value: object) -> None:
@@ -113,10 +122,8 @@ def record_id(most: int = 128) -> Validator:
     return said(lambda name, value: check_id(name, value, most))
 
 
-def phone_number(_: object, field: attrs.Attribute[Any], value: object) -> None:
-    """Require an E.164 number with a leading plus."""
-    if value is not UNSET and not (type(value) is str and E164.fullmatch(value)):
-        check_phone_number(field.name, value)
+phone_number: Validator = Quick(said(check_phone_number), "type({0}) is str and is_e164({0})")
+"""Require an E.164 number with a leading plus."""
 
 
 country_code: Validator = said(check_country_code)
@@ -125,15 +132,14 @@ country_code: Validator = said(check_country_code)
 def only_what_is_said(cls: type) -> None:
     """Give *cls* an ``__init__`` that does what attrs' own does, and calls no validator for `UNSET`.
 
-    An update says one field or two of eight. Each validator that only sees that there is nothing
-    to see takes half a microsecond in a busy program, and writing a field through
-    ``object.__setattr__`` instead of its slot another tenth. Classes with more than plain
-    arguments keep what attrs has made.
+    Each validator that is called takes half a microsecond in a busy program, of which attrs' own
+    calls eight in an update that says one field; and the tests of `Quick` stand in place. Classes
+    with more than plain arguments keep what attrs has made.
     """
     fields = attrs.fields(cls)
     if not all(field.init and field.kw_only and _is_plain(field.default) for field in fields):
         return
-    given: dict[str, Any] = {"UNSET": UNSET}
+    given: dict[str, Any] = {"UNSET": UNSET, "is_e164": E164.fullmatch}
     lines = [line for field in fields for line in _setting(cls, field, given)]
     if hasattr(cls, "__attrs_post_init__"):
         lines.append("self.__attrs_post_init__()")
@@ -162,7 +168,9 @@ def _setting(cls: type, field: attrs.Attribute[Any], given: dict[str, Any]) -> l
         lines.append(f"{name} = convert_{name}({name})")
     if field.validator is not None:
         given[f"check_{name}"], given[f"field_{name}"] = field.validator, field
-        lines.append(f"check_{name}(self, field_{name}, {name})")
+        check = f"check_{name}(self, field_{name}, {name})"
+        quick = isinstance(field.validator, Quick)
+        lines.append(f"if not ({field.validator.test.format(name)}): {check}" if quick else check)
     if field.default is UNSET:
         lines = [f"if {name} is not UNSET:", *(" " + line for line in lines)] if lines else []
     return [*lines, f"put_{name}(self, {name})"]

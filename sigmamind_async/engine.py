@@ -275,18 +275,16 @@ class Engine:
         if self.observer is not None:
             self._notify_attempt(operation, call, answer, self.clock() - began)
         if isinstance(read, Done):
-            return self._accept(operation, call, read)
+            if operation.not_shown is not None:
+                call.ignored = operation.not_shown(read.result)
+            return self._accept_less(operation, call, read) if call.ignored else read
         follows = await self._follow(operation, call, read, key)
         if call.before_pause is not None and isinstance(follows, Again) and not call.doubtful:
             await call.before_pause()
         return follows
 
-    def _accept(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
-        """Take a decoded answer for the result, unless it shows that a field was ignored."""
-        if operation.not_shown is not None:
-            call.ignored = operation.not_shown(done.result)
-        if not call.ignored:
-            return done
+    def _accept_less(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
+        """Take for the result what shows that a field was ignored, unless that is to be an error."""
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
         return Failed(ignored_error(operation, call.ignored)) if self.strict else done
@@ -324,7 +322,7 @@ class Engine:
         ticket: Ticket,
     ) -> Finding | None:
         """Judge one attempt and give its place back; return `None` for a confirmed answer."""
-        verdict = judge(answer, connected=call.mark.connected)
+        verdict = judge(answer, call.mark.connected)
         if verdict is Verdict.CONFIRMED and isinstance(answer, Response):
             self.gate.passed(ticket, remaining(answer.headers, self.wall_clock))
             return None

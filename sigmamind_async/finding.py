@@ -69,7 +69,7 @@ class Finding:
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
-def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
+def judge(answer: Response | Fault, connected: bool, *, doubtful: bool = False) -> Verdict:  # noqa: FBT001 - by name a call costs twice as much
     """Return what *answer* proves.
 
     *connected* is the attempt's `Mark`. *doubtful* says that an earlier attempt of the same call
