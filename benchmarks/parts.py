@@ -106,7 +106,8 @@ async def nothing(calls: int) -> None:
 async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
     """Measure taking a connection from the pool with and without the mark."""
     with server_process() as base_url, on_first_core():
-        async with _Connector(AiohttpOptions()) as marking, aiohttp.TCPConnector(limit=100) as bare:
+        marking, bare = _Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
+        async with marking, bare:
             request = await prepared(base_url, marking)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()

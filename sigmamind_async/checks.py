@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import attrs
 
@@ -40,6 +40,7 @@ class Quick:
     """With ``{0}`` for the value."""
 
     def __call__(self, instance: object, field: attrs.Attribute[Any], value: object) -> None:
+        """Check *value* without the test, as attrs asks a validator to."""
         self.validate(instance, field, value)
 
 
@@ -67,7 +68,6 @@ def or_null(validator: Validator) -> Validator:
 
 def text(most: int, *, least: int = 0) -> Validator:
     """Require *least* to *most* characters."""
-
     validate = said(lambda name, value: check_length(name, value, most, least=least))
     return Quick(validate, f"type({{0}}) is str and {least} <= len({{0}}) <= {most}")
 
@@ -130,7 +130,7 @@ country_code: Validator = said(check_country_code)
 
 
 def only_what_is_said(cls: type) -> None:
-    """Give *cls* an ``__init__`` that does what attrs' own does, and calls no validator for `UNSET`.
+    """Give *cls* an ``__init__`` that does what attrs' own does, and does not check `UNSET`.
 
     Each validator that is called takes half a microsecond in a busy program, of which attrs' own
     calls eight in an update that says one field; and the tests of `Quick` stand in place. Classes
@@ -140,16 +140,18 @@ def only_what_is_said(cls: type) -> None:
     if not all(field.init and field.kw_only and _is_plain(field.default) for field in fields):
         return
     given: dict[str, Any] = {"UNSET": UNSET, "is_e164": E164.fullmatch}
-    lines = [line for field in fields for line in _setting(cls, field, given)]
-    if hasattr(cls, "__attrs_post_init__"):
-        lines.append("self.__attrs_post_init__()")
     arguments = ", ".join(
         field.name if field.default is attrs.NOTHING else f"{field.name}=default_{field.name}"
         for field in fields
     )
-    source = "\n ".join([f"def __init__(self, *, {arguments}):", *lines])
-    exec(source, given)  # noqa: S102 - written here from names of fields, as attrs writes its own
-    init, own = given["__init__"], cls.__init__
+    lines = [f"def __init__(self, *, {arguments}):"]
+    # All are written before one is checked: a crash reporter may show the object then.
+    lines += [_writing(cls, field, given) for field in fields]
+    lines += [_checking(field, given) for field in fields if field.validator is not None]
+    if hasattr(cls, "__attrs_post_init__"):
+        lines.append("self.__attrs_post_init__()")
+    exec("\n    ".join(lines), given)  # noqa: S102 - of names of fields, as attrs writes its own
+    init, own = given["__init__"], vars(cls)["__init__"]
     init.__annotations__, init.__qualname__ = own.__annotations__, own.__qualname__
     cls.__init__ = init  # type: ignore[misc]
 
@@ -158,22 +160,26 @@ def _is_plain(default: object) -> bool:
     return not isinstance(default, attrs.Factory)  # type: ignore[arg-type]
 
 
-def _setting(cls: type, field: attrs.Attribute[Any], given: dict[str, Any]) -> list[str]:
-    """Return the lines that convert, check and write one field; put what they need in *given*."""
+def _writing(cls: type, field: attrs.Attribute[Any], given: dict[str, Any]) -> str:
+    """Return the line that converts and writes one field; put what it needs in *given*."""
     name = field.name
     given[f"default_{name}"], given[f"put_{name}"] = field.default, getattr(cls, name).__set__
-    lines: list[str] = []
-    if field.converter is not None:
-        given[f"convert_{name}"] = field.converter
-        lines.append(f"{name} = convert_{name}({name})")
-    if field.validator is not None:
-        given[f"check_{name}"], given[f"field_{name}"] = field.validator, field
-        check = f"check_{name}(self, field_{name}, {name})"
-        quick = isinstance(field.validator, Quick)
-        lines.append(f"if not ({field.validator.test.format(name)}): {check}" if quick else check)
-    if field.default is UNSET:
-        lines = [f"if {name} is not UNSET:", *(" " + line for line in lines)] if lines else []
-    return [*lines, f"put_{name}(self, {name})"]
+    if field.converter is None:
+        return f"put_{name}(self, {name})"
+    given[f"convert_{name}"] = field.converter
+    # Under the same name: no text that is to be a secret stays in the frame.
+    return f"{name} = convert_{name}({name}); put_{name}(self, {name})"
+
+
+def _checking(field: attrs.Attribute[Any], given: dict[str, Any]) -> str:
+    """Return the line that checks one field; put what it needs in *given*."""
+    name, validator = field.name, cast("object", field.validator)
+    given[f"check_{name}"], given[f"field_{name}"] = validator, field
+    said = [f"{name} is not UNSET"] if field.default is UNSET else []
+    odd = [f"not ({validator.test.format(name)})"] if isinstance(validator, Quick) else []
+    condition = " and ".join([*said, *odd])
+    check = f"check_{name}(self, field_{name}, {name})"
+    return f"if {condition}: {check}" if condition else check
 
 
 def require_change(value: object, *keys: str) -> None:

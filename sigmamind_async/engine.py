@@ -284,7 +284,7 @@ class Engine:
         return follows
 
     def _accept_less(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
-        """Take for the result what shows that a field was ignored, unless that is to be an error."""
+        """Take what shows that a field was ignored for the result, or for an error."""
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
         return Failed(ignored_error(operation, call.ignored)) if self.strict else done

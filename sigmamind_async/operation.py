@@ -149,6 +149,7 @@ def changing(
     path: str,
     body: Mapping[str, object],
     decode: Callable[[Response], T],
+    *,
     value: object,
     not_shown: Callable[[T], tuple[str, ...]],
 ) -> Operation[T]:

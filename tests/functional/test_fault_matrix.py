@@ -13,6 +13,7 @@ import contextlib
 import socket
 import ssl as tls
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import attrs
@@ -335,6 +336,21 @@ def test_the_verdict_is_what_happened(
 def test_the_matrix_is_as_large_as_it_says() -> None:
     assert len(ROWS) >= 61
     assert len({(row.name, row.method) for row in ROWS}) == len(ROWS)
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class")
+async def test_a_session_that_sends_in_a_task_of_its_own_is_believed() -> None:
+    """A caller's session may be of a class that wraps each request; fails with marks by task."""
+
+    class Wrapping(aiohttp.ClientSession):
+        async def _request(self, *given: Any, **named: Any) -> aiohttp.ClientResponse:
+            return await asyncio.create_task(super()._request(*given, **named))
+
+    mark = Mark()
+    async with FaultServer(always(close_when_read)) as server, Wrapping() as session:
+        came = await send(AiohttpTransport(session=session), server.url, "POST", mark=mark)
+
+    assert judge(came, connected=mark.connected) is AMBIGUOUS
 
 
 # --- no connection ---------------------------------------------------------------------------

@@ -6,8 +6,9 @@ import attrs
 import pytest
 
 from sigmamind_async import checks
+from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.values import REDACTED, UNSET, Secret
+from sigmamind_async.values import E164, REDACTED, UNSET, Secret
 
 
 def accepts(validator: checks.Validator, value: object) -> bool:
@@ -47,6 +48,48 @@ def test_a_check_takes_what_it_should_and_refuses_the_rest(name: str) -> None:
 @pytest.mark.parametrize("name", CHECKS)
 def test_what_was_not_said_passes_every_check(name: str) -> None:
     assert accepts(CHECKS[name][0], UNSET)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_quick_test_passes_nothing_that_the_check_refuses(name: str) -> None:
+    """Fails for a test that takes too much: nothing would be checked after it."""
+    validator, good, bad = CHECKS[name]
+    if not isinstance(validator, checks.Quick):
+        return
+    known = {"is_e164": E164.fullmatch}
+
+    def passes(value: object) -> bool:
+        return bool(eval(validator.test.format("value"), known, {"value": value}))
+
+    assert [value for value in good if not passes(value)] == []
+    assert [value for value in (*bad, UNSET) if passes(value)] == []
+
+
+def test_a_value_is_whole_when_a_check_speaks() -> None:
+    """What is refused may be shown by a crash reporter, with all its fields."""
+
+    def refuse(instance: object, _: object, __: object) -> None:
+        raise InvalidRequestError(repr(instance))
+
+    @attrs.frozen(kw_only=True)
+    class Change(RequestValue[None]):
+        first: object = attrs.field(default=UNSET, validator=refuse)
+        last: object = attrs.field(default=UNSET, converter=lambda value: [value])
+
+    assert Change(last=1).last == [1]
+    with pytest.raises(InvalidRequestError, match=r"first=1, last=\[2\]"):
+        Change(first=1, last=2)
+
+
+def test_a_class_with_a_default_made_anew_keeps_the_checks_of_attrs() -> None:
+    @attrs.frozen(kw_only=True)
+    class Change(RequestValue[None]):
+        labels: list[str] = attrs.field(factory=list[str])
+        name: object = attrs.field(default=UNSET, validator=checks.text(3))
+
+    assert Change().labels is not Change().labels
+    with pytest.raises(InvalidRequestError):
+        Change(name="abcd")
 
 
 def test_a_change_is_more_than_its_keys() -> None:

@@ -454,6 +454,16 @@ def test_two_kinds_of_fields_are_filled_alike_by_hand_and_by_an_answer() -> None
     assert structure({}, Thing) == Thing()
 
 
+def test_what_an_answer_fills_is_of_the_class_and_frozen() -> None:
+    """Fails if the open twin, through which the slots are filled, is what comes out."""
+    thing = structure({"key": "k"}, Thing)
+
+    assert type(thing) is Thing
+    assert pickle.loads(pickle.dumps(thing)) == thing
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        thing.key = "other"  # type: ignore[misc]
+
+
 @pytest.mark.parametrize("platform", ["dialnexa", "sigmamind", "verbex"])
 def test_no_record_has_what_filling_its_slots_would_pass_by(platform: str) -> None:
     """No converter or validator, no default that is made anew, nothing after ``__init__``."""

@@ -137,8 +137,8 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
         _decode_agent,
-        value,
-        lambda found: not_shown(value, found, _ROUTING),
+        value=value,
+        not_shown=lambda found: not_shown(value, found, _ROUTING),
     )
 
 

@@ -157,7 +157,10 @@ def _check_termination_uri(name: str, value: object) -> None:
         )
 
 
-_TERMINATION_URI = checks.said(_check_termination_uri)
+_TERMINATION_URI = checks.Quick(
+    checks.said(_check_termination_uri),
+    f"type({{0}}) is str and 1 <= len({{0}}) <= 253 and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
+)
 
 
 @attrs.frozen(kw_only=True)

@@ -85,8 +85,8 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         _number_path(value.phone_number),
         body_of(value),
         _decode_phone_number,
-        value,
-        lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
+        value=value,
+        not_shown=lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
     )
 
 

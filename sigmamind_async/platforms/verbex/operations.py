@@ -63,8 +63,8 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
         _path(value.phone_number_id),
         body_of(value),
         _decode_phone_number,
-        value,
-        lambda found: not_shown(value, found, _readable(value)),
+        value=value,
+        not_shown=lambda found: not_shown(value, found, _readable(value)),
     )
 
 
