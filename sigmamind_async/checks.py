@@ -156,17 +156,20 @@ def only_what_is_said(cls: type) -> None:
     cls.__init__ = init  # type: ignore[misc]
 
 
+_MADE_ANEW: type = type(attrs.Factory(list[str]))
+
+
 def _is_plain(default: object) -> bool:
-    return not isinstance(default, attrs.Factory)  # type: ignore[arg-type]
+    return not isinstance(default, _MADE_ANEW)
 
 
 def _writing(cls: type, field: attrs.Attribute[Any], given: dict[str, Any]) -> str:
     """Return the line that converts and writes one field; put what it needs in *given*."""
-    name = field.name
+    name, converter = field.name, cast("Any", field).converter
     given[f"default_{name}"], given[f"put_{name}"] = field.default, getattr(cls, name).__set__
-    if field.converter is None:
+    if converter is None:
         return f"put_{name}(self, {name})"
-    given[f"convert_{name}"] = field.converter
+    given[f"convert_{name}"] = converter
     # Under the same name: no text that is to be a secret stays in the frame.
     return f"{name} = convert_{name}({name}); put_{name}(self, {name})"
 

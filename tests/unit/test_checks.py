@@ -71,10 +71,13 @@ def test_a_value_is_whole_when_a_check_speaks() -> None:
     def refuse(instance: object, _: object, __: object) -> None:
         raise InvalidRequestError(repr(instance))
 
+    def listed(value: object) -> object:
+        return [value]
+
     @attrs.frozen(kw_only=True)
     class Change(RequestValue[None]):
         first: object = attrs.field(default=UNSET, validator=refuse)
-        last: object = attrs.field(default=UNSET, converter=lambda value: [value])
+        last: object = attrs.field(default=UNSET, converter=listed)
 
     assert Change(last=1).last == [1]
     with pytest.raises(InvalidRequestError, match=r"first=1, last=\[2\]"):
