@@ -70,6 +70,7 @@ class Response:
     """Why the body ends early, where it does."""
 
 
+@attrs.define
 class Mark:
     """Whether a connection was handed to an attempt: from then on bytes may have left."""
 
