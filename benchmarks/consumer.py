@@ -6,6 +6,7 @@ With ``--bare`` the queue is the same and there is no journal between a job and 
 import argparse
 import asyncio
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.buyer import ATTEMPT, Unlearned
@@ -69,11 +70,16 @@ def worker(chosen: argparse.Namespace) -> Worker:
         polling=POLLING,
     )
     if chosen.bare:
-        made.office.branches = {
-            name: Bare(branch.provisioner, branch.adapter, branch.secrets)
-            for name, branch in made.office.branches.items()
-        }
+        made.office.branches = bare(made.office.branches)
     return made
+
+
+def bare(branches: Mapping[str, Branch]) -> Mapping[str, Branch]:
+    """Return what does the same without asking the journal what was done before."""
+    return {
+        name: Bare(branch.provisioner, branch.adapter, branch.secrets)
+        for name, branch in branches.items()
+    }
 
 
 def main() -> None:

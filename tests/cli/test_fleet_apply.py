@@ -205,6 +205,7 @@ def test_a_release_needs_two_words(
     assert (told in done.err) is (code == 1)
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code", "left"), [("1\n", 0, 2), ("yes\n", 2, 3)])
 def test_a_release_is_confirmed_by_its_count(
     cli: Cli, applied: Path, typed: str, code: int, left: int
@@ -311,6 +312,7 @@ def test_a_row_that_fails_is_told_without_the_ids_of_operations(
     assert "#" not in row
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
     cli: Cli, inside: Inside, until: Wait
 ) -> None:
@@ -333,6 +335,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
     assert cli.box.ledger.bought_twice(without_tag) == {}
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
     cli.box.script("create", ["hang_before_commit"] * 120)
     process = cli.start("apply", many(cli, 120), "--max-purchases", 120, "--yes")
@@ -415,6 +418,7 @@ def test_a_refused_apply_leaves_no_page(cli: Cli, inside: Inside) -> None:
 # ---------------------------------------------------------------- on a terminal
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
     cli.box.latency = (0.2, 0.2)
     code, seen = on_terminal(cli, ["apply", cli.write("fleet.csv", FLEET)], "2\n")
@@ -471,6 +475,7 @@ def test_a_number_moves_to_another_platform(cli: Cli, inside: Inside, applied: P
     assert inside("apply", applied).code == 0
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     words = ["apply", cli.write("fleet.csv", FLEET)]
     code, seen = on_terminal(cli, words, interrupt_at="go on: ")

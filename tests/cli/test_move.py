@@ -87,6 +87,7 @@ def test_what_changes_nothing(
     assert len(cli.box.ledger) == commits
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("2\n", 0), ("y\n", 2)])
 def test_a_move_is_shown_and_confirmed_by_its_count(
     cli: Cli, inside: Inside, typed: str, code: int

@@ -64,6 +64,7 @@ def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     assert "\x1b[33munknown" in seen
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_verbose_shows_every_row(cli: Cli) -> None:
     _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--verbose"])
 
@@ -80,6 +81,7 @@ def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, b
     assert "Type 3 to go on:" in seen
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     code, seen = on_terminal(cli, ["apply", cli.purchases(3)], interrupt_at="go on: ")
 
@@ -88,6 +90,7 @@ def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     assert cli.box.sigmamind.requests.total == 0
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("+14155550123\n", 0), ("yes\n", 2)])
 def test_a_release_is_confirmed_by_the_number(
     cli: Cli, inside: Inside, typed: str, code: int
@@ -99,6 +102,7 @@ def test_a_release_is_confirmed_by_the_number(
     assert cli.box.ledger.owned() == ([] if code == 0 else ["+14155550123"])
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("release\n", 0), ("y\n", 2)])
 def test_a_surplus_is_released_by_a_word(
     cli: Cli, inside: Inside, until: Wait, typed: str, code: int
@@ -117,6 +121,7 @@ def test_a_surplus_is_released_by_a_word(
     assert len(cli.box.ledger.owned()) == (1 if code == 0 else 2)
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
     cli.box.script("create", ["reset_before_commit"])
     path = cli.purchases(2)
@@ -128,6 +133,7 @@ def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
     assert f"sigmamind reconcile {path} --wait" in ESCAPES.sub("", seen)
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_label_cannot_command_the_terminal(cli: Cli, inside: Inside) -> None:
     """Escape sequences, line ends and markup in a label are shown, not obeyed."""
     label = "\\u001b]0;owned\\u0007\\u202e[red]x"

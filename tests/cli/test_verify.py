@@ -368,6 +368,7 @@ def test_nothing_to_call_needs_no_agreement(account: Account, inside: Inside) ->
     assert inside("numbers", "verify", A, "--json").code == 1
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code", "calls"), [("1\n", 0, 1), ("y\n", 2, 0)])
 def test_on_a_terminal_the_count_is_typed(
     account: Account, typed: str, code: int, calls: int
@@ -398,6 +399,7 @@ def started(account: Account, until: Wait, *words: object) -> subprocess.Popen[b
     return process
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_ctrl_c_follows_the_calls_under_way(account: Account, until: Wait) -> None:
     """What rings is seen to its end, what does not is left alone; each number is told of once."""
     account.turn(call_seconds=0.5)
@@ -413,6 +415,7 @@ def test_ctrl_c_follows_the_calls_under_way(account: Account, until: Wait) -> No
     assert {row["phone_number"] for row in done.rows} == set(SIX)
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_second_ctrl_c_leaves_them(account: Account, until: Wait) -> None:
     """What rings may go on ringing, so it is unknown; each number is told of once."""
     account.turn(call_seconds=3600.0)

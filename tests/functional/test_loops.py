@@ -16,6 +16,8 @@ from tests.functional.conftest import Run
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.support import KEY, LOOPS, NUMBER, client_of, record, run_script
 
+pytestmark = pytest.mark.usefixtures("covered_processes")  # no test outlives its own loop
+
 PREAMBLE = f"""
 import asyncio, gc, logging, os, sys, time
 from pathlib import Path

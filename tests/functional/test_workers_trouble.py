@@ -7,17 +7,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import pytest
 from procrastinate import App, PsycopgConnector
 from procrastinate.types import JSONDict
 
+from benchmarks.consumer import bare
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
-from sigmamind_async.workers import Queue
+from sigmamind_async.workers import Queue, Worker
+from sigmamind_async.workers.line import Line
 from tests.functional.postgres import Server
-from tests.functional.relay import relay_to
+from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (
     EVERY_SECOND,
     Database,
@@ -130,6 +132,18 @@ async def test_a_worker_that_is_told_to_end_settles_what_is_under_way(
     assert base.asked("SELECT count(*) FROM procrastinate_workers") == [(0,)]
 
 
+async def test_a_worker_that_is_killed_settles_nothing(base: Database, queue: Queue) -> None:
+    """What the signals before are compared with."""
+    async with Sandbox(latency=(0.5, 0.5)) as box:
+        await queue.enqueue([(f"row-{number}", purchase()) for number in range(30)])
+        with process(box, base, concurrency=5) as hand:
+            await until(lambda: State.SENDING in base.states.values())
+            hand.kill()
+            await asyncio.to_thread(hand.wait, 30)
+        assert State.SENDING in base.states.values()
+        assert "doing" in base.jobs
+
+
 async def test_what_takes_too_long_is_cut_short_and_taken_over(
     base: Database, queue: Queue
 ) -> None:
@@ -150,22 +164,34 @@ async def test_what_takes_too_long_is_cut_short_and_taken_over(
 # ---------------------------------------------------------------- more than once
 
 
+async def deliver_ten_times(base: Database, queue: Queue, count: int) -> None:
+    rows = [(f"row-{number}", purchase()) for number in range(count)]
+    await queue.enqueue(rows)
+    app = App(connector=PsycopgConnector(conninfo=base.dsn))
+    async with app.open_async():
+        again = app.configure_task("sigmamind:provision", queue="sigmamind/sigmamind")
+        deliveries: list[JSONDict] = [{"account": "sigmamind", "op_id": op_id} for op_id, _ in rows]
+        await again.batch_defer_async(*deliveries * 9)
+
+
 @pytest.mark.usefixtures("unmeasured")
 async def test_ten_deliveries_are_one_purchase(base: Database, queue: Queue) -> None:
     """On four workers, at the same time and later."""
-    rows = [(f"row-{number}", purchase()) for number in range(20)]
     async with Sandbox(latency=(0.01, 0.05)) as box:
-        await queue.enqueue(rows)
-        app = App(connector=PsycopgConnector(conninfo=base.dsn))
-        async with app.open_async():
-            again = app.configure_task("sigmamind:provision", queue="sigmamind/sigmamind")
-            deliveries: list[JSONDict] = [
-                {"account": "sigmamind", "op_id": op_id} for op_id, _ in rows
-            ]
-            await again.batch_defer_async(*deliveries * 9)
+        await deliver_ten_times(base, queue, 20)
         with hands(4, box, base):
-            await until(lambda: base.jobs == [], 60.0)
+            await until(lambda: base.jobs == [])
         assert set(base.states.values()) == {State.DONE}
+        assert len(box.ledger.purchases) == 20
+
+
+async def test_without_the_journal_ten_deliveries_are_ten(base: Database, queue: Queue) -> None:
+    async with Sandbox() as box:
+        await deliver_ten_times(base, queue, 2)
+        hand = worker(box, base.dsn)
+        hand.office.branches = bare(hand.office.branches)
+        async with working(hand):
+            await until(lambda: base.jobs == [])
         assert len(box.ledger.purchases) == 20
 
 
@@ -219,7 +245,6 @@ async def test_if_only_one_might_look_it_would(base: Database, queue: Queue) -> 
 # ---------------------------------------------------------------- too late
 
 
-@pytest.mark.usefixtures("unmeasured")
 async def test_what_came_late_is_found_and_given_up(base: Database, queue: Queue) -> None:
     """The platform commits after the quarantine: a sweep finds it, and nothing else does."""
     async with Sandbox(faults=Faults(late=3.0)) as box:
@@ -265,11 +290,7 @@ async def test_a_worker_that_is_cut_off_comes_back(
     """It sends nothing meanwhile, and goes on by itself once the database is there again."""
     async with Sandbox(latency=(0.02, 0.02)) as box, relay_to(postgres) as relay:
         await queue.enqueue([(f"row-{number}", purchase()) for number in range(200)])
-        dsn = relay.dsn.replace("/postgres?", f"/{base.name}?")
-        # What was claimed in the moment of the cut and not sent is sent again after a quarantine.
-        served = account(box, quarantine=3.0, resend=True)
-        often = {"retry_stalled": EVERY_SECOND, "reconcile": EVERY_SECOND}
-        async with working(worker(box, dsn, served=served, **often)):
+        async with working(cut_off(box, relay, base)):
             await until(lambda: State.DONE in base.states.values())
             relay.cut()
             await asyncio.sleep(0.5)
@@ -278,4 +299,31 @@ async def test_a_worker_that_is_cut_off_comes_back(
             assert len(box.ledger.purchases) == bought < 200
             relay.refusing = False
             await until(lambda: set(base.states.values()) == {State.DONE})
+            await until(lambda: base.jobs == [])
         assert len(box.ledger.purchases) == 200
+
+
+async def test_a_worker_that_went_on_as_before_would_keep_its_jobs_for_good(
+    postgres: Server, base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not say how they ended, and is there, so that nobody takes them over."""
+    async with Sandbox(latency=(0.5, 0.5)) as box, relay_to(postgres) as relay:
+        await queue.enqueue([(f"row-{number}", purchase()) for number in range(20)])
+        hand = cut_off(box, relay, base)
+        monkeypatch.setattr(Line, "_watched", lambda _: nullcontext())
+        async with working(hand):
+            await until(lambda: State.SENDING in base.states.values())
+            relay.cut()
+            await asyncio.sleep(1.5)
+            relay.refusing = False
+            await until(lambda: set(base.states.values()) == {State.DONE})
+            await asyncio.sleep(2.0)
+            assert "doing" in base.jobs
+
+
+def cut_off(box: Sandbox, relay: Relay, base: Database) -> Worker:
+    """Return a worker that reaches its database through *relay*."""
+    dsn = relay.dsn.replace("/postgres?", f"/{base.name}?")
+    # What was claimed in the moment of the cut and not sent is sent again after a quarantine.
+    served = account(box, quarantine=3.0, resend=True)
+    return worker(box, dsn, served=served, retry_stalled=EVERY_SECOND, reconcile=EVERY_SECOND)
