@@ -14,6 +14,8 @@ from sigmamind_async.sandbox import Sandbox, Switches
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside
 
+pytestmark = pytest.mark.usefixtures("covered_processes")
+
 HEADER = (
     "id,action,phone_number,country_code,area_code,friendly_name,inbound_agent_id,"
     "trunk_username,trunk_password,termination_sip_uri\n"

@@ -42,6 +42,25 @@ def test_the_demo_kills_and_resumes(inside: Inside) -> None:
     }
 
 
+@pytest.mark.long
+def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
+    """Killed while it was sending; nothing bought twice, nothing lost."""
+    done = inside("demo", "--workers", 2, "--rows", 36, "--json")
+    killed, verdict = done.objects
+
+    assert (done.code, done.err) == (0, "")
+    assert killed["killed"]["under_way"] > 0
+    assert killed["killed"]["done"] < 36
+    assert verdict["verdict"] == {
+        "asked_to_buy": 21,
+        "bought": 21,
+        "bought_twice": 0,
+        "lost": 0,
+        "unknown": 0,
+        "holds": True,
+    }
+
+
 # ---------------------------------------------------------------- the sample
 
 

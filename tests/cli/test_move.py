@@ -15,6 +15,8 @@ from tests.cli.test_terminal import ESCAPES, on_terminal
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside
 
+pytestmark = pytest.mark.usefixtures("covered_processes")
+
 OLD, NEW = (agent.agent_id for agent in AGENTS[:2])
 WORDS = ("numbers", "move", "--from-agent", OLD, "--to-agent", NEW)
 FIRST, SECOND, THIRD = (f"+1415555012{digit}" for digit in range(3))
@@ -87,7 +89,6 @@ def test_what_changes_nothing(
     assert len(cli.box.ledger) == commits
 
 
-@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("2\n", 0), ("y\n", 2)])
 def test_a_move_is_shown_and_confirmed_by_its_count(
     cli: Cli, inside: Inside, typed: str, code: int

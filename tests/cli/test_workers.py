@@ -31,6 +31,8 @@ from tests.functional.workers import Database, database
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
 
+pytestmark = pytest.mark.usefixtures("covered_processes")
+
 BUY = ("--max-purchases", 9, "--yes")
 IMPORT = (
     '{"id": "own", "action": "import", "phone_number": "+14155550177", "trunk_username": "u",'
@@ -75,7 +77,6 @@ def worker(cli: Cli, inside: Inside, home: Database) -> Iterator[subprocess.Pope
         process.kill()
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_workers_carry_out_what_apply_hands_over(
     cli: Cli, inside: Inside, home: Database, worker: subprocess.Popen[bytes]
 ) -> None:
@@ -144,7 +145,6 @@ def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside
 # ---------------------------------------------------------------- nobody there
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_ctrl_c_ends_the_following_and_loses_nothing(
     cli: Cli, inside: Inside, home: Database, until: Wait
 ) -> None:
@@ -181,7 +181,6 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
 FLEET = "id,platform,source,label,country_code\ndesk,sigmamind,purchase,Desk,US\n"
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_a_fleet_is_applied_from_here_with_the_journal_there(
     cli: Cli, inside: Inside, home: Database
 ) -> None:
@@ -364,22 +363,3 @@ def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
 
 
 # ---------------------------------------------------------------- the demonstration
-
-
-@pytest.mark.long
-def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
-    """Killed while it was sending; nothing bought twice, nothing lost."""
-    done = inside("demo", "--workers", 2, "--rows", 36, "--json")
-    killed, verdict = done.objects
-
-    assert (done.code, done.err) == (0, "")
-    assert killed["killed"]["under_way"] > 0
-    assert killed["killed"]["done"] < 36
-    assert verdict["verdict"] == {
-        "asked_to_buy": 21,
-        "bought": 21,
-        "bought_twice": 0,
-        "lost": 0,
-        "unknown": 0,
-        "holds": True,
-    }
