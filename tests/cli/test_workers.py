@@ -360,6 +360,3 @@ def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
         logging.getLogger("psycopg.pool").warning("no connection", exc_info=OSError())
 
     assert told == ["no connection", "no connection"]
-
-
-# ---------------------------------------------------------------- the demonstration

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.throttles import CASES, Case, run
 from sigmamind_async.pace import Pace, Ticket
 
-pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
 
 QUICK = {name: case for name, case in CASES.items() if case.rows <= 6_000}
 """The others take seconds: ``python -m benchmarks gate`` runs them all."""

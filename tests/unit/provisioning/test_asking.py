@@ -63,7 +63,7 @@ def imported(password: str = CANARY) -> ImportPhoneNumber:
 each_request = pytest.mark.parametrize(
     "cls", REQUESTS, ids=lambda cls: f"{cls.__module__.split('.')[2]}-{cls.__name__}"
 )
-few = settings(max_examples=30)
+few = settings(max_examples=20)
 """There are many classes."""
 
 
