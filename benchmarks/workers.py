@@ -38,7 +38,7 @@ from tests.functional.postgres import running
 
 PATIENCE = 1200.0
 """Longest time in seconds that all workers together may take."""
-TICK = 0.1
+TICK = 0.2
 DONE = "SELECT count(*) FROM sigmamind.operations WHERE state = 'done'"
 WAITING = (
     "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"

@@ -67,5 +67,5 @@ def test_schemathesis_finds_nothing(vendor: Vendor, tmp_path: Path) -> None:
             cwd=tmp_path,
         )
     assert finished.returncode == 0, finished.stdout[-5000:] + finished.stderr[-2000:]
-    assert endpoint.requests.total > 400
+    assert endpoint.requests.total > 250
     assert not any(status >= 500 for status in endpoint.requests.by_status)

@@ -634,6 +634,7 @@ def growing(form: Format) -> Iterator[FleetRow | Problem]:
     return read(stream, name="f", format=form, check=nothing_wrong)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("form", "most"), [("csv", 99_000), ("jsonl", 20_000)])
 def test_memory_does_not_grow_with_the_file(form: Format, most: int) -> None:

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -190,6 +191,7 @@ def settled(world: World, made: Plan) -> None:
                     assert number.fields.get(name) == world.spelled(name, cell)
 
 
+@pytest.mark.long
 @settings(max_examples=150)
 @given(randoms)
 def test_any_history(draw: Random) -> None:
@@ -234,6 +236,7 @@ def applied(draw: Random, quirks: Quirks | None = None) -> tuple[World, list[Fle
     return world, rows
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(randoms)
 def test_the_order_of_rows(draw: Random) -> None:
@@ -253,6 +256,7 @@ def test_the_order_of_rows(draw: Random) -> None:
     }
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(randoms)
 def test_renamed_rows_buy_nothing(draw: Random) -> None:
@@ -274,6 +278,7 @@ def test_a_new_row_does_buy() -> None:
     assert made.purchases == 1
 
 
+@pytest.mark.long
 @settings(max_examples=100)
 @given(randoms)
 def test_what_an_export_says(draw: Random) -> None:

@@ -203,6 +203,7 @@ def put_at(body: Any, keys: list[str], held: Any) -> Any:
     return {**body, keys[0]: put_at(body[keys[0]], keys[1:], held)}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("platform", "name"), ANSWERED)
 @settings(max_examples=25)

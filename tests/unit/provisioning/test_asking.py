@@ -67,6 +67,7 @@ few = settings(max_examples=20)
 """There are many classes."""
 
 
+@pytest.mark.long
 @each_request
 @few
 @given(data=st.data())
@@ -80,6 +81,7 @@ def test_a_request_comes_back_from_json_without_its_secrets(
 
 
 @pytest.mark.usefixtures("unmeasured")
+@pytest.mark.long
 @each_request
 @few
 @given(data=st.data())
