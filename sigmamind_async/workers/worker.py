@@ -146,7 +146,7 @@ class Worker:
         return Line(
             self._begin_anew,
             conninfo=self._target.conninfo,
-            configure=_in_autocommit,
+            configure=_prepared,
             min_size=1,
             max_size=_CONNECTIONS,
         )
@@ -156,8 +156,11 @@ class Worker:
             self._serving.stop()  # type: ignore[no-untyped-call]
 
 
-async def _in_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+async def _prepared(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.set_autocommit(True)
+    # The server must find the first job by its index. It sorts all that wait instead for as long as
+    # its statistics are older than they are: with 10,000 that takes 10 ms a job, and not 0.5.
+    await connection.execute("SET enable_sort = off")
 
 
 def _check(concurrency: object, heartbeat: object, polling: object) -> None:
