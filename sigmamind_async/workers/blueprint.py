@@ -22,6 +22,7 @@ import attrs
 from procrastinate import BaseRetryStrategy, Blueprint, JobContext, RetryDecision
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.postgres.tables import rendered
@@ -165,10 +166,7 @@ class Tasks:
         )
         for job in stalled:
             try:
-                await jobs.retry_job(job)
-            except UniqueViolation:
-                # Another one for the same waits already, and may wait for this one's lock.
-                await jobs.finish_job(job, Status.FAILED, delete_job=True)
+                await _handed_on(jobs, job)
             except ConnectorException as error:
                 log.info("job %s is not stalled any more: %s", job.id, error)
 
@@ -191,6 +189,14 @@ class Tasks:
             if row is not None and row.queued and row.state is State.PLANNED:
                 with suppress(AlreadyEnqueued):
                     await context.app.job_manager.defer_job_async(job_for(row))
+
+
+async def _handed_on(jobs: JobManager, job: Job) -> None:
+    try:
+        await jobs.retry_job(job)
+    except UniqueViolation:
+        # Another one for the same waits already, and may wait for this one's lock.
+        await jobs.finish_job(job, Status.FAILED, delete_job=True)
 
 
 @contextmanager
