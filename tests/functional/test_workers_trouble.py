@@ -206,10 +206,16 @@ async def test_without_the_journal_ten_deliveries_are_ten(base: Database, queue:
         assert len(box.ledger.purchases) == 20
 
 
+async def left_behind(base: Database, queue: Queue) -> int:
+    """Leave a job as a worker does that dies at it; return its number."""
+    await queue.enqueue([ORDER])
+    [(stalled,)] = base.asked(STALLED)
+    return int(stalled)
+
+
 async def test_a_job_of_a_worker_that_is_gone_is_handed_on(base: Database, queue: Queue) -> None:
     async with Sandbox() as box:
-        await queue.enqueue([ORDER])
-        base.asked(STALLED)
+        await left_behind(base, queue)
         async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
             await settled(base, State.DONE)
 
@@ -217,8 +223,7 @@ async def test_a_job_of_a_worker_that_is_gone_is_handed_on(base: Database, queue
 async def test_a_stalled_job_makes_way_for_one_that_waits(base: Database, queue: Queue) -> None:
     """Both would be waiting for the same operation, of which the queue allows one."""
     async with Sandbox() as box:
-        await queue.enqueue([ORDER])
-        [(stalled,)] = base.asked(STALLED)
+        stalled = await left_behind(base, queue)
         base.asked(
             "INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args)"
             " SELECT queue_name, task_name, queueing_lock, args FROM procrastinate_jobs"
@@ -235,17 +240,15 @@ async def test_who_dies_looking_for_stalled_jobs_holds_nobody_up(
 ) -> None:
     """Else nothing that a dead worker has left would be taken over ever again."""
     async with Sandbox() as box:
-        await queue.enqueue([ORDER])
-        base.asked(STALLED)
+        await left_behind(base, queue)
         base.asked(LOOKING)
         async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
             await settled(base, State.DONE)
 
 
-async def test_if_only_one_might_look_it_would(base: Database, queue: Queue) -> None:
+async def test_if_only_one_might_look_all_would_be_held_up(base: Database, queue: Queue) -> None:
     async with Sandbox() as box:
-        await queue.enqueue([ORDER])
-        base.asked(STALLED)
+        await left_behind(base, queue)
         base.asked(LOOKING)
         base.asked(LOCKED)
         async with working(worker(box, base.dsn, retry_stalled=EVERY_SECOND)):
