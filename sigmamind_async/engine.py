@@ -226,17 +226,23 @@ class Engine:
     async def finish(self, operation: Operation[T], call: Call) -> T:
         """Run the *call* that was begun for *operation*."""
         end = await self._attempt(operation, call)
-        if isinstance(end, Again):
-            end = await self._attempt_again(operation, call, end)
-        if isinstance(end, Failed) and call.doubtful:
-            end = await self._look_up(operation, call, end)
-        elapsed = self.clock() - call.started
+        if not isinstance(end, Done):
+            end = await self._see_through(operation, call, end)
         if self.observer is not None:
-            self._notify_finished(operation, call, elapsed, end)
+            self._notify_finished(operation, call, end)
         if isinstance(end, Done):
             self.quota.refund(call.cost)
             return end.result
-        raise _stamped(end.error, operation, call, elapsed)
+        raise _stamped(end.error, operation, call, self.clock() - call.started)
+
+    async def _see_through(
+        self, operation: Operation[T], call: Call, end: Failed | Again
+    ) -> Done[T] | Failed:
+        """Do what follows a first attempt that brought no result."""
+        final = await self._attempt_again(operation, call, end) if isinstance(end, Again) else end
+        if isinstance(final, Failed) and call.doubtful:
+            return await self._look_up(operation, call, final)
+        return final
 
     async def _attempt_again(
         self, operation: Operation[T], call: Call, again: Again
@@ -437,13 +443,11 @@ class Engine:
         )
         notify(self.observer, event)
 
-    def _notify_finished(
-        self, operation: Operation[T], call: Call, elapsed: float, end: Done[T] | Failed
-    ) -> None:
+    def _notify_finished(self, operation: Operation[T], call: Call, end: Done[T] | Failed) -> None:
         event = CallFinished(
             operation=operation.name,
             attempts=call.attempts,
-            elapsed=elapsed,
+            elapsed=self.clock() - call.started,
             error=type(end.error).__name__ if isinstance(end, Failed) else None,
             adopted=isinstance(end, Done) and end.adopted,
         )

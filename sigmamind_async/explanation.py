@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import orjson
-
+from sigmamind_async.convert import parse
 from sigmamind_async.operation import Explanation, Response
 
 _NO_REASON = "the platform gave no reason"
@@ -19,20 +18,24 @@ def explain(response: Response) -> Explanation:
     anything else the text as it is.
     """
     try:
-        said: Any = orjson.loads(response.body)
-    except ValueError:
-        said = response.body.decode(errors="replace")
-    fields = cast("dict[str, object]", said) if isinstance(said, dict) else {"message": said}
-    try:
+        fields = _fields(response.body)
         words = [_words(fields.get(key)) for key in ("message", "detail", "error")]
     except RecursionError:  # an answer may be nested deeper than a call may be
-        words = []
+        fields, words = {}, []
     name = fields.get("error")
     return Explanation(
         message=next(filter(None, words), _NO_REASON),
         code=name if isinstance(name, str) else None,
         request_id=response.headers.get("x-request-id"),
     )
+
+
+def _fields(body: bytes) -> dict[str, object]:
+    try:
+        said: Any = parse(body)
+    except ValueError:
+        said = body.decode(errors="replace")
+    return cast("dict[str, object]", said) if isinstance(said, dict) else {"message": said}
 
 
 def _words(said: object) -> str:

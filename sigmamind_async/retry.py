@@ -70,8 +70,9 @@ class RetryQuota:
 
     def refund(self, cost: int | None) -> None:
         """Give back after a success: the *cost* of its last attempt, a little for a first try."""
-        amount = self.first_try_refund if cost is None else cost
-        self.tokens = min(self.capacity, self.tokens + amount)
+        if self.tokens < self.capacity:
+            amount = self.first_try_refund if cost is None else cost
+            self.tokens = min(self.capacity, self.tokens + amount)
 
 
 EPOCH_FROM = 1_000_000.0

@@ -30,8 +30,9 @@ import ssl as tls
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
+from http.cookies import BaseCookie, SimpleCookie
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import aiohttp
 import attrs
@@ -81,6 +82,15 @@ _attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt"
 Marks: TypeAlias = dict["asyncio.Task[Any] | None", Mark]
 """The marks of the attempts under way, by the task that makes them. In a session of ours that is
 the task which is handed the connection; a context variable costs twice as much."""
+
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Neither keeps cookies nor makes an empty collection of them for each request."""
+
+    _none: ClassVar[SimpleCookie] = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002 - aiohttp's
+        return self._none
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -320,7 +330,7 @@ class _OwnSession:
         connector.marks = self.marks
         session = aiohttp.ClientSession(
             connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             proxy=self._options.proxy,
             timeout=_timeout(self._options),
             trust_env=False,

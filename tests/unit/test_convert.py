@@ -283,6 +283,14 @@ def test_of_duplicate_keys_the_last_one_counts() -> None:
     assert load_json(b'{"a": 1, "a": 2}') == {"a": 2}
 
 
+def test_a_whole_number_of_any_length_stays_as_it_came() -> None:
+    """No double stands in for it, as some parsers would have it; nor is it refused later on."""
+    raw = load_json(b'{"more": 123456789012345678901234567890}')
+
+    assert raw == {"more": 123456789012345678901234567890}
+    assert dump_record(structure(raw, Thing)) == raw
+
+
 # ---------------------------------------------------------------- round trip
 
 
