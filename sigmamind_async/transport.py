@@ -98,6 +98,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, options: AiohttpOptions) -> None:
         self.marks: Marks = {}
+        # Told to `current_task`, which asks the system for the process id where it is not.
+        self._here = asyncio.get_running_loop()
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._made = 0
         # Not the transports: those of uvloop's TLS take no weak reference.
@@ -116,7 +118,7 @@ class _Connector(aiohttp.TCPConnector):
     ) -> aiohttp.connector.Connection:
         made = self._made
         connection = await _connect(self, req, traces, timeout)
-        mark = self.marks.get(asyncio.current_task())
+        mark = self.marks.get(asyncio.current_task(self._here))
         if mark is not None:
             mark.connected = True
         # One from the pool is known from when it was made.
