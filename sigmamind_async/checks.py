@@ -69,7 +69,8 @@ def or_null(validator: Validator) -> Validator:
 def text(most: int, *, least: int = 0) -> Validator:
     """Require *least* to *most* characters."""
     validate = said(lambda name, value: check_length(name, value, most, least=least))
-    return Quick(validate, f"type({{0}}) is str and {least} <= len({{0}}) <= {most}")
+    length = f"{least} <= len({{0}})" if least else "len({0})"
+    return Quick(validate, f"type({{0}}) is str and {length} <= {most}")
 
 
 def _check_text(name: str, value: object) -> None:

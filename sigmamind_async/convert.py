@@ -513,9 +513,11 @@ def _reading(
         return [*lines, other]
     known[f"plain_{name}"] = plain
     empty = " and value" if plain is str else ""
+    null = f"elif value is None: record.{name} = None; blanks[{mark.name!r}] = None"
     return [
         *lines,
         f"if type(value) is plain_{name}{empty}: record.{name} = value",
+        *([] if mark.needed or plain is kind else [null]),
         f"else: {other}",
     ]
 
