@@ -1,0 +1,67 @@
+"""What request values and records are made of: the base class of each, and names in JSON.
+
+The wire name stands beside each field, never computed, because vendors spell one name two ways
+(SigmaMind writes ``terminationSipURI`` and, in one request, ``terminationSipUri``).
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from sigmamind_async import checks
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@attrs.frozen
+class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNumber")]
+    """The name of a field in JSON."""
+
+    name: str
+    digits: bool = False
+    """Accept a bare integer for a text: older samples print phone numbers so."""
+    needed: bool = False
+    """Read null as an empty text: later calls take the field as it is."""
+
+
+@attrs.frozen(kw_only=True)
+class RequestValue(Generic[T_co]):
+    """Base of request values; *T_co* is what running one returns.
+
+    Fields with a `wire` name form the JSON body, others do not.
+    """
+
+    @classmethod
+    def __attrs_init_subclass__(cls) -> None:
+        checks.only_what_is_said(cls)
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """Base of what a platform answers: every field optional, nothing that came in is lost.
+
+    A field is ``None`` when its key was absent or null; one that later calls need is then empty.
+    `extra` keeps the keys this class does not know; what looks like a credential among them is a
+    `Secret`.
+    """
+
+    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    """Keys of the answer that have no field here, by their wire names."""
+    blanks: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+    """Keys of fields that came without a value, as they came: null, or an empty text."""
+
+    @classmethod
+    def kind_of(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
+        """Return the class that reads *raw*, where several kinds of record come in one place."""
+        return cls
+
+
+def wire_names(cls: type) -> dict[str, wire]:
+    """Return the `wire` of each field of *cls* that has one, by field name."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    marks = ((name, getattr(hint, "__metadata__", ())) for name, hint in hints.items())
+    return {name: mark for name, metadata in marks for mark in metadata if isinstance(mark, wire)}
