@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
+from sigmamind_async import lean
 from sigmamind_async.bulk import BulkResult, BulkRun, Progress, Row, StopOn, collect
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.credentials import Credentials, KeyProvider
@@ -35,7 +36,7 @@ V = TypeVar("V")
 Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class RawResponse(Generic[T]):
     """A 2xx answer as it came."""
 
@@ -50,7 +51,7 @@ class RawResponse(Generic[T]):
         return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
 
 
-@attrs.frozen
+@lean.frozen
 class Runner:
     """Runs the request values of one platform."""
 
@@ -120,7 +121,7 @@ class Runner:
         return _Row(self.engine, operation, self.engine.begin(operation, patient=True))
 
 
-@attrs.frozen
+@lean.frozen
 class _Row(Generic[T]):
     """A prepared call."""
 

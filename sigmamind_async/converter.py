@@ -76,7 +76,7 @@ def _strict(converter: Converter) -> Converter:
     )
     converter.register_structure_hook_factory(_is_scalar_union, reader_of_any)
     converter.register_structure_hook_factory(_is_list, functools.partial(_list_hook, converter))
-    converter.register_structure_hook_factory(_is_dict, lambda _: read_object)
+    converter.register_structure_hook_factory(_is_dict, _object_hook)
     converter.register_structure_hook_factory(
         _is_record_or_text, functools.partial(_record_or_text_hook, converter)
     )
@@ -157,6 +157,10 @@ def _optional_hook(converter: Converter, cls: Any) -> Callable[[object, object],
         return None if raw is None else read(raw, inner)
 
     return read_plain if inner in (str, bool, int) else read_any
+
+
+def _object_hook(_: Any) -> Callable[[object, object], dict[str, Any]]:
+    return lambda raw, _: read_object(raw)
 
 
 def _list_hook(converter: Converter, cls: Any) -> Callable[[object, object], list[Any]]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-import attrs
-
+from sigmamind_async import lean
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class AttemptFinished:
     """One request ended, in whatever way."""
 
@@ -30,7 +29,7 @@ class AttemptFinished:
     """Seconds, without the wait at the gate."""
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class AttemptScheduled:
     """Another request of the same call will follow."""
 
@@ -41,7 +40,7 @@ class AttemptScheduled:
     """Seconds until it asks the gate."""
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class CallFinished:
     """A call returned or raised."""
 
@@ -55,7 +54,7 @@ class CallFinished:
     """True when a lost answer was replaced by reading the record back."""
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class FieldsIgnored:
     """An answer said 200 and shows fields with other values than were sent."""
 
@@ -64,7 +63,7 @@ class FieldsIgnored:
     """Names of the fields, as in the request value."""
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class Throttled:
     """The platform refused a request for being one too many."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar, cast
 
-import attrs
-
+from sigmamind_async import lean
 from sigmamind_async.convert import structure_list
 from sigmamind_async.errors import ResponseDecodeError
 
@@ -14,7 +13,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class Page(Generic[T_co]):
     """One page of a listing."""
 

@@ -90,7 +90,7 @@ def _read_digits(raw: object, _: object) -> str | None:
     return str(raw)
 
 
-def read_object(raw: object, _: object = dict) -> dict[str, Any]:
+def read_object(raw: object) -> dict[str, Any]:
     """Read an object, whatever is in it."""
     if type(raw) is not dict:
         raise WrongTypeError("an object", raw)

@@ -57,10 +57,23 @@ def test_a_name_of_the_front_door_is_imported_on_use() -> None:
     assert "sigmamind_async.transport" in loaded
 
 
-def test_a_first_client_loads_nothing_that_only_a_repetition_needs() -> None:
-    """Nor the package's metadata, which the first request asks for its version."""
+def test_a_first_client_loads_nothing_that_only_requests_need() -> None:
+    """Nor what its first request needs: the converter, and the version for its headers."""
     loaded = loaded_by("from sigmamind_async import SigmaMind; SigmaMind('key')")
 
     assert under("aiohttp", loaded)  # the control
     assert not under("tenacity", loaded)
     assert not under("importlib.metadata", loaded)
+    assert not under("cattrs", loaded)
+    assert "sigmamind_async.converter" not in loaded
+
+
+def test_the_converter_is_imported_with_the_first_body() -> None:
+    """The control of the test before: what reads an answer is there as soon as one comes."""
+    loaded = loaded_by(
+        "from sigmamind_async.platforms.sigmamind.models import PhoneNumber;"
+        "from sigmamind_async.convert import structure; structure({}, PhoneNumber)"
+    )
+
+    assert under("cattrs", loaded)
+    assert "sigmamind_async.converter" in loaded

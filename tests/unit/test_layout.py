@@ -24,6 +24,7 @@ PACKAGE = "sigmamind_async"
 
 FLOORS = {
     "errors": 0,
+    "lean": 0,
     "values": 0,
     "alarm": 1,
     "checks": 1,
