@@ -63,6 +63,11 @@ def test_imports_are_compared_round_by_round() -> None:
     assert [(one.goal, one.value) for one in found] == [("import", 5.0), ("client", 1.2)]
 
 
+def test_imports_are_measured_compiled() -> None:
+    """As an installer leaves them, whatever the benchmark itself runs under."""
+    assert imports.compiling({"PYTHONDONTWRITEBYTECODE": "1", "PATH": "/bin"}) == {"PATH": "/bin"}
+
+
 def test_a_listing_is_read_to_its_end() -> None:
     assert asyncio.run(listing.longest_stall(rounds=1)).records == 10_000
 
