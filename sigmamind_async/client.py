@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from sigmamind_async import lean
+from sigmamind_async import lean, static
 from sigmamind_async.bulk import BulkResult, BulkRun, Progress, Row, StopOn, collect
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.credentials import Credentials, KeyProvider
@@ -121,7 +121,7 @@ class Runner:
         return _Row(self.engine, operation, self.engine.begin(operation, patient=True))
 
 
-@lean.frozen
+@static.frozen
 class _Row(Generic[T]):
     """A prepared call."""
 

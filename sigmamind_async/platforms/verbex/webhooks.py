@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeAlias
 
-import attrs
-
+from sigmamind_async import lean
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.signatures import (
     MAX_BYTES,
@@ -39,7 +38,7 @@ def timestamp_and_body(timestamp: str, body: bytes) -> bytes:
     return timestamp.encode(errors="surrogatepass") + b"." + body
 
 
-@attrs.frozen(kw_only=True)
+@lean.frozen(kw_only=True)
 class WebhookEvent(Record):
     """One event."""
 
