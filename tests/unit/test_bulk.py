@@ -303,6 +303,30 @@ async def test_a_stop_skips_what_waits_to_be_admitted_and_finishes_what_was_sent
     assert asyncio.get_running_loop().time() == pytest.approx(5.0)
 
 
+async def test_a_stop_does_not_disturb_who_waits_for_the_next_value() -> None:
+    """Were the failed row still under way, the stop would cancel the reading and lose the rest."""
+    more = asyncio.Event()
+
+    async def values() -> AsyncIterator[int]:
+        yield 1
+        await more.wait()
+        yield 2
+
+    class Refused(Row):
+        async def run(self) -> Any:
+            raise InvalidRequestError(field="value", rule="is refused before it is sent")
+
+    run = job(values(), prepare=Refused)
+    ends: list[tuple[int, str]] = []
+    async for outcome in run:
+        ends.append((outcome.value, outcome.status))
+        await asyncio.sleep(1)
+        run.stop()
+        more.set()
+
+    assert ends == [(1, "failed"), (2, "skipped")]
+
+
 # ---------------------------------------------------------------- progress
 
 
