@@ -66,14 +66,26 @@ def test_a_first_client_loads_nothing_that_only_requests_need() -> None:
     assert not under("importlib.metadata", loaded)
     assert not under("cattrs", loaded)
     assert "sigmamind_async.converter" not in loaded
+    assert not {"msgspec", "orjson"} & loaded
 
 
 def test_the_converter_is_imported_with_the_first_body() -> None:
     """The control of the test before: what reads an answer is there as soon as one comes."""
     loaded = loaded_by(
         "from sigmamind_async.platforms.sigmamind.models import PhoneNumber;"
-        "from sigmamind_async.convert import structure; structure({}, PhoneNumber)"
+        "from sigmamind_async.convert import dump_json, load_json, structure;"
+        "structure(load_json(dump_json({})), PhoneNumber)"
     )
 
     assert under("cattrs", loaded)
     assert "sigmamind_async.converter" in loaded
+    assert {"msgspec", "orjson"} <= loaded
+
+
+def test_what_is_imported_late_is_looked_up_once() -> None:
+    """From the first use on the name is the library's own function."""
+    loaded_by(
+        "from sigmamind_async import codec; import orjson;"
+        "assert 'dumps' not in vars(codec); codec.dumps;"
+        "assert vars(codec)['dumps'] is orjson.dumps"
+    )

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "sigmamind_async"
 
 FLOORS = {
+    "codec": 0,
     "errors": 0,
     "lean": 0,
     "values": 0,
