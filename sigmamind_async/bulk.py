@@ -173,6 +173,7 @@ class BulkRun(Generic[V, T]):
             _AsyncSource(values) if isinstance(values, AsyncIterable) else _Source(values)
         )
         self._width = width
+        # Outcomes that wait are bounded, and with them the memory.
         self._most = 4 * width
         self._stop_on = stop_on
         self._stopped = False
@@ -242,8 +243,11 @@ class BulkRun(Generic[V, T]):
         source, clock, under_way = self._source, self.progress.clock, self._under_way
         take = source.take if isinstance(source, _Source) else None
         while True:
-            # A value that is there is not awaited: that would take half a microsecond.
-            value = take() if take and self._has_room() else await self._next_value()
+            # What is there and has room is not awaited: that would take half a microsecond.
+            if take is not None and source.taken - self._handed < self._most:
+                value = take()
+            else:
+                value = await self._next_value()
             if value is _END:
                 return
             index = source.taken - 1
@@ -268,16 +272,12 @@ class BulkRun(Generic[V, T]):
                     Outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
                 )
 
-    def _has_room(self) -> bool:
-        """Whether one more outcome may wait: they are bounded, and with them the memory."""
-        return self._source.taken - self._handed < self._most
-
     async def _next_value(self) -> V | Literal[_End.END]:
         """Return the next value, once there is room for its outcome."""
-        while not self._has_room():
+        source = self._source
+        while source.taken - self._handed >= self._most:
             self._room.clear()
             await self._room.wait()
-        source = self._source
         return source.take() if isinstance(source, _Source) else await source.take()
 
     def _take_up(self, index: int, value: V) -> bool:
