@@ -12,12 +12,12 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from sigmamind_async import checks, lean
+from sigmamind_async import checks
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-@lean.frozen
+@attrs.frozen
 class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNumber")]
     """The name of a field in JSON."""
 
@@ -28,7 +28,7 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
     """Read null as an empty text: later calls take the field as it is."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class RequestValue(Generic[T_co]):
     """Base of request values; *T_co* is what running one returns.
 
@@ -40,7 +40,7 @@ class RequestValue(Generic[T_co]):
         checks.only_what_is_said(cls)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Record:
     """Base of what a platform answers: every field optional, nothing that came in is lost.
 

@@ -28,7 +28,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar, cast
 
 import attrs
 
-from sigmamind_async import lean, static
+from sigmamind_async import static
 from sigmamind_async.errors import SigmaMindError
 
 V = TypeVar("V")
@@ -59,7 +59,7 @@ class Outcome(Generic[V, T]):
     """Fields that were sent and that the answer does not show."""
 
 
-@lean.define
+@attrs.define
 class Progress:
     """Counts of a running job, kept up to date while it runs."""
 
@@ -100,7 +100,7 @@ class Progress:
         self.count(after)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class StopOn:
     """When a job stops taking up rows: too many that failed or are unknown."""
 
@@ -425,7 +425,7 @@ class _Order(Generic[V, T]):
         return [self._held[index] for index in sorted(self._held)]
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
-from sigmamind_async import lean
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.values import (
     E164,
@@ -31,7 +30,7 @@ _MASK = re.compile(r"[*\u2022\u25cf]+")
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
-@lean.frozen
+@attrs.frozen
 class Quick:
     """A validator beside a test, as source, that tells at once of most values that they pass."""
 

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from sigmamind_async import lean, static
+from sigmamind_async import static
 from sigmamind_async.bulk import BulkResult, BulkRun, Progress, Row, StopOn, collect
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.credentials import Credentials, KeyProvider
@@ -36,7 +36,7 @@ V = TypeVar("V")
 Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class RawResponse(Generic[T]):
     """A 2xx answer as it came."""
 
@@ -51,7 +51,7 @@ class RawResponse(Generic[T]):
         return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
 
 
-@lean.frozen
+@attrs.frozen
 class Runner:
     """Runs the request values of one platform."""
 

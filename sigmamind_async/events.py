@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from sigmamind_async import lean
+import attrs
+
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class AttemptFinished:
     """One request ended, in whatever way."""
 
@@ -29,7 +30,7 @@ class AttemptFinished:
     """Seconds, without the wait at the gate."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class AttemptScheduled:
     """Another request of the same call will follow."""
 
@@ -40,7 +41,7 @@ class AttemptScheduled:
     """Seconds until it asks the gate."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CallFinished:
     """A call returned or raised."""
 
@@ -54,7 +55,7 @@ class CallFinished:
     """True when a lost answer was replaced by reading the record back."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class FieldsIgnored:
     """An answer said 200 and shows fields with other values than were sent."""
 
@@ -63,7 +64,7 @@ class FieldsIgnored:
     """Names of the fields, as in the request value."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Throttled:
     """The platform refused a request for being one too many."""
 

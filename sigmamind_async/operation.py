@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from sigmamind_async import lean, static
+from sigmamind_async import static
 from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Response:
     """Why the body ends early, where it does."""
 
 
-@lean.define
+@attrs.define
 class Mark:
     """Whether a connection was handed to an attempt: from then on bytes may have left."""
 
@@ -87,7 +87,7 @@ class Verdict(enum.Enum):
     AMBIGUOUS = "ambiguous"
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ReadBack(Generic[T]):
     """How to look up what an unanswered call may have done."""
 
@@ -179,7 +179,7 @@ def _decode_nothing(_: Response) -> None:
     pass
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Platform:
     """The vendor facts that the engine needs and cannot know."""
 
@@ -194,7 +194,7 @@ class Platform:
     """Read an error answer of whatever shape; never raises."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Explanation:
     """What an error answer says in words."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar, cast
 
-from sigmamind_async import lean
+import attrs
+
 from sigmamind_async.convert import structure_list
 from sigmamind_async.errors import ResponseDecodeError
 
@@ -13,7 +14,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Page(Generic[T_co]):
     """One page of a listing."""
 

@@ -19,15 +19,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from sigmamind_async import lean
-
 if TYPE_CHECKING:
     import tenacity
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class RetryPolicy:
     """How often one call may fail, and how the waits between its attempts grow; seconds."""
 
@@ -52,7 +50,7 @@ class RetryPolicy:
         return max(backoff, retry_after or 0.0)
 
 
-@lean.define
+@attrs.define
 class RetryQuota:
     """What all calls of one client together may spend on repeating themselves."""
 
@@ -115,7 +113,7 @@ def _seconds_until(date: str, wall_clock: float) -> float | None:
         return None
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Again:
     """The verdict over one attempt: send the call once more, after *delay* seconds."""
 

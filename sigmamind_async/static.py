@@ -10,4 +10,4 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from attrs import frozen as frozen  # noqa: PLC0414 - to be imported from here
 else:
-    from sigmamind_async.lean import define as frozen  # noqa: F401
+    from attrs import define as frozen  # noqa: F401

@@ -25,7 +25,6 @@ PACKAGE = "sigmamind_async"
 FLOORS = {
     "codec": 0,
     "errors": 0,
-    "lean": 0,
     "values": 0,
     "alarm": 1,
     "checks": 1,

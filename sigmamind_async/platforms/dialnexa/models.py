@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import attrs
 
-from sigmamind_async import checks, lean
+from sigmamind_async import checks
 from sigmamind_async.convert import Record, RequestValue, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
@@ -29,7 +29,7 @@ Amount: TypeAlias = str | float | int | None
 # --- records ---------------------------------------------------------------------------------
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
     """A phone number of the workspace, in any of the three shapes it is documented in."""
 
@@ -60,7 +60,7 @@ class PhoneNumber(Record):
         return self.agent_id or self.inbound_agent_id or None
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class AvailableNumber(Record):
     """A number that can be bought, as the carrier lists it."""
 
@@ -75,7 +75,7 @@ class AvailableNumber(Record):
     number_format: Annotated[str | None, wire("number_format")] = None
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Agent(Record):
     """An agent, as far as the routing of numbers needs it."""
 
@@ -106,7 +106,7 @@ _LIMIT = checks.whole_number(1, 100)
 _PAGE = checks.whole_number(1, 1_000_000_000)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
 
@@ -115,7 +115,7 @@ class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``local``, ``mobile`` or ``tollfree``."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/organization-phone-numbers/purchase``: buys exactly one number.
 
@@ -149,7 +149,7 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
             raise InvalidRequestError(field="provider", rule="only the older body takes it")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ImportSipTrunk(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: a number you own."""
 
@@ -178,7 +178,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
                 raise InvalidRequestError(field=name, rule=rule)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/organization-phone-numbers/{id}``; what is left out stays."""
 
@@ -197,14 +197,14 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
         checks.require_change(self, "id")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/organization-phone-numbers/{id}``."""
 
     id: str = attrs.field(validator=_ID)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/organization-phone-numbers``."""
 
@@ -215,21 +215,21 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     type: Text = attrs.field(default=UNSET, validator=checks.any_text)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ReleasePhoneNumber(RequestValue[None]):
     """``DELETE /v1/organization-phone-numbers/{id}``: gives the number up, irreversibly."""
 
     id: str = attrs.field(validator=_ID)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{id}``."""
 
     id: str = attrs.field(validator=_ID)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdateAgent(RequestValue[Agent]):
     """Body of ``PATCH /v1/agents/{id}``, as far as it routes numbers.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from sigmamind_async import lean
+import attrs
+
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.signatures import (
     MAX_BYTES,
@@ -25,7 +26,7 @@ from sigmamind_async.values import Secret
 SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class WebhookEvent(Record):
     """One event; its own fields are in `extra`."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import attrs
 
-from sigmamind_async import checks, lean
+from sigmamind_async import checks
 from sigmamind_async.convert import Record, RequestValue, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
@@ -32,7 +32,7 @@ Clearable: TypeAlias = str | Unset | None
 # --- records ---------------------------------------------------------------------------------
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
     """A phone number as SigmaMind shows it. The trunk's username and password never come back."""
 
@@ -53,7 +53,7 @@ class PhoneNumber(Record):
 
 
 # https://docs.sigmamind.ai/api-reference/agents
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Agent(Record):
     """A voice agent, as far as phone numbers need it; settings are kept as they come."""
 
@@ -66,7 +66,7 @@ class Agent(Record):
     tools: Annotated[list[Any] | None, wire("tools")] = None
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CallAgent(Record):
     """The agent named in a call."""
 
@@ -76,7 +76,7 @@ class CallAgent(Record):
 
 
 # https://docs.sigmamind.ai/api-reference/calls
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Call(Record):
     """One call. Times are texts as the platform writes them."""
 
@@ -116,7 +116,7 @@ _ENDED = frozenset({"ended", "completed", "failed", "not-connected", "error"})
 _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Envelope(Record):
     """What stands around a page of a listing."""
 
@@ -163,7 +163,7 @@ _TERMINATION_URI = checks.Quick(
 )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CreatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers``: buys a number, for money."""
 
@@ -199,7 +199,7 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
             raise InvalidRequestError(field="country_code", rule="give it, or a phone_number")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers/import``: registers a number you own on a SIP trunk."""
 
@@ -231,7 +231,7 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
     )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; what is left out stays as it is."""
 
@@ -267,21 +267,21 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
         checks.require_change(self, "phone_number")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phoneNumber}``."""
 
     phone_number: str = attrs.field(validator=checks.phone_number)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phoneNumber}``: gives the number up, for good."""
 
     phone_number: str = attrs.field(validator=checks.phone_number)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
@@ -290,14 +290,14 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{agentId}``."""
 
     agent_id: str = attrs.field(validator=checks.record_id())
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ListAgents(RequestValue[Page[Agent]]):
     """One page of ``GET /v1/agents``."""
 
@@ -305,7 +305,7 @@ class ListAgents(RequestValue[Page[Agent]]):
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CreateCall(RequestValue[Call]):
     """Body of ``POST /v1/calls``: rings somebody."""
 
@@ -320,14 +320,14 @@ class CreateCall(RequestValue[Call]):
     dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = UNSET
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class GetCall(RequestValue[Call]):
     """``GET /v1/calls/{callId}``."""
 
     call_id: str = attrs.field(validator=checks.record_id())
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ListCalls(RequestValue[Page[Call]]):
     """One page of ``GET /v1/calls``."""
 
@@ -337,7 +337,7 @@ class ListCalls(RequestValue[Page[Call]]):
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
     """``DELETE /v1/calls/{callId}``."""
 

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 
 import attrs
 
-from sigmamind_async import checks, lean
+from sigmamind_async import checks
 from sigmamind_async.convert import Record, RequestValue, body_of, dump_json, wire
 from sigmamind_async.signatures import MAX_BYTES, check_size, read_delivery
 from sigmamind_async.values import UNSET, Unset
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class InboundCall(Record):
     """What the platform asks; snake_case here, unlike everywhere else."""
 
@@ -31,7 +31,7 @@ class InboundCall(Record):
     """Present where the number has an inbound agent."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class InboundCallReply(RequestValue[None]):
     """What it is told."""
 

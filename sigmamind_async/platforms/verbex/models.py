@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from sigmamind_async import checks, lean
+from sigmamind_async import checks
 from sigmamind_async.convert import Record, RequestValue, as_object, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
@@ -36,7 +36,7 @@ ClearableSecret: TypeAlias = Secret | Unset | None
 # --- records ---------------------------------------------------------------------------------
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
     """A phone number of any kind; answers hold one of the kinds below."""
 
@@ -69,7 +69,7 @@ class PhoneNumber(Record):
         )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class SipPhoneNumber(PhoneNumber):
     """A number imported over a SIP trunk. The platform repeats its password in every answer."""
 
@@ -80,12 +80,12 @@ class SipPhoneNumber(PhoneNumber):
     """``global``, ``bd`` or ``bd_link3``."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class PiaPhoneNumber(PhoneNumber):
     """A number that the platform manages."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class TwilioPhoneNumber(PhoneNumber):
     """A number in a Twilio account. The platform repeats its token in every answer."""
 
@@ -93,7 +93,7 @@ class TwilioPhoneNumber(PhoneNumber):
     twilio_auth_token: Annotated[Secret | None, wire("twilio_auth_token")] = None
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UnknownPhoneNumber(PhoneNumber):
     """A number of a kind that is newer than this library; what came is kept whole."""
 
@@ -117,7 +117,7 @@ _OR_NULL = checks.or_null(checks.any_text)
 _SECRET_OR_NULL = checks.or_null(checks.secret())
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers`` for a number that the platform manages."""
 
@@ -137,7 +137,7 @@ class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
     )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number of one's own, over a SIP trunk."""
 
@@ -158,7 +158,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number in one's own Twilio account."""
 
@@ -172,7 +172,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phone_number_id}``, as far as every kind takes it."""
 
@@ -192,7 +192,7 @@ class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
         checks.require_change(self, "phone_number_id")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number on a SIP trunk."""
 
@@ -207,7 +207,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number in a Twilio account. Whether null is taken here is not stated."""
 
@@ -219,7 +219,7 @@ class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
     )
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(UpdateSipPhoneNumber):
     """The same for a number of any kind; fields that no one kind takes together are refused.
 
@@ -248,21 +248,21 @@ def refuse_mix(fields: Mapping[str, object]) -> None:
         raise InvalidRequestError(field=twilio, rule=f"no kind of number takes it with {sip}")
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phone_number_id}``."""
 
     phone_number_id: str = attrs.field(validator=checks.record_id())
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phone_number_id}``; whether that releases it is not stated."""
 
     phone_number_id: str = attrs.field(validator=checks.record_id())
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypeAlias
 
-from sigmamind_async import lean
+import attrs
+
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.signatures import (
     MAX_BYTES,
@@ -38,7 +39,7 @@ def timestamp_and_body(timestamp: str, body: bytes) -> bytes:
     return timestamp.encode(errors="surrogatepass") + b"." + body
 
 
-@lean.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class WebhookEvent(Record):
     """One event."""
 
