@@ -434,24 +434,20 @@ class Engine:
         elapsed: float,
     ) -> None:
         assert call.verdict is not None  # noqa: S101 - the attempt was judged
-        event = AttemptFinished(
-            operation=operation.name,
-            attempt=call.attempts,
-            verdict=call.verdict,
-            status=answer.status if isinstance(answer, Response) else None,
-            elapsed=elapsed,
+        status = answer.status if isinstance(answer, Response) else None
+        notify(
+            self.observer,
+            AttemptFinished(operation.name, call.attempts, call.verdict, status, elapsed),
         )
-        notify(self.observer, event)
 
     def _notify_finished(self, operation: Operation[T], call: Call, end: Done[T] | Failed) -> None:
-        event = CallFinished(
-            operation=operation.name,
-            attempts=call.attempts,
-            elapsed=self.clock() - call.started,
-            error=type(end.error).__name__ if isinstance(end, Failed) else None,
-            adopted=isinstance(end, Done) and end.adopted,
+        elapsed = self.clock() - call.started
+        error = type(end.error).__name__ if isinstance(end, Failed) else None
+        adopted = isinstance(end, Done) and end.adopted
+        notify(
+            self.observer,
+            CallFinished(operation.name, call.attempts, elapsed, error, adopted),
         )
-        notify(self.observer, event)
 
 
 def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Finding:
