@@ -51,12 +51,13 @@ def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Re
     Read are ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset``, with and without the ``X-``;
     *headers* are by lower-case name, *wall_clock* is `time.time`.
     """
-    family = "x-ratelimit-"
-    left = headers.get("x-ratelimit-remaining")
-    if left is None:
-        family, left = "ratelimit-", headers.get("ratelimit-remaining")
-        if left is None:
-            return None
+    if "x-ratelimit-remaining" in headers:
+        family = "x-ratelimit-"
+    elif "ratelimit-remaining" in headers:
+        family = "ratelimit-"
+    else:
+        return None
+    left = headers[family + "remaining"]
     count, reset = number_in(left), number_in(headers.get(family + "reset", ""))
     limit = number_in(headers.get(family + "limit", left))
     if count is None or reset is None or limit is None:
@@ -97,7 +98,7 @@ class Allowance:
 
     def learn(self, now: float, ticket: Ticket, said: Remaining) -> float:
         """Take in what an answer *said*; return the seconds for which all should pause."""
-        began, under_way, _ = ticket  # as many may not be counted in it yet
+        began, under_way = ticket[0], ticket[1]  # as many may not be counted in it yet
         if self._contradicted or (said.reset < _SHORTEST and now >= self._ends):
             return 0.0
         ends = now + said.reset

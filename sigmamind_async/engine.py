@@ -42,7 +42,7 @@ from sigmamind_async.finding import (
     leads_to_alias,
     may_repeat,
 )
-from sigmamind_async.gate import PATIENCE, Gate
+from sigmamind_async.gate import PATIENCE, Gate, Place
 from sigmamind_async.operation import (
     Fault,
     Mark,
@@ -325,7 +325,7 @@ class Engine:
         operation: Operation[object],
         call: Call,
         answer: Response | Fault,
-        ticket: Ticket,
+        ticket: Place,
     ) -> Finding | None:
         """Judge one attempt and give its place back; return `None` for a confirmed answer."""
         verdict = judge(answer, call.mark.connected)

@@ -34,24 +34,20 @@ class Lanes:
     common: Pace = attrs.field(factory=Pace)
     own: dict[str, Pace] = attrs.field(factory=dict[str, Pace])
     """Kinds that have a limit of their own."""
-    _passed: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
-    """Requests of the kinds that share the common one, since any of them was refused."""
+    sent: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
+    """Requests of each kind, since any of those that share the common pace was refused.
+
+    Not those that were answered: of what was sent last, the answers are not there yet.
+    """
     _weight: dict[str, float] = attrs.field(factory=dict[str, float])
 
     def pace(self, kind: str) -> Pace:
         """Return the pace that requests of this kind keep."""
         return self.own.get(kind, self.common) if self.own else self.common
 
-    def passed(self, now: float, ticket: Ticket) -> None:
-        """Learn that a request was answered."""
-        kind = ticket[2]
-        self._passed[kind] += 1
-        pace = self.pace(kind) if self.own else self.common
-        pace.passed(now, ticket)
-
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; see `Pace.refused`."""
-        began, _, kind = ticket
+        began, kind = ticket[0], ticket[2]
         pace = self.pace(kind)
         if began >= pace.cut and pace is self.common:
             self._weigh(kind)
@@ -64,8 +60,8 @@ class Lanes:
 
     def _weigh(self, kind: str) -> None:
         """Weigh a refusal, and part its kind from the others if that settles it."""
-        passed, self._passed = self._passed, defaultdict(int)
-        shared = {each: count for each, count in passed.items() if each not in self.own}
+        sent, self.sent = self.sent, defaultdict(int)
+        shared = {each: count for each, count in sent.items() if each not in self.own}
         if shared.keys() <= {kind}:
             return
         total = sum(shared.values()) + 2

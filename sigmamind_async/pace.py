@@ -35,8 +35,9 @@ from collections.abc import Mapping
 
 import attrs
 
-Ticket = tuple[float, int, str]
-"""One admitted request: when it went, how many of its loop were then under way, and its kind."""
+Ticket = tuple[float, int, str, *tuple[object, ...]]
+"""One admitted request: when it went, how many of its loop were then under way, and its kind.
+What follows is for whoever gave it."""
 
 FIRST = 10.0
 """Requests under way at the start; each that passes makes room for one more."""
@@ -48,9 +49,9 @@ MOST_TOLERATED = 0.045
 """The same where refusals did not become rarer at half the rate."""
 LONG = 2.0
 """Seconds of a wait that is no second rounded up: it tells the end of a window."""
-
-_IDLE = 5.0
+IDLE = 5.0
 """Seconds without a request after which what passed before tells nothing."""
+
 _LATE = 0.005
 """Seconds by which a timer may be late without slowing the rate."""
 _SETTLED = 1e9
@@ -134,7 +135,7 @@ class Pace:
     def take(self, now: float) -> None:
         """Count a request that goes now."""
         late = now - self.ready
-        if late > _IDLE:
+        if late > IDLE:
             self._since, self._passed, self._sent = now, 0, 0
         self._sent += 1
         if self.rate is None:
@@ -151,9 +152,18 @@ class Pace:
 
     def passed(self, now: float, ticket: Ticket) -> None:
         """Learn that a request was answered."""
-        began, level, _ = ticket
-        took, latency = now - began, self._latency
-        self._latency = latency + (took - latency) / 8 if latency else took
+        took, latency = now - ticket[0], self._latency
+        self._latency = latency + (took - latency) * 0.125 if latency else took
+        if self.rate is None:  # all that there is to learn before the first cut
+            self._passed += 1
+            self.width += 1.0
+            if self._credit < 10.0:
+                self._credit += self._tolerated
+        else:
+            self._climb(now, ticket[0], ticket[1])
+
+    def _climb(self, now: float, began: float, level: int) -> None:
+        """Let rate and width rise for a request that passed."""
         self._since_open += 1
         if began < self.cut:
             return
@@ -214,7 +224,7 @@ class Pace:
 
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
         """
-        began, level, _ = ticket
+        began, level = ticket[0], ticket[1]
         if began < self.cut:  # sent before the last cut: it answers this one, too
             return pause
         if not pause and self._credit >= 1.0:
@@ -282,7 +292,8 @@ class Pace:
 
     def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
         """Set the rate to between what was delivered and what was asked for."""
-        self._opened = min(self._opened, self._since)
+        if self._opened == math.inf:
+            self._opened, self._since_open = self._since, self._passed
         asked = self._asked(level, took)
         delivered = self._delivered(now, pause)
         if self._is_lot(asked, delivered) and not pause:

@@ -8,8 +8,7 @@ from typing import TypeVar
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.gate import Gate
-from sigmamind_async.pace import Ticket
+from sigmamind_async.gate import Gate, Place
 
 C = TypeVar("C", bound=Client)
 
@@ -50,7 +49,7 @@ class _FakeGate(Gate):
 
     async def enter(
         self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
-    ) -> Ticket:
+    ) -> Place:
         """Move the clock on by the wait, and then ask as ever."""
         now = self._clock()
         refused = not patient and self.admission.refuses(now) is not None

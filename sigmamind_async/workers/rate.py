@@ -40,7 +40,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.gate import Admission, Gate, _Line
+from sigmamind_async.gate import Admission, Gate, Place, _Line
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import LONG, SLOWEST, Pace, Ticket
@@ -149,6 +149,13 @@ class SharedAdmission(Admission):
     def due(self, now: float) -> float:
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
+
+    def admits(self, now: float, level: int, kind: str) -> bool:
+        """Take a request of that kind if it may go now, as the *level*-th under way."""
+        if level > self.lanes.pace(kind).width or self.wait(now) > 0:
+            return False
+        self.take(now)
+        return True
 
     def take(self, now: float, pace: Pace | None = None) -> None:
         """Count a request that goes now."""
@@ -308,7 +315,7 @@ class SharedGate(Gate):
         self.problem: str | None = None
         """Why the gate goes by what this process knows alone; `None` while it does not."""
 
-    def try_enter(self, width: int, kind: str = "") -> Ticket | None:
+    def try_enter(self, width: int, kind: str = "") -> Place | None:
         """Enter where there is nothing to wait for, as `enter` tries first; see `Gate`.
 
         `enter` raises `JournalError`, too, where the journal is not open or is read only.

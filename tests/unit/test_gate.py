@@ -6,11 +6,14 @@ import asyncio
 import itertools
 import math
 import random
+import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from types import FrameType
 
 import pytest
 
+from sigmamind_async.allowance import Allowance
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
 from sigmamind_async.gate import PATIENCE, Admission, Gate
 from sigmamind_async.lanes import Lanes
@@ -273,10 +276,46 @@ async def test_who_does_not_want_to_wait_overtakes_nobody() -> None:
 
 async def test_who_does_not_want_to_wait_enters_where_there_is_nothing_to_wait_for() -> None:
     gate = virtual_gate()
+    entered = [gate.try_enter(width=2, kind="GET") for _ in range(3)]
 
-    assert gate.try_enter(width=2, kind="GET") == (now(), 1, "GET")
-    assert gate.try_enter(width=2, kind="GET") == (now(), 2, "GET")
-    assert gate.try_enter(width=2, kind="GET") is None
+    assert [place and place[:3] for place in entered] == [
+        (now(), 1, "GET"),
+        (now(), 2, "GET"),
+        None,
+    ]
+
+
+def functions_called(run: Callable[[], object]) -> list[str]:
+    """Return the Python functions that *run* calls, itself left out."""
+    called: list[str] = []
+
+    def see(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    sys.setprofile(see)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return called[1:]
+
+
+async def test_where_nothing_holds_requests_back_few_questions_are_asked() -> None:
+    """Every call pays for each of them; one that keeps to a rate is asked more, the control."""
+    gate = Gate()
+
+    def once() -> None:
+        place = gate.try_enter(width=2)
+        assert place is not None
+        gate.passed(place)
+
+    once()  # after a while of nothing it is asked more
+    calm = functions_called(once)
+    gate.admission.lanes.common.rate = 1e9
+
+    assert calm == ["try_enter", "get", "admits", "passed", "succeeded", "passed"]
+    assert {"wait", "take"} < set(functions_called(once))
 
 
 async def test_who_does_not_want_to_wait_is_no_second_probe() -> None:
@@ -287,7 +326,7 @@ async def test_who_does_not_want_to_wait_is_no_second_probe() -> None:
     await asyncio.sleep(1.0)
     probe, second = gate.try_enter(width=10), gate.try_enter(width=10)
 
-    assert (closed, probe, second) == (None, (now(), 1, ""), None)
+    assert (closed, probe and probe[:3], second) == (None, (now(), 1, ""), None)
 
 
 async def test_one_that_passed_is_learned_from_and_makes_room_for_the_next() -> None:
@@ -562,6 +601,31 @@ def test_two_loops_share_rate_and_pause_and_have_lines_of_their_own() -> None:
 
 
 # ---------------------------------------------------------------- the rules alone
+
+
+def just_used(pace: Pace) -> Lanes:
+    """Return lanes whose latest request went a moment ago, as where few questions are asked."""
+    pace.ready = max(pace.ready, 0.9)
+    return Lanes(pace)
+
+
+@pytest.mark.parametrize(
+    ("admission", "admits"),
+    [
+        (Admission(lanes=just_used(Pace())), True),
+        (Admission(lanes=just_used(Pace(width=1.0))), False),
+        (Admission(lanes=just_used(Pace(rate=1.0, ready=5.0))), False),
+        (Admission(lanes=just_used(Pace()), paused_until=5.0), False),
+        (Admission(lanes=just_used(Pace()), open_until=5.0), False),
+        (Admission(lanes=just_used(Pace()), allowance=Allowance(spacing=1.0, due=5.0)), False),
+    ],
+    ids=["nothing", "width", "rate", "pause", "circuit", "allowance"],
+)
+def test_a_request_goes_at_once_where_nothing_holds_it_back(
+    admission: Admission, *, admits: bool
+) -> None:
+    """Fails for each of these if the short way in does not look at it."""
+    assert admission.admits(1.0, 2, "GET") is admits
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:

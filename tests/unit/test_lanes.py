@@ -22,7 +22,8 @@ def live(refuses: dict[str, float], cuts: int, **shares: int) -> Lanes:
     for _ in range(cuts):
         for kind in chance.choices([*shares], [*shares.values()], k=20):
             at += 0.1
-            learned.passed(at, (at, 1, kind))
+            learned.sent[kind] += 1
+            learned.pace(kind).passed(at, (at, 1, kind))
         (kind,) = chance.choices([*refuses], [*refuses.values()])
         at += 0.1
         learned.refused(at, (at, 1, kind), 0.0)
@@ -45,6 +46,20 @@ def test_refusals_that_fall_on_one_kind_alone_part_it_from_the_others() -> None:
 def test_refusals_in_proportion_part_nobody() -> None:
     """A thousand of them."""
     assert live({"POST": 1.0, "PATCH": 3.0}, 1_000, POST=1, PATCH=3).own == {}
+
+
+def test_a_kind_that_begins_late_is_not_parted_for_that() -> None:
+    """Fails if those that were answered are counted: of the late ones, none was so far."""
+    admission = Admission()
+    for at in range(150):
+        admission.admits(at, 1, "POST")
+        admission.succeeded(at, (at, 1, "POST"))
+    for at in range(150, 200):
+        admission.admits(at, 1, "PATCH")
+    assert admission.lanes.sent == {"POST": 150, "PATCH": 50}
+    admission.lanes.refused(200.0, (199.0, 1, "PATCH"), 1.0)
+
+    assert admission.lanes.own == {}
 
 
 def test_a_kind_that_is_alone_shows_nothing() -> None:
