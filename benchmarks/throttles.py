@@ -366,17 +366,17 @@ def _buckets(*, tells: bool) -> dict[str, Case]:
         )
 
     # Where a wait is a whole second and nothing is saved up meanwhile, a refusal is dear. The first
-    # requests meet one, finding the rate costs another: 2 of the 30 seconds at 2,000 a second.
-    dear = 1.12 if tells else 1.10
+    # requests meet one, finding the rate costs another: 2 of the 30 seconds at 2,000 a second. That
+    # leaves 3 % for staying below what is admitted, and for being that fast in the first place.
     return {
         "2 a second, burst 2": bucket(2, 2, 1_500),
         "2 a second, burst 1": bucket(2, 1, 1_500),
         "20 a second, burst 20": bucket(20, 20, 5_000),
         "20 a second, burst 1": bucket(20, 1, 5_000),
         "200 a second, burst 200": bucket(200, 200, 20_000),
-        "200 a second, burst 1": bucket(200, 1, 20_000, slower=dear),
+        "200 a second, burst 1": bucket(200, 1, 20_000),
         "2000 a second, burst 2000": bucket(2_000, 2_000, 60_000, 0.02),
-        "2000 a second, burst 1": bucket(2_000, 1, 60_000, 0.02, slower=dear),
+        "2000 a second, burst 1": bucket(2_000, 1, 60_000, 0.02),
         "20 a second, latency 5 ms": bucket(20, 20, 5_000, 0.005),
         "20 a second, latency 1 s": bucket(20, 20, 5_000, 1.0),
         "20 a second, latency 3 s": bucket(20, 20, 5_000, 3.0, slower=1.12),
@@ -434,7 +434,9 @@ def _kinds(*, tells: bool) -> dict[str, Case]:
             rows=4_400,
             kinds={"buy": 400, "update": 4_000},
             ideal=199.0,
-            # With fewer refusals it takes longer to see on whom they fall.
+            # Of refusals that halve the doubt at best it takes seven to see on whom they fall, each
+            # stops both kinds for a second, and until then updates go no faster than purchases:
+            # 10 to 20 of the 199 seconds. The rest goes where one kind's tries stop the other.
             slower=1.15 if tells else 1.10,
         ),
         "both at 20 a second": Case(limit=common, rows=4_000, kinds=even, ideal=199.0),
@@ -465,7 +467,8 @@ CASES: dict[str, Case] = {
     "20 under way": attrs.evolve(_places(20, 18_000), slower=1.12),
     "20 under way, latency 1 s": _places(20, 12_000, 1.0),
     "1 % by lot": Case(limit=lambda: Lot(0.01), rows=30_000, ideal=90.0, latency=0.3),
-    # More by lot than is tolerated at first: it takes minutes to see that slower brings no fewer.
+    # More by lot than is tolerated at first. It takes two minutes, four times the ideal, to see
+    # that slower brings no fewer; a job of 40,000 rows takes 2.3 times its ideal.
     "3 % by lot": Case(limit=lambda: Lot(0.03), rows=10_000, ideal=30.0, latency=0.3, slower=10.0),
     "no limit": Case(limit=Limit, rows=20_000, ideal=20.0),
     "no limit, latency 1 s": Case(limit=Limit, rows=5_000, ideal=50.0, latency=1.0),

@@ -31,6 +31,7 @@ Pure: every method is told the time, in seconds.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 
 import attrs
@@ -127,10 +128,16 @@ class Pace:
     _wall_since: float = 0.0
     _start: float = 0.0
     """The rate after the last cut."""
-    _margin: float = 0.04
+    _margin: float = 0.03
     """Share of the rate by which to stay below a wall."""
     _firm: bool = False
     """Whether the rate stands just below a wall."""
+    _went: deque[tuple[float, float]] = attrs.field(
+        factory=lambda: deque[tuple[float, float]](maxlen=256), repr=False
+    )
+    """When the latest requests went, and the rate that spaced each from the one before."""
+    _spacing: float = 0.0
+    """The rate that spaces the next from the latest of them."""
 
     def take(self, now: float) -> None:
         """Count a request that goes now."""
@@ -143,6 +150,8 @@ class Pace:
             return
         spacing = 1.0 / self.rate
         self._held_back = late < spacing
+        self._went.append((now, self._spacing))
+        self._spacing = self.rate
         self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
 
     def wait_until(self, until: float) -> None:
@@ -216,7 +225,8 @@ class Pace:
             return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
         spells = self._passed / spell
         if self._firm:
-            return rate * (0.01 + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
+            # Halves the distance to the wall in a spell, and goes on to try it.
+            return rate * (0.5 * self._margin + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
@@ -302,7 +312,7 @@ class Pace:
             return
         if pause >= LONG and self.rate is None:
             delivered = (self._passed + level) / (now - self._since + pause)
-        if 0 < pause < LONG and self._is_wall(now, asked):
+        if 0 < pause < LONG and self._is_wall(now, self._spaced(now - took) or asked):
             self._stay_below(now, pause)
             return
         disproved, self._firm = self._firm, False
@@ -325,6 +335,13 @@ class Pace:
         if not self._held_back:
             return self.rate
         return self.rate / (1.0 + self._growth(self.rate) * took)
+
+    def _spaced(self, began: float) -> float:
+        """Return the rate that spaced the request sent then from the one before, or 0.
+
+        While the rate climbs, what it has become since is a percent more, and `_asked` a guess.
+        """
+        return next((rate for went, rate in reversed(self._went) if went <= began + 1e-9), 0.0)
 
     def _is_wall(self, now: float, asked: float) -> bool:
         """Whether requests are refused at one same rate, however many passed before."""

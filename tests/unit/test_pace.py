@@ -130,6 +130,9 @@ def climbed(pace: Pace, wall: float, begins: float) -> float:
         at += 1 / (pace.rate or 1.0)
         pace.take(at)
         pace.passed(at, (at, 1, ""))
+    for _ in range(2):  # the first is still spaced as it was before
+        at += 1 / (pace.rate or 1.0)
+        pace.take(at)
     pace.refused(at, (at, 1, ""), 1.0)
     return at + 1.0
 
@@ -141,6 +144,21 @@ def test_a_rate_at_which_every_climb_ends_is_a_wall_to_stay_just_below() -> None
         at = climbed(pace, 20.0, at)
 
     assert pace.rate == pytest.approx(0.985 * 20.0, rel=0.005)
+
+
+def test_a_wall_stands_where_the_refused_request_was_sent() -> None:
+    """Fails if it is sought by the rate of now: that has grown by the answers to those before."""
+    pace = Pace(rate=50.0)
+    for index in range(9):
+        pace.take(index / 50)
+    for index in range(8):
+        pace.passed(0.17, (index / 50, 1, ""))
+    grown = pace.rate
+    pace.refused(0.17, (0.16, 9, ""), 1.0)
+
+    assert grown is not None
+    assert grown > 52.0
+    assert pace._wall == 50.0  # noqa: SLF001 - how far below it the rate stays is another matter
 
 
 def test_a_wall_is_tried_again_ever_more_rarely() -> None:
