@@ -1,23 +1,35 @@
 """Parts of a call in isolation: gate, retry and observer; and the signal behind a verdict.
 
-Gate and observer: the same update, answered by a script in this process, with an observer and a
-real gate, and without the one and with a gate that asks nothing. Retry: what is left of it on a
-call that succeeds at once, which is one look at the result and one at the quota.
+By themselves: what the engine does about the three in a call that succeeds at once, line by line
+and nothing else, above an empty loop. The gate is entered, told of the answer and of its headers,
+and left; retrying is one look at the result and one at the quota; two events are made and handed to
+an observer that does nothing.
+
+In a call: the same update, answered by a script in this process, with an observer and a real gate,
+and without the one and with a gate that asks nothing. That is dearer, because it counts what the
+engine does to find out what the events say, and caches that are shared with the rest of a call.
 
 The signal: a kept-alive connection taken from the pool and given back, by our connector, with the
 mark that it sets, and by aiohttp's own.
 """
 
+from __future__ import annotations
+
 import asyncio
+import sys
+import time
+from types import FrameType
 from typing import cast
 
 import aiohttp
+import attrs
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from benchmarks.calls import NUMBER
 from benchmarks.goals import Figure, figure
 from benchmarks.measure import (
     Block,
-    Samples,
+    Quartiles,
     alternate,
     differences,
     on_first_core,
@@ -26,16 +38,163 @@ from benchmarks.measure import (
     times,
 )
 from sigmamind_async import Gate, SigmaMind
-from sigmamind_async.allowance import Remaining
+from sigmamind_async.allowance import Remaining, remaining
 from sigmamind_async.engine import Done
-from sigmamind_async.events import Event
-from sigmamind_async.operation import Mark
-from sigmamind_async.pace import Ticket
+from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
+from sigmamind_async.gate import Place
+from sigmamind_async.operation import Mark, Verdict
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, _Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
+HEADERS = CIMultiDictProxy(
+    CIMultiDict(
+        {
+            "Date": "Sat, 21 Nov 2026 12:00:00 GMT",
+            "Content-Type": "application/json; charset=utf-8",
+            "Content-Length": "331",
+            "Connection": "keep-alive",
+            "Cache-Control": "no-store",
+            "X-Request-Id": "7c1a0b52-5a0e-4f6f-8e0a-3f6f4ce1a3b7",
+        }
+    )
+)
+"""Those of an answer that says nothing of a limit."""
+
+
+@attrs.frozen(kw_only=True)
+class Success:
+    """What gate, retry and observer take of a call that succeeds at once; microseconds."""
+
+    alone: dict[str, Quartiles]
+    """By themselves: all three, and each of them."""
+    functions: dict[str, int]
+    """How many functions, of Python and of C, each calls for one call."""
+    in_a_call: Quartiles
+    """All three, in a whole call."""
+
+
+async def success_path(*, calls: int = 2_000, rounds: int = 30) -> tuple[Success, Figure]:
+    """Measure gate, retry and observer on a call that succeeds at once."""
+    with on_first_core():
+        alone, functions = await by_themselves(calls=10 * calls, rounds=rounds)
+        in_a_call = await inside(calls=calls, rounds=rounds)
+    note = (
+        f"by themselves; {alone[UNSEEN][1]:.2g} without an observer,"
+        f" {in_a_call[1]:.2g} within a scripted call"
+    )
+    success = Success(alone=alone, functions=functions, in_a_call=in_a_call)
+    return success, figure("parts", alone[ALL], note)
+
+
+# --- by themselves ---------------------------------------------------------------------------
+
+ALL, UNSEEN = "gate, retry and observer", "gate and retry, no observer"
+
+
+async def by_themselves(*, calls: int, rounds: int) -> tuple[dict[str, Quartiles], dict[str, int]]:
+    """Return microseconds a call, and functions called, of all three and of each."""
+    cases = {
+        ALL: succeeding(observe),
+        UNSEEN: succeeding(None),
+        "gate": passing,
+        "retry": looking_back,
+        "observer": telling,
+    }
+    functions = {name: await functions_called(block) for name, block in cases.items()}
+    samples = await alternate({**cases, "nothing": nothing}, calls=calls, rounds=rounds)
+    spent = {
+        name: quartiles(times(1e6, differences(samples[name], samples["nothing"])))
+        for name in cases
+    }
+    return spent, functions
+
+
+def succeeding(observer: Observer | None) -> Block:
+    """Return what calls do about all three; it stands in one piece, as it does in the engine."""
+    gate, quota, clock, wall_clock = Gate(), RetryQuota(), time.monotonic, time.time
+    end = cast("Done[None] | Again", Done(None))
+
+    async def block(calls: int) -> None:
+        for _ in range(calls):
+            place = gate.try_enter(100, "PATCH") or await gate.enter(width=100, deadline=0.0)
+            began = place[0]
+            gate.passed(place, remaining(HEADERS, wall_clock))
+            if observer is not None:
+                elapsed = clock() - began
+                event = AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed)
+                notify(observer, event)
+            if isinstance(end, Again):
+                raise TypeError(end)
+            if observer is not None:
+                notify(observer, CallFinished("update", 1, clock() - began, None, adopted=False))
+            quota.refund(None)
+
+    return block
+
+
+async def passing(calls: int) -> None:
+    """Do what calls do about the gate."""
+    gate, wall_clock = Gate(), time.time
+    for _ in range(calls):
+        place = gate.try_enter(100, "PATCH") or await gate.enter(width=100, deadline=0.0)
+        gate.passed(place, remaining(HEADERS, wall_clock))
+
+
+async def looking_back(calls: int) -> None:
+    """Do what calls do about retries."""
+    quota, end = RetryQuota(), cast("Done[None] | Again", Done(None))
+    for _ in range(calls):
+        if isinstance(end, Again):
+            raise TypeError(end)
+        quota.refund(None)
+
+
+async def telling(calls: int) -> None:
+    """Do what calls do for an observer."""
+    clock, observer = time.monotonic, cast("Observer | None", observe)
+    began = clock()
+    for _ in range(calls):
+        if observer is not None:
+            elapsed = clock() - began
+            notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
+        if observer is not None:
+            notify(observer, CallFinished("update", 1, clock() - began, None, adopted=False))
+
+
+async def nothing(calls: int) -> None:
+    for _ in range(calls):
+        pass
+
+
+def observe(_: Event) -> None:
+    pass
+
+
+async def functions_called(block: Block) -> int:
+    """Return how many functions *block* calls for a call more."""
+    await block(1)  # a gate that has stood idle asks more
+    counts = [await _counted(block, calls) for calls in (10, 11)]
+    return counts[1] - counts[0]
+
+
+async def _counted(block: Block, calls: int) -> int:
+    count = 0
+
+    def see(_: FrameType, event: str, __: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(see)
+    try:
+        await block(calls)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+# --- in a call -------------------------------------------------------------------------------
 
 
 class Open(Gate):
@@ -43,17 +202,33 @@ class Open(Gate):
 
     entered = 0
 
-    def try_enter(self, width: int, kind: str = "") -> Ticket:
+    def try_enter(self, width: int, kind: str = "") -> Place:
         del width
         self.entered += 1
-        return (0.0, 1, kind)
+        return (0.0, 1, kind, self._lines.get())
 
-    def passed(self, ticket: Ticket, said: Remaining | None = None) -> None:
+    def passed(self, place: Place, said: Remaining | None = None) -> None:
         pass
 
 
-def observe(_: Event) -> None:
-    pass
+async def inside(*, calls: int, rounds: int) -> Quartiles:
+    """Return the microseconds of all three in a whole call."""
+    transport = ScriptedTransport(lambda _: reply(200, RECORD), remember=1)
+    gate = Open()
+    cases = {
+        "with": updates(SigmaMind("key", transport=transport, observer=observe)),
+        "without": updates(SigmaMind("key", transport=transport, gate=gate)),
+        "retry": looking_back,
+        "nothing": nothing,
+    }
+    samples = await alternate(cases, calls=calls, rounds=rounds)
+    assert gate.entered >= calls * rounds, "the engine passes the gate by"
+    more = zip(
+        differences(samples["with"], samples["without"]),
+        differences(samples["retry"], samples["nothing"]),
+        strict=True,
+    )
+    return quartiles(times(1e6, map(sum, more)))
 
 
 def updates(client: SigmaMind) -> Block:
@@ -64,43 +239,7 @@ def updates(client: SigmaMind) -> Block:
     return block
 
 
-async def success_path(*, calls: int = 2_000, rounds: int = 30) -> Figure:
-    """Measure gate, retry and observer on a call that succeeds at once."""
-    transport = ScriptedTransport(lambda _: reply(200, RECORD), remember=1)
-    gate = Open()
-    cases = {
-        "with": updates(SigmaMind("key", transport=transport, observer=observe)),
-        "without": updates(SigmaMind("key", transport=transport, gate=gate)),
-        "retry": looking_back,
-        "nothing": nothing,
-    }
-    with on_first_core():
-        samples = await alternate(cases, calls=calls, rounds=rounds)
-    assert gate.entered >= calls * rounds, "the engine passes the gate by"
-    spent = [
-        a + b
-        for a, b in zip(
-            _more(samples, "with", "without"), _more(samples, "retry", "nothing"), strict=True
-        )
-    ]
-    return figure("parts", quartiles(times(1e6, spent)))
-
-
-def _more(samples: Samples, one: str, other: str) -> list[float]:
-    return differences(samples[one], samples[other])
-
-
-async def looking_back(calls: int) -> None:
-    """Do what a call does about retries when its first attempt succeeds."""
-    quota, end = RetryQuota(), cast("Done[None] | Again", Done(None))
-    for _ in range(calls):
-        if not isinstance(end, Again):
-            quota.refund(None)
-
-
-async def nothing(calls: int) -> None:
-    for _ in range(calls):
-        pass
+# --- the signal ------------------------------------------------------------------------------
 
 
 async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
@@ -125,7 +264,9 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
 
             cases = {"marked": marked, "unmarked": unmarked}
             samples = await alternate(cases, calls=calls, rounds=rounds)
-    return figure("signal", quartiles(times(1e6, _more(samples, "marked", "unmarked"))))
+    return figure(
+        "signal", quartiles(times(1e6, differences(samples["marked"], samples["unmarked"])))
+    )
 
 
 async def prepared(base_url: str, connector: aiohttp.BaseConnector) -> aiohttp.ClientRequest:

@@ -93,10 +93,24 @@ def calls_rows(measured: cost.Cost) -> list[tuple[str, ...]]:
 
 
 def isolation(scale: Scale) -> Part:
-    success = asyncio.run(parts.success_path(rounds=scale.rounds))
+    success, figure = asyncio.run(parts.success_path(rounds=scale.rounds))
     return Part(
         name="isolation",
-        figures=[success, asyncio.run(parts.signal(rounds=scale.rounds))],
+        figures=[figure, asyncio.run(parts.signal(rounds=scale.rounds))],
+        tables=[
+            Table(
+                title="What a call that succeeds spends on each part, us: quartiles",
+                head=("", "by itself", "functions called"),
+                rows=[
+                    *(
+                        (name, spread(spent, digits=2), str(success.functions[name]))
+                        for name, spent in success.alone.items()
+                    ),
+                    ("all three, within a scripted call", spread(success.in_a_call, digits=2), ""),
+                ],
+            )
+        ],
+        raw=attrs.asdict(success),
     )
 
 

@@ -34,7 +34,7 @@ SMALL: dict[str, Callable[[], Figure]] = {
     "plain": lambda: first(asyncio.run(cost.compare(calls=20, rounds=2))[1]),
     "uvloop": lambda: first(loops.compare(calls=20, rounds=2)[1]),
     "bulk": lambda: asyncio.run(scheduling.scheduling(rows=500, rounds=2)),
-    "parts": lambda: asyncio.run(parts.success_path(calls=50, rounds=2)),
+    "parts": lambda: asyncio.run(parts.success_path(calls=50, rounds=2))[1],
     "signal": lambda: asyncio.run(parts.signal(calls=50, rounds=2)),
     "fairness": lambda: asyncio.run(fairness.job(rows=200, at_once=20))[1],
     "decode": lambda: asyncio.run(listing.decoding(rounds=2)),
