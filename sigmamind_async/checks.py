@@ -165,14 +165,15 @@ def _is_plain(default: object) -> bool:
 
 
 def _writing(cls: type, field: attrs.Attribute[Any], given: dict[str, Any]) -> str:
-    """Return the line that converts and writes one field; put what it needs in *given*."""
+    """Return the lines that convert and write one field; put what they need in *given*."""
     name, converter = field.name, cast("Any", field).converter
     given[f"default_{name}"], given[f"put_{name}"] = field.default, getattr(cls, name).__set__
     if converter is None:
         return f"put_{name}(self, {name})"
     given[f"convert_{name}"] = converter
+    said = f"if {name} is not UNSET: " if field.default is UNSET else ""
     # Under the same name: no text that is to be a secret stays in the frame.
-    return f"{name} = convert_{name}({name}); put_{name}(self, {name})"
+    return f"{said}{name} = convert_{name}({name})\n    put_{name}(self, {name})"
 
 
 def _checking(field: attrs.Attribute[Any], given: dict[str, Any]) -> str:

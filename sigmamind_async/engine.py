@@ -35,10 +35,10 @@ from sigmamind_async.events import (
 )
 from sigmamind_async.finding import (
     Finding,
+    confirms,
     error_for,
     find,
     ignored_error,
-    judge,
     leads_to_alias,
     may_repeat,
 )
@@ -257,7 +257,7 @@ class Engine:
         try:
             key = self.credentials.known or await self.credentials.key()
             kind, width = operation.request.method, self.limits.max_connections
-            ticket = self.gate.try_enter(width, kind) or await self.gate.enter(
+            place = self.gate.try_enter(width, kind) or await self.gate.enter(
                 width=width, deadline=call.deadline, patient=call.patient, kind=kind
             )
             began = self.clock()
@@ -268,7 +268,11 @@ class Engine:
                 seconds = self._start(call, began)
                 outgoing = self._outgoing(operation.request, call, key)
                 answer = await self.transport.send(outgoing, call.mark, seconds)
-                finding = self._tell_gate(operation, call, answer, ticket)
+                if confirms(answer, call.mark.connected):
+                    self.gate.passed(place, remaining(answer.headers, self.wall_clock))
+                    finding = None
+                else:
+                    finding = self._find(operation, call, answer, place)
             except BaseException as interruption:
                 self._give_up(operation, call, interruption)
                 raise
@@ -320,20 +324,12 @@ class Engine:
             request.method, self.base_url + path, self._headers.of(key), request.max_bytes, body
         )
 
-    def _tell_gate(
-        self,
-        operation: Operation[object],
-        call: Call,
-        answer: Response | Fault,
-        ticket: Place,
-    ) -> Finding | None:
-        """Judge one attempt and give its place back; return `None` for a confirmed answer."""
-        verdict = judge(answer, call.mark.connected)
-        if verdict is Verdict.CONFIRMED and isinstance(answer, Response):
-            self.gate.passed(ticket, remaining(answer.headers, self.wall_clock))
-            return None
+    def _find(
+        self, operation: Operation[object], call: Call, answer: Response | Fault, place: Place
+    ) -> Finding:
+        """Judge an attempt that brought no confirmation, and give its place back."""
         finding = find(answer, call.mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
-        self._tell_of_trouble(operation, finding, ticket)
+        self._tell_of_trouble(operation, finding, place)
         # The last thing done: whatever fails before it gives the place back, too.
         self.gate.leave()
         return finding

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from typing import TypeGuard
 
 from sigmamind_async import static
 from sigmamind_async.errors import (
@@ -69,7 +70,17 @@ class Finding:
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
-def judge(answer: Response | Fault, connected: bool, *, doubtful: bool = False) -> Verdict:  # noqa: FBT001 - by name a call costs twice as much
+def confirms(answer: Response | Fault, connected: bool) -> TypeGuard[Response]:  # noqa: FBT001 - by name a call costs twice as much
+    """Return whether *answer* is a success that came whole: `judge` says CONFIRMED."""
+    return (
+        connected
+        and isinstance(answer, Response)
+        and 200 <= answer.status < 300
+        and answer.cut is None
+    )
+
+
+def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
     """Return what *answer* proves.
 
     *connected* is the attempt's `Mark`. *doubtful* says that an earlier attempt of the same call
@@ -78,13 +89,13 @@ def judge(answer: Response | Fault, connected: bool, *, doubtful: bool = False) 
     """
     if not connected:
         return Verdict.NOT_SENT
+    if confirms(answer, connected):
+        return Verdict.CONFIRMED
     if isinstance(answer, Fault):
         return Verdict.AMBIGUOUS
     status = answer.status
-    if 200 <= status < 300:
-        return Verdict.CONFIRMED if answer.cut is None else Verdict.COMMITTED_UNREAD
-    if status == 303:
-        # "See other": the request was processed, its result is elsewhere (RFC 9110, 15.4.4).
+    if 200 <= status < 300 or status == 303:
+        # It was processed. "See other": its result is elsewhere (RFC 9110, 15.4.4).
         return Verdict.COMMITTED_UNREAD
     if status == 409 and doubtful:
         return Verdict.AMBIGUOUS
