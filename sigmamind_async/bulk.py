@@ -220,11 +220,13 @@ class BulkRun(Generic[V, T]):
         self._ending = True
         for worker in self._workers:
             worker.cancel()
-        while self._workers:
-            await asyncio.wait(self._workers)
-        self.undelivered.extend(self._ready)
-        if self._order is not None:
-            self.undelivered.extend(self._order.held())
+        try:
+            while self._workers:
+                await asyncio.wait(self._workers)
+        finally:  # cancelled once more, it is over with what is known by then
+            self.undelivered.extend(self._ready)
+            if self._order is not None:
+                self.undelivered.extend(self._order.held())
 
     def _add_worker(self) -> None:
         worker = asyncio.create_task(self._work())

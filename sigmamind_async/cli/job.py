@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import attrs
@@ -53,6 +53,9 @@ class Job:
     keep_going: Callable[[], bool] = lambda: True
     progress: Progress = attrs.field(factory=Progress)
     _pending: dict[int, Row] = attrs.field(factory=dict[int, Row])
+    """Rows taken up and not reported yet, by the index of their outcome."""
+    _unreported: list[Outcome[Value, Any]] = attrs.field(factory=list[Outcome[Value, Any]])
+    """The outcome that is being reported: the journal is asked about it first."""
     _supervision: Supervision | None = None
 
     @property
@@ -83,9 +86,13 @@ class Job:
         return progress.unknown if progress.finished == progress.total else 0
 
     async def _consume(self, bulk: ProvisioningRun[Any], supervision: Supervision) -> None:
-        async for outcome in bulk:
-            await self._settle(outcome)
-            supervision.heed(outcome.error)
+        # Closed at once, also when cancelled in here: what it has not handed over comes next.
+        async with aclosing(aiter(bulk)) as outcomes:
+            async for outcome in outcomes:
+                self._unreported = [outcome]
+                await self._settle(outcome)
+                self._unreported.clear()
+                supervision.heed(outcome.error)
 
     def _values(self) -> Iterator[tuple[str, Value]]:
         for index, row in enumerate(self._good_rows()):
@@ -102,11 +109,12 @@ class Job:
                 yield row
 
     async def _settle(self, outcome: Outcome[Value, Any]) -> None:
-        row = self._pending.pop(outcome.index)
+        row = self._pending[outcome.index]
         result = result_of(row, outcome)
         if result.status == "unknown":
             result = in_plain_words(result, await self._entry(row))
             self._recount(result)
+        del self._pending[outcome.index]
         self.report(result)
 
     async def _entry(self, row: Row) -> Entry | None:
@@ -121,7 +129,7 @@ class Job:
 
     async def _report_rest(self, bulk: ProvisioningRun[Any]) -> None:
         """Report what a cancelled job had not handed over, and what it never took up."""
-        for outcome in bulk.undelivered:
+        for outcome in [*self._unreported, *bulk.undelivered]:
             await self._settle(outcome)
         for row in self._good_rows() if self.stopped else ():
             self.progress.count("skipped")

@@ -49,6 +49,7 @@ class Supervision:
     keep_going: Callable[[], bool] = lambda: True
     stopped: Stopped | None = None
     _task: asyncio.Task[None] | None = None
+    _cancelled: bool = False
     _quiet_since: float | None = None
     _waiting: bool = False
 
@@ -79,8 +80,9 @@ class Supervision:
             self.on_stop(why)
 
     def cancel(self) -> None:
-        """End the rows under way as well."""
-        if self._task is not None:
+        """End the rows under way as well. Once: a second time would cut their ending short."""
+        if self._task is not None and not self._cancelled:
+            self._cancelled = True
             self._task.cancel()
 
     def heed(self, error: BaseException | None) -> None:

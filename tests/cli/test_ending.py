@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from sigmamind_async.cli.ending import Exit, advice_for, exit_for, exit_for_job,
 from sigmamind_async.cli.job import fault_of
 from sigmamind_async.cli.plain import lines_text
 from sigmamind_async.cli.records import Stopped, Summary
-from sigmamind_async.cli.supervision import is_hopeless, is_unreachable
+from sigmamind_async.cli.supervision import TICK, Supervision, is_hopeless, is_unreachable
 from sigmamind_async.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -219,3 +220,34 @@ def test_an_unexpected_error_is_one_line(
     assert code == 1
     assert err.splitlines()[-1].startswith("sigmamind: unexpected ZeroDivisionError")
     assert ("Traceback" in err) is traceback
+
+
+async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
+    """Cancelled again with every look at a platform that stays away, it would lose what it knows.
+
+    Fails where `Supervision.cancel` does not remember that it has cancelled.
+    """
+    progress = Progress()
+    told: list[Stopped] = []
+    kept: list[str] = []
+
+    async def job() -> None:
+        progress.started = progress.clock() - 60.0
+        try:
+            await asyncio.sleep(60.0)
+        finally:
+            await asyncio.sleep(4 * TICK)
+            kept.append("what is known")
+
+    supervision = Supervision(
+        stop_job=lambda: None,
+        on_stop=told.append,
+        on_wait=lambda _: None,
+        awaited=lambda: 0,
+        admissions=[Admission(open_until=math.inf)],
+        patience=1.0,
+        progress=progress,
+    )
+    await supervision.over(job())
+
+    assert (told, kept) == (["platform unreachable"], ["what is known"])

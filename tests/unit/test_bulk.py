@@ -415,6 +415,30 @@ async def test_a_cancelled_consumer_loses_nothing_that_is_known(touched: bool, s
     assert nobody_is_left()
 
 
+async def test_a_consumer_that_is_cancelled_twice_has_what_is_known_by_then() -> None:
+    """The second time cuts short the waiting for rows that take their time to end."""
+
+    class Slow(Row):
+        async def run(self) -> Any:
+            try:
+                return await super().run()
+            finally:
+                await asyncio.sleep(5.0)
+
+    rows = [Row(0, 60.0, touched=True), Slow(1, 60.0, touched=True)]
+    run = job(range(2), prepare=rows.__getitem__)
+    task = asyncio.create_task(collect(run))
+    for _ in range(2):
+        await asyncio.sleep(1.0)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert [(each.index, each.status) for each in run.undelivered] == [(0, "unknown")]
+    await asyncio.sleep(10.0)
+    assert nobody_is_left()
+
+
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_cancelling_at_any_moment_accounts_for_every_row_taken_up(ordered: bool) -> None:
     for moment in range(40):
