@@ -89,3 +89,26 @@ def test_what_is_imported_late_is_looked_up_once() -> None:
         "assert 'dumps' not in vars(codec); codec.dumps;"
         "assert vars(codec)['dumps'] is orjson.dumps"
     )
+
+
+WITHOUT_A_READER = """
+import asyncio, sys
+sys.modules["msgspec"] = None  # an installation that lacks it
+from sigmamind_async import SigmaMind
+from sigmamind_async.testing import ScriptedTransport, reply
+transport = ScriptedTransport(lambda _: reply(201, {"sipPhoneNumber": "+14155550100"}))
+client = SigmaMind("key", transport=transport)
+try:
+    asyncio.run(client.phone_numbers.create(country_code="US"))
+except ImportError as error:
+    print(error.name, len(transport.sent))
+"""
+
+
+def test_what_reads_an_answer_is_there_before_a_purchase_leaves() -> None:
+    """Fails where the two libraries are imported one by one: the number is bought by then."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_A_READER], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.split() == ["msgspec", "0"]
