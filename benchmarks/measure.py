@@ -17,6 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import attrs
 
@@ -133,6 +134,22 @@ def sampling(samples: list[Sample], calls: int) -> Iterator[None]:
     yield
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     samples.append(Sample(cpu=cpu / calls, wall=wall / calls))
+
+
+async def functions_called(block: Block, calls: int) -> int:
+    """Return how many functions, of Python and of C, *block* calls."""
+    count = 0
+
+    def see(_: FrameType, event: str, __: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(see)
+    try:
+        await block(calls)
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 def settle_allocator() -> None:

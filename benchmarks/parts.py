@@ -16,9 +16,7 @@ mark that it sets, and by aiohttp's own.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
-from types import FrameType
 from typing import cast
 
 import aiohttp
@@ -32,6 +30,7 @@ from benchmarks.measure import (
     Quartiles,
     alternate,
     differences,
+    functions_called,
     on_first_core,
     quartiles,
     server_process,
@@ -102,7 +101,7 @@ async def by_themselves(*, calls: int, rounds: int) -> tuple[dict[str, Quartiles
         "retry": looking_back,
         "observer": telling,
     }
-    functions = {name: await functions_called(block) for name, block in cases.items()}
+    functions = {name: await functions_of(block) for name, block in cases.items()}
     samples = await alternate({**cases, "nothing": nothing}, calls=calls, rounds=rounds)
     spent = {
         name: quartiles(times(1e6, differences(samples[name], samples["nothing"])))
@@ -172,26 +171,11 @@ def observe(_: Event) -> None:
     pass
 
 
-async def functions_called(block: Block) -> int:
+async def functions_of(block: Block) -> int:
     """Return how many functions *block* calls for a call more."""
     await block(1)  # a gate that has stood idle asks more
-    counts = [await _counted(block, calls) for calls in (10, 11)]
+    counts = [await functions_called(block, calls) for calls in (10, 11)]
     return counts[1] - counts[0]
-
-
-async def _counted(block: Block, calls: int) -> int:
-    count = 0
-
-    def see(_: FrameType, event: str, __: object) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(see)
-    try:
-        await block(calls)
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 # --- in a call -------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 
 import aiohttp
 import attrs
@@ -35,7 +34,14 @@ from tenacity import AsyncRetrying, stop_after_attempt
 
 from benchmarks.calls import Call, opened, ours, wide
 from benchmarks.listing import SIZE, body_of
-from benchmarks.measure import Block, alternate, on_first_core, ratios, server_process
+from benchmarks.measure import (
+    Block,
+    alternate,
+    functions_called,
+    on_first_core,
+    ratios,
+    server_process,
+)
 from benchmarks.scheduling import bare, job
 from sigmamind_async import SigmaMind
 from sigmamind_async.operation import Response
@@ -211,20 +217,8 @@ async def functions(plant: Plant | None, *, calls: int = 300) -> Reading:
 
 
 async def _count(block: Block, calls: int) -> int:
-    """Return how many functions, of Python and of C, *block* calls once it has run before."""
     await block(calls)
-    count = 0
-
-    def see(_: FrameType, event: str, __: object) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(see)
-    try:
-        await block(calls)
-    finally:
-        sys.setprofile(None)
-    return count
+    return await functions_called(block, calls)
 
 
 def _modules() -> Reading:
