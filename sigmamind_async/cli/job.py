@@ -91,7 +91,6 @@ class Job:
             async for outcome in outcomes:
                 self._unreported = [outcome]
                 await self._settle(outcome)
-                self._unreported.clear()
                 supervision.heed(outcome.error)
 
     def _values(self) -> Iterator[tuple[str, Value]]:
@@ -115,6 +114,7 @@ class Job:
             result = in_plain_words(result, await self._entry(row))
             self._recount(result)
         del self._pending[outcome.index]
+        self._unreported = []
         self.report(result)
 
     async def _entry(self, row: Row) -> Entry | None:
