@@ -433,11 +433,10 @@ def _kinds(*, tells: bool) -> dict[str, Case]:
             limit=apart,
             rows=4_400,
             kinds={"buy": 400, "update": 4_000},
+            # Of refusals that halve the doubt at best it takes six to see on whom they fall, each
+            # stops both kinds for a second where it tells so, and until then updates go no faster
+            # than purchases: up to 15 of these seconds.
             ideal=199.0,
-            # Of refusals that halve the doubt at best it takes seven to see on whom they fall, each
-            # stops both kinds for a second, and until then updates go no faster than purchases:
-            # 10 to 20 of the 199 seconds. The rest goes where one kind's tries stop the other.
-            slower=1.15 if tells else 1.10,
         ),
         "both at 20 a second": Case(limit=common, rows=4_000, kinds=even, ideal=199.0),
         "both, few purchases": Case(limit=common, rows=4_000, kinds=odd, ideal=199.0),

@@ -1,10 +1,10 @@
 """Who may send now: one gate for all calls of a client, learning the rate nobody publishes.
 
 How fast and how many at once is learned in `pace`, from what is refused, and in `allowance`, where
-the platform tells. A wait that the platform
-asks for pauses everyone, not only the call that was told. After repeated failures a circuit opens:
-calls are refused without being sent, and one of them is let through now and then to see whether
-the platform is back.
+the platform tells. A wait that the platform asks for pauses everyone, not only the call that was
+told; but not those kinds of calls of which `lanes` has learned that they have another limit. After
+repeated failures a circuit opens: calls are refused without being sent, and one of them is let
+through now and then to see whether the platform is back.
 
 `Admission` decides and is told the time. `Gate` keeps callers in the order they came, and wakes
 only the one whose turn it is. A caller holds its place while it has a request under way, never
@@ -14,7 +14,6 @@ while it waits to send another.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import time
 from collections import deque
@@ -48,6 +47,7 @@ class Admission:
     allowance: Allowance = attrs.field(factory=Allowance)
     """What the platform says of them."""
     paused_until: float = 0.0
+    """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
     failures: int = 0
     open_until: float | None = None
     """When the circuit admits its next probe; `None` while it is closed."""
@@ -134,13 +134,16 @@ class Admission:
     def throttled(
         self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
     ) -> float:
-        """Learn that a request was one too many; return the seconds for which all pause."""
+        """Learn that a request was one too many; return the seconds for which its like pause."""
         self._close()
         pause = self.lanes.refused(now, ticket, retry_after or 0.0, jitter)
         if pause:
-            self.paused_until = max(self.paused_until, now + pause)
-            self.lanes.wait_until(self.paused_until)
+            self.lanes.pace(ticket[2]).pause(now + pause)
         return pause
+
+    def pause_ends(self, kind: str) -> float:
+        """Return when the latest pause ends, or ended, that holds requests of that kind."""
+        return max(self.paused_until, self.lanes.pace(kind).paused_until)
 
     def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
         """Learn that an attempt failed without a usable answer.
@@ -184,8 +187,8 @@ class _Line:
     queues: dict[str, deque[_Turn]] = attrs.field(factory=dict[str, deque[_Turn]])
     """By kind of request, none empty; the kind whose turn it is stands first."""
     alarm: asyncio.TimerHandle | None = None
-    pause_told: float = 0.0
-    """End of the latest pause that the queue has been told of."""
+    pauses_told: dict[str, float] = attrs.field(factory=dict[str, float])
+    """End of the latest pause that those of a kind have been told of."""
 
     def ahead(self, kind: str) -> int:
         """Return how many go before a newcomer of that kind."""
@@ -292,7 +295,7 @@ class Gate:
         self.admission.succeeded(self._clock(), ticket, said)
 
     def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
-        """Report a request that was one too many; return the seconds of the common pause."""
+        """Report a request that was one too many; return the seconds for which its like pause."""
         return self.admission.throttled(self._clock(), ticket, retry_after, self._jitter())
 
     def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
@@ -323,7 +326,7 @@ class Gate:
     async def _queue_up(self, line: _Line, deadline: float, kind: str) -> Place:
         now = self._clock()
         turn = _Turn(asyncio.get_running_loop().create_future(), deadline)
-        pause = self.admission.paused_until - now
+        pause = self.admission.pause_ends(kind) - now
         if not turn.outlasts(pause, now):
             raise _refusal(_PAUSED, pause)
         line.queues.setdefault(kind, deque()).append(turn)
@@ -352,11 +355,10 @@ class Gate:
         if line.alarm is not None:
             line.alarm.cancel()
             line.alarm = None
+        self._tell_of_pauses(line, self._clock())
         while line.queues and line.under_way < line.width:
-            now = self._clock()
-            wait = self._admit_one(line, now)
+            wait = self._admit_one(line, self._clock())
             if wait > 0:
-                self._tell_of_pause(line, now)
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
                     line.alarm = loop.call_later(wait, self._admit, line)
@@ -382,15 +384,16 @@ class Gate:
             return 0.0
         return soonest
 
-    def _tell_of_pause(self, line: _Line, now: float) -> None:
+    def _tell_of_pauses(self, line: _Line, now: float) -> None:
         """Refuse at once whoever a new pause would keep past its time, instead of then."""
-        ends = self.admission.paused_until
-        if ends <= line.pause_told:
-            return
-        line.pause_told = ends
-        for turn in itertools.chain.from_iterable(line.queues.values()):
-            if not turn.given.done() and not turn.outlasts(ends - now, now):
-                turn.given.set_exception(_refusal(_PAUSED, ends - now))
+        for kind, queue in line.queues.items():
+            ends = self.admission.pause_ends(kind)
+            if ends <= line.pauses_told.get(kind, 0.0):
+                continue
+            line.pauses_told[kind] = ends
+            for turn in queue:
+                if not turn.given.done() and not turn.outlasts(ends - now, now):
+                    turn.given.set_exception(_refusal(_PAUSED, ends - now))
 
 
 _PAUSED = "the platform asked for a pause that ends too late"

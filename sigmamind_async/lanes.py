@@ -6,8 +6,10 @@ do. Where they fall on one kind far more often than that, it gets a pace of its 
 begin anew without what was learned from its refusals.
 
 The doubt is counted as in a sequential test: each refusal weighs by how much likelier it is if that
-kind alone is limited, and a kind is parted from the others once that is a hundred times likelier.
-Where that was chance, the kinds share their limit as two clients would.
+kind alone is limited, and a kind is parted from the others once that is fifty times likelier.
+Where that was chance, the kinds share their limit as two clients would, and each is told of a pause
+by itself. Being wrong that way costs little; a longer doubt costs more, because as long as it lasts
+a wait that purchases are asked for stops updates, too.
 
 Pure: every method is told the time, in seconds.
 """
@@ -21,7 +23,7 @@ import attrs
 
 from sigmamind_async.pace import SLOWEST, Pace, Ticket
 
-CERTAIN = math.log(100.0)
+CERTAIN = math.log(50.0)
 """Weight of the refusals that part a kind from the others."""
 _ALONE = 0.95
 """Share of the refusals that fall on a kind that alone is limited."""
@@ -52,11 +54,6 @@ class Lanes:
         if began >= pace.cut and pace is self.common:
             self._weigh(kind)
         return pace.refused(now, ticket, pause, jitter)
-
-    def wait_until(self, until: float) -> None:
-        """Let requests of every kind go one by one after a common pause."""
-        for pace in (self.common, *self.own.values()):
-            pace.wait_until(until)
 
     def _weigh(self, kind: str) -> None:
         """Weigh a refusal, and part its kind from the others if that settles it."""

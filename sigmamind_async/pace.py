@@ -77,6 +77,8 @@ class Pace:
     """When the next request may go at that rate."""
     cut: float = -math.inf
     """When a refusal last changed them."""
+    paused_until: float = 0.0
+    """When the pause ends that was last asked for."""
 
     _latency: float = 0.0
     _passed: int = 0
@@ -154,8 +156,9 @@ class Pace:
         self._spacing = self.rate
         self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
 
-    def wait_until(self, until: float) -> None:
-        """Let requests go one by one after a common pause, not all at once."""
+    def pause(self, until: float) -> None:
+        """Let nobody go before *until*; then let requests go one by one, not all at once."""
+        self.paused_until = max(self.paused_until, until)
         self.ready = max(self.ready, until)
         self._since = max(self._since, until)
 
@@ -230,7 +233,7 @@ class Pace:
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
-        """Learn that a request was one too many; return the seconds for which all should pause.
+        """Learn that a request was one too many; return the seconds for which its like pause.
 
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
         """

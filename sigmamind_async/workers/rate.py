@@ -174,7 +174,7 @@ class SharedAdmission(Admission):
         """Let nobody go before *until*."""
         self.paused_until = max(self.paused_until, until)
         if self.pace.rate is not None:
-            self.pace.wait_until(self.paused_until)
+            self.pace.pause(self.paused_until)
 
     def go_alone(self, now: float, share: float) -> None:
         """Go on without the row, at a *share* of the rate."""
@@ -190,7 +190,7 @@ class SharedAdmission(Admission):
         # The next are asked for when the first goes, so that the answer is there in time.
         if not self.by_hand or held >= max(1, self.hand.size):
             return 0
-        if max(self.paused_until - SILENT, self.ask_after) > now:
+        if max(self.pause_ends("") - SILENT, self.ask_after) > now:
             return 0
         return max(0, waiting - held)
 

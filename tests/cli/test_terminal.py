@@ -6,7 +6,9 @@ import os
 import pty
 import re
 import signal
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,12 +36,24 @@ def on_terminal(
         while piece := os.read(ours, 65536):
             seen += piece
             if interrupt_at is not None and interrupt_at.encode() in seen:
+                _wait_until_it_waits(process.pid)
                 process.send_signal(signal.SIGINT)
                 interrupt_at = None
     except OSError:  # how Linux says that the other side has gone
         pass
     os.close(ours)
     return process.wait(30), seen.decode()
+
+
+def _wait_until_it_waits(pid: int) -> None:
+    """Return once that process sleeps, as it does while it reads what is typed.
+
+    A signal in the microseconds between a prompt and the reading ends no read: Python looks for
+    signals before it and after it. Nobody types that fast, but this test would.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "S":
+        time.sleep(0.001)
 
 
 @pytest.mark.usefixtures("covered_processes")

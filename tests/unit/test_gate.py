@@ -457,6 +457,26 @@ async def test_a_pause_past_the_deadline_is_refused_at_once_to_who_comes_and_who
     assert now() == pytest.approx(30.0)
 
 
+async def test_a_pause_of_one_kind_is_told_while_another_goes_on() -> None:
+    """Fails if the queue is told of pauses only when nobody in it may go."""
+    gate = virtual_gate()
+    gate.admission.lanes.own["POST"] = Pace(rate=2.0)
+    await gate.enter(width=1, deadline=100.0, kind="PATCH")
+    (paused, passing) = await started(
+        gate.enter(width=1, deadline=20.0, kind="POST"),
+        gate.enter(width=1, deadline=20.0, kind="PATCH"),
+    )
+    gate.throttled((0.0, 1, "POST"), 30.0)
+    gate.leave()
+
+    with pytest.raises(CircuitOpenError, match="ends too late"):
+        await paused
+    await passing
+    with pytest.raises(CircuitOpenError, match="ends too late"):
+        await gate.enter(width=1, deadline=20.0, kind="POST")
+    assert now() == 0.0
+
+
 async def test_a_patient_caller_waits_out_a_pause_but_not_a_day() -> None:
     gate = virtual_gate()
     gate.throttled(one(), PATIENCE - 1)

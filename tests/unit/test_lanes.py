@@ -67,13 +67,23 @@ def test_a_kind_that_is_alone_shows_nothing() -> None:
 
 
 def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
-    """Which limit it speaks of is not said, so it is kept by all."""
-    admission = Admission(lanes=Lanes(own={"POST": Pace(rate=2.0)}))
+    """Which limit it speaks of is not said, so all keep it that may have the same."""
+    admission = Admission()
     admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
 
-    paces = admission.lanes
-    assert admission.wait(10.0, paces.pace("PATCH")) == pytest.approx(30.0)
-    assert admission.wait(10.0, paces.pace("POST")) >= 30.0
+    assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
+    assert not admission.admits(39.9, 1, "PATCH")
+    assert admission.admits(40.1, 1, "PATCH")
+
+
+@pytest.mark.parametrize(("told", "other"), [("POST", "PATCH"), ("PATCH", "POST")])
+def test_a_parted_kind_and_the_others_pause_by_themselves(told: str, other: str) -> None:
+    admission = Admission(lanes=Lanes(own={"POST": Pace(rate=2.0)}))
+    admission.throttled(10.0, (9.0, 1, told), 30.0, 0.0)
+
+    assert admission.pause_ends(told) == pytest.approx(40.0)
+    assert not admission.admits(39.9, 1, told)
+    assert admission.admits(11.0, 1, other)
 
 
 def test_a_parted_kind_slows_itself_alone() -> None:
