@@ -335,7 +335,6 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
     assert cli.box.ledger.bought_twice(without_tag) == {}
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
     cli.box.script("create", ["hang_before_commit"] * 120)
     process = cli.start("apply", many(cli, 120), "--max-purchases", 120, "--yes")

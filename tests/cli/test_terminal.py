@@ -69,7 +69,6 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
     assert "line" not in text
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     cli.box.script("create", ["reset_before_commit"])
     _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--deadline", "0.5"])
@@ -78,7 +77,6 @@ def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     assert "\x1b[33munknown" in seen
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_verbose_shows_every_row(cli: Cli) -> None:
     _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--verbose"])
 
@@ -95,7 +93,6 @@ def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, b
     assert "Type 3 to go on:" in seen
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     code, seen = on_terminal(cli, ["apply", cli.purchases(3)], interrupt_at="go on: ")
 
@@ -104,7 +101,6 @@ def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     assert cli.box.sigmamind.requests.total == 0
 
 
-@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("+14155550123\n", 0), ("yes\n", 2)])
 def test_a_release_is_confirmed_by_the_number(
     cli: Cli, inside: Inside, typed: str, code: int
@@ -147,7 +143,6 @@ def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
     assert f"sigmamind reconcile {path} --wait" in ESCAPES.sub("", seen)
 
 
-@pytest.mark.usefixtures("covered_processes")
 def test_a_label_cannot_command_the_terminal(cli: Cli, inside: Inside) -> None:
     """Escape sequences, line ends and markup in a label are shown, not obeyed."""
     label = "\\u001b]0;owned\\u0007\\u202e[red]x"

@@ -71,6 +71,7 @@ BODIES = st.binary() | JSON.map(
 )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", DIALECTS)
 def test_no_body_of_a_2xx_is_too_strange(name: str) -> None:
     """It is read, or is one of our errors; a purchase was made in either case."""

@@ -248,6 +248,7 @@ BYTES = st.binary() | st.builds(
 )
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_no_body_of_a_2xx_is_too_strange(method: str) -> None:
     """It is read, or is one of our errors; a purchase was made in either case."""

@@ -111,6 +111,7 @@ async def exchange(port: int, data: bytes, patience: float) -> Reply:
     return Reply(received, end)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("fault", sorted(ALL_FAULTS))
 async def test_the_name_says_whether_it_commits(box: Sandbox, caller: Caller, fault: Fault) -> None:
     await caller.met(fault)
@@ -309,6 +310,7 @@ async def test_an_honest_status_with_a_spoiled_body(
     assert is_as_named(reply.body)
 
 
+@pytest.mark.usefixtures("unmeasured")
 async def test_a_bomb_is_small_until_it_is_unpacked(caller: Caller) -> None:
     await asyncio.to_thread(gzip_bomb)  # made once, and that may outlast the caller's patience
     reply = await caller.met(Fault.GZIP_BOMB)

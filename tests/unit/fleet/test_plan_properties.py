@@ -191,6 +191,7 @@ def settled(world: World, made: Plan) -> None:
                     assert number.fields.get(name) == world.spelled(name, cell)
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.long
 @settings(max_examples=150)
 @given(randoms)
@@ -236,6 +237,7 @@ def applied(draw: Random, quirks: Quirks | None = None) -> tuple[World, list[Fle
     return world, rows
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.long
 @settings(max_examples=100)
 @given(randoms)
@@ -256,6 +258,7 @@ def test_the_order_of_rows(draw: Random) -> None:
     }
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.long
 @settings(max_examples=100)
 @given(randoms)
@@ -278,6 +281,7 @@ def test_a_new_row_does_buy() -> None:
     assert made.purchases == 1
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.long
 @settings(max_examples=100)
 @given(randoms)

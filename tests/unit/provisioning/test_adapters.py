@@ -479,6 +479,7 @@ WORDS = st.sampled_from(["one", "two", "three"])
 MISSING = object()
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", UPDATES)
 @given(data=st.data())
 def test_a_change_is_proven_by_each_of_its_fields(name: str, data: st.DataObject) -> None:

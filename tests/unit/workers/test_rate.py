@@ -76,6 +76,7 @@ def worst_second(times: list[float]) -> int:
 # ---------------------------------------------------------------- one rate for all
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("rate", [3.0, 20.0, 100.0, 700.0])
 async def test_three_processes_keep_to_one_rate(rate: float) -> None:
     """The promise: within 5 % of it over all, and at most 10 % above it in any second."""
@@ -257,6 +258,7 @@ CASES = {
 }
 
 
+@pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize(("limit", "ideal"), CASES.values(), ids=CASES)
 async def test_three_jobs_run_near_what_the_platform_admits(
     limit: partial[Limit], ideal: float
