@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sigmamind_async import codec
+from sigmamind_async.convert import codec
 from sigmamind_async.operation import Explanation, Response
 
 _NO_REASON = "the platform gave no reason"

@@ -65,7 +65,7 @@ def test_a_first_client_loads_nothing_that_only_requests_need() -> None:
     assert not under("tenacity", loaded)
     assert not under("importlib.metadata", loaded)
     assert not under("cattrs", loaded)
-    assert "sigmamind_async.converter" not in loaded
+    assert "sigmamind_async.convert.converter" not in loaded
     assert not {"msgspec", "orjson"} & loaded
 
 
@@ -78,14 +78,14 @@ def test_the_converter_is_imported_with_the_first_body() -> None:
     )
 
     assert under("cattrs", loaded)
-    assert "sigmamind_async.converter" in loaded
+    assert "sigmamind_async.convert.converter" in loaded
     assert {"msgspec", "orjson"} <= loaded
 
 
 def test_what_is_imported_late_is_looked_up_once() -> None:
     """From the first use on the name is the library's own function."""
     loaded_by(
-        "from sigmamind_async import codec; import orjson;"
+        "from sigmamind_async.convert import codec; import orjson;"
         "assert 'dumps' not in vars(codec); codec.dumps;"
         "assert vars(codec)['dumps'] is orjson.dumps"
     )

@@ -23,16 +23,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = "sigmamind_async"
 
 FLOORS = {
-    "codec": 0,
     "errors": 0,
     "values": 0,
     "alarm": 1,
     "checks": 1,
-    "bodies": 1,
     "convert": 1,
-    "converter": 1,
-    "filler": 1,
-    "scalars": 1,
     "events": 1,
     "explanation": 1,
     "loops": 1,

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import attrs
 
-from sigmamind_async.bodies import Record, RequestValue, wire_names
-from sigmamind_async.scalars import read_array, read_object, reader_for
+from sigmamind_async.convert.bodies import Record, RequestValue, wire_names
+from sigmamind_async.convert.scalars import read_array, read_object, reader_for
 from sigmamind_async.values import UNSET, Secret
 
 Hook = Callable[[Any], Callable[[Any, Any], Any]]

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, cast
 
-from sigmamind_async.bodies import wire
+from sigmamind_async.convert.bodies import wire
 from sigmamind_async.values import Secret
 
 

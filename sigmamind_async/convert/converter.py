@@ -1,4 +1,4 @@
-"""The strict cattrs converter behind `convert`, which imports it with the first body.
+"""The strict cattrs converter behind `conversion`, which imports it with the first body.
 
 cattrs coerces by default (``None`` becomes ``"None"``, ``"no"`` becomes ``True``); here a known key
 of the wrong type is an error. Reading is done by a fast converter. When it fails, a second, slower
@@ -22,9 +22,9 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from sigmamind_async.bodies import Record, RequestValue, wire, wire_names
-from sigmamind_async.filler import filler, request_writer
-from sigmamind_async.scalars import (
+from sigmamind_async.convert.bodies import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.filler import filler, request_writer
+from sigmamind_async.convert.scalars import (
     WrongTypeError,
     read_array,
     read_number,

@@ -1,8 +1,4 @@
-"""Between JSON and attrs classes: strict about what is known, and nothing is lost.
-
-A known key of the wrong type is an error. Everything else of an answer is kept: unknown keys in
-`extra`, unknown words as they are, and which keys were null, so that parsing and dumping give back
-what came in. What a class says of its wire names is in `bodies`.
+"""Bytes to records, and request values to bytes.
 
 The converter is imported with the first body that is read or written: with cattrs it would take a
 fifth of the time that a first client takes above aiohttp's import.
@@ -14,26 +10,11 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from sigmamind_async import codec
-from sigmamind_async.bodies import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert import codec
+from sigmamind_async.convert.bodies import Record, RequestValue
 from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import Secret
-
-__all__ = [
-    "Record",
-    "RequestValue",
-    "as_object",
-    "body_of",
-    "dump_json",
-    "dump_record",
-    "load_json",
-    "record_decoder",
-    "structure",
-    "structure_list",
-    "wire",
-    "wire_names",
-]
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -125,7 +106,7 @@ def record_decoder(cls: type[R]) -> Callable[[Response], R]:
 
 
 def _explain(raw: object, cls: type, at: str) -> ResponseDecodeError:
-    from sigmamind_async.converter import first_fault
+    from sigmamind_async.convert.converter import first_fault
 
     path, problem = first_fault(raw, cls)
     path = (at + path).removeprefix(".")
@@ -141,7 +122,7 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
     """Return the fast hook of *cls*: looked up once, not for every answer."""
     read = _READERS.get(cls)
     if read is None:
-        from sigmamind_async.converter import reader
+        from sigmamind_async.convert.converter import reader
 
         read = _READERS[cls] = reader(cls)
     return read
@@ -150,7 +131,7 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
 @functools.cache
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a *cls*: looked up once, not for every request."""
-    from sigmamind_async.converter import writer
+    from sigmamind_async.convert.converter import writer
 
     return writer(cls)
 
