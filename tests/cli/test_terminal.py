@@ -101,6 +101,7 @@ def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
     assert cli.box.sigmamind.requests.total == 0
 
 
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("+14155550123\n", 0), ("yes\n", 2)])
 def test_a_release_is_confirmed_by_the_number(
     cli: Cli, inside: Inside, typed: str, code: int

@@ -415,6 +415,7 @@ def test_ctrl_c_follows_the_calls_under_way(account: Account, until: Wait) -> No
     assert {row["phone_number"] for row in done.rows} == set(SIX)
 
 
+@pytest.mark.usefixtures("covered_processes")
 def test_a_second_ctrl_c_leaves_them(account: Account, until: Wait) -> None:
     """What rings may go on ringing, so it is unknown; each number is told of once."""
     account.turn(call_seconds=3600.0)

@@ -138,7 +138,6 @@ def once(ended: Ended) -> list[tuple[str, str]]:
     return sorted(commit for commit in ended.commits if commit[1] != "update")
 
 
-@pytest.mark.usefixtures("unmeasured")
 async def test_a_run_that_is_cancelled_anywhere_is_made_up_for(start: Start) -> None:
     """It tells of each step once, and writes down what it can."""
     whole = await lived(start, None)
@@ -151,7 +150,6 @@ async def test_a_run_that_is_cancelled_anywhere_is_made_up_for(start: Start) -> 
         assert once(ended) == once(whole), last
 
 
-@pytest.mark.usefixtures("unmeasured")
 async def test_a_run_that_is_stopped_anywhere_settles_what_is_under_way(start: Start) -> None:
     """What has been taken up is done, and all else is skipped."""
     whole = await lived(start, None)
