@@ -41,7 +41,7 @@ from sigmamind_async.allowance import Remaining, remaining
 from sigmamind_async.engine import Done
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
 from sigmamind_async.gate import Place
-from sigmamind_async.operation import Mark, Verdict
+from sigmamind_async.operation import Mark
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, _Connector
@@ -122,12 +122,11 @@ def succeeding(observer: Observer | None) -> Block:
             gate.passed(place, remaining(HEADERS, wall_clock))
             if observer is not None:
                 elapsed = clock() - began
-                event = AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed)
-                notify(observer, event)
+                notify(observer, AttemptFinished("update", 1, Done.verdict, 200, elapsed))
             if isinstance(end, Again):
                 raise TypeError(end)
             if observer is not None:
-                notify(observer, CallFinished("update", 1, clock() - began, None, adopted=False))
+                notify(observer, CallFinished("update", 1, clock() - began, None))
             quota.refund(None)
 
     return block
@@ -157,9 +156,9 @@ async def telling(calls: int) -> None:
     for _ in range(calls):
         if observer is not None:
             elapsed = clock() - began
-            notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
+            notify(observer, AttemptFinished("update", 1, Done.verdict, 200, elapsed))
         if observer is not None:
-            notify(observer, CallFinished("update", 1, clock() - began, None, adopted=False))
+            notify(observer, CallFinished("update", 1, clock() - began, None))
 
 
 async def nothing(calls: int) -> None:

@@ -36,6 +36,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 import aiohttp
 import attrs
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
 from yarl import URL
 
 from sigmamind_async import static
@@ -82,6 +84,42 @@ _attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt"
 Marks: TypeAlias = dict["asyncio.Task[Any] | None", Mark]
 """The marks of the attempts under way, by the task that makes them. In a session of ours that is
 the task which is handed the connection; a context variable costs twice as much."""
+
+
+class _Body(aiohttp.Payload):
+    """A body that is bytes already.
+
+    aiohttp's own class for that makes a collection of headers for each: 4 microseconds.
+    """
+
+    _common: ClassVar[CIMultiDict[str]] = CIMultiDict({"Content-Type": "application/json"})
+
+    def __init__(self, body: bytes) -> None:
+        self._bytes = body
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        return self._common  # may not be empty; those of the request win
+
+    @property
+    def size(self) -> int:
+        return len(self._bytes)
+
+    @property
+    def autoclose(self) -> bool:
+        return True
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._bytes.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await writer.write(self._bytes)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        del content_length  # it is `size`
+        await writer.write(self._bytes)
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
@@ -315,11 +353,12 @@ class _OwnSession:
             self._session.headers.update(outgoing.headers)
             self._headers = outgoing.headers
         method, url = outgoing.method, URL(outgoing.url, encoded=True)
+        body = None if outgoing.body is None else _Body(outgoing.body)
         once = _ONLY_ONCE.get(method)
         if once is None:
-            return self._session.request(method, url, data=outgoing.body, allow_redirects=False)
+            return self._session.request(method, url, data=body, allow_redirects=False)
         return self._session.request(
-            method, url, data=outgoing.body, allow_redirects=False, middlewares=once
+            method, url, data=body, allow_redirects=False, middlewares=once
         )
 
     async def aclose(self) -> None:
