@@ -72,7 +72,7 @@ class Throttled:
 
     operation: str
     pause: float
-    """Seconds for which the gate admits nobody."""
+    """Seconds for which the gate admits nobody who shares the limit."""
     rate: float
     """Admitted requests a second from now on."""
 

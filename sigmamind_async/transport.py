@@ -32,7 +32,7 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from http.cookies import BaseCookie, SimpleCookie
 from types import SimpleNamespace
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias, cast
 
 import aiohttp
 import attrs
@@ -84,6 +84,20 @@ _attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt"
 Marks: TypeAlias = dict["asyncio.Task[Any] | None", Mark]
 """The marks of the attempts under way, by the task that makes them. In a session of ours that is
 the task which is handed the connection; a context variable costs twice as much."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """Takes the session's headers as they are: nothing is missing, and each request has a copy.
+
+    aiohttp copies them once more, name by name, and looks for each of its own: 2 % of a call.
+    """
+
+    def update_headers(self, headers: object) -> None:
+        self.headers = cast("CIMultiDict[str]", headers)
+        self.headers["Host"] = self.url.host_port_subcomponent or ""
+
+    def update_auto_headers(self, skip_auto_headers: object) -> None:
+        """Add nothing."""
 
 
 class _Body(aiohttp.Payload):
@@ -170,6 +184,12 @@ class _Connector(aiohttp.TCPConnector):
         self._made += 1
         return made
 
+
+_NOT_OURS = {
+    "Host": "",  # the first, as is usual; each request writes its own
+    "Accept-Encoding": aiohttp.ClientRequest.DEFAULT_HEADERS[aiohttp.hdrs.ACCEPT_ENCODING],
+}
+"""Headers of every request that are for aiohttp to know."""
 
 _connect = aiohttp.TCPConnector.connect  # `super()` makes an object for every call
 
@@ -350,6 +370,7 @@ class _OwnSession:
             # The session's own headers are copied at once. Those of a request are merged with
             # them name by name, twice, for 2 microseconds; they change with the key alone.
             self._session.headers.clear()
+            self._session.headers.update(_NOT_OURS)
             self._session.headers.update(outgoing.headers)
             self._headers = outgoing.headers
         method, url = outgoing.method, URL(outgoing.url, encoded=True)
@@ -371,6 +392,7 @@ class _OwnSession:
         connector.marks = self.marks
         session = aiohttp.ClientSession(
             connector=connector,
+            request_class=_Request,
             cookie_jar=_NoCookies(),
             proxy=self._options.proxy,
             timeout=_timeout(self._options),
