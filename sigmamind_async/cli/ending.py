@@ -50,13 +50,13 @@ class CommandError(Exception):
 LOOK_UP = "look it up before trying again"
 
 _ADVICE: dict[type[SigmaMindError], str] = {
-    APIConnectionError: "nothing was sent: run it again when the platform can be reached",
+    APIConnectionError: "run it again when the platform can be reached",
     AuthenticationError: (
         "check {prefix}_API_KEY, and that {prefix}_BASE_URL, where it is set, is the platform"
         " that gave out the key"
     ),
     BadRequestError: "mend the row, then run it again",
-    CircuitOpenError: "nothing was sent: run it again when the platform has recovered",
+    CircuitOpenError: "run it again when the platform has recovered",
     ConfigurationError: "",
     ConflictError: "look the number up: it may be yours already",
     InsufficientFundsError: "pay into the account, then run it again",

@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,6 +29,9 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.gate import Admission
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Inside
 
 
 @pytest.mark.parametrize(
@@ -84,6 +88,14 @@ def test_a_doubtful_rejection_is_looked_up() -> None:
     error.committed = "unknown"
 
     assert advice_for(error) == "may have been carried out: look it up before trying again"
+
+
+def test_that_nothing_was_sent_is_said_once(inside: Inside) -> None:
+    done = inside("numbers", "list", SIGMAMIND_BASE_URL="http://127.0.0.1:9")
+
+    assert done.code == Exit.FAILED
+    assert done.err.count("nothing was sent") == 1
+    assert done.err.endswith(" - run it again when the platform can be reached\n")
 
 
 def test_an_error_without_advice_is_told_as_it_is() -> None:
