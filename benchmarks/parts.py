@@ -44,7 +44,7 @@ from sigmamind_async.gate import Place
 from sigmamind_async.operation import Mark
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport import AiohttpOptions, _Connector
+from sigmamind_async.transport.parts import AiohttpOptions, Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(
@@ -228,7 +228,7 @@ def updates(client: SigmaMind) -> Block:
 async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
     """Measure taking a connection from the pool with and without the mark."""
     with server_process() as base_url, on_first_core():
-        marking, bare = _Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
+        marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
         async with marking, bare:
             request = await prepared(base_url, marking)
             await prepared(base_url, bare)

@@ -10,7 +10,8 @@ import attrs
 import pytest
 
 from sigmamind_async.operation import Mark
-from sigmamind_async.transport import AiohttpTransport, _Connector
+from sigmamind_async.transport import AiohttpTransport
+from sigmamind_async.transport.parts import Connector
 from tests.functional.conftest import Run
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.support import client_of, error_of, open_sockets, record, send
@@ -68,7 +69,7 @@ def test_no_cancelled_request_arrives_unmarked(run: Run[list[Cancelled]], *, war
 def test_without_the_mark_an_arrived_request_looks_unsent(
     run: Run[list[Cancelled]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Connector, "connect", aiohttp.TCPConnector.connect)
+    monkeypatch.setattr(Connector, "connect", aiohttp.TCPConnector.connect)
     found = run(cancelled_at_every_turn(warm=True))
     assert any(one.arrived and not one.marked for one in found)
 

@@ -20,10 +20,11 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
-import sigmamind_async.transport as transport_module
 from sigmamind_async.finding import judge
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response, Verdict
-from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, _Connector
+from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
+from sigmamind_async.transport import sessions as sessions_module
+from sigmamind_async.transport.parts import Connector
 from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     OK,
@@ -480,7 +481,7 @@ def test_a_connection_that_dies_between_pool_and_write_is_in_doubt(
     run: Run[Attempt], monkeypatch: pytest.MonkeyPatch, method: str, *, reset: bool
 ) -> None:
     """Once handed out, a connection proves nothing any more, and nothing is sent again."""
-    connect = _Connector.connect
+    connect = Connector.connect
     dies = asyncio.Event()
 
     async def die(exchange: Exchange) -> None:
@@ -488,7 +489,7 @@ def test_a_connection_that_dies_between_pool_and_write_is_in_doubt(
         exchange.reset() if reset else exchange.close()
 
     async def connect_and_lose(
-        connector: _Connector,
+        connector: Connector,
         req: aiohttp.ClientRequest,
         traces: list[aiohttp.tracing.Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
@@ -510,7 +511,7 @@ def test_a_connection_that_dies_between_pool_and_write_is_in_doubt(
             return Attempt(judge(came, connected=mark.connected), len(server.received) - 1)
 
     mark, dies_now = Mark(), list[bool]()
-    monkeypatch.setattr(_Connector, "connect", connect_and_lose)
+    monkeypatch.setattr(Connector, "connect", connect_and_lose)
     assert run(main()) == Attempt(AMBIGUOUS, 0)
 
 
@@ -531,7 +532,7 @@ def test_without_the_middleware_the_matrix_sees_a_second_delivery(
         return await handler(request)
 
     anyhow = {method: (send_as_it_likes,)}
-    monkeypatch.setattr(transport_module, "_ONLY_ONCE", anyhow)
+    monkeypatch.setattr(sessions_module, "ONLY_ONCE", anyhow)
     row = row_of("read, closed", method)
     assert run(attempt(row, certificates, handed_in=False)).arrived == 2
 
@@ -540,7 +541,7 @@ def test_without_the_middleware_the_matrix_sees_a_second_delivery(
 def test_without_the_mark_the_matrix_sees_wrong_verdicts(
     run: Run[Attempt], certificates: Certificates, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(_Connector, "connect", aiohttp.TCPConnector.connect)
+    monkeypatch.setattr(Connector, "connect", aiohttp.TCPConnector.connect)
     row = row_of(name, "POST")
     assert wrong(row, run(attempt(row, certificates, handed_in=False)))
 
@@ -550,7 +551,7 @@ def test_without_the_trace_the_matrix_sees_wrong_verdicts(
 ) -> None:
     blind = aiohttp.TraceConfig()
     blind.freeze()
-    monkeypatch.setattr(transport_module, "_marking_trace", lambda: blind)
+    monkeypatch.setattr(sessions_module, "_marking_trace", lambda: blind)
     row = row_of("read, closed", "POST")
     assert wrong(row, run(attempt(row, certificates, handed_in=True)))
 

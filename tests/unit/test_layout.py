@@ -390,7 +390,7 @@ def test_the_package_was_read() -> None:
     """The control: an empty tree would pass every check."""
     found = {(each.importer, each.target) for each in imports_of(read_tree(ROOT))}
 
-    assert ("sigmamind_async.transport", "aiohttp") in found
+    assert ("sigmamind_async.transport.carrier", "aiohttp") in found
     assert len(found) > 100
 
 

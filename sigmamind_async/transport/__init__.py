@@ -1,0 +1,20 @@
+"""Bytes out, bytes in: the only package that speaks to the aiohttp client.
+
+A transport answers with a `Response` or a `Fault` and raises nothing but cancellation, so no
+exception of aiohttp, with the request's headers in its arguments and in its frames' locals, ever
+reaches a caller. Four habits of aiohttp are kept away from money here:
+
+- It sends GET, PUT and DELETE a second time when a connection drops. A client middleware renames
+  the two exceptions it does that on.
+- It follows redirects with the ``X-API-Key`` header, and with the body. None is followed.
+- It reads bodies of any size. Ours are counted after decompression and cut.
+- Its sessions belong to one event loop. There is one for each loop and process, closed when its
+  loop shuts down, forgotten without I/O when the loop is already gone.
+"""
+
+from sigmamind_async.transport.carrier import AiohttpTransport
+from sigmamind_async.transport.outgoing import Outgoing, Transport
+from sigmamind_async.transport.parts import AiohttpOptions
+from sigmamind_async.transport.sessions import Session
+
+__all__ = ["AiohttpOptions", "AiohttpTransport", "Outgoing", "Session", "Transport"]

@@ -1,0 +1,219 @@
+"""aiohttp's sessions: one of our own for each event loop, or the one that a caller brought.
+
+A session that the caller brings has a connector of its own; there aiohttp's trace events tell
+whether a connection was handed to an attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import contextvars
+import sys
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
+from types import SimpleNamespace
+from typing import TypeAlias
+
+import aiohttp
+from yarl import URL
+
+from sigmamind_async.alarm import Alarm
+from sigmamind_async.loops import PerLoop
+from sigmamind_async.operation import Mark
+from sigmamind_async.transport.outgoing import Outgoing
+from sigmamind_async.transport.parts import (
+    ADDED,
+    ONLY_ONCE,
+    AiohttpOptions,
+    BytesBody,
+    Connector,
+    Marks,
+    NoCookies,
+    WholeRequest,
+)
+
+Session: TypeAlias = aiohttp.ClientSession
+"""A session that a caller brings along."""
+
+_attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt", default=None)
+"""The attempt that a session of the caller's makes: it may make it in a task of its own."""
+
+
+def _timeout(options: AiohttpOptions) -> aiohttp.ClientTimeout:
+    """Leave all but the connecting to the alarm."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout)
+
+
+class TheirSession:
+    """A session that the caller brought, with whatever settings: ours are said in each request."""
+
+    is_open = True
+
+    def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
+        self._options = options
+        self._timeout = _timeout(options)
+        self._alarms = PerLoop(Alarm)
+        self._session = session
+        self.marks: Marks = {}
+        session.trace_configs.append(_marking_trace())
+
+    @property
+    def alarm(self) -> Alarm:
+        """The time limits of the running loop."""
+        return self._alarms.get()
+
+    async def open(self) -> None:
+        """Nothing: it is open."""
+
+    async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
+        """Return the answer's head, the body being still to be read."""
+        token = _attempt.set(self.marks[asyncio.current_task()])
+        try:
+            return await self._session.request(
+                outgoing.method,
+                URL(outgoing.url, encoded=True),
+                data=outgoing.body,
+                headers=outgoing.headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._options.proxy,
+                ssl=self._options.ssl or True,
+                middlewares=ONLY_ONCE.get(outgoing.method, ()),
+            )
+        finally:
+            _attempt.reset(token)
+
+
+class OwnSession:
+    """One session, closed in the last moments of its loop.
+
+    `asyncio.run` and every runner like it finalizes the async generators of a loop before closing
+    it. One that waits with an open session in its hands is thereby told when to close it.
+    """
+
+    def __init__(self, options: AiohttpOptions, registry: PerLoop[OwnSession]) -> None:
+        self._options = options
+        self._registry = registry
+        self.alarm = Alarm()
+        self.marks: Marks = {}
+        self.is_open = False
+        self._headers: Mapping[str, str] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connector: Connector | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._life: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+
+    async def open(self) -> None:
+        """Open aiohttp's session; the running loop will close it."""
+        self._life = self._live()
+        self._session = await anext(self._life)
+
+    def request(self, outgoing: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
+        """Return the request, to be awaited before another is asked for."""
+        assert self._session is not None  # noqa: S101 - whoever asks has opened it
+        if outgoing.headers is not self._headers:
+            # The session's own headers are copied at once. Those of a request are merged with
+            # them name by name, twice, for 2 microseconds; they change with the key alone.
+            self._session.headers.clear()
+            self._session.headers.update(ADDED)
+            self._session.headers.update(outgoing.headers)
+            self._headers = outgoing.headers
+        method, url = outgoing.method, URL(outgoing.url, encoded=True)
+        body = None if outgoing.body is None else BytesBody(outgoing.body)
+        once = ONLY_ONCE.get(method)
+        if once is None:
+            return self._session.request(method, url, data=body, allow_redirects=False)
+        return self._session.request(
+            method, url, data=body, allow_redirects=False, middlewares=once
+        )
+
+    async def aclose(self) -> None:
+        """Close it now."""
+        if self._life is not None:
+            await self._life.aclose()
+
+    async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
+        self._loop = asyncio.get_running_loop()
+        self._connector = connector = Connector(self._options)
+        connector.marks = self.marks
+        session = aiohttp.ClientSession(
+            connector=connector,
+            request_class=WholeRequest,
+            cookie_jar=NoCookies(),
+            proxy=self._options.proxy,
+            timeout=_timeout(self._options),
+            trust_env=False,
+        )
+        self.is_open = True
+        _OPEN.add(self)
+        try:
+            yield session
+        finally:
+            self.is_open = False
+            _OPEN.discard(self)
+            self._registry.discard(self._loop)
+            await session.close()
+
+    def forget(self) -> None:
+        """Let go of a session whose loop is closed, or runs in the process this one came from.
+
+        Its descriptors are closed here, which the peer and a parent process do not notice. The
+        objects around them are kept: each of them, when finalized, would warn or call its loop.
+        """
+        if self._session is None or self._connector is None:
+            return
+        connector, self._connector = self._connector, None
+        for held in connector.sockets:
+            held.close()
+        self._session.detach()
+        _keep_for_good((self._life, connector, list(connector.protocols)))
+        if self._loop is not None and self._loop.is_closed():
+            _run_without_loop(connector.close())
+
+
+def _run_without_loop(closing: Coroutine[None, None, None]) -> None:
+    """Close the connector of a dead loop, where nobody answers, for what its resolver holds."""
+    with contextlib.suppress(StopIteration, RuntimeError):
+        while True:
+            closing.send(None)
+
+
+_FORGOTTEN: list[object] = []
+_OPEN: weakref.WeakSet[OwnSession] = weakref.WeakSet()
+
+
+def _keep_for_good(held: object) -> None:
+    """Keep *held* from being finalized, at the interpreter's end as well."""
+    _FORGOTTEN.append(held)
+    if sys.implementation.name == "cpython":
+        import ctypes  # slow to import, and needed after an accident only
+
+        # One reference more than there are holders: the list goes with the module.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
+
+
+@atexit.register
+def _forget_all() -> None:
+    """Let go of the sessions of loops that were never shut down."""
+    for session in list(_OPEN):
+        session.forget()
+
+
+def _marking_trace() -> aiohttp.TraceConfig:
+    """Return the trace that marks attempts in a session whose connector is not ours."""
+
+    async def connected(
+        _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
+    ) -> None:
+        mark = _attempt.get()
+        if mark is not None:
+            mark.connected = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
+    trace.freeze()
+    return trace
