@@ -182,7 +182,7 @@ def records(scale: Scale) -> Part:
 
 
 def importing(scale: Scale) -> Part:
-    above = imports.above_bare(imports.costs(rounds=max(5, scale.rounds)))
+    above = imports.above_bare(imports.costs(rounds=scale.rounds))
     medians = {name: statistics.median(taken) for name, taken in above.items()}
     return Part(
         name="imports",

@@ -67,7 +67,7 @@ class Admission:
         *pace* is that of its kind; the common one where left out.
         """
         pace = pace or self.lanes.common
-        ready = self.paused_until
+        ready = max(self.paused_until, pace.paused_until)
         if pace.rate is not None and pace.ready > ready:
             ready = pace.ready
         if self.allowance.spacing:
@@ -98,9 +98,9 @@ class Admission:
             and self.open_until is None
             and not self.allowance.spacing
             and self.paused_until <= now
-            and now - pace.ready <= IDLE
+            and 0.0 <= now - pace.ready <= IDLE
         ):
-            # What `wait` and `take` come to where nothing holds requests back.
+            # What `wait` and `take` come to where nothing holds requests back, nor a pause.
             pace.ready = now
         elif self.wait(now, pace) > 0:
             return False

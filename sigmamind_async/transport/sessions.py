@@ -115,8 +115,8 @@ class OwnSession:
         """Return the request, to be awaited before another is asked for."""
         assert self._session is not None  # noqa: S101 - whoever asks has opened it
         if outgoing.headers is not self._headers:
-            # The session's own headers are copied at once. Those of a request are merged with
-            # them name by name, twice, for 2 microseconds; they change with the key alone.
+            # The session's own headers are copied at once, and `WholeRequest` takes them as they
+            # are. Those of a request would be merged with them; they change with the key alone.
             self._session.headers.clear()
             self._session.headers.update(ADDED)
             self._session.headers.update(outgoing.headers)

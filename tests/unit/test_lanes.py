@@ -86,6 +86,34 @@ def test_a_parted_kind_and_the_others_pause_by_themselves(told: str, other: str)
     assert admission.admits(11.0, 1, other)
 
 
+def test_a_kind_that_its_first_refusal_parts_keeps_the_pause() -> None:
+    """It has no rate then that would hold it."""
+    admission = Admission()
+    for _ in range(300):
+        assert admission.admits(9.0, 1, "PATCH")
+    assert admission.admits(9.0, 1, "POST")
+    admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
+
+    assert [*admission.lanes.own] == ["POST"]
+    assert not admission.admits(39.9, 1, "POST")
+    assert admission.wait(10.0, admission.lanes.pace("POST")) >= 30.0
+    assert admission.admits(11.0, 1, "PATCH")
+
+
+def test_a_pause_that_all_were_in_outlasts_a_parting() -> None:
+    """Others than the one that is parted may have been told of it."""
+    admission = Admission()
+    for _ in range(300):
+        assert admission.admits(8.0, 1, "PATCH")
+    admission.throttled(9.0, (8.0, 1, "PATCH"), 30.0, 0.0)
+    admission.lanes.sent["PATCH"] = 300
+    admission.throttled(10.0, (9.5, 1, "POST"), 5.0, 0.0)
+
+    assert [*admission.lanes.own] == ["POST"]
+    assert not admission.admits(38.9, 1, "PATCH")
+    assert admission.pause_ends("PATCH") == pytest.approx(39.0)
+
+
 def test_a_parted_kind_slows_itself_alone() -> None:
     learned = Lanes(own={"POST": Pace(rate=2.0, credit=0.0)})
     learned.refused(10.0, (9.0, 1, "POST"), 0.0)
