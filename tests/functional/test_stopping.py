@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +25,6 @@ from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import FAST, KEY, record
 
 NUMBERS = [f"+1415555{index:04}" for index in range(300)]
-Many = Callable[..., Any]
 
 
 def answering(status: int, body: bytes = b'{"message": "no"}') -> FaultServer:
@@ -162,6 +164,50 @@ async def test_a_job_of_a_provisioner_stops_likewise() -> None:
     assert (len(ended), ended.count("skipped")) == (300, 300 - ended.count("failed"))
     assert "402: no" in run.stopped
     assert control == ["failed"] * 30
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from sigmamind_async import SigmaMind
+from sigmamind_async.platforms.sigmamind import UpdatePhoneNumber
+from sigmamind_async.provisioning import Provisioner, SqliteJournal
+
+async def main(url, path):
+    async with SigmaMind("key", base_url=url) as client, SqliteJournal(path) as journal:
+        size = 1024 * 100  # of a file, from now on, as if the disk were full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        values = (UpdatePhoneNumber(phone_number=f"+1415555{n:04}", friendly_name="x" * 60)
+                  for n in range(3000))
+        run = Provisioner(client, journal).run_many((str(n), each) for n, each in enumerate(values))
+        async for _ in run:
+            pass
+        count = run.progress
+        print(count.done, count.failed + count.unknown, count.skipped, run.stopped)
+
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_disk_that_fills_ends_the_job_at_the_first_row(tmp_path: Path) -> None:
+    """Those under way may fail with it; 2,639 rows did, one by one."""
+
+    async def answer(exchange: Exchange) -> None:
+        request = await exchange.read()
+        await exchange.write(response(200, record(sipPhoneNumber="+" + request.path[-11:])))
+
+    async with FaultServer(always(answer)) as server:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", FULL_DISK, server.url, str(tmp_path / "orders.db")),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+    done, bad, skipped, why = out.decode().split(maxsplit=3)
+
+    assert (int(done) > 0, int(bad) <= 100, int(skipped) > 1500) == (True, True, True), out
+    assert int(done) + int(bad) + int(skipped) == 3000
+    assert why.startswith("no other row would get past this")
 
 
 # ---------------------------------------------------------------- a change that no row can take
