@@ -82,10 +82,16 @@ def parse_json(body: bytes) -> object:
         return codec.parse(body)
     except ValueError:
         pass
-    read = json.loads(body.decode("utf-8-sig", errors="replace"), strict=False)
-    # Which escapes are halves of pairs is known once they are read. NaN is refused on the way back.
+    read = json.loads(
+        body.decode("utf-8-sig", errors="replace"), strict=False, parse_constant=_refuse
+    )
+    # Which escapes are halves of pairs is known once they are read.
     text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", json.dumps(read, ensure_ascii=False))
     return codec.parse(text.encode())
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
 
 
 _HALVES: Final = re.compile("[\ud800-\udfff]")

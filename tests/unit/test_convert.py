@@ -329,6 +329,7 @@ def test_a_decoder_reads_bytes() -> None:
         (b'{"a": NaN}', "not JSON"),
         (b'{"a": Infinity}', "not JSON"),
         (b'{"a": 1e400}', "not JSON"),
+        (b'{"a": NaN, "a": 1}', "not JSON"),
         (b'{"a": "\\ud83d", "b": NaN}', "not JSON"),
         (b'{"a": "\xff", "b": 1e400}', "not JSON"),
         (b"\xff\xfe{\x00}\x00", "not JSON"),
