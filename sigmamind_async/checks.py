@@ -82,6 +82,25 @@ any_text: Validator = said(_check_text)
 """A text of any length, where the platform states none."""
 
 
+def _check_word(name: str, value: object) -> None:
+    _check_text(name, value)
+    if not value:
+        raise InvalidRequestError(field=name, rule="must not be empty; leave it out instead")
+
+
+word: Validator = said(_check_word)
+"""A word of a list that is open, or an id that is never part of a path: any text but the empty."""
+
+
+def _check_flag(name: str, value: object) -> None:
+    if type(value) is not bool:
+        raise InvalidRequestError(field=name, rule="must be true or false")
+
+
+flag: Validator = said(_check_flag)
+"""True or false, and nothing that counts as either."""
+
+
 def whole_number(least: int, most: int) -> Validator:
     """Require a whole number from *least* to *most*."""
     return said(lambda name, value: check_range(name, value, least, most))
@@ -135,10 +154,12 @@ def only_what_is_said(cls: type) -> None:
 
     Each validator that is called takes half a microsecond in a busy program, of which attrs' own
     calls eight in an update that says one field; and the tests of `Quick` stand in place. Classes
-    with more than plain arguments keep what attrs has made.
+    with more than plain arguments, or none, keep what attrs has made.
     """
     fields = attrs.fields(cls)
-    if not all(field.init and field.kw_only and _is_plain(field.default) for field in fields):
+    if not fields or not all(
+        field.init and field.kw_only and _is_plain(field.default) for field in fields
+    ):
         return
     given: dict[str, Any] = {"UNSET": UNSET, "is_e164": E164.fullmatch}
     arguments = ", ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sigmamind_async.convert import codec
+from sigmamind_async.convert import parse_json
 from sigmamind_async.operation import Explanation, Response
 
 _NO_REASON = "the platform gave no reason"
@@ -32,7 +32,7 @@ def explain(response: Response) -> Explanation:
 
 def _fields(body: bytes) -> dict[str, object]:
     try:
-        said: Any = codec.parse(body)
+        said: Any = parse_json(body)
     except ValueError:
         said = body.decode(errors="replace")
     return cast("dict[str, object]", said) if isinstance(said, dict) else {"message": said}

@@ -128,12 +128,13 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     if not operation.repeatable:
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
-        # Garbage for an answer may be a proxy's bad moment; a redirect or a flood is no accident.
+        # A body that was cut may come whole next time. One that came whole comes as it is, and a
+        # redirect or a flood is no accident.
         answer = finding.answer
         return (
             isinstance(answer, Response)
             and answer.status != 303
-            and answer.cut is not FaultKind.TOO_LARGE
+            and answer.cut not in {None, FaultKind.TOO_LARGE}
         )
     return finding.verdict is Verdict.AMBIGUOUS
 

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import attrs
 
-from sigmamind_async.convert.bodies import Record, RequestValue, wire_names
-from sigmamind_async.convert.scalars import read_array, read_object, reader_for
+from sigmamind_async.convert.bodies import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.scalars import WrongTypeError, read_array, read_object, with_plus
 from sigmamind_async.values import UNSET, Secret
 
 Hook = Callable[[Any], Callable[[Any, Any], Any]]
@@ -51,10 +51,11 @@ _FILL = (
     "if type(fields) is not dict: refuse(fields)",
     "record = new(Open)",
     "blanks = {}",
+    "extra = {}",
     "get = fields.get",
 )
 _FILLED = (
-    "record.extra = {} if fields.keys() <= keys else unknown(fields, keys)",
+    "record.extra = extra if fields.keys() <= keys else {**extra, **unknown(fields, keys)}",
     "record.blanks = blanks",
     "record.__class__ = cls",
     "return record",
@@ -64,30 +65,47 @@ _FILLED = (
 def _reading(hook: Hook, cls: type[Record], name: str, known: dict[str, Any]) -> list[str]:
     """Return the lines that read one field; put what they need among what is *known*."""
     mark, kind = wire_names(cls)[name], typing.get_type_hints(cls)[name]
-    read = reader_for(mark) or hook(kind)
-    default, plain = attrs.fields_dict(cls)[name].default, _plain(kind)
-
-    def read_other(value: Any, blanks: dict[str, Any]) -> object:
-        if value is _ABSENT:
-            return default
-        if value is None or value == "":
-            blanks[mark.name] = value
-        return read(value, kind)
-
-    known[f"other_{name}"] = read_other
-    other = f"record.{name} = other_{name}(value, blanks)"
+    plain = _plain(kind)
+    known[f"other_{name}"] = _other_reader(mark, kind, hook(kind), attrs.fields_dict(cls)[name])
+    other = f"record.{name} = other_{name}(value, blanks, extra)"
     lines = [f"value = get({mark.name!r}, ABSENT)"]
     if plain is None:
         return [*lines, other]
     known[f"plain_{name}"] = plain
-    empty = " and value" if plain is str else ""
+    whole = " and value" if plain is str else ""
+    if mark.phone_number:
+        whole += " and value[0] == '+'"
     null = f"elif value is None: record.{name} = None; blanks[{mark.name!r}] = None"
     return [
         *lines,
-        f"if type(value) is plain_{name}{empty}: record.{name} = value",
+        f"if type(value) is plain_{name}{whole}: record.{name} = value",
         *([] if mark.needed or plain is kind else [null]),
         f"else: {other}",
     ]
+
+
+def _other_reader(
+    mark: wire, kind: Any, read: Callable[[Any, Any], Any], field: attrs.Attribute[Any]
+) -> Callable[[Any, dict[str, Any], dict[str, Any]], object]:
+    """Return the reader of whatever is not simply a value of the field's plain type."""
+
+    def read_other(value: Any, blanks: dict[str, Any], extra: dict[str, Any]) -> object:
+        if value is _ABSENT:
+            return field.default
+        if value is None or value == "":
+            blanks[mark.name] = value
+            if mark.needed:
+                return ""
+        try:
+            held = read(value, kind)
+        except WrongTypeError as error:
+            if mark.strict or mark.needed:
+                raise error.below(f".{mark.name}") from None
+            extra[mark.name] = _conceal(mark.name, value)
+            return field.default
+        return with_plus(held) if mark.phone_number else held
+
+    return read_other
 
 
 def _unknown_fields(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

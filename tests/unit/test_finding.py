@@ -211,7 +211,6 @@ REPEATED_IF_REPEATABLE = REPEATED_ANYWAY | {
     "2xx dropped",
     "2xx timed out",
     "2xx not HTTP",
-    "2xx unreadable",
 }
 
 
@@ -266,7 +265,7 @@ ERRORS_OF_AN_UPDATE: dict[str, Row] = ERRORS_OF_A_PURCHASE | {
     "2xx dropped": (OutcomeUnknownError, "yes", True),
     "2xx timed out": (OutcomeUnknownError, "yes", True),
     "2xx not HTTP": (OutcomeUnknownError, "yes", True),
-    "2xx unreadable": (OutcomeUnknownError, "yes", True),
+    "2xx unreadable": (OutcomeUnknownError, "yes", False),
 }
 
 ERRORS_OF_A_READ: dict[str, Row] = {
@@ -276,7 +275,7 @@ ERRORS_OF_A_READ: dict[str, Row] = {
     "2xx timed out": (ResponseDecodeError, "no", True),
     "2xx not HTTP": (ResponseDecodeError, "no", True),
     "2xx too large": (ResponseDecodeError, "no", False),
-    "2xx unreadable": (ResponseDecodeError, "no", True),
+    "2xx unreadable": (ResponseDecodeError, "no", False),
 }
 
 

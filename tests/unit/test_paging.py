@@ -145,7 +145,7 @@ async def test_pages_may_be_counted_from_one() -> None:
 
 @attrs.frozen(kw_only=True)
 class Thing(Record):
-    active: Annotated[bool | None, wire("active")] = None
+    active: Annotated[bool | None, wire("active", strict=True)] = None
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ SCRIPTS: dict[str, list[Any]] = {
     "lost": [fault(), fault(), fault(), fault()],
     "lost, and then found otherwise": [fault(), reply(json={"sipPhoneNumber": "+1"})],
     "unreadable": [Response(status=201, body=ECHO.encode()[:-1]), reply(404)],
-    "of a wrong type": [reply(201, {"active": PASSWORD}), reply(404)],
+    "of a wrong type": [reply(201, {"sipPhoneNumber": [PASSWORD]}), reply(404)],
     "redirected": [Response(status=302, headers={"location": f"https://evil.test/{KEY}"})],
 }
 

@@ -35,7 +35,7 @@ class PhoneNumber(Record):
 
     id: Annotated[str, wire("id", needed=True)] = ""
     """Key of later calls, such as ``phn_f7w2kx5mb9qz``."""
-    phone_number: Annotated[str, wire("phone_number", needed=True)] = ""
+    phone_number: Annotated[str, wire("phone_number", phone_number=True, needed=True)] = ""
     """E.164."""
     label: Annotated[str | None, wire("label")] = None
     """For internal accounting."""
@@ -64,7 +64,7 @@ class PhoneNumber(Record):
 class AvailableNumber(Record):
     """A number that can be bought, as the carrier lists it."""
 
-    number: Annotated[str, wire("number", needed=True)] = ""
+    number: Annotated[str, wire("number", phone_number=True, needed=True)] = ""
     type: Annotated[str | None, wire("type")] = None
     monthly_rental_rate: Annotated[Amount, wire("monthly_rental_rate")] = None
     setup_rate: Annotated[Amount, wire("setup_rate")] = None
@@ -111,7 +111,7 @@ class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
 
     country_iso: str = attrs.field(validator=checks.country_code)
-    type: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    type: Text = attrs.field(default=UNSET, validator=checks.word)
     """``local``, ``mobile`` or ``tollfree``."""
 
 
@@ -125,13 +125,13 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
 
     phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
     telephony_provider_id: Annotated[Text, wire("telephonyProviderId")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
-    """14 characters; see the platform's price list."""
+    """From the price list: see `ListPhoneNumberPricing`."""
     country_iso: Annotated[Text, wire("countryISO")] = attrs.field(
         default=UNSET, validator=checks.country_code
     )
-    provider: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    provider: Text = attrs.field(default=UNSET, validator=checks.word)
     """Older body only."""
     older_body: bool = False
 
@@ -163,7 +163,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
     )
     """``userpass`` where left out."""
     sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
         default=UNSET, converter=concealed, validator=checks.secret()
@@ -212,7 +212,7 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """Counted from 1."""
     limit: int = attrs.field(default=100, validator=_LIMIT)
     country_code: Text = attrs.field(default=UNSET, validator=checks.country_code)
-    type: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    type: Text = attrs.field(default=UNSET, validator=checks.word)
 
 
 @attrs.frozen(kw_only=True)
@@ -248,7 +248,9 @@ class UpdateAgent(RequestValue[Agent]):
     outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id")] = attrs.field(
         default=UNSET, validator=checks.any_text
     )
-    is_published: Annotated[bool | Unset, wire("is_published")] = UNSET
+    is_published: Annotated[bool | Unset, wire("is_published")] = attrs.field(
+        default=UNSET, validator=checks.flag
+    )
 
     def __attrs_post_init__(self) -> None:
         checks.require_change(self, "id", "version_number")

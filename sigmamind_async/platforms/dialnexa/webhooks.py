@@ -30,9 +30,9 @@ SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 class WebhookEvent(Record):
     """One event; its own fields are in `extra`."""
 
-    event_type: Annotated[str | None, wire("event_type")] = None
+    event_type: Annotated[str | None, wire("event_type", strict=True)] = None
     """``call_initiated``, ``call_ended``, ``transfer_completed``, ``verification`` and others."""
-    call_id: Annotated[str | None, wire("call_id")] = None
+    call_id: Annotated[str | None, wire("call_id", strict=True)] = None
 
 
 def verify_webhook(

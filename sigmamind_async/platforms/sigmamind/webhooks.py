@@ -23,10 +23,10 @@ from sigmamind_async.values import UNSET, Unset
 class InboundCall(Record):
     """What the platform asks; snake_case here, unlike everywhere else."""
 
-    event: Annotated[str | None, wire("event")] = None
+    event: Annotated[str | None, wire("event", strict=True)] = None
     """``inbound_call``."""
-    from_number: Annotated[str | None, wire("from_number", digits=True)] = None
-    to_number: Annotated[str | None, wire("to_number", digits=True)] = None
+    from_number: Annotated[str | None, wire("from_number", phone_number=True)] = None
+    to_number: Annotated[str | None, wire("to_number", phone_number=True)] = None
     agent_id: Annotated[str | None, wire("agent_id")] = None
     """Present where the number has an inbound agent."""
 

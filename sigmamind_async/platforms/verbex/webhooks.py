@@ -43,9 +43,9 @@ def timestamp_and_body(timestamp: str, body: bytes) -> bytes:
 class WebhookEvent(Record):
     """One event."""
 
-    event_name: Annotated[str | None, wire("eventName")] = None
+    event_name: Annotated[str | None, wire("eventName", strict=True)] = None
     """``CallHandler.CallStarted``, ``CallHandler.CallEnded`` and others."""
-    trace_id: Annotated[str | None, wire("traceId")] = None
+    trace_id: Annotated[str | None, wire("traceId", strict=True)] = None
     organization_id: Annotated[str | None, wire("organizationId")] = None
     timestamp: Annotated[float | None, wire("timestamp")] = None
     """Seconds since 1970."""
