@@ -55,7 +55,7 @@ from sigmamind_async.operation import (
 from sigmamind_async.pace import Ticket
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import Outgoing, Transport
-from sigmamind_async.values import Secret, Unset
+from sigmamind_async.values import Secret, Unset, secrets_in
 
 T = TypeVar("T")
 
@@ -458,8 +458,7 @@ def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Findin
 
 def _secrets(operation: Operation[object], key: Secret) -> list[Secret]:
     """Return every secret of one request, for the platform may repeat them in its answer."""
-    body = operation.request.json or {}
-    return [key, *(value for value in body.values() if isinstance(value, Secret))]
+    return [key, *secrets_in(operation.request.json)]
 
 
 def _stamped(

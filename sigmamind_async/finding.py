@@ -10,7 +10,6 @@ Everything here is an ordinary function of what came back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
@@ -24,6 +23,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
     status_error,
 )
+from sigmamind_async.masking import masked, scrub
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -38,9 +38,6 @@ from sigmamind_async.values import Secret, redacted
 
 BODY_TEXT = 512
 """Most characters of an error answer that an exception keeps."""
-
-_PART = 8
-"""Characters from which on a part of a secret is masked by itself; shorter ones stand in words."""
 
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
@@ -201,10 +198,13 @@ def _error(
             return APIConnectionError(f"{answer.detail}; nothing was sent")
         return _unknown(operation, finding, answer.detail)
     if finding.verdict is Verdict.COMMITTED_UNREAD and answer.status < 300:
-        problem = _problem(finding, answer)
+        problem = masked(_problem(finding, answer), secrets)
         if not operation.reads:
             return _unknown(operation, finding, problem)
-        return finding.unreadable or ResponseDecodeError(problem)
+        unreadable = ResponseDecodeError(problem)
+        # A name in the answer may be part of the path.
+        unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
+        return unreadable
     if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
         return _unknown(operation, finding, f"the platform answered {answer.status}")
     error = _status_error(answer, finding, explain(answer), secrets)
@@ -240,32 +240,13 @@ def _status_error(
     message = masked(said.message, secrets)[:BODY_TEXT]
     error = status_error(answer.status)(f"{answer.status}: {message}")
     error.status = answer.status
-    error.code = said.code and masked(said.code, secrets)[:BODY_TEXT]
-    error.request_id = said.request_id and masked(said.request_id, secrets)[:BODY_TEXT]
-    error.body = masked(answer.body.decode(errors="replace"), secrets)[:BODY_TEXT]
+    error.code = _kept(said.code, secrets) or None
+    error.request_id = _kept(said.request_id, secrets) or None
+    error.body = _kept(answer.body.decode(errors="replace"), secrets)
     error.retry_after = finding.wait
     return error
 
 
-def masked(text: str, secrets: Iterable[Secret]) -> str:
-    """Return *text* with every one of *secrets* replaced by asterisks."""
-    for secret in secrets:
-        for spelling in _spellings(secret.reveal()):
-            text = text.replace(spelling, "***")
-    return text
-
-
-def _spellings(plain: str) -> list[str]:
-    """Return what to look for, the longest first.
-
-    That is *plain* as it stands in a text and inside JSON, where a quote has a backslash, and the
-    longer parts of one that is joined by colons: a platform may repeat half of ``id:secret``.
-    """
-    parts = [part for part in plain.split(":") if len(part) >= _PART]
-    wholes = [plain] if plain else []
-    spellings = {
-        spelling
-        for text in (*wholes, *parts)
-        for spelling in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-    }
-    return sorted(spellings, key=len, reverse=True)
+def _kept(text: str | None, secrets: tuple[Secret, ...]) -> str:
+    """Return what an error may hold of *text*: nothing where that cannot be told."""
+    return (scrub(text or "", secrets) or "")[:BODY_TEXT]
