@@ -20,7 +20,6 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import attrs
 
 from sigmamind_async import static
-from sigmamind_async.allowance import remaining
 from sigmamind_async.convert import dump_json
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import ResponseDecodeError, SigmaMindError
@@ -53,6 +52,7 @@ from sigmamind_async.operation import (
     Verdict,
 )
 from sigmamind_async.pace import Ticket
+from sigmamind_async.response_headers import remaining
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import Outgoing, Transport
 from sigmamind_async.values import Secret, Unset, secrets_in

@@ -33,7 +33,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.retry import retry_after
+from sigmamind_async.response_headers import retry_after
 from sigmamind_async.values import Secret, redacted
 
 BODY_TEXT = 512
@@ -108,7 +108,7 @@ def find(
     verdict = judge(answer, connected=mark.connected, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
         return Finding(answer, verdict)
-    wait = retry_after(answer.headers, wall_clock())
+    wait = retry_after(answer.headers, wall_clock(), refused=answer.status == 429)
     # Some gateways throttle with 503; only a wait beside it tells that from an outage.
     throttled = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
     return Finding(answer, verdict, wait=wait, throttled=throttled)

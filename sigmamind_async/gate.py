@@ -22,11 +22,12 @@ from random import random
 
 import attrs
 
-from sigmamind_async.allowance import Allowance, Remaining
+from sigmamind_async.allowance import Allowance
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import IDLE, Pace, Ticket
+from sigmamind_async.response_headers import Remaining
 
 PATIENCE = 300.0
 """Longest pause in seconds that a patient caller waits for, and longest time without any admitted

@@ -264,6 +264,20 @@ async def test_a_wait_that_does_not_fit_the_deadline_fails_at_once(
     assert (error.retry_after, error.elapsed, clock.slept) == (61.0, 0.0, [])
 
 
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("operation", [READ, UPDATE, DELETE], ids=["get", "update", "release"])
+async def test_the_end_of_a_window_does_not_cost_a_failure_its_retry(
+    operation: Operation[object], status: int, make_engine: Make, clock: FakeClock
+) -> None:
+    """Fails if a reset is read as a wait here: 600 s do not fit into the deadline."""
+    reset = {"x-ratelimit-reset": "600", "ratelimit": '"default";r=0;t=600'}
+    transport = ScriptedTransport([reply(status, headers=reset), reply(json={})])
+
+    await make_engine(transport).run(operation)
+
+    assert clock.slept == [0.05]
+
+
 async def test_throttled_attempts_do_not_count_as_failures(
     make_engine: Make, clock: FakeClock
 ) -> None:

@@ -45,6 +45,7 @@ FLOORS = {
     "gate": 2,
     "lanes": 2,
     "pace": 2,
+    "response_headers": 2,
     "retry": 2,
     "transport": 2,
     "engine": 3,
