@@ -21,7 +21,6 @@ from sigmamind_async.errors import (
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
-    ServerError,
     SigmaMindError,
     status_error,
 )
