@@ -193,14 +193,17 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 
 class OutcomeUnknownError(SigmaMindError):
-    """The request went out and nothing readable came back: the platform may have acted.
+    """The request went out, and no answer says how it ended: the platform may have acted.
 
-    `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read, and
-    "unknown" otherwise. Look the number up before sending the call again.
+    `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read or names
+    nothing, and "unknown" otherwise, as after a 2xx that reports a failure. Look the number up
+    before sending the call again.
     """
 
     status: int | None = None
     """HTTP status, where one came."""
+    code: str | None = None
+    """The platform's own short name of the error, where it gives one."""
     value: object = None
     """The request value that was sent, its secrets replaced by ``REDACTED``."""
 
