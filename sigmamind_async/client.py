@@ -176,7 +176,6 @@ class Runner:
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
-            base_url=self.engine.base_url,
         )
 
     def operation(self, value: RequestValue[T]) -> Operation[T]:
