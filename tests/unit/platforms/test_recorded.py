@@ -41,12 +41,14 @@ COMPLETE = [
     ("verbex", "update_pia_phone_number"),
     ("verbex", "update_twilio_phone_number"),
     ("dialnexa", "search_phone_numbers"),
+    ("dialnexa", "list_phone_number_pricing"),
     ("dialnexa", "import_sip_trunk"),
     ("dialnexa", "update_phone_number"),
     ("dialnexa", "update_agent"),
 ]
 """Those that say every field of their value."""
 LISTINGS = {"list_phone_numbers", "list_agents", "list_calls", "search_phone_numbers"}
+LISTINGS |= {"list_phone_number_pricing"}
 
 
 def operation(platform: str, name: str) -> Operation[Any]:
