@@ -52,10 +52,13 @@ _FILL = (
     "record = new(Open)",
     "blanks = {}",
     "extra = {}",
+    "absent = 0",
     "get = fields.get",
 )
 _FILLED = (
-    "record.extra = extra if fields.keys() <= keys else {**extra, **unknown(fields, keys)}",
+    # As many keys as fields that were found: there is no other among them.
+    "whole = len(fields) + absent == len(keys)",
+    "record.extra = extra if whole else {**extra, **unknown(fields, keys)}",
     "record.blanks = blanks",
     "record.__class__ = cls",
     "return record",
@@ -65,33 +68,34 @@ _FILLED = (
 def _reading(hook: Hook, cls: type[Record], name: str, known: dict[str, Any]) -> list[str]:
     """Return the lines that read one field; put what they need among what is *known*."""
     mark, kind = wire_names(cls)[name], typing.get_type_hints(cls)[name]
-    plain = _plain(kind)
-    known[f"other_{name}"] = _other_reader(mark, kind, hook(kind), attrs.fields_dict(cls)[name])
-    other = f"record.{name} = other_{name}(value, blanks, extra)"
+    plain, default = _plain(kind), attrs.fields_dict(cls)[name].default
+    known[f"default_{name}"] = default
+    known[f"other_{name}"] = _other_reader(mark, kind, hook(kind), default)
     lines = [f"value = get({mark.name!r}, ABSENT)"]
+    absent = f"if value is ABSENT: record.{name} = default_{name}; absent += 1"
+    other = f"else: record.{name} = other_{name}(value, blanks, extra)"
     if plain is None:
-        return [*lines, other]
+        return [*lines, absent, other]
     known[f"plain_{name}"] = plain
-    whole = " and value" if plain is str else ""
+    test = " and value" if plain is str else ""
     if mark.phone_number:
-        whole += " and value[0] == '+'"
+        test += " and value[0] == '+'"
     null = f"elif value is None: record.{name} = None; blanks[{mark.name!r}] = None"
     return [
         *lines,
-        f"if type(value) is plain_{name}{whole}: record.{name} = value",
+        f"if type(value) is plain_{name}{test}: record.{name} = value",
         *([] if mark.needed or plain is kind else [null]),
-        f"else: {other}",
+        f"el{absent}",
+        other,
     ]
 
 
 def _other_reader(
-    mark: wire, kind: Any, read: Callable[[Any, Any], Any], field: attrs.Attribute[Any]
+    mark: wire, kind: Any, read: Callable[[Any, Any], Any], default: object
 ) -> Callable[[Any, dict[str, Any], dict[str, Any]], object]:
     """Return the reader of whatever is not simply a value of the field's plain type."""
 
     def read_other(value: Any, blanks: dict[str, Any], extra: dict[str, Any]) -> object:
-        if value is _ABSENT:
-            return field.default
         if value is None or value == "":
             blanks[mark.name] = value
             if mark.needed:
@@ -102,7 +106,7 @@ def _other_reader(
             if mark.strict or mark.needed:
                 raise error.below(f".{mark.name}") from None
             extra[mark.name] = _conceal(mark.name, value)
-            return field.default
+            return default
         return with_plus(held) if mark.phone_number else held
 
     return read_other

@@ -22,6 +22,8 @@ def accepts(validator: checks.Validator, value: object) -> bool:
 
 CHECKS: dict[str, tuple[checks.Validator, list[Any], list[Any]]] = {
     "text": (checks.text(3, least=1), ["a", "abc"], ["", "abcd", 5, None]),
+    "word": (checks.word, ["a", "x" * 10_000], ["", 5, None]),
+    "flag": (checks.flag, [True, False], [1, 0, "true", None]),
     "any text": (checks.any_text, ["", "x" * 10_000], [5, None, b"x"]),
     "whole number": (checks.whole_number(1, 3), [1, 3], [0, 4, True, 1.0, "1", None]),
     "one of": (checks.one_of("a", "b"), ["a", "b"], ["c", "", None]),
@@ -93,6 +95,23 @@ def test_a_class_with_a_default_made_anew_keeps_the_checks_of_attrs() -> None:
     assert Change().labels is not Change().labels
     with pytest.raises(InvalidRequestError):
         Change(name="abcd")
+
+
+def test_a_class_may_have_no_fields() -> None:
+    """A listing that takes no parameters."""
+
+    @attrs.frozen(kw_only=True)
+    class ListAll(RequestValue[None]):
+        pass
+
+    @attrs.frozen(kw_only=True)
+    class Refused(RequestValue[None]):
+        def __attrs_post_init__(self) -> None:
+            raise InvalidRequestError(field="all", rule="not today")
+
+    assert ListAll() == ListAll()
+    with pytest.raises(InvalidRequestError, match="not today"):
+        Refused()
 
 
 def test_a_change_is_more_than_its_keys() -> None:

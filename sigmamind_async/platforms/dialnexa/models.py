@@ -6,7 +6,7 @@ https://dialnexa.com/docs; they differ in places, and both are accepted. Ids are
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -75,14 +75,39 @@ class AvailableNumber(Record):
     number_format: Annotated[str | None, wire("number_format")] = None
 
 
+# https://dialnexa.com/docs, "List Phone Number Pricing"
+@attrs.frozen(kw_only=True)
+class PhoneNumberPrice(Record):
+    """What numbers of one country cost with one provider, in credits."""
+
+    telephony_provider_id: Annotated[str, wire("telephony_provider_id", needed=True)] = ""
+    """What a purchase names the provider by, such as ``tp_abc123xyz789``."""
+    country_iso: Annotated[str | None, wire("country_iso")] = None
+    """2 or 3 characters."""
+    country_name: Annotated[str | None, wire("country_name")] = None
+    credit_cost: Annotated[Amount, wire("credit_cost")] = None
+    created_at: Annotated[str | None, wire("created_at")] = None
+    updated_at: Annotated[str | None, wire("updated_at")] = None
+    telephony_provider: Annotated[dict[str, Any] | None, wire("telephonyProvider")] = None
+
+
+# https://dialnexa.com/docs, "Get Agent" and "Update Agent"
 @attrs.frozen(kw_only=True)
 class Agent(Record):
-    """An agent, as far as the routing of numbers needs it."""
+    """An agent, as far as the routing of numbers needs it.
+
+    Answers hold the agent's versions. The fields here are those of one version: after an update of
+    the one that was updated, else of the current one. `extra` keeps all of them, under
+    ``current_version`` and ``versions``.
+    """
 
     id: Annotated[str, wire("id", needed=True)] = ""
     name: Annotated[str | None, wire("name")] = None
+    """The version's title."""
     version_number: Annotated[int | None, wire("version_number")] = None
+    """What an update names the version by."""
     is_published: Annotated[bool | None, wire("is_published")] = None
+    """A published version takes no further update."""
     inbound_phone_number_id: Annotated[str | None, wire("inbound_phone_number_id")] = None
     outbound_phone_number_id: Annotated[str | None, wire("outbound_phone_number_id")] = None
 
@@ -116,6 +141,11 @@ class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
 
 
 @attrs.frozen(kw_only=True)
+class ListPhoneNumberPricing(RequestValue[list[PhoneNumberPrice]]):
+    """``GET /v1/phone-number-pricing``: what each provider takes for a number of each country."""
+
+
+@attrs.frozen(kw_only=True)
 class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/organization-phone-numbers/purchase``: buys exactly one number.
 
@@ -127,7 +157,7 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     telephony_provider_id: Annotated[Text, wire("telephonyProviderId")] = attrs.field(
         default=UNSET, validator=checks.word
     )
-    """From the price list: see `ListPhoneNumberPricing`."""
+    """From ``phone_number_pricing.list()``; 12 to 15 characters were seen."""
     country_iso: Annotated[Text, wire("countryISO")] = attrs.field(
         default=UNSET, validator=checks.country_code
     )
@@ -144,9 +174,16 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
             if self.older_body and value is not UNSET:
                 raise InvalidRequestError(field=name, rule="the older body does not take it")
             if not self.older_body and value is UNSET:
-                raise InvalidRequestError(field=name, rule="the newer body needs it")
+                raise InvalidRequestError(field=name, rule=f"the newer body needs it{_WHERE[name]}")
         if not self.older_body and self.provider is not UNSET:
             raise InvalidRequestError(field="provider", rule="only the older body takes it")
+
+
+_WHERE: Final = {
+    "telephony_provider_id": "; phone_number_pricing.list() gives the ids",
+    "country_iso": "",
+}
+"""Where a purchase finds what it needs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -241,7 +278,7 @@ class UpdateAgent(RequestValue[Agent]):
     version_number: Annotated[int, wire("version_number")] = attrs.field(
         validator=checks.whole_number(0, 2**31 - 1)
     )
-    """The version that is changed; the platform requires it."""
+    """The draft that is changed, `Agent.version_number`; published versions take no update."""
     inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id")] = attrs.field(
         default=UNSET, validator=checks.any_text
     )
