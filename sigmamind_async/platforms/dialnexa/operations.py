@@ -19,7 +19,7 @@ from sigmamind_async.operation import (
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of
+from sigmamind_async.paging import Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
@@ -112,7 +112,10 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     return reading(
         "dialnexa.list_phone_numbers",
         f"{_NUMBERS}?{query}",
-        lambda response: _decode_page(response, value),
+        # "data" with "meta", "items" with totals, or a bare array.
+        lambda response: page_of(
+            response, PhoneNumber, ("data", "items"), size=value.limit, unwrap=_inside
+        ),
         value,
         max_bytes=PAGE_BYTES,
     )
@@ -200,7 +203,10 @@ def _unwrapped(response: Response) -> object:
     Seen are ``{"statusCode": 200, "data": ...}`` around most answers, and a bare ``data``. What has
     an id is no wrapper, whatever else it holds.
     """
-    raw = load_json(response.body)
+    return _inside(load_json(response.body))
+
+
+def _inside(raw: object) -> object:
     while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
         raw = cast("object", inner)
     return raw
@@ -219,7 +225,8 @@ def _decode_agent(response: Response) -> Agent:
 
 
 def _decode_stock(response: Response) -> list[AvailableNumber]:
-    return items_of(_unwrapped(response), AvailableNumber, ("objects", "data", "items"))[0]
+    raw = _inside(load_page(response.body))
+    return items_of(raw, AvailableNumber, ("objects", "data", "items"))
 
 
 def _decode_purchase(response: Response) -> PhoneNumber:
@@ -232,25 +239,6 @@ def _decode_purchase(response: Response) -> PhoneNumber:
         rest = {name: value for name, value in fields.items() if name != "phoneNumber"}
         return structure({**rest, "phone_number": fields["phoneNumber"]}, PhoneNumber)
     return structure(raw, PhoneNumber)
-
-
-def _decode_page(response: Response, asked: ListPhoneNumbers) -> Page[PhoneNumber]:
-    """Read a page: ``data`` with ``meta``, ``items`` with totals, or a bare array."""
-    items, around = items_of(_unwrapped(response), PhoneNumber, ("data", "items"))
-    return Page(items=items, more=_more({**around, **_fields(around.get("meta"))}, asked))
-
-
-def _more(totals: Mapping[str, object], asked: ListPhoneNumbers) -> bool | None:
-    """Return whether a page follows the one that was asked for, by what stands around it.
-
-    A platform may cut large pages down: the limit that it names counts before the one asked for.
-    """
-    pages, total, limit = (totals.get(name) for name in ("totalPages", "total", "limit"))
-    if isinstance(pages, int):
-        return asked.page < pages
-    if isinstance(total, int):
-        return asked.page * (limit if isinstance(limit, int) else asked.limit) < total
-    return None
 
 
 DIALNEXA: Final = Platform(

@@ -116,21 +116,6 @@ _ENDED = frozenset({"ended", "completed", "failed", "not-connected", "error"})
 _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 
 
-@attrs.frozen(kw_only=True)
-class Envelope(Record):
-    """What stands around a page of a listing."""
-
-    page: Annotated[int | None, wire("page")] = None
-    """Counted from 0."""
-    size: Annotated[int | None, wire("size")] = None
-    total_count: Annotated[int | None, wire("totalCount")] = None
-    total_counts: Annotated[int | None, wire("totalCounts")] = None
-    """The older spelling of `total_count`."""
-    total_pages: Annotated[int | None, wire("totalPages")] = None
-    has_next: Annotated[bool | None, wire("hasNext")] = None
-    has_previous: Annotated[bool | None, wire("hasPrevious")] = None
-
-
 # --- request values --------------------------------------------------------------------------
 
 

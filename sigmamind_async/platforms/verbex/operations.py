@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sigmamind_async.convert import RequestValue, body_of, load_json, record_decoder
+from sigmamind_async.convert import RequestValue, body_of, record_decoder
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
@@ -14,12 +14,11 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     Request,
-    Response,
     changing,
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of
+from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.verbex.models import (
     CreatePiaPhoneNumber,
     CreateSipPhoneNumber,
@@ -81,7 +80,10 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     return reading(
         "verbex.list_phone_numbers",
         f"{_COLLECTION}?{query}",
-        _decode_page,
+        # No page of the documentation shows the envelope, so all that were seen pass.
+        lambda response: page_of(
+            response, PhoneNumber, ("phone_numbers", "data", "items"), size=value.page_size
+        ),
         value,
         alias=f"{_COLLECTION_ALIAS}?{query}",
         max_bytes=PAGE_BYTES,
@@ -149,14 +151,6 @@ def _read_back(
 
 
 _decode_phone_number = record_decoder(PhoneNumber)
-
-
-def _decode_page(response: Response) -> Page[PhoneNumber]:
-    """Read a page; no page of the documentation shows its envelope, so all that were seen pass."""
-    keys = ("phone_numbers", "data", "items")
-    items, around = items_of(load_json(response.body), PhoneNumber, keys)
-    token = around.get("next_page_token")
-    return Page(items=items, token=token if isinstance(token, str) else None)
 
 
 VERBEX: Final = Platform(
