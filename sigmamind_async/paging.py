@@ -504,7 +504,9 @@ async def _pages_after(
         if page.token in used:
             raise ResponseDecodeError("the listing leads back to a page that was read before")
         used.add(page.token)
-        page = await fetch(page.token, size)
+        before, page = page, await fetch(page.token, size)
+        if page.items and page.items == before.items:
+            raise ResponseDecodeError("a page of the listing repeats the page before it")
         pages, records = pages + 1, records + len(page.items)
         totals.append(page.total)
         yield page
