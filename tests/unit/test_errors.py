@@ -201,6 +201,7 @@ def test_an_error_says_what_it_knows() -> None:
         "field": "label",
         "rule": "at most 128 characters",
         "retryable": False,
+        "not_from_api": False,
         "operation": None,
         "attempts": 0,
         "elapsed": 0.0,
