@@ -15,6 +15,8 @@ from collections.abc import Callable
 from http.cookies import BaseCookie, SimpleCookie
 from time import monotonic
 from typing import Any, ClassVar, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
@@ -50,6 +52,69 @@ def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
         )
 
 
+def _is_proxy(_: object, __: object, proxy: object) -> None:
+    if proxy is not None:
+        check_proxy("proxy", proxy)
+
+
+def check_proxy(name: str, proxy: object) -> None:
+    """Refuse what is not the URL of an HTTP proxy; it may hold a password, and is not shown."""
+    problem = _proxy_problem(proxy)
+    if problem is not None:
+        raise ConfigurationError(
+            f"{name}: {problem}; it is a URL such as http://proxy.example:3128"
+        )
+
+
+def _proxy_problem(proxy: object) -> str | None:
+    if not isinstance(proxy, str):
+        return "is not text"
+    if not proxy or not proxy.isprintable() or " " in proxy:
+        return "holds blanks or control characters" if proxy else "is empty"
+    scheme, found, _ = proxy.partition("://")
+    if not found:
+        return "has no scheme"
+    if scheme.lower() not in {"http", "https"}:
+        return "is neither http nor https, and no other kind of proxy is supported"
+    try:
+        url = URL(proxy)
+    except ValueError:
+        return "is not a URL"
+    if not url.raw_host or not is_host(url.raw_host):
+        return "has no host, or one that is no host's name"
+    if url.port == 0:
+        return "has a port that is none"
+    if url.path != "/" or url.query_string or url.fragment:
+        return "has more than a host and a port (in a password, write / as %2F, # as %23, ? as %3F)"
+    return None
+
+
+def is_host(host: str) -> bool:
+    """Return whether *host* can be looked up: labels of 1 to 63 characters, or an address."""
+    if ":" in host:
+        return True
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(0 < len(label) <= 63 for label in labels)
+
+
+def proxy_of_environment(url: str) -> str | None:
+    """Return the proxy that ``HTTPS_PROXY`` and its like name for *url*, if any.
+
+    ``HTTP_PROXY`` is for http, ``ALL_PROXY`` for both, and ``NO_PROXY`` lists hosts that are
+    spoken to directly. One without a scheme is an http proxy. Raises `ConfigurationError`.
+    """
+    parts = urlsplit(url)
+    known = getproxies()
+    name = parts.scheme if parts.scheme in known else "all"
+    proxy = known.get(name)
+    if proxy is None or proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or ""):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    check_proxy(f"{name.upper()}_PROXY in the environment", proxy)
+    return proxy
+
+
 @attrs.frozen(kw_only=True)
 class AiohttpOptions:
     """How connections are made."""
@@ -58,7 +123,8 @@ class AiohttpOptions:
     """Seconds for the TCP connection and the TLS handshake together."""
     max_connections: int = 100
     ssl: tls.SSLContext | None = attrs.field(default=None, validator=_verifies)
-    proxy: str | None = attrs.field(default=None, repr=False)
+    proxy: str | None = attrs.field(default=None, repr=False, validator=_is_proxy)
+    """URL of an HTTP proxy, with user name and password where it wants them."""
 
 
 class BytesBody(aiohttp.Payload):
