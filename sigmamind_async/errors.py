@@ -3,8 +3,8 @@
     SigmaMindError
       ConfigurationError (ValueError)     key, base URL or an option cannot be used
       InvalidRequestError (ValueError)    refused locally: `field` and `rule`
-      APIConnectionError                  nothing was sent
-        APITimeoutError (TimeoutError)    a deadline passed before anything was sent, or for a read
+      APIConnectionError                  nothing was sent, or a read got no answer
+        APITimeoutError (TimeoutError)    a deadline passed: before anything was sent, or for a read
       OutcomeUnknownError                 something was sent, nothing readable came back
       APIStatusError                      the platform answered with an error status
         BadRequestError                   400, 422
@@ -182,7 +182,12 @@ class InvalidRequestError(SigmaMindError, ValueError):
 
 
 class APIConnectionError(SigmaMindError):
-    """No connection was had: the platform received nothing."""
+    """Nothing was sent, or a call that only reads got no answer: nothing was changed.
+
+    The message names host and port and gives the system's reason; the same is `__cause__`, an
+    `OSError`, where there is one. `retryable` is False where another attempt would end the same: a
+    certificate that is not trusted, a proxy that refuses.
+    """
 
     committed: Committed = "no"
     retryable = True

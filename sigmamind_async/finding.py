@@ -11,14 +11,17 @@ Everything here is an ordinary function of what came back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
+from urllib.parse import urlsplit, urlunsplit
 
 from sigmamind_async import static
 from sigmamind_async.confirmation import Unconfirmed
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     Committed,
     OutcomeUnknownError,
     ResponseDecodeError,
@@ -118,6 +121,9 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     What was not sent, or was refused for being one too many, may always be sent. After silence
     only a repeatable call may: a purchase that went unanswered is looked up, never sent blindly.
     """
+    answer = finding.answer
+    if isinstance(answer, Fault) and answer.permanent:
+        return False
     if finding.verdict is Verdict.NOT_SENT or finding.status == 429:
         return True
     if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
@@ -125,7 +131,6 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     if finding.verdict is Verdict.COMMITTED_UNREAD:
         # A body that was cut may come whole next time. One that came whole comes as it is, and a
         # redirect or a flood is no accident.
-        answer = finding.answer
         return (
             isinstance(answer, Response)
             and answer.status != 303
@@ -137,16 +142,27 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
 def leads_to_alias(operation: Operation[object], finding: Finding, base_url: str) -> bool:
     """Return whether *finding* is the one redirect that may be followed.
 
-    That is a 307 or 308, which keep method and body, to the other spelling of the same path on the
-    origin that was asked; anywhere else the key would be given away.
+    That is a 307 or 308, which keep method and body, to the other spelling of the same path. Only
+    path and query of it count: a platform behind a proxy writes scheme, host and port as they are
+    inside. The request goes to the origin that was asked before, so that nobody else is given the
+    key, whatever is named.
     """
     answer, alias = finding.answer, operation.request.alias
     if isinstance(answer, Fault) or answer.status not in {307, 308} or alias is None:
         return False
-    location = answer.headers.get("location", "")
-    origin = "/".join(base_url.split("/", 3)[:3])
-    prefix = base_url.removeprefix(origin)
-    return location in {base_url + alias, prefix + alias}
+    prefix = urlsplit(base_url).path
+    try:
+        location = urlsplit(answer.headers.get("location", "").strip())
+    except ValueError:
+        return False
+    named = urlunsplit(("", "", location.path, location.query, ""))
+    # A proxy may take the prefix away before the platform sees the path.
+    return _same_case(named) in {_same_case(prefix + alias), _same_case(alias)}
+
+
+def _same_case(path: str) -> str:
+    """Return *path* with its percent-encodings in capitals: either case says the same."""
+    return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), path, flags=re.IGNORECASE)
 
 
 def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
@@ -203,13 +219,18 @@ def _error(
     answer = finding.answer
     if isinstance(answer, Fault):
         if finding.verdict is Verdict.NOT_SENT:
-            return APIConnectionError(f"{answer.detail}; nothing was sent")
+            return _unanswered(answer.kind, f"{answer.detail}; nothing was sent", answer.cause)
+        if operation.reads:
+            message = f"{operation.name}: {answer.detail}; {_HARMLESS}"
+            return _unanswered(answer.kind, message, answer.cause)
         return _unknown(operation, finding, answer.detail)
     said = _shown(explain(answer), secrets)
     if 200 <= answer.status < 300:
         problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
             return _unknown(operation, finding, problem, said.code)
+        if answer.cut in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
+            return _unanswered(answer.cut, f"{operation.name}: {problem}; {_HARMLESS}", None)
         unreadable = ResponseDecodeError(problem)
         # A name in the answer may be part of the path.
         unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
@@ -231,6 +252,17 @@ def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
         code=_kept(said.code, secrets) or None,
         request_id=_kept(said.request_id, secrets) or None,
     )
+
+
+_HARMLESS = "it changes nothing and can be made again"
+
+
+def _unanswered(kind: FaultKind, message: str, cause: OSError | None) -> APIConnectionError:
+    """Return the error of a call that was not sent, or that only reads."""
+    timed_out = kind in {FaultKind.CONNECT_TIMEOUT, FaultKind.TIMEOUT}
+    error = (APITimeoutError if timed_out else APIConnectionError)(message)
+    error.__cause__ = cause
+    return error
 
 
 def _capped(text: str, secrets: tuple[Secret, ...]) -> str:
@@ -278,8 +310,6 @@ def _unknown(
         if finding.verdict is Verdict.COMMITTED_UNREAD
         else "it may have been carried out"
     )
-    if operation.reads:
-        known = "it changes nothing and can be made again"
     error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
     error.status = finding.status
     error.code = code
@@ -290,7 +320,13 @@ def _unknown(
 def _status_error(
     answer: Response, finding: Finding, said: Explanation, secrets: tuple[Secret, ...]
 ) -> APIStatusError:
-    error = status_error(answer.status)(f"{answer.status}: {said.message}")
+    message = said.message
+    if 300 <= answer.status < 400:
+        location = _capped(answer.headers.get("location", ""), secrets)
+        message = f"{message}; it leads to {location or 'nowhere'}, which is not followed"
+    if answer.status == 407:
+        message = f"{message}; the proxy wants user name and password in its URL"
+    error = status_error(answer.status)(f"{answer.status}: {message}")
     error.status, error.code, error.request_id = answer.status, said.code, said.request_id
     error.body = _kept(answer.body.decode(errors="replace"), secrets)
     error.retry_after = finding.wait

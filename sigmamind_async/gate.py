@@ -23,7 +23,7 @@ from random import random
 import attrs
 
 from sigmamind_async.allowance import Allowance
-from sigmamind_async.errors import APIConnectionError, CircuitOpenError
+from sigmamind_async.errors import APITimeoutError, CircuitOpenError
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import IDLE, Pace, Ticket
@@ -249,7 +249,7 @@ class Gate:
 
         *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
         when the circuit is open, the wait would be longer than `max_wait`, or the platform asked
-        for a pause that ends after *deadline* (on the gate's clock); `APIConnectionError` when the
+        for a pause that ends after *deadline* (on the gate's clock); `APITimeoutError` when the
         deadline comes in the queue. Neither sent anything. Requests of one *kind* go in the order
         they came, and the kinds take turns. A *patient* caller waits out an open
         circuit and any queue, but no pause longer than `PATIENCE`.
@@ -340,7 +340,7 @@ class Gate:
         except asyncio.CancelledError:
             self._give_up(line, turn)
             raise
-        raise APIConnectionError("the deadline passed in the queue; nothing was sent")
+        raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
     def _give_up(self, line: _Line, turn: _Turn) -> None:
         """Leave the queue; a turn that was just given goes to the next in line."""

@@ -50,6 +50,7 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
     Times,
     client_of_environment,
     run,
@@ -103,6 +104,7 @@ def apply(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
 ) -> int:
     """Carry out what *file* says."""
     database = database_of(postgres)
@@ -127,7 +129,7 @@ def apply(
         report=report,
         verbose=verbose,
         json=json,
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy),
     )
     place = place_beside(file, journal, database)
     with stream_of(file) as stream:

@@ -76,6 +76,8 @@ def advice_for(error: BaseException | None) -> str:
         return ""
     if isinstance(error, OutcomeUnknownError):
         return LOOK_UP
+    if isinstance(error, APIConnectionError) and not error.retryable:
+        return ""  # its message says what to change
     if error.committed != "no":
         return f"may have been carried out: {LOOK_UP}"
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")

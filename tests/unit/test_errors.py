@@ -51,7 +51,7 @@ def drawn_tree() -> dict[str, str]:
         depth = len(found[1])
         while above[-1][0] >= depth:
             above.pop()
-        names = re.findall(r"\b[A-Z]\w*Error\b", line.partition("(")[0])
+        names = re.findall(r"\b[A-Z]\w*Error\b", re.sub(r"\(\w+\)", "", line))
         parents.update(dict.fromkeys(names, above[-1][1]))
         above.append((depth, names[0]))
     return parents

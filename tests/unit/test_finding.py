@@ -8,6 +8,7 @@ import pytest
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     BadRequestError,
     Committed,
     ConflictError,
@@ -272,8 +273,11 @@ ERRORS_OF_AN_UPDATE: dict[str, Row] = ERRORS_OF_A_PURCHASE | {
 ERRORS_OF_A_READ: dict[str, Row] = {
     name: (cls, "no", retryable) for name, (cls, _, retryable) in ERRORS_OF_AN_UPDATE.items()
 } | {
-    "2xx dropped": (ResponseDecodeError, "no", True),
-    "2xx timed out": (ResponseDecodeError, "no", True),
+    "no answer in time": (APITimeoutError, "no", True),
+    "dropped": (APIConnectionError, "no", True),
+    "not HTTP": (APIConnectionError, "no", True),
+    "2xx dropped": (APIConnectionError, "no", True),
+    "2xx timed out": (APITimeoutError, "no", True),
     "2xx not HTTP": (ResponseDecodeError, "no", True),
     "2xx too large": (ResponseDecodeError, "no", False),
     "2xx unreadable": (ResponseDecodeError, "no", False),
