@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sigmamind_async.errors import (
         APIConnectionError,
         APIStatusError,
+        APITimeoutError,
         AuthenticationError,
         BadRequestError,
         CircuitOpenError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
+    "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
     "BulkResult",

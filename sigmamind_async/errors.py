@@ -24,8 +24,8 @@ The tree is cut by what the caller can do next: mend the call, wait, look the ou
 neither a header nor a request body, so none of them can carry an API key or a trunk password.
 
 All of them survive pickle and deepcopy, and being made again from the name of their type and their
-`args`, as JSON result backends do: the last of `args` holds the facts. Made from a message alone, a class
-that leaves open whether the platform acted has "unknown" for `committed`.
+`args`, as JSON result backends do: the last of `args` holds the facts. Made from a message alone, a
+class that leaves open whether the platform acted has "unknown" for `committed`.
 """
 
 from __future__ import annotations
