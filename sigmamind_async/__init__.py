@@ -77,6 +77,7 @@ __all__ = [
 _HOMES = {
     "APIConnectionError": "errors",
     "APIStatusError": "errors",
+    "APITimeoutError": "errors",
     "AuthenticationError": "errors",
     "BadRequestError": "errors",
     "BulkResult": "bulk",
