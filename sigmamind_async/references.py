@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import attrs
 
+from sigmamind_async.checks import is_mask
 from sigmamind_async.errors import APITimeoutError
 from sigmamind_async.values import Secret
 
@@ -146,6 +147,8 @@ def _one(reference: str, text: str) -> Secret:
         problem = f"must hold one secret, 1 to {LARGEST} bytes"
     elif text.splitlines() != [text] or "\0" in text:
         problem = "must hold one secret, on one line"
+    elif is_mask(text):
+        problem = "holds a mask; put the secret itself there"
     else:
         return Secret(text)
     del text

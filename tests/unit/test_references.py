@@ -54,6 +54,7 @@ def test_a_file_holds_one_secret(tmp_path: Path, content: bytes) -> None:
         (b"", "1 to 4096 bytes"),
         (b"\n", "1 to 4096 bytes"),
         (b"\xef\xbb\xbf\r\n", "1 to 4096 bytes"),
+        (b"****\n", "holds a mask; put the secret itself there"),
         (b"canary\xe9", "not UTF-8 text"),
         ("canary-1".encode("utf-16"), "not UTF-8 text"),
         (b"canary" * LARGEST, "at most 4096 bytes"),

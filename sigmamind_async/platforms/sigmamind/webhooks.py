@@ -39,7 +39,7 @@ class InboundCallReply(RequestValue[None]):
         factory=dict[str, Any]
     )
     override_agent_id: Annotated[str | Unset, wire("override_agent_id")] = attrs.field(
-        default=UNSET, validator=checks.text(64, least=1)
+        default=UNSET, validator=checks.visible(64)
     )
     """Another agent for this call alone; named in one copy of the page."""
 

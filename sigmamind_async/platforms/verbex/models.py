@@ -114,6 +114,9 @@ _KINDS: Final[Mapping[str, type[PhoneNumber]]] = {
 
 
 _OR_NULL = checks.or_null(checks.any_text)
+# Null is how an agent is removed; what an empty id would do is not described.
+_AGENT_OR_NULL = checks.or_null(checks.visible())
+_URI_OR_NULL = checks.or_null(checks.visible(least=0))
 _SECRET_OR_NULL = checks.or_null(checks.secret())
 
 
@@ -130,10 +133,10 @@ class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_OR_NULL
     )
     inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
     outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
 
 
@@ -144,7 +147,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     provider: Annotated[str, wire("provider")] = attrs.field(default=SIP, init=False)
     phone_number: Annotated[str, wire("phone_number")] = attrs.field(validator=checks.phone_number)
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_URI_OR_NULL
     )
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
         default=UNSET, validator=_OR_NULL
@@ -182,10 +185,10 @@ class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_OR_NULL
     )
     inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
     outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
 
     def __attrs_post_init__(self) -> None:
@@ -197,7 +200,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number on a SIP trunk."""
 
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_URI_OR_NULL
     )
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
         default=UNSET, validator=_OR_NULL
