@@ -310,7 +310,8 @@ class Client:
                 platform=self.platform,
                 base_url=url,
                 credentials=Credentials(
-                    _key_of_environment(self.platform) if api_key is None else api_key
+                    _key_of_environment(self.platform) if api_key is None else api_key,
+                    deadline,
                 ),
                 transport=transport or AiohttpTransport(options, session),
                 gate=gate or Gate(),

@@ -281,7 +281,7 @@ class Engine:
     async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
         """Send once, and say what follows."""
         try:
-            key = self.credentials.known or await self.credentials.key()
+            key = self.credentials.known or await self.credentials.key(self._left(call))
             kind, width = operation.request.method, self.limits.max_connections
             place = self.gate.try_enter(width, kind) or await self.gate.enter(
                 width=width, deadline=call.deadline, patient=call.patient, kind=kind
@@ -326,6 +326,10 @@ class Engine:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
         return Failed(ignored_error(operation, call.ignored)) if self.strict else done
+
+    def _left(self, call: Call) -> float:
+        """Return the seconds that *call* has left to wait for what it needs."""
+        return min(call.deadline - self.clock(), self.limits.deadline)
 
     def _start(self, call: Call, began: float) -> float:
         """Count an attempt that the gate has admitted; return the seconds it may take."""
@@ -408,8 +412,11 @@ class Engine:
         call.mark = None
         if finding.status == 401 and not call.renewed:
             call.renewed = True
-            if await self.credentials.renewed(key):
-                return Again(delay=0.0)
+            try:
+                if await self.credentials.renewed(key, self._left(call)):
+                    return Again(delay=0.0)
+            except SigmaMindError as refusal:
+                return Failed(refusal.with_traceback(None))
         if not call.moved and leads_to_alias(operation, finding, self.base_url):
             call.moved = True
             return Again(delay=0.0)
