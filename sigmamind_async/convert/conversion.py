@@ -106,7 +106,8 @@ def record_decoder(cls: type[R]) -> Callable[[Response], R]:
 
 
 def _explain(raw: object, cls: type, at: str) -> ResponseDecodeError:
-    from sigmamind_async.convert.converter import first_fault
+    with codec.loading():
+        from sigmamind_async.convert.converter import first_fault
 
     path, problem = first_fault(raw, cls)
     path = (at + path).removeprefix(".")
@@ -122,7 +123,8 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
     """Return the fast hook of *cls*: looked up once, not for every answer."""
     read = _READERS.get(cls)
     if read is None:
-        from sigmamind_async.convert.converter import reader
+        with codec.loading():
+            from sigmamind_async.convert.converter import reader
 
         read = _READERS[cls] = reader(cls)
     return read
@@ -131,7 +133,8 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
 @functools.cache
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a *cls*: looked up once, not for every request."""
-    from sigmamind_async.convert.converter import writer
+    with codec.loading():
+        from sigmamind_async.convert.converter import writer
 
     return writer(cls)
 
