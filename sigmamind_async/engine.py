@@ -275,7 +275,12 @@ class Engine:
     ) -> Done[T] | Failed:
         """Send until there is a result, or a reason to stop."""
         await self.sleep(again.delay)
-        attempts = repeating(self.sleep)
+        try:
+            attempts = repeating(self.sleep)
+        except (OSError, ImportError):
+            # Not even the module can be read: without a descriptor, no attempt can be made either.
+            assert call.last_error is not None  # noqa: S101 - the first attempt left one
+            return Failed(call.last_error)
         return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
 
     async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:

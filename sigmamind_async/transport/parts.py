@@ -104,7 +104,7 @@ def proxy_of_environment(url: str) -> str | None:
     spoken to directly. One without a scheme is an http proxy. Raises `ConfigurationError`.
     """
     parts = urlsplit(url)
-    known = getproxies()
+    known: dict[str, str] = getproxies()
     name = parts.scheme if parts.scheme in known else "all"
     proxy = known.get(name)
     if proxy is None or proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or ""):
@@ -344,7 +344,7 @@ class Connector(aiohttp.TCPConnector):
             connection.close()
             raise UnaskedError
         transport = protocol.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return None
         guard = self.guards[protocol] = Guard(protocol, transport, self.guards)
         transport.set_protocol(guard)
