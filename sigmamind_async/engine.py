@@ -345,8 +345,9 @@ class Engine:
 
     def _give_up(self, operation: Operation[object], call: Call, began: float) -> None:
         """Give the place back of an attempt that was cancelled, or never made."""
-        self.gate.abandoned()
-        self.gate.leave()
+        with contextlib.suppress(RuntimeError):  # its loop is over, and with it that loop's places
+            self.gate.abandoned()
+            self.gate.leave()
         if call.mark is not None and self.observer is not None:
             left = call.mark.may_have_left
             call.verdict = Verdict.AMBIGUOUS if left else Verdict.NOT_SENT
