@@ -40,6 +40,8 @@ class AiohttpTransport:
         limit = alarm.start(seconds)
         marks, task = session.marks, limit.task
         marks[task] = mark
+        if self._theirs is None:
+            mark.connected = False  # our connector says when that changes
         try:
             if not session.is_open:
                 await session.open()

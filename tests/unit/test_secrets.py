@@ -302,7 +302,7 @@ async def a_request_under_way() -> object:
 
 
 async def the_request_as_it_left() -> object:
-    transport = ScriptedTransport([reply(json={})])
+    transport = ScriptedTransport([reply(json={"sipPhoneNumber": NUMBER})])
     await SigmaMind(KEY, transport=transport).phone_numbers.import_(NUMBER, trunk_password=PASSWORD)
     assert leaked(transport.sent[0].body)
     return repr(transport.sent)
