@@ -35,8 +35,8 @@ class Unconfirmed(enum.Enum):
 
     @property
     def may_change(self) -> bool:
-        """True if another request may be answered better; JSON that came whole says it again."""
-        return self is Unconfirmed.PAGE or self is Unconfirmed.GARBLED
+        """True if another request may be answered better: the API says the same again."""
+        return self is Unconfirmed.PAGE
 
 
 def sort_of(response: Response) -> Unconfirmed:

@@ -129,12 +129,11 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
-        # A body that was cut may come whole next time. One that came whole comes as it is, and a
-        # redirect or a flood is no accident.
+        # A body that was cut may come whole next time; a redirect or a flood is no accident.
         return (
             isinstance(answer, Response)
             and answer.status != 303
-            and answer.cut not in {None, FaultKind.TOO_LARGE}
+            and answer.cut is not FaultKind.TOO_LARGE
         )
     return finding.verdict is Verdict.AMBIGUOUS
 

@@ -209,6 +209,7 @@ AGAIN = [
     Fault.STATUS_408_AFTER_COMMIT,
     Fault.STATUS_500_AFTER_COMMIT,
     Fault.STATUS_503_AFTER_COMMIT,
+    Fault.HTML_BODY,
 ]
 """After these the platform has acted, and acting again changes nothing."""
 

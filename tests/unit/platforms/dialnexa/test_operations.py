@@ -250,7 +250,9 @@ def test_what_a_purchased_record_lacks_is_read_beside_it(
     outside: dict[str, Any], inside: dict[str, Any], read: dict[str, Any]
 ) -> None:
     """Any field, and only where the record itself says nothing."""
-    body = {"message": "done", **outside, "organizationPhoneNumber": inside}
+    named = {"phone_number": NUMBER, **inside}
+    held = inside if "phoneNumber" in outside else named
+    body = {"message": "done", **outside, "organizationPhoneNumber": held}
     bought = CALLS.decoded("purchase_phone_number", body)
 
     assert {name: getattr(bought, name) for name in read} == read
