@@ -102,6 +102,9 @@ def _reason(error: Exception) -> tuple[str, OSError]:
     if isinstance(error, TimeoutError):
         reason = os.strerror(errno.ETIMEDOUT)
         return reason, TimeoutError(errno.ETIMEDOUT, reason)
+    if _is_http_2(error):
+        reason = "the server speaks HTTP/2 only"
+        return reason, ConnectionError(reason)
     told = _told_by_system(error)
     if told is None:
         # Exceptions of aiohttp say in their names what they are; their texts are not ours.
@@ -114,6 +117,16 @@ def _reason(error: Exception) -> tuple[str, OSError]:
     assert told.errno is not None  # noqa: S101 - that is what was looked for
     reason = os.strerror(told.errno)
     return reason, OSError(told.errno, reason)
+
+
+_SETTINGS_FRAME = re.compile(r"b['\"]\\x00\\x00.{1,4}\\x04\\x00\\x00\\x00\\x00\\x00")
+"""How a server of HTTP/2 begins, as aiohttp shows it where a status line should be."""
+
+
+def _is_http_2(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientResponseError) and bool(
+        _SETTINGS_FRAME.search(error.message)
+    )
 
 
 def _told_by_system(error: BaseException) -> OSError | None:
