@@ -11,6 +11,7 @@ frame or context that held a header or a body travels with them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -30,6 +31,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Observer,
     Throttled,
+    logger,
     notify,
 )
 from sigmamind_async.finding import (
@@ -274,7 +276,7 @@ class Engine:
                 else:
                     finding = self._find(operation, call, answer, place)
             except BaseException as interruption:
-                self._give_up(operation, call, interruption)
+                self._give_up(operation, call, interruption, place)
                 raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
@@ -309,10 +311,10 @@ class Engine:
         return min(call.deadline - began, self.limits.attempt_timeout)
 
     def _give_up(
-        self, operation: Operation[object], call: Call, interruption: BaseException
+        self, operation: Operation[object], call: Call, interruption: BaseException, place: Place
     ) -> None:
         """Give the place back of an attempt that was cancelled, or never made."""
-        self.gate.abandoned()
+        self.gate.abandoned(place)
         self.gate.leave()
         if call.touched:
             interruption.add_note(f"{operation.name} was under way: it may be carried out")
@@ -339,6 +341,7 @@ class Engine:
     ) -> None:
         if finding.throttled:
             pause = self.gate.throttled(ticket, finding.wait)
+            self._log_pause(operation, finding, ticket, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
         elif finding.healthy and isinstance(finding.answer, Response):
@@ -346,6 +349,26 @@ class Engine:
             self.gate.succeeded(ticket, said)
         else:
             self.gate.failed(ticket, overloaded=finding.status == 503)
+
+    def _log_pause(
+        self, operation: Operation[object], finding: Finding, ticket: Ticket, pause: float
+    ) -> None:
+        """Say once for each pause who pauses, until when, and why."""
+        if not pause or not self.gate.announces(ticket[2], pause):
+            return
+        asked, capped = finding.wait or 0.0, (finding.wait or 0.0) > self.gate.max_pause
+        own = ticket[2] in self.gate.admission.lanes.own
+        logger.log(
+            logging.WARNING if capped else logging.INFO,
+            "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
+            self.platform.name,
+            f"{ticket[2]} requests" if own else "all requests",
+            pause,
+            time.strftime("%H:%M:%S", time.gmtime(self.wall_clock() + pause)),
+            operation.name,
+            finding.status,
+            f" with a wait of {asked:.0f} s; one request tries then" if capped else "",
+        )
 
     async def _follow(
         self, operation: Operation[T], call: Call, finding: Finding, key: Secret
@@ -375,10 +398,11 @@ class Engine:
         # Only what may be repeated comes here: to a patient call a 503 is load that is shed.
         shed = call.patient and finding.status == 503 and not finding.throttled
         throttled = finding.throttled or shed
+        wait = None if finding.wait is None else min(finding.wait, self.gate.max_pause)
         if throttled:
             call.throttles += 1
             call.sheds += shed
-            refused = call.patient and self._is_hopeless(call, finding.wait or 0.0)
+            refused = call.patient and self._is_hopeless(call)
         else:
             call.failures += 1
             refused = call.failures >= self.policy.max_attempts
@@ -386,10 +410,12 @@ class Engine:
             call.throttles if throttled else call.failures,
             throttled=throttled,
             jitter=self.jitter(),
-            retry_after=finding.wait,
+            retry_after=wait,
         )
         if call.patient and throttled:
             call.deadline = math.inf
+        elif throttled and self.gate.max_wait is not None:
+            refused = delay > self.gate.max_wait
         if refused or self.clock() + delay >= call.deadline:
             return Failed(error)
         call.cost = self.quota.spend(throttled=throttled)
@@ -402,10 +428,10 @@ class Engine:
             notify(self.observer, scheduled)
         return Again(delay=delay)
 
-    def _is_hopeless(self, call: Call, wait: float) -> bool:
+    def _is_hopeless(self, call: Call) -> bool:
         """Whether waiting on is no plan: nobody is admitted for so long, or this call never."""
         progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return max(wait, self.clock() - progress) > PATIENCE or call.sheds >= SHED
+        return self.clock() - progress >= PATIENCE or call.sheds >= SHED
 
     async def _look_up(
         self, operation: Operation[T], call: Call, failed: Failed

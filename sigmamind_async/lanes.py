@@ -71,9 +71,10 @@ class Lanes:
             self._part(kind, (shared.get(kind, 0) + 1) / total)
 
     def _part(self, kind: str, share: float) -> None:
-        rate, paused_until = self.common.rate, self.common.paused_until
+        before, rate = self.common, self.common.rate
         self.own[kind] = Pace(
             rate=None if rate is None else max(SLOWEST, rate * share), width=math.inf
         )
         self.common, self._weight = Pace(), {}
-        self.common.pause(paused_until)  # others may have been told, too
+        self.common.pause(before.paused_until)  # others may have been told, too
+        self.common.capped = before.capped
