@@ -6,20 +6,37 @@ the program does, be used from any loop and thread, and survive a fork.
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import math
 import os
 import ssl as tls
-from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import (
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
 from sigmamind_async import static
-from sigmamind_async.bulk import BulkResult, BulkRun, Progress, Row, StopOn, collect
-from sigmamind_async.convert import RequestValue
+from sigmamind_async.bulk import (
+    BY_DEFAULT,
+    BulkResult,
+    BulkRun,
+    Progress,
+    Row,
+    StopOn,
+    collect,
+)
+from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Call, Engine, Limits
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
@@ -27,11 +44,15 @@ from sigmamind_async.events import Observer
 from sigmamind_async.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
 from sigmamind_async.retry import RetryPolicy, RetryQuota
+from sigmamind_async.suggestion import suggestion
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, Session, Transport
 from sigmamind_async.values import Secret
 
 T = TypeVar("T")
 V = TypeVar("V")
+
+_SOME_NUMBER: Final = "+12025550100"
+"""A key on all platforms, in a request that is made to be checked and never sent."""
 
 Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
 
@@ -76,17 +97,64 @@ class Runner:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Return the job that runs all *values*; see `Client.run_many`."""
         return self.run_rows(values, self.row, ordered=ordered, stop_on=stop_on, progress=progress)
 
     async def run_all(
-        self, values: Iterable[V], make: Callable[[V], RequestValue[T]]
+        self,
+        values: Iterable[V] | AsyncIterable[V],
+        make: Callable[[V], RequestValue[T]],
+        *,
+        stop_on: StopOn | None,
+        progress: Progress | None,
     ) -> BulkResult[V, T]:
         """Run the request that *make* builds for each of *values*, and keep every outcome."""
-        return await collect(self.run_rows(values, lambda value: self.row(make(value))))
+        if isinstance(values, (str, bytes)):
+            raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
+        return await collect(
+            self.run_rows(
+                values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+            )
+        )
+
+    async def change_all(
+        self,
+        values: Iterable[V | str] | AsyncIterable[V | str],
+        kind: Callable[..., RequestValue[T]],
+        key: str,
+        change: Mapping[str, Any],
+        *,
+        stop_on: StopOn | None,
+        progress: Progress | None,
+    ) -> BulkResult[V | str, T]:
+        """Run each of *values*, for a key the *kind* of request that makes *change* to its number.
+
+        A *change* that no number can take raises before the first request: `TypeError` for a name
+        that is none, `InvalidRequestError` for a value.
+        """
+        if change:
+            self._check_change(kind, key, change)
+        elif isinstance(values, Sequence) and values and all(type(each) is str for each in values):
+            raise InvalidRequestError(field="change", rule="nothing to change was given")
+
+        def make(value: V | str) -> RequestValue[T]:
+            if isinstance(value, str):
+                return kind(**{key: value}, **change)
+            return cast("RequestValue[T]", value)  # what is none fails its row
+
+        return await self.run_all(values, make, stop_on=stop_on, progress=progress)
+
+    def _check_change(
+        self, kind: Callable[..., RequestValue[Any]], key: str, change: Mapping[str, Any]
+    ) -> None:
+        known = inspect.signature(kind).parameters.keys() - {key}
+        for name in change:
+            if name not in known:
+                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggestion(name, known)}")
+        dump_json(self.operation(kind(**{key: _SOME_NUMBER}, **change)).request.json)
 
     def run_rows(
         self,
@@ -94,7 +162,7 @@ class Runner:
         prepare: Callable[[V], Row[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
     ) -> BulkRun[V, T]:
         """Return a job over anything that *prepare* makes a row of."""
@@ -105,6 +173,7 @@ class Runner:
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
+            base_url=self.engine.base_url,
         )
 
     def operation(self, value: RequestValue[T]) -> Operation[T]:
@@ -258,7 +327,7 @@ class Client:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Run many values concurrently; iterate the result with ``async for``.
@@ -266,11 +335,14 @@ class Client:
         Args:
             values: Any iterable or async iterable; read lazily, so a million rows may stream.
             ordered: Hand outcomes over in the order of the values, instead of as they end.
-            stop_on: When to take up no more rows.
+            stop_on: When to take up no more rows and skip the rest: after three in a row that the
+                platform refuses with 401, 402 or 403, unless another `StopOn` says otherwise;
+                ``None`` never.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
 
         Returns:
             A job that yields one `Outcome` a row. A row that fails is an outcome; the job goes on.
+            Where it ended early, its `stopped` says why.
             A row's deadline starts when the gate admits it.
         """
         return self._runner.run_many(values, ordered=ordered, stop_on=stop_on, progress=progress)

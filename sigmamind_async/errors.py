@@ -38,6 +38,8 @@ class SigmaMindError(Exception):
     """Whether the platform may have acted on the call."""
     retryable: bool = False
     """Whether the same call may succeed later, without a change, and be safe to make."""
+    not_from_api: bool = False
+    """True when the answer was not the API's at all, an HTML page for instance."""
     operation: str | None = None
     """Name of the vendor call, such as ``sigmamind.create_phone_number``."""
     attempts: int = 0

@@ -249,8 +249,8 @@ class Application:
         self.aftermath.add(result)
         self.page.add(result, self.platform.name, self.aftermath.commands_for(result))
 
-    def _say_stopping(self, why: Stopped, under_way: int) -> None:
-        self.output.remark(stopping_text(why, self.platform.key_variable, under_way))
+    def _say_stopping(self, why: Stopped, under_way: int, reason: str) -> None:
+        self.output.remark(stopping_text(why, self.platform.key_variable, under_way, reason))
 
     def _say_waiting(self, doubtful: int) -> None:
         self.output.remark(waiting_text(doubtful, self.patience))

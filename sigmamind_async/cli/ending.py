@@ -115,7 +115,7 @@ def exit_for_job(summary: Summary) -> Exit:
         return Exit.INTERRUPTED
     if summary.unknown:
         return Exit.UNKNOWN
-    if summary.stopped in {"key refused", "journal unusable"} and not summary.done:
+    if summary.stopped in {"key refused", "not the API", "journal unusable"} and not summary.done:
         return Exit.USAGE
     return Exit.FAILED if summary.failed or summary.skipped else Exit.DONE
 

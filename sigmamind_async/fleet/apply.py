@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.bulk import Progress, Status
+from sigmamind_async.bulk import BY_DEFAULT, Progress, Status, StopOn
 from sigmamind_async.errors import ConfigurationError, PlanError
 from sigmamind_async.fleet.errands import Errands
 from sigmamind_async.fleet.known import Known
@@ -34,6 +34,8 @@ class Result:
     """Steps by how they ended."""
     bad: tuple[StepOutcome, ...]
     """Steps that failed or are in doubt."""
+    stopped: str = ""
+    """Why it ended before its steps did, as a sentence; empty where it did not."""
 
     @property
     def done(self) -> bool:
@@ -47,6 +49,8 @@ async def apply(
     *,
     secrets: References | None = None,
     report: Report | None = None,
+    progress: Progress | None = None,
+    stop_on: StopOn | None = BY_DEFAULT,
 ) -> Result:
     """Carry *plan* out, each of its requests once, and return how that ended.
 
@@ -58,6 +62,8 @@ async def apply(
         provisioners: One for each platform, all on one journal.
         secrets: Resolves the references in rows; the environment and the current folder by default.
         report: Told how each step ended, as it ends.
+        progress: Counts, rate and estimated time, kept up to date.
+        stop_on: When to take up no more steps and skip the rest; see `FleetRun`.
 
     Raises:
         PlanError: The plan has problems, or the state has moved; nothing was sent.
@@ -80,8 +86,9 @@ async def apply(
         if report is not None:
             report(outcome)
 
-    await crew.run(plan, known, references, report=note).carry_out()
-    return Result(counts=counts, bad=tuple(bad))
+    run = crew.run(plan, known, references, report=note, progress=progress, stop_on=stop_on)
+    await run.carry_out()
+    return Result(counts=counts, bad=tuple(bad), stopped=run.stopped)
 
 
 @attrs.frozen
@@ -100,6 +107,7 @@ class Crew:
         *,
         report: Report,
         progress: Progress | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
     ) -> FleetRun:
         """Return the run of *plan*."""
         return FleetRun(
@@ -110,6 +118,7 @@ class Crew:
             Errands(plan, self.journal, references.resolve),
             report=report,
             progress=progress,
+            stop_on=stop_on,
         )
 
 

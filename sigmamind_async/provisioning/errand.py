@@ -269,7 +269,9 @@ class Errand(Generic[T]):
         if move.row.state in IN_DOUBT and not self._in_bulk:
             return move.row
         if move.row.state in IN_DOUBT:
-            raise unsettled(move.row, self._value)
+            doubt = unsettled(move.row, self._value)
+            doubt.not_from_api = error.not_from_api
+            raise doubt
         taken = isinstance(error, (ConflictError, NotFoundError))
         if self._intent.choice is not None and taken and self._picks < _PICKS:
             return move.row

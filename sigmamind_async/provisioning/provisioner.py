@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Final, Literal, TypeVar
 
-from sigmamind_async.bulk import Progress, StopOn
+from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
@@ -166,7 +166,7 @@ class Provisioner:
         | AsyncIterable[tuple[str, RequestValue[T]]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
     ) -> ProvisioningRun[T]:
         """Carry out many operations concurrently; iterate the result with ``async for``.
@@ -174,13 +174,14 @@ class Provisioner:
         Args:
             operations: Pairs of op_id and value; read lazily.
             ordered: Hand outcomes over in the order of the operations, instead of as they end.
-            stop_on: When to take up no more of them.
+            stop_on: When to take up no more of them and skip the rest, as in `Client.run_many`.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
 
         Returns:
             A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
             settled at the end, all of it with the same listings, for as long as that makes
-            headway; what then is still in doubt is ``unknown``.
+            headway; what then is still in doubt is ``unknown``. Where it ended early, its
+            `stopped` says why.
         """
         return ProvisioningRun(
             self._desk,

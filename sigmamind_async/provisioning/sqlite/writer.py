@@ -202,8 +202,9 @@ class Writer:
             try:
                 self._carry_out(database, batch)
             finally:
-                _answer(self._name, batch)
+                # Before those who wait are woken: they may then read without the thread.
                 self._busy = False
+                _answer(self._name, batch)
 
     def _take(self, count: int) -> list[_Call]:
         """Return the next calls, up to the end of the queue; leave that in it."""

@@ -500,7 +500,7 @@ def test_what_stands_before_an_error_of_yaml_is_read() -> None:
     assert str(second).startswith("fleet.yaml:2:9: is not YAML: ")
 
 
-@pytest.mark.parametrize("text", ["[", "- ", "{a: "])
+@pytest.mark.parametrize("text", ["[", "- ", "{a: ", "{", "[{", "[ ", "[\n", "? ["])
 def test_a_deep_yaml_text_is_left_at_once(text: str) -> None:
     """Read to its end, it would take the parser minutes."""
     [*_, problem] = found(text * 1_000_000, "yaml")
