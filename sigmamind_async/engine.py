@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from copy import copy
 from random import random
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -40,6 +41,7 @@ from sigmamind_async.finding import (
     error_for,
     find,
     ignored_error,
+    is_outage,
     leads_to_alias,
     may_repeat,
 )
@@ -61,9 +63,14 @@ from sigmamind_async.values import Secret, Unset
 
 T = TypeVar("T")
 
-SHED = 12
-"""The 503 without a wait that a patient call takes for an answer. Those before it, over about 90
-seconds, are load that is shed; a platform that gives this one record nothing else is believed."""
+OUTAGES = 18
+"""The failure of a kind that outages bring, such as a 502, that a patient call takes for an answer.
+Those before it, over about half a minute, are the platform's, and not the fault of this request;
+with one dead server of two, one row in 260,000 meets as many. While the circuit is open, none is
+counted: it opens where nothing else passes either."""
+RETURN = 5.0
+"""Most seconds between two attempts of a patient call in an outage: so soon it is found to be over,
+or to last too long for the job."""
 
 
 class Headers:
@@ -111,8 +118,8 @@ class Call:
     attempts: int = 0
     failures: int = 0
     throttles: int = 0
-    sheds: int = 0
-    """How often a patient call took a 503 without a wait for load that is shed."""
+    outages: int = 0
+    """How many failures of a patient call were taken for the platform's, and not its own."""
     doubtful: bool = False
     """Whether a finished attempt may have acted without telling."""
     earlier: bool = False
@@ -155,6 +162,11 @@ class Call:
     def touched(self) -> bool:
         """Whether the platform may have acted on this call, as far as it got."""
         return not self.reads and (self.doubtful or self.mark.connected)
+
+    @property
+    def waits(self) -> bool:
+        """Whether an attempt has ended, and another has not begun."""
+        return self.verdict is not None
 
 
 @static.frozen
@@ -262,6 +274,8 @@ class Engine:
             place = self.gate.try_enter(width, kind) or await self.gate.enter(
                 width=width, deadline=call.deadline, patient=call.patient, kind=kind
             )
+            if not operation.repeatable and self._probes(place):
+                place = await self._admitted_for_sure(operation, call, key, place)
             began = self.clock()
             # Not a coroutine of its own: that would cost every call a microsecond.
             try:
@@ -295,6 +309,55 @@ class Engine:
             await call.before_pause()
         return follows
 
+    def _probes(self, place: Place) -> bool:
+        """Return whether a request is to be sent in place of the one that was admitted."""
+        return self.platform.probe is not None and self.gate.is_probe(place)
+
+    async def _admitted_for_sure(
+        self, operation: Operation[object], call: Call, key: Secret, place: Place
+    ) -> Place:
+        """Let reads find out when the platform is back, then return a place for a purchase.
+
+        One that saw for itself would be sent into the outage, and end in doubt.
+        """
+        while self._probes(place):
+            await self._see_whether_back(operation, call, key, place)
+            place = await self.gate.enter(
+                width=self.limits.max_connections,
+                deadline=call.deadline,
+                patient=call.patient,
+                kind=operation.request.method,
+            )
+        return place
+
+    async def _see_whether_back(
+        self, operation: Operation[object], call: Call, key: Secret, place: Place
+    ) -> None:
+        """Send the platform's probe in a place that the gate has given for it."""
+        request = Request("GET", self.platform.probe or "")
+        mark = Mark()
+        seconds = min(call.deadline - self.clock(), self.limits.attempt_timeout)
+        try:
+            outgoing = self._outgoing(request, call, key)
+            answer = await self.transport.send(outgoing, mark, seconds)
+        except BaseException:
+            self.gate.abandoned(place)
+            self.gate.leave()
+            raise
+        finding = find(answer, mark, doubtful=False, wall_clock=self.wall_clock)
+        self._tell_of_trouble(operation, finding, place)
+        self.gate.leave()
+
+    def ending(self, operation: Operation[object], call: Call) -> SigmaMindError | None:
+        """Return how a *call* ends if it is not tried again; `None` while that is not known.
+
+        That is the error of its latest attempt. Before the first has ended there is none, and none
+        while another is under way.
+        """
+        if call.last_error is None or not call.waits:
+            return None
+        return _stamped(copy(call.last_error), operation, call, self.clock() - call.started)
+
     def _accept_less(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
         """Take what shows that a field was ignored for the result, or for an error."""
         if self.observer is not None:
@@ -306,7 +369,7 @@ class Engine:
         if call.deadline == math.inf:
             call.deadline = began + self.limits.deadline
         if call.attempts:
-            call.mark = Mark()
+            call.mark, call.verdict = Mark(), None
         call.attempts += 1
         return min(call.deadline - began, self.limits.attempt_timeout)
 
@@ -395,31 +458,34 @@ class Engine:
         self, operation: Operation[object], call: Call, finding: Finding, error: SigmaMindError
     ) -> Failed | Again:
         """Grant another attempt, if policy, quota and deadline allow."""
-        # Only what may be repeated comes here: to a patient call a 503 is load that is shed.
-        shed = call.patient and finding.status == 503 and not finding.throttled
-        throttled = finding.throttled or shed
+        # Only what may be repeated comes here: a patient call waits until an outage is over.
+        outage = call.patient and not finding.throttled and is_outage(finding)
+        # A 503 without a wait may be load that is shed, so it is met more slowly than a 502.
+        throttled = finding.throttled or (outage and finding.status == 503)
         wait = None if finding.wait is None else min(finding.wait, self.gate.max_pause)
-        if throttled:
+        if throttled or outage:
             call.throttles += 1
-            call.sheds += shed
+            call.outages += outage and self.gate.admission.open_until is None
             refused = call.patient and self._is_hopeless(call)
         else:
             call.failures += 1
             refused = call.failures >= self.policy.max_attempts
         delay = self.policy.delay(
-            call.throttles if throttled else call.failures,
+            call.throttles if throttled or outage else call.failures,
             throttled=throttled,
             jitter=self.jitter(),
             retry_after=wait,
         )
-        if call.patient and throttled:
+        if outage:
+            delay = max(wait or 0.0, min(delay, RETURN))
+        if call.patient and (throttled or outage):
             call.deadline = math.inf
         elif throttled and self.gate.max_wait is not None:
             refused = delay > self.gate.max_wait
         if refused or self.clock() + delay >= call.deadline:
             return Failed(error)
-        call.cost = self.quota.spend(throttled=throttled)
-        if call.cost is None and not throttled:
+        call.cost = None if outage else self.quota.spend(throttled=throttled)
+        if call.cost is None and not (throttled or outage):
             return Failed(error)
         if self.observer is not None:
             scheduled = AttemptScheduled(
@@ -431,7 +497,7 @@ class Engine:
     def _is_hopeless(self, call: Call) -> bool:
         """Whether waiting on is no plan: nobody is admitted for so long, or this call never."""
         progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return self.clock() - progress >= PATIENCE or call.sheds >= SHED
+        return self.clock() - progress >= PATIENCE or call.outages >= OUTAGES
 
     async def _look_up(
         self, operation: Operation[T], call: Call, failed: Failed

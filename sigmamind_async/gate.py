@@ -4,8 +4,9 @@ How fast and how many at once is learned in `pace`, from what is refused, and in
 the platform tells. A wait that the platform asks for pauses everyone, not only the call that was
 told; but not those kinds of calls of which `lanes` has learned that they have another limit. No
 wait is believed beyond `max_pause`: then one request tries, and the others follow once it passes.
-After repeated failures a circuit opens: calls are refused without being sent, and one of them is
-let through now and then to see whether the platform is back.
+After repeated failures a circuit opens: calls are refused without being sent, rows of jobs wait,
+and one of them is let through now and then to see whether the platform is back. Only what began
+after the failures tells that; slow answers to earlier requests come in for a while.
 
 `Admission` decides and is told the time. `Gate` keeps callers in the order they came, and wakes
 only the one whose turn it is. Single calls go before the rows of jobs, and leave them every fourth
@@ -36,6 +37,13 @@ MAX_PAUSE = 300.0
 PATIENCE = 300.0
 """Longest time in seconds without any admitted request, after which a patient caller takes a 429
 for an answer."""
+SLOW = 2.0
+"""Requests a second at which a platform that merely sheds load answers most of them."""
+UNPROBED = 10.0
+"""Seconds for which an open circuit is not taken for an outage that goes on: a probe tells."""
+NO_BETTER = 4
+"""Cuts of a rate that is as slow, for 503s between which hardly more passed, after which a 503 is
+no sign of load: one of two servers is dead, for instance."""
 CALLS_PER_ROW = 3
 """Single calls that go before the rows of jobs that wait, until one of those has its turn."""
 
@@ -58,11 +66,26 @@ class Admission:
     paused_until: float = 0.0
     """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
     failures: int = 0
+    """Failures since the platform was last known to answer."""
+    failing_since: float = 0.0
+    """When the first of them came."""
+    failed_at: float = 0.0
+    """When the latest came."""
     open_until: float | None = None
     """When the circuit admits its next probe; `None` while it is closed."""
-    probing: bool = False
+    probed_at: float | None = None
+    """When the probe went; `None` while none is under way."""
+    resumed: bool = False
+    """Whether the latest pause that was cut short goes on: the one that tried was refused."""
     last_success: float | None = None
+    sheds: bool = True
+    """Whether a 503 is believed to come from a platform that sheds load."""
     _opened: int = 0
+    _before: Lanes | None = None
+    """What was learned before the first 503 since the platform was last known to answer."""
+    _shed: int = 0
+    """The 503 since the rate was last cut for one."""
+    _no_better: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -82,7 +105,8 @@ class Admission:
         if self.allowance.spacing:
             ready = max(ready, self.allowance.due)
         if self.open_until is not None:
-            ready = max(ready, now + self.probe_every if self.probing else self.open_until)
+            probing = self.probed_at is not None
+            ready = max(ready, now + self.probe_every if probing else self.open_until)
         if pace.tried_at is not None:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
@@ -94,7 +118,7 @@ class Admission:
         if self.allowance.spacing:
             self.allowance.take(now)
         if self.open_until is not None:
-            self.probing = True
+            self.probed_at = now
         if pace.capped:
             pace.tried_at = now
 
@@ -128,7 +152,7 @@ class Admission:
         """Return the seconds for which the circuit refuses everyone, `None` if it does not."""
         if self.open_until is None:
             return None
-        if self.probing:
+        if self.probed_at is not None:
             return self.probe_every
         return self.open_until - now if now < self.open_until else None
 
@@ -139,12 +163,12 @@ class Admission:
         """
         self.last_success = now
         if self.failures:
-            self._close()
+            self._close_after(ticket)
         lanes = self.lanes
         pace = lanes.pace(ticket[2]) if lanes.own else lanes.common
         pace.passed(now, ticket)
         if pace.capped and pace.tried_at == ticket[0]:
-            pace.capped, pace.tried_at = False, None
+            pace.capped, pace.tried_at, self.resumed = False, None, False
         if said is not None:
             pause = min(self.allowance.learn(now, ticket, said), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
@@ -153,7 +177,7 @@ class Admission:
         self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
     ) -> float:
         """Learn that a request was one too many; return the seconds for which its like pause."""
-        self._close()
+        self._close_after(ticket)
         asked = retry_after or 0.0
         pause = self.lanes.refused(now, ticket, min(asked, self.max_pause), jitter)
         pause = min(pause, self.max_pause)
@@ -161,9 +185,11 @@ class Admission:
         if pause:
             pace.pause(now + pause)
         if asked > self.max_pause:
+            self.resumed = self.resumed or pace.tried_at == ticket[0]
             pace.capped, pace.tried_at = True, None
         elif pace.tried_at == ticket[0]:
-            pace.capped, pace.tried_at = False, None  # what it was told now is believed
+            # What it was told now is believed.
+            pace.capped, pace.tried_at, self.resumed = False, None, False
         return pause
 
     def pause_ends(self, kind: str) -> float:
@@ -173,20 +199,42 @@ class Admission:
     def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
         """Learn that an attempt failed without a usable answer.
 
-        *overloaded* says that the platform may be shedding load: then the pace learns from it.
+        *overloaded* says that the platform may be shedding load: then the pace learns from it, for
+        as long as it does not turn out to be an outage.
         """
-        if overloaded:
-            self.lanes.refused(now, ticket, 0.0)
+        if overloaded and self.sheds and self.open_until is None:
+            self._learn_of_load(now, ticket)
         self._tried_in_vain(ticket)
+        if not self.failures:
+            self.failing_since = now
         self.failures += 1
-        if self.probing or self.failures == self.failures_to_open:
-            self.probing = False
+        self.failed_at = now
+        closed = self.open_until is None and self.failures >= self.failures_to_open
+        if closed or self.probed_at == ticket[0]:
+            self.probed_at = None
             self.open_until = now + min(30.0, self.probe_every * 2.0**self._opened)
             self._opened = min(self._opened + 1, 10)
 
+    def failing_for(self, now: float, since: float) -> float:
+        """Return the seconds for which the platform has answered nothing, from *since* on.
+
+        A pause that it asks for is no failure, unless it goes on beyond its cap.
+        """
+        alive = max(since, self.last_success or 0.0)
+        if self.resumed:
+            return max(0.0, now - alive)
+        if not self.failures:
+            return 0.0
+        paces = [self.lanes.common, *self.lanes.own.values()]
+        alive = max(alive, self.paused_until, *(pace.paused_until for pace in paces))
+        # That nothing came since the latest failure may be because nothing was sent.
+        latest = self.failed_at if self.open_until is None else max(self.failed_at, now - UNPROBED)
+        return max(0.0, latest - alive)
+
     def abandoned(self, ticket: Ticket) -> None:
         """Learn that an attempt ended without telling anything, being cancelled."""
-        self.probing = False
+        if self.probed_at == ticket[0]:
+            self.probed_at = None
         self._tried_in_vain(ticket)
 
     def _tried_in_vain(self, ticket: Ticket) -> None:
@@ -195,8 +243,38 @@ class Admission:
         if pace.tried_at == ticket[0]:
             pace.tried_at = None
 
-    def _close(self) -> None:
-        self.failures, self.open_until, self.probing, self._opened = 0, None, False, 0
+    def _close_after(self, ticket: Ticket) -> None:
+        """Close the circuit if an answered request began after the failures had."""
+        if ticket[0] < self.failing_since:
+            return
+        before, self._before = self._before, None
+        # A first probe that passes tells of a limit that a burst has met; a later one does not.
+        if before is not None and self._opened > 1:
+            self._go_back_to(before)
+        self.failures, self.open_until, self.probed_at, self._opened = 0, None, None, 0
+
+    def _learn_of_load(self, now: float, ticket: Ticket) -> None:
+        """Slow down for a 503, unless they come at every rate."""
+        if self._before is None:
+            self._before = self.lanes.copied()
+        pace = self.lanes.pace(ticket[2])
+        cut, slow, passed = pace.cut, (pace.rate or math.inf) <= SLOW, pace.progress
+        self._shed += 1
+        self.lanes.refused(now, ticket, 0.0)
+        if pace.cut == cut:
+            return
+        shed, self._shed = self._shed, 0
+        if passed >= 2 * shed:
+            self._no_better = 0
+        elif slow and (self.last_success or 0.0) > cut:
+            self._no_better += 1
+        if self._no_better >= NO_BETTER:
+            self.sheds = False
+            self._go_back_to(Lanes())
+
+    def _go_back_to(self, lanes: Lanes) -> None:
+        """Forget what was learned from a 503 that was not for load."""
+        self.lanes = lanes
 
 
 @attrs.define(eq=False)
@@ -373,6 +451,18 @@ class Gate:
     def abandoned(self, ticket: Ticket) -> None:
         """Report an attempt that was cancelled."""
         self.admission.abandoned(ticket)
+
+    def now(self) -> float:
+        """Return the time by the gate's clock."""
+        return self._clock()
+
+    def failing_for(self, since: float) -> float:
+        """Return the seconds for which the platform has answered nothing, from *since* on."""
+        return self.admission.failing_for(self._clock(), since)
+
+    def is_probe(self, ticket: Ticket) -> bool:
+        """Return whether a request was admitted to see whether the platform is back."""
+        return self.admission.probed_at == ticket[0]
 
     def announces(self, kind: str, pause: float) -> bool:
         """Return whether a *pause* is news, and not another request that is told the same."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from copy import copy
 
 import attrs
 
@@ -46,6 +47,12 @@ class Lanes:
     def pace(self, kind: str) -> Pace:
         """Return the pace that requests of this kind keep."""
         return self.own.get(kind, self.common) if self.own else self.common
+
+    def copied(self) -> Lanes:
+        """Return what was learned so far, to go back to."""
+        own = {kind: copy(pace) for kind, pace in self.own.items()}
+        common, sent, weight = copy(self.common), self.sent.copy(), self._weight.copy()
+        return attrs.evolve(self, common=common, own=own, sent=sent, weight=weight)
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; see `Pace.refused`."""

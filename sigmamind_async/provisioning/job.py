@@ -69,6 +69,7 @@ class ProvisioningRun(Generic[T]):
             stop_on=stop_on,
             progress=progress,
             base_url=self._desk.client.runner.engine.base_url,
+            gate=self._desk.client.runner.engine.gate,
         )
 
     @property

@@ -171,6 +171,9 @@ class SharedAdmission(Admission):
         if ready is not None:
             self.pace.ready = ready
 
+    def _go_back_to(self, lanes: Lanes) -> None:
+        """Keep what all processes go by: it rises again by what passes."""
+
     def pause(self, until: float) -> None:
         """Let nobody go before *until*."""
         self.paused_until = max(self.paused_until, until)

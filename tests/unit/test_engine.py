@@ -13,7 +13,7 @@ import pytest
 
 from sigmamind_async.convert import load_json
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.engine import SHED, Engine, Limits
+from sigmamind_async.engine import OUTAGES, Engine, Limits
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -439,7 +439,7 @@ async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
     engine = make_engine(transport, quota=RetryQuota(tokens=0))
 
     assert await engine.finish(UPDATE, engine.begin(UPDATE, patient=True)) == {"id": 1}
-    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
 async def test_a_503_for_one_row_alone_ends_it_in_the_end(
@@ -450,7 +450,7 @@ async def test_a_503_for_one_row_alone_ends_it_in_the_end(
     with pytest.raises(ServerError) as caught:
         await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
 
-    assert (caught.value.attempts, caught.value.committed) == (SHED, "unknown")
+    assert (caught.value.attempts, caught.value.committed) == (OUTAGES, "unknown")
 
 
 async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Make) -> None:
