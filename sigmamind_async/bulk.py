@@ -236,7 +236,6 @@ class BulkRun(Generic[V, T]):
         ordered: Hand outcomes over in the order of the values.
         stop_on: When to take up no more rows; the rest of the values is then skipped.
         progress: Counts to keep up to date.
-        base_url: Where the requests go; named where what answers there is not the API.
         gate: What admits the requests; tells whether the platform answers.
     """
 
@@ -249,7 +248,6 @@ class BulkRun(Generic[V, T]):
         ordered: bool = False,
         stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
-        base_url: str = "",
         gate: Gate | None = None,
     ) -> None:
         _check_options(stop_on, progress)
@@ -272,7 +270,6 @@ class BulkRun(Generic[V, T]):
         counts = stop_on is not None and (stop_on.count is not None or stop_on.share is not None)
         self._counts = stop_on if counts else None
         self._streak = _Streak()
-        self._base_url = base_url
         self._gate = gate
         self._idle_at: float = 0.0
         """When nothing was under way the last time that was looked at, by the gate's clock."""
@@ -448,7 +445,8 @@ class BulkRun(Generic[V, T]):
             self.stop(f"no other row would get past this: {_line(error)}")
         elif self._streak.length >= in_a_row:
             self.stopped_by = error
-            self.stop(_in_a_row(self._streak.length, error, self._base_url))
+            rows = "1 row" if in_a_row == 1 else f"{in_a_row} rows in a row"
+            self.stop(f"{rows} ended alike, as those to come would: {_line(error)}")
 
     def _hand_over(self, outcome: Outcome[V, T]) -> None:
         if self._order is None:
@@ -469,13 +467,6 @@ def _check_options(stop_on: object, progress: object) -> None:
         raise ConfigurationError("stop_on: must be a StopOn, or None")
     if progress is not None and not isinstance(progress, Progress):
         raise ConfigurationError("progress: must be a Progress, or None")
-
-
-def _in_a_row(count: int, error: SigmaMindError, base_url: str) -> str:
-    rows = "1 row" if count == 1 else f"{count} rows in a row"
-    if error.not_from_api:
-        return f"{rows} had an answer that is not the API's, from {base_url}: {_line(error)}"
-    return f"{rows} ended alike, as those to come would: {_line(error)}"
 
 
 def _line(error: SigmaMindError) -> str:

@@ -59,7 +59,7 @@ Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
 
 @attrs.frozen(kw_only=True)
 class RawResponse(Generic[T]):
-    """A 2xx answer as it came."""
+    """An answer as it came: a 2xx, or the 404 that says a removal of ours has been made."""
 
     status: int
     headers: dict[str, str] = attrs.field(repr=False)
@@ -68,7 +68,10 @@ class RawResponse(Generic[T]):
     decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
 
     def parse(self) -> T:
-        """Read the body as the typed call would; raises `ResponseDecodeError`."""
+        """Read the body as the typed call would.
+
+        Raises `ResponseDecodeError` for what cannot be read, and for a 2xx that is no success.
+        """
         return self.decode(Response(status=self.status, headers=self.headers, body=self.body))
 
 
@@ -86,10 +89,10 @@ class Runner:
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
         """Run *value* and return the answer as it came."""
         operation = self.operation(value)
-        response = await self.engine.exchange(operation)
+        response, decode = await self.engine.exchange_to_read(operation)
         headers = {name.lower(): text for name, text in response.headers.items()}
         return RawResponse(
-            status=response.status, headers=headers, body=response.body, decode=operation.decode
+            status=response.status, headers=headers, body=response.body, decode=decode
         )
 
     def run_many(
@@ -173,7 +176,6 @@ class Runner:
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
-            base_url=self.engine.base_url,
             gate=self.engine.gate,
         )
 

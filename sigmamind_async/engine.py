@@ -17,14 +17,15 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from copy import copy
 from random import random
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
 from sigmamind_async import static
+from sigmamind_async.confirmation import Unconfirmed, sort_of
 from sigmamind_async.convert import dump_json
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.errors import ResponseDecodeError, SigmaMindError
+from sigmamind_async.errors import Committed, ResponseDecodeError, SigmaMindError
 from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
@@ -37,6 +38,7 @@ from sigmamind_async.events import (
 )
 from sigmamind_async.finding import (
     Finding,
+    committed_by,
     confirms,
     error_for,
     find,
@@ -51,6 +53,7 @@ from sigmamind_async.operation import (
     Mark,
     Operation,
     Platform,
+    ReadBack,
     Request,
     Response,
     Verdict,
@@ -62,6 +65,9 @@ from sigmamind_async.transport import Outgoing, Transport
 from sigmamind_async.values import Secret, Unset
 
 T = TypeVar("T")
+
+_Kept: TypeAlias = tuple[Response, Callable[[Response], T]]
+"""An answer as it came, and what reads it."""
 
 OUTAGES = 18
 """The failure of a kind that outages bring, such as a 502, that a patient call takes for an answer.
@@ -127,6 +133,10 @@ class Call:
     verdict: Verdict | None = None
     """What the latest attempt proved."""
     last_error: SigmaMindError | None = None
+    mark: Mark | None = None
+    """The mark of an attempt until it is judged; one that was cancelled leaves nothing else."""
+    gone: Response | None = None
+    """The 404 that was taken for a removal's success."""
     cost: int | None = None
     """What the latest repetition took from the quota."""
     renewed: bool = False
@@ -150,8 +160,6 @@ class Call:
         self.deadline = deadline
         """On the engine's clock; infinite while a patient call waits to be admitted."""
         self.patient = patient
-        self.mark = Mark()
-        """The mark of the latest attempt; an attempt that was cancelled leaves nothing else."""
 
     @property
     def may_echo(self) -> bool:
@@ -161,12 +169,14 @@ class Call:
     @property
     def touched(self) -> bool:
         """Whether the platform may have acted on this call, as far as it got."""
-        return not self.reads and (self.doubtful or self.mark.connected)
+        if self.reads:
+            return False
+        return self.doubtful or (self.mark is not None and self.mark.may_have_left)
 
     @property
     def waits(self) -> bool:
         """Whether an attempt has ended, and another has not begun."""
-        return self.verdict is not None
+        return self.attempts > 0 and self.mark is None
 
 
 @static.frozen
@@ -226,28 +236,41 @@ class Engine:
         return self.finish(operation, self.begin(operation))
 
     async def exchange(self, operation: Operation[object]) -> Response:
-        """Run *operation* and return its 2xx answer as it came."""
-        return await self.run(
-            Operation(
-                name=operation.name,
-                request=operation.request,
-                decode=lambda response: response,
-                repeatable=operation.repeatable,
-                value=operation.value,
-            )
-        )
+        """Run *operation* and return the answer that ended it, as it came.
+
+        It is a 2xx, or the 404 after a removal that went unanswered.
+        """
+        response, _ = await self.exchange_to_read(operation)
+        return response
+
+    async def exchange_to_read(self, operation: Operation[T]) -> _Kept[T]:
+        """Run *operation*; return the answer that ended it, as it came, and what reads it."""
+        call = self.begin(operation)
+        response, decode = await self.finish(_unread(operation), call)
+        if call.gone is not None and not isinstance(operation.when_gone, Unset):
+            gone = operation.when_gone
+            return call.gone, lambda _: gone
+        return response, decode
 
     async def finish(self, operation: Operation[T], call: Call) -> T:
         """Run the *call* that was begun for *operation*."""
-        end = await self._attempt(operation, call)
-        if not isinstance(end, Done):
-            end = await self._see_through(operation, call, end)
-        if self.observer is not None:
-            self._notify_finished(operation, call, end)
+        try:
+            end = await self._attempt(operation, call)
+            if not isinstance(end, Done):
+                end = await self._see_through(operation, call, end)
+        except BaseException as interruption:
+            self._interrupted(operation, call, interruption)
+            raise
         if isinstance(end, Done):
+            if self.observer is not None:
+                committed: Committed = "no" if call.reads else "yes"
+                self._notify_finished(operation, call, None, committed, adopted=end.adopted)
             self.quota.refund(call.cost)
             return end.result
-        raise _stamped(end.error, operation, call, self.clock() - call.started)
+        error = _stamped(end.error, operation, call, self.clock() - call.started)
+        if self.observer is not None:
+            self._notify_finished(operation, call, error, error.committed)
+        raise error
 
     async def _see_through(
         self, operation: Operation[T], call: Call, end: Failed | Again
@@ -283,14 +306,16 @@ class Engine:
                     await call.before_send()
                 seconds = self._start(call, began)
                 outgoing = self._outgoing(operation.request, call, key)
-                answer = await self.transport.send(outgoing, call.mark, seconds)
-                if confirms(answer, call.mark.connected):
+                call.mark = mark = Mark()
+                answer = await self.transport.send(outgoing, mark, seconds)
+                if confirms(answer):
+                    mark.connected = True
                     self.gate.passed(place, remaining(answer.headers, self.wall_clock))
                     finding = None
                 else:
                     finding = self._find(operation, call, answer, place)
-            except BaseException as interruption:
-                self._give_up(operation, call, interruption, place)
+            except BaseException:
+                self._give_up(operation, call, place, began)
                 raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
@@ -368,19 +393,29 @@ class Engine:
         """Count an attempt that the gate has admitted; return the seconds it may take."""
         if call.deadline == math.inf:
             call.deadline = began + self.limits.deadline
-        if call.attempts:
-            call.mark, call.verdict = Mark(), None
         call.attempts += 1
         return min(call.deadline - began, self.limits.attempt_timeout)
 
     def _give_up(
-        self, operation: Operation[object], call: Call, interruption: BaseException, place: Place
+        self, operation: Operation[object], call: Call, place: Place, began: float
     ) -> None:
         """Give the place back of an attempt that was cancelled, or never made."""
         self.gate.abandoned(place)
         self.gate.leave()
+        if call.mark is not None and self.observer is not None:
+            left = call.mark.may_have_left
+            call.verdict = Verdict.AMBIGUOUS if left else Verdict.NOT_SENT
+            self._notify_attempt(operation, call, None, self.clock() - began)
+
+    def _interrupted(
+        self, operation: Operation[object], call: Call, interruption: BaseException
+    ) -> None:
+        """Tell of the end of a call that was cancelled, in whatever way."""
         if call.touched:
             interruption.add_note(f"{operation.name} was under way: it may be carried out")
+        if self.observer is not None:
+            committed: Committed = "unknown" if call.touched else "no"
+            self._notify_finished(operation, call, interruption, committed)
 
     def _outgoing(self, request: Request, call: Call, key: Secret) -> Outgoing:
         path = request.alias if call.moved and request.alias is not None else request.path
@@ -393,7 +428,8 @@ class Engine:
         self, operation: Operation[object], call: Call, answer: Response | Fault, place: Place
     ) -> Finding:
         """Judge an attempt that brought no confirmation, and give its place back."""
-        finding = find(answer, call.mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
+        mark = cast("Mark", call.mark)
+        finding = find(answer, mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
         self._tell_of_trouble(operation, finding, place)
         # The last thing done: whatever fails before it gives the place back, too.
         self.gate.leave()
@@ -438,11 +474,16 @@ class Engine:
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
         if finding.status == 404 and call.may_echo and not isinstance(operation.when_gone, Unset):
+            call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
-        error = error_for(operation, finding, self.platform.explain, _secrets(operation, key))
+        secrets = _secrets(operation, key)
+        error = error_for(
+            operation, finding, self.platform.explain, secrets, base_url=self.base_url
+        )
         call.last_error = error
         if finding.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.doubtful = True
+        call.mark = None
         if finding.status == 401 and not call.renewed:
             call.renewed = True
             if await self.credentials.renewed(key):
@@ -518,7 +559,7 @@ class Engine:
         self,
         operation: Operation[object],
         call: Call,
-        answer: Response | Fault,
+        answer: Response | Fault | None,
         elapsed: float,
     ) -> None:
         assert call.verdict is not None  # noqa: S101 - the attempt was judged
@@ -528,24 +569,86 @@ class Engine:
             AttemptFinished(operation.name, call.attempts, call.verdict, status, elapsed),
         )
 
-    def _notify_finished(self, operation: Operation[T], call: Call, end: Done[T] | Failed) -> None:
+    def _notify_finished(
+        self,
+        operation: Operation[object],
+        call: Call,
+        error: BaseException | None,
+        committed: Committed,
+        *,
+        adopted: bool = False,
+    ) -> None:
         elapsed = self.clock() - call.started
-        error = type(end.error).__name__ if isinstance(end, Failed) else None
-        adopted = isinstance(end, Done) and end.adopted
+        name = None if error is None else type(error).__name__
         notify(
             self.observer,
-            CallFinished(operation.name, call.attempts, elapsed, error, adopted),
+            CallFinished(operation.name, call.attempts, elapsed, name, adopted, committed),
         )
 
 
 def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Finding:
-    """Read a confirmed answer; one that cannot be read is committed all the same."""
+    """Read a confirmed answer; one that is no success proves the less, the less it says."""
     assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
-        return Done(operation.decode(answer))
+        result = operation.decode(answer)
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
-    return Finding(answer, Verdict.COMMITTED_UNREAD, unreadable=unreadable)
+    else:
+        if operation.is_about is None or operation.is_about(result):
+            return Done(result)
+        unreadable = ResponseDecodeError(_ANOTHER)
+    sort = sort_of(answer)
+    says_nothing = sort is Unconfirmed.PAGE or sort is Unconfirmed.FAILURE
+    verdict = Verdict.AMBIGUOUS if says_nothing else Verdict.COMMITTED_UNREAD
+    return Finding(answer, verdict, unreadable=unreadable, sort=sort)
+
+
+_ANOTHER = "the answer names another record"
+
+
+def _unread(operation: Operation[T]) -> Operation[_Kept[T]]:
+    """Return *operation* with its answer as the result, and beside it what reads it.
+
+    All that follows from an answer which is no 2xx stays as it is.
+    """
+    back, gone = operation.read_back, operation.when_gone
+
+    def read(response: Response) -> T:
+        end = _read(operation, response)
+        if isinstance(end, Done):
+            return end.result
+        error = cast("ResponseDecodeError", end.unreadable)
+        error.committed = committed_by(operation, end.verdict)
+        raise error
+
+    return Operation(
+        name=operation.name,
+        request=operation.request,
+        decode=lambda response: (response, read),
+        repeatable=operation.repeatable,
+        value=operation.value,
+        read_back=None if back is None else _unread_look_up(back),
+        hints=operation.hints,
+        when_gone=gone if isinstance(gone, Unset) else (_NONE, operation.decode),
+    )
+
+
+def _unread_look_up(back: ReadBack[T]) -> ReadBack[_Kept[T]]:
+    read = back.operation.decode
+
+    def found(response: Response) -> _Kept[T]:
+        read(response)  # what cannot be read was not found
+        return response, read
+
+    look = back.operation
+    return ReadBack(
+        operation=Operation(look.name, look.request, found, look.repeatable, look.value),
+        agrees=lambda kept: back.agrees(read(kept[0])),
+    )
+
+
+_NONE = Response(status=0)
+"""Stands for the 404 in the place of which it is told of, see `Call.gone`."""
 
 
 def _secrets(operation: Operation[object], key: Secret) -> list[Secret]:

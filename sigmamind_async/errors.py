@@ -38,14 +38,14 @@ class SigmaMindError(Exception):
     """Whether the platform may have acted on the call."""
     retryable: bool = False
     """Whether the same call may succeed later, without a change, and be safe to make."""
-    not_from_api: bool = False
-    """True when the answer was not the API's at all, an HTML page for instance."""
     operation: str | None = None
     """Name of the vendor call, such as ``sigmamind.create_phone_number``."""
     attempts: int = 0
     """Requests sent or tried for this call."""
     elapsed: float = 0.0
     """Seconds from the start of the call to the error."""
+    not_from_api: bool = False
+    """True when the answer was not the API's at all, an HTML page for instance."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -78,15 +78,18 @@ class APIConnectionError(SigmaMindError):
 
 
 class OutcomeUnknownError(SigmaMindError):
-    """The request went out and nothing readable came back: the platform may have acted.
+    """The request went out, and no answer says how it ended: the platform may have acted.
 
-    `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read, and
-    "unknown" otherwise. Look the number up before sending the call again.
+    `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read or names
+    nothing, and "unknown" otherwise, as after a 2xx that reports a failure. Look the number up
+    before sending the call again.
     """
 
     committed: Committed = "unknown"
     status: int | None = None
     """HTTP status, where one came."""
+    code: str | None = None
+    """The platform's own short name of the error, where it gives one."""
     value: object = None
     """The request value that was sent, its secrets replaced by ``REDACTED``."""
 

@@ -1,9 +1,10 @@
 """One attempt, judged: what it proved, which error that is, and whether it may be sent again.
 
 Exception types and status codes alone lie: a "cannot connect" error was seen for a request that
-the server had processed, and a gateway answers 503 after the server behind it has committed. So
-one fact decides first: was a connection ever handed to the attempt? If not, nothing was sent. If
-so, only an answer that says what happened proves anything; silence proves nothing.
+the server had processed, and a gateway answers 503 after the server behind it has committed. A
+status line proves that the request left, whatever a session or a transport says of connections.
+Without one, one fact decides: was a connection ever handed to the attempt? If not, nothing was
+sent. If so, or where that cannot be told, silence proves nothing.
 
 Everything here is an ordinary function of what came back.
 """
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeGuard
 
 from sigmamind_async import static
+from sigmamind_async.confirmation import Unconfirmed
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -24,6 +26,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
     status_error,
 )
+from sigmamind_async.explanation import NO_REASON, is_html, title_of
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -58,6 +61,8 @@ class Finding:
     """Whether the request was refused for being one too many."""
     unreadable: ResponseDecodeError | None = None
     """What is wrong with a body that came whole."""
+    sort: Unconfirmed = Unconfirmed.GARBLED
+    """What such a body is."""
 
     @property
     def status(self) -> int | None:
@@ -70,29 +75,22 @@ class Finding:
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
-def confirms(answer: Response | Fault, connected: bool) -> TypeGuard[Response]:  # noqa: FBT001 - by name a call costs twice as much
+def confirms(answer: Response | Fault) -> TypeGuard[Response]:
     """Return whether *answer* is a success that came whole: `judge` says CONFIRMED."""
-    return (
-        connected
-        and isinstance(answer, Response)
-        and 200 <= answer.status < 300
-        and answer.cut is None
-    )
+    return isinstance(answer, Response) and 200 <= answer.status < 300 and answer.cut is None
 
 
 def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
     """Return what *answer* proves.
 
-    *connected* is the attempt's `Mark`. *doubtful* says that an earlier attempt of the same call
-    was ambiguous, so that a 409 may be the echo of its success. A CONFIRMED answer still has to
-    survive the reading of its body.
+    *connected* is what the attempt's `Mark` says, true where that cannot tell; an answer proves it
+    anyway. *doubtful* says that an earlier attempt of the same call was ambiguous, so that a 409
+    may be the echo of its success. A CONFIRMED answer still has to survive the reading of its body.
     """
-    if not connected:
-        return Verdict.NOT_SENT
-    if confirms(answer, connected):
+    if confirms(answer):
         return Verdict.CONFIRMED
     if isinstance(answer, Fault):
-        return Verdict.AMBIGUOUS
+        return Verdict.AMBIGUOUS if connected else Verdict.NOT_SENT
     status = answer.status
     if 200 <= status < 300 or status == 303:
         # It was processed. "See other": its result is elsewhere (RFC 9110, 15.4.4).
@@ -108,7 +106,7 @@ def find(
     answer: Response | Fault, mark: Mark, *, doubtful: bool, wall_clock: Callable[[], float]
 ) -> Finding:
     """Judge one attempt, before its body is read."""
-    verdict = judge(answer, connected=mark.connected, doubtful=doubtful)
+    verdict = judge(answer, connected=mark.may_have_left, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
         return Finding(answer, verdict)
     wait = retry_after(answer.headers, wall_clock(), refused=answer.status == 429)
@@ -138,7 +136,7 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     """
     if finding.verdict is Verdict.NOT_SENT or finding.status == 429:
         return True
-    if not operation.repeatable:
+    if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
         # Garbage for an answer may be a proxy's bad moment; a redirect or a flood is no accident.
@@ -180,16 +178,25 @@ def error_for(
     finding: Finding,
     explain: Callable[[Response], Explanation],
     secrets: Iterable[Secret],
+    *,
+    base_url: str = "",
 ) -> SigmaMindError:
     """Return the error that *finding* is, if nothing more is tried.
 
-    *secrets* are masked wherever the platform repeats one of them in its answer.
+    *secrets* are masked wherever the platform repeats one of them in its answer. *base_url* is
+    named where the answer came from something else than the API.
     """
-    error = _error(operation, finding, explain, tuple(secrets))
+    error = _error(operation, finding, explain, tuple(secrets), base_url)
+    error.not_from_api = finding.unreadable is not None and finding.sort is Unconfirmed.PAGE
     error.operation = operation.name
-    error.committed = "no" if operation.reads else _COMMITTED[finding.verdict]
+    error.committed = committed_by(operation, finding.verdict)
     error.retryable = may_repeat(operation, finding)
     return error
+
+
+def committed_by(operation: Operation[object], verdict: Verdict) -> Committed:
+    """Return whether an attempt of *operation* that proved *verdict* may have changed anything."""
+    return "no" if operation.reads else _COMMITTED[verdict]
 
 
 _COMMITTED: dict[Verdict, Committed] = {
@@ -206,33 +213,80 @@ def _error(
     finding: Finding,
     explain: Callable[[Response], Explanation],
     secrets: tuple[Secret, ...],
+    base_url: str,
 ) -> SigmaMindError:
     answer = finding.answer
     if isinstance(answer, Fault):
         if finding.verdict is Verdict.NOT_SENT:
             return APIConnectionError(f"{answer.detail}; nothing was sent")
         return _unknown(operation, finding, answer.detail)
-    if finding.verdict is Verdict.COMMITTED_UNREAD and answer.status < 300:
-        problem = _problem(finding, answer)
+    said = _shown(explain(answer), secrets)
+    if 200 <= answer.status < 300:
+        problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
-            return _unknown(operation, finding, problem)
-        return finding.unreadable or ResponseDecodeError(problem)
+            return _unknown(operation, finding, problem, said.code)
+        unreadable = ResponseDecodeError(problem)
+        unreadable.path = "" if finding.unreadable is None else finding.unreadable.path
+        return unreadable
     if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
-        return _unknown(operation, finding, f"the platform answered {answer.status}")
-    error = _status_error(answer, finding, explain(answer), secrets)
+        problem = f"the platform answered {answer.status}{_quoted(answer, said)}"
+        return _unknown(operation, finding, problem, said.code)
+    error = _status_error(answer, finding, said, secrets)
     hint = operation.hints.get(answer.status)
     if hint is not None:
         error.message = f"{error.message}; {hint}"
     return error
 
 
-def _problem(finding: Finding, answer: Response) -> str:
-    if finding.unreadable is not None:
-        return finding.unreadable.message
-    return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
+    """Return what an answer says in words, capped and without secrets."""
+    return Explanation(
+        message=_capped(said.message, secrets),
+        code=said.code and _capped(said.code, secrets),
+        request_id=said.request_id and _capped(said.request_id, secrets),
+    )
 
 
-def _unknown(operation: Operation[object], finding: Finding, problem: str) -> OutcomeUnknownError:
+def _capped(text: str, secrets: tuple[Secret, ...]) -> str:
+    return masked(text, secrets)[:BODY_TEXT]
+
+
+def _quoted(answer: Response, said: Explanation) -> str:
+    """Return what follows a statement about *answer*: its own words, of a page the title alone."""
+    silent = said.message == NO_REASON or (is_html(answer.body) and not title_of(answer.body))
+    return "" if silent else f": {said.message}"
+
+
+def _problem(
+    finding: Finding,
+    answer: Response,
+    said: Explanation,
+    secrets: tuple[Secret, ...],
+    base_url: str,
+) -> str:
+    """Return what is wrong with a 2xx that is no success."""
+    if finding.unreadable is None:
+        return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+    problem = _capped(finding.unreadable.message, secrets)
+    match finding.sort:
+        case Unconfirmed.PAGE:
+            title = _capped(title_of(answer.body), secrets)
+            page = f"a page titled {title!r}" if title else "a page or a text"
+            where = base_url or "the base URL"
+            return (
+                f"{where} answered {answer.status} with {page}, which is not the API's: check"
+                " base_url, and what stands between (a portal, a proxy, a firewall)"
+            )
+        case Unconfirmed.GARBLED:
+            # Of what cannot be read as a whole no part is shown: half a secret is not masked.
+            return problem
+        case _:
+            return f"{problem}{_quoted(answer, said)}"
+
+
+def _unknown(
+    operation: Operation[object], finding: Finding, problem: str, code: str | None = None
+) -> OutcomeUnknownError:
     known = (
         "it was carried out, its result is not known"
         if finding.verdict is Verdict.COMMITTED_UNREAD
@@ -242,6 +296,7 @@ def _unknown(operation: Operation[object], finding: Finding, problem: str) -> Ou
         known = "it changes nothing and can be made again"
     error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
     error.status = finding.status
+    error.code = code
     error.value = redacted(operation.value)
     return error
 
@@ -249,12 +304,9 @@ def _unknown(operation: Operation[object], finding: Finding, problem: str) -> Ou
 def _status_error(
     answer: Response, finding: Finding, said: Explanation, secrets: tuple[Secret, ...]
 ) -> APIStatusError:
-    message = masked(said.message, secrets)[:BODY_TEXT]
-    error = status_error(answer.status)(f"{answer.status}: {message}")
-    error.status = answer.status
-    error.code = said.code and masked(said.code, secrets)[:BODY_TEXT]
-    error.request_id = said.request_id and masked(said.request_id, secrets)[:BODY_TEXT]
-    error.body = masked(answer.body.decode(errors="replace"), secrets)[:BODY_TEXT]
+    error = status_error(answer.status)(f"{answer.status}: {said.message}")
+    error.status, error.code, error.request_id = answer.status, said.code, said.request_id
+    error.body = _capped(answer.body.decode(errors="replace"), secrets)
     error.retry_after = finding.wait
     return error
 

@@ -70,7 +70,7 @@ def worker(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
 ) -> int:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     database = database_or_default(postgres)
     platforms = _platforms(platform)
     if release_surplus:

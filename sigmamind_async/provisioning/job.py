@@ -68,7 +68,6 @@ class ProvisioningRun(Generic[T]):
             ordered=self._ordered,
             stop_on=stop_on,
             progress=progress,
-            base_url=self._desk.client.runner.engine.base_url,
             gate=self._desk.client.runner.engine.gate,
         )
 

@@ -7,6 +7,7 @@ connecting is set.
 from __future__ import annotations
 
 import asyncio
+import re
 
 import aiohttp
 
@@ -40,6 +41,8 @@ class AiohttpTransport:
         limit = alarm.start(seconds)
         marks, task = session.marks, limit.task
         marks[task] = mark
+        if self._theirs is None:
+            mark.connected = False  # our connector says when that changes
         try:
             if not session.is_open:
                 await session.open()
@@ -91,7 +94,20 @@ async def _read(stream: aiohttp.StreamReader, most: int) -> bytes:
 def _explained(error: Exception, *, connected: bool) -> tuple[FaultKind, str]:
     """Return what *error* means, and its cause in words that hold nothing of the request."""
     cause = str(error) if isinstance(error, DroppedError) else type(error).__name__
+    if speaks_http_2(error):
+        cause = "the server speaks HTTP/2 only"
     return _kind(error, connected=connected), cause
+
+
+_SETTINGS_FRAME = re.compile(r"b['\"]\\x00\\x00.{1,4}\\x04\\x00\\x00\\x00\\x00\\x00")
+"""How a server of HTTP/2 begins, as aiohttp shows it where a status line should be."""
+
+
+def speaks_http_2(error: Exception) -> bool:
+    """Return whether *error* is about an answer that is HTTP/2, which nobody asked for."""
+    if not isinstance(error, aiohttp.ClientResponseError):
+        return False
+    return _SETTINGS_FRAME.search(error.message) is not None
 
 
 def _kind(error: Exception, *, connected: bool) -> FaultKind:

@@ -1,7 +1,8 @@
 """aiohttp's sessions: one of our own for each event loop, or the one that a caller brought.
 
 A session that the caller brings has a connector of its own; there aiohttp's trace events tell
-whether a connection was handed to an attempt.
+whether a connection was handed to an attempt. One that hands the request on to another session, or
+answers from a cache, runs no trace events of ours and so cannot tell.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import TypeAlias
 
 import aiohttp
+import attrs
 from yarl import URL
 
 from sigmamind_async.alarm import Alarm
@@ -37,7 +39,17 @@ from sigmamind_async.transport.parts import (
 Session: TypeAlias = aiohttp.ClientSession
 """A session that a caller brings along."""
 
-_attempt: contextvars.ContextVar[Mark | None] = contextvars.ContextVar("attempt", default=None)
+
+@attrs.define
+class _Attempt:
+    """What a session of the caller's has shown of one attempt."""
+
+    mark: Mark
+    failure: BaseException | None = None
+    """What ended the latest request of which the trace knows."""
+
+
+_attempt: contextvars.ContextVar[_Attempt | None] = contextvars.ContextVar("attempt", default=None)
 """The attempt that a session of the caller's makes: it may make it in a task of its own."""
 
 
@@ -69,7 +81,9 @@ class TheirSession:
 
     async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the answer's head, the body being still to be read."""
-        token = _attempt.set(self.marks[asyncio.current_task()])
+        attempt = _Attempt(self.marks[asyncio.current_task()])
+        mark, closed = attempt.mark, self._session.closed
+        token = _attempt.set(attempt)
         try:
             return await self._session.request(
                 outgoing.method,
@@ -83,6 +97,10 @@ class TheirSession:
                 ssl=self._options.ssl or True,
                 middlewares=ONLY_ONCE.get(outgoing.method, ()),
             )
+        except BaseException as error:
+            # An end that the trace did not see: this session does more than it shows.
+            mark.connected = mark.connected or not (attempt.failure is error or closed)
+            raise
         finally:
             _attempt.reset(token)
 
@@ -205,15 +223,35 @@ def _forget_all() -> None:
 def _marking_trace() -> aiohttp.TraceConfig:
     """Return the trace that marks attempts in a session whose connector is not ours."""
 
+    async def began(
+        _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
+    ) -> None:
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.mark.connected = attempt.mark.connected  # not yet, and that is now certain
+
     async def connected(
         _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
     ) -> None:
-        mark = _attempt.get()
-        if mark is not None:
-            mark.connected = True
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.mark.connected = True
+
+    async def failed(
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        params: aiohttp.TraceRequestExceptionParams,
+    ) -> None:
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.failure = params.exception
 
     trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(began)
     trace.on_connection_create_end.append(connected)
     trace.on_connection_reuseconn.append(connected)
+    # A connector that makes its connections elsewhere runs neither of these two.
+    trace.on_request_headers_sent.append(connected)
+    trace.on_request_exception.append(failed)
     trace.freeze()
     return trace

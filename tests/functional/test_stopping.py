@@ -166,6 +166,37 @@ async def test_a_job_of_a_provisioner_stops_likewise() -> None:
     assert control == ["failed"] * 30
 
 
+HOTEL = b"<!DOCTYPE html><html><head><title>Sign in to Hotel WLAN</title></head></html>"
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize("name", ["sigmamind create", "sigmamind update", "dialnexa purchase"])
+async def test_a_page_in_place_of_the_api_stops_a_job(name: str, status: int) -> None:
+    """A captive portal says 200 to everything: nothing was bought 300 times."""
+    kind, method, rows = CALLS[name]
+    async with answering(status, HOTEL) as server, connected(kind, server.url) as client:
+        result = await getattr(client.phone_numbers, method)(rows)
+
+    assert 3 <= len(result.unknown) + len(result.failed) < 20
+    assert not result.done
+    assert len(result.skipped) > 250
+    assert server.url in result.stopped
+    assert "Sign in to Hotel WLAN" in result.stopped
+
+
+async def test_a_page_in_place_of_the_api_stops_a_job_of_a_provisioner() -> None:
+    """What was sent stays in doubt, and the rest is planned another time."""
+    values = [sigmamind.CreatePhoneNumber(country_code="US") for _ in range(300)]
+    operations = [(f"row-{index}", value) for index, value in enumerate(values)]
+    server, journal = answering(200, HOTEL), MemoryJournal()
+    async with server, connected(SigmaMind, server.url) as client:
+        run = Provisioner(client, journal).run_many(operations)
+        ended = [outcome.status async for outcome in run]
+
+    assert ended.count("skipped") > 250
+    assert "Sign in to Hotel WLAN" in run.stopped
+
+
 FULL_DISK = """
 import asyncio, resource, sys
 from sigmamind_async import SigmaMind

@@ -27,6 +27,7 @@ FLOORS = {
     "values": 0,
     "alarm": 1,
     "checks": 1,
+    "confirmation": 1,
     "convert": 1,
     "events": 1,
     "explanation": 1,

@@ -302,7 +302,7 @@ async def a_request_under_way() -> object:
 
 
 async def the_request_as_it_left() -> object:
-    transport = ScriptedTransport([reply(json={})])
+    transport = ScriptedTransport([reply(json={"sipPhoneNumber": NUMBER})])
     await SigmaMind(KEY, transport=transport).phone_numbers.import_(NUMBER, trunk_password=PASSWORD)
     assert leaked(transport.sent[0].body)
     return repr(transport.sent)
@@ -341,9 +341,23 @@ async def a_wrong_number_beside_a_password() -> object:
 
 
 async def a_wrong_change_for_many() -> object:
-    result = await client_of([]).phone_numbers.update_many(
-        [NUMBER], trunk_password=PASSWORD, friendly_name="x" * 129
-    )
+    with pytest.raises(SigmaMindError) as caught:
+        await client_of([]).phone_numbers.update_many(
+            [NUMBER], trunk_password=PASSWORD, friendly_name="x" * 129
+        )
+    return [sink(caught.value) for sink in ERROR_SINKS.values()]
+
+
+async def a_misspelt_change_for_many() -> object:
+    wrong: dict[str, Any] = {"freindly_name": "x"}
+    with pytest.raises(TypeError) as caught:
+        await client_of([]).phone_numbers.update_many([NUMBER], trunk_password=PASSWORD, **wrong)
+    names = ("traceback", "crash report with locals", "locals of our frames")
+    return [ERROR_SINKS[name](cast("SigmaMindError", caught.value)) for name in names]
+
+
+async def a_wrong_key_for_many() -> object:
+    result = await client_of([]).phone_numbers.update_many(["415"], trunk_password=PASSWORD)
     [outcome] = result.outcomes
     assert isinstance(outcome.error, SigmaMindError)
     return [sink(outcome.error) for sink in ERROR_SINKS.values()]
@@ -382,6 +396,8 @@ OTHER_SINKS: list[Callable[[], Awaitable[object]]] = [
     a_password_that_is_too_long,
     a_wrong_number_beside_a_password,
     a_wrong_change_for_many,
+    a_misspelt_change_for_many,
+    a_wrong_key_for_many,
     a_body_that_cannot_be_written,
     a_key_that_cannot_be_used,
     a_base_url_with_a_password,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
+from sigmamind_async.confirmation import is_key, naming, refuse_failure, removed, showing
 from sigmamind_async.convert import RequestValue, as_object, body_of, load_json, structure
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
@@ -61,7 +62,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=_decode_purchase,
+        decode=naming(_decode_purchase, lambda found: found.id or found.phone_number),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {}),
@@ -73,7 +74,7 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.import_sip_trunk",
         request=Request(method="POST", path=f"{_NUMBERS}/sip-trunks", json=body_of(value)),
-        decode=_decode_phone_number,
+        decode=naming(_decode_phone_number, _id),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {"nickname": "nickname"}),
@@ -85,10 +86,11 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.update_phone_number",
         request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=_decode_phone_number,
+        decode=naming(_decode_phone_number, _id),
         repeatable=True,
         value=value,
         not_shown=lambda found: not_shown(value, found, _told(found)),
+        is_about=lambda found: is_key(found.id, value.id),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -101,7 +103,8 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up by its id."""
-    return reading("dialnexa.get_phone_number", _number_path(value.id), _decode_phone_number, value)
+    decode = showing(_decode_phone_number, _id)
+    return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
@@ -120,14 +123,13 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Give a number up; 409 says that something still uses it."""
-    return removing("dialnexa.release_phone_number", _number_path(value.id), value)
+    return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look an agent up."""
-    return reading(
-        "dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", _decode_agent, value
-    )
+    decode = showing(_decode_agent, _id)
+    return reading("dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value)
 
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
@@ -136,9 +138,10 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        _decode_agent,
+        naming(_decode_agent, _id),
         value=value,
         not_shown=lambda found: not_shown(value, found, _ROUTING),
+        is_about=lambda found: is_key(found.id, value.id),
     )
 
 
@@ -202,12 +205,17 @@ def _unwrapped(response: Response) -> object:
     """
     raw = load_json(response.body)
     while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
+        refuse_failure(_fields(raw))
         raw = cast("object", inner)
     return raw
 
 
 def _fields(raw: object) -> dict[str, Any]:
     return cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
+
+
+def _id(found: PhoneNumber | Agent) -> str:
+    return found.id
 
 
 def _decode_phone_number(response: Response) -> PhoneNumber:
@@ -227,6 +235,7 @@ def _decode_purchase(response: Response) -> PhoneNumber:
     raw = _unwrapped(response)
     fields = _fields(raw)
     if isinstance(record := fields.get("organizationPhoneNumber"), dict):
+        refuse_failure(fields)
         return structure(cast("object", record), PhoneNumber, at="organizationPhoneNumber")
     if "phoneNumber" in fields:
         rest = {name: value for name, value in fields.items() if name != "phoneNumber"}

@@ -331,7 +331,7 @@ def test_a_wrong_field_of_json(fields: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"id": x}', "fleet.jsonl:1:8: is not JSON: unexpected character, expected a JSON value"),
+        ('{"id": x}', "fleet.jsonl:1:8: is not JSON: unexpected character"),  # and orjson's more
         ("[1]", 'fleet.jsonl:1: is not a JSON object such as {"id": "support-1", ...}'),
         ("x" * LONGEST_LINE, "fleet.jsonl:1: is too long to be a row"),
         (b"\xe9", "fleet.jsonl:1: byte 1 is not UTF-8; save the file as UTF-8"),
@@ -342,7 +342,7 @@ def test_a_line_that_is_no_row_costs_itself_alone(text: str | bytes, problem: st
     content = (text.encode() if isinstance(text, str) else text) + good
     first, second = found(content, "jsonl")
 
-    assert [str(first), second] == [problem, row()]
+    assert (str(first).startswith(problem), second) == (True, row())
 
 
 @pytest.mark.parametrize(
