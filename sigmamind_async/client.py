@@ -39,7 +39,7 @@ from sigmamind_async.bulk import (
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Call, Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
 from sigmamind_async.events import Observer
 from sigmamind_async.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
@@ -186,6 +186,7 @@ class Runner:
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
+            gate=self.engine.gate,
         )
 
     def operation(self, value: RequestValue[T]) -> Operation[T]:
@@ -221,6 +222,13 @@ class _Row(Generic[T]):
     @property
     def ignored(self) -> tuple[str, ...]:
         return self.call.ignored
+
+    @property
+    def waits(self) -> bool:
+        return self.call.waits
+
+    def ending(self) -> SigmaMindError | None:
+        return self.engine.ending(self.operation, self.call)
 
     def run(self) -> Awaitable[T]:
         return self.engine.finish(self.operation, self.call)
@@ -358,8 +366,8 @@ class Client:
             values: Any iterable or async iterable; read lazily, so a million rows may stream.
             ordered: Hand outcomes over in the order of the values, instead of as they end.
             stop_on: When to take up no more rows and skip the rest: after three in a row that the
-                platform refuses with 401, 402 or 403, unless another `StopOn` says otherwise;
-                ``None`` never.
+                platform refuses with 401, 402 or 403, and after a minute in which it lets nothing
+                pass, unless another `StopOn` says otherwise; ``None`` never.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
 
         Returns:

@@ -265,7 +265,11 @@ class ConflictError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """429: one request too many; nothing was done. `retry_after` in seconds, where it was given."""
+    """429: one request too many; nothing was done. `retry_after` in seconds, where it was given.
+
+    It is what the platform said, however long: the client itself waits no longer than
+    `Gate(max_pause=...)`.
+    """
 
     committed: Committed = "no"
     retryable = True

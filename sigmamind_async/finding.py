@@ -115,6 +115,19 @@ def find(
     return Finding(answer, verdict, wait=wait, throttled=throttled)
 
 
+_GONE = frozenset({502, 503, 504, *range(520, 528), 530})
+"""What a gateway answers for a platform that it cannot reach; from 520 on, Cloudflare's."""
+_BROKEN = frozenset(
+    {FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT, FaultKind.TIMEOUT, FaultKind.DROPPED}
+)
+
+
+def is_outage(finding: Finding) -> bool:
+    """Return whether an attempt ended as all do while the platform is away, or the way to it."""
+    answer = finding.answer
+    return answer.kind in _BROKEN if isinstance(answer, Fault) else answer.status in _GONE
+
+
 def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     """Return whether sending *operation* again can do no harm, and may help.
 

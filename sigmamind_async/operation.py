@@ -213,6 +213,9 @@ class Platform:
     """The headers that carry the key."""
     explain: Callable[[Response], Explanation]
     """Read an error answer of whatever shape; never raises."""
+    probe: str | None = None
+    """Path of a read that costs the platform little. After repeated failures it is sent in place of
+    a purchase to see whether the platform is back; `None` lets the purchase see."""
 
 
 @attrs.frozen(kw_only=True)

@@ -21,9 +21,11 @@ from sigmamind_async.errors import (
     RateLimitError,
     SigmaMindError,
 )
+from sigmamind_async.gate import PATIENCE
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.asking import record_from
+from sigmamind_async.provisioning.census import Listing
 from sigmamind_async.provisioning.claim import Claim, Withheld
 from sigmamind_async.provisioning.desk import PAUSES, Desk
 from sigmamind_async.provisioning.labels import tag_of, tagged
@@ -91,6 +93,18 @@ class Errand(Generic[T]):
         """Fields that were sent and that the answer shows otherwise."""
         return () if self.call is None else self.call.ignored
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request of it has ended and another is to follow."""
+        return self.call is not None and self.call.waits
+
+    def ending(self) -> SigmaMindError | None:
+        """Return the error with which it ends while it `waits`; `None` at other times."""
+        if self.call is None:
+            return None
+        engine = self._desk.client.runner.engine
+        return engine.ending(self._desk.client.runner.operation(self._value), self.call)
+
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
         await self._desk.ready()
@@ -153,7 +167,7 @@ class Errand(Generic[T]):
         if row.key and row.state is not State.FAILED:
             return row
         self._picks += 1
-        offered = choice.numbers(await self._desk.client.run(choice.search))
+        offered = choice.numbers(await self._read(choice.search))
         for number in offered:
             if await self._desk.pick(number):
                 return row.but(key=number)
@@ -163,20 +177,39 @@ class Errand(Generic[T]):
 
     async def _refuse_owned(self, row: Row) -> None:
         """Refuse to buy what the account owns: it could not be told from what this would bring."""
-        intent, desk = self._intent, self._desk
+        intent = self._intent
         if intent.choice is not None:
             return
         if intent.look_up is not None:
             try:
-                await desk.client.run(intent.look_up)
+                await self._read(intent.look_up)
             except NotFoundError:
                 return
             await self._refuse_unless_ours(row)
             return
         for moment in (self._books.now() - _FRESH, self._books.now()):
-            if row.key not in (await desk.census.after(moment)).numbers:
+            if row.key not in (await self._listing(moment)).numbers:
                 return
         await self._refuse_unless_ours(row)
+
+    async def _listing(self, moment: float) -> Listing:
+        """Return a listing that began after *moment*; in a job, wait until the account is read."""
+        (pause, longest), until = PAUSES, self._books.now() + PATIENCE
+        while True:
+            try:
+                return await self._desk.census.after(moment)
+            except SigmaMindError as error:
+                if not (self._in_bulk and error.retryable) or self._books.now() >= until:
+                    raise
+            await self._desk.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def _read(self, value: RequestValue[T]) -> T:
+        """Read from the platform; in a job, wait for it as the operation itself does."""
+        runner = self._desk.client.runner
+        operation = runner.operation(value)
+        call = runner.engine.begin(operation, patient=self._in_bulk)
+        return await runner.engine.finish(operation, call)
 
     async def _refuse_unless_ours(self, row: Row) -> None:
         """Refuse to buy an owned number, unless somebody else has just bought it for *row*.

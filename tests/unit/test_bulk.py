@@ -36,6 +36,10 @@ class Row:
     attempts: int = 0
     touched: bool = False
     ignored: tuple[str, ...] = ()
+    waits: bool = False
+
+    def ending(self) -> SigmaMindError | None:
+        return None
 
     async def run(self) -> Any:
         self.attempts += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pytest
 
 from sigmamind_async.convert import load_json
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.engine import SHED, Engine, Limits
+from sigmamind_async.engine import OUTAGES, Engine, Limits
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -35,7 +36,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Throttled,
 )
-from sigmamind_async.gate import PATIENCE
+from sigmamind_async.gate import MAX_PAUSE, PATIENCE
 from sigmamind_async.operation import (
     Fault,
     FaultKind,
@@ -367,6 +368,95 @@ async def test_throttling_ends_with_the_deadline(make_engine: Make, clock: FakeC
     assert error.elapsed == pytest.approx(51.0)
 
 
+FOREVER = [
+    {"retry-after": "86400"},
+    {"retry-after": "1e9"},
+    {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"},
+    {"retry-after-ms": "1e15"},
+    {"x-ratelimit-reset": "999999"},
+]
+"""Waits that no platform means, each on a 429."""
+
+
+@pytest.mark.parametrize("headers", FOREVER)
+async def test_a_wait_without_end_is_reported_and_the_next_call_after_the_cap_is_sent(
+    headers: dict[str, str], make_engine: Make, clock: FakeClock
+) -> None:
+    """Fails, for ever, if the gate believes the wait."""
+    transport = ScriptedTransport([reply(429, headers=headers), reply(json={})])
+    engine = make_engine(transport)
+    error = await failure(engine, READ)
+    assert isinstance(error, RateLimitError)
+    assert MAX_PAUSE < (error.retry_after or 0.0) < math.inf
+
+    clock.advance(60.0)
+    refused = await failure(engine, READ)
+    assert isinstance(refused, CircuitOpenError)
+    assert refused.retry_after == pytest.approx(MAX_PAUSE - 60.0)
+
+    clock.advance(MAX_PAUSE - 60.0)
+    assert await engine.run(READ) == {}
+
+
+@pytest.mark.parametrize("headers", FOREVER)
+async def test_a_row_of_a_job_tries_once_more_after_the_cap_and_then_takes_it_for_an_answer(
+    headers: dict[str, str], make_engine: Make, clock: FakeClock
+) -> None:
+    engine = make_engine(ScriptedTransport([reply(429, headers=headers), reply(json={})]))
+    assert await engine.finish(READ, engine.begin(READ, patient=True)) == {}
+    assert clock.slept == [MAX_PAUSE]
+
+    stuck = make_engine(ScriptedTransport(lambda _: reply(429, headers=headers)))
+    with pytest.raises(RateLimitError) as caught:
+        await stuck.finish(READ, stuck.begin(READ, patient=True))
+    assert caught.value.attempts == 2
+
+
+async def test_a_long_pause_is_told_in_the_log_once(
+    make_engine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who pauses, until when and why; the three that are told the same are not."""
+    caplog.set_level(logging.INFO, "sigmamind_async")
+    transport = ScriptedTransport(lambda _: reply(429, headers={"retry-after": "86400"}))
+    engine = make_engine(transport)
+    calls = (engine.run(UPDATE) for _ in range(3))
+    await asyncio.gather(*calls, return_exceptions=True)
+    [record] = caplog.records
+
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "acme: all requests pause for 300.0 s, until 22:18:20 UTC: acme.call was answered 429"
+        " with a wait of 86400 s; one request tries then"
+    )
+
+
+async def test_a_short_pause_is_told_in_the_log_at_info(
+    make_engine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sigmamind_async")
+    transport = ScriptedTransport([reply(429, headers={"retry-after": "7"}), reply(json={})])
+    await make_engine(transport).run(READ)
+    [record] = caplog.records
+
+    assert record.levelno == logging.INFO
+    assert "acme: all requests pause for 7.0 s, until 22:13:27 UTC" in record.getMessage()
+
+
+@pytest.mark.parametrize("max_wait", [0.2, None])
+async def test_who_cannot_wait_is_put_off_by_nobody(
+    max_wait: float | None, make_engine: Make, clock: FakeClock
+) -> None:
+    """A 429 would put another attempt off by a second; without a bound it is made, the control."""
+    transport = ScriptedTransport([reply(429), reply(json={})])
+    engine = make_engine(transport, gate=clock.gate(max_wait=max_wait))
+    if max_wait is None:
+        await engine.run(READ)
+        assert clock.slept == [1.0]
+    else:
+        assert isinstance(await failure(engine, READ), RateLimitError)
+        assert clock.slept == []
+
+
 async def test_a_patient_call_waits_for_the_rate_past_its_deadline(
     make_engine: Make, clock: FakeClock
 ) -> None:
@@ -387,7 +477,7 @@ async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
     with pytest.raises(RateLimitError) as caught:
         await engine.finish(READ, engine.begin(READ, patient=True))
 
-    assert PATIENCE < caught.value.elapsed <= PATIENCE + 100.0
+    assert PATIENCE <= caught.value.elapsed <= PATIENCE + 100.0
 
 
 async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
@@ -423,7 +513,7 @@ async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
     engine = make_engine(transport, quota=RetryQuota(tokens=0))
 
     assert await engine.finish(UPDATE, engine.begin(UPDATE, patient=True)) == {"id": 1}
-    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
 async def test_a_503_for_one_row_alone_ends_it_in_the_end(
@@ -434,7 +524,7 @@ async def test_a_503_for_one_row_alone_ends_it_in_the_end(
     with pytest.raises(ServerError) as caught:
         await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
 
-    assert (caught.value.attempts, caught.value.committed) == (SHED, "unknown")
+    assert (caught.value.attempts, caught.value.committed) == (OUTAGES, "unknown")
 
 
 async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Make) -> None:

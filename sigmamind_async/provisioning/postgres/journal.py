@@ -21,7 +21,7 @@ from sigmamind_async.provisioning.columns import COLUMNS, from_columns, to_colum
 from sigmamind_async.provisioning.journal import Counts, Written
 from sigmamind_async.provisioning.postgres.clock import DatabaseClock
 from sigmamind_async.provisioning.postgres.lines import Connection, Lines, Work
-from sigmamind_async.provisioning.postgres.rate import HASTE, TAKE, News, Told, taken
+from sigmamind_async.provisioning.postgres.rate import CUT, HASTE, TAKE, News, Told, taken
 from sigmamind_async.provisioning.postgres.tables import prepare, rendered
 from sigmamind_async.provisioning.postgres.target import target_of
 from sigmamind_async.provisioning.row import Row, State
@@ -288,7 +288,8 @@ class PostgresJournal:
         The answer comes within a second, or is a `JournalError`, unless all connections are busy.
         Raises `JournalError` at once where the journal cannot be written to.
         """
-        work = partial(taken, self._clock, self._sql(TAKE), account, news)
+        queries = self._sql(TAKE), self._sql(CUT)
+        work = partial(taken, self._clock, queries, account, news)
         return self._open_to_write().begin(work, patience=HASTE)
 
     # --- to the thread -----------------------------------------------------------------------
