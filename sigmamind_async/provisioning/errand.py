@@ -34,6 +34,7 @@ from sigmamind_async.provisioning.machine import (
     Event,
     Listed,
     Match,
+    Move,
     NotSent,
     Rejected,
     Unanswered,
@@ -227,17 +228,22 @@ class Errand(Generic[T]):
         call.before_pause = claim.rest
         call.earlier = bool(row.doubt_since) and row.kind is not Kind.PURCHASE
         self.call = call
+        failure: SigmaMindError | None = None
+        refusal: SigmaMindError | None = None
         try:
             record = await engine.finish(operation, call)
         except Withheld as withheld:
             refusal = withheld.error
         except SigmaMindError as error:
-            return await self._failed(claim, call, error.with_traceback(None))
+            failure = error.with_traceback(None)
         except BaseException:
             await self._interrupted(claim, call)
             raise
         else:
             return await self._confirmed(claim.row, call, record)
+        # Not from within: what is raised there would carry the first error along.
+        if failure is not None:
+            return await self._failed(claim, call, failure)
         return await self._withheld(claim, call, row, refusal)
 
     @property
@@ -291,17 +297,24 @@ class Errand(Generic[T]):
         if not claim.sent:
             raise error
         try:
-            event = _event(claim.row.kind, call, error)
-            move = await self._noted(self._books.move(claim.row, event))
-            if move is None:
-                return await self._noted(self._books.read(claim.row.op_id))
-        except JournalError as unwritten:
-            if call.doubtful:
-                lost = _unwritten(claim.row, error.message, unwritten)
-                lost.committed = error.committed
-                raise lost from None
+            move = await self._noted(
+                self._books.move(claim.row, _event(claim.row.kind, call, error))
+            )
+        except JournalError as problem:
+            unwritten = problem
+        else:
+            return await self._followed(claim.row.op_id, move, error)
+        if not call.doubtful:
             error.add_note(f"the journal could not write it down: {unwritten.message}")
-            raise error from None
+            raise error
+        lost = _unwritten(claim.row, error.message, unwritten)
+        lost.committed = error.committed
+        raise lost
+
+    async def _followed(self, op_id: str, move: Move | None, error: SigmaMindError) -> Row:
+        """Return what a bad end that is written down leaves to do, or raise it."""
+        if move is None:
+            return await self._noted(self._books.read(op_id))
         if move.row.state in IN_DOUBT and not self._in_bulk:
             return move.row
         if move.row.state in IN_DOUBT:
