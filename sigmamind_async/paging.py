@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
+from sigmamind_async.confirmation import refuse_failure
 from sigmamind_async.convert import structure_list
 from sigmamind_async.errors import ResponseDecodeError
 
@@ -31,6 +32,8 @@ def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> tuple[list[T], d
     *raw* is a parsed answer: a bare array, or an object with the array under one of *keys*.
     Raises `ResponseDecodeError` that names the place.
     """
+    if isinstance(raw, dict):
+        refuse_failure(cast("dict[str, Any]", raw))
     if isinstance(raw, list):
         return structure_list(cast("list[object]", raw), cls), {}
     envelope = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
