@@ -265,6 +265,8 @@ class Client:
             middlewares of its own are not run: ours stands in their place. Its connections are its
             own as well: a purchase may go over one that was idle, unless its connector closes them
             (``TCPConnector(keepalive_timeout=0.25)``).
+            middlewares of its own are not run: ours stands in their place. Where it does not show
+            its connections to aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
         proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
             name or password is percent-encoded. The proxy is never told the key.

@@ -183,10 +183,11 @@ def _fails(name: str, value: object) -> bool:
 def _says_something(value: object, *, depth: int = 4) -> bool:
     if isinstance(value, str):
         return not _is_text(value, _NO_ERROR)
-    if isinstance(value, (list, dict)) and value and depth:
-        inner = cast("list[object]", [*value.values()] if isinstance(value, dict) else value)
-        return any(_says_something(each, depth=depth - 1) for each in inner)
-    return bool(value)
+    if isinstance(value, dict):
+        value = [*cast("dict[str, object]", value).values()]
+    if isinstance(value, list) and depth:
+        return any(_says_something(each, depth=depth - 1) for each in cast("list[object]", value))
+    return bool(value)  # pyright: ignore[reportUnknownArgumentType]  # a list of anything
 
 
 def _is_envelope(fields: Mapping[str, Any], more: Collection[str] = ()) -> bool:
