@@ -184,7 +184,8 @@ def _says_something(value: object, *, depth: int = 4) -> bool:
     if isinstance(value, str):
         return not _is_text(value, _NO_ERROR)
     if isinstance(value, (list, dict)) and value and depth:
-        inner = cast("list[object]", [*value.values()] if isinstance(value, dict) else value)
+        held = cast("list[object] | dict[str, object]", value)
+        inner = list(held.values()) if isinstance(held, dict) else held
         return any(_says_something(each, depth=depth - 1) for each in inner)
     return bool(value)
 

@@ -160,14 +160,21 @@ class PhoneNumbers(Resource):
         country_code: str | Unset = UNSET,
         type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> AsyncGenerator[PhoneNumber, None]:
-        """Yield every number of the workspace, reading *page_size* (1 to 100) at a time."""
+        """Yield every number of the workspace once, reading *page_size* (1 to 100) at a time.
+
+        Numbers may be changed, released and bought meanwhile: each that the workspace holds from
+        beginning to end is yielded. Those of the first page come at once; then all pages are read
+        before the next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
+
+        Raises `ResponseDecodeError` rather than ending before the workspace does.
+        """
 
         async def fetch(page: int) -> Page[PhoneNumber]:
             return await self._runner.run(
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
             )
 
-        async for number in all_items(fetch, page_size, first=1):
+        async for number in all_items(fetch, lambda number: number.id, first=1):
             yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word

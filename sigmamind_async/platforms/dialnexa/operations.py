@@ -28,7 +28,7 @@ from sigmamind_async.operation import (
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of
+from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
@@ -136,7 +136,10 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     return reading(
         "dialnexa.list_phone_numbers",
         f"{_NUMBERS}?{query}",
-        lambda response: _decode_page(response, value),
+        # "data" with "meta", "items" with totals, or a bare array.
+        lambda response: page_of(
+            response, PhoneNumber, ("data", "items"), size=value.limit, unwrap=_inside
+        ),
         value,
         max_bytes=PAGE_BYTES,
     )
@@ -232,7 +235,10 @@ def _unwrapped(response: Response) -> object:
     Seen are ``{"statusCode": 200, "data": ...}`` around most answers, and a bare ``data``. What has
     an id is no wrapper, whatever else it holds.
     """
-    raw = load_json(response.body)
+    return _inside(load_json(response.body))
+
+
+def _inside(raw: object) -> object:
     while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
         refuse_failure(_fields(raw))
         raw = cast("object", inner)
@@ -297,16 +303,17 @@ def _filled(record: Mapping[str, object], beside: Mapping[str, object]) -> dict[
 
 
 def _decode_stock(response: Response) -> list[AvailableNumber]:
-    return items_of(_unwrapped(response), AvailableNumber, ("objects", "data", "items"))[0]
+    raw = _inside(load_page(response.body))
+    return items_of(raw, AvailableNumber, ("objects", "data", "items"))
 
 
 def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
-    prices, around = items_of(_unwrapped(response), PhoneNumberPrice, ("data", "items"))
-    total = {**around, **_fields(around.get("meta"))}.get("total")
-    if isinstance(total, int) and total > len(prices):
+    keys = ("data", "items")
+    page = page_of(response, PhoneNumberPrice, keys, size=PAGE_RECORDS, unwrap=_inside)
+    if page.more or (page.pages or 1) > 1 or (page.total or 0) > len(page.items):
         # No query is documented that would ask for the rest.
-        raise ResponseDecodeError(f"the answer holds {len(prices)} prices of {total}")
-    return prices
+        raise ResponseDecodeError(f"the price list goes on after {len(page.items)} prices")
+    return page.items
 
 
 def _decode_purchase(response: Response) -> PhoneNumber:
@@ -328,25 +335,6 @@ def _decode_purchase(response: Response) -> PhoneNumber:
 
 
 _OF_A_NUMBER: Final = frozenset(mark.name for mark in wire_names(PhoneNumber).values())
-
-
-def _decode_page(response: Response, asked: ListPhoneNumbers) -> Page[PhoneNumber]:
-    """Read a page: ``data`` with ``meta``, ``items`` with totals, or a bare array."""
-    items, around = items_of(_unwrapped(response), PhoneNumber, ("data", "items"))
-    return Page(items=items, more=_more({**around, **_fields(around.get("meta"))}, asked))
-
-
-def _more(totals: Mapping[str, object], asked: ListPhoneNumbers) -> bool | None:
-    """Return whether a page follows the one that was asked for, by what stands around it.
-
-    A platform may cut large pages down: the limit that it names counts before the one asked for.
-    """
-    pages, total, limit = (totals.get(name) for name in ("totalPages", "total", "limit"))
-    if isinstance(pages, int):
-        return asked.page < pages
-    if isinstance(total, int):
-        return asked.page * (limit if isinstance(limit, int) else asked.limit) < total
-    return None
 
 
 DIALNEXA: Final = Platform(

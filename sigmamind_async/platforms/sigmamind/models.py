@@ -118,21 +118,6 @@ _ENDED = frozenset({"ended", "completed", "failed", "not-connected", "error"})
 _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 
 
-@attrs.frozen(kw_only=True)
-class Envelope(Record):
-    """What stands around a page of a listing."""
-
-    page: Annotated[int | None, wire("page", strict=True)] = None
-    """Counted from 0."""
-    size: Annotated[int | None, wire("size", strict=True)] = None
-    total_count: Annotated[int | None, wire("totalCount", strict=True)] = None
-    total_counts: Annotated[int | None, wire("totalCounts", strict=True)] = None
-    """The older spelling of `total_count`."""
-    total_pages: Annotated[int | None, wire("totalPages", strict=True)] = None
-    has_next: Annotated[bool | None, wire("hasNext", strict=True)] = None
-    has_previous: Annotated[bool | None, wire("hasPrevious", strict=True)] = None
-
-
 # --- request values --------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sigmamind_async.confirmation import reports_failure
 from sigmamind_async.convert import Record, RequestValue, dump_json, dump_record, wire_names
 from sigmamind_async.operation import PAGE_BYTES, RECORD_BYTES, Operation, Response
 from sigmamind_async.values import UNSET
@@ -233,8 +234,15 @@ UNKNOWN = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 def grown(record: dict[str, Any], known: set[str], data: st.DataObject) -> dict[str, Any]:
-    """Return *record* with unknown keys, and with new words where words stand."""
-    new = {key: value for key, value in data.draw(UNKNOWN).items() if key not in known}
+    """Return *record* with unknown keys, and with new words where words stand.
+
+    What reports a failure is no record that has grown.
+    """
+    new = {
+        key: value
+        for key, value in data.draw(UNKNOWN).items()
+        if key not in known and not reports_failure({key: value, "id": "of a record"})
+    }
     words = {key: data.draw(st.text(max_size=8).filter(_is_utf8)) for key in WORDS & record.keys()}
     return {**new, **record, **words}
 

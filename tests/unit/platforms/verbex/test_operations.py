@@ -210,7 +210,7 @@ def test_a_page_has_any_of_the_envelopes(key: str, sample: Sample) -> None:
     read = page({key: body["phone_numbers"], "next_page_token": "t"})
 
     assert [type(each) for each in read.items] == [PiaPhoneNumber, TwilioPhoneNumber]
-    assert (read.token, read.more) == ("t", None)
+    assert (read.token, read.more) == ("t", True)
 
 
 def test_a_bare_array_is_the_only_page() -> None:
@@ -219,7 +219,7 @@ def test_a_bare_array_is_the_only_page() -> None:
     assert ([each.id for each in read.items], read.token) == (["a"], None)
 
 
-@pytest.mark.parametrize("around", [{}, {"next_page_token": None}, {"next_page_token": 7}])
+@pytest.mark.parametrize("around", [{}, {"next_page_token": None}, {"next_page_token": ""}])
 def test_without_a_token_no_page_follows(around: dict[str, Any]) -> None:
     assert page({"data": [], **around}).token is None
 
