@@ -11,6 +11,7 @@ frame or context that held a header or a body travels with them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -333,8 +334,9 @@ class Engine:
 
     def _give_up(self, operation: Operation[object], call: Call, began: float) -> None:
         """Give the place back of an attempt that was cancelled, or never made."""
-        self.gate.abandoned()
-        self.gate.leave()
+        with contextlib.suppress(RuntimeError):  # its loop is over, and with it that loop's places
+            self.gate.abandoned()
+            self.gate.leave()
         if call.mark is not None and self.observer is not None:
             left = call.mark.may_have_left
             call.verdict = Verdict.AMBIGUOUS if left else Verdict.NOT_SENT

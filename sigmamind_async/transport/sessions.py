@@ -45,8 +45,10 @@ class _Attempt:
     """What a session of the caller's has shown of one attempt."""
 
     mark: Mark
+    unsent: bool = True
+    """Whether every request that the trace saw has ended before it was given a connection."""
     failure: BaseException | None = None
-    """What ended the latest request of which the trace knows."""
+    """What ended the latest of them; the session may go on elsewhere."""
 
 
 _attempt: contextvars.ContextVar[_Attempt | None] = contextvars.ContextVar("attempt", default=None)
@@ -82,7 +84,7 @@ class TheirSession:
     async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the answer's head, the body being still to be read."""
         attempt = _Attempt(self.marks[asyncio.current_task()])
-        mark, closed = attempt.mark, self._session.closed
+        closed = getattr(self._session, "closed", False)  # a double may have none
         token = _attempt.set(attempt)
         try:
             return await self._session.request(
@@ -98,8 +100,9 @@ class TheirSession:
                 middlewares=ONLY_ONCE.get(outgoing.method, ()),
             )
         except BaseException as error:
-            # An end that the trace did not see: this session does more than it shows.
-            mark.connected = mark.connected or not (attempt.failure is error or closed)
+            # At another end than the trace saw, the session has done more than it shows.
+            shown = closed or attempt.failure is error
+            attempt.mark.connected = not (shown and attempt.unsent)
             raise
         finally:
             _attempt.reset(token)
@@ -228,14 +231,14 @@ def _marking_trace() -> aiohttp.TraceConfig:
     ) -> None:
         attempt = _attempt.get()
         if attempt is not None:
-            attempt.mark.connected = attempt.mark.connected  # not yet, and that is now certain
+            attempt.mark.connected = not attempt.unsent
 
     async def connected(
         _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
     ) -> None:
         attempt = _attempt.get()
         if attempt is not None:
-            attempt.mark.connected = True
+            attempt.mark.connected, attempt.unsent = True, False
 
     async def failed(
         _session: aiohttp.ClientSession,
@@ -244,7 +247,7 @@ def _marking_trace() -> aiohttp.TraceConfig:
     ) -> None:
         attempt = _attempt.get()
         if attempt is not None:
-            attempt.failure = params.exception
+            attempt.mark.connected, attempt.failure = True, params.exception
 
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(began)
