@@ -187,7 +187,7 @@ def _says_something(value: object, *, depth: int = 4) -> bool:
         held = cast("list[object] | dict[str, object]", value)
         inner = list(held.values()) if isinstance(held, dict) else held
         return any(_says_something(each, depth=depth - 1) for each in inner)
-    return bool(value)
+    return bool(cast("object", value))
 
 
 def _is_envelope(fields: Mapping[str, Any], more: Collection[str] = ()) -> bool:
