@@ -176,7 +176,8 @@ class Client:
         gate: Admission for all calls of this client; pass one to share it, or to fail fast.
         max_connections: Most connections, and calls under way, in one event loop.
         session: An aiohttp session to use and leave open. It works in its own loop only, and
-            middlewares of its own are not run: ours stands in their place.
+            middlewares of its own are not run: ours stands in their place. Where it does not show
+            its connections to aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
         proxy: URL of a proxy.
         strict: Raise when an answer says 200 and shows a field with another value than was sent;

@@ -157,7 +157,7 @@ async def test_a_removal_is_confirmed(end: Treatment, dialect: Dialect) -> None:
 @pytest.mark.parametrize("what", WORDS)
 async def test_a_record_that_names_itself_is_a_success(what: str, dialect: Dialect) -> None:
     """The control: what a record holds beside its key is no failure."""
-    beside = {"error": None, "errors": [], "status": "failed", "success": True}
+    beside: dict[str, object] = {"error": None, "errors": [], "status": "failed", "success": True}
     treatment = said(record(dialect, **beside))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         found = await client.run(WORDS[what](dialect))
@@ -203,6 +203,26 @@ async def test_an_update_that_names_another_record_is_not_done(dialect: Dialect)
         raw.parse()
 
 
+@pytest.mark.parametrize(
+    ("status", "bought"), [("pending", True), ("active", True), ("failed", False)]
+)
+async def test_an_acknowledgement_of_a_purchase_names_the_number(
+    status: str, *, bought: bool
+) -> None:
+    """The example of DialNexa's own document: no record, and the number beside it."""
+    body = {"phoneNumber": NUMBER, "status": status, "message": "gone for now"}
+    value = DIALECTS["dialnexa"].buy(NUMBER)
+    async with (
+        FaultServer(in_turn(said(body), said([]))) as server,
+        DialNexa(KEY, base_url=server.url, retry=FAST) as client,
+    ):
+        if bought:
+            assert (await client.run(value)).phone_number == NUMBER
+        else:
+            error = await error_of(client.run(value))
+            assert (type(error), error.committed) == (OutcomeUnknownError, "unknown")
+
+
 async def test_a_number_without_its_plus_is_the_same_record() -> None:
     async with (
         FaultServer(always(said({"sipPhoneNumber": 14155550100, "friendlyName": "x"}))) as server,
@@ -221,6 +241,37 @@ async def test_a_raw_answer_stays_raw_and_is_read_with_care(dialect: Dialect) ->
     with pytest.raises(ResponseDecodeError) as caught:
         raw.parse()
     assert caught.value.committed == "unknown"
+
+
+@pytest.mark.parametrize(
+    "beside", [{"success": False}, {"errors": ["gone for now"]}, {"statusCode": 503}, None]
+)
+async def test_a_listing_that_reports_a_failure_is_no_empty_account(
+    beside: dict[str, object] | None, dialect: Dialect
+) -> None:
+    """The control is the last: beside an empty list nothing else is said."""
+    treatment = said({"data": [], **(beside or {"success": True, "error": None})})
+    async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
+        if beside is None:
+            assert [each async for each in dialect.list(client, 10)] == []
+        else:
+            error = await error_of(anext(dialect.list(client, 10)))
+            assert type(error) is ResponseDecodeError
+            assert "reports a failure" in str(error)
+
+
+@pytest.mark.parametrize("what", ["get", "list"])
+@pytest.mark.parametrize("body", [{"success": False, "error": "gone for now"}, {"statusCode": 403}])
+async def test_a_read_that_reports_a_failure_brings_nothing(
+    what: str, body: dict[str, object], dialect: Dialect
+) -> None:
+    async with FaultServer(always(said(body))) as server, connect(dialect, server) as client:
+        read = client.run(dialect.get(key(dialect)))
+        error = await error_of(anext(dialect.list(client, 10)) if what == "list" else read)
+        read.close()
+    assert (type(error), error.committed) == (ResponseDecodeError, "no")
+    assert ("gone for now" in str(error)) is ("error" in body)
+    assert server.methods == {"GET": 1}
 
 
 # --- what is said ----------------------------------------------------------------------------
@@ -353,7 +404,10 @@ async def test_an_operation_is_not_done_by_an_answer_that_confirms_nothing(
     dialect: Dialect,
 ) -> None:
     """It stays in doubt, and what may not be repeated is not sent by a later run either."""
-    changes = {**WORDS, "remove": lambda dialect: dialect.remove(key(dialect))}
+    changes: dict[str, Callable[[Dialect], Any]] = {
+        **WORDS,
+        "remove": lambda dialect: dialect.remove(key(dialect)),
+    }
     if (what, answer) == ("remove", "nothing"):
         pytest.skip("for a removal that is enough")
     account = Account(dialect, ANSWERS.get(answer, response(200, b"{}")))

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import is_key, naming, refuse_failure, removed, showing
+from sigmamind_async.confirmation import (
+    is_failure,
+    is_key,
+    naming,
+    refuse_failure,
+    removed,
+    showing,
+)
 from sigmamind_async.convert import (
     RequestValue,
     body_of,
@@ -83,7 +90,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=naming(_decode_purchase, lambda found: found.id or found.phone_number),
+        decode=naming(_decode_purchase, _bought),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {}),
@@ -251,6 +258,11 @@ def _fields(raw: object) -> dict[str, Any]:
 
 def _id(found: PhoneNumber | Agent) -> str:
     return found.id
+
+
+def _bought(found: PhoneNumber) -> str:
+    """Return the id, or of an acknowledgement that has none, and reports no failure, the number."""
+    return found.id or ("" if is_failure(found.status) else found.phone_number)
 
 
 def _decode_phone_number(response: Response) -> PhoneNumber:
