@@ -333,7 +333,7 @@ class Engine:
         read = _read(operation, answer) if finding is None else finding
         call.verdict = read.verdict
         if self.observer is not None:
-            self._notify_attempt(operation, call, answer, self.clock() - began)
+            self._notify_attempt(operation, call, read.verdict, answer, self.clock() - began)
         if isinstance(read, Done):
             if operation.not_shown is not None:
                 call.ignored = operation.not_shown(read.result)
@@ -417,9 +417,8 @@ class Engine:
             self.gate.abandoned(place)
             self.gate.leave()
         if call.mark is not None and self.observer is not None:
-            left = call.mark.may_have_left
-            call.verdict = Verdict.AMBIGUOUS if left else Verdict.NOT_SENT
-            self._notify_attempt(operation, call, None, self.clock() - began)
+            verdict = Verdict.AMBIGUOUS if call.mark.may_have_left else Verdict.NOT_SENT
+            self._notify_attempt(operation, call, verdict, None, self.clock() - began)
 
     def _interrupted(
         self, operation: Operation[object], call: Call, interruption: BaseException
@@ -582,14 +581,14 @@ class Engine:
         self,
         operation: Operation[object],
         call: Call,
+        verdict: Verdict,
         answer: Response | Fault | None,
         elapsed: float,
     ) -> None:
-        assert call.verdict is not None  # noqa: S101 - the attempt was judged
         status = answer.status if isinstance(answer, Response) else None
         notify(
             self.observer,
-            AttemptFinished(operation.name, call.attempts, call.verdict, status, elapsed),
+            AttemptFinished(operation.name, call.attempts, verdict, status, elapsed),
         )
 
     def _notify_finished(
@@ -684,7 +683,7 @@ def _stamped(
 ) -> SigmaMindError:
     """Write on *error* what the whole call adds to its last attempt."""
     error.operation, error.attempts, error.elapsed = operation.name, call.attempts, elapsed
-    if call.doubtful and not call.reads and error.committed == "no":
+    if call.touched and error.committed == "no":
         error.committed = "unknown"
     if call.attempts > 1:
         error.add_note(f"after {call.attempts} attempts in {elapsed:.1f} s")

@@ -32,9 +32,20 @@ RECORDS: dict[str, dict[str, object]] = {
     "dialnexa": {"id": "phn_1", "phone_number": NUMBER},
 }
 """The least that a platform says of a number."""
+OTHERS: dict[str, dict[str, object]] = {
+    "sigmamind": {"sipPhoneNumber": "+14155550101"},
+    "verbex": {"_id": "66f0c2a4e1b2c3d4e5f60719", "phone_number": "+14155550101"},
+    "dialnexa": {"id": "phn_2", "phone_number": "+14155550101"},
+}
+BOTH = [NUMBER, "+14155550101"]
 KEYS: dict[str, str] = {"sigmamind": "sipPhoneNumber", "verbex": "_id", "dialnexa": "id"}
 LABELS: dict[str, str] = {"sigmamind": "friendlyName", "verbex": "friendly_name"}
 LABELS["dialnexa"] = "nickname"
+
+
+def page(*rows: object) -> dict[str, object]:
+    """Return a listing that says that it is whole."""
+    return {"data": rows, "total": len(rows), "hasNext": False}
 
 
 def answered(dialect: Dialect, body: object) -> tuple[Any, ScriptedTransport]:
@@ -65,7 +76,7 @@ async def test_a_number_is_e164_however_it_is_printed(printed: object, dialect: 
     record = {**RECORDS[dialect.name], field_of_number(dialect): printed}
     client, _ = answered(dialect, record)
     assert dialect.number_of(await client.run(dialect.buy(NUMBER))) == NUMBER
-    client, _ = answered(dialect, [record])
+    client, _ = answered(dialect, page(record))
     assert dialect.number_of((await first(1, client, dialect))[0]) == NUMBER
 
 
@@ -130,10 +141,10 @@ ODD_LABELS: list[object] = [415, 1.5, True, [], ["Desk"], {"text": "Desk"}, {"$d
 
 @pytest.mark.parametrize("odd", ODD_LABELS)
 async def test_an_odd_label_hides_no_record(odd: object, dialect: Dialect) -> None:
-    plain = RECORDS[dialect.name]
-    client, transport = answered(dialect, {"data": [plain, {**plain, LABELS[dialect.name]: odd}]})
-    read = await first(2, client, dialect)
-    assert [dialect.number_of(each) for each in read] == [NUMBER, NUMBER]
+    rows = [RECORDS[dialect.name], {**OTHERS[dialect.name], LABELS[dialect.name]: odd}]
+    client, transport = answered(dialect, page(*rows))
+    read = [each async for each in dialect.list(client, 100)]
+    assert [dialect.number_of(each) for each in read] == BOTH
     assert len(transport.sent) == 1
     label = dialect.label_of(read[1])
     assert label == str(odd) if type(odd) is int else label is None
@@ -144,11 +155,10 @@ async def test_an_odd_label_hides_no_record(odd: object, dialect: Dialect) -> No
     "label", [rb"Desk \ud83d", rb"\udc00", b"Caf\xe9", b"\xf0\x9f\x98", b"a\tb"]
 )
 async def test_a_damaged_label_hides_no_record(label: bytes, dialect: Dialect) -> None:
-    plain = json.dumps(RECORDS[dialect.name]).encode()
-    damaged = plain[:-1] + b', "%s": "%s"}' % (LABELS[dialect.name].encode(), label)
-    client, transport = answered(dialect, b'{"data": [' + plain + b", " + damaged + b"]}")
-    read = await first(2, client, dialect)
-    assert [dialect.number_of(each) for each in read] == [NUMBER, NUMBER]
+    rows = [RECORDS[dialect.name], {**OTHERS[dialect.name], LABELS[dialect.name]: "LABEL"}]
+    client, transport = answered(dialect, json.dumps(page(*rows)).encode().replace(b"LABEL", label))
+    read = [each async for each in dialect.list(client, 100)]
+    assert [dialect.number_of(each) for each in read] == BOTH
     assert "\N{REPLACEMENT CHARACTER}" in (dialect.label_of(read[1]) or "") or b"\t" in label
     assert len(transport.sent) == 1
 
@@ -175,7 +185,7 @@ async def test_a_key_that_cannot_be_read_is_told_after_one_request(
 ) -> None:
     """Not an account without that record, and not the same page three times."""
     odd = {**RECORDS[dialect.name], KEYS[dialect.name]: key}
-    client, transport = answered(dialect, {"data": [RECORDS[dialect.name], odd]})
+    client, transport = answered(dialect, page(RECORDS[dialect.name], odd))
     with pytest.raises(ResponseDecodeError, match=rf"data\[1\].{KEYS[dialect.name]}: expected"):
         await anext(dialect.list(client, 100))
     assert len(transport.sent) == 1

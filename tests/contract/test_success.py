@@ -203,6 +203,26 @@ async def test_an_update_that_names_another_record_is_not_done(dialect: Dialect)
         raw.parse()
 
 
+@pytest.mark.parametrize(
+    ("status", "bought"), [("pending", True), ("active", True), ("failed", False)]
+)
+async def test_an_acknowledgement_of_a_purchase_names_the_number(
+    status: str, *, bought: bool
+) -> None:
+    """The example of DialNexa's own document: no record, and the number beside it."""
+    body = {"phoneNumber": NUMBER, "status": status, "message": "gone for now"}
+    value = DIALECTS["dialnexa"].buy(NUMBER)
+    async with (
+        FaultServer(in_turn(said(body), said([]))) as server,
+        DialNexa(KEY, base_url=server.url, retry=FAST) as client,
+    ):
+        if bought:
+            assert (await client.run(value)).phone_number == NUMBER
+        else:
+            error = await error_of(client.run(value))
+            assert (type(error), error.committed) == (OutcomeUnknownError, "unknown")
+
+
 async def test_a_number_without_its_plus_is_the_same_record() -> None:
     async with (
         FaultServer(always(said({"sipPhoneNumber": 14155550100, "friendlyName": "x"}))) as server,

@@ -222,6 +222,20 @@ async def test_a_fault_without_a_mark_is_not_asked_for_again(kind: FaultKind, ca
     assert transport.sent == 1
 
 
+class Raising(Forgetful):
+    """One that raises what it should return."""
+
+    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+        await super().send(outgoing, mark, seconds)
+        raise APIConnectionError("it says that nothing was sent")
+
+
+async def test_an_error_that_a_transport_raises_proves_nothing() -> None:
+    transport = Raising(fault())
+    error = await error_of(CALLS["purchase"](client_over(transport)))
+    assert (type(error), error.committed, transport.sent) == (APIConnectionError, "unknown", 1)
+
+
 @pytest.mark.parametrize("kind", [Forgetful, Careless])
 @pytest.mark.parametrize("status", [500, 503, 408, 200, 201])
 async def test_a_status_line_counts_whatever_the_mark_says(

@@ -51,6 +51,7 @@ FAILURES: dict[str, object] = {
     "JSend error": {"status": "error", "message": "too late"},
     "JSend fail": {"status": "fail", "data": {"number": "is taken"}},
     "a word": {"status": "FAILED"},
+    "a word about a number": {"phoneNumber": NUMBER, "status": "failed", "message": "no stock"},
     "result word": {"result": "rejected", "reason": "no"},
     "in data": {"data": {"success": False}},
     "in data, beside a success": {"success": True, "data": {"error": "too late"}},
@@ -162,6 +163,7 @@ HARMLESS: list[dict[str, Any]] = [
     {"status": "failed"},
     {"status": "queued"},
     {"code": 415},
+    {"statusCode": False},
     {"friendlyName": "error", "inboundAgentId": "failed"},
     {"data": {"error": "of something else"}},
 ]

@@ -186,7 +186,7 @@ async def test_an_answer_that_is_no_success_proves_less(
     attempts: int,
     make_engine: Make,
 ) -> None:
-    """What the API wrote is not asked for again; a page is."""
+    """What the API wrote, and came whole, is not asked for again; a page is."""
     seen: list[Event] = []
     transport = ScriptedTransport(lambda _: answer)
     careful = attrs.evolve(operation, decode=no_success)

@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import is_key, naming, refuse_failure, removed, showing
+from sigmamind_async.confirmation import (
+    is_failure,
+    is_key,
+    naming,
+    refuse_failure,
+    removed,
+    showing,
+)
 from sigmamind_async.convert import (
     RequestValue,
     body_of,
@@ -28,7 +35,7 @@ from sigmamind_async.operation import (
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of, load_page, page_of
+from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
@@ -83,7 +90,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=naming(_decode_purchase, lambda found: found.id or found.phone_number),
+        decode=naming(_decode_purchase, _bought),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {}),
@@ -253,6 +260,11 @@ def _id(found: PhoneNumber | Agent) -> str:
     return found.id
 
 
+def _bought(found: PhoneNumber) -> str:
+    """Return the id, or of an acknowledgement that has none, and reports no failure, the number."""
+    return found.id or ("" if is_failure(found.status) else found.phone_number)
+
+
 def _decode_phone_number(response: Response) -> PhoneNumber:
     return structure(_unwrapped(response), PhoneNumber)
 
@@ -308,11 +320,11 @@ def _decode_stock(response: Response) -> list[AvailableNumber]:
 
 
 def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
-    page = page_of(response, PhoneNumberPrice, ("data", "items"), size=0, unwrap=_inside)
-    if page.more or (page.total or 0) > len(page.items):
+    keys = ("data", "items")
+    page = page_of(response, PhoneNumberPrice, keys, size=PAGE_RECORDS, unwrap=_inside)
+    if page.more or (page.pages or 1) > 1 or (page.total or 0) > len(page.items):
         # No query is documented that would ask for the rest.
-        total = "more" if page.total is None else page.total
-        raise ResponseDecodeError(f"the answer holds {len(page.items)} prices of {total}")
+        raise ResponseDecodeError(f"the price list goes on after {len(page.items)} prices")
     return page.items
 
 

@@ -234,11 +234,14 @@ UNKNOWN = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
 def grown(record: dict[str, Any], known: set[str], data: st.DataObject) -> dict[str, Any]:
-    """Return *record* with unknown keys, and with new words where words stand."""
+    """Return *record* with unknown keys, and with new words where words stand.
+
+    What reports a failure is no record that has grown.
+    """
     new = {
         key: value
         for key, value in data.draw(UNKNOWN).items()
-        if key not in known and not reports_failure({key: value})
+        if key not in known and not reports_failure({key: value, "id": "of a record"})
     }
     words = {key: data.draw(st.text(max_size=8).filter(_is_utf8)) for key in WORDS & record.keys()}
     return {**new, **record, **words}

@@ -412,7 +412,9 @@ def test_prices_come_in_any_envelope(body: object) -> None:
     "body",
     [
         {"items": [PRICE], "total": 2},
-        {"data": [PRICE], "meta": {"total": 2}},
+        {"data": [PRICE], "meta": {"total": "2"}},
+        {"data": [PRICE], "meta": {"totalPages": 2}},
+        {"data": [PRICE], "hasNext": True},
         {"message": "none"},
         [{"telephony_provider_id": []}],
     ],
