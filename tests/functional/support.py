@@ -40,6 +40,11 @@ def record(**fields: object) -> bytes:
     return orjson.dumps({"sipPhoneNumber": NUMBER, "active": True, **fields})
 
 
+def record_at(path: str, **fields: object) -> bytes:
+    """Return the phone number that a request is about."""
+    return record(sipPhoneNumber=f"+{path.rpartition('%2B')[2]}", **fields)
+
+
 async def send(
     transport: AiohttpTransport,
     url: str,
