@@ -12,27 +12,28 @@ Against the second, nothing is yielded between two numbered pages. The first pag
 soon as it was read. Then all pages are read in a row, the first one once more, and what was not
 yielded yet is yielded from memory: whatever the caller does to the records meanwhile, nothing that
 is still to be read can shift. What others remove between two requests shows in the totals; where
-no total is stated, each page is compared with the one before, which is read again. Only as many
-records added as removed between the same two requests do not show.
+no total is stated, the page before each is read again. Not everything shows: records that others
+add and remove between neighbouring requests may hide one another.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
     Hashable,
     Iterable,
-    Iterator,
     Mapping,
 )
 from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
+from sigmamind_async import static
 from sigmamind_async.convert import load_json, structure_list
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
@@ -133,7 +134,7 @@ def _too_many() -> ResponseDecodeError:
 # --- what a page says about its listing ------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Statement:
     """What a page says about the listing that it is part of; `None` where it does not say."""
 
@@ -156,6 +157,7 @@ _SPELLINGS: Final = {
     "more": "more hasmore hasmorepages hasmoreitems hasnext hasnextpage moreavailable",
     "last": "last islast islastpage",
     "next": "next nextpage nextpageurl nexturl nextlink nextpagelink nextoffset odatanextlink",
+    "links": "links",
     "token": "nextpagetoken nexttoken nextcursor nextpagecursor continuationtoken",
     "cursor": "cursor",
 }
@@ -198,19 +200,17 @@ def statement(raw: object, headers: Mapping[str, str], *, held: int, size: int) 
     Raises:
         ResponseDecodeError: A number of records or pages is negative or absurd.
     """
-    said: dict[str, list[Any]] = {meaning: [] for meaning in _SPELLINGS}
-    for name, value in (*_fields(raw, _DEPTH), *_header_fields(headers)):
-        meaning = _MEANINGS.get(name)
-        if meaning is not None:
-            read = _READERS[meaning](name, value)
-            if read is not None:
-                said[meaning].append(read)
+    said: defaultdict[str, list[Any]] = defaultdict(list)
+    if isinstance(raw, dict):
+        _collect(cast("dict[str, object]", raw), said, _DEPTH)
+    if headers:
+        _collect(_header_fields(headers), said, 0)
     # A "count" is the records of this page, or the size that was asked for, or the total.
     totals = [*said["total"], *(each for each in said["count"] if each > held and each != size)]
     # A last page 1 may be the second of two, counted from 0.
     pages = [*said["pages"], *(each for each in said["last page"] if each > 1)]
     tokens = [str(each) for each in said["token"] or said["cursor"] if _is_token(each)]
-    more = [*said["more"], *said["next"], *map(bool, said["token"])]
+    more = [*said["more"], *said["next"], *said["links"], *map(bool, said["token"])]
     more += [not last for last in said["last"]]
     return Statement(
         more=any(more) if more else None,
@@ -220,39 +220,34 @@ def statement(raw: object, headers: Mapping[str, str], *, held: int, size: int) 
     )
 
 
-def _fields(raw: object, depth: int) -> Iterator[tuple[str, object]]:
-    """Yield what an envelope holds, and the objects in it that statements are made in."""
-    if not isinstance(raw, dict):
-        return
-    for key, value in cast("dict[str, object]", raw).items():
-        name = _letters(key)
-        if isinstance(value, list):
-            if name == "links":
-                yield from _links(cast("list[object]", value))
-            continue
-        yield name, value
-        if depth and name in _AROUND:
-            yield from _fields(value, depth - 1)
-
-
-def _links(links: list[object]) -> Iterator[tuple[str, object]]:
-    for link in links:
-        if isinstance(link, dict) and cast("dict[str, object]", link).get("rel") == "next":
-            yield "next", cast("object", link)
-
-
-def _header_fields(headers: Mapping[str, str]) -> Iterator[tuple[str, object]]:
-    for key, text in headers.items():
-        name = key.lower()
-        if name == "link" and _LINK_TO_NEXT.search(text):
-            yield "next", text
-        elif name.startswith("x-"):
-            yield _letters(name[2:]), text
+def _collect(fields: Mapping[str, object], said: defaultdict[str, list[Any]], depth: int) -> None:
+    """Add what *fields*, and the objects among them that hold statements, say."""
+    for key, value in fields.items():
+        meaning, around = _meaning(key)
+        if meaning is not None:
+            read = _READERS[meaning](key, value)
+            if read is not None:
+                said[meaning].append(read)
+        if around and depth and isinstance(value, dict):
+            _collect(cast("dict[str, object]", value), said, depth - 1)
 
 
 @functools.lru_cache(maxsize=512)
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()
+def _meaning(key: str) -> tuple[str | None, bool]:
+    """Return what a name means, and whether statements may be in an object with that name."""
+    name = "".join(filter(str.isalnum, key)).lower()
+    return _MEANINGS.get(name), name in _AROUND
+
+
+def _header_fields(headers: Mapping[str, str]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for key, text in headers.items():
+        name = key.lower()
+        if name == "link" and _LINK_TO_NEXT.search(text):
+            fields["next"] = text
+        elif name.startswith("x-"):
+            fields[name[2:]] = text
+    return fields
 
 
 def _count(name: str, value: object) -> int | None:
@@ -291,6 +286,15 @@ def _link(_: str, value: object) -> bool:
     return bool(value)
 
 
+def _links(_: str, value: object) -> bool | None:
+    """Return whether a list of links has one to the next page."""
+    if not isinstance(value, list):
+        return None
+    links = cast("list[object]", value)
+    rels = [cast("dict[str, object]", link).get("rel") for link in links if isinstance(link, dict)]
+    return True if "next" in rels else None
+
+
 def _token(_: str, value: object) -> object:
     """Read a token; null, an empty text and 0 say that there is none, and so no next page."""
     return value or ""
@@ -309,6 +313,7 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "more": _flag,
     "last": _last,
     "next": _link,
+    "links": _links,
     "token": _token,
     "cursor": _token,
 }

@@ -150,15 +150,11 @@ MISCOUNTED: dict[str, Callable[[int, int, int], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("count", range(3, 14))
+@pytest.mark.parametrize("count", range(5, 14))
 @pytest.mark.parametrize("name", MISCOUNTED)
 async def test_an_end_that_was_counted_wrongly_is_not_believed(name: str, count: int) -> None:
     """The platform cuts pages of 4 down to 2, and counts those it was asked for."""
     asked = 2 if "total" in name else 4
-    if "asked for" in name and count <= asked:
-        pytest.skip("the only page says that it is")
-    if "from 0" in name and count <= 4:
-        pytest.skip("a last page 1 says nothing")
 
     async def fetch(number: int) -> Page[str]:
         items = letters(count)[number * 2 : number * 2 + 2]
@@ -603,7 +599,7 @@ def test_an_end_is_understood(around: dict[str, Any]) -> None:
 )
 @pytest.mark.parametrize("name", ["total", "totalPages", "count"])
 def test_a_number_that_cannot_be_is_an_error(name: str, value: object) -> None:
-    with pytest.raises(ResponseDecodeError, match=f"the page says {name.lower()}: "):
+    with pytest.raises(ResponseDecodeError, match=f"the page says {name}: "):
         statement({"data": ROWS, name: value}, {}, held=50, size=100)
 
 
