@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 
 from sigmamind_async import static
+from sigmamind_async.errors import Committed
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
@@ -45,7 +46,7 @@ class AttemptScheduled:
 
 @static.frozen(unsafe_hash=True)
 class CallFinished:
-    """A call returned or raised."""
+    """A call returned, raised, or was cancelled: each that was begun ends so."""
 
     operation: str
     attempts: int
@@ -55,6 +56,8 @@ class CallFinished:
     """Name of the exception class, `None` on success."""
     adopted: bool = False
     """True when a lost answer was replaced by reading the record back."""
+    committed: Committed = "unknown"
+    """Whether the platform may have acted on the call; "no" for a call that only reads."""
 
 
 @static.frozen(unsafe_hash=True)

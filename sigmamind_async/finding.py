@@ -1,29 +1,35 @@
 """One attempt, judged: what it proved, which error that is, and whether it may be sent again.
 
 Exception types and status codes alone lie: a "cannot connect" error was seen for a request that
-the server had processed, and a gateway answers 503 after the server behind it has committed. So
-one fact decides first: was a connection ever handed to the attempt? If not, nothing was sent. If
-so, only an answer that says what happened proves anything; silence proves nothing.
+the server had processed, and a gateway answers 503 after the server behind it has committed. A
+status line proves that the request left, whatever a session or a transport says of connections.
+Without one, one fact decides: was a connection ever handed to the attempt? If not, nothing was
+sent. If so, or where that cannot be told, silence proves nothing.
 
 Everything here is an ordinary function of what came back.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeGuard
+from urllib.parse import urlsplit, urlunsplit
 
 from sigmamind_async import static
+from sigmamind_async.confirmation import Unconfirmed
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     Committed,
     OutcomeUnknownError,
     ResponseDecodeError,
     SigmaMindError,
     status_error,
 )
+from sigmamind_async.explanation import NO_REASON, is_html, title_of
+from sigmamind_async.masking import masked, scrub
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -33,14 +39,11 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.retry import retry_after
+from sigmamind_async.response_headers import retry_after
 from sigmamind_async.values import Secret, redacted
 
 BODY_TEXT = 512
 """Most characters of an error answer that an exception keeps."""
-
-_PART = 8
-"""Characters from which on a part of a secret is masked by itself; shorter ones stand in words."""
 
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
@@ -58,6 +61,8 @@ class Finding:
     """Whether the request was refused for being one too many."""
     unreadable: ResponseDecodeError | None = None
     """What is wrong with a body that came whole."""
+    sort: Unconfirmed = Unconfirmed.GARBLED
+    """What such a body is."""
 
     @property
     def status(self) -> int | None:
@@ -70,29 +75,22 @@ class Finding:
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
-def confirms(answer: Response | Fault, connected: bool) -> TypeGuard[Response]:  # noqa: FBT001 - by name a call costs twice as much
+def confirms(answer: Response | Fault) -> TypeGuard[Response]:
     """Return whether *answer* is a success that came whole: `judge` says CONFIRMED."""
-    return (
-        connected
-        and isinstance(answer, Response)
-        and 200 <= answer.status < 300
-        and answer.cut is None
-    )
+    return isinstance(answer, Response) and 200 <= answer.status < 300 and answer.cut is None
 
 
 def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
     """Return what *answer* proves.
 
-    *connected* is the attempt's `Mark`. *doubtful* says that an earlier attempt of the same call
-    was ambiguous, so that a 409 may be the echo of its success. A CONFIRMED answer still has to
-    survive the reading of its body.
+    *connected* is what the attempt's `Mark` says, true where that cannot tell; an answer proves it
+    anyway. *doubtful* says that an earlier attempt of the same call was ambiguous, so that a 409
+    may be the echo of its success. A CONFIRMED answer still has to survive the reading of its body.
     """
-    if not connected:
-        return Verdict.NOT_SENT
-    if confirms(answer, connected):
+    if confirms(answer):
         return Verdict.CONFIRMED
     if isinstance(answer, Fault):
-        return Verdict.AMBIGUOUS
+        return Verdict.AMBIGUOUS if connected else Verdict.NOT_SENT
     status = answer.status
     if 200 <= status < 300 or status == 303:
         # It was processed. "See other": its result is elsewhere (RFC 9110, 15.4.4).
@@ -108,13 +106,26 @@ def find(
     answer: Response | Fault, mark: Mark, *, doubtful: bool, wall_clock: Callable[[], float]
 ) -> Finding:
     """Judge one attempt, before its body is read."""
-    verdict = judge(answer, connected=mark.connected, doubtful=doubtful)
+    verdict = judge(answer, connected=mark.may_have_left, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
         return Finding(answer, verdict)
-    wait = retry_after(answer.headers, wall_clock())
+    wait = retry_after(answer.headers, wall_clock(), refused=answer.status == 429)
     # Some gateways throttle with 503; only a wait beside it tells that from an outage.
     throttled = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
     return Finding(answer, verdict, wait=wait, throttled=throttled)
+
+
+_GONE = frozenset({502, 503, 504, *range(520, 528), 530})
+"""What a gateway answers for a platform that it cannot reach; from 520 on, Cloudflare's."""
+_BROKEN = frozenset(
+    {FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT, FaultKind.TIMEOUT, FaultKind.DROPPED}
+)
+
+
+def is_outage(finding: Finding) -> bool:
+    """Return whether an attempt ended as all do while the platform is away, or the way to it."""
+    answer = finding.answer
+    return answer.kind in _BROKEN if isinstance(answer, Fault) else answer.status in _GONE
 
 
 def may_repeat(operation: Operation[object], finding: Finding) -> bool:
@@ -123,13 +134,15 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     What was not sent, or was refused for being one too many, may always be sent. After silence
     only a repeatable call may: a purchase that went unanswered is looked up, never sent blindly.
     """
+    answer = finding.answer
+    if isinstance(answer, Fault) and answer.permanent:
+        return False
     if finding.verdict is Verdict.NOT_SENT or finding.status == 429:
         return True
-    if not operation.repeatable:
+    if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
-        # Garbage for an answer may be a proxy's bad moment; a redirect or a flood is no accident.
-        answer = finding.answer
+        # A body that was cut may come whole next time; a redirect or a flood is no accident.
         return (
             isinstance(answer, Response)
             and answer.status != 303
@@ -141,16 +154,27 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
 def leads_to_alias(operation: Operation[object], finding: Finding, base_url: str) -> bool:
     """Return whether *finding* is the one redirect that may be followed.
 
-    That is a 307 or 308, which keep method and body, to the other spelling of the same path on the
-    origin that was asked; anywhere else the key would be given away.
+    That is a 307 or 308, which keep method and body, to the other spelling of the same path. Only
+    path and query of it count: a platform behind a proxy writes scheme, host and port as they are
+    inside. The request goes to the origin that was asked before, so that nobody else is given the
+    key, whatever is named.
     """
     answer, alias = finding.answer, operation.request.alias
     if isinstance(answer, Fault) or answer.status not in {307, 308} or alias is None:
         return False
-    location = answer.headers.get("location", "")
-    origin = "/".join(base_url.split("/", 3)[:3])
-    prefix = base_url.removeprefix(origin)
-    return location in {base_url + alias, prefix + alias}
+    prefix = urlsplit(base_url).path
+    try:
+        location = urlsplit(answer.headers.get("location", "").strip())
+    except ValueError:
+        return False
+    named = urlunsplit(("", "", location.path, location.query, ""))
+    # A proxy may take the prefix away before the platform sees the path.
+    return _same_case(named) in {_same_case(prefix + alias), _same_case(alias)}
+
+
+def _same_case(path: str) -> str:
+    """Return *path* with its percent-encodings in capitals: either case says the same."""
+    return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), path, flags=re.IGNORECASE)
 
 
 def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
@@ -167,16 +191,25 @@ def error_for(
     finding: Finding,
     explain: Callable[[Response], Explanation],
     secrets: Iterable[Secret],
+    *,
+    base_url: str = "",
 ) -> SigmaMindError:
     """Return the error that *finding* is, if nothing more is tried.
 
-    *secrets* are masked wherever the platform repeats one of them in its answer.
+    *secrets* are masked wherever the platform repeats one of them in its answer. *base_url* is
+    named where the answer came from something else than the API.
     """
-    error = _error(operation, finding, explain, tuple(secrets))
+    error = _error(operation, finding, explain, tuple(secrets), base_url)
+    error.not_from_api = finding.unreadable is not None and finding.sort is Unconfirmed.PAGE
     error.operation = operation.name
-    error.committed = "no" if operation.reads else _COMMITTED[finding.verdict]
+    error.committed = committed_by(operation, finding.verdict)
     error.retryable = may_repeat(operation, finding)
     return error
+
+
+def committed_by(operation: Operation[object], verdict: Verdict) -> Committed:
+    """Return whether an attempt of *operation* that proved *verdict* may have changed anything."""
+    return "no" if operation.reads else _COMMITTED[verdict]
 
 
 _COMMITTED: dict[Verdict, Committed] = {
@@ -193,42 +226,105 @@ def _error(
     finding: Finding,
     explain: Callable[[Response], Explanation],
     secrets: tuple[Secret, ...],
+    base_url: str,
 ) -> SigmaMindError:
     answer = finding.answer
     if isinstance(answer, Fault):
         if finding.verdict is Verdict.NOT_SENT:
-            return APIConnectionError(f"{answer.detail}; nothing was sent")
+            return _unanswered(answer.kind, f"{answer.detail}; nothing was sent", answer.cause)
+        if operation.reads:
+            message = f"{operation.name}: {answer.detail}; {_HARMLESS}"
+            return _unanswered(answer.kind, message, answer.cause)
         return _unknown(operation, finding, answer.detail)
-    if finding.verdict is Verdict.COMMITTED_UNREAD and answer.status < 300:
-        problem = _problem(finding, answer)
+    said = _shown(explain(answer), secrets)
+    if 200 <= answer.status < 300:
+        problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
-            return _unknown(operation, finding, problem)
-        return finding.unreadable or ResponseDecodeError(problem)
+            return _unknown(operation, finding, problem, said.code)
+        if answer.cut in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
+            return _unanswered(answer.cut, f"{operation.name}: {problem}; {_HARMLESS}", None)
+        unreadable = ResponseDecodeError(problem)
+        # A name in the answer may be part of the path.
+        unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
+        return unreadable
     if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
-        return _unknown(operation, finding, f"the platform answered {answer.status}")
-    error = _status_error(answer, finding, explain(answer), secrets)
+        problem = f"the platform answered {answer.status}{_quoted(answer, said)}"
+        return _unknown(operation, finding, problem, said.code)
+    error = _status_error(answer, finding, said, secrets)
     hint = operation.hints.get(answer.status)
     if hint is not None:
         error.message = f"{error.message}; {hint}"
     return error
 
 
-def _problem(finding: Finding, answer: Response) -> str:
-    if finding.unreadable is not None:
-        return finding.unreadable.message
-    return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
+    """Return what an answer says in words, capped and without secrets."""
+    return Explanation(
+        message=_capped(said.message, secrets),
+        code=_kept(said.code, secrets) or None,
+        request_id=_kept(said.request_id, secrets) or None,
+    )
 
 
-def _unknown(operation: Operation[object], finding: Finding, problem: str) -> OutcomeUnknownError:
+_HARMLESS = "it changes nothing and can be made again"
+
+
+def _unanswered(kind: FaultKind, message: str, cause: OSError | None) -> APIConnectionError:
+    """Return the error of a call that was not sent, or that only reads."""
+    timed_out = kind in {FaultKind.CONNECT_TIMEOUT, FaultKind.TIMEOUT}
+    error = (APITimeoutError if timed_out else APIConnectionError)(message)
+    error.__cause__ = cause
+    return error
+
+
+def _capped(text: str, secrets: tuple[Secret, ...]) -> str:
+    return masked(text, secrets)[:BODY_TEXT]
+
+
+def _quoted(answer: Response, said: Explanation) -> str:
+    """Return what follows a statement about *answer*: its own words, of a page the title alone."""
+    silent = said.message == NO_REASON or (is_html(answer.body) and not title_of(answer.body))
+    return "" if silent else f": {said.message}"
+
+
+def _problem(
+    finding: Finding,
+    answer: Response,
+    said: Explanation,
+    secrets: tuple[Secret, ...],
+    base_url: str,
+) -> str:
+    """Return what is wrong with a 2xx that is no success."""
+    if finding.unreadable is None:
+        return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+    problem = _capped(finding.unreadable.message, secrets)
+    match finding.sort:
+        case Unconfirmed.PAGE:
+            title = _capped(title_of(answer.body), secrets)
+            page = f"a page titled {title!r}" if title else "a page or a text"
+            where = base_url or "the base URL"
+            return (
+                f"{where} answered {answer.status} with {page}, which is not the API's: check"
+                " base_url, and what stands between (a portal, a proxy, a firewall)"
+            )
+        case Unconfirmed.GARBLED:
+            # Of what cannot be read as a whole no part is shown: half a secret is not masked.
+            return problem
+        case _:
+            return f"{problem}{_quoted(answer, said)}"
+
+
+def _unknown(
+    operation: Operation[object], finding: Finding, problem: str, code: str | None = None
+) -> OutcomeUnknownError:
     known = (
         "it was carried out, its result is not known"
         if finding.verdict is Verdict.COMMITTED_UNREAD
         else "it may have been carried out"
     )
-    if operation.reads:
-        known = "it changes nothing and can be made again"
     error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
     error.status = finding.status
+    error.code = code
     error.value = redacted(operation.value)
     return error
 
@@ -236,35 +332,19 @@ def _unknown(operation: Operation[object], finding: Finding, problem: str) -> Ou
 def _status_error(
     answer: Response, finding: Finding, said: Explanation, secrets: tuple[Secret, ...]
 ) -> APIStatusError:
-    message = masked(said.message, secrets)[:BODY_TEXT]
+    message = said.message
+    if 300 <= answer.status < 400:
+        location = _capped(answer.headers.get("location", ""), secrets)
+        message = f"{message}; it leads to {location or 'nowhere'}, which is not followed"
+    if answer.status == 407:
+        message = f"{message}; the proxy wants user name and password in its URL"
     error = status_error(answer.status)(f"{answer.status}: {message}")
-    error.status = answer.status
-    error.code = said.code and masked(said.code, secrets)[:BODY_TEXT]
-    error.request_id = said.request_id and masked(said.request_id, secrets)[:BODY_TEXT]
-    error.body = masked(answer.body.decode(errors="replace"), secrets)[:BODY_TEXT]
+    error.status, error.code, error.request_id = answer.status, said.code, said.request_id
+    error.body = _kept(answer.body.decode(errors="replace"), secrets)
     error.retry_after = finding.wait
     return error
 
 
-def masked(text: str, secrets: Iterable[Secret]) -> str:
-    """Return *text* with every one of *secrets* replaced by asterisks."""
-    for secret in secrets:
-        for spelling in _spellings(secret.reveal()):
-            text = text.replace(spelling, "***")
-    return text
-
-
-def _spellings(plain: str) -> list[str]:
-    """Return what to look for, the longest first.
-
-    That is *plain* as it stands in a text and inside JSON, where a quote has a backslash, and the
-    longer parts of one that is joined by colons: a platform may repeat half of ``id:secret``.
-    """
-    parts = [part for part in plain.split(":") if len(part) >= _PART]
-    wholes = [plain] if plain else []
-    spellings = {
-        spelling
-        for text in (*wholes, *parts)
-        for spelling in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-    }
-    return sorted(spellings, key=len, reverse=True)
+def _kept(text: str | None, secrets: tuple[Secret, ...]) -> str:
+    """Return what an error may hold of *text*: nothing where that cannot be told."""
+    return (scrub(text or "", secrets) or "")[:BODY_TEXT]

@@ -56,6 +56,10 @@ class Fault:
     kind: FaultKind
     detail: str = ""
     """One line for a person; never text that the platform or the caller wrote."""
+    cause: OSError | None = attrs.field(default=None, eq=False)
+    """What the system said, made anew: no frame and no secret hangs on it."""
+    permanent: bool = False
+    """Whether another attempt would end the same: a certificate or a proxy refuses."""
 
 
 @static.frozen
@@ -70,11 +74,23 @@ class Response:
     """Why the body ends early, where it does."""
 
 
-@attrs.define
 class Mark:
-    """Whether a connection was handed to an attempt: from then on bytes may have left."""
+    """Whether a connection was handed to an attempt: from then on bytes may have left.
 
-    connected: bool = False
+    A transport sets it to false before it connects and to true before it sends. One that leaves it
+    as it is cannot tell, so that the request may have left.
+    """
+
+    connected: bool = False  # of the class, as long as it is not set
+
+    def __init__(self, connected: bool | None = None) -> None:  # noqa: FBT001 - it is all there is
+        if connected is not None:
+            self.connected = connected
+
+    @property
+    def may_have_left(self) -> bool:
+        """False where the transport has set `connected` to that, and to nothing else since."""
+        return self.connected or "connected" not in vars(self)
 
 
 class Verdict(enum.Enum):
@@ -106,13 +122,15 @@ class Operation(Generic[T_co]):
     name: str
     request: Request
     decode: Callable[[Response], T_co]
-    """Read a 2xx answer; raises `ResponseDecodeError`."""
+    """Read a 2xx answer; raises `ResponseDecodeError` for one that is no success."""
     repeatable: bool
     """True when sending it twice leaves the platform as sending it once does."""
     value: object = None
     """The request value it was made from."""
     not_shown: Callable[[Any], tuple[str, ...]] | None = None
     """Given the result, the names of the fields that were sent and that it shows otherwise."""
+    is_about: Callable[[Any], bool] | None = None
+    """Given the result, whether it is the record that was asked for; `None` where none was."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
     hints: Mapping[int, str] = _NO_HINTS
@@ -153,30 +171,33 @@ def changing(
     *,
     value: object,
     not_shown: Callable[[T], tuple[str, ...]],
+    is_about: Callable[[T], bool] | None = None,
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
     # By place: to give them by name doubles the time that making an object takes.
-    return Operation(name, Request("PATCH", path, body), decode, True, value, not_shown)  # noqa: FBT003
-
-
-def removing(name: str, path: str, value: object) -> Operation[None]:
-    """Return a call that removes a record for good.
-
-    Any 2xx says that it is gone, with or without a body; so does a 404 after an attempt of our own
-    that went unanswered.
-    """
-    return Operation(
-        name=name,
-        request=Request(method="DELETE", path=path),
-        decode=_decode_nothing,
-        repeatable=True,
-        value=value,
-        when_gone=None,
-    )
+    request = Request("PATCH", path, body)
+    return Operation(name, request, decode, True, value, not_shown, is_about)  # noqa: FBT003
 
 
 def _decode_nothing(_: Response) -> None:
     pass
+
+
+def removing(
+    name: str, path: str, value: object, decode: Callable[[Response], None] = _decode_nothing
+) -> Operation[None]:
+    """Return a call that removes a record for good.
+
+    A 404 after an attempt of our own that went unanswered says that it is gone, too.
+    """
+    return Operation(
+        name=name,
+        request=Request(method="DELETE", path=path),
+        decode=decode,
+        repeatable=True,
+        value=value,
+        when_gone=None,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -192,6 +213,9 @@ class Platform:
     """The headers that carry the key."""
     explain: Callable[[Response], Explanation]
     """Read an error answer of whatever shape; never raises."""
+    probe: str | None = None
+    """Path of a read that costs the platform little. After repeated failures it is sent in place of
+    a purchase to see whether the platform is back; `None` lets the purchase see."""
 
 
 @attrs.frozen(kw_only=True)

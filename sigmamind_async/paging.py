@@ -34,6 +34,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import attrs
 
 from sigmamind_async import static
+from sigmamind_async.confirmation import refuse_failure
 from sigmamind_async.convert import load_json, structure_list
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
@@ -94,6 +95,8 @@ def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> list[T]:
     *raw* is a parsed answer: a bare array, or an object with the array under one of *keys*.
     Raises `ResponseDecodeError` that names the place.
     """
+    if isinstance(raw, dict):
+        refuse_failure(cast("dict[str, Any]", raw))
     if isinstance(raw, list):
         return structure_list(_bounded(cast("object", raw)), cls)
     envelope = cast("dict[str, object]", raw) if isinstance(raw, dict) else {}

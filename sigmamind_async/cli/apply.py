@@ -50,6 +50,7 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
     Times,
     client_of_environment,
     run,
@@ -103,6 +104,7 @@ def apply(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
 ) -> int:
     """Carry out what *file* says."""
     database = database_of(postgres)
@@ -127,7 +129,7 @@ def apply(
         report=report,
         verbose=verbose,
         json=json,
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy),
     )
     place = place_beside(file, journal, database)
     with stream_of(file) as stream:
@@ -249,8 +251,8 @@ class Application:
         self.aftermath.add(result)
         self.page.add(result, self.platform.name, self.aftermath.commands_for(result))
 
-    def _say_stopping(self, why: Stopped, under_way: int) -> None:
-        self.output.remark(stopping_text(why, self.platform.key_variable, under_way))
+    def _say_stopping(self, why: Stopped, under_way: int, reason: str) -> None:
+        self.output.remark(stopping_text(why, self.platform.key_variable, under_way, reason))
 
     def _say_waiting(self, doubtful: int) -> None:
         self.output.remark(waiting_text(doubtful, self.patience))

@@ -79,12 +79,13 @@ def apply_to_queue(orders: Orders, database: Database, source: Source) -> int:
 
 def _check(orders: Orders) -> None:
     """Raise `CommandError` where options were given that are the workers'."""
-    attempt = orders.times.attempt
-    if orders.policy != _OF_WORKERS or attempt != ATTEMPT_TIMEOUT or orders.allow_inline:
+    times = orders.times
+    of_worker = orders.policy != _OF_WORKERS or times.attempt != ATTEMPT_TIMEOUT or times.proxy
+    if of_worker or orders.allow_inline:
         raise CommandError(
             f"{orders.file}: with {OPTION} workers carry its rows out, and --quarantine, --resend,"
-            " --release-surplus and --attempt-timeout are theirs: give them to sigmamind worker."
-            " There is no --accept-key and no --allow-inline-secrets"
+            " --release-surplus, --attempt-timeout and --proxy are theirs: give them to"
+            " sigmamind worker. There is no --accept-key and no --allow-inline-secrets"
         )
     if orders.report is not None:
         raise CommandError(

@@ -24,6 +24,7 @@ from sigmamind_async.cli.platforms import Platform
 from sigmamind_async.cli.records import Ready, RowResult, Summary
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.references import References
 from sigmamind_async.values import Secret
 from sigmamind_async.workers import Account, Worker
 
@@ -39,6 +40,8 @@ class Serving:
     traffic: Traffic
     concurrency: int
     upkeep: str
+    secrets: References | None = None
+    """What requests may name; as `Worker` takes it."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
     async def run(self) -> None:
@@ -59,6 +62,7 @@ class Serving:
         return Quitting(
             self.accounts,
             self.database.dsn,
+            secrets=self.secrets,
             concurrency=self.concurrency,
             reconcile=self.upkeep,
             retry_stalled=self.upkeep,
@@ -123,6 +127,7 @@ class Quitting(Worker):
         dsn: Secret,
         *,
         on_stop: Callable[[], None],
+        secrets: References | None,
         concurrency: int,
         reconcile: str,
         retry_stalled: str,
@@ -130,6 +135,7 @@ class Quitting(Worker):
         super().__init__(
             accounts,
             dsn,
+            secrets=secrets,
             concurrency=concurrency,
             reconcile=reconcile,
             retry_stalled=retry_stalled,

@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
 AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
+Proxy = Annotated[
+    str | None,
+    Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
+]
 Json = Annotated[
     bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
 ]
@@ -30,10 +34,12 @@ ATTEMPTS = 8
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """Limits of one call, in seconds."""
+    """Limits of one call, in seconds, and the way it takes."""
 
     deadline: float = DEADLINE
     attempt: float = ATTEMPT_TIMEOUT
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """URL of a proxy; `None` leaves that to the environment."""
 
 
 def client_of_environment(
@@ -43,10 +49,15 @@ def client_of_environment(
     gate: Gate | None = None,
     observer: Observer | None = None,
 ) -> AnyClient:
-    """Return a client whose key and base URL come from the environment, and nowhere else."""
+    """Return a client whose key and base URL come from the environment, and nowhere else.
+
+    So does its proxy, where *times* names none.
+    """
     return platform.client(
         deadline=times.deadline,
         attempt_timeout=times.attempt,
+        proxy=times.proxy,
+        trust_env=True,
         retry=RetryPolicy(max_attempts=ATTEMPTS),
         gate=gate,
         observer=observer,

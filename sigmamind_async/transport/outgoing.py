@@ -21,6 +21,9 @@ class Outgoing:
     headers: Mapping[str, str] = attrs.field(repr=False)
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
+    fresh: bool = False
+    """Whether it goes over a new connection, or one that was in use a moment ago: what must not be
+    repeated does, because a server may just be closing a connection that is idle."""
 
 
 class Transport(Protocol):
@@ -29,7 +32,9 @@ class Transport(Protocol):
     async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
         """Return what came back within *seconds*.
 
-        Sets ``mark.connected`` before the first byte can leave. Raises nothing but
+        Sets ``mark.connected`` to false before it connects, and to true before the first byte can
+        leave. Where it sets neither, or a status line came, the request counts as sent, whatever
+        the kind of its fault: a purchase is then not made again. Raises nothing but
         `asyncio.CancelledError`; the mark then tells whether the request may have gone out.
         """
         ...

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import procrastinate
@@ -39,16 +41,17 @@ class Worker:
 
         await Worker([Account(SigmaMind)], "postgresql://user@db.example/orders").run()
 
-    SIGTERM, and Ctrl-C, let it take no more jobs and settle those under way. What is killed instead
-    is taken over by others once its leases have ended. Where the database goes away, it waits until
-    that is there again.
+    SIGTERM, SIGHUP and Ctrl-C let it take no more jobs and settle those under way. What is killed
+    instead is taken over by others once its leases have ended. Where the database goes away, it
+    waits until that is there again.
 
     Args:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests: by default in the environment, and in files
-            relative to the current folder.
+        secrets: Resolves the references in requests. Who may enqueue says what is read here, so
+            without it only variables ``TRUNK_*`` may be named, and no file; for others give
+            ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.
         concurrency: Jobs under way at once.
@@ -113,7 +116,7 @@ class Worker:
         app = procrastinate.App(connector=self._connector())
         app.add_tasks_from(self._tasks, namespace=NAMESPACE)
         async with self.office, app.open_async():
-            with signals.on_stop(self.stop):
+            with signals.on_stop(self.stop), _on_hangup(self.stop):
                 while not self._end.is_set():
                     await self._serve(app)
 
@@ -154,6 +157,22 @@ class Worker:
     def _begin_anew(self) -> None:
         if self._serving is not None:
             self._serving.stop()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
+    """Call *stop* when the terminal goes away, unless something else is to happen then already."""
+    hangup = getattr(signal, "SIGHUP", None)
+    in_main = threading.current_thread() is threading.main_thread()
+    if hangup is None or not in_main or signal.getsignal(hangup) is not signal.SIG_DFL:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(hangup, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(hangup)
 
 
 async def _prepared(connection: psycopg.AsyncConnection[Any]) -> None:

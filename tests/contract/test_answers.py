@@ -51,7 +51,9 @@ async def test_a_hostile_body_of_a_2xx_is_one_of_our_errors_and_no_rejection(
         error = await error_of(client.run(values[what]))
     reads = what == "get"
     assert type(error) is (ResponseDecodeError if reads else OutcomeUnknownError)
-    assert error.committed == ("no" if reads else "yes")
+    page = fault is Fault.HTML_BODY
+    assert error.committed == ("no" if reads else "unknown" if page else "yes")
+    assert error.not_from_api is page
     assert Verdict.REJECTED not in _verdicts(events, dialect.operation(values[what]).name)
 
 
@@ -74,7 +76,7 @@ BODIES = st.binary() | JSON.map(
 @pytest.mark.usefixtures("unmeasured")
 @pytest.mark.parametrize("name", DIALECTS)
 def test_no_body_of_a_2xx_is_too_strange(name: str) -> None:
-    """It is read, or is one of our errors; a purchase was made in either case."""
+    """It is read, or is one of our errors; a purchase was made, or may have been."""
     dialect = DIALECTS[name]
     values = [dialect.buy(NUMBER), dialect.label("+1415555", "x"), dialect.get(NUMBER)]
 
@@ -88,7 +90,8 @@ def test_no_body_of_a_2xx_is_too_strange(name: str) -> None:
             try:
                 runner.run(client.run(value))
             except SigmaMindError as error:
-                assert error.committed == ("no" if reads else "yes")  # noqa: PT017 - some are read
+                changed = "unknown" if error.not_from_api else "yes"
+                assert error.committed == ("no" if reads else changed)  # noqa: PT017 - some are read
 
     with asyncio.Runner() as runner:
         holds()

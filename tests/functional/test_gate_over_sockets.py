@@ -37,7 +37,7 @@ class Limited:
     seen: float = attrs.field(factory=time.monotonic)
 
     async def treat(self, exchange: Exchange) -> None:
-        await exchange.read()
+        request = await exchange.read()
         now = time.monotonic()
         self.tokens = min(self.burst, self.tokens + (now - self.seen) * self.rate)
         self.seen = now
@@ -48,7 +48,7 @@ class Limited:
             return
         self.tokens -= 1
         self.passed += 1
-        await exchange.write(response(200, record()))
+        await exchange.write(response(200, record(sipPhoneNumber=f"+{request.path[-11:]}")))
 
 
 async def updates(platform: Limited, count: int) -> None:

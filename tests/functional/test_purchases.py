@@ -82,7 +82,7 @@ ENDS: dict[str, tuple[Treatment, End]] = {
     "201 cut": (breaking_off(CUT), unread()),
     "201 stalls": (stalling(CUT), unread()),
     "201 empty": (answer(201, b""), unread()),
-    "201 HTML": (answer(201, b"<html>", Content_Type="text/html"), unread()),
+    "201 HTML": (answer(201, b"<html>", Content_Type="text/html"), doubtful(201)),
     "201 too large": (answer(201, b" " * (5 << 20)), unread()),
     "201 no object": (answer(201, b"[]"), unread()),
     "201 wrong type": (answer(201, record(active="yes")), unread()),

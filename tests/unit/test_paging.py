@@ -664,7 +664,7 @@ def test_any_envelope_can_be_read(raw: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class Thing(Record):
-    active: Annotated[bool | None, wire("active")] = None
+    active: Annotated[bool | None, wire("active", strict=True)] = None
 
 
 @pytest.mark.parametrize(

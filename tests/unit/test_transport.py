@@ -53,26 +53,34 @@ class Answer:
 
 
 class Session:
-    """Stands for a session that a caller brings: its traces tell when it connects."""
+    """Stands for a session that a caller brings: its traces tell when it connects, if any run."""
 
-    def __init__(self, answer: Answer | Exception | None, *, connects: bool = True) -> None:
+    def __init__(
+        self, answer: Answer | Exception | None, *, connects: bool = True, traced: bool = True
+    ) -> None:
+        self.closed = False
         self.trace_configs: list[aiohttp.TraceConfig] = []
         self.asked: list[tuple[str, URL, dict[str, Any]]] = []
         self._answer = answer
         self._connects = connects
+        self._traced = traced
 
     async def request(self, method: str, url: URL, **options: Any) -> Answer:
         self.asked.append((method, url, options))
         if self._connects:
-            for trace in self.trace_configs:
-                for tell in trace.on_connection_reuseconn:
-                    await tell(cast("Any", self), SimpleNamespace(), cast("Any", None))
+            await self._tell("on_connection_reuseconn")
         if self._answer is None:
             await asyncio.sleep(3_600)
         if isinstance(self._answer, Exception):
+            await self._tell("on_request_exception", self._answer)
             raise self._answer
         assert self._answer is not None
         return self._answer
+
+    async def _tell(self, what: str, error: BaseException | None = None) -> None:
+        for trace in self.trace_configs if self._traced else ():
+            for tell in getattr(trace, what):
+                await tell(self, SimpleNamespace(), SimpleNamespace(exception=error))
 
 
 def carried_by(session: Session) -> AiohttpTransport:
@@ -149,8 +157,19 @@ async def test_what_aiohttp_raises_becomes_a_fault(
 ) -> None:
     answer, marked = await send(Session(error, connects=connected))
 
-    assert answer == Fault(kind=kind, detail=f"{kind.value} ({type(error).__name__})")
+    assert isinstance(answer, Fault)
+    assert answer.kind is kind
+    assert "api.acme.test:443" in answer.detail
+    assert "anything" not in answer.detail  # the text of an exception is nobody's of ours
     assert marked is connected
+
+
+@pytest.mark.parametrize("error", [OSError(), aiohttp.ClientError(), TimeoutError()])
+async def test_a_session_that_shows_no_connection_counts_as_connected(error: Exception) -> None:
+    """One that hands the request on; the control is the traced session above: it is believed."""
+    _, marked = await send(Session(error, connects=False, traced=False))
+
+    assert marked is True
 
 
 async def test_an_attempt_ends_in_its_time() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, Literal, TypedDict, Unpack
 
-from sigmamind_async.bulk import BulkResult
+from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource, as_given
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
@@ -16,8 +16,10 @@ from sigmamind_async.platforms.dialnexa.models import (
     GetAgent,
     GetPhoneNumber,
     ImportSipTrunk,
+    ListPhoneNumberPricing,
     ListPhoneNumbers,
     PhoneNumber,
+    PhoneNumberPrice,
     PurchasePhoneNumber,
     ReleasePhoneNumber,
     SearchPhoneNumbers,
@@ -39,11 +41,13 @@ class DialNexa(Client):
     operations: ClassVar[Operations] = OPERATIONS
 
     phone_numbers: PhoneNumbers
+    phone_number_pricing: PhoneNumberPricing
     agents: Agents
 
     def _bind(self, engine: Engine) -> None:
         super()._bind(engine)
         self.phone_numbers = PhoneNumbers(self._runner)
+        self.phone_number_pricing = PhoneNumberPricing(self._runner)
         self.agents = Agents(self._runner)
 
 
@@ -84,6 +88,9 @@ class PhoneNumbers(Resource):
         older_body: bool = False,
     ) -> PhoneNumber:
         """Buy exactly *phone_number*; billed monthly from then on, and sent at most once.
+
+        `search` finds numbers on offer, and ``client.phone_number_pricing.list()`` the
+        *telephony_provider_id* and price for their country.
 
         When no readable answer comes, the number is looked for in the listing; if it is not found
         there, `OutcomeUnknownError` says that it may have been bought. Two bodies are documented:
@@ -175,37 +182,58 @@ class PhoneNumbers(Resource):
         await self._runner.run(ReleasePhoneNumber(id=id))
 
     async def purchase_many(
-        self, values: Iterable[PurchasePhoneNumber]
+        self,
+        values: Iterable[PurchasePhoneNumber] | AsyncIterable[PurchasePhoneNumber],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[PurchasePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def import_sip_trunk_many(
-        self, values: Iterable[ImportSipTrunk]
+        self,
+        values: Iterable[ImportSipTrunk] | AsyncIterable[ImportSipTrunk],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[ImportSipTrunk, PhoneNumber]:
         """Import many numbers concurrently."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def update_many(
-        self, values: Iterable[UpdatePhoneNumber | str], **change: Unpack[PhoneNumberChange]
+        self,
+        values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
+        **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
         *values* are `UpdatePhoneNumber` values, each with its own change; or plain ids, which all
-        get the same *change*, given by keyword as in `update`.
+        get the same *change*, given by keyword as in `update`. What no number can
+        take raises before anything is sent.
         """
+        return await self._runner.change_all(
+            values, UpdatePhoneNumber, "id", change, stop_on=stop_on, progress=progress
+        )
 
-        def make(value: UpdatePhoneNumber | str) -> UpdatePhoneNumber:
-            return UpdatePhoneNumber(id=value, **change) if isinstance(value, str) else value
 
-        return await self._runner.run_all(values, make)
+class PhoneNumberPricing(Resource):
+    """https://dialnexa.com/docs, "List Phone Number Pricing"."""
+
+    async def list(self) -> AsyncGenerator[PhoneNumberPrice, None]:
+        """Yield what a number costs with each provider in each country, in credits."""
+        for price in await self._runner.run(ListPhoneNumberPricing()):
+            yield price
 
 
 class Agents(Resource):
     """https://dialnexa.com/docs, "Agents": the newer way of routing numbers."""
 
     async def get(self, id: str) -> Agent:  # noqa: A002 - the vendor's word
-        """Look one agent up."""
+        """Look one agent up; its `version_number` is the one that `update` takes."""
         return await self._runner.run(GetAgent(id=id))
 
     async def update(
@@ -219,7 +247,8 @@ class Agents(Resource):
     ) -> Agent:
         """Route numbers to an agent; an empty text detaches.
 
-        Live calls follow only if ``is_published=True`` is in the same request.
+        *version_number* names a draft: published versions take no update. Live calls follow only
+        if ``is_published=True`` is in the same request.
         """
         return await self._runner.run(
             UpdateAgent(

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
-from sigmamind_async.convert import RequestValue, as_object, body_of, load_json, structure
+from sigmamind_async.confirmation import is_key, naming, refuse_failure, removed, showing
+from sigmamind_async.convert import (
+    RequestValue,
+    body_of,
+    load_json,
+    structure,
+    told_by,
+    wire_names,
+)
+from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
@@ -26,8 +35,10 @@ from sigmamind_async.platforms.dialnexa.models import (
     GetAgent,
     GetPhoneNumber,
     ImportSipTrunk,
+    ListPhoneNumberPricing,
     ListPhoneNumbers,
     PhoneNumber,
+    PhoneNumberPrice,
     PurchasePhoneNumber,
     ReleasePhoneNumber,
     SearchPhoneNumbers,
@@ -51,6 +62,17 @@ def search_phone_numbers(value: SearchPhoneNumbers) -> Operation[list[AvailableN
     )
 
 
+def list_phone_number_pricing(value: ListPhoneNumberPricing) -> Operation[list[PhoneNumberPrice]]:
+    """List what numbers cost, by provider and country; the platform does not page it."""
+    return reading(
+        "dialnexa.list_phone_number_pricing",
+        "/v1/phone-number-pricing",
+        _decode_pricing,
+        value,
+        max_bytes=PAGE_BYTES,
+    )
+
+
 def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     """Buy one number. No key marks two requests as one: it is never sent again after silence."""
     body = body_of(value)
@@ -61,7 +83,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=_decode_purchase,
+        decode=naming(_decode_purchase, lambda found: found.id or found.phone_number),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {}),
@@ -73,7 +95,7 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.import_sip_trunk",
         request=Request(method="POST", path=f"{_NUMBERS}/sip-trunks", json=body_of(value)),
-        decode=_decode_phone_number,
+        decode=naming(_decode_phone_number, _id),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {"nickname": "nickname"}),
@@ -85,10 +107,11 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.update_phone_number",
         request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=_decode_phone_number,
+        decode=naming(_decode_phone_number, _id),
         repeatable=True,
         value=value,
         not_shown=lambda found: not_shown(value, found, _told(found)),
+        is_about=lambda found: is_key(found.id, value.id),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -101,7 +124,8 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up by its id."""
-    return reading("dialnexa.get_phone_number", _number_path(value.id), _decode_phone_number, value)
+    decode = showing(_decode_phone_number, _id)
+    return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
@@ -123,30 +147,34 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Give a number up; 409 says that something still uses it."""
-    return removing("dialnexa.release_phone_number", _number_path(value.id), value)
+    return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look an agent up."""
-    return reading(
-        "dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", _decode_agent, value
-    )
+    decode = showing(_decode_agent, _id)
+    return reading("dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value)
 
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
-    """Route numbers from the agent's side. Unknown fields are dropped without a word."""
+    """Route numbers from the agent's side. Unknown fields are dropped without a word.
+
+    The documented answer does not show the numbers of a version: about them it says nothing.
+    """
     return changing(
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        _decode_agent,
+        naming(lambda response: _decode_agent(response, value.version_number), _id),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _ROUTING),
+        not_shown=lambda found: not_shown(value, found, _told_of(found)),
+        is_about=lambda found: is_key(found.id, value.id),
     )
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
     SearchPhoneNumbers: search_phone_numbers,
+    ListPhoneNumberPricing: list_phone_number_pricing,
     PurchasePhoneNumber: purchase_phone_number,
     ImportSipTrunk: import_sip_trunk,
     UpdatePhoneNumber: update_phone_number,
@@ -165,15 +193,19 @@ _TOLD_BY: Final = {
 }
 """Which keys of a record tell about a field. Of the three documented shapes only one has them all:
 about what an answer does not hold, it says nothing."""
-_ROUTING: Final = {
-    name: name for name in ("inbound_phone_number_id", "outbound_phone_number_id", "is_published")
-}
+_ROUTING: Final = ("inbound_phone_number_id", "outbound_phone_number_id", "is_published")
 
 
 def _told(found: PhoneNumber) -> dict[str, str]:
     """Return the fields of an update that the record *found* tells about."""
-    came = as_object(found).keys()
-    return {name: place for name, place in _UPDATABLE.items() if came & _TOLD_BY[name]}
+    told = told_by(found)
+    return {name: place for name, place in _UPDATABLE.items() if told & _TOLD_BY[name]}
+
+
+def _told_of(found: Agent) -> dict[str, str]:
+    """Return the fields of an agent's update that the version in *found* tells about."""
+    told = told_by(found)
+    return {name: name for name in _ROUTING if name in told}
 
 
 def _number_path(number_id: str) -> str:
@@ -208,6 +240,7 @@ def _unwrapped(response: Response) -> object:
 
 def _inside(raw: object) -> object:
     while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
+        refuse_failure(_fields(raw))
         raw = cast("object", inner)
     return raw
 
@@ -216,12 +249,57 @@ def _fields(raw: object) -> dict[str, Any]:
     return cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
 
 
+def _id(found: PhoneNumber | Agent) -> str:
+    return found.id
+
+
 def _decode_phone_number(response: Response) -> PhoneNumber:
     return structure(_unwrapped(response), PhoneNumber)
 
 
-def _decode_agent(response: Response) -> Agent:
-    return structure(_unwrapped(response), Agent)
+def _decode_agent(response: Response, updated: int | None = None) -> Agent:
+    raw = _unwrapped(response)
+    fields = _fields(raw)
+    return structure(_with_version(fields, updated) if fields else raw, Agent)
+
+
+def _with_version(agent: Mapping[str, object], updated: int | None) -> dict[str, object]:
+    """Return *agent* with the fields of its version *updated*, or of the current one.
+
+    What stands in the agent itself counts first: some answers have no versions.
+    """
+    current = agent.get("current_version_number")
+    version = _version(agent, current if updated is None else updated)
+    told: dict[str, object] = {name: version[name] for name in _OF_A_VERSION if name in version}
+    if "title" in version:
+        told.setdefault("name", version["title"])
+    if current is not None:
+        told.setdefault("version_number", current)
+    return _filled(agent, told)
+
+
+_OF_A_VERSION: Final = ("name", "version_number", *_ROUTING)
+
+
+def _version(agent: Mapping[str, object], number: object) -> dict[str, Any]:
+    """Return version *number* of an agent; without a number, the current one."""
+    current = _fields(agent.get("current_version"))
+    if number is None:
+        return current
+    others = agent.get("versions")
+    listed = cast("list[object]", others) if isinstance(others, list) else []
+    versions = (current, *map(_fields, listed))
+    named = (each for each in versions if str(each.get("version_number")) == str(number))
+    return next(named, _NO_FIELDS)
+
+
+_NO_FIELDS: Final[dict[str, Any]] = {}
+
+
+def _filled(record: Mapping[str, object], beside: Mapping[str, object]) -> dict[str, object]:
+    """Return *record* with what is *beside* it in place of what it lacks, or holds as null."""
+    lacking = {name: held for name, held in beside.items() if record.get(name) is None}
+    return {**record, **lacking}
 
 
 def _decode_stock(response: Response) -> list[AvailableNumber]:
@@ -229,16 +307,34 @@ def _decode_stock(response: Response) -> list[AvailableNumber]:
     return items_of(raw, AvailableNumber, ("objects", "data", "items"))
 
 
+def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
+    page = page_of(response, PhoneNumberPrice, ("data", "items"), size=0, unwrap=_inside)
+    if page.more or (page.total or 0) > len(page.items):
+        # No query is documented that would ask for the rest.
+        total = "more" if page.total is None else page.total
+        raise ResponseDecodeError(f"the answer holds {len(page.items)} prices of {total}")
+    return page.items
+
+
 def _decode_purchase(response: Response) -> PhoneNumber:
-    """Read a purchase: the record, or an acknowledgement with or without the record inside."""
+    """Read a purchase: the record, or an acknowledgement with or without the record inside.
+
+    One of the two documented examples names the number in the acknowledgement alone.
+    """
     raw = _unwrapped(response)
     fields = _fields(raw)
-    if isinstance(record := fields.get("organizationPhoneNumber"), dict):
-        return structure(cast("object", record), PhoneNumber, at="organizationPhoneNumber")
     if "phoneNumber" in fields:
-        rest = {name: value for name, value in fields.items() if name != "phoneNumber"}
-        return structure({**rest, "phone_number": fields["phoneNumber"]}, PhoneNumber)
-    return structure(raw, PhoneNumber)
+        fields["phone_number"] = fields.pop("phoneNumber")
+    record = fields.pop("organizationPhoneNumber", None)
+    if not isinstance(record, dict):
+        return structure(raw, PhoneNumber)
+    refuse_failure(fields)
+    beside = {name: held for name, held in fields.items() if name in _OF_A_NUMBER}
+    held = _filled(cast("dict[str, object]", record), beside)
+    return structure(held, PhoneNumber, at="organizationPhoneNumber")
+
+
+_OF_A_NUMBER: Final = frozenset(mark.name for mark in wire_names(PhoneNumber).values())
 
 
 DIALNEXA: Final = Platform(
@@ -247,4 +343,5 @@ DIALNEXA: Final = Platform(
     env_prefix="DIALNEXA",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
     explain=explain,
+    probe=f"{_NUMBERS}?page=1&limit=1",
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
+from sigmamind_async.confirmation import is_key, naming, removed, showing
 from sigmamind_async.convert import (
     Record,
     RequestValue,
@@ -52,7 +53,7 @@ def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="sigmamind.create_phone_number",
         request=Request(method="POST", path="/v1/phone-numbers", json=body_of(value)),
-        decode=_decode_phone_number,
+        decode=_decode_named_phone_number,
         repeatable=False,
         value=value,
         # Without a number of our choosing there is nothing to look up.
@@ -67,7 +68,7 @@ def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="sigmamind.import_phone_number",
         request=Request(method="POST", path="/v1/phone-numbers/import", json=body_of(value)),
-        decode=_decode_phone_number,
+        decode=_decode_named_phone_number,
         repeatable=False,
         value=value,
         read_back=_read_back(value, value.phone_number),
@@ -80,8 +81,9 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         "sigmamind.update_phone_number",
         _number_path(value.phone_number),
         body_of(value),
-        _decode_phone_number,
+        _decode_named_phone_number,
         value=value,
+        is_about=lambda found: is_key(found.sip_phone_number, value.phone_number),
         not_shown=lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
     )
 
@@ -106,8 +108,10 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
-    """Give a number up. Whatever a 2xx says in its body, the number is gone."""
-    return removing("sigmamind.delete_phone_number", _number_path(value.phone_number), value)
+    """Give a number up."""
+    return removing(
+        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
+    )
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
@@ -129,7 +133,7 @@ def create_call(value: CreateCall) -> Operation[Call]:
     return Operation(
         name="sigmamind.create_call",
         request=Request(method="POST", path="/v1/calls", json=body_of(value)),
-        decode=_decode_call,
+        decode=_decode_new_call,
         repeatable=False,
         value=value,
     )
@@ -152,7 +156,8 @@ def list_calls(value: ListCalls) -> Operation[Page[Call]]:
 
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
-    return removing("sigmamind.delete_call", f"/v1/calls/{path_segment(value.call_id)}", value)
+    path = f"/v1/calls/{path_segment(value.call_id)}"
+    return removing("sigmamind.delete_call", path, value, removed)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -229,9 +234,21 @@ never do."""
 # --- answers ---------------------------------------------------------------------------------
 
 
-_decode_phone_number = record_decoder(PhoneNumber)
-_decode_agent = record_decoder(Agent)
-_decode_call = record_decoder(Call)
+def _number(found: PhoneNumber) -> str:
+    return found.sip_phone_number
+
+
+def _call_id(found: Call) -> str | None:
+    return found.call_id
+
+
+_read_phone_number = record_decoder(PhoneNumber)
+_read_call = record_decoder(Call)
+_decode_phone_number = showing(_read_phone_number, _number)
+_decode_named_phone_number = naming(_read_phone_number, _number)
+_decode_agent = showing(record_decoder(Agent), lambda found: found.agent_id)
+_decode_call = showing(_read_call, _call_id)
+_decode_new_call = naming(_read_call, _call_id)
 
 
 SIGMAMIND: Final = Platform(
@@ -240,4 +257,5 @@ SIGMAMIND: Final = Platform(
     env_prefix="SIGMAMIND",
     authorize=lambda key: {"X-API-Key": key.reveal()},
     explain=explain,
+    probe="/v1/phone-numbers?page=0&size=1",
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from sigmamind_async.confirmation import naming, removed, showing
 from sigmamind_async.convert import RequestValue, body_of, record_decoder
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
@@ -47,7 +48,7 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
         request=Request(
             method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
         ),
-        decode=_decode_phone_number,
+        decode=_decode_named,
         repeatable=False,
         value=value,
         not_shown=lambda found: not_shown(value, found, _readable(value)),
@@ -61,17 +62,16 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
-        _decode_phone_number,
+        _decode_named,
         value=value,
         not_shown=lambda found: not_shown(value, found, _readable(value)),
+        is_about=lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
     )
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up by its record id."""
-    return reading(
-        "verbex.get_phone_number", _path(value.phone_number_id), _decode_phone_number, value
-    )
+    return reading("verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value)
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
@@ -92,7 +92,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
-    return removing("verbex.delete_phone_number", _path(value.phone_number_id), value)
+    return removing("verbex.delete_phone_number", _path(value.phone_number_id), value, removed)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -150,7 +150,13 @@ def _read_back(
     )
 
 
-_decode_phone_number = record_decoder(PhoneNumber)
+def _id(found: PhoneNumber) -> str:
+    return found.id
+
+
+_read_phone_number = record_decoder(PhoneNumber)
+_decode_shown = showing(_read_phone_number, _id)
+_decode_named = naming(_read_phone_number, _id)
 
 
 VERBEX: Final = Platform(
@@ -159,4 +165,5 @@ VERBEX: Final = Platform(
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
     explain=explain,
+    probe=f"{_COLLECTION}?page_size=1",
 )

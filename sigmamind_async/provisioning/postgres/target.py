@@ -100,5 +100,8 @@ def _name(parameters: dict[str, Any], schema: str) -> str:
     host = parameters.get("host") or parameters.get("hostaddr") or os.environ.get("PGHOST")
     port = parameters.get("port") or os.environ.get("PGPORT")
     database = parameters.get("dbname") or os.environ.get("PGDATABASE")
+    service = parameters.get("service") or os.environ.get("PGSERVICE")
+    if service and not host:
+        host = f"the host of service {service}"  # its file is libpq's to read
     place = f"{host or 'this machine'}{f':{port}' if port else ''}"
     return f"PostgreSQL {f'database {database} ' if database else ''}on {place}, schema {schema}"

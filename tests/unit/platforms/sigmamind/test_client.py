@@ -130,7 +130,7 @@ async def test_each_method_sends_its_value(make_client: Make) -> None:
 
 
 async def test_each_method_of_agents_and_calls_sends_its_value(make_client: Make) -> None:
-    client, transport = make_client(lambda _: reply(json={}))
+    client, transport = make_client(lambda _: reply(json={"callId": "call_1"}))
     await client.agents.get("agent_1")
     await client.calls.create(from_phone_number=NUMBER, to_phone_number=NUMBER)
     await client.calls.get("call:1")
@@ -237,7 +237,10 @@ async def test_a_first_404_of_a_delete_is_an_error(make_client: Make) -> None:
 
 
 async def test_one_change_goes_to_many_numbers(make_client: Make) -> None:
-    client, transport = make_client(lambda _: reply(json=RECORD))
+    def answer(sent: Outgoing) -> Response:
+        return reply(json={**RECORD, "sipPhoneNumber": f"+{sent.url[-11:]}"})
+
+    client, transport = make_client(answer)
     values: list[UpdatePhoneNumber | str] = [NUMBER]
     values += [UpdatePhoneNumber(phone_number="+14155552672", friendly_name="Own")]
     result = await client.phone_numbers.update_many(values, inbound_agent_id="agent_2")
