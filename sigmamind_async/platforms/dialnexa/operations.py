@@ -309,7 +309,7 @@ def _decode_stock(response: Response) -> list[AvailableNumber]:
 
 def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
     page = page_of(response, PhoneNumberPrice, ("data", "items"), size=0, unwrap=_inside)
-    if page.more or (page.total or 0) > len(page.items):
+    if page.more or (page.pages or 0) > 1 or (page.total or 0) > len(page.items):
         # No query is documented that would ask for the rest.
         total = "more" if page.total is None else page.total
         raise ResponseDecodeError(f"the answer holds {len(page.items)} prices of {total}")
