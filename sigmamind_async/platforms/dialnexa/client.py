@@ -174,7 +174,7 @@ class PhoneNumbers(Resource):
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
             )
 
-        async for number in all_items(fetch, lambda number: number.id, first=1):
+        async for number in all_items(fetch, lambda number: number.id, size=page_size, first=1):
             yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word

@@ -178,7 +178,9 @@ class PhoneNumbers(Resource):
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
         fetch = functools.partial(self._page, page_size)
-        async for number in all_items(fetch, lambda number: number.sip_phone_number):
+        async for number in all_items(
+            fetch, lambda number: number.sip_phone_number, size=page_size
+        ):
             yield number
 
     async def delete(self, phone_number: str) -> None:
@@ -275,7 +277,7 @@ class Agents(Resource):
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
         """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
         fetch = functools.partial(self._page, page_size)
-        async for agent in all_items(fetch, lambda agent: agent.agent_id):
+        async for agent in all_items(fetch, lambda agent: agent.agent_id, size=page_size):
             yield agent
 
     async def _page(self, size: int, page: int) -> Page[Agent]:
@@ -315,7 +317,7 @@ class Calls(Resource):
     ) -> AsyncGenerator[Call, None]:
         """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
         fetch = functools.partial(self._page, status, page_size)
-        async for call in all_items(fetch, lambda call: call.call_id):
+        async for call in all_items(fetch, lambda call: call.call_id, size=page_size):
             yield call
 
     async def delete(self, call_id: str) -> None:
