@@ -52,7 +52,7 @@ def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
         )
 
 
-def _is_proxy(_: object, __: object, proxy: object) -> None:
+def _is_proxy(_: object, __: object, proxy: str | None) -> None:
     if proxy is not None:
         check_proxy("proxy", proxy)
 
