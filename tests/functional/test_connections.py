@@ -120,6 +120,21 @@ def test_what_comes_with_an_answer_is_not_the_next_one(
 
 
 @pytest.mark.parametrize("call", CALLS)
+def test_what_comes_behind_a_long_answer_is_not_the_next_one(
+    run: Run[tuple[list[str | None], int]], call: str
+) -> None:
+    """Its end gives the connection back before anybody has read it; in pieces, and at once."""
+    long = record(friendlyName="ours", more=" " * 300_000)
+
+    async def treat(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.write(response(200, long))
+        await exchange.write(response(201, STRAY))
+
+    assert run(twice(only_first(treat), call, 0.0))[0] == ["ours", "ours"]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_without_the_guard_a_stray_answer_is_believed(
     run: Run[tuple[list[str | None], int]], no_guard: Callable[[], None], call: str
 ) -> None:
