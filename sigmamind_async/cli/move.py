@@ -27,6 +27,7 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    RefusalStatus,
     Times,
     runner,
 )
@@ -69,6 +70,7 @@ def move(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Give the numbers of one agent to another."""
     if from_agent == to_agent:
@@ -82,7 +84,7 @@ def move(
         fields=_fields(platform, side),
         output=Output.of_process(json=json),
         traffic=Traffic(),
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(deadline=deadline, attempt=attempt_timeout, refusals=refusal_status),
         path=journal,
     )
     with runner() as loop:

@@ -32,6 +32,7 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -79,10 +80,11 @@ def reconcile(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Settle what is in doubt among the rows of *file*, or in a database."""
     place = place_of(file, journal, database_of(postgres))
-    times = Times(deadline=deadline, attempt=attempt_timeout)
+    times = Times(deadline=deadline, attempt=attempt_timeout, refusals=refusal_status)
     decision = Decision(
         only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
     )

@@ -23,6 +23,7 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -69,6 +70,7 @@ def worker(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     database = database_or_default(postgres)
@@ -84,7 +86,7 @@ def worker(
         release_surplus=release_surplus,
         concurrency=concurrency,
         upkeep=cron_of(upkeep),
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(deadline=deadline, attempt=attempt_timeout, refusals=refusal_status),
     )
     _serve(database, platforms, terms, Output.of_process(json=json))
     return Exit.DONE
@@ -139,6 +141,7 @@ def _serve(
         traffic=traffic,
         concurrency=terms.concurrency,
         upkeep=terms.upkeep,
+        refusals=terms.times.refusals,
     )
     run(serving.run())
 
