@@ -378,7 +378,13 @@ class Engine:
             self.gate.abandoned(place)
             self.gate.leave()
             raise
-        finding = find(answer, mark, doubtful=False, wall_clock=self.wall_clock)
+        finding = find(
+            answer,
+            mark,
+            doubtful=False,
+            wall_clock=self.wall_clock,
+            refusals=self.gate.refusal_statuses,
+        )
         self._tell_of_trouble(operation, finding, place)
         self.gate.leave()
 
@@ -448,7 +454,13 @@ class Engine:
     ) -> Finding:
         """Judge an attempt that brought no confirmation, and give its place back."""
         mark = cast("Mark", call.mark)
-        finding = find(answer, mark, doubtful=call.may_echo, wall_clock=self.wall_clock)
+        finding = find(
+            answer,
+            mark,
+            doubtful=call.may_echo,
+            wall_clock=self.wall_clock,
+            refusals=self.gate.refusal_statuses,
+        )
         self._tell_of_trouble(operation, finding, place)
         # The last thing done: whatever fails before it gives the place back, too.
         self.gate.leave()

@@ -12,8 +12,8 @@ Everything here is an ordinary function of what came back.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import TypeGuard
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeGuard
 from urllib.parse import urlsplit, urlunsplit
 
 from sigmamind_async import static
@@ -24,6 +24,7 @@ from sigmamind_async.errors import (
     APITimeoutError,
     Committed,
     OutcomeUnknownError,
+    RateLimitError,
     ResponseDecodeError,
     SigmaMindError,
     status_error,
@@ -49,6 +50,10 @@ _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
 
 
+REFUSALS: Final = frozenset({429})
+"""The statuses that refuse a request for being one too many, wherever they come from."""
+
+
 @static.frozen
 class Finding:
     """One attempt and what it proved."""
@@ -68,6 +73,11 @@ class Finding:
     def status(self) -> int | None:
         """HTTP status, where one came."""
         return self.answer.status if isinstance(self.answer, Response) else None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the platform's limiter has refused the request, so that nothing was done."""
+        return self.throttled and self.verdict is Verdict.REJECTED
 
     @property
     def healthy(self) -> bool:
@@ -103,15 +113,27 @@ def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) 
 
 
 def find(
-    answer: Response | Fault, mark: Mark, *, doubtful: bool, wall_clock: Callable[[], float]
+    answer: Response | Fault,
+    mark: Mark,
+    *,
+    doubtful: bool,
+    wall_clock: Callable[[], float],
+    refusals: Collection[int] = REFUSALS,
 ) -> Finding:
-    """Judge one attempt, before its body is read."""
+    """Judge one attempt, before its body is read.
+
+    *refusals* are the statuses with which the platform's limiter refuses a request that it has
+    not handed on.
+    """
     verdict = judge(answer, connected=mark.may_have_left, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
         return Finding(answer, verdict)
-    wait = retry_after(answer.headers, wall_clock(), refused=answer.status == 429)
+    refused = answer.status in refusals
+    wait = retry_after(answer.headers, wall_clock(), refused=refused)
     # Some gateways throttle with 503; only a wait beside it tells that from an outage.
-    throttled = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
+    throttled = refused or (answer.status == 503 and "retry-after" in answer.headers)
+    if refused:
+        verdict = Verdict.REJECTED
     return Finding(answer, verdict, wait=wait, throttled=throttled)
 
 
@@ -137,7 +159,7 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     answer = finding.answer
     if isinstance(answer, Fault) and answer.permanent:
         return False
-    if finding.verdict is Verdict.NOT_SENT or finding.status == 429:
+    if finding.verdict is Verdict.NOT_SENT or finding.refused:
         return True
     if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
         return False
@@ -338,7 +360,8 @@ def _status_error(
         message = f"{message}; it leads to {location or 'nowhere'}, which is not followed"
     if answer.status == 407:
         message = f"{message}; the proxy wants user name and password in its URL"
-    error = status_error(answer.status)(f"{answer.status}: {message}")
+    kind = RateLimitError if finding.refused else status_error(answer.status)
+    error = kind(f"{answer.status}: {message}")
     error.status, error.code, error.request_id = answer.status, said.code, said.request_id
     error.body = _kept(answer.body.decode(errors="replace"), secrets)
     error.retry_after = finding.wait

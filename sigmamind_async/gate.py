@@ -20,13 +20,14 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import random
 
 import attrs
 
 from sigmamind_async.allowance import Allowance
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
+from sigmamind_async.finding import REFUSALS
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import IDLE, Pace, Ticket
@@ -354,6 +355,10 @@ class Gate:
             to the call's deadline. The rows of jobs wait all the same.
         max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
             cut, a single request tries; the others wait until it is answered.
+        refusal_statuses: Statuses, beside 429, with which the platform's limiter refuses requests
+            that it hands on to nobody, such as 503 where nginx's ``limit_req`` stands in front.
+            They then pause the gate and are sent again, purchases too. Not so by default: gateways
+            answer 503 also after the platform behind them has acted.
         admission: The rules; a default set where left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
@@ -364,6 +369,7 @@ class Gate:
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
+        refusal_statuses: Collection[int] = REFUSALS,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
@@ -372,9 +378,12 @@ class Gate:
             raise ConfigurationError("max_wait: must be a finite number of seconds, or None")
         if not 0 < max_pause < math.inf:
             raise ConfigurationError("max_pause: must be more than 0 seconds and finite")
+        if not all(type(each) is int and 400 <= each <= 599 for each in refusal_statuses):
+            raise ConfigurationError("refusal_statuses: must be statuses from 400 to 599")
         self.max_wait = max_wait
         self.admission = admission or Admission()
         self.admission.max_pause = max_pause
+        self.refusal_statuses = REFUSALS.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
         self._lines = PerLoop(lambda: _Line(width=100))

@@ -25,6 +25,7 @@ from sigmamind_async.cli.session import (
     Deadline,
     Json,
     Proxy,
+    RefusalStatus,
     Times,
     run,
 )
@@ -58,11 +59,12 @@ def export(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Write the numbers of the accounts as a fleet file."""
     form = _form(out, json=json)
     place = _place(journal, postgres)
-    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     accounts = Accounts.of(dict.fromkeys(platform), times)
     found, applied = run(_look(accounts, place))
     told = [*sayable(exported(found, applied), form)]

@@ -29,6 +29,7 @@ from sigmamind_async.cli.session import (
     Deadline,
     Json,
     Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -64,11 +65,12 @@ def list_(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Show the numbers of the account."""
     if unassigned and agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     accounts = [
         (PLATFORMS[name], client_of_environment(PLATFORMS[name], times))
         for name in dict.fromkeys(platform)
@@ -140,11 +142,12 @@ def get(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Show one number."""
     theirs, times = (
         PLATFORMS[platform],
-        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy),
+        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
     )
     value = _about(theirs, theirs.get, number)
     output = Output.of_process(json=json)
@@ -178,11 +181,12 @@ def update(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Change one number; what is not named stays as it is."""
     theirs, times = (
         PLATFORMS[platform],
-        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy),
+        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
     )
     try:
         password = UNSET if trunk_password is None else References().resolve(trunk_password)
@@ -245,11 +249,12 @@ def release(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Give one number up, for good."""
     theirs, times = (
         PLATFORMS[platform],
-        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy),
+        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
     )
     value = _about(theirs, theirs.release, number)
     if not yes:

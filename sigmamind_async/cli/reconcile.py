@@ -34,6 +34,7 @@ from sigmamind_async.cli.session import (
     Deadline,
     Json,
     Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -86,10 +87,11 @@ def reconcile(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Settle what is in doubt among the rows of *file*, or in a database."""
     place = place_of(file, journal, database_of(postgres))
-    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     decision = Decision(
         only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
     )

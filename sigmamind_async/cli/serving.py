@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
 
@@ -26,7 +27,8 @@ from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.references import References
 from sigmamind_async.values import Secret
-from sigmamind_async.workers import Account, Worker
+from sigmamind_async.workers import Account, SharedGate, Worker
+from sigmamind_async.workers.office import GateFor
 
 
 @attrs.define(kw_only=True)
@@ -42,6 +44,8 @@ class Serving:
     upkeep: str
     secrets: References | None = None
     """What requests may name; as `Worker` takes it."""
+    refusals: tuple[int, ...]
+    """Statuses with which a limiter before the platforms refuses requests."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
     async def run(self) -> None:
@@ -66,6 +70,7 @@ class Serving:
             concurrency=self.concurrency,
             reconcile=self.upkeep,
             retry_stalled=self.upkeep,
+            gate=partial(SharedGate, refusal_statuses=self.refusals),
             on_stop=lambda: self.output.remark("stopping: what is under way is settled first"),
         )
 
@@ -131,6 +136,7 @@ class Quitting(Worker):
         concurrency: int,
         reconcile: str,
         retry_stalled: str,
+        gate: GateFor,
     ) -> None:
         super().__init__(
             accounts,
@@ -139,6 +145,7 @@ class Quitting(Worker):
             concurrency=concurrency,
             reconcile=reconcile,
             retry_stalled=retry_stalled,
+            gate=gate,
         )
         self._on_stop = on_stop
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import attrs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.events import Observer
@@ -22,6 +23,16 @@ Proxy = Annotated[
     str | None,
     Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
 ]
+RefusalStatus = Annotated[
+    tuple[int, ...],
+    Parameter(
+        name="--refusal-status",
+        negative=(),
+        validator=Number(gte=400, lte=599),
+        help="A status, such as 503, with which a limiter before the platform refuses requests that"
+        " it hands on to nobody: they are sent again, purchases too. May be repeated.",
+    ),
+]
 Json = Annotated[
     bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
 ]
@@ -34,12 +45,17 @@ ATTEMPTS = 8
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """Limits of one call, in seconds, and the way it takes."""
+    """Limits of one call, in seconds, the way it takes, and what is a refusal and not its end."""
 
     deadline: float = DEADLINE
     attempt: float = ATTEMPT_TIMEOUT
     proxy: str | None = attrs.field(default=None, repr=False)
     """URL of a proxy; `None` leaves that to the environment."""
+    refusals: tuple[int, ...] = ()
+
+    def gate(self) -> Gate:
+        """Return the gate of one client."""
+        return Gate(refusal_statuses=self.refusals)
 
 
 def client_of_environment(
@@ -59,7 +75,7 @@ def client_of_environment(
         proxy=times.proxy,
         trust_env=True,
         retry=RetryPolicy(max_attempts=ATTEMPTS),
-        gate=gate,
+        gate=gate or times.gate(),
         observer=observer,
     )
 

@@ -24,6 +24,7 @@ from sigmamind_async.cli.session import (
     Deadline,
     Json,
     Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -79,6 +80,7 @@ def worker(
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
     proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     database = database_or_default(postgres)
@@ -94,7 +96,9 @@ def worker(
         release_surplus=release_surplus,
         concurrency=concurrency,
         upkeep=cron_of(upkeep),
-        times=Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy),
+        times=Times(
+            deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
+        ),
     )
     _serve(database, platforms, terms, _references(allow_secret), Output.of_process(json=json))
     return Exit.DONE
@@ -162,6 +166,7 @@ def _serve(
         concurrency=terms.concurrency,
         upkeep=terms.upkeep,
         secrets=secrets,
+        refusals=terms.times.refusals,
     )
     run(serving.run())
 

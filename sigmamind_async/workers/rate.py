@@ -32,7 +32,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from random import random
 from typing import Final
@@ -41,6 +41,7 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
+from sigmamind_async.finding import REFUSALS
 from sigmamind_async.gate import MAX_PAUSE, Admission, Gate, Place, _Line
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
@@ -299,6 +300,7 @@ class SharedGate(Gate):
         max_wait: As for `Gate`. Less than one answer of the database takes admits nobody who would
             have to ask.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
+        refusal_statuses: As for `Gate`.
         admission: The rules; a default set where left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
@@ -311,6 +313,7 @@ class SharedGate(Gate):
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
+        refusal_statuses: Collection[int] = REFUSALS,
         admission: SharedAdmission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
@@ -319,6 +322,7 @@ class SharedGate(Gate):
         super().__init__(
             max_wait=max_wait,
             max_pause=max_pause,
+            refusal_statuses=refusal_statuses,
             admission=self._shared,
             clock=clock,
             jitter=jitter,

@@ -538,6 +538,50 @@ async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Ma
     assert (caught.value.attempts, len(transport.sent)) == (1, 1)
 
 
+@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize("operation", [BUY, UPDATE, READ], ids=["buy", "update", "get"])
+async def test_a_status_with_which_a_limiter_refuses_is_a_refusal(
+    operation: Operation[object], patient: bool, make_engine: Make, clock: FakeClock
+) -> None:
+    """As of an nginx whose ``limit_req`` has its default: nothing was handed on to anybody."""
+    refused = reply(503, headers={"x-ratelimit-reset": "7"})
+    transport = ScriptedTransport([refused, reply(509), reply(json={"id": 1})])
+    gate = clock.gate()
+    gate.refusal_statuses = frozenset({429, 503, 509})
+    engine = make_engine(transport, gate=gate, policy=RetryPolicy(max_attempts=1))
+
+    assert await engine.finish(operation, engine.begin(operation, patient=patient)) == {"id": 1}
+    assert clock.slept == [7.0, 2.0]
+
+
+async def test_a_refusal_that_lasts_is_one_error_whatever_its_status(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    """It says that nothing was done, also of a purchase; without the setting nobody knows."""
+    gate = clock.gate()
+    gate.refusal_statuses = frozenset({429, 503})
+    error = await failure(make_engine(ScriptedTransport(lambda _: reply(503)), gate=gate), BUY)
+    assert isinstance(error, RateLimitError)
+    assert (error.status, error.committed, error.retryable) == (503, "no", True)
+
+    unknown = await failure(make_engine(ScriptedTransport([reply(503)])), BUY)
+    assert isinstance(unknown, OutcomeUnknownError)
+    assert unknown.committed == "unknown"
+
+
+async def test_a_refusal_does_not_take_an_earlier_doubt_away(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    gate = clock.gate()
+    gate.refusal_statuses = frozenset({429, 503})
+    answers = iter([LOST])
+    transport = ScriptedTransport(lambda _: next(answers, reply(503)))
+    error = await failure(make_engine(transport, gate=gate), UPDATE)
+
+    assert isinstance(error, RateLimitError)
+    assert error.committed == "unknown"
+
+
 async def test_a_500_in_a_job_is_a_failure_like_any_other(make_engine: Make) -> None:
     """The control: only a 503 speaks of load."""
     engine = make_engine(ScriptedTransport(lambda _: reply(500)))

@@ -847,7 +847,17 @@ def test_a_pause_is_news_once() -> None:
     assert told == [True, False, True, True]
 
 
-@pytest.mark.parametrize("wrong", [{"max_pause": 0.0}, {"max_pause": math.inf}, {"max_wait": -1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_pause": 0.0},
+        {"max_pause": math.inf},
+        {"max_wait": -1.0},
+        {"refusal_statuses": {200}},
+        {"refusal_statuses": {503, 600}},
+        {"refusal_statuses": ["503"]},
+    ],
+)
 def test_a_gate_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         Gate(**wrong)
