@@ -134,12 +134,14 @@ class Books:
     def _take(self, line: Line, replay: Callable[[str, Mapping[str, object]], None]) -> None:
         if "delivered" in line:
             self.ledger.mark_delivered(line["delivered"])
-            return
-        commit = Commit(**line["commit"])
-        if commit.sequence != len(self.ledger) + 1:
-            raise ValueError(commit.sequence)
-        self.ledger.append(commit)
-        replay(commit.platform, line["state"])
+        elif "commit" in line and "state" in line:
+            commit = Commit(**line["commit"])
+            if commit.sequence != len(self.ledger) + 1:
+                raise ValueError(commit.sequence)
+            self.ledger.append(commit)
+            replay(commit.platform, line["state"])
+        else:
+            raise KeyError
 
     def enter(
         self,
