@@ -24,12 +24,22 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Final, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 import attrs
 
 from sigmamind_async import static
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    AuthenticationError,
+    ConfigurationError,
+    InsufficientFundsError,
+    JournalError,
+    PermissionDeniedError,
+    SigmaMindError,
+)
+from sigmamind_async.gate import Gate
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -38,7 +48,6 @@ T_co = TypeVar("T_co", covariant=True)
 Status = Literal["done", "failed", "unknown", "skipped"]
 
 
-# Frozen while running too, it would take 1.4 us longer to make; all a job does to a row takes 2.
 @static.frozen
 class Outcome(Generic[V, T]):
     """How one row ended."""
@@ -47,8 +56,8 @@ class Outcome(Generic[V, T]):
     """Place of the value in what was given, from 0."""
     status: Status
     """``unknown``: it may have been carried out; ``skipped``: nothing of it was sent."""
-    value: V
-    result: T | None = None
+    value: V = attrs.field(hash=False)
+    result: T | None = attrs.field(default=None, hash=False)
     error: BaseException | None = None
     op_id: str | None = None
     """The caller's own key of the row, where provisioning was asked to keep one."""
@@ -100,23 +109,87 @@ class Progress:
         self.count(after)
 
 
+def _is_count(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise ConfigurationError(f"StopOn: {field.name}: must be a whole number from 1, or None")
+
+
+def _is_share(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+        raise ConfigurationError(f"StopOn: {field.name}: must be a number from 0 to 1, or None")
+
+
+def _is_time(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, (int, float)) and value > 0):
+        raise ConfigurationError(f"StopOn: {field.name}: must be seconds, more than 0, or None")
+
+
 @attrs.frozen(kw_only=True)
 class StopOn:
-    """When a job stops taking up rows: too many that failed or are unknown."""
+    """When a job takes up no more rows; the rest is then skipped.
 
-    count: int | None = None
-    """Bad rows that are enough."""
-    share: float | None = None
-    """Share of bad rows, 0 to 1, that is enough once *least* rows have ended."""
+    Every job has ``StopOn()`` unless it is given another one; ``stop_on=None`` lets it go on
+    whatever happens.
+    """
+
+    count: int | None = attrs.field(default=None, validator=_is_count)
+    """Rows that failed or are unknown, when they are enough."""
+    share: float | None = attrs.field(default=None, validator=_is_share)
+    """Share of such rows, 0 to 1, that is enough once *least* rows have ended."""
     least: int = 20
+    in_a_row: int | None = attrs.field(default=3, validator=_is_count)
+    """Rows in a row that end with a 401, 402 or 403, or with an answer that is not the API's, such
+    as an HTML page: the rows to come would end alike. A row that is done, or that the platform
+    answers in another way, begins the count anew; one without an answer does not. What no row can
+    get past, such as a journal on a full disk, ends the job at the first; `None` turns that off,
+    too."""
+    patience: float | None = attrs.field(default=60.0, validator=_is_time)
+    """Seconds for which rows wait while the platform answers nothing, but for failures. They wait
+    out what is shorter. Then the job stops: rows of which a request was sent end with its error,
+    all others are skipped. `None` waits on, until each row fails after five minutes."""
 
     def reached(self, progress: Progress) -> bool:
-        """Return whether the job should stop."""
+        """Return whether so many rows have failed that the job should stop."""
         bad = progress.failed + progress.unknown
         if self.count is not None and bad >= self.count:
             return True
         ended = progress.finished - progress.skipped
         return self.share is not None and ended >= self.least and bad >= self.share * ended
+
+
+BY_DEFAULT: Final = StopOn()
+LOOK: Final = 1.0
+"""Seconds between two looks at whether the platform answers."""
+
+_ABOUT_ALL: Final = (
+    AuthenticationError,
+    ConfigurationError,
+    InsufficientFundsError,
+    PermissionDeniedError,
+)
+
+
+@attrs.define
+class _Streak:
+    """Rows in a row that ended with what may be wrong for all rows."""
+
+    length: int = 0
+
+    def add(self, error: BaseException) -> None:
+        """Count a row that ended with *error*."""
+        if isinstance(error, SigmaMindError) and (
+            error.not_from_api or isinstance(error, _ABOUT_ALL)
+        ):
+            self.length += 1
+        elif isinstance(error, APIStatusError) and error.status < 500:
+            self.length = 0
+
+
+def _stops_at_once(error: BaseException) -> bool:
+    """Return whether no other row can get past *error*, which is not about the row it met."""
+    if isinstance(error, JournalError):
+        return error.op_id is None and not error.retryable
+    return isinstance(error, APIConnectionError) and not error.retryable
 
 
 class Row(Protocol[T_co]):
@@ -137,6 +210,15 @@ class Row(Protocol[T_co]):
         """Fields that were sent and that the answer shows otherwise."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request of it has ended and another is to follow."""
+        ...
+
+    def ending(self) -> SigmaMindError | None:
+        """Return the error with which it ends while it `waits`; `None` at other times."""
+        ...
+
     def run(self) -> Awaitable[T_co]:
         """Carry it out."""
         ...
@@ -153,6 +235,7 @@ class BulkRun(Generic[V, T]):
         ordered: Hand outcomes over in the order of the values.
         stop_on: When to take up no more rows; the rest of the values is then skipped.
         progress: Counts to keep up to date.
+        gate: What admits the requests; tells whether the platform answers.
     """
 
     def __init__(
@@ -162,10 +245,16 @@ class BulkRun(Generic[V, T]):
         *,
         width: int,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        _check_options(stop_on, progress)
         self.progress = progress or Progress()
+        self.stopped: str = ""
+        """Why it takes up no more rows, as a sentence; empty while it does."""
+        self.stopped_by: SigmaMindError | None = None
+        """The error that the rows to come would meet as well, where one has stopped it."""
         self.undelivered: list[Outcome[V, T]] = []
         """After an early end: each outcome that was known and not handed over."""
         self._prepare = prepare
@@ -176,7 +265,16 @@ class BulkRun(Generic[V, T]):
         # Outcomes that wait are bounded, and with them the memory.
         self._most = 4 * width
         self._stop_on = stop_on
-        self._stopped = False
+        # Looked at after each row, so only where there is something to see.
+        counts = stop_on is not None and (stop_on.count is not None or stop_on.share is not None)
+        self._counts = stop_on if counts else None
+        self._streak = _Streak()
+        self._gate = gate
+        self._idle_at: float = 0.0
+        """When nothing was under way the last time that was looked at, by the gate's clock."""
+        self._unreachable = False
+        """Whether the platform has answered nothing for too long."""
+        self._watching: asyncio.TimerHandle | None = None
         self._ending = False
         self._workers: set[asyncio.Task[None]] = set()
         self._under_way: dict[asyncio.Task[None], Row[T]] = {}
@@ -186,9 +284,9 @@ class BulkRun(Generic[V, T]):
         self._news = asyncio.Event()
         self._room = asyncio.Event()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "stop() was called") -> None:
         """Take up no more rows: those that were sent are finished, all others are skipped."""
-        self._stopped = True
+        self.stopped = self.stopped or why
         for worker, row in self._under_way.items():
             if not row.attempts:
                 worker.cancel()  # it waits to be admitted
@@ -197,6 +295,7 @@ class BulkRun(Generic[V, T]):
         """Run the job; yield the `Outcome` of every row."""
         self.progress.started = self.progress.clock()
         self._add_worker()
+        self._watch()
         try:
             while True:
                 self._news.clear()
@@ -208,6 +307,8 @@ class BulkRun(Generic[V, T]):
                     break
                 await self._news.wait()
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             await self._end()
         self._source.raise_if_broken()
 
@@ -228,6 +329,37 @@ class BulkRun(Generic[V, T]):
             if self._order is not None:
                 self.undelivered.extend(self._order.held())
 
+    def _watch(self) -> None:
+        """Look each second whether the platform answers, for as long as the job runs."""
+        gate, patience = self._gate, None if self._stop_on is None else self._stop_on.patience
+        if gate is None or patience is None:
+            return
+        if not self._under_way:
+            self._idle_at = gate.now()
+        silent = gate.failing_for(self._idle_at)
+        if silent > patience and not self._unreachable:
+            self._give_up_on_platform(silent)
+        if self._unreachable:
+            for worker, row in self._under_way.items():
+                if row.waits:
+                    worker.cancel()
+        self._watching = asyncio.get_running_loop().call_later(LOOK, self._watch)
+
+    def _give_up_on_platform(self, seconds: float) -> None:
+        """Stop, and let rows wait no more; requests under way are ended as ever."""
+        self._unreachable = True
+        rows = (row.ending() for row in self._under_way.values() if row.waits)
+        latest = next((f": {_line(error)}" for error in rows if error is not None), "")
+        why = f"the platform has let nothing pass for {seconds:.0f} s{latest}"
+        self.stopped_by = self.stopped_by or APIConnectionError(why)
+        self.stop(why)
+
+    def _reason(self, row: Row[T] | None, error: BaseException) -> BaseException:
+        """Return why *row* ended: for one that was to wait no longer, its latest error."""
+        if row is None or not self._unreachable or self._ending or isinstance(error, Exception):
+            return error
+        return row.ending() or error
+
     def _add_worker(self) -> None:
         worker = asyncio.create_task(self._work())
         self._workers.add(worker)
@@ -235,7 +367,7 @@ class BulkRun(Generic[V, T]):
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        if self._stopped and not self._ending and not self._workers and not self._source.ended:
+        if self.stopped and not self._ending and not self._workers and not self._source.ended:
             self._add_worker()  # the one that skips the rest
         self._news.set()
 
@@ -262,12 +394,14 @@ class BulkRun(Generic[V, T]):
                 result = await row.run()
             except BaseException as error:
                 under_way.pop(worker, None)
-                self._finish(_bad_end(index, value, row, error, clock() - began))
+                why = self._reason(row, error)
+                self._finish(_bad_end(index, value, row, why, clock() - began))
                 if not isinstance(error, Exception):
                     raise  # cancelled; one bad row never ends the batch
             else:
                 del under_way[worker]
                 self.progress.done += 1
+                self._streak.length = 0
                 elapsed, attempts, ignored = clock() - began, row.attempts, row.ignored
                 # By place: to give them by name doubles the time that it takes.
                 self._hand_over(
@@ -287,7 +421,7 @@ class BulkRun(Generic[V, T]):
 
         Where one row was there may be another, so as many workers are made as there may be.
         """
-        if self._stopped:
+        if self.stopped:
             self._finish(Outcome(index, "skipped", value))
             return False
         if len(self._workers) < self._width:
@@ -296,7 +430,22 @@ class BulkRun(Generic[V, T]):
 
     def _finish(self, outcome: Outcome[V, T]) -> None:
         self.progress.count(outcome.status)
+        if outcome.error is not None and self._stop_on is not None and not self.stopped:
+            self._heed(outcome.error, self._stop_on.in_a_row)
         self._hand_over(outcome)
+
+    def _heed(self, error: BaseException, in_a_row: int | None) -> None:
+        """Stop where *error* tells that the rows to come will end like the one that met it."""
+        self._streak.add(error)
+        if in_a_row is None or not isinstance(error, SigmaMindError):
+            return
+        if _stops_at_once(error):
+            self.stopped_by = error
+            self.stop(f"no other row would get past this: {_line(error)}")
+        elif self._streak.length >= in_a_row:
+            self.stopped_by = error
+            rows = "1 row" if in_a_row == 1 else f"{in_a_row} rows in a row"
+            self.stop(f"{rows} ended alike, as those to come would: {_line(error)}")
 
     def _hand_over(self, outcome: Outcome[V, T]) -> None:
         if self._order is None:
@@ -306,8 +455,21 @@ class BulkRun(Generic[V, T]):
         else:
             self._ready.extend(self._order.follow(outcome))
             self._news.set()
-        if self._stop_on is not None and not self._stopped and self._stop_on.reached(self.progress):
-            self.stop()
+        if self._counts and not self.stopped and self._counts.reached(self.progress):
+            bad = self.progress.failed + self.progress.unknown
+            self.stop(f"{bad} of {self.progress.finished} rows failed or are unknown")
+
+
+def _check_options(stop_on: object, progress: object) -> None:
+    """Raise `ConfigurationError` for what cannot be the options of a job."""
+    if stop_on is not None and not isinstance(stop_on, StopOn):
+        raise ConfigurationError("stop_on: must be a StopOn, or None")
+    if progress is not None and not isinstance(progress, Progress):
+        raise ConfigurationError("progress: must be a Progress, or None")
+
+
+def _line(error: SigmaMindError) -> str:
+    return " ".join(str(error).split())
 
 
 def _bad_end(
@@ -432,6 +594,8 @@ class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 
     outcomes: list[Outcome[V, T]]
+    stopped: str = ""
+    """Why the job ended before its rows did, as a sentence; empty where it did not."""
 
     @property
     def done(self) -> list[Outcome[V, T]]:
@@ -462,7 +626,10 @@ class BulkResult(Generic[V, T]):
         ]
         if errors:
             count = len(self.outcomes)
-            raise ExceptionGroup(f"{len(errors)} of {count} rows were not carried out", errors)
+            why = f"{len(errors)} of {count} rows were not carried out"
+            if self.stopped:
+                why += f", and {len(self.skipped)} were skipped: {self.stopped}"
+            raise ExceptionGroup(why, errors)
 
     def _with(self, status: Status) -> list[Outcome[V, T]]:
         return [outcome for outcome in self.outcomes if outcome.status == status]
@@ -471,4 +638,5 @@ class BulkResult(Generic[V, T]):
 async def collect(run: BulkRun[V, T]) -> BulkResult[V, T]:
     """Run a job to its end and keep all its outcomes."""
     outcomes = [outcome async for outcome in run]
-    return BulkResult(outcomes=sorted(outcomes, key=lambda outcome: outcome.index))
+    outcomes.sort(key=lambda outcome: outcome.index)
+    return BulkResult(outcomes=outcomes, stopped=run.stopped)

@@ -12,27 +12,28 @@ Against the second, nothing is yielded between two numbered pages. The first pag
 soon as it was read. Then all pages are read in a row, the first one once more, and what was not
 yielded yet is yielded from memory: whatever the caller does to the records meanwhile, nothing that
 is still to be read can shift. What others remove between two requests shows in the totals; where
-no total is stated, each page is compared with the one before, which is read again. Only as many
-records added as removed between the same two requests do not show.
+no total is stated, the page before each is read again. Not everything shows: records that others
+add and remove between neighbouring requests may hide one another.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from collections import defaultdict
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
     Hashable,
     Iterable,
-    Iterator,
     Mapping,
 )
 from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
+from sigmamind_async import static
 from sigmamind_async.confirmation import refuse_failure
 from sigmamind_async.convert import load_json, structure_list
 from sigmamind_async.errors import ResponseDecodeError
@@ -136,7 +137,7 @@ def _too_many() -> ResponseDecodeError:
 # --- what a page says about its listing ------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
+@static.frozen(kw_only=True)
 class Statement:
     """What a page says about the listing that it is part of; `None` where it does not say."""
 
@@ -154,10 +155,12 @@ _SPELLINGS: Final = {
     "total": "total totalcount totalcounts totalelements totalitems totalrecords totalresults"
     " totalrows totalhits",
     "count": "count",
-    "pages": "pages totalpages totalpage lastpage numberofpages",
+    "pages": "pages totalpages totalpage numberofpages",
+    "last page": "lastpage",
     "more": "more hasmore hasmorepages hasmoreitems hasnext hasnextpage moreavailable",
     "last": "last islast islastpage",
     "next": "next nextpage nextpageurl nexturl nextlink nextpagelink nextoffset odatanextlink",
+    "links": "links",
     "token": "nextpagetoken nexttoken nextcursor nextpagecursor continuationtoken",
     "cursor": "cursor",
 }
@@ -200,60 +203,54 @@ def statement(raw: object, headers: Mapping[str, str], *, held: int, size: int) 
     Raises:
         ResponseDecodeError: A number of records or pages is negative or absurd.
     """
-    said: dict[str, list[Any]] = {meaning: [] for meaning in _SPELLINGS}
-    for name, value in (*_fields(raw, _DEPTH), *_header_fields(headers)):
-        meaning = _MEANINGS.get(name)
-        if meaning is not None:
-            read = _READERS[meaning](name, value)
-            if read is not None:
-                said[meaning].append(read)
+    said: defaultdict[str, list[Any]] = defaultdict(list)
+    if isinstance(raw, dict):
+        _collect(cast("dict[str, object]", raw), said, _DEPTH)
+    if headers:
+        _collect(_header_fields(headers), said, 0)
     # A "count" is the records of this page, or the size that was asked for, or the total.
     totals = [*said["total"], *(each for each in said["count"] if each > held and each != size)]
-    # A "cursor" beside a token is that of this page.
+    # A last page 1 may be the second of two, counted from 0.
+    pages = [*said["pages"], *(each for each in said["last page"] if each > 1)]
     tokens = [str(each) for each in said["token"] or said["cursor"] if _is_token(each)]
-    more = [*said["more"], *said["next"], *map(bool, said["token"])]
+    more = [*said["more"], *said["next"], *said["links"], *map(bool, said["token"])]
     more += [not last for last in said["last"]]
     return Statement(
         more=any(more) if more else None,
         total=max(totals, default=None),
-        pages=max(said["pages"], default=None),
+        pages=max(pages, default=None),
         token=tokens[0] if tokens else None,
     )
 
 
-def _fields(raw: object, depth: int) -> Iterator[tuple[str, object]]:
-    """Yield what an envelope holds, and the objects in it that statements are made in."""
-    if not isinstance(raw, dict):
-        return
-    for key, value in cast("dict[str, object]", raw).items():
-        name = _letters(key)
-        if isinstance(value, list):
-            if name == "links":
-                yield from _links(cast("list[object]", value))
-            continue
-        yield name, value
-        if depth and name in _AROUND:
-            yield from _fields(value, depth - 1)
-
-
-def _links(links: list[object]) -> Iterator[tuple[str, object]]:
-    for link in links:
-        if isinstance(link, dict) and cast("dict[str, object]", link).get("rel") == "next":
-            yield "next", cast("object", link)
-
-
-def _header_fields(headers: Mapping[str, str]) -> Iterator[tuple[str, object]]:
-    for key, text in headers.items():
-        name = key.lower()
-        if name == "link" and _LINK_TO_NEXT.search(text):
-            yield "next", text
-        elif name.startswith("x-"):
-            yield _letters(name[2:]), text
+def _collect(fields: Mapping[str, object], said: defaultdict[str, list[Any]], depth: int) -> None:
+    """Add what *fields*, and the objects among them that hold statements, say."""
+    for key, value in fields.items():
+        meaning, around = _meaning(key)
+        if meaning is not None:
+            read = _READERS[meaning](key, value)
+            if read is not None:
+                said[meaning].append(read)
+        if around and depth and isinstance(value, dict):
+            _collect(cast("dict[str, object]", value), said, depth - 1)
 
 
 @functools.lru_cache(maxsize=512)
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name)).lower()
+def _meaning(key: str) -> tuple[str | None, bool]:
+    """Return what a name means, and whether statements may be in an object with that name."""
+    name = "".join(filter(str.isalnum, key)).lower()
+    return _MEANINGS.get(name), name in _AROUND
+
+
+def _header_fields(headers: Mapping[str, str]) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    for key, text in headers.items():
+        name = key.lower()
+        if name == "link" and _LINK_TO_NEXT.search(text):
+            fields["next"] = text
+        elif name.startswith("x-"):
+            fields[name[2:]] = text
+    return fields
 
 
 def _count(name: str, value: object) -> int | None:
@@ -272,15 +269,33 @@ def _count(name: str, value: object) -> int | None:
 
 def _flag(_: str, value: object) -> bool | None:
     """Read a yes or no, also from a text or number; anything else is no statement."""
-    return _FLAGS.get(str(value).lower()) if isinstance(value, bool | int | str) else None
+    if isinstance(value, str):
+        return _FLAGS.get(value.strip().lower())
+    return bool(value) if isinstance(value, bool | int) else None
+
+
+def _last(name: str, value: object) -> bool | None:
+    """Read whether this is the last page; a number or address is that of the last page."""
+    words = isinstance(value, bool | str) and str(value).strip().lower() in {"true", "false"}
+    return _flag(name, value) if words else None
 
 
 def _link(_: str, value: object) -> bool:
     """Return whether a next page is named: by an address, a number, a token or an object."""
     if isinstance(value, dict):
         fields = cast("dict[str, object]", value)
-        return bool(fields.get("href") or fields.get("url"))
+        addresses = [fields[name] for name in ("href", "url") if name in fields]
+        return any(addresses) if addresses else bool(fields)
     return bool(value)
+
+
+def _links(_: str, value: object) -> bool | None:
+    """Return whether a list of links has one to the next page."""
+    if not isinstance(value, list):
+        return None
+    links = cast("list[object]", value)
+    rels = [cast("dict[str, object]", link).get("rel") for link in links if isinstance(link, dict)]
+    return True if "next" in rels else None
 
 
 def _token(_: str, value: object) -> object:
@@ -297,9 +312,11 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
     "total": _count,
     "count": _count,
     "pages": _count,
+    "last page": _count,
     "more": _flag,
-    "last": _flag,
+    "last": _last,
     "next": _link,
+    "links": _links,
     "token": _token,
     "cursor": _token,
 }
@@ -309,19 +326,24 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
 
 
 async def all_items(
-    fetch: Callable[[int], Awaitable[Page[T]]], key: Callable[[T], str | None], *, first: int = 0
+    fetch: Callable[[int], Awaitable[Page[T]]],
+    key: Callable[[T], str | None],
+    *,
+    size: int,
+    first: int = 0,
 ) -> AsyncGenerator[T, None]:
     """Yield every record of numbered pages, once.
 
     Args:
         fetch: Reads the page with a number.
         key: What tells one record from another; empty where a record has nothing of the kind.
+        size: How many records a page is asked for.
         first: The number of the first page.
 
     Raises:
         ResponseDecodeError: The pages contradict their statements, or are not all there.
     """
-    reading = _Reading(fetch, key, first)
+    reading = _Reading(fetch, key, size, first)
     opening = await fetch(first)
     yielded: dict[Hashable, T] = {}
     if _promises(opening, 1, len(opening.items)):
@@ -339,10 +361,15 @@ class _Reading(Generic[T]):
     """One reading of all numbered pages, during which nothing is yielded."""
 
     def __init__(
-        self, fetch: Callable[[int], Awaitable[Page[T]]], key: Callable[[T], str | None], first: int
+        self,
+        fetch: Callable[[int], Awaitable[Page[T]]],
+        key: Callable[[T], str | None],
+        size: int,
+        first: int,
     ) -> None:
         self._fetch = fetch
         self._key = key
+        self._size = size
         self._first = first
         self._found: dict[Hashable, T] = {}
         """By key, in the order in which they were read."""
@@ -365,14 +392,15 @@ class _Reading(Generic[T]):
         What is there throughout is in every total, so the smallest one that was stated counts.
         """
         number, records, totals = self._first, len(page.items), {page.total}
+        longest = records
         items, _ = self._take(number, page)
-        while _goes_on(page, number - self._first + 1, records):
+        while self._goes_on(page, number - self._first + 1, records, longest):
             number, before, items_before = number + 1, page, items
             page = await self._fetch(number)
             if self._are_alike(page, before) and await self._is_repeated(number, page):
                 number -= 1
                 break
-            records += len(page.items)
+            records, longest = records + len(page.items), max(longest, len(page.items))
             totals.add(page.total)
             items, new = self._take(number, page)
             if _may_have_shifted(before, page) and items.keys().isdisjoint(items_before):
@@ -380,6 +408,18 @@ class _Reading(Generic[T]):
         least = min((total for total in totals if total is not None), default=0)
         _check_end(page, number - self._first + 1, records, least)
         return least
+
+    def _goes_on(self, page: Page[T], pages: int, records: int, longest: int) -> bool:
+        """Return whether to ask for the page after *page*, with which so much has been read."""
+        held = len(page.items)
+        if not held or _promises(page, pages, records):
+            return held > 0
+        if page.more is None and page.pages is None:
+            # On some platforms the "total" is that of the page, which may be full by chance.
+            return page.total is None or page.total == held == self._size
+        # A platform that cuts pages down may count those it was asked for: they end too early,
+        # with a page that is as long as the others.
+        return page.total is None and pages > 1 and held == longest
 
     def _take(self, number: int, page: Page[T]) -> tuple[dict[Hashable, T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
@@ -423,15 +463,6 @@ def _identified(number: int, page: Page[T], key: Callable[[T], str | None]) -> d
 def _promises(page: Page[Any], pages: int, records: int) -> bool:
     """Return whether *page* says that there are more pages or records than so many."""
     return bool(page.more) or (page.pages or 0) > pages or (page.total or 0) > records
-
-
-def _goes_on(page: Page[Any], pages: int, records: int) -> bool:
-    """Return whether to ask for the page after *page*, with which so much has been read."""
-    if not page.items:
-        return False
-    if _promises(page, pages, records):
-        return True
-    return page.more is None and page.pages is None and page.total is None
 
 
 def _may_have_shifted(before: Page[Any], page: Page[Any]) -> bool:

@@ -18,6 +18,8 @@ _STOPPING: Final[dict[Stopped, str]] = {
     "interrupted": "stopping: {rows} under way and will be settled;"
     " Ctrl-C again leaves them in doubt",
     "key refused": "stopping: the platform refuses the key, see {key}; {rows} under way",
+    "cannot pay": "stopping: the account cannot pay; {rows} under way",
+    "not the API": "stopping: what answers is not the API; {rows} under way",
     "platform unreachable": "stopping: the platform cannot be reached",
     "journal unusable": "stopping: the journal takes no more entries, so nothing more is sent;"
     " {rows} under way",
@@ -25,10 +27,14 @@ _STOPPING: Final[dict[Stopped, str]] = {
 }
 
 
-def stopping_text(why: Stopped, key: str, under_way: int | None = None) -> str:
-    """Return what is said when a job ends early; *key* is the variable that holds the API key."""
+def stopping_text(why: Stopped, key: str, under_way: int | None = None, reason: str = "") -> str:
+    """Return what is said when a job ends early.
+
+    *key* is the variable that holds the API key; *reason* is the job's own sentence, if it has one.
+    """
     rows = "some rows may be" if under_way is None else f"{under_way} rows are"
-    return _STOPPING[why].format(rows=rows, key=key)
+    text = _STOPPING[why].format(rows=rows, key=key)
+    return f"{text}. {reason}" if reason else text
 
 
 def waiting_text(doubtful: int, patience: float) -> str:

@@ -55,7 +55,6 @@ class FleetJob:
     progress: Progress = attrs.field(factory=Progress)
     _doubtful: list[RowResult] = attrs.field(factory=list[RowResult])
     _supervision: Supervision | None = None
-    _refused: str = ""
     _unchanged: int = 0
     _earlier: int = 0
 
@@ -71,13 +70,14 @@ class FleetJob:
         )
         self._supervision = supervision = Supervision(
             stop_job=run.stop,
-            on_stop=self._say_stopping,
+            on_stop=lambda why: self._say_stopping(why, run),
             on_wait=lambda count: self.output.remark(waiting_text(count, self.patience)),
             awaited=lambda: _awaited(run),
             admissions=self.admissions,
             patience=self.patience,
             progress=self.progress,
             keep_going=lambda: not self.output.closed,
+            stopped_by=lambda: run.stopped_by,
         )
         try:
             await supervision.over(self._carried_out(run, supervision))
@@ -99,13 +99,14 @@ class FleetJob:
             self._doubtful.append(result)
         else:
             self.report(result)
-        if self._supervision is not None:
-            self._refused = outcome.step.platform
-            self._supervision.heed(outcome.error)
 
-    def _say_stopping(self, why: Stopped) -> None:
-        platform = PLATFORMS.get(self._refused)
-        self.output.remark(stopping_text(why, "" if platform is None else platform.key_variable))
+    def _say_stopping(self, why: Stopped, run: FleetRun) -> None:
+        error = run.stopped_by
+        call = (error and error.operation) or ""
+        platform = PLATFORMS.get(call.partition(".")[0])
+        key = "" if platform is None else platform.key_variable
+        reason = "" if error is None else run.stopped
+        self.output.remark(stopping_text(why, key, reason=reason))
 
     def summary(self, traffic: Traffic, seconds: float, *, bad: int = 0) -> Summary:
         """Return how it ended; *bad* rows were left out beforehand."""

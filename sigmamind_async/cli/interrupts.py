@@ -8,26 +8,44 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 
 @contextmanager
 def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
-    """Call *handle* in the running loop for every SIGINT and SIGTERM until the block ends."""
+    """Call *handle* in the running loop for every SIGINT and SIGTERM until the block ends.
+
+    SIGHUP counts once, and only if it is the first of all: a terminal that is closed may send
+    several, and nobody is there any more who could mean the second. Under ``nohup`` it counts for
+    nothing.
+    """
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number in _SIGNALS:
+    heard = False
+
+    def interrupted() -> None:
+        nonlocal heard
+        heard = True
+        handle()
+
+    def hung_up() -> None:
+        if not heard:
+            interrupted()
+
+    handlers = {signal.SIGINT: interrupted, signal.SIGTERM: interrupted}
+    hangup = getattr(signal, "SIGHUP", None)  # there is none on Windows
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        handlers[hangup] = hung_up
+    before = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
         try:
-            loop.add_signal_handler(number, handle)
+            loop.add_signal_handler(number, handler)
         except NotImplementedError:  # Windows
-            signal.signal(number, _passing_to(loop, handle))
+            signal.signal(number, _passing_to(loop, handler))
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, earlier in before.items():
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
-            signal.signal(number, handler)
+            signal.signal(number, earlier)
 
 
 def _passing_to(

@@ -46,8 +46,8 @@ class Job:
     """The client's own: tells whether the platform can be reached."""
     patience: float
     """Seconds without a single answer after which the job gives up."""
-    on_stop: Callable[[Stopped, int], None]
-    """Told once why the job ends early, and how many rows are under way."""
+    on_stop: Callable[[Stopped, int, str], None]
+    """Told once why the job ends early, how many rows are under way, and the job's own words."""
     on_wait: Callable[[int], None]
     """Told once that every row has been sent, and how many of them are still in doubt."""
     keep_going: Callable[[], bool] = lambda: True
@@ -68,16 +68,17 @@ class Job:
         bulk = self.provisioner.run_many(self._values(), progress=self.progress)
         self._supervision = supervision = Supervision(
             stop_job=bulk.stop,
-            on_stop=lambda why: self.on_stop(why, len(self._pending)),
+            on_stop=lambda why: self.on_stop(why, len(self._pending), reason_of(bulk)),
             on_wait=self.on_wait,
             awaited=self._awaited,
             admissions=[self.admission],
             patience=self.patience,
             progress=self.progress,
             keep_going=self.keep_going,
+            stopped_by=lambda: bulk.stopped_by,
         )
         try:
-            await supervision.over(self._consume(bulk, supervision))
+            await supervision.over(self._consume(bulk))
         finally:
             await self._report_rest(bulk)
 
@@ -85,13 +86,12 @@ class Job:
         progress = self.progress
         return progress.unknown if progress.finished == progress.total else 0
 
-    async def _consume(self, bulk: ProvisioningRun[Any], supervision: Supervision) -> None:
+    async def _consume(self, bulk: ProvisioningRun[Any]) -> None:
         # Closed at once, also when cancelled in here: what it has not handed over comes next.
         async with aclosing(aiter(bulk)) as outcomes:
             async for outcome in outcomes:
                 self._unreported = [outcome]
                 await self._settle(outcome)
-                supervision.heed(outcome.error)
 
     def _values(self) -> Iterator[tuple[str, Value]]:
         for index, row in enumerate(self._good_rows()):
@@ -134,6 +134,11 @@ class Job:
         for row in self._good_rows() if self.stopped else ():
             self.progress.count("skipped")
             self.report(skipped_result(row))
+
+
+def reason_of(bulk: ProvisioningRun[Any]) -> str:
+    """Return why *bulk* has stopped by itself, in its own words; empty where it has not."""
+    return bulk.stopped if bulk.stopped_by is not None else ""
 
 
 # ---------------------------------------------------------------- results

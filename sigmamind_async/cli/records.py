@@ -15,7 +15,13 @@ if TYPE_CHECKING:  # ``--help`` answers without loading a platform
     from sigmamind_async.fleet.spec import Problem
 
 Stopped = Literal[
-    "interrupted", "key refused", "platform unreachable", "journal unusable", "output closed"
+    "interrupted",
+    "key refused",
+    "cannot pay",
+    "not the API",
+    "platform unreachable",
+    "journal unusable",
+    "output closed",
 ]
 """Why a job ended before its rows did."""
 

@@ -16,9 +16,10 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.interrupts import on_interrupt
 from sigmamind_async.cli.records import Stopped
 from sigmamind_async.errors import (
-    AuthenticationError,
+    APIConnectionError,
+    InsufficientFundsError,
     JournalError,
-    PermissionDeniedError,
+    SigmaMindError,
 )
 from sigmamind_async.gate import Admission
 
@@ -47,6 +48,8 @@ class Supervision:
     """Seconds without a single answer after which the job gives up."""
     progress: Progress
     keep_going: Callable[[], bool] = lambda: True
+    stopped_by: Callable[[], SigmaMindError | None] = lambda: None
+    """Tells the error that has stopped the job, where one has: every other row would meet it."""
     stopped: Stopped | None = None
     _task: asyncio.Task[None] | None = None
     _cancelled: bool = False
@@ -62,6 +65,7 @@ class Supervision:
                     while not task.done():
                         self._look()
                         await asyncio.wait([task], timeout=TICK)
+                    self._heed()
             except ExceptionGroup as group:
                 raise group.exceptions[0] from None
 
@@ -85,14 +89,14 @@ class Supervision:
             self._cancelled = True
             self._task.cancel()
 
-    def heed(self, error: BaseException | None) -> None:
-        """Stop where the *error* of one row tells that no other will fare better."""
-        if is_hopeless(error, self.progress):
-            self.stop("key refused")
-        elif is_journal_broken(error):
-            self.stop("journal unusable")
+    def _heed(self) -> None:
+        """Take note of a job that has stopped by itself."""
+        error = self.stopped_by()
+        if error is not None:
+            self.stop(word_for(error))
 
     def _look(self) -> None:
+        self._heed()
         if not self.keep_going():
             self.stop("output closed")
         if is_unreachable(self.admissions, self.progress, self.patience):
@@ -112,16 +116,15 @@ class Supervision:
             self.on_wait(doubtful)
 
 
-def is_hopeless(error: BaseException | None, progress: Progress) -> bool:
-    """Return whether the rows to come will fail like this one: the key opens nothing."""
-    if isinstance(error, AuthenticationError):
-        return True
-    return isinstance(error, PermissionDeniedError) and progress.done == 0
-
-
-def is_journal_broken(error: BaseException | None) -> bool:
-    """Return whether the journal itself fails, and not just one row in it."""
-    return isinstance(error, JournalError) and error.op_id is None
+def word_for(error: SigmaMindError) -> Stopped:
+    """Return why a job ended early that *error* has stopped."""
+    if isinstance(error, JournalError):
+        return "journal unusable"
+    if isinstance(error, APIConnectionError):
+        return "platform unreachable"
+    if error.not_from_api:
+        return "not the API"
+    return "cannot pay" if isinstance(error, InsufficientFundsError) else "key refused"
 
 
 def is_unreachable(admissions: Sequence[Admission], progress: Progress, patience: float) -> bool:

@@ -155,7 +155,8 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
     """Return the fast hook of *cls*: looked up once, not for every answer."""
     read = _READERS.get(cls)
     if read is None:
-        from sigmamind_async.convert.converter import reader
+        with codec.loading():
+            from sigmamind_async.convert.converter import reader
 
         read = _READERS[cls] = reader(cls)
     return read
@@ -164,7 +165,8 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
 @functools.cache
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a *cls*: looked up once, not for every request."""
-    from sigmamind_async.convert.converter import writer
+    with codec.loading():
+        from sigmamind_async.convert.converter import writer
 
     return writer(cls)
 

@@ -22,8 +22,13 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.bulk import Progress
-from sigmamind_async.errors import ConfigurationError, NotFoundError, PlanError
+from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
+from sigmamind_async.errors import (
+    ConfigurationError,
+    NotFoundError,
+    PlanError,
+    SigmaMindError,
+)
 from sigmamind_async.fleet.capabilities import CAPABILITIES
 from sigmamind_async.fleet.capability import Found
 from sigmamind_async.fleet.difference import fixed_changes
@@ -50,6 +55,8 @@ class FleetRun:
         errands: Makes the requests.
         report: Told how each step ended, as it ends, exactly once. What it raises stops the run.
         progress: Counts, kept up to date.
+        stop_on: When to take up no more steps, as in `Provisioner.run_many`; it looks at the
+            requests of each platform by themselves, and stops all.
 
     Raises:
         ConfigurationError: A platform has no provisioner.
@@ -65,9 +72,10 @@ class FleetRun:
         *,
         report: Report,
         progress: Progress | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
     ) -> None:
         self.progress = progress or Progress()
-        self._stage = Stage(plan.steps, provisioners, report, self.progress)
+        self._stage = Stage(plan.steps, provisioners, report, self.progress, stop_on)
         self._plan = plan
         self._known = known
         self._provisioners = provisioners
@@ -82,6 +90,16 @@ class FleetRun:
     def doubtful(self) -> int:
         """Operations whose outcome is not known yet, and that are looked for at the end."""
         return self._stage.doubtful
+
+    @property
+    def stopped(self) -> str:
+        """Why it takes up no more steps, as a sentence; empty while it does."""
+        return self._stage.stopped
+
+    @property
+    def stopped_by(self) -> SigmaMindError | None:
+        """The error that the steps to come would meet as well, where one has stopped it."""
+        return self._stage.stopped_by
 
     def stop(self) -> None:
         """Take up no more steps: those under way are settled, all others are skipped."""

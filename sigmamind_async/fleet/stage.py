@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
-from sigmamind_async.bulk import Outcome, Progress, Status
+from sigmamind_async.bulk import Outcome, Progress, Status, StopOn
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet.errands import Errand
 from sigmamind_async.fleet.step import Step
@@ -36,6 +36,7 @@ class Stage:
         provisioners: By platform.
         report: Told how each step ended.
         progress: Counts, kept up to date.
+        stop_on: When the requests of one platform stop the whole run.
     """
 
     def __init__(
@@ -44,14 +45,19 @@ class Stage:
         provisioners: Mapping[str, Provisioner],
         report: Report,
         progress: Progress,
+        stop_on: StopOn | None,
     ) -> None:
         self.progress = progress
-        self.stopped = False
+        self.stopped: str = ""
+        """Why it takes up no more steps, as a sentence; empty while it does."""
+        self.stopped_by: SigmaMindError | None = None
+        """The error that the steps to come would meet as well, where one has stopped it."""
         self.error: Exception | None = None
         """What stopped it, to be raised once all steps have been reported."""
         self._open = {step.id: step for step in steps}
         self._provisioners = provisioners
         self._tell = report
+        self._stop_on = stop_on
         self._runs: list[ProvisioningRun[Any]] = []
 
     @property
@@ -64,16 +70,16 @@ class Stage:
         """Steps that have not been reported."""
         return list(self._open.values())
 
-    def stop(self) -> None:
+    def stop(self, why: str = "stop() was called") -> None:
         """Take up no more steps; those under way are settled."""
-        self.stopped = True
+        self.stopped = self.stopped or why
         for run in self._runs:
             run.stop()
 
     def fail(self, error: Exception) -> None:
         """Stop because of *error*."""
         self.error = self.error or error
-        self.stop()
+        self.stop(str(error) or type(error).__name__)
 
     def report(self, work: Work, status: Status, error: BaseException | None = None) -> None:
         """Report how a step ended, unless that was done."""
@@ -114,13 +120,16 @@ class Stage:
             await self._end(work, errand, outcome, ended, done)
             del under_way[outcome.op_id or ""]
 
-        run: ProvisioningRun[Any] = self._provisioners[platform].run_many(operations())
+        run: ProvisioningRun[Any] = self._provisioners[platform].run_many(
+            operations(), stop_on=self._stop_on
+        )
         self._runs.append(run)
         left: list[Outcome[Any, Any]] = []
         try:
             async with aclosing(aiter(run)) as outcomes:
                 async for outcome in outcomes:
                     left = [outcome]
+                    self._stop_with(run)
                     await end(outcome)
                     left = []
         finally:
@@ -131,6 +140,12 @@ class Stage:
                     await end(outcome)
             finally:
                 self._report_unnoted(left, under_way)
+
+    def _stop_with(self, run: ProvisioningRun[Any]) -> None:
+        """Stop on all platforms where what one of them answers has stopped *run*."""
+        if run.stopped and not self.stopped:
+            self.stopped_by = run.stopped_by
+            self.stop(run.stopped)
 
     def _report_unnoted(
         self, left: Iterable[Outcome[Any, Any]], under_way: Mapping[str, tuple[Work, Errand]]

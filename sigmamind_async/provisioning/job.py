@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from sigmamind_async import bulk
-from sigmamind_async.bulk import BulkRun, Outcome, Progress, StopOn
+from sigmamind_async.bulk import BY_DEFAULT, BulkRun, Outcome, Progress, StopOn
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
@@ -42,7 +42,7 @@ class ProvisioningRun(Generic[T]):
         operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
     ) -> None:
         self.progress = progress or Progress()
@@ -53,7 +53,6 @@ class ProvisioningRun(Generic[T]):
         self._ordered = ordered
         self._held: dict[int, Ended[T]] = {}
         self._later: list[Ended[T]] = []
-        self._stopped = False
         self._first = self._bulk(operations, stop_on, self.progress)
 
     def _bulk(
@@ -69,11 +68,21 @@ class ProvisioningRun(Generic[T]):
             ordered=self._ordered,
             stop_on=stop_on,
             progress=progress,
+            gate=self._desk.client.runner.engine.gate,
         )
+
+    @property
+    def stopped(self) -> str:
+        """Why it takes up no more operations, as a sentence; empty while it does."""
+        return self._first.stopped
+
+    @property
+    def stopped_by(self) -> SigmaMindError | None:
+        """The error that the operations to come would meet as well, where one has stopped it."""
+        return self._first.stopped_by
 
     def stop(self) -> None:
         """Take up no more operations: those that were sent are settled, all others are skipped."""
-        self._stopped = True
         self._first.stop()
 
     async def __aiter__(self) -> AsyncGenerator[Ended[T]]:
@@ -113,7 +122,7 @@ class ProvisioningRun(Generic[T]):
                 yield outcome
             if len(self._held) < before:
                 until, pause = books.now() + self._desk.patience, PAUSES[0]
-            elif self._stopped or books.now() + pause >= until:
+            elif self.stopped or books.now() + pause >= until:
                 break
             else:
                 await self._desk.sleep(pause)
@@ -139,7 +148,7 @@ class ProvisioningRun(Generic[T]):
                 again.append(outcome)
             else:
                 yield attrs.evolve(outcome, error=unsettled(row, outcome.value))
-        if self._stopped:
+        if self.stopped:
             again = [outcome for outcome in again if not _would_send(outcome, rows)]
         async for outcome in self._run_again(again):
             yield outcome

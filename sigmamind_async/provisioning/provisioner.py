@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Final, Literal, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Final, Literal, TypeAlias, TypeVar
 
-from sigmamind_async.bulk import Progress, StopOn
+from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
@@ -45,6 +45,9 @@ HORIZON: Final = 86_400.0
 """Seconds after which `Provisioner.sweep` takes a tag from its label, where it should."""
 _CHUNK: Final = 500
 """Tags to look up in the journal at once."""
+
+
+Recall: TypeAlias = Callable[[Row], Awaitable[Value | None] | Value | None]
 
 
 class Provisioner:
@@ -166,7 +169,7 @@ class Provisioner:
         | AsyncIterable[tuple[str, RequestValue[T]]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = None,
+        stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
     ) -> ProvisioningRun[T]:
         """Carry out many operations concurrently; iterate the result with ``async for``.
@@ -174,13 +177,14 @@ class Provisioner:
         Args:
             operations: Pairs of op_id and value; read lazily.
             ordered: Hand outcomes over in the order of the operations, instead of as they end.
-            stop_on: When to take up no more of them.
+            stop_on: When to take up no more of them and skip the rest, as in `Client.run_many`.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
 
         Returns:
             A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
             settled at the end, all of it with the same listings, for as long as that makes
-            headway; what then is still in doubt is ``unknown``.
+            headway; what then is still in doubt is ``unknown``. Where it ended early, its
+            `stopped` says why.
         """
         return ProvisioningRun(
             self._desk,
@@ -197,7 +201,7 @@ class Provisioner:
 
     # --- looking after them ----------------------------------------------------------------
 
-    async def reconcile(self, recall: Callable[[Row], Value | None] | None = None) -> Status:
+    async def reconcile(self, recall: Recall | None = None) -> Status:
         """Settle what is in doubt, with one listing of the account, and say what is left.
 
         What was found is done. What was not found stays in doubt until the quarantine is over;
@@ -205,9 +209,9 @@ class Provisioner:
         here, except what mends or releases numbers that were found.
 
         Args:
-            recall: Returns the request of a row with its secrets, where it can be had. Without
-                them an import that went unanswered stays in doubt until it is run again, because
-                its password can neither be read back nor be written anew.
+            recall: Returns the request of a row with its secrets, where it can be had, or awaits
+                it. Without them an import that went unanswered stays in doubt until it is run
+                again, because its password can neither be read back nor be written anew.
         """
         await self._ready()
         now = self._books.now()
@@ -220,6 +224,8 @@ class Provisioner:
             listing = await self._census.after(now)
             for row in rows:
                 value = recall(row) if recall is not None and row.hidden else None
+                if isinstance(value, Awaitable):
+                    value = await value
                 await self._desk.settled(row, listing, value)
         return await self.status()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import procrastinate
-import psycopg
 from procrastinate import signals
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as Serving
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 PAUSE: Final = 1.0
 """Seconds before a worker that has lost its database begins anew."""
 _CONNECTIONS: Final = 4
-"""To the queue: jobs end at the same time, and one connection is kept for what is told."""
+"""To the journal, at most: a write takes a millisecond or a few."""
 
 
 class Worker:
@@ -39,16 +40,21 @@ class Worker:
 
         await Worker([Account(SigmaMind)], "postgresql://user@db.example/orders").run()
 
-    SIGTERM, and Ctrl-C, let it take no more jobs and settle those under way. What is killed instead
-    is taken over by others once its leases have ended. Where the database goes away, it waits until
-    that is there again.
+    SIGTERM, SIGHUP and Ctrl-C let it take no more jobs and settle those under way. What is killed
+    instead is taken over by others once its leases have ended. Where the database goes away, it
+    waits until that is there again.
+
+    It holds at most nine connections: four to the journal, four to the queue, and one that listens
+    for new jobs; two of them while it has nothing to do. Behind a pooler such as PgBouncer it holds
+    none between transactions, and finds new jobs by polling.
 
     Args:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests: by default in the environment, and in files
-            relative to the current folder.
+        secrets: Resolves the references in requests. Who may enqueue says what is read here, so
+            without it only variables ``TRUNK_*`` may be named, and no file; for others give
+            ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.
         concurrency: Jobs under way at once.
@@ -83,7 +89,9 @@ class Worker:
     ) -> None:
         dsn = concealed(dsn)
         _check(concurrency, heartbeat, polling)
-        self.office = Office(accounts, dsn, schema=schema, secrets=secrets, gate=gate)
+        self.office = Office(
+            accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS
+        )
         self._queue = Queue(dsn, schema=schema)
         self._target = target_of(dsn, schema)
         self._tasks = blueprint(
@@ -113,7 +121,7 @@ class Worker:
         app = procrastinate.App(connector=self._connector())
         app.add_tasks_from(self._tasks, namespace=NAMESPACE)
         async with self.office, app.open_async():
-            with signals.on_stop(self.stop):
+            with signals.on_stop(self.stop), _on_hangup(self.stop):
                 while not self._end.is_set():
                     await self._serve(app)
 
@@ -141,26 +149,27 @@ class Worker:
                 await self._end.wait()
 
     def _connector(self) -> Line:
-        # Each statement of the queue is a transaction of its own: without autocommit that is three
-        # round trips instead of one.
-        return Line(
-            self._begin_anew,
-            conninfo=self._target.conninfo,
-            configure=_prepared,
-            min_size=1,
-            max_size=_CONNECTIONS,
-        )
+        return Line(self._begin_anew, self._target.name, self._target.conninfo)
 
     def _begin_anew(self) -> None:
         if self._serving is not None:
             self._serving.stop()  # type: ignore[no-untyped-call]
 
 
-async def _prepared(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
-    # The server must find the first job by its index. It sorts all that wait instead for as long as
-    # its statistics are older than they are: with 10,000 that takes 10 ms a job, and not 0.5.
-    await connection.execute("SET enable_sort = off")
+@contextmanager
+def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
+    """Call *stop* when the terminal goes away, unless something else is to happen then already."""
+    hangup = getattr(signal, "SIGHUP", None)
+    in_main = threading.current_thread() is threading.main_thread()
+    if hangup is None or not in_main or signal.getsignal(hangup) is not signal.SIG_DFL:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(hangup, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(hangup)
 
 
 def _check(concurrency: object, heartbeat: object, polling: object) -> None:

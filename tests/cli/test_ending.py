@@ -17,11 +17,14 @@ from sigmamind_async.cli.ending import Exit, advice_for, exit_for, exit_for_job,
 from sigmamind_async.cli.job import fault_of
 from sigmamind_async.cli.plain import lines_text
 from sigmamind_async.cli.records import Stopped, Summary
-from sigmamind_async.cli.supervision import TICK, Supervision, is_hopeless, is_unreachable
+from sigmamind_async.cli.supervision import TICK, Supervision, is_unreachable, word_for
 from sigmamind_async.errors import (
+    APIConnectionError,
+    APIStatusError,
     AuthenticationError,
     ConfigurationError,
     ConflictError,
+    InsufficientFundsError,
     JournalError,
     NotFoundError,
     OutcomeUnknownError,
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
         ((1, 1, 0, 1), "key refused", 1),
         ((0, 1, 0, 2), "journal unusable", 2),
         ((1, 1, 0, 1), "journal unusable", 1),
+        ((0, 3, 0, 2), "not the API", 2),
+        ((0, 0, 3, 2), "not the API", 3),
+        ((0, 3, 0, 2), "cannot pay", 1),
         ((2, 1, 1, 1), "interrupted", 130),
         ((2, 0, 0, 1), "output closed", 130),
     ],
@@ -121,12 +127,20 @@ def test_a_fault_of_our_own_tells_no_value() -> None:
     assert fault_of(ValueError("a secret")).message == "unexpected ValueError"
 
 
-def test_a_refused_key_is_hopeless() -> None:
-    assert is_hopeless(AuthenticationError("401"), Progress(done=5))
-    assert is_hopeless(PermissionDeniedError("403"), Progress())
-    assert not is_hopeless(PermissionDeniedError("403"), Progress(done=5))
-    assert not is_hopeless(NotFoundError("404"), Progress())
-    assert not is_hopeless(None, Progress())
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (AuthenticationError("401"), "key refused"),
+        (PermissionDeniedError("403"), "key refused"),
+        (InsufficientFundsError("402"), "cannot pay"),
+        (APIConnectionError("407"), "platform unreachable"),
+        (JournalError("full"), "journal unusable"),
+    ],
+)
+def test_why_a_job_ended_early_is_one_word(error: SigmaMindError, word: Stopped) -> None:
+    assert word_for(error) == word
+    error.not_from_api = True
+    assert (word_for(error) == "not the API") is isinstance(error, APIStatusError)
 
 
 def test_a_platform_is_given_up_after_silence_behind_an_open_circuit() -> None:

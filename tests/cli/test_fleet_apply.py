@@ -8,6 +8,7 @@ import shlex
 import signal
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from sigmamind_async.cli.accounts import Accounts
@@ -362,6 +363,23 @@ def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) 
     assert done.code == 1
     assert "the platform refuses the key, see SIGMAMIND_API_KEY; some rows may be" in done.err
     assert "not sent: lines" in done.err
+
+
+def test_an_account_that_cannot_pay_ends_the_job(cli: Cli) -> None:
+    """What was bought is kept, the rest is skipped, and the same command goes on later."""
+    cli.box.switches = attrs.evolve(cli.box.switches, max_purchases=10)
+    words = ("apply", many(cli, 300), "--max-purchases", 300, "--yes")
+    told, again = cli(*words), cli(*words, "--json")
+    cli.box.switches = attrs.evolve(cli.box.switches, max_purchases=None)
+    paid = cli(*words)
+
+    assert (told.code, again.code, again.summary["stopped"]) == (1, 1, "cannot pay")
+    assert "stopping: the account cannot pay; some rows may be under way. 3 rows in" in told.err
+    assert "402: The balance does not cover this purchase" in told.err
+    assert "not sent: lines" in told.err
+    assert (again.summary["unchanged"], again.summary["asked"]) == (10, 300)
+    assert again.summary["skipped"] > 150
+    assert (paid.code, len(cli.box.ledger.purchases)) == (0, 300)
 
 
 def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli) -> None:

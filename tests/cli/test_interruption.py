@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import shutil
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,16 +107,66 @@ def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
     assert "to go on, run the same command again: what is done is not sent again" in done.err
 
 
-def test_sigterm_is_a_ctrl_c(cli: Cli, until: Wait) -> None:
-    """What a container runtime sends must not cost a purchase its answer."""
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP] * 3])
+def test_other_ends_are_a_ctrl_c(cli: Cli, until: Wait, numbers: list[signal.Signals]) -> None:
+    """What a container runtime, or a lost line, sends must not cost a purchase its answer.
+
+    A second Ctrl-C is the control: it leaves rows in doubt.
+    """
     cli.box.latency = (0.3, 0.3)
     process = cli.start("apply", cli.purchases(ROWS), *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
-    process.send_signal(signal.SIGTERM)
+    for number in numbers:
+        process.send_signal(number)
+        time.sleep(0.01)  # or the system takes several of one kind for one
     done = cli.ended(process)
 
     assert done.code == 130
     assert agrees(done, cli.box)
+    assert done.summary["unknown"] == 0
+
+
+def test_under_nohup_the_end_of_the_line_is_no_end(cli: Cli, until: Wait) -> None:
+    cli.box.latency = (0.05, 0.05)
+    path = cli.purchases(60)
+    words = ("apply", path, "--max-purchases", 60, "--yes", "--json")
+    process = cli.start(*words, before=["nohup"])
+    until(lambda: len(cli.box.ledger.purchases) >= 1)
+    process.send_signal(signal.SIGHUP)
+    done = cli.ended(process)
+
+    assert (done.code, done.summary["done"]) == (0, 60)
+
+
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="gives a process a terminal")
+def test_a_terminal_that_is_closed_settles_what_is_under_way(
+    cli: Cli, inside: Inside, until: Wait
+) -> None:
+    """An ssh connection that breaks: a signal comes, and every write fails from then on."""
+    cli.box.latency = (0.3, 0.3)
+    path = cli.purchases(ROWS)
+    ours, theirs = pty.openpty()
+    process = cli.start(
+        *("apply", path, *BUY[:-1]),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        before=["setsid", "--ctty"],
+    )
+    os.close(theirs)
+    until(lambda: len(cli.box.ledger.purchases) >= 20)
+    os.close(ours)
+    process.wait(60)
+    bought = len(cli.box.ledger.purchases)
+    cli.box.latency = (0.0, 0.0)
+    standing = inside("status", path)
+    again = inside("apply", path, *BUY)
+
+    assert process.returncode == 130
+    assert bought < ROWS
+    assert standing.code == 0, "nothing is being sent or in doubt"
+    assert (again.code, again.summary["earlier"]) == (0, bought)
+    assert not cli.box.ledger.bought_twice(without_tag)
 
 
 def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None:

@@ -202,6 +202,8 @@ class Odd(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
+    do_GET = do_DELETE  # noqa: N815 - the name that the base class looks for
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -233,3 +235,20 @@ def test_nobody_at_home_is_exit_1(inside: Inside) -> None:
 
     assert done.code == 1
     assert "nothing was sent" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_list_that_ends_before_the_account_does_is_an_error(
+    inside: Inside, words: tuple[str, ...]
+) -> None:
+    """What was shown until then is a part, and the exit code says so."""
+    body = json.dumps({"data": [{"sipPhoneNumber": NUMBER}], "totalCount": 250}).encode()
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"body": body})) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        done = inside("numbers", "list", *words, SIGMAMIND_BASE_URL=url)
+        server.shutdown()
+
+    assert done.code == 1
+    assert "records read: 1" in done.err
+    assert "a total of 250" in done.err

@@ -648,7 +648,10 @@ def browse(folder: Path, file: Path, *options: str) -> str:
     return done.stdout.decode()
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.skipif(
+    BROWSER is None,
+    reason="no Chromium is installed (Debian: apt-get install chromium): nothing has looked",
+)
 def test_a_browser_shows_and_prints_the_page(tmp_path: Path) -> None:
     """Light and dark differ, paper is a PDF, and what it made of the page has the summary."""
     file = tmp_path / "report.html"

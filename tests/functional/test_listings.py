@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -276,14 +277,15 @@ async def test_a_million_empty_records_are_refused(name: str, encoding: str) -> 
 
 
 GROWTH = """
-import asyncio, resource, sys
+import asyncio, re, sys
+from pathlib import Path
 from sigmamind_async import ResponseDecodeError, SigmaMind, paging
 from sigmamind_async.platforms.sigmamind import ListPhoneNumbers
 from sigmamind_async.testing import ScriptedTransport
 from sigmamind_async.operation import Response
 
 paging.PAGE_RECORDS = int(sys.argv[1])
-body = b",".join([b"{}"] * 1_000_000)
+body = b",".join([b"{}"] * 500_000)
 answers = [Response(status=200, body=body.join([b"[", b"]"])), Response(status=200, body=b"[]")]
 client = SigmaMind("key", transport=ScriptedTransport(answers[1:] + answers[:1] * 5))
 kept = []
@@ -295,16 +297,20 @@ async def read():
         pass
 
 asyncio.run(read())
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+before = peak()
 asyncio.run(read())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(peak() - before)
 """
 
 
-async def test_a_million_empty_records_take_no_memory() -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells no peak")
+async def test_a_crowd_of_empty_records_takes_no_memory() -> None:
     """Control: without the bound they take hundreds of megabytes."""
     assert int(await run_script(GROWTH, "100000", strict=False)) < 32 << 10  # KiB
-    assert int(await run_script(GROWTH, "1000000000", strict=False)) > 128 << 10
+    assert int(await run_script(GROWTH, "1000000000", strict=False)) > 64 << 10
 
 
 # --- what is bought, planned and looked up by a listing --------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
@@ -12,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import trustme
 
 from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning import PostgresJournal
@@ -308,7 +310,8 @@ async def test_whoever_has_no_right_is_told_so(
     """And needs no more than those to the tables once somebody else has made the schema."""
     schema = schema_of(tmp_path)
     said = await problem_of(PostgresJournal(guest, schema=schema).open())
-    assert said.startswith("this user has not the right to do that: permission denied for database")
+    assert said.startswith("this user may not make the journal's schema: permission denied for")
+    assert "GRANT CREATE ON DATABASE postgres TO" in said
     async with postgres.journal(tmp_path):
         pass
     said = await problem_of(PostgresJournal(guest, schema=schema).open())
@@ -485,3 +488,79 @@ async def test_a_disk_that_fills_up_is_told(postgres: Server, small_disk: Path) 
         assert await journal.put(a_row("freed")) is Written.STORED
     postgres.asked("DROP DATABASE small")
     postgres.asked("DROP TABLESPACE small")
+
+
+# ---------------------------------------------------------------- before the first word
+
+
+class Unfinished:
+    """A server that offers TLS and shows a certificate, if it has one: it never gets further."""
+
+    def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if certificate is not None:
+            certificate.configure_cert(self._context)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
+            await reader.readexactly(8)  # "do you speak TLS?"
+            writer.write(b"S")
+            await writer.start_tls(self._context)
+            await reader.read()
+        writer.close()
+
+
+@pytest.fixture
+def no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user whose home holds nothing that libpq would look at."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("PGSSLROOTCERT", "PGSERVICE", "PGSERVICEFILE", "PGHOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+CA = trustme.CA()
+TLS_PROBLEMS = [
+    ({}, "root certificate file", "sslrootcert"),
+    ({"sslrootcert": "/nowhere/root.crt"}, "root certificate file", "sslrootcert"),
+    ({"sslrootcert": "another"}, "certificate verify failed", "sslrootcert"),
+    ({"sslrootcert": "ours"}, "does not match host name", "Name the server as its certificate"),
+]
+
+
+@pytest.mark.usefixtures("no_files")
+@pytest.mark.parametrize(("options", "problem", "advice"), TLS_PROBLEMS)
+async def test_what_is_wrong_with_a_certificate_is_told_as_that(
+    options: dict[str, str], problem: str, advice: str, tmp_path: Path
+) -> None:
+    """None of it is a user or a database that does not exist, nor a server that does not run."""
+    for name, authority in (("ours", CA), ("another", trustme.CA())):
+        authority.cert_pem.write_to_path(str(tmp_path / name))
+    served = Unfinished(CA.issue_cert("db.example"))
+    server = await asyncio.start_server(served.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    given = {name: str(tmp_path / text) for name, text in options.items()}
+    words = " ".join(f"{name}={text}" for name, text in given.items())
+    async with server:
+        said = await problem_of(
+            PostgresJournal(f"host=127.0.0.1 port={port} sslmode=verify-full {words}").open()
+        )
+
+    assert problem in said
+    assert advice in said
+    assert "Make the user" not in said
+    assert "runs there" not in said
+
+
+@pytest.mark.usefixtures("no_files")
+async def test_a_service_is_named_and_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").write_text("[orders]\nhost=127.0.0.1\nport=1\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    there = str(await error_of(PostgresJournal("service=orders").open()))
+    missing = str(await error_of(PostgresJournal("service=order").open()))
+    host = str(await error_of(PostgresJournal("service=orders host=localhost").open()))
+
+    assert there.startswith("PostgreSQL on the host of service orders, schema")
+    assert "PGSERVICEFILE" in missing
+    assert host.startswith("PostgreSQL on localhost, schema")

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from functools import partial
@@ -22,7 +23,7 @@ from hypothesis import example, given, settings
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.row import Kind, Row, State
-from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.sqlite import SqliteJournal, writer
 from sigmamind_async.provisioning.sqlite import journal as sqlite
 from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS, rows
@@ -171,9 +172,24 @@ async def test_writes_that_wait_share_a_commit(path: Path, words: Iterator[list[
         assert (together < 50, executed.count("COMMIT")) == (True, 10)
 
 
-async def test_reads_need_no_transaction(path: Path, words: Iterator[list[str]]) -> None:
-    executed = next(words)
+@pytest.mark.parametrize("preempted", [False, True])
+async def test_reads_need_no_transaction(
+    path: Path, words: Iterator[list[str]], monkeypatch: pytest.MonkeyPatch, preempted: bool
+) -> None:
+    """Nor the thread, once it has answered, though a busy machine stops it there.
+
+    Were it still called busy then, the look that opens the connection would be one of the twenty.
+    """
+    executed, answer = next(words), writer._answer  # noqa: SLF001 - the moment that counts
+
+    def answer_and_stop(name: str, batch: Any) -> None:
+        answer(name, batch)
+        time.sleep(0.05)
+
+    if preempted:
+        monkeypatch.setattr(writer, "_answer", answer_and_stop)
     async with SqliteJournal(path) as journal:
+        monkeypatch.setattr(writer, "_answer", answer)
         await journal.get(ACCOUNT, "0")  # opens the connection that later looks are made on
         executed.clear()
         await asyncio.gather(*(journal.get(ACCOUNT, str(n)) for n in range(20)))
@@ -441,7 +457,7 @@ async def test_the_check_notices_what_is_lost(path: Path) -> None:
     """The control: without the log that SQLite syncs, rows that were said to be stored are gone."""
     said = killed_after(50, path, "alone")
     path.with_name("orders.db-wal").unlink()
-    async with SqliteJournal(path) as journal:
+    async with SqliteJournal(path, restored=True) as journal:
         rows = await journal.in_states(ACCOUNT, list(State))
     assert not set(said) <= {row.op_id for row in rows}
 

@@ -12,10 +12,17 @@ import pytest
 
 from sigmamind_async.bulk import BulkResult, BulkRun, Outcome, Progress, StopOn, collect
 from sigmamind_async.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    ConfigurationError,
+    InsufficientFundsError,
     InvalidRequestError,
+    JournalError,
     NotFoundError,
     OutcomeUnknownError,
+    PermissionDeniedError,
     SigmaMindError,
+    status_error,
 )
 from sigmamind_async.testing import FakeClock
 
@@ -29,6 +36,10 @@ class Row:
     attempts: int = 0
     touched: bool = False
     ignored: tuple[str, ...] = ()
+    waits: bool = False
+
+    def ending(self) -> SigmaMindError | None:
+        return None
 
     async def run(self) -> Any:
         self.attempts += 1
@@ -273,6 +284,132 @@ async def test_a_job_stops_at_a_share_once_enough_rows_have_ended() -> None:
 )
 def test_when_a_job_stops(stop_on: StopOn, counts: dict[str, Any], reached: bool) -> None:
     assert stop_on.reached(Progress(**counts)) is reached
+
+
+# What stops is judged by its class and status; the messages are those that a person is shown.
+
+
+def answered(status: int) -> SigmaMindError:
+    error = status_error(status)(f"{status}: no")
+    error.status = status
+    return error
+
+
+def foreign() -> SigmaMindError:
+    """Return the error for an answer that is not the API's."""
+    error = OutcomeUnknownError("the answer is a page, 'Sign in to the hotel network'")
+    error.not_from_api = True
+    return error
+
+
+def unsent(*, retryable: bool = True) -> SigmaMindError:
+    error = APIConnectionError("could not connect")
+    error.retryable = retryable
+    return error
+
+
+ABOUT_ALL = [
+    AuthenticationError("401: no"),
+    InsufficientFundsError("402: no"),
+    PermissionDeniedError("403: no"),
+    ConfigurationError("api_key: the provider returned None"),
+    foreign(),
+]
+
+
+@pytest.mark.parametrize("error", ABOUT_ALL, ids=lambda error: type(error).__name__)
+async def test_a_job_stops_where_several_rows_in_a_row_are_refused_alike(
+    error: SigmaMindError,
+) -> None:
+    """The control is the same job with ``stop_on=None``, which meets the error in every row."""
+    run = job([1, *([error] * 5)], width=1)
+    assert await statuses(run) == ["done", "failed", "failed", "failed", "skipped", "skipped"] or (
+        isinstance(error, OutcomeUnknownError)
+    )
+    assert run.stopped.startswith("3 rows in a row")
+    assert str(error) in run.stopped
+    assert run.stopped_by is error
+
+    control = job([1, *([error] * 5)], width=1, stop_on=None)
+    assert "skipped" not in await statuses(control)
+    assert (control.stopped, control.stopped_by) == ("", None)
+
+
+async def test_a_result_says_why_its_job_ended_early() -> None:
+    result = await collect(job([foreign()] * 4, width=1))
+
+    assert (len(result.unknown), len(result.skipped)) == (3, 1)
+    assert "Sign in to the hotel network" in result.stopped
+    with pytest.raises(ExceptionGroup, match="1 were skipped: 3 rows in a row"):
+        result.raise_for_failures()
+
+
+BETWEEN: list[tuple[Any, bool]] = [
+    (1, False),  # done
+    (answered(404), False),
+    (answered(409), False),
+    (answered(500), True),
+    (committed("unknown"), True),
+    (unsent(), True),
+    (InvalidRequestError(field="value", rule="no"), True),
+]
+
+
+@pytest.mark.parametrize(("between", "stops"), BETWEEN)
+async def test_rows_in_a_row_are_those_without_another_answer_between(
+    between: Any, stops: bool
+) -> None:
+    """A number of another's is refused for itself; a row without an answer proves nothing."""
+    refused = answered(403)
+    run = job([refused, refused, between, refused, 5, 6, 7], width=1)
+    found = await statuses(run)
+
+    assert ("skipped" in found) is stops
+    assert bool(run.stopped) is stops
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (JournalError("the disk is full"), True),
+        (unsent(retryable=False), True),
+        (unsent(), False),
+        (committed("no"), False),
+    ],
+)
+async def test_what_no_row_can_get_past_stops_a_job_at_the_first(
+    error: SigmaMindError, stops: bool
+) -> None:
+    run = job([1, error, 3, 4], width=1)
+    assert await statuses(run) == ["done", "failed", *(["skipped" if stops else "done"] * 2)]
+
+    control = job([1, error, 3, 4], width=1, stop_on=StopOn(in_a_row=None))
+    assert (await statuses(control))[2:] == ["done", "done"]
+
+
+async def test_the_journals_word_about_one_row_stops_nothing() -> None:
+    about_one = JournalError("row-1: another request")
+    about_one.op_id = "row-1"
+
+    assert await statuses(job([about_one] * 5, width=1)) == ["failed"] * 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"stop_on": 3}, {"stop_on": {"count": 1}}, {"progress": 5}, {"progress": Progress}],
+)
+def test_options_that_are_none_are_refused_before_the_first_row(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        job([1], **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"count": 0}, {"count": True}, {"in_a_row": 0}, {"in_a_row": 1.5}, {"share": 2}],
+)
+def test_a_stop_that_can_never_be_meant_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(options))):
+        StopOn(**options)
 
 
 async def test_a_job_can_be_stopped_by_hand() -> None:

@@ -63,7 +63,7 @@ class Account:
         return attrs.evolve(page, **self.says(self, page))
 
     def listing(self) -> AsyncIterator[str]:
-        return all_items(self.fetch, str)
+        return all_items(self.fetch, str, size=self.size)
 
 
 def letters(count: int) -> list[str]:
@@ -84,16 +84,16 @@ async def test_every_record_is_listed_once(count: int, says: str) -> None:
 
 
 async def test_a_listing_that_states_its_total_costs_one_page_more_than_it_has() -> None:
-    several, one = Account(letters(6)), Account(letters(2))
+    several, one = Account(letters(6)), Account(letters(1))
 
     assert await read(several.listing()) == letters(6)
-    assert await read(one.listing()) == letters(2)
+    assert await read(one.listing()) == letters(1)
     assert (several.asked, one.asked) == ([0, 0, 1, 2], [0])
 
 
 async def test_the_first_page_is_all_that_is_read_for_what_is_on_it() -> None:
     account = Account(letters(6))
-    listing = all_items(account.fetch, str)
+    listing = all_items(account.fetch, str, size=2)
 
     assert [await anext(listing), await anext(listing)] == letters(2)
     await listing.aclose()
@@ -104,7 +104,7 @@ async def test_a_short_page_is_no_end() -> None:
     """Of a listing that says nothing; the platform may have cut the page."""
     cuts = [["r0", "r1"], ["r2"], ["r3", "r4"], []]
 
-    listing = all_items(lambda number: same(Page(items=cuts[number])), str)
+    listing = all_items(lambda number: same(Page(items=cuts[number])), str, size=2)
     assert await read(listing) == letters(5)
 
 
@@ -113,7 +113,7 @@ async def test_a_platform_that_does_not_page_is_read_to_where_it_repeats_itself(
     items: list[str],
 ) -> None:
     """It answers with everything, whichever page is asked for, and says nothing about it."""
-    assert await read(all_items(lambda number: same(Page(items=items)), str)) == items
+    assert await read(all_items(lambda number: same(Page(items=items)), str, size=2)) == items
 
 
 @pytest.mark.parametrize("says", [{"more": True}, {"total": 3}, {"pages": 2}])
@@ -121,7 +121,7 @@ async def test_a_page_that_repeats_itself_and_promises_more_is_an_error(
     says: dict[str, Any],
 ) -> None:
     with pytest.raises(ResponseDecodeError, match=r"records read: 2.*(3|2 pages|more follow)"):
-        await read(all_items(lambda number: same(Page(items=["a", "b"], **says)), str))
+        await read(all_items(lambda number: same(Page(items=["a", "b"], **says)), str, size=2))
 
 
 @pytest.mark.parametrize("says", [{"more": True}, {"total": 3}, {"pages": 3}])
@@ -130,7 +130,7 @@ async def test_an_empty_page_that_promises_more_is_an_error(says: dict[str, Any]
         return Page(items=[] if number else ["a", "b"], **says)
 
     with pytest.raises(ResponseDecodeError, match="records read: 2"):
-        await read(all_items(fetch, str))
+        await read(all_items(fetch, str, size=2))
 
 
 async def test_what_one_statement_denies_another_may_promise() -> None:
@@ -139,6 +139,28 @@ async def test_what_one_statement_denies_another_may_promise() -> None:
     account = Account(letters(5), says=lambda account, page: says)
 
     assert await read(account.listing()) == letters(5)
+
+
+MISCOUNTED: dict[str, Callable[[int, int, int], dict[str, Any]]] = {
+    "pages of the size asked for": lambda number, held, count: {"pages": -(-count // 4)},
+    "a flag by the size asked for": lambda number, held, count: {"more": (number + 1) * 4 < count},
+    "the last page, counted from 0": lambda number, held, count: {"pages": -(-count // 2) - 1},
+    "the page's size for the total": lambda number, held, count: {"total": held},
+    "no more on any page": lambda number, held, count: {"more": False, "total": count},
+}
+
+
+@pytest.mark.parametrize("count", range(5, 14))
+@pytest.mark.parametrize("name", MISCOUNTED)
+async def test_an_end_that_was_counted_wrongly_is_not_believed(name: str, count: int) -> None:
+    """The platform cuts pages of 4 down to 2, and counts those it was asked for."""
+    asked = 2 if "total" in name else 4
+
+    async def fetch(number: int) -> Page[str]:
+        items = letters(count)[number * 2 : number * 2 + 2]
+        return Page(items=items, **MISCOUNTED[name](number, len(items), count))
+
+    assert await read(all_items(fetch, str, size=asked)) == letters(count)
 
 
 async def test_a_total_that_is_smaller_than_what_came_is_no_error() -> None:
@@ -150,7 +172,7 @@ async def test_a_total_that_is_smaller_than_what_came_is_no_error() -> None:
 async def test_records_without_a_key_are_told_apart_by_their_places() -> None:
     account = Account(letters(5))
 
-    assert await read(all_items(account.fetch, lambda record: None)) == letters(5)
+    assert await read(all_items(account.fetch, lambda record: None, size=2)) == letters(5)
 
 
 async def test_an_order_that_is_another_each_time_is_read_until_all_have_been_seen() -> None:
@@ -162,7 +184,7 @@ async def test_an_order_that_is_another_each_time_is_read_until_all_have_been_se
         return Page(items=order[2 * number : 2 * number + 2], total=4)
 
     asked: list[int] = [9, 9]
-    assert sorted(await read(all_items(fetch, str))) == ["a", "b", "c", "d"]
+    assert sorted(await read(all_items(fetch, str, size=2))) == ["a", "b", "c", "d"]
 
 
 async def test_a_record_that_is_there_twice_ends_no_listing() -> None:
@@ -177,7 +199,7 @@ async def test_a_page_that_cannot_be_read_is_an_error_not_an_end() -> None:
             raise ResponseDecodeError("data[3].active: expected a boolean, got text")
         return Page(items=["a", "b"], more=True)
 
-    listing = all_items(fetch, str)
+    listing = all_items(fetch, str, size=2)
     assert [await anext(listing), await anext(listing)] == ["a", "b"]
 
     with pytest.raises(ResponseDecodeError, match="active"):
@@ -186,7 +208,7 @@ async def test_a_page_that_cannot_be_read_is_an_error_not_an_end() -> None:
 
 async def test_pages_may_be_counted_from_one() -> None:
     account = Account(letters(5))
-    listing = all_items(lambda number: account.fetch(number - 1), str, first=1)
+    listing = all_items(lambda number: account.fetch(number - 1), str, size=2, first=1)
 
     assert await read(listing) == letters(5)
 
@@ -482,6 +504,8 @@ MORE: dict[str, object] = {
     "next_cursor": {"data": ROWS, "next_cursor": "c"},
     "links.next": {"data": ROWS, "links": {"next": "/numbers?page=1", "last": "/numbers?page=4"}},
     "_links.next.href": {"data": ROWS, "_links": {"next": {"href": "/numbers?page=1"}}},
+    "next as object": {"data": ROWS, "pagination": {"next": {"page": 2, "limit": 50}}},
+    "more as a number": {"data": ROWS, "more": 200},
     "links by rel": {"data": ROWS, "links": [{"rel": "next", "href": "/numbers?page=1"}]},
     "meta.pagination.total": {"data": ROWS, "meta": {"pagination": {"total": 250}}},
     "meta.total_pages": {"data": ROWS, "meta": {"total_pages": 5}},
@@ -532,6 +556,10 @@ def test_headers_make_statements_too(headers: dict[str, str]) -> None:
         {"count": 100, "limit": 100},
         {"size": 250, "limit": 250, "page": 7, "perPage": 250},
         {"pages": [{"n": 1}]},
+        {"last_page": 1},
+        {"links": {"first": 0, "last": 0}},
+        {"links": {"first": 1, "last": 1}},
+        {"last": "https://api.example/?page=5"},
         {"hasNext": "maybe"},
         {"hasNext": None},
         {"billing": {"total": 250, "next": "2026-12-01"}},
@@ -571,7 +599,7 @@ def test_an_end_is_understood(around: dict[str, Any]) -> None:
 )
 @pytest.mark.parametrize("name", ["total", "totalPages", "count"])
 def test_a_number_that_cannot_be_is_an_error(name: str, value: object) -> None:
-    with pytest.raises(ResponseDecodeError, match=f"the page says {name.lower()}: "):
+    with pytest.raises(ResponseDecodeError, match=f"the page says {name}: "):
         statement({"data": ROWS, name: value}, {}, held=50, size=100)
 
 

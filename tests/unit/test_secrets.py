@@ -7,8 +7,10 @@ queue or another process would get to see.
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import csv
+import html
 import io
 import json
 import logging
@@ -20,6 +22,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, cast
+from urllib.parse import quote
 
 import attrs
 import cattrs
@@ -51,6 +54,9 @@ SPELLINGS = (
     json.dumps(PASSWORD)[1:-1],
     repr(PASSWORD)[1:-1],
     PASSWORD.replace('"', '""'),  # as CSV doubles it
+    base64.b64encode(f"user:{PASSWORD}".encode()).decode(),
+    quote(PASSWORD),
+    html.escape(PASSWORD),
 )
 
 NUMBER = "+14155552671"
@@ -172,6 +178,11 @@ ECHO = json.dumps({"message": f"bad key {KEY}", "error": PASSWORD, "input": [KEY
 SCRIPTS: dict[str, list[Any]] = {
     "rejected, key and password repeated": [Response(status=422, body=ECHO.encode())],
     "401, key repeated as text": [Response(status=401, body=f"{KEY} {PASSWORD}".encode())],
+    "422, spelled in every way": [
+        Response(
+            status=422, body=json.dumps({"message": [*SPELLINGS], "error": SPELLINGS[-1]}).encode()
+        )
+    ],
     "500, key repeated": [Response(status=500, body=ECHO.encode()), reply(404)],
     "lost": [fault(), fault(), fault(), fault()],
     "lost, and then found otherwise": [fault(), reply(json={"sipPhoneNumber": "+1"})],
@@ -341,9 +352,23 @@ async def a_wrong_number_beside_a_password() -> object:
 
 
 async def a_wrong_change_for_many() -> object:
-    result = await client_of([]).phone_numbers.update_many(
-        [NUMBER], trunk_password=PASSWORD, friendly_name="x" * 129
-    )
+    with pytest.raises(SigmaMindError) as caught:
+        await client_of([]).phone_numbers.update_many(
+            [NUMBER], trunk_password=PASSWORD, friendly_name="x" * 129
+        )
+    return [sink(caught.value) for sink in ERROR_SINKS.values()]
+
+
+async def a_misspelt_change_for_many() -> object:
+    wrong: dict[str, Any] = {"freindly_name": "x"}
+    with pytest.raises(TypeError) as caught:
+        await client_of([]).phone_numbers.update_many([NUMBER], trunk_password=PASSWORD, **wrong)
+    names = ("traceback", "crash report with locals", "locals of our frames")
+    return [ERROR_SINKS[name](cast("SigmaMindError", caught.value)) for name in names]
+
+
+async def a_wrong_key_for_many() -> object:
+    result = await client_of([]).phone_numbers.update_many(["415"], trunk_password=PASSWORD)
     [outcome] = result.outcomes
     assert isinstance(outcome.error, SigmaMindError)
     return [sink(outcome.error) for sink in ERROR_SINKS.values()]
@@ -382,6 +407,8 @@ OTHER_SINKS: list[Callable[[], Awaitable[object]]] = [
     a_password_that_is_too_long,
     a_wrong_number_beside_a_password,
     a_wrong_change_for_many,
+    a_misspelt_change_for_many,
+    a_wrong_key_for_many,
     a_body_that_cannot_be_written,
     a_key_that_cannot_be_used,
     a_base_url_with_a_password,

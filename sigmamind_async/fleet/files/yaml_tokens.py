@@ -27,6 +27,8 @@ DEEPEST: Final = 8
 """Most lists and mappings inside one another; a row is two or three deep. Far more of them take a
 parser very long."""
 
+_TOO_DEEP: Final = "is nested too deeply"
+
 _KINDS: Final[dict[str, Kind]] = {
     "DocumentStartEvent": "document",
     "SequenceStartEvent": "list",
@@ -67,7 +69,7 @@ def tokens(text: str) -> Iterator[Token]:
     for token in _parsed(text):
         depth += (token.kind in {"list", "mapping"}) - (token.kind == "end")
         if depth > DEEPEST:
-            raise YamlError("is nested too deeply", token.line, token.column)
+            raise YamlError(_TOO_DEEP, token.line, token.column)
         yield token
 
 
@@ -84,7 +86,7 @@ def _parsed(text: str) -> Iterator[Token]:
             line, column = event.start_mark.line + 1, event.start_mark.column + 1
             yield Token(kind, line, column, _value(event, yaml, resolve))
     except yaml.YAMLError as error:
-        raise _translated(error) from None
+        raise _translated(error, text) from None
     except (ValueError, OverflowError):
         # An escape of a character that there is not.
         raise YamlError("is not YAML: an escape names no character") from None
@@ -108,11 +110,21 @@ def _require_printable(text: str) -> None:
         raise YamlError(f"is not YAML: the character {found[0]!a}", line, column)
 
 
-def _translated(error: Any) -> YamlError:  # noqa: ANN401 - PyYAML's, which has no common type
+def _translated(error: Any, text: str) -> YamlError:  # noqa: ANN401 - PyYAML's, which has no common type
     mark = getattr(error, "problem_mark", None)
     problem = " ".join(str(getattr(error, "problem", None) or "unreadable").split())
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    if mark and _opened(text, mark.index) > DEEPEST:
+        # Some parsers have a limit as well, and meet it first: they read a line ahead.
+        return YamlError(_TOO_DEEP, *place)
     return YamlError(f"is not YAML: {problem}", *place)
+
+
+def _opened(text: str, end: int) -> int:
+    """Return how many lists and mappings the line opens, up to *end*, and does not close."""
+    line = text[text.rfind("\n", 0, end) + 1 : end]
+    opened, closed = map(line.count, "[{"), map(line.count, "]}")
+    return sum(opened) - sum(closed)
 
 
 def _value(event: Any, yaml: ModuleType, resolve: Any) -> object:  # noqa: ANN401 - see above

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, Literal, TypedDict, Unpack
 
-from sigmamind_async.bulk import BulkResult
+from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource, as_given
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
@@ -174,7 +174,7 @@ class PhoneNumbers(Resource):
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
             )
 
-        async for number in all_items(fetch, lambda number: number.id, first=1):
+        async for number in all_items(fetch, lambda number: number.id, size=page_size, first=1):
             yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word
@@ -182,30 +182,42 @@ class PhoneNumbers(Resource):
         await self._runner.run(ReleasePhoneNumber(id=id))
 
     async def purchase_many(
-        self, values: Iterable[PurchasePhoneNumber]
+        self,
+        values: Iterable[PurchasePhoneNumber] | AsyncIterable[PurchasePhoneNumber],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[PurchasePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def import_sip_trunk_many(
-        self, values: Iterable[ImportSipTrunk]
+        self,
+        values: Iterable[ImportSipTrunk] | AsyncIterable[ImportSipTrunk],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[ImportSipTrunk, PhoneNumber]:
         """Import many numbers concurrently."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def update_many(
-        self, values: Iterable[UpdatePhoneNumber | str], **change: Unpack[PhoneNumberChange]
+        self,
+        values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
+        **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
         *values* are `UpdatePhoneNumber` values, each with its own change; or plain ids, which all
-        get the same *change*, given by keyword as in `update`.
+        get the same *change*, given by keyword as in `update`. What no number can
+        take raises before anything is sent.
         """
-
-        def make(value: UpdatePhoneNumber | str) -> UpdatePhoneNumber:
-            return UpdatePhoneNumber(id=value, **change) if isinstance(value, str) else value
-
-        return await self._runner.run_all(values, make)
+        return await self._runner.change_all(
+            values, UpdatePhoneNumber, "id", change, stop_on=stop_on, progress=progress
+        )
 
 
 class PhoneNumberPricing(Resource):

@@ -117,6 +117,7 @@ class Agent(Record):
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
+    checks.check_visible(name, str(value))
     if str(value).lower().startswith(("sip:", "sips:")):
         raise InvalidRequestError(
             f"{name}: give host or host:port, without 'sip:' in front", name, "host[:port]"
@@ -221,7 +222,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
 
     id: str = attrs.field(validator=_ID)
     agent_id: Annotated[Clearable, wire("agent_id")] = attrs.field(
-        default=UNSET, validator=checks.or_null(checks.text(1_000, least=1))
+        default=UNSET, validator=checks.or_null(checks.visible(1_000))
     )
     """``None`` detaches routing; the number is kept."""
     nickname: Annotated[Clearable, wire("nickname")] = attrs.field(
@@ -280,10 +281,10 @@ class UpdateAgent(RequestValue[Agent]):
     )
     """The draft that is changed, `Agent.version_number`; published versions take no update."""
     inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.visible(least=0)
     )
     outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.visible(least=0)
     )
     is_published: Annotated[bool | Unset, wire("is_published")] = attrs.field(
         default=UNSET, validator=checks.flag

@@ -355,4 +355,5 @@ DIALNEXA: Final = Platform(
     env_prefix="DIALNEXA",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
     explain=explain,
+    probe=f"{_NUMBERS}?page=1&limit=1",
 )

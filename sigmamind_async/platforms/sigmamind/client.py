@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
 
-from sigmamind_async.bulk import BulkResult
+from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource, as_given
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
@@ -178,7 +178,9 @@ class PhoneNumbers(Resource):
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
         fetch = functools.partial(self._page, page_size)
-        async for number in all_items(fetch, lambda number: number.sip_phone_number):
+        async for number in all_items(
+            fetch, lambda number: number.sip_phone_number, size=page_size
+        ):
             yield number
 
     async def delete(self, phone_number: str) -> None:
@@ -186,34 +188,45 @@ class PhoneNumbers(Resource):
         await self._runner.run(DeletePhoneNumber(phone_number=phone_number))
 
     async def create_many(
-        self, values: Iterable[CreatePhoneNumber]
+        self,
+        values: Iterable[CreatePhoneNumber] | AsyncIterable[CreatePhoneNumber],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def import_many(
-        self, values: Iterable[ImportPhoneNumber]
+        self,
+        values: Iterable[ImportPhoneNumber] | AsyncIterable[ImportPhoneNumber],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[ImportPhoneNumber, PhoneNumber]:
         """Import many numbers concurrently."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def update_many(
-        self, values: Iterable[UpdatePhoneNumber | str], **change: Unpack[PhoneNumberChange]
+        self,
+        values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
+        **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
         *values* are `UpdatePhoneNumber` values, each with its own change; or plain numbers, which
-        all get the same *change*, given by keyword as in `update`.
+        all get the same *change*, given by keyword as in `update`. What no number can
+        take raises before anything is sent.
         """
         if "trunk_password" in change:
             change["trunk_password"] = concealed(change["trunk_password"])
 
-        def make(value: UpdatePhoneNumber | str) -> UpdatePhoneNumber:
-            if isinstance(value, str):
-                return UpdatePhoneNumber(phone_number=value, **change)
-            return value
-
-        return await self._runner.run_all(values, make)
+        return await self._runner.change_all(
+            values, UpdatePhoneNumber, "phone_number", change, stop_on=stop_on, progress=progress
+        )
 
     async def test_call(
         self,
@@ -264,7 +277,7 @@ class Agents(Resource):
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
         """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
         fetch = functools.partial(self._page, page_size)
-        async for agent in all_items(fetch, lambda agent: agent.agent_id):
+        async for agent in all_items(fetch, lambda agent: agent.agent_id, size=page_size):
             yield agent
 
     async def _page(self, size: int, page: int) -> Page[Agent]:
@@ -304,7 +317,7 @@ class Calls(Resource):
     ) -> AsyncGenerator[Call, None]:
         """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
         fetch = functools.partial(self._page, status, page_size)
-        async for call in all_items(fetch, lambda call: call.call_id):
+        async for call in all_items(fetch, lambda call: call.call_id, size=page_size):
             yield call
 
     async def delete(self, call_id: str) -> None:

@@ -123,7 +123,7 @@ _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 
 _SHORT_TEXT = checks.text(128)
 # An empty agent id is refused: null is how an agent is removed.
-_AGENT_ID = checks.text(64, least=1)
+_AGENT_ID = checks.visible(64)
 _AGENT_ID_OR_NULL = checks.or_null(_AGENT_ID)
 _PASSWORD = checks.secret(128)
 _PAGE = checks.whole_number(0, 2**31 - 1)
@@ -132,6 +132,7 @@ _PAGE_SIZE = checks.whole_number(1, 1_000)
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
+    checks.check_visible(name, str(value))
     if OWN_SIP_DOMAIN not in str(value).lower():
         return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
@@ -147,7 +148,8 @@ def _check_termination_uri(name: str, value: object) -> None:
 
 _TERMINATION_URI = checks.Quick(
     checks.said(_check_termination_uri),
-    f"type({{0}}) is str and 1 <= len({{0}}) <= 253 and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
+    "type({0}) is str and 1 <= len({0}) <= 253 and {0}.isprintable() and ' ' not in {0}"
+    f" and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
 )
 
 

@@ -257,4 +257,5 @@ SIGMAMIND: Final = Platform(
     env_prefix="SIGMAMIND",
     authorize=lambda key: {"X-API-Key": key.reveal()},
     explain=explain,
+    probe="/v1/phone-numbers?page=0&size=1",
 )

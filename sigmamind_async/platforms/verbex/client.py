@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, TypedDict, Unpack
 
-from sigmamind_async.bulk import BulkResult
+from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource, as_given
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
@@ -157,27 +157,34 @@ class PhoneNumbers(Resource):
         await self._runner.run(DeletePhoneNumber(phone_number_id=phone_number_id))
 
     async def create_many(
-        self, values: Iterable[CreatePhoneNumber]
+        self,
+        values: Iterable[CreatePhoneNumber] | AsyncIterable[CreatePhoneNumber],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Register many numbers, of any kind, concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given)
+        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
 
     async def update_many(
-        self, values: Iterable[UpdatePiaPhoneNumber | str], **change: Unpack[PhoneNumberChange]
+        self,
+        values: Iterable[UpdatePiaPhoneNumber | str] | AsyncIterable[UpdatePiaPhoneNumber | str],
+        *,
+        stop_on: StopOn | None = BY_DEFAULT,
+        progress: Progress | None = None,
+        **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePiaPhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
         *values* are update values of any kind, each with its own change; or plain record ids,
-        which all get the same *change*, given by keyword as in `update`.
+        which all get the same *change*, given by keyword as in `update`. What no number can
+        take raises before anything is sent.
         """
         if "sip_trunk_password" in change:
             change["sip_trunk_password"] = concealed_or_null(change["sip_trunk_password"])
         if "twilio_auth_token" in change:
             change["twilio_auth_token"] = concealed(change["twilio_auth_token"])
 
-        def make(value: UpdatePiaPhoneNumber | str) -> UpdatePiaPhoneNumber:
-            if isinstance(value, str):
-                return UpdatePhoneNumber(phone_number_id=value, **change)
-            return value
-
-        return await self._runner.run_all(values, make)
+        return await self._runner.change_all(
+            values, UpdatePhoneNumber, "phone_number_id", change, stop_on=stop_on, progress=progress
+        )

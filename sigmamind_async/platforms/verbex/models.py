@@ -115,7 +115,8 @@ _KINDS: Final[Mapping[str, type[PhoneNumber]]] = {
 
 _OR_NULL = checks.or_null(checks.any_text)
 # Null is how an agent is removed; what an empty id would do is not described.
-_AGENT_OR_NULL = checks.or_null(checks.word)
+_AGENT_OR_NULL = checks.or_null(checks.visible())
+_URI_OR_NULL = checks.or_null(checks.visible(least=0))
 _SECRET_OR_NULL = checks.or_null(checks.secret())
 
 
@@ -146,7 +147,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     provider: Annotated[str, wire("provider")] = attrs.field(default=SIP, init=False)
     phone_number: Annotated[str, wire("phone_number")] = attrs.field(validator=checks.phone_number)
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_URI_OR_NULL
     )
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
         default=UNSET, validator=_OR_NULL
@@ -199,7 +200,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number on a SIP trunk."""
 
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_URI_OR_NULL
     )
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
         default=UNSET, validator=_OR_NULL

@@ -165,4 +165,5 @@ VERBEX: Final = Platform(
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
     explain=explain,
+    probe=f"{_COLLECTION}?page_size=1",
 )

@@ -50,7 +50,24 @@ _OF_SERVER: Final = {
     ),
 }
 
+_SIGNED: Final = (
+    "Set sslrootcert to the file of the authority that signed the server's certificate;"
+    " sslrootcert=system trusts those of the system."
+)
 _OF_CONNECTING: Final = (
+    # The first that fits counts, and a file of certificates does not exist in the same words.
+    ("root certificate", _SIGNED),
+    ("certificate verify failed", _SIGNED),
+    (
+        "does not match host name",
+        "Name the server as its certificate does; hostaddr gives its address beside that.",
+    ),
+    (
+        "definition of service",
+        "Look at ~/.pg_service.conf, or at the file that PGSERVICEFILE names.",
+    ),
+    ("certificate file", "Look at sslcert and sslkey, and whether this user may read the files."),
+    ("private key file", "Look at sslcert and sslkey, and whether this user may read the files."),
     ("does not exist", "Make the user and the database first, or name others."),
     ("authentication failed", "Look at user and password; ~/.pgpass and PGPASSWORD count too."),
     ("no password supplied", "Give the password: in the DSN, in PGPASSWORD or in ~/.pgpass."),
@@ -117,6 +134,12 @@ def explained(error: BaseException, *, connected: bool) -> str:
 
 def _of_server(error: psycopg.Error, code: str) -> str:
     said = error.diag.message_primary or "no reason given"
+    if code == "42501" and "for database" in said:
+        return (
+            f"this user may not make the journal's schema: {said}.\n"
+            f"Have the owner run GRANT CREATE ON DATABASE {said.rsplit(maxsplit=1)[-1]} TO this"
+            " user, or open the journal once as a user that may."
+        )
     if code == "42501":
         return (
             f"this user has not the right to do that: {said}.\n"

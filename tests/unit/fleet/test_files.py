@@ -331,7 +331,7 @@ def test_a_wrong_field_of_json(fields: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('{"id": x}', "fleet.jsonl:1:8: is not JSON: unexpected character, expected a JSON value"),
+        ('{"id": x}', "fleet.jsonl:1:8: is not JSON: unexpected character"),  # and orjson's more
         ("[1]", 'fleet.jsonl:1: is not a JSON object such as {"id": "support-1", ...}'),
         ("x" * LONGEST_LINE, "fleet.jsonl:1: is too long to be a row"),
         (b"\xe9", "fleet.jsonl:1: byte 1 is not UTF-8; save the file as UTF-8"),
@@ -342,7 +342,7 @@ def test_a_line_that_is_no_row_costs_itself_alone(text: str | bytes, problem: st
     content = (text.encode() if isinstance(text, str) else text) + good
     first, second = found(content, "jsonl")
 
-    assert [str(first), second] == [problem, row()]
+    assert (str(first).startswith(problem), second) == (True, row())
 
 
 @pytest.mark.parametrize(
@@ -500,7 +500,7 @@ def test_what_stands_before_an_error_of_yaml_is_read() -> None:
     assert str(second).startswith("fleet.yaml:2:9: is not YAML: ")
 
 
-@pytest.mark.parametrize("text", ["[", "- ", "{a: "])
+@pytest.mark.parametrize("text", ["[", "- ", "{a: ", "{", "[{", "[ ", "[\n", "? ["])
 def test_a_deep_yaml_text_is_left_at_once(text: str) -> None:
     """Read to its end, it would take the parser minutes."""
     [*_, problem] = found(text * 1_000_000, "yaml")

@@ -387,6 +387,6 @@ MUTANTS: dict[str, tuple[str, Any]] = {
 def test_the_model_finds_a_mutant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where, what = MUTANTS[name]
     monkeypatch.setattr(machine, where, what)
-    quick = settings(PATIENT, derandomize=True, phases=[Phase.generate], max_examples=2_000)
+    quick = settings(PATIENT, derandomize=True, phases=[Phase.generate], max_examples=20_000)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(World, settings=quick)

@@ -237,9 +237,13 @@ def test_the_documented_200_of_a_purchase_names_its_number(sample: Sample) -> No
         ({"id": "phn_1"}, {"id": None}, {"id": "phn_1"}),
         ({"id": "phn_1"}, {"id": "phn_2"}, {"id": "phn_2"}),
         ({"phoneNumber": "912234567890"}, {"id": "phn_2"}, {"phone_number": NUMBER}),
-        ({"provider": "plivo", "country_code": "IN"}, {}, {"provider": "plivo"}),
-        ({"nickname": "Desk", "created_at": CREATED}, {"nickname": None}, {"nickname": "Desk"}),
-        ({"status": "active"}, {"status": "pending"}, {"status": "pending"}),
+        ({"provider": "plivo", "country_code": "IN"}, {"id": "phn_2"}, {"provider": "plivo"}),
+        (
+            {"id": "phn_1", "nickname": "Desk", "created_at": CREATED},
+            {"nickname": None},
+            {"nickname": "Desk"},
+        ),
+        ({"id": "phn_1", "status": "active"}, {"status": "pending"}, {"status": "pending"}),
     ],
 )
 def test_what_a_purchased_record_lacks_is_read_beside_it(

@@ -1,0 +1,132 @@
+"""A platform behind nginx: what it refuses, closes and answers in the platform's place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sigmamind_async import ServerError, SigmaMind, SigmaMindError
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNumber
+from sigmamind_async.sandbox import Sandbox, SandboxThread
+from tests.functional.support import ONCE, error_of
+from tests.infrastructure.servers import free_port, nginx
+
+NUMBERS = [f"+1415555{index:04}" for index in range(150)]
+
+
+@contextmanager
+def in_front(folder: Path, rules: str = "", server: str = "") -> Iterator[tuple[Sandbox, Any]]:
+    """Yield a sandbox, and how a client is made that reaches it through nginx."""
+    port = free_port()
+    with SandboxThread(seed=1) as box:
+        upstream = box.sigmamind.base_url.removeprefix("http://")
+        http = (
+            f"upstream platform {{ server {upstream}; keepalive 64; }}\n{rules}\n"
+            f"server {{ listen 127.0.0.1:{port}; {server}\n"
+            " location / { proxy_pass http://platform; proxy_http_version 1.1;"
+            " proxy_set_header Connection ''; } }"
+        )
+        with nginx(folder, http, port) as requests:
+            yield (
+                box,
+                lambda **options: SigmaMind(
+                    box.sigmamind.api_key, base_url=f"http://127.0.0.1:{port}", **options
+                ),
+            )
+    assert requests.read_text()
+
+
+def statuses(folder: Path) -> Counter[str]:
+    return Counter(line.split()[2] for line in (folder / "requests.log").read_text().splitlines())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("burst", ["", "burst=20", "burst=20 nodelay"])
+async def test_a_job_gets_through_a_rate_limit(tmp_path: Path, burst: str) -> None:
+    """Twenty requests a second, and a 429 without a word of how long to wait."""
+    rules = "limit_req_zone $binary_remote_addr zone=z:1m rate=20r/s; limit_req_status 429;"
+    with in_front(tmp_path, rules, f"limit_req zone=z {burst};") as (box, client_of):
+        values = [CreatePhoneNumber(phone_number=number) for number in NUMBERS]
+        async with client_of() as client:
+            result = await client.phone_numbers.create_many(values)
+
+    assert len(result.done) == len(box.ledger.purchases) == len(NUMBERS)
+    assert statuses(tmp_path)["429"] > 0, "the limit was never met"
+
+
+async def test_a_job_at_full_speed_outlives_connections_that_are_closed(tmp_path: Path) -> None:
+    """After seven requests each, by the server, as an idle one is after a second."""
+    server = "keepalive_requests 7; keepalive_timeout 1s;"
+    with in_front(tmp_path, server=server) as (box, client_of):
+        values = [CreatePhoneNumber(phone_number=number) for number in NUMBERS]
+        async with client_of() as client:
+            result = await client.phone_numbers.create_many(values)
+
+    connections = {line.split()[0] for line in (tmp_path / "requests.log").read_text().splitlines()}
+    assert len(result.done) == len(box.ledger.purchases) == len(NUMBERS)
+    assert len(connections) >= len(NUMBERS) // 7
+
+
+async def test_a_page_of_nginx_is_told_by_its_title(tmp_path: Path) -> None:
+    """One line, and not the page: nobody listens where the platform should."""
+    gone, port = free_port(), free_port()
+    http = (
+        f"server {{ listen 127.0.0.1:{port};"
+        f" location / {{ proxy_pass http://127.0.0.1:{gone}; }}"
+        f" location /old/ {{ return 301 https://elsewhere.example/new; }} }}"
+    )
+    with nginx(tmp_path, http, port):
+        async with SigmaMind("key", base_url=f"http://127.0.0.1:{port}", retry=ONCE) as client:
+            error = await error_of(client.phone_numbers.get(NUMBERS[0]))
+            bought = await error_of(client.phone_numbers.create(phone_number=NUMBERS[0]))
+
+    assert isinstance(error, ServerError)
+    assert str(error).endswith("502 Bad Gateway")
+    for each in (error, bought):
+        assert "<" not in str(each)
+        assert "\n" not in str(each)
+
+
+async def test_an_upstream_that_acts_and_is_cut_off_is_looked_up(tmp_path: Path) -> None:
+    """A 504 after the platform went on: everything was bought, once, and found again."""
+    with in_front(tmp_path, server="proxy_read_timeout 1s;") as (box, client_of):
+        box.script("create", ["hang_after_commit"] * 3)
+        async with client_of() as client:
+            values = [CreatePhoneNumber(phone_number=number) for number in NUMBERS[:20]]
+            result = await client.phone_numbers.create_many(values)
+
+    assert len(result.done) == len(box.ledger.purchases) == 20
+    assert statuses(tmp_path)["504"] == 3
+
+
+async def test_a_server_that_speaks_http_2_only_is_no_answer(tmp_path: Path) -> None:
+    port = free_port()
+    http = f"server {{ listen 127.0.0.1:{port} http2; return 200; }}"
+    with nginx(tmp_path, http, port):
+        async with SigmaMind("key", base_url=f"http://127.0.0.1:{port}", retry=ONCE) as client:
+            error: SigmaMindError = await error_of(client.phone_numbers.get(NUMBERS[0]))
+
+    assert error.committed == "no"
+    assert "HTTP/2" in str(error)
+
+
+async def test_updates_go_on_while_one_request_in_ten_is_a_502(tmp_path: Path) -> None:
+    """The control of what follows a 502: a job that took each for final would fail 15 rows."""
+    rules = "split_clients $request_id $bad { 10% 1; * 0; }"
+    with in_front(tmp_path, rules, "if ($bad) { return 502; }") as (box, client_of):
+        async with client_of() as client:
+            values = [CreatePhoneNumber(phone_number=number) for number in NUMBERS]
+            bought = [o async for o in client.run_many(values) if o.status == "done"]
+            change = [
+                UpdatePhoneNumber(phone_number=o.value.phone_number, friendly_name="x")
+                for o in bought
+            ]
+            result = await client.phone_numbers.update_many(change)
+
+    assert len(result.done) == len(change) > 0
+    assert not box.ledger.bought_twice()
