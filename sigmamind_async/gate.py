@@ -26,7 +26,7 @@ from random import random
 import attrs
 
 from sigmamind_async.allowance import Allowance
-from sigmamind_async.errors import APIConnectionError, CircuitOpenError, ConfigurationError
+from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
 from sigmamind_async.finding import REFUSALS
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
@@ -403,7 +403,7 @@ class Gate:
 
         *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
         when the circuit is open, the wait is longer than `max_wait`, or the platform asked for a
-        pause that ends after *deadline* (on the gate's clock); `APIConnectionError` when the
+        pause that ends after *deadline* (on the gate's clock); `APITimeoutError` when the
         deadline comes in the queue. Neither sent anything. Requests of one *kind* go in the order
         they came, and the kinds take turns. A *patient* caller waits out an open circuit, any
         pause and any queue, and lets others pass.
@@ -520,7 +520,7 @@ class Gate:
             raise
         if ends < deadline:
             raise _refusal(_FULL, self._expected(self._clock(), line, kind))
-        raise APIConnectionError("the deadline passed in the queue; nothing was sent")
+        raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
     def _give_up(self, line: _Line, turn: _Turn) -> None:
         """Leave the queue; a turn that was just given goes to the next in line."""

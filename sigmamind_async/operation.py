@@ -56,6 +56,10 @@ class Fault:
     kind: FaultKind
     detail: str = ""
     """One line for a person; never text that the platform or the caller wrote."""
+    cause: OSError | None = attrs.field(default=None, eq=False)
+    """What the system said, made anew: no frame and no secret hangs on it."""
+    permanent: bool = False
+    """Whether another attempt would end the same: a certificate or a proxy refuses."""
 
 
 @static.frozen

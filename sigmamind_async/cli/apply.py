@@ -50,6 +50,7 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
     RefusalStatus,
     Times,
     client_of_environment,
@@ -104,6 +105,7 @@ def apply(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
     refusal_status: RefusalStatus = (),
 ) -> int:
     """Carry out what *file* says."""
@@ -129,7 +131,9 @@ def apply(
         report=report,
         verbose=verbose,
         json=json,
-        times=Times(deadline=deadline, attempt=attempt_timeout, refusals=refusal_status),
+        times=Times(
+            deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
+        ),
     )
     place = place_beside(file, journal, database)
     with stream_of(file) as stream:

@@ -83,9 +83,8 @@ def _check(orders: Orders) -> None:
     if orders.policy != _OF_WORKERS or theirs or orders.allow_inline:
         raise CommandError(
             f"{orders.file}: with {OPTION} workers carry its rows out, and --quarantine, --resend,"
-            " --release-surplus, --attempt-timeout and --refusal-status are theirs: give them to"
-            " sigmamind worker."
-            " There is no --accept-key and no --allow-inline-secrets"
+            " --release-surplus, --attempt-timeout, --proxy and --refusal-status are theirs: give"
+            " them to sigmamind worker. There is no --accept-key and no --allow-inline-secrets"
         )
     if orders.report is not None:
         raise CommandError(

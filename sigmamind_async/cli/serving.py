@@ -25,6 +25,7 @@ from sigmamind_async.cli.platforms import Platform
 from sigmamind_async.cli.records import Ready, RowResult, Summary
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.references import References
 from sigmamind_async.values import Secret
 from sigmamind_async.workers import Account, SharedGate, Worker
 from sigmamind_async.workers.office import GateFor
@@ -43,6 +44,8 @@ class Serving:
     upkeep: str
     refusals: tuple[int, ...]
     """Statuses with which a limiter before the platforms refuses requests."""
+    secrets: References | None = None
+    """What requests may name; as `Worker` takes it."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
     async def run(self) -> None:
@@ -63,6 +66,7 @@ class Serving:
         return Quitting(
             self.accounts,
             self.database.dsn,
+            secrets=self.secrets,
             concurrency=self.concurrency,
             reconcile=self.upkeep,
             retry_stalled=self.upkeep,
@@ -128,6 +132,7 @@ class Quitting(Worker):
         dsn: Secret,
         *,
         on_stop: Callable[[], None],
+        secrets: References | None,
         concurrency: int,
         reconcile: str,
         retry_stalled: str,
@@ -136,6 +141,7 @@ class Quitting(Worker):
         super().__init__(
             accounts,
             dsn,
+            secrets=secrets,
             concurrency=concurrency,
             reconcile=reconcile,
             retry_stalled=retry_stalled,

@@ -29,6 +29,10 @@ RefusalStatus = Annotated[
         " it hands on to nobody: they are sent again, purchases too. May be repeated.",
     ),
 ]
+Proxy = Annotated[
+    str | None,
+    Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
+]
 Json = Annotated[
     bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
 ]
@@ -41,11 +45,14 @@ ATTEMPTS = 8
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """Limits of one call, in seconds, and what is a refusal and not its end."""
+    """Limits of one call, in seconds, the way it takes, and what is a refusal and not its end."""
 
     deadline: float = DEADLINE
     attempt: float = ATTEMPT_TIMEOUT
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """URL of a proxy; `None` leaves that to the environment."""
     refusals: tuple[int, ...] = ()
+    """Statuses, beside 429, with which a limiter before the platform refuses requests."""
 
     def gate(self) -> Gate:
         """Return the gate of one client."""
@@ -59,10 +66,15 @@ def client_of_environment(
     gate: Gate | None = None,
     observer: Observer | None = None,
 ) -> AnyClient:
-    """Return a client whose key and base URL come from the environment, and nowhere else."""
+    """Return a client whose key and base URL come from the environment, and nowhere else.
+
+    So does its proxy, where *times* names none.
+    """
     return platform.client(
         deadline=times.deadline,
         attempt_timeout=times.attempt,
+        proxy=times.proxy,
+        trust_env=True,
         retry=RetryPolicy(max_attempts=ATTEMPTS),
         gate=gate or times.gate(),
         observer=observer,

@@ -50,6 +50,11 @@ class Journal(Protocol):
         ...
 
     @property
+    def is_new(self) -> bool:
+        """Whether it was made when it was opened, so that it can be no old copy of itself."""
+        ...
+
+    @property
     def latest(self) -> float:
         """The time of the latest write, of whoever wrote; 0.0 for a new journal."""
         ...
@@ -132,6 +137,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.journal_id = uuid4().hex
+        self.is_new = True
         self.latest = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
         self._seals: dict[str, frozenset[str]] = {}

@@ -169,6 +169,10 @@ class _Disk:
         return self._journal.journal_id
 
     @property
+    def is_new(self) -> bool:
+        return self._journal.is_new
+
+    @property
     def latest(self) -> float:
         return self._journal.latest
 

@@ -21,7 +21,6 @@ from sigmamind_async.errors import (
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
-    ServerError,
     SigmaMindError,
     status_error,
 )
@@ -375,7 +374,7 @@ async def test_rows_in_a_row_are_those_without_another_answer_between(
         (JournalError("the disk is full"), True),
         (unsent(retryable=False), True),
         (unsent(), False),
-        (ServerError("500"), False),
+        (committed("no"), False),
     ],
 )
 async def test_what_no_row_can_get_past_stops_a_job_at_the_first(

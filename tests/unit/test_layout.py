@@ -32,6 +32,7 @@ FLOORS = {
     "events": 1,
     "explanation": 1,
     "loops": 1,
+    "masking": 1,
     "operation": 1,
     "paging": 1,
     "readback": 1,

@@ -53,7 +53,7 @@ PUT: Final = (
 _STATES: Final = "SELECT state, count(*) FROM {schema}.operations WHERE account = %s GROUP BY state"
 _BOUGHT: Final = "SELECT bought FROM {schema}.accounts WHERE account = %s"
 _HEAD: Final = (
-    f"SELECT journal_id, (SELECT max(updated_at) FROM {{schema}}.operations), {TIME}"  # noqa: S608 - likewise
+    f"SELECT journal_id, openings, (SELECT max(updated_at) FROM {{schema}}.operations), {TIME}"  # noqa: S608 - likewise
     " FROM {schema}.journal"
 )
 _OPENED: Final = "UPDATE {schema}.journal SET openings = openings + 1"
@@ -122,6 +122,7 @@ class PostgresJournal:
         self._lines: Lines | None = None
         self._journal_id = ""
         self._latest = 0.0
+        self._is_new = False
 
     # --- opening and closing -----------------------------------------------------------------
 
@@ -169,9 +170,10 @@ class PostgresJournal:
             # A full disk, or a missing right, shows now and not after a purchase.
             await connection.execute(self._sql(_OPENED))
         asked = self._clock.monotonic()
-        [(journal_id, latest, told)] = await _rows(connection, self._sql(_HEAD))
+        [(journal_id, openings, latest, told)] = await _rows(connection, self._sql(_HEAD))
         self._clock.learn(asked, told, self._clock.monotonic())
         self._journal_id, self._latest = journal_id, max(self._latest, latest or 0.0)
+        self._is_new = openings == 1
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -181,6 +183,13 @@ class PostgresJournal:
         if not self._journal_id:
             raise self._not_open()
         return self._journal_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was made when it was opened, so that it can be no restored copy of itself."""
+        if not self._journal_id:
+            raise self._not_open()
+        return self._is_new
 
     @property
     def latest(self) -> float:

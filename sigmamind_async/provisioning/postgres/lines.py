@@ -43,6 +43,13 @@ Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 PAUSES: Final = (0.02, 0.5)
 """Seconds between two attempts to reach the server: the first pause doubles up to the last."""
 
+CANCELLING: Final = 0.5
+"""Seconds in which a server that is well ends a statement that it is asked to end."""
+LATE: Final = (
+    "no answer came in time; nothing was stored. Another program may keep its rows or tables"
+    " locked.\nEnd that program's transaction, and call again."
+)
+
 _ENDED: Final = "the thread that writes it has ended.\nOpen the journal again."
 _CLOSED: Final = "is closed.\nUse it inside of `async with`."
 _FORKED: Final = (
@@ -244,12 +251,26 @@ async def _in_time(work: Work[T], connection: Connection, seconds: float) -> T:
     task = asyncio.ensure_future(work(connection))
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
-        # Cancelling would ask the server to agree, and wait for its answer.
-        _hang_up(connection)
-        await asyncio.wait({task})
+        await _break_off(connection, task)
+        if isinstance(task.exception(), psycopg.errors.QueryCanceled):
+            raise JournalError(LATE)
         if task.exception() is not None:
             raise Silence
     return task.result()
+
+
+async def _break_off(connection: Connection, task: asyncio.Future[Any]) -> None:
+    """Have the server end a statement, and end the connection where the server does not answer.
+
+    A server that waits for a lock would not see that nobody waits for it any more: each call would
+    leave one of its connections behind, until it has no more of them.
+    """
+    with suppress(psycopg.Error, OSError):
+        await connection.cancel_safe(timeout=CANCELLING)
+        await asyncio.wait({task}, timeout=CANCELLING)
+    if not task.done():
+        _hang_up(connection)
+        await asyncio.wait({task})
 
 
 def _hang_up(connection: Connection) -> None:
