@@ -50,9 +50,7 @@ class Limited:
             return
         self.tokens -= 1
         self.passed += 1
-        _, _, number = request.path.partition("%2B")
-        said = {"sipPhoneNumber": f"+{number}"} if number else {}
-        await exchange.write(response(200, record(**said)))
+        await exchange.write(response(200, record_at(request.path)))
 
 
 async def updates(platform: Limited, count: int) -> None:
