@@ -110,7 +110,8 @@ async def test_an_unclear_end_is_not_asked_for_again(
         client_of(server.url, session=session, attempt_timeout=timeout) as client,
     ):
         error = await error_of(CALLS[call](client))
-    assert (type(error), server.methods) == (OutcomeUnknownError, {"POST": 1})
+    assert type(error) is OutcomeUnknownError
+    assert server.methods["POST"] in ({0, 1} if end == "silent" else {1})
     assert error.committed == ("yes" if end.startswith("201") else "unknown")
 
 
@@ -142,9 +143,10 @@ async def test_a_lost_answer_leaves_a_journal_in_doubt(session: aiohttp.ClientSe
     journal = MemoryJournal()
     async with (
         FaultServer(always(close_when_read)) as server,
-        client_of(server.url, session=session, deadline=0.5) as client,
+        client_of(server.url, session=session) as client,
     ):
-        provisioner = Provisioner(client, journal, max_purchases=1)
+        slow = in_fake_time(client, FakeClock())
+        provisioner = Provisioner(slow, journal, max_purchases=1)
         error = await error_of(provisioner.run("order-1", ANY_NUMBER))
     assert (type(error), server.methods["POST"]) == (OutcomeUnknownError, 1)
 
