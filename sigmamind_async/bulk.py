@@ -159,7 +159,7 @@ _ABOUT_ALL: Final = (
 
 
 @attrs.define
-class _Streak:
+class Streak:
     """Rows in a row that ended with what may be wrong for all rows."""
 
     length: int = 0
@@ -246,7 +246,7 @@ class BulkRun(Generic[V, T]):
         # Looked at after each row, so only where there is something to see.
         counts = stop_on is not None and (stop_on.count is not None or stop_on.share is not None)
         self._counts = stop_on if counts else None
-        self._streak = _Streak()
+        self._streak = Streak()
         self._ending = False
         self._workers: set[asyncio.Task[None]] = set()
         self._under_way: dict[asyncio.Task[None], Row[T]] = {}
