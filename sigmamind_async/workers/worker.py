@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import procrastinate
+import psycopg
 from procrastinate import signals
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as Serving
