@@ -261,12 +261,11 @@ class Client:
         retry: How often and how fast failed attempts are repeated.
         gate: Admission for all calls of this client; pass one to share it, or to fail fast.
         max_connections: Most connections, and calls under way, in one event loop.
-        session: An aiohttp session to use and leave open. It works in its own loop only, and
-            middlewares of its own are not run: ours stands in their place. Its connections are its
-            own as well: a purchase may go over one that was idle, unless its connector closes them
-            (``TCPConnector(keepalive_timeout=0.25)``).
-            middlewares of its own are not run: ours stands in their place. Where it does not show
-            its connections to aiohttp's traces, a request without an answer counts as sent.
+        session: An aiohttp session to use and leave open. It works in its own loop only, and its
+            own middlewares are not run: ours takes their place. It keeps its own connections, so a
+            purchase may go over one that was idle, unless its connector closes them
+            (``TCPConnector(keepalive_timeout=0.25)``). Where it does not show its connections to
+            aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
         proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
             name or password is percent-encoded. The proxy is never told the key.

@@ -77,7 +77,7 @@ class AiohttpTransport:
         mark: Mark,
         answer: aiohttp.ClientResponse | None,
     ) -> Fault:
-        connected = mark.connected or answer is not None
+        connected = bool(mark.connected) or answer is not None
         return fault_of(error, outgoing.url, self._proxy, connected=connected)
 
     async def aclose(self, grace: float = 0.0) -> None:

@@ -39,7 +39,7 @@ Session: TypeAlias = aiohttp.ClientSession
 
 
 @attrs.define
-class _Attempt:
+class _Showing:
     """What a session of the caller's has shown of one attempt."""
 
     mark: Mark
@@ -49,7 +49,7 @@ class _Attempt:
     """What ended the latest of them; the session may go on elsewhere."""
 
 
-_attempt: contextvars.ContextVar[_Attempt | None] = contextvars.ContextVar("attempt", default=None)
+_attempt: contextvars.ContextVar[_Showing | None] = contextvars.ContextVar("attempt", default=None)
 """The attempt that a session of the caller's makes: it may make it in a task of its own."""
 
 
@@ -70,7 +70,9 @@ class TheirSession:
         self._alarms = PerLoop(Alarm)
         self._session = session
         self.attempts: Attempts = {}
-        session.trace_configs.append(_marking_trace())
+        traces = getattr(session, "trace_configs", None)  # a double may have none
+        if traces is not None and _TRACE not in traces:
+            traces.append(_TRACE)
 
     @property
     def alarm(self) -> Alarm:
@@ -82,7 +84,7 @@ class TheirSession:
 
     async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the answer's head, the body being still to be read."""
-        attempt = _Attempt(self.attempts[asyncio.current_task()].mark)
+        attempt = _Showing(self.attempts[asyncio.current_task()].mark)
         closed = getattr(self._session, "closed", False)  # a double may have none
         token = _attempt.set(attempt)
         try:
@@ -260,3 +262,7 @@ def _marking_trace() -> aiohttp.TraceConfig:
     trace.on_request_exception.append(failed)
     trace.freeze()
     return trace
+
+
+_TRACE = _marking_trace()
+"""One for all clients: each session has it once, however many clients use the session."""
