@@ -15,10 +15,10 @@ from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
+    Collection,
     Coroutine,
     Iterable,
     Mapping,
-    Sequence,
 )
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
@@ -60,6 +60,7 @@ _BRIEFLY = 5.0
 
 T = TypeVar("T")
 V = TypeVar("V")
+R = TypeVar("R", bound=RequestValue[Any])
 
 _SOME_NUMBER: Final = "+12025550100"
 """A key on all platforms, in a request that is made to be checked and never sent."""
@@ -118,25 +119,24 @@ class Runner:
 
     async def run_all(
         self,
-        values: Iterable[V] | AsyncIterable[V],
-        make: Callable[[V], RequestValue[T]],
+        values: Iterable[R] | AsyncIterable[R],
+        kind: type[RequestValue[T]],
         *,
         stop_on: StopOn | None,
         progress: Progress | None,
-    ) -> BulkResult[V, T]:
-        """Run the request that *make* builds for each of *values*, and keep every outcome."""
-        if isinstance(values, (str, bytes)):
-            raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
-        return await collect(
-            self.run_rows(
-                values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
-            )
+    ) -> BulkResult[R, T]:
+        """Run *values*, each a request for the same call as *kind*, and keep every outcome.
+
+        Any other value fails its row: by mistake, no number is bought.
+        """
+        return await self._collected(
+            values, lambda value: self._of(kind, value), stop_on=stop_on, progress=progress
         )
 
     async def change_all(
         self,
         values: Iterable[V | str] | AsyncIterable[V | str],
-        kind: Callable[..., RequestValue[T]],
+        kind: type[RequestValue[T]],
         key: str,
         change: Mapping[str, Any],
         *,
@@ -150,18 +150,43 @@ class Runner:
         """
         if change:
             self._check_change(kind, key, change)
-        elif isinstance(values, Sequence) and values and all(type(each) is str for each in values):
+        elif (
+            isinstance(values, Collection) and values and all(type(each) is str for each in values)
+        ):
             raise InvalidRequestError(field="change", rule="nothing to change was given")
 
         def make(value: V | str) -> RequestValue[T]:
-            if isinstance(value, str):
-                return kind(**{key: value}, **change)
-            return cast("RequestValue[T]", value)  # what is none fails its row
+            return (
+                kind(**{key: value}, **change) if isinstance(value, str) else self._of(kind, value)
+            )
 
-        return await self.run_all(values, make, stop_on=stop_on, progress=progress)
+        return await self._collected(values, make, stop_on=stop_on, progress=progress)
+
+    async def _collected(
+        self,
+        values: Iterable[V] | AsyncIterable[V],
+        make: Callable[[V], RequestValue[T]],
+        *,
+        stop_on: StopOn | None,
+        progress: Progress | None,
+    ) -> BulkResult[V, T]:
+        if isinstance(values, (str, bytes)):
+            raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
+        run = self.run_rows(
+            values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+        )
+        return await collect(run)
+
+    def _of(self, kind: type[RequestValue[T]], value: object) -> RequestValue[T]:
+        """Return *value*, if it is a request for the same call as *kind*."""
+        build: object = self.operations.get(cast("Any", type(value)))
+        if build is not self.operations[kind]:
+            rule = f"{type(value).__name__} given where {kind.__name__} is needed"
+            raise InvalidRequestError(field="value", rule=rule)
+        return cast("RequestValue[T]", value)
 
     def _check_change(
-        self, kind: Callable[..., RequestValue[Any]], key: str, change: Mapping[str, Any]
+        self, kind: type[RequestValue[Any]], key: str, change: Mapping[str, Any]
     ) -> None:
         known = inspect.signature(kind).parameters.keys() - {key}
         for name in change:
@@ -240,11 +265,6 @@ class Resource:
     def __init__(self, runner: Runner) -> None:
         """Run what is asked for with *runner*."""
         self._runner = runner
-
-
-def as_given(value: V) -> V:
-    """Return *value*: the request of a row that is one already."""
-    return value
 
 
 class Client:
