@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp.connector import Connection
@@ -388,6 +389,22 @@ def test_the_end_of_the_block_waits_for_a_purchase_under_way(run: Run[bool]) -> 
     async def main() -> bool:
         async with FaultServer(always(slow(0.2))) as server:
             async with client_of(server.url) as client:
+                buying = asyncio.create_task(client.phone_numbers.create(country_code="US"))
+                await server.arrival.wait()
+            return buying.done() and buying.result().friendly_name == "ours"
+
+    assert run(main())
+
+
+def test_a_session_of_the_callers_is_not_closed_under_a_purchase(run: Run[bool]) -> None:
+    """The caller closes it, right behind the client's block as a rule."""
+
+    async def main() -> bool:
+        async with FaultServer(always(slow(0.2))) as server:
+            async with (
+                aiohttp.ClientSession() as session,
+                client_of(server.url, session=session) as client,
+            ):
                 buying = asyncio.create_task(client.phone_numbers.create(country_code="US"))
                 await server.arrival.wait()
             return buying.done() and buying.result().friendly_name == "ours"
