@@ -203,7 +203,7 @@ class Runner:
         return _Row(self.engine, operation, self.engine.begin(operation, patient=True))
 
 
-@static.frozen
+@static.frozen(eq=False)
 class _Row(Generic[T]):
     """A prepared call."""
 

@@ -187,7 +187,7 @@ class Call:
 class Done(Generic[T]):
     """A call's good end."""
 
-    result: T
+    result: T = attrs.field(hash=False)
     adopted: bool = False
     verdict: ClassVar[Verdict] = Verdict.CONFIRMED
 

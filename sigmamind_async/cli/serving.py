@@ -42,10 +42,10 @@ class Serving:
     traffic: Traffic
     concurrency: int
     upkeep: str
-    refusals: tuple[int, ...]
-    """Statuses with which a limiter before the platforms refuses requests."""
     secrets: References | None = None
     """What requests may name; as `Worker` takes it."""
+    refusals: tuple[int, ...]
+    """Statuses with which a limiter before the platforms refuses requests."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
     async def run(self) -> None:

@@ -165,8 +165,8 @@ def _serve(
         traffic=traffic,
         concurrency=terms.concurrency,
         upkeep=terms.upkeep,
-        refusals=terms.times.refusals,
         secrets=secrets,
+        refusals=terms.times.refusals,
     )
     run(serving.run())
 

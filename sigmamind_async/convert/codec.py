@@ -8,7 +8,7 @@ what is to read an answer has to be there before a purchase leaves.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ def __getattr__(name: str) -> object:
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def loading() -> Generator[None, None, None]:
     """Make an `APIConnectionError` of a module that cannot be read when it is first needed.
 
     A process without a free descriptor has none for a connection either.

@@ -92,7 +92,9 @@ def _fits(held: object, hint: Any) -> bool:  # noqa: ANN401 - an annotation is o
     if origin is Literal:
         return held in inner
     if origin in {tuple, Sequence}:
-        return isinstance(held, tuple) and all(_fits(each, inner[0]) for each in held)
+        return isinstance(held, tuple) and all(
+            _fits(each, inner[0]) for each in cast("tuple[object, ...]", held)
+        )
     if origin is Mapping:
         of_key, of_value = inner
         return isinstance(held, dict) and all(

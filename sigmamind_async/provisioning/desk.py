@@ -17,7 +17,7 @@ from sigmamind_async.provisioning.books import Books
 from sigmamind_async.provisioning.census import Census, Listing
 from sigmamind_async.provisioning.machine import Abandoned
 from sigmamind_async.provisioning.planning import Pad
-from sigmamind_async.provisioning.refusals import nameless, occupied, unread
+from sigmamind_async.provisioning.refusals import nameless, occupied
 from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.settling import Settler
 from sigmamind_async.provisioning.turns import Turns
@@ -114,23 +114,14 @@ class Desk:
         """Return *row* after a look whether the account owns a number that carries its tag.
 
         A journal that is an old copy of itself, restored with the whole machine for instance, looks
-        as it did then. The account does not: so one listing is read before the first purchase,
-        unless the journal was made just now.
+        as it did then. The account does not: so one listing is read before the first purchase.
         """
-        if self.books.journal.is_new:
+        if not self.books.journal.may_be_a_copy:
             return row
-        try:
-            listing = await self.census.after(0.0)
-        except SigmaMindError as error:
-            if not error.retryable:
-                raise
-            refusal = unread(row, error)
-        else:
-            found = listing.tagged.get(row.token, ())
-            if all(owned.record for _, owned in found):
-                return await self.settler.settle(row, listing, value) if found else row
-            refusal = nameless(row)
-        raise refusal
+        found = (await self.census.after(0.0)).tagged.get(row.token, ())
+        if not all(owned.record for _, owned in found):
+            raise nameless(row)
+        return await self.settler.settle(row, await self.census.after(0.0), value) if found else row
 
     async def free(self, row: Row, until: float) -> None:
         """Wait until no other operation can still change the number of *row*.

@@ -47,6 +47,7 @@ from sigmamind_async.provisioning.refusals import (
     about,
     another_request,
     owned_already,
+    unread,
     unsettled,
 )
 from sigmamind_async.provisioning.row import IN_DOUBT, Kind, Row, State
@@ -177,7 +178,7 @@ class Errand(Generic[T]):
     async def _made_ready(self, row: Row, turn: AsyncExitStack) -> Row:
         """Return *row* as it can be sent, holding its number, or as a listing has settled it."""
         if row.kind is Kind.PURCHASE:
-            found = await self._desk.bought_before(row, self._value)
+            found = await self._bought_before(row)
             if found.fence != row.fence:
                 return found
         if self._intent.choice is not None:
@@ -187,6 +188,17 @@ class Errand(Generic[T]):
         if row.kind is Kind.EXACT_PURCHASE and not row.doubt_since:
             await self._refuse_owned(row)
         return row
+
+    async def _bought_before(self, row: Row) -> Row:
+        try:
+            return await self._desk.bought_before(row, self._value)
+        except JournalError:
+            raise
+        except SigmaMindError as error:
+            if not (self._in_bulk and error.retryable):
+                raise
+            refusal = unread(row, error)
+        raise refusal  # a job takes the row up again at its end
 
     async def _with_a_number(self, row: Row) -> Row:
         """Pick a number that is on offer, unless one has been picked and not refused."""

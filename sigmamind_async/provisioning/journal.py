@@ -50,8 +50,11 @@ class Journal(Protocol):
         ...
 
     @property
-    def is_new(self) -> bool:
-        """Whether it was made when it was opened, so that it can be no old copy of itself."""
+    def may_be_a_copy(self) -> bool:
+        """Whether it may hold less than it once did, being a copy of itself that was put back.
+
+        The account is then looked at before the first purchase.
+        """
         ...
 
     @property
@@ -137,7 +140,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.journal_id = uuid4().hex
-        self.is_new = True
+        self.may_be_a_copy = False
         self.latest = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
         self._seals: dict[str, frozenset[str]] = {}

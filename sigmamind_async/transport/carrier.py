@@ -100,6 +100,9 @@ def _end(session: OwnSession | TheirSession, task: asyncio.Task[object], attempt
     # Another attempt may have it already.
     if guard is not None and guard.attempt is attempt:
         guard.attempt = None
+        # Of several pieces the last may have come after the answer's end.
+        if attempt.chunks > 1 and guard.protocol.should_close:
+            guard.transport.abort()
 
 
 def _bare(interruption: BaseException) -> None:

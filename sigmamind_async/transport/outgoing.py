@@ -18,7 +18,7 @@ class Outgoing:
     method: str
     url: str
     """Absolute and percent-encoded."""
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False, hash=False)
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
     fresh: bool = False

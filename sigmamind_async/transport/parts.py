@@ -52,7 +52,7 @@ def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
         )
 
 
-def _is_proxy(_: object, __: object, proxy: object) -> None:
+def _is_proxy(_: object, __: object, proxy: str | None) -> None:
     if proxy is not None:
         check_proxy("proxy", proxy)
 
@@ -188,9 +188,9 @@ class Attempt:
     answered: bool = False
     """Whether its answer's head has been read."""
     chunks: int = 0
-    """How many pieces came before that."""
+    """How many pieces came."""
     heads: int = 0
-    """How many heads those held, the first piece not counted."""
+    """How many heads came before it was read, but for those of the first piece."""
 
     def __init__(self, mark: Mark, outgoing: Outgoing) -> None:
         self.mark = mark
@@ -241,15 +241,14 @@ class Guard(asyncio.Protocol):
         if attempt is None:
             self.transport.abort()
             return
-        if not attempt.answered:
-            attempt.chunks += 1
-            # An answer's head mostly comes with the first piece; of further ones each is searched.
-            if attempt.chunks > 1:
-                attempt.heads += data.count(b"\nHTTP/1.")
-                if attempt.heads > MOST_INTERIM:
-                    self.protocol.set_exception(FloodError())
-                    self.transport.abort()
-                    return
+        attempt.chunks += 1
+        # An answer's head mostly comes with the first piece; until it does, others are searched.
+        if attempt.chunks > 1 and not attempt.answered:
+            attempt.heads += data.count(b"\nHTTP/1.")
+            if attempt.heads > MOST_INTERIM:
+                self.protocol.set_exception(FloodError())
+                self.transport.abort()
+                return
         self._receive(data)
 
     def may_serve(self, *, fresh: bool) -> bool:
@@ -287,7 +286,7 @@ class Guard(asyncio.Protocol):
 def _poll_of(transport: asyncio.Transport) -> Callable[[int], list[tuple[int, int]]] | None:
     """Return what asks the system for bytes, or an end, that the loop has not read yet."""
     held = transport.get_extra_info("socket")
-    if held is None or not hasattr(select, "poll"):
+    if held is None or held.fileno() < 0 or not hasattr(select, "poll"):
         return None
     poller = select.poll()
     poller.register(held.fileno(), select.POLLIN)

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import procrastinate
-import psycopg
 from procrastinate import signals
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as Serving
@@ -33,7 +32,7 @@ log = logging.getLogger(__name__)
 PAUSE: Final = 1.0
 """Seconds before a worker that has lost its database begins anew."""
 _CONNECTIONS: Final = 4
-"""To the queue: jobs end at the same time, and one connection is kept for what is told."""
+"""To the journal, at most: a write takes a millisecond or a few."""
 
 
 class Worker:
@@ -44,6 +43,10 @@ class Worker:
     SIGTERM, SIGHUP and Ctrl-C let it take no more jobs and settle those under way. What is killed
     instead is taken over by others once its leases have ended. Where the database goes away, it
     waits until that is there again.
+
+    It holds at most nine connections: four to the journal, four to the queue, and one that listens
+    for new jobs; two of them while it has nothing to do. Behind a pooler such as PgBouncer it holds
+    none between transactions, and finds new jobs by polling.
 
     Args:
         accounts: Those that are served; of each the API key must be had here.
@@ -86,7 +89,9 @@ class Worker:
     ) -> None:
         dsn = concealed(dsn)
         _check(concurrency, heartbeat, polling)
-        self.office = Office(accounts, dsn, schema=schema, secrets=secrets, gate=gate)
+        self.office = Office(
+            accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS
+        )
         self._queue = Queue(dsn, schema=schema)
         self._target = target_of(dsn, schema)
         self._tasks = blueprint(
@@ -144,15 +149,7 @@ class Worker:
                 await self._end.wait()
 
     def _connector(self) -> Line:
-        # Each statement of the queue is a transaction of its own: without autocommit that is three
-        # round trips instead of one.
-        return Line(
-            self._begin_anew,
-            conninfo=self._target.conninfo,
-            configure=_prepared,
-            min_size=1,
-            max_size=_CONNECTIONS,
-        )
+        return Line(self._begin_anew, self._target.name, self._target.conninfo)
 
     def _begin_anew(self) -> None:
         if self._serving is not None:
@@ -173,13 +170,6 @@ def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         loop.remove_signal_handler(hangup)
-
-
-async def _prepared(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
-    # The server must find the first job by its index. It sorts all that wait instead for as long as
-    # its statistics are older than they are: with 10,000 that takes 10 ms a job, and not 0.5.
-    await connection.execute("SET enable_sort = off")
 
 
 def _check(concurrency: object, heartbeat: object, polling: object) -> None:

@@ -104,7 +104,7 @@ def only_first(treatment: Treatment) -> Script:
 @pytest.mark.parametrize("stray", STRAYS)
 @pytest.mark.parametrize("call", CALLS)
 def test_what_comes_on_an_idle_connection_is_nobodys_answer(
-    run: Run[tuple[list[str], int]], monkeypatch: pytest.MonkeyPatch, call: str, stray: str
+    run: Run[tuple[list[str | None], int]], monkeypatch: pytest.MonkeyPatch, call: str, stray: str
 ) -> None:
     monkeypatch.setattr(parts, "FRESH", 60.0)  # that a purchase takes a new one anyway
     script = only_first(after_its_answer(STRAYS[stray]))
@@ -113,15 +113,30 @@ def test_what_comes_on_an_idle_connection_is_nobodys_answer(
 
 @pytest.mark.parametrize("call", CALLS)
 def test_what_comes_with_an_answer_is_not_the_next_one(
-    run: Run[tuple[list[str], int]], call: str
+    run: Run[tuple[list[str | None], int]], call: str
 ) -> None:
     script = only_first(with_its_answer(response(201, STRAY)))
     assert run(twice(script, call, 0.0)) == (["ours", "ours"], 2)
 
 
 @pytest.mark.parametrize("call", CALLS)
+def test_what_comes_behind_a_long_answer_is_not_the_next_one(
+    run: Run[tuple[list[str | None], int]], call: str
+) -> None:
+    """Its end gives the connection back before anybody has read it; in pieces, and at once."""
+    long = record(friendlyName="ours", more=" " * 300_000)
+
+    async def treat(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.write(response(200, long))
+        await exchange.write(response(201, STRAY))
+
+    assert run(twice(only_first(treat), call, 0.0))[0] == ["ours", "ours"]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_without_the_guard_a_stray_answer_is_believed(
-    run: Run[tuple[list[str], int]], no_guard: Callable[[], None], call: str
+    run: Run[tuple[list[str | None], int]], no_guard: Callable[[], None], call: str
 ) -> None:
     no_guard()
     script = only_first(after_its_answer(STRAYS["a second answer"]))
@@ -130,7 +145,7 @@ def test_without_the_guard_a_stray_answer_is_believed(
 
 @pytest.mark.parametrize("guarded", [True, False], ids=["asked", "not asked"])
 def test_what_a_busy_loop_has_not_read_yet_is_asked_for(
-    run: Run[list[str]], monkeypatch: pytest.MonkeyPatch, *, guarded: bool
+    run: Run[list[str | None]], monkeypatch: pytest.MonkeyPatch, *, guarded: bool
 ) -> None:
     """The loop stands still while the stray answer comes; control: nobody asks the system."""
     if not guarded:

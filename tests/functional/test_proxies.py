@@ -22,7 +22,6 @@ from sigmamind_async import (
     SigmaMindError,
     Verbex,
 )
-from sigmamind_async.transport import sessions as sessions_module
 from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     Exchange,
@@ -182,7 +181,7 @@ async def test_headers_of_the_session_would_be_told_to_the_proxy(
 ) -> None:
     """The control: with the key among the session's headers, the first test would find it."""
     telling = partial(aiohttp.ClientSession, headers={"X-API-Key": KEY})
-    monkeypatch.setattr(sessions_module.aiohttp, "ClientSession", telling)
+    monkeypatch.setattr(aiohttp, "ClientSession", telling)
     proxy = Proxy()
     async with FaultServer(always(EMPTY), ssl=certificates.good) as server, proxy.serving():
         options = {"ssl": certificates.trusting, "proxy": proxy.url(None)}

@@ -169,8 +169,8 @@ class _Disk:
         return self._journal.journal_id
 
     @property
-    def is_new(self) -> bool:
-        return self._journal.is_new
+    def may_be_a_copy(self) -> bool:
+        return self._journal.may_be_a_copy
 
     @property
     def latest(self) -> float:

@@ -53,8 +53,8 @@ PUT: Final = (
 _STATES: Final = "SELECT state, count(*) FROM {schema}.operations WHERE account = %s GROUP BY state"
 _BOUGHT: Final = "SELECT bought FROM {schema}.accounts WHERE account = %s"
 _HEAD: Final = (
-    f"SELECT journal_id, openings, (SELECT max(updated_at) FROM {{schema}}.operations), {TIME}"  # noqa: S608 - likewise
-    " FROM {schema}.journal"
+    "SELECT journal_id, incarnation <> {schema}.incarnation(),"  # noqa: S608 - likewise
+    f" (SELECT max(updated_at) FROM {{schema}}.operations), {TIME} FROM {{schema}}.journal"
 )
 _OPENED: Final = "UPDATE {schema}.journal SET openings = openings + 1"
 _NOTES: Final = "SELECT name, text FROM {schema}.notes"
@@ -122,7 +122,7 @@ class PostgresJournal:
         self._lines: Lines | None = None
         self._journal_id = ""
         self._latest = 0.0
-        self._is_new = False
+        self._may_be_a_copy = True
 
     # --- opening and closing -----------------------------------------------------------------
 
@@ -170,10 +170,10 @@ class PostgresJournal:
             # A full disk, or a missing right, shows now and not after a purchase.
             await connection.execute(self._sql(_OPENED))
         asked = self._clock.monotonic()
-        [(journal_id, openings, latest, told)] = await _rows(connection, self._sql(_HEAD))
+        [(journal_id, moved, latest, told)] = await _rows(connection, self._sql(_HEAD))
         self._clock.learn(asked, told, self._clock.monotonic())
         self._journal_id, self._latest = journal_id, max(self._latest, latest or 0.0)
-        self._is_new = openings == 1
+        self._may_be_a_copy = bool(moved)
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -185,11 +185,11 @@ class PostgresJournal:
         return self._journal_id
 
     @property
-    def is_new(self) -> bool:
-        """Whether it was made when it was opened, so that it can be no restored copy of itself."""
+    def may_be_a_copy(self) -> bool:
+        """Whether the database is not the one that it was made in, as after a restore."""
         if not self._journal_id:
             raise self._not_open()
-        return self._is_new
+        return self._may_be_a_copy
 
     @property
     def latest(self) -> float:

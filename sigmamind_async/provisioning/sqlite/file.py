@@ -130,8 +130,8 @@ _DAMAGED: Final = (
     "Put it aside, restore the latest backup, and compare that with the platform's own list."
 )
 _INSTEAD: Final = (
-    "\nPut the latest file and its log (-wal) back together; or open what there is with"
-    " restored=True, and each number is looked for in the account before it is bought."
+    "\nPut the latest file and log back together, or open this with restored=True: purchases are"
+    " then looked for in the account first."
 )
 _NOT_OURS: Final = "is a file of another application, and was left as it is.\nName another file."
 
@@ -550,8 +550,8 @@ def _loss(evidence: Evidence | None, shown: _Head, held: _Head, *, has_log: bool
     else:
         lost = shown.openings < evidence.openings or held.commits < evidence.commits
         problem = (
-            f"went back in time: it holds {held.commits} of {evidence.commits} transactions."
-            " Its log (-wal) is missing, or an old copy was put back."
+            f"went back in time, to {held.commits} of {evidence.commits} transactions: its log"
+            " (-wal) is missing, or an old copy was put back."
         )
     return problem + _INSTEAD if lost else ""
 

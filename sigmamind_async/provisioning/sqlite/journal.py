@@ -106,7 +106,7 @@ class SqliteJournal:
         self._glance: Glance | None = None
         self._journal_id = ""
         self._latest = 0.0
-        self._is_new = False
+        self._may_be_a_copy = True
 
     # --- opening and closing -----------------------------------------------------------------
 
@@ -120,7 +120,7 @@ class SqliteJournal:
             self._journal_id, openings, self._latest = await writer.carry_out(
                 self._begin, writes=not self._read_only
             )
-            self._is_new = openings == 1
+            self._may_be_a_copy = openings != 1
         except BaseException:
             self._writer = None
             await writer.stop()
@@ -199,11 +199,11 @@ class SqliteJournal:
         return self._journal_id
 
     @property
-    def is_new(self) -> bool:
-        """Whether it was made when it was opened, so that it can be no old copy of itself."""
+    def may_be_a_copy(self) -> bool:
+        """Whether it may be older than it was: always, unless it was made when it was opened."""
         if not self._journal_id:
             raise self._not_open()
-        return self._is_new
+        return self._may_be_a_copy
 
     @property
     def latest(self) -> float:
