@@ -109,8 +109,8 @@ class Worker:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests. Who may enqueue says what is read here, so
-            without it only variables ``TRUNK_*`` may be named, and no file; for others give
+        secrets: Resolves the references in requests. Callers that enqueue choose what is read here,
+            so without it only variables ``TRUNK_*`` may be named, and no file; for others give
             ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.
