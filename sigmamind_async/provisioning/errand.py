@@ -514,7 +514,7 @@ def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
     echo = getattr(error, "status", None) == 409
     if echo and call.earlier and not kind.repeatable:
         return Rejected(error.message)  # by its first success, perhaps: the listing will tell
-    if call.doubtful:
+    if call.doubtful or (call.touched and not refused_by_us):
         return Unanswered(error.message)
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):
