@@ -35,7 +35,7 @@ class Bare(Branch):
         del attempts
         row = await self._row(op_id)
         try:
-            await self.provisioner.client.run(self._value(row))
+            await self.provisioner.client.run(await self._value(row))
         except SigmaMindError as error:
             raise Later(time.time() + POLLING, error.message) from None
 

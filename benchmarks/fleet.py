@@ -77,7 +77,9 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 async def apply_memory(count: int) -> ApplyMemory:
     """Measure applying a change of *count* numbers."""
     todo, known = changes_of(count)
-    transport = ScriptedTransport(lambda _: reply(200, {"sipPhoneNumber": "+1"}), remember=1)
+    transport = ScriptedTransport(
+        lambda sent: reply(200, {"sipPhoneNumber": f"+{sent.url.rpartition('%2B')[2]}"}), remember=1
+    )
     with tempfile.TemporaryDirectory() as folder:
         async with (
             SigmaMind("key", transport=transport) as client,

@@ -37,14 +37,15 @@ from benchmarks.measure import (
     times,
 )
 from sigmamind_async import Gate, SigmaMind
-from sigmamind_async.allowance import Remaining, remaining
 from sigmamind_async.engine import Done
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
 from sigmamind_async.gate import Place
 from sigmamind_async.operation import Mark
+from sigmamind_async.response_headers import Remaining, remaining
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport.parts import AiohttpOptions, Connector
+from sigmamind_async.transport import AiohttpOptions, Outgoing
+from sigmamind_async.transport.parts import Attempt, Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(
@@ -229,7 +230,9 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
     """Measure taking a connection from the pool with and without the mark."""
     with server_process() as base_url, on_first_core():
         marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
+        outgoing = Outgoing("GET", base_url, {}, 0)
         async with marking, bare:
+            marking.attempts[asyncio.current_task()] = Attempt(Mark(), outgoing)
             request = await prepared(base_url, marking)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()
@@ -237,9 +240,9 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
             async def marked(count: int) -> None:
                 task = asyncio.current_task()
                 for _ in range(count):
-                    marking.marks[task] = Mark()
+                    marking.attempts[task] = Attempt(Mark(), outgoing)
                     (await marking.connect(request, [], timeout)).release()
-                    marking.marks.pop(task, None)
+                    del marking.attempts[task]
 
             async def unmarked(count: int) -> None:
                 for _ in range(count):

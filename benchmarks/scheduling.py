@@ -24,6 +24,10 @@ class Trivial:
     attempts = 1
     touched = False
     ignored: tuple[str, ...] = ()
+    waits = False
+
+    def ending(self) -> None:
+        pass
 
     async def run(self) -> None:
         await asyncio.sleep(0)

@@ -17,10 +17,10 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.allowance import Remaining, remaining
 from sigmamind_async.gate import Gate
 from sigmamind_async.pace import Ticket
-from sigmamind_async.retry import RetryPolicy, retry_after
+from sigmamind_async.response_headers import Remaining, remaining, retry_after
+from sigmamind_async.retry import RetryPolicy
 
 WIDTH = 100
 """Connections of one client: the default."""

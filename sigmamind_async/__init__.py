@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sigmamind_async.errors import (
         APIConnectionError,
         APIStatusError,
+        APITimeoutError,
         AuthenticationError,
         BadRequestError,
         CircuitOpenError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
+    "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
     "BulkResult",
@@ -75,6 +77,7 @@ __all__ = [
 _HOMES = {
     "APIConnectionError": "errors",
     "APIStatusError": "errors",
+    "APITimeoutError": "errors",
     "AuthenticationError": "errors",
     "BadRequestError": "errors",
     "BulkResult": "bulk",

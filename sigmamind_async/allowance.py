@@ -15,17 +15,12 @@ Pure: every method is told the time, in seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import attrs
 
 from sigmamind_async.pace import Ticket
-from sigmamind_async.retry import EPOCH_FROM, number_in
+from sigmamind_async.response_headers import Remaining
 
-LONGEST = 300.0
-"""Seconds of the longest window that is spread evenly. A day's quota is not: whoever needs all of
-it in an hour may have it."""
 AT_ONCE = 0.1
 """Share of a window that may go ahead of its time."""
 
@@ -35,38 +30,6 @@ _ROUNDING = 1.1
 """Seconds by which the same end is named differently."""
 _TRIAL = 5
 """Requests in a row that need not have made what remains less."""
-
-
-class Remaining(NamedTuple):
-    """What one answer said of the window it was counted in."""
-
-    remaining: int
-    reset: float
-    """Seconds until the next window."""
-
-
-def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Remaining | None:
-    """Return what an answer's headers say remains of a window, `None` where nothing usable stands.
-
-    Read are ``X-RateLimit-Limit``, ``-Remaining`` and ``-Reset``, with and without the ``X-``;
-    *headers* are by lower-case name, *wall_clock* is `time.time`.
-    """
-    if "x-ratelimit-remaining" in headers:
-        family = "x-ratelimit-"
-    elif "ratelimit-remaining" in headers:
-        family = "ratelimit-"
-    else:
-        return None
-    left = headers[family + "remaining"]
-    count, reset = number_in(left), number_in(headers.get(family + "reset", ""))
-    limit = number_in(headers.get(family + "limit", left))
-    if count is None or reset is None or limit is None:
-        return None
-    if reset >= EPOCH_FROM:
-        reset -= wall_clock()
-    if not (0.0 <= count <= limit and 0.0 < reset <= LONGEST):
-        return None
-    return Remaining(int(count), reset)
 
 
 @attrs.define

@@ -39,6 +39,7 @@ from sigmamind_async.errors import (
     PermissionDeniedError,
     SigmaMindError,
 )
+from sigmamind_async.gate import Gate
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -47,7 +48,6 @@ T_co = TypeVar("T_co", covariant=True)
 Status = Literal["done", "failed", "unknown", "skipped"]
 
 
-# Frozen while running too, it would take 1.4 us longer to make; all a job does to a row takes 2.
 @static.frozen
 class Outcome(Generic[V, T]):
     """How one row ended."""
@@ -56,8 +56,8 @@ class Outcome(Generic[V, T]):
     """Place of the value in what was given, from 0."""
     status: Status
     """``unknown``: it may have been carried out; ``skipped``: nothing of it was sent."""
-    value: V
-    result: T | None = None
+    value: V = attrs.field(hash=False)
+    result: T | None = attrs.field(default=None, hash=False)
     error: BaseException | None = None
     op_id: str | None = None
     """The caller's own key of the row, where provisioning was asked to keep one."""
@@ -119,6 +119,11 @@ def _is_share(_: object, field: attrs.Attribute[Any], value: object) -> None:
         raise ConfigurationError(f"StopOn: {field.name}: must be a number from 0 to 1, or None")
 
 
+def _is_time(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not (isinstance(value, (int, float)) and value > 0):
+        raise ConfigurationError(f"StopOn: {field.name}: must be seconds, more than 0, or None")
+
+
 @attrs.frozen(kw_only=True)
 class StopOn:
     """When a job takes up no more rows; the rest is then skipped.
@@ -138,6 +143,10 @@ class StopOn:
     answers in another way, begins the count anew; one without an answer does not. What no row can
     get past, such as a journal on a full disk, ends the job at the first; `None` turns that off,
     too."""
+    patience: float | None = attrs.field(default=60.0, validator=_is_time)
+    """Seconds for which rows wait while the platform answers nothing, but for failures. They wait
+    out what is shorter. Then the job stops: rows of which a request was sent end with its error,
+    all others are skipped. `None` waits on, until each row fails after five minutes."""
 
     def reached(self, progress: Progress) -> bool:
         """Return whether so many rows have failed that the job should stop."""
@@ -149,6 +158,8 @@ class StopOn:
 
 
 BY_DEFAULT: Final = StopOn()
+LOOK: Final = 1.0
+"""Seconds between two looks at whether the platform answers."""
 
 _ABOUT_ALL: Final = (
     AuthenticationError,
@@ -199,6 +210,15 @@ class Row(Protocol[T_co]):
         """Fields that were sent and that the answer shows otherwise."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request of it has ended and another is to follow."""
+        ...
+
+    def ending(self) -> SigmaMindError | None:
+        """Return the error with which it ends while it `waits`; `None` at other times."""
+        ...
+
     def run(self) -> Awaitable[T_co]:
         """Carry it out."""
         ...
@@ -215,6 +235,7 @@ class BulkRun(Generic[V, T]):
         ordered: Hand outcomes over in the order of the values.
         stop_on: When to take up no more rows; the rest of the values is then skipped.
         progress: Counts to keep up to date.
+        gate: What admits the requests; tells whether the platform answers.
     """
 
     def __init__(
@@ -226,6 +247,7 @@ class BulkRun(Generic[V, T]):
         ordered: bool = False,
         stop_on: StopOn | None = BY_DEFAULT,
         progress: Progress | None = None,
+        gate: Gate | None = None,
     ) -> None:
         _check_options(stop_on, progress)
         self.progress = progress or Progress()
@@ -247,6 +269,12 @@ class BulkRun(Generic[V, T]):
         counts = stop_on is not None and (stop_on.count is not None or stop_on.share is not None)
         self._counts = stop_on if counts else None
         self._streak = Streak()
+        self._gate = gate
+        self._idle_at: float = 0.0
+        """When nothing was under way the last time that was looked at, by the gate's clock."""
+        self._unreachable = False
+        """Whether the platform has answered nothing for too long."""
+        self._watching: asyncio.TimerHandle | None = None
         self._ending = False
         self._workers: set[asyncio.Task[None]] = set()
         self._under_way: dict[asyncio.Task[None], Row[T]] = {}
@@ -267,6 +295,7 @@ class BulkRun(Generic[V, T]):
         """Run the job; yield the `Outcome` of every row."""
         self.progress.started = self.progress.clock()
         self._add_worker()
+        self._watch()
         try:
             while True:
                 self._news.clear()
@@ -278,6 +307,8 @@ class BulkRun(Generic[V, T]):
                     break
                 await self._news.wait()
         finally:
+            if self._watching is not None:
+                self._watching.cancel()
             await self._end()
         self._source.raise_if_broken()
 
@@ -297,6 +328,37 @@ class BulkRun(Generic[V, T]):
             self.undelivered.extend(self._ready)
             if self._order is not None:
                 self.undelivered.extend(self._order.held())
+
+    def _watch(self) -> None:
+        """Look each second whether the platform answers, for as long as the job runs."""
+        gate, patience = self._gate, None if self._stop_on is None else self._stop_on.patience
+        if gate is None or patience is None:
+            return
+        if not self._under_way:
+            self._idle_at = gate.now()
+        silent = gate.failing_for(self._idle_at)
+        if silent > patience and not self._unreachable:
+            self._give_up_on_platform(silent)
+        if self._unreachable:
+            for worker, row in self._under_way.items():
+                if row.waits:
+                    worker.cancel()
+        self._watching = asyncio.get_running_loop().call_later(LOOK, self._watch)
+
+    def _give_up_on_platform(self, seconds: float) -> None:
+        """Stop, and let rows wait no more; requests under way are ended as ever."""
+        self._unreachable = True
+        rows = (row.ending() for row in self._under_way.values() if row.waits)
+        latest = next((f": {_line(error)}" for error in rows if error is not None), "")
+        why = f"the platform has let nothing pass for {seconds:.0f} s{latest}"
+        self.stopped_by = self.stopped_by or APIConnectionError(why)
+        self.stop(why)
+
+    def _reason(self, row: Row[T] | None, error: BaseException) -> BaseException:
+        """Return why *row* ended: for one that was to wait no longer, its latest error."""
+        if row is None or not self._unreachable or self._ending or isinstance(error, Exception):
+            return error
+        return row.ending() or error
 
     def _add_worker(self) -> None:
         worker = asyncio.create_task(self._work())
@@ -332,7 +394,8 @@ class BulkRun(Generic[V, T]):
                 result = await row.run()
             except BaseException as error:
                 under_way.pop(worker, None)
-                self._finish(_bad_end(index, value, row, error, clock() - began))
+                why = self._reason(row, error)
+                self._finish(_bad_end(index, value, row, why, clock() - began))
                 if not isinstance(error, Exception):
                     raise  # cancelled; one bad row never ends the batch
             else:

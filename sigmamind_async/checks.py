@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import reprlib
 from collections.abc import Callable
 from typing import Any, TypeAlias, cast
 
@@ -24,8 +25,30 @@ from sigmamind_async.values import (
     check_range,
 )
 
-_MASK = re.compile(r"[*\u2022\u25cf]+")
-"""What stands in place of a secret: asterisks or dots."""
+_DOT = r"[*\uff0a\u2022\u2219\u25aa\u25cf\u2588\u2026]"
+_LEAD = r"(?:[A-Za-z]{1,10}[_-])"
+_MASK = re.compile(
+    rf"""{_DOT}+                                               # ****
+    | {_LEAD}*[A-Za-z0-9]{{0,4}}{_DOT}{{3,}}[A-Za-z0-9]{{0,4}} # sk****EA, key_****12
+    | {_LEAD}+\.{{3,}}[A-Za-z0-9]{{0,4}}                       # sk-...EA
+    | (?:\w+\.)*\w*Secret\w*\(.*\)                           # Secret('***')
+    | [\[<({{*_\s]*redacted[\])>}}*_\s]*
+    | [\[<({{*]+(?:masked|hidden|filtered|removed|secret|password|sensitive|scrubbed
+        |obfuscated|withheld|protected|encrypted|omitted)[\])>}}*]+""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+"""What answers, logs and settings show in place of a secret.
+
+Asterisks or dots alone; three or more of them in a row, with at most four letters or digits before
+and after; the `repr` of a secret; *redacted*, and other such words in brackets. A password may hold
+asterisks otherwise: ``a*b**c`` and ``correct***horse`` are none of these.
+"""
+
+
+def is_mask(text: str) -> bool:
+    """Return whether *text* stands in place of a secret."""
+    return _MASK.fullmatch(text.strip(" \t\r\n'\"`")) is not None
+
 
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -73,6 +96,31 @@ def text(most: int, *, least: int = 0) -> Validator:
     return Quick(validate, f"type({{0}}) is str and {length} <= {most}")
 
 
+def check_visible(name: str, value: str) -> None:
+    """Refuse spaces of any kind, and characters that are not seen: they are pasted by accident."""
+    if " " in value or not value.isprintable():
+        raise InvalidRequestError(
+            f"{name}: {reprlib.repr(value)} contains a space or an invisible character",
+            name,
+            "no spaces, no invisible characters",
+        )
+
+
+def visible(most: int = 10_000, *, least: int = 1) -> Validator:
+    """Require *least* to *most* characters that are all seen, as in an id or the name of a host."""
+
+    def check(name: str, value: object) -> None:
+        if value == "" and least:
+            raise InvalidRequestError(field=name, rule="must not be empty; leave it out instead")
+        check_length(name, value, most, least=least)
+        check_visible(name, str(value))
+
+    length = f"{least} <= len({{0}}) <= {most}"
+    return Quick(
+        said(check), f"type({{0}}) is str and {length} and {{0}}.isprintable() and ' ' not in {{0}}"
+    )
+
+
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise InvalidRequestError(field=name, rule="must be text")
@@ -80,6 +128,25 @@ def _check_text(name: str, value: object) -> None:
 
 any_text: Validator = said(_check_text)
 """A text of any length, where the platform states none."""
+
+
+def _check_word(name: str, value: object) -> None:
+    _check_text(name, value)
+    if not value:
+        raise InvalidRequestError(field=name, rule="must not be empty; leave it out instead")
+
+
+word: Validator = said(_check_word)
+"""A word of a list that is open, or an id that is never part of a path: any text but the empty."""
+
+
+def _check_flag(name: str, value: object) -> None:
+    if type(value) is not bool:
+        raise InvalidRequestError(field=name, rule="must be true or false")
+
+
+flag: Validator = said(_check_flag)
+"""True or false, and nothing that counts as either."""
 
 
 def whole_number(least: int, most: int) -> Validator:
@@ -112,7 +179,7 @@ def secret(most: int = 10_000) -> Validator:
         # Not `check_length`: its frame would hold the text while the error passes through.
         if len(value.reveal()) > most:
             raise InvalidRequestError(field=name, rule=f"at most {most} characters")
-        if _MASK.fullmatch(value.reveal()):
+        if is_mask(value.reveal()):
             raise InvalidRequestError(field=name, rule="is a mask; give the secret itself")
 
     return said(check)
@@ -135,10 +202,12 @@ def only_what_is_said(cls: type) -> None:
 
     Each validator that is called takes half a microsecond in a busy program, of which attrs' own
     calls eight in an update that says one field; and the tests of `Quick` stand in place. Classes
-    with more than plain arguments keep what attrs has made.
+    with more than plain arguments, or none, keep what attrs has made.
     """
     fields = attrs.fields(cls)
-    if not all(field.init and field.kw_only and _is_plain(field.default) for field in fields):
+    if not fields or not all(
+        field.init and field.kw_only and _is_plain(field.default) for field in fields
+    ):
         return
     given: dict[str, Any] = {"UNSET": UNSET, "is_e164": E164.fullmatch}
     arguments = ", ".join(

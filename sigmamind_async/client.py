@@ -39,14 +39,24 @@ from sigmamind_async.bulk import (
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.engine import Call, Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
 from sigmamind_async.events import Observer
 from sigmamind_async.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.suggestion import suggestion
-from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, Session, Transport
+from sigmamind_async.transport import (
+    AiohttpOptions,
+    AiohttpTransport,
+    Session,
+    Transport,
+    is_host,
+    proxy_of_environment,
+)
 from sigmamind_async.values import Secret
+
+_BRIEFLY = 5.0
+"""Seconds that requests under way get when an exception leaves the client's block."""
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -176,6 +186,7 @@ class Runner:
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
+            gate=self.engine.gate,
         )
 
     def operation(self, value: RequestValue[T]) -> Operation[T]:
@@ -192,7 +203,7 @@ class Runner:
         return _Row(self.engine, operation, self.engine.begin(operation, patient=True))
 
 
-@static.frozen
+@static.frozen(eq=False)
 class _Row(Generic[T]):
     """A prepared call."""
 
@@ -211,6 +222,13 @@ class _Row(Generic[T]):
     @property
     def ignored(self) -> tuple[str, ...]:
         return self.call.ignored
+
+    @property
+    def waits(self) -> bool:
+        return self.call.waits
+
+    def ending(self) -> SigmaMindError | None:
+        return self.engine.ending(self.operation, self.call)
 
     def run(self) -> Awaitable[T]:
         return self.engine.finish(self.operation, self.call)
@@ -244,9 +262,16 @@ class Client:
         gate: Admission for all calls of this client; pass one to share it, or to fail fast.
         max_connections: Most connections, and calls under way, in one event loop.
         session: An aiohttp session to use and leave open. It works in its own loop only, and
-            middlewares of its own are not run: ours stands in their place.
+            middlewares of its own are not run: ours stands in their place. Its connections are its
+            own as well: a purchase may go over one that was idle, unless its connector closes them
+            (``TCPConnector(keepalive_timeout=0.25)``).
+            middlewares of its own are not run: ours stands in their place. Where it does not show
+            its connections to aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
-        proxy: URL of a proxy.
+        proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
+            name or password is percent-encoded. The proxy is never told the key.
+        trust_env: Use the proxy that ``HTTPS_PROXY`` names, but for the hosts of ``NO_PROXY``,
+            where none is given. Nothing else is read: no ``.netrc``.
         strict: Raise when an answer says 200 and shows a field with another value than was sent;
             otherwise that is an event and stands in the bulk outcome.
         observer: Told what happens; see `sigmamind_async.events`.
@@ -273,6 +298,7 @@ class Client:
         session: Session | None = None,
         ssl: tls.SSLContext | None = None,
         proxy: str | None = None,
+        trust_env: bool = False,
         strict: bool = False,
         observer: Observer | None = None,
         transport: Transport | None = None,
@@ -283,15 +309,19 @@ class Client:
             deadline=deadline, attempt_timeout=attempt_timeout, connect_timeout=connect_timeout
         )
         _check_count("max_connections", max_connections)
+        url = _base_url(self.platform, base_url)
+        if proxy is None and trust_env:
+            proxy = proxy_of_environment(url)
         options = AiohttpOptions(
             connect_timeout=connect_timeout, max_connections=max_connections, ssl=ssl, proxy=proxy
         )
         self._bind(
             Engine(
                 platform=self.platform,
-                base_url=_base_url(self.platform, base_url),
+                base_url=url,
                 credentials=Credentials(
-                    _key_of_environment(self.platform) if api_key is None else api_key
+                    _key_of_environment(self.platform) if api_key is None else api_key,
+                    deadline,
                 ),
                 transport=transport or AiohttpTransport(options, session),
                 gate=gate or Gate(),
@@ -338,8 +368,8 @@ class Client:
             values: Any iterable or async iterable; read lazily, so a million rows may stream.
             ordered: Hand outcomes over in the order of the values, instead of as they end.
             stop_on: When to take up no more rows and skip the rest: after three in a row that the
-                platform refuses with 401, 402 or 403, unless another `StopOn` says otherwise;
-                ``None`` never.
+                platform refuses with 401, 402 or 403, and after a minute in which it lets nothing
+                pass, unless another `StopOn` says otherwise; ``None`` never.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
 
         Returns:
@@ -380,9 +410,19 @@ class Client:
         )
         return twin
 
-    async def close(self) -> None:
-        """Close the connections of the running loop; a session that was handed in stays open."""
-        await self._runner.engine.transport.aclose()
+    async def close(self, grace: float | None = None) -> None:
+        """Close the connections of the running loop; a session that was handed in stays open.
+
+        Requests under way are waited for, so that no purchase is cut off, for *grace* seconds at
+        most: `attempt_timeout` where left out, after which none of them can still be under way.
+        A call that is made later, or goes on with another attempt, opens connections again; those
+        are closed by the next `close`, or when the loop ends.
+        """
+        transport, limits = self._runner.engine.transport, self._runner.engine.limits
+        if not isinstance(transport, AiohttpTransport):
+            await transport.aclose()
+            return
+        await transport.aclose(limits.attempt_timeout if grace is None else grace)
 
     async def __aenter__(self) -> Self:
         return self
@@ -393,7 +433,8 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        # An error, a Ctrl-C for one, is not held up for as long as a request may take.
+        await self.close(grace=None if error is None else _BRIEFLY)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"
@@ -452,6 +493,7 @@ def _problem(url: SplitResult) -> str | None:
             # The host was lowered, and the Kelvin sign lowers to "k".
             bool(host) and url.netloc.isascii() and _HOST_CHARACTERS.issuperset(host)
         ),
+        "has a host whose name is no name": is_host(host),
         "has a port that is none": url.port is None or url.port > 0,
         "has a query or a fragment": not url.query and not url.fragment,
         "has a path that is no plain prefix": (

@@ -35,8 +35,8 @@ class Unconfirmed(enum.Enum):
 
     @property
     def may_change(self) -> bool:
-        """True if another request may be answered better; JSON that came whole says it again."""
-        return self is Unconfirmed.PAGE or self is Unconfirmed.GARBLED
+        """True if another request may be answered better: the API says the same again."""
+        return self is Unconfirmed.PAGE
 
 
 def sort_of(response: Response) -> Unconfirmed:
@@ -133,7 +133,9 @@ def reports_failure(said: object, *, depth: int = 4) -> bool:
     if any(_fails(_plain(name), value) for name, value in fields.items()):
         return True
     # A word or a bare code is a report only where nothing else is said: a record has both.
-    if _is_envelope(fields) and (_words(fields) & _FAILED or _is_error_status(fields.get("code"))):
+    if _is_envelope(fields, _ECHO) and (
+        _words(fields) & _FAILED or _is_error_status(fields.get("code"))
+    ):
         return True
     inner = (fields[name] for name in _WRAPPERS if name in fields)
     return depth > 0 and any(reports_failure(each, depth=depth - 1) for each in inner)
@@ -165,6 +167,7 @@ _WAITING: Final = {
 }
 _DENIED: Final = {*_FAILED, "false", "no", "0"}
 _NO_ERROR: Final = {"", "0", "false", "no", "none", "null", "nil", "ok", "success"}
+_ECHO: Final = {"phonenumber"}
 _TICKET: Final = {"id", "jobid", "taskid"}
 
 
@@ -177,16 +180,17 @@ def _fails(name: str, value: object) -> bool:
         return value is False or value == 0 or _is_text(value, _DENIED)
     if name in _ERROR:
         return _says_something(value)
-    return name in _STATUS and (value is False or _is_error_status(value))
+    return (name == "status" and value is False) or (name in _STATUS and _is_error_status(value))
 
 
 def _says_something(value: object, *, depth: int = 4) -> bool:
     if isinstance(value, str):
         return not _is_text(value, _NO_ERROR)
-    if isinstance(value, (list, dict)) and value and depth:
-        inner = cast("list[object]", [*value.values()] if isinstance(value, dict) else value)
-        return any(_says_something(each, depth=depth - 1) for each in inner)
-    return bool(value)
+    if isinstance(value, dict):
+        value = [*cast("dict[str, object]", value).values()]
+    if isinstance(value, list) and depth:
+        return any(_says_something(each, depth=depth - 1) for each in cast("list[object]", value))
+    return bool(value)  # pyright: ignore[reportUnknownArgumentType]  # a list of anything
 
 
 def _is_envelope(fields: Mapping[str, Any], more: Collection[str] = ()) -> bool:
@@ -208,6 +212,11 @@ def _words(fields: Mapping[str, Any]) -> set[str]:
     """Return what an answer says of the request in a word."""
     said = (fields.get(name) for name in ("status", "state", "result", "outcome"))
     return {word.strip().lower() for word in said if isinstance(word, str)}
+
+
+def is_failure(word: str | None) -> bool:
+    """Return whether a status says in a word that what it is about has failed."""
+    return _is_text(word, _FAILED)
 
 
 def is_key(key: str, asked: str) -> bool:

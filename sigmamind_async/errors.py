@@ -3,7 +3,8 @@
     SigmaMindError
       ConfigurationError (ValueError)     key, base URL or an option cannot be used
       InvalidRequestError (ValueError)    refused locally: `field` and `rule`
-      APIConnectionError                  nothing was sent
+      APIConnectionError                  nothing was sent, or a read got no answer
+        APITimeoutError (TimeoutError)    a deadline passed: before anything was sent, or for a read
       OutcomeUnknownError                 something was sent, nothing readable came back
       APIStatusError                      the platform answered with an error status
         BadRequestError                   400, 422
@@ -20,47 +21,152 @@
 
 The tree is cut by what the caller can do next: mend the call, wait, look the outcome up, give up.
 `committed` says whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
-neither a header nor a request body, so none of them can carry an API key or a trunk password, and
-all of them survive pickle and deepcopy (which rebuild from `args` and the attributes).
+neither a header nor a request body, so none of them can carry an API key or a trunk password.
+
+All of them survive pickle and deepcopy, and being made again from the name of their type and
+their `args`, as JSON result backends do: the last of `args` holds the facts. Made from a message
+alone, a class that leaves open whether the platform acted has "unknown" for `committed`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 Committed = Literal["no", "yes", "unknown"]
 
+_GIVEN: Any = BaseException.args
+"""The slot behind `args`: what the constructor was given by place."""
 
-class SigmaMindError(Exception):
+
+class _Restoring(type):
+    """Takes the facts out of the arguments of a constructor, which knows nothing of them.
+
+    So they also reach a subclass whose constructor takes other arguments.
+    """
+
+    if not TYPE_CHECKING:  # a checker is to see each class's own constructor
+
+        def __call__(cls, *args: object, **options: object) -> object:
+            facts = [each for each in args[-1:] if _is_facts(each)]
+            given = args[: len(args) - len(facts)]
+            error = super().__call__(*given, **options)
+            _GIVEN.__set__(error, given)
+            for each in facts:
+                _restore(error, each)
+            return error
+
+
+class SigmaMindError(Exception, metaclass=_Restoring):
     """Base of every exception this package raises on purpose."""
 
-    committed: Committed = "no"
+    committed: Committed = "unknown"
     """Whether the platform may have acted on the call."""
     retryable: bool = False
     """Whether the same call may succeed later, without a change, and be safe to make."""
+    not_from_api: bool = False
+    """True when the answer was not the API's at all, an HTML page for instance."""
     operation: str | None = None
     """Name of the vendor call, such as ``sigmamind.create_phone_number``."""
     attempts: int = 0
     """Requests sent or tried for this call."""
     elapsed: float = 0.0
     """Seconds from the start of the call to the error."""
-    not_from_api: bool = False
-    """True when the answer was not the API's at all, an HTML page for instance."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
         self.message = message
 
+    if not TYPE_CHECKING:  # to a checker it stays the attribute that every exception has
+
+        @property
+        def args(self) -> tuple[Any, ...]:
+            """What the constructor was given, and `to_dict` in the last place.
+
+            ``type(error)(*error.args)`` is the same error, also after `args` went through JSON.
+            """
+            return (*_GIVEN.__get__(self), self.to_dict())
+
+        @args.setter
+        def args(self, given: Iterable[Any]) -> None:
+            _GIVEN.__set__(self, tuple(each for each in given if not _is_facts(each)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the class's name and every fact; ``None`` for one that JSON cannot hold."""
+        facts: dict[str, object] = {}
+        for cls in reversed(type(self).__mro__):
+            facts |= {n: value for n, value in vars(cls).items() if _plain(value) == value}
+        facts |= {name: _plain(value) for name, value in vars(self).items()}
+        facts = {name: value for name, value in facts.items() if not name.startswith("_")}
+        return {"type": type(self).__name__, **facts, "notes": [*getattr(self, "__notes__", ())]}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied without the constructor, whose arguments may be another class's own."""
+        return _bare, (type(self), _GIVEN.__get__(self)), vars(self).copy()
+
     def __str__(self) -> str:
         return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
+
+E = TypeVar("E", bound=SigmaMindError)
+
+
+def _bare(cls: type[E], given: tuple[Any, ...]) -> E:
+    error = cls.__new__(cls, *given)
+    _GIVEN.__set__(error, given)
+    return error
+
+
+def _is_facts(value: object) -> TypeGuard[dict[str, Any]]:
+    if not isinstance(value, dict):
+        return False
+    facts = cast("dict[str, Any]", value)
+    return "type" in facts and facts.get("committed") in get_args(Committed)
+
+
+def _restore(error: SigmaMindError, facts: Mapping[str, Any]) -> None:
+    for note in facts.get("notes", ()):
+        error.add_note(str(note))
+    for name, value in facts.items():
+        if name.startswith("_") or name in _NO_ATTRIBUTE or getattr(error, name, None) == value:
+            continue
+        with suppress(AttributeError):  # a subclass may compute it
+            setattr(error, name, value)
+
+
+_NO_ATTRIBUTE = frozenset({"type", "notes", "args", "with_traceback", "add_note", "to_dict"})
+
+
+def _plain(value: object) -> object:
+    """Return *value* as JSON can hold it, ``None`` for what it cannot."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, str | int):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in cast("Iterable[object]", value)]
+    return None
 
 
 class ConfigurationError(SigmaMindError, ValueError):
     """The client cannot work as configured: API key, base URL or an option."""
 
+    committed: Committed = "no"
+
 
 class InvalidRequestError(SigmaMindError, ValueError):
     """A value was refused before anything was sent."""
+
+    committed: Committed = "no"
+    field: str | None = None
+    """The name of the field that is wrong."""
+    rule: str | None = None
+    """The rule that it breaks."""
 
     def __init__(
         self, message: str = "", field: str | None = None, rule: str | None = None
@@ -72,9 +178,19 @@ class InvalidRequestError(SigmaMindError, ValueError):
 
 
 class APIConnectionError(SigmaMindError):
-    """No connection was had: the platform received nothing."""
+    """Nothing was sent, or a call that only reads got no answer: nothing was changed.
 
+    The message names host and port and gives the system's reason; the same is `__cause__`, an
+    `OSError`, where there is one. `retryable` is False where another attempt would end the same: a
+    certificate that is not trusted, a proxy that refuses.
+    """
+
+    committed: Committed = "no"
     retryable = True
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """A deadline passed: before anything was sent, or for a read at any time."""
 
 
 class OutcomeUnknownError(SigmaMindError):
@@ -85,7 +201,6 @@ class OutcomeUnknownError(SigmaMindError):
     before sending the call again.
     """
 
-    committed: Committed = "unknown"
     status: int | None = None
     """HTTP status, where one came."""
     code: str | None = None
@@ -112,30 +227,47 @@ class APIStatusError(SigmaMindError):
 class BadRequestError(APIStatusError):
     """400 or 422: the platform refused the values."""
 
+    committed: Committed = "no"
+
 
 class AuthenticationError(APIStatusError):
     """401: the API key is missing, wrong or revoked."""
+
+    committed: Committed = "no"
 
 
 class InsufficientFundsError(APIStatusError):
     """402: the account cannot pay for the call."""
 
+    committed: Committed = "no"
+
 
 class PermissionDeniedError(APIStatusError):
     """403: the key may not do this."""
+
+    committed: Committed = "no"
 
 
 class NotFoundError(APIStatusError):
     """404: no such record, or no such route."""
 
+    committed: Committed = "no"
+
 
 class ConflictError(APIStatusError):
     """409: the record's present state forbids the call."""
 
+    committed: Committed = "no"
+
 
 class RateLimitError(APIStatusError):
-    """429: one request too many; nothing was done. `retry_after` in seconds, where it was given."""
+    """429: one request too many; nothing was done. `retry_after` in seconds, where it was given.
 
+    It is what the platform said, however long: the client itself waits no longer than
+    `Gate(max_pause=...)`.
+    """
+
+    committed: Committed = "no"
     retryable = True
 
 
@@ -148,12 +280,14 @@ class ServerError(APIStatusError):
 class ResponseDecodeError(SigmaMindError):
     """A 2xx answer could not be read; `path` names the place, such as ``data[3].active``."""
 
+    committed: Committed = "no"
     path: str = ""
 
 
 class CircuitOpenError(SigmaMindError):
     """The gate refused the call, so nothing was sent: the platform keeps failing, or is full."""
 
+    committed: Committed = "no"
     retryable = True
     retry_after: float | None = None
     """Seconds until the gate expects to admit calls again."""
@@ -162,6 +296,7 @@ class CircuitOpenError(SigmaMindError):
 class JournalError(SigmaMindError):
     """The provisioning journal cannot be used, or contradicts the call."""
 
+    committed: Committed = "no"
     op_id: str | None = None
     """The operation that it is about; `None` where the journal itself cannot be used."""
 
@@ -169,9 +304,13 @@ class JournalError(SigmaMindError):
 class PlanError(SigmaMindError):
     """A plan cannot be made, or no longer fits the state it was made against."""
 
+    committed: Committed = "no"
+
 
 class SpendLimitError(SigmaMindError):
     """The purchase would go past the allowed number of purchases."""
+
+    committed: Committed = "no"
 
 
 _BY_STATUS: dict[int, type[APIStatusError]] = {

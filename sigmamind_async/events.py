@@ -3,8 +3,8 @@
 An observer is any callable. It runs inside the call, so it must not block; what it raises is
 logged and dropped, because a broken observer must not cost a purchase its answer.
 
-A record is made for one observer and for nobody else. So it is frozen to a type checker only, and
-made by position: by name, and enforced while running, the two of a call took five times as long.
+A record is made for one observer and for nobody else, by position: by name the two of a call took
+twice as long.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sigmamind_async.operation import Verdict
 logger = logging.getLogger("sigmamind_async")
 
 
-@static.frozen(unsafe_hash=True)
+@static.frozen
 class AttemptFinished:
     """One request ended, in whatever way."""
 
@@ -33,7 +33,7 @@ class AttemptFinished:
     """Seconds, without the wait at the gate."""
 
 
-@static.frozen(unsafe_hash=True)
+@static.frozen
 class AttemptScheduled:
     """Another request of the same call will follow."""
 
@@ -44,7 +44,7 @@ class AttemptScheduled:
     """Seconds until it asks the gate."""
 
 
-@static.frozen(unsafe_hash=True)
+@static.frozen
 class CallFinished:
     """A call returned, raised, or was cancelled: each that was begun ends so."""
 
@@ -60,7 +60,7 @@ class CallFinished:
     """Whether the platform may have acted on the call; "no" for a call that only reads."""
 
 
-@static.frozen(unsafe_hash=True)
+@static.frozen
 class FieldsIgnored:
     """An answer said 200 and shows fields with other values than were sent."""
 
@@ -69,7 +69,7 @@ class FieldsIgnored:
     """Names of the fields, as in the request value."""
 
 
-@static.frozen(unsafe_hash=True)
+@static.frozen
 class Throttled:
     """The platform refused a request for being one too many."""
 

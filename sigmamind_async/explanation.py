@@ -6,7 +6,7 @@ import html
 import re
 from typing import Any, Final, cast
 
-from sigmamind_async.convert import codec
+from sigmamind_async.convert import parse_json
 from sigmamind_async.operation import Explanation, Response
 
 NO_REASON: Final = "the platform gave no reason"
@@ -56,7 +56,7 @@ def title_of(page: bytes) -> str:
 
 def _fields(body: bytes) -> dict[str, object]:
     try:
-        said: Any = codec.parse(body)
+        said: Any = parse_json(body)
     except ValueError:
         said = (is_html(body) and title_of(body)) or body.decode(errors="replace")
     return cast("dict[str, object]", said) if isinstance(said, dict) else {"message": said}

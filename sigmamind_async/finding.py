@@ -11,22 +11,26 @@ Everything here is an ordinary function of what came back.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from typing import TypeGuard
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeGuard
+from urllib.parse import urlsplit, urlunsplit
 
 from sigmamind_async import static
 from sigmamind_async.confirmation import Unconfirmed
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     Committed,
     OutcomeUnknownError,
+    RateLimitError,
     ResponseDecodeError,
     SigmaMindError,
     status_error,
 )
 from sigmamind_async.explanation import NO_REASON, is_html, title_of
+from sigmamind_async.masking import masked, scrub
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -36,17 +40,18 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.retry import retry_after
+from sigmamind_async.response_headers import retry_after
 from sigmamind_async.values import Secret, redacted
 
 BODY_TEXT = 512
 """Most characters of an error answer that an exception keeps."""
 
-_PART = 8
-"""Characters from which on a part of a secret is masked by itself; shorter ones stand in words."""
-
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
+
+
+REFUSALS: Final = frozenset({429})
+"""The statuses that refuse a request for being one too many, wherever they come from."""
 
 
 @static.frozen
@@ -68,6 +73,11 @@ class Finding:
     def status(self) -> int | None:
         """HTTP status, where one came."""
         return self.answer.status if isinstance(self.answer, Response) else None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the platform's limiter has refused the request, so that nothing was done."""
+        return self.throttled and self.verdict is Verdict.REJECTED
 
     @property
     def healthy(self) -> bool:
@@ -103,16 +113,41 @@ def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) 
 
 
 def find(
-    answer: Response | Fault, mark: Mark, *, doubtful: bool, wall_clock: Callable[[], float]
+    answer: Response | Fault,
+    mark: Mark,
+    *,
+    doubtful: bool,
+    wall_clock: Callable[[], float],
+    refusals: Collection[int] = REFUSALS,
 ) -> Finding:
-    """Judge one attempt, before its body is read."""
+    """Judge one attempt, before its body is read.
+
+    *refusals* are the statuses with which the platform's limiter refuses a request that it has
+    not handed on.
+    """
     verdict = judge(answer, connected=mark.may_have_left, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
         return Finding(answer, verdict)
-    wait = retry_after(answer.headers, wall_clock())
+    refused = answer.status in refusals
+    wait = retry_after(answer.headers, wall_clock(), refused=refused)
     # Some gateways throttle with 503; only a wait beside it tells that from an outage.
-    throttled = answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers)
+    throttled = refused or (answer.status == 503 and "retry-after" in answer.headers)
+    if refused:
+        verdict = Verdict.REJECTED
     return Finding(answer, verdict, wait=wait, throttled=throttled)
+
+
+_GONE = frozenset({502, 503, 504, *range(520, 528), 530})
+"""What a gateway answers for a platform that it cannot reach; from 520 on, Cloudflare's."""
+_BROKEN = frozenset(
+    {FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT, FaultKind.TIMEOUT, FaultKind.DROPPED}
+)
+
+
+def is_outage(finding: Finding) -> bool:
+    """Return whether an attempt ended as all do while the platform is away, or the way to it."""
+    answer = finding.answer
+    return answer.kind in _BROKEN if isinstance(answer, Fault) else answer.status in _GONE
 
 
 def may_repeat(operation: Operation[object], finding: Finding) -> bool:
@@ -121,13 +156,15 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     What was not sent, or was refused for being one too many, may always be sent. After silence
     only a repeatable call may: a purchase that went unanswered is looked up, never sent blindly.
     """
-    if finding.verdict is Verdict.NOT_SENT or finding.status == 429:
+    answer = finding.answer
+    if isinstance(answer, Fault) and answer.permanent:
+        return False
+    if finding.verdict is Verdict.NOT_SENT or finding.refused:
         return True
     if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
-        # Garbage for an answer may be a proxy's bad moment; a redirect or a flood is no accident.
-        answer = finding.answer
+        # A body that was cut may come whole next time; a redirect or a flood is no accident.
         return (
             isinstance(answer, Response)
             and answer.status != 303
@@ -139,16 +176,27 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
 def leads_to_alias(operation: Operation[object], finding: Finding, base_url: str) -> bool:
     """Return whether *finding* is the one redirect that may be followed.
 
-    That is a 307 or 308, which keep method and body, to the other spelling of the same path on the
-    origin that was asked; anywhere else the key would be given away.
+    That is a 307 or 308, which keep method and body, to the other spelling of the same path. Only
+    path and query of it count: a platform behind a proxy writes scheme, host and port as they are
+    inside. The request goes to the origin that was asked before, so that nobody else is given the
+    key, whatever is named.
     """
     answer, alias = finding.answer, operation.request.alias
     if isinstance(answer, Fault) or answer.status not in {307, 308} or alias is None:
         return False
-    location = answer.headers.get("location", "")
-    origin = "/".join(base_url.split("/", 3)[:3])
-    prefix = base_url.removeprefix(origin)
-    return location in {base_url + alias, prefix + alias}
+    prefix = urlsplit(base_url).path
+    try:
+        location = urlsplit(answer.headers.get("location", "").strip())
+    except ValueError:
+        return False
+    named = urlunsplit(("", "", location.path, location.query, ""))
+    # A proxy may take the prefix away before the platform sees the path.
+    return _same_case(named) in {_same_case(prefix + alias), _same_case(alias)}
+
+
+def _same_case(path: str) -> str:
+    """Return *path* with its percent-encodings in capitals: either case says the same."""
+    return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), path, flags=re.IGNORECASE)
 
 
 def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
@@ -205,15 +253,21 @@ def _error(
     answer = finding.answer
     if isinstance(answer, Fault):
         if finding.verdict is Verdict.NOT_SENT:
-            return APIConnectionError(f"{answer.detail}; nothing was sent")
+            return _unanswered(answer.kind, f"{answer.detail}; nothing was sent", answer.cause)
+        if operation.reads:
+            message = f"{operation.name}: {answer.detail}; {_HARMLESS}"
+            return _unanswered(answer.kind, message, answer.cause)
         return _unknown(operation, finding, answer.detail)
     said = _shown(explain(answer), secrets)
     if 200 <= answer.status < 300:
         problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
             return _unknown(operation, finding, problem, said.code)
+        if answer.cut in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
+            return _unanswered(answer.cut, f"{operation.name}: {problem}; {_HARMLESS}", None)
         unreadable = ResponseDecodeError(problem)
-        unreadable.path = "" if finding.unreadable is None else finding.unreadable.path
+        # A name in the answer may be part of the path.
+        unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
         return unreadable
     if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
         problem = f"the platform answered {answer.status}{_quoted(answer, said)}"
@@ -229,9 +283,20 @@ def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
     """Return what an answer says in words, capped and without secrets."""
     return Explanation(
         message=_capped(said.message, secrets),
-        code=said.code and _capped(said.code, secrets),
-        request_id=said.request_id and _capped(said.request_id, secrets),
+        code=_kept(said.code, secrets) or None,
+        request_id=_kept(said.request_id, secrets) or None,
     )
+
+
+_HARMLESS = "it changes nothing and can be made again"
+
+
+def _unanswered(kind: FaultKind, message: str, cause: OSError | None) -> APIConnectionError:
+    """Return the error of a call that was not sent, or that only reads."""
+    timed_out = kind in {FaultKind.CONNECT_TIMEOUT, FaultKind.TIMEOUT}
+    error = (APITimeoutError if timed_out else APIConnectionError)(message)
+    error.__cause__ = cause
+    return error
 
 
 def _capped(text: str, secrets: tuple[Secret, ...]) -> str:
@@ -279,8 +344,6 @@ def _unknown(
         if finding.verdict is Verdict.COMMITTED_UNREAD
         else "it may have been carried out"
     )
-    if operation.reads:
-        known = "it changes nothing and can be made again"
     error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
     error.status = finding.status
     error.code = code
@@ -291,32 +354,20 @@ def _unknown(
 def _status_error(
     answer: Response, finding: Finding, said: Explanation, secrets: tuple[Secret, ...]
 ) -> APIStatusError:
-    error = status_error(answer.status)(f"{answer.status}: {said.message}")
+    message = said.message
+    if 300 <= answer.status < 400:
+        location = _capped(answer.headers.get("location", ""), secrets)
+        message = f"{message}; it leads to {location or 'nowhere'}, which is not followed"
+    if answer.status == 407:
+        message = f"{message}; the proxy wants user name and password in its URL"
+    kind = RateLimitError if finding.refused else status_error(answer.status)
+    error = kind(f"{answer.status}: {message}")
     error.status, error.code, error.request_id = answer.status, said.code, said.request_id
-    error.body = _capped(answer.body.decode(errors="replace"), secrets)
+    error.body = _kept(answer.body.decode(errors="replace"), secrets)
     error.retry_after = finding.wait
     return error
 
 
-def masked(text: str, secrets: Iterable[Secret]) -> str:
-    """Return *text* with every one of *secrets* replaced by asterisks."""
-    for secret in secrets:
-        for spelling in _spellings(secret.reveal()):
-            text = text.replace(spelling, "***")
-    return text
-
-
-def _spellings(plain: str) -> list[str]:
-    """Return what to look for, the longest first.
-
-    That is *plain* as it stands in a text and inside JSON, where a quote has a backslash, and the
-    longer parts of one that is joined by colons: a platform may repeat half of ``id:secret``.
-    """
-    parts = [part for part in plain.split(":") if len(part) >= _PART]
-    wholes = [plain] if plain else []
-    spellings = {
-        spelling
-        for text in (*wholes, *parts)
-        for spelling in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-    }
-    return sorted(spellings, key=len, reverse=True)
+def _kept(text: str | None, secrets: tuple[Secret, ...]) -> str:
+    """Return what an error may hold of *text*: nothing where that cannot be told."""
+    return (scrub(text or "", secrets) or "")[:BODY_TEXT]

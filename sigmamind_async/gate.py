@@ -2,13 +2,16 @@
 
 How fast and how many at once is learned in `pace`, from what is refused, and in `allowance`, where
 the platform tells. A wait that the platform asks for pauses everyone, not only the call that was
-told; but not those kinds of calls of which `lanes` has learned that they have another limit. After
-repeated failures a circuit opens: calls are refused without being sent, and one of them is let
-through now and then to see whether the platform is back.
+told; but not those kinds of calls of which `lanes` has learned that they have another limit. No
+wait is believed beyond `max_pause`: then one request tries, and the others follow once it passes.
+After repeated failures a circuit opens: calls are refused without being sent, rows of jobs wait,
+and one of them is let through now and then to see whether the platform is back. Only what began
+after the failures tells that; slow answers to earlier requests come in for a while.
 
 `Admission` decides and is told the time. `Gate` keeps callers in the order they came, and wakes
-only the one whose turn it is. A caller holds its place while it has a request under way, never
-while it waits to send another.
+only the one whose turn it is. Single calls go before the rows of jobs, and leave them every fourth
+turn. A caller holds its place while it has a request under way, never while it waits to send
+another.
 """
 
 from __future__ import annotations
@@ -17,20 +20,33 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import random
 
 import attrs
 
-from sigmamind_async.allowance import Allowance, Remaining
-from sigmamind_async.errors import APIConnectionError, CircuitOpenError
+from sigmamind_async.allowance import Allowance
+from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
+from sigmamind_async.finding import REFUSALS
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import IDLE, Pace, Ticket
+from sigmamind_async.response_headers import Remaining
 
+MAX_PAUSE = 300.0
+"""Seconds of the longest pause, unless a gate is told otherwise."""
 PATIENCE = 300.0
-"""Longest pause in seconds that a patient caller waits for, and longest time without any admitted
-request after which it takes a 429 for an answer."""
+"""Longest time in seconds without any admitted request, after which a patient caller takes a 429
+for an answer."""
+SLOW = 2.0
+"""Requests a second at which a platform that merely sheds load answers most of them."""
+UNPROBED = 10.0
+"""Seconds for which an open circuit is not taken for an outage that goes on: a probe tells."""
+NO_BETTER = 4
+"""Cuts of a rate that is as slow, for 503s between which hardly more passed, after which a 503 is
+no sign of load: one of two servers is dead, for instance."""
+CALLS_PER_ROW = 3
+"""Single calls that go before the rows of jobs that wait, until one of those has its turn."""
 
 
 @attrs.define
@@ -41,6 +57,8 @@ class Admission:
     """Failures in a row after which the circuit opens."""
     probe_every: float = 1.0
     """Seconds from opening to the first probe; doubles with each failed one, to 30."""
+    max_pause: float = MAX_PAUSE
+    """Seconds after which one request tries, however long the platform wants to be left alone."""
 
     lanes: Lanes = attrs.field(factory=Lanes)
     """What was learned of the platform's limits."""
@@ -49,11 +67,26 @@ class Admission:
     paused_until: float = 0.0
     """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
     failures: int = 0
+    """Failures since the platform was last known to answer."""
+    failing_since: float = 0.0
+    """When the first of them came."""
+    failed_at: float = 0.0
+    """When the latest came."""
     open_until: float | None = None
     """When the circuit admits its next probe; `None` while it is closed."""
-    probing: bool = False
+    probed_at: float | None = None
+    """When the probe went; `None` while none is under way."""
+    resumed: bool = False
+    """Whether the latest pause that was cut short goes on: the one that tried was refused."""
     last_success: float | None = None
+    sheds: bool = True
+    """Whether a 503 is believed to come from a platform that sheds load."""
     _opened: int = 0
+    _before: Lanes | None = None
+    """What was learned before the first 503 since the platform was last known to answer."""
+    _shed: int = 0
+    """The 503 since the rate was last cut for one."""
+    _no_better: int = 0
 
     @property
     def rate(self) -> float | None:
@@ -73,16 +106,22 @@ class Admission:
         if self.allowance.spacing:
             ready = max(ready, self.allowance.due)
         if self.open_until is not None:
-            ready = max(ready, now + self.probe_every if self.probing else self.open_until)
+            probing = self.probed_at is not None
+            ready = max(ready, now + self.probe_every if probing else self.open_until)
+        if pace.tried_at is not None:
+            ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
     def take(self, now: float, pace: Pace | None = None) -> None:
         """Count a request that goes now, at the *pace* of its kind."""
-        (pace or self.lanes.common).take(now)
+        pace = pace or self.lanes.common
+        pace.take(now)
         if self.allowance.spacing:
             self.allowance.take(now)
         if self.open_until is not None:
-            self.probing = True
+            self.probed_at = now
+        if pace.capped:
+            pace.tried_at = now
 
     def admits(self, now: float, level: int, kind: str) -> bool:
         """Take a request of that kind if it may go now, as the *level*-th under way.
@@ -96,6 +135,7 @@ class Admission:
         if (
             pace.rate is None
             and self.open_until is None
+            and not pace.capped
             and not self.allowance.spacing
             and self.paused_until <= now
             and 0.0 <= now - pace.ready <= IDLE
@@ -113,7 +153,7 @@ class Admission:
         """Return the seconds for which the circuit refuses everyone, `None` if it does not."""
         if self.open_until is None:
             return None
-        if self.probing:
+        if self.probed_at is not None:
             return self.probe_every
         return self.open_until - now if now < self.open_until else None
 
@@ -124,21 +164,33 @@ class Admission:
         """
         self.last_success = now
         if self.failures:
-            self._close()
+            self._close_after(ticket)
         lanes = self.lanes
-        (lanes.pace(ticket[2]) if lanes.own else lanes.common).passed(now, ticket)
+        pace = lanes.pace(ticket[2]) if lanes.own else lanes.common
+        pace.passed(now, ticket)
+        if pace.capped and pace.tried_at == ticket[0]:
+            pace.capped, pace.tried_at, self.resumed = False, None, False
         if said is not None:
-            pause = self.allowance.learn(now, ticket, said)
+            pause = min(self.allowance.learn(now, ticket, said), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
         self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
     ) -> float:
         """Learn that a request was one too many; return the seconds for which its like pause."""
-        self._close()
-        pause = self.lanes.refused(now, ticket, retry_after or 0.0, jitter)
+        self._close_after(ticket)
+        asked = retry_after or 0.0
+        pause = self.lanes.refused(now, ticket, min(asked, self.max_pause), jitter)
+        pause = min(pause, self.max_pause)
+        pace = self.lanes.pace(ticket[2])
         if pause:
-            self.lanes.pace(ticket[2]).pause(now + pause)
+            pace.pause(now + pause)
+        if asked > self.max_pause:
+            self.resumed = self.resumed or pace.tried_at == ticket[0]
+            pace.capped, pace.tried_at = True, None
+        elif pace.tried_at == ticket[0]:
+            # What it was told now is believed.
+            pace.capped, pace.tried_at, self.resumed = False, None, False
         return pause
 
     def pause_ends(self, kind: str) -> float:
@@ -148,22 +200,82 @@ class Admission:
     def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
         """Learn that an attempt failed without a usable answer.
 
-        *overloaded* says that the platform may be shedding load: then the pace learns from it.
+        *overloaded* says that the platform may be shedding load: then the pace learns from it, for
+        as long as it does not turn out to be an outage.
         """
-        if overloaded:
-            self.lanes.refused(now, ticket, 0.0)
+        if overloaded and self.sheds and self.open_until is None:
+            self._learn_of_load(now, ticket)
+        self._tried_in_vain(ticket)
+        if not self.failures:
+            self.failing_since = now
         self.failures += 1
-        if self.probing or self.failures == self.failures_to_open:
-            self.probing = False
+        self.failed_at = now
+        closed = self.open_until is None and self.failures >= self.failures_to_open
+        if closed or self.probed_at == ticket[0]:
+            self.probed_at = None
             self.open_until = now + min(30.0, self.probe_every * 2.0**self._opened)
             self._opened = min(self._opened + 1, 10)
 
-    def abandoned(self) -> None:
-        """Learn that an attempt ended without telling anything, being cancelled."""
-        self.probing = False
+    def failing_for(self, now: float, since: float) -> float:
+        """Return the seconds for which the platform has answered nothing, from *since* on.
 
-    def _close(self) -> None:
-        self.failures, self.open_until, self.probing, self._opened = 0, None, False, 0
+        A pause that it asks for is no failure, unless it goes on beyond its cap.
+        """
+        alive = max(since, self.last_success or 0.0)
+        if self.resumed:
+            return max(0.0, now - alive)
+        if not self.failures:
+            return 0.0
+        paces = [self.lanes.common, *self.lanes.own.values()]
+        alive = max(alive, self.paused_until, *(pace.paused_until for pace in paces))
+        # That nothing came since the latest failure may be because nothing was sent.
+        latest = self.failed_at if self.open_until is None else max(self.failed_at, now - UNPROBED)
+        return max(0.0, latest - alive)
+
+    def abandoned(self, ticket: Ticket) -> None:
+        """Learn that an attempt ended without telling anything, being cancelled."""
+        if self.probed_at == ticket[0]:
+            self.probed_at = None
+        self._tried_in_vain(ticket)
+
+    def _tried_in_vain(self, ticket: Ticket) -> None:
+        """Let another request try whether a pause that was cut short is over."""
+        pace = self.lanes.pace(ticket[2])
+        if pace.tried_at == ticket[0]:
+            pace.tried_at = None
+
+    def _close_after(self, ticket: Ticket) -> None:
+        """Close the circuit if an answered request began after the failures had."""
+        if ticket[0] < self.failing_since:
+            return
+        before, self._before = self._before, None
+        # A first probe that passes tells of a limit that a burst has met; a later one does not.
+        if before is not None and self._opened > 1:
+            self._go_back_to(before)
+        self.failures, self.open_until, self.probed_at, self._opened = 0, None, None, 0
+
+    def _learn_of_load(self, now: float, ticket: Ticket) -> None:
+        """Slow down for a 503, unless they come at every rate."""
+        if self._before is None:
+            self._before = self.lanes.copied()
+        pace = self.lanes.pace(ticket[2])
+        cut, slow, passed = pace.cut, (pace.rate or math.inf) <= SLOW, pace.progress
+        self._shed += 1
+        self.lanes.refused(now, ticket, 0.0)
+        if pace.cut == cut:
+            return
+        shed, self._shed = self._shed, 0
+        if passed >= 2 * shed:
+            self._no_better = 0
+        elif slow and (self.last_success or 0.0) > cut:
+            self._no_better += 1
+        if self._no_better >= NO_BETTER:
+            self.sheds = False
+            self._go_back_to(Lanes())
+
+    def _go_back_to(self, lanes: Lanes) -> None:
+        """Forget what was learned from a 503 that was not for load."""
+        self.lanes = lanes
 
 
 @attrs.define(eq=False)
@@ -174,8 +286,12 @@ class _Turn:
     deadline: float
 
     def outlasts(self, pause: float, now: float) -> bool:
-        """Whether it is still of use to this caller to be admitted after *pause* seconds."""
-        return pause <= (PATIENCE if self.deadline == math.inf else self.deadline - now)
+        """Return whether it is of use to this caller to be admitted after *pause* seconds."""
+        return pause <= self.deadline - now
+
+
+Queue = tuple[bool, str]
+"""Whether those in it are patient, as the rows of jobs are, and the kind of their requests."""
 
 
 @attrs.define(eq=False)
@@ -184,26 +300,42 @@ class _Line:
 
     width: int
     under_way: int = 0
-    queues: dict[str, deque[_Turn]] = attrs.field(factory=dict[str, deque[_Turn]])
-    """By kind of request, none empty; the kind whose turn it is stands first."""
+    queues: dict[Queue, deque[_Turn]] = attrs.field(factory=dict[Queue, deque[_Turn]])
+    """None of them empty; those whose turn it is come first."""
+    passed_over: int = 0
+    """Calls that have gone since a row had its turn, while rows waited."""
     alarm: asyncio.TimerHandle | None = None
-    pauses_told: dict[str, float] = attrs.field(factory=dict[str, float])
-    """End of the latest pause that those of a kind have been told of."""
+    pauses_told: dict[Queue, float] = attrs.field(factory=dict[Queue, float])
+    """End of the latest pause that those in a queue have been told of."""
 
     def ahead(self, kind: str) -> int:
-        """Return how many go before a newcomer of that kind."""
-        waiting = [len(queue) for queue in self.queues.values()]
-        return min(sum(waiting), (len(self.queues.get(kind, ())) + 1) * len(waiting))
+        """Return how many go before a call of that kind that comes now."""
+        waiting = {key[1]: len(queue) for key, queue in self.queues.items() if not key[0]}
+        calls = min(sum(waiting.values()), (waiting.get(kind, 0) + 1) * len(waiting))
+        return calls + (calls + self.passed_over) // CALLS_PER_ROW if self.has_rows else calls
 
-    def next_of(self, kind: str) -> _Turn | None:
-        """Take the first of that kind out; the next turn is another kind's."""
-        queue = self.queues.pop(kind)
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows of jobs wait."""
+        return any(patient for patient, _ in self.queues)
+
+    def in_turn(self) -> list[Queue]:
+        """Return the queues in the order in which they are asked for the next to go."""
+        rows_first = self.passed_over >= CALLS_PER_ROW
+        return sorted(self.queues, key=lambda queue: queue[0] is not rows_first)
+
+    def next_of(self, key: Queue) -> _Turn | None:
+        """Take the first of a queue out; the next turn is another kind's."""
+        queue = self.queues.pop(key)
         turn = queue.popleft()
-        while turn.given.done() and queue:  # it gave up
+        while turn.given.done() and queue:  # it has left
             turn = queue.popleft()
         if queue:
-            self.queues[kind] = queue
-        return None if turn.given.done() else turn
+            self.queues[key] = queue
+        if turn.given.done():
+            return None
+        self.passed_over = self.passed_over + 1 if not key[0] and self.has_rows else 0
+        return turn
 
 
 Place = tuple[float, int, str, _Line]
@@ -217,9 +349,16 @@ class Gate:
     queue and width belong to each loop, as its connections do.
 
     Args:
-        max_wait: Longest expected wait in seconds before a call is refused with
-            `CircuitOpenError`, for handlers that must answer at once. `None` waits up to the
-            call's deadline.
+        max_wait: Longest wait in seconds, in the queue or before another attempt that the platform
+            puts off. A call that would have to wait longer is refused with `CircuitOpenError`, or
+            ends with its `RateLimitError`: for handlers that must answer at once. `None` waits up
+            to the call's deadline. The rows of jobs wait all the same.
+        max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
+            cut, a single request tries; the others wait until it is answered.
+        refusal_statuses: Statuses, beside 429, with which the platform's limiter refuses requests
+            that it hands on to nobody, such as 503 where nginx's ``limit_req`` stands in front.
+            They then pause the gate and are sent again, purchases too. Not so by default: gateways
+            answer 503 also after the platform behind them has acted.
         admission: The rules; a default set where left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
@@ -229,15 +368,31 @@ class Gate:
         self,
         *,
         max_wait: float | None = None,
+        max_pause: float = MAX_PAUSE,
+        refusal_statuses: Collection[int] = REFUSALS,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
+        if max_wait is not None and not 0 <= max_wait < math.inf:
+            raise ConfigurationError("max_wait: must be a finite number of seconds, or None")
+        if not 0 < max_pause < math.inf:
+            raise ConfigurationError("max_pause: must be more than 0 seconds and finite")
+        if not all(type(each) is int and 400 <= each <= 599 for each in refusal_statuses):
+            raise ConfigurationError("refusal_statuses: must be statuses from 400 to 599")
         self.max_wait = max_wait
         self.admission = admission or Admission()
+        self.admission.max_pause = max_pause
+        self.refusal_statuses = REFUSALS.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
         self._lines = PerLoop(lambda: _Line(width=100))
+        self._announced: dict[str, float] = {}
+
+    @property
+    def max_pause(self) -> float:
+        """Longest pause in seconds that the platform may ask for."""
+        return self.admission.max_pause
 
     async def enter(
         self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
@@ -247,11 +402,11 @@ class Gate:
         What is returned goes with the report of how the request fared.
 
         *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
-        when the circuit is open, the wait would be longer than `max_wait`, or the platform asked
-        for a pause that ends after *deadline* (on the gate's clock); `APIConnectionError` when the
+        when the circuit is open, the wait is longer than `max_wait`, or the platform asked for a
+        pause that ends after *deadline* (on the gate's clock); `APITimeoutError` when the
         deadline comes in the queue. Neither sent anything. Requests of one *kind* go in the order
-        they came, and the kinds take turns. A *patient* caller waits out an open
-        circuit and any queue, but no pause longer than `PATIENCE`.
+        they came, and the kinds take turns. A *patient* caller waits out an open circuit, any
+        pause and any queue, and lets others pass.
         """
         ticket = self.try_enter(width=width, kind=kind)
         if ticket is not None:
@@ -259,7 +414,7 @@ class Gate:
         line = self._lines.get()
         if not patient:
             self._refuse_early(self._clock(), line, kind)
-        return await self._queue_up(line, deadline, kind)
+        return await self._queue_up(line, deadline, (patient, kind))
 
     def try_enter(self, width: int, kind: str = "") -> Place | None:
         """Enter where there is nothing to wait for; return `None` where there is.
@@ -302,9 +457,30 @@ class Gate:
         """Report an attempt without a usable answer."""
         self.admission.failed(self._clock(), ticket, overloaded=overloaded)
 
-    def abandoned(self) -> None:
+    def abandoned(self, ticket: Ticket) -> None:
         """Report an attempt that was cancelled."""
-        self.admission.abandoned()
+        self.admission.abandoned(ticket)
+
+    def now(self) -> float:
+        """Return the time by the gate's clock."""
+        return self._clock()
+
+    def failing_for(self, since: float) -> float:
+        """Return the seconds for which the platform has answered nothing, from *since* on."""
+        return self.admission.failing_for(self._clock(), since)
+
+    def is_probe(self, ticket: Ticket) -> bool:
+        """Return whether a request was admitted to see whether the platform is back."""
+        return self.admission.probed_at == ticket[0]
+
+    def announces(self, kind: str, pause: float) -> bool:
+        """Return whether a *pause* is news, and not another request that is told the same."""
+        lane = kind if kind in self.admission.lanes.own else ""
+        ends = self._clock() + pause
+        if ends < self._announced.get(lane, -math.inf) + 1.0:
+            return False
+        self._announced[lane] = ends
+        return True
 
     def _refuse_early(self, now: float, line: _Line, kind: str) -> None:
         closed_for = self.admission.refuses(now)
@@ -314,7 +490,7 @@ class Gate:
             return
         expected = self._expected(now, line, kind)
         if expected > self.max_wait:
-            raise _refusal("the platform admits no more requests for now", expected)
+            raise _refusal(_FULL, expected)
 
     def _expected(self, now: float, line: _Line, kind: str) -> float:
         """Return the seconds that a newcomer would wait."""
@@ -323,29 +499,34 @@ class Gate:
             expected += line.ahead(kind) / self.admission.rate
         return expected
 
-    async def _queue_up(self, line: _Line, deadline: float, kind: str) -> Place:
-        now = self._clock()
-        turn = _Turn(asyncio.get_running_loop().create_future(), deadline)
+    async def _queue_up(self, line: _Line, deadline: float, key: Queue) -> Place:
+        now, (patient, kind) = self._clock(), key
+        ends = deadline
+        if self.max_wait is not None and not patient:
+            ends = min(deadline, now + self.max_wait)
+        turn = _Turn(asyncio.get_running_loop().create_future(), ends)
         pause = self.admission.pause_ends(kind) - now
         if not turn.outlasts(pause, now):
             raise _refusal(_PAUSED, pause)
-        line.queues.setdefault(kind, deque()).append(turn)
+        line.queues.setdefault(key, deque()).append(turn)
         self._admit(line)
         try:
-            async with asyncio.timeout(None if deadline == math.inf else deadline - now):
+            async with asyncio.timeout(None if ends == math.inf else ends - now):
                 return await turn.given
         except TimeoutError:
             self._give_up(line, turn)
         except asyncio.CancelledError:
             self._give_up(line, turn)
             raise
-        raise APIConnectionError("the deadline passed in the queue; nothing was sent")
+        if ends < deadline:
+            raise _refusal(_FULL, self._expected(self._clock(), line, kind))
+        raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
     def _give_up(self, line: _Line, turn: _Turn) -> None:
         """Leave the queue; a turn that was just given goes to the next in line."""
         given = turn.given
         if given.done() and not given.cancelled() and given.exception() is None:
-            self.admission.abandoned()
+            self.admission.abandoned(given.result())
             line.under_way -= 1
         given.cancel()
         self._admit(line)
@@ -367,7 +548,8 @@ class Gate:
     def _admit_one(self, line: _Line, now: float) -> float:
         """Let the first in whose kind may go; return the seconds until there will be one."""
         soonest = math.inf
-        for kind in line.queues:
+        for key in line.queues if len(line.queues) == 1 else line.in_turn():
+            kind = key[1]
             pace = self.admission.lanes.pace(kind)
             if line.under_way + 1 > pace.width:
                 continue  # until one leaves
@@ -375,7 +557,7 @@ class Gate:
             if wait > 0:
                 soonest = min(soonest, wait)
                 continue
-            turn = line.next_of(kind)
+            turn = line.next_of(key)
             if turn is not None:
                 self.admission.take(now, pace)
                 self.admission.lanes.sent[kind] += 1
@@ -386,17 +568,18 @@ class Gate:
 
     def _tell_of_pauses(self, line: _Line, now: float) -> None:
         """Refuse at once whoever a new pause would keep past its time, instead of then."""
-        for kind, queue in line.queues.items():
-            ends = self.admission.pause_ends(kind)
-            if ends <= line.pauses_told.get(kind, 0.0):
+        for key, queue in line.queues.items():
+            ends = self.admission.pause_ends(key[1])
+            if ends <= line.pauses_told.get(key, 0.0):
                 continue
-            line.pauses_told[kind] = ends
+            line.pauses_told[key] = ends
             for turn in queue:
                 if not turn.given.done() and not turn.outlasts(ends - now, now):
                     turn.given.set_exception(_refusal(_PAUSED, ends - now))
 
 
 _PAUSED = "the platform asked for a pause that ends too late"
+_FULL = "the platform admits no more requests for now"
 
 
 def _refusal(reason: str, seconds: float) -> CircuitOpenError:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from copy import copy
 
 import attrs
 
@@ -47,6 +48,12 @@ class Lanes:
         """Return the pace that requests of this kind keep."""
         return self.own.get(kind, self.common) if self.own else self.common
 
+    def copied(self) -> Lanes:
+        """Return what was learned so far, to go back to."""
+        own = {kind: copy(pace) for kind, pace in self.own.items()}
+        common, sent, weight = copy(self.common), self.sent.copy(), self._weight.copy()
+        return attrs.evolve(self, common=common, own=own, sent=sent, weight=weight)
+
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; see `Pace.refused`."""
         began, kind = ticket[0], ticket[2]
@@ -71,9 +78,10 @@ class Lanes:
             self._part(kind, (shared.get(kind, 0) + 1) / total)
 
     def _part(self, kind: str, share: float) -> None:
-        rate, paused_until = self.common.rate, self.common.paused_until
+        before, rate = self.common, self.common.rate
         self.own[kind] = Pace(
             rate=None if rate is None else max(SLOWEST, rate * share), width=math.inf
         )
         self.common, self._weight = Pace(), {}
-        self.common.pause(paused_until)  # others may have been told, too
+        self.common.pause(before.paused_until)  # others may have been told, too
+        self.common.capped = before.capped

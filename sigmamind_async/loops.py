@@ -55,9 +55,10 @@ class PerLoop(Generic[T]):
         """Take the running loop's value out, if it has one."""
         return self._values.pop(asyncio.get_running_loop(), None)
 
-    def discard(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Drop the value of *loop*, which is ending in order."""
-        self._values.pop(loop, None)
+    def discard(self, loop: asyncio.AbstractEventLoop, value: T) -> None:
+        """Drop *value*, which is ending in order; *loop* may have another by now."""
+        if self._values.get(loop) is value:
+            del self._values[loop]
 
     def _first(self, loop: asyncio.AbstractEventLoop) -> T:
         foreign: list[T] = []

@@ -29,7 +29,7 @@ class Request:
     method: Method
     path: str
     """Path with its query, percent-encoded, beginning with a slash."""
-    json: Mapping[str, object] | None = None
+    json: Mapping[str, object] | None = attrs.field(default=None, hash=False)
     """Body by wire names; a `Secret` in it stays one until the bytes are written."""
     alias: str | None = None
     """Another spelling of the path: a 307 or 308 that leads to it, on the same origin, is followed
@@ -56,6 +56,10 @@ class Fault:
     kind: FaultKind
     detail: str = ""
     """One line for a person; never text that the platform or the caller wrote."""
+    cause: OSError | None = attrs.field(default=None, eq=False)
+    """What the system said, made anew: no frame and no secret hangs on it."""
+    permanent: bool = False
+    """Whether another attempt would end the same: a certificate or a proxy refuses."""
 
 
 @static.frozen
@@ -63,7 +67,7 @@ class Response:
     """An answer whose status line and headers were read whole."""
 
     status: int
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, hash=False)
     """Headers by lower-case name."""
     body: bytes = attrs.field(default=b"", repr=False)
     cut: FaultKind | None = None
@@ -121,7 +125,7 @@ class Operation(Generic[T_co]):
     """Read a 2xx answer; raises `ResponseDecodeError` for one that is no success."""
     repeatable: bool
     """True when sending it twice leaves the platform as sending it once does."""
-    value: object = None
+    value: object = attrs.field(default=None, hash=False)
     """The request value it was made from."""
     not_shown: Callable[[Any], tuple[str, ...]] | None = None
     """Given the result, the names of the fields that were sent and that it shows otherwise."""
@@ -129,9 +133,9 @@ class Operation(Generic[T_co]):
     """Given the result, whether it is the record that was asked for; `None` where none was."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
-    hints: Mapping[int, str] = _NO_HINTS
+    hints: Mapping[int, str] = attrs.field(default=_NO_HINTS, hash=False)
     """What to add to the message of an error status that means more than it says."""
-    when_gone: T_co | Unset = UNSET
+    when_gone: T_co | Unset = attrs.field(default=UNSET, hash=False)
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
 
     @property
@@ -209,6 +213,9 @@ class Platform:
     """The headers that carry the key."""
     explain: Callable[[Response], Explanation]
     """Read an error answer of whatever shape; never raises."""
+    probe: str | None = None
+    """Path of a read that costs the platform little. After repeated failures it is sent in place of
+    a purchase to see whether the platform is back; `None` lets the purchase see."""
 
 
 @attrs.frozen(kw_only=True)

@@ -79,6 +79,10 @@ class Pace:
     """When a refusal last changed them."""
     paused_until: float = 0.0
     """When the pause ends that was last asked for."""
+    capped: bool = False
+    """Whether that was cut short, so that one request tries before the others go."""
+    tried_at: float | None = None
+    """When that request went; `None` while it is not under way."""
 
     _latency: float = 0.0
     _passed: int = 0

@@ -12,9 +12,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 
 from __future__ import annotations
 
-import email.utils
-import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -73,44 +71,6 @@ class RetryQuota:
         if self.tokens < self.capacity:
             amount = self.first_try_refund if cost is None else cost
             self.tokens = min(self.capacity, self.tokens + amount)
-
-
-EPOCH_FROM = 1_000_000.0
-"""An ``X-RateLimit-Reset`` below this is seconds to go, above it seconds since 1970: both were
-seen from platforms whose documentation names only one."""
-
-
-def retry_after(headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the seconds a throttled caller was asked to wait, `None` where nothing usable stands.
-
-    Read are ``Retry-After`` (seconds, or an HTTP date) and ``X-RateLimit-Reset`` (seconds to go,
-    or a Unix time); *headers* are by lower-case name, *wall_clock* is `time.time()`.
-    """
-    asked = headers.get("retry-after")
-    wait = None if asked is None else number_in(asked)
-    if asked is not None and wait is None:
-        wait = _seconds_until(asked, wall_clock)
-    if wait is None and "x-ratelimit-reset" in headers:
-        wait = number_in(headers["x-ratelimit-reset"])
-        if wait is not None and wait >= EPOCH_FROM:
-            wait -= wall_clock
-    return None if wait is None or wait < 0 else wait
-
-
-def number_in(text: str) -> float | None:
-    """Return the finite number that *text* is, `None` if it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _seconds_until(date: str, wall_clock: float) -> float | None:
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(date).timestamp() - wall_clock)
-    except (ValueError, OverflowError):
-        return None
 
 
 @attrs.frozen(kw_only=True)

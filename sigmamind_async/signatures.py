@@ -2,6 +2,9 @@
 
 Framework-neutral: bytes and headers in, a value out. A body is measured before it is hashed, every
 candidate is compared in constant time, and several secrets may be active while one is replaced.
+
+Who is refused can be told by the class: `InvalidRequestError` for a delivery that is not known to
+be genuine, `ResponseDecodeError` for a genuine one whose body is of a form that is not expected.
 """
 
 from __future__ import annotations
@@ -9,17 +12,46 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypeVar, cast
 
 from sigmamind_async.convert import Record, load_json, structure
 from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import REDACTED, Secret, concealed
 
 R = TypeVar("R", bound=Record)
 
 MAX_BYTES = 1 << 20
 """Most bytes of a delivery that are hashed, unless told otherwise."""
+
+
+class KeyBytes(Secret):
+    """A key that was given as bytes, which need not be a text."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        super().__init__(bytes(data).decode("latin-1"))
+
+
+Key: TypeAlias = str | bytes | bytearray | Secret
+Headers: TypeAlias = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+"""By name in any case, as any web framework has them: a mapping, one of several values for a name,
+pairs of bytes (ASGI), or the environment of a WSGI application."""
+
+
+def check_body(body: bytes, most: int = MAX_BYTES) -> None:
+    """Require the raw bytes of a body, and at most *most* of them, before anything is done."""
+    given: object = body
+    if not isinstance(given, bytes | bytearray):
+        kind = type(given).__name__
+        raise InvalidRequestError(
+            f"body: must be the raw bytes as they came, not {kind}", "body", "must be bytes"
+        )
+    check_size(body, most)
 
 
 def check_size(body: bytes, most: int = MAX_BYTES) -> None:
@@ -30,9 +62,7 @@ def check_size(body: bytes, most: int = MAX_BYTES) -> None:
         )
 
 
-def check_signature(
-    signed: bytes, signatures: Iterable[str], secrets: str | Secret | Iterable[str | Secret]
-) -> None:
+def check_signature(signed: bytes, signatures: Iterable[str], secrets: Key | Iterable[Key]) -> None:
     """Require that one of *signatures* is the HMAC-SHA256 of *signed* under one of *secrets*.
 
     A signature is hexadecimal or base64. Raises `InvalidRequestError`, without saying which of
@@ -48,47 +78,132 @@ def check_signature(
         )
 
 
-def read_delivery(body: bytes, cls: type[R]) -> R:
-    """Read a delivery's JSON body as *cls*; raise `InvalidRequestError` if it is none."""
+def check_age(stamp: str, tolerance: float | None, now: float) -> None:
+    """Require that *stamp*, ISO 8601 or seconds since 1970, is *tolerance* seconds from *now*.
+
+    ``None`` for *tolerance* allows any. A time without a zone is UTC.
+    """
+    if tolerance is None:
+        return
+    at = _time_of(stamp)
+    if at is None:
+        raise InvalidRequestError(field="timestamp", rule="is missing, or is no time")
+    if not abs(now - at) <= tolerance:  # nor where one of them is no number
+        raise InvalidRequestError(
+            field="timestamp", rule=f"is not within {tolerance:g} seconds of now"
+        )
+
+
+def _time_of(stamp: str) -> float | None:
+    with suppress(ValueError):
+        seconds = float(stamp)
+        return seconds / 1000 if seconds > _MILLISECONDS else seconds
+    with suppress(ValueError, OverflowError):
+        at = datetime.fromisoformat(stamp.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return None
+
+
+_MILLISECONDS = 1e11
+"""What is larger is no number of seconds, unless it is after the year 5138."""
+
+
+def read_genuine(body: bytes, cls: type[R]) -> R:
+    """Read the JSON of a genuine delivery as *cls*; raise `ResponseDecodeError` if it is none."""
     try:
-        return structure(load_json(body), cls)
+        return structure(load_json(bytes(body)), cls)
     except ResponseDecodeError as error:
-        problem = error.message
+        problem, path = _about_body(error), error.path
+    unreadable = ResponseDecodeError(f"the delivery is genuine and cannot be read: {problem}")
+    unreadable.path = path
+    raise unreadable
+
+
+def read_delivery(body: bytes, cls: type[R]) -> R:
+    """Read an unsigned JSON body as *cls*; raise `InvalidRequestError` if it is none."""
+    try:
+        return structure(load_json(bytes(body)), cls)
+    except ResponseDecodeError as error:
+        problem = _about_body(error)
     raise InvalidRequestError(field="body", rule=problem)
 
 
-def header(headers: Mapping[str, str], name: str) -> str:
-    """Return a header's value whatever the case of its name; empty where there is none."""
-    for key, value in headers.items():
-        if key.lower() == name:
-            return value
-    return ""
+def _about_body(error: ResponseDecodeError) -> str:
+    return error.message.replace("the answer", "the body", 1)
 
 
-def keys_of(secrets: str | Secret | Iterable[str | Secret]) -> list[Secret]:
-    """Return one secret or several as a list of wrapped ones; nothing is checked.
+def header(headers: Headers, name: str) -> str:
+    """Return a header's value whatever the case of its name; empty where there is none.
+
+    Several values are joined by commas. Raises `InvalidRequestError` for what holds no headers.
+    """
+    return ",".join(text for key, text in _pairs(headers) if key == name)
+
+
+def _pairs(headers: object) -> Iterator[tuple[str, str]]:
+    """Give each header with its name in lower case."""
+    items = getattr(headers, "items", None)
+    pairs: object = items() if callable(items) else headers
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+        raise InvalidRequestError(field="headers", rule="must be a mapping, or a list of pairs")
+    for pair in cast("Iterable[object]", pairs):
+        several = cast("Sequence[object]", pair if isinstance(pair, list | tuple) else ())
+        if len(several) != 2:
+            raise InvalidRequestError(field="headers", rule="must be a mapping, or a list of pairs")
+        key, value = several
+        # A WSGI environment has HTTP_X_SIGNATURE for X-Signature.
+        name = "".join(_texts(key)).lower().replace("_", "-").removeprefix("http-")
+        for text in _texts(value):
+            yield name, text
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Give the texts of a header's value: one, several of them, or none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes | bytearray):
+        yield value.decode("latin-1")
+    elif isinstance(value, list | tuple):
+        for each in cast("Sequence[object]", value):
+            yield from _texts(each)
+
+
+def keys_of(secrets: Key | Iterable[Key]) -> list[Secret]:
+    """Return one secret or several as a list of wrapped ones; what is none is `REDACTED`.
 
     What verifies a delivery rebinds its secrets with this first, so that no frame of ours holds
-    a plain text when an exception passes through it.
+    a plain text when an exception passes through it. Nothing is refused here, for the same reason.
     """
-    several = [secrets] if isinstance(secrets, (str, Secret)) else secrets
-    return [concealed(key) for key in several]
+    single = isinstance(secrets, str | bytes | bytearray | Secret)
+    several = [secrets] if single or not isinstance(secrets, Iterable) else secrets
+    return [_key_of(each) for each in several]
 
 
-def _is_usable(key: object) -> bool:
-    return isinstance(key, Secret) and bool(key.reveal())
+def _key_of(key: object) -> Secret:
+    if isinstance(key, bytes | bytearray):
+        return KeyBytes(key)
+    return concealed(key) if isinstance(key, str | Secret) else REDACTED
+
+
+def _is_usable(key: Secret) -> bool:
+    return key.known and bool(key.reveal())
 
 
 def _matches(signed: bytes, given: list[bytes], secrets: list[Secret]) -> bool:
     matches = False
     for secret in secrets:
-        # Half a surrogate pair must not raise: a UnicodeEncodeError holds the text.
-        key = secret.reveal().encode(errors="surrogatepass")
-        expected = hmac.new(key, signed, hashlib.sha256).digest()
+        expected = hmac.new(_bytes_of(secret), signed, hashlib.sha256).digest()
         for digest in given:
             # No early way out: the time taken tells nothing.
             matches |= hmac.compare_digest(expected, digest)
     return matches
+
+
+def _bytes_of(secret: Secret) -> bytes:
+    if isinstance(secret, KeyBytes):
+        return secret.reveal().encode("latin-1")
+    # Half a surrogate pair must not raise: a UnicodeEncodeError holds the text.
+    return secret.reveal().encode(errors="surrogatepass")
 
 
 def _digests(text: str) -> list[bytes]:

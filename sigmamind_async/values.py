@@ -11,7 +11,8 @@ import enum
 import hmac
 import re
 import reprlib
-from typing import Any, Final, overload
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast, overload
 from urllib.parse import quote
 
 import attrs
@@ -171,6 +172,18 @@ def redacted(value: object) -> object:
         # Past `frozen` and past the validators, which would ask the secret for its length.
         object.__setattr__(twin, name, REDACTED)
     return twin
+
+
+def secrets_in(value: object) -> Iterator[Secret]:
+    """Give every secret of a request's body, however deep it is in there."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in cast("Mapping[object, object]", value).values():
+            yield from secrets_in(each)
+    elif isinstance(value, list | tuple):
+        for each in cast("Sequence[object]", value):
+            yield from secrets_in(each)
 
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)

@@ -31,7 +31,7 @@ class Accounts:
 
         Raises `ConfigurationError` where one is missing, which names the variable.
         """
-        gates = {name: Gate() for name in sorted(platforms)}
+        gates = {name: times.gate() for name in sorted(platforms)}
         clients = {
             name: client_of_environment(PLATFORMS[name], times, gate=gate, observer=observer)
             for name, gate in gates.items()

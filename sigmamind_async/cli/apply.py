@@ -50,6 +50,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -103,6 +105,8 @@ def apply(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Carry out what *file* says."""
     database = database_of(postgres)
@@ -127,7 +131,9 @@ def apply(
         report=report,
         verbose=verbose,
         json=json,
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(
+            deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
+        ),
     )
     place = place_beside(file, journal, database)
     with stream_of(file) as stream:
@@ -142,7 +148,7 @@ def apply(
 def _apply_rows(orders: Orders, place: Place, source: Source) -> int:
     """Carry out the rows of *source*, each of which says what is done with it."""
     theirs = PLATFORMS[orders.platform or DEFAULT]
-    gate = Gate()
+    gate = orders.times.gate()
     with page_file(orders.report) as page:
         client = client_of_environment(theirs, orders.times, gate=gate, observer=page)
         references = References(folder=source.folder, allow_inline=orders.allow_inline)

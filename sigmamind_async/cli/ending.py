@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import reprlib
+from typing import Final
 
 from sigmamind_async.cli.records import Summary
 from sigmamind_async.errors import (
@@ -76,6 +77,8 @@ def advice_for(error: BaseException | None) -> str:
         return ""
     if isinstance(error, OutcomeUnknownError):
         return LOOK_UP
+    if isinstance(error, APIConnectionError) and not error.retryable:
+        return ""  # its message says what to change
     if error.committed != "no":
         return f"may have been carried out: {LOOK_UP}"
     advice = next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
@@ -87,10 +90,20 @@ def _prefix(error: SigmaMindError) -> str:
     return (error.operation or "sigmamind").partition(".")[0].upper()
 
 
+_OPTIONS: Final = {
+    "accept_key()": "--accept-key",
+    "restored=True": "`sigmamind reconcile FILE --restored`",
+}
+"""What the library's own messages call by other names."""
+
+
 def message_of(error: SigmaMindError) -> str:
     """Return the message on one line, in the words of the command line."""
     text = str(error).removeprefix(f"{error.operation}: ")
-    return " ".join(text.splitlines()).replace("accept_key()", "--accept-key")
+    text = " ".join(text.splitlines())
+    for name, option in _OPTIONS.items():
+        text = text.replace(name, option)
+    return text
 
 
 def told(error: SigmaMindError) -> str:

@@ -24,6 +24,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     run,
 )
@@ -56,11 +58,13 @@ def export(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Write the numbers of the accounts as a fleet file."""
     form = _form(out, json=json)
     place = _place(journal, postgres)
-    times = Times(deadline=deadline, attempt=attempt_timeout)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     accounts = Accounts.of(dict.fromkeys(platform), times)
     found, applied = run(_look(accounts, place))
     told = [*sayable(exported(found, applied), form)]

@@ -30,6 +30,9 @@ _TELLING: Final = frozenset({"platform", "source", "state"})
 
 _PLAN_HEAD: Final = re.compile(rb'\s*\{\s*"kind"\s*:\s*"' + re.escape(saved.KIND.encode()) + b'"')
 
+_MOST: Final = 1 << 29
+"""Most bytes of a plan: of a million rows, about."""
+
 
 @attrs.frozen(kw_only=True)
 class Wanted:
@@ -132,7 +135,9 @@ def _folder(file: str) -> Path:
 
 def _saved(file: str, stream: IO[bytes], journal: Path | None, database: Database | None) -> Wanted:
     stream.seek(0)
-    content = stream.read()
+    content = stream.read(_MOST + 1)
+    if len(content) > _MOST:
+        raise CommandError(f"{file}: is too large for a saved plan; nothing was sent")
     try:
         plan = saved.load(content)
         origin = orjson.loads(content)["origin"]

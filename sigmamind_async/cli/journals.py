@@ -190,6 +190,14 @@ class Policy:
         )
 
 
+async def accept_restored(place: Place) -> None:
+    """Take the journal for the one that it was, although it is older than that."""
+    if not isinstance(place, FilePlace):
+        raise CommandError("--restored is about a journal in a file: a database needs no leave")
+    async with SqliteJournal(place.path, restored=True):
+        pass  # what it holds from now on is what is known of it
+
+
 async def look_after_earlier_runs(provisioner: Provisioner) -> None:
     """Settle what they left in doubt; raise `JournalError` for a journal of another account."""
     try:

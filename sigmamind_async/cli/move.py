@@ -27,6 +27,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     runner,
 )
@@ -69,6 +71,8 @@ def move(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Give the numbers of one agent to another."""
     if from_agent == to_agent:
@@ -82,7 +86,9 @@ def move(
         fields=_fields(platform, side),
         output=Output.of_process(json=json),
         traffic=Traffic(),
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(
+            deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
+        ),
         path=journal,
     )
     with runner() as loop:

@@ -28,6 +28,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -62,11 +64,13 @@ def list_(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Show the numbers of the account."""
     if unassigned and agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    times = Times(deadline=deadline, attempt=attempt_timeout)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     accounts = [
         (PLATFORMS[name], client_of_environment(PLATFORMS[name], times))
         for name in dict.fromkeys(platform)
@@ -137,9 +141,14 @@ def get(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Show one number."""
-    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    theirs, times = (
+        PLATFORMS[platform],
+        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
+    )
     value = _about(theirs, theirs.get, number)
     output = Output.of_process(json=json)
     output.show(theirs.shown(run(_answer(theirs, times, value))))
@@ -171,9 +180,14 @@ def update(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Change one number; what is not named stays as it is."""
-    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    theirs, times = (
+        PLATFORMS[platform],
+        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
+    )
     try:
         password = UNSET if trunk_password is None else References().resolve(trunk_password)
     except SecretReferenceError as error:
@@ -234,9 +248,14 @@ def release(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Give one number up, for good."""
-    theirs, times = PLATFORMS[platform], Times(deadline=deadline, attempt=attempt_timeout)
+    theirs, times = (
+        PLATFORMS[platform],
+        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
+    )
     value = _about(theirs, theirs.release, number)
     if not yes:
         _confirm(number)

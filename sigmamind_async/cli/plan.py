@@ -23,6 +23,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     run,
 )
@@ -83,10 +85,12 @@ def plan(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Show what `apply` would do."""
     rules = Rules(on_drift=on_drift, allow_release=allow_release, rewrite_secrets=rewrite_secrets)
-    times = Times(deadline=deadline, attempt=attempt_timeout)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     with stream_of(file) as stream:
         given = wanted(
             file,

@@ -21,7 +21,7 @@ from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, Platform
 from sigmamind_async.cli.queue_job import IDLE, QueueJob
 from sigmamind_async.cli.records import RowResult, Stopped, Summary
 from sigmamind_async.cli.rows import Reading
-from sigmamind_async.cli.session import ATTEMPT_TIMEOUT, run
+from sigmamind_async.cli.session import DEADLINE, Times, run
 from sigmamind_async.cli.source import Source, Survey
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.provisioning.machine import QUARANTINE
@@ -79,12 +79,12 @@ def apply_to_queue(orders: Orders, database: Database, source: Source) -> int:
 
 def _check(orders: Orders) -> None:
     """Raise `CommandError` where options were given that are the workers'."""
-    attempt = orders.times.attempt
-    if orders.policy != _OF_WORKERS or attempt != ATTEMPT_TIMEOUT or orders.allow_inline:
+    theirs = attrs.evolve(orders.times, deadline=DEADLINE) != Times()
+    if orders.policy != _OF_WORKERS or theirs or orders.allow_inline:
         raise CommandError(
             f"{orders.file}: with {OPTION} workers carry its rows out, and --quarantine, --resend,"
-            " --release-surplus and --attempt-timeout are theirs: give them to sigmamind worker."
-            " There is no --accept-key and no --allow-inline-secrets"
+            " --release-surplus, --attempt-timeout, --proxy and --refusal-status are theirs: give"
+            " them to sigmamind worker. There is no --accept-key and no --allow-inline-secrets"
         )
     if orders.report is not None:
         raise CommandError(

@@ -20,6 +20,7 @@ from sigmamind_async.cli.journals import (
     Policy,
     Quarantine,
     ReleaseSurplus,
+    accept_restored,
     place_of,
 )
 from sigmamind_async.cli.output import Output
@@ -32,6 +33,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -76,17 +79,25 @@ def reconcile(
     yes: Annotated[bool, Parameter(help="Release without asking.")] = False,
     quarantine: Quarantine = QUARANTINE,
     accept_key: AcceptKey = False,
+    restored: Annotated[
+        bool,
+        Parameter(help="The journal is an old copy that was put back, or what is left of one."),
+    ] = False,
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Settle what is in doubt among the rows of *file*, or in a database."""
     place = place_of(file, journal, database_of(postgres))
-    times = Times(deadline=deadline, attempt=attempt_timeout)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     decision = Decision(
         only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
     )
     decision.check(wait=wait)
+    if restored:
+        run(accept_restored(place))
     platforms = [PLATFORMS[platform]] if platform else run(_platforms(place, only))
     clients = [client_of_environment(theirs, times) for theirs in platforms]
     if release_surplus:

@@ -10,13 +10,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from sigmamind_async.cli.ending import Exit
+from sigmamind_async.cli.ending import CommandError, Exit
 from sigmamind_async.cli.interrupts import on_interrupt
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import PLATFORMS
 from sigmamind_async.cli.records import Entrance, SandboxReady
 from sigmamind_async.cli.session import Json, run
-from sigmamind_async.sandbox import Faults, RateLimit, Sandbox
+from sigmamind_async.sandbox import Faults, RateLimit, Sandbox, StateFileError
 
 
 def sandbox(
@@ -45,7 +45,10 @@ def sandbox(
         state_file=state,
         port=port,
     )
-    run(_serve(box, Output.of_process(json=json)))
+    try:
+        run(_serve(box, Output.of_process(json=json)))
+    except StateFileError as error:
+        raise CommandError(str(error)) from None
     return Exit.DONE
 
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
 
@@ -24,8 +25,10 @@ from sigmamind_async.cli.platforms import Platform
 from sigmamind_async.cli.records import Ready, RowResult, Summary
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.references import References
 from sigmamind_async.values import Secret
-from sigmamind_async.workers import Account, Worker
+from sigmamind_async.workers import Account, SharedGate, Worker
+from sigmamind_async.workers.office import GateFor
 
 
 @attrs.define(kw_only=True)
@@ -39,6 +42,10 @@ class Serving:
     traffic: Traffic
     concurrency: int
     upkeep: str
+    refusals: tuple[int, ...]
+    """Statuses with which a limiter before the platforms refuses requests."""
+    secrets: References | None = None
+    """What requests may name; as `Worker` takes it."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
     async def run(self) -> None:
@@ -65,9 +72,11 @@ class Serving:
         return Quitting(
             self.accounts,
             self.database.dsn,
+            secrets=self.secrets,
             concurrency=self.concurrency,
             reconcile=self.upkeep,
             retry_stalled=self.upkeep,
+            gate=partial(SharedGate, refusal_statuses=self.refusals),
             on_stop=lambda: self.output.remark("stopping: what is under way is settled first"),
         )
 
@@ -129,16 +138,20 @@ class Quitting(Worker):
         dsn: Secret,
         *,
         on_stop: Callable[[], None],
+        secrets: References | None,
         concurrency: int,
         reconcile: str,
         retry_stalled: str,
+        gate: GateFor,
     ) -> None:
         super().__init__(
             accounts,
             dsn,
+            secrets=secrets,
             concurrency=concurrency,
             reconcile=reconcile,
             retry_stalled=retry_stalled,
+            gate=gate,
         )
         self._on_stop = on_stop
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import attrs
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.events import Observer
@@ -18,6 +19,20 @@ T = TypeVar("T")
 
 Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
 AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
+RefusalStatus = Annotated[
+    tuple[int, ...],
+    Parameter(
+        name="--refusal-status",
+        negative=(),
+        validator=Number(gte=400, lte=599),
+        help="A status, such as 503, with which a limiter before the platform refuses requests that"
+        " it hands on to nobody: they are sent again, purchases too. May be repeated.",
+    ),
+]
+Proxy = Annotated[
+    str | None,
+    Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
+]
 Json = Annotated[
     bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
 ]
@@ -30,10 +45,18 @@ ATTEMPTS = 8
 
 @attrs.frozen(kw_only=True)
 class Times:
-    """Limits of one call, in seconds."""
+    """Limits of one call, in seconds, the way it takes, and what is a refusal and not its end."""
 
     deadline: float = DEADLINE
     attempt: float = ATTEMPT_TIMEOUT
+    proxy: str | None = attrs.field(default=None, repr=False)
+    """URL of a proxy; `None` leaves that to the environment."""
+    refusals: tuple[int, ...] = ()
+    """Statuses, beside 429, with which a limiter before the platform refuses requests."""
+
+    def gate(self) -> Gate:
+        """Return the gate of one client."""
+        return Gate(refusal_statuses=self.refusals)
 
 
 def client_of_environment(
@@ -43,12 +66,17 @@ def client_of_environment(
     gate: Gate | None = None,
     observer: Observer | None = None,
 ) -> AnyClient:
-    """Return a client whose key and base URL come from the environment, and nowhere else."""
+    """Return a client whose key and base URL come from the environment, and nowhere else.
+
+    So does its proxy, where *times* names none.
+    """
     return platform.client(
         deadline=times.deadline,
         attempt_timeout=times.attempt,
+        proxy=times.proxy,
+        trust_env=True,
         retry=RetryPolicy(max_attempts=ATTEMPTS),
-        gate=gate,
+        gate=gate or times.gate(),
         observer=observer,
     )
 

@@ -145,6 +145,10 @@ class Stage:
 
 
 def _here() -> dict[str, str]:
-    """Return what leads another process to this package, whose own folder it does not begin in."""
+    """Return what leads another process to this package, whose own folder it does not begin in.
+
+    And past every proxy: the sandbox is on this machine.
+    """
     folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+    path = os.pathsep.join(filter(None, folders))
+    return {"PYTHONPATH": path, "NO_PROXY": "*", "no_proxy": "*"}

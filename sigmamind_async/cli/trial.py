@@ -98,6 +98,14 @@ class Trial:
         """Whether it may ring."""
         return self.call is not None or (self._placing is not None and self._placing.touched)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request of it has ended and another is to follow."""
+        return False
+
+    def ending(self) -> None:
+        """Return nothing: it waits for no outage to end."""
+
     async def run(self) -> Call:
         """Place the call, once, and return it as it ended.
 

@@ -23,6 +23,8 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
@@ -53,6 +55,8 @@ def verify(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Place a test call from each of *numbers*."""
     _check_seconds(timeout=timeout, poll_every=poll_every)
@@ -60,7 +64,7 @@ def verify(
     theirs, traffic = PLATFORMS[platform], Traffic()
     if theirs.client is not SigmaMind:
         raise CommandError(f"{platform} offers no calls to verify a number with; sigmamind does")
-    times = Times(deadline=deadline, attempt=attempt_timeout)
+    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     client = cast("SigmaMind", client_of_environment(theirs, times, observer=traffic))
     prospects = run(_prospects(client, numbers, agent))
     _agree(prospects, max_calls, ask=not json and can_ask())

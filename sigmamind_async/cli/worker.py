@@ -23,11 +23,14 @@ from sigmamind_async.cli.session import (
     AttemptTimeout,
     Deadline,
     Json,
+    Proxy,
+    RefusalStatus,
     Times,
     client_of_environment,
     run,
 )
 from sigmamind_async.provisioning.machine import QUARANTINE
+from sigmamind_async.references import References
 
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import Account
@@ -57,6 +60,13 @@ def worker(
     quarantine: Quarantine = QUARANTINE,
     resend: Resend = False,
     release_surplus: ReleaseSurplus = False,
+    allow_secret: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="What requests may name as a secret: env:NAME, where * stands for any letters, or"
+            " file:FOLDER; may be given several times. Variables TRUNK_* and no file, otherwise."
+        ),
+    ] = (),
     yes: Annotated[bool, Parameter(help="Release without asking.")] = False,
     upkeep: Annotated[
         int,
@@ -69,6 +79,8 @@ def worker(
     json: Json = False,
     deadline: Deadline = DEADLINE,
     attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
+    proxy: Proxy = None,
+    refusal_status: RefusalStatus = (),
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     database = database_or_default(postgres)
@@ -84,9 +96,11 @@ def worker(
         release_surplus=release_surplus,
         concurrency=concurrency,
         upkeep=cron_of(upkeep),
-        times=Times(deadline=deadline, attempt=attempt_timeout),
+        times=Times(
+            deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
+        ),
     )
-    _serve(database, platforms, terms, Output.of_process(json=json))
+    _serve(database, platforms, terms, _references(allow_secret), Output.of_process(json=json))
     return Exit.DONE
 
 
@@ -120,10 +134,22 @@ def _platforms(named: tuple[PlatformName, ...]) -> list[Platform]:
     return found
 
 
+def _references(allowed: tuple[str, ...]) -> References | None:
+    """Return what may be read; ``None`` for the worker's own default."""
+    listed: dict[str, list[str]] = {"env": [], "file": []}
+    for each in allowed:
+        kind, _, what = each.partition(":")
+        if kind not in listed or not what:
+            raise CommandError("--allow-secret must be env:NAME or file:FOLDER")
+        listed[kind].append(what)
+    return References(names=listed["env"], folders=listed["file"]) if allowed else None
+
+
 def _serve(
     database: Database,
     platforms: list[Platform],
     terms: Terms,
+    secrets: References | None,
     output: Output,
 ) -> None:
     try:
@@ -139,6 +165,8 @@ def _serve(
         traffic=traffic,
         concurrency=terms.concurrency,
         upkeep=terms.upkeep,
+        refusals=terms.times.refusals,
+        secrets=secrets,
     )
     run(serving.run())
 

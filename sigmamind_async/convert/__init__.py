@@ -1,8 +1,8 @@
-"""Between JSON and attrs classes: strict about what is known, and nothing is lost.
+"""Between JSON and attrs classes: nothing is guessed, and nothing is lost.
 
-A known key of the wrong type is an error. Everything else of an answer is kept: unknown keys in
-`extra`, unknown words as they are, and which keys were null, so that parsing and dumping give back
-what came in.
+A key of the wrong type is an error, because no call can name the record without it. Everything else
+of an answer is kept: unknown keys and values of the wrong type in `extra`, unknown words as they
+are, and which keys were null, so that parsing and dumping give back what came in.
 """
 
 from sigmamind_async.convert.bodies import Record, RequestValue, wire, wire_names
@@ -12,9 +12,11 @@ from sigmamind_async.convert.conversion import (
     dump_json,
     dump_record,
     load_json,
+    parse_json,
     record_decoder,
     structure,
     structure_list,
+    told_by,
 )
 
 __all__ = [
@@ -25,9 +27,11 @@ __all__ = [
     "dump_json",
     "dump_record",
     "load_json",
+    "parse_json",
     "record_decoder",
     "structure",
     "structure_list",
+    "told_by",
     "wire",
     "wire_names",
 ]

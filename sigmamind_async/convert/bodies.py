@@ -22,10 +22,13 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
     """The name of a field in JSON."""
 
     name: str
-    digits: bool = False
-    """Accept a bare integer for a text: older samples print phone numbers so."""
+    phone_number: bool = False
+    """Put a plus before 7 to 15 bare digits, text or integer: later calls take no number without
+    it, and some answers print none."""
     needed: bool = False
-    """Read null as an empty text: later calls take the field as it is."""
+    """Read null as an empty text: later calls take the field as it is. Implies `strict`."""
+    strict: bool = False
+    """A value that cannot be read is an error: a key, or what says how a listing goes on."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,12 +48,19 @@ class Record:
     """Base of what a platform answers: every field optional, nothing that came in is lost.
 
     A field is ``None`` when its key was absent or null; one that later calls need is then empty.
-    `extra` keeps the keys this class does not know; what looks like a credential among them is a
+
+    A value in another spelling is read where it can mean one thing only: 415 is the text ``"415"``,
+    ``"true"`` a boolean, ``"250"`` and ``250.0`` a whole number, ``{"$oid": "66f0"}`` the text in
+    it. Any other value of the wrong type leaves the field at its default and is kept in `extra`
+    under its wire name, so that one odd record does not hide the others. Only a key that cannot be
+    read is an error: without it no call can name the record.
+
+    `extra` also keeps the keys this class does not know. What looks like a credential there is a
     `Secret`.
     """
 
     extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
-    """Keys of the answer that have no field here, by their wire names."""
+    """What has no place in a field, by wire names: unknown keys, and values of the wrong type."""
     blanks: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     """Keys of fields that came without a value, as they came: null, or an empty text."""
 

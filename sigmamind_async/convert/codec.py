@@ -7,8 +7,12 @@ what is to read an answer has to be there before a purchase leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
+
+from sigmamind_async.errors import APIConnectionError
 
 parse: Callable[[bytes], Any]
 """Parses UTF-8 JSON. orjson makes texts with 512-bit instructions, for which a server processor
@@ -20,8 +24,29 @@ dumps: Callable[..., bytes]
 def __getattr__(name: str) -> object:
     if name not in {"parse", "dumps"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import msgspec
-    import orjson
+    with loading():
+        import msgspec
+        import orjson
 
     globals().update(parse=msgspec.json.Decoder().decode, dumps=orjson.dumps)
     return globals()[name]
+
+
+@contextmanager
+def loading() -> Generator[None, None, None]:
+    """Make an `APIConnectionError` of a module that cannot be read when it is first needed.
+
+    A process without a free descriptor has none for a connection either.
+    """
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise
+    except (OSError, ImportError) as error:
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if code else "it cannot be loaded"
+    else:
+        return
+    unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
+    unloaded.__cause__ = OSError(code, reason)
+    raise unloaded

@@ -7,11 +7,14 @@ fifth of the time that a first client takes above aiohttp's import.
 from __future__ import annotations
 
 import functools
+import json
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from sigmamind_async.convert import codec
 from sigmamind_async.convert.bodies import Record, RequestValue
+from sigmamind_async.convert.scalars import WrongTypeError
 from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import Secret
@@ -31,7 +34,11 @@ def body_of(value: RequestValue[object]) -> dict[str, Any]:
 
 
 def dump_record(record: Record) -> dict[str, Any]:
-    """Return *record* as the JSON object it was read from; secrets are revealed."""
+    """Return *record* as the JSON object it was read from; secrets are revealed.
+
+    A value that was read from another spelling is written as it was read: ``+14155550100`` for
+    14155550100.
+    """
     import msgspec
 
     raw: dict[str, Any] = msgspec.to_builtins(as_object(record), enc_hook=_reveal)
@@ -42,6 +49,14 @@ def as_object(record: Record) -> dict[str, Any]:
     """Return *record* as the object it was read from; what was taken for a secret stays one."""
     kind: Any = type(record)
     return _writer(kind)(record)
+
+
+def told_by(record: Record) -> set[str]:
+    """Return the wire names of the fields that *record* tells about, null included.
+
+    Keys without a field, and values that could not be read, are not among them.
+    """
+    return as_object(record).keys() - record.extra.keys()
 
 
 def dump_json(body: object) -> bytes:
@@ -56,18 +71,42 @@ def dump_json(body: object) -> bytes:
     raise InvalidRequestError(f"the body cannot be written: {problem}", "body", "JSON values")
 
 
-def load_json(body: bytes) -> object:
-    """Parse UTF-8 JSON; raise `ResponseDecodeError` for anything else.
+def parse_json(body: bytes) -> object:
+    """Parse UTF-8 JSON; raise `ValueError` for anything else, `RecursionError` for deep nesting.
 
-    Refused are an empty body, NaN and infinities, a byte order mark, broken UTF-8 and nesting
-    deeper than the interpreter's recursion limit. Of duplicate keys the last one counts.
+    A damaged text is read with U+FFFD in place of what is damaged: half a surrogate pair, or broken
+    UTF-8, in one label would make a whole page unreadable. Control characters may stand unescaped
+    in a text, and a byte order mark in front of the body.
     """
     try:
-        parsed: object = codec.parse(body)
+        return codec.parse(body)
+    except ValueError:
+        pass
+    read = json.loads(
+        body.decode("utf-8-sig", errors="replace"), strict=False, parse_constant=_refuse
+    )
+    # Which escapes are halves of pairs is known once they are read.
+    text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", json.dumps(read, ensure_ascii=False))
+    return codec.parse(text.encode())
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_HALVES: Final = re.compile("[\ud800-\udfff]")
+
+
+def load_json(body: bytes) -> object:
+    """Parse UTF-8 JSON, as `parse_json` does; raise `ResponseDecodeError` for anything else.
+
+    Refused are an empty body, NaN and infinities, and nesting deeper than the interpreter's
+    recursion limit. Of duplicate keys the last one counts.
+    """
+    try:
+        return parse_json(body)
     except (ValueError, RecursionError):
         problem = "the answer is empty" if not body.strip() else "the answer is not JSON"
-    else:
-        return parsed
     raise ResponseDecodeError(problem)
 
 
@@ -78,9 +117,13 @@ def structure(raw: object, cls: type[T], *, at: str = "") -> T:
     """
     try:
         return cast("T", _reader(cls)(raw, cls))
-    except Exception:  # noqa: BLE001, S110 - whatever it was, `_explain` finds it, with its path
-        pass
-    raise _explain(raw, cls, at)
+    except WrongTypeError as error:
+        path, problem = (at + error.path).removeprefix("."), str(error)
+    except Exception:  # noqa: BLE001 - turned into words; nothing of it is kept
+        path, problem = at, "cannot be read"
+    unreadable = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
+    unreadable.path = path
+    raise unreadable
 
 
 def structure_list(raw: object, cls: type[T], *, at: str = "") -> list[T]:
@@ -105,16 +148,6 @@ def record_decoder(cls: type[R]) -> Callable[[Response], R]:
     return decode
 
 
-def _explain(raw: object, cls: type, at: str) -> ResponseDecodeError:
-    from sigmamind_async.convert.converter import first_fault
-
-    path, problem = first_fault(raw, cls)
-    path = (at + path).removeprefix(".")
-    explained = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
-    explained.path = path
-    return explained
-
-
 _READERS: dict[Any, Callable[[Any, Any], Any]] = {}
 
 
@@ -122,7 +155,8 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
     """Return the fast hook of *cls*: looked up once, not for every answer."""
     read = _READERS.get(cls)
     if read is None:
-        from sigmamind_async.convert.converter import reader
+        with codec.loading():
+            from sigmamind_async.convert.converter import reader
 
         read = _READERS[cls] = reader(cls)
     return read
@@ -131,7 +165,8 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
 @functools.cache
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a *cls*: looked up once, not for every request."""
-    from sigmamind_async.convert.converter import writer
+    with codec.loading():
+        from sigmamind_async.convert.converter import writer
 
     return writer(cls)
 

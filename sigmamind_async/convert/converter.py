@@ -1,8 +1,7 @@
-"""The strict cattrs converter behind `conversion`, which imports it with the first body.
+"""The cattrs converter behind `conversion`, which imports it with the first body.
 
-cattrs coerces by default (``None`` becomes ``"None"``, ``"no"`` becomes ``True``); here a known key
-of the wrong type is an error. Reading is done by a fast converter. When it fails, a second, slower
-one reads the same object again only to say where the fault is.
+cattrs coerces by default (``None`` becomes ``"None"``, ``"no"`` becomes ``True``); here a value of
+the wrong type raises `WrongTypeError`, which the field that holds it takes or passes on.
 """
 
 from __future__ import annotations
@@ -13,64 +12,35 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cattrs import (
-    AttributeValidationNote,
-    ClassValidationError,
-    Converter,
-    IterableValidationError,
-    IterableValidationNote,
-)
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from sigmamind_async.convert.bodies import Record, RequestValue, wire, wire_names
 from sigmamind_async.convert.filler import filler, request_writer
 from sigmamind_async.convert.scalars import (
+    PLAIN_READERS,
     WrongTypeError,
     read_array,
-    read_number,
     read_object,
-    read_secret,
-    reader_for,
-    reader_of,
     reader_of_any,
 )
-from sigmamind_async.values import Secret
 
 
 def reader(cls: Any) -> Callable[[Any, Any], Any]:
-    """Return the function that reads a *cls*, and does not say where a fault is."""
-    return _fast().get_structure_hook(cls)
+    """Return the function that reads a *cls*; raises `WrongTypeError` with the path of a fault."""
+    return _converter().get_structure_hook(cls)
 
 
 def writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the function that writes a *cls*, a record or a request value."""
-    return _fast().get_unstructure_hook(cls)
-
-
-def first_fault(raw: object, cls: type) -> tuple[str, str]:
-    """Read *raw* as *cls* once more; return the path of the first fault, and what it is."""
-    try:
-        _detailed().structure(raw, cls)
-    except Exception as error:  # noqa: BLE001 - turned into words; nothing of it is kept
-        return _in_words(error)
-    return "", "cannot be read"
+    return _converter().get_unstructure_hook(cls)
 
 
 @functools.cache
-def _fast() -> Converter:
-    return _strict(Converter(detailed_validation=False))
-
-
-@functools.cache
-def _detailed() -> Converter:
-    return _strict(Converter(detailed_validation=True))
-
-
-def _strict(converter: Converter) -> Converter:
-    for kind in (str, bool, int):
-        converter.register_structure_hook(kind, reader_of(kind))
-    converter.register_structure_hook(float, read_number)
-    converter.register_structure_hook(Secret, read_secret)
+def _converter() -> Converter:
+    converter = Converter(detailed_validation=False)
+    for kind, read in PLAIN_READERS.items():
+        converter.register_structure_hook(kind, read)
     converter.register_structure_hook_factory(
         _is_optional, functools.partial(_optional_hook, converter)
     )
@@ -130,33 +100,15 @@ def _is_record_or_text(cls: object) -> bool:
     return _is_union(cls) and str in arms and any(map(_is_record, arms))
 
 
-def _in_words(error: BaseException) -> tuple[str, str]:
-    """Follow the first failure of a cattrs error group down to its path and its cause."""
-    path = ""
-    while isinstance(error, (ClassValidationError, IterableValidationError)):
-        names = wire_names(error.cl) if isinstance(error, ClassValidationError) else {}
-        error = error.exceptions[0]
-        for note in getattr(error, "__notes__", ()):
-            if isinstance(note, AttributeValidationNote):
-                path += "." + (names[note.name].name if note.name in names else note.name)
-            elif isinstance(note, IterableValidationNote):
-                path += f"[{note.index}]"
-    problem = str(error) if isinstance(error, WrongTypeError) else "cannot be read"
-    return path, problem
-
-
 def _optional_hook(converter: Converter, cls: Any) -> Callable[[object, object], object]:
-    """Read null, or the one other type; plain types in one step, there are many of them."""
+    """Read null, or the one other type."""
     inner = next(arm for arm in typing.get_args(cls) if arm is not type(None))
     read = converter.get_structure_hook(inner)
 
-    def read_plain(raw: object, _: object) -> object:
-        return raw if raw is None or type(raw) is inner else read(raw, inner)
-
-    def read_any(raw: object, _: object) -> object:
+    def read_optional(raw: object, _: object) -> object:
         return None if raw is None else read(raw, inner)
 
-    return read_plain if inner in (str, bool, int) else read_any
+    return read_optional
 
 
 def _object_hook(_: Any) -> Callable[[object, object], dict[str, Any]]:
@@ -168,18 +120,20 @@ def _list_hook(converter: Converter, cls: Any) -> Callable[[object, object], lis
     read = converter.get_structure_hook(item)
 
     def read_list(raw: object, _: object) -> list[Any]:
-        return [read(entry, item) for entry in read_array(raw)]
+        entries = read_array(raw)
+        try:
+            return [read(entry, item) for entry in entries]
+        except WrongTypeError:
+            pass
+        return [read_at(index, entry) for index, entry in enumerate(entries)]
 
-    def read_list_with_path(raw: object, _: object) -> list[Any]:
-        for index, entry in enumerate(read_array(raw)):
-            try:
-                read(entry, item)
-            except Exception as error:  # noqa: BLE001 - only passed on, with its place
-                error.add_note(IterableValidationNote("", index, cls))
-                raise IterableValidationError("", [error], cls) from None  # pyright: ignore[reportCallIssue]  # typed as a plain group
-        return read_list(raw, _)
+    def read_at(index: int, entry: object) -> Any:
+        try:
+            return read(entry, item)
+        except WrongTypeError as error:
+            raise error.below(f"[{index}]") from None
 
-    return read_list_with_path if converter.detailed_validation else read_list
+    return read_list
 
 
 def _record_or_text_hook(converter: Converter, cls: Any) -> Callable[[object, object], object]:
@@ -194,19 +148,14 @@ def _record_or_text_hook(converter: Converter, cls: Any) -> Callable[[object, ob
 
 
 def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object, object], Record]:
-    fast = not converter.detailed_validation
-    read: Callable[[Any, Any], Any] = (
-        filler(converter.get_structure_hook, cls)
-        if fast
-        else make_dict_structure_fn(cls, converter, **_renames(wire_names(cls)), **_HIDDEN)
-    )
+    read = filler(converter.get_structure_hook, cls)
 
     def read_one_kind(raw: object, _: object) -> Record:
         fields = read_object(raw)
         kind = cls.kind_of(fields)
         return read(fields, cls) if kind is cls else converter.structure(raw, kind)
 
-    return read if fast and not _chooses(cls) else read_one_kind
+    return read_one_kind if _chooses(cls) else read
 
 
 def _chooses(cls: type[Record]) -> bool:
@@ -220,7 +169,8 @@ def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], d
     )
 
     def write_record(record: Record) -> dict[str, Any]:
-        return {**record.blanks, **write(record), **record.extra}
+        # The fields last: one that was set since wins over what came in its place.
+        return {**record.blanks, **record.extra, **write(record)}
 
     return write_record
 
@@ -229,7 +179,4 @@ _HIDDEN: dict[str, Any] = {"extra": override(omit=True), "blanks": override(omit
 
 
 def _renames(names: Mapping[str, wire]) -> dict[str, Any]:
-    return {
-        field: override(rename=mark.name, struct_hook=reader_for(mark))
-        for field, mark in names.items()
-    }
+    return {field: override(rename=mark.name) for field, mark in names.items()}

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import attrs
 
-from sigmamind_async.convert.bodies import Record, RequestValue, wire_names
-from sigmamind_async.convert.scalars import read_array, read_object, reader_for
+from sigmamind_async.convert.bodies import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.scalars import WrongTypeError, read_array, read_object, with_plus
 from sigmamind_async.values import UNSET, Secret
 
 Hook = Callable[[Any], Callable[[Any, Any], Any]]
@@ -51,10 +51,14 @@ _FILL = (
     "if type(fields) is not dict: refuse(fields)",
     "record = new(Open)",
     "blanks = {}",
+    "extra = {}",
+    "absent = 0",
     "get = fields.get",
 )
 _FILLED = (
-    "record.extra = {} if fields.keys() <= keys else unknown(fields, keys)",
+    # As many keys as fields that were found: there is no other among them.
+    "whole = len(fields) + absent == len(keys)",
+    "record.extra = extra if whole else {**extra, **unknown(fields, keys)}",
     "record.blanks = blanks",
     "record.__class__ = cls",
     "return record",
@@ -64,30 +68,48 @@ _FILLED = (
 def _reading(hook: Hook, cls: type[Record], name: str, known: dict[str, Any]) -> list[str]:
     """Return the lines that read one field; put what they need among what is *known*."""
     mark, kind = wire_names(cls)[name], typing.get_type_hints(cls)[name]
-    read = reader_for(mark) or hook(kind)
-    default, plain = attrs.fields_dict(cls)[name].default, _plain(kind)
-
-    def read_other(value: Any, blanks: dict[str, Any]) -> object:
-        if value is _ABSENT:
-            return default
-        if value is None or value == "":
-            blanks[mark.name] = value
-        return read(value, kind)
-
-    known[f"other_{name}"] = read_other
-    other = f"record.{name} = other_{name}(value, blanks)"
+    plain, default = _plain(kind), attrs.fields_dict(cls)[name].default
+    known[f"default_{name}"] = default
+    known[f"other_{name}"] = _other_reader(mark, kind, hook(kind), default)
     lines = [f"value = get({mark.name!r}, ABSENT)"]
+    absent = f"if value is ABSENT: record.{name} = default_{name}; absent += 1"
+    other = f"else: record.{name} = other_{name}(value, blanks, extra)"
     if plain is None:
-        return [*lines, other]
+        return [*lines, absent, other]
     known[f"plain_{name}"] = plain
-    empty = " and value" if plain is str else ""
+    test = " and value" if plain is str else ""
+    if mark.phone_number:
+        test += " and value[0] == '+'"
     null = f"elif value is None: record.{name} = None; blanks[{mark.name!r}] = None"
     return [
         *lines,
-        f"if type(value) is plain_{name}{empty}: record.{name} = value",
+        f"if type(value) is plain_{name}{test}: record.{name} = value",
         *([] if mark.needed or plain is kind else [null]),
-        f"else: {other}",
+        f"el{absent}",
+        other,
     ]
+
+
+def _other_reader(
+    mark: wire, kind: Any, read: Callable[[Any, Any], Any], default: object
+) -> Callable[[Any, dict[str, Any], dict[str, Any]], object]:
+    """Return the reader of whatever is not simply a value of the field's plain type."""
+
+    def read_other(value: Any, blanks: dict[str, Any], extra: dict[str, Any]) -> object:
+        if value is None or value == "":
+            blanks[mark.name] = value
+            if mark.needed:
+                return ""
+        try:
+            held = read(value, kind)
+        except WrongTypeError as error:
+            if mark.strict or mark.needed:
+                raise error.below(f".{mark.name}") from None
+            extra[mark.name] = _conceal(mark.name, value)
+            return default
+        return with_plus(held) if mark.phone_number else held
+
+    return read_other
 
 
 def _unknown_fields(fields: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -1,24 +1,33 @@
-"""Strict readers of plain JSON values: one of another type is an error, never turned into one.
+"""Readers of plain JSON values: another spelling of the same value is read, nothing is guessed.
 
 Each takes the value and the type that is asked for, as cattrs calls its hooks.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import typing
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
-from sigmamind_async.convert.bodies import wire
 from sigmamind_async.values import Secret
 
 
 class WrongTypeError(ValueError):
-    """A known key holds a value of another type; `converter` turns it into words."""
+    """A value that cannot be read as the type that is asked for."""
+
+    path: str = ""
+    """Where the value is, below what is read: ``[3].owner.age``."""
 
     def __init__(self, expected: str, got: object) -> None:
         """Name both types and not the value, which may be a secret."""
         super().__init__(f"expected {expected}, got {_json_type(got)}")
+
+    def below(self, place: str) -> WrongTypeError:
+        """Put *place*, which leads to what was read, before the path."""
+        self.path = place + self.path
+        return self
 
 
 _JSON_TYPES: dict[type[Any], str] = {
@@ -36,16 +45,68 @@ def _json_type(value: object) -> str:
     return _JSON_TYPES.get(type(value), type(value).__name__)
 
 
-def reader_of(kind: type) -> Callable[[object, object], object]:
-    """Return the reader of exactly *kind*: a boolean is no number here."""
-    expected = _JSON_TYPES[kind]
-
-    def read(raw: object, _: object) -> object:
-        if type(raw) is not kind:
-            raise WrongTypeError(expected, raw)
+def read_text(raw: object, _: object) -> str:
+    """Read a text, a whole number by its digits, or a text that MongoDB wraps by its type."""
+    if type(raw) is str:
         return raw
+    if type(raw) is int:
+        return str(raw)
+    unwrapped = _unwrapped(raw)
+    if unwrapped is None:
+        raise WrongTypeError("text", raw)
+    return unwrapped
 
-    return read
+
+def _unwrapped(raw: object) -> str | None:
+    """Return the text in an object of MongoDB's extended JSON: ``{"$oid": "66f0c2a4"}``."""
+    fields = cast("dict[str, object]", raw) if type(raw) is dict else {}
+    texts = [held for name, held in fields.items() if name.startswith("$")]
+    return texts[0] if len(fields) == len(texts) == 1 and type(texts[0]) is str else None
+
+
+_FLAGS: Final = {"true": True, "false": False}
+
+
+def read_flag(raw: object, _: object) -> bool:
+    """Read a boolean, or its word."""
+    if type(raw) is bool:
+        return raw
+    if type(raw) is str and raw in _FLAGS:
+        return _FLAGS[raw]
+    raise WrongTypeError("a boolean", raw)
+
+
+_WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
+
+
+def read_whole_number(raw: object, _: object) -> int:
+    """Read a whole number, also one with nothing behind its point, or its digits."""
+    if type(raw) is int:
+        return raw
+    if (type(raw) is float and raw.is_integer()) or (type(raw) is str and _WHOLE.fullmatch(raw)):
+        return int(raw)
+    raise WrongTypeError("a number", raw)
+
+
+def read_number(raw: object, _: object) -> float:
+    """Read a number, whole or not."""
+    if type(raw) is not float and type(raw) is not int:
+        raise WrongTypeError("a number", raw)
+    return raw
+
+
+def read_secret(raw: object, _: object) -> Secret:
+    """Read a text as a `Secret`; anything else by its JSON, so that it is shown nowhere either."""
+    return Secret(raw if type(raw) is str else json.dumps(raw))
+
+
+PLAIN_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
+    str: read_text,
+    bool: read_flag,
+    int: read_whole_number,
+    float: read_number,
+    Secret: read_secret,
+}
 
 
 def reader_of_any(union: Any) -> Callable[[object, object], object]:
@@ -61,33 +122,15 @@ def reader_of_any(union: Any) -> Callable[[object, object], object]:
     return read
 
 
-def read_secret(raw: object, _: object) -> Secret:
-    """Read a text as a `Secret`."""
-    if type(raw) is not str:
-        raise WrongTypeError("text", raw)
-    return Secret(raw)
+_BARE_NUMBER: Final = re.compile(r"[0-9]{7,15}", re.ASCII)
 
 
-def read_number(raw: object, _: object) -> float:
-    """Read a number, whole or not."""
-    if type(raw) is not float and type(raw) is not int:
-        raise WrongTypeError("a number", raw)
-    return raw
+def with_plus(number: object) -> object:
+    """Return a phone number with the plus that some answers leave out.
 
-
-def reader_for(mark: wire) -> Callable[[object, object], str | None] | None:
-    """Return the reader that *mark* asks for, if it asks for one of its own."""
-    if mark.needed:
-        return lambda raw, cls: _read_digits(raw, cls) or ""
-    return _read_digits if mark.digits else None
-
-
-def _read_digits(raw: object, _: object) -> str | None:
-    if raw is None or type(raw) is str:
-        return raw
-    if type(raw) is not int:
-        raise WrongTypeError("text", raw)
-    return str(raw)
+    Anything but 7 to 15 ASCII digits stays as it came.
+    """
+    return f"+{number}" if type(number) is str and _BARE_NUMBER.fullmatch(number) else number
 
 
 def read_object(raw: object) -> dict[str, Any]:

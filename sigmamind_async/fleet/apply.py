@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -15,13 +16,15 @@ from sigmamind_async.fleet.known import Known
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.run import FleetRun
 from sigmamind_async.fleet.saved import moved
-from sigmamind_async.fleet.spec import SECRETS, Fleet, Problem
+from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
 from sigmamind_async.fleet.survey import survey
 from sigmamind_async.fleet.work import Report, StepOutcome
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.references import References, SecretReferenceError
 
+_READING: Final = 60.0
+"""Seconds that one file with a secret may take to be read."""
 _SHOWN: Final = 5
 """Reasons that an error names."""
 
@@ -72,6 +75,7 @@ async def apply(
     """
     references = secrets or References()
     crew = crew_of(provisioners)
+    await _read_files(plan, references)
     check_problems([*plan.problems, *missing_secrets(plan, references)])
     for provisioner in crew.provisioners.values():
         await provisioner.reconcile()
@@ -160,21 +164,31 @@ def check_problems(problems: Iterable[Problem]) -> None:
         raise PlanError(f"the plan has problems, so nothing was sent: {_some(texts)}")
 
 
+async def _read_files(plan: Plan, references: References) -> None:
+    """Have *references* know what is in files, so that none is read in the loop's thread."""
+    for _, _, cell in _needed_secrets(plan):
+        with suppress(SecretReferenceError):  # told by `missing_secrets`
+            await references.fetch(cell, _READING)
+
+
 def missing_secrets(plan: Plan, references: References) -> list[Problem]:
     """Return a problem for each secret that a step needs and that is not to be had."""
     problems: list[Problem] = []
+    for row, name, cell in _needed_secrets(plan):
+        try:
+            references.resolve(cell)
+        except SecretReferenceError as error:
+            problems.append(Problem(message=str(error), id=row.id, field=name, line=row.line))
+    return problems
+
+
+def _needed_secrets(plan: Plan) -> Iterator[tuple[FleetRow, str, str]]:
     for step in plan.steps:
         row = plan.rows[step.id]
         for change in step.changes if step.writes else ():
             cell = row.fields.get(change.field)
             if change.field in SECRETS and isinstance(cell, str):
-                try:
-                    references.resolve(cell)
-                except SecretReferenceError as error:
-                    problems.append(
-                        Problem(message=str(error), id=row.id, field=change.field, line=row.line)
-                    )
-    return problems
+                yield row, change.field, cell
 
 
 def _some(texts: list[str]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from types import UnionType
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 import orjson
 
 from sigmamind_async.errors import PlanError
+from sigmamind_async.fleet.capabilities import CAPABILITIES
 from sigmamind_async.fleet.draft import Rules
 from sigmamind_async.fleet.known import Known
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.spec import FleetRow, Presence, Source
+from sigmamind_async.fleet.spec import FIELDS, FleetRow, Presence, Source
 from sigmamind_async.fleet.step import Step
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.values import Secret
@@ -50,15 +53,70 @@ def load(content: bytes) -> Plan:
         if document["version"] != VERSION:
             raise PlanError("was saved by another version; make the plan again")
         rows = [_row_of(said) for said in document["rows"]]
-        return Plan(
+        plan = Plan(
             steps=tuple(Step.load(said) for said in document["steps"]),
             rows={row.id: row for row in rows},
             unlisted=tuple(document["unlisted"]),
             rules=Rules(**document["rules"]),
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+        if _fits(plan, Plan) and _is_about_its_rows(plan, len(rows)):
+            return plan
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise PlanError("is no saved plan, or was changed since; make the plan again")
+
+
+def _is_about_its_rows(plan: Plan, count: int) -> bool:
+    """Return whether there is one row for each step, and no word that this version lacks."""
+    ids = {step.id for step in plan.steps}
+    platforms = {step.platform for step in plan.steps} | {
+        row.platform for row in plan.rows.values()
+    }
+    platforms |= {step.leaves.platform for step in plan.steps if step.leaves is not None}
+    fields = {name for row in plan.rows.values() for name in row.fields}
+    return (
+        (len(plan.rows), len(ids)) == (count, len(plan.steps))
+        and ids <= plan.rows.keys()
+        and platforms <= CAPABILITIES.keys()
+        and fields <= {*FIELDS}
+    )
+
+
+def _fits(held: object, hint: Any) -> bool:  # noqa: ANN401 - an annotation is of no one type
+    """Return whether *held* is what an annotation says, all the way down: a file may hold all."""
+    if type(held) is hint and not attrs.has(hint):
+        return True  # 1 is no truth, and true is no number
+    origin, inner = _parts(hint)
+    if origin in {Union, UnionType}:
+        return any(_fits(held, each) for each in inner)
+    if origin is Literal:
+        return held in inner
+    if origin in {tuple, Sequence}:
+        return isinstance(held, tuple) and all(
+            _fits(each, inner[0]) for each in cast("tuple[object, ...]", held)
+        )
+    if origin is Mapping:
+        of_key, of_value = inner
+        return isinstance(held, dict) and all(
+            _fits(key, of_key) and _fits(value, of_value)
+            for key, value in cast("dict[object, object]", held).items()
+        )
+    if attrs.has(hint):
+        return type(held) is hint and all(
+            _fits(getattr(held, name), each) for name, each in _hints(hint).items()
+        )
+    return False
+
+
+@cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - likewise
+    return get_origin(hint), get_args(hint)
+
+
+@cache
+def _hints(kind: type[attrs.AttrsInstance]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in attrs.fields(kind)}
 
 
 def _row(row: FleetRow) -> dict[str, Any]:

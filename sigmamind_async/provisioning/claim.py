@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any, TypeAlias, cast
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.desk import LEASE_MARGIN, Desk
@@ -10,6 +13,9 @@ from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, Resting, advance
 from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Row
+
+InTime: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
+"""Awaits what it is given; raises `JournalError` at a deadline."""
 
 
 class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package
@@ -27,9 +33,14 @@ class Claim:
     Each claim has an owner of its own, so that no other attempt can be taken for this one.
     """
 
-    def __init__(self, desk: Desk, row: Row) -> None:
-        """Begin with *row* as it was read; nothing is written yet."""
+    def __init__(self, desk: Desk, row: Row, in_time: InTime | None = None) -> None:
+        """Begin with *row* as it was read; nothing is written yet.
+
+        Where there is a deadline, *in_time* holds each write to it.
+        """
         self.row = row
+        self._in_time = in_time
+        self._writing: asyncio.Future[Written] | None = None
         self.sent = False
         """Whether the row says, or may say, that something was sent."""
         self._desk = desk
@@ -42,19 +53,43 @@ class Claim:
         before = self.row, self.sent
         try:
             claimed = advance(self.row, event, books.now(), books.policy).row
-            # Should this be cancelled, the write may have been made.
+            # Should this be cancelled, or end in time, the write may have been made.
             self.row, self.sent = claimed, True
-            written = await books.journal.put(claimed, max_purchases=self._desk.max_purchases)
+            written = await self._put(claimed)
         except JournalError as error:
             refusal: SigmaMindError | None = error.with_traceback(None)
+            if self._is_under_way:
+                raise Withheld(refusal) from None
         except IllegalMoveError:
             refusal = None
         else:
             if written is Written.STORED:
-                return self._in_time(claimed)
+                return self._check_lateness(claimed)
             refusal = self._too_many() if written is Written.SPENT else None
         self.row, self.sent = before
         raise Withheld(refusal)
+
+    async def _put(self, claimed: Row) -> Written:
+        put = self._desk.books.journal.put(claimed, max_purchases=self._desk.max_purchases)
+        if self._in_time is None:
+            return await put
+        # What is given to a journal is written, whoever stops waiting for it.
+        self._writing = asyncio.ensure_future(put)
+        self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return cast("Written", await self._in_time(asyncio.shield(self._writing)))
+
+    @property
+    def _is_under_way(self) -> bool:
+        """Whether the write was left behind, and was not seen to fail."""
+        writing = self._writing
+        return writing is not None and not (writing.done() and writing.exception() is not None)
+
+    async def is_written(self) -> bool:
+        """Wait for the write that was left behind; return whether it was made."""
+        try:
+            return self._writing is not None and await self._writing is Written.STORED
+        except JournalError:
+            return False
 
     async def rest(self) -> None:
         """Write down that nothing is under way until the next call of this.
@@ -64,10 +99,12 @@ class Claim:
         books = self._desk.books
         with suppress(JournalError, IllegalMoveError):
             resting = advance(self.row, Resting(), books.now(), books.policy).row
-            if await books.journal.put(resting) is Written.STORED:
+            put = books.journal.put(resting)
+            written = await (put if self._in_time is None else self._in_time(put))
+            if written is Written.STORED:
                 self.row = resting
 
-    def _in_time(self, claimed: Row) -> None:
+    def _check_lateness(self, claimed: Row) -> None:
         """Raise `Withheld` where the write took so long that the lease may end before the answer.
 
         Somebody else would take the attempt for abandoned while it is under way.

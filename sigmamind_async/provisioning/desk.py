@@ -17,7 +17,7 @@ from sigmamind_async.provisioning.books import Books
 from sigmamind_async.provisioning.census import Census, Listing
 from sigmamind_async.provisioning.machine import Abandoned
 from sigmamind_async.provisioning.planning import Pad
-from sigmamind_async.provisioning.refusals import occupied
+from sigmamind_async.provisioning.refusals import nameless, occupied
 from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.settling import Settler
 from sigmamind_async.provisioning.turns import Turns
@@ -44,7 +44,8 @@ class Desk:
     another account."""
     turns: Turns = attrs.field(factory=Turns)
     picked: set[str] = attrs.field(factory=set[str])
-    """Numbers that were chosen to be bought, so that no two operations choose the same."""
+    """Numbers that were chosen to be bought, so that no two operations choose the same; all that
+    were sent for stay here, since a search may go on offering them."""
     _name: str = attrs.field(factory=lambda: uuid4().hex)
     _claims: Iterator[int] = attrs.field(factory=itertools.count)
 
@@ -97,7 +98,30 @@ class Desk:
         if number in self.picked:
             return False
         self.picked.add(number)
-        return not await self.books.journal.with_key(self.books.account, number, 0.0)
+        free = False
+        try:
+            free = not await self.books.journal.with_key(self.books.account, number, 0.0)
+        finally:
+            if not free:
+                self.picked.discard(number)
+        return free
+
+    def unpick(self, number: str) -> None:
+        """Let a number be chosen again that was not sent for."""
+        self.picked.discard(number)
+
+    async def bought_before(self, row: Row, value: Value) -> Row:
+        """Return *row* after a look whether the account owns a number that carries its tag.
+
+        A journal that is an old copy of itself, restored with the whole machine for instance, looks
+        as it did then. The account does not: so one listing is read before the first purchase.
+        """
+        if not self.books.journal.may_be_a_copy:
+            return row
+        found = (await self.census.after(0.0)).tagged.get(row.token, ())
+        if not all(owned.record for _, owned in found):
+            raise nameless(row)
+        return await self.settler.settle(row, await self.census.after(0.0), value) if found else row
 
     async def free(self, row: Row, until: float) -> None:
         """Wait until no other operation can still change the number of *row*.

@@ -8,7 +8,8 @@ sent. Whoever lost the row meanwhile finds out in that very write, and sends not
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack, suppress
 from typing import Generic, TypeVar, cast
 
 from sigmamind_async.convert import RequestValue
@@ -21,9 +22,11 @@ from sigmamind_async.errors import (
     RateLimitError,
     SigmaMindError,
 )
+from sigmamind_async.gate import PATIENCE
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.asking import record_from
+from sigmamind_async.provisioning.census import Listing
 from sigmamind_async.provisioning.claim import Claim, Withheld
 from sigmamind_async.provisioning.desk import PAUSES, Desk
 from sigmamind_async.provisioning.labels import tag_of, tagged
@@ -33,22 +36,32 @@ from sigmamind_async.provisioning.machine import (
     Event,
     Listed,
     Match,
+    Move,
     NotSent,
     Rejected,
     Unanswered,
     Unreadable,
 )
 from sigmamind_async.provisioning.matching import match_of
-from sigmamind_async.provisioning.refusals import another_request, owned_already, unsettled
+from sigmamind_async.provisioning.refusals import (
+    about,
+    another_request,
+    owned_already,
+    unread,
+    unsettled,
+)
 from sigmamind_async.provisioning.row import IN_DOUBT, Kind, Row, State
 from sigmamind_async.values import UNSET, Unset
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _PICKS = 5
 """Numbers to try where the platform is searched and somebody else buys faster."""
 _FRESH = 60.0
 """Seconds for which a listing is good enough to say that a number is not owned."""
+_LAST_WRITE = 1.0
+"""Seconds, at least, for writing down how a request ended, whatever the deadline."""
 
 
 class Errand(Generic[T]):
@@ -91,12 +104,26 @@ class Errand(Generic[T]):
         """Fields that were sent and that the answer shows otherwise."""
         return () if self.call is None else self.call.ignored
 
+    @property
+    def waits(self) -> bool:
+        """Whether a request of it has ended and another is to follow."""
+        return self.call is not None and self.call.waits
+
+    def ending(self) -> SigmaMindError | None:
+        """Return the error with which it ends while it `waits`; `None` at other times."""
+        if self.call is None:
+            return None
+        engine = self._desk.client.runner.engine
+        return engine.ending(self._desk.client.runner.operation(self._value), self.call)
+
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
-        await self._desk.ready()
-        async with self._desk.turns.of(f"op {self.op_id}"):
-            self._until = self._books.now() + self._desk.patience
-            row = await self._row()
+        self._until = self._books.now() + self._desk.patience
+        async with AsyncExitStack() as turn:
+            await self._in_time(self._desk.ready())
+            mine = self._desk.turns.of(f"op {self.op_id}")
+            await self._in_time(turn.enter_async_context(mine))
+            row = await self._in_time(self._row())
             while not (row.state is State.DONE or (row.state is State.SURPLUS and row.record)):
                 row = await self._step(row)
             return self._result(row)
@@ -138,13 +165,40 @@ class Errand(Generic[T]):
 
     async def _send(self, row: Row) -> Row:
         """Send one attempt, once nothing else on the same number is under way."""
+        async with AsyncExitStack() as turn:
+            ready = await self._in_time(self._made_ready(row, turn))
+            if ready.fence != row.fence:
+                return ready
+            try:
+                return await self._attempt(ready)
+            finally:
+                if self._intent.choice is not None and not self.touched:
+                    self._desk.unpick(ready.key)
+
+    async def _made_ready(self, row: Row, turn: AsyncExitStack) -> Row:
+        """Return *row* as it can be sent, holding its number, or as a listing has settled it."""
+        if row.kind is Kind.PURCHASE:
+            found = await self._bought_before(row)
+            if found.fence != row.fence:
+                return found
         if self._intent.choice is not None:
             row = await self._with_a_number(row)
-        async with self._desk.turns.of(row.key and f"number {row.key}"):
-            await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
-            if row.kind is Kind.EXACT_PURCHASE and not row.doubt_since:
-                await self._refuse_owned(row)
-            return await self._attempt(row)
+        await turn.enter_async_context(self._desk.turns.of(row.key and f"number {row.key}"))
+        await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
+        if row.kind is Kind.EXACT_PURCHASE and not row.doubt_since:
+            await self._refuse_owned(row)
+        return row
+
+    async def _bought_before(self, row: Row) -> Row:
+        try:
+            return await self._desk.bought_before(row, self._value)
+        except JournalError:
+            raise
+        except SigmaMindError as error:
+            if not (self._in_bulk and error.retryable):
+                raise
+            refusal = unread(row, error)
+        raise refusal  # a job takes the row up again at its end
 
     async def _with_a_number(self, row: Row) -> Row:
         """Pick a number that is on offer, unless one has been picked and not refused."""
@@ -153,7 +207,7 @@ class Errand(Generic[T]):
         if row.key and row.state is not State.FAILED:
             return row
         self._picks += 1
-        offered = choice.numbers(await self._desk.client.run(choice.search))
+        offered = choice.numbers(await self._read(choice.search))
         for number in offered:
             if await self._desk.pick(number):
                 return row.but(key=number)
@@ -163,20 +217,39 @@ class Errand(Generic[T]):
 
     async def _refuse_owned(self, row: Row) -> None:
         """Refuse to buy what the account owns: it could not be told from what this would bring."""
-        intent, desk = self._intent, self._desk
+        intent = self._intent
         if intent.choice is not None:
             return
         if intent.look_up is not None:
             try:
-                await desk.client.run(intent.look_up)
+                await self._read(intent.look_up)
             except NotFoundError:
                 return
             await self._refuse_unless_ours(row)
             return
         for moment in (self._books.now() - _FRESH, self._books.now()):
-            if row.key not in (await desk.census.after(moment)).numbers:
+            if row.key not in (await self._listing(moment)).numbers:
                 return
         await self._refuse_unless_ours(row)
+
+    async def _listing(self, moment: float) -> Listing:
+        """Return a listing that began after *moment*; in a job, wait until the account is read."""
+        (pause, longest), until = PAUSES, self._books.now() + PATIENCE
+        while True:
+            try:
+                return await self._desk.census.after(moment)
+            except SigmaMindError as error:
+                if not (self._in_bulk and error.retryable) or self._books.now() >= until:
+                    raise
+            await self._desk.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def _read(self, value: RequestValue[T]) -> T:
+        """Read from the platform; in a job, wait for it as the operation itself does."""
+        runner = self._desk.client.runner
+        operation = runner.operation(value)
+        call = runner.engine.begin(operation, patient=self._in_bulk)
+        return await runner.engine.finish(operation, call)
 
     async def _refuse_unless_ours(self, row: Row) -> None:
         """Refuse to buy an owned number, unless somebody else has just bought it for *row*.
@@ -190,7 +263,7 @@ class Errand(Generic[T]):
     async def _attempt(self, row: Row) -> Row:
         engine = self._desk.client.runner.engine
         operation = self._desk.client.runner.operation(self._outgoing(row))
-        claim = Claim(self._desk, row)
+        claim = Claim(self._desk, row, None if self._in_bulk else self._in_time)
         call = engine.begin(operation, patient=self._in_bulk)
         if not self._in_bulk:
             call.deadline = min(call.deadline, engine.clock() + self._left)
@@ -200,17 +273,22 @@ class Errand(Generic[T]):
         call.before_pause = claim.rest
         call.earlier = bool(row.doubt_since) and row.kind is not Kind.PURCHASE
         self.call = call
+        failure: SigmaMindError | None = None
+        refusal: SigmaMindError | None = None
         try:
             record = await engine.finish(operation, call)
         except Withheld as withheld:
             refusal = withheld.error
         except SigmaMindError as error:
-            return await self._failed(claim, call, error.with_traceback(None))
+            failure = error.with_traceback(None)
         except BaseException:
             await self._interrupted(claim, call)
             raise
         else:
             return await self._confirmed(claim.row, call, record)
+        # Not from within: what is raised there would carry the first error along.
+        if failure is not None:
+            return await self._failed(claim, call, failure)
         return await self._withheld(claim, call, row, refusal)
 
     @property
@@ -237,17 +315,17 @@ class Errand(Generic[T]):
             event = Unreadable("the answer names no record")
         else:
             self._answer = record
+        brought = "" if match is None else f" ({match.phone_number})"
         try:
-            move = await self._books.move(row, event)
-            return move.row if move is not None else await self._confirmed_late(row, match)
+            return await self._noted(self._confirmed_as(row, match, event))
         except JournalError as error:
-            brought = "" if match is None else f" ({match.phone_number})"
-            lost = JournalError(
-                f"{row.op_id}: it was carried out{brought}, and that could not be written down:"
-                f" {error.message}. It stays in doubt until the next run finds it."
-            )
+            lost = _unwritten(row, f"it was carried out{brought}", error)
         lost.committed = "yes"
         raise lost
+
+    async def _confirmed_as(self, row: Row, match: Match | None, event: Event) -> Row:
+        move = await self._books.move(row, event)
+        return move.row if move is not None else await self._confirmed_late(row, match)
 
     async def _confirmed_late(self, row: Row, match: Match | None) -> Row:
         """Bring in an answer that came after somebody else had taken the attempt for abandoned."""
@@ -263,9 +341,25 @@ class Errand(Generic[T]):
         """Write a bad end down, and raise it unless it can be settled from here."""
         if not claim.sent:
             raise error
-        move = await self._books.move(claim.row, _event(claim.row.kind, call, error))
+        try:
+            move = await self._noted(
+                self._books.move(claim.row, _event(claim.row.kind, call, error))
+            )
+        except JournalError as problem:
+            unwritten = problem
+        else:
+            return await self._followed(claim.row.op_id, move, error)
+        if not call.doubtful:
+            error.add_note(f"the journal could not write it down: {unwritten.message}")
+            raise error
+        lost = _unwritten(claim.row, error.message, unwritten)
+        lost.committed = error.committed
+        raise lost
+
+    async def _followed(self, op_id: str, move: Move | None, error: SigmaMindError) -> Row:
+        """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
-            return await self._books.read(claim.row.op_id)
+            return await self._noted(self._books.read(op_id))
         if move.row.state in IN_DOUBT and not self._in_bulk:
             return move.row
         if move.row.state in IN_DOUBT:
@@ -283,10 +377,10 @@ class Errand(Generic[T]):
         """Take another look at a row that may not be sent as it is."""
         if claim.sent:
             reason = "it may not be sent again"
-            await self._written(claim.row, Unanswered(reason) if call.doubtful else NotSent(reason))
+            await self._written(claim, Unanswered(reason) if call.doubtful else NotSent(reason))
         if refusal is not None:
             raise refusal
-        stored = await self._books.get(row.op_id)
+        stored = await self._in_time(self._books.get(row.op_id))
         if stored is not None:
             return stored
         return row.but(key="") if self._intent.choice is not None else row
@@ -295,18 +389,60 @@ class Errand(Generic[T]):
         """Write down how far a call got that was cancelled."""
         if claim.sent:
             reason = "cancelled before an answer came"
-            await self._written(
-                claim.row, Unanswered(reason) if call.touched else NotSent("cancelled")
-            )
+            await self._written(claim, Unanswered(reason) if call.touched else NotSent("cancelled"))
 
-    async def _written(self, row: Row, event: Event) -> None:
-        """Write *event* down if possible: a row that stays SENDING is taken for doubtful."""
+    async def _written(self, claim: Claim, event: Event) -> None:
+        """Write *event* down if possible: a row that stays SENDING is taken for doubtful.
+
+        Where the journal is held up that goes on behind this, which does not wait for it.
+        """
 
         async def write() -> None:
             with suppress(JournalError):
-                await self._books.move(row, event)
+                if await self._books.move(claim.row, event) is None and await claim.is_written():
+                    await self._books.move(claim.row, event)
 
-        await asyncio.shield(asyncio.ensure_future(write()))
+        await asyncio.wait({asyncio.ensure_future(write())}, timeout=_LAST_WRITE)
+
+    # --- deadlines -------------------------------------------------------------------------
+
+    async def _in_time(self, work: Awaitable[R]) -> R:
+        """Return what *work* brings before the deadline, and before anything is sent.
+
+        Raises `JournalError` at the deadline. A row of a job has none before it is sent.
+        """
+        if self._in_bulk:
+            return await work
+        deadline = asyncio.timeout(self._left)
+        try:
+            async with deadline:
+                return await work
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+        error = about(
+            self.op_id,
+            f"not sent, because the deadline of {self._desk.patience:g} s passed before the journal"
+            " had answered, or the account had been compared with it; another program may keep the"
+            " journal locked",
+        )
+        error.retryable = True
+        if self.touched:
+            error.committed = "unknown"
+        raise error
+
+    async def _noted(self, work: Awaitable[R]) -> R:
+        """Return what *work* brings that writes down how a request ended; or `JournalError`."""
+        if self._in_bulk:
+            return await work
+        deadline = asyncio.timeout(max(_LAST_WRITE, self._left))
+        try:
+            async with deadline:
+                return await work
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+        raise JournalError("the journal gave no answer in time; another program may keep it locked")
 
     # --- waiting and settling --------------------------------------------------------------
 
@@ -317,7 +453,8 @@ class Errand(Generic[T]):
             try:
                 async with asyncio.timeout(self._left):
                     row = await self._desk.look(row, self._value)
-            except JournalError:
+            except JournalError as error:
+                error.committed = "yes" if row.state is State.COMMITTED else "unknown"
                 raise
             except (SigmaMindError, TimeoutError):
                 pass  # the platform cannot be read now, and there may be time left
@@ -334,15 +471,35 @@ class Errand(Generic[T]):
         pause, longest = PAUSES
         while row.state is State.SENDING:
             now = self._books.now()
-            if now >= row.lease_until:
-                move = await self._books.move(row, Abandoned())
-                return move.row if move is not None else await self._books.read(row.op_id)
-            if self._in_bulk or not self._left:
+            abandoned = now >= row.lease_until
+            if not abandoned and (self._in_bulk or not self._left):
                 raise unsettled(row, self._value)
-            await self._desk.sleep(max(0.001, min(pause, row.lease_until - now)))
-            pause = min(2 * pause, longest)
-            row = await self._books.read(row.op_id)
+            if not abandoned:
+                await self._desk.sleep(max(0.001, min(pause, row.lease_until - now)))
+                pause = min(2 * pause, longest)
+            try:
+                row = await self._noted(self._taken_up(row) if abandoned else self._again(row))
+            except JournalError as error:
+                error.committed = "unknown"
+                raise
         return row
+
+    async def _taken_up(self, row: Row) -> Row:
+        """Return *row* after its sender is known to be gone."""
+        move = await self._books.move(row, Abandoned())
+        return move.row if move is not None else await self._again(row)
+
+    async def _again(self, row: Row) -> Row:
+        return await self._books.read(row.op_id)
+
+
+def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
+    """Return the error for a request whose end could not be written down."""
+    return about(
+        row.op_id,
+        f"{what}, and that could not be written down: {error.message}."
+        " It stays in doubt until the next run finds it.",
+    )
 
 
 def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
@@ -355,7 +512,7 @@ def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
     echo = getattr(error, "status", None) == 409
     if echo and call.earlier and not kind.repeatable:
         return Rejected(error.message)  # by its first success, perhaps: the listing will tell
-    if call.doubtful:
+    if call.doubtful or (call.touched and not refused_by_us):
         return Unanswered(error.message)
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):

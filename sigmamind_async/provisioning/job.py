@@ -68,6 +68,7 @@ class ProvisioningRun(Generic[T]):
             ordered=self._ordered,
             stop_on=stop_on,
             progress=progress,
+            gate=self._desk.client.runner.engine.gate,
         )
 
     @property

@@ -50,6 +50,14 @@ class Journal(Protocol):
         ...
 
     @property
+    def may_be_a_copy(self) -> bool:
+        """Whether it may hold less than it once did, being a copy of itself that was put back.
+
+        The account is then looked at before the first purchase.
+        """
+        ...
+
+    @property
     def latest(self) -> float:
         """The time of the latest write, of whoever wrote; 0.0 for a new journal."""
         ...
@@ -132,6 +140,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.journal_id = uuid4().hex
+        self.may_be_a_copy = False
         self.latest = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
         self._seals: dict[str, frozenset[str]] = {}

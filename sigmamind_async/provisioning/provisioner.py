@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, Callable, Iterable
-from typing import Final, Literal, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
 from sigmamind_async.client import Client
@@ -45,6 +45,9 @@ HORIZON: Final = 86_400.0
 """Seconds after which `Provisioner.sweep` takes a tag from its label, where it should."""
 _CHUNK: Final = 500
 """Tags to look up in the journal at once."""
+
+
+Recall: TypeAlias = Callable[[Row], Awaitable[Value | None] | Value | None]
 
 
 class Provisioner:
@@ -198,7 +201,7 @@ class Provisioner:
 
     # --- looking after them ----------------------------------------------------------------
 
-    async def reconcile(self, recall: Callable[[Row], Value | None] | None = None) -> Status:
+    async def reconcile(self, recall: Recall | None = None) -> Status:
         """Settle what is in doubt, with one listing of the account, and say what is left.
 
         What was found is done. What was not found stays in doubt until the quarantine is over;
@@ -206,9 +209,9 @@ class Provisioner:
         here, except what mends or releases numbers that were found.
 
         Args:
-            recall: Returns the request of a row with its secrets, where it can be had. Without
-                them an import that went unanswered stays in doubt until it is run again, because
-                its password can neither be read back nor be written anew.
+            recall: Returns the request of a row with its secrets, where it can be had, or awaits
+                it. Without them an import that went unanswered stays in doubt until it is run
+                again, because its password can neither be read back nor be written anew.
         """
         await self._ready()
         now = self._books.now()
@@ -221,6 +224,8 @@ class Provisioner:
             listing = await self._census.after(now)
             for row in rows:
                 value = recall(row) if recall is not None and row.hidden else None
+                if isinstance(value, Awaitable):
+                    value = await value
                 await self._desk.settled(row, listing, value)
         return await self.status()
 

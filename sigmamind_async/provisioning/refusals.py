@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import time
 
-from sigmamind_async.errors import InvalidRequestError, JournalError, OutcomeUnknownError
+from sigmamind_async.errors import (
+    InvalidRequestError,
+    JournalError,
+    OutcomeUnknownError,
+    SigmaMindError,
+)
 from sigmamind_async.provisioning.asking import seals_differ
 from sigmamind_async.provisioning.row import IN_DOUBT, Row, State
 from sigmamind_async.values import redacted
@@ -91,3 +96,25 @@ def occupied(row: Row, other: Row, quarantine: float) -> JournalError:
     )
     error.retryable = True
     return error
+
+
+def unread(row: Row, error: SigmaMindError) -> JournalError:
+    """Return the error for a purchase that an unreadable account may show to be made already."""
+    refusal = about(
+        row.op_id,
+        "not sent, because the account could not be read, to see whether a later state of this"
+        f" journal bought it already: {error.message}",
+    )
+    refusal.retryable = True
+    return refusal
+
+
+def nameless(row: Row) -> JournalError:
+    """Return the error for a number that the operation bought, listed without a key."""
+    refusal = about(
+        row.op_id,
+        "not sent, because the account lists a number that it bought already, without its key;"
+        " make the call again later",
+    )
+    refusal.retryable = True
+    return refusal

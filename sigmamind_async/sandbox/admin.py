@@ -1,13 +1,15 @@
 """The sandbox's own API below ``/_sandbox/``: what a test in another process needs.
 
-It takes no key and answers loopback callers only. What is posted changes the settings it
-names and leaves the others alone.
+It takes no key and answers loopback callers only, and none that a web page may be behind: a page's
+own name in ``Host`` (DNS rebinding), an ``Origin``, and a form are refused. What is posted changes
+the settings it names and leaves the others alone.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Protocol, TypeVar, cast
 
 import attrs
@@ -79,8 +81,9 @@ class Admin:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request."""
-        if request.remote is None or not ip_address(request.remote).is_loopback:
-            return _json(403, {"error": "loopback only"})
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
         name = request.path.removeprefix(ADMIN_PREFIX)
         action = _ACTIONS.get((request.method, name))
         if action is None:
@@ -92,6 +95,44 @@ class Admin:
             return _json(200, action(Request(box=self._box, platform=platform, body=body)))
         except (TypeError, ValueError) as error:
             return _json(400, {"error": str(error)})
+
+
+def _refusal(request: web.BaseRequest) -> web.Response | None:
+    """Refuse what is not from this machine, or may be a web page's; ``None`` for anything else."""
+    if request.remote is None or not _is_loopback(request.remote):
+        return _json(403, {"error": "loopback only"})
+    [host, *others] = request.headers.getall("Host", [""])
+    if others or not _names_loopback(host):
+        return _json(403, {"error": "Host must name this machine: localhost or 127.0.0.1"})
+    origins = request.headers.getall("Origin", [])
+    if any(origin.lower() != f"{request.scheme}://{host}".lower() for origin in origins):
+        return _json(403, {"error": "no call of a web page is answered"})
+    is_said = "Content-Type" in request.headers
+    if (is_said or request.body_exists) and request.content_type != "application/json":
+        return _json(415, {"error": "Content-Type must be application/json"})
+    return None
+
+
+_HOST = re.compile(
+    r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+))(?::[0-9]{1,5})?", re.IGNORECASE
+)
+
+
+def _names_loopback(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = str(found["v6"] or found["name"]).lower().removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 def _json(status: int, content: object) -> web.Response:

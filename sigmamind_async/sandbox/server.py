@@ -168,8 +168,7 @@ class Sandbox(Conditions):
         raise ValueError(message)
 
     def _restore(self) -> None:
-        for platform, state in self._books.restore():
-            self._endpoint(platform).tower.replay(state)
+        self._books.restore(lambda platform, state: self._endpoint(platform).tower.replay(state))
 
     def _reset(self) -> None:
         self._books.clear()

@@ -79,6 +79,18 @@ NUMBERING_PLANS = {
     ),
 }
 
+COUNTRIES = {
+    "US": "United States",
+    "CA": "Canada",
+    "GB": "United Kingdom",
+    "IN": "India",
+    "DE": "Germany",
+    "FR": "France",
+    "ES": "Spain",
+    "AU": "Australia",
+}
+"""The countries of the plans above, by name."""
+
 # Coprime to every ``size`` above, so that stepping by it visits each subscriber number once.
 _STEP = 1_299_709
 

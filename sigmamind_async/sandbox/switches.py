@@ -74,10 +74,13 @@ class DialNexaSwitches:
     """False: an agent id the account does not have is taken."""
     purchase_body: Literal["either", "snake", "camel"] = _positions("either", "snake", "camel")
     """Which spelling of the purchase's fields is understood."""
-    purchase_answer: Literal["envelope", "summary", "record"] = _positions(
-        "envelope", "summary", "record"
+    purchase_answer: Literal["envelope", "summary", "record", "outside"] = _positions(
+        "envelope", "summary", "record", "outside"
     )
-    """A summary with the record in it, one without it, or the bare record."""
+    """A summary with the record in it, one without it, the bare record, or a summary with a record
+    that does not name the number."""
+    show_routing: bool = False
+    """True: the versions of an agent show their numbers, which their schema does not list."""
     pending_seconds: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
     """How long a new number is ``pending`` before it is ``active``."""
     search_numbers: Literal["digits", "e164"] = _positions("digits", "e164")

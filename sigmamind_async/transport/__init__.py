@@ -2,19 +2,30 @@
 
 A transport answers with a `Response` or a `Fault` and raises nothing but cancellation, so no
 exception of aiohttp, with the request's headers in its arguments and in its frames' locals, ever
-reaches a caller. Four habits of aiohttp are kept away from money here:
+reaches a caller. Habits of aiohttp that are kept away from money here:
 
 - It sends GET, PUT and DELETE a second time when a connection drops. A client middleware renames
   the two exceptions it does that on.
 - It follows redirects with the ``X-API-Key`` header, and with the body. None is followed.
 - It reads bodies of any size. Ours are counted after decompression and cut.
+- It goes on with an idle connection on which something came that nobody asked for. Ours is closed,
+  and what must not be repeated goes over one that was in use within the last quarter of a second.
+- What a session has of headers is told to a proxy. Ours has none.
 - Its sessions belong to one event loop. There is one for each loop and process, closed when its
   loop shuts down, forgotten without I/O when the loop is already gone.
 """
 
 from sigmamind_async.transport.carrier import AiohttpTransport
 from sigmamind_async.transport.outgoing import Outgoing, Transport
-from sigmamind_async.transport.parts import AiohttpOptions
+from sigmamind_async.transport.parts import AiohttpOptions, is_host, proxy_of_environment
 from sigmamind_async.transport.sessions import Session
 
-__all__ = ["AiohttpOptions", "AiohttpTransport", "Outgoing", "Session", "Transport"]
+__all__ = [
+    "AiohttpOptions",
+    "AiohttpTransport",
+    "Outgoing",
+    "Session",
+    "Transport",
+    "is_host",
+    "proxy_of_environment",
+]

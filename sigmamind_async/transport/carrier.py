@@ -7,19 +7,15 @@ connecting is set.
 from __future__ import annotations
 
 import asyncio
-import re
 
 import aiohttp
 
 from sigmamind_async.loops import PerLoop
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response
+from sigmamind_async.operation import Fault, Mark, Response
+from sigmamind_async.transport.faults import TooLargeError, fault_of
 from sigmamind_async.transport.outgoing import Outgoing
-from sigmamind_async.transport.parts import AiohttpOptions, DroppedError
+from sigmamind_async.transport.parts import AiohttpOptions, Attempt
 from sigmamind_async.transport.sessions import OwnSession, TheirSession
-
-
-class _TooLargeError(Exception):
-    """An answer's body went past its cap."""
 
 
 class AiohttpTransport:
@@ -30,6 +26,7 @@ class AiohttpTransport:
     ) -> None:
         """Use *session* if one is given, and leave it open; else open one in each loop."""
         options = options or AiohttpOptions()
+        self._proxy = options.proxy
         self._own = PerLoop(lambda: OwnSession(options, self._own), OwnSession.forget)
         self._theirs = None if session is None else TheirSession(options, session)
 
@@ -39,47 +36,83 @@ class AiohttpTransport:
         session = self._theirs or self._own.get()
         alarm = session.alarm
         limit = alarm.start(seconds)
-        marks, task = session.marks, limit.task
-        marks[task] = mark
+        session.attempts[limit.task] = attempt = Attempt(mark, outgoing)
         if self._theirs is None:
             mark.connected = False  # our connector says when that changes
         try:
             if not session.is_open:
                 await session.open()
             answer = await session.request(outgoing)
+            attempt.answered = True
             stream, most = answer.content, outgoing.max_bytes
             # What came whole with its head, as short bodies do, is read without waiting.
             body = stream.read_nowait() if stream.is_eof() else await _read(stream, most)
             if len(body) > most:
-                raise _TooLargeError  # noqa: TRY301 - made a value of below, like every fault
+                raise TooLargeError  # noqa: TRY301 - made a value of below, like every fault
             return Response(answer.status, answer.headers, body)
         except asyncio.CancelledError as cancelled:
             if not limit.is_why():
-                # The frames below hold headers and body; they end here.
-                cancelled.__traceback__ = None
+                _bare(cancelled)
                 raise
-            kind, cause = _explained(TimeoutError(), connected=mark.connected)
+            fault = self._fault_of(TimeoutError(), outgoing, mark, answer)
         except Exception as error:  # noqa: BLE001 - every one becomes a value
-            kind, cause = _explained(error, connected=mark.connected)
+            fault = self._fault_of(error, outgoing, mark, answer)
+        except BaseException as interruption:
+            _bare(interruption)
+            raise
         finally:
             alarm.stop(limit)
-            marks.pop(task, None)
             if answer is not None and not answer.closed:
                 # Gives the connection back after a whole answer, closes it after half of one.
                 answer.release()
+            _end(session, limit.task, attempt)
         if answer is not None:
-            return Response(status=answer.status, headers=answer.headers, cut=kind)
-        return Fault(kind=kind, detail=f"{kind.value} ({cause})")
+            return Response(status=answer.status, headers=answer.headers, cut=fault.kind)
+        return fault
 
-    async def aclose(self) -> None:
-        """Close the running loop's session, if this transport opened it."""
+    def _fault_of(
+        self,
+        error: Exception,
+        outgoing: Outgoing,
+        mark: Mark,
+        answer: aiohttp.ClientResponse | None,
+    ) -> Fault:
+        connected = mark.connected or answer is not None
+        return fault_of(error, outgoing.url, self._proxy, connected=connected)
+
+    async def aclose(self, grace: float = 0.0) -> None:
+        """Close the running loop's session, if this transport opened it.
+
+        Attempts under way may end first, for *grace* seconds at most. Those that begin meanwhile
+        are made in a session of their own.
+        """
         opened = self._own.pop()
         if opened is not None:
-            await opened.aclose()
+            await opened.aclose(grace)
+
+
+def _end(session: OwnSession | TheirSession, task: asyncio.Task[object], attempt: Attempt) -> None:
+    """Take *attempt* from those under way, and its connection for idle."""
+    attempts, guard = session.attempts, attempt.guard
+    del attempts[task]
+    if session.drained is not None and not attempts:
+        session.drained.set()
+    # Another attempt may have it already.
+    if guard is not None and guard.attempt is attempt:
+        guard.attempt = None
+        # Of several pieces the last may have come after the answer's end.
+        if attempt.chunks > 1 and guard.protocol.should_close:
+            guard.transport.abort()
+
+
+def _bare(interruption: BaseException) -> None:
+    """Take from *interruption* the frames below, and what it interrupted: they hold headers."""
+    interruption.__traceback__ = None
+    interruption.__cause__ = interruption.__context__ = None
 
 
 async def _read(stream: aiohttp.StreamReader, most: int) -> bytes:
-    """Return the body; raise `_TooLargeError` at *most* bytes, counted after decompression."""
+    """Return the body; raise `TooLargeError` at *most* bytes, counted after decompression."""
     chunks: list[bytes] = []
     size = 0
     while not stream.at_eof():
@@ -87,36 +120,5 @@ async def _read(stream: aiohttp.StreamReader, most: int) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > most:
-            raise _TooLargeError
+            raise TooLargeError
     return b"".join(chunks)
-
-
-def _explained(error: Exception, *, connected: bool) -> tuple[FaultKind, str]:
-    """Return what *error* means, and its cause in words that hold nothing of the request."""
-    cause = str(error) if isinstance(error, DroppedError) else type(error).__name__
-    if speaks_http_2(error):
-        cause = "the server speaks HTTP/2 only"
-    return _kind(error, connected=connected), cause
-
-
-_SETTINGS_FRAME = re.compile(r"b['\"]\\x00\\x00.{1,4}\\x04\\x00\\x00\\x00\\x00\\x00")
-"""How a server of HTTP/2 begins, as aiohttp shows it where a status line should be."""
-
-
-def speaks_http_2(error: Exception) -> bool:
-    """Return whether *error* is about an answer that is HTTP/2, which nobody asked for."""
-    if not isinstance(error, aiohttp.ClientResponseError):
-        return False
-    return _SETTINGS_FRAME.search(error.message) is not None
-
-
-def _kind(error: Exception, *, connected: bool) -> FaultKind:
-    if isinstance(error, _TooLargeError):
-        return FaultKind.TOO_LARGE
-    if isinstance(error, TimeoutError):
-        return FaultKind.TIMEOUT if connected else FaultKind.CONNECT_TIMEOUT
-    if not connected:
-        return FaultKind.CONNECT
-    if isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientPayloadError)):
-        return FaultKind.UNPARSABLE
-    return FaultKind.DROPPED

@@ -18,9 +18,12 @@ class Outgoing:
     method: str
     url: str
     """Absolute and percent-encoded."""
-    headers: Mapping[str, str] = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(repr=False, hash=False)
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
+    fresh: bool = False
+    """Whether it goes over a new connection, or one that was in use a moment ago: what must not be
+    repeated does, because a server may just be closing a connection that is idle."""
 
 
 class Transport(Protocol):

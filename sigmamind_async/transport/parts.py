@@ -7,24 +7,39 @@ aiohttp's trace events on every row of a 61-row fault matrix and costs a quarter
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import ssl as tls
 import weakref
+from collections.abc import Callable
 from http.cookies import BaseCookie, SimpleCookie
-from typing import Any, ClassVar, TypeAlias, cast
+from time import monotonic
+from typing import Any, ClassVar, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import attrs
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.operation import Mark
+from sigmamind_async.transport.outgoing import Outgoing
 
-Marks: TypeAlias = dict["asyncio.Task[Any] | None", Mark]
-"""The marks of the attempts under way, by the task that makes them. In a session of ours that is
-the task which is handed the connection; a context variable costs twice as much."""
+FRESH = 0.25
+"""Seconds for which a connection may be idle before a request that must not be repeated goes over
+a new one. Servers close idle connections without asking, after 1 to 75 seconds as is usual; what is
+under way then may or may not have been carried out."""
+
+BUSY = 0.1
+"""Seconds of idleness up to which the system is not asked whether something has come on a
+connection that the loop has not read yet: that is a twentieth of the cost of a call."""
+
+MOST_INTERIM = 64
+"""Most heads of interim responses, such as ``100 Continue``, before an answer."""
 
 
 def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
@@ -37,6 +52,69 @@ def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
         )
 
 
+def _is_proxy(_: object, __: object, proxy: str | None) -> None:
+    if proxy is not None:
+        check_proxy("proxy", proxy)
+
+
+def check_proxy(name: str, proxy: object) -> None:
+    """Refuse what is not the URL of an HTTP proxy; it may hold a password, and is not shown."""
+    problem = _proxy_problem(proxy)
+    if problem is not None:
+        raise ConfigurationError(
+            f"{name}: {problem}; it is a URL such as http://proxy.example:3128"
+        )
+
+
+def _proxy_problem(proxy: object) -> str | None:
+    if not isinstance(proxy, str):
+        return "is not text"
+    if not proxy or not proxy.isprintable() or " " in proxy:
+        return "holds blanks or control characters" if proxy else "is empty"
+    scheme, found, _ = proxy.partition("://")
+    if not found:
+        return "has no scheme"
+    if scheme.lower() not in {"http", "https"}:
+        return "is neither http nor https, and no other kind of proxy is supported"
+    try:
+        url = URL(proxy)
+    except ValueError:
+        return "is not a URL"
+    if not url.raw_host or not is_host(url.raw_host):
+        return "has no host, or one that is no host's name"
+    if url.port == 0:
+        return "has a port that is none"
+    if url.path != "/" or url.query_string or url.fragment:
+        return "has more than a host and a port (in a password, write / as %2F, # as %23, ? as %3F)"
+    return None
+
+
+def is_host(host: str) -> bool:
+    """Return whether *host* can be looked up: labels of 1 to 63 characters, or an address."""
+    if ":" in host:
+        return True
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(0 < len(label) <= 63 for label in labels)
+
+
+def proxy_of_environment(url: str) -> str | None:
+    """Return the proxy that ``HTTPS_PROXY`` and its like name for *url*, if any.
+
+    ``HTTP_PROXY`` is for http, ``ALL_PROXY`` for both, and ``NO_PROXY`` lists hosts that are
+    spoken to directly. One without a scheme is an http proxy. Raises `ConfigurationError`.
+    """
+    parts = urlsplit(url)
+    known: dict[str, str] = getproxies()
+    name = parts.scheme if parts.scheme in known else "all"
+    proxy = known.get(name)
+    if proxy is None or proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or ""):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    check_proxy(f"{name.upper()}_PROXY in the environment", proxy)
+    return proxy
+
+
 @attrs.frozen(kw_only=True)
 class AiohttpOptions:
     """How connections are made."""
@@ -45,22 +123,8 @@ class AiohttpOptions:
     """Seconds for the TCP connection and the TLS handshake together."""
     max_connections: int = 100
     ssl: tls.SSLContext | None = attrs.field(default=None, validator=_verifies)
-    proxy: str | None = attrs.field(default=None, repr=False)
-
-
-class WholeRequest(aiohttp.ClientRequest):
-    """Takes the session's headers as they are: nothing is missing, and each request has a copy.
-
-    aiohttp copies them once more, name by name, and looks for each of its own: 2 % of a call.
-    """
-
-    def update_headers(self, headers: object) -> None:
-        """Name the host; the place for it is there."""
-        self.headers = cast("CIMultiDict[str]", headers)
-        self.headers["Host"] = self.url.host_port_subcomponent or ""
-
-    def update_auto_headers(self, skip_auto_headers: object) -> None:
-        """Add nothing."""
+    proxy: str | None = attrs.field(default=None, repr=False, validator=_is_proxy)
+    """URL of an HTTP proxy, with user name and password where it wants them."""
 
 
 class BytesBody(aiohttp.Payload):
@@ -115,17 +179,129 @@ class NoCookies(aiohttp.DummyCookieJar):
         return self._none
 
 
+class Attempt:
+    """What the connector knows of an attempt under way."""
+
+    # Defaults stand on the class, for few attempts set them.
+    guard: Guard | None = None
+    """The connection that it was handed."""
+    answered: bool = False
+    """Whether its answer's head has been read."""
+    chunks: int = 0
+    """How many pieces came."""
+    heads: int = 0
+    """How many heads came before it was read, but for those of the first piece."""
+
+    def __init__(self, mark: Mark, outgoing: Outgoing) -> None:
+        self.mark = mark
+        self.outgoing = outgoing
+
+
+Attempts: TypeAlias = dict["asyncio.Task[Any] | None", Attempt]
+"""The attempts under way, by the task that makes them. In a session of ours that is the task which
+is handed the connection; a context variable costs twice as much."""
+
+
+class FloodError(aiohttp.ClientError):
+    """Interim responses without end."""
+
+
+class UnaskedError(aiohttp.ClientError):
+    """A new connection on which something came before anything was asked."""
+
+
+class Guard(asyncio.Protocol):
+    """Stands between a connection and aiohttp's protocol, and lets through what was asked for.
+
+    aiohttp reads on while a connection is idle, keeps up to half an answer that comes then, and
+    takes interim responses without end: uvloop hands over 8 MB of them in one turn of the loop,
+    which is seconds of parsing that no time limit interrupts.
+    """
+
+    def __init__(
+        self,
+        protocol: ResponseHandler,
+        transport: asyncio.Transport,
+        guards: dict[ResponseHandler, Guard],
+    ) -> None:
+        self.protocol = protocol
+        self.transport = transport
+        self.attempt: Attempt | None = None
+        """The attempt that uses the connection; `None` while it is idle."""
+        self.heard = 0.0
+        """When something came last, on the monotonic clock."""
+        self._receive = protocol.data_received
+        self._guards = guards
+        self._poll = _poll_of(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what belongs to an attempt."""
+        self.heard = monotonic()
+        attempt = self.attempt
+        if attempt is None:
+            self.transport.abort()
+            return
+        attempt.chunks += 1
+        # An answer's head mostly comes with the first piece; until it does, others are searched.
+        if attempt.chunks > 1 and not attempt.answered:
+            attempt.heads += data.count(b"\nHTTP/1.")
+            if attempt.heads > MOST_INTERIM:
+                self.protocol.set_exception(FloodError())
+                self.transport.abort()
+                return
+        self._receive(data)
+
+    def may_serve(self, *, fresh: bool) -> bool:
+        """Whether a next attempt may have the connection: nothing came that was not asked for."""
+        if self.attempt is not None:
+            # aiohttp has it back, and the attempt before is about to notice.
+            if self.protocol.should_close:
+                return False
+            self.attempt = None
+        idle = monotonic() - self.heard
+        if idle < BUSY:
+            return True
+        if fresh and idle > FRESH:
+            return False
+        return self._poll is None or not self._poll(0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass on the end."""
+        self._guards.pop(self.protocol, None)
+        self.protocol.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """Pass on that no more will come."""
+        self.protocol.eof_received()
+
+    def pause_writing(self) -> None:
+        """Pass on that the peer is slow."""
+        self.protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that it has caught up."""
+        self.protocol.resume_writing()
+
+
+def _poll_of(transport: asyncio.Transport) -> Callable[[int], list[tuple[int, int]]] | None:
+    """Return what asks the system for bytes, or an end, that the loop has not read yet."""
+    held = transport.get_extra_info("socket")
+    if held is None or held.fileno() < 0 or not hasattr(select, "poll"):
+        return None
+    poller = select.poll()
+    poller.register(held.fileno(), select.POLLIN)
+    return poller.poll
+
+
 class Connector(aiohttp.TCPConnector):
-    """Marks the attempt to which it hands a connection, and knows its own sockets."""
+    """Marks the attempt to which it hands a connection, and hands out none that is spoilt."""
 
     def __init__(self, options: AiohttpOptions) -> None:
-        self.marks: Marks = {}
+        self.attempts: Attempts = {}
         # Told to `current_task`, which asks the system for the process id where it is not.
         self._here = asyncio.get_running_loop()
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._made = 0
-        # Not the transports: those of uvloop's TLS take no weak reference.
-        self.protocols: weakref.WeakSet[asyncio.BaseProtocol] = weakref.WeakSet()
+        self.guards: dict[ResponseHandler, Guard] = {}
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
             limit=options.max_connections,
             ssl=options.ssl or True,
@@ -139,30 +315,47 @@ class Connector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
     ) -> aiohttp.connector.Connection:
         """Return a connection, and note that the running task's attempt has one."""
-        made = self._made
-        connection = await _connect(self, req, traces, timeout)
-        mark = self.marks.get(asyncio.current_task(self._here))
-        if mark is not None:
-            mark.connected = True
-        # One from the pool is known from when it was made.
-        if self._made != made and connection.protocol is not None:
-            self.protocols.add(connection.protocol)
+        attempt = self.attempts[asyncio.current_task(self._here)]
+        outgoing = attempt.outgoing
+        while True:
+            connection = await _connect(self, req, traces, timeout)
+            protocol = connection.protocol
+            assert protocol is not None  # noqa: S101 - it was not given back yet
+            guard = self.guards.get(protocol)
+            if guard is None:
+                guard = self._guarded(connection, protocol)
+                break
+            if guard.may_serve(fresh=outgoing.fresh):
+                break
+            connection.close()
+        # Not sooner: what a request has when it connects is near what a proxy is told.
+        req.headers.update(outgoing.headers)
+        attempt.mark.connected = True
+        if guard is not None:
+            attempt.guard, guard.attempt = guard, attempt
         return connection
+
+    def _guarded(
+        self, connection: aiohttp.connector.Connection, protocol: ResponseHandler
+    ) -> Guard | None:
+        """Put a guard before a new connection; return `None` for one that was lost already."""
+        if protocol.should_close:
+            connection.close()
+            raise UnaskedError
+        transport = protocol.transport
+        if transport is None:
+            return None
+        guard = self.guards[protocol] = Guard(protocol, transport, self.guards)
+        transport.set_protocol(guard)
+        return guard
 
     def _new_socket(self, address: Any) -> socket.socket:  # noqa: ANN401 - aiohttp's AddrInfoType ends in an untyped tuple
         made = socket.socket(*address[:3])
         self.sockets.add(made)
-        self._made += 1
         return made
 
 
 _connect = aiohttp.TCPConnector.connect  # `super()` makes an object for every call
-
-ADDED = {
-    "Host": "",  # the first, as is usual; each request writes its own
-    "Accept-Encoding": aiohttp.ClientRequest.DEFAULT_HEADERS[aiohttp.hdrs.ACCEPT_ENCODING],
-}
-"""Headers of every request that are for aiohttp to know."""
 
 
 class DroppedError(aiohttp.ClientError):

@@ -13,7 +13,7 @@ import contextlib
 import contextvars
 import sys
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from types import SimpleNamespace
 from typing import TypeAlias
 
@@ -26,14 +26,12 @@ from sigmamind_async.loops import PerLoop
 from sigmamind_async.operation import Mark
 from sigmamind_async.transport.outgoing import Outgoing
 from sigmamind_async.transport.parts import (
-    ADDED,
     ONLY_ONCE,
     AiohttpOptions,
+    Attempts,
     BytesBody,
     Connector,
-    Marks,
     NoCookies,
-    WholeRequest,
 )
 
 Session: TypeAlias = aiohttp.ClientSession
@@ -45,8 +43,10 @@ class _Attempt:
     """What a session of the caller's has shown of one attempt."""
 
     mark: Mark
+    unsent: bool = True
+    """Whether every request that the trace saw has ended before it was given a connection."""
     failure: BaseException | None = None
-    """What ended the latest request of which the trace knows."""
+    """What ended the latest of them; the session may go on elsewhere."""
 
 
 _attempt: contextvars.ContextVar[_Attempt | None] = contextvars.ContextVar("attempt", default=None)
@@ -62,13 +62,14 @@ class TheirSession:
     """A session that the caller brought, with whatever settings: ours are said in each request."""
 
     is_open = True
+    drained: asyncio.Event | None = None
 
     def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
         self._options = options
         self._timeout = _timeout(options)
         self._alarms = PerLoop(Alarm)
         self._session = session
-        self.marks: Marks = {}
+        self.attempts: Attempts = {}
         session.trace_configs.append(_marking_trace())
 
     @property
@@ -81,8 +82,8 @@ class TheirSession:
 
     async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the answer's head, the body being still to be read."""
-        attempt = _Attempt(self.marks[asyncio.current_task()])
-        mark, closed = attempt.mark, self._session.closed
+        attempt = _Attempt(self.attempts[asyncio.current_task()].mark)
+        closed = getattr(self._session, "closed", False)  # a double may have none
         token = _attempt.set(attempt)
         try:
             return await self._session.request(
@@ -98,8 +99,9 @@ class TheirSession:
                 middlewares=ONLY_ONCE.get(outgoing.method, ()),
             )
         except BaseException as error:
-            # An end that the trace did not see: this session does more than it shows.
-            mark.connected = mark.connected or not (attempt.failure is error or closed)
+            # At another end than the trace saw, the session has done more than it shows.
+            shown = closed or attempt.failure is error
+            attempt.mark.connected = not (shown and attempt.unsent)
             raise
         finally:
             _attempt.reset(token)
@@ -116,9 +118,10 @@ class OwnSession:
         self._options = options
         self._registry = registry
         self.alarm = Alarm()
-        self.marks: Marks = {}
+        self.attempts: Attempts = {}
         self.is_open = False
-        self._headers: Mapping[str, str] | None = None
+        self.drained: asyncio.Event | None = None
+        """Set when no attempt is under way any more; there while that is waited for."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connector: Connector | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -132,34 +135,36 @@ class OwnSession:
     def request(self, outgoing: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
         """Return the request, to be awaited before another is asked for."""
         assert self._session is not None  # noqa: S101 - whoever asks has opened it
-        if outgoing.headers is not self._headers:
-            # The session's own headers are copied at once, and `WholeRequest` takes them as they
-            # are. Those of a request would be merged with them; they change with the key alone.
-            self._session.headers.clear()
-            self._session.headers.update(ADDED)
-            self._session.headers.update(outgoing.headers)
-            self._headers = outgoing.headers
         method, url = outgoing.method, URL(outgoing.url, encoded=True)
         body = None if outgoing.body is None else BytesBody(outgoing.body)
         once = ONLY_ONCE.get(method)
+        # The headers come with the connection: what a session, or a request, has before is near
+        # what a proxy is told.
         if once is None:
             return self._session.request(method, url, data=body, allow_redirects=False)
         return self._session.request(
             method, url, data=body, allow_redirects=False, middlewares=once
         )
 
-    async def aclose(self) -> None:
-        """Close it now."""
-        if self._life is not None:
+    async def aclose(self, grace: float) -> None:
+        """Close it once the attempts under way have ended, and in *grace* seconds at the latest."""
+        if self._life is None:
+            return
+        try:
+            if self.attempts and grace > 0:
+                self.drained = asyncio.Event()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(grace):
+                        await self.drained.wait()
+        finally:
             await self._life.aclose()
 
     async def _live(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
         self._loop = asyncio.get_running_loop()
         self._connector = connector = Connector(self._options)
-        connector.marks = self.marks
+        connector.attempts = self.attempts
         session = aiohttp.ClientSession(
             connector=connector,
-            request_class=WholeRequest,
             cookie_jar=NoCookies(),
             proxy=self._options.proxy,
             timeout=_timeout(self._options),
@@ -172,7 +177,7 @@ class OwnSession:
         finally:
             self.is_open = False
             _OPEN.discard(self)
-            self._registry.discard(self._loop)
+            self._registry.discard(self._loop, self)
             await session.close()
 
     def forget(self) -> None:
@@ -187,7 +192,7 @@ class OwnSession:
         for held in connector.sockets:
             held.close()
         self._session.detach()
-        _keep_for_good((self._life, connector, list(connector.protocols)))
+        _keep_for_good((self._life, connector, list(connector.guards)))
         if self._loop is not None and self._loop.is_closed():
             _run_without_loop(connector.close())
 
@@ -228,14 +233,14 @@ def _marking_trace() -> aiohttp.TraceConfig:
     ) -> None:
         attempt = _attempt.get()
         if attempt is not None:
-            attempt.mark.connected = attempt.mark.connected  # not yet, and that is now certain
+            attempt.mark.connected = not attempt.unsent
 
     async def connected(
         _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
     ) -> None:
         attempt = _attempt.get()
         if attempt is not None:
-            attempt.mark.connected = True
+            attempt.mark.connected, attempt.unsent = True, False
 
     async def failed(
         _session: aiohttp.ClientSession,
@@ -244,7 +249,7 @@ def _marking_trace() -> aiohttp.TraceConfig:
     ) -> None:
         attempt = _attempt.get()
         if attempt is not None:
-            attempt.failure = params.exception
+            attempt.mark.connected, attempt.failure = True, params.exception
 
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(began)

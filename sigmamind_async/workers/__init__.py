@@ -28,6 +28,16 @@ except ImportError as error:
         name=error.name or "psycopg",
     ) from None
 
+from sigmamind_async.references import References
 from sigmamind_async.values import SecretReference
 
-__all__ = ["Account", "Office", "Queue", "SecretReference", "SharedGate", "Worker", "blueprint"]
+__all__ = [
+    "Account",
+    "Office",
+    "Queue",
+    "References",
+    "SecretReference",
+    "SharedGate",
+    "Worker",
+    "blueprint",
+]

@@ -31,6 +31,10 @@ GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
 """Returns the gate for the client of an account, given its name and the journal of the process."""
 
 
+READABLE: Final = ("TRUNK_*",)
+"""The variables that a request may name unless a worker is given other `References`."""
+
+
 class Later(Exception):  # noqa: N818 - no error: the job goes on at another time
     """The job is to be run again."""
 
@@ -61,7 +65,7 @@ class Branch:
             raise Later(self.rest.until, self.rest.why)
         try:
             row = await self._row(op_id)
-            await self.provisioner.send(op_id, self._value(row))
+            await self.provisioner.send(op_id, await self._value(row))
         except SigmaMindError as error:
             failure = error
             self.rest.failed(error, self.now())
@@ -74,10 +78,10 @@ class Branch:
         await self.provisioner.refuse(op_id, failure.message)
         raise failure
 
-    def recalled(self, row: Row) -> Value | None:
+    async def recalled(self, row: Row) -> Value | None:
         """Return the request of *row* with its secrets, where those can be had here."""
         try:
-            return self._value(row)
+            return await self._value(row)
         except SigmaMindError:
             return None
 
@@ -90,19 +94,21 @@ class Branch:
     async def _stored(self, op_id: str) -> Row | None:
         return await self.provisioner.journal.get(self.provisioner.account, op_id)
 
-    def _value(self, row: Row) -> Value:
+    async def _value(self, row: Row) -> Value:
         """Return the request of *row*, its secrets resolved at this last moment."""
         value = value_of(request_of(self.adapter, row), row.asked, row.hidden)
         try:
-            return attrs.evolve(value, **{name: self._secret(row, name) for name in row.hidden})
+            secrets = {name: await self._secret(row, name) for name in row.hidden}
+            return attrs.evolve(value, **secrets)
         except SecretReferenceError as error:
             raise InvalidRequestError(str(error), "secret", "must be there") from None
 
-    def _secret(self, row: Row, name: str) -> Secret:
+    async def _secret(self, row: Row, name: str) -> Secret:
         reference = row.references.get(name)
         if reference is None:
             raise about(row.op_id, f"where its {name} is to be found was not said: enqueue it anew")
-        return self.secrets.resolve(reference)
+        deadline = self.provisioner.client.runner.engine.limits.deadline
+        return await self.secrets.fetch(reference, deadline)
 
     async def _next_run(self, op_id: str, error: SigmaMindError, attempts: int) -> float | None:
         try:
@@ -128,7 +134,7 @@ class Office:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests.
+        secrets: Resolves the references in requests: left out, variables ``TRUNK_*`` alone.
         gate: Returns what a client is given as its ``gate``, for the name of an account and
             the journal; left out, one that all processes share.
         connections: Most connections of the journal.
@@ -150,7 +156,7 @@ class Office:
         dsn = concealed(dsn)
         self.schema: Final = schema
         self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
-        self._secrets = secrets or References()
+        self._secrets = secrets or References(names=READABLE)
         self._gate = gate
         self.branches: Mapping[str, Branch] = self._branches(accounts)
 

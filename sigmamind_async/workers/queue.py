@@ -29,7 +29,7 @@ from sigmamind_async.provisioning.adapters import adapter_for
 from sigmamind_async.provisioning.planning import Pad, account_of, check_op_id
 from sigmamind_async.provisioning.postgres.diagnosis import explained
 from sigmamind_async.provisioning.postgres.planning import Page
-from sigmamind_async.provisioning.postgres.target import target_of
+from sigmamind_async.provisioning.postgres.target import noticed, target_of
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.entry import Entry
@@ -145,7 +145,8 @@ class Queue:
     async def _told(self, work: Awaitable[T], *, connected: bool = True) -> T:
         """Return what *work* returns; raise `JournalError` for what the database refuses."""
         try:
-            return await work
+            with noticed(self._target.name):
+                return await work
         except (psycopg.Error, UnicodeError, ConnectorException) as error:
             cause = error.__cause__ if isinstance(error, ConnectorException) else None
             problem = _problem(cause or error, connected=connected)

@@ -32,7 +32,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from random import random
 from typing import Final
@@ -40,7 +40,9 @@ from typing import Final
 import attrs
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.gate import Admission, Gate, Place, _Line
+from sigmamind_async.events import logger
+from sigmamind_async.finding import REFUSALS
+from sigmamind_async.gate import MAX_PAUSE, Admission, Gate, Place, _Line
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.pace import LONG, SLOWEST, Pace, Ticket
@@ -170,6 +172,9 @@ class SharedAdmission(Admission):
         if ready is not None:
             self.pace.ready = ready
 
+    def _go_back_to(self, lanes: Lanes) -> None:
+        """Keep what all processes go by: it rises again by what passes."""
+
     def pause(self, until: float) -> None:
         """Let nobody go before *until*."""
         self.paused_until = max(self.paused_until, until)
@@ -211,6 +216,8 @@ class Standing:
     """Whether a cut of this gate is still to be told."""
     pause: bool = False
     """Whether `pause_until` is."""
+    longest: float = MAX_PAUSE
+    """Seconds after which a pause ends, whoever has asked for it."""
     _rate: float | None = None
     """Where the rate stood when it was last told, either way."""
     _passed: int = 0
@@ -231,6 +238,7 @@ class Standing:
             growth=1.0 if self.cut else self._grown(pace),
             passed=max(0, pace.progress - self._passed),
             pause=max(0.0, self.pause_until - now) if self.pause else 0.0,
+            longest=self.longest,
         )
         self.cut, self.pause = False, False
         self._rate, self._passed = pace.rate, pace.progress
@@ -291,6 +299,8 @@ class SharedGate(Gate):
         rates: An open `PostgresJournal`.
         max_wait: As for `Gate`. Less than one answer of the database takes admits nobody who would
             have to ask.
+        max_pause: As for `Gate`. The shortest that any process gives holds for all.
+        refusal_statuses: As for `Gate`.
         admission: The rules; a default set where left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
@@ -302,15 +312,24 @@ class SharedGate(Gate):
         rates: Rates,
         *,
         max_wait: float | None = None,
+        max_pause: float = MAX_PAUSE,
+        refusal_statuses: Collection[int] = REFUSALS,
         admission: SharedAdmission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
         self._shared = admission or SharedAdmission()
-        super().__init__(max_wait=max_wait, admission=self._shared, clock=clock, jitter=jitter)
+        super().__init__(
+            max_wait=max_wait,
+            max_pause=max_pause,
+            refusal_statuses=refusal_statuses,
+            admission=self._shared,
+            clock=clock,
+            jitter=jitter,
+        )
         self._account = account
         self._rates = rates
-        self._standing = Standing()
+        self._standing = Standing(longest=max_pause)
         self._desks = PerLoop(_Desk)
         self.problem: str | None = None
         """Why the gate goes by what this process knows alone; `None` while it does not."""
@@ -329,7 +348,9 @@ class SharedGate(Gate):
         """Report a request that was one too many; return the seconds of the common pause."""
         before = self._shared.pace.rate
         if before is None and retry_after is not None and retry_after >= LONG:
-            return self._wait_and_learn(ticket, retry_after)
+            if retry_after > self.max_pause:
+                self._shared.pace.capped, self._shared.pace.tried_at = True, None
+            return self._wait_and_learn(ticket, min(retry_after, self.max_pause))
         pause = super().throttled(ticket, retry_after)
         self._tell(before, pause)
         return pause
@@ -437,7 +458,11 @@ class SharedGate(Gate):
         standing.count(told)
         if paused:
             standing.paused_until = told.paused_until
-            shared.pause(told.paused_until + here)
+            pause = told.paused_until + here - now
+            shared.pause(now + pause)
+            if pause > 0 and self.announces("", pause):
+                told_to = "%s: all requests pause for %.1f s, as another process was told to"
+                logger.info(told_to, self._account, pause)
         if told.granted:
             shared.hand.add(told.first + here, told.granted)
             shared.stand_at(shared.hand.turn())

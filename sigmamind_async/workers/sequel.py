@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
+from sigmamind_async.gate import MAX_PAUSE
 from sigmamind_async.provisioning.machine import Policy
 from sigmamind_async.provisioning.row import IN_DOUBT, Kind, Row, State
 
@@ -43,7 +44,8 @@ def next_run(
             return soon if row is None else _settled(row, policy, now, soon)
         case SigmaMindError(retryable=True):
             asked: float | None = getattr(error, "retry_after", None)
-            return max(soon, now + (asked or 0.0))
+            # Stored as a date, and no date that a platform names may stop the job: see `MAX_PAUSE`.
+            return max(soon, now + min(asked or 0.0, MAX_PAUSE))
         case _:
             return None
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 PAUSE: Final = 1.0
 """Seconds before a worker that has lost its database begins anew."""
 _CONNECTIONS: Final = 4
-"""To the queue: jobs end at the same time, and one connection is kept for what is told."""
+"""To the journal, at most: a write takes a millisecond or a few."""
 
 
 _TALKATIVE: Final = (
@@ -101,12 +101,17 @@ class Worker:
     instead is taken over by others once its leases have ended. Where the database goes away, it
     waits until that is there again.
 
+    It holds at most nine connections: four to the journal, four to the queue, and one that listens
+    for new jobs; two of them while it has nothing to do. Behind a pooler such as PgBouncer it holds
+    none between transactions, and finds new jobs by polling.
+
     Args:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests: by default in the environment, and in files
-            relative to the current folder.
+        secrets: Resolves the references in requests. Who may enqueue says what is read here, so
+            without it only variables ``TRUNK_*`` may be named, and no file; for others give
+            ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.
         concurrency: Jobs under way at once.
@@ -141,7 +146,9 @@ class Worker:
     ) -> None:
         dsn = concealed(dsn)
         _check(concurrency, heartbeat, polling)
-        self.office = Office(accounts, dsn, schema=schema, secrets=secrets, gate=gate)
+        self.office = Office(
+            accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS
+        )
         self._queue = Queue(dsn, schema=schema)
         self._target = target_of(dsn, schema)
         self._away = Away(self._target.name)
@@ -200,15 +207,7 @@ class Worker:
                 await self._end.wait()
 
     def _connector(self) -> Line:
-        # Each statement of the queue is a transaction of its own: without autocommit that is three
-        # round trips instead of one.
-        return Line(
-            self._begin_anew,
-            conninfo=self._target.conninfo,
-            configure=_prepared,
-            min_size=1,
-            max_size=_CONNECTIONS,
-        )
+        return Line(self._begin_anew, self._target.name, self._target.conninfo)
 
     def _begin_anew(self) -> None:
         if self._serving is not None:
@@ -229,13 +228,6 @@ def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         loop.remove_signal_handler(hangup)
-
-
-async def _prepared(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.set_autocommit(True)
-    # The server must find the first job by its index. It sorts all that wait instead for as long as
-    # its statistics are older than they are: with 10,000 that takes 10 ms a job, and not 0.5.
-    await connection.execute("SET enable_sort = off")
 
 
 def _check(concurrency: object, heartbeat: object, polling: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -188,8 +190,65 @@ def test_a_lost_release_is_in_doubt_or_done(inside: Inside, held: Sandbox) -> No
     assert inside("numbers", "release", NUMBER, "--yes").code == 0
 
 
+class Odd(BaseHTTPRequestHandler):
+    """Says yes to everything, and in the body something else."""
+
+    body = b""
+
+    def do_DELETE(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_GET = do_DELETE  # noqa: N815 - the name that the base class looks for
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+# Seen to fail, with exit 0 and "released", where a removal takes any 2xx for a success.
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"success": false, "error": "it is in use"}', "reports a failure: it is in use"),
+        (b'{"status": "queued"}', "still to be done"),
+        (b"<title>Log in</title>", "a page titled 'Log in'"),
+    ],
+)
+def test_a_release_that_is_not_confirmed_is_not_said_to_be_done(
+    inside: Inside, body: bytes, told: str
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"body": body})) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        done = inside("numbers", "release", NUMBER, "--yes", SIGMAMIND_BASE_URL=url)
+        server.shutdown()
+
+    assert (done.code, done.out) == (3, "")
+    assert told in done.err
+
+
 def test_nobody_at_home_is_exit_1(inside: Inside) -> None:
     done = inside("numbers", "list", "--deadline", "1", SIGMAMIND_BASE_URL="http://127.0.0.1:1")
 
     assert done.code == 1
     assert "nothing was sent" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_list_that_ends_before_the_account_does_is_an_error(
+    inside: Inside, words: tuple[str, ...]
+) -> None:
+    """What was shown until then is a part, and the exit code says so."""
+    body = json.dumps({"data": [{"sipPhoneNumber": NUMBER}], "totalCount": 250}).encode()
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"body": body})) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        done = inside("numbers", "list", *words, SIGMAMIND_BASE_URL=url)
+        server.shutdown()
+
+    assert done.code == 1
+    assert "records read: 1" in done.err
+    assert "a total of 250" in done.err

@@ -193,6 +193,26 @@ def test_a_journal_of_somebody_else_stops_everything(
     assert cli.box.sigmamind.requests.total == sent
 
 
+def test_an_old_journal_is_refused_until_it_is_accepted(cli: Cli, inside: Inside) -> None:
+    """Then what it does not know is found in the account, and not bought again."""
+    path = cli.purchases(4)
+    journal = Path(f"{path}.journal.db")
+    inside("apply", cli.write(path.name, path.read_text().splitlines()[0]), *buy(1))
+    old = journal.read_bytes()
+    inside("apply", cli.purchases(4), *buy(4))
+    journal.write_bytes(old)
+    refused = inside("apply", cli.purchases(4), *buy(8))
+    looked = inside("status", path)
+    accepted = inside("reconcile", path, "--restored")
+    done = inside("apply", cli.purchases(4), *buy(8))
+
+    assert (refused.code, looked.code) == (2, 2)
+    assert "went back in time" in refused.err
+    assert "`sigmamind reconcile FILE --restored`" in looked.err
+    assert (accepted.code, done.code) == (0, 0)
+    assert len(cli.box.ledger.purchases) == 4
+
+
 @pytest.mark.parametrize("content", ["", "action,id\n", "x" * 5000])
 def test_a_file_that_is_no_journal_stops_everything(cli: Cli, inside: Inside, content: str) -> None:
     journal = cli.write("rows.txt", content)

@@ -70,3 +70,14 @@ def test_a_port_in_use_is_one_line(cli: Cli, inside: Inside) -> None:
     assert done.code == 2
     assert "in use" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_state_file_of_something_else_is_exit_2(cli: Cli, inside: Inside) -> None:
+    """Such as the rows of a fleet, without an end to their last line."""
+    rows = cli.write("fleet.csv", "id,platform\na,sigmamind")
+    done = inside("sandbox", "--state", rows)
+
+    assert (done.code, done.out) == (2, "")
+    assert "fleet.csv: line 1 is not that of a sandbox's state file" in done.err
+    assert done.err.count("\n") == 1
+    assert rows.read_text() == "id,platform\na,sigmamind"

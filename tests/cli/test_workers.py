@@ -210,6 +210,10 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
         (["status"], "name the FILE that was applied, or --postgres DSN"),
         (["status", "--postgres"], "give --postgres DSN, or set SIGMAMIND_POSTGRES"),
         (["worker"], "give --postgres DSN, or set SIGMAMIND_POSTGRES"),
+        (
+            ["worker", "--postgres", "host=x", "--allow-secret", "TRUNK"],
+            "must be env:NAME or file:FOLDER",
+        ),
         (["status", "--postgres", "env:DB"], "--postgres env:DB: set the variable DB"),
         (["status", "--postgres", "no dsn"], "dsn: is no PostgreSQL connection string"),
         (["status", "a.csv", "--postgres", "host=x"], "leave a.csv out"),

@@ -69,6 +69,38 @@ async def test_one_page_would_not_be_all(box: Sandbox, dialect: Dialect) -> None
     assert dialect.endpoint(box).requests.by_operation["list"] == 1
 
 
+@pytest.mark.parametrize("share", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "envelope"), [(name, each) for name, several in ENVELOPES.items() for each in several]
+)
+async def test_numbers_may_be_removed_while_they_are_listed(
+    name: str, envelope: str, share: int
+) -> None:
+    """All of them, or every third; what comes later on is reached, and nothing twice."""
+    dialect = DIALECTS[name]
+    async with Sandbox(seed=1) as box, dialect.connect(box) as client:
+        switched(box, dialect, list_envelope=envelope)
+        await filled(client, dialect, 25)
+        seen: list[str] = []
+        async for each in dialect.list(client, 5):
+            if len(seen) % share == 0:
+                key = dialect.key_of(each)
+                await client.run(dialect.remove(key))
+            seen.append(dialect.number_of(each))
+    assert sorted(seen) == numbers(25)
+    assert sorted(box.ledger.owned(name)) == sorted(set(seen) - set(seen[::share]))
+
+
+async def test_numbers_may_be_changed_while_they_are_listed(box: Sandbox, dialect: Dialect) -> None:
+    async with dialect.connect(box) as client:
+        await filled(client, dialect, 25)
+        seen: list[str] = []
+        async for each in dialect.list(client, 5):
+            await client.run(dialect.label(dialect.key_of(each), "Desk"))
+            seen.append(dialect.number_of(each))
+    assert sorted(seen) == numbers(25)
+
+
 async def _first(rows: Any, count: int) -> Any:
     for _ in range(count):
         yield await anext(rows)

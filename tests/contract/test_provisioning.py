@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
 import pytest
 
 from sigmamind_async import (
+    CircuitOpenError,
     InvalidRequestError,
     JournalError,
     OutcomeUnknownError,
+    SigmaMindError,
     SpendLimitError,
 )
 from sigmamind_async.platforms import sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber, State
+from sigmamind_async.provisioning.claim import Claim, Withheld
+from sigmamind_async.provisioning.desk import Desk
+from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.labels import tag_in, without_tag
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.conftest import patience
@@ -302,6 +307,45 @@ async def test_a_number_in_doubt_is_not_picked_by_another_operation(kit: Kit, bo
     bought = await kit.run("row-2", value)
     assert stored is not None
     assert (stored.key != "", bought.phone_number != stored.key) == (True, True)
+
+
+@only("dialnexa")
+@pytest.mark.parametrize("forgets", [True, False])
+@pytest.mark.parametrize("why", ["limit", "journal", "platform"])
+async def test_a_number_that_was_not_sent_for_can_be_picked_again(
+    kit: Kit, box: Sandbox, monkeypatch: pytest.MonkeyPatch, why: str, forgets: bool
+) -> None:
+    """However often: what is on offer is not used up by operations that sent nothing.
+
+    Without the forgetting, which is the control, the platform is soon said to offer nothing.
+    """
+    if not forgets:
+        monkeypatch.setattr(Desk, "unpick", lambda *_: None)
+    value = PurchaseAnyNumber(country_iso="US", telephony_provider_id="tp_abc123xyz78")
+    provisioner = kit.provisioner(max_purchases=0 if why == "limit" else None)
+    with monkeypatch.context() as patched:
+        if why == "journal":
+            patched.setattr(type(kit.journal), "put", _put_fails)
+        elif why == "platform":
+            patched.setattr(Claim, "__call__", _is_withheld)
+        ended = {type(await _error(provisioner.run("row-1", value))) for _ in range(30)}
+    told = {"limit": SpendLimitError, "journal": JournalError, "platform": CircuitOpenError}[why]
+    assert ended == ({told} if forgets else {told, InvalidRequestError})
+    assert box.ledger.purchases == []
+
+
+async def _error(work: Awaitable[object]) -> BaseException:
+    with pytest.raises(SigmaMindError) as caught:
+        await work
+    return caught.value
+
+
+async def _put_fails(*_: object, **__: object) -> Written:
+    raise JournalError("the disk is full")
+
+
+async def _is_withheld(_: Claim) -> None:
+    raise Withheld(CircuitOpenError("the platform keeps failing"))
 
 
 # --- late commits ----------------------------------------------------------------------------

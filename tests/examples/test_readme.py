@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sigmamind_async.sandbox import Sandbox, SandboxThread
+from sigmamind_async.sandbox import Sandbox, SandboxThread, Switches
 
 README = Path(__file__).parents[2] / "README.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
@@ -48,6 +48,15 @@ def test_an_example_runs_as_it_stands(
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert done.stderr == ""
+
+
+def test_the_first_example_runs_where_numbers_are_integers(tmp_path: Path) -> None:
+    """As older copies of the documentation print them: what was bought can be changed."""
+    with SandboxThread(seed=1, switches=Switches(numeric_numbers=True)) as box:
+        done = run(EXAMPLES[0], tmp_path, box)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("+1415")
 
 
 def test_the_readme_has_examples() -> None:

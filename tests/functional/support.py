@@ -40,6 +40,11 @@ def record(**fields: object) -> bytes:
     return orjson.dumps({"sipPhoneNumber": NUMBER, "active": True, **fields})
 
 
+def record_at(path: str, **fields: object) -> bytes:
+    """Return the phone number that a request is about."""
+    return record(sipPhoneNumber=f"+{path.rpartition('%2B')[2]}", **fields)
+
+
 async def send(
     transport: AiohttpTransport,
     url: str,
@@ -75,11 +80,12 @@ async def error_of(awaitable: Awaitable[object]) -> Any:
 
 def leaks(error: BaseException) -> list[str]:
     """Return every place where *error* holds another exception, the key or the password."""
-    found = [
-        f"{name} is {held!r}"
-        for name, held in (("__cause__", error.__cause__), ("__context__", error.__context__))
-        if held is not None
-    ]
+    cause, context = error.__cause__, error.__context__
+    found = [f"__context__ is {context!r}"] if context is not None else []
+    if cause is not None:
+        # What the system said may be there: an exception without frames that holds nothing else.
+        bare = isinstance(cause, OSError) and cause.__traceback__ is None
+        found += leaks(cause) if bare else [f"__cause__ is {cause!r}"]
     shown = {"repr": repr(error), "args": repr(error.args), "fields": repr(vars(error))}
     found += [name for name, text in shown.items() if _tells(text)]
     return found + _leaking_locals(error.__traceback__)

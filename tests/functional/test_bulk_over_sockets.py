@@ -11,7 +11,7 @@ from sigmamind_async.bulk import BulkRun, Outcome
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.platforms.sigmamind import PhoneNumber, UpdatePhoneNumber
 from tests.functional.faultserver import Exchange, FaultServer, always, response
-from tests.functional.support import client_of, record
+from tests.functional.support import client_of, record_at
 
 Run = BulkRun[RequestValue[PhoneNumber], PhoneNumber]
 Found = Outcome[RequestValue[PhoneNumber], PhoneNumber]
@@ -20,7 +20,7 @@ Found = Outcome[RequestValue[PhoneNumber], PhoneNumber]
 async def take_a_while(exchange: Exchange) -> None:
     request = await exchange.read()
     await asyncio.sleep(0.002 * (len(exchange.server.received) % 4))
-    await exchange.write(response(200, record(friendlyName=request.path)))
+    await exchange.write(response(200, record_at(request.path, friendlyName=request.path)))
 
 
 def values(count: int = 500) -> Iterator[UpdatePhoneNumber]:
@@ -122,7 +122,7 @@ async def test_every_row_has_its_own_outcome() -> None:
     async def refuse_every_tenth(exchange: Exchange) -> None:
         request = await exchange.read()
         refused = request.path.endswith("7")
-        said = record(friendlyName=request.path)
+        said = record_at(request.path, friendlyName=request.path)
         await exchange.write(response(422 if refused else 200, said))
 
     async with (

@@ -15,7 +15,7 @@ from sigmamind_async.gate import Admission
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.pace import Pace, Ticket
 from tests.functional.faultserver import Exchange, FaultServer, always, response
-from tests.functional.support import ONCE, client_of, record
+from tests.functional.support import ONCE, client_of, record_at
 
 CALLS = 500
 
@@ -36,7 +36,7 @@ class Platform:
             await exchange.write(response(500))
             return
         self.updated[request.path] += 1
-        await exchange.write(response(200, record(friendlyName=request.path)))
+        await exchange.write(response(200, record_at(request.path, friendlyName=request.path)))
 
 
 def path_of(number: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import cast
 
-from sigmamind_async import AuthenticationError, SigmaMind
+from sigmamind_async import AuthenticationError, ConfigurationError, SigmaMind
+from sigmamind_async.errors import APITimeoutError
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.operation import Mark
 from sigmamind_async.transport import AiohttpTransport, Outgoing
@@ -107,3 +109,41 @@ async def test_two_keys_in_turns_each_go_with_their_own_request() -> None:
     seen = [request.headers["x-api-key"] for request in server.received]
     assert (seen[:10], sorted(seen[10:])) == (keys, sorted(keys))
     assert [request.headers["x-is"] for request in server.received] == seen
+
+
+async def test_a_provider_that_hangs_ends_with_the_calls_deadline() -> None:
+    """The first time it is asked, and after a 401; nothing stays behind at the gate."""
+
+    async def hangs() -> str:
+        await asyncio.sleep(3_600)
+        return KEY
+
+    async def hangs_later() -> str:
+        if asked:
+            await asyncio.sleep(3_600)
+        asked.append(1)
+        return KEY
+
+    asked: list[int] = []
+    async with FaultServer(always(admit_the_new_key)) as server:
+        for provider, sent in ((hangs, 0), (hangs_later, 1)):
+            async with SigmaMind(provider, base_url=server.url, deadline=1.0) as client:
+                error = await error_of(client.phone_numbers.create(country_code="US"))
+            assert (type(error), error.committed, error.attempts) == (APITimeoutError, "no", sent)
+            assert error.elapsed < 30.0
+    assert server.methods["POST"] == 1
+
+
+async def test_a_provider_that_returns_nothing_after_a_401_is_an_error_of_ours() -> None:
+    answers = [KEY, None]
+
+    async def vault() -> str:
+        return cast("str", answers.pop(0))
+
+    async with (
+        FaultServer(always(admit_the_new_key)) as server,
+        SigmaMind(vault, base_url=server.url) as client,
+    ):
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert (type(error), error.attempts) == (ConfigurationError, 1)
+    assert "vault returned NoneType" in str(error)

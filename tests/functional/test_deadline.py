@@ -8,7 +8,7 @@ import time
 import pytest
 
 from sigmamind_async import (
-    APIConnectionError,
+    APITimeoutError,
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
@@ -36,7 +36,7 @@ async def test_a_connection_that_takes_too_long_was_not_sent_anything() -> None:
         url = f"http://127.0.0.1:{port}"
         async with client_of(url, connect_timeout=0.05, retry=ONCE) as client:
             error = await error_of(client.phone_numbers.create(country_code="US"))
-    assert (type(error), error.committed) == (APIConnectionError, "no")
+    assert (type(error), error.committed) == (APITimeoutError, "no")
 
 
 async def test_the_connect_timeout_holds_for_the_handshake(certificates: Certificates) -> None:
@@ -46,7 +46,7 @@ async def test_the_connect_timeout_holds_for_the_handshake(certificates: Certifi
         options = {"connect_timeout": 0.05, "retry": ONCE, "ssl": certificates.trusting}
         async with client_of(url, **options) as client:
             error = await error_of(client.phone_numbers.create(country_code="US"))
-    assert (type(error), error.committed) == (APIConnectionError, "no")
+    assert (type(error), error.committed) == (APITimeoutError, "no")
 
 
 async def test_the_connect_timeout_is_not_the_time_for_an_answer() -> None:
@@ -69,7 +69,7 @@ async def test_an_attempt_that_takes_too_long_is_followed_by_another() -> None:
         client_of(server.url, attempt_timeout=0.3, observer=events.append) as client,
     ):
         error = await error_of(client.phone_numbers.get(NUMBER))
-    assert (type(error), error.attempts, error.committed) == (OutcomeUnknownError, 3, "no")
+    assert (type(error), error.attempts, error.committed) == (APITimeoutError, 3, "no")
     assert len([one for one in events if isinstance(one, AttemptFinished)]) == 3
     assert server.methods == {"GET": 3}
 

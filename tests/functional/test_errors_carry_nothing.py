@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+from collections.abc import Mapping
 
 import aiohttp
 import pytest
 
 import sigmamind_async.transport as transport_module
+import sigmamind_async.transport.carrier as carrier_module
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.gate import Admission
 from sigmamind_async.operation import Fault, Mark, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
 from sigmamind_async.transport import AiohttpTransport, Outgoing
+from sigmamind_async.transport.parts import Attempt
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -121,6 +124,27 @@ async def test_nothing_is_carried_by_a_cancellation(turns: int) -> None:
         assert isinstance(await error_of(task), asyncio.CancelledError)
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("bare", [True, False], ids=["bare", "as it comes"])
+async def test_nothing_is_carried_by_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseException], *, bare: bool
+) -> None:
+    """It is raised wherever the signal comes, here as headers are written; control: untouched."""
+
+    def interrupted(status_line: str, headers: Mapping[str, str]) -> bytes:
+        raise kind
+
+    if not bare:
+        monkeypatch.setattr(carrier_module, "_bare", lambda _: None)
+    async with FaultServer(always(answer(200))) as server, client_of(server.url) as client:
+        await client.phone_numbers.delete(NUMBER)
+        monkeypatch.setattr(aiohttp.http_writer, "_serialize_headers", interrupted)
+        with pytest.raises(kind) as caught:
+            await client.run(VALUES["import"])
+        monkeypatch.undo()
+    assert (leaks(caught.value) == []) is bare
+
+
 async def test_nothing_is_carried_by_a_timeout_of_the_caller() -> None:
     """`asyncio.timeout` raises its own error, whose cause is the cancellation."""
     async with FaultServer(always(hang)) as server, client_of(server.url) as client:
@@ -158,14 +182,16 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     ) -> Response | Fault:
         session = transport._own.get()  # noqa: SLF001
         await session.open()
+        session.attempts[asyncio.current_task()] = Attempt(mark, outgoing)
         await session.request(outgoing)
         raise AssertionError
 
     monkeypatch.setattr(transport_module.AiohttpTransport, "send", send)
-    async with FaultServer(always(close_when_read)) as server, client_of(server.url) as client:
+    garbage = breaking_off(b"\x00\x01\r\n\r\n")
+    async with FaultServer(always(garbage)) as server, client_of(server.url) as client:
         with pytest.raises(aiohttp.ClientError) as caught:
             await client.run(VALUES["import"])
-    assert "_request: headers" in "".join(leaks(caught.value))
+    assert {"repr", "args"}.issubset(leaks(caught.value))
 
 
 async def test_a_cancellation_that_kept_its_frames_would_be_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 
 import attrs
 import pytest
@@ -17,8 +18,9 @@ from sigmamind_async import (
     ServerError,
 )
 from sigmamind_async.gate import Admission
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, in_turn, response
-from tests.functional.support import NUMBER, ONCE, client_of, error_of, record
+from tests.functional.support import NUMBER, ONCE, client_of, error_of, record, record_at
 from tests.functional.test_fault_matrix import closed_port
 
 
@@ -37,7 +39,7 @@ class Limited:
     seen: float = attrs.field(factory=time.monotonic)
 
     async def treat(self, exchange: Exchange) -> None:
-        await exchange.read()
+        request = await exchange.read()
         now = time.monotonic()
         self.tokens = min(self.burst, self.tokens + (now - self.seen) * self.rate)
         self.seen = now
@@ -48,7 +50,7 @@ class Limited:
             return
         self.tokens -= 1
         self.passed += 1
-        await exchange.write(response(200, record()))
+        await exchange.write(response(200, record_at(request.path)))
 
 
 async def updates(platform: Limited, count: int) -> None:
@@ -94,6 +96,24 @@ async def test_a_job_outlasts_a_platform_that_sheds_load_with_503() -> None:
         result = await client.phone_numbers.update_many(numbers, friendly_name="x")
     assert len(result.done) == 40
     assert platform.refused > 0
+
+
+@pytest.mark.parametrize(
+    ("refusals", "unknown"), [({429, 503}, False), ({429}, True)], ids=["told", "the control"]
+)
+async def test_purchases_pass_a_limiter_that_says_503(refusals: set[int], *, unknown: bool) -> None:
+    """One that hands nothing on; without being told so, nobody may send a purchase again."""
+    platform = Limited(rate=50, burst=5, wait=None, status=503)
+    wanted = (CreatePhoneNumber(country_code="US") for _ in range(60))
+    async with (
+        FaultServer(always(platform.treat)) as server,
+        client_of(server.url, gate=Gate(refusal_statuses=refusals), deadline=60.0) as client,
+    ):
+        found = Counter([outcome.status async for outcome in client.run_many(wanted)])
+    assert platform.refused > 0
+    assert found.total() == 60
+    assert (found["unknown"] > 0) is unknown
+    assert platform.passed == found["done"]
 
 
 async def test_the_circuit_opens_before_a_dead_platform() -> None:

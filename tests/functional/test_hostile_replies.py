@@ -48,11 +48,10 @@ BODIES: dict[str, bytes] = {
     "NaN": b'{"more": NaN}',
     "infinity": b'{"more": -Infinity}',
     "1e999": b'{"more": 1e999}',
-    "byte order mark": b'\xef\xbb\xbf{"active": true}',
     "UTF-16": '{"active": true}'.encode("utf-16"),
-    "broken UTF-8": b'{"friendlyName": "\xff\xfe"}',
-    "half a surrogate": b'{"friendlyName": "\\ud800"}',
-    "wrong type": b'{"active": "true"}',
+    "broken UTF-8": b'{"sipPhoneNumber": \xff\xfe}',
+    "half a surrogate": b'{"sipPhoneNumber": \\ud800}',
+    "wrong type": b'{"sipPhoneNumber": ["+14155550100"]}',
     "list of records": b"[" + record() + b"]",
     "text": b'"fine"',
     "null": b"null",
@@ -85,6 +84,40 @@ async def test_a_look_up_with_an_unreadable_answer_is_an_error(name: str) -> Non
     ):
         error = await error_of(client.phone_numbers.get(NUMBER))
     assert (type(error), error.committed) == (ResponseDecodeError, "no")
+
+
+ODD_FIELDS: dict[str, bytes] = {
+    "half a surrogate": rb'"friendlyName": "Desk \ud83d"',
+    "broken UTF-8": b'"friendlyName": "Caf\xe9"',
+    "a tab": b'"friendlyName": "a\tb"',
+    "a number for a label": b'"friendlyName": 415',
+    "an object for a label": b'"friendlyName": {"text": "Desk"}',
+    "a word for a boolean": b'"active": "yes"',
+    "an array for a provider": b'"provider": ["twilio"]',
+    "a number for an agent": b'"inboundAgentId": 7.5',
+}
+"""What one record of an account may hold, and what steers nothing."""
+
+
+@pytest.mark.parametrize("name", ODD_FIELDS)
+async def test_one_odd_record_does_not_hide_the_others(name: str) -> None:
+    """The account is read whole, with one request."""
+    rows = [b'{"sipPhoneNumber": "+1415555010%d"}' % digit for digit in range(3)]
+    rows[1] = rows[1][:-1] + b", " + ODD_FIELDS[name] + b"}"
+    page = b'{"data": [' + b", ".join(rows) + b'], "hasNext": false}'
+    async with FaultServer(always(answer(200, page))) as server, client_of(server.url) as client:
+        found = [each.sip_phone_number async for each in client.phone_numbers.list()]
+    assert found == [f"+1415555010{digit}" for digit in range(3)]
+    assert server.methods == {"GET": 1}
+
+
+async def test_a_record_whose_key_cannot_be_read_is_named_after_one_request() -> None:
+    """It is no account without that record; and the page would come the same way again."""
+    page = b'{"data": [{"sipPhoneNumber": "+14155550100"}, {"sipPhoneNumber": []}]}'
+    async with FaultServer(always(answer(200, page))) as server, client_of(server.url) as client:
+        with pytest.raises(ResponseDecodeError, match=r"data\[1\].sipPhoneNumber: expected text"):
+            await anext(client.phone_numbers.list())
+    assert server.methods == {"GET": 1}
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nothing", DEEP])

@@ -73,11 +73,51 @@ async def test_the_other_spelling_of_a_path_is_followed_on_the_same_origin(statu
 
 @pytest.mark.parametrize("status", STATUSES)
 async def test_the_other_spelling_is_not_followed_to_another_origin(status: int) -> None:
+    """Whatever origin is named, the one that was asked is asked again, and it alone."""
     async with FaultServer(always(OK)) as other:
-        moved = answer(status, Location=f"{other.url}{ALIAS}")
-        async with FaultServer(always(moved)) as server, client_of(server.url) as client:
-            await error_of(client._runner.engine.run(with_alias(VALUES["POST"])))  # noqa: SLF001
-    assert (other.connections, server.methods["POST"]) == (0, 1)
+        script = in_turn(answer(status, Location=f"{other.url}{ALIAS}"), answer(201, record()))
+        async with FaultServer(script) as server, client_of(server.url) as client:
+            call = client._runner.engine.run(with_alias(CreatePhoneNumber(country_code="US")))  # noqa: SLF001
+            if status in {307, 308}:
+                await call
+            else:
+                await error_of(call)
+    assert (other.connections, server.methods["POST"]) == (0, 2 if status in {307, 308} else 1)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://api.acme.internal{alias}",
+        "https://API.ACME.test:443{alias}",
+        "HTTP://10.0.0.7:8080{alias}",
+        "//inside{alias}",
+        "{alias}#top",
+        " {alias} ",
+    ],
+)
+async def test_scheme_host_and_port_of_the_other_spelling_do_not_count(location: str) -> None:
+    """A platform behind a proxy that ends TLS writes them as it knows them."""
+    moved = answer(307, Location=location.format(alias=ALIAS))
+    script = in_turn(moved, answer(201, record()))
+    async with FaultServer(script) as server, client_of(server.url) as client:
+        await client._runner.engine.run(with_alias(CreatePhoneNumber(country_code="US")))  # noqa: SLF001
+    assert [request.path for request in server.received] == [ALIAS[:-1], ALIAS]
+
+
+@pytest.mark.parametrize(
+    "location", ["{alias}more", "{alias}?key=1", "/v1{alias}", "https://[::1", "", "{alias}../x"]
+)
+async def test_another_path_is_not_followed_and_is_named(location: str) -> None:
+    location = location.format(alias=ALIAS)
+    async with (
+        FaultServer(always(answer(308, Location=location))) as server,
+        client_of(server.url) as client,
+    ):
+        value = CreatePhoneNumber(country_code="US")
+        error = await error_of(client._runner.engine.run(with_alias(value)))  # noqa: SLF001
+    assert (type(error), error.status, len(server.received)) == (APIStatusError, 308, 1)
+    assert location in str(error)
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -104,6 +104,11 @@ class Place:
         [row] = self.server.asked(f'SELECT {columns} FROM "{schema_of(self.folder)}".rates')
         return row
 
+    def poison(self, until: str) -> None:
+        """Let all rows hold a pause until that moment."""
+        table = f'"{schema_of(self.folder)}".rates'
+        self.server.asked(f"UPDATE {table} SET paused_until = {until}, since = {until}")
+
     def know(self, rate: float, *accounts: str) -> None:
         """Let the rows of some accounts know a rate already."""
         table = f'"{schema_of(self.folder)}".rates'
@@ -238,6 +243,32 @@ async def test_a_pause_outlives_who_was_told(place: Place) -> None:
     ):
         assert type(await error_of(client.phone_numbers.get(NUMBER))) is CircuitOpenError
         assert server.received == []
+
+
+@pytest.mark.parametrize("until", ["1.7e12", "'Infinity'", "'NaN'"])
+async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
+    place: Place, until: str
+) -> None:
+    """Written by an earlier version, which believed every wait: the year 58882, for instance."""
+    async with (
+        FaultServer(always(answer(200, record()))) as server,
+        place.journal() as journal,
+        client_of(
+            server.url, gate=SharedGate(ACCOUNT, journal, max_pause=1.5), deadline=30.0
+        ) as client,
+    ):
+        await journal.take(ACCOUNT, News(rate=50.0))
+        place.poison(until)
+        began = time.monotonic()
+        first = await journal.take(ACCOUNT, News(longest=1.5))
+        second = await journal.take(ACCOUNT, News(longest=1.5))
+        await client.phone_numbers.get(NUMBER)
+        took = time.monotonic() - began
+        third = await journal.take(ACCOUNT, News(wanted=1, longest=1.5))
+
+    assert first.paused_until == second.paused_until
+    assert 1.0 < took < 15.0
+    assert third.granted == 1
 
 
 # ---------------------------------------------------------------- processes that die

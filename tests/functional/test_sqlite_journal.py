@@ -457,7 +457,7 @@ async def test_the_check_notices_what_is_lost(path: Path) -> None:
     """The control: without the log that SQLite syncs, rows that were said to be stored are gone."""
     said = killed_after(50, path, "alone")
     path.with_name("orders.db-wal").unlink()
-    async with SqliteJournal(path) as journal:
+    async with SqliteJournal(path, restored=True) as journal:
         rows = await journal.in_states(ACCOUNT, list(State))
     assert not set(said) <= {row.op_id for row in rows}
 

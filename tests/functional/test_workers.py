@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -264,6 +266,38 @@ async def test_no_secret_reaches_the_database(
         assert secret not in held
         assert not base.server.holds(secret)
     assert base.server.holds("env:TRUNK")
+
+
+async def test_a_worker_reads_only_what_it_may(
+    base: Database,
+    queue: Queue,
+    box: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Who may enqueue names what is read. Control: with ``References()`` all but the pipe are."""
+    (tmp_path / "trunk").write_text(TRUNK_PASSWORD)
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setenv("TRUNK_PASSWORD", TRUNK_PASSWORD)
+    monkeypatch.setenv("SIGMAMIND_API_KEY", "canary-key")
+    wanted = ["env:TRUNK_PASSWORD", "env:SIGMAMIND_API_KEY", f"file:{tmp_path}/trunk"]
+
+    def imported(at: int, reference: str) -> tuple[str, ImportPhoneNumber]:
+        secret = SecretReference(reference)
+        number = f"+1415555010{at}"
+        return reference, ImportPhoneNumber(phone_number=number, trunk_password=secret, **TRUNK)
+
+    await queue.enqueue(imported(at, each) for at, each in enumerate(wanted))
+    async with working(worker(box, base.dsn)):
+        await settled(base, State.DONE, State.FAILED)
+    assert [base.states[each] for each in wanted] == [State.DONE, State.FAILED, State.FAILED]
+    assert "canary" not in str([row.error for row in await queue_rows(base)])
+
+    more = [f"file:{tmp_path}/pipe", f"file:{tmp_path}/../{tmp_path.name}/trunk"]
+    await queue.enqueue(imported(5 + at, each) for at, each in enumerate(more))
+    async with working(worker(box, base.dsn, secrets=References(folders=[tmp_path]))):
+        await settled(base, State.DONE, State.FAILED)
+    assert [base.states[each] for each in more] == [State.FAILED, State.DONE]
 
 
 async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(

@@ -1,85 +1,193 @@
-"""A client behind squid: it gets there, and the proxy learns no key."""
+"""Through a real squid: what it logs of a tunnel, and what its refusals come to.
+
+Skipped, with a line that says so, where Debian's package ``squid`` is not installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import attrs
 import pytest
 
-from sigmamind_async import APIConnectionError, DialNexa, SigmaMind, Verbex
-from sigmamind_async.platforms.sigmamind import UpdatePhoneNumber
-from tests.functional.conftest import Certificates
-from tests.functional.faultserver import Exchange, FaultServer, always, response
-from tests.functional.support import ONCE, error_of, record
-from tests.infrastructure.servers import free_port, squid
+from sigmamind_async import APIConnectionError, DialNexa, SigmaMind, SigmaMindError, Verbex
+from tests.functional.conftest import Certificates, certificates  # noqa: F401 - a fixture
+from tests.functional.faultserver import FaultServer, always, answer
+from tests.functional.support import KEY, ONCE, error_of
+from tests.functional.test_fault_matrix import closed_port
 
-KEY = "canary-key-5f3a91:half-of-it-77c0"
-NUMBER = "+14155550100"
+SQUID = shutil.which("squid") or shutil.which("squid", path="/usr/sbin")
+ACCEPTS_ANYBODY = Path("/usr/lib/squid/basic_fake_auth")
+
+pytestmark = pytest.mark.skipif(
+    SQUID is None or not ACCEPTS_ANYBODY.exists(),
+    reason="NOT TESTED against a real proxy: install Debian's package squid",
+)
+
+CONFIGURATION = """
+http_port 127.0.0.1:{port}
+auth_param basic program {helper}
+auth_param basic children 1
+acl known proxy_auth REQUIRED
+acl guests myportname guests
+acl forbidden dstdomain forbidden.example
+http_port 127.0.0.1:{guests} name=guests
+http_access deny forbidden
+http_access allow guests
+http_access allow known
+http_access deny all
+log_mime_hdrs on
+access_log stdio:{folder}/access.log
+cache_log {folder}/cache.log
+cache_store_log none
+cache deny all
+pid_filename {folder}/squid.pid
+coredump_dir {folder}
+cache_effective_user {user}
+shutdown_lifetime 0 seconds
+connect_timeout 5 seconds
+forward_max_tries 1
+netdb_filename none
+pinger_enable off
+visible_hostname test.invalid
+"""
+CLIENTS: tuple[type[SigmaMind | Verbex | DialNexa], ...] = (SigmaMind, Verbex, DialNexa)
 
 
-async def answer(exchange: Exchange) -> None:
-    await exchange.read()
-    await exchange.write(response(200, record(id=NUMBER, phone_number=NUMBER)))
+@attrs.frozen(kw_only=True)
+class Squid:
+    folder: Path
+    port: int
+    """Wants user name and password."""
+    guests: int
+    """Lets anybody through."""
+
+    def log(self, word: str) -> str:
+        """Return what was logged once *word* is in it: squid writes a little later."""
+        for _ in range(200):
+            text = (self.folder / "access.log").read_text(errors="replace")
+            if word in text:
+                return text
+            time.sleep(0.05)
+        raise AssertionError(f"{word} is not in the log")
 
 
-ASK: dict[type[Any], Callable[[Any], Any]] = {
-    SigmaMind: lambda client: client.phone_numbers.get(NUMBER),
-    Verbex: lambda client: client.phone_numbers.get("pn_1"),
-    DialNexa: lambda client: client.phone_numbers.get("phn_1"),
-}
-
-
-@pytest.mark.parametrize("credentials", ["", "user:secret@"])
-@pytest.mark.parametrize("kind", ASK)
-async def test_a_proxy_is_passed_without_the_key(
-    kind: type[Any], credentials: str, certificates: Certificates, tmp_path: Path
-) -> None:
-    """The head of CONNECT, as squid has read it; the platform is given the key all the same."""
-    port = free_port()
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(FaultServer(always(answer), ssl=certificates.good))
-        requests = stack.enter_context(squid(tmp_path, port))
-        client = await stack.enter_async_context(
-            kind(
-                KEY,
-                base_url=server.url,
-                ssl=certificates.trusting,
-                proxy=f"http://{credentials}127.0.0.1:{port}",
-            )
+@pytest.fixture(scope="module")
+def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Squid]:
+    assert SQUID is not None
+    folder = tmp_path_factory.mktemp("squid")
+    root = os.geteuid() == 0
+    if root:  # it gives up its rights, to a user who has to reach its files
+        for each in (folder, *list(folder.parents)[:2]):
+            each.chmod(0o777)
+    made = Squid(folder=folder, port=closed_port(), guests=closed_port())
+    configuration = folder / "squid.conf"
+    configuration.write_text(
+        CONFIGURATION.format(
+            port=made.port,
+            guests=made.guests,
+            helper=ACCEPTS_ANYBODY,
+            folder=folder,
+            user="proxy" if root else getpass.getuser(),
         )
-        await ASK[kind](client)
-        heads = " ".join(" ".join(request.headers.values()) for request in server.received)
+    )
+    process = subprocess.Popen(
+        [SQUID, "-N", "-f", configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        _wait_for(made.guests, process)
+        yield made
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
 
-    written = requests.read_text()
-    assert f"CONNECT 127.0.0.1:{server.port} 200" in written
-    assert KEY in heads, "the control: this is how it would look"
-    assert KEY not in written
-    assert "half-of-it" not in written
-    assert ("Proxy-Authorization:%20Basic" in written) is bool(credentials)
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(300):
+        assert process.poll() is None, process.communicate()[0].decode()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("squid does not listen")
 
 
-async def test_a_proxy_that_refuses_is_named(certificates: Certificates, tmp_path: Path) -> None:
-    """Nothing was sent, and the message says who refused what."""
-    port = free_port()
-    async with FaultServer(always(answer), ssl=certificates.good) as server:
-        with squid(tmp_path, port, "http_access deny CONNECT"):
-            async with SigmaMind(
-                KEY,
-                base_url=server.url,
-                ssl=certificates.trusting,
-                proxy=f"http://127.0.0.1:{port}",
-                retry=ONCE,
-            ) as client:
-                error = await error_of(client.phone_numbers.get(NUMBER))
-                values = [UpdatePhoneNumber(phone_number=NUMBER, friendly_name="x")] * 300
-                result = await client.phone_numbers.update_many(values)
+async def ask(make: Any, url: str, **options: Any) -> None:
+    async with make(KEY, base_url=url, retry=ONCE, **options) as client:
+        async for _ in client.phone_numbers.list():
+            pass
 
-    assert isinstance(error, APIConnectionError)
-    assert error.committed == "no"
-    assert "403" in str(error)
-    assert f"127.0.0.1:{port}" in str(error)
+
+EMPTY = answer(200, b'{"data": [], "totalCount": 0}')
+
+
+@pytest.mark.parametrize("user", ["", "clerk:p%40ss%3Aw%2Frd@"], ids=["open", "with credentials"])
+@pytest.mark.parametrize("make", CLIENTS)
+async def test_squid_is_not_told_the_key(
+    squid: Squid,
+    certificates: Certificates,  # noqa: F811 - the fixture
+    make: Any,
+    user: str,
+) -> None:
+    port = squid.port if user else squid.guests
+    async with FaultServer(always(EMPTY), ssl=certificates.good) as server:
+        with suppress(SigmaMindError):  # not every platform's pages look like this one
+            proxy = f"http://{user}127.0.0.1:{port}"
+            await ask(make, server.url, ssl=certificates.trusting, proxy=proxy)
+        assert KEY in str(server.received[0].headers)
+    log = squid.log(f"127.0.0.1:{server.port}")
+    assert "User-Agent" in log  # it does log headers
+    assert KEY not in log
+
+
+async def test_squids_log_would_show_the_key(
+    squid: Squid,
+    certificates: Certificates,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control: among the headers of the session, the key is logged."""
+    telling = partial(aiohttp.ClientSession, headers={"X-API-Key": KEY})
+    monkeypatch.setattr(aiohttp, "ClientSession", telling)
+    async with FaultServer(always(EMPTY), ssl=certificates.good) as server:
+        proxy = f"http://127.0.0.1:{squid.guests}"
+        with suppress(SigmaMindError):
+            await ask(SigmaMind, server.url, ssl=certificates.trusting, proxy=proxy)
+    assert KEY in squid.log(f"127.0.0.1:{server.port}")
+
+
+async def test_squids_refusals_say_what_to_do(squid: Squid) -> None:
+    down = closed_port()
+    cases = {
+        (squid.port, "https://api.example.com"): ("407", "user name and password", False),
+        (squid.guests, "https://forbidden.example"): ("403", "allow this host", False),
+        (squid.guests, f"https://127.0.0.1:{down}"): ("503", "does not reach", True),
+    }
+    for (port, url), (status, words, retryable) in cases.items():
+        error = await error_of(ask(SigmaMind, url, proxy=f"http://127.0.0.1:{port}"))
+        assert (type(error), error.committed) == (APIConnectionError, "no")
+        assert error.retryable is retryable
+        assert f"the proxy 127.0.0.1:{port} answered {status} " in str(error)
+        assert words in str(error)
+
+
+async def test_a_job_ends_where_the_proxy_refuses_it(squid: Squid) -> None:
+    proxy = f"http://127.0.0.1:{squid.port}"
+    async with SigmaMind(
+        KEY, base_url="https://api.example.com", proxy=proxy, retry=ONCE
+    ) as client:
+        numbers = [f"+1415555{n:04}" for n in range(300)]
+        result = await client.phone_numbers.update_many(numbers, friendly_name="x")
+
     assert len(result.skipped) > 150
-    assert server.received == []
+    assert "407" in result.stopped

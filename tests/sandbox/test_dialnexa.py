@@ -42,7 +42,9 @@ async def read(send: Send, record: Json) -> Json:
 
 
 async def route(send: Send, agent_id: str, **fields: object) -> Json:
-    body = {"version_number": 1, **fields}
+    """Change the draft of an agent."""
+    agent = await json_of(send("GET", f"/v1/agents/{agent_id}"))
+    body = {"version_number": agent["current_version_number"], **fields}
     return await json_of(send("PATCH", f"/v1/agents/{agent_id}", json=body))
 
 
@@ -121,7 +123,7 @@ async def test_a_purchase_is_spelled_two_ways(
     assert [(await send("POST", path, json=body)).status for body in bodies] == statuses
 
 
-async def test_a_purchase_is_answered_in_three_forms(box: Sandbox, send: Send) -> None:
+async def test_a_purchase_is_answered_in_four_forms(box: Sandbox, send: Send) -> None:
     message = "Phone number purchased successfully"
     envelope = await buy(send, "+14155550101")
     record = await read(send, envelope["organizationPhoneNumber"])
@@ -136,6 +138,10 @@ async def test_a_purchase_is_answered_in_three_forms(box: Sandbox, send: Send) -
         "phoneNumber": "+14155550102",
         "status": "active",
         "message": message,
+    }
+    turn_own(box, DIALNEXA, purchase_answer="outside")
+    assert (await buy(send, "+14155550104"))["organizationPhoneNumber"] == {
+        "sip_trunk_enabled": False
     }
     turn_own(box, DIALNEXA, purchase_answer="record")
     assert (await buy(send, "+14155550103")).keys() == record.keys()
@@ -236,24 +242,87 @@ async def test_the_update_can_be_a_retired_route(box: Sandbox, send: Send) -> No
     assert (await send("GET", path)).status == 200
 
 
+async def draft_of(send: Send, agent_id: str) -> Json:
+    """Return the version of an agent that can be changed."""
+    agent = await json_of(send("GET", f"/v1/agents/{agent_id}"))
+    assert agent["current_version"] == agent["versions"][-1]
+    assert agent["current_version"]["version_number"] == agent["current_version_number"]
+    return agent["current_version"]
+
+
+async def test_an_agent_has_the_documented_fields(send: Send) -> None:
+    version = {
+        "agent_id": SUPPORT,
+        "version_number": 1,
+        "version_title": "Version 1",
+        "title": "Support",
+        "is_published": False,
+    }
+    assert await json_of(send("GET", f"/v1/agents/{SUPPORT}")) == {
+        "id": SUPPORT,
+        "folder_id": None,
+        "current_version_number": 1,
+        "agent_type": "Single_Prompt_Agent",
+        "current_version": version,
+        "versions": [version],
+    }
+
+
 async def test_an_agent_takes_a_number_when_it_is_published(box: Sandbox, send: Send) -> None:
+    turn_own(box, DIALNEXA, show_routing=True)
     record = await bring(send)
-    draft = await route(send, SUPPORT, inbound_phone_number_id=record["id"])
+    await route(send, SUPPORT, inbound_phone_number_id=record["id"])
+    draft = await draft_of(send, SUPPORT)
     assert (draft["inbound_phone_number_id"], draft["is_published"]) == (record["id"], False)
     assert (await read(send, record))["agent_id"] is None
     agent = await route(send, SUPPORT, is_published=True)
     assert await json_of(send("GET", f"/v1/agents/{SUPPORT}")) == agent
+    assert [each["is_published"] for each in agent["versions"]] == [True, False]
+    assert [each["inbound_phone_number_id"] for each in agent["versions"]] == [record["id"]] * 2
     assert (await read(send, record))["agent_id"] == SUPPORT
     routings = box.ledger.of_kind("routing")
     assert [commit.phone_number for commit in routings] == [NUMBER, None]
     assert [commit.operation for commit in routings] == ["agents.update"] * 2
 
 
-async def test_an_empty_string_detaches_a_number_from_an_agent(send: Send) -> None:
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"is_published": True}, 200),
+        ({"is_published": False}, 400),
+        ({"inbound_phone_number_id": ""}, 400),
+        ({"inbound_phone_number_id": "", "is_published": True}, 400),
+        ({}, 400),
+    ],
+)
+async def test_a_published_version_takes_no_update(
+    box: Sandbox, send: Send, change: Json, status: int
+) -> None:
+    """The control: the draft that follows it takes the same change."""
+    record = await bring(send)
+    await route(send, SUPPORT, inbound_phone_number_id=record["id"], is_published=True)
+    body = {"version_number": 1, **change}
+    response = await send("PATCH", f"/v1/agents/{SUPPORT}", json=body)
+    assert response.status == status
+    if status == 400:
+        assert "Published versions cannot be updated" in (await response.json())["message"]
+    assert (await read(send, record))["agent_id"] == SUPPORT
+    assert len(box.ledger.of_kind("routing")) == 1
+    on_draft = {"version_number": 2, **change}
+    assert (await send("PATCH", f"/v1/agents/{SUPPORT}", json=on_draft)).status == 200
+
+
+async def test_a_version_that_is_not_there_is_refused(send: Send) -> None:
+    body = {"version_number": 2, "is_published": True}
+    assert (await send("PATCH", f"/v1/agents/{SUPPORT}", json=body)).status == 400
+
+
+async def test_an_empty_string_detaches_a_number_from_an_agent(box: Sandbox, send: Send) -> None:
+    turn_own(box, DIALNEXA, show_routing=True)
     record = await bring(send)
     await route(send, SUPPORT, inbound_phone_number_id=record["id"], is_published=True)
     agent = await route(send, SUPPORT, inbound_phone_number_id="", is_published=True)
-    assert agent["inbound_phone_number_id"] is None
+    assert agent["current_version"]["inbound_phone_number_id"] is None
     assert (await read(send, record))["agent_id"] is None
 
 
@@ -273,12 +342,26 @@ async def test_another_number_takes_the_place_of_the_last(send: Send) -> None:
     assert (await read(send, second))["agent_id"] == SUPPORT
 
 
-async def test_inbound_and_outbound_can_be_one_number(send: Send) -> None:
+async def test_inbound_and_outbound_can_be_one_number(box: Sandbox, send: Send) -> None:
+    turn_own(box, DIALNEXA, show_routing=True)
     record = await bring(send)
     both = dict.fromkeys(("inbound_phone_number_id", "outbound_phone_number_id"), record["id"])
-    agent = await route(send, SUPPORT, **both, is_published=True)
-    assert {name: agent[name] for name in both} == both
+    await route(send, SUPPORT, **both, is_published=True)
+    draft = await draft_of(send, SUPPORT)
+    assert {name: draft[name] for name in both} == both
     assert (await read(send, record))["agent_id"] == SUPPORT
+
+
+async def test_prices_name_the_provider_that_a_purchase_takes(send: Send) -> None:
+    prices = await json_of(send("GET", "/v1/phone-number-pricing"))
+    price = next(each for each in prices if each["country_iso"] == "US")
+    assert price.keys() == {
+        *("telephony_provider_id", "country_iso", "country_name", "credit_cost"),
+        *("created_at", "updated_at", "telephonyProvider"),
+    }
+    body = {**DIALNEXA.order(1), "telephonyProviderId": price["telephony_provider_id"]}
+    assert (await send("POST", f"{NUMBERS}/purchase", json=body)).status == 201
+    assert (await send("POST", "/v1/phone-number-pricing", json={})).status == 404
 
 
 async def test_an_unknown_agent_is_not_found(send: Send) -> None:
@@ -291,8 +374,9 @@ async def test_a_reset_takes_the_numbers_from_the_agents(box: Sandbox, send: Sen
     record = await bring(send)
     await route(send, SUPPORT, inbound_phone_number_id=record["id"], is_published=True)
     box.reset()
-    agent = await json_of(send("GET", f"/v1/agents/{SUPPORT}"))
-    assert agent["inbound_phone_number_id"] is None
+    turn_own(box, DIALNEXA, show_routing=True)
+    draft = await draft_of(send, SUPPORT)
+    assert (draft["version_number"], draft["inbound_phone_number_id"]) == (1, None)
 
 
 async def test_a_number_in_use_is_kept(box: Sandbox, send: Send) -> None:

@@ -23,6 +23,7 @@ OTHER_SHAPES = {
     "dialnexa list_phone_numbers_meta",
     "dialnexa list_phone_numbers_wrapped",
     "dialnexa purchase_phone_number_older",
+    "dialnexa purchase_phone_number_outside",
     "sigmamind list_calls",
 }
 """Answers that some copy of the documentation shows in another shape than the newest; the sandbox

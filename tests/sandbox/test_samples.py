@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
-from tests.sandbox.support import DIALNEXA, VENDORS, Json, Send, Vendor, turn_own
+from tests.sandbox.support import DIALNEXA, VENDORS, Json, Send, Vendor, turn, turn_own
 
 ROOT = Path(__file__).parents[1] / "samples"
 NEWER = {"record_shape": "newer"}
@@ -23,6 +23,7 @@ SWITCHED: dict[str, dict[str, str]] = {
     "list_phone_numbers_meta": {"list_envelope": "data", "record_shape": "narrative"},
     "list_phone_numbers_wrapped": {"list_envelope": "wrapped_items"},
     "purchase_phone_number": NEWER,
+    "purchase_phone_number_outside": {"purchase_answer": "outside"},
     "purchase_phone_number_older": {"purchase_answer": "record"},
 }
 """What DialNexa must be switched to, by the name of the sample."""
@@ -111,6 +112,8 @@ async def test_a_sample_is_taken_and_answered(
     if vendor is DIALNEXA:
         turn_own(box, vendor, **SWITCHED.get(sample.name, {}))
     request, response = sample.content["request"], sample.content["response"]
+    if request["method"] == "POST":
+        turn(box, create_status=response["status"])
     answer = await send(request["method"], sample.path(held), json=request["json"])
     assert answer.status == response["status"]
     assert left_out(json.loads(await answer.read() or b"null"), response["json"]) == []

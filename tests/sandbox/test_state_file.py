@@ -1,11 +1,12 @@
 """What survives a restart, and a restart in the middle of a line."""
 
+import os
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from sigmamind_async.sandbox import Fault, Sandbox
+from sigmamind_async.sandbox import Fault, Sandbox, StateFileError
 from tests.sandbox.support import DIALNEXA, SIGMAMIND, Json, Vendor, every_vendor, number_at
 
 NUMBERS = SIGMAMIND.numbers
@@ -89,7 +90,7 @@ async def test_routing_survives(path: Path) -> None:
         vendor=DIALNEXA,
     )
     assert number["agent_id"] == "agt_abc123"
-    assert agent["inbound_phone_number_id"] == imported["id"]
+    assert agent["current_version_number"] == 2
 
 
 async def test_a_restarted_sandbox_sells_other_numbers(path: Path) -> None:
@@ -133,8 +134,95 @@ async def test_a_reset_empties_the_file(path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-async def test_a_file_of_something_else_is_an_error(path: Path) -> None:
-    path.write_text("this is no state file\n")
-    with pytest.raises(ValueError, match="line 1"):
+FOREIGN: dict[str, bytes] = {
+    "text": b"this is no state file\n",
+    "text without an end": b"id,platform\na,sigmamind",
+    "one byte": b"{",
+    "a new line": b"\n",
+    "binary": bytes(range(256)) * 100,
+    "zeros": b"\0" * 4096,
+    "an object": b'{"commit": {}}\n',
+    "a list": b"[]\n",
+    "another version": b'{"sigmamind_async.sandbox":2}\n',
+    "a plan": b'{"kind": "sigmamind_async.plan", "version": 1}',
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+async def test_a_file_of_something_else_is_left_as_it_is(path: Path, content: bytes) -> None:
+    """Its mode, too. Control: before, what had no end was cut off, here all but the first."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+    with pytest.raises(StateFileError, match="line 1 is not that of a sandbox's state file"):
         async with Sandbox(state_file=path):
             pass
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (content, 0o644)
+
+
+async def test_a_link_to_something_else_is_left_as_it_is(path: Path) -> None:
+    target = path.with_name("precious")
+    target.write_text("precious")
+    path.symlink_to(target)
+    with pytest.raises(StateFileError):
+        async with Sandbox(state_file=path):
+            pass
+    assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "nowhere"])
+async def test_what_is_no_file_is_an_error(path: Path, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = path / "state.jsonl"
+    with pytest.raises(StateFileError, match=r"state\.jsonl: "):
+        async with Sandbox(state_file=path):
+            pass
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\0\0\0",
+        b'{"commit": 3, "state": {}}',
+        b'{"delivered": "x"}',
+        b'{"delivered": 99}',
+        b'{"commit": {"sequence": 9}, "state": {}}',
+        b"TWICE",
+    ],
+)
+async def test_a_damaged_line_is_told_and_nothing_is_cut(path: Path, line: bytes) -> None:
+    """Whatever lies behind it: a torn end too stays as it is."""
+    await run(path, ("POST", NUMBERS, {"countryCode": "US"}))
+    if line == b"TWICE":
+        line = path.read_bytes().splitlines()[1]
+    content = path.read_bytes() + line + b'\n{"torn'
+    path.write_bytes(content)
+    with pytest.raises(StateFileError, match="line 4 is damaged"):
+        async with Sandbox(state_file=path):
+            pass
+    assert path.read_bytes() == content
+
+
+async def test_a_file_that_was_cut_anywhere_is_a_beginning(path: Path) -> None:
+    """As a full disk or a kill leaves it."""
+    body = {"countryCode": "US"}
+    await run(path, ("POST", NUMBERS, body), ("POST", NUMBERS, body))
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 37):
+        path.write_bytes(whole[:end])
+        await run(path, ("POST", NUMBERS, body))
+        box, _ = await run(path)
+        assert 1 <= len(box.ledger) <= 3
+
+
+async def test_an_unused_file_stays_empty(path: Path) -> None:
+    await run(path)
+    assert path.read_bytes() == b""

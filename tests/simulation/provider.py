@@ -37,7 +37,7 @@ class Trouble(enum.Enum):
     HANG_LATE = "hang, committed after the client gave up"
     CUT = "body cut after commit"
     GARBAGE = "garbage after commit"
-    SHIFT = "a page shifts while it is read"
+    SHIFT = "a reading of the listing misses a number, or shows one twice"
     LAG = "a new number is listed later"
     JOURNAL_SLOW = "the journal takes its time"
     JOURNAL_FAILS = "the journal fails"
@@ -68,7 +68,8 @@ class Number:
     token: str = ""
     """Token of the tag that it was bought with."""
     shifted: bool = False
-    """Whether a page has skipped it: that happens once to each, or absence could never be shown."""
+    """Whether a reading has missed it: that happens once to each, or absence could never be
+    shown."""
 
     def shown(self) -> dict[str, object]:
         return {
@@ -125,6 +126,9 @@ class Provider:
     """Commits that are still to come."""
     _made: int = 0
     _snapshots: dict[str, list[Number]] = attrs.field(factory=dict[str, list[Number]])
+    _missed: dict[str, list[Number]] = attrs.field(factory=dict[str, list[Number]])
+    """Numbers that are on no page of the reading under way."""
+    _latest_page: dict[str, int] = attrs.field(factory=dict[str, int])
 
     def own(self, phone_number: str, agent: str | None = None) -> None:
         """Let the account own a number from the beginning."""
@@ -320,15 +324,23 @@ class Provider:
         order = self._snapshots[client]
         order += [number for number in listed if number not in order]
         start, size = page * self.page_size, self.page_size
-        shown = order[start : start + size]
+        # The client reads page 0 once more after page 1, in the same reading.
+        if page == 0 and self._latest_page.get(client) != 1:
+            self._missed[client] = []
+        self._latest_page[client] = page
+        missed = self._missed[client]
+        shown = [number for number in order[start : start + size] if number not in missed]
         if page and shown and self.draws(Trouble.SHIFT):
             slips = [number for number in shown if number.token and not number.shifted]
-            if slips and len(shown) > 1:
-                slips[0].shifted = True
-                self.note("platform", f"{slips[0].phone_number} slips between two pages")
-                shown = [number for number in shown if number is not slips[0]]
-            else:
+            slips = slips[: len(shown) - 1]  # an empty page would end the listing
+            for number in slips:
+                number.shifted = True
+                self.note("platform", f"this reading misses {number.phone_number}")
+                missed.append(number)
+                shown.remove(number)
+            if not slips:
                 shown = [order[start - 1], *shown]
+                self._latest_page[client] = 0  # a page that overlaps needs no second look
         return _response(
             200,
             {

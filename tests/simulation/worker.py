@@ -169,6 +169,10 @@ class _Disk:
         return self._journal.journal_id
 
     @property
+    def may_be_a_copy(self) -> bool:
+        return self._journal.may_be_a_copy
+
+    @property
     def latest(self) -> float:
         return self._journal.latest
 

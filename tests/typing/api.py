@@ -80,6 +80,10 @@ async def other_platforms(verbex_client: Verbex, dialnexa_client: DialNexa) -> N
 
     numbers = dialnexa_client.phone_numbers
     assert_type(await numbers.search("US"), list[dialnexa.AvailableNumber])
+    prices = [price async for price in dialnexa_client.phone_number_pricing.list()]
+    assert_type(prices, list[dialnexa.PhoneNumberPrice])
+    listed = await dialnexa_client.run(dialnexa.ListPhoneNumberPricing())
+    assert_type(listed, list[dialnexa.PhoneNumberPrice])
     assert_type(await numbers.purchase("+14155550100"), dialnexa.PhoneNumber)
     assert_type(await numbers.update("phn_1", agent_id=None), dialnexa.PhoneNumber)
     assert_type(await dialnexa_client.run(dialnexa.GetAgent(id="agt_1")), dialnexa.Agent)

@@ -1,4 +1,4 @@
-"""What platforms say of their windows: read, spread, and believed while it holds together."""
+"""What platforms say of their windows: spread, and believed while it holds together."""
 
 from __future__ import annotations
 
@@ -7,66 +7,15 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.throttles import EPOCH, Window, arrivals
-from sigmamind_async import allowance
-from sigmamind_async.allowance import Allowance, Remaining, remaining
-
-TOLD = {
-    "x-ratelimit-limit": "150",
-    "x-ratelimit-remaining": "90",
-    "x-ratelimit-reset": "30",
-}
-
-
-def read(**changed: str | None) -> Remaining | None:
-    """Read the headers above, some of them changed."""
-    changes = {"x-ratelimit-" + name: value for name, value in changed.items()}
-    headers = {name: value for name, value in {**TOLD, **changes}.items() if value is not None}
-    return remaining(headers, lambda: EPOCH)
+from benchmarks.throttles import Window, arrivals
+from sigmamind_async.allowance import Allowance
+from sigmamind_async.response_headers import Remaining
 
 
 def hear(heard: Allowance, at: float, left: int, reset: float, began: float | None = None) -> float:
     """Let the allowance hear an answer that was sent at once, or at *began*."""
     sent = at if began is None else began
     return heard.learn(at, (sent, 1, ""), Remaining(left, reset))
-
-
-# ---------------------------------------------------------------- reading
-
-
-def test_a_reset_is_read_in_seconds_and_as_the_time_of_day() -> None:
-    assert read() == Remaining(90, 30.0)
-    assert read(reset=str(EPOCH + 30)) == Remaining(90, 30.0)
-
-
-def test_the_headers_without_an_x_say_the_same() -> None:
-    headers = {name.removeprefix("x-"): value for name, value in TOLD.items()}
-
-    assert remaining(headers, lambda: EPOCH) == Remaining(90, 30.0)
-
-
-def test_the_limit_need_not_be_said() -> None:
-    assert read(limit=None) == Remaining(90, 30.0)
-
-
-@pytest.mark.parametrize("value", ["", "soon", "nan", "inf", "-1", "1e999", "0x10", "30, 30;w=60"])
-def test_a_value_that_is_no_count_is_ignored(value: str) -> None:
-    assert read(remaining=value) is None
-    assert read(reset=value) is None
-
-
-@pytest.mark.parametrize(
-    ("remaining", "reset"),
-    [("151", "30"), ("90", "0"), ("90", "301"), ("90", str(EPOCH - 1)), ("90", str(EPOCH + 301))],
-)
-def test_what_cannot_be_or_is_no_short_window_is_ignored(remaining: str, reset: str) -> None:
-    """More than the limit, an end that has passed, and a day's quota."""
-    assert read(remaining=remaining, reset=reset) is None
-
-
-def test_an_answer_that_says_nothing_is_no_hint() -> None:
-    assert remaining({"content-type": "text/html"}, lambda: EPOCH) is None
-    assert read(reset=None) is None
 
 
 # ---------------------------------------------------------------- spreading
@@ -165,11 +114,3 @@ def test_a_second_rounded_up_begins_no_window() -> None:
     hear(heard, 0.0, 3, 1.0)
 
     assert heard.spacing == 0.0
-
-
-def test_a_days_quota_is_not_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: with no longest window it would be."""
-    assert read(reset="86400") is None
-
-    monkeypatch.setattr(allowance, "LONGEST", 100_000.0)
-    assert read(reset="86400") == Remaining(90, 86_400.0)

@@ -21,7 +21,6 @@ from sigmamind_async.errors import (
     NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
-    ServerError,
     SigmaMindError,
     status_error,
 )
@@ -37,6 +36,10 @@ class Row:
     attempts: int = 0
     touched: bool = False
     ignored: tuple[str, ...] = ()
+    waits: bool = False
+
+    def ending(self) -> SigmaMindError | None:
+        return None
 
     async def run(self) -> Any:
         self.attempts += 1
@@ -371,7 +374,7 @@ async def test_rows_in_a_row_are_those_without_another_answer_between(
         (JournalError("the disk is full"), True),
         (unsent(retryable=False), True),
         (unsent(), False),
-        (ServerError("500"), False),
+        (committed("no"), False),
     ],
 )
 async def test_what_no_row_can_get_past_stops_a_job_at_the_first(

@@ -132,6 +132,9 @@ def test_a_base_url_is_an_origin_with_an_optional_prefix(given: str | None, used
         ("file:///etc/passwd", "needs https"),
         ("proxy.test", "needs https"),
         ("//proxy.test", "needs https"),
+        ("https://proxy..test", "whose name is no name"),
+        ("https://.proxy.test", "whose name is no name"),
+        (f"https://{'p' * 64}.test", "whose name is no name"),
         ("https://user:hunter2@proxy.test", "user name or password"),
         ("https://user@proxy.test", "user name or password"),
         ("https://@proxy.test", "user name or password"),
@@ -359,3 +362,87 @@ async def test_a_client_in_fake_time_waits_without_waiting(clock: FakeClock) -> 
 
     assert clock.slept == [30.0, 0.05]
     assert len(transport.sent) == 3
+
+
+# ---------------------------------------------------------------- proxy
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://proxy.example:3128",
+        "http://proxy",
+        "HTTP://10.0.0.7:3128/",
+        "http://[::1]:3128",
+        "https://my_proxy:443",
+        "http://clerk:p%40ss%3Aw%2Frd@proxy:3128",
+    ],
+)
+def test_a_proxy_is_the_url_of_an_http_proxy(proxy: str) -> None:
+    SigmaMind("sk", proxy=proxy)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("", "is empty"),
+        (" ", "holds blanks"),
+        ("http://hunter2@proxy:3128\n", "control characters"),
+        ("http://pro xy:3128", "holds blanks"),
+        ("\thttp://proxy", "control characters"),
+        ("http://", "no host"),
+        ("http://:3128", "no host|is not a URL"),
+        ("http://clerk:hunter2@", "no host|is not a URL"),
+        ("http://a..b:3128", "no host"),
+        ("proxy:3128", "has no scheme"),
+        ("127.0.0.1:3128", "has no scheme"),
+        ("//proxy:3128", "has no scheme"),
+        ("://proxy", "neither http nor https"),
+        ("socks5://clerk:hunter2@proxy:1080", "neither http nor https"),
+        ("SOCKS5H://proxy:1080", "neither http nor https"),
+        ("socks4://proxy", "neither http nor https"),
+        ("ftp://proxy", "neither http nor https"),
+        ("http://proxy:0", "port that is none"),
+        ("http://proxy:99999", "is not a URL"),
+        ("http://proxy:hunter2", "is not a URL"),
+        ("http://proxy:3128/path", "more than a host"),
+        ("http://proxy:3128?hunter2=1", "more than a host"),
+        ("http://clerk:hunter2/3@proxy:3128", "more than a host|is not a URL"),
+        (b"http://proxy:3128", "is not text"),
+        (3128, "is not text"),
+        (False, "is not text"),
+    ],
+)
+def test_any_other_proxy_is_refused_and_not_repeated(proxy: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^proxy: .*({why})") as caught:
+        SigmaMind("sk", proxy=proxy)
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value.args)
+
+
+# ---------------------------------------------------------------- headers
+
+
+async def test_a_content_type_is_told_where_there_is_content() -> None:
+    """Fastify answers 400 to every DELETE that says "application/json" and brings nothing."""
+    record = {"sipPhoneNumber": NUMBER, "active": True}
+    one, transport = client([reply(json=record), reply(204), reply(json=record)])
+    await one.phone_numbers.get(NUMBER)
+    await one.phone_numbers.delete(NUMBER)
+    await one.phone_numbers.update(NUMBER, friendly_name="Desk")
+
+    assert [sent.headers.get("Content-Type") for sent in transport.sent] == [
+        None,
+        None,
+        "application/json",
+    ]
+
+
+async def test_what_must_not_be_repeated_takes_no_idle_connection() -> None:
+    record = {"sipPhoneNumber": NUMBER, "active": True}
+    one, transport = client([reply(json=record)] * 3)
+    await one.phone_numbers.get(NUMBER)
+    await one.phone_numbers.update(NUMBER, friendly_name="Desk")
+    await one.phone_numbers.create(country_code="US")
+
+    assert [sent.fresh for sent in transport.sent] == [False, False, True]

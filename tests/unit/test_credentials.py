@@ -1,13 +1,16 @@
 """The API key: fixed or supplied, checked, and asked for again once it is rejected."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
 
 import pytest
 
-from sigmamind_async.credentials import Credentials, checked_key
-from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.values import Secret
+from sigmamind_async.credentials import Credentials, KeyProvider, checked_key
+from sigmamind_async.errors import APITimeoutError, ConfigurationError
+from sigmamind_async.values import REDACTED, Secret
 
 
 class Provider:
@@ -119,6 +122,104 @@ async def test_a_cancelled_question_does_not_block_the_next() -> None:
 
     assert await _text(credentials.key()) == "sk-1"
     assert provider.asked == 2
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [None, b"sk-canary", bytearray(b"sk-canary"), 7, ["sk-canary"], {"key": "sk-canary"}],
+)
+async def test_a_provider_that_returns_no_text_is_named_and_its_answer_is_not(
+    returned: object,
+) -> None:
+    async def vault() -> str:
+        return cast("str", returned)
+
+    with pytest.raises(ConfigurationError, match=r"vault returned \w+; it must be") as caught:
+        await Credentials(vault).key()
+
+    assert type(returned).__name__ in str(caught.value)
+    assert "canary" not in shown_by(caught.value)
+
+
+@pytest.mark.parametrize("returned", ["", "sk canary", "sk-canary\n", "sk-cänary", REDACTED])
+async def test_a_provider_whose_key_fits_no_header_is_named(returned: str | Secret) -> None:
+    async def vault() -> str | Secret:
+        return returned
+
+    with pytest.raises(ConfigurationError, match="vault returned is empty, or holds") as caught:
+        await Credentials(partial(vault)).key()
+
+    assert "nary" not in shown_by(caught.value)
+
+
+async def test_a_provider_that_is_no_coroutine_function_is_named() -> None:
+    def vault() -> str:
+        return "sk-canary"
+
+    with pytest.raises(ConfigurationError, match="vault returned Secret; it must be an async"):
+        await Credentials(cast("KeyProvider", vault)).key()
+
+
+@pytest.mark.parametrize("source", [b"sk-canary", 7, ["sk-canary"]])
+def test_a_key_of_another_type_is_refused(source: object) -> None:
+    with pytest.raises(ConfigurationError, match="api_key: must be text or an async function"):
+        Credentials(cast("Secret", source))
+
+
+def shown_by(error: BaseException) -> str:
+    """Return a crash report with the locals of our frames."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(str(frame.locals) for frame in report.stack if frame.filename != __file__) + str(
+        error
+    )
+
+
+async def test_a_provider_that_hangs_ends_with_the_deadline() -> None:
+    """Control: without the timeout this waits for ever."""
+    provider = Provider("old", "new", seconds=1_000.0)
+    credentials = Credentials(provider, 5.0)
+    clock = asyncio.get_running_loop().time
+    began = clock()
+
+    with pytest.raises(APITimeoutError, match="before Provider returned a key"):
+        await credentials.key()
+    with pytest.raises(APITimeoutError):
+        await credentials.key(2.0)
+    with pytest.raises(APITimeoutError):
+        await credentials.renewed(Secret("old"), 3.0)
+
+    assert clock() - began == pytest.approx(10.0)
+
+
+async def test_who_waits_for_anothers_question_waits_no_longer_than_allowed() -> None:
+    credentials = Credentials(Provider("sk-1", seconds=100.0), 200.0)
+    first = asyncio.create_task(_text(credentials.key()))
+    await asyncio.sleep(1.0)
+    with pytest.raises(APITimeoutError):
+        await credentials.key(2.0)
+
+    assert await first == "sk-1"
+
+
+async def test_one_that_gives_up_does_not_take_the_key_from_the_others() -> None:
+    provider = Provider("sk-1", seconds=10.0)
+    credentials = Credentials(provider)
+    first, *others = [asyncio.create_task(_text(credentials.key())) for _ in range(5)]
+    await asyncio.sleep(5.0)
+    first.cancel()
+
+    assert await asyncio.gather(*others) == ["sk-1"] * 4
+    assert provider.asked == 2
+
+
+async def test_a_timeout_of_the_providers_own_comes_through() -> None:
+    async def vault() -> str:
+        raise TimeoutError("the vault's")
+
+    with pytest.raises(TimeoutError, match="the vault's") as caught:
+        await Credentials(vault).key()
+
+    assert not isinstance(caught.value, APITimeoutError)
 
 
 async def _text(key: Awaitable[Secret]) -> str:

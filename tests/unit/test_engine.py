@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,7 +13,7 @@ import pytest
 
 from sigmamind_async.convert import load_json
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.engine import SHED, Engine, Limits
+from sigmamind_async.engine import OUTAGES, Engine, Limits
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -35,7 +36,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Throttled,
 )
-from sigmamind_async.gate import PATIENCE
+from sigmamind_async.gate import MAX_PAUSE, PATIENCE
 from sigmamind_async.operation import (
     Fault,
     FaultKind,
@@ -138,6 +139,78 @@ async def test_an_answer_comes_as_it_is_where_that_was_asked_for(make_engine: Ma
     assert await engine.exchange(READ) == reply(201, "anything")
 
 
+# Seen to fail with an `exchange` that hands on neither `when_gone`, `read_back` nor `hints`.
+async def test_a_raw_removal_that_is_gone_after_a_lost_one_is_a_success(make_engine: Make) -> None:
+    """`run` returns what is said of it, and the raw answer is the 404."""
+    said = reply(404, {"message": "none"})
+    engine = make_engine(ScriptedTransport([LOST, said]))
+    answer, read = await engine.exchange_to_read(DELETE)
+
+    assert (answer, read(answer)) == (said, "gone")
+    assert isinstance(await failure(make_engine(ScriptedTransport([said])), DELETE), NotFoundError)
+
+
+async def test_a_raw_purchase_is_looked_up_like_any_other(make_engine: Make) -> None:
+    found = reply(json={"id": 1})
+    engine = make_engine(ScriptedTransport([LOST, found, LOST, found]))
+    answer, read = await engine.exchange_to_read(bought())
+
+    assert (answer, read(answer)) == (found, {"id": 1})
+    with pytest.raises(OutcomeUnknownError):
+        await engine.exchange(bought(agrees=False))
+
+
+async def test_a_raw_call_has_the_hints_of_its_operation(make_engine: Make) -> None:
+    engine = make_engine(ScriptedTransport([reply(404)]))
+    with pytest.raises(NotFoundError, match="assign it to the agent"):
+        await engine.exchange(attrs.evolve(UPDATE, hints={404: "assign it to the agent"}))
+
+
+# ---------------------------------------------------------------- what a 2xx says
+
+
+@pytest.mark.parametrize("operation", [BUY, UPDATE, READ])
+@pytest.mark.parametrize(
+    ("answer", "verdict", "attempts"),
+    [
+        (reply(200, {"success": False, "error": "no"}), Verdict.AMBIGUOUS, 1),
+        (reply(200, {}), Verdict.COMMITTED_UNREAD, 1),
+        (Response(200, {}, b"<html>"), Verdict.AMBIGUOUS, 3),
+        (Response(200, {}, b"{"), Verdict.COMMITTED_UNREAD, 1),
+    ],
+)
+async def test_an_answer_that_is_no_success_proves_less(
+    operation: Operation[object],
+    answer: Response,
+    verdict: Verdict,
+    attempts: int,
+    make_engine: Make,
+) -> None:
+    """What the API wrote, and came whole, is not asked for again; a page is."""
+    seen: list[Event] = []
+    transport = ScriptedTransport(lambda _: answer)
+    careful = attrs.evolve(operation, decode=no_success)
+    error = await failure(make_engine(transport, observer=seen.append), careful)
+
+    assert {each.verdict for each in seen if isinstance(each, AttemptFinished)} == {verdict}
+    assert len(transport.sent) == (attempts if operation.repeatable else 1)
+    changed = "unknown" if verdict is Verdict.AMBIGUOUS else "yes"
+    assert error.committed == ("no" if operation is READ else changed)
+
+
+def no_success(response: Response) -> object:
+    raise ResponseDecodeError("the answer is no success")
+
+
+async def test_a_result_about_something_else_is_none(make_engine: Make) -> None:
+    engine = make_engine(ScriptedTransport(lambda _: reply(json={"id": 2})))
+    one = attrs.evolve(UPDATE, is_about=lambda found: found["id"] == 1)
+    other = attrs.evolve(UPDATE, is_about=lambda found: found["id"] == 2)
+
+    assert "names another record" in str(await failure(engine, one))
+    assert await engine.run(other) == {"id": 2}
+
+
 # ---------------------------------------------------------------- more attempts
 
 
@@ -212,13 +285,15 @@ async def test_an_unreadable_answer_to_a_read_is_its_own_error(make_engine: Make
 
     assert isinstance(error, ResponseDecodeError)
     assert (error.__cause__, error.__context__) == (None, None)
-    assert (error.operation, error.attempts) == ("acme.call", 3)
+    assert (error.operation, error.attempts) == ("acme.call", 1)
 
 
-async def test_garbage_for_an_answer_to_a_read_is_asked_for_again(make_engine: Make) -> None:
-    garbage = Response(status=200, body=b"<")
+async def test_a_body_that_came_whole_is_not_asked_for_again(make_engine: Make) -> None:
+    """It would come the same way again, page after page, three times each."""
+    transport = ScriptedTransport([Response(status=200, body=b"<"), reply(json=[])])
+    await failure(make_engine(transport), READ)
 
-    assert await make_engine(ScriptedTransport([garbage, reply(json=[])])).run(READ) == []
+    assert len(transport.sent) == 1
 
 
 async def test_a_body_cut_by_a_break_is_asked_for_again(make_engine: Make) -> None:
@@ -262,6 +337,20 @@ async def test_a_wait_that_does_not_fit_the_deadline_fails_at_once(
     assert (error.retry_after, error.elapsed, clock.slept) == (61.0, 0.0, [])
 
 
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize("operation", [READ, UPDATE, DELETE], ids=["get", "update", "release"])
+async def test_the_end_of_a_window_does_not_cost_a_failure_its_retry(
+    operation: Operation[object], status: int, make_engine: Make, clock: FakeClock
+) -> None:
+    """Fails if a reset is read as a wait here: 600 s do not fit into the deadline."""
+    reset = {"x-ratelimit-reset": "600", "ratelimit": '"default";r=0;t=600'}
+    transport = ScriptedTransport([reply(status, headers=reset), reply(json={})])
+
+    await make_engine(transport).run(operation)
+
+    assert clock.slept == [0.05]
+
+
 async def test_throttled_attempts_do_not_count_as_failures(
     make_engine: Make, clock: FakeClock
 ) -> None:
@@ -277,6 +366,95 @@ async def test_throttling_ends_with_the_deadline(make_engine: Make, clock: FakeC
     assert isinstance(error, RateLimitError)
     assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0]
     assert error.elapsed == pytest.approx(51.0)
+
+
+FOREVER = [
+    {"retry-after": "86400"},
+    {"retry-after": "1e9"},
+    {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"},
+    {"retry-after-ms": "1e15"},
+    {"x-ratelimit-reset": "999999"},
+]
+"""Waits that no platform means, each on a 429."""
+
+
+@pytest.mark.parametrize("headers", FOREVER)
+async def test_a_wait_without_end_is_reported_and_the_next_call_after_the_cap_is_sent(
+    headers: dict[str, str], make_engine: Make, clock: FakeClock
+) -> None:
+    """Fails, for ever, if the gate believes the wait."""
+    transport = ScriptedTransport([reply(429, headers=headers), reply(json={})])
+    engine = make_engine(transport)
+    error = await failure(engine, READ)
+    assert isinstance(error, RateLimitError)
+    assert MAX_PAUSE < (error.retry_after or 0.0) < math.inf
+
+    clock.advance(60.0)
+    refused = await failure(engine, READ)
+    assert isinstance(refused, CircuitOpenError)
+    assert refused.retry_after == pytest.approx(MAX_PAUSE - 60.0)
+
+    clock.advance(MAX_PAUSE - 60.0)
+    assert await engine.run(READ) == {}
+
+
+@pytest.mark.parametrize("headers", FOREVER)
+async def test_a_row_of_a_job_tries_once_more_after_the_cap_and_then_takes_it_for_an_answer(
+    headers: dict[str, str], make_engine: Make, clock: FakeClock
+) -> None:
+    engine = make_engine(ScriptedTransport([reply(429, headers=headers), reply(json={})]))
+    assert await engine.finish(READ, engine.begin(READ, patient=True)) == {}
+    assert clock.slept == [MAX_PAUSE]
+
+    stuck = make_engine(ScriptedTransport(lambda _: reply(429, headers=headers)))
+    with pytest.raises(RateLimitError) as caught:
+        await stuck.finish(READ, stuck.begin(READ, patient=True))
+    assert caught.value.attempts == 2
+
+
+async def test_a_long_pause_is_told_in_the_log_once(
+    make_engine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who pauses, until when and why; the three that are told the same are not."""
+    caplog.set_level(logging.INFO, "sigmamind_async")
+    transport = ScriptedTransport(lambda _: reply(429, headers={"retry-after": "86400"}))
+    engine = make_engine(transport)
+    calls = (engine.run(UPDATE) for _ in range(3))
+    await asyncio.gather(*calls, return_exceptions=True)
+    [record] = caplog.records
+
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == (
+        "acme: all requests pause for 300.0 s, until 22:18:20 UTC: acme.call was answered 429"
+        " with a wait of 86400 s; one request tries then"
+    )
+
+
+async def test_a_short_pause_is_told_in_the_log_at_info(
+    make_engine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sigmamind_async")
+    transport = ScriptedTransport([reply(429, headers={"retry-after": "7"}), reply(json={})])
+    await make_engine(transport).run(READ)
+    [record] = caplog.records
+
+    assert record.levelno == logging.INFO
+    assert "acme: all requests pause for 7.0 s, until 22:13:27 UTC" in record.getMessage()
+
+
+@pytest.mark.parametrize("max_wait", [0.2, None])
+async def test_who_cannot_wait_is_put_off_by_nobody(
+    max_wait: float | None, make_engine: Make, clock: FakeClock
+) -> None:
+    """A 429 would put another attempt off by a second; without a bound it is made, the control."""
+    transport = ScriptedTransport([reply(429), reply(json={})])
+    engine = make_engine(transport, gate=clock.gate(max_wait=max_wait))
+    if max_wait is None:
+        await engine.run(READ)
+        assert clock.slept == [1.0]
+    else:
+        assert isinstance(await failure(engine, READ), RateLimitError)
+        assert clock.slept == []
 
 
 async def test_a_patient_call_waits_for_the_rate_past_its_deadline(
@@ -299,7 +477,7 @@ async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
     with pytest.raises(RateLimitError) as caught:
         await engine.finish(READ, engine.begin(READ, patient=True))
 
-    assert PATIENCE < caught.value.elapsed <= PATIENCE + 100.0
+    assert PATIENCE <= caught.value.elapsed <= PATIENCE + 100.0
 
 
 async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
@@ -335,7 +513,7 @@ async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
     engine = make_engine(transport, quota=RetryQuota(tokens=0))
 
     assert await engine.finish(UPDATE, engine.begin(UPDATE, patient=True)) == {"id": 1}
-    assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
 async def test_a_503_for_one_row_alone_ends_it_in_the_end(
@@ -346,7 +524,7 @@ async def test_a_503_for_one_row_alone_ends_it_in_the_end(
     with pytest.raises(ServerError) as caught:
         await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
 
-    assert (caught.value.attempts, caught.value.committed) == (SHED, "unknown")
+    assert (caught.value.attempts, caught.value.committed) == (OUTAGES, "unknown")
 
 
 async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Make) -> None:
@@ -358,6 +536,50 @@ async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Ma
         await engine.finish(BUY, engine.begin(BUY, patient=True))
 
     assert (caught.value.attempts, len(transport.sent)) == (1, 1)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize("operation", [BUY, UPDATE, READ], ids=["buy", "update", "get"])
+async def test_a_status_with_which_a_limiter_refuses_is_a_refusal(
+    operation: Operation[object], patient: bool, make_engine: Make, clock: FakeClock
+) -> None:
+    """As of an nginx whose ``limit_req`` has its default: nothing was handed on to anybody."""
+    refused = reply(503, headers={"x-ratelimit-reset": "7"})
+    transport = ScriptedTransport([refused, reply(509), reply(json={"id": 1})])
+    gate = clock.gate()
+    gate.refusal_statuses = frozenset({429, 503, 509})
+    engine = make_engine(transport, gate=gate, policy=RetryPolicy(max_attempts=1))
+
+    assert await engine.finish(operation, engine.begin(operation, patient=patient)) == {"id": 1}
+    assert clock.slept == [7.0, 2.0]
+
+
+async def test_a_refusal_that_lasts_is_one_error_whatever_its_status(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    """It says that nothing was done, also of a purchase; without the setting nobody knows."""
+    gate = clock.gate()
+    gate.refusal_statuses = frozenset({429, 503})
+    error = await failure(make_engine(ScriptedTransport(lambda _: reply(503)), gate=gate), BUY)
+    assert isinstance(error, RateLimitError)
+    assert (error.status, error.committed, error.retryable) == (503, "no", True)
+
+    unknown = await failure(make_engine(ScriptedTransport([reply(503)])), BUY)
+    assert isinstance(unknown, OutcomeUnknownError)
+    assert unknown.committed == "unknown"
+
+
+async def test_a_refusal_does_not_take_an_earlier_doubt_away(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    gate = clock.gate()
+    gate.refusal_statuses = frozenset({429, 503})
+    answers = iter([LOST])
+    transport = ScriptedTransport(lambda _: next(answers, reply(503)))
+    error = await failure(make_engine(transport, gate=gate), UPDATE)
+
+    assert isinstance(error, RateLimitError)
+    assert error.committed == "unknown"
 
 
 async def test_a_500_in_a_job_is_a_failure_like_any_other(make_engine: Make) -> None:
@@ -592,6 +814,148 @@ async def test_an_observer_that_raises_costs_no_answer(make_engine: Make) -> Non
     assert await make_engine(transport, observer=broken).run(READ) == {"id": 1}
 
 
+# ---------------------------------------------------------------- the end of every call
+
+
+def finished(seen: list[Event]) -> tuple[CallFinished, list[AttemptFinished]]:
+    [last] = [event for event in seen if isinstance(event, CallFinished)]
+    assert seen[-1] is last
+    return last, [event for event in seen if isinstance(event, AttemptFinished)]
+
+
+@pytest.mark.parametrize(
+    ("operation", "script", "committed"),
+    [
+        (READ, [reply(json={})], "no"),
+        (UPDATE, [reply(json={})], "yes"),
+        (BUY, [reply(201, {})], "yes"),
+        (BUY, [LOST], "unknown"),
+        (BUY, [reply(201)], "yes"),
+        (BUY, [reply(402)], "no"),
+        (BUY, [UNREACHED] * 3, "no"),
+        (UPDATE, [LOST, reply(404)], "unknown"),
+        (READ, [LOST] * 3, "no"),
+    ],
+)
+async def test_the_end_tells_whether_anything_was_changed(
+    operation: Operation[object], script: list[Any], committed: str, make_engine: Make
+) -> None:
+    """As the error says it, where there is one."""
+    seen: list[Event] = []
+    engine = make_engine(ScriptedTransport(script), observer=seen.append)
+    [error] = await asyncio.gather(engine.run(operation), return_exceptions=True)
+
+    last, attempts = finished(seen)
+    assert (last.committed, len(attempts)) == (committed, len(script))
+    if isinstance(error, SigmaMindError):
+        assert (last.error, error.committed) == (type(error).__name__, committed)
+
+
+@pytest.mark.parametrize(
+    ("operation", "connects", "told"),
+    [
+        (BUY, True, ("unknown", Verdict.AMBIGUOUS)),
+        (BUY, None, ("unknown", Verdict.AMBIGUOUS)),
+        (BUY, False, ("no", Verdict.NOT_SENT)),
+        (READ, True, ("no", Verdict.AMBIGUOUS)),
+    ],
+)
+# Seen to fail with `_interrupted` left out of `Engine.finish`, and with one that says "no".
+@pytest.mark.parametrize("way", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
+def test_a_call_that_is_cancelled_has_an_end(
+    operation: Operation[object],
+    connects: bool | None,
+    told: tuple[str, Verdict],
+    way: type[BaseException],
+    make_engine: Make,
+) -> None:
+    """Whatever reaches it where it waits, even after its loop has ended."""
+    seen: list[Event] = []
+    engine = make_engine(Hanging(connects=connects), observer=seen.append)
+    call_ = engine.begin(operation)
+    with asyncio.Runner() as runner:
+        running = engine.finish(operation, call_)
+        runner.run(one_step(running))
+        with pytest.raises(way):
+            running.throw(way)
+
+    last, [attempt] = finished(seen)
+    assert (last.error, last.attempts) == (way.__name__, 1)
+    assert (last.committed, attempt.verdict) == told
+
+
+async def one_step(coroutine: Any) -> None:
+    coroutine.send(None)
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_has_an_end(make_engine: Make) -> None:
+    """At the gate it is no attempt; in a pause it is as unclear as the attempt before was."""
+
+    async def never(seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    for script, committed in (([LOST], "unknown"), ([reply(429)], "no"), ([UNREACHED], "no")):
+        seen: list[Event] = []
+        engine = make_engine(ScriptedTransport(script), observer=seen.append, sleep=never)
+        task = asyncio.create_task(engine.run(UPDATE))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        last, attempts = finished(seen)
+        assert (last.error, last.committed, len(attempts)) == ("CancelledError", committed, 1)
+
+    seen = []
+    engine = make_engine(
+        ScriptedTransport([]), limits=Limits(max_connections=1), observer=seen.append
+    )
+    await engine.gate.enter(width=1, deadline=math.inf)
+    task = asyncio.create_task(engine.run(BUY))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    last, attempts = finished(seen)
+    assert (last.committed, last.attempts, attempts) == ("no", 0, [])
+
+
+async def test_a_cancelled_look_up_leaves_the_purchase_unknown(make_engine: Make) -> None:
+    """The look-up is a call too, and has an end of its own before that of the purchase."""
+    seen: list[Event] = []
+    engine = make_engine(Hanging(after=[LOST]), observer=seen.append)
+    task = asyncio.create_task(engine.run(bought()))
+    await asyncio.sleep(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    ends = [(e.operation, e.committed) for e in seen if isinstance(e, CallFinished)]
+
+    assert ends == [("acme.look_up", "no"), ("acme.call", "unknown")]
+    assert caught.value.__notes__ == ["acme.call was under way: it may be carried out"]
+
+
+async def test_a_call_that_is_refused_here_has_an_end(make_engine: Make) -> None:
+    seen: list[Event] = []
+    engine = make_engine(ScriptedTransport([]), observer=seen.append)
+    await failure(engine, call("POST", json={"x": object()}))
+
+    last, attempts = finished(seen)
+    assert (last.error, last.committed, attempts) == ("InvalidRequestError", "no", [])
+
+
+async def test_what_whoever_began_a_call_raises_is_its_end(make_engine: Make) -> None:
+    async def refuse() -> None:
+        raise LookupError
+
+    seen: list[Event] = []
+    engine = make_engine(ScriptedTransport([]), observer=seen.append)
+    call_ = engine.begin(BUY)
+    call_.before_send = refuse
+    with pytest.raises(LookupError):
+        await engine.finish(BUY, call_)
+
+    last, attempts = finished(seen)
+    assert (last.error, last.committed, attempts) == ("LookupError", "no", [])
+
+
 # ---------------------------------------------------------------- gate
 
 
@@ -650,15 +1014,21 @@ async def test_no_place_is_held_during_a_backoff(make_engine: Make, clock: FakeC
 
 
 class Hanging(ScriptedTransport):
-    """Connects, or not, and then never answers."""
+    """Connects, or not, or does not say, and then never answers."""
 
-    def __init__(self, *, connects: bool = True) -> None:
+    def __init__(
+        self, *, connects: bool | None = True, after: list[Response | Fault] | None = None
+    ) -> None:
         super().__init__([])
         self._connects = connects
+        self._after = after or []
 
     async def send(self, outgoing: Outgoing, mark: Any, seconds: float) -> Any:
-        mark.connected = self._connects
-        await asyncio.Event().wait()
+        if self._connects is not None:
+            mark.connected = self._connects
+        if self._after:
+            return self._after.pop(0)
+        return await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize(
@@ -787,10 +1157,20 @@ ALIASED = attrs.evolve(UPDATE, request=attrs.evolve(UPDATE.request, alias="/v1/t
 
 
 @pytest.mark.parametrize("status", [307, 308])
-@pytest.mark.parametrize("location", ["/v1/things/1/", "https://api.acme.test/v1/things/1/"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/v1/things/1/",
+        "https://api.acme.test/v1/things/1/",
+        "http://API.acme.test:443/v1/things/1/",
+        "http://things.internal:8080/v1/things/1/",
+        "//evil.test/v1/things/1/",
+    ],
+)
 async def test_a_redirect_to_the_other_spelling_is_followed_once(
     status: int, location: str, make_engine: Make
 ) -> None:
+    """On the origin that was asked, whichever is named."""
     moved = reply(status, headers={"location": location})
     transport = ScriptedTransport([moved, reply(json={})])
 
@@ -803,10 +1183,9 @@ async def test_a_redirect_to_the_other_spelling_is_followed_once(
     [
         (302, "/v1/things/1/"),
         (303, "/v1/things/1/"),
-        (308, "https://evil.test/v1/things/1/"),
-        (308, "http://api.acme.test/v1/things/1/"),
-        (308, "https://api.acme.test.evil.test/v1/things/1/"),
-        (308, "//evil.test/v1/things/1/"),
+        (308, "https://evil.test/v1/other"),
+        (308, "https://api.acme.test/v1/things/1"),
+        (308, "https://evil.test?/v1/things/1/"),
         (308, "/v1/other"),
         (308, ""),
     ],

@@ -1,17 +1,22 @@
 """The tree of errors: its shape, its facts, and its copies."""
 
 import copy
+import json
+import math
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sigmamind_async import errors
 from sigmamind_async.errors import (
+    APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    Committed,
     ConfigurationError,
     ConflictError,
     InsufficientFundsError,
@@ -46,7 +51,7 @@ def drawn_tree() -> dict[str, str]:
         depth = len(found[1])
         while above[-1][0] >= depth:
             above.pop()
-        names = re.findall(r"\b[A-Z]\w*Error\b", line.replace("(ValueError)", ""))
+        names = re.findall(r"\b[A-Z]\w*Error\b", re.sub(r"\(\w+\)", "", line))
         parents.update(dict.fromkeys(names, above[-1][1]))
         above.append((depth, names[0]))
     return parents
@@ -96,30 +101,141 @@ def test_a_status_has_its_class(status: int, cls: type[APIStatusError]) -> None:
     assert status_error(status) is cls
 
 
-def filled(cls: type[SigmaMindError]) -> SigmaMindError:
-    """Return an error of *cls* with every documented attribute set to something of its own."""
-    error = cls("what happened")
-    names = {name for each in cls.__mro__ for name in getattr(each, "__annotations__", {})}
-    if isinstance(error, InvalidRequestError):
-        names |= {"field", "rule"}
-    for name in names:
+class TenantError(ServerError):
+    """What a user makes of one of ours, with a constructor of another form."""
+
+    region: str | None = None
+
+    def __init__(self, tenant: str, code: int) -> None:
+        super().__init__(f"{tenant}: {code}")
+        self.tenant = tenant
+
+
+class TaggedError(OutcomeUnknownError):
+    """A subclass that adds nothing but a name."""
+
+
+def filled(error: SigmaMindError) -> SigmaMindError:
+    """Give each documented attribute something of its own."""
+    ours = [cls for cls in type(error).__mro__ if issubclass(cls, SigmaMindError)]
+    known = {name: value for cls in ours for name, value in vars(cls).items()}
+    for name in [name for name, value in known.items() if value is None and name[0] != "_"]:
         setattr(error, name, f"some {name}")
+    error.committed, error.attempts, error.elapsed, error.retryable = "yes", 3, 1.5, True
     error.add_note("after 3 attempts in 1.5 s")
     return error
 
 
-@pytest.mark.parametrize("cls", CLASSES)
-@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
-def test_a_copy_has_every_attribute_and_note(
-    cls: type[SigmaMindError], twin_of: "type[SigmaMindError]"
-) -> None:
-    """Errors travel between processes, into journals and back."""
-    error = filled(cls)
-    twin = twin_of(error)  # type: ignore[arg-type]
+ERRORS = [
+    *(filled(cls("what happened")) for cls in CLASSES),
+    filled(TenantError("acme", 7)),
+    filled(TaggedError("lost")),
+]
 
-    assert type(twin) is cls
-    assert vars(twin) == vars(error)
-    assert (str(twin), twin.args, twin.__notes__) == (str(error), error.args, error.__notes__)
+
+def through_json(error: SigmaMindError) -> SigmaMindError:
+    """Do as celery's and taskiq's JSON result backends do."""
+    # https://github.com/celery/celery/blob/main/celery/backends/base.py: exception_to_python
+    told = json.dumps({"exc_type": type(error).__name__, "exc_message": error.args})
+    arguments = json.loads(told)["exc_message"]
+    return type(error)(*arguments)
+
+
+def through_pickle(error: SigmaMindError) -> SigmaMindError:
+    twin = pickle.loads(pickle.dumps(error))
+    assert isinstance(twin, SigmaMindError)
+    return twin
+
+
+TWINS: dict[str, Callable[[SigmaMindError], SigmaMindError]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": through_pickle,
+    "JSON": through_json,
+}
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=[type(each).__name__ for each in ERRORS])
+@pytest.mark.parametrize("twin_of", TWINS.values(), ids=TWINS)
+def test_a_copy_has_every_attribute_and_note(
+    error: SigmaMindError, twin_of: Callable[[SigmaMindError], SigmaMindError]
+) -> None:
+    """Errors travel between processes, into journals and back, and back again."""
+    twin = twin_of(twin_of(error))
+
+    assert type(twin) is type(error)
+    assert (str(twin), repr(twin)) == (str(error), repr(error))
+    assert (twin.args, twin.__notes__) == (error.args, error.__notes__)
+    assert twin.to_dict() == error.to_dict()
+    assert twin.committed == "yes"
+    assert twin_of is through_json or vars(twin) == vars(error)
+
+
+@pytest.mark.parametrize("committed", ["no", "yes", "unknown"])
+@pytest.mark.parametrize("cls", [SigmaMindError, ServerError, OutcomeUnknownError, ConflictError])
+def test_committed_is_what_it_was(cls: type[SigmaMindError], committed: Committed) -> None:
+    """Control: without the facts in `args` each is what its class begins with."""
+    error = cls("500: it failed")
+    error.committed = committed
+
+    assert through_json(error).committed == committed
+    assert cls(error.args[0]).committed == cls.committed
+
+
+def test_what_json_cannot_hold_stays_behind() -> None:
+    error = OutcomeUnknownError("lost")
+    error.value, error.elapsed = object(), math.inf
+
+    assert json.loads(json.dumps(error.to_dict())) == error.to_dict()
+    assert error.to_dict()["value"] is error.to_dict()["elapsed"] is None
+    assert through_json(error).to_dict() == error.to_dict()
+
+
+def test_an_error_says_what_it_knows() -> None:
+    error = InvalidRequestError(field="label", rule="at most 128 characters")
+
+    assert error.to_dict() == {
+        "type": "InvalidRequestError",
+        "message": "label: at most 128 characters",
+        "committed": "no",
+        "field": "label",
+        "rule": "at most 128 characters",
+        "retryable": False,
+        "not_from_api": False,
+        "operation": None,
+        "attempts": 0,
+        "elapsed": 0.0,
+        "notes": [],
+    }
+
+
+def test_facts_cannot_reach_what_is_no_fact() -> None:
+    forged = {**ServerError("x").to_dict(), "__class__": 1, "args": 1, "to_dict": 1, "_x": 1}
+    error = ServerError("x", forged)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+    assert type(error) is ServerError
+    assert vars(error) == {"message": "x"}
+
+
+def test_a_dict_that_holds_no_facts_is_an_argument() -> None:
+    with pytest.raises(TypeError):
+        ServerError("x", {"committed": "no"})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def test_arguments_may_be_added_to() -> None:
+    """As code does that adds context to an exception under way."""
+    error = TaggedError("lost")
+    error.args = (*error.args, "context")
+
+    assert error.args == ("lost", "context", error.to_dict())
+
+
+def test_a_timeout_is_one_for_those_who_catch_the_built_in() -> None:
+    error = APITimeoutError("the deadline passed")
+
+    assert isinstance(error, TimeoutError)
+    assert isinstance(error, APIConnectionError)
+    assert (str(error), error.errno) == ("the deadline passed", None)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -131,8 +247,10 @@ def test_every_error_has_the_common_facts(cls: type[SigmaMindError]) -> None:
     assert (error.operation, error.attempts, error.elapsed) == (None, 0, 0.0)
 
 
-def test_only_an_unknown_outcome_starts_out_unknown() -> None:
-    assert {cls for cls in CLASSES if cls.committed != "no"} == {OutcomeUnknownError}
+def test_an_error_that_leaves_open_what_was_done_starts_out_unknown() -> None:
+    unknown = {cls for cls in CLASSES if cls.committed != "no"}
+
+    assert unknown == {SigmaMindError, OutcomeUnknownError, APIStatusError, ServerError}
 
 
 def test_an_error_can_be_made_without_words() -> None:

@@ -8,6 +8,7 @@ import pytest
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
+    APITimeoutError,
     BadRequestError,
     Committed,
     ConflictError,
@@ -18,7 +19,8 @@ from sigmamind_async.errors import (
     ServerError,
     SigmaMindError,
 )
-from sigmamind_async.finding import BODY_TEXT, Finding, error_for, find, judge, masked, may_repeat
+from sigmamind_async.finding import BODY_TEXT, Finding, error_for, find, judge, may_repeat
+from sigmamind_async.masking import masked
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -211,7 +213,6 @@ REPEATED_IF_REPEATABLE = REPEATED_ANYWAY | {
     "2xx dropped",
     "2xx timed out",
     "2xx not HTTP",
-    "2xx unreadable",
 }
 
 
@@ -266,17 +267,20 @@ ERRORS_OF_AN_UPDATE: dict[str, Row] = ERRORS_OF_A_PURCHASE | {
     "2xx dropped": (OutcomeUnknownError, "yes", True),
     "2xx timed out": (OutcomeUnknownError, "yes", True),
     "2xx not HTTP": (OutcomeUnknownError, "yes", True),
-    "2xx unreadable": (OutcomeUnknownError, "yes", True),
+    "2xx unreadable": (OutcomeUnknownError, "yes", False),
 }
 
 ERRORS_OF_A_READ: dict[str, Row] = {
     name: (cls, "no", retryable) for name, (cls, _, retryable) in ERRORS_OF_AN_UPDATE.items()
 } | {
-    "2xx dropped": (ResponseDecodeError, "no", True),
-    "2xx timed out": (ResponseDecodeError, "no", True),
+    "no answer in time": (APITimeoutError, "no", True),
+    "dropped": (APIConnectionError, "no", True),
+    "not HTTP": (APIConnectionError, "no", True),
+    "2xx dropped": (APIConnectionError, "no", True),
+    "2xx timed out": (APITimeoutError, "no", True),
     "2xx not HTTP": (ResponseDecodeError, "no", True),
     "2xx too large": (ResponseDecodeError, "no", False),
-    "2xx unreadable": (ResponseDecodeError, "no", True),
+    "2xx unreadable": (ResponseDecodeError, "no", False),
 }
 
 
@@ -356,6 +360,16 @@ def test_what_the_platform_repeats_of_a_secret_is_masked_everywhere() -> None:
 
     assert "sk-canary-1" not in repr(vars(caught)) + str(caught)
     assert str(caught) == "401: bad key ***"
+
+
+def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
+    odd = ResponseDecodeError("data.sk-canary-1.active: is no bool")
+    odd.path = "data.sk-canary-1.active"
+    finding = Finding(Response(status=200), Verdict.COMMITTED_UNREAD, unreadable=odd)
+    caught = error(READ, finding)
+
+    assert isinstance(caught, ResponseDecodeError)
+    assert (str(caught), caught.path) == ("data.***.active: is no bool", "data.***.active")
 
 
 def test_half_of_a_key_that_is_joined_by_a_colon_is_masked_too() -> None:

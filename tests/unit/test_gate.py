@@ -10,14 +10,16 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine
 from types import FrameType
+from typing import Any
 
 import pytest
 
 from sigmamind_async.allowance import Allowance
-from sigmamind_async.errors import APIConnectionError, CircuitOpenError
-from sigmamind_async.gate import PATIENCE, Admission, Gate
+from sigmamind_async.errors import APIConnectionError, CircuitOpenError, ConfigurationError
+from sigmamind_async.gate import MAX_PAUSE, Admission, Gate
 from sigmamind_async.lanes import Lanes
 from sigmamind_async.pace import Pace, Ticket
+from sigmamind_async.response_headers import Remaining
 
 DEADLINE = math.inf
 
@@ -71,6 +73,51 @@ class Outage(Server):
 
     def decide(self, at: float) -> Verdict:
         return (500 if self._begins <= at < self._ends else 200), None
+
+
+class TenASecond(Server):
+    """Admits ten requests a second, and two more at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tokens, self._seen = 2.0, 0.0
+
+    def decide(self, at: float) -> Verdict:
+        self._tokens = min(2.0, self._tokens + (at - self._seen) * 10.0)
+        self._seen = at
+        if self._tokens < 1.0:
+            return 429, None
+        self._tokens -= 1.0
+        return 200, None
+
+
+async def treated(gate: Gate, server: Server, ticket: Ticket) -> int:
+    """Send a request that the gate has admitted, and let the gate learn how it fared."""
+    try:
+        status, asked = await server.call()
+    finally:
+        gate.leave()
+    if status == 429:
+        gate.throttled(ticket, asked)
+    else:
+        gate.succeeded(ticket)
+    return status
+
+
+async def bulk_through(gate: Gate, server: Server, rows: int) -> None:
+    """Send so many updates with 50 workers; each until it has passed."""
+    left = iter(range(rows))
+
+    async def work() -> None:
+        for _ in left:
+            status = 429
+            while status == 429:
+                ticket = await gate.enter(width=100, deadline=DEADLINE, patient=True, kind="PATCH")
+                status = await treated(gate, server, ticket)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(work())
 
 
 async def one_call(gate: Gate, server: Server, width: int) -> None:
@@ -375,12 +422,12 @@ async def test_a_pause_holds_everyone_not_only_the_call_that_was_told() -> None:
 # ---------------------------------------------------------------- shares
 
 
-async def waits_of(gate: Gate, calls: int, kind: str) -> list[float]:
+async def waits_of(gate: Gate, calls: int, kind: str, *, patient: bool = False) -> list[float]:
     """Return how long each of some calls, made one after the other, waited."""
     waits: list[float] = []
     for _ in range(calls):
         began = now()
-        await gate.enter(width=100, deadline=DEADLINE, kind=kind)
+        await gate.enter(width=100, deadline=DEADLINE, patient=patient, kind=kind)
         waits.append(now() - began)
         gate.leave()
     return waits
@@ -400,24 +447,101 @@ async def bulk(gate: Gate, rows: int) -> None:
             group.create_task(work())
 
 
-async def beside_a_bulk_job(kind: str) -> list[float]:
+async def beside_a_bulk_job(kind: str, *, patient: bool = False) -> list[float]:
     """Return the waits of five calls of that kind beside 1,000 updates at 10 a second."""
     gate = virtual_gate()
     gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
     job = asyncio.create_task(bulk(gate, 1_000))
     await asyncio.sleep(5.0)
-    waits = await waits_of(gate, 5, kind)
+    waits = await waits_of(gate, 5, kind, patient=patient)
     job.cancel()
     return waits
 
 
-async def test_a_late_small_job_waits_for_one_queue_and_not_for_the_big_job() -> None:
-    """Fifty workers stand before it each time, not the rows that they will come back with."""
-    assert max(await beside_a_bulk_job("PATCH")) <= 50 / 10.0 + 0.2
+@pytest.mark.parametrize("kind", ["PATCH", "GET"])
+async def test_a_single_call_does_not_stand_behind_the_rows_of_a_job(kind: str) -> None:
+    """It waits for the request before it, or for one row more; ones like it, as a rule, do so."""
+    assert max(await beside_a_bulk_job(kind)) <= 2 / 10.0 + 0.01
 
 
-async def test_calls_of_another_kind_take_turns_with_a_bulk_job() -> None:
-    assert max(await beside_a_bulk_job("GET")) <= 2 / 10.0 + 0.01
+async def test_a_row_of_a_late_small_job_waits_for_one_queue_and_not_for_the_big_job() -> None:
+    """The control: fifty workers are before it each time, not the rows they will come back with."""
+    waits = await beside_a_bulk_job("PATCH", patient=True)
+
+    assert 40 / 10.0 < max(waits) <= 50 / 10.0 + 0.2
+
+
+async def test_rows_of_another_kind_take_turns_with_a_job() -> None:
+    assert max(await beside_a_bulk_job("GET", patient=True)) <= 2 / 10.0 + 0.01
+
+
+async def rows_done_beside_a_flood() -> int:
+    """Return how many rows go in 20 s beside three times as many calls as there is room for."""
+    gate, sent = virtual_gate(), 0
+    gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
+
+    async def rows() -> None:
+        nonlocal sent
+        while True:
+            await gate.enter(width=100, deadline=DEADLINE, patient=True, kind="PATCH")
+            gate.leave()
+            sent += 1
+
+    async def calls() -> None:
+        while True:
+            await gate.enter(width=100, deadline=DEADLINE, kind="PATCH")
+            gate.leave()
+
+    tasks = [asyncio.create_task(each) for each in [rows(), *(calls() for _ in range(30))]]
+    await asyncio.sleep(20.0)
+    for task in tasks:
+        task.cancel()
+    return sent
+
+
+async def test_a_flood_of_single_calls_does_not_starve_a_job() -> None:
+    assert await rows_done_beside_a_flood() == pytest.approx(20.0 * 10.0 / 4, abs=3)
+
+
+async def test_without_a_turn_of_their_own_rows_would_starve(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control."""
+    monkeypatch.setattr("sigmamind_async.gate.CALLS_PER_ROW", 10**9)
+
+    assert await rows_done_beside_a_flood() <= 1
+
+
+@pytest.mark.parametrize("max_wait", [0.2, 0.5])
+@pytest.mark.parametrize("rows", [0, 5_000])
+async def test_nobody_waits_longer_than_it_may_while_the_rate_is_being_learned(
+    max_wait: float, rows: int
+) -> None:
+    """Twenty single calls a second where ten are admitted, alone and beside a job of that kind.
+
+    Fails, with waits of seconds, if the wait is estimated at the door alone.
+    """
+    gate, server, waits = virtual_gate(max_wait), TenASecond(), list[float]()
+    job = asyncio.create_task(bulk_through(gate, server, rows))
+
+    async def handle() -> None:
+        began = now()
+        try:
+            ticket = await gate.enter(width=100, deadline=began + 60.0, kind="PATCH")
+        except CircuitOpenError:
+            assert now() - began <= max_wait + 0.001
+            return
+        waits.append(now() - began)
+        await treated(gate, server, ticket)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(1_200):
+            group.create_task(handle())
+            await asyncio.sleep(0.05)
+    job.cancel()
+
+    assert max(waits) <= max_wait + 0.001
+    assert len(waits) > (400 if rows == 0 else 250)
 
 
 async def test_two_jobs_on_one_client_share_its_rate() -> None:
@@ -475,18 +599,6 @@ async def test_a_pause_of_one_kind_is_told_while_another_goes_on() -> None:
     with pytest.raises(CircuitOpenError, match="ends too late"):
         await gate.enter(width=1, deadline=20.0, kind="POST")
     assert now() == 0.0
-
-
-async def test_a_patient_caller_waits_out_a_pause_but_not_a_day() -> None:
-    gate = virtual_gate()
-    gate.throttled(one(), PATIENCE - 1)
-    await gate.enter(width=9, deadline=DEADLINE, patient=True)
-    assert now() == pytest.approx(PATIENCE - 1)
-
-    gate.throttled(one(), 86_400.0)
-    with pytest.raises(CircuitOpenError) as caught:
-        await gate.enter(width=9, deadline=DEADLINE, patient=True)
-    assert caught.value.retry_after == pytest.approx(86_400.0)
 
 
 async def test_who_is_refused_in_the_queue_and_cancelled_at_once_holds_no_place() -> None:
@@ -581,13 +693,174 @@ async def test_a_probe_that_succeeds_lets_everyone_in() -> None:
 async def test_a_probe_that_is_cancelled_makes_room_for_another() -> None:
     gate = broken(virtual_gate())
     await asyncio.sleep(1.0)
-    await gate.enter(width=10, deadline=DEADLINE)
-    gate.abandoned()
+    gate.abandoned(await gate.enter(width=10, deadline=DEADLINE))
     gate.leave()
 
     await gate.enter(width=10, deadline=DEADLINE)
 
     assert now() == pytest.approx(1.0)
+
+
+# ---------------------------------------------------------------- a pause that is too long
+
+
+FOREVER = [86_400.0, 1e9, 1.7e12 - 1.7e9]
+"""A day, thirty years, and a reset in milliseconds that is read as seconds."""
+
+
+async def refused_for(gate: Gate, seconds: float) -> None:
+    """Let one request go, and be refused with that wait."""
+    ticket = await gate.enter(width=100, deadline=DEADLINE, patient=True)
+    gate.leave()
+    gate.throttled(ticket, seconds)
+
+
+@pytest.mark.parametrize("asked", FOREVER)
+async def test_nothing_that_a_platform_says_stops_a_client_for_longer_than_its_cap(
+    asked: float,
+) -> None:
+    gate = virtual_gate()
+    await refused_for(gate, asked)
+    with pytest.raises(CircuitOpenError, match="ends too late") as caught:
+        await gate.enter(width=9, deadline=now() + 60.0)
+    assert caught.value.retry_after == pytest.approx(MAX_PAUSE)
+
+    await asyncio.sleep(MAX_PAUSE)
+    gate.passed(await gate.enter(width=9, deadline=now() + 60.0))
+    await gate.enter(width=9, deadline=now() + 60.0)
+
+    assert now() == pytest.approx(MAX_PAUSE, abs=11.0)
+
+
+async def test_a_cap_that_is_a_day_lets_a_client_stand_still_for_a_day() -> None:
+    """The control."""
+    gate = Gate(clock=now, max_pause=86_400.0)
+    await refused_for(gate, 1e9)
+    await gate.enter(width=9, deadline=DEADLINE, patient=True)
+
+    assert now() == pytest.approx(86_400.0)
+
+
+async def tried(max_pause: float, asked: float) -> tuple[Gate, list[Ticket], list[object]]:
+    """Let ten rows wait until a pause is over; return who has been let in."""
+    gate, places = Gate(clock=now, max_pause=max_pause), list[Ticket]()
+    gate.admission.lanes.common.rate = 100.0
+    await refused_for(gate, asked)
+    gate.admission.lanes.common.rate = 100.0
+
+    async def row() -> None:
+        places.append(await gate.enter(width=100, deadline=DEADLINE, patient=True))
+
+    tasks: list[object] = [*(await started(*(row() for _ in range(10))))]
+    await asyncio.sleep(min(asked, max_pause) + 0.5)
+    return gate, places, tasks
+
+
+async def test_after_a_pause_that_was_cut_one_request_tries_and_the_others_follow() -> None:
+    gate, places, _ = await tried(300.0, 1e9)
+    assert len(places) == 1
+
+    gate.succeeded(places[0])
+    gate.leave()
+    await asyncio.sleep(1.0)
+    assert len(places) == 10
+
+
+async def test_after_a_pause_that_was_not_cut_all_go() -> None:
+    """The control."""
+    _, places, _ = await tried(300.0, 299.0)
+
+    assert len(places) == 10
+
+
+async def test_a_pause_goes_on_where_the_one_that_tries_is_refused() -> None:
+    gate, places, _ = await tried(300.0, 1e9)
+    gate.throttled(places[0], 1e9)
+    gate.leave()
+    await asyncio.sleep(299.0)
+    assert len(places) == 1
+
+    await asyncio.sleep(2.0)
+    assert len(places) == 2
+    assert places[1][0] == pytest.approx(now(), abs=2.0)
+
+
+@pytest.mark.parametrize("how", ["failed", "abandoned", "told of a short wait"])
+async def test_another_tries_where_the_first_has_found_out_nothing(how: str) -> None:
+    """Fails, with a gate that admits nobody ever again, if the try stays taken."""
+    gate, places, _ = await tried(300.0, 1e9)
+    if how == "failed":
+        gate.failed(places[0])
+    elif how == "abandoned":
+        gate.abandoned(places[0])
+    else:
+        gate.throttled(places[0], 1.0)
+    gate.leave()
+    await asyncio.sleep(3.0)
+
+    assert len(places) == (10 if how == "told of a short wait" else 2)
+
+
+async def test_a_stranger_that_ends_is_not_taken_for_the_one_that_tries() -> None:
+    """A request from before the pause, which took its time."""
+    gate, places, _ = await tried(300.0, 1e9)
+    old: Ticket = (0.0, 1, "")
+    gate.succeeded(old)
+    gate.abandoned(old)
+    gate.failed(old)
+    gate.leave()
+    await asyncio.sleep(3.0)
+
+    assert len(places) == 1
+
+
+async def test_a_kind_that_is_refused_for_a_day_holds_only_itself() -> None:
+    gate = virtual_gate()
+    gate.admission.lanes.own["POST"] = Pace(rate=2.0)
+    gate.throttled((0.0, 1, "POST"), 1e9)
+
+    await gate.enter(width=9, deadline=DEADLINE, kind="PATCH")
+    assert now() == 0.0
+    with pytest.raises(CircuitOpenError):
+        await gate.enter(width=9, deadline=60.0, kind="POST")
+
+
+async def test_a_window_that_ends_late_is_cut_as_well() -> None:
+    """By the gate of someone who cannot wait as long as a window that is believed may be."""
+    gate = Gate(clock=now, max_pause=20.0)
+    gate.passed(await gate.enter(width=9, deadline=DEADLINE), Remaining(0, 250.0))
+
+    assert gate.admission.paused_until == 20.0
+
+
+def test_a_pause_is_news_once() -> None:
+    """For those who say so in a log: the hundred under way are told the same."""
+    time = [0.0]
+    gate = Gate(clock=lambda: time[0])
+    gate.admission.lanes.own["POST"] = Pace()
+    told = [gate.announces("PATCH", 30.0)]
+    time[0] = 0.5
+    told += [gate.announces("PATCH", 30.0), gate.announces("POST", 30.0)]
+    time[0] = 31.0
+    told += [gate.announces("PATCH", 30.0)]
+
+    assert told == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_pause": 0.0},
+        {"max_pause": math.inf},
+        {"max_wait": -1.0},
+        {"refusal_statuses": {200}},
+        {"refusal_statuses": {503, 600}},
+        {"refusal_statuses": ["503"]},
+    ],
+)
+def test_a_gate_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        Gate(**wrong)
 
 
 # ---------------------------------------------------------------- sharing

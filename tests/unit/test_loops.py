@@ -93,8 +93,8 @@ async def test_a_discarded_value_is_made_anew_and_not_reported() -> None:
     values = PerLoop(object, forgotten.append)
     value = values.get()
 
-    values.discard(asyncio.get_running_loop())
-    values.discard(asyncio.get_running_loop())
+    values.discard(asyncio.get_running_loop(), value)
+    values.discard(asyncio.get_running_loop(), value)
 
     assert values.get() is not value
     assert forgotten == []

@@ -1,4 +1,4 @@
-"""Delays, quota and the wait that a platform asks for.
+"""Delays and quota.
 
 The vectors are the published test cases of the retry behaviour that the AWS SDKs share since 2026,
 with the jitter fixed to 1. A step is: what came, what follows, the quota then, the delay.
@@ -9,23 +9,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
 import tenacity
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.retry import (
-    EPOCH_FROM,
-    Again,
-    RetryPolicy,
-    RetryQuota,
-    repeating,
-    retry_after,
-)
+from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 
 # ---------------------------------------------------------------- the published vectors
 
@@ -258,103 +249,6 @@ def test_an_outage_ends_repetitions_after_35_calls() -> None:
     quota = RetryQuota()
 
     assert sum(quota.spend(throttled=False) is not None for _ in range(1_000)) == 500 // 14
-
-
-# ---------------------------------------------------------------- the platform's wait
-
-NOW = 1_700_000_000.0
-
-
-def headers(asked: str | None = None, reset: str | None = None) -> dict[str, str]:
-    given = {"retry-after": asked, "x-ratelimit-reset": reset}
-    return {name: text for name, text in given.items() if text is not None}
-
-
-def http_date(seconds: float) -> str:
-    return format_datetime(datetime.fromtimestamp(NOW + seconds, UTC), usegmt=True)
-
-
-@pytest.mark.parametrize(
-    ("asked", "wait"),
-    [
-        ("0", 0.0),
-        ("7", 7.0),
-        (" 7 ", 7.0),
-        ("1.5", 1.5),
-        ("1e3", 1000.0),
-        (http_date(30), 30.0),
-        (http_date(-30), 0.0),
-        ("-1", None),
-        ("-1e300", None),
-        ("", None),
-        ("soon", None),
-        ("nan", None),
-        ("inf", None),
-        ("-inf", None),
-        ("1e999", None),
-        ("9" * 5_000, None),
-        ("7 seconds", None),
-        ("Thu, 32 Foo 2026 99:99:99 GMT", None),
-        ("Mon, 01 Jan 99999 00:00:00 GMT", None),
-        ("\x00", None),
-    ],
-)
-def test_retry_after_is_read_as_seconds_or_date(asked: str, wait: float | None) -> None:
-    assert retry_after(headers(asked), NOW) == wait
-
-
-def test_a_huge_wait_is_kept_for_the_deadline_to_refuse() -> None:
-    assert retry_after(headers("86400000"), NOW) == 86_400_000.0
-
-
-@pytest.mark.parametrize(
-    ("reset", "wait"),
-    [
-        ("12", 12.0),
-        ("0.5", 0.5),
-        (str(EPOCH_FROM - 1), EPOCH_FROM - 1),
-        (str(int(NOW) + 45), 45.0),
-        (str(int(NOW) - 45), None),
-        ("-3", None),
-        ("tomorrow", None),
-        ("", None),
-    ],
-)
-def test_a_reset_is_read_as_seconds_to_go_or_as_unix_time(reset: str, wait: float | None) -> None:
-    assert retry_after(headers(reset=reset), NOW) == wait
-
-
-def test_retry_after_comes_before_a_reset() -> None:
-    assert retry_after(headers("3", "12"), NOW) == 3.0
-
-
-def test_a_reset_stands_in_for_a_retry_after_that_cannot_be_read() -> None:
-    assert retry_after(headers("soon", "12"), NOW) == 12.0
-
-
-def test_without_a_header_there_is_no_wait() -> None:
-    assert retry_after({}, NOW) is None
-
-
-ODD = st.one_of(
-    st.text(max_size=40),
-    st.text(alphabet="0123456789+-.eE_ ,:GMTMonJan", max_size=40),
-    st.floats().map(str),
-    st.integers().map(str),
-    st.datetimes().map(format_datetime),
-)
-
-
-@given(st.one_of(st.none(), ODD), st.one_of(st.none(), ODD), st.floats(0, 4e9))
-@example("Mon, 01 Jan 0001 00:00:00 +2359", None, 0.0)
-@example("0 Jan 0", None, 0.0)
-def test_a_wait_is_a_number_or_nothing_whatever_stands_there(
-    asked: str | None, reset: str | None, now: float
-) -> None:
-    """A header must never be able to raise: an answer that cost money would be lost with it."""
-    wait = retry_after(headers(asked, reset), now)
-
-    assert wait is None or 0 <= wait < float("inf")
 
 
 # ---------------------------------------------------------------- tenacity

@@ -7,8 +7,10 @@ queue or another process would get to see.
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import csv
+import html
 import io
 import json
 import logging
@@ -20,6 +22,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, cast
+from urllib.parse import quote
 
 import attrs
 import cattrs
@@ -51,6 +54,9 @@ SPELLINGS = (
     json.dumps(PASSWORD)[1:-1],
     repr(PASSWORD)[1:-1],
     PASSWORD.replace('"', '""'),  # as CSV doubles it
+    base64.b64encode(f"user:{PASSWORD}".encode()).decode(),
+    quote(PASSWORD),
+    html.escape(PASSWORD),
 )
 
 NUMBER = "+14155552671"
@@ -172,11 +178,16 @@ ECHO = json.dumps({"message": f"bad key {KEY}", "error": PASSWORD, "input": [KEY
 SCRIPTS: dict[str, list[Any]] = {
     "rejected, key and password repeated": [Response(status=422, body=ECHO.encode())],
     "401, key repeated as text": [Response(status=401, body=f"{KEY} {PASSWORD}".encode())],
+    "422, spelled in every way": [
+        Response(
+            status=422, body=json.dumps({"message": [*SPELLINGS], "error": SPELLINGS[-1]}).encode()
+        )
+    ],
     "500, key repeated": [Response(status=500, body=ECHO.encode()), reply(404)],
     "lost": [fault(), fault(), fault(), fault()],
     "lost, and then found otherwise": [fault(), reply(json={"sipPhoneNumber": "+1"})],
     "unreadable": [Response(status=201, body=ECHO.encode()[:-1]), reply(404)],
-    "of a wrong type": [reply(201, {"active": PASSWORD}), reply(404)],
+    "of a wrong type": [reply(201, {"sipPhoneNumber": [PASSWORD]}), reply(404)],
     "redirected": [Response(status=302, headers={"location": f"https://evil.test/{KEY}"})],
 }
 

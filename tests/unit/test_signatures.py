@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import base64
+import email
 import hashlib
 import hmac
 import traceback
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Annotated, Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from sigmamind_async import signatures
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.platforms.dialnexa import webhooks as dialnexa
+from sigmamind_async.platforms.verbex import webhooks as verbex
 from sigmamind_async.signatures import (
     MAX_BYTES,
+    check_body,
     check_signature,
     check_size,
     header,
@@ -170,7 +176,7 @@ def test_secrets_are_wrapped() -> None:
 
 @attrs.frozen(kw_only=True)
 class Delivery(Record):
-    event: Annotated[str | None, wire("event")] = None
+    event: Annotated[str | None, wire("event", strict=True)] = None
 
 
 def test_a_delivery_is_read() -> None:
@@ -180,10 +186,10 @@ def test_a_delivery_is_read() -> None:
 @pytest.mark.parametrize(
     ("body", "rule"),
     [
-        (b"", "the answer is empty"),
-        (b"event=call", "the answer is not JSON"),
-        (b"[]", "the answer: expected an object, got an array"),
-        (b'{"event": 7}', "event: expected text, got a number"),
+        (b"", "the body is empty"),
+        (b"event=call", "the body is not JSON"),
+        (b"[]", "the body: expected an object, got an array"),
+        (b'{"event": []}', "event: expected text, got an array"),
     ],
 )
 def test_what_is_no_delivery_is_refused(body: bytes, rule: str) -> None:
@@ -198,6 +204,113 @@ def test_what_is_no_delivery_is_refused(body: bytes, rule: str) -> None:
 def test_a_header_is_found_in_any_case(name: str) -> None:
     assert header({"other": "1", name: "2"}, "x-signature") == "2"
     assert header({}, "x-signature") == ""
+
+
+VALUE = "sha256=1"
+FORMS: dict[str, Any] = {
+    "a mapping": {"X-Signature": VALUE},
+    "a mapping in capitals": {"X-SIGNATURE": VALUE},
+    "bytes": {b"x-signature": VALUE.encode()},
+    "ASGI": [(b"host", b"a"), (b"x-signature", VALUE.encode())],
+    "ASGI as lists": [[b"x-signature", VALUE.encode()]],
+    "WSGI": {"wsgi.input": object(), "HTTP_X_SIGNATURE": VALUE, "SERVER_PORT": 80},
+    "aiohttp": CIMultiDict({"X-Signature": VALUE}),
+    "a message of email": email.message_from_string(f"X-Signature: {VALUE}\n\n"),
+    "several values": {"x-signature": [VALUE], "y": None},
+    "none beside one": [("x-signature", None), ("x-signature", VALUE), ("y", 7)],
+    "pairs that are read once": iter([("X-Signature", VALUE)]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_headers_have_the_form_that_frameworks_give_them(form: str) -> None:
+    assert header(FORMS[form], "x-signature") == VALUE
+
+
+def test_a_header_that_is_there_twice_has_both_values() -> None:
+    assert header(CIMultiDict([("X-A", "1"), ("x-a", "2")]), "x-a") == "1,2"
+    assert header({"x-a": ["1", "2"], "y": "3"}, "x-a") == "1,2"
+
+
+@pytest.mark.parametrize("headers", [None, 5, "x-a: 1", b"x-a: 1", [1], ["ab"], [("x",)], [None]])
+def test_what_holds_no_headers_is_refused(headers: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="headers: must be a mapping, or a list of"):
+        header(headers, "x-a")
+
+
+@pytest.mark.parametrize("body", ["text", None, 5, {"a": 1}, ["a"], object()])
+def test_a_body_must_be_raw_bytes(body: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="body: must be the raw bytes as they came"):
+        check_body(body)
+
+
+VERIFIERS: dict[str, Callable[..., object]] = {
+    "dialnexa": dialnexa.verify_webhook,
+    "verbex": partial(verbex.verify_webhook, signed=verbex.body_alone),
+}
+STRANGE: list[tuple[Any, Any]] = [
+    ("text", {}),
+    (None, {}),
+    ({"parsed": 1}, {}),
+    (BODY, None),
+    (BODY, 5),
+    (BODY, [("a",)]),
+    (BODY, {"x-webhook-signature": None, "x-nexa-signature": None}),
+    (BODY, {"x-webhook-signature": ["v1=00"], "x-nexa-signature": ["00"]}),
+    (BODY, [(b"x-webhook-signature", b"v1=\xff")]),
+]
+KEYS: list[Any] = [
+    SECRET,
+    SECRET.encode(),
+    bytearray(SECRET.encode()),
+    [SECRET],
+    (SECRET, SECRET.encode()),
+    {SECRET: 1},
+    [SECRET, None],
+    [SECRET, 5],
+]
+
+
+@pytest.mark.parametrize("platform", VERIFIERS)
+@pytest.mark.parametrize("keys", KEYS, ids=repr)
+@pytest.mark.parametrize("strange", STRANGE, ids=lambda each: repr(each)[:40])
+def test_what_is_not_genuine_is_refused_by_us_and_shows_no_secret(
+    platform: str, keys: Any, strange: tuple[Any, Any]
+) -> None:
+    """Nor do our frames. Control: `test_the_control_frames_of_ours_would_be_seen`."""
+    with pytest.raises(InvalidRequestError) as caught:
+        VERIFIERS[platform](*strange, keys)
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown = [str(each.locals) for each in report.stack if each.filename != __file__]
+
+    assert len(shown) >= 2
+    assert SECRET not in "".join([*shown, str(caught.value), repr(vars(caught.value))])
+
+
+# ---------------------------------------------------------------- keys of bytes
+
+
+def test_the_vector_of_standard_webhooks_is_genuine() -> None:
+    """https://github.com/standard-webhooks/standard-webhooks, the libraries' common vector."""
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    said = b'msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.{"test": 2432232314}'
+    written = "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+    for keys in (key, bytearray(key), [b"another", key]):
+        check_signature(said, [written], keys)
+    with pytest.raises(InvalidRequestError):
+        check_signature(said, [written], "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+
+@given(st.binary(min_size=1))
+def test_any_bytes_are_a_key(key: bytes) -> None:
+    check_signature(BODY, [hmac.new(key, BODY, hashlib.sha256).hexdigest()], key)
+
+
+@pytest.mark.parametrize("keys", [b"", [b""], [SECRET, b""], bytearray(), None, 5, [5], [None]])
+def test_an_empty_key_or_none_is_refused(keys: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="give at least one, and none of them empty"):
+        check_signature(BODY, [hmac.new(b"", BODY, hashlib.sha256).hexdigest(), GENUINE], keys)
 
 
 # ---------------------------------------------------------------- anything at all

@@ -25,6 +25,7 @@ from sigmamind_async.values import (
     concealed_or_null,
     path_segment,
     redacted,
+    secrets_in,
 )
 
 # ---------------------------------------------------------------- UNSET
@@ -313,3 +314,11 @@ def test_an_encoded_segment_is_one_even_without_a_check(value: str) -> None:
 
     assert not set("/?#") & set(path_segment(encodable))
     assert unquote(path_segment(encodable)) == encodable
+
+
+def test_secrets_are_found_however_deep_they_are_in_a_body() -> None:
+    first, second, third = Secret("a"), Secret("b"), Secret("c")
+    body = {"x": first, "trunk": {"password": second, "n": 1}, "all": [{"y": (third,)}, "text"]}
+
+    assert [*secrets_in(body)] == [first, second, third]
+    assert [*secrets_in(None)] == []

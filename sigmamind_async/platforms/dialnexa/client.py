@@ -16,8 +16,10 @@ from sigmamind_async.platforms.dialnexa.models import (
     GetAgent,
     GetPhoneNumber,
     ImportSipTrunk,
+    ListPhoneNumberPricing,
     ListPhoneNumbers,
     PhoneNumber,
+    PhoneNumberPrice,
     PurchasePhoneNumber,
     ReleasePhoneNumber,
     SearchPhoneNumbers,
@@ -39,11 +41,13 @@ class DialNexa(Client):
     operations: ClassVar[Operations] = OPERATIONS
 
     phone_numbers: PhoneNumbers
+    phone_number_pricing: PhoneNumberPricing
     agents: Agents
 
     def _bind(self, engine: Engine) -> None:
         super()._bind(engine)
         self.phone_numbers = PhoneNumbers(self._runner)
+        self.phone_number_pricing = PhoneNumberPricing(self._runner)
         self.agents = Agents(self._runner)
 
 
@@ -84,6 +88,9 @@ class PhoneNumbers(Resource):
         older_body: bool = False,
     ) -> PhoneNumber:
         """Buy exactly *phone_number*; billed monthly from then on, and sent at most once.
+
+        `search` finds numbers on offer, and ``client.phone_number_pricing.list()`` the
+        *telephony_provider_id* and price for their country.
 
         When no readable answer comes, the number is looked for in the listing; if it is not found
         there, `OutcomeUnknownError` says that it may have been bought. Two bodies are documented:
@@ -153,14 +160,21 @@ class PhoneNumbers(Resource):
         country_code: str | Unset = UNSET,
         type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> AsyncGenerator[PhoneNumber, None]:
-        """Yield every number of the workspace, reading *page_size* (1 to 100) at a time."""
+        """Yield every number of the workspace once, reading *page_size* (1 to 100) at a time.
+
+        Numbers may be changed, released and bought meanwhile: each that the workspace holds from
+        beginning to end is yielded. Those of the first page come at once; then all pages are read
+        before the next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
+
+        Raises `ResponseDecodeError` rather than ending before the workspace does.
+        """
 
         async def fetch(page: int) -> Page[PhoneNumber]:
             return await self._runner.run(
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
             )
 
-        async for number in all_items(fetch, page_size, first=1):
+        async for number in all_items(fetch, lambda number: number.id, size=page_size, first=1):
             yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word
@@ -206,11 +220,20 @@ class PhoneNumbers(Resource):
         )
 
 
+class PhoneNumberPricing(Resource):
+    """https://dialnexa.com/docs, "List Phone Number Pricing"."""
+
+    async def list(self) -> AsyncGenerator[PhoneNumberPrice, None]:
+        """Yield what a number costs with each provider in each country, in credits."""
+        for price in await self._runner.run(ListPhoneNumberPricing()):
+            yield price
+
+
 class Agents(Resource):
     """https://dialnexa.com/docs, "Agents": the newer way of routing numbers."""
 
     async def get(self, id: str) -> Agent:  # noqa: A002 - the vendor's word
-        """Look one agent up."""
+        """Look one agent up; its `version_number` is the one that `update` takes."""
         return await self._runner.run(GetAgent(id=id))
 
     async def update(
@@ -224,7 +247,8 @@ class Agents(Resource):
     ) -> Agent:
         """Route numbers to an agent; an empty text detaches.
 
-        Live calls follow only if ``is_published=True`` is in the same request.
+        *version_number* names a draft: published versions take no update. Live calls follow only
+        if ``is_published=True`` is in the same request.
         """
         return await self._runner.run(
             UpdateAgent(

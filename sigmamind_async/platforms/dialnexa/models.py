@@ -6,7 +6,7 @@ https://dialnexa.com/docs; they differ in places, and both are accepted. Ids are
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -35,7 +35,7 @@ class PhoneNumber(Record):
 
     id: Annotated[str, wire("id", needed=True)] = ""
     """Key of later calls, such as ``phn_f7w2kx5mb9qz``."""
-    phone_number: Annotated[str, wire("phone_number", needed=True)] = ""
+    phone_number: Annotated[str, wire("phone_number", phone_number=True, needed=True)] = ""
     """E.164."""
     label: Annotated[str | None, wire("label")] = None
     """For internal accounting."""
@@ -64,7 +64,7 @@ class PhoneNumber(Record):
 class AvailableNumber(Record):
     """A number that can be bought, as the carrier lists it."""
 
-    number: Annotated[str, wire("number", needed=True)] = ""
+    number: Annotated[str, wire("number", phone_number=True, needed=True)] = ""
     type: Annotated[str | None, wire("type")] = None
     monthly_rental_rate: Annotated[Amount, wire("monthly_rental_rate")] = None
     setup_rate: Annotated[Amount, wire("setup_rate")] = None
@@ -75,14 +75,39 @@ class AvailableNumber(Record):
     number_format: Annotated[str | None, wire("number_format")] = None
 
 
+# https://dialnexa.com/docs, "List Phone Number Pricing"
+@attrs.frozen(kw_only=True)
+class PhoneNumberPrice(Record):
+    """What numbers of one country cost with one provider, in credits."""
+
+    telephony_provider_id: Annotated[str, wire("telephony_provider_id", needed=True)] = ""
+    """What a purchase names the provider by, such as ``tp_abc123xyz789``."""
+    country_iso: Annotated[str | None, wire("country_iso")] = None
+    """2 or 3 characters."""
+    country_name: Annotated[str | None, wire("country_name")] = None
+    credit_cost: Annotated[Amount, wire("credit_cost")] = None
+    created_at: Annotated[str | None, wire("created_at")] = None
+    updated_at: Annotated[str | None, wire("updated_at")] = None
+    telephony_provider: Annotated[dict[str, Any] | None, wire("telephonyProvider")] = None
+
+
+# https://dialnexa.com/docs, "Get Agent" and "Update Agent"
 @attrs.frozen(kw_only=True)
 class Agent(Record):
-    """An agent, as far as the routing of numbers needs it."""
+    """An agent, as far as the routing of numbers needs it.
+
+    Answers hold the agent's versions. The fields here are those of one version: after an update of
+    the one that was updated, else of the current one. `extra` keeps all of them, under
+    ``current_version`` and ``versions``.
+    """
 
     id: Annotated[str, wire("id", needed=True)] = ""
     name: Annotated[str | None, wire("name")] = None
+    """The version's title."""
     version_number: Annotated[int | None, wire("version_number")] = None
+    """What an update names the version by."""
     is_published: Annotated[bool | None, wire("is_published")] = None
+    """A published version takes no further update."""
     inbound_phone_number_id: Annotated[str | None, wire("inbound_phone_number_id")] = None
     outbound_phone_number_id: Annotated[str | None, wire("outbound_phone_number_id")] = None
 
@@ -92,6 +117,7 @@ class Agent(Record):
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
+    checks.check_visible(name, str(value))
     if str(value).lower().startswith(("sip:", "sips:")):
         raise InvalidRequestError(
             f"{name}: give host or host:port, without 'sip:' in front", name, "host[:port]"
@@ -111,8 +137,13 @@ class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
 
     country_iso: str = attrs.field(validator=checks.country_code)
-    type: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    type: Text = attrs.field(default=UNSET, validator=checks.word)
     """``local``, ``mobile`` or ``tollfree``."""
+
+
+@attrs.frozen(kw_only=True)
+class ListPhoneNumberPricing(RequestValue[list[PhoneNumberPrice]]):
+    """``GET /v1/phone-number-pricing``: what each provider takes for a number of each country."""
 
 
 @attrs.frozen(kw_only=True)
@@ -125,13 +156,13 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
 
     phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
     telephony_provider_id: Annotated[Text, wire("telephonyProviderId")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
-    """14 characters; see the platform's price list."""
+    """From ``phone_number_pricing.list()``; 12 to 15 characters were seen."""
     country_iso: Annotated[Text, wire("countryISO")] = attrs.field(
         default=UNSET, validator=checks.country_code
     )
-    provider: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    provider: Text = attrs.field(default=UNSET, validator=checks.word)
     """Older body only."""
     older_body: bool = False
 
@@ -144,9 +175,16 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
             if self.older_body and value is not UNSET:
                 raise InvalidRequestError(field=name, rule="the older body does not take it")
             if not self.older_body and value is UNSET:
-                raise InvalidRequestError(field=name, rule="the newer body needs it")
+                raise InvalidRequestError(field=name, rule=f"the newer body needs it{_WHERE[name]}")
         if not self.older_body and self.provider is not UNSET:
             raise InvalidRequestError(field="provider", rule="only the older body takes it")
+
+
+_WHERE: Final = {
+    "telephony_provider_id": "; phone_number_pricing.list() gives the ids",
+    "country_iso": "",
+}
+"""Where a purchase finds what it needs."""
 
 
 @attrs.frozen(kw_only=True)
@@ -163,7 +201,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
     )
     """``userpass`` where left out."""
     sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
         default=UNSET, converter=concealed, validator=checks.secret()
@@ -184,7 +222,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
 
     id: str = attrs.field(validator=_ID)
     agent_id: Annotated[Clearable, wire("agent_id")] = attrs.field(
-        default=UNSET, validator=checks.or_null(checks.text(1_000, least=1))
+        default=UNSET, validator=checks.or_null(checks.visible(1_000))
     )
     """``None`` detaches routing; the number is kept."""
     nickname: Annotated[Clearable, wire("nickname")] = attrs.field(
@@ -212,7 +250,7 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """Counted from 1."""
     limit: int = attrs.field(default=100, validator=_LIMIT)
     country_code: Text = attrs.field(default=UNSET, validator=checks.country_code)
-    type: Text = attrs.field(default=UNSET, validator=checks.any_text)
+    type: Text = attrs.field(default=UNSET, validator=checks.word)
 
 
 @attrs.frozen(kw_only=True)
@@ -241,14 +279,16 @@ class UpdateAgent(RequestValue[Agent]):
     version_number: Annotated[int, wire("version_number")] = attrs.field(
         validator=checks.whole_number(0, 2**31 - 1)
     )
-    """The version that is changed; the platform requires it."""
+    """The draft that is changed, `Agent.version_number`; published versions take no update."""
     inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.visible(least=0)
     )
     outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.visible(least=0)
     )
-    is_published: Annotated[bool | Unset, wire("is_published")] = UNSET
+    is_published: Annotated[bool | Unset, wire("is_published")] = attrs.field(
+        default=UNSET, validator=checks.flag
+    )
 
     def __attrs_post_init__(self) -> None:
         checks.require_change(self, "id", "version_number")

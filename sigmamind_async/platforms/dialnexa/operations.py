@@ -6,8 +6,23 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import is_key, naming, refuse_failure, removed, showing
-from sigmamind_async.convert import RequestValue, as_object, body_of, load_json, structure
+from sigmamind_async.confirmation import (
+    is_failure,
+    is_key,
+    naming,
+    refuse_failure,
+    removed,
+    showing,
+)
+from sigmamind_async.convert import (
+    RequestValue,
+    body_of,
+    load_json,
+    structure,
+    told_by,
+    wire_names,
+)
+from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
@@ -20,15 +35,17 @@ from sigmamind_async.operation import (
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of
+from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
     GetAgent,
     GetPhoneNumber,
     ImportSipTrunk,
+    ListPhoneNumberPricing,
     ListPhoneNumbers,
     PhoneNumber,
+    PhoneNumberPrice,
     PurchasePhoneNumber,
     ReleasePhoneNumber,
     SearchPhoneNumbers,
@@ -52,6 +69,17 @@ def search_phone_numbers(value: SearchPhoneNumbers) -> Operation[list[AvailableN
     )
 
 
+def list_phone_number_pricing(value: ListPhoneNumberPricing) -> Operation[list[PhoneNumberPrice]]:
+    """List what numbers cost, by provider and country; the platform does not page it."""
+    return reading(
+        "dialnexa.list_phone_number_pricing",
+        "/v1/phone-number-pricing",
+        _decode_pricing,
+        value,
+        max_bytes=PAGE_BYTES,
+    )
+
+
 def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     """Buy one number. No key marks two requests as one: it is never sent again after silence."""
     body = body_of(value)
@@ -62,7 +90,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=naming(_decode_purchase, lambda found: found.id or found.phone_number),
+        decode=naming(_decode_purchase, _bought),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {}),
@@ -115,7 +143,10 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     return reading(
         "dialnexa.list_phone_numbers",
         f"{_NUMBERS}?{query}",
-        lambda response: _decode_page(response, value),
+        # "data" with "meta", "items" with totals, or a bare array.
+        lambda response: page_of(
+            response, PhoneNumber, ("data", "items"), size=value.limit, unwrap=_inside
+        ),
         value,
         max_bytes=PAGE_BYTES,
     )
@@ -133,20 +164,24 @@ def get_agent(value: GetAgent) -> Operation[Agent]:
 
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
-    """Route numbers from the agent's side. Unknown fields are dropped without a word."""
+    """Route numbers from the agent's side. Unknown fields are dropped without a word.
+
+    The documented answer does not show the numbers of a version: about them it says nothing.
+    """
     return changing(
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        naming(_decode_agent, _id),
+        naming(lambda response: _decode_agent(response, value.version_number), _id),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _ROUTING),
+        not_shown=lambda found: not_shown(value, found, _told_of(found)),
         is_about=lambda found: is_key(found.id, value.id),
     )
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
     SearchPhoneNumbers: search_phone_numbers,
+    ListPhoneNumberPricing: list_phone_number_pricing,
     PurchasePhoneNumber: purchase_phone_number,
     ImportSipTrunk: import_sip_trunk,
     UpdatePhoneNumber: update_phone_number,
@@ -165,15 +200,19 @@ _TOLD_BY: Final = {
 }
 """Which keys of a record tell about a field. Of the three documented shapes only one has them all:
 about what an answer does not hold, it says nothing."""
-_ROUTING: Final = {
-    name: name for name in ("inbound_phone_number_id", "outbound_phone_number_id", "is_published")
-}
+_ROUTING: Final = ("inbound_phone_number_id", "outbound_phone_number_id", "is_published")
 
 
 def _told(found: PhoneNumber) -> dict[str, str]:
     """Return the fields of an update that the record *found* tells about."""
-    came = as_object(found).keys()
-    return {name: place for name, place in _UPDATABLE.items() if came & _TOLD_BY[name]}
+    told = told_by(found)
+    return {name: place for name, place in _UPDATABLE.items() if told & _TOLD_BY[name]}
+
+
+def _told_of(found: Agent) -> dict[str, str]:
+    """Return the fields of an agent's update that the version in *found* tells about."""
+    told = told_by(found)
+    return {name: name for name in _ROUTING if name in told}
 
 
 def _number_path(number_id: str) -> str:
@@ -203,7 +242,10 @@ def _unwrapped(response: Response) -> object:
     Seen are ``{"statusCode": 200, "data": ...}`` around most answers, and a bare ``data``. What has
     an id is no wrapper, whatever else it holds.
     """
-    raw = load_json(response.body)
+    return _inside(load_json(response.body))
+
+
+def _inside(raw: object) -> object:
     while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
         refuse_failure(_fields(raw))
         raw = cast("object", inner)
@@ -218,48 +260,93 @@ def _id(found: PhoneNumber | Agent) -> str:
     return found.id
 
 
+def _bought(found: PhoneNumber) -> str:
+    """Return the id, or of an acknowledgement that has none, and reports no failure, the number."""
+    return found.id or ("" if is_failure(found.status) else found.phone_number)
+
+
 def _decode_phone_number(response: Response) -> PhoneNumber:
     return structure(_unwrapped(response), PhoneNumber)
 
 
-def _decode_agent(response: Response) -> Agent:
-    return structure(_unwrapped(response), Agent)
+def _decode_agent(response: Response, updated: int | None = None) -> Agent:
+    raw = _unwrapped(response)
+    fields = _fields(raw)
+    return structure(_with_version(fields, updated) if fields else raw, Agent)
+
+
+def _with_version(agent: Mapping[str, object], updated: int | None) -> dict[str, object]:
+    """Return *agent* with the fields of its version *updated*, or of the current one.
+
+    What stands in the agent itself counts first: some answers have no versions.
+    """
+    current = agent.get("current_version_number")
+    version = _version(agent, current if updated is None else updated)
+    told: dict[str, object] = {name: version[name] for name in _OF_A_VERSION if name in version}
+    if "title" in version:
+        told.setdefault("name", version["title"])
+    if current is not None:
+        told.setdefault("version_number", current)
+    return _filled(agent, told)
+
+
+_OF_A_VERSION: Final = ("name", "version_number", *_ROUTING)
+
+
+def _version(agent: Mapping[str, object], number: object) -> dict[str, Any]:
+    """Return version *number* of an agent; without a number, the current one."""
+    current = _fields(agent.get("current_version"))
+    if number is None:
+        return current
+    others = agent.get("versions")
+    listed = cast("list[object]", others) if isinstance(others, list) else []
+    versions = (current, *map(_fields, listed))
+    named = (each for each in versions if str(each.get("version_number")) == str(number))
+    return next(named, _NO_FIELDS)
+
+
+_NO_FIELDS: Final[dict[str, Any]] = {}
+
+
+def _filled(record: Mapping[str, object], beside: Mapping[str, object]) -> dict[str, object]:
+    """Return *record* with what is *beside* it in place of what it lacks, or holds as null."""
+    lacking = {name: held for name, held in beside.items() if record.get(name) is None}
+    return {**record, **lacking}
 
 
 def _decode_stock(response: Response) -> list[AvailableNumber]:
-    return items_of(_unwrapped(response), AvailableNumber, ("objects", "data", "items"))[0]
+    raw = _inside(load_page(response.body))
+    return items_of(raw, AvailableNumber, ("objects", "data", "items"))
+
+
+def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
+    keys = ("data", "items")
+    page = page_of(response, PhoneNumberPrice, keys, size=PAGE_RECORDS, unwrap=_inside)
+    if page.more or (page.pages or 1) > 1 or (page.total or 0) > len(page.items):
+        # No query is documented that would ask for the rest.
+        raise ResponseDecodeError(f"the price list goes on after {len(page.items)} prices")
+    return page.items
 
 
 def _decode_purchase(response: Response) -> PhoneNumber:
-    """Read a purchase: the record, or an acknowledgement with or without the record inside."""
+    """Read a purchase: the record, or an acknowledgement with or without the record inside.
+
+    One of the two documented examples names the number in the acknowledgement alone.
+    """
     raw = _unwrapped(response)
     fields = _fields(raw)
-    if isinstance(record := fields.get("organizationPhoneNumber"), dict):
-        refuse_failure(fields)
-        return structure(cast("object", record), PhoneNumber, at="organizationPhoneNumber")
     if "phoneNumber" in fields:
-        rest = {name: value for name, value in fields.items() if name != "phoneNumber"}
-        return structure({**rest, "phone_number": fields["phoneNumber"]}, PhoneNumber)
-    return structure(raw, PhoneNumber)
+        fields["phone_number"] = fields.pop("phoneNumber")
+    record = fields.pop("organizationPhoneNumber", None)
+    if not isinstance(record, dict):
+        return structure(raw, PhoneNumber)
+    refuse_failure(fields)
+    beside = {name: held for name, held in fields.items() if name in _OF_A_NUMBER}
+    held = _filled(cast("dict[str, object]", record), beside)
+    return structure(held, PhoneNumber, at="organizationPhoneNumber")
 
 
-def _decode_page(response: Response, asked: ListPhoneNumbers) -> Page[PhoneNumber]:
-    """Read a page: ``data`` with ``meta``, ``items`` with totals, or a bare array."""
-    items, around = items_of(_unwrapped(response), PhoneNumber, ("data", "items"))
-    return Page(items=items, more=_more({**around, **_fields(around.get("meta"))}, asked))
-
-
-def _more(totals: Mapping[str, object], asked: ListPhoneNumbers) -> bool | None:
-    """Return whether a page follows the one that was asked for, by what stands around it.
-
-    A platform may cut large pages down: the limit that it names counts before the one asked for.
-    """
-    pages, total, limit = (totals.get(name) for name in ("totalPages", "total", "limit"))
-    if isinstance(pages, int):
-        return asked.page < pages
-    if isinstance(total, int):
-        return asked.page * (limit if isinstance(limit, int) else asked.limit) < total
-    return None
+_OF_A_NUMBER: Final = frozenset(mark.name for mark in wire_names(PhoneNumber).values())
 
 
 DIALNEXA: Final = Platform(
@@ -268,4 +355,5 @@ DIALNEXA: Final = Platform(
     env_prefix="DIALNEXA",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
     explain=explain,
+    probe=f"{_NUMBERS}?page=1&limit=1",
 )

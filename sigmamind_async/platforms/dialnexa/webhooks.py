@@ -7,7 +7,8 @@ saw it: keep the ids of events that were handled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from typing import Annotated
 
 import attrs
@@ -15,13 +16,14 @@ import attrs
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.signatures import (
     MAX_BYTES,
+    Headers,
+    Key,
+    check_body,
     check_signature,
-    check_size,
     header,
     keys_of,
-    read_delivery,
+    read_genuine,
 )
-from sigmamind_async.values import Secret
 
 SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 
@@ -30,15 +32,15 @@ SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 class WebhookEvent(Record):
     """One event; its own fields are in `extra`."""
 
-    event_type: Annotated[str | None, wire("event_type")] = None
+    event_type: Annotated[str | None, wire("event_type", strict=True)] = None
     """``call_initiated``, ``call_ended``, ``transfer_completed``, ``verification`` and others."""
-    call_id: Annotated[str | None, wire("call_id")] = None
+    call_id: Annotated[str | None, wire("call_id", strict=True)] = None
 
 
 def verify_webhook(
     body: bytes,
-    headers: Mapping[str, str],
-    secrets: str | Secret | Iterable[str | Secret],
+    headers: Headers,
+    secrets: Key | Iterable[Key],
     *,
     max_bytes: int = MAX_BYTES,
 ) -> WebhookEvent:
@@ -46,15 +48,16 @@ def verify_webhook(
 
     Args:
         body: The raw bytes as they came, not parsed and written again.
-        headers: By name, in any case.
+        headers: By name, in any case: a mapping, or pairs as ASGI has them.
         secrets: The webhook's secret, or several while one is replaced.
         max_bytes: Most bytes of a body that is looked at.
 
     Raises:
-        InvalidRequestError: The body is too large, not JSON, or not signed with a secret of ours.
+        InvalidRequestError: The body is too large, or not signed with a secret of ours.
+        ResponseDecodeError: The delivery is genuine, and its body is not as expected.
     """
     secrets = keys_of(secrets)
-    check_size(body, max_bytes)
-    sent = (header(headers, name).removeprefix("sha256=") for name in SIGNATURE_HEADERS)
-    check_signature(body, filter(None, sent), secrets)
-    return read_delivery(body, WebhookEvent)
+    check_body(body, max_bytes)
+    sent = re.split(r"[,\s]+", ",".join(header(headers, name) for name in SIGNATURE_HEADERS))
+    check_signature(body, [part.removeprefix("sha256=") for part in sent if part], secrets)
+    return read_genuine(body, WebhookEvent)

@@ -169,9 +169,18 @@ class PhoneNumbers(Resource):
         return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
 
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
-        """Yield every number of the account, reading *page_size* (1 to 1,000) at a time."""
+        """Yield every number of the account once, reading *page_size* (1 to 1,000) at a time.
+
+        Numbers may be changed, deleted and bought meanwhile: each that the account holds from
+        beginning to end is yielded. Those of the first page come at once; then all pages are read
+        before the next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
+
+        Raises `ResponseDecodeError` rather than ending before the account does.
+        """
         fetch = functools.partial(self._page, page_size)
-        async for number in all_items(fetch, page_size):
+        async for number in all_items(
+            fetch, lambda number: number.sip_phone_number, size=page_size
+        ):
             yield number
 
     async def delete(self, phone_number: str) -> None:
@@ -266,9 +275,9 @@ class Agents(Resource):
         return await self._runner.run(GetAgent(agent_id=agent_id))
 
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
-        """Yield every agent of the account, reading *page_size* (1 to 1,000) at a time."""
+        """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
         fetch = functools.partial(self._page, page_size)
-        async for agent in all_items(fetch, page_size):
+        async for agent in all_items(fetch, lambda agent: agent.agent_id, size=page_size):
             yield agent
 
     async def _page(self, size: int, page: int) -> Page[Agent]:
@@ -306,9 +315,9 @@ class Calls(Resource):
     async def list(
         self, *, status: str | Unset = UNSET, page_size: int = 100
     ) -> AsyncGenerator[Call, None]:
-        """Yield every call, or those with one *status*, reading *page_size* at a time."""
+        """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
         fetch = functools.partial(self._page, status, page_size)
-        async for call in all_items(fetch, page_size):
+        async for call in all_items(fetch, lambda call: call.call_id, size=page_size):
             yield call
 
     async def delete(self, call_id: str) -> None:

@@ -1,7 +1,7 @@
 """What SigmaMind is told and what it answers, in its own words.
 
-Request values check themselves when made; records take whatever comes. Facts are from the pages
-below https://docs.sigmamind.ai/api-reference/phone-numbers/ unless a comment names another.
+Request values check themselves when made; records take what comes, see `Record`. Facts are from the
+pages below https://docs.sigmamind.ai/api-reference/phone-numbers/ unless a comment names another.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ Clearable: TypeAlias = str | Unset | None
 class PhoneNumber(Record):
     """A phone number as SigmaMind shows it. The trunk's username and password never come back."""
 
-    sip_phone_number: Annotated[str, wire("sipPhoneNumber", digits=True, needed=True)] = ""
+    sip_phone_number: Annotated[str, wire("sipPhoneNumber", phone_number=True, needed=True)] = ""
     """The number, E.164; also its key in later calls. Empty in an answer that names none."""
     provider: Annotated[str | None, wire("provider")] = None
     """Carrier behind it: ``twilio``, ``telnyx``, ``byo``. Absent in the answer to an import."""
     inbound_agent_id: Annotated[str | None, wire("inboundAgentId")] = None
     outbound_agent_id: Annotated[str | None, wire("outboundAgentId")] = None
-    outbound_phone_number: Annotated[str | None, wire("outboundPhoneNumber", digits=True)] = None
+    outbound_phone_number: Annotated[str | None, wire("outboundPhoneNumber", phone_number=True)] = (
+        None
+    )
     """Who is called by a test call, E.164."""
     active: Annotated[bool | None, wire("active")] = None
     """Usable now; may be false right after a purchase or an import."""
@@ -57,7 +59,7 @@ class PhoneNumber(Record):
 class Agent(Record):
     """A voice agent, as far as phone numbers need it; settings are kept as they come."""
 
-    agent_id: Annotated[str | None, wire("agentId")] = None
+    agent_id: Annotated[str | None, wire("agentId", strict=True)] = None
     agent_name: Annotated[str | None, wire("agentName")] = None
     instructions: Annotated[str | None, wire("instructions")] = None
     welcome_message_type: Annotated[str | None, wire("welcomeMessageType")] = None
@@ -80,11 +82,11 @@ class CallAgent(Record):
 class Call(Record):
     """One call. Times are texts as the platform writes them."""
 
-    call_id: Annotated[str | None, wire("callId")] = None
+    call_id: Annotated[str | None, wire("callId", strict=True)] = None
     call_type: Annotated[str | None, wire("callType")] = None
     """``inbound``, ``outbound`` or ``web``."""
     # Was a text before it became a record.
-    phone_number: Annotated[PhoneNumber | str | None, wire("phoneNumber")] = None
+    phone_number: Annotated[PhoneNumber | str | None, wire("phoneNumber", phone_number=True)] = None
     campaign: Annotated[dict[str, Any] | None, wire("campaign")] = None
     status: Annotated[str | None, wire("status")] = None
     """``scheduled``, ``in_progress``, ``ended``; older words exist, see `has_ended`."""
@@ -116,34 +118,21 @@ _ENDED = frozenset({"ended", "completed", "failed", "not-connected", "error"})
 _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 
 
-@attrs.frozen(kw_only=True)
-class Envelope(Record):
-    """What stands around a page of a listing."""
-
-    page: Annotated[int | None, wire("page")] = None
-    """Counted from 0."""
-    size: Annotated[int | None, wire("size")] = None
-    total_count: Annotated[int | None, wire("totalCount")] = None
-    total_counts: Annotated[int | None, wire("totalCounts")] = None
-    """The older spelling of `total_count`."""
-    total_pages: Annotated[int | None, wire("totalPages")] = None
-    has_next: Annotated[bool | None, wire("hasNext")] = None
-    has_previous: Annotated[bool | None, wire("hasPrevious")] = None
-
-
 # --- request values --------------------------------------------------------------------------
 
 
 _SHORT_TEXT = checks.text(128)
 # An empty agent id is refused: null is how an agent is removed.
-_AGENT_ID = checks.text(64, least=1)
+_AGENT_ID = checks.visible(64)
 _AGENT_ID_OR_NULL = checks.or_null(_AGENT_ID)
 _PASSWORD = checks.secret(128)
+_PAGE = checks.whole_number(0, 2**31 - 1)
 _PAGE_SIZE = checks.whole_number(1, 1_000)
 
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
+    checks.check_visible(name, str(value))
     if OWN_SIP_DOMAIN not in str(value).lower():
         return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
@@ -159,7 +148,8 @@ def _check_termination_uri(name: str, value: object) -> None:
 
 _TERMINATION_URI = checks.Quick(
     checks.said(_check_termination_uri),
-    f"type({{0}}) is str and 1 <= len({{0}}) <= 253 and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
+    "type({0}) is str and 1 <= len({0}) <= 253 and {0}.isprintable() and ' ' not in {0}"
+    f" and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
 )
 
 
@@ -285,7 +275,7 @@ class DeletePhoneNumber(RequestValue[None]):
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
-    page: int = 0
+    page: int = attrs.field(default=0, validator=_PAGE)
     """Counted from 0."""
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
@@ -301,7 +291,7 @@ class GetAgent(RequestValue[Agent]):
 class ListAgents(RequestValue[Page[Agent]]):
     """One page of ``GET /v1/agents``."""
 
-    page: int = 0
+    page: int = attrs.field(default=0, validator=_PAGE)
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 
@@ -331,9 +321,9 @@ class GetCall(RequestValue[Call]):
 class ListCalls(RequestValue[Page[Call]]):
     """One page of ``GET /v1/calls``."""
 
-    status: str | Unset = UNSET
+    status: Text = attrs.field(default=UNSET, validator=checks.word)
     """Only calls with this status."""
-    page: int = 0
+    page: int = attrs.field(default=0, validator=_PAGE)
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
 
 

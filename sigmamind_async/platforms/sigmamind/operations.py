@@ -11,9 +11,7 @@ from sigmamind_async.convert import (
     Record,
     RequestValue,
     body_of,
-    load_json,
     record_decoder,
-    structure,
 )
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
@@ -22,12 +20,11 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     Request,
-    Response,
     changing,
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of
+from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.sigmamind.models import (
     Agent,
     Call,
@@ -35,7 +32,6 @@ from sigmamind_async.platforms.sigmamind.models import (
     CreatePhoneNumber,
     DeleteCall,
     DeletePhoneNumber,
-    Envelope,
     GetAgent,
     GetCall,
     GetPhoneNumber,
@@ -190,10 +186,17 @@ def _number_path(phone_number: str) -> str:
 
 
 def _listing(
-    name: str, path: str, cls: type[R], value: object, **query: object
+    name: str, path: str, cls: type[R], value: object, *, size: int, **query: object
 ) -> Operation[Page[R]]:
-    decode = _page_decoder(cls)
-    return reading(name, f"{path}?{urlencode(query)}", decode, value, max_bytes=PAGE_BYTES)
+    return reading(
+        name,
+        f"{path}?{urlencode({**query, 'size': size})}",
+        # The envelope of the phone numbers is in no copy of the documentation; this is the key of
+        # the standard wrapper.
+        lambda response: page_of(response, cls, ("data",), size=size),
+        value,
+        max_bytes=PAGE_BYTES,
+    )
 
 
 def _read_back(
@@ -248,38 +251,11 @@ _decode_call = showing(_read_call, _call_id)
 _decode_new_call = naming(_read_call, _call_id)
 
 
-def _page_decoder(cls: type[R]) -> Callable[[Response], Page[R]]:
-    """Return the function that reads a page: in the usual envelope, or a bare array.
-
-    The envelope of the phone numbers is in no copy of the documentation; this one is said to be
-    the standard wrapper.
-    """
-
-    def decode(response: Response) -> Page[R]:
-        items, around = items_of(load_json(response.body), cls, ("data",))
-        return Page(items=items, more=_more(structure(around, Envelope)))
-
-    return decode
-
-
-def _more(envelope: Envelope) -> bool | None:
-    """Return whether another page follows, by the first thing the envelope says about it."""
-    if envelope.has_next is not None:
-        return envelope.has_next
-    if envelope.page is None:
-        return None
-    if envelope.total_pages is not None:
-        return envelope.page + 1 < envelope.total_pages
-    total = envelope.total_count if envelope.total_count is not None else envelope.total_counts
-    if total is None or envelope.size is None:
-        return None
-    return (envelope.page + 1) * envelope.size < total
-
-
 SIGMAMIND: Final = Platform(
     name="sigmamind",
     base_url="https://api.sigmamind.ai",
     env_prefix="SIGMAMIND",
     authorize=lambda key: {"X-API-Key": key.reveal()},
     explain=explain,
+    probe="/v1/phone-numbers?page=0&size=1",
 )

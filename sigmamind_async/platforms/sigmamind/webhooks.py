@@ -15,7 +15,7 @@ import attrs
 
 from sigmamind_async import checks
 from sigmamind_async.convert import Record, RequestValue, body_of, dump_json, wire
-from sigmamind_async.signatures import MAX_BYTES, check_size, read_delivery
+from sigmamind_async.signatures import MAX_BYTES, check_body, read_delivery
 from sigmamind_async.values import UNSET, Unset
 
 
@@ -23,10 +23,10 @@ from sigmamind_async.values import UNSET, Unset
 class InboundCall(Record):
     """What the platform asks; snake_case here, unlike everywhere else."""
 
-    event: Annotated[str | None, wire("event")] = None
+    event: Annotated[str | None, wire("event", strict=True)] = None
     """``inbound_call``."""
-    from_number: Annotated[str | None, wire("from_number", digits=True)] = None
-    to_number: Annotated[str | None, wire("to_number", digits=True)] = None
+    from_number: Annotated[str | None, wire("from_number", phone_number=True)] = None
+    to_number: Annotated[str | None, wire("to_number", phone_number=True)] = None
     agent_id: Annotated[str | None, wire("agent_id")] = None
     """Present where the number has an inbound agent."""
 
@@ -39,7 +39,7 @@ class InboundCallReply(RequestValue[None]):
         factory=dict[str, Any]
     )
     override_agent_id: Annotated[str | Unset, wire("override_agent_id")] = attrs.field(
-        default=UNSET, validator=checks.text(64, least=1)
+        default=UNSET, validator=checks.visible(64)
     )
     """Another agent for this call alone; named in one copy of the page."""
 
@@ -50,5 +50,5 @@ class InboundCallReply(RequestValue[None]):
 
 def read_inbound_call(body: bytes, *, max_bytes: int = MAX_BYTES) -> InboundCall:
     """Read the raw body of a request; raise `InvalidRequestError` if it is none."""
-    check_size(body, max_bytes)
+    check_body(body, max_bytes)
     return read_delivery(body, InboundCall)

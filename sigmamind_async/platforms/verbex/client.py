@@ -140,15 +140,16 @@ class PhoneNumbers(Resource):
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
-        """Yield every number of the account, reading *page_size* (1 to 100) at a time."""
+        """Yield every number of the account, reading *page_size* (1 to 100) at a time.
 
-        async def fetch(token: str | None) -> Page[PhoneNumber]:
+        Raises `ResponseDecodeError` rather than ending before the account does.
+        """
+
+        async def fetch(token: str | None, size: int) -> Page[PhoneNumber]:
             page_token = UNSET if token is None else token
-            return await self._runner.run(
-                ListPhoneNumbers(page_size=page_size, page_token=page_token)
-            )
+            return await self._runner.run(ListPhoneNumbers(page_size=size, page_token=page_token))
 
-        async for number in all_items_by_token(fetch):
+        async for number in all_items_by_token(fetch, lambda number: number.id, size=page_size):
             yield number
 
     async def delete(self, phone_number_id: str) -> None:

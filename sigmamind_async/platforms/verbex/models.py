@@ -40,11 +40,11 @@ ClearableSecret: TypeAlias = Secret | Unset | None
 class PhoneNumber(Record):
     """A phone number of any kind; answers hold one of the kinds below."""
 
-    underscore_id: Annotated[str | None, wire("_id")] = None
-    plain_id: Annotated[str | None, wire("id")] = None
+    underscore_id: Annotated[str | None, wire("_id", strict=True)] = None
+    plain_id: Annotated[str | None, wire("id", strict=True)] = None
     provider: Annotated[str | None, wire("provider")] = None
     """``sip``, ``pia`` or ``twilio``; newer words are kept as they are."""
-    phone_number: Annotated[str, wire("phone_number", needed=True)] = ""
+    phone_number: Annotated[str, wire("phone_number", phone_number=True, needed=True)] = ""
     """E.164."""
     friendly_name: Annotated[str | None, wire("friendly_name")] = None
     inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
@@ -114,6 +114,9 @@ _KINDS: Final[Mapping[str, type[PhoneNumber]]] = {
 
 
 _OR_NULL = checks.or_null(checks.any_text)
+# Null is how an agent is removed; what an empty id would do is not described.
+_AGENT_OR_NULL = checks.or_null(checks.visible())
+_URI_OR_NULL = checks.or_null(checks.visible(least=0))
 _SECRET_OR_NULL = checks.or_null(checks.secret())
 
 
@@ -130,10 +133,10 @@ class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_OR_NULL
     )
     inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
     outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
 
 
@@ -144,7 +147,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     provider: Annotated[str, wire("provider")] = attrs.field(default=SIP, init=False)
     phone_number: Annotated[str, wire("phone_number")] = attrs.field(validator=checks.phone_number)
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_URI_OR_NULL
     )
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
         default=UNSET, validator=_OR_NULL
@@ -153,7 +156,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
         default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
     )
     sip_infra_region: Annotated[str | Unset, wire("sip_infra_region")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
     """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
 
@@ -165,7 +168,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     provider: Annotated[str, wire("provider")] = attrs.field(default=TWILIO, init=False)
     phone_number: Annotated[str, wire("phone_number")] = attrs.field(validator=checks.phone_number)
     twilio_account_sid: Annotated[str, wire("twilio_account_sid")] = attrs.field(
-        validator=checks.any_text
+        validator=checks.word
     )
     twilio_auth_token: Annotated[Secret, wire("twilio_auth_token")] = attrs.field(
         converter=concealed, validator=checks.secret()
@@ -182,10 +185,10 @@ class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_OR_NULL
     )
     inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
     outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_AGENT_OR_NULL
     )
 
     def __attrs_post_init__(self) -> None:
@@ -197,7 +200,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number on a SIP trunk."""
 
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
+        default=UNSET, validator=_URI_OR_NULL
     )
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
         default=UNSET, validator=_OR_NULL
@@ -212,7 +215,7 @@ class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number in a Twilio account. Whether null is taken here is not stated."""
 
     twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
         default=UNSET, converter=concealed, validator=checks.secret()
@@ -228,7 +231,7 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
     """
 
     twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid")] = attrs.field(
-        default=UNSET, validator=checks.any_text
+        default=UNSET, validator=checks.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
         default=UNSET, converter=concealed, validator=checks.secret()
@@ -267,7 +270,7 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
     page_size: int = attrs.field(default=100, validator=checks.whole_number(1, 100))
-    page_token: str | Unset = attrs.field(default=UNSET, validator=checks.any_text)
+    page_token: str | Unset = attrs.field(default=UNSET, validator=checks.word)
 
 
 CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreatePiaPhoneNumber | CreateTwilioPhoneNumber

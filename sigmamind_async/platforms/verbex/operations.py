@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from sigmamind_async.confirmation import naming, removed, showing
-from sigmamind_async.convert import RequestValue, body_of, load_json, record_decoder
+from sigmamind_async.convert import RequestValue, body_of, record_decoder
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
@@ -15,12 +15,11 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     Request,
-    Response,
     changing,
     reading,
     removing,
 )
-from sigmamind_async.paging import Page, items_of
+from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.verbex.models import (
     CreatePiaPhoneNumber,
     CreateSipPhoneNumber,
@@ -81,7 +80,10 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     return reading(
         "verbex.list_phone_numbers",
         f"{_COLLECTION}?{query}",
-        _decode_page,
+        # No page of the documentation shows the envelope, so all that were seen pass.
+        lambda response: page_of(
+            response, PhoneNumber, ("phone_numbers", "data", "items"), size=value.page_size
+        ),
         value,
         alias=f"{_COLLECTION_ALIAS}?{query}",
         max_bytes=PAGE_BYTES,
@@ -157,18 +159,11 @@ _decode_shown = showing(_read_phone_number, _id)
 _decode_named = naming(_read_phone_number, _id)
 
 
-def _decode_page(response: Response) -> Page[PhoneNumber]:
-    """Read a page; no page of the documentation shows its envelope, so all that were seen pass."""
-    keys = ("phone_numbers", "data", "items")
-    items, around = items_of(load_json(response.body), PhoneNumber, keys)
-    token = around.get("next_page_token")
-    return Page(items=items, token=token if isinstance(token, str) else None)
-
-
 VERBEX: Final = Platform(
     name="verbex",
     base_url="https://api.verbex.ai",
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
     explain=explain,
+    probe=f"{_COLLECTION}?page_size=1",
 )

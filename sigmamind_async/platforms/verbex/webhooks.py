@@ -8,21 +8,25 @@ and more than once: keep the trace ids that were handled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeAlias
 
 import attrs
 
 from sigmamind_async.convert import Record, wire
+from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.signatures import (
     MAX_BYTES,
+    Headers,
+    Key,
+    check_age,
+    check_body,
     check_signature,
-    check_size,
     header,
     keys_of,
-    read_delivery,
+    read_genuine,
 )
-from sigmamind_async.values import Secret
 
 SignedString: TypeAlias = Callable[[str, bytes], bytes]
 """From the timestamp header and the raw body to the bytes that were signed."""
@@ -43,9 +47,9 @@ def timestamp_and_body(timestamp: str, body: bytes) -> bytes:
 class WebhookEvent(Record):
     """One event."""
 
-    event_name: Annotated[str | None, wire("eventName")] = None
+    event_name: Annotated[str | None, wire("eventName", strict=True)] = None
     """``CallHandler.CallStarted``, ``CallHandler.CallEnded`` and others."""
-    trace_id: Annotated[str | None, wire("traceId")] = None
+    trace_id: Annotated[str | None, wire("traceId", strict=True)] = None
     organization_id: Annotated[str | None, wire("organizationId")] = None
     timestamp: Annotated[float | None, wire("timestamp")] = None
     """Seconds since 1970."""
@@ -54,27 +58,42 @@ class WebhookEvent(Record):
 
 def verify_webhook(
     body: bytes,
-    headers: Mapping[str, str],
-    secrets: str | Secret | Iterable[str | Secret],
+    headers: Headers,
+    secrets: Key | Iterable[Key],
     *,
     signed: SignedString,
+    tolerance: float | None = 300.0,
     max_bytes: int = MAX_BYTES,
+    clock: Callable[[], float] = time.time,
 ) -> WebhookEvent:
     """Return the event of a genuine delivery.
 
     Args:
         body: The raw bytes as they came, not parsed and written again.
-        headers: By name, in any case.
-        secrets: The subscription's secret (``whsec_...``), or several while one is replaced.
+        headers: By name, in any case: a mapping, or pairs as ASGI has them.
+        secrets: The subscription's secret (``whsec_...``), or several while one is replaced. Bytes
+            where the key is what the text stands for: ``b64decode(secret.removeprefix("whsec_"))``.
         signed: What the platform signs: `body_alone`, `timestamp_and_body`, or your finding.
+        tolerance: Most seconds between ``X-Webhook-Timestamp`` and now, before or after; ``None``
+            takes a delivery of any age. It stops replays only where *signed* covers that header.
         max_bytes: Most bytes of a body that is looked at.
+        clock: Returns the seconds since 1970.
 
     Raises:
-        InvalidRequestError: The body is too large, not JSON, or not signed with a secret of ours.
+        InvalidRequestError: The body is too large, not signed with a secret of ours, or too old.
+        ResponseDecodeError: The delivery is genuine, and its body is not as expected.
     """
     secrets = keys_of(secrets)
-    check_size(body, max_bytes)
+    check_body(body, max_bytes)
+    stamp = header(headers, "x-webhook-timestamp")
     parts = re.split(r"[,\s]+", header(headers, "x-webhook-signature"))
     values = [part.removeprefix("v1=") for part in parts if part.startswith("v1=")]
-    check_signature(signed(header(headers, "x-webhook-timestamp"), body), values, secrets)
-    return read_delivery(body, WebhookEvent)
+    check_signature(_checked(signed(stamp, bytes(body))), values, secrets)
+    check_age(stamp, tolerance, clock())
+    return read_genuine(body, WebhookEvent)
+
+
+def _checked(said: object) -> bytes:
+    if not isinstance(said, bytes):
+        raise InvalidRequestError(field="signed", rule="must return bytes")
+    return said

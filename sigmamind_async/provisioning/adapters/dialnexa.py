@@ -9,7 +9,7 @@ import attrs
 
 from sigmamind_async import checks
 from sigmamind_async.client import Client
-from sigmamind_async.convert import RequestValue, as_object, body_of
+from sigmamind_async.convert import RequestValue, body_of, told_by
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.dialnexa.models import (
@@ -28,7 +28,6 @@ from sigmamind_async.provisioning.adapters.shape import (
     names_of,
     reader_of,
     shown_by,
-    with_plus,
     written_by,
 )
 from sigmamind_async.provisioning.row import Kind
@@ -48,9 +47,9 @@ class PurchaseAnyNumber(RequestValue[PhoneNumber]):
 
     country_iso: str = attrs.field(validator=checks.country_code)
     """ISO 3166-1 alpha-2."""
-    telephony_provider_id: str = attrs.field(validator=checks.any_text)
-    """14 characters; see the platform's price list."""
-    type: str | Unset = attrs.field(default=UNSET, validator=checks.any_text)
+    telephony_provider_id: str = attrs.field(validator=checks.word)
+    """From ``client.phone_number_pricing.list()``."""
+    type: str | Unset = attrs.field(default=UNSET, validator=checks.word)
     """``local``, ``mobile`` or ``tollfree``."""
 
 
@@ -70,8 +69,8 @@ def _purchase_any(value: PurchaseAnyNumber) -> Intent:
 
 
 def _offered(stock: Iterable[AvailableNumber]) -> list[str]:
-    """Return the numbers in *stock* that can be called; carriers list them without a plus."""
-    numbers = (with_plus(each.number) for each in stock if each.voice_enabled is not False)
+    """Return the numbers in *stock* that can be called."""
+    numbers = (each.number for each in stock if each.voice_enabled is not False)
     return [number for number in numbers if _is_phone_number(number)]
 
 
@@ -103,7 +102,7 @@ def _shows_import(value: ImportSipTrunk, found: PhoneNumber) -> bool:
     The trunk's credentials can neither be read nor be written again: no update takes them. To doubt
     an import because of them would never end, so a number that is there counts as imported.
     """
-    return "nickname" not in as_object(found) or shown_by(import_sip_trunk(value))(found)
+    return "nickname" not in told_by(found) or shown_by(import_sip_trunk(value))(found)
 
 
 def _update(value: UpdatePhoneNumber) -> Intent:
@@ -116,7 +115,7 @@ def _shows_update(value: UpdatePhoneNumber, found: PhoneNumber) -> bool:
     Of the three documented shapes of a record only one has all fields. What a record is silent
     about is not proven; the update is sent again then, which does no harm.
     """
-    told = set(as_object(found))
+    told = set(told_by(found))
     if "inbound_agent_id" in told:
         told.add("agent_id")
     return told.issuperset(body_of(value)) and shown_by(update_phone_number(value))(found)
@@ -133,7 +132,7 @@ def _listing(client: Client) -> AsyncIterator[PhoneNumber]:
 def _owned(found: PhoneNumber) -> Owned:
     return Owned(
         record=found.id,
-        phone_number=with_plus(found.phone_number),
+        phone_number=found.phone_number,
         label=found.nickname,
         source=found,
     )

@@ -68,8 +68,3 @@ def written_by(value: Value, update: type[Value], key: str) -> Callable[[str], V
 def text_or_none(text: object) -> str | None:
     """Return *text* where it is one, and `None` for `UNSET`, null and an empty text."""
     return text if isinstance(text, str) and text else None
-
-
-def with_plus(number: str) -> str:
-    """Return *number* with the plus that older answers and carriers leave out."""
-    return f"+{number}" if number.isascii() and number.isdigit() else number

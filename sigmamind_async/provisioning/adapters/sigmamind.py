@@ -29,7 +29,6 @@ from sigmamind_async.provisioning.adapters.shape import (
     reader_of,
     shown_by,
     text_or_none,
-    with_plus,
     written_by,
 )
 from sigmamind_async.provisioning.row import Kind
@@ -84,12 +83,7 @@ def _listing(client: Client) -> AsyncIterator[PhoneNumber]:
 
 
 def _owned(found: PhoneNumber) -> Owned:
-    # Older answers print numbers without their plus, and later calls take none without it.
-    number = with_plus(found.sip_phone_number)
-    rung = found.outbound_phone_number
-    rung = rung and with_plus(rung)
-    if (number, rung) != (found.sip_phone_number, found.outbound_phone_number):
-        found = attrs.evolve(found, sip_phone_number=number, outbound_phone_number=rung)
+    number = found.sip_phone_number
     return Owned(record=number, phone_number=number, label=found.friendly_name, source=found)
 
 

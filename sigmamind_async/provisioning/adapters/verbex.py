@@ -28,7 +28,6 @@ from sigmamind_async.provisioning.adapters.shape import (
     reader_of,
     shown_by,
     text_or_none,
-    with_plus,
     written_by,
 )
 from sigmamind_async.provisioning.row import Kind
@@ -87,7 +86,7 @@ def _listing(client: Client) -> AsyncIterator[PhoneNumber]:
 def _owned(found: PhoneNumber) -> Owned:
     return Owned(
         record=found.id,
-        phone_number=with_plus(found.phone_number),
+        phone_number=found.phone_number,
         label=found.friendly_name,
         source=found,
     )

@@ -21,7 +21,7 @@ from sigmamind_async.provisioning.columns import COLUMNS, from_columns, to_colum
 from sigmamind_async.provisioning.journal import Counts, Written
 from sigmamind_async.provisioning.postgres.clock import DatabaseClock
 from sigmamind_async.provisioning.postgres.lines import Connection, Lines, Work
-from sigmamind_async.provisioning.postgres.rate import HASTE, TAKE, News, Told, taken
+from sigmamind_async.provisioning.postgres.rate import CUT, HASTE, TAKE, News, Told, taken
 from sigmamind_async.provisioning.postgres.tables import prepare, rendered
 from sigmamind_async.provisioning.postgres.target import target_of
 from sigmamind_async.provisioning.row import Row, State
@@ -53,8 +53,8 @@ PUT: Final = (
 _STATES: Final = "SELECT state, count(*) FROM {schema}.operations WHERE account = %s GROUP BY state"
 _BOUGHT: Final = "SELECT bought FROM {schema}.accounts WHERE account = %s"
 _HEAD: Final = (
-    f"SELECT journal_id, (SELECT max(updated_at) FROM {{schema}}.operations), {TIME}"  # noqa: S608 - likewise
-    " FROM {schema}.journal"
+    "SELECT journal_id, incarnation <> {schema}.incarnation(),"  # noqa: S608 - likewise
+    f" (SELECT max(updated_at) FROM {{schema}}.operations), {TIME} FROM {{schema}}.journal"
 )
 _OPENED: Final = "UPDATE {schema}.journal SET openings = openings + 1"
 _NOTES: Final = "SELECT name, text FROM {schema}.notes"
@@ -122,6 +122,7 @@ class PostgresJournal:
         self._lines: Lines | None = None
         self._journal_id = ""
         self._latest = 0.0
+        self._may_be_a_copy = True
 
     # --- opening and closing -----------------------------------------------------------------
 
@@ -169,9 +170,10 @@ class PostgresJournal:
             # A full disk, or a missing right, shows now and not after a purchase.
             await connection.execute(self._sql(_OPENED))
         asked = self._clock.monotonic()
-        [(journal_id, latest, told)] = await _rows(connection, self._sql(_HEAD))
+        [(journal_id, moved, latest, told)] = await _rows(connection, self._sql(_HEAD))
         self._clock.learn(asked, told, self._clock.monotonic())
         self._journal_id, self._latest = journal_id, max(self._latest, latest or 0.0)
+        self._may_be_a_copy = bool(moved)
 
     # --- rows --------------------------------------------------------------------------------
 
@@ -181,6 +183,13 @@ class PostgresJournal:
         if not self._journal_id:
             raise self._not_open()
         return self._journal_id
+
+    @property
+    def may_be_a_copy(self) -> bool:
+        """Whether the database is not the one that it was made in, as after a restore."""
+        if not self._journal_id:
+            raise self._not_open()
+        return self._may_be_a_copy
 
     @property
     def latest(self) -> float:
@@ -288,7 +297,8 @@ class PostgresJournal:
         The answer comes within a second, or is a `JournalError`, unless all connections are busy.
         Raises `JournalError` at once where the journal cannot be written to.
         """
-        work = partial(taken, self._clock, self._sql(TAKE), account, news)
+        queries = self._sql(TAKE), self._sql(CUT)
+        work = partial(taken, self._clock, queries, account, news)
         return self._open_to_write().begin(work, patience=HASTE)
 
     # --- to the thread -----------------------------------------------------------------------

@@ -35,6 +35,7 @@ from sigmamind_async.provisioning.postgres.diagnosis import (
     is_passing,
     is_uncertain,
 )
+from sigmamind_async.provisioning.postgres.target import noticed
 
 T = TypeVar("T")
 Connection: TypeAlias = psycopg.AsyncConnection
@@ -42,6 +43,15 @@ Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 
 PAUSES: Final = (0.02, 0.5)
 """Seconds between two attempts to reach the server: the first pause doubles up to the last."""
+
+IDLE: Final = 30.0
+"""Seconds after which a connection that nobody needs is given back."""
+CANCELLING: Final = 0.5
+"""Seconds in which a server that is well ends a statement that it is asked to end."""
+LATE: Final = (
+    "no answer came in time; nothing was stored. Another program may keep its rows or tables"
+    " locked.\nEnd that program's transaction, and call again."
+)
 
 _ENDED: Final = "the thread that writes it has ended.\nOpen the journal again."
 _CLOSED: Final = "is closed.\nUse it inside of `async with`."
@@ -102,7 +112,9 @@ class Lines:
         self._connect = connect
         self._patience = patience
         self._scrub = scrub
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []
+        """Each with the time since when it is; those that are longer come first."""
+        self._alarm: asyncio.TimerHandle | None = None
         self._turns = asyncio.Semaphore(most)
         self._end = asyncio.Event()
         # Windows has loops that psycopg cannot use; this kind there is everywhere.
@@ -190,8 +202,9 @@ class Lines:
     async def _answer(self, call: _Call) -> None:
         result, problem = None, _ENDED
         try:
-            async with self._turns:
-                result, problem = await self._carried_out(call)
+            with noticed(self._name):
+                async with self._turns:
+                    result, problem = await self._carried_out(call)
         finally:
             call.tell(self._name, result, self._scrub(problem))
 
@@ -217,7 +230,7 @@ class Lines:
 
     async def _connected(self, until: float) -> Connection:
         if self._idle:
-            return self._idle.pop()
+            return self._idle.pop()[0]
         async with asyncio.timeout(until - time.monotonic()):
             return await self._connect()
 
@@ -230,12 +243,30 @@ class Lines:
                 # The others are as old or older: a restart of the server has broken them all.
                 await self._forsake_idle()
             raise
-        self._idle.append(connection)
+        self._idle.append((connection, time.monotonic()))
+        if self._alarm is None:
+            self._alarm = self._loop.call_later(IDLE, self._give_back)
         return result
+
+    def _give_back(self) -> None:
+        """Close the connections that were not needed for long, and look again while there are any.
+
+        A server, or a pooler, has few of them, and this process may be one of many.
+        """
+        now = time.monotonic()
+        while self._idle and now - self._idle[0][1] >= IDLE:
+            connection, _ = self._idle.pop(0)
+            task = self._loop.create_task(connection.close())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._alarm = None
+        if self._idle:
+            seconds = IDLE - (now - self._idle[0][1])
+            self._alarm = self._loop.call_later(seconds, self._give_back)
 
     async def _forsake_idle(self) -> None:
         idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             await connection.close()
 
 
@@ -244,12 +275,26 @@ async def _in_time(work: Work[T], connection: Connection, seconds: float) -> T:
     task = asyncio.ensure_future(work(connection))
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
-        # Cancelling would ask the server to agree, and wait for its answer.
-        _hang_up(connection)
-        await asyncio.wait({task})
+        await _break_off(connection, task)
+        if isinstance(task.exception(), psycopg.errors.QueryCanceled):
+            raise JournalError(LATE)
         if task.exception() is not None:
             raise Silence
     return task.result()
+
+
+async def _break_off(connection: Connection, task: asyncio.Future[Any]) -> None:
+    """Have the server end a statement, and end the connection where the server does not answer.
+
+    A server that waits for a lock would not see that nobody waits for it any more: each call would
+    leave one of its connections behind, until it has no more of them.
+    """
+    with suppress(psycopg.Error, OSError):
+        await connection.cancel_safe(timeout=CANCELLING)
+        await asyncio.wait({task}, timeout=CANCELLING)
+    if not task.done():
+        _hang_up(connection)
+        await asyncio.wait({task})
 
 
 def _hang_up(connection: Connection) -> None:

@@ -6,7 +6,9 @@ most a tenth of a second's worth, and holds at most twice that; if it is killed,
 Nothing is configured. The rate is what the workers' gates have learned, in the
 words of `pace`: whoever is refused first says what follows for all, and those who come second with
 the same refusal are told what the first has made of it. A pause that the platform asks one of them
-for is everyone's.
+for is everyone's, and ends after `News.longest` however long that is: one that is stored beyond
+that, by an earlier version or with a clock that was wrong, is cut in the database by the next
+question.
 
 What a statement is given twice, because a connection broke, it may count twice: then a few moments
 are left unused, or the rate grows by a hair too much. Nothing here is waited for to reach a disk,
@@ -21,6 +23,7 @@ from typing import Final, Protocol
 
 import attrs
 
+from sigmamind_async.gate import MAX_PAUSE
 from sigmamind_async.provisioning.postgres.clock import DatabaseClock
 from sigmamind_async.provisioning.postgres.lines import Connection
 
@@ -34,11 +37,18 @@ LATE: Final = 0.005
 """Seconds that may be made up for; see `pace`."""
 IDLE: Final = 5.0
 """Seconds without a word after which what passed before tells nothing."""
+_ROUNDING: Final = 1.0
+"""Seconds by which a pause may be too long without being cut."""
 
 TAKE: Final = (
     "SELECT (t.told).version, (t.told).rate, (t.told).learned, (t.told).since, (t.told).passed,"
     " (t.told).paused_until, (t.told).taken, t.granted, t.first, (t.told).seen"
     " FROM {schema}.take(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS t"
+)
+CUT: Final = (
+    "UPDATE {schema}.rates SET paused_until = least(paused_until, %(end)s),"
+    " since = least(since, %(end)s), ready = least(ready, %(end)s)"
+    " WHERE account = %(account)s AND paused_until > %(end)s"
 )
 
 
@@ -60,6 +70,8 @@ class News:
     """Its requests that passed since then."""
     pause: float = 0.0
     """Seconds for which the platform wants to be left alone."""
+    longest: float = MAX_PAUSE
+    """Seconds after which a pause ends, however long one that is stored lasts."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,16 +110,32 @@ class Rates(Protocol):
 
 
 async def taken(
-    clock: DatabaseClock, query: bytes, account: str, news: News, connection: Connection
+    clock: DatabaseClock,
+    queries: tuple[bytes, bytes],
+    account: str,
+    news: News,
+    connection: Connection,
 ) -> Told:
-    """Carry *news* to the row and return what it says."""
+    """Carry *news* to the row and return what it says.
+
+    *queries* are `TAKE` and `CUT`, about its schema.
+    """
+    take, cut = queries
     asked = clock.monotonic()
-    cursor = await connection.execute(query, (account, *_values(news)))
+    cursor = await connection.execute(take, (account, *_values(news)))
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - the function returns one
     *told, now = row
     clock.learn(asked, now, clock.monotonic())
-    return Told(**dict(zip(_TOLD, told, strict=True)))
+    answer = Told(**dict(zip(_TOLD, told, strict=True)))
+    end = now + news.longest
+    if answer.paused_until <= end + _ROUNDING:
+        return answer
+    await connection.execute(cut, {"account": account, "end": end})
+    # Not a number is never less than one.
+    return attrs.evolve(
+        answer, paused_until=end, since=min(end, answer.since), first=min(end, answer.first)
+    )
 
 
 _TOLD: Final = tuple(field.name for field in attrs.fields(Told))

@@ -231,7 +231,27 @@ END
 $take$;
 """
 
-STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE)
+# A dump, a base backup or a standby brings the rows of its time back, and this text; but the table
+# that it is compared with, the cluster or its timeline is another one then.
+_INCARNATION: Final = """
+CREATE FUNCTION {schema}.incarnation() RETURNS text LANGUAGE plpgsql AS $incarnation$
+DECLARE
+    cluster text := '';
+BEGIN
+    BEGIN
+        SELECT s.system_identifier || ' ' || c.timeline_id INTO cluster
+            FROM pg_control_system() AS s, pg_control_checkpoint() AS c;
+    EXCEPTION WHEN insufficient_privilege OR undefined_function THEN
+        NULL;  -- some hosts keep them from their users
+    END;
+    RETURN cluster || ' ' || '{schema}.operations'::regclass::oid;
+END
+$incarnation$;
+ALTER TABLE {schema}.journal ADD COLUMN incarnation text NOT NULL DEFAULT '';
+UPDATE {schema}.journal SET incarnation = {schema}.incarnation();
+"""
+
+STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE, _INCARNATION)
 
 _HOLDS: Final = """
 SELECT array_agg(relname) FROM pg_catalog.pg_class AS c

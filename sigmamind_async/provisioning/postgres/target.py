@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import attrs
@@ -12,6 +16,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.values import Secret
+
+log = logging.getLogger(__name__)
+
+SLOW: Final = 5.0
+"""Seconds after which it is said that something waits for the database."""
 
 _SCHEMA: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", re.ASCII)
 
@@ -28,6 +37,26 @@ _DEFAULTS: Final = {
 _SHOWN: Final = ("host", "hostaddr", "dbname")
 _PORT: Final = re.compile(r"[0-9,]*", re.ASCII)
 _SECRETS: Final = ("password", "sslpassword", "oauth_client_secret")
+
+
+@contextmanager
+def noticed(name: str) -> Generator[None]:
+    """Log a warning where the block, which waits for the database *name*, takes long.
+
+    A pooler that has no connection left lets its clients wait, and tells them nothing.
+    """
+    alarm = asyncio.get_running_loop().call_later(
+        SLOW,
+        log.warning,
+        "%s: waiting for a connection, or an answer, for %.0f s: look at the size of the pool,"
+        " here and in a pooler such as PgBouncer, and at locks that other programs hold",
+        name,
+        SLOW,
+    )
+    try:
+        yield
+    finally:
+        alarm.cancel()
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

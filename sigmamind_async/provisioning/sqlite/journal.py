@@ -60,7 +60,7 @@ _BOUGHT: Final = "SELECT bought FROM accounts WHERE account = ?"
 _STATES: Final = "SELECT state, count(*) FROM operations WHERE account = ? GROUP BY state"
 _NOTE: Final = "INSERT OR REPLACE INTO notes (name, text) VALUES (?, ?)"
 _FORGET: Final = "DELETE FROM notes WHERE name = ?"
-_HEAD: Final = "SELECT journal_id, (SELECT max(latest) FROM accounts) FROM journal"
+_HEAD: Final = "SELECT journal_id, openings, (SELECT max(latest) FROM accounts) FROM journal"
 
 
 class SqliteJournal:
@@ -82,6 +82,8 @@ class SqliteJournal:
             SQLite's own locks alone.
         read_only: Look on while another process writes: takes no lock, makes no journal, and
             refuses every write.
+        restored: Open what is older than it is known to have been, a copy that was put back for
+            instance, which is a `JournalError` otherwise.
         wall_clock: Seconds since the epoch.
     """
 
@@ -91,6 +93,7 @@ class SqliteJournal:
         *,
         shared: bool = False,
         read_only: bool = False,
+        restored: bool = False,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Nothing is opened yet."""
@@ -98,11 +101,12 @@ class SqliteJournal:
         self._shared = shared
         self._read_only = read_only
         self._wall_clock = wall_clock
-        self._file = JournalFile(self._path, shared=shared, read_only=read_only)
+        self._file = JournalFile(self._path, shared=shared, read_only=read_only, restored=restored)
         self._writer: Writer | None = None
         self._glance: Glance | None = None
         self._journal_id = ""
         self._latest = 0.0
+        self._may_be_a_copy = True
 
     # --- opening and closing -----------------------------------------------------------------
 
@@ -113,9 +117,10 @@ class SqliteJournal:
         self._writer = writer = Writer(str(self._path), self._file)
         try:
             await writer.start()
-            self._journal_id, self._latest = await writer.carry_out(
+            self._journal_id, openings, self._latest = await writer.carry_out(
                 self._begin, writes=not self._read_only
             )
+            self._may_be_a_copy = openings != 1
         except BaseException:
             self._writer = None
             await writer.stop()
@@ -165,15 +170,13 @@ class SqliteJournal:
             return self._file.explain(error)
         return ""
 
-    def _begin(self, database: sqlite3.Connection) -> tuple[str, float]:
-        """Return id and latest time, after a write: a full disk shows now, not after a purchase."""
-        journal_id, latest = database.execute(_HEAD).fetchone()
-        if not self._read_only:
-            database.execute("UPDATE journal SET openings = openings + 1")
-            if not self._shared:
-                # The clock may have been set back; the doubt must not begin before its attempt.
-                latest = self._abandon(database, max(self._wall_clock(), latest or 0.0)) or latest
-        return journal_id, latest or 0.0
+    def _begin(self, database: sqlite3.Connection) -> tuple[str, int, float]:
+        """Return id, count of openings and latest time."""
+        journal_id, openings, latest = database.execute(_HEAD).fetchone()
+        if not (self._read_only or self._shared):
+            # The clock may have been set back; the doubt must not begin before its attempt.
+            latest = self._abandon(database, max(self._wall_clock(), latest or 0.0)) or latest
+        return journal_id, openings, latest or 0.0
 
     def _abandon(self, database: sqlite3.Connection, now: float) -> float | None:
         """Put in doubt whatever is being sent; return *now* if there was something.
@@ -194,6 +197,13 @@ class SqliteJournal:
         if not self._journal_id:
             raise self._not_open()
         return self._journal_id
+
+    @property
+    def may_be_a_copy(self) -> bool:
+        """Whether it may be older than it was: always, unless it was made when it was opened."""
+        if not self._journal_id:
+            raise self._not_open()
+        return self._may_be_a_copy
 
     @property
     def latest(self) -> float:

@@ -54,6 +54,10 @@ class Store(Protocol):
         """Begin a transaction that writes."""
         ...
 
+    def committed(self) -> None:
+        """Learn that the transaction is on the disk."""
+        ...
+
     def explain(self, error: BaseException) -> str:
         """Return what is wrong and what to do, in words for a person."""
         ...
@@ -229,8 +233,8 @@ class Writer:
             call.problem = problem
 
     def _in_transaction(self, database: sqlite3.Connection, batch: Sequence[_Call]) -> list[str]:
-        self._store.begin(database)
         try:
+            self._store.begin(database)
             problems = _work(database, batch)
             # When the disk fails in here, the outcome is unknown: what was written is invisible
             # from now on and the next commit goes over it, yet a process that is killed before
@@ -238,6 +242,7 @@ class Writer:
             # reading: who could not write down that he sends does not send, and who could not
             # write down an answer finds his row still sending, and looks the answer up.
             database.execute("COMMIT")
+            self._store.committed()
         finally:
             if database.in_transaction:
                 with suppress(sqlite3.Error):

@@ -8,6 +8,7 @@ https://dialnexa.com/docs, "Update an agent"
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import attrs
 
@@ -31,16 +32,24 @@ def update_agent(account: DialNexaAccount, call: Call) -> Outcome:
     """Change which numbers an agent answers and calls from."""
     found = account.agent(call)
     body = read_body(call, rules.AGENT)
-    if body["version_number"] != found.version_number:
-        raise RefusedError(400, f"version_number must be {found.version_number}")
+    version = cast("int", body["version_number"])
+    if version > found.version_number:
+        raise RefusedError(400, f"version_number must be at most {found.version_number}")
+    if version < found.version_number:
+        # Published. https://dialnexa.com/docs, "Update Agent"
+        if body.keys() - {"version_number", "is_published"} or not body.get("is_published"):
+            said = "Published versions cannot be updated, except to set is_published: true"
+            raise RefusedError(400, said)
+        return Outcome(answer=_answer(call, found))
     _check_numbers(account, call, found, body)
     named = {name: text(body, name) or None for name in _NUMBER_FIELDS if name in body}
-    agent = changed(found, {**named, "is_published": body.get("is_published") is True})
+    agent = changed(found, named)
     rerouted: dict[str, PhoneNumber] = {}
-    if agent.is_published:
+    if body.get("is_published"):
         rerouted = _rerouted(account, agent)
         agent = attrs.evolve(
             agent,
+            version_number=agent.version_number + 1,
             live_inbound_id=agent.inbound_phone_number_id,
             live_outbound_id=agent.outbound_phone_number_id,
         )

@@ -14,6 +14,7 @@ from sigmamind_async.sandbox.tower import Answer, Moved, NoRoute, Route
 
 OPERATIONS = {
     "search": numbers.search_numbers,
+    "pricing": numbers.list_pricing,
     "purchase": numbers.purchase_number,
     "import": numbers.import_number,
     "update": numbers.update_number,
@@ -32,6 +33,7 @@ ROUTES = Routes(
         f"{_PHONE_NUMBERS}/purchase": {"POST": "purchase"},
         f"{_PHONE_NUMBERS}/plivo-numbers": {"GET": "search"},
         f"{_PHONE_NUMBERS}/sip-trunks": {"POST": "import"},
+        "/v1/phone-number-pricing": {"GET": "pricing"},
     },
     items={
         _PHONE_NUMBERS: {"GET": "get", "PATCH": "update", "DELETE": "release"},

@@ -16,7 +16,7 @@ from sigmamind_async.sandbox.dialnexa.paging import number_type, page_answer
 from sigmamind_async.sandbox.dialnexa.records import CARRIER, TRUNK, PhoneNumber
 from sigmamind_async.sandbox.fields import COUNTRY_CODE, read_body, text, without_secrets
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.stock import country_of, on_offer
+from sigmamind_async.sandbox.stock import COUNTRIES, country_of, on_offer
 from sigmamind_async.sandbox.tower import Answer, Call, Change, Outcome
 
 FOUND = 20
@@ -40,6 +40,13 @@ def search_numbers(account: DialNexaAccount, call: Call) -> Outcome:
         "meta": {"total_count": len(offers)},
     }
     return Outcome(answer=json_answer(200, content))
+
+
+def list_pricing(account: DialNexaAccount, call: Call) -> Outcome:
+    """List what a number of each country costs. Nothing is paged."""
+    del account
+    prices = [views.price_view(iso, name, call.switches) for iso, name in COUNTRIES.items()]
+    return Outcome(answer=json_answer(200, prices))
 
 
 def purchase_number(account: DialNexaAccount, call: Call) -> Outcome:

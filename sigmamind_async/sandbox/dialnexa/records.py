@@ -38,12 +38,16 @@ class PhoneNumber:
 
 @attrs.frozen(kw_only=True)
 class Agent:
-    """A voice agent, seeded; its numbers are what its newest version says."""
+    """A voice agent, seeded; its numbers are what its draft says.
+
+    Only a draft is changed. No documented call makes one, so another is opened, with the same
+    numbers, when one is published: as its owner would do in the dashboard.
+    """
 
     agent_id: str
     name: str
     version_number: int = 1
-    is_published: bool = True
+    """The draft, and current version; all before it are published."""
     inbound_phone_number_id: str | None = None
     outbound_phone_number_id: str | None = None
     live_inbound_id: str | None = None

@@ -40,8 +40,8 @@ SNAKE_PURCHASE: Fields = {
 }
 CAMEL_PURCHASE: Fields = {
     "phoneNumber": Text(pattern=E164, required=True),
-    # A string of 14 characters, says the schema; the example has 15.
-    "telephonyProviderId": Text(shortest=14, longest=15, required=True),
+    # "14-char string", says the schema; the example of a purchase has 12, that of a price 15.
+    "telephonyProviderId": Text(shortest=1, longest=64, required=True),
     "countryISO": Text(pattern=COUNTRY_CODE, required=True),
 }
 IMPORT: Fields = {

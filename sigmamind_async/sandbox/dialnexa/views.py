@@ -96,18 +96,59 @@ def purchase_view(number: PhoneNumber, call: Call) -> Json:
         "status": number_status(number, call.now),
         "message": "Phone number purchased successfully",
     }
+    if answer == "outside":
+        # The example of a 200: all that is known of the number is outside the record.
+        return summary | {"organizationPhoneNumber": {"sip_trunk_enabled": False}}
     return summary if answer == "summary" else summary | {"organizationPhoneNumber": record}
 
 
 def agent_view(agent: Agent, switches: Switches) -> Json:
-    """Return an agent, as far as numbers are concerned."""
+    """Return an agent with its versions, of which the draft is the current one.
+
+    https://dialnexa.com/docs: schema and examples of "Get Agent". Settings of its speech are left
+    out.
+    """
+    numbers = range(1, agent.version_number + 1)
+    versions = [_version_view(agent, number, switches) for number in numbers]
     view: Json = {
         "id": agent.agent_id,
-        "name": agent.name,
-        "version_number": agent.version_number,
-        "is_published": agent.is_published,
-        "inbound_phone_number_id": agent.inbound_phone_number_id,
-        "outbound_phone_number_id": agent.outbound_phone_number_id,
+        "folder_id": None,
+        "current_version_number": agent.version_number,
+        "agent_type": "Single_Prompt_Agent",
+        "current_version": versions[-1],
+        "versions": versions,
+    }
+    return finished(view, switches)
+
+
+def _version_view(agent: Agent, number: int, switches: Switches) -> Json:
+    is_draft, is_live = number == agent.version_number, number == agent.version_number - 1
+    view: Json = {
+        "agent_id": agent.agent_id,
+        "version_number": number,
+        "version_title": f"Version {number}",
+        "title": agent.name,
+        "is_published": not is_draft,
+    }
+    if switches.dialnexa.show_routing and is_draft:
+        view["inbound_phone_number_id"] = agent.inbound_phone_number_id
+        view["outbound_phone_number_id"] = agent.outbound_phone_number_id
+    if switches.dialnexa.show_routing and is_live:
+        view["inbound_phone_number_id"] = agent.live_inbound_id
+        view["outbound_phone_number_id"] = agent.live_outbound_id
+    return finished(view, switches)
+
+
+def price_view(country: str, name: str, switches: Switches) -> Json:
+    """Return what a number of a country costs."""
+    view: Json = {
+        "telephony_provider_id": "tp_abc123xyz789",
+        "country_iso": country,
+        "country_name": name,
+        "credit_cost": "500.0000",
+        "created_at": "2026-03-01T10:00:00.000Z",
+        "updated_at": "2026-03-01T10:00:00.000Z",
+        "telephonyProvider": {"name": "plivo"},
     }
     return finished(view, switches)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -21,6 +22,7 @@ from sigmamind_async.fleet import (
     Rules,
     Source,
     plan,
+    saved,
 )
 from sigmamind_async.fleet.known import Begun
 from sigmamind_async.fleet.saved import dump, load, moved
@@ -129,6 +131,102 @@ def test_every_part_of_a_saved_plan_is_needed() -> None:
     for name in document:
         with pytest.raises(PlanError):
             load(orjson.dumps({key: part for key, part in document.items() if key != name}))
+
+
+# ---------------------------------------------------------------- what was damaged
+
+
+def places(held: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each value of a JSON document."""
+    yield path
+    if isinstance(held, dict):
+        for key, value in held.items():
+            yield from places(value, (*path, key))
+    elif isinstance(held, list):
+        for index, value in enumerate(held):
+            yield from places(value, (*path, index))
+
+
+def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    key, *rest = path
+    changed = dict(document) if isinstance(document, dict) else list(document)
+    changed[key] = replaced(document[key], tuple(rest), value)
+    return changed
+
+
+ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 10**18, "", "x", [], ["x"], {}, {"x": 1}, [[]])
+
+
+def test_a_value_of_another_kind_is_refused_or_is_as_good() -> None:
+    """In every place of the file: what is taken fits, and can be saved and read again."""
+    document = orjson.loads(dump(EVERY_KIND))
+    refused = 0
+    for path in places(document):
+        for value in ODD:
+            try:
+                taken = load(orjson.dumps(replaced(document, path, value)))
+            except PlanError:
+                refused += 1
+            else:
+                assert load(dump(taken)) == taken
+    assert refused > 1000
+
+
+def test_the_control_of_odd_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the comparison a number is taken for a label, and fails somewhere in the job."""
+    document = orjson.loads(dump(EVERY_KIND))
+    odd = orjson.dumps(replaced(document, ("steps", 0, "phone_number"), 5))
+    with pytest.raises(PlanError):
+        load(odd)
+    monkeypatch.setattr(saved, "_fits", lambda *_: True)
+    assert load(odd).steps[0].phone_number == 5  # type: ignore[comparison-overlap]
+
+
+WHOLE = dump(EVERY_KIND)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b" \n",
+        b"\0" * 4096,
+        bytes(range(256)),
+        b"\xff\xfe" + "{}".encode("utf-16-le"),
+        b"null",
+        b"3",
+        b'"plan"',
+        b"[" * 100_000,
+        b'{"kind":' * 100_000,
+        b'{"kind": "sigmamind_async.plan", "version": 1, "rows": {}, "steps": "", "rules": []}',
+        WHOLE + b"x",
+        WHOLE.replace(b"purchase", b"purch\xe9", 1),
+        *(WHOLE[:end] for end in range(1, len(WHOLE), 97)),
+    ],
+)
+def test_a_damaged_file_is_told(content: bytes) -> None:
+    with pytest.raises(PlanError, match="is no saved plan"):
+        load(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("rows",), []),
+        (("steps", 0, "id"), "nobody"),
+        (("rows", 0, "platform"), "telegraph"),
+        (("steps", 0, "platform"), "telegraph"),
+        (("rows", 0, "fields"), {"colour": "red"}),
+        (("rules", "on_drift"), "ignore"),
+        (("rules", "allow_release"), "no"),
+    ],
+)
+def test_words_that_nobody_knows_are_refused(path: tuple[Any, ...], value: Any) -> None:
+    document = orjson.loads(WHOLE)
+    with pytest.raises(PlanError):
+        load(orjson.dumps(replaced(document, path, value)))
 
 
 # ---------------------------------------------------------------- what has moved

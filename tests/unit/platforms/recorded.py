@@ -193,6 +193,7 @@ DIALNEXA = Recorded(
     },
     values={
         "search_phone_numbers": dialnexa.SearchPhoneNumbers(country_iso="IN", type="tollfree"),
+        "list_phone_number_pricing": dialnexa.ListPhoneNumberPricing(),
         "purchase_phone_number": dialnexa.PurchasePhoneNumber(
             phone_number="+912234567890", telephony_provider_id="tp_abc123xyz78", country_iso="IN"
         ),

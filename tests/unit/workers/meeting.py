@@ -34,6 +34,7 @@ class Rate:
         self.seen = now
         if news.pause:
             self.paused_until = max(self.paused_until, now + news.pause)
+        self.paused_until = min(self.paused_until, now + news.longest)
         if news.version == self.version:
             self._learn(now, news)
         spacing = 1 / self.rate if self.rate else 0.0

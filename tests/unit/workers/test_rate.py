@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.throttles import Bucket, Job, Limit, Server, Window
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
-from sigmamind_async.gate import Gate
+from sigmamind_async.gate import MAX_PAUSE, Gate
 from sigmamind_async.pace import Ticket
 from sigmamind_async.workers.rate import FRESH, LOOK, SETTLING, SILENT, SharedAdmission, SharedGate
 from tests.unit.workers.meeting import Meeting, Rate
@@ -388,6 +388,23 @@ async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() ->
     assert now() < 1.0
 
 
+@pytest.mark.parametrize("rate", [None, 20.0])
+async def test_no_pause_holds_a_set_of_processes_for_longer_than_its_cap(
+    rate: float | None,
+) -> None:
+    """What one of them was told is cut before it is shared; the year 58882 would outlive them."""
+    meeting = Meeting(rates={"sigmamind": Rate(version=3, rate=rate)})
+    gates = [gate_of(meeting) for _ in range(3)]
+    sent = [asyncio.create_task(sends_on(gate, 325.0)) for gate in gates]
+    await asyncio.sleep(1.0)
+    began = now()
+    await refused(gates[0], 1.7e12)
+    after = [[at for at in times if at > began + 1.0] for times in await asyncio.gather(*sent)]
+
+    assert meeting.rates["sigmamind"].paused_until <= began + MAX_PAUSE + 1.0
+    assert all(times[0] == pytest.approx(began + MAX_PAUSE, abs=12.0) for times in after)
+
+
 async def test_a_process_that_begins_in_a_pause_sends_nothing() -> None:
     meeting = knowing(50.0)
     await refused(gate_of(meeting), 30.0)
@@ -473,14 +490,14 @@ async def test_a_journal_that_is_not_open_is_told_to_who_comes_and_who_waits() -
 
 async def test_who_cannot_wait_is_refused_at_once() -> None:
     """By what the row said last of the requests before."""
-    meeting = knowing(2.0)
+    meeting = knowing(0.5)
     gate = gate_of(meeting, max_wait=1.0)
-    waiting = [asyncio.create_task(entered(gate)) for _ in range(6)]
+    waiting = [asyncio.create_task(entered(gate)) for _ in range(3)]
     await asyncio.sleep(0.1)
 
     assert await kind_of(gate.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
     await asyncio.gather(*waiting)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(2.0)
     await gate.enter(width=100, deadline=DEADLINE)
 
 

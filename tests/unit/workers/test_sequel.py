@@ -17,6 +17,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
     SpendLimitError,
 )
+from sigmamind_async.gate import MAX_PAUSE
 from sigmamind_async.provisioning.machine import Policy
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.workers.sequel import next_run
@@ -126,3 +127,9 @@ def test_what_was_not_sent_comes_back_less_and_less_often(ended: SigmaMindError)
 def test_a_platforms_wish_is_never_undercut() -> None:
     assert after(error(RateLimitError, retry_after=300.0), a_row(State.PLANNED)) == 300.0
     assert after(error(RateLimitError, retry_after=0.5), a_row(State.PLANNED)) == 1.0
+
+
+@pytest.mark.parametrize("asked", [86_400.0, 1e9, 1.7e12])
+def test_a_platforms_wish_puts_a_job_off_no_longer_than_a_gate_pauses(asked: float) -> None:
+    """It is stored as a date; the year 58882 would outlive every worker."""
+    assert after(error(RateLimitError, retry_after=asked)) == MAX_PAUSE

@@ -20,11 +20,17 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.events import Event, FieldsIgnored
 from sigmamind_async.operation import Response
-from sigmamind_async.platforms.dialnexa.client import Agents, PhoneNumberChange, PhoneNumbers
+from sigmamind_async.platforms.dialnexa.client import (
+    Agents,
+    PhoneNumberChange,
+    PhoneNumberPricing,
+    PhoneNumbers,
+)
 from sigmamind_async.platforms.dialnexa.models import (
     GetAgent,
     GetPhoneNumber,
     ImportSipTrunk,
+    ListPhoneNumberPricing,
     PurchasePhoneNumber,
     ReleasePhoneNumber,
     SearchPhoneNumbers,
@@ -54,6 +60,7 @@ METHODS: list[tuple[Callable[..., Any], type[RequestValue[Any]]]] = [
     (PhoneNumbers.update, UpdatePhoneNumber),
     (PhoneNumbers.get, GetPhoneNumber),
     (PhoneNumbers.release, ReleasePhoneNumber),
+    (PhoneNumberPricing.list, ListPhoneNumberPricing),
     (Agents.get, GetAgent),
     (Agents.update, UpdateAgent),
 ]
@@ -129,6 +136,52 @@ async def test_a_search_asks_for_a_country_and_a_type(make_client: Make) -> None
         f"{PATH}/plivo-numbers?country_iso=IN",
         f"{PATH}/plivo-numbers?country_iso=IN&type=tollfree",
     ]
+
+
+async def test_what_is_found_can_be_bought_as_it_is(make_client: Make) -> None:
+    """Search, price list and purchase give each other what they need."""
+    stock = {"objects": [{"number": "912234567890", "country_iso": "IN"}]}
+    prices = [{"telephony_provider_id": "tp_abc123xyz789", "country_iso": "IN"}]
+    client, transport = make_client([reply(json=stock), reply(json=prices), reply(201, RECORD)])
+    offer = (await client.phone_numbers.search("IN"))[0]
+    price = await anext(client.phone_number_pricing.list())
+    await client.phone_numbers.purchase(
+        offer.number, telephony_provider_id=price.telephony_provider_id, country_iso="IN"
+    )
+
+    assert what(transport.sent[1]) == ("GET", "/v1/phone-number-pricing", None)
+    assert what(transport.sent[2])[2] == {
+        "phoneNumber": NUMBER,
+        "telephonyProviderId": "tp_abc123xyz789",
+        "countryISO": "IN",
+    }
+
+
+async def test_a_purchase_without_a_provider_says_where_its_id_is(make_client: Make) -> None:
+    client, transport = make_client([])
+    with pytest.raises(InvalidRequestError, match=r"phone_number_pricing\.list\(\)"):
+        await client.phone_numbers.purchase(NUMBER, country_iso="IN")
+
+    assert not transport.sent
+
+
+async def test_an_agent_of_the_documented_shape_is_updated_as_it_says(make_client: Make) -> None:
+    """`strict` raises for nothing that the answer does not tell about."""
+    draft = {"version_number": 2, "is_published": False}
+    agent = {"id": "agt_1", "current_version_number": 2, "current_version": draft}
+    live = {**agent, "current_version": {**draft, "is_published": True}}
+    client, transport = make_client([reply(json=agent), reply(json=live)], strict=True)
+    found = await client.agents.get("agt_1")
+    assert found.version_number is not None
+    updated = await client.agents.update(
+        "agt_1",
+        version_number=found.version_number,
+        outbound_phone_number_id="phn_1",
+        is_published=True,
+    )
+
+    assert (updated.version_number, updated.is_published) == (2, True)
+    assert json.loads(transport.sent[1].body or b"")["version_number"] == 2
 
 
 async def test_agents_are_looked_up_and_rerouted(make_client: Make) -> None:

@@ -18,6 +18,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     ImportSipTrunk,
     ListPhoneNumbers,
     PhoneNumber,
+    PhoneNumberPrice,
     UpdateAgent,
     UpdatePhoneNumber,
 )
@@ -107,7 +108,7 @@ def test_the_fields_of_an_available_number_by_name(sample: Sample) -> None:
     )
 
     assert found[0] == AvailableNumber(
-        number="912234567890",
+        number=NUMBER,
         type="tollfree",
         monthly_rental_rate="0.80000",
         setup_rate="0.00000",
@@ -132,29 +133,20 @@ def test_every_field_may_be_null_or_missing(name: str, sample: Sample) -> None:
             assert dump_record(number(**changed)) == changed
 
 
-@pytest.mark.parametrize(
-    ("key", "wrong", "said"),
-    [
-        ("id", [], "expected text"),
-        ("phone_number", [], "expected text"),
-        ("label", 7, "expected text"),
-        ("nickname", {}, "expected text"),
-        ("agent_id", 7, "expected text"),
-        ("inbound_agent_id", True, "expected text"),
-        ("status", 1, "expected text"),
-        ("provider", {}, "expected text"),
-        ("created_at", 1709287200, "expected text"),
-        ("country_code", 91, "expected text"),
-        ("type", [], "expected text"),
-        ("monthly_cost_usd", [], "expected text or a number"),
-        ("monthly_cost_usd", True, "expected text or a number"),
-        ("capabilities", "voice", "expected an array"),
-        ("sip_trunk_enabled", "no", "expected a boolean"),
-    ],
-)
-def test_a_known_key_of_another_type_is_an_error(key: str, wrong: object, said: str) -> None:
-    with pytest.raises(ResponseDecodeError, match=f"{key}: {said}"):
-        number(**{key: wrong})
+@pytest.mark.parametrize("key", ["id", "phone_number"])
+@pytest.mark.parametrize("odd", [True, [], {}, {"value": "phn_1"}])
+def test_an_id_or_a_number_that_cannot_be_read_is_an_error(key: str, odd: object) -> None:
+    with pytest.raises(ResponseDecodeError, match=f"{key}: expected text"):
+        number(**{key: odd})
+
+
+@pytest.mark.parametrize("came", [912234567890, "912234567890", NUMBER])
+def test_numbers_are_e164_wherever_they_are_read(came: object) -> None:
+    found = CALLS.decoded("search_phone_numbers", {"objects": [{"number": came}]})
+    bought = CALLS.decoded("purchase_phone_number", {"phoneNumber": came, "status": "active"})
+
+    assert (number(phone_number=came).phone_number, bought.phone_number) == (NUMBER, NUMBER)
+    assert [each.number for each in found] == [NUMBER]
 
 
 # ---------------------------------------------------------------- what is not documented
@@ -229,6 +221,209 @@ def test_a_purchase_is_the_record_or_holds_it(wrapper: str, body: Any) -> None:
     assert dump_record(read) == PURCHASED
 
 
+def test_the_documented_200_of_a_purchase_names_its_number(sample: Sample) -> None:
+    """The record in it holds nothing but ``sip_trunk_enabled``."""
+    body = sample("purchase_phone_number_outside")["response"]["json"]
+
+    assert CALLS.decoded("purchase_phone_number", body) == PhoneNumber(
+        phone_number="+1234567890", status="active", sip_trunk_enabled=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "read"),
+    [
+        ({"id": "phn_1"}, {}, {"id": "phn_1"}),
+        ({"id": "phn_1"}, {"id": None}, {"id": "phn_1"}),
+        ({"id": "phn_1"}, {"id": "phn_2"}, {"id": "phn_2"}),
+        ({"phoneNumber": "912234567890"}, {"id": "phn_2"}, {"phone_number": NUMBER}),
+        ({"provider": "plivo", "country_code": "IN"}, {"id": "phn_2"}, {"provider": "plivo"}),
+        (
+            {"id": "phn_1", "nickname": "Desk", "created_at": CREATED},
+            {"nickname": None},
+            {"nickname": "Desk"},
+        ),
+        ({"id": "phn_1", "status": "active"}, {"status": "pending"}, {"status": "pending"}),
+    ],
+)
+def test_what_a_purchased_record_lacks_is_read_beside_it(
+    outside: dict[str, Any], inside: dict[str, Any], read: dict[str, Any]
+) -> None:
+    """Any field, and only where the record itself says nothing."""
+    named = {"phone_number": NUMBER, **inside}
+    held = inside if "phoneNumber" in outside else named
+    body = {"message": "done", **outside, "organizationPhoneNumber": held}
+    bought = CALLS.decoded("purchase_phone_number", body)
+
+    assert {name: getattr(bought, name) for name in read} == read
+    assert bought.extra == {}
+
+
+@pytest.mark.parametrize("body", [[], "text", None, 7])
+@pytest.mark.parametrize("name", ["purchase_phone_number", "get_agent", "update_agent"])
+def test_an_answer_that_is_no_object_is_an_error(name: str, body: object) -> None:
+    with pytest.raises(ResponseDecodeError, match="expected an object"):
+        CALLS.decoded(name, body)
+
+
+# ---------------------------------------------------------------- agents and their versions
+
+
+def version(number: object, **fields: object) -> dict[str, object]:
+    return {"version_number": number, "title": f"Version {number}", **fields}
+
+
+def agent_of(current: int | None, *versions: dict[str, object], **fields: object) -> Any:
+    """Return an agent as the platform documents it."""
+    found = [each for each in versions if each["version_number"] == current]
+    return {
+        "id": "agt_1",
+        "current_version_number": current,
+        "current_version": found[0] if found else None,
+        "versions": list(versions),
+        **fields,
+    }
+
+
+def test_the_documented_agent_has_the_fields_of_its_current_version(sample: Sample) -> None:
+    """Its version number is the one that an update needs."""
+    body = sample("get_agent_versions")["response"]["json"]
+    read = CALLS.decoded("get_agent", body)
+
+    assert (read.id, read.name, read.version_number, read.is_published) == (
+        "agent_2g7Xy3tY53gRlp",
+        "Customer Support Agent",
+        1,
+        False,
+    )
+    assert {**body, **dump_record(read)} == dump_record(read)
+
+
+DRAFT = version(2, is_published=False, inbound_phone_number_id="phn_2")
+LIVE = version(1, is_published=True, inbound_phone_number_id="phn_1")
+
+
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (agent_of(2, LIVE, DRAFT), (2, False, "phn_2")),
+        (agent_of(1, LIVE, DRAFT), (1, True, "phn_1")),
+        (agent_of(2, LIVE, DRAFT, current_version=None), (2, False, "phn_2")),
+        (agent_of(2, LIVE, DRAFT, versions=None), (2, False, "phn_2")),
+        (agent_of(2, LIVE), (2, None, None)),
+        ({"id": "agt_1", "current_version": LIVE}, (1, True, "phn_1")),
+        ({"id": "agt_1", "current_version_number": "2", "versions": [DRAFT]}, (2, False, "phn_2")),
+        (agent_of(2, DRAFT, is_published=True), (2, True, "phn_2")),
+        (agent_of(2, DRAFT, is_published=None), (2, False, "phn_2")),
+        (agent_of(None, LIVE, DRAFT), (None, None, None)),
+        ({"id": "agt_1", "current_version": 7, "versions": 7}, (None, None, None)),
+        ({"id": "agt_1", "version_number": 3, "is_published": True}, (3, True, None)),
+    ],
+)
+def test_an_agent_is_read_from_its_version_or_from_itself(
+    body: dict[str, Any], read: tuple[object, ...]
+) -> None:
+    for wrap in WRAPPERS.values():
+        found = CALLS.decoded("get_agent", wrap(body))
+
+        assert found.id == "agt_1"
+        assert (found.version_number, found.is_published, found.inbound_phone_number_id) == read
+
+
+@pytest.mark.parametrize(
+    ("updated", "body", "ignored"),
+    [
+        # The version that was updated, wherever it is, and however its number is written.
+        (2, agent_of(2, LIVE, version(2, is_published=True)), ()),
+        (2, agent_of(3, version(2, is_published=True), version(3, is_published=False)), ()),
+        (2, {"id": "agt_1", "versions": [version("2", is_published=True)]}, ()),
+        (2, agent_of(2, LIVE, version(2, is_published=False)), ("is_published",)),
+        (
+            2,
+            agent_of(1, LIVE, version(2, is_published=True, inbound_phone_number_id="other")),
+            ("inbound_phone_number_id",),
+        ),
+        # What is told of another version, or not at all, says nothing.
+        (2, agent_of(1, LIVE), ()),
+        (2, agent_of(2, version(2)), ()),
+        (2, {"id": "agt_1"}, ()),
+        # The control: a flat record is compared as before.
+        (2, {"id": "agt_1", "is_published": False}, ("is_published",)),
+    ],
+)
+def test_an_agents_update_is_compared_with_the_version_that_was_updated(
+    updated: int, body: dict[str, Any], ignored: tuple[str, ...]
+) -> None:
+    value = UpdateAgent(
+        id="agt_1", version_number=updated, inbound_phone_number_id="phn_2", is_published=True
+    )
+    operation = update_agent(value)
+    found = operation.decode(Response(status=200, body=json.dumps(body).encode()))
+
+    assert operation.not_shown is not None
+    assert operation.not_shown(found) == ignored
+
+
+# ---------------------------------------------------------------- what numbers cost
+
+
+def test_the_fields_of_a_price_by_name(sample: Sample) -> None:
+    body = sample("list_phone_number_pricing")["response"]["json"]
+
+    assert CALLS.decoded("list_phone_number_pricing", body) == [
+        PhoneNumberPrice(
+            telephony_provider_id="tp_abc123xyz789",
+            country_iso="IN",
+            country_name="India",
+            credit_cost="500.0000",
+            created_at="2026-03-01T10:00:00.000Z",
+            updated_at="2026-03-01T10:00:00.000Z",
+            telephony_provider={"name": "plivo"},
+        ),
+        PhoneNumberPrice(
+            telephony_provider_id="tp_abc123xyz789",
+            country_iso="US",
+            country_name="United States",
+            credit_cost=2.5,
+        ),
+    ]
+
+
+PRICE = {"telephony_provider_id": "tp_1", "country_iso": "US"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [PRICE],
+        {"data": [PRICE]},
+        {"items": [PRICE], "total": 1},
+        {"statusCode": 200, "data": [PRICE]},
+        {"statusCode": 200, "data": {"items": [PRICE], "total": 1}},
+    ],
+)
+def test_prices_come_in_any_envelope(body: object) -> None:
+    read = CALLS.decoded("list_phone_number_pricing", body)
+
+    assert [each.telephony_provider_id for each in read] == ["tp_1"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"items": [PRICE], "total": 2},
+        {"data": [PRICE], "meta": {"total": "2"}},
+        {"data": [PRICE], "meta": {"totalPages": 2}},
+        {"data": [PRICE], "hasNext": True},
+        {"message": "none"},
+        [{"telephony_provider_id": []}],
+    ],
+)
+def test_a_price_list_that_is_not_whole_is_an_error(body: object) -> None:
+    with pytest.raises(ResponseDecodeError):
+        CALLS.decoded("list_phone_number_pricing", body)
+
+
 @pytest.mark.parametrize("nothing", [{}, {"organizationPhoneNumber": None}])
 def test_a_purchase_without_the_record_names_number_and_status(nothing: dict[str, Any]) -> None:
     read = CALLS.decoded("purchase_phone_number", {**SUMMARY, **nothing})
@@ -239,9 +434,9 @@ def test_a_purchase_without_the_record_names_number_and_status(nothing: dict[str
 
 def test_a_purchase_that_cannot_be_read_names_the_place() -> None:
     with pytest.raises(ResponseDecodeError) as caught:
-        CALLS.decoded("purchase_phone_number", {"organizationPhoneNumber": {"status": 7}})
+        CALLS.decoded("purchase_phone_number", {"organizationPhoneNumber": {"id": []}})
 
-    assert caught.value.path == "organizationPhoneNumber.status"
+    assert caught.value.path == "organizationPhoneNumber.id"
 
 
 def test_both_bodies_of_a_purchase_may_be_answered_either_way(sample: Sample) -> None:
@@ -273,10 +468,13 @@ ENVELOPES: dict[str, object] = {
     "items and totals": {"items": ROWS, "total": 3, "page": 1, "limit": 2},
     "wrapped data": {"statusCode": 200, "data": ROWS, "meta": {"totalPages": 2}},
     "wrapped items": {"statusCode": 200, "data": {"items": ROWS, "total": 3}},
+    "totals around a wrapper": {"data": {"items": ROWS}, "meta": {"total": 3}},
     "wrapped data and meta": {"statusCode": 200, "data": {"data": ROWS, "meta": {"total": 3}}},
     "wrapped array": {"statusCode": 200, "data": ROWS},
     "array": ROWS,
 }
+
+SAID = [(3, 2), (3, None), (None, 2)]
 
 
 @pytest.mark.parametrize("name", ENVELOPES)
@@ -284,31 +482,7 @@ def test_a_page_has_any_of_the_envelopes(name: str) -> None:
     read = page(ENVELOPES[name])
 
     assert [each.id for each in read.items] == ["phn_1", "phn_2"]
-    assert read.more is (None if "array" in name else True)
-
-
-@pytest.mark.parametrize(
-    ("around", "asked", "more"),
-    [
-        ({"meta": {"totalPages": 2}}, 1, True),
-        ({"meta": {"totalPages": 2}}, 2, False),
-        ({"meta": {"totalPages": 2, "total": 99}}, 2, False),
-        ({"total": 5}, 2, True),
-        ({"total": 4}, 2, False),
-        ({"total": 0}, 1, False),
-        ({"total": 5, "limit": 1}, 2, True),
-        ({"total": 12, "limit": 5}, 3, False),
-        ({"meta": {"total": 12, "limit": 5}}, 2, True),
-        ({"total": "5"}, 1, None),
-        ({"meta": None}, 1, None),
-        ({}, 1, None),
-    ],
-)
-def test_whether_another_page_follows(
-    around: dict[str, Any], asked: int, more: bool | None
-) -> None:
-    """By the pages, or by the total and the page's real size, which a platform may cut down."""
-    assert page({"data": ROWS, **around}, ListPhoneNumbers(page=asked, limit=2)).more is more
+    assert (read.total, read.pages) in ([(None, None)] if "array" in name else SAID)
 
 
 @pytest.mark.parametrize(

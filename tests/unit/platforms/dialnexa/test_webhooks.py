@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sigmamind_async import signatures
 from sigmamind_async.convert import dump_record
-from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.platforms.dialnexa import webhooks
 from sigmamind_async.platforms.dialnexa.webhooks import verify_webhook
 from sigmamind_async.values import Secret
@@ -112,9 +112,21 @@ def test_a_large_body_is_refused_before_it_is_hashed(monkeypatch: pytest.MonkeyP
         verify_webhook(BODY, headers, SECRET)
 
 
-def test_a_genuine_body_that_is_no_event_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="body: the answer is not JSON"):
+def test_a_genuine_body_that_is_no_event_is_told_from_a_forged_one() -> None:
+    with pytest.raises(ResponseDecodeError, match="is genuine and cannot be read: the body is not"):
         verify_webhook(b"no", {"x-nexa-signature": signed(b"no")}, SECRET)
+    with pytest.raises(InvalidRequestError, match="signature"):
+        verify_webhook(b"no", {"x-nexa-signature": signed()}, SECRET)
+
+
+@pytest.mark.parametrize("between", [",", ", ", " "])
+def test_one_of_several_signatures_in_a_header_is_enough(between: str) -> None:
+    parts = [f"sha256={signed(secret='older')}", f"sha256={signed()}"]
+
+    joined = {"x-nexa-signature": between.join(parts)}
+    twice = [(b"X-Nexa-Signature", part.encode()) for part in parts]
+
+    assert verify_webhook(BODY, joined, SECRET) == verify_webhook(BODY, twice, SECRET)
 
 
 def test_a_refusal_shows_no_secret() -> None:

@@ -167,7 +167,8 @@ def pages_of(count: int) -> Callable[[Outgoing], Response]:
             for row in rows
         ]
         more = (page + 1) * size < count
-        return reply(json={"data": data, "page": page, "size": size, "hasNext": more})
+        around = {"page": page, "size": size, "totalCount": count, "hasNext": more}
+        return reply(json={"data": data, **around})
 
     return answer
 
@@ -178,7 +179,7 @@ async def test_a_listing_reads_every_page(make_client: Make) -> None:
 
     assert numbers == [f"+1415555{row:04}" for row in range(25)]
     assert [what(sent)[1] for sent in transport.sent] == [
-        f"/v1/phone-numbers?page={page}&size=10" for page in range(3)
+        f"/v1/phone-numbers?page={page}&size=10" for page in (0, 0, 1, 2)
     ]
 
 

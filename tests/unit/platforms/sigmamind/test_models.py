@@ -232,6 +232,22 @@ def test_an_id_in_a_path_is_checked(cls: Any, field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", [ListPhoneNumbers, ListAgents, ListCalls])
+@pytest.mark.parametrize("page", [-1, True, "0", 1.0, None, 2**31])
+def test_a_page_is_checked(cls: Any, page: Any) -> None:
+    """It is counted from 0, and int32."""
+    assert (cls().page, cls(page=2**31 - 1).page) == (0, 2**31 - 1)
+    with pytest.raises(InvalidRequestError, match="page"):
+        cls(page=page)
+
+
+@pytest.mark.parametrize("status", ["", None, 7])
+def test_a_status_is_an_open_word(status: Any) -> None:
+    assert ListCalls(status="brand_new").status == "brand_new"
+    with pytest.raises(InvalidRequestError, match="status"):
+        ListCalls(status=status)
+
+
+@pytest.mark.parametrize("cls", [ListPhoneNumbers, ListAgents, ListCalls])
 @pytest.mark.parametrize("size", [0, 1_001, True, "10"])
 def test_a_page_size_is_checked(cls: Any, size: Any) -> None:
     assert (cls(size=1).size, cls(size=1_000).size) == (1, 1_000)

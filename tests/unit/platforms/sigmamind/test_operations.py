@@ -126,10 +126,25 @@ def test_a_number_may_be_inactive() -> None:
     assert number(active=False).active is False
 
 
-@pytest.mark.parametrize("wrong", ["true", 1, [], {}])
-def test_a_known_key_of_another_type_is_an_error(wrong: object) -> None:
-    with pytest.raises(ResponseDecodeError, match="active: expected a boolean"):
-        number(active=wrong)
+@pytest.mark.parametrize("odd", [True, [], {}, {"e164": "+14155552671"}])
+def test_a_number_that_cannot_be_read_is_an_error(odd: object) -> None:
+    """It is the key of later calls."""
+    with pytest.raises(ResponseDecodeError, match="sipPhoneNumber: expected text"):
+        number(sipPhoneNumber=odd)
+
+
+@pytest.mark.parametrize("came", [14155552671, "14155552671", "+14155552671"])
+def test_numbers_are_e164_wherever_they_are_read(came: object) -> None:
+    read = number(sipPhoneNumber=came, outboundPhoneNumber=came)
+    call = decoded("get_call", {"phoneNumber": {"sipPhoneNumber": came}})
+
+    assert (read.sip_phone_number, read.outbound_phone_number) == ("+14155552671",) * 2
+    assert call.phone_number.sip_phone_number == "+14155552671"
+
+
+@pytest.mark.parametrize("came", ["14155552671", "+14155552671"])
+def test_a_calls_number_that_is_a_text_is_e164_too(came: str) -> None:
+    assert decoded("get_call", {"phoneNumber": came}).phone_number == "+14155552671"
 
 
 def test_a_calls_number_was_once_a_text() -> None:
@@ -146,27 +161,20 @@ def page(body: object) -> Page[PhoneNumber]:
 
 
 @pytest.mark.parametrize(
-    ("around", "more"),
+    ("around", "said"),
     [
-        ({"hasNext": True}, True),
-        ({"hasNext": False}, False),
-        ({"hasNext": False, "page": 0, "size": 1, "totalCount": 9}, False),
-        ({"page": 0, "totalPages": 2}, True),
-        ({"page": 1, "totalPages": 2}, False),
-        ({"page": 0, "size": 1, "totalCount": 2}, True),
-        ({"page": 1, "size": 1, "totalCount": 2}, False),
-        ({"page": 0, "size": 1, "totalCounts": 2}, True),
-        ({"page": 0, "size": 2, "totalCounts": 2}, False),
-        ({"page": 0, "size": 1}, None),
-        ({"page": 0, "totalCount": 2}, None),
-        ({"totalPages": 2}, None),
-        ({}, None),
+        ({"hasNext": True}, (True, None, None)),
+        ({"hasNext": False, "page": 0, "size": 1, "totalCount": 9}, (False, 9, None)),
+        ({"page": 0, "totalPages": 2}, (None, None, 2)),
+        ({"page": 0, "size": 1, "totalCounts": 2}, (None, 2, None)),
+        ({"page": 0, "size": 1}, (None, None, None)),
+        ({}, (None, None, None)),
     ],
 )
-def test_whether_another_page_follows(around: dict[str, Any], more: bool | None) -> None:
+def test_a_page_says_what_the_envelope_says(around: dict[str, Any], said: object) -> None:
     read = page({"data": [{"sipPhoneNumber": "+14155552671"}], **around})
 
-    assert (len(read.items), read.more) == (1, more)
+    assert (len(read.items), (read.more, read.total, read.pages)) == (1, said)
 
 
 def test_a_bare_array_is_a_page() -> None:
@@ -187,7 +195,7 @@ def test_an_answer_without_a_list_is_an_error_and_not_an_empty_account(body: obj
 @pytest.mark.parametrize(
     ("body", "path"),
     [
-        ({"data": [{}, {}, {}, {"active": "yes"}]}, "data[3].active"),
+        ({"data": [{}, {}, {}, {"sipPhoneNumber": []}]}, "data[3].sipPhoneNumber"),
         ({"data": [{}, 7]}, "data[1]"),
     ],
 )

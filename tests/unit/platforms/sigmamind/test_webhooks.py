@@ -46,10 +46,10 @@ def test_what_is_missing_or_new_is_no_error(body: dict[str, Any]) -> None:
 
 
 def test_a_number_without_plus_or_quotes_is_read() -> None:
-    assert read_inbound_call(b'{"from_number": 14155552671}').from_number == "14155552671"
+    assert read_inbound_call(b'{"from_number": 14155552671}').from_number == "+14155552671"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"no", b'{"event": 7}', b'"inbound_call"'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"no", b'{"event": []}', b'"inbound_call"'])
 def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         read_inbound_call(body)

@@ -61,6 +61,7 @@ NEVER_NULL = [
     *((kind, "phone_number") for kind in CREATES),
     ("create sip", "sip_infra_region"),
 ]
+NEVER_EMPTY = {"inbound_agent_id", "outbound_agent_id", "twilio_account_sid", "sip_infra_region"}
 PLAIN = [(kind, field) for kind, field in [*NULLABLE, *NEVER_NULL] if field != "phone_number"]
 
 
@@ -79,10 +80,23 @@ def test_null_is_refused_where_it_is_not_documented(kind: str, field: str) -> No
 
 @pytest.mark.parametrize(("kind", "field"), PLAIN)
 def test_any_text_is_sent_as_it_is(kind: str, field: str) -> None:
-    """The empty one and the long one too: no length is stated."""
-    for text in ("", "x" * 1_000):
+    """The long one too: no length is stated. An empty one is no id and no word of a list."""
+    for text in ("x" * 1_000, "" if field not in NEVER_EMPTY else "x"):
         sent = body_of(MAKERS[kind](**{field: text}))[field]
         assert (sent.reveal() if isinstance(sent, Secret) else sent) == text
+
+
+@pytest.mark.parametrize(("kind", "field"), [each for each in PLAIN if each[1] in NEVER_EMPTY])
+def test_an_empty_id_or_word_is_refused(kind: str, field: str) -> None:
+    with pytest.raises(InvalidRequestError, match="must not be empty") as caught:
+        MAKERS[kind](**{field: ""})
+
+    assert caught.value.field == field
+
+
+def test_an_empty_page_token_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="page_token"):
+        ListPhoneNumbers(page_token="")
 
 
 @pytest.mark.parametrize(("kind", "field"), [*NULLABLE, *NEVER_NULL])

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from sigmamind_async import signatures
 from sigmamind_async.convert import dump_record
-from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.platforms.verbex import webhooks
 from sigmamind_async.platforms.verbex.webhooks import (
     SignedString,
@@ -38,13 +40,17 @@ def headers(*parts: str, between: str = ",") -> dict[str, str]:
     return {"X-Webhook-Signature": between.join(parts), "X-Webhook-Timestamp": STAMP}
 
 
-def verified(
+def verified(  # noqa: PLR0917 - those of `verify_webhook`, most of them left out
     given_headers: dict[str, str],
     secrets: Any = SECRET,
     body: bytes = BODY,
     signed: SignedString = body_alone,
+    tolerance: float | None = None,
+    now: float = 0.0,
 ) -> webhooks.WebhookEvent:
-    return verify_webhook(body, given_headers, secrets, signed=signed)
+    return verify_webhook(
+        body, given_headers, secrets, signed=signed, tolerance=tolerance, clock=lambda: now
+    )
 
 
 GENUINE = f"v1={signature().hex()}"
@@ -145,6 +151,96 @@ def test_another_timestamp_is_refused_where_it_is_signed() -> None:
 def test_an_empty_secret_is_refused(secrets: str | list[str]) -> None:
     with pytest.raises(InvalidRequestError, match="secrets"):
         verified(headers(f"v1={signature(secret='').hex()}"), secrets)
+
+
+MINUTES = datetime(2026, 5, 5, 10, 6, 43, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        STAMP,
+        "2026-05-05T10:06:43",
+        "2026-05-05T10:06:43.123456789Z",
+        "2026-05-05T12:06:43+02:00",
+        "20260505T100643Z",
+        "1777975603",
+        "1777975603.25",
+        "1777975603250",
+    ],
+)
+def test_a_delivery_has_a_greatest_age(stamp: str) -> None:
+    """Before and after: a clock may be wrong either way. Control: ``None`` takes any."""
+
+    def at(now: float, tolerance: float | None = 300.0) -> webhooks.WebhookEvent:
+        return verified(stamped, signed=timestamp_and_body, tolerance=tolerance, now=now)
+
+    part = f"v1={signature(stamp.encode() + b'.' + BODY).hex()}"
+    stamped = {**headers(part), "X-Webhook-Timestamp": stamp}
+
+    assert at(MINUTES + 299.0) == at(MINUTES - 299.0)
+    for now in (MINUTES + 302.0, MINUTES - 302.0, 0.0, math.nan):
+        with pytest.raises(InvalidRequestError, match="timestamp: is not within 300 s") as caught:
+            at(now)
+        assert caught.value.field == "timestamp"
+    assert at(MINUTES + 1e9, None) == at(MINUTES)
+
+
+@pytest.mark.parametrize(
+    "stamp", ["", "yesterday", "nan", "inf", "-inf", "\udcff", "1e999", "0001-01-01T00:00:00+23:59"]
+)
+def test_a_delivery_without_a_time_is_refused_though_it_is_genuine(stamp: str) -> None:
+    stamped = {**headers(GENUINE), "X-Webhook-Timestamp": stamp}
+    with pytest.raises(InvalidRequestError, match="timestamp: "):
+        verified(stamped, tolerance=300.0, now=MINUTES)
+
+
+def test_the_age_is_five_minutes_by_the_wall_clock_where_nothing_is_said() -> None:
+    now = datetime.now(UTC)
+    fresh = {**headers(GENUINE), "X-Webhook-Timestamp": now.isoformat()}
+    stale = {**fresh, "X-Webhook-Timestamp": (now - timedelta(minutes=6)).isoformat()}
+
+    assert verify_webhook(BODY, fresh, SECRET, signed=body_alone).trace_id == "trace-1"
+    with pytest.raises(InvalidRequestError, match="within 300 seconds"):
+        verify_webhook(BODY, stale, SECRET, signed=body_alone)
+
+
+def test_a_forged_delivery_is_called_forged_however_old_it_is() -> None:
+    with pytest.raises(InvalidRequestError, match="signature"):
+        verified(headers(OLDER), tolerance=300.0, now=0.0)
+
+
+def test_a_genuine_delivery_of_another_form_is_told_from_a_forged_one() -> None:
+    body = b'{"eventName": []}'
+    with pytest.raises(ResponseDecodeError, match="is genuine and cannot be read: eventName") as c:
+        verified(headers(f"v1={signature(body).hex()}"), body=body)
+
+    assert (c.value.path, c.value.committed) == ("eventName", "no")
+    with pytest.raises(InvalidRequestError):
+        verified(headers(GENUINE), body=body)
+
+
+@pytest.mark.parametrize("returned", ["text", None, 7])
+def test_what_is_signed_must_be_bytes(returned: Any) -> None:
+    with pytest.raises(InvalidRequestError, match="signed: must return bytes"):
+        verified(headers(GENUINE), signed=lambda *_: returned)
+
+
+def test_a_delivery_signed_as_standard_webhooks_are_is_verified() -> None:
+    """The key is what the secret stands for, and the id is signed too."""
+    key, stamp = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "1614265330"
+    body = b'{"test": 2432232314}'
+    sent = {
+        "X-Webhook-Signature": "v1=g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        "X-Webhook-Timestamp": stamp,
+    }
+
+    def signed(stamp: str, body: bytes) -> bytes:
+        return b".".join([b"msg_p5jXN8AQM9LWM0D4loKWxJek", stamp.encode(), body])
+
+    assert verified(sent, key, body, signed, 300.0, 1614265400.0).event_name is None
+    with pytest.raises(InvalidRequestError, match="signature"):
+        verified(sent, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", body, signed)
 
 
 def test_a_large_body_is_refused_before_it_is_hashed() -> None:

@@ -1,0 +1,75 @@
+"""The command line behind a proxy: ``--proxy``, and what the environment names."""
+
+from __future__ import annotations
+
+import pytest
+
+from sigmamind_async.cli.session import Times
+from tests.cli.conftest import Cli, Inside
+from tests.functional.test_fault_matrix import closed_port
+
+LIST = ("numbers", "list", "--json", "--deadline", "2")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return *variables*, and no other that names a proxy."""
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+    none = {name: "" for each in names for name in (each, each.lower())}
+    return none | variables
+
+
+def test_the_option_names_the_proxy(cli: Cli) -> None:
+    port = closed_port()
+    done = cli(*LIST, "--proxy", f"http://clerk:hunter2@127.0.0.1:{port}", **environment())
+
+    assert done.code == 1
+    assert f"the proxy 127.0.0.1:{port} (Connection refused)" in done.err
+    assert "hunter2" not in done.err
+
+
+def test_the_environment_names_it_as_well(cli: Cli) -> None:
+    """The sandbox is http, so that ``HTTP_PROXY`` is the one that counts here."""
+    port = closed_port()
+    proxy = {"http_proxy": f"http://127.0.0.1:{port}"}
+    refused = cli(*LIST, **environment(**proxy))
+    direct = cli(*LIST, **environment(**proxy, no_proxy="127.0.0.1,localhost"))
+
+    assert (refused.code, direct.code) == (1, 0)
+    assert f"the proxy 127.0.0.1:{port}" in refused.err
+
+
+@pytest.mark.parametrize("proxy", ["socks5://clerk:hunter2@proxy:1080", "proxy:3128", ""])
+def test_an_unusable_one_is_refused_at_once(cli: Cli, proxy: str) -> None:
+    done = cli(*LIST, "--proxy", proxy, **environment())
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("sigmamind: proxy: ")
+    assert "hunter2" not in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "apply",
+        "plan",
+        "export",
+        "reconcile",
+        "worker",
+        "numbers list",
+        "numbers get",
+        "numbers update",
+        "numbers move",
+        "numbers release",
+        "numbers verify",
+    ],
+)
+def test_every_command_that_asks_a_platform_takes_it(inside: Inside, command: str) -> None:
+    assert "--proxy" in inside(*command.split(), "--help").out
+
+
+def test_one_that_asks_none_does_not(inside: Inside) -> None:
+    assert "--proxy" not in inside("status", "--help").out
+
+
+def test_showing_the_times_does_not_show_the_proxys_password() -> None:
+    assert "hunter2" not in repr(Times(proxy="http://clerk:hunter2@proxy:3128"))

@@ -1,0 +1,84 @@
+"""Purchases under a journal while the platform is away, over real sockets."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from sigmamind_async import DialNexa, SigmaMind, StopOn
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber
+from sigmamind_async.provisioning.errand import Errand
+from sigmamind_async.sandbox import Sandbox
+from tests.functional.support import client_of
+from tests.functional.test_fault_matrix import closed_port
+
+ROWS = 60
+
+
+def values(platform: str) -> list[Any]:
+    if platform == "dialnexa":
+        return [
+            PurchaseAnyNumber(country_iso="US", telephony_provider_id="tp_abc123xyz78")
+            for _ in range(ROWS)
+        ]
+    return [CreatePhoneNumber(phone_number=f"+1415555{row:04}") for row in range(ROWS)]
+
+
+async def bought_through_an_outage(box: Sandbox, platform: str) -> dict[str, int]:
+    """Buy, and close the platform's port for 1.5 s in the middle; return how the rows ended."""
+    kind = DialNexa if platform == "dialnexa" else SigmaMind
+    place = box.dialnexa if platform == "dialnexa" else box.sigmamind
+    found: Counter[str] = Counter()
+    async with kind(place.api_key, base_url=place.base_url, max_connections=8) as client:
+        provisioner = Provisioner(client, MemoryJournal(), quarantine=0.5)
+        rows = ((f"row-{index}", value) for index, value in enumerate(values(platform)))
+        async for outcome in provisioner.run_many(rows):
+            found[outcome.status] += 1
+            if found.total() == ROWS // 4:
+                box.refuse(1.5)
+    return dict(found)
+
+
+@pytest.mark.parametrize("platform", ["dialnexa", "sigmamind"])
+async def test_purchases_wait_until_the_platform_can_be_reached(platform: str) -> None:
+    """What they read first waits too: the search for a number, and the listing of those owned."""
+    async with Sandbox(seed=1, latency=(0.01, 0.02)) as box:
+        assert await bought_through_an_outage(box, platform) == {"done": ROWS}
+        assert len(box.ledger.purchases) == ROWS
+
+
+@pytest.mark.parametrize("platform", ["dialnexa", "sigmamind"])
+async def test_rows_that_do_not_wait_fail_at_once(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: as single operations they would."""
+    init = Errand.__init__
+
+    def impatient(self: Errand[Any], *args: Any, in_bulk: bool = False) -> None:
+        init(self, *args, in_bulk=False)
+
+    monkeypatch.setattr(Errand, "__init__", impatient)
+    async with Sandbox(seed=1, latency=(0.01, 0.02)) as box:
+        found = await bought_through_an_outage(box, platform)
+    assert found.get("failed", 0) + found.get("unknown", 0) > 0
+
+
+async def test_a_platform_that_is_away_ends_a_job_under_a_journal() -> None:
+    """Its rows can be carried out by the next run: none is in doubt, most were never sent."""
+    journal = MemoryJournal()
+    async with client_of(f"http://127.0.0.1:{closed_port()}", max_connections=8) as client:
+        provisioner = Provisioner(client, journal)
+        rows = ((f"row-{n}", CreatePhoneNumber(country_code="US")) for n in range(300))
+        began = time.monotonic()
+        run = provisioner.run_many(rows, stop_on=StopOn(patience=1.0))
+        found = Counter([outcome.status async for outcome in run])
+        took = time.monotonic() - began
+
+    assert found.keys() <= {"failed", "skipped"}
+    assert found["failed"] <= 8
+    assert "the platform has let nothing pass" in run.stopped
+    assert took < 30.0
