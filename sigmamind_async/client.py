@@ -264,9 +264,8 @@ class Client:
         session: An aiohttp session to use and leave open. It works in its own loop only, and
             middlewares of its own are not run: ours stands in their place. Its connections are its
             own as well: a purchase may go over one that was idle, unless its connector closes them
-            (``TCPConnector(keepalive_timeout=0.25)``).
-            middlewares of its own are not run: ours stands in their place. Where it does not show
-            its connections to aiohttp's traces, a request without an answer counts as sent.
+            (``TCPConnector(keepalive_timeout=0.25)``). Where it does not show them to aiohttp's
+            traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
         proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
             name or password is percent-encoded. The proxy is never told the key.
