@@ -170,7 +170,7 @@ _ABOUT_ALL: Final = (
 
 
 @attrs.define
-class _Streak:
+class Streak:
     """Rows in a row that ended with what may be wrong for all rows."""
 
     length: int = 0
@@ -268,7 +268,7 @@ class BulkRun(Generic[V, T]):
         # Looked at after each row, so only where there is something to see.
         counts = stop_on is not None and (stop_on.count is not None or stop_on.share is not None)
         self._counts = stop_on if counts else None
-        self._streak = _Streak()
+        self._streak = Streak()
         self._gate = gate
         self._idle_at: float = 0.0
         """When nothing was under way the last time that was looked at, by the gate's clock."""

@@ -94,15 +94,12 @@ class SigmaMindError(Exception, metaclass=_Restoring):
             _GIVEN.__set__(self, tuple(each for each in given if not _is_facts(each)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the class's name, the message and every fact that JSON can hold."""
-        known: dict[str, object] = {}
-        for held in (*map(vars, reversed(type(self).__mro__)), vars(self)):
-            known.update(held)
-        facts = {
-            name: _plain(value)
-            for name, value in known.items()
-            if not name.startswith("_") and (value is None or _plain(value) is not None)
-        }
+        """Return the class's name and every fact; ``None`` for one that JSON cannot hold."""
+        facts: dict[str, object] = {}
+        for cls in reversed(type(self).__mro__):
+            facts |= {n: value for n, value in vars(cls).items() if _plain(value) == value}
+        facts |= {name: _plain(value) for name, value in vars(self).items()}
+        facts = {name: value for name, value in facts.items() if not name.startswith("_")}
         return {"type": type(self).__name__, **facts, "notes": [*getattr(self, "__notes__", ())]}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -136,14 +133,13 @@ def _restore(error: SigmaMindError, facts: Mapping[str, Any]) -> None:
     for note in facts.get("notes", ()):
         error.add_note(str(note))
     for name, value in facts.items():
-        if name.startswith("_") or name in _NO_ATTRIBUTE or getattr(error, name, _NOTHING) == value:
+        if name.startswith("_") or name in _NO_ATTRIBUTE or getattr(error, name, None) == value:
             continue
         with suppress(AttributeError):  # a subclass may compute it
             setattr(error, name, value)
 
 
 _NO_ATTRIBUTE = frozenset({"type", "notes", "args", "with_traceback", "add_note", "to_dict"})
-_NOTHING = object()
 
 
 def _plain(value: object) -> object:

@@ -99,13 +99,16 @@ class FleetJob:
             self._doubtful.append(result)
         else:
             self.report(result)
+        if self._supervision is not None:
+            self._supervision.heed(outcome.error)
 
     def _say_stopping(self, why: Stopped, run: FleetRun) -> None:
-        error = run.stopped_by
+        refusal = None if self._supervision is None else self._supervision.refusal
+        error = run.stopped_by or refusal
         call = (error and error.operation) or ""
         platform = PLATFORMS.get(call.partition(".")[0])
         key = "" if platform is None else platform.key_variable
-        reason = "" if error is None else run.stopped
+        reason = "" if run.stopped_by is None else run.stopped
         self.output.remark(stopping_text(why, key, reason=reason))
 
     def summary(self, traffic: Traffic, seconds: float, *, bad: int = 0) -> Summary:

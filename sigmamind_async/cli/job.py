@@ -78,7 +78,7 @@ class Job:
             stopped_by=lambda: bulk.stopped_by,
         )
         try:
-            await supervision.over(self._consume(bulk))
+            await supervision.over(self._consume(bulk, supervision))
         finally:
             await self._report_rest(bulk)
 
@@ -86,12 +86,13 @@ class Job:
         progress = self.progress
         return progress.unknown if progress.finished == progress.total else 0
 
-    async def _consume(self, bulk: ProvisioningRun[Any]) -> None:
+    async def _consume(self, bulk: ProvisioningRun[Any], supervision: Supervision) -> None:
         # Closed at once, also when cancelled in here: what it has not handed over comes next.
         async with aclosing(aiter(bulk)) as outcomes:
             async for outcome in outcomes:
                 self._unreported = [outcome]
                 await self._settle(outcome)
+                supervision.heed(outcome.error)
 
     def _values(self) -> Iterator[tuple[str, Value]]:
         for index, row in enumerate(self._good_rows()):

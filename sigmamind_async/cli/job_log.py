@@ -2,20 +2,22 @@
 
 The queue tells with each job's end what it was, in fields of a log record
 (https://procrastinate.readthedocs.io/en/stable/howto/production/logging.html). Everything else that
-is a warning goes to the person as one line, without a traceback, and once until an operation has
-ended again: a database that is away is complained of several times a second.
+is a warning goes to the person as one line, without a traceback, and once a minute at most until an
+operation has ended again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
 import attrs
 
 _LOGGERS: Final = ("procrastinate", "sigmamind_async.workers", "psycopg", "asyncio")
+MINUTE: Final = 60.0
 _ENDS: Final = frozenset({"job_success", "job_error", "job_aborted"})
 
 
@@ -34,7 +36,8 @@ class JobLog(logging.Handler):
     def __init__(self, warn: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
         self._warn = warn
-        self._warned: set[str] = set()
+        self._warned: dict[str, float] = {}
+        """When each line was told last."""
         self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()
         self._before: list[tuple[logging.Logger, int, bool]] = []
 
@@ -70,8 +73,9 @@ class JobLog(logging.Handler):
             self._tell(record.getMessage().partition("\n")[0].rstrip(": "))
 
     def _tell(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
+        now = time.monotonic()
+        if now - self._warned.get(text, -MINUTE) >= MINUTE:
+            self._warned[text] = now
             self._warn(text)
 
 

@@ -42,10 +42,10 @@ class Serving:
     traffic: Traffic
     concurrency: int
     upkeep: str
-    secrets: References | None = None
-    """What requests may name; as `Worker` takes it."""
     refusals: tuple[int, ...]
     """Statuses with which a limiter before the platforms refuses requests."""
+    secrets: References | None = None
+    """What requests may name; as `Worker` takes it."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
     async def run(self) -> None:
@@ -56,11 +56,17 @@ class Serving:
         with on_interrupt(worker.stop), JobLog(self.output.remark) as log:
             async with self.database.opened(read_only=True) as journal:
                 self._introduce()
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._tell(log, journal))
-                    await worker.run()
-                    log.close_queue()
+                await self._serve(worker, log, journal)
         self.output.show(self._summary(time.monotonic() - began))
+
+    async def _serve(self, worker: Worker, log: JobLog, journal: Journal) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tell(log, journal))
+                await worker.run()
+                log.close_queue()
+        except ExceptionGroup as group:  # the database went away before the first job
+            raise group.exceptions[0] from None
 
     def _worker(self) -> Worker:
         return Quitting(

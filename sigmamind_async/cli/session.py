@@ -19,10 +19,6 @@ T = TypeVar("T")
 
 Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
 AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
-Proxy = Annotated[
-    str | None,
-    Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
-]
 RefusalStatus = Annotated[
     tuple[int, ...],
     Parameter(
@@ -32,6 +28,10 @@ RefusalStatus = Annotated[
         help="A status, such as 503, with which a limiter before the platform refuses requests that"
         " it hands on to nobody: they are sent again, purchases too. May be repeated.",
     ),
+]
+Proxy = Annotated[
+    str | None,
+    Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
 ]
 Json = Annotated[
     bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
@@ -52,6 +52,7 @@ class Times:
     proxy: str | None = attrs.field(default=None, repr=False)
     """URL of a proxy; `None` leaves that to the environment."""
     refusals: tuple[int, ...] = ()
+    """Statuses, beside 429, with which a limiter before the platform refuses requests."""
 
     def gate(self) -> Gate:
         """Return the gate of one client."""

@@ -17,6 +17,7 @@ from sigmamind_async.cli.interrupts import on_interrupt
 from sigmamind_async.cli.records import Stopped
 from sigmamind_async.errors import (
     APIConnectionError,
+    AuthenticationError,
     InsufficientFundsError,
     JournalError,
     SigmaMindError,
@@ -51,6 +52,8 @@ class Supervision:
     stopped_by: Callable[[], SigmaMindError | None] = lambda: None
     """Tells the error that has stopped the job, where one has: every other row would meet it."""
     stopped: Stopped | None = None
+    refusal: AuthenticationError | None = None
+    """That of the latest row, if the key was refused for it."""
     _task: asyncio.Task[None] | None = None
     _cancelled: bool = False
     _quiet_since: float | None = None
@@ -65,7 +68,7 @@ class Supervision:
                     while not task.done():
                         self._look()
                         await asyncio.wait([task], timeout=TICK)
-                    self._heed()
+                    self._conclude()
             except ExceptionGroup as group:
                 raise group.exceptions[0] from None
 
@@ -88,6 +91,16 @@ class Supervision:
         if self._task is not None and not self._cancelled:
             self._cancelled = True
             self._task.cancel()
+
+    def heed(self, error: BaseException | None) -> None:
+        """Take note of how a row ended."""
+        self.refusal = error if isinstance(error, AuthenticationError) else None
+
+    def _conclude(self) -> None:
+        """Say why nothing was done, where all rows were too few to stop the job by that."""
+        self._heed()
+        if self.refusal is not None and not self.progress.done:
+            self.stop("key refused")
 
     def _heed(self) -> None:
         """Take note of a job that has stopped by itself."""

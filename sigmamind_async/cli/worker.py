@@ -165,8 +165,8 @@ def _serve(
         traffic=traffic,
         concurrency=terms.concurrency,
         upkeep=terms.upkeep,
-        secrets=secrets,
         refusals=terms.times.refusals,
+        secrets=secrets,
     )
     run(serving.run())
 

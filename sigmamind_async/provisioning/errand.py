@@ -191,6 +191,8 @@ class Errand(Generic[T]):
 
     async def _bought_before(self, row: Row) -> Row:
         try:
+            if self._in_bulk and self._books.journal.may_be_a_copy:
+                await self._listing(0.0)  # in a job, a row waits until the account can be read
             return await self._desk.bought_before(row, self._value)
         except JournalError:
             raise
@@ -512,7 +514,7 @@ def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
     echo = getattr(error, "status", None) == 409
     if echo and call.earlier and not kind.repeatable:
         return Rejected(error.message)  # by its first success, perhaps: the listing will tell
-    if call.doubtful:
+    if call.doubtful or (call.touched and not refused_by_us):
         return Unanswered(error.message)
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -43,14 +44,12 @@ class Line(PsycopgConnector):
         self._on_loss = on_loss
         self._place = name
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
-            pool_factory=lambda **options: _Pool(name, **options),
+            pool_factory=partial(_Pool, name),
             conninfo=conninfo,
             # What is prepared on a connection is not there where a pooler has swapped it, or is
             # another program's statement of the same name.
             kwargs={"prepare_threshold": None},
-            # Each statement of the queue is a transaction of its own: without autocommit that is
-            # three round trips instead of one.
-            configure=lambda connection: connection.set_autocommit(True),
+            configure=_in_autocommit,
             min_size=1,
             max_size=MOST,
             max_idle=IDLE,
@@ -127,6 +126,12 @@ class Line(PsycopgConnector):
             if not isinstance(error.__cause__, psycopg.errors.RaiseException):
                 self._on_loss()
             raise
+
+
+async def _in_autocommit(connection: psycopg.AsyncConnection[Any]) -> None:
+    # Each statement of the queue is a transaction of its own: without autocommit that is three
+    # round trips instead of one.
+    await connection.set_autocommit(True)
 
 
 class _Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):

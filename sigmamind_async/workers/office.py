@@ -24,6 +24,7 @@ from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.jobs import check_account_name
 from sigmamind_async.workers.rate import SharedGate
+from sigmamind_async.workers.rest import Rest
 from sigmamind_async.workers.sequel import next_run
 
 GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
@@ -50,6 +51,9 @@ class Branch:
     provisioner: Provisioner
     adapter: Adapter
     secrets: References
+    rest: Rest = attrs.field(
+        default=attrs.Factory(lambda self: Rest(account=self.provisioner.account), takes_self=True)
+    )
 
     async def provision(self, op_id: str, attempts: int = 0) -> None:
         """Carry out a planned operation, so far as it can be now.
@@ -57,12 +61,16 @@ class Branch:
         Raises `Later` where it has to be looked at again, and what `Provisioner.run` raises where
         it has ended otherwise; the row then says why.
         """
+        if not self.rest.over(self.now()):
+            raise Later(self.rest.until, self.rest.why)
         try:
             row = await self._row(op_id)
             await self.provisioner.send(op_id, await self._value(row))
         except SigmaMindError as error:
             failure = error
+            self.rest.failed(error, self.now())
         else:
+            self.rest.done()
             return
         at = await self._next_run(op_id, failure, attempts)
         if at is not None:

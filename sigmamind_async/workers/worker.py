@@ -6,16 +6,19 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import procrastinate
+import psycopg
 from procrastinate import signals
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as Serving
 
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.provisioning.postgres.diagnosis import explained
 from sigmamind_async.provisioning.postgres.target import target_of
 from sigmamind_async.references import References
 from sigmamind_async.values import Secret, concealed
@@ -35,6 +38,60 @@ _CONNECTIONS: Final = 4
 """To the journal, at most: a write takes a millisecond or a few."""
 
 
+_TALKATIVE: Final = (
+    "procrastinate.utils",
+    "procrastinate.worker",
+    "procrastinate.worker.worker",
+    "psycopg.pool",
+)
+MINUTE: Final = 60.0
+
+
+class Away(logging.Filter):
+    """Has a database that is away told of once a minute, in one line.
+
+    The packages of the queue tell of it whenever one of their parts meets it, each in its own way,
+    with a traceback. What they say of anything else passes.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Call the database *name*."""
+        super().__init__()
+        self._name = name
+        self._clock = clock
+        self._told = -MINUTE
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether *record* is about something else."""
+        given = record.args if isinstance(record.args, tuple) else ()
+        errors = (record.exc_info[1] if record.exc_info else None, *given)
+        for error in errors:
+            if isinstance(error, (ConnectorException, psycopg.OperationalError)):
+                self.tell(error)
+                return False
+        return True
+
+    def tell(self, error: BaseException) -> None:
+        """Tell of *error*, unless something was told less than a minute ago."""
+        now = self._clock()
+        if now - self._told >= MINUTE:
+            self._told = now
+            why = explained(error.__cause__ or error, connected=False).partition("\n")[0]
+            log.warning("%s: %s It is asked again.", self._name, f"{why.rstrip('.')}.")
+
+    @contextmanager
+    def over(self) -> Generator[None]:
+        """Stand before the loggers of those packages for as long as the block runs."""
+        loggers = [*map(logging.getLogger, _TALKATIVE)]
+        for logger in loggers:
+            logger.addFilter(self)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(self)
+
+
 class Worker:
     """One process that carries out what is enqueued; run as many as you like, on any machines.
 
@@ -52,8 +109,8 @@ class Worker:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests. Who may enqueue says what is read here, so
-            without it only variables ``TRUNK_*`` may be named, and no file; for others give
+        secrets: Resolves the references in requests. Callers that enqueue choose what is read here,
+            so without it only variables ``TRUNK_*`` may be named, and no file; for others give
             ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.
@@ -94,6 +151,7 @@ class Worker:
         )
         self._queue = Queue(dsn, schema=schema)
         self._target = target_of(dsn, schema)
+        self._away = Away(self._target.name)
         self._tasks = blueprint(
             self.office, reconcile=reconcile, sweep=sweep, retry_stalled=retry_stalled
         )
@@ -121,7 +179,7 @@ class Worker:
         app = procrastinate.App(connector=self._connector())
         app.add_tasks_from(self._tasks, namespace=NAMESPACE)
         async with self.office, app.open_async():
-            with signals.on_stop(self.stop), _on_hangup(self.stop):
+            with self._away.over(), signals.on_stop(self.stop), _on_hangup(self.stop):
                 while not self._end.is_set():
                     await self._serve(app)
 
@@ -138,7 +196,7 @@ class Worker:
         try:
             await self._serving.run()  # type: ignore[no-untyped-call]
         except ConnectorException as error:
-            log.warning("the queue cannot be used, and is asked again: %s", error.__cause__)
+            self._away.tell(error)
         self._serving = None
         if not self._end.is_set():
             await self._pause()

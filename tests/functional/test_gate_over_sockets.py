@@ -20,7 +20,7 @@ from sigmamind_async import (
 from sigmamind_async.gate import Admission
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, in_turn, response
-from tests.functional.support import NUMBER, ONCE, client_of, error_of, record
+from tests.functional.support import NUMBER, ONCE, client_of, error_of, record, record_at
 from tests.functional.test_fault_matrix import closed_port
 
 
@@ -50,9 +50,7 @@ class Limited:
             return
         self.tokens -= 1
         self.passed += 1
-        _, _, number = request.path.partition("%2B")
-        said = {"sipPhoneNumber": f"+{number}"} if number else {}
-        await exchange.write(response(200, record(**said)))
+        await exchange.write(response(200, record_at(request.path)))
 
 
 async def updates(platform: Limited, count: int) -> None:

@@ -21,7 +21,7 @@ from sigmamind_async.finding import Finding, find
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response, Verdict
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.testing import ScriptedTransport, fault
+from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, in_fake_time
 from sigmamind_async.transport import Outgoing
 from tests.functional.faultserver import (
     FaultServer,
@@ -110,7 +110,8 @@ async def test_an_unclear_end_is_not_asked_for_again(
         client_of(server.url, session=session, attempt_timeout=timeout) as client,
     ):
         error = await error_of(CALLS[call](client))
-    assert (type(error), server.methods) == (OutcomeUnknownError, {"POST": 1})
+    assert type(error) is OutcomeUnknownError
+    assert server.methods["POST"] in ({0, 1} if end == "silent" else {1})
     assert error.committed == ("yes" if end.startswith("201") else "unknown")
 
 
@@ -142,9 +143,10 @@ async def test_a_lost_answer_leaves_a_journal_in_doubt(session: aiohttp.ClientSe
     journal = MemoryJournal()
     async with (
         FaultServer(always(close_when_read)) as server,
-        client_of(server.url, session=session, deadline=0.5) as client,
+        client_of(server.url, session=session) as client,
     ):
-        provisioner = Provisioner(client, journal, max_purchases=1)
+        slow = in_fake_time(client, FakeClock())
+        provisioner = Provisioner(slow, journal, max_purchases=1)
         error = await error_of(provisioner.run("order-1", ANY_NUMBER))
     assert (type(error), server.methods["POST"]) == (OutcomeUnknownError, 1)
 
@@ -223,10 +225,10 @@ async def test_a_fault_without_a_mark_is_not_asked_for_again(kind: FaultKind, ca
 
 
 class Raising(Forgetful):
-    """One that raises what it should return."""
+    """One that raises what it should return, and counts what would be bought."""
 
     async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
-        await super().send(outgoing, mark, seconds)
+        self.sent += outgoing.method == "POST"
         raise APIConnectionError("it says that nothing was sent")
 
 
@@ -234,6 +236,16 @@ async def test_an_error_that_a_transport_raises_proves_nothing() -> None:
     transport = Raising(fault())
     error = await error_of(CALLS["purchase"](client_over(transport)))
     assert (type(error), error.committed, transport.sent) == (APIConnectionError, "unknown", 1)
+
+
+async def test_a_journal_does_not_believe_it_either() -> None:
+    """Seen to fail, with a second purchase, where the row asks for finished attempts alone."""
+    transport = Raising(fault())
+    slow = in_fake_time(client_over(transport), FakeClock())
+    provisioner = Provisioner(slow, MemoryJournal(), max_purchases=1)
+    for _ in range(2):
+        assert type(await error_of(provisioner.run("order-1", ANY_NUMBER))) is OutcomeUnknownError
+    assert transport.sent == 1
 
 
 @pytest.mark.parametrize("kind", [Forgetful, Careless])

@@ -5,6 +5,7 @@ With many workers, kills and faults drawn by lot: `test_workers_kill`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -314,3 +315,32 @@ async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
         await until(lambda: base.jobs == ["failed"])
         await queue.enqueue([IMPORT])
         await settled(base, State.DONE)
+
+
+# ---------------------------------------------------------------- an account that is refused
+
+
+async def test_an_account_that_cannot_pay_rests_until_it_can(
+    base: Database,
+    queue: Queue,
+    box: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of 200 purchases a few fail, and the others are carried out once there is money.
+
+    The control, a worker whose accounts never rest, let 166 fail.
+    """
+    monkeypatch.setattr("sigmamind_async.workers.rest.FIRST", 5.0)
+    box.switches = Switches(max_purchases=5)
+    await queue.enqueue([(f"order-{n}", purchase()) for n in range(200)])
+    async with working(worker(box, base.dsn, concurrency=5)):
+        await until(lambda: "so all others wait" in caplog.text)
+        await asyncio.sleep(2.0)  # the others would fail meanwhile
+        box.switches = Switches()
+        await settled(base, State.DONE, State.FAILED)
+
+    failed = [*base.states.values()].count(State.FAILED)
+    assert 3 <= failed < 60
+    assert len(box.ledger.purchases) == 200 - failed
+    assert "402" in caplog.text

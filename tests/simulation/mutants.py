@@ -10,7 +10,7 @@ library move the seeds.
     written_after_the_request  nothing leaves that no row tells of           0
     fence_ignored              nobody writes over a row unseen               2
     server_error_is_a_refusal  what was bought is done in the end           44
-    one_listing_believed       a number is bought once                       5
+    one_listing_believed       what was told yes is not sent again         126
     lease_ignored              nobody is taken for gone while sending        2
     committed_is_ambiguous     what was told yes is not sent again         729
     kept_number_released       only surplus is released                   2359

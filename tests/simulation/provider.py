@@ -332,12 +332,13 @@ class Provider:
         shown = [number for number in order[start : start + size] if number not in missed]
         if page and shown and self.draws(Trouble.SHIFT):
             slips = [number for number in shown if number.token and not number.shifted]
-            if slips and len(shown) > 1:
-                slips[0].shifted = True
-                self.note("platform", f"this reading misses {slips[0].phone_number}")
-                missed.append(slips[0])
-                shown.remove(slips[0])
-            else:
+            slips = slips[: len(shown) - 1]  # an empty page would end the listing
+            for number in slips:
+                number.shifted = True
+                self.note("platform", f"this reading misses {number.phone_number}")
+                missed.append(number)
+                shown.remove(number)
+            if not slips:
                 shown = [order[start - 1], *shown]
                 self._latest_page[client] = 0  # a page that overlaps needs no second look
         return _response(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import attrs
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from sigmamind_async.checks import is_mask
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms.dialnexa.models import ImportSipTrunk, PurchasePhoneNumber
 from sigmamind_async.platforms.verbex.models import UpdatePhoneNumber
@@ -35,9 +35,8 @@ _NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
 _COUNTRIES = st.from_regex(r"[A-Z]{2}", fullmatch=True)
 _IDS = st.from_regex(r"[A-Za-z0-9_~:@+-]{1,40}", fullmatch=True)
 _URIS = st.from_regex(r"[a-z]{1,20}\.example(:[0-9]{4})?", fullmatch=True)
-SECRETS = st.text(st.characters(), max_size=64).filter(
-    lambda text: not re.fullmatch("[*\u2022\u25cf]+", text)
-)
+_AGENTS = _TEXTS.map(lambda text: "".join(filter(str.isprintable, text)).replace(" ", "") or "a")
+SECRETS = st.text(st.characters(), max_size=64).filter(lambda text: not is_mask(text))
 """Half of a surrogate pair is among them."""
 
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -50,6 +49,10 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "area_code": st.integers(100, 99_999),
     "termination_uri": _URIS,
     "termination_sip_uri": _URIS,
+    "sip_termination_uri": _URIS,
+    "agent_id": _AGENTS,
+    "inbound_agent_id": _AGENTS,
+    "outbound_agent_id": _AGENTS,
     "auth_mode": st.sampled_from(["userpass", "ip"]),
     "older_body": st.booleans(),
 }

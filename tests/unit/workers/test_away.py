@@ -1,0 +1,60 @@
+"""What is logged of a database that is away: one line a minute, whoever meets it."""
+
+from __future__ import annotations
+
+import logging
+
+import psycopg
+import pytest
+
+pytest.importorskip("procrastinate")
+
+from procrastinate.exceptions import ConnectorException
+
+from sigmamind_async.testing import FakeClock
+from sigmamind_async.workers.worker import Away
+
+REFUSED = psycopg.OperationalError("connection failed: Connection refused")
+
+
+def lost() -> ConnectorException:
+    error = ConnectorException()
+    error.__cause__ = REFUSED
+    return error
+
+
+def complain() -> None:
+    """Say it as the packages do."""
+    logging.getLogger("psycopg.pool").warning("error connecting in %r: %s", "pool-1", REFUSED)
+    error = lost()
+    logging.getLogger("procrastinate.utils").error("listener error: %r", error, exc_info=error)
+    logging.getLogger("procrastinate.worker.worker").error("Side task failed", exc_info=error)
+
+
+def test_a_database_that_is_away_is_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Without the filter, the control, there are three lines and two tracebacks a second."""
+    clock = FakeClock()
+    complain()
+    assert len(caplog.messages) == 3
+    caplog.clear()
+
+    with Away("PostgreSQL on db", clock).over():
+        for _ in range(150):
+            complain()
+            clock.advance(1.0)
+
+    assert (
+        caplog.messages
+        == ["PostgreSQL on db: cannot be reached: Connection refused. It is asked again."] * 3
+    )
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_everything_else_is_said_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    with Away("PostgreSQL on db", FakeClock()).over():
+        for name in ("psycopg.pool", "procrastinate.utils", "procrastinate.worker"):
+            logging.getLogger(name).error("a fault", exc_info=ValueError("ours"))
+    complain()
+
+    assert caplog.messages[:3] == ["a fault"] * 3
+    assert len(caplog.messages) == 6, "and nothing is left of it afterwards"
