@@ -10,6 +10,7 @@ from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, Resting, advance
 from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.turns import InTime
 
 
 class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package

@@ -157,13 +157,15 @@ class Errand(Generic[T]):
                 return found
         if self._intent.choice is not None:
             row = await self._in_time(self._with_a_number(row))
+        before = self.call
         try:
             async with self._desk.turns.of(row.key and f"number {row.key}", self._in_time):
                 if row.key:
                     await self._in_time(self._free(row))
                 return await self._attempt(row)
         finally:
-            if self._intent.choice is not None and not self.touched:
+            sent = self.call is not before and self.touched
+            if self._intent.choice is not None and not sent:
                 self._desk.unpick(row.key)
 
     async def _free(self, row: Row) -> None:
