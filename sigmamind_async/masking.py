@@ -96,18 +96,21 @@ def _places(text: str, needles: list[str]) -> list[tuple[int, int]] | None:
     """Return where *needles* are written in *text*; ``None`` where that is not certain."""
     if "\ufffd" in text and not all(needle.isascii() for needle in needles):
         return None  # bytes of another encoding, whose letters are lost
-    readings = _readings(text)
+    spelled = [(len(needle) < _SHORT, _forms(needle), _letters(needle)) for needle in needles]
+    readings = _readings(text, min(len(form) for _, forms, _ in spelled for form in forms))
     if readings is None:
         return None
     found: list[tuple[int, int]] = []
     for reading in readings:
-        folded = _each(reading, str.casefold)
-        bare = _each(folded, _bare)
-        for needle in needles:
-            hits = [*_hits(folded, bare, needle)]
-            if hits and len(needle) < _SHORT:
+        text = reading.text.casefold()
+        bare = _bare(text)
+        for is_short, forms, letters in spelled:
+            # Most texts repeat nothing, and to know the place of each character takes long.
+            if not (letters and letters in bare) and not any(form in text for form in forms):
+                continue
+            if is_short:
                 return None
-            found.extend(hits)
+            found.extend(_hits(reading, forms, letters))
     return _merged(found)
 
 
@@ -121,18 +124,25 @@ def _merged(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _hits(folded: _Reading, bare: _Reading, needle: str) -> Iterator[tuple[int, int]]:
-    """Give the places of *needle* in one reading, whatever its case and Unicode form.
+def _forms(needle: str) -> set[str]:
+    """Return *needle* in each Unicode form, without case, and also without spaces."""
+    forms = {needle, *(unicodedata.normalize(form, needle) for form in _FORMS)}
+    joined = _UNSEEN.sub("", needle)
+    return {form.casefold() for form in (*forms, *([joined] if len(joined) >= _SHORT else []))}
 
-    Spaces, quotes and backslashes between its letters, of whatever encoder, do not hide it.
-    """
-    for form in {needle, *(unicodedata.normalize(form, needle) for form in _FORMS)}:
-        yield from _found(folded, form.casefold())
-    if len(joined := _UNSEEN.sub("", needle.casefold())) >= _SHORT:
-        yield from _found(folded, joined)
+
+def _letters(needle: str) -> str:
+    """Return what is left of *needle* whatever an encoder puts between its letters, if enough."""
     letters = _bare(needle.casefold())
-    if len(letters) >= _BARE:
-        yield from _found(bare, letters)
+    return letters if len(letters) >= _BARE else ""
+
+
+def _hits(reading: _Reading, forms: set[str], letters: str) -> Iterator[tuple[int, int]]:
+    folded = _each(reading, str.casefold)
+    for form in forms:
+        yield from _found(folded, form)
+    if letters:
+        yield from _found(_each(folded, _bare), letters)
 
 
 _FORMS: Final = ("NFC", "NFD", "NFKC", "NFKD")
@@ -161,13 +171,17 @@ def _span(places: list[tuple[int, int]]) -> tuple[int, int]:
     return min(start for start, _ in places), max(end for _, end in places)
 
 
-def _readings(text: str) -> list[_Reading] | None:
-    """Return every reading of *text*, itself first; ``None`` if there is no end to them."""
+def _readings(text: str, least: int) -> list[_Reading] | None:
+    """Return every reading of *text*, itself first; ``None`` if there is no end to them.
+
+    No base64 is read that stands for fewer than *least* characters: most words would be.
+    """
+    runs = re.compile(rf"[A-Za-z0-9+/_-]{{{max(_RUN, least * 4 // 3)},}}")
     readings = [_Reading(text, [(at, at + 1) for at in range(len(text))])]
     known = {text}
     for reading in readings:  # grows while it is gone through
         decoded = [_decoded(reading, *decoder) for decoder in _DECODERS]
-        for another in (*decoded, _coded(reading)):
+        for another in (*decoded, _coded(reading, runs)):
             if another is None or another.text in known:
                 continue
             if len(readings) == _READINGS:
@@ -223,15 +237,15 @@ def _from_escape(match: re.Match[str]) -> str:
 _CONTROLS: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
-def _coded(reading: _Reading) -> _Reading | None:
-    """Return what runs of base64 or hexadecimal in *reading* stand for, and nothing else of it.
+def _coded(reading: _Reading, runs: re.Pattern[str]) -> _Reading | None:
+    """Return what *runs* of base64 or hexadecimal in *reading* stand for, and nothing else of it.
 
     A run may follow other letters, so a group of four may begin at each of its first four places.
     Of bytes only what can be a text is kept: ordinary words are runs as well.
     """
     pieces: list[str] = []
     places: list[tuple[int, int]] = []
-    for match in _RUN.finditer(reading.text):
+    for match in runs.finditer(reading.text):
         texts = [text for data in _bytes_of(match[0]) for text in _texts_in(data)]
         piece = "".join(f"{_APART}{text}" for text in texts)
         pieces.append(piece)
@@ -265,7 +279,8 @@ def _text_of(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-_RUN = re.compile(r"[A-Za-z0-9+/_-]{6,}")
+_RUN: Final = 6
+"""Letters of base64 that stand for four characters."""
 _APART: Final = "\uffff"
 _TEXT = re.compile(r"[\0\t\n\r\x20-\x7e\xa0-\ufffc\U00010000-\U0010ffff]{4,}")
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")

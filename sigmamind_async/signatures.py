@@ -3,8 +3,8 @@
 Framework-neutral: bytes and headers in, a value out. A body is measured before it is hashed, every
 candidate is compared in constant time, and several secrets may be active while one is replaced.
 
-Who is refused can be told by the class: `InvalidRequestError` for a delivery that is not known to
-be genuine, `ResponseDecodeError` for a genuine one whose body is of a form that is not expected.
+A delivery that is not known to be genuine is an `InvalidRequestError`; a genuine one whose body has
+an unexpected form is a `ResponseDecodeError`.
 """
 
 from __future__ import annotations

@@ -258,10 +258,7 @@ class Guard(asyncio.Protocol):
             if self.protocol.should_close:
                 return False
             self.attempt = None
-        idle = monotonic() - self.heard
-        if idle < BUSY:
-            return True
-        if fresh and idle > FRESH:
+        if fresh and monotonic() - self.heard > FRESH:
             return False
         return self._poll is None or not self._poll(0)
 
@@ -325,7 +322,9 @@ class Connector(aiohttp.TCPConnector):
             if guard is None:
                 guard = self._guarded(connection, protocol)
                 break
-            if guard.may_serve(fresh=outgoing.fresh):
+            # The first is what a busy connection comes to, and no call of its own.
+            in_use = guard.attempt is None and monotonic() - guard.heard < BUSY
+            if in_use or guard.may_serve(fresh=outgoing.fresh):
                 break
             connection.close()
         # Not sooner: what a request has when it connects is near what a proxy is told.

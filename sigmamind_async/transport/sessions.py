@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import aiohttp
 import attrs
@@ -58,16 +58,34 @@ def _timeout(options: AiohttpOptions) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout)
 
 
+class _Busy(Protocol):
+    attempts: Attempts
+    drained: asyncio.Event | None
+
+
+async def drain(session: _Busy, grace: float) -> None:
+    """Wait until no attempt is under way in *session*, for *grace* seconds at most."""
+    if not session.attempts or grace <= 0:
+        return
+    session.drained = asyncio.Event()
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await session.drained.wait()
+    finally:
+        session.drained = None
+
+
 class TheirSession:
     """A session that the caller brought, with whatever settings: ours are said in each request."""
 
     is_open = True
-    drained: asyncio.Event | None = None
 
     def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
         self._options = options
         self._timeout = _timeout(options)
         self._alarms = PerLoop(Alarm)
+        self.drained: asyncio.Event | None = None
         self._session = session
         self.attempts: Attempts = {}
         traces = getattr(session, "trace_configs", None)  # a double may have none
@@ -153,11 +171,7 @@ class OwnSession:
         if self._life is None:
             return
         try:
-            if self.attempts and grace > 0:
-                self.drained = asyncio.Event()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(grace):
-                        await self.drained.wait()
+            await drain(self, grace)
         finally:
             await self._life.aclose()
 

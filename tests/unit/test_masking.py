@@ -135,7 +135,7 @@ def test_a_secret_is_found_in_every_spelling(encoder: str, around: str) -> None:
     assert len(scrubbed) < len(text)
 
 
-def unread(_: object) -> None:
+def unread(*_: object) -> None:
     """Find nothing in a text."""
 
 
