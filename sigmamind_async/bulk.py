@@ -609,7 +609,7 @@ class _Order(Generic[V, T]):
 class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 
-    outcomes: list[Outcome[V, T]]
+    outcomes: list[Outcome[V, T]] = attrs.field(hash=False)
     stopped: str = ""
     """Why the job ended before its rows did, as a sentence; empty where it did not."""
 

@@ -73,7 +73,7 @@ class RawResponse(Generic[T]):
     """An answer as it came: a 2xx, or the 404 that says a removal of ours has been made."""
 
     status: int
-    headers: dict[str, str] = attrs.field(repr=False)
+    headers: dict[str, str] = attrs.field(hash=False, repr=False)
     """By lower-case name."""
     body: bytes = attrs.field(repr=False)
     decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
@@ -91,7 +91,7 @@ class Runner:
     """Runs the request values of one platform."""
 
     engine: Engine
-    operations: Operations
+    operations: Operations = attrs.field(hash=False)
 
     def run(self, value: RequestValue[T]) -> Coroutine[Any, Any, T]:
         """Run *value* and return what its method would."""

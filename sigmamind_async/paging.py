@@ -51,7 +51,7 @@ platform that does not page answers with the whole account."""
 class Page(Generic[T_co]):
     """One page of a listing."""
 
-    items: list[T_co]
+    items: list[T_co] = attrs.field(hash=False)
     more: bool | None = None
     """Whether the platform says that another page follows; `None` where it does not say."""
     total: int | None = None

@@ -53,7 +53,9 @@ class WebhookEvent(Record):
     organization_id: Annotated[str | None, wire("organizationId")] = None
     timestamp: Annotated[float | None, wire("timestamp")] = None
     """Seconds since 1970."""
-    payload: Annotated[dict[str, Any] | None, wire("payload")] = None
+    payload: Annotated[dict[str, Any] | None, wire("payload")] = attrs.field(
+        default=None, hash=False
+    )
 
 
 def verify_webhook(
