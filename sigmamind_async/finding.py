@@ -222,11 +222,24 @@ def error_for(
     named where the answer came from something else than the API.
     """
     error = _error(operation, finding, explain, tuple(secrets), base_url)
-    error.not_from_api = finding.unreadable is not None and finding.sort is Unconfirmed.PAGE
+    error.not_from_api = is_strange(finding)
     error.operation = operation.name
     error.committed = committed_by(operation, finding.verdict)
     error.retryable = may_repeat(operation, finding)
     return error
+
+
+def is_strange(finding: Finding) -> bool:
+    """Return whether something else than the API has answered.
+
+    A 5xx may come from the platform's own gateway, and so may a 429.
+    """
+    if finding.unreadable is not None:
+        return finding.sort is Unconfirmed.PAGE
+    answer = finding.answer
+    if isinstance(answer, Fault) or finding.throttled:
+        return False
+    return 400 <= answer.status < 500 and answer.status != 407 and is_html(answer.body)
 
 
 def committed_by(operation: Operation[object], verdict: Verdict) -> Committed:
@@ -273,6 +286,8 @@ def _error(
         problem = f"the platform answered {answer.status}{_quoted(answer, said)}"
         return _unknown(operation, finding, problem, said.code)
     error = _status_error(answer, finding, said, secrets)
+    if is_strange(finding):
+        error.message = _strange(answer, secrets, base_url)
     hint = operation.hints.get(answer.status)
     if hint is not None:
         error.message = f"{error.message}; {hint}"
@@ -322,18 +337,23 @@ def _problem(
     problem = _capped(finding.unreadable.message, secrets)
     match finding.sort:
         case Unconfirmed.PAGE:
-            title = _capped(title_of(answer.body), secrets)
-            page = f"a page titled {title!r}" if title else "a page or a text"
-            where = base_url or "the base URL"
-            return (
-                f"{where} answered {answer.status} with {page}, which is not the API's: check"
-                " base_url, and what stands between (a portal, a proxy, a firewall)"
-            )
+            return _strange(answer, secrets, base_url)
         case Unconfirmed.GARBLED:
             # Of what cannot be read as a whole no part is shown: half a secret is not masked.
             return problem
-        case _:
+        case Unconfirmed.FAILURE:
+            return f"the answer reports a failure{_quoted(answer, said)}"
+        case Unconfirmed.SILENT:
             return f"{problem}{_quoted(answer, said)}"
+
+
+def _strange(answer: Response, secrets: tuple[Secret, ...], base_url: str) -> str:
+    title = _capped(title_of(answer.body), secrets)
+    page = f"a page titled {title!r}" if title else "a page or a text"
+    return (
+        f"{base_url or 'the base URL'} answered {answer.status} with {page}, which is not the"
+        " API's: check base_url, and what is in between (a portal, a proxy, a firewall)"
+    )
 
 
 def _unknown(
