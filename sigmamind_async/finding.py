@@ -51,7 +51,7 @@ _SILENT = frozenset({408, 499})
 
 
 REFUSALS: Final = frozenset({429})
-"""The statuses that refuse a request for being one too many, wherever they come from."""
+"""Statuses of a rate limit, whichever server they come from."""
 
 
 @static.frozen
@@ -63,7 +63,7 @@ class Finding:
     wait: float | None = None
     """Seconds the platform asked callers to wait."""
     throttled: bool = False
-    """Whether the request was refused for being one too many."""
+    """Whether the request was rate-limited."""
     unreadable: ResponseDecodeError | None = None
     """What is wrong with a body that came whole."""
     sort: Unconfirmed = Unconfirmed.GARBLED
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def healthy(self) -> bool:
-        """Whether the platform answered in its right mind, be it with a rejection."""
+        """Whether the platform works: it answered, if only with a rejection."""
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
@@ -130,7 +130,7 @@ def find(
         return Finding(answer, verdict)
     refused = answer.status in refusals
     wait = retry_after(answer.headers, wall_clock(), refused=refused)
-    # Some gateways throttle with 503; only a wait beside it tells that from an outage.
+    # Some gateways throttle with 503; only a `Retry-After` distinguishes that from an outage.
     throttled = refused or (answer.status == 503 and "retry-after" in answer.headers)
     if refused:
         verdict = Verdict.REJECTED
@@ -153,7 +153,7 @@ def is_outage(finding: Finding) -> bool:
 def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     """Return whether sending *operation* again can do no harm, and may help.
 
-    What was not sent, or was refused for being one too many, may always be sent. After silence
+    What was not sent, or was rate-limited, may always be sent. After silence
     only a repeatable call may: a purchase that went unanswered is looked up, never sent blindly.
     """
     answer = finding.answer
@@ -230,7 +230,7 @@ def error_for(
 
 
 def is_strange(finding: Finding) -> bool:
-    """Return whether something else than the API has answered.
+    """Return whether something other than the API answered.
 
     A 5xx may come from the platform's own gateway, and so may a 429.
     """
@@ -303,7 +303,7 @@ def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
     )
 
 
-_HARMLESS = "it changes nothing and can be made again"
+_HARMLESS = "the call changes nothing and can be repeated"
 
 
 def _unanswered(kind: FaultKind, message: str, cause: OSError | None) -> APIConnectionError:
@@ -359,11 +359,11 @@ def _strange(answer: Response, secrets: tuple[Secret, ...], base_url: str) -> st
 def _unknown(
     operation: Operation[object], finding: Finding, problem: str, code: str | None = None
 ) -> OutcomeUnknownError:
-    known = (
-        f"it was {'accepted' if finding.status == 202 else 'carried out'}, its result is not known"
-        if finding.verdict is Verdict.COMMITTED_UNREAD
-        else "it may have been carried out"
-    )
+    if finding.verdict is Verdict.COMMITTED_UNREAD:
+        done = "accepted" if finding.status == 202 else "carried out"
+        known = f"it was {done}, but its result is not known"
+    else:
+        known = "it may have been carried out"
     error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
     error.status = finding.status
     error.code = code
@@ -389,5 +389,5 @@ def _status_error(
 
 
 def _kept(text: str | None, secrets: tuple[Secret, ...]) -> str:
-    """Return what an error may hold of *text*: nothing where that cannot be told."""
+    """Return the part of *text* that an error may hold; empty where a secret may be in it."""
     return (scrub(text or "", secrets) or "")[:BODY_TEXT]

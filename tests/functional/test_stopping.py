@@ -241,7 +241,7 @@ async def test_a_disk_that_fills_ends_the_job_at_the_first_row(tmp_path: Path) -
 
     assert (int(done) > 0, int(bad) <= 100, int(skipped) > 1500) == (True, True, True), out
     assert int(done) + int(bad) + int(skipped) == 3000
-    assert why.startswith("no other row would get past this")
+    assert why.startswith("no other row would succeed")
 
 
 # ---------------------------------------------------------------- a change that no row can take
