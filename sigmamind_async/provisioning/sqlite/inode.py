@@ -223,8 +223,8 @@ class Announcement:
         found = path.stat()
         journal = f"sigmamind-journal-{journal_id}-"
         file = f"{journal}{found.st_dev}-{found.st_ino}-"
-        self._socket = socket.socket(socket.AF_UNIX)
         with suppress(OSError):  # a system that forbids it
+            self._socket = socket.socket(socket.AF_UNIX)
             # A forked process may still hold the name of an earlier opening.
             self._socket.bind(f"\0{file}{secrets.token_hex(8)}")
         # After that, so that of two that open at the same time one sees the other.
@@ -232,8 +232,7 @@ class Announcement:
             self.end()
             raise JournalError(
                 "a copy of this journal is open in another place, and what is missing in one of"
-                " them would be bought by both.\nUse one of them alone; open the other with"
-                " read_only=True."
+                " them would be bought by both.\nUse one of them alone."
             )
 
     def end(self) -> None:
