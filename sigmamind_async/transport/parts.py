@@ -11,7 +11,7 @@ import select
 import socket
 import ssl as tls
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookies import BaseCookie, SimpleCookie
 from time import monotonic
 from typing import Any, ClassVar, TypeAlias
@@ -127,21 +127,53 @@ class AiohttpOptions:
     """URL of an HTTP proxy, with user name and password where it wants them."""
 
 
+class BareRequest(aiohttp.ClientRequest):
+    """Begins with the headers that aiohttp knows of; all others come with the connection.
+
+    aiohttp adds defaults that ours replace, and looks into body and headers for what no request of
+    ours has: 4 % of a call.
+    """
+
+    # The place of the host is the first, as is usual.
+    _own: ClassVar[CIMultiDict[str]] = CIMultiDict(
+        {
+            "Host": "",
+            "Accept-Encoding": aiohttp.ClientRequest.DEFAULT_HEADERS[aiohttp.hdrs.ACCEPT_ENCODING],
+        }
+    )
+
+    def update_headers(self, headers: object) -> None:  # noqa: ARG002 - aiohttp's
+        """Name the host."""
+        self.headers = CIMultiDict(self._own)
+        self.headers["Host"] = self.url.host_port_subcomponent or ""
+
+    def update_auto_headers(self, skip_auto_headers: object) -> None:
+        """Add nothing."""
+
+    def update_content_encoding(self, data: object) -> None:
+        """Compress nothing."""
+
+    def update_body_from_data(self, body: BytesBody | None, _stacklevel: int = 3) -> None:
+        """Take the body as it is, and tell its length."""
+        self._body = body
+        if body is not None:
+            self.headers["Content-Length"] = str(body.size)
+        elif self.method not in self.GET_METHODS:
+            self.headers["Content-Length"] = "0"
+
+    def update_transfer_encoding(self) -> None:
+        """Send nothing in chunks."""
+
+
 class BytesBody(aiohttp.Payload):
     """A body that is bytes already.
 
-    aiohttp's own class for that makes a collection of headers for each: 4 microseconds.
+    aiohttp's own class for that makes a collection of headers for each: 4 microseconds. Here it
+    has none, for `BareRequest` asks for none.
     """
-
-    _common: ClassVar[CIMultiDict[str]] = CIMultiDict({"Content-Type": "application/json"})
 
     def __init__(self, body: bytes) -> None:
         self._bytes = body
-
-    @property
-    def headers(self) -> CIMultiDict[str]:
-        """Those of every body: aiohttp insists on some, and prefers the request's own."""
-        return self._common
 
     @property
     def size(self) -> int:
@@ -299,6 +331,8 @@ class Connector(aiohttp.TCPConnector):
         self._here = asyncio.get_running_loop()
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.guards: dict[ResponseHandler, Guard] = {}
+        self._given: Mapping[str, str] | None = None
+        self._ready: CIMultiDict[str] = CIMultiDict()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
             limit=options.max_connections,
             ssl=options.ssl or True,
@@ -328,7 +362,10 @@ class Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         # Not sooner: what a request has when it connects is near what a proxy is told.
-        req.headers.update(outgoing.headers)
+        if outgoing.headers is not self._given:
+            # Taken from a dictionary, each name would be put in lower case for each request.
+            self._given, self._ready = outgoing.headers, CIMultiDict(outgoing.headers)
+        req.headers.update(self._ready)
         attempt.mark.connected = True
         if guard is not None:
             attempt.guard, guard.attempt = guard, attempt
