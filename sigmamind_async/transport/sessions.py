@@ -29,7 +29,6 @@ from sigmamind_async.transport.parts import (
     ONLY_ONCE,
     AiohttpOptions,
     Attempts,
-    BareRequest,
     BytesBody,
     Connector,
     NoCookies,
@@ -182,7 +181,6 @@ class OwnSession:
         connector.attempts = self.attempts
         session = aiohttp.ClientSession(
             connector=connector,
-            request_class=BareRequest,
             cookie_jar=NoCookies(),
             proxy=self._options.proxy,
             timeout=_timeout(self._options),
