@@ -383,6 +383,7 @@ class BulkRun(Generic[V, T]):
         """Carry out row after row; whatever happens, the outcome of each is handed over."""
         worker = cast("asyncio.Task[None]", asyncio.current_task())
         source, clock, under_way = self._source, self.progress.clock, self._under_way
+        workers, width = self._workers, self._width
         take = source.take if isinstance(source, _Source) else None
         while True:
             # What is there and has room is not awaited: that would take half a microsecond.
@@ -393,8 +394,12 @@ class BulkRun(Generic[V, T]):
             if value is _END:
                 return
             index = source.taken - 1
-            if not self._take_up(index, value):
+            if self.stopped:
+                self._finish(Outcome(index, "skipped", value))
                 continue
+            # Where one row was there may be another, so as many workers are made as there may be.
+            if len(workers) < width:
+                self._add_worker()
             row: Row[T] | None = None
             began = clock()
             try:
@@ -426,18 +431,6 @@ class BulkRun(Generic[V, T]):
             self._room.clear()
             await self._room.wait()
         return source.take() if isinstance(source, _Source) else await source.take()
-
-    def _take_up(self, index: int, value: V) -> bool:
-        """Return whether the row is carried out: it is skipped once the job was stopped.
-
-        Where one row was there may be another, so as many workers are made as there may be.
-        """
-        if self.stopped:
-            self._finish(Outcome(index, "skipped", value))
-            return False
-        if len(self._workers) < self._width:
-            self._add_worker()
-        return True
 
     def _finish(self, outcome: Outcome[V, T]) -> None:
         self._hand_over(outcome)

@@ -184,11 +184,11 @@ class Call:
         return self.attempts > 0 and self.mark is None
 
 
-@static.frozen
+@attrs.define(eq=False)
 class Done(Generic[T]):
-    """A call's good end."""
+    """A call's good end; not frozen, because one is made in every call and none is handed out."""
 
-    result: T = attrs.field(hash=False)
+    result: T
     adopted: bool = False
     verdict: ClassVar[Verdict] = Verdict.CONFIRMED
 

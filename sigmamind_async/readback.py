@@ -22,11 +22,10 @@ def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[s
     """
     names: tuple[str, ...] = ()
     for name, place in fields.items():
-        said = getattr(sent, name)
-        if said is UNSET:
+        said, held = getattr(sent, name), getattr(shown, place, None)
+        if said == held or said is UNSET:
             continue
-        held = getattr(shown, place, None)
-        if said != held and (said or None) != (held or None):
+        if (said or None) != (held or None):
             names = (*names, name)
     return names
 

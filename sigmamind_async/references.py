@@ -105,6 +105,8 @@ class References:
             raise
         except OSError as error:
             reason = error.strerror or "it cannot be reached"
+        except RuntimeError:  # of Python before 3.13, which has an OSError for it
+            reason = "its symbolic links lead to each other"
         except ValueError:
             # Not the error itself: it holds what was read.
             reason = "not UTF-8 text"

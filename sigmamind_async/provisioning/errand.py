@@ -397,7 +397,8 @@ class Errand(Generic[T]):
     async def _written(self, claim: Claim, event: Event) -> None:
         """Write *event* down if possible: a row that stays SENDING is taken for doubtful.
 
-        Where the journal is held up that goes on behind this, which does not wait for it.
+        Where the journal is held up that goes on behind this, which does not wait for it: not at
+        all where the claim itself has come to nothing yet.
         """
 
         async def write() -> None:
@@ -407,7 +408,8 @@ class Errand(Generic[T]):
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
-        await asyncio.wait({asyncio.ensure_future(write())}, timeout=_LAST_WRITE)
+        patience = 0.0 if claim.late else _LAST_WRITE
+        await asyncio.wait({asyncio.ensure_future(write())}, timeout=patience)
 
     # --- deadlines -------------------------------------------------------------------------
 

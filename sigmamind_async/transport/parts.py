@@ -11,7 +11,7 @@ import select
 import socket
 import ssl as tls
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookies import BaseCookie, SimpleCookie
 from time import monotonic
 from typing import Any, ClassVar, TypeAlias
@@ -299,6 +299,8 @@ class Connector(aiohttp.TCPConnector):
         self._here = asyncio.get_running_loop()
         self.sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self.guards: dict[ResponseHandler, Guard] = {}
+        self._given: Mapping[str, str] | None = None
+        self._ready: CIMultiDict[str] = CIMultiDict()
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
             limit=options.max_connections,
             ssl=options.ssl or True,
@@ -328,7 +330,10 @@ class Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         # Not sooner: what a request has when it connects is near what a proxy is told.
-        req.headers.update(outgoing.headers)
+        if outgoing.headers is not self._given:
+            # Taken from a dictionary, each name would be put in lower case for each request.
+            self._given, self._ready = outgoing.headers, CIMultiDict(outgoing.headers)
+        req.headers.update(self._ready)
         attempt.mark.connected = True
         if guard is not None:
             attempt.guard, guard.attempt = guard, attempt
