@@ -350,13 +350,16 @@ class JournalFile:
 
     def _mark_open(self, database: sqlite3.Connection, lock: LockFile) -> None:
         """Have the file show, even without its log, that there is one."""
-        _transact(
-            database, "UPDATE journal SET openings = openings + 1, commits = commits + 1, open = 1"
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(
+            "UPDATE journal SET openings = openings + 1, commits = commits + 1, open = 1"
         )
+        # Read here: what another process opens after that may still be in the log alone.
+        journal_id, commits, openings, _ = database.execute(_HEAD).fetchone()
+        database.execute("COMMIT")
         # Whoever shares it may be reading or writing, and is not waited for.
         kind = "PASSIVE" if self._shared else "TRUNCATE"
         busy, logged, moved = database.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
-        journal_id, commits, openings, _ = database.execute(_HEAD).fetchone()
         if busy or logged != moved:
             openings = 0 if lock.evidence is None else lock.evidence.openings
         self._evidence = Evidence(journal_id=journal_id, commits=commits, openings=openings)
