@@ -202,7 +202,7 @@ class Row(Protocol[T_co]):
 
     @property
     def touched(self) -> bool:
-        """Whether the platform may have acted on it, as far as it got."""
+        """Whether the platform may have acted on it."""
         ...
 
     @property
@@ -277,7 +277,7 @@ class BulkRun(Generic[V, T]):
         self._watching: asyncio.TimerHandle | None = None
         self._ending = False
         self._broken: BaseException | None = None
-        """What the counting of a row has raised."""
+        """What counting a row raised."""
         self._workers: set[asyncio.Task[None]] = set()
         self._under_way: dict[asyncio.Task[None], Row[T]] = {}
         self._ready: deque[Outcome[V, T]] = deque()
@@ -372,9 +372,9 @@ class BulkRun(Generic[V, T]):
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         if not worker.cancelled() and worker.exception() is not None:
-            # No row raises here: the caller's own counts do, or a `StopOn` of the caller's.
+            # A row's error is an outcome: here a `Progress` or `StopOn` of the caller's failed.
             self._broken = self._broken or worker.exception()
-            self.stop(f"the job's counts raised {type(self._broken).__name__}")
+            self.stop(f"counting a row raised {type(self._broken).__name__}")
         if self.stopped and not self._ending and not self._workers and not self._source.ended:
             self._add_worker()  # the one that skips the rest
         self._news.set()
@@ -441,17 +441,17 @@ class BulkRun(Generic[V, T]):
             self._compare(self._counts)
 
     def _heed(self, error: BaseException, in_a_row: int | None) -> None:
-        """Stop where *error* tells that the rows to come will end like the one that met it."""
+        """Stop if *error* shows that the remaining rows would end the same way."""
         self._streak.add(error)
         if in_a_row is None or not isinstance(error, SigmaMindError):
             return
         if _stops_at_once(error):
             self.stopped_by = error
-            self.stop(f"no other row would get past this: {_line(error)}")
+            self.stop(f"no other row would succeed: {_line(error)}")
         elif self._streak.length >= in_a_row:
             self.stopped_by = error
             rows = "1 row" if in_a_row == 1 else f"{in_a_row} rows in a row"
-            self.stop(f"{rows} ended alike, as those to come would: {_line(error)}")
+            self.stop(f"{rows} ended the same way, as the rest would: {_line(error)}")
 
     def _hand_over(self, outcome: Outcome[V, T]) -> None:
         if self._order is None:
@@ -466,7 +466,7 @@ class BulkRun(Generic[V, T]):
         """Stop where *stop_on* says that enough rows have failed."""
         if not self.stopped and stop_on.reached(self.progress):
             bad = self.progress.failed + self.progress.unknown
-            self.stop(f"{bad} of {self.progress.finished} rows failed or are unknown")
+            self.stop(f"{bad} of {self.progress.finished} rows failed or may have been carried out")
 
 
 def _check_options(stop_on: object, progress: object) -> None:

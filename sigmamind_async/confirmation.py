@@ -24,23 +24,23 @@ R = TypeVar("R", bound=Record)
 
 
 class Unconfirmed(enum.Enum):
-    """What a 2xx is that came whole and confirms nothing."""
+    """What a complete 2xx that confirms nothing may be."""
 
     PAGE = "not from the API"
     """An HTML page, or a text of another type than JSON."""
     GARBLED = "not JSON"
-    """From the API as far as can be told, and unreadable or empty."""
+    """Unreadable or empty, and nothing shows that it did not come from the API."""
     FAILURE = "reports a failure"
     SILENT = "does not name its object"
 
     @property
     def may_change(self) -> bool:
-        """True if another request may be answered better: the API says the same again."""
+        """True if another request may get a better answer; the API itself would repeat this one."""
         return self is Unconfirmed.PAGE
 
 
 def sort_of(response: Response) -> Unconfirmed:
-    """Return what a 2xx is whose body its operation could not take for a success."""
+    """Classify a 2xx that its operation could not read as a success."""
     try:
         said = load_json(response.body)
     except ResponseDecodeError:
@@ -138,7 +138,7 @@ def reports_failure(said: object, *, depth: int = 4) -> bool:
         plain = _plain(name)
         if _fails(plain, value) or (plain in _REMOVED and _denies(value)):
             return True
-    # A word or a bare code is a report only where nothing else is said: a record has both.
+    # A record may hold a status or a code too: alone in an envelope, they describe the request.
     if _is_envelope(fields, _ECHO) and (
         _words(fields) & _FAILED or _is_error_status(fields.get("code"))
     ):
@@ -147,9 +147,9 @@ def reports_failure(said: object, *, depth: int = 4) -> bool:
     return depth > 0 and any(reports_failure(each, depth=depth - 1) for each in inner)
 
 
-_NAMELESS: Final = "the answer does not name its record"
+_NAMELESS: Final = "the answer does not identify a record"
 _FAILURE: Final = "the answer reports a failure"
-_STILL_TO_BE_DONE: Final = "the answer says that it is still to be done"
+_STILL_TO_BE_DONE: Final = "the answer says that the removal is still pending"
 _WRAPPERS: Final = ("data", "result", "response", "body", "payload")
 _SUCCESS: Final = {"success", "successful", "succeeded", "issuccess", "issuccessful", "ok", "isok"}
 _REMOVED: Final = {
@@ -213,7 +213,7 @@ def _says_something(value: object, *, depth: int = 4) -> bool:
 
 
 def _is_envelope(fields: Mapping[str, Any], more: Collection[str] = ()) -> bool:
-    """Return whether an object holds nothing but what is said of a request."""
+    """Return whether an object only describes the request, and holds no record."""
     return {_plain(name) for name in fields} <= {*_ENVELOPE, *more}
 
 
@@ -228,7 +228,7 @@ def _is_error_status(value: object) -> bool:
 
 
 def _words(fields: Mapping[str, Any]) -> set[str]:
-    """Return what an answer says of the request in a word."""
+    """Return the words with which an answer describes the request's outcome."""
     said = (fields.get(name) for name in ("status", "state", "result", "outcome"))
     return {word.strip().lower() for word in said if isinstance(word, str)}
 
@@ -239,7 +239,7 @@ def as_number(text: str) -> str:
 
 
 def is_failure(word: str | None) -> bool:
-    """Return whether a status says in a word that what it is about has failed."""
+    """Return whether *word*, a record's status, means that it failed."""
     return _is_text(word, _FAILED)
 
 

@@ -45,6 +45,7 @@ from sigmamind_async.finding import (
     find,
     ignored_error,
     is_outage,
+    is_strange,
     leads_to_alias,
     may_repeat,
 )
@@ -504,7 +505,8 @@ class Engine:
         self, operation: Operation[T], call: Call, finding: Finding, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
-        if finding.status == 404 and call.may_echo and not isinstance(operation.when_gone, Unset):
+        gone = finding.status == 404 and call.may_echo and not is_strange(finding)
+        if gone and not isinstance(operation.when_gone, Unset):
             call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
         secrets = _secrets(operation, key)

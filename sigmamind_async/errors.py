@@ -19,7 +19,7 @@
       CircuitOpenError                    refused at the gate, nothing was sent
       JournalError  PlanError  SpendLimitError
 
-The tree is cut by what the caller can do next: mend the call, wait, look the outcome up, give up.
+Classes are split by what the caller can do next: fix the call, wait, look the outcome up, give up.
 `committed` says whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
 neither a header nor a request body, so none of them can carry an API key or a trunk password.
 
@@ -202,7 +202,7 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 
 
 class OutcomeUnknownError(SigmaMindError):
-    """The request went out, and no answer says how it ended: the platform may have acted.
+    """The request was sent, and no answer shows how it ended: the platform may have acted.
 
     `committed` is "yes" when a 2xx status line arrived with an answer that cannot be read or names
     nothing, and "unknown" otherwise, as after a 2xx that reports a failure. Look the number up
@@ -269,9 +269,9 @@ class ConflictError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """429: one request too many; nothing was done. `retry_after` in seconds, where it was given.
+    """429: rate-limited; nothing was done. `retry_after` is in seconds, where it was given.
 
-    It is what the platform said, however long: the client itself waits no longer than
+    It is the platform's own figure, however long: the client waits no longer than
     `Gate(max_pause=...)`.
     """
 
@@ -293,7 +293,7 @@ class ResponseDecodeError(SigmaMindError):
 
 
 class CircuitOpenError(SigmaMindError):
-    """The gate refused the call, so nothing was sent: the platform keeps failing, or is full."""
+    """The gate refused the call and sent nothing: the platform keeps failing, or is at capacity."""
 
     committed: Committed = "no"
     retryable = True

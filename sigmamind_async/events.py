@@ -46,7 +46,7 @@ class AttemptScheduled:
 
 @static.frozen
 class CallFinished:
-    """A call returned, raised, or was cancelled: each that was begun ends so."""
+    """A call returned, raised, or was cancelled: every call that began ends with one."""
 
     operation: str
     attempts: int
@@ -62,7 +62,7 @@ class CallFinished:
 
 @static.frozen
 class FieldsIgnored:
-    """An answer said 200 and shows fields with other values than were sent."""
+    """A 200 shows fields with other values than were sent."""
 
     operation: str
     fields: tuple[str, ...]
@@ -71,11 +71,11 @@ class FieldsIgnored:
 
 @static.frozen
 class Throttled:
-    """The platform refused a request for being one too many."""
+    """The platform rate-limited a request."""
 
     operation: str
     pause: float
-    """Seconds for which the gate admits nobody who shares the limit."""
+    """Seconds for which the gate admits no request that shares the limit."""
     rate: float
     """Admitted requests a second from now on."""
 

@@ -51,7 +51,7 @@ _SILENT = frozenset({408, 499})
 
 
 REFUSALS: Final = frozenset({429})
-"""The statuses that refuse a request for being one too many, wherever they come from."""
+"""Statuses of a rate limit, whichever server they come from."""
 
 
 @static.frozen
@@ -63,7 +63,7 @@ class Finding:
     wait: float | None = None
     """Seconds the platform asked callers to wait."""
     throttled: bool = False
-    """Whether the request was refused for being one too many."""
+    """Whether the request was rate-limited."""
     unreadable: ResponseDecodeError | None = None
     """What is wrong with a body that came whole."""
     sort: Unconfirmed = Unconfirmed.GARBLED
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def healthy(self) -> bool:
-        """Whether the platform answered in its right mind, be it with a rejection."""
+        """Whether the platform works: it answered, if only with a rejection."""
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
@@ -130,7 +130,7 @@ def find(
         return Finding(answer, verdict)
     refused = answer.status in refusals
     wait = retry_after(answer.headers, wall_clock(), refused=refused)
-    # Some gateways throttle with 503; only a wait beside it tells that from an outage.
+    # Some gateways throttle with 503; only a `Retry-After` distinguishes that from an outage.
     throttled = refused or (answer.status == 503 and "retry-after" in answer.headers)
     if refused:
         verdict = Verdict.REJECTED
@@ -153,7 +153,7 @@ def is_outage(finding: Finding) -> bool:
 def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     """Return whether sending *operation* again can do no harm, and may help.
 
-    What was not sent, or was refused for being one too many, may always be sent. After silence
+    What was not sent, or was rate-limited, may always be sent. After silence
     only a repeatable call may: a purchase that went unanswered is looked up, never sent blindly.
     """
     answer = finding.answer
@@ -222,11 +222,24 @@ def error_for(
     named where the answer came from something else than the API.
     """
     error = _error(operation, finding, explain, tuple(secrets), base_url)
-    error.not_from_api = finding.unreadable is not None and finding.sort is Unconfirmed.PAGE
+    error.not_from_api = is_strange(finding)
     error.operation = operation.name
     error.committed = committed_by(operation, finding.verdict)
     error.retryable = may_repeat(operation, finding)
     return error
+
+
+def is_strange(finding: Finding) -> bool:
+    """Return whether something other than the API answered.
+
+    A 5xx may come from the platform's own gateway, and so may a 429.
+    """
+    if finding.unreadable is not None:
+        return finding.sort is Unconfirmed.PAGE
+    answer = finding.answer
+    if isinstance(answer, Fault) or finding.throttled:
+        return False
+    return 400 <= answer.status < 500 and answer.status != 407 and is_html(answer.body)
 
 
 def committed_by(operation: Operation[object], verdict: Verdict) -> Committed:
@@ -273,6 +286,8 @@ def _error(
         problem = f"the platform answered {answer.status}{_quoted(answer, said)}"
         return _unknown(operation, finding, problem, said.code)
     error = _status_error(answer, finding, said, secrets)
+    if is_strange(finding):
+        error.message = _strange(answer, secrets, base_url)
     hint = operation.hints.get(answer.status)
     if hint is not None:
         error.message = f"{error.message}; {hint}"
@@ -288,7 +303,7 @@ def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
     )
 
 
-_HARMLESS = "it changes nothing and can be made again"
+_HARMLESS = "the call changes nothing and can be repeated"
 
 
 def _unanswered(kind: FaultKind, message: str, cause: OSError | None) -> APIConnectionError:
@@ -322,28 +337,33 @@ def _problem(
     problem = _capped(finding.unreadable.message, secrets)
     match finding.sort:
         case Unconfirmed.PAGE:
-            title = _capped(title_of(answer.body), secrets)
-            page = f"a page titled {title!r}" if title else "a page or a text"
-            where = base_url or "the base URL"
-            return (
-                f"{where} answered {answer.status} with {page}, which is not the API's: check"
-                " base_url, and what stands between (a portal, a proxy, a firewall)"
-            )
+            return _strange(answer, secrets, base_url)
         case Unconfirmed.GARBLED:
             # Of what cannot be read as a whole no part is shown: half a secret is not masked.
             return problem
-        case _:
+        case Unconfirmed.FAILURE:
+            return f"the answer reports a failure{_quoted(answer, said)}"
+        case Unconfirmed.SILENT:
             return f"{problem}{_quoted(answer, said)}"
+
+
+def _strange(answer: Response, secrets: tuple[Secret, ...], base_url: str) -> str:
+    title = _capped(title_of(answer.body), secrets)
+    page = f"a page titled {title!r}" if title else "a page or a text"
+    return (
+        f"{base_url or 'the base URL'} answered {answer.status} with {page}, which is not the"
+        " API's: check base_url, and what is in between (a portal, a proxy, a firewall)"
+    )
 
 
 def _unknown(
     operation: Operation[object], finding: Finding, problem: str, code: str | None = None
 ) -> OutcomeUnknownError:
-    known = (
-        f"it was {'accepted' if finding.status == 202 else 'carried out'}, its result is not known"
-        if finding.verdict is Verdict.COMMITTED_UNREAD
-        else "it may have been carried out"
-    )
+    if finding.verdict is Verdict.COMMITTED_UNREAD:
+        done = "accepted" if finding.status == 202 else "carried out"
+        known = f"it was {done}, but its result is not known"
+    else:
+        known = "it may have been carried out"
     error = OutcomeUnknownError(f"{operation.name}: {problem}; {known}")
     error.status = finding.status
     error.code = code
@@ -369,5 +389,5 @@ def _status_error(
 
 
 def _kept(text: str | None, secrets: tuple[Secret, ...]) -> str:
-    """Return what an error may hold of *text*: nothing where that cannot be told."""
+    """Return the part of *text* that an error may hold; empty where a secret may be in it."""
     return (scrub(text or "", secrets) or "")[:BODY_TEXT]

@@ -75,7 +75,7 @@ class Response:
 
 
 class Mark:
-    """Whether a connection was handed to an attempt: from then on bytes may have left.
+    """Whether an attempt was given a connection: from then on bytes may have left.
 
     A transport sets it to false before it connects and to true before it sends. One that leaves it
     at `None` cannot tell, so the request may have left.
@@ -125,9 +125,9 @@ class Operation(Generic[T_co]):
     value: object = attrs.field(default=None, hash=False)
     """The request value it was made from."""
     not_shown: Callable[[Any], tuple[str, ...]] | None = None
-    """Given the result, the names of the fields that were sent and that it shows otherwise."""
+    """Given the result, the names of the sent fields that it shows with another value."""
     is_about: Callable[[Any], bool] | None = None
-    """Given the result, whether it is the record that was asked for; `None` where none was."""
+    """Given the result, whether it is the requested record; `None` where any record will do."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
     hints: Mapping[int, str] = attrs.field(default=_NO_HINTS, hash=False)
@@ -183,9 +183,9 @@ def _decode_nothing(_: Response) -> None:
 def removing(
     name: str, path: str, value: object, decode: Callable[[Response], None] = _decode_nothing
 ) -> Operation[None]:
-    """Return a call that removes a record for good.
+    """Return a call that removes a record permanently.
 
-    A 404 after an attempt of our own that went unanswered says that it is gone, too.
+    A 404 also means success after an attempt of ours that went unanswered.
     """
     return Operation(
         name=name,

@@ -8,12 +8,13 @@ Against the first, `statement` reads what an envelope says in any common spellin
 statement counts: while one of them promises more, the listing goes on, or raises where it cannot.
 Where a platform says nothing, numbered pages end at an empty page and at no other.
 
-Against the second, nothing is yielded between two pages, numbered or named by a token. The first
-page is yielded as soon as it was read. Then all pages are read in a row, the first one once more,
-and what was not yielded yet is yielded from memory: whatever the caller does to the records
-meanwhile, nothing that is still to be read can shift. What others remove between two requests shows
-in the totals; where no total is stated, the page before each is read again. Not everything shows:
-records that others add and remove between neighbouring requests may hide one another.
+Against the second, nothing is yielded between two pages, whether numbered or reached by a token.
+The first page is yielded as soon as it was read. Then all pages are read in a row, the first one
+once more, and what was not yielded yet is yielded from memory: whatever the caller does to the
+records meanwhile, nothing that is still to be read can shift. What others remove between two
+requests shows in the totals; where no total is stated, the page before each is read again. Not
+everything shows: records that others add and remove between neighbouring requests may hide one
+another.
 """
 
 from __future__ import annotations

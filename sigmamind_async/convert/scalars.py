@@ -45,12 +45,16 @@ def _json_type(value: object) -> str:
     return _JSON_TYPES.get(type(value), type(value).__name__)
 
 
+_EXACT: Final = 1 << 53
+"""Whole numbers below it have a float of their own."""
+
+
 def read_text(raw: object, _: object) -> str:
     """Read a text, a whole number by its digits, or a text that MongoDB wraps by its type."""
     if type(raw) is str:
         return raw
-    if type(raw) is int:
-        return str(raw)
+    if type(raw) is int or (type(raw) is float and raw.is_integer() and abs(raw) < _EXACT):
+        return str(int(raw))
     unwrapped = _unwrapped(raw)
     if unwrapped is None:
         raise WrongTypeError("text", raw)

@@ -173,7 +173,9 @@ class Stage:
         done: _NotReached,
     ) -> None:
         work = work.after(outcome)
-        if outcome.status != "done" and not isinstance(outcome.error, done):
+        error = outcome.error
+        gone = isinstance(error, done) and not error.not_from_api
+        if outcome.status != "done" and not gone:
             self.report(work, outcome.status, outcome.error)
             return
         try:

@@ -224,7 +224,9 @@ class Errand(Generic[T]):
         if intent.look_up is not None:
             try:
                 await self._read(intent.look_up)
-            except NotFoundError:
+            except NotFoundError as error:
+                if error.not_from_api:
+                    raise
                 return
             await self._refuse_unless_ours(row)
             return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import attrs
 
 from sigmamind_async.client import Client
@@ -57,8 +55,11 @@ class Settler:
 
     async def release(self, row: Row, record: str) -> Row:
         """Give the surplus *record* of *row* up, for good."""
-        with suppress(NotFoundError):  # whoever was here before has done it
+        try:
             await self.client.run(self.adapter.release(record))
+        except NotFoundError as error:  # it is gone already, if that was the API's answer
+            if error.not_from_api:
+                raise
         move = await self.books.move(row, Released(record))
         return move.row if move is not None else await self.books.read(row.op_id)
 

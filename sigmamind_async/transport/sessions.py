@@ -50,7 +50,7 @@ class _Showing:
 
 
 _attempt: contextvars.ContextVar[_Showing | None] = contextvars.ContextVar("attempt", default=None)
-"""The attempt that a session of the caller's makes: it may make it in a task of its own."""
+"""The attempt under way in a caller's session, which may make it in another task."""
 
 
 def _timeout(options: AiohttpOptions) -> aiohttp.ClientTimeout:
@@ -77,7 +77,7 @@ async def drain(session: _Busy, grace: float) -> None:
 
 
 class TheirSession:
-    """A session that the caller brought, with whatever settings: ours are said in each request."""
+    """A session that the caller brought; each request overrides its settings with ours."""
 
     is_open = True
 
@@ -279,4 +279,4 @@ def _marking_trace() -> aiohttp.TraceConfig:
 
 
 _TRACE = _marking_trace()
-"""One for all clients: each session has it once, however many clients use the session."""
+"""Added once to each session, however many clients share it."""

@@ -213,7 +213,7 @@ class Odd(BaseHTTPRequestHandler):
     ("body", "told"),
     [
         (b'{"success": false, "error": "it is in use"}', "reports a failure: it is in use"),
-        (b'{"status": "queued"}', "still to be done"),
+        (b'{"status": "queued"}', "removal is still pending"),
         (b"<title>Log in</title>", "a page titled 'Log in'"),
     ],
 )

@@ -31,6 +31,7 @@ from tests.functional.faultserver import (
     Treatment,
     always,
     answer,
+    close_when_read,
     in_turn,
     response,
 )
@@ -310,6 +311,38 @@ async def test_a_page_is_named_by_its_title_and_the_base_url(what: str, dialect:
     assert (error.not_from_api, error.committed) == (True, "no" if reads else "unknown")
     assert f"{server.url} answered 200 with a page titled 'Hotel Wi-Fi & login'" in str(error)
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("body", [PAGE, b'{"message": "gone for now"}'], ids=["page", "API"])
+async def test_a_page_does_not_say_that_a_number_is_gone(body: bytes, dialect: Dialect) -> None:
+    """The control is the API's own 404 after a removal that went unanswered."""
+    end = said(body, 404, "text/html" if body == PAGE else JSON)
+    async with (
+        FaultServer(in_turn(close_when_read, end)) as server,
+        connect(dialect, server) as client,
+    ):
+        removal = client.run(dialect.remove(key(dialect)))
+        if body == PAGE:
+            error = await error_of(removal)
+            assert (error.not_from_api, error.committed) == (True, "unknown")
+            assert f"{server.url} answered 404 with a page titled 'Hotel Wi-Fi" in str(error)
+        else:
+            await removal
+    assert server.methods == {"DELETE": 2}
+
+
+@pytest.mark.parametrize(("body", "sent"), [(PAGE, 0), (b'{"message": "no"}', 1)])
+async def test_a_page_does_not_say_that_a_number_is_free(body: bytes, sent: int) -> None:
+    """A journal's purchase is not sent on its word; the control is the API's own 404."""
+    dialect = DIALECTS["sigmamind"]
+    missing, bought = said(body, 404, "text/html"), said(record(dialect), 201)
+    async with (
+        FaultServer(in_turn(missing, bought)) as server,
+        connect(dialect, server) as client,
+    ):
+        run = Provisioner(client, MemoryJournal()).run_many([("order-1", dialect.buy(NUMBER))])
+        [outcome] = [each async for each in run]
+    assert (outcome.status, made(server, "POST")) == ("done" if sent else "failed", sent)
 
 
 async def test_json_is_from_the_api(dialect: Dialect) -> None:

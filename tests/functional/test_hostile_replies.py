@@ -128,7 +128,7 @@ async def test_a_deletion_needs_no_body(body: bytes) -> None:
 
 
 async def test_of_duplicate_keys_the_last_counts() -> None:
-    body = b'{"active": false, "active": true, "new": 1}'
+    body = b'{"sipPhoneNumber": "+14155550100", "active": false, "active": true, "new": 1}'
     async with FaultServer(always(answer(200, body))) as server, client_of(server.url) as client:
         number = await client.phone_numbers.get(NUMBER)
     assert (number.active, number.extra) == (True, {"new": 1})

@@ -199,7 +199,7 @@ NAMELESS = [
 def test_what_does_not_name_itself_is_no_record(guard: Any, said: object) -> None:
     """The control is the next test: what does is shown, whatever else it says."""
     read = guard(record_decoder(Call), lambda found: found.call_id)
-    with pytest.raises(ResponseDecodeError, match="does not name its record"):
+    with pytest.raises(ResponseDecodeError, match="does not identify a record"):
         read(reply(200, said))
 
 

@@ -325,13 +325,13 @@ def test_an_unknown_outcome_without_an_answer_has_no_status() -> None:
 
 def test_an_unreadable_answer_to_a_purchase_says_that_it_was_carried_out() -> None:
     assert str(error(BUY, ATTEMPTS["2xx unreadable"])) == (
-        "acme.buy: the answer is not JSON; it was carried out, its result is not known"
+        "acme.buy: the answer is not JSON; it was carried out, but its result is not known"
     )
 
 
 def test_a_silent_read_says_that_it_can_be_made_again() -> None:
     assert str(error(READ, ATTEMPTS["dropped"])).endswith(
-        "it changes nothing and can be made again"
+        "the call changes nothing and can be repeated"
     )
 
 

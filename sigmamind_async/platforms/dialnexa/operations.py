@@ -153,7 +153,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
-    """Give a number up; 409 says that something still uses it."""
+    """Release a number; 409 means that something still uses it."""
     return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
 
 

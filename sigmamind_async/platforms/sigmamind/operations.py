@@ -89,7 +89,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
-    """Look a number up. The call is named by the documentation, a page of its own was not found."""
+    """Look a number up. The documentation mentions the call, but has no page for it."""
     return reading(
         "sigmamind.get_phone_number", _number_path(value.phone_number), _decode_phone_number, value
     )
@@ -108,7 +108,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
-    """Give a number up."""
+    """Release a number."""
     return removing(
         "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
     )
@@ -129,7 +129,7 @@ def list_agents(value: ListAgents) -> Operation[Page[Agent]]:
 
 
 def create_call(value: CreateCall) -> Operation[Call]:
-    """Ring somebody; never twice for one call of ours."""
+    """Start a phone call; never sent twice."""
     return Operation(
         name="sigmamind.create_call",
         request=Request(method="POST", path="/v1/calls", json=body_of(value)),
