@@ -189,6 +189,8 @@ def _stops_at_once(error: BaseException) -> bool:
     """Return whether no other row can get past *error*, which is not about the row it met."""
     if isinstance(error, JournalError):
         return error.op_id is None and not error.retryable
+    if isinstance(error, APIStatusError):
+        return error.status == 407  # which only a proxy answers
     return isinstance(error, APIConnectionError) and not error.retryable
 
 

@@ -290,14 +290,19 @@ class Engine:
         self, operation: Operation[T], call: Call, again: Again
     ) -> Done[T] | Failed:
         """Send until there is a result, or a reason to stop."""
-        await self.sleep(again.delay)
-        try:
-            attempts = repeating(self.sleep)
-        except (OSError, ImportError):
-            # Not even the module can be read: without a descriptor, no attempt can be made either.
-            assert call.last_error is not None  # noqa: S101 - the first attempt left one
-            return Failed(call.last_error)
-        return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
+        while True:
+            await self.sleep(again.delay)
+            try:
+                attempts = repeating(self.sleep)
+            except (OSError, ImportError):
+                # Without a descriptor not even the module can be read: until there is one again,
+                # attempts go without it.
+                end = await self._attempt(operation, call)
+                if not isinstance(end, Again):
+                    return end
+                again = end
+            else:
+                return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
 
     async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
         """Send once, and say what follows."""

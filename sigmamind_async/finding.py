@@ -168,7 +168,7 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
         return (
             isinstance(answer, Response)
             and answer.status != 303
-            and answer.cut is not FaultKind.TOO_LARGE
+            and not (answer.cut and answer.cut.kind is FaultKind.TOO_LARGE)
         )
     return finding.verdict is Verdict.AMBIGUOUS
 
@@ -276,8 +276,9 @@ def _error(
         problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
             return _unknown(operation, finding, problem, said.code)
-        if answer.cut in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
-            return _unanswered(answer.cut, f"{operation.name}: {problem}; {_HARMLESS}", None)
+        cut = answer.cut
+        if cut is not None and cut.kind in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
+            return _unanswered(cut.kind, f"{operation.name}: {problem}; {_HARMLESS}", cut.cause)
         unreadable = ResponseDecodeError(problem)
         # A name in the answer may be part of the path.
         unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
@@ -333,7 +334,8 @@ def _problem(
 ) -> str:
     """Return what is wrong with a 2xx that is no success."""
     if finding.unreadable is None:
-        return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+        cut = answer.cut
+        return "the answer cannot be read" if cut is None else cut.detail or cut.kind.value
     problem = _capped(finding.unreadable.message, secrets)
     match finding.sort:
         case Unconfirmed.PAGE:

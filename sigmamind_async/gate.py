@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from random import random
+from typing import cast
 
 import attrs
 
@@ -374,12 +375,14 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
-        if max_wait is not None and not 0 <= max_wait < math.inf:
+        if max_wait is not None and not (_is_number(max_wait) and 0 <= max_wait < math.inf):
             raise ConfigurationError("max_wait: must be a finite number of seconds, or None")
-        if not 0 < max_pause < math.inf:
+        if not (_is_number(max_pause) and 0 < max_pause < math.inf):
             raise ConfigurationError("max_pause: must be more than 0 seconds and finite")
-        if not all(type(each) is int and 400 <= each <= 599 for each in refusal_statuses):
-            raise ConfigurationError("refusal_statuses: must be statuses from 400 to 599")
+        if not _are_refusals(refusal_statuses):
+            raise ConfigurationError(
+                "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"
+            )
         self.max_wait = max_wait
         self.admission = admission or Admission()
         self.admission.max_pause = max_pause
@@ -576,6 +579,17 @@ class Gate:
             for turn in queue:
                 if not turn.given.done() and not turn.outlasts(ends - now, now):
                     turn.given.set_exception(_refusal(_PAUSED, ends - now))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _are_refusals(statuses: object) -> bool:
+    """Return whether *statuses* can be those of refusals; an iterator could be read only once."""
+    return isinstance(statuses, Collection) and all(
+        type(each) is int and 400 <= each <= 599 for each in cast("Collection[object]", statuses)
+    )
 
 
 _PAUSED = "the platform asked for a pause that ends too late"

@@ -51,7 +51,7 @@ class FaultKind(enum.Enum):
 
 @static.frozen(kw_only=True)
 class Fault:
-    """An attempt that brought no status line."""
+    """Why an attempt brought no status line, or no whole body after it."""
 
     kind: FaultKind
     detail: str = ""
@@ -70,7 +70,7 @@ class Response:
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, hash=False)
     """Headers by lower-case name."""
     body: bytes = attrs.field(default=b"", repr=False)
-    cut: FaultKind | None = None
+    cut: Fault | None = None
     """Why the body ends early, where it does."""
 
 

@@ -67,7 +67,7 @@ class AiohttpTransport:
                 answer.release()
             _end(session, limit.task, attempt)
         if answer is not None:
-            return Response(status=answer.status, headers=answer.headers, cut=fault.kind)
+            return Response(status=answer.status, headers=answer.headers, cut=fault)
         return fault
 
     def _fault_of(

@@ -297,7 +297,7 @@ async def test_a_body_that_came_whole_is_not_asked_for_again(make_engine: Make) 
 
 
 async def test_a_body_cut_by_a_break_is_asked_for_again(make_engine: Make) -> None:
-    cut = Response(status=200, cut=FaultKind.DROPPED)
+    cut = Response(status=200, cut=Fault(kind=FaultKind.DROPPED))
 
     assert await make_engine(ScriptedTransport([cut, reply(json=[])])).run(READ) == []
 

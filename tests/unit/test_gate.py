@@ -856,6 +856,11 @@ def test_a_pause_is_news_once() -> None:
         {"refusal_statuses": {200}},
         {"refusal_statuses": {503, 600}},
         {"refusal_statuses": ["503"]},
+        {"refusal_statuses": 503},
+        {"refusal_statuses": None},
+        {"refusal_statuses": (each for each in [503])},
+        {"max_wait": "1"},
+        {"max_pause": None},
     ],
 )
 def test_a_gate_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
