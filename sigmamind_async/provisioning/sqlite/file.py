@@ -275,6 +275,7 @@ class JournalFile:
             mode = self._path.stat().st_mode
         except FileNotFoundError:
             if self._read_only:
+                _require_none_before(evidence_at(self._beside("-lock")))
                 raise JournalError(
                     "there is no such file.\nName the journal that a job has made."
                 ) from None
@@ -437,6 +438,11 @@ class JournalFile:
         except FileNotFoundError:
             return (0, 0)
         return found.st_dev, found.st_ino
+
+
+def was_made(path: Path) -> bool:
+    """Return whether there is a journal at *path*, or was one that its lock file knows of."""
+    return path.exists() or evidence_at(path.with_name(f"{path.name}-lock")) is not None
 
 
 def _make(path: Path) -> None:
