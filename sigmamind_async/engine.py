@@ -464,7 +464,7 @@ class Engine:
         path = request.alias if call.moved and request.alias is not None else request.path
         body = None if request.json is None else dump_json(request.json)
         # By place: to give them by name doubles the time that making an object takes.
-        return Outgoing(
+        return _outgoing(
             request.method,
             self.base_url + path,
             self._headers.of(key, body),
@@ -635,6 +635,9 @@ class Engine:
             self.observer,
             CallFinished(operation.name, call.attempts, elapsed, name, adopted, committed),
         )
+
+
+_outgoing = static.maker(Outgoing)
 
 
 def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Finding:
