@@ -279,6 +279,8 @@ class BulkRun(Generic[V, T]):
         """Whether the platform has answered nothing for too long."""
         self._watching: asyncio.TimerHandle | None = None
         self._ending = False
+        self._broken: BaseException | None = None
+        """What the counting of a row has raised."""
         self._workers: set[asyncio.Task[None]] = set()
         self._under_way: dict[asyncio.Task[None], Row[T]] = {}
         self._ready: deque[Outcome[V, T]] = deque()
@@ -313,6 +315,8 @@ class BulkRun(Generic[V, T]):
             if self._watching is not None:
                 self._watching.cancel()
             await self._end()
+        if self._broken is not None:
+            raise self._broken
         self._source.raise_if_broken()
 
     async def _end(self) -> None:
@@ -370,6 +374,10 @@ class BulkRun(Generic[V, T]):
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
+        if not worker.cancelled() and worker.exception() is not None:
+            # No row raises here: the caller's own counts do, or a `StopOn` of the caller's.
+            self._broken = self._broken or worker.exception()
+            self.stop(f"the job's counts raised {type(self._broken).__name__}")
         if self.stopped and not self._ending and not self._workers and not self._source.ended:
             self._add_worker()  # the one that skips the rest
         self._news.set()
@@ -408,13 +416,16 @@ class BulkRun(Generic[V, T]):
                     raise  # cancelled; one bad row never ends the batch
             else:
                 del under_way[worker]
-                self.progress.done += 1
                 self._streak.length = 0
                 elapsed, attempts, ignored = clock() - began, row.attempts, row.ignored
                 # By place: to give them by name doubles the time that it takes.
                 self._hand_over(
                     _outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
                 )
+                # Counted last: what counting raises costs no row its outcome.
+                self.progress.done += 1
+                if self._counts is not None:
+                    self._compare(self._counts)
 
     async def _next_value(self) -> V | Literal[_End.END]:
         """Return the next value, once there is room for its outcome."""
@@ -425,10 +436,12 @@ class BulkRun(Generic[V, T]):
         return source.take() if isinstance(source, _Source) else await source.take()
 
     def _finish(self, outcome: Outcome[V, T]) -> None:
+        self._hand_over(outcome)
         self.progress.count(outcome.status)
         if outcome.error is not None and self._stop_on is not None and not self.stopped:
             self._heed(outcome.error, self._stop_on.in_a_row)
-        self._hand_over(outcome)
+        if self._counts is not None:
+            self._compare(self._counts)
 
     def _heed(self, error: BaseException, in_a_row: int | None) -> None:
         """Stop where *error* tells that the rows to come will end like the one that met it."""
@@ -451,7 +464,10 @@ class BulkRun(Generic[V, T]):
         else:
             self._ready.extend(self._order.follow(outcome))
             self._news.set()
-        if self._counts and not self.stopped and self._counts.reached(self.progress):
+
+    def _compare(self, stop_on: StopOn) -> None:
+        """Stop where *stop_on* says that enough rows have failed."""
+        if not self.stopped and stop_on.reached(self.progress):
             bad = self.progress.failed + self.progress.unknown
             self.stop(f"{bad} of {self.progress.finished} rows failed or are unknown")
 
@@ -589,7 +605,7 @@ class _Order(Generic[V, T]):
 class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 
-    outcomes: list[Outcome[V, T]]
+    outcomes: list[Outcome[V, T]] = attrs.field(hash=False)
     stopped: str = ""
     """Why the job ended before its rows did, as a sentence; empty where it did not."""
 
@@ -633,6 +649,13 @@ class BulkResult(Generic[V, T]):
 
 async def collect(run: BulkRun[V, T]) -> BulkResult[V, T]:
     """Run a job to its end and keep all its outcomes."""
-    outcomes = [outcome async for outcome in run]
+    outcomes: list[Outcome[V, T]] = []
+    try:
+        async for outcome in run:
+            outcomes.append(outcome)  # noqa: PERF401 - what has ended is counted where the rest fails
+    except BaseException as error:
+        ended = len(outcomes) + len(run.undelivered)
+        error.add_note(f"rows ended before: {ended}; run_many hands each over as soon as it ends")
+        raise
     outcomes.sort(key=lambda outcome: outcome.index)
     return BulkResult(outcomes=outcomes, stopped=run.stopped)

@@ -15,10 +15,10 @@ from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
+    Collection,
     Coroutine,
     Iterable,
     Mapping,
-    Sequence,
 )
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
@@ -60,6 +60,7 @@ _BRIEFLY = 5.0
 
 T = TypeVar("T")
 V = TypeVar("V")
+R = TypeVar("R", bound=RequestValue[Any])
 
 _SOME_NUMBER: Final = "+12025550100"
 """A key on all platforms, in a request that is made to be checked and never sent."""
@@ -72,7 +73,7 @@ class RawResponse(Generic[T]):
     """An answer as it came: a 2xx, or the 404 that says a removal of ours has been made."""
 
     status: int
-    headers: dict[str, str] = attrs.field(repr=False)
+    headers: dict[str, str] = attrs.field(hash=False, repr=False)
     """By lower-case name."""
     body: bytes = attrs.field(repr=False)
     decode: Callable[[Response], T] = attrs.field(repr=False, eq=False)
@@ -90,7 +91,7 @@ class Runner:
     """Runs the request values of one platform."""
 
     engine: Engine
-    operations: Operations
+    operations: Operations = attrs.field(hash=False)
 
     def run(self, value: RequestValue[T]) -> Coroutine[Any, Any, T]:
         """Run *value* and return what its method would."""
@@ -118,25 +119,24 @@ class Runner:
 
     async def run_all(
         self,
-        values: Iterable[V] | AsyncIterable[V],
-        make: Callable[[V], RequestValue[T]],
+        values: Iterable[R] | AsyncIterable[R],
+        kind: type[RequestValue[T]],
         *,
         stop_on: StopOn | None,
         progress: Progress | None,
-    ) -> BulkResult[V, T]:
-        """Run the request that *make* builds for each of *values*, and keep every outcome."""
-        if isinstance(values, (str, bytes)):
-            raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
-        return await collect(
-            self.run_rows(
-                values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
-            )
+    ) -> BulkResult[R, T]:
+        """Run *values*, each a request for the same call as *kind*, and keep every outcome.
+
+        Any other value fails its row: by mistake, no number is bought.
+        """
+        return await self._collected(
+            values, lambda value: self._of(kind, value), stop_on=stop_on, progress=progress
         )
 
     async def change_all(
         self,
         values: Iterable[V | str] | AsyncIterable[V | str],
-        kind: Callable[..., RequestValue[T]],
+        kind: type[RequestValue[T]],
         key: str,
         change: Mapping[str, Any],
         *,
@@ -150,18 +150,43 @@ class Runner:
         """
         if change:
             self._check_change(kind, key, change)
-        elif isinstance(values, Sequence) and values and all(type(each) is str for each in values):
+        elif (
+            isinstance(values, Collection) and values and all(type(each) is str for each in values)
+        ):
             raise InvalidRequestError(field="change", rule="nothing to change was given")
 
         def make(value: V | str) -> RequestValue[T]:
-            if isinstance(value, str):
-                return kind(**{key: value}, **change)
-            return cast("RequestValue[T]", value)  # what is none fails its row
+            return (
+                kind(**{key: value}, **change) if isinstance(value, str) else self._of(kind, value)
+            )
 
-        return await self.run_all(values, make, stop_on=stop_on, progress=progress)
+        return await self._collected(values, make, stop_on=stop_on, progress=progress)
+
+    async def _collected(
+        self,
+        values: Iterable[V] | AsyncIterable[V],
+        make: Callable[[V], RequestValue[T]],
+        *,
+        stop_on: StopOn | None,
+        progress: Progress | None,
+    ) -> BulkResult[V, T]:
+        if isinstance(values, (str, bytes)):
+            raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
+        run = self.run_rows(
+            values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+        )
+        return await collect(run)
+
+    def _of(self, kind: type[RequestValue[T]], value: object) -> RequestValue[T]:
+        """Return *value*, if it is a request for the same call as *kind*."""
+        build: object = self.operations.get(cast("Any", type(value)))
+        if build is not self.operations[kind]:
+            rule = f"{type(value).__name__} given where {kind.__name__} is needed"
+            raise InvalidRequestError(field="value", rule=rule)
+        return cast("RequestValue[T]", value)
 
     def _check_change(
-        self, kind: Callable[..., RequestValue[Any]], key: str, change: Mapping[str, Any]
+        self, kind: type[RequestValue[Any]], key: str, change: Mapping[str, Any]
     ) -> None:
         known = inspect.signature(kind).parameters.keys() - {key}
         for name in change:
@@ -242,11 +267,6 @@ class Resource:
         self._runner = runner
 
 
-def as_given(value: V) -> V:
-    """Return *value*: the request of a row that is one already."""
-    return value
-
-
 class Client:
     """Base of the platforms' clients.
 
@@ -261,12 +281,11 @@ class Client:
         retry: How often and how fast failed attempts are repeated.
         gate: Admission for all calls of this client; pass one to share it, or to fail fast.
         max_connections: Most connections, and calls under way, in one event loop.
-        session: An aiohttp session to use and leave open. It works in its own loop only, and
-            middlewares of its own are not run: ours stands in their place. Its connections are its
-            own as well: a purchase may go over one that was idle, unless its connector closes them
-            (``TCPConnector(keepalive_timeout=0.25)``).
-            middlewares of its own are not run: ours stands in their place. Where it does not show
-            its connections to aiohttp's traces, a request without an answer counts as sent.
+        session: An aiohttp session to use and leave open. It works in its own loop only, and its
+            own middlewares are not run: ours takes their place. It keeps its own connections, so a
+            purchase may go over one that was idle, unless its connector closes them
+            (``TCPConnector(keepalive_timeout=0.25)``). Where it does not show its connections to
+            aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
         proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
             name or password is percent-encoded. The proxy is never told the key.

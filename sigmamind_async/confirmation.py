@@ -15,7 +15,7 @@ import enum
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar, cast
 
-from sigmamind_async.convert import Record, as_object, load_json
+from sigmamind_async.convert import Record, load_json
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.explanation import is_html
 from sigmamind_async.operation import Response
@@ -59,8 +59,8 @@ def naming(
 
     def decode(response: Response) -> R:
         record = read(response)
-        if not key_of(record):
-            raise ResponseDecodeError("the answer does not name its record")
+        if not (key_of(record) or "").strip():
+            raise ResponseDecodeError(_NAMELESS)
         if record.extra:
             refuse_failure(record.extra)
         return record
@@ -73,14 +73,14 @@ def showing(
 ) -> Callable[[Response], R]:
     """Return *read*, for the answer of a call that looks a record up.
 
-    Fields may be missing, but what does not name itself, by *key_of*, and reports a failure is no
-    record. Raises `ResponseDecodeError` for it.
+    The record must name itself, by *key_of*; a record that does may hold an error of its own, such
+    as that of a call that failed. Raises `ResponseDecodeError` otherwise.
     """
 
     def decode(response: Response) -> R:
         record = read(response)
-        if record.extra and not key_of(record) and reports_failure(as_object(record)):
-            raise ResponseDecodeError(_FAILURE)
+        if not (key_of(record) or "").strip():
+            raise ResponseDecodeError(_NAMELESS)
         return record
 
     return decode
@@ -103,7 +103,8 @@ def _objection(response: Response) -> str | None:
     try:
         said = load_json(response.body)
     except ResponseDecodeError as error:
-        return error.message if _is_page(response) else None
+        agrees = response.body.strip().lower() in _AGREEMENTS
+        return error.message if _is_page(response) and not agrees else None
     if reports_failure(said):
         return _FAILURE
     if isinstance(said, dict):
@@ -127,11 +128,16 @@ def reports_failure(said: object, *, depth: int = 4) -> bool:
 
     Wrappers are opened up to *depth* levels down.
     """
+    if isinstance(said, list):
+        entries = cast("list[object]", said)
+        return depth > 0 and any(reports_failure(each, depth=depth - 1) for each in entries)
     if not isinstance(said, dict):
-        return said is False
+        return said is False or _is_text(said, _FAILED)
     fields = cast("dict[str, Any]", said)
-    if any(_fails(_plain(name), value) for name, value in fields.items()):
-        return True
+    for name, value in fields.items():
+        plain = _plain(name)
+        if _fails(plain, value) or (plain in _REMOVED and _denies(value)):
+            return True
     # A word or a bare code is a report only where nothing else is said: a record has both.
     if _is_envelope(fields, _ECHO) and (
         _words(fields) & _FAILED or _is_error_status(fields.get("code"))
@@ -141,10 +147,18 @@ def reports_failure(said: object, *, depth: int = 4) -> bool:
     return depth > 0 and any(reports_failure(each, depth=depth - 1) for each in inner)
 
 
+_NAMELESS: Final = "the answer does not name its record"
 _FAILURE: Final = "the answer reports a failure"
 _STILL_TO_BE_DONE: Final = "the answer says that it is still to be done"
 _WRAPPERS: Final = ("data", "result", "response", "body", "payload")
 _SUCCESS: Final = {"success", "successful", "succeeded", "issuccess", "issuccessful", "ok", "isok"}
+_REMOVED: Final = {
+    *("deleted", "isdeleted", "removed", "isremoved", "released", "isreleased", "acknowledged"),
+    *("deletedcount", "removedcount"),
+}
+"""Keys by which the answer to a removal reports success; a record may hold them as well."""
+_AGREEMENTS: Final = {b"ok", b"success", b"done", b"deleted", b"removed", b"released"}
+"""Texts that confirm a removal: Express sends ``OK`` for ``res.sendStatus(200)``."""
 _ERROR: Final = {
     *("error", "errors", "exception", "fault", "failed", "failure", "haserror", "haserrors"),
     *("iserror", "errormessage", "errorcode"),
@@ -163,7 +177,8 @@ _FAILED: Final = {
 }
 _WAITING: Final = {
     *("queued", "enqueued", "pending", "accepted", "processing", "scheduled", "deferred"),
-    *("waiting", "in_progress", "in-progress", "inprogress"),
+    *("waiting", "in_progress", "in-progress", "inprogress", "deleting", "removing", "releasing"),
+    *("pending_deletion", "pending_removal", "pending_release"),
 }
 _DENIED: Final = {*_FAILED, "false", "no", "0"}
 _NO_ERROR: Final = {"", "0", "false", "no", "none", "null", "nil", "ok", "success"}
@@ -177,10 +192,14 @@ def _plain(name: str) -> str:
 
 def _fails(name: str, value: object) -> bool:
     if name in _SUCCESS:
-        return value is False or value == 0 or _is_text(value, _DENIED)
+        return _denies(value)
     if name in _ERROR:
         return _says_something(value)
     return (name == "status" and value is False) or (name in _STATUS and _is_error_status(value))
+
+
+def _denies(value: object) -> bool:
+    return value is False or value == 0 or _is_text(value, _DENIED)
 
 
 def _says_something(value: object, *, depth: int = 4) -> bool:
@@ -214,21 +233,14 @@ def _words(fields: Mapping[str, Any]) -> set[str]:
     return {word.strip().lower() for word in said if isinstance(word, str)}
 
 
+def as_number(text: str) -> str:
+    """Return a phone number that a record gives, empty for a text such as "pending"."""
+    return text if text.startswith("+") else ""
+
+
 def is_failure(word: str | None) -> bool:
     """Return whether a status says in a word that what it is about has failed."""
     return _is_text(word, _FAILED)
-
-
-def is_key(key: str, asked: str) -> bool:
-    """Return whether *key* is the one that was asked for.
-
-    Older answers print a number without its plus.
-    """
-    return key == asked or (asked.startswith("+") and _digits(key) == _digits(asked))
-
-
-def _digits(number: str) -> str:
-    return "".join(filter(str.isdigit, number))
 
 
 def _is_page(response: Response) -> bool:

@@ -126,15 +126,20 @@ def _is_facts(value: object) -> TypeGuard[dict[str, Any]]:
     if not isinstance(value, dict):
         return False
     facts = cast("dict[str, Any]", value)
-    return "type" in facts and facts.get("committed") in get_args(Committed)
+    return facts.keys() >= _ALWAYS and facts["committed"] in get_args(Committed)
+
+
+_ALWAYS = {"type", "committed", "retryable", "notes"}
 
 
 def _restore(error: SigmaMindError, facts: Mapping[str, Any]) -> None:
     for note in facts.get("notes", ()):
         error.add_note(str(note))
     for name, value in facts.items():
-        if name.startswith("_") or name in _NO_ATTRIBUTE or getattr(error, name, None) == value:
+        if name.startswith("_") or name in _NO_ATTRIBUTE:
             continue
+        if _plain(getattr(error, name, None)) == value:
+            continue  # also where JSON holds less than the constructor was given
         with suppress(AttributeError):  # a subclass may compute it
             setattr(error, name, value)
 
@@ -150,6 +155,9 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, list | tuple):
         return [_plain(each) for each in cast("Iterable[object]", value)]
+    if isinstance(value, dict):
+        fields = cast("dict[object, object]", value)
+        return {str(name): _plain(held) for name, held in fields.items()}
     return None
 
 

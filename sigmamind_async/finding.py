@@ -351,7 +351,7 @@ def _unknown(
     operation: Operation[object], finding: Finding, problem: str, code: str | None = None
 ) -> OutcomeUnknownError:
     known = (
-        "it was carried out, its result is not known"
+        f"it was {'accepted' if finding.status == 202 else 'carried out'}, its result is not known"
         if finding.verdict is Verdict.COMMITTED_UNREAD
         else "it may have been carried out"
     )

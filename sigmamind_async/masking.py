@@ -130,7 +130,7 @@ def _places(text: str, needles: list[_Needle]) -> list[_Place] | None:
     """Return where *needles* are written in *text*; ``None`` where that is not certain."""
     if "\ufffd" in text and not all(needle.text.isascii() for needle in needles):
         return None  # bytes of another encoding, whose letters are lost
-    readings = _readings(text)
+    readings = _readings(text, min(len(form) for needle in needles for form in needle.folded))
     if readings is None:
         return None
     showing = [(reading, seen) for reading in readings if (seen := _seen(reading.text, needles))]
@@ -239,10 +239,14 @@ class _Reading:
         return places if decoder.alone else [*places, *before.places[done:]]
 
 
-def _readings(text: str) -> list[_Reading] | None:
-    """Return every reading of *text*, itself first; ``None`` if they are too many or too long."""
+def _readings(text: str, least: int) -> list[_Reading] | None:
+    """Return every reading of *text*, itself first; ``None`` if they are too many or too long.
+
+    No base64 is read that stands for fewer than *least* characters: most words would be.
+    """
+    runs = re.compile(rf"[A-Za-z0-9+/_-]{{{max(_RUN, least * 4 // 3)},}}")
     remembered = functools.cache(_read_code)  # most runs are in every reading
-    code = Decoder(_RUN, lambda match: remembered(match[0]), alone=True)
+    code = Decoder(runs, lambda match: remembered(match[0]), alone=True)
     readings = [_Reading(text)]
     known, work = {text, ""}, len(text)
     for reading in readings:  # grows while it is gone through
@@ -323,7 +327,8 @@ def _text_of(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-_RUN = re.compile(r"[A-Za-z0-9+/_-]{6,}")
+_RUN: Final = 6
+"""Letters of base64 that stand for four characters."""
 _APART: Final = "\uffff"
 _TEXT = re.compile(r"[\0\t\n\r\x20-\x7e\xa0-\ufffc\U00010000-\U0010ffff]{4,}")
 _HEX = re.compile(r"[0-9a-fA-F]{8,}")

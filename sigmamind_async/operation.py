@@ -78,19 +78,16 @@ class Mark:
     """Whether a connection was handed to an attempt: from then on bytes may have left.
 
     A transport sets it to false before it connects and to true before it sends. One that leaves it
-    as it is cannot tell, so that the request may have left.
+    at `None` cannot tell, so the request may have left.
     """
 
-    connected: bool = False  # of the class, as long as it is not set
-
     def __init__(self, connected: bool | None = None) -> None:  # noqa: FBT001 - it is all there is
-        if connected is not None:
-            self.connected = connected
+        self.connected = connected
 
     @property
     def may_have_left(self) -> bool:
-        """False where the transport has set `connected` to that, and to nothing else since."""
-        return self.connected or "connected" not in vars(self)
+        """False only where the transport says that it did not connect."""
+        return self.connected is not False
 
 
 class Verdict(enum.Enum):

@@ -8,12 +8,12 @@ Against the first, `statement` reads what an envelope says in any common spellin
 statement counts: while one of them promises more, the listing goes on, or raises where it cannot.
 Where a platform says nothing, numbered pages end at an empty page and at no other.
 
-Against the second, nothing is yielded between two numbered pages. The first page is yielded as
-soon as it was read. Then all pages are read in a row, the first one once more, and what was not
-yielded yet is yielded from memory: whatever the caller does to the records meanwhile, nothing that
-is still to be read can shift. What others remove between two requests shows in the totals; where
-no total is stated, the page before each is read again. Not everything shows: records that others
-add and remove between neighbouring requests may hide one another.
+Against the second, nothing is yielded between two pages, numbered or named by a token. The first
+page is yielded as soon as it was read. Then all pages are read in a row, the first one once more,
+and what was not yielded yet is yielded from memory: whatever the caller does to the records
+meanwhile, nothing that is still to be read can shift. What others remove between two requests shows
+in the totals; where no total is stated, the page before each is read again. Not everything shows:
+records that others add and remove between neighbouring requests may hide one another.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ platform that does not page answers with the whole account."""
 class Page(Generic[T_co]):
     """One page of a listing."""
 
-    items: list[T_co]
+    items: list[T_co] = attrs.field(hash=False)
     more: bool | None = None
     """Whether the platform says that another page follows; `None` where it does not say."""
     total: int | None = None
@@ -509,16 +509,13 @@ async def all_items_by_token(
     """
     opening = await fetch(None, size)
     await _check_lone_page(fetch, opening, size)
-    for item in opening.items:
-        yield item
-    if opening.token is None or not opening.token.isdecimal():
-        async for page in _pages_after(fetch, opening, size):
-            for item in page.items:
-                yield item
-        return
-    # A token that counts leads elsewhere once the caller has removed records: read ahead.
     yielded = _identified(0, opening, key)
-    opening = await fetch(None, size)
+    for item in yielded.values():
+        yield item
+    if opening.token is not None:
+        # A token may count, in whatever spelling, and then leads elsewhere once the caller has
+        # removed records: read ahead, as with numbered pages.
+        opening = await fetch(None, size)
     pages = [opening, *[page async for page in _pages_after(fetch, opening, size)]]
     found: dict[Hashable, T] = {}
     for number, page in enumerate(pages):

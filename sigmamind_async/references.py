@@ -39,7 +39,7 @@ def _listed(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...
 class References:
     """Resolves references, each once: ten thousand rows may share one trunk.
 
-    Where others say what is read, as those do who enqueue for a worker, list what they may name:
+    Callers that enqueue for a worker choose what it reads, so a worker lists what they may name:
 
         References(names=["TRUNK_PASSWORD", "TWILIO_*"], folders=["/run/secrets/trunks"])
 
@@ -74,7 +74,7 @@ class References:
     async def fetch(self, text: str, seconds: float) -> Secret:
         """Do as `resolve` does, and read a file in another thread.
 
-        Raises `APITimeoutError` after *seconds*: a file of another machine may take for ever.
+        Raises `APITimeoutError` after *seconds*: a file on another machine may never arrive.
         """
         if text in self._known or not text.startswith("file:"):
             return self.resolve(text)
@@ -105,6 +105,8 @@ class References:
             raise
         except OSError as error:
             reason = error.strerror or "it cannot be reached"
+        except RuntimeError:  # of Python before 3.13, which has an OSError for it
+            reason = "its symbolic links lead to each other"
         except ValueError:
             # Not the error itself: it holds what was read.
             reason = "not UTF-8 text"
@@ -124,7 +126,7 @@ def _not_listed(reference: str, kind: str) -> SecretReferenceError:
 def _content_of(path: Path) -> bytes:
     """Return the bytes of a regular file of moderate size; anything else is an `OSError`.
 
-    A pipe would wait for a writer, and a terminal for somebody who types.
+    A pipe would wait for a writer, and a terminal for input.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(handle, "rb") as file:  # noqa: PTH123 - a handle, not a path

@@ -3,8 +3,8 @@
 Framework-neutral: bytes and headers in, a value out. A body is measured before it is hashed, every
 candidate is compared in constant time, and several secrets may be active while one is replaced.
 
-Who is refused can be told by the class: `InvalidRequestError` for a delivery that is not known to
-be genuine, `ResponseDecodeError` for a genuine one whose body is of a form that is not expected.
+A delivery that is not known to be genuine is an `InvalidRequestError`; a genuine one whose body has
+an unexpected form is a `ResponseDecodeError`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
 from sigmamind_async.convert import Record, load_json, structure
-from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.values import REDACTED, Secret, concealed
 
 R = TypeVar("R", bound=Record)
@@ -56,6 +56,8 @@ def check_body(body: bytes, most: int = MAX_BYTES) -> None:
 
 def check_size(body: bytes, most: int = MAX_BYTES) -> None:
     """Refuse a body of more than *most* bytes, before anything is done with it."""
+    if not _is_number(most):
+        raise ConfigurationError("max_bytes: must be a number of bytes")
     if len(body) > most:
         raise InvalidRequestError(
             f"body: has {len(body)} bytes, allowed are {most}", "body", f"at most {most} bytes"
@@ -85,6 +87,8 @@ def check_age(stamp: str, tolerance: float | None, now: float) -> None:
     """
     if tolerance is None:
         return
+    if not _is_number(tolerance):
+        raise ConfigurationError("tolerance: must be a number of seconds, or None for any age")
     at = _time_of(stamp)
     if at is None:
         raise InvalidRequestError(field="timestamp", rule="is missing, or is no time")
@@ -92,6 +96,10 @@ def check_age(stamp: str, tolerance: float | None, now: float) -> None:
         raise InvalidRequestError(
             field="timestamp", rule=f"is not within {tolerance:g} seconds of now"
         )
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and given >= 0
 
 
 def _time_of(stamp: str) -> float | None:
@@ -132,29 +140,38 @@ def _about_body(error: ResponseDecodeError) -> str:
     return error.message.replace("the answer", "the body", 1)
 
 
-def header(headers: Headers, name: str) -> str:
+def header(headers: Headers | None, name: str) -> str:
     """Return a header's value whatever the case of its name; empty where there is none.
 
     Several values are joined by commas. Raises `InvalidRequestError` for what holds no headers.
     """
-    return ",".join(text for key, text in _pairs(headers) if key == name)
+    pairs = pairs_of(headers)
+    if pairs is None:
+        del headers
+        raise InvalidRequestError(field="headers", rule="must be a mapping, or a list of pairs")
+    return ",".join(text for key, text in pairs if key == name)
 
 
-def _pairs(headers: object) -> Iterator[tuple[str, str]]:
-    """Give each header with its name in lower case."""
+def pairs_of(headers: object) -> list[tuple[str, str]] | None:
+    """Return each header with its name in lower case; ``None`` for what holds no headers.
+
+    What verifies a delivery rebinds its headers with this, like its secrets with `keys_of`: a
+    secret that was given in their place would otherwise be in the frame that refuses it.
+    """
     items = getattr(headers, "items", None)
     pairs: object = items() if callable(items) else headers
     if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
-        raise InvalidRequestError(field="headers", rule="must be a mapping, or a list of pairs")
+        return None
+    found: list[tuple[str, str]] = []
     for pair in cast("Iterable[object]", pairs):
         several = cast("Sequence[object]", pair if isinstance(pair, list | tuple) else ())
         if len(several) != 2:
-            raise InvalidRequestError(field="headers", rule="must be a mapping, or a list of pairs")
+            return None
         key, value = several
         # A WSGI environment has HTTP_X_SIGNATURE for X-Signature.
         name = "".join(_texts(key)).lower().replace("_", "-").removeprefix("http-")
-        for text in _texts(value):
-            yield name, text
+        found += [(name, text) for text in _texts(value)]
+    return found
 
 
 def _texts(value: object) -> Iterator[str]:

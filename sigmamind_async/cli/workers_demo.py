@@ -33,7 +33,10 @@ from sigmamind_async.cli.stage import QUARANTINE, Stage
 from sigmamind_async.provisioning.journal import Journal
 from sigmamind_async.provisioning.row import Row, State
 
-WORKER: Final = ("worker", OPTION, "--resend", "--quarantine", f"{QUARANTINE:g}")
+WORKER: Final = (
+    *("worker", OPTION, "--allow-secret", "file:."),
+    *("--resend", "--quarantine", f"{QUARANTINE:g}"),
+)
 HASTE: Final = ("--attempt-timeout", "1", "--deadline", "15", "--upkeep", "1", "--json")
 """What makes a worker impatient, and silent; not worth showing."""
 EVERY: Final = 0.05

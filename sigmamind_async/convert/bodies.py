@@ -59,7 +59,7 @@ class Record:
     `Secret`.
     """
 
-    extra: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    extra: Mapping[str, Any] = attrs.field(hash=False, factory=dict[str, Any], repr=False)
     """What has no place in a field, by wire names: unknown keys, and values of the wrong type."""
     blanks: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     """Keys of fields that came without a value, as they came: null, or an empty text."""

@@ -7,6 +7,7 @@ what is to read an answer has to be there before a purchase leaves.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -40,13 +41,14 @@ def loading() -> Generator[None, None, None]:
     """
     try:
         yield
-    except ModuleNotFoundError:
-        raise
     except (OSError, ImportError) as error:
-        code = getattr(error, "errno", None)
-        reason = os.strerror(code) if code else "it cannot be loaded"
+        # A library of C's is not found by name then, and only the text says why.
+        code = error.errno if isinstance(error, OSError) else errno.EMFILE
+        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
+            raise
     else:
         return
+    reason = os.strerror(code)
     unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
     unloaded.__cause__ = OSError(code, reason)
     raise unloaded

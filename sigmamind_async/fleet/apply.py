@@ -33,7 +33,7 @@ _SHOWN: Final = 5
 class Result:
     """How an application ended."""
 
-    counts: Mapping[Status, int]
+    counts: Mapping[Status, int] = attrs.field(hash=False)
     """Steps by how they ended."""
     bad: tuple[StepOutcome, ...]
     """Steps that failed or are in doubt."""
@@ -99,7 +99,7 @@ async def apply(
 class Crew:
     """Those who carry plans out."""
 
-    provisioners: Mapping[str, Provisioner]
+    provisioners: Mapping[str, Provisioner] = attrs.field(hash=False)
     """By platform."""
     journal: Journal
 

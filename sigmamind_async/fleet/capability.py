@@ -137,7 +137,7 @@ class Found:
     """Its key in later calls: the number itself, or the record's id."""
     phone_number: str
     """E.164."""
-    shown: Mapping[str, str | None]
+    shown: Mapping[str, str | None] = attrs.field(hash=False)
     """What is told of it, by field; what it is silent about is not in it. Labels have no tag."""
 
 

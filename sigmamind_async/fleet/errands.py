@@ -48,7 +48,7 @@ class Errand:
     op_id: str
     sequence: int
     value: Value = attrs.field(repr=False)
-    fields: Mapping[str, Cell] = attrs.field(factory=dict[str, Cell], repr=False)
+    fields: Mapping[str, Cell] = attrs.field(hash=False, factory=dict[str, Cell], repr=False)
     """What it writes, as the row says it: secrets are references."""
     begun: bool = False
     """Whether an earlier run has sent it."""

@@ -37,9 +37,11 @@ class Applied:
     """How the number came: ``purchase``, ``import`` or ``existing``."""
     sequence: int
     """Counts the row's requests, so that each has an id of its own."""
-    fields: Mapping[str, str | int | None] = attrs.field(factory=dict[str, "str | int | None"])
+    fields: Mapping[str, str | int | None] = attrs.field(
+        hash=False, factory=dict[str, "str | int | None"]
+    )
     """What was written last, by field; of secrets the reference."""
-    shown: Mapping[str, str | None] = attrs.field(factory=dict[str, "str | None"])
+    shown: Mapping[str, str | None] = attrs.field(hash=False, factory=dict[str, "str | None"])
     """What the platform showed after that, where it was something else."""
 
     def dump(self) -> str:
@@ -103,11 +105,13 @@ class Begun:
 class Known:
     """All that a plan is made against."""
 
-    found: Mapping[str, Mapping[str, Found]]
+    found: Mapping[str, Mapping[str, Found]] = attrs.field(hash=False)
     """By platform and record."""
-    applied: Mapping[str, Applied] = attrs.field(factory=dict[str, Applied])
+    applied: Mapping[str, Applied] = attrs.field(hash=False, factory=dict[str, Applied])
     """By id of the row."""
-    begun: Mapping[str, Begun] = attrs.field(factory=dict[str, Begun])
+    begun: Mapping[str, Begun] = attrs.field(hash=False, factory=dict[str, Begun])
     """By id of the row; for rows without a number of their own in the journal."""
-    agents: Mapping[str, frozenset[str]] = attrs.field(factory=dict[str, "frozenset[str]"])
+    agents: Mapping[str, frozenset[str]] = attrs.field(
+        hash=False, factory=dict[str, "frozenset[str]"]
+    )
     """The agents of a platform, where it tells."""

@@ -25,7 +25,7 @@ class Plan:
 
     steps: Sequence[Step]
     """One for each row without a problem; first what costs money, then as in the file."""
-    rows: Mapping[str, FleetRow]
+    rows: Mapping[str, FleetRow] = attrs.field(hash=False)
     """The rows of the steps, by id."""
     problems: Sequence[Problem] = ()
     """With one of them, nothing is carried out unless the caller says so."""

@@ -84,7 +84,7 @@ class FleetRow:
     """``sigmamind``, ``verbex`` or ``dialnexa``."""
     source: Source
     state: Presence = Presence.PRESENT
-    fields: Mapping[str, Cell] = attrs.field(factory=dict[str, Cell])
+    fields: Mapping[str, Cell] = attrs.field(hash=False, factory=dict[str, Cell])
     """What is said, by names of `FIELDS`."""
     line: int = 0
     """Where it stands in its file, from 1; 0 where it comes from none."""

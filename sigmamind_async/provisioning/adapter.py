@@ -76,7 +76,7 @@ class Adapter:
 
     intent: Callable[[Value], Intent]
     """Raises `InvalidRequestError` for a value that changes nothing, such as a listing."""
-    requests: Mapping[str, type[Value]]
+    requests: Mapping[str, type[Value]] = attrs.field(hash=False)
     """Every request class that `intent` takes, by its name."""
     listing: Callable[[Client], AsyncIterator[Any]]
     """Reads all numbers of the account, page after page."""

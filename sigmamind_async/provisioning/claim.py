@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeAlias, cast
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.desk import LEASE_MARGIN, Desk
@@ -13,9 +10,7 @@ from sigmamind_async.provisioning.journal import Written
 from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, Resting, advance
 from sigmamind_async.provisioning.refusals import about
 from sigmamind_async.provisioning.row import Row
-
-InTime: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
-"""Awaits what it is given; raises `JournalError` at a deadline."""
+from sigmamind_async.provisioning.turns import InTime
 
 
 class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package
@@ -39,8 +34,9 @@ class Claim:
         Where there is a deadline, *in_time* holds each write to it.
         """
         self.row = row
+        self.late = False
+        """Whether the row may be written after this has given up on it."""
         self._in_time = in_time
-        self._writing: asyncio.Future[Written] | None = None
         self.sent = False
         """Whether the row says, or may say, that something was sent."""
         self._desk = desk
@@ -53,12 +49,13 @@ class Claim:
         before = self.row, self.sent
         try:
             claimed = advance(self.row, event, books.now(), books.policy).row
-            # Should this be cancelled, or end in time, the write may have been made.
-            self.row, self.sent = claimed, True
-            written = await self._put(claimed)
+            # Should this be cancelled, or come too late, the write may yet be made.
+            self.row, self.sent, self.late = claimed, True, True
+            put = self._put(claimed)
+            written = await (put if self._in_time is None else self._in_time(put))
         except JournalError as error:
             refusal: SigmaMindError | None = error.with_traceback(None)
-            if self._is_under_way:
+            if self.late:
                 raise Withheld(refusal) from None
         except IllegalMoveError:
             refusal = None
@@ -70,26 +67,14 @@ class Claim:
         raise Withheld(refusal)
 
     async def _put(self, claimed: Row) -> Written:
-        put = self._desk.books.journal.put(claimed, max_purchases=self._desk.max_purchases)
-        if self._in_time is None:
-            return await put
-        # What is given to a journal is written, whoever stops waiting for it.
-        self._writing = asyncio.ensure_future(put)
-        self._writing.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return cast("Written", await self._in_time(asyncio.shield(self._writing)))
-
-    @property
-    def _is_under_way(self) -> bool:
-        """Whether the write was left behind, and was not seen to fail."""
-        writing = self._writing
-        return writing is not None and not (writing.done() and writing.exception() is not None)
-
-    async def is_written(self) -> bool:
-        """Wait for the write that was left behind; return whether it was made."""
+        journal, most = self._desk.books.journal, self._desk.max_purchases
         try:
-            return self._writing is not None and await self._writing is Written.STORED
+            written = await journal.put(claimed, max_purchases=most)
         except JournalError:
-            return False
+            self.late = False
+            raise
+        self.late = False
+        return written
 
     async def rest(self) -> None:
         """Write down that nothing is under way until the next call of this.

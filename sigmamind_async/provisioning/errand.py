@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
 from sigmamind_async.convert import RequestValue
@@ -60,6 +60,8 @@ _PICKS = 5
 """Numbers to try where the platform is searched and somebody else buys faster."""
 _FRESH = 60.0
 """Seconds for which a listing is good enough to say that a number is not owned."""
+_AFTERWARDS = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between two attempts to take a claim back that was given to the journal too late."""
 _LAST_WRITE = 1.0
 """Seconds, at least, for writing down how a request ended, whatever the deadline."""
 
@@ -119,10 +121,7 @@ class Errand(Generic[T]):
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
         self._until = self._books.now() + self._desk.patience
-        async with AsyncExitStack() as turn:
-            await self._in_time(self._desk.ready())
-            mine = self._desk.turns.of(f"op {self.op_id}")
-            await self._in_time(turn.enter_async_context(mine))
+        async with self._desk.turns.of(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._row())
             while not (row.state is State.DONE or (row.state is State.SURPLUS and row.record)):
                 row = await self._step(row)
@@ -130,6 +129,7 @@ class Errand(Generic[T]):
 
     async def _row(self) -> Row:
         """Return the stored row, if it is about the same request, or a new one."""
+        await self._desk.ready()
         asked = await self._desk.planned(self.op_id, self._value, self._intent)
         stored = await self._books.get(self.op_id)
         if stored is None:
@@ -165,32 +165,33 @@ class Errand(Generic[T]):
 
     async def _send(self, row: Row) -> Row:
         """Send one attempt, once nothing else on the same number is under way."""
-        async with AsyncExitStack() as turn:
-            ready = await self._in_time(self._made_ready(row, turn))
-            if ready.fence != row.fence:
-                return ready
-            try:
-                return await self._attempt(ready)
-            finally:
-                if self._intent.choice is not None and not self.touched:
-                    self._desk.unpick(ready.key)
-
-    async def _made_ready(self, row: Row, turn: AsyncExitStack) -> Row:
-        """Return *row* as it can be sent, holding its number, or as a listing has settled it."""
-        if row.kind is Kind.PURCHASE:
-            found = await self._bought_before(row)
+        if row.kind is Kind.PURCHASE and self._books.journal.may_be_a_copy:
+            found = await self._in_time(self._bought_before(row))
             if found.fence != row.fence:
                 return found
         if self._intent.choice is not None:
-            row = await self._with_a_number(row)
-        await turn.enter_async_context(self._desk.turns.of(row.key and f"number {row.key}"))
+            row = await self._in_time(self._with_a_number(row))
+        before = self.call
+        try:
+            async with self._desk.turns.of(row.key and f"number {row.key}", self._in_time):
+                if row.key:
+                    await self._in_time(self._free(row))
+                return await self._attempt(row)
+        finally:
+            sent = self.call is not before and self.touched
+            if self._intent.choice is not None and not sent:
+                self._desk.unpick(row.key)
+
+    async def _free(self, row: Row) -> None:
+        """Wait until the number of *row* is nobody else's, and refuse to buy it twice."""
         await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
         if row.kind is Kind.EXACT_PURCHASE and not row.doubt_since:
             await self._refuse_owned(row)
-        return row
 
     async def _bought_before(self, row: Row) -> Row:
         try:
+            if self._in_bulk and self._books.journal.may_be_a_copy:
+                await self._listing(0.0)  # in a job, a row waits until the account can be read
             return await self._desk.bought_before(row, self._value)
         except JournalError:
             raise
@@ -394,15 +395,19 @@ class Errand(Generic[T]):
     async def _written(self, claim: Claim, event: Event) -> None:
         """Write *event* down if possible: a row that stays SENDING is taken for doubtful.
 
-        Where the journal is held up that goes on behind this, which does not wait for it.
+        Where the journal is held up that goes on behind this, which does not wait for it: not at
+        all where the claim itself has come to nothing yet.
         """
 
         async def write() -> None:
             with suppress(JournalError):
-                if await self._books.move(claim.row, event) is None and await claim.is_written():
-                    await self._books.move(claim.row, event)
+                for pause in _AFTERWARDS:
+                    if await self._books.move(claim.row, event) is not None or not claim.late:
+                        return
+                    await asyncio.sleep(pause)  # the claim may still be on its way
 
-        await asyncio.wait({asyncio.ensure_future(write())}, timeout=_LAST_WRITE)
+        patience = 0.0 if claim.late else _LAST_WRITE
+        await asyncio.wait({asyncio.ensure_future(write())}, timeout=patience)
 
     # --- deadlines -------------------------------------------------------------------------
 

@@ -180,8 +180,9 @@ class ProvisioningRun(Generic[T]):
                     yield outcome
 
     def _let_go(self, outcome: Ended[T]) -> None:
-        held = self._held.pop(outcome.index)
+        held = self._held[outcome.index]
         self.progress.recount(held.status, outcome.status)
+        del self._held[outcome.index]
 
 
 def _named(outcome: Outcome[Given[T], T]) -> Ended[T]:

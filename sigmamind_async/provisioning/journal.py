@@ -30,7 +30,7 @@ class Written(enum.Enum):
 class Counts:
     """What a journal holds of one account."""
 
-    rows: Mapping[State, int]
+    rows: Mapping[State, int] = attrs.field(hash=False)
     """Rows by state."""
     bought: int
     """Numbers that were paid for, or may have been."""

@@ -59,7 +59,7 @@ class Match:
     """The attempt that its tag names; `None` where it was matched by number or id."""
     agrees: bool = True
     """Whether it shows everything that was asked for and can be read back."""
-    result: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
 
 

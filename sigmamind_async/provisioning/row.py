@@ -91,11 +91,11 @@ class Row:
     kind: Kind
     request: str
     """Class of the request value, such as ``CreatePhoneNumber``."""
-    asked: Mapping[str, Any]
+    asked: Mapping[str, Any] = attrs.field(hash=False)
     """The fields of the request value that are said, without its secrets."""
     hidden: tuple[str, ...] = ()
     """Names of the fields that are secrets."""
-    references: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    references: Mapping[str, str] = attrs.field(hash=False, factory=dict[str, str])
     """Where those secrets are to be found, as far as the caller said so: ``env:NAME`` by field."""
     seal: str = ""
     """Keyed digest of the secrets; empty where there are none."""
@@ -134,7 +134,7 @@ class Row:
     """The number it brought, E.164."""
     record: str = ""
     """Key of that number in later calls: a record id, or the number itself."""
-    result: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
     adopted: bool = False
     """Whether the record was found, rather than answered to the request."""

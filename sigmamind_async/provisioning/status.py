@@ -23,14 +23,14 @@ class Status:
     """How the operations of one account stand."""
 
     account: str
-    counts: Mapping[State, int]
+    counts: Mapping[State, int] = attrs.field(hash=False)
     """Operations by state."""
     bought: int
     """Numbers that were paid for, or may have been."""
-    in_doubt: Sequence[Row]
+    in_doubt: Sequence[Row] = attrs.field(hash=False)
     """Operations that are being sent, or were sent and not answered: the next run, or
     `Provisioner.reconcile`, settles them."""
-    for_a_person: Sequence[Row]
+    for_a_person: Sequence[Row] = attrs.field(hash=False)
     """Operations that nobody but a person can settle."""
     quarantine: float
     """Seconds during which "not in the account" proves nothing."""

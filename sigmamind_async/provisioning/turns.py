@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 import attrs
 
 from sigmamind_async.loops import PerLoop
+
+InTime: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
+"""Awaits what it is given; may raise at a deadline."""
 
 
 @attrs.define
@@ -25,8 +29,11 @@ class Turns:
         self._turns: PerLoop[dict[str, _Turn]] = PerLoop(dict)
 
     @asynccontextmanager
-    async def of(self, name: str) -> AsyncGenerator[None]:
-        """Wait for the turn of *name*, in order of asking; an empty name waits for nobody."""
+    async def of(self, name: str, in_time: InTime | None = None) -> AsyncGenerator[None]:
+        """Wait for the turn of *name*, in order of asking; an empty name waits for nobody.
+
+        *in_time* awaits what has to be waited for, and may raise at a deadline.
+        """
         if not name:
             yield
             return
@@ -34,8 +41,14 @@ class Turns:
         turn = turns.setdefault(name, _Turn(asyncio.Lock()))
         turn.users += 1
         try:
-            async with turn.lock:
+            if in_time is not None and turn.lock.locked():
+                await in_time(turn.lock.acquire())
+            else:
+                await turn.lock.acquire()
+            try:
                 yield
+            finally:
+                turn.lock.release()
         finally:
             turn.users -= 1
             if not turn.users:

@@ -44,7 +44,7 @@ class Commit:
     """What the platform knows the number by; None where that is the number itself."""
     friendly_name: str | None
     """The label the request asked for; None when it named none."""
-    body: Mapping[str, object]
+    body: Mapping[str, object] = attrs.field(hash=False)
     """The request body without secrets and without keys the platform does not know."""
     fingerprint: str
     """Same for two requests that asked for the same thing; secrets take no part in it."""

@@ -16,7 +16,7 @@ from sigmamind_async.operation import Fault, Mark, Response
 from sigmamind_async.transport.faults import TooLargeError, fault_of
 from sigmamind_async.transport.outgoing import Outgoing
 from sigmamind_async.transport.parts import AiohttpOptions, Attempt
-from sigmamind_async.transport.sessions import OwnSession, TheirSession
+from sigmamind_async.transport.sessions import OwnSession, TheirSession, drain
 
 _response = static.maker(Response)
 
@@ -80,15 +80,18 @@ class AiohttpTransport:
         mark: Mark,
         answer: aiohttp.ClientResponse | None,
     ) -> Fault:
-        connected = mark.connected or answer is not None
+        connected = bool(mark.connected) or answer is not None
         return fault_of(error, outgoing.url, self._proxy, connected=connected)
 
     async def aclose(self, grace: float = 0.0) -> None:
         """Close the running loop's session, if this transport opened it.
 
         Attempts under way may end first, for *grace* seconds at most. Those that begin meanwhile
-        are made in a session of their own.
+        are made in a session of their own. Those in a session of the caller's are waited for, too:
+        the caller may be about to close it.
         """
+        if self._theirs is not None:
+            await drain(self._theirs, grace)
         opened = self._own.pop()
         if opened is not None:
             await opened.aclose(grace)

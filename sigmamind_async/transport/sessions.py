@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import aiohttp
 import attrs
@@ -29,7 +29,6 @@ from sigmamind_async.transport.parts import (
     ONLY_ONCE,
     AiohttpOptions,
     Attempts,
-    BareRequest,
     BytesBody,
     Connector,
     NoCookies,
@@ -40,7 +39,7 @@ Session: TypeAlias = aiohttp.ClientSession
 
 
 @attrs.define
-class _Attempt:
+class _Showing:
     """What a session of the caller's has shown of one attempt."""
 
     mark: Mark
@@ -50,7 +49,7 @@ class _Attempt:
     """What ended the latest of them; the session may go on elsewhere."""
 
 
-_attempt: contextvars.ContextVar[_Attempt | None] = contextvars.ContextVar("attempt", default=None)
+_attempt: contextvars.ContextVar[_Showing | None] = contextvars.ContextVar("attempt", default=None)
 """The attempt that a session of the caller's makes: it may make it in a task of its own."""
 
 
@@ -59,19 +58,39 @@ def _timeout(options: AiohttpOptions) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout)
 
 
+class _Busy(Protocol):
+    attempts: Attempts
+    drained: asyncio.Event | None
+
+
+async def drain(session: _Busy, grace: float) -> None:
+    """Wait until no attempt is under way in *session*, for *grace* seconds at most."""
+    if not session.attempts or grace <= 0:
+        return
+    session.drained = asyncio.Event()
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await session.drained.wait()
+    finally:
+        session.drained = None
+
+
 class TheirSession:
     """A session that the caller brought, with whatever settings: ours are said in each request."""
 
     is_open = True
-    drained: asyncio.Event | None = None
 
     def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
         self._options = options
         self._timeout = _timeout(options)
         self._alarms = PerLoop(Alarm)
+        self.drained: asyncio.Event | None = None
         self._session = session
         self.attempts: Attempts = {}
-        session.trace_configs.append(_marking_trace())
+        traces = getattr(session, "trace_configs", None)  # a double may have none
+        if traces is not None and _TRACE not in traces:
+            traces.append(_TRACE)
 
     @property
     def alarm(self) -> Alarm:
@@ -83,7 +102,7 @@ class TheirSession:
 
     async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
         """Return the answer's head, the body being still to be read."""
-        attempt = _Attempt(self.attempts[asyncio.current_task()].mark)
+        attempt = _Showing(self.attempts[asyncio.current_task()].mark)
         closed = getattr(self._session, "closed", False)  # a double may have none
         token = _attempt.set(attempt)
         try:
@@ -152,11 +171,7 @@ class OwnSession:
         if self._life is None:
             return
         try:
-            if self.attempts and grace > 0:
-                self.drained = asyncio.Event()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(grace):
-                        await self.drained.wait()
+            await drain(self, grace)
         finally:
             await self._life.aclose()
 
@@ -166,7 +181,6 @@ class OwnSession:
         connector.attempts = self.attempts
         session = aiohttp.ClientSession(
             connector=connector,
-            request_class=BareRequest,
             cookie_jar=NoCookies(),
             proxy=self._options.proxy,
             timeout=_timeout(self._options),
@@ -262,3 +276,7 @@ def _marking_trace() -> aiohttp.TraceConfig:
     trace.on_request_exception.append(failed)
     trace.freeze()
     return trace
+
+
+_TRACE = _marking_trace()
+"""One for all clients: each session has it once, however many clients use the session."""

@@ -102,15 +102,15 @@ class Worker:
     waits until that is there again.
 
     It holds at most nine connections: four to the journal, four to the queue, and one that listens
-    for new jobs; two of them while it has nothing to do. Behind a pooler such as PgBouncer it holds
-    none between transactions, and finds new jobs by polling.
+    for new jobs; two or three while it has nothing to do. Behind a pooler such as PgBouncer it does
+    not listen, and finds new jobs by polling.
 
     Args:
         accounts: Those that are served; of each the API key must be had here.
         dsn: The database, as `PostgresJournal` takes it.
         schema: That of the journal.
-        secrets: Resolves the references in requests. Who may enqueue says what is read here, so
-            without it only variables ``TRUNK_*`` may be named, and no file; for others give
+        secrets: Resolves the references in requests. Callers that enqueue choose what is read here,
+            so without it only variables ``TRUNK_*`` may be named, and no file; for others give
             ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.

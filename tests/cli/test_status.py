@@ -83,7 +83,7 @@ def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, l
     assert done.code == 3
     assert "(sigmamind): 1 row is in doubt" in done.out
     assert "asked to buy a number that the platform picks" in done.out
-    assert "the connection broke" in done.out
+    assert "the connection to 127.0.0.1:" in done.out
     assert '"not in the account" can be believed from 20' in done.out
     assert f"sigmamind reconcile {lost} --wait" in done.out
     assert "sigmamind.create" not in done.out

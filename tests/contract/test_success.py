@@ -70,10 +70,14 @@ ODD: dict[str, tuple[Treatment, str]] = {
     "text": (said(b"Request blocked", kind="text/plain"), "unknown"),
     "nothing": (said({}), "yes"),
     "queued": (said({"status": "queued"}, 202), "yes"),
+    "not deleted": (said({"deleted": False, "message": "gone for now"}), "unknown"),
     "message": (said({"message": "gone for now"}), "yes"),
     "array": (said([]), "yes"),
 }
-NO_REMOVAL = ("success false", "ok false", "errors", "status code", "in data", "page", "queued")
+NO_REMOVAL = (
+    *("success false", "ok false", "errors", "status code", "in data", "page", "queued"),
+    "not deleted",
+)
 WORDS: dict[str, Callable[[Dialect], Any]] = {
     "buy": lambda dialect: dialect.buy(NUMBER),
     "import": lambda dialect: dialect.import_(NUMBER),
@@ -142,6 +146,7 @@ async def test_a_removal_that_is_not_confirmed_is_an_error(name: str, dialect: D
     [
         answer(204, b""),
         answer(200, b""),
+        said(b"OK", kind="text/plain; charset=utf-8"),
         said({"message": "ok"}),
         said({"success": True, "error": None}),
         said({}),
@@ -261,10 +266,20 @@ async def test_a_listing_that_reports_a_failure_is_no_empty_account(
 
 
 @pytest.mark.parametrize("what", ["get", "list"])
-@pytest.mark.parametrize("body", [{"success": False, "error": "gone for now"}, {"statusCode": 403}])
-async def test_a_read_that_reports_a_failure_brings_nothing(
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "error": "gone for now"},
+        {"success": False, "error": "gone for now", "data": {"id": "rec_1"}},
+        {"statusCode": 403},
+        {"data": None},
+        {},
+    ],
+)
+async def test_a_read_that_reports_a_failure_or_names_nothing_brings_nothing(
     what: str, body: dict[str, object], dialect: Dialect
 ) -> None:
+    """The control: a record that names itself is brought, in all of `tests/contract`."""
     async with FaultServer(always(said(body))) as server, connect(dialect, server) as client:
         read = client.run(dialect.get(key(dialect)))
         error = await error_of(anext(dialect.list(client, 10)) if what == "list" else read)

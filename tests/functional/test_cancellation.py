@@ -43,7 +43,7 @@ async def cancelled_after(
     await asyncio.sleep(0.002)
     await server.all_served()
     left = asyncio.all_tasks() - {asyncio.current_task()}
-    return Cancelled(mark.connected, len(server.received) - before, len(left))
+    return Cancelled(bool(mark.connected), len(server.received) - before, len(left))
 
 
 async def cancelled_at_every_turn(*, warm: bool) -> list[Cancelled]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp.connector import Connection
@@ -22,7 +23,7 @@ from sigmamind_async import OutcomeUnknownError, SigmaMind
 from sigmamind_async import client as client_module
 from sigmamind_async.transport import parts
 from sigmamind_async.transport.parts import Connector
-from tests.functional.conftest import Run
+from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -109,6 +110,29 @@ def test_what_comes_on_an_idle_connection_is_nobodys_answer(
     monkeypatch.setattr(parts, "FRESH", 60.0)  # that a purchase takes a new one anyway
     script = only_first(after_its_answer(STRAYS[stray]))
     assert run(twice(script, call, 0.2)) == (["ours", "ours"], 2)
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+def test_nor_is_it_over_tls(
+    run: Run[tuple[list[str | None], int]],
+    monkeypatch: pytest.MonkeyPatch,
+    certificates: Certificates,
+    stray: str,
+) -> None:
+    monkeypatch.setattr(parts, "FRESH", 60.0)
+
+    async def main() -> tuple[list[str | None], int]:
+        script = only_first(after_its_answer(STRAYS[stray]))
+        async with FaultServer(script, ssl=certificates.good) as server:
+            options = {"retry": ONCE, "ssl": certificates.trusting}
+            async with client_of(server.url, **options) as client:
+                first = await CALLS["purchase"](client)
+                await asyncio.sleep(0.2)
+                second = await CALLS["purchase"](client)
+            await server.all_served()
+            return [first.friendly_name, second.friendly_name], server.connections
+
+    assert run(main()) == (["ours", "ours"], 2)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -365,6 +389,22 @@ def test_the_end_of_the_block_waits_for_a_purchase_under_way(run: Run[bool]) -> 
     async def main() -> bool:
         async with FaultServer(always(slow(0.2))) as server:
             async with client_of(server.url) as client:
+                buying = asyncio.create_task(client.phone_numbers.create(country_code="US"))
+                await server.arrival.wait()
+            return buying.done() and buying.result().friendly_name == "ours"
+
+    assert run(main())
+
+
+def test_a_session_of_the_callers_is_not_closed_under_a_purchase(run: Run[bool]) -> None:
+    """The caller closes it, right behind the client's block as a rule."""
+
+    async def main() -> bool:
+        async with FaultServer(always(slow(0.2))) as server:
+            async with (
+                aiohttp.ClientSession() as session,
+                client_of(server.url, session=session) as client,
+            ):
                 buying = asyncio.create_task(client.phone_numbers.create(country_code="US"))
                 await server.arrival.wait()
             return buying.done() and buying.result().friendly_name == "ours"

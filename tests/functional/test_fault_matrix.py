@@ -311,7 +311,7 @@ async def attempt(row: Row, certificates: Certificates, *, handed_in: bool) -> A
             body = b"x" * 8_000_000 if row.big else b"{}"
             came = await send(transport, url, row.method, body=body, seconds=row.seconds, mark=mark)
         await server.all_served()
-    verdict = judge(came, connected=mark.connected, doubtful=row.doubtful)
+    verdict = judge(came, connected=mark.may_have_left, doubtful=row.doubtful)
     return Attempt(verdict, len(server.received) - before)
 
 
@@ -351,7 +351,7 @@ async def test_a_session_that_sends_in_a_task_of_its_own_is_believed() -> None:
     async with FaultServer(always(close_when_read)) as server, Wrapping() as session:
         came = await send(AiohttpTransport(session=session), server.url, "POST", mark=mark)
 
-    assert judge(came, connected=mark.connected) is AMBIGUOUS
+    assert judge(came, connected=mark.may_have_left) is AMBIGUOUS
 
 
 # --- no connection ---------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_without_a_connection_nothing_was_sent(
     mark = Mark()
     came = run(main())
     assert isinstance(came, Fault)
-    assert judge(came, connected=mark.connected) is NOT_SENT
+    assert judge(came, connected=mark.may_have_left) is NOT_SENT
 
 
 def closed_port() -> int:
@@ -399,7 +399,7 @@ def test_a_black_hole_was_sent_nothing(
 
     mark = Mark()
     came = run(main())
-    assert judge(came, connected=mark.connected) is NOT_SENT
+    assert judge(came, connected=mark.may_have_left) is NOT_SENT
     assert isinstance(came, Fault)
     assert came.kind is FaultKind.CONNECT_TIMEOUT
 
@@ -436,7 +436,7 @@ def test_a_wait_for_the_pool_sent_nothing(
             await server.arrival.wait()
             came = await send(transport, server.url, method, seconds=0.05, mark=mark)
             first.cancel()
-        return judge(came, connected=mark.connected), len(server.received)
+        return judge(came, connected=mark.may_have_left), len(server.received)
 
     assert run(main()) == (NOT_SENT, 1)
 
@@ -448,7 +448,7 @@ def test_a_closed_session_sends_nothing(run: Run[Response | Fault]) -> None:
         return await send(AiohttpTransport(session=session), "http://127.0.0.1:9", mark=mark)
 
     mark = Mark()
-    assert judge(run(main()), connected=mark.connected) is NOT_SENT
+    assert judge(run(main()), connected=mark.may_have_left) is NOT_SENT
 
 
 @pytest.mark.parametrize("reply", [response(407), response(502), b""], ids=["407", "502", "EOF"])
@@ -469,7 +469,7 @@ def test_a_proxy_that_refuses_the_tunnel_sent_nothing(
                 return await send(transport, "https://api.example.invalid", mark=mark)
 
     mark = Mark()
-    assert judge(run(main()), connected=mark.connected) is NOT_SENT
+    assert judge(run(main()), connected=mark.may_have_left) is NOT_SENT
 
 
 # --- a connection that dies in our hands -----------------------------------------------------
@@ -508,7 +508,7 @@ def test_a_connection_that_dies_between_pool_and_write_is_in_doubt(
             await send(transport, server.url, "GET")
             dies_now.append(True)
             came = await send(transport, server.url, method, mark=mark)
-            return Attempt(judge(came, connected=mark.connected), len(server.received) - 1)
+            return Attempt(judge(came, connected=mark.may_have_left), len(server.received) - 1)
 
     mark, dies_now = Mark(), list[bool]()
     monkeypatch.setattr(Connector, "connect", connect_and_lose)
@@ -551,14 +551,14 @@ def test_without_the_trace_the_matrix_sees_wrong_verdicts(
 ) -> None:
     """With one that tells of failures alone; a session without any cannot tell, which is safe."""
     half, blind = aiohttp.TraceConfig(), aiohttp.TraceConfig()
-    whole = sessions_module._marking_trace()  # noqa: SLF001
+    whole = sessions_module._TRACE  # noqa: SLF001
     half.on_request_exception.extend(whole.on_request_exception)
     for trace in (half, blind):
         trace.freeze()
     row = row_of("read, closed", "POST")
-    monkeypatch.setattr(sessions_module, "_marking_trace", lambda: half)
+    monkeypatch.setattr(sessions_module, "_TRACE", half)
     assert wrong(row, run(attempt(row, certificates, handed_in=True)))
-    monkeypatch.setattr(sessions_module, "_marking_trace", lambda: blind)
+    monkeypatch.setattr(sessions_module, "_TRACE", blind)
     assert not wrong(row, run(attempt(row, certificates, handed_in=True)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async import PlanError, SigmaMind, Verbex
+from sigmamind_async import PlanError, Progress, SigmaMind, Verbex
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet import (
     Fleet,
@@ -28,7 +28,7 @@ from sigmamind_async.fleet import (
 from sigmamind_async.fleet.saved import dump, load
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.sandbox import Sandbox, Switches
 from sigmamind_async.values import UNSET
 
 NUMBER = "+14155550100"
@@ -165,3 +165,24 @@ async def test_a_file_a_plan_and_an_application_in_seven_lines(
     assert result.done
     known = await fleet.survey(wanted, {"sigmamind": client}, journal)
     assert fleet.plan(wanted, known).writes == 0
+
+
+async def test_a_fleet_stops_on_all_platforms_where_one_refuses_every_row(box: Sandbox) -> None:
+    """The control is the same plan with ``stop_on=None``: all of its requests are sent."""
+    journal, ends = MemoryJournal(), Progress()
+    rows = [row(f"row-{n}", Source.PURCHASE, country_code="US", label=f"n{n}") for n in range(200)]
+    place = box.sigmamind
+    async with SigmaMind(place.api_key, base_url=place.base_url, max_connections=5) as client:
+        box.switches = Switches(max_purchases=10)
+        provisioner = Provisioner(client, journal)
+        todo = await planned(client, journal, *rows)
+        stopped = await apply(todo, [provisioner], progress=ends)
+        sent = place.requests.by_operation["create"]
+        rest = await planned(client, journal, *rows)
+        control = await apply(rest, [provisioner], stop_on=None)
+
+    assert 13 <= sent < 40
+    assert (stopped.counts["done"], stopped.counts["skipped"]) == (10, ends.skipped)
+    assert ends.skipped > 150
+    assert "402" in stopped.stopped
+    assert (control.stopped, control.counts["failed"]) == ("", 190)

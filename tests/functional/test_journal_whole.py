@@ -630,3 +630,68 @@ async def test_closing_leaves_the_locks_of_a_reader(
     assert said_by("async with SqliteJournal(path): say('opened')", path) == ["opened"]
     await make(path, "3")
     assert descriptors() <= before, "the kept one is closed with the last"
+
+
+# ---------------------------------------------------------------- one journal, one copy
+
+
+def another(path: Path) -> Path:
+    return path.with_name("copy.db")
+
+
+@pytest.fixture
+def copied(path: Path) -> Path:
+    """A copy of a journal that was closed: nothing is missing in either."""
+    asyncio.run(make(path, "order-0"))
+    shutil.copy(path, another(path))
+    return path
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_of_two_copies_one_is_open(copied: Path, held: subprocess.Popen[str], shared: bool) -> None:
+    """Else both buy what is missing in the other. The copy may be looked at, and be used after."""
+    assert "a copy of this journal is open in another place" in open_error(
+        another(copied), shared=shared
+    )
+
+    async def looked_at() -> bool:
+        async with SqliteJournal(another(copied), read_only=True) as journal:
+            return await journal.get(ACCOUNT, "order-0") is not None
+
+    assert asyncio.run(looked_at())
+    assert goes_on(held) == "STORED"
+    assert open_error(another(copied)) == ""
+
+
+def test_the_control_of_two_copies(
+    copied: Path, held: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inode, "_socket_names", list)
+    assert open_error(another(copied)) == ""
+    assert held.poll() is None
+
+
+async def test_a_copy_is_open_in_this_process(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        await journal.backup(another(path))
+        error = await error_of(SqliteJournal(another(path)).open())
+        assert "a copy of this journal is open in another place" in str(error)
+    async with SqliteJournal(another(path), shared=True), SqliteJournal(another(path), shared=True):
+        pass
+
+
+def test_a_forked_process_keeps_nothing_from_being_opened_again(path: Path) -> None:
+    """It has the parent's files and sockets open, and knows nothing of it."""
+    script = """
+journal = SqliteJournal(path)
+await journal.open()
+child = os.fork()
+if not child:
+    time.sleep(60)
+    os._exit(0)
+await journal.close()
+async with SqliteJournal(path):
+    say("opened")
+os.kill(child, signal.SIGKILL)
+"""
+    assert said_by(script, path) == ["opened"]

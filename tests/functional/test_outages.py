@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sigmamind_async import DialNexa, SigmaMind, StopOn
+from sigmamind_async import DialNexa, SigmaMind, SigmaMindError, StopOn
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
-from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber
+from sigmamind_async.provisioning import (
+    MemoryJournal,
+    Provisioner,
+    PurchaseAnyNumber,
+    SqliteJournal,
+)
 from sigmamind_async.provisioning.errand import Errand
 from sigmamind_async.sandbox import Sandbox
 from tests.functional.support import client_of
@@ -65,6 +72,51 @@ async def test_rows_that_do_not_wait_fail_at_once(
     async with Sandbox(seed=1, latency=(0.01, 0.02)) as box:
         found = await bought_through_an_outage(box, platform)
     assert found.get("failed", 0) + found.get("unknown", 0) > 0
+
+
+async def run_again(
+    path: Path, base_url: str, key: str, patience: float
+) -> tuple[dict[str, int], str]:
+    """Buy with a journal that another run has made: the account is listed before the first."""
+    async with (
+        SqliteJournal(path) as journal,
+        SigmaMind(key, base_url=base_url, max_connections=8) as client,
+    ):
+        provisioner = Provisioner(client, journal, quarantine=0.5)
+        rows = ((f"row-{n}", CreatePhoneNumber(country_code="US")) for n in range(40))
+        run = provisioner.run_many(rows, stop_on=StopOn(patience=patience))
+        return dict(Counter([outcome.status async for outcome in run])), run.stopped
+
+
+@pytest.fixture
+async def journal_of_another_run(tmp_path: Path) -> Path:
+    path = tmp_path / "orders.db"
+    async with Sandbox(seed=1) as box, SqliteJournal(path) as journal:
+        place = box.sigmamind
+        async with SigmaMind("sk-one", base_url=place.base_url) as client:
+            with suppress(SigmaMindError):
+                await Provisioner(client, journal).run("one", CreatePhoneNumber(country_code="US"))
+    return path
+
+
+async def test_a_job_that_is_resumed_waits_until_the_account_can_be_read(
+    journal_of_another_run: Path,
+) -> None:
+    async with Sandbox(seed=1, latency=(0.01, 0.02)) as box:
+        place = box.sigmamind
+        box.refuse(1.5)
+        found = await run_again(journal_of_another_run, place.base_url, place.api_key, 60.0)
+    assert found == ({"done": 40}, "")
+
+
+async def test_a_job_that_is_resumed_against_nothing_ends_and_was_not_sent(
+    journal_of_another_run: Path,
+) -> None:
+    """Fails where rows do not wait for the listing: each fails, and the job takes a minute."""
+    dead = f"http://127.0.0.1:{closed_port()}"
+    found, stopped = await run_again(journal_of_another_run, dead, "sk-one", 1.0)
+    assert found == {"skipped": 40}
+    assert "the platform has let nothing pass" in stopped
 
 
 async def test_a_platform_that_is_away_ends_a_job_under_a_journal() -> None:

@@ -85,7 +85,7 @@ ENDS: dict[str, tuple[Treatment, End]] = {
     "201 HTML": (answer(201, b"<html>", Content_Type="text/html"), doubtful(201)),
     "201 too large": (answer(201, b" " * (5 << 20)), unread()),
     "201 no object": (answer(201, b"[]"), unread()),
-    "201 wrong type": (answer(201, record(active="yes")), unread()),
+    "201 wrong type": (answer(201, record(sipPhoneNumber=[])), unread()),
     "200 null": (answer(200, b"null"), unread(200)),
     "204": (answer(204, b""), unread(204)),
     "400": (answer(400), End(BadRequestError, "no", 400)),

@@ -19,7 +19,12 @@ import attrs
 import psycopg
 import pytest
 
-from sigmamind_async import APIConnectionError, CircuitOpenError, RateLimitError, SigmaMind
+from sigmamind_async import (
+    APITimeoutError,
+    CircuitOpenError,
+    RateLimitError,
+    SigmaMind,
+)
 from sigmamind_async.errors import JournalError
 from sigmamind_async.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
@@ -368,7 +373,7 @@ async def test_a_row_that_somebody_keeps_locked_is_not_waited_for_past_a_deadlin
             table = f'"{schema_of(place.folder)}".rates'
             console.execute(f"SELECT 1 FROM {table} FOR UPDATE".encode())
             gate = SharedGate(ACCOUNT, journal)
-            assert type(await error_of(passes(gate, 0.1))) is APIConnectionError
+            assert type(await error_of(passes(gate, 0.1))) is APITimeoutError
             await passes(gate)
             assert problem_of(gate) is not None
 

@@ -24,6 +24,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, in_fake_time
 from sigmamind_async.transport import Outgoing
 from tests.functional.faultserver import (
+    Exchange,
     FaultServer,
     Treatment,
     always,
@@ -113,6 +114,43 @@ async def test_an_unclear_end_is_not_asked_for_again(
     assert type(error) is OutcomeUnknownError
     assert server.methods["POST"] in ({0, 1} if end == "silent" else {1})
     assert error.committed == ("yes" if end.startswith("201") else "unknown")
+
+
+class Double:
+    """Has the one method that is used, as doubles and wrappers do, and tries twice."""
+
+    def __init__(self, inner: aiohttp.ClientSession) -> None:
+        self.inner = inner
+
+    async def request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        try:
+            return await self.inner.request(*args, **options)
+        except aiohttp.ClientError:
+            return await self.inner.request(*args, **options)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_session_without_traces_cannot_tell(call: str) -> None:
+    """Its second request finds nothing listening, after the first was read."""
+    async with FaultServer(always(closing_down)) as server, aiohttp.ClientSession() as inner:
+        double: Any = Double(inner)
+        error = await error_of(CALLS[call](client_of(server.url, session=double)))
+    assert (type(error), error.committed) == (OutcomeUnknownError, "unknown")
+    assert server.methods == {"POST": 1}
+
+
+async def closing_down(exchange: Exchange) -> None:
+    await exchange.read()
+    exchange.server.stop_listening()
+    exchange.close()
+
+
+async def test_clients_that_share_a_session_trace_each_request_once() -> None:
+    """A trace for each client would be run for every request of all of them."""
+    async with aiohttp.ClientSession() as session:
+        for _ in range(3):
+            client_of("http://127.0.0.1:9", session=session)
+        assert len(session.trace_configs) == 1
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -89,32 +89,3 @@ def nginx(folder: Path, http: str, *ports: int) -> Generator[Path]:
     )
     with served([found, "-e", folder / "errors.log", "-c", config], folder, *ports):
         yield requests
-
-
-@contextmanager
-def squid(folder: Path, port: int, rules: str = "http_access allow all") -> Generator[Path]:
-    """Run squid; yield the log of requests, with the head of each as it came."""
-    found = program("squid")
-    config, requests = folder / "squid.conf", folder / "access.log"
-    config.write_text(
-        f"http_port 127.0.0.1:{port}\n"
-        "acl CONNECT method CONNECT\n"
-        f"{rules}\n"
-        "http_access deny all\n"
-        "cache deny all\n"
-        "cache_mem 1 MB\n"
-        "pid_filename none\n"
-        "logformat whole %rm %ru %>Hs head=%>h\n"
-        f"access_log stdio:{requests} whole\n"
-        f"cache_log {folder / 'cache.log'}\n"
-        f"coredump_dir {folder}\n"
-        "strip_query_terms off\n"
-        "shutdown_lifetime 0 seconds\n"
-        "visible_hostname proxy.test\n"
-    )
-    if os.geteuid() == 0:  # it gives root's rights up
-        for place in (folder, *list(folder.parents)[:2]):
-            place.chmod(0o755)
-        shutil.chown(folder, "proxy", "proxy")
-    with served([found, "-N", "-f", config], folder, port):
-        yield requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async import ServerError, SigmaMind, SigmaMindError
+from sigmamind_async import Progress, ServerError, SigmaMind, SigmaMindError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNumber
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 from tests.functional.support import ONCE, error_of
@@ -130,3 +131,54 @@ async def test_updates_go_on_while_one_request_in_ten_is_a_502(tmp_path: Path) -
 
     assert len(result.done) == len(change) > 0
     assert not box.ledger.bought_twice()
+
+
+# ---------------------------------------------------------------- a platform that is gone
+
+
+@pytest.mark.long
+async def test_updates_wait_out_a_platform_that_is_gone_for_a_moment(tmp_path: Path) -> None:
+    """Three seconds of 502 in the platform's place; 522 of 600 updates failed of them once."""
+    numbers = [f"+1415555{index:04}" for index in range(600)]
+    with in_front(tmp_path) as (box, client_of):
+        async with client_of() as client:
+            bought = await client.phone_numbers.create_many(
+                [CreatePhoneNumber(phone_number=number) for number in numbers]
+            )
+            assert len(bought.done) == 600
+            box.latency = (0.05, 0.2)
+            progress = Progress()
+            job = asyncio.create_task(
+                client.phone_numbers.update_many(numbers, friendly_name="x", progress=progress)
+            )
+            while progress.done < 50:  # noqa: ASYNC110 - a count is no event
+                await asyncio.sleep(0.01)
+            box.refuse(3.0)
+            result = await job
+
+    assert len(result.done) == 600
+    assert statuses(tmp_path)["502"] > 0, "the outage was never met"
+
+
+@pytest.mark.long
+async def test_one_dead_server_of_two_fails_no_row(tmp_path: Path) -> None:
+    """Every second request is a 502, and every other one a success between."""
+    dead, port = free_port(), free_port()
+    with SandboxThread(seed=1) as box:
+        alive = box.sigmamind.base_url.removeprefix("http://")
+        http = (
+            f"upstream platform {{ server {alive} max_fails=0; server 127.0.0.1:{dead}"
+            f" max_fails=0; }}\nserver {{ listen 127.0.0.1:{port}; proxy_next_upstream off;"
+            " location / { proxy_pass http://platform; } }"
+        )
+        key, direct = box.sigmamind.api_key, box.sigmamind.base_url
+        async with SigmaMind(key, base_url=direct) as client:
+            await client.phone_numbers.create_many(
+                [CreatePhoneNumber(phone_number=number) for number in NUMBERS]
+            )
+        with nginx(tmp_path, http, port):
+            async with SigmaMind(key, base_url=f"http://127.0.0.1:{port}") as client:
+                result = await client.phone_numbers.update_many(NUMBERS, friendly_name="x")
+
+    assert len(result.done) == len(NUMBERS)
+    assert statuses(tmp_path)["502"] > 20

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -85,13 +86,17 @@ class Squid:
 
 
 @pytest.fixture(scope="module")
-def squid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Squid]:
+def folder() -> Iterator[Path]:
+    """Return a folder that another user reaches, which squid becomes when root starts it."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def squid(folder: Path) -> Iterator[Squid]:
     assert SQUID is not None
-    folder = tmp_path_factory.mktemp("squid")
     root = os.geteuid() == 0
-    if root:  # it gives up its rights, to a user who has to reach its files
-        for each in (folder, *list(folder.parents)[:2]):
-            each.chmod(0o777)
     made = Squid(folder=folder, port=closed_port(), guests=closed_port())
     configuration = folder / "squid.conf"
     configuration.write_text(

@@ -129,7 +129,9 @@ async def many(client: SigmaMind, later: AsyncIterator[GetPhoneNumber]) -> None:
     client.run_many(later)
     numbers = client.phone_numbers
     assert_type(
-        await numbers.create_many([CreatePhoneNumber(country_code="US")]),
+        await numbers.create_many(
+            [CreatePhoneNumber(country_code="US")], stop_on=None, progress=Progress()
+        ),
         BulkResult[CreatePhoneNumber, PhoneNumber],
     )
     assert_type(

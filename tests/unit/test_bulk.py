@@ -645,3 +645,59 @@ def test_an_outcome_can_be_copied() -> None:
     outcome = result().outcomes[1]
 
     assert copy.deepcopy(outcome).index == 1
+
+
+# ---------------------------------------------------------------- counts of the caller's own
+
+
+class BrokenCounts(Progress):
+    """Fails at the end of every row."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if value == 1:
+            raise ZeroDivisionError(name)
+        super().__setattr__(name, value)
+
+
+class BrokenStop(StopOn):
+    def reached(self, progress: Progress) -> bool:
+        raise ZeroDivisionError(progress)
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "progress": {"progress": BrokenCounts()},
+    "stop_on": {"stop_on": BrokenStop(count=9)},
+}
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("what", BROKEN)
+async def test_what_counting_raises_ends_the_job_and_costs_no_row_its_outcome(
+    what: str, *, ordered: bool
+) -> None:
+    """The control: with a `Progress` that counts nothing is raised, in all other tests here."""
+    run = job([1, NotFoundError("404"), *range(98)], ordered=ordered, **BROKEN[what])
+    outcomes: list[Outcome[Any, Any]] = []
+
+    async def consume() -> None:
+        async for outcome in run:
+            outcomes.append(outcome)  # noqa: PERF401 - kept where the job raises
+
+    with pytest.raises(ZeroDivisionError):
+        await consume()
+    assert sorted(each.index for each in outcomes) == list(range(100))
+    assert {each.status for each in outcomes if each.attempts} == {"done", "failed"}
+    assert "ZeroDivisionError" in run.stopped
+    assert nobody_is_left()
+
+
+async def test_collecting_says_how_many_rows_had_ended() -> None:
+    def values() -> Iterator[int]:
+        yield from range(3)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        await collect(job(values()))
+    assert caught.value.__notes__ == [
+        "rows ended before: 3; run_many hands each over as soon as it ends"
+    ]

@@ -45,7 +45,7 @@ async def test_the_key_comes_from_the_environment_where_none_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SIGMAMIND_API_KEY", "sk-environment")
-    transport = ScriptedTransport([reply(json={})])
+    transport = ScriptedTransport([reply(json={"sipPhoneNumber": NUMBER})])
     await SigmaMind(transport=transport).run(GET)
 
     assert transport.sent[0].headers["X-API-Key"] == "sk-environment"
@@ -56,7 +56,7 @@ async def test_a_given_key_comes_before_the_environment(
     key: str | Secret, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGMAMIND_API_KEY", "sk-environment")
-    transport = ScriptedTransport([reply(json={})])
+    transport = ScriptedTransport([reply(json={"sipPhoneNumber": NUMBER})])
     await SigmaMind(key, transport=transport).run(GET)
 
     assert transport.sent[0].headers["X-API-Key"] == "sk-given"
@@ -68,7 +68,7 @@ async def test_a_key_may_be_supplied_and_is_asked_for_again_after_a_401() -> Non
     async def provider() -> str:
         return next(keys)
 
-    transport = ScriptedTransport([reply(401), reply(json={})])
+    transport = ScriptedTransport([reply(401), reply(json={"sipPhoneNumber": NUMBER})])
     await SigmaMind(provider, transport=transport).run(GET)
 
     assert [sent.headers["X-API-Key"] for sent in transport.sent] == ["old", "new"]
@@ -316,7 +316,7 @@ async def test_run_many_runs_a_stream_of_values(ordered: bool) -> None:
         for index in range(50):
             yield GetPhoneNumber(phone_number=f"+1415555{index:04}")
 
-    made, transport = client(lambda _: reply(json={}), max_connections=5)
+    made, transport = client(lambda _: reply(json={"sipPhoneNumber": NUMBER}), max_connections=5)
     outcomes = [outcome async for outcome in made.run_many(values(), ordered=ordered)]
 
     assert sorted(outcome.index for outcome in outcomes) == list(range(50))
@@ -325,7 +325,7 @@ async def test_run_many_runs_a_stream_of_values(ordered: bool) -> None:
 
 
 async def test_a_strange_value_among_many_is_an_outcome() -> None:
-    made, _ = client(lambda _: reply(json={}))
+    made, _ = client(lambda _: reply(json={"sipPhoneNumber": NUMBER}))
     rows: list[Any] = [GET, "text", GET]
     outcomes = [outcome async for outcome in made.run_many(rows, ordered=True)]
 
@@ -343,7 +343,7 @@ async def test_waiting_for_the_rate_fails_no_row() -> None:
         if tokens < 1:
             return reply(429)
         tokens -= 1
-        return reply(json={})
+        return reply(json={"sipPhoneNumber": NUMBER})
 
     transport = ScriptedTransport(bucket, latency=0.1)
     made = SigmaMind(
@@ -356,7 +356,11 @@ async def test_waiting_for_the_rate_fails_no_row() -> None:
 
 async def test_a_client_in_fake_time_waits_without_waiting(clock: FakeClock) -> None:
     made, transport = client(
-        [reply(429, headers={"retry-after": "30"}), reply(500), reply(json={})]
+        [
+            reply(429, headers={"retry-after": "30"}),
+            reply(500),
+            reply(json={"sipPhoneNumber": NUMBER}),
+        ]
     )
     await in_fake_time(made, clock).run(GET)
 

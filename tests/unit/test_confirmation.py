@@ -9,7 +9,7 @@ import pytest
 
 from sigmamind_async.confirmation import (
     Unconfirmed,
-    is_key,
+    as_number,
     naming,
     removed,
     reports_failure,
@@ -187,10 +187,19 @@ def test_a_status_of_the_record_is_not_one_of_the_request(status: str) -> None:
     assert read(reply(200, {"id": "phn_1", "status": status})).status == status
 
 
-@pytest.mark.parametrize("said", [{"success": False, "error": "no"}, {"statusCode": 404}])
-def test_a_look_up_that_reports_a_failure_shows_no_record(said: object) -> None:
-    read = showing(record_decoder(Call), lambda found: found.call_id)
-    with pytest.raises(ResponseDecodeError, match="reports a failure"):
+NAMELESS = [
+    *({}, {"data": None}, {"data": {}}, {"callId": None}, {"callId": ""}, {"callId": " "}),
+    *({"success": False, "error": "no"}, {"statusCode": 404}, {"success": True, "data": {}}),
+    {"success": False, "data": {"callId": "c"}},
+]
+
+
+@pytest.mark.parametrize("said", NAMELESS, ids=json.dumps)
+@pytest.mark.parametrize("guard", [showing, naming])
+def test_what_does_not_name_itself_is_no_record(guard: Any, said: object) -> None:
+    """The control is the next test: what does is shown, whatever else it says."""
+    read = guard(record_decoder(Call), lambda found: found.call_id)
+    with pytest.raises(ResponseDecodeError, match="does not name its record"):
         read(reply(200, said))
 
 
@@ -200,25 +209,36 @@ def test_a_record_of_something_that_failed_is_shown() -> None:
     assert (shown.status, shown.extra) == ("failed", {"error": "busy"})
 
 
-@pytest.mark.parametrize(
-    ("key", "asked", "same"),
-    [
-        (NUMBER, NUMBER, True),
-        ("14155550100", NUMBER, True),
-        ("+1 (415) 555-0100", NUMBER, True),
-        ("+14155550101", NUMBER, False),
-        ("4155550100", NUMBER, False),
-        ("", NUMBER, False),
-        ("phn_1", "phn_1", True),
-        ("phn_1", "phn-1", False),
-        ("phn_1", "1", False),
-    ],
-)
-def test_a_number_is_one_however_it_is_printed(key: str, asked: str, same: bool) -> None:
-    assert is_key(key, asked) is same
+@pytest.mark.parametrize("text", [NUMBER, "+1 415 555 0100"])
+def test_a_number_names_a_record(text: str) -> None:
+    assert as_number(text) == text
+
+
+@pytest.mark.parametrize("text", ["", " ", "pending", "N/A", "null", "0"])
+def test_a_word_in_place_of_a_number_names_none(text: str) -> None:
+    """No later call would take it."""
+    assert as_number(text) == ""
 
 
 # ---------------------------------------------------------------- removals
+
+TEXT = {"content-type": "text/plain; charset=utf-8"}
+CONFIRMATIONS: list[object] = [
+    {"id": "phn_1", "deleted": True},
+    {"acknowledged": True, "deletedCount": 1},
+    {"data": {"released": "true"}},
+    {"deleted": [NUMBER], "failed": []},
+    {"deleted_at": None},
+]
+DENIALS: list[object] = [
+    {"id": "phn_1", "deleted": False},
+    {"acknowledged": False},
+    {"acknowledged": True, "deletedCount": 0},
+    {"data": {"is_released": "false"}},
+    {"removed": 0},
+    [{"error": "in use"}],
+    "failed",
+]
 
 
 @pytest.mark.parametrize(
@@ -230,6 +250,8 @@ def test_a_number_is_one_however_it_is_printed(key: str, asked: str, same: bool)
         Response(200, {}, b"gone"),
         Response(200, {"content-type": "application/json"}, b"{"),
         *map(reply, [200] * 7, [{}, None, True, [], "ok", {"message": "ok"}, {"deleted": True}]),
+        *(reply(200, said) for said in CONFIRMATIONS),
+        *(Response(200, TEXT, text) for text in (b"OK", b"Deleted\r\n")),
         reply(200, {"sipPhoneNumber": NUMBER, "active": False}),
         reply(200, {"id": "phn_1", "phone_number": NUMBER, "status": "pending"}),
     ],
@@ -242,8 +264,9 @@ def test_a_removal_is_confirmed(answer: Response) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        *(reply(200, said) for said in FAILURES.values()),
+        *(reply(200, said) for said in [*FAILURES.values(), *DENIALS]),
         *PAGES.values(),
+        Response(200, TEXT, b"OK computer"),
         Response(202),
         reply(202, {"message": "accepted"}),
         reply(200, {"status": "queued"}),

@@ -19,6 +19,7 @@ from sigmamind_async.convert import (
     Record,
     RequestValue,
     body_of,
+    codec,
     dump_json,
     dump_record,
     load_json,
@@ -28,7 +29,7 @@ from sigmamind_async.convert import (
     wire,
     wire_names,
 )
-from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
+from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import REDACTED, UNSET, Secret, Unset
 
@@ -116,7 +117,6 @@ def test_what_has_no_json_form_is_refused_in_our_own_words(value: object) -> Non
         dump_json({"variables": value})
 
     assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None
 
 
 def test_a_redacted_secret_cannot_be_sent() -> None:
@@ -600,3 +600,26 @@ def passed_by(record: type[Record]) -> list[str]:
         if field.converter or field.validator or not isinstance(field.default, plain)
     ]
     return names + ["__attrs_post_init__"] * hasattr(record, "__attrs_post_init__")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("cannot import name 'x'"), ModuleNotFoundError("No module named 'orjson'")],
+)
+def test_a_module_that_is_not_there_is_no_lack_of_descriptors(error: ImportError) -> None:
+    with pytest.raises(type(error)), codec.loading():
+        raise error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(24, "Too many open files"),
+        ImportError("x.so: cannot open shared object file: Too many open files"),
+    ],
+)
+def test_a_module_that_cannot_be_read_is_an_error_of_ours(error: Exception) -> None:
+    with pytest.raises(APIConnectionError) as caught, codec.loading():
+        raise error
+    assert str(caught.value) == "no file can be opened (Too many open files); nothing was sent"
+    assert isinstance(caught.value.__cause__, OSError)

@@ -6,6 +6,8 @@ import math
 import pickle
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -189,6 +191,25 @@ def test_what_json_cannot_hold_stays_behind() -> None:
     assert json.loads(json.dumps(error.to_dict())) == error.to_dict()
     assert error.to_dict()["value"] is error.to_dict()["elapsed"] is None
     assert through_json(error).to_dict() == error.to_dict()
+
+
+class PayloadError(SigmaMindError):
+    """An application's own, with an object, and what it makes of it."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        super().__init__("refused")
+        self.payload = payload
+        self.when = datetime.fromisoformat(payload["at"])
+
+
+def test_what_a_constructor_makes_of_its_arguments_is_kept() -> None:
+    """JSON cannot hold the time; the words that are also facts make no facts of an argument."""
+    payload = {"type": "order", "committed": "no", "at": "2031-05-06T07:08:09+00:00"}
+    twin = through_json(PayloadError(payload))
+
+    assert isinstance(twin, PayloadError)
+    assert (twin.payload, twin.when) == (payload, datetime.fromisoformat(payload["at"]))
+    assert twin.to_dict()["payload"] == payload
 
 
 def test_an_error_says_what_it_knows() -> None:

@@ -326,6 +326,13 @@ async def test_a_single_purchase_is_not_sent_to_see_whether_the_platform_is_back
     assert [method for _, method in front.sent][-2:] == ["GET", "POST"]
 
 
-def test_what_stops_a_job_is_an_error_that_says_nothing_was_sent() -> None:
-    """For the command line, which has a word for it."""
-    assert APIConnectionError("").committed == "no"
+async def test_what_has_stopped_a_job_is_an_error_that_a_caller_can_ask_for() -> None:
+    """The command line has a word for it; nothing was sent of the rows that it is about."""
+    run = client(Front(lambda _: UNREACHED)).run_many(
+        CreatePhoneNumber(country_code="US") for _ in range(30)
+    )
+    async for _ in run:
+        pass
+
+    assert isinstance(run.stopped_by, APIConnectionError)
+    assert (run.stopped_by.committed, str(run.stopped_by)) == ("no", run.stopped)

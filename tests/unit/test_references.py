@@ -94,7 +94,11 @@ def socket(path: Path) -> None:
         listening.bind(str(path))
 
 
-@pytest.mark.parametrize("make", [pipe, terminal, device, socket, Path.mkdir])
+def loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize("make", [pipe, terminal, device, socket, loop, Path.mkdir])
 def test_only_a_regular_file_is_read(tmp_path: Path, make: Callable[[Path], None]) -> None:
     """Control: read with `Path.read_bytes`, pipe and terminal wait for ever."""
     make(tmp_path / "x")

@@ -6,6 +6,7 @@ import base64
 import email
 import hashlib
 import hmac
+import math
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,7 +20,7 @@ from multidict import CIMultiDict
 
 from sigmamind_async import signatures
 from sigmamind_async.convert import Record, wire
-from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.platforms.dialnexa import webhooks as dialnexa
 from sigmamind_async.platforms.verbex import webhooks as verbex
 from sigmamind_async.signatures import (
@@ -285,6 +286,36 @@ def test_what_is_not_genuine_is_refused_by_us_and_shows_no_secret(
 
     assert len(shown) >= 2
     assert SECRET not in "".join([*shown, str(caught.value), repr(vars(caught.value))])
+
+
+@pytest.mark.parametrize("platform", VERIFIERS)
+@pytest.mark.parametrize("wrong", [SECRET, SECRET.encode(), [SECRET], {SECRET}])
+def test_a_secret_in_the_place_of_the_headers_is_in_no_frame_of_ours(
+    platform: str, wrong: Any
+) -> None:
+    """Control: with `pairs_of` as `lambda headers: headers`, each is seen."""
+    with pytest.raises(InvalidRequestError, match="headers: must be a mapping") as caught:
+        VERIFIERS[platform](BODY, wrong, SECRET)
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+    assert SECRET not in "".join(str(each.locals) for each in report.stack[1:])
+
+
+OPTIONS: dict[str, list[Any]] = {
+    "max_bytes": [None, "1", b"1", [], True, -1, math.nan, object()],
+    "tolerance": ["300", b"1", [], True, -1, math.nan, object()],
+    "signed": [None, 5, "timestamp_and_body"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in OPTIONS.items() for value in values]
+)
+def test_an_option_of_a_wrong_type_is_no_fault_of_the_delivery(name: str, value: Any) -> None:
+    options: dict[str, Any] = {"signed": verbex.body_alone, name: value}
+    headers = {"x-webhook-signature": f"v1={GENUINE}", "x-webhook-timestamp": "0"}
+    with pytest.raises(ConfigurationError, match=f"{name}: must be"):
+        verbex.verify_webhook(BODY, headers, SECRET, **options)
 
 
 # ---------------------------------------------------------------- keys of bytes

@@ -6,8 +6,12 @@ import ast
 import copy
 import importlib
 import pickle
+import pkgutil
+import types
+import typing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
@@ -16,8 +20,12 @@ from attrs.exceptions import FrozenInstanceError
 import sigmamind_async
 from sigmamind_async import static
 from sigmamind_async.bulk import Outcome
+from sigmamind_async.convert import structure
 from sigmamind_async.events import AttemptFinished
 from sigmamind_async.operation import Fault, FaultKind, Response, Verdict
+from sigmamind_async.platforms.sigmamind import Call, PhoneNumber
+from sigmamind_async.platforms.verbex import CreateSipPhoneNumber
+from sigmamind_async.values import Secret
 
 PACKAGE = Path(sigmamind_async.__file__).parent
 
@@ -150,3 +158,60 @@ class Wider(Response):
 
 def test_a_subclass_is_made_too() -> None:
     assert Wider(200, {"a": "b"}).headers == {"a": "b"}
+
+
+# ---------------------------------------------------------------- records, requests and the rest
+
+UNHASHABLE = (dict, list, set, Mapping, Secret)
+PUBLIC = ("platforms", "convert", "provisioning", "fleet", "bulk", "client", "paging", "operation")
+
+
+def public_classes() -> Iterator[type[Any]]:
+    """Yield every frozen attrs class that can be compared, and is not of one module alone."""
+    for found in pkgutil.walk_packages(sigmamind_async.__path__, "sigmamind_async."):
+        if found.name.split(".")[1] not in PUBLIC or "postgres" in found.name:
+            continue
+        for name, cls in vars(importlib.import_module(found.name)).items():
+            ours = isinstance(cls, type) and cls.__module__ == found.name and attrs.has(cls)
+            if ours and not name.startswith("_") and cls.__hash__ is not object.__hash__:
+                yield cls
+
+
+def arms(hint: Any) -> Iterator[Any]:
+    """Yield the types that a value may have by its annotation."""
+    inner = typing.get_origin(hint)
+    if inner is Annotated or inner in {typing.Union, types.UnionType}:
+        for each in typing.get_args(hint)[: 1 if inner is Annotated else None]:
+            yield from arms(each)
+    else:
+        yield inner or hint
+
+
+def cannot_be_hashed(cls: type[Any]) -> list[str]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return [
+        field.name
+        for field in attrs.fields(cls)
+        if (field.eq if field.hash is None else field.hash)
+        and any(arm in UNHASHABLE for arm in arms(hints[field.name]))
+    ]
+
+
+@pytest.mark.parametrize("cls", [*public_classes()], ids=str)
+def test_no_public_class_hashes_what_has_no_hash(cls: type[Any]) -> None:
+    if cls.__hash__ is not None:  # one that may change has none, and says so to a type checker
+        assert cannot_be_hashed(cls) == []
+
+
+def test_a_field_that_has_no_hash_is_noticed() -> None:
+    """The control of the test before."""
+    assert cannot_be_hashed(attrs.make_class("Open", {"a": attrs.field(type=list[int])})) == ["a"]
+
+
+def test_records_and_requests_can_be_in_a_set() -> None:
+    raw = {"sipPhoneNumber": "+14155550100", "tags": ["a"], "more": {"b": 1}}
+    call = {"callId": "c", "campaign": {"a": 1}, "phoneNumber": raw}
+    bought = CreateSipPhoneNumber(phone_number="+14155550100", sip_trunk_password=Secret("hunter2"))
+
+    assert len({structure(raw, PhoneNumber), structure(dict(raw), PhoneNumber)}) == 1
+    assert len({structure(call, Call), bought, attrs.evolve(bought)}) == 2

@@ -90,7 +90,7 @@ def carried_by(session: Session) -> AiohttpTransport:
 async def send(session: Session) -> tuple[Response | Fault, bool]:
     mark = Mark()
     answer = await carried_by(session).send(OUTGOING, mark, 5.0)
-    return answer, mark.connected
+    return answer, bool(mark.connected)
 
 
 async def test_an_answer_becomes_a_response_and_its_connection_is_given_back() -> None:

@@ -18,18 +18,18 @@ class Said:
     """What one mapping says."""
 
     line: int
-    cells: dict[str, object] = attrs.field(factory=dict[str, object])
-    places: dict[str, tuple[int, int]] = attrs.field(factory=dict[str, tuple[int, int]])
+    cells: dict[str, object] = attrs.field(hash=False, factory=dict[str, object])
+    places: dict[str, tuple[int, int]] = attrs.field(hash=False, factory=dict[str, tuple[int, int]])
 
 
 @attrs.frozen
 class Sheet:
     """What a text says; what was read before a `YamlError` stays."""
 
-    rows: list[Said] = attrs.field(factory=list[Said])
-    defaults: list[Said] = attrs.field(factory=list[Said])
+    rows: list[Said] = attrs.field(hash=False, factory=list[Said])
+    defaults: list[Said] = attrs.field(hash=False, factory=list[Said])
     """None or one."""
-    errors: list[YamlError] = attrs.field(factory=list[YamlError])
+    errors: list[YamlError] = attrs.field(hash=False, factory=list[YamlError])
 
 
 def sheet_of(tokens: Iterator[Token]) -> Sheet:

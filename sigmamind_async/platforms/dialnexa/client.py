@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, Literal, TypedDict, Unpack
 
 from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
-from sigmamind_async.client import Client, Operations, Resource, as_given
+from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
 from sigmamind_async.paging import Page, all_items
@@ -189,7 +189,9 @@ class PhoneNumbers(Resource):
         progress: Progress | None = None,
     ) -> BulkResult[PurchasePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
+        return await self._runner.run_all(
+            values, PurchasePhoneNumber, stop_on=stop_on, progress=progress
+        )
 
     async def import_sip_trunk_many(
         self,
@@ -199,7 +201,9 @@ class PhoneNumbers(Resource):
         progress: Progress | None = None,
     ) -> BulkResult[ImportSipTrunk, PhoneNumber]:
         """Import many numbers concurrently."""
-        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
+        return await self._runner.run_all(
+            values, ImportSipTrunk, stop_on=stop_on, progress=progress
+        )
 
     async def update_many(
         self,

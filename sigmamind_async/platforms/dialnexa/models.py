@@ -51,7 +51,9 @@ class PhoneNumber(Record):
     type: Annotated[str | None, wire("type")] = None
     """``local``, ``mobile``, ``toll_free`` or ``tollfree``."""
     monthly_cost_usd: Annotated[Amount, wire("monthly_cost_usd")] = None
-    capabilities: Annotated[list[str] | None, wire("capabilities")] = None
+    capabilities: Annotated[list[str] | None, wire("capabilities")] = attrs.field(
+        default=None, hash=False
+    )
     sip_trunk_enabled: Annotated[bool | None, wire("sip_trunk_enabled")] = None
 
     @property
@@ -88,7 +90,9 @@ class PhoneNumberPrice(Record):
     credit_cost: Annotated[Amount, wire("credit_cost")] = None
     created_at: Annotated[str | None, wire("created_at")] = None
     updated_at: Annotated[str | None, wire("updated_at")] = None
-    telephony_provider: Annotated[dict[str, Any] | None, wire("telephonyProvider")] = None
+    telephony_provider: Annotated[dict[str, Any] | None, wire("telephonyProvider")] = attrs.field(
+        default=None, hash=False
+    )
 
 
 # https://dialnexa.com/docs, "Get Agent" and "Update Agent"
@@ -204,7 +208,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
         default=UNSET, validator=checks.word
     )
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
-        default=UNSET, converter=concealed, validator=checks.secret()
+        hash=False, default=UNSET, converter=concealed, validator=checks.secret()
     )
     nickname: Annotated[Text, wire("nickname")] = attrs.field(default=UNSET, validator=_NICKNAME)
 

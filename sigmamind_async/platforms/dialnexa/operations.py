@@ -7,8 +7,8 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
 from sigmamind_async.confirmation import (
+    as_number,
     is_failure,
-    is_key,
     naming,
     refuse_failure,
     removed,
@@ -118,7 +118,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         repeatable=True,
         value=value,
         not_shown=lambda found: not_shown(value, found, _told(found)),
-        is_about=lambda found: is_key(found.id, value.id),
+        is_about=lambda found: found.id == value.id,
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -131,7 +131,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up by its id."""
-    decode = showing(_decode_phone_number, _id)
+    decode = showing(_decode_phone_number, lambda found: found.id or found.phone_number)
     return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
@@ -175,7 +175,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
         naming(lambda response: _decode_agent(response, value.version_number), _id),
         value=value,
         not_shown=lambda found: not_shown(value, found, _told_of(found)),
-        is_about=lambda found: is_key(found.id, value.id),
+        is_about=lambda found: found.id == value.id,
     )
 
 
@@ -262,7 +262,7 @@ def _id(found: PhoneNumber | Agent) -> str:
 
 def _bought(found: PhoneNumber) -> str:
     """Return the id, or of an acknowledgement that has none, and reports no failure, the number."""
-    return found.id or ("" if is_failure(found.status) else found.phone_number)
+    return found.id or ("" if is_failure(found.status) else as_number(found.phone_number))
 
 
 def _decode_phone_number(response: Response) -> PhoneNumber:

@@ -22,6 +22,7 @@ from sigmamind_async.signatures import (
     check_signature,
     header,
     keys_of,
+    pairs_of,
     read_genuine,
 )
 
@@ -55,9 +56,11 @@ def verify_webhook(
     Raises:
         InvalidRequestError: The body is too large, or not signed with a secret of ours.
         ResponseDecodeError: The delivery is genuine, and its body is not as expected.
+        ConfigurationError: An option cannot be used.
     """
-    secrets = keys_of(secrets)
+    secrets, given = keys_of(secrets), pairs_of(headers)
+    del headers  # which may be the secret, given in its place
     check_body(body, max_bytes)
-    sent = re.split(r"[,\s]+", ",".join(header(headers, name) for name in SIGNATURE_HEADERS))
+    sent = re.split(r"[,\s]+", ",".join(header(given, name) for name in SIGNATURE_HEADERS))
     check_signature(body, [part.removeprefix("sha256=") for part in sent if part], secrets)
     return read_genuine(body, WebhookEvent)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
-from sigmamind_async.client import Client, Operations, Resource, as_given
+from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
 from sigmamind_async.operation import Platform
@@ -195,7 +195,9 @@ class PhoneNumbers(Resource):
         progress: Progress | None = None,
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
+        return await self._runner.run_all(
+            values, CreatePhoneNumber, stop_on=stop_on, progress=progress
+        )
 
     async def import_many(
         self,
@@ -205,7 +207,9 @@ class PhoneNumbers(Resource):
         progress: Progress | None = None,
     ) -> BulkResult[ImportPhoneNumber, PhoneNumber]:
         """Import many numbers concurrently."""
-        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
+        return await self._runner.run_all(
+            values, ImportPhoneNumber, stop_on=stop_on, progress=progress
+        )
 
     async def update_many(
         self,

@@ -64,8 +64,10 @@ class Agent(Record):
     instructions: Annotated[str | None, wire("instructions")] = None
     welcome_message_type: Annotated[str | None, wire("welcomeMessageType")] = None
     welcome_message: Annotated[str | None, wire("welcomeMessage")] = None
-    agent_settings: Annotated[dict[str, Any] | None, wire("agentSettings")] = None
-    tools: Annotated[list[Any] | None, wire("tools")] = None
+    agent_settings: Annotated[dict[str, Any] | None, wire("agentSettings")] = attrs.field(
+        default=None, hash=False
+    )
+    tools: Annotated[list[Any] | None, wire("tools")] = attrs.field(default=None, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +89,9 @@ class Call(Record):
     """``inbound``, ``outbound`` or ``web``."""
     # Was a text before it became a record.
     phone_number: Annotated[PhoneNumber | str | None, wire("phoneNumber", phone_number=True)] = None
-    campaign: Annotated[dict[str, Any] | None, wire("campaign")] = None
+    campaign: Annotated[dict[str, Any] | None, wire("campaign")] = attrs.field(
+        default=None, hash=False
+    )
     status: Annotated[str | None, wire("status")] = None
     """``scheduled``, ``in_progress``, ``ended``; older words exist, see `has_ended`."""
     transcript: Annotated[str | None, wire("transcript")] = None
@@ -99,7 +103,9 @@ class Call(Record):
     """Null until the call has ended."""
     created_at: Annotated[str | None, wire("createdAt")] = None
     updated_at: Annotated[str | None, wire("updatedAt")] = None
-    dynamic_variables: Annotated[dict[str, Any] | None, wire("dynamicVariables")] = None
+    dynamic_variables: Annotated[dict[str, Any] | None, wire("dynamicVariables")] = attrs.field(
+        default=None, hash=False
+    )
     recording_url: Annotated[str | None, wire("recordingUrl")] = None
     agent: Annotated[CallAgent | None, wire("agent")] = None
 
@@ -208,7 +214,7 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
     )
     """At most 128 characters; needed for outbound calls."""
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        default=UNSET, converter=concealed, validator=_PASSWORD
+        hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
@@ -247,7 +253,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_SHORT_TEXT
     )
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        default=UNSET, converter=concealed, validator=_PASSWORD
+        hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
         default=UNSET, validator=checks.phone_number
@@ -307,7 +313,9 @@ class CreateCall(RequestValue[Call]):
     )
     agent_id: Annotated[Text, wire("agentId")] = attrs.field(default=UNSET, validator=_AGENT_ID)
     """May be left out where the number has an outbound agent."""
-    dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = UNSET
+    dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = attrs.field(
+        default=UNSET, hash=False
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import is_key, naming, removed, showing
+from sigmamind_async.confirmation import as_number, naming, removed, showing
 from sigmamind_async.convert import (
     Record,
     RequestValue,
@@ -83,7 +83,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _decode_named_phone_number,
         value=value,
-        is_about=lambda found: is_key(found.sip_phone_number, value.phone_number),
+        is_about=lambda found: found.sip_phone_number == value.phone_number,
         not_shown=lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
     )
 
@@ -235,7 +235,7 @@ never do."""
 
 
 def _number(found: PhoneNumber) -> str:
-    return found.sip_phone_number
+    return as_number(found.sip_phone_number)
 
 
 def _call_id(found: Call) -> str | None:

@@ -36,7 +36,7 @@ class InboundCallReply(RequestValue[None]):
     """What it is told."""
 
     dynamic_variables: Annotated[Mapping[str, Any], wire("dynamic_variables")] = attrs.field(
-        factory=dict[str, Any]
+        hash=False, factory=dict[str, Any]
     )
     override_agent_id: Annotated[str | Unset, wire("override_agent_id")] = attrs.field(
         default=UNSET, validator=checks.visible(64)

@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, TypedDict, Unpack
 
 from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
-from sigmamind_async.client import Client, Operations, Resource, as_given
+from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
 from sigmamind_async.paging import Page, all_items_by_token
 from sigmamind_async.platforms.verbex.models import (
     SIP,
     CreatePhoneNumber,
+    CreatePiaPhoneNumber,
     DeletePhoneNumber,
     GetPhoneNumber,
     ListPhoneNumbers,
@@ -164,7 +165,9 @@ class PhoneNumbers(Resource):
         progress: Progress | None = None,
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Register many numbers, of any kind, concurrently, each at most once."""
-        return await self._runner.run_all(values, as_given, stop_on=stop_on, progress=progress)
+        return await self._runner.run_all(
+            values, CreatePiaPhoneNumber, stop_on=stop_on, progress=progress
+        )
 
     async def update_many(
         self,

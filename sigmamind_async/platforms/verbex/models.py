@@ -75,7 +75,9 @@ class SipPhoneNumber(PhoneNumber):
 
     sip_termination_uri: Annotated[str | None, wire("sip_termination_uri")] = None
     sip_trunk_username: Annotated[str | None, wire("sip_trunk_username")] = None
-    sip_trunk_password: Annotated[Secret | None, wire("sip_trunk_password")] = None
+    sip_trunk_password: Annotated[Secret | None, wire("sip_trunk_password")] = attrs.field(
+        default=None, hash=False
+    )
     sip_infra_region: Annotated[str | None, wire("sip_infra_region")] = None
     """``global``, ``bd`` or ``bd_link3``."""
 
@@ -90,7 +92,9 @@ class TwilioPhoneNumber(PhoneNumber):
     """A number in a Twilio account. The platform repeats its token in every answer."""
 
     twilio_account_sid: Annotated[str | None, wire("twilio_account_sid")] = None
-    twilio_auth_token: Annotated[Secret | None, wire("twilio_auth_token")] = None
+    twilio_auth_token: Annotated[Secret | None, wire("twilio_auth_token")] = attrs.field(
+        default=None, hash=False
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -153,7 +157,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
         default=UNSET, validator=_OR_NULL
     )
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password")] = attrs.field(
-        default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
+        hash=False, default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
     )
     sip_infra_region: Annotated[str | Unset, wire("sip_infra_region")] = attrs.field(
         default=UNSET, validator=checks.word
@@ -171,7 +175,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
         validator=checks.word
     )
     twilio_auth_token: Annotated[Secret, wire("twilio_auth_token")] = attrs.field(
-        converter=concealed, validator=checks.secret()
+        hash=False, converter=concealed, validator=checks.secret()
     )
 
 
@@ -206,7 +210,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
         default=UNSET, validator=_OR_NULL
     )
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password")] = attrs.field(
-        default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
+        hash=False, default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
     )
 
 
@@ -218,7 +222,7 @@ class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
         default=UNSET, validator=checks.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        default=UNSET, converter=concealed, validator=checks.secret()
+        hash=False, default=UNSET, converter=concealed, validator=checks.secret()
     )
 
 
@@ -234,7 +238,7 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
         default=UNSET, validator=checks.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        default=UNSET, converter=concealed, validator=checks.secret()
+        hash=False, default=UNSET, converter=concealed, validator=checks.secret()
     )
 
     def __attrs_post_init__(self) -> None:

@@ -155,7 +155,8 @@ def _id(found: PhoneNumber) -> str:
 
 
 _read_phone_number = record_decoder(PhoneNumber)
-_decode_shown = showing(_read_phone_number, _id)
+# The description does not require an id.
+_decode_shown = showing(_read_phone_number, lambda found: found.id or found.phone_number)
 _decode_named = naming(_read_phone_number, _id)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeAlias
 import attrs
 
 from sigmamind_async.convert import Record, wire
-from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.signatures import (
     MAX_BYTES,
     Headers,
@@ -25,6 +25,7 @@ from sigmamind_async.signatures import (
     check_signature,
     header,
     keys_of,
+    pairs_of,
     read_genuine,
 )
 
@@ -53,7 +54,9 @@ class WebhookEvent(Record):
     organization_id: Annotated[str | None, wire("organizationId")] = None
     timestamp: Annotated[float | None, wire("timestamp")] = None
     """Seconds since 1970."""
-    payload: Annotated[dict[str, Any] | None, wire("payload")] = None
+    payload: Annotated[dict[str, Any] | None, wire("payload")] = attrs.field(
+        default=None, hash=False
+    )
 
 
 def verify_webhook(
@@ -82,11 +85,15 @@ def verify_webhook(
     Raises:
         InvalidRequestError: The body is too large, not signed with a secret of ours, or too old.
         ResponseDecodeError: The delivery is genuine, and its body is not as expected.
+        ConfigurationError: An option cannot be used.
     """
-    secrets = keys_of(secrets)
+    secrets, given = keys_of(secrets), pairs_of(headers)
+    del headers  # which may be the secret, given in its place
+    if not callable(signed):
+        raise ConfigurationError("signed: must be a function of timestamp and body")
     check_body(body, max_bytes)
-    stamp = header(headers, "x-webhook-timestamp")
-    parts = re.split(r"[,\s]+", header(headers, "x-webhook-signature"))
+    stamp = header(given, "x-webhook-timestamp")
+    parts = re.split(r"[,\s]+", header(given, "x-webhook-signature"))
     values = [part.removeprefix("v1=") for part in parts if part.startswith("v1=")]
     check_signature(_checked(signed(stamp, bytes(body))), values, secrets)
     check_age(stamp, tolerance, clock())

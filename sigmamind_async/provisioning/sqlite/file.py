@@ -25,6 +25,7 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.sqlite.inode import (
+    Announcement,
     InodeLock,
     require_one_name,
     require_own_disk,
@@ -180,6 +181,7 @@ class JournalFile:
         self._restored = restored
         self._lock: LockFile | None = None
         self._inode = InodeLock()
+        self._announcement = Announcement()
         self._identity = (0, 0)
         self._evidence: Evidence | None = None
 
@@ -339,6 +341,7 @@ class JournalFile:
                 # A crash leaves what was there before: the commit makes all of it at once.
                 _transact(database, *(_FROM_2 if version else SCHEMA))
             _check(database)
+            self._announcement.make(database.execute(_HEAD).fetchone()[0], self._path)
             self._mark_open(database, lock)
         except BaseException:
             database.close()
@@ -419,6 +422,7 @@ class JournalFile:
         return _looked_at(_connect(self._path, "ro&immutable=1"))
 
     def _release(self) -> None:
+        self._announcement.end()
         self._inode.release()
         if self._lock is not None:
             self._lock.release()

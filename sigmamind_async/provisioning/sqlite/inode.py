@@ -10,6 +10,10 @@ That lock is one of ``flock``, on a descriptor that is opened here. On Linux it 
 locks of SQLite, which are of ``fcntl``; elsewhere the two may exclude each other, and the file is
 not locked. A process that closes any descriptor of a file loses all its ``fcntl`` locks on it, so
 ours is closed only where it is the last one, and kept until then.
+
+A copy of a journal is another file, which no lock keeps from being used beside the first; each of
+the two would buy what is missing in it. So a process that has a journal open announces its id and
+its file to the machine, and refuses one that is announced with another file.
 """
 
 from __future__ import annotations
@@ -17,8 +21,11 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
+import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+_SOCKETS: Final = Path("/proc/net/unix")
 
 _REMOTE: Final = re.compile(
     r"nfs|nfs4|cifs|smb|smb2|smb3|smbfs|afs|afpfs|ceph|glusterfs|lustre|gpfs|beegfs|ocfs2|gfs2|9p"
@@ -192,3 +200,51 @@ def _place_of(descriptor: Path) -> tuple[int, int] | None:
     except OSError:
         return None  # the one that the folder was read with
     return found.st_dev, found.st_ino
+
+
+# --- copies --------------------------------------------------------------------------------------
+
+
+class Announcement:
+    """Shows other processes of the machine which file of a journal is open.
+
+    It is a name in Linux's abstract namespace of sockets, which the system takes back when the
+    process ends, however it ends. Containers that share no network do not see each other's.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is announced yet."""
+        self._socket: socket.socket | None = None
+
+    def make(self, journal_id: str, path: Path) -> None:
+        """Announce the file; raise `JournalError` where another file of its journal is open."""
+        if sys.platform != "linux":
+            return
+        found = path.stat()
+        journal = f"sigmamind-journal-{journal_id}-"
+        file = f"{journal}{found.st_dev}-{found.st_ino}-"
+        with suppress(OSError):  # a system that forbids it
+            self._socket = socket.socket(socket.AF_UNIX)
+            # A forked process may still hold the name of an earlier opening.
+            self._socket.bind(f"\0{file}{secrets.token_hex(8)}")
+        # After that, so that of two that open at the same time one sees the other.
+        if any(journal in line and file not in line for line in _socket_names()):
+            self.end()
+            raise JournalError(
+                "a copy of this journal is open in another place, and what is missing in one of"
+                " them would be bought by both.\nUse one of them alone."
+            )
+
+    def end(self) -> None:
+        """Take it back."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _socket_names() -> list[str]:
+    """Return the lines of Linux's table of local sockets; none where it cannot be read."""
+    try:
+        return _SOCKETS.read_text(errors="replace").splitlines()
+    except OSError:
+        return []

@@ -38,6 +38,9 @@ from sigmamind_async.errors import JournalError
 
 PATIENCE: Final = 5.0
 """Seconds that one of several sharers waits for another that is just making the file."""
+_DYING: Final = 1.0
+"""Seconds that a process is waited for that has the lock: one that was killed has it until the
+system has taken all that it held."""
 _PAUSE: Final = 0.02
 
 _HEAD: Final = re.compile(
@@ -193,17 +196,16 @@ class LockFile:
         self.check()  # whoever held it before may have removed it
 
     def _taken(self) -> bool:
-        # Alone at first even where it is to be shared: the first one makes the journal.
-        if lock(self._descriptor, shared=False):
-            return True
-        give_up = time.monotonic() + PATIENCE
-        while self._shared:
-            if lock(self._descriptor, shared=True):
+        give_up = time.monotonic() + (PATIENCE if self._shared else _DYING)
+        while True:
+            # Alone at first even where it is to be shared: the first one makes the journal.
+            if lock(self._descriptor, shared=False):
+                return True
+            if self._shared and lock(self._descriptor, shared=True):
                 return True
             if time.monotonic() > give_up:
-                break
+                return False
             time.sleep(_PAUSE)
-        return False
 
     def _require_nobody(self, content: bytes) -> None:
         """Refuse a journal that a living process has to itself, although the lock was given."""
@@ -325,18 +327,32 @@ def _holders(content: bytes) -> list[int]:
 def _started(pid: int) -> int:
     """Return when a process started, in whatever unit the system counts; 0 where it is not told."""
     try:
-        # The name of the program, in brackets, may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[19])
+        return int(_fields(pid)[19])
     except (OSError, IndexError, ValueError):
         return 0
 
 
+def _fields(pid: int) -> list[bytes]:
+    """Return what Linux tells of a process, from its state on."""
+    # The name of the program, in brackets, may hold anything.
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+
+
 def _runs(pid: int, started: int) -> bool:
-    if not _lives(pid):
+    if not _lives(pid) or _is_over(pid):
         return False
     now = _started(pid)
     return not started or not now or now == started
+
+
+def _is_over(pid: int) -> bool:
+    """Return whether a process has ended and waits for its parent to take notice.
+
+    In a container that may be forever: the first process there seldom takes notice of orphans.
+    """
+    with suppress(OSError, IndexError):
+        return _fields(pid)[0] in {b"Z", b"X"}
+    return False
 
 
 if sys.platform == "win32":  # pragma: no cover - the tests run on POSIX systems

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.convert import dump_record
+from sigmamind_async.convert import dump_record, structure
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.paging import Page
@@ -38,9 +38,7 @@ NUMBER = "+912234567890"
 
 
 def number(**body: object) -> PhoneNumber:
-    read = CALLS.decoded("get_phone_number", body)
-    assert isinstance(read, PhoneNumber)
-    return read
+    return structure(body, PhoneNumber)
 
 
 # ---------------------------------------------------------------- recorded bodies

@@ -130,7 +130,9 @@ async def test_each_method_sends_its_value(make_client: Make) -> None:
 
 
 async def test_each_method_of_agents_and_calls_sends_its_value(make_client: Make) -> None:
-    client, transport = make_client(lambda _: reply(json={"callId": "call_1"}))
+    client, transport = make_client(
+        lambda _: reply(json={"callId": "call_1", "agentId": "agent_1"})
+    )
     await client.agents.get("agent_1")
     await client.calls.create(from_phone_number=NUMBER, to_phone_number=NUMBER)
     await client.calls.get("call:1")

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async.convert import Record, RequestValue, dump_record
+from sigmamind_async.convert import Record, RequestValue, dump_record, structure
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.paging import Page
@@ -31,9 +31,7 @@ operation, decoded = SIGMAMIND_CALLS.operation, SIGMAMIND_CALLS.decoded
 
 
 def number(**body: object) -> PhoneNumber:
-    read = decoded("get_phone_number", body)
-    assert isinstance(read, PhoneNumber)
-    return read
+    return structure(body, PhoneNumber)
 
 
 # ---------------------------------------------------------------- recorded bodies
@@ -91,7 +89,7 @@ def test_any_provider_is_kept_as_it_is(word: str) -> None:
 
 
 def test_any_status_is_kept_as_it_is() -> None:
-    call = decoded("get_call", {"status": "teleported", "terminationReason": "fell_asleep"})
+    call = structure({"status": "teleported", "terminationReason": "fell_asleep"}, Call)
 
     assert (call.status, call.termination_reason) == ("teleported", "fell_asleep")
 
@@ -119,7 +117,7 @@ def test_a_password_that_comes_back_against_the_documentation_is_masked() -> Non
 
 def test_every_field_may_be_missing() -> None:
     assert number() == PhoneNumber()
-    assert decoded("get_call", {}) == Call()
+    assert structure({}, Call) == Call()
 
 
 def test_a_number_may_be_inactive() -> None:
@@ -136,19 +134,19 @@ def test_a_number_that_cannot_be_read_is_an_error(odd: object) -> None:
 @pytest.mark.parametrize("came", [14155552671, "14155552671", "+14155552671"])
 def test_numbers_are_e164_wherever_they_are_read(came: object) -> None:
     read = number(sipPhoneNumber=came, outboundPhoneNumber=came)
-    call = decoded("get_call", {"phoneNumber": {"sipPhoneNumber": came}})
+    call = structure({"phoneNumber": {"sipPhoneNumber": came}}, Call)
 
     assert (read.sip_phone_number, read.outbound_phone_number) == ("+14155552671",) * 2
-    assert call.phone_number.sip_phone_number == "+14155552671"
+    assert call.phone_number == PhoneNumber(sip_phone_number="+14155552671")
 
 
 @pytest.mark.parametrize("came", ["14155552671", "+14155552671"])
 def test_a_calls_number_that_is_a_text_is_e164_too(came: str) -> None:
-    assert decoded("get_call", {"phoneNumber": came}).phone_number == "+14155552671"
+    assert structure({"phoneNumber": came}, Call).phone_number == "+14155552671"
 
 
 def test_a_calls_number_was_once_a_text() -> None:
-    assert decoded("get_call", {"phoneNumber": "Object"}).phone_number == "Object"
+    assert structure({"phoneNumber": "Object"}, Call).phone_number == "Object"
 
 
 # ---------------------------------------------------------------- pages

@@ -152,7 +152,7 @@ async def test_a_listing_follows_the_tokens(make_client: Make) -> None:
     client, transport = make_client(answer)
     found = [each.id async for each in client.phone_numbers.list(page_size=2)]
 
-    assert (found, len(transport.sent)) == (["a", "b"], 3)
+    assert (found, len(transport.sent)) == (["a", "b"], 4)
 
 
 # ---------------------------------------------------------------- the slash

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async.convert import body_of, dump_record
+from sigmamind_async.convert import body_of, dump_record, structure
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.paging import Page
@@ -39,9 +39,7 @@ NUMBER = "+14155552671"
 
 
 def number(**body: object) -> PhoneNumber:
-    read = CALLS.decoded("get_phone_number", body)
-    assert isinstance(read, PhoneNumber)
-    return read
+    return structure(body, PhoneNumber)
 
 
 # ---------------------------------------------------------------- recorded bodies
