@@ -68,6 +68,9 @@ class Outcome(Generic[V, T]):
     """Fields that were sent and that the answer does not show."""
 
 
+_outcome = static.maker(Outcome)
+
+
 @attrs.define
 class Progress:
     """Counts of a running job, kept up to date while it runs."""
@@ -419,7 +422,7 @@ class BulkRun(Generic[V, T]):
                 elapsed, attempts, ignored = clock() - began, row.attempts, row.ignored
                 # By place: to give them by name doubles the time that it takes.
                 self._hand_over(
-                    Outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
+                    _outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
                 )
                 # Counted last: what counting raises costs no row its outcome.
                 self.progress.done += 1

@@ -19,8 +19,8 @@ from sigmamind_async.errors import (
     ServerError,
     SigmaMindError,
 )
-from sigmamind_async.finding import BODY_TEXT, Finding, error_for, find, judge, may_repeat
-from sigmamind_async.masking import masked
+from sigmamind_async.finding import Finding, error_for, find, judge, may_repeat
+from sigmamind_async.masking import KEPT, masked
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -386,12 +386,12 @@ def test_the_control_what_is_no_secret_is_not_masked() -> None:
 
 
 def test_a_secret_across_the_cut_of_a_long_text_is_masked_before_cutting() -> None:
-    text = "x" * (BODY_TEXT - 4) + "sk-canary-1"
+    text = "x" * (KEPT - 4) + "sk-canary-1"
     caught = error(BUY, found(Response(status=400, body=text.encode())))
 
     assert isinstance(caught, BadRequestError)
     assert caught.body.endswith("x***")
-    assert len(caught.body) <= BODY_TEXT
+    assert len(caught.body) <= KEPT
 
 
 def test_a_long_answer_is_cut() -> None:
