@@ -148,8 +148,9 @@ class StopOn:
     too."""
     patience: float | None = attrs.field(default=60.0, validator=_is_time)
     """Seconds for which rows wait while the platform answers nothing, but for failures. They wait
-    out what is shorter. Then the job stops: rows of which a request was sent end with its error,
-    all others are skipped. `None` waits on, until each row fails after five minutes."""
+    out what is shorter. Then the job stops: rows that were tried end with the error of their latest
+    attempt, which says whether anything was sent; all others are skipped. `None` waits on, until
+    each row fails after five minutes."""
 
     def reached(self, progress: Progress) -> bool:
         """Return whether so many rows have failed that the job should stop."""

@@ -501,7 +501,7 @@ class Engine:
         self, operation: Operation[object], finding: Finding, ticket: Ticket
     ) -> None:
         if finding.throttled:
-            pause = self.gate.throttled(ticket, finding.wait)
+            pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
             self._log_pause(operation, finding, ticket, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
