@@ -177,7 +177,7 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
     treatment, _ = ODD["success false"]
     monkeypatch.setattr(confirmation, "_objection", lambda _: None)
     buying = dialect.operation(dialect.buy(NUMBER))
-    careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body))
+    careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body), is_about=None)
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         await client.run(dialect.remove(key(dialect)))
         brought = await client.runner.engine.run(careless)
@@ -207,6 +207,23 @@ async def test_an_update_that_names_another_record_is_not_done(dialect: Dialect)
     assert "names another record" in str(error)
     with pytest.raises(ResponseDecodeError, match="names another record"):
         raw.parse()
+
+
+@pytest.mark.parametrize("what", ["buy", "import"])
+async def test_a_number_that_was_asked_for_is_the_one_that_comes(
+    what: str, dialect: Dialect
+) -> None:
+    """In a journal's row it would be taken for it. The control: the right one is a success above."""
+    shapes = {"sipPhoneNumber", "phone_number"}
+    other = {n: "+14155550199" if n in shapes else v for n, v in record(dialect).items()}
+    value = WORDS[what](dialect)
+    async with (
+        FaultServer(in_turn(said(other), said([]))) as server,
+        connect(dialect, server) as client,
+    ):
+        error = await error_of(client.run(value))
+    assert (type(error), error.committed) == (OutcomeUnknownError, "yes")
+    assert "names another record" in str(error)
 
 
 @pytest.mark.parametrize(

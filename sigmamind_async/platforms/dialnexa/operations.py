@@ -93,6 +93,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
         decode=naming(_decode_purchase, _bought),
         repeatable=False,
         value=value,
+        is_about=lambda found: as_number(found.phone_number) in {"", value.phone_number},
         read_back=_read_back(value, {}),
     )
 
@@ -105,6 +106,7 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
         decode=naming(_decode_phone_number, _id),
         repeatable=False,
         value=value,
+        is_about=lambda found: as_number(found.phone_number) in {"", value.phone_number},
         read_back=_read_back(value, {"nickname": "nickname"}),
     )
 

@@ -50,12 +50,14 @@ R = TypeVar("R", bound=Record)
 
 def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
     """Buy a number. Nothing marks two requests as one: it is never sent again after silence."""
+    exact = value.phone_number
     return Operation(
         name="sigmamind.create_phone_number",
         request=Request(method="POST", path="/v1/phone-numbers", json=body_of(value)),
         decode=_decode_named_phone_number,
         repeatable=False,
         value=value,
+        is_about=lambda found: exact is UNSET or found.sip_phone_number == exact,
         # Without a number of our choosing there is nothing to look up.
         read_back=None
         if value.phone_number is UNSET
@@ -71,6 +73,7 @@ def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
         decode=_decode_named_phone_number,
         repeatable=False,
         value=value,
+        is_about=lambda found: found.sip_phone_number == value.phone_number,
         read_back=_read_back(value, value.phone_number),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import naming, removed, showing
+from sigmamind_async.confirmation import as_number, naming, removed, showing
 from sigmamind_async.convert import RequestValue, body_of, record_decoder
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
@@ -52,6 +52,9 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
         repeatable=False,
         value=value,
         not_shown=lambda found: not_shown(value, found, _readable(value)),
+        is_about=lambda found: (
+            value.phone_number is UNSET or as_number(found.phone_number) in {"", value.phone_number}
+        ),
         read_back=_read_back(value, value.phone_number),
     )
 
