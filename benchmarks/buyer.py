@@ -24,9 +24,15 @@ class Unlearned(Admission):
     """Pauses nobody: here a 429 is drawn by lot, and a rate learned from it would mean nothing."""
 
     def throttled(
-        self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
+        self,
+        now: float,
+        ticket: Ticket,
+        retry_after: float | None,
+        jitter: float,
+        *,
+        refused: bool = True,
     ) -> float:
-        del now, ticket, retry_after, jitter
+        del now, ticket, retry_after, jitter, refused
         return 0.0
 
 

@@ -269,7 +269,7 @@ def report(
 ) -> bool:
     """Tell the gate how a request fared, as the engine does; return whether it was throttled."""
     if status == 429 or (status == 503 and wait is not None):
-        gate.throttled(ticket, wait)
+        gate.throttled(ticket, wait, refused=status == 429)
     elif status == 200:
         gate.succeeded(ticket, said)
     else:

@@ -68,6 +68,9 @@ class Outcome(Generic[V, T]):
     """Fields that were sent and that the answer does not show."""
 
 
+_outcome = static.maker(Outcome)
+
+
 @attrs.define
 class Progress:
     """Counts of a running job, kept up to date while it runs."""
@@ -145,8 +148,9 @@ class StopOn:
     too."""
     patience: float | None = attrs.field(default=60.0, validator=_is_time)
     """Seconds for which rows wait while the platform answers nothing, but for failures. They wait
-    out what is shorter. Then the job stops: rows of which a request was sent end with its error,
-    all others are skipped. `None` waits on, until each row fails after five minutes."""
+    out what is shorter. Then the job stops: rows that were tried end with the error of their latest
+    attempt, which says whether anything was sent; all others are skipped. `None` waits on, until
+    each row fails after five minutes."""
 
     def reached(self, progress: Progress) -> bool:
         """Return whether so many rows have failed that the job should stop."""
@@ -189,6 +193,8 @@ def _stops_at_once(error: BaseException) -> bool:
     """Return whether no other row can get past *error*, which is not about the row it met."""
     if isinstance(error, JournalError):
         return error.op_id is None and not error.retryable
+    if isinstance(error, APIStatusError):
+        return error.status == 407  # which only a proxy answers
     return isinstance(error, APIConnectionError) and not error.retryable
 
 
@@ -417,7 +423,7 @@ class BulkRun(Generic[V, T]):
                 elapsed, attempts, ignored = clock() - began, row.attempts, row.ignored
                 # By place: to give them by name doubles the time that it takes.
                 self._hand_over(
-                    Outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
+                    _outcome(index, "done", value, result, None, None, attempts, elapsed, ignored)
                 )
                 # Counted last: what counting raises costs no row its outcome.
                 self.progress.done += 1

@@ -284,7 +284,7 @@ class Client:
         session: An aiohttp session to use and leave open. It works in its own loop only, and its
             own middlewares are not run: ours takes their place. It keeps its own connections, so a
             purchase may go over one that was idle, unless its connector closes them
-            (``TCPConnector(keepalive_timeout=0.25)``). Where it does not show its connections to
+            (``TCPConnector(keepalive_timeout=0.1)``). Where it does not show its connections to
             aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
         proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
@@ -437,6 +437,8 @@ class Client:
         A call that is made later, or goes on with another attempt, opens connections again; those
         are closed by the next `close`, or when the loop ends.
         """
+        if grace is not None and not (_is_number(grace) and grace >= 0):
+            raise ConfigurationError("grace: must be a number of seconds from 0, or None")
         transport, limits = self._runner.engine.transport, self._runner.engine.limits
         if not isinstance(transport, AiohttpTransport):
             await transport.aclose()
@@ -464,9 +466,13 @@ def _check_count(name: str, value: object) -> None:
         raise ConfigurationError(f"{name}: must be a whole number from 1")
 
 
-def _check_seconds(**seconds: object) -> None:
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_seconds(**seconds: Any) -> None:  # noqa: ANN401 - looked at here
     for name, value in seconds.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not _is_number(value):
             raise ConfigurationError(f"{name}: must be a number of seconds")
         if not 0 < value < math.inf:
             raise ConfigurationError(f"{name}: must be more than 0 seconds and finite")

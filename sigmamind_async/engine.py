@@ -16,7 +16,6 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from copy import copy
 from random import random
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 
@@ -39,6 +38,7 @@ from sigmamind_async.events import (
 )
 from sigmamind_async.finding import (
     Finding,
+    abridged,
     committed_by,
     confirms,
     error_for,
@@ -137,7 +137,8 @@ class Call:
     """Whether an earlier call for the same thing may have; set by whoever began this one."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
-    last_error: SigmaMindError | None = None
+    failure: tuple[Finding, Secret] | None = None
+    """What the latest attempt proved that brought no result, and the key it was made with."""
     mark: Mark | None = None
     """The mark of an attempt until it is judged; one that was cancelled leaves nothing else."""
     gone: Response | None = None
@@ -290,14 +291,19 @@ class Engine:
         self, operation: Operation[T], call: Call, again: Again
     ) -> Done[T] | Failed:
         """Send until there is a result, or a reason to stop."""
-        await self.sleep(again.delay)
-        try:
-            attempts = repeating(self.sleep)
-        except (OSError, ImportError):
-            # Not even the module can be read: without a descriptor, no attempt can be made either.
-            assert call.last_error is not None  # noqa: S101 - the first attempt left one
-            return Failed(call.last_error)
-        return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
+        while True:
+            await self.sleep(again.delay)
+            try:
+                attempts = repeating(self.sleep)
+            except (OSError, ImportError):
+                # Without a descriptor not even the module can be read: until there is one again,
+                # attempts go without it.
+                end = await self._attempt(operation, call)
+                if not isinstance(end, Again):
+                    return end
+                again = end
+            else:
+                return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
 
     async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
         """Send once, and say what follows."""
@@ -330,7 +336,8 @@ class Engine:
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
             # platform said before tells more.
-            return Failed(call.last_error or refusal.with_traceback(None))
+            before = self._error(operation, call) if call.failure else None
+            return Failed(before or refusal.with_traceback(None))
         read = _read(operation, answer) if finding is None else finding
         call.verdict = read.verdict
         if self.observer is not None:
@@ -340,9 +347,15 @@ class Engine:
                 call.ignored = operation.not_shown(read.result)
             return self._accept_less(operation, call, read) if call.ignored else read
         follows = await self._follow(operation, call, read, key)
-        if call.before_pause is not None and isinstance(follows, Again) and not call.doubtful:
-            await call.before_pause()
+        if isinstance(follows, Again):
+            await self._prepare_to_wait(call, read, key)
         return follows
+
+    async def _prepare_to_wait(self, call: Call, finding: Finding, key: Secret) -> None:
+        """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
+        call.failure = (abridged(finding), key)
+        if call.before_pause is not None and not call.doubtful:
+            await call.before_pause()
 
     def _probes(self, place: Place) -> bool:
         """Return whether a request is to be sent in place of the one that was admitted."""
@@ -395,9 +408,26 @@ class Engine:
         That is the error of its latest attempt. Before the first has ended there is none, and none
         while another is under way.
         """
-        if call.last_error is None or not call.waits:
+        if call.failure is None or not call.waits:
             return None
-        return _stamped(copy(call.last_error), operation, call, self.clock() - call.started)
+        error = self._error(operation, call)
+        return _stamped(error, operation, call, self.clock() - call.started)
+
+    def _error(self, operation: Operation[object], call: Call) -> SigmaMindError:
+        """Return the error of the latest attempt.
+
+        Only one that is handed out is made: to mask a page takes milliseconds, and of a hundred
+        calls that meet an outage each may repeat its attempt.
+        """
+        assert call.failure is not None  # noqa: S101 - whoever asks has seen one
+        finding, key = call.failure
+        return error_for(
+            operation,
+            finding,
+            self.platform.explain,
+            _secrets(operation, key),
+            base_url=self.base_url,
+        )
 
     def _accept_less(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
         """Take what shows that a field was ignored for the result, or for an error."""
@@ -441,7 +471,7 @@ class Engine:
         path = request.alias if call.moved and request.alias is not None else request.path
         body = None if request.json is None else dump_json(request.json)
         # By place: to give them by name doubles the time that making an object takes.
-        return Outgoing(
+        return _outgoing(
             request.method,
             self.base_url + path,
             self._headers.of(key, body),
@@ -471,7 +501,7 @@ class Engine:
         self, operation: Operation[object], finding: Finding, ticket: Ticket
     ) -> None:
         if finding.throttled:
-            pause = self.gate.throttled(ticket, finding.wait)
+            pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
             self._log_pause(operation, finding, ticket, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
@@ -509,11 +539,7 @@ class Engine:
         if gone and not isinstance(operation.when_gone, Unset):
             call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
-        secrets = _secrets(operation, key)
-        error = error_for(
-            operation, finding, self.platform.explain, secrets, base_url=self.base_url
-        )
-        call.last_error = error
+        call.failure = (finding, key)
         if finding.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.doubtful = True
         call.mark = None
@@ -527,13 +553,10 @@ class Engine:
         if not call.moved and leads_to_alias(operation, finding, self.base_url):
             call.moved = True
             return Again(delay=0.0)
-        if not may_repeat(operation, finding):
-            return Failed(error)
-        return self._repeat(operation, call, finding, error)
+        again = self._repeat(operation, call, finding) if may_repeat(operation, finding) else None
+        return again or Failed(self._error(operation, call))
 
-    def _repeat(
-        self, operation: Operation[object], call: Call, finding: Finding, error: SigmaMindError
-    ) -> Failed | Again:
+    def _repeat(self, operation: Operation[object], call: Call, finding: Finding) -> Again | None:
         """Grant another attempt, if policy, quota and deadline allow."""
         # Only what may be repeated comes here: a patient call waits until an outage is over.
         outage = call.patient and not finding.throttled and is_outage(finding)
@@ -560,10 +583,10 @@ class Engine:
         elif throttled and self.gate.max_wait is not None:
             refused = delay > self.gate.max_wait
         if refused or self.clock() + delay >= call.deadline:
-            return Failed(error)
+            return None
         call.cost = None if outage else self.quota.spend(throttled=throttled)
         if call.cost is None and not (throttled or outage):
-            return Failed(error)
+            return None
         if self.observer is not None:
             scheduled = AttemptScheduled(
                 operation=operation.name, attempt=call.attempts + 1, delay=delay
@@ -620,6 +643,9 @@ class Engine:
             self.observer,
             CallFinished(operation.name, call.attempts, elapsed, name, adopted, committed),
         )
+
+
+_outgoing = static.maker(Outgoing)
 
 
 def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Finding:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeGuard
 from urllib.parse import urlsplit, urlunsplit
 
+import attrs
+
 from sigmamind_async import static
 from sigmamind_async.confirmation import Unconfirmed
 from sigmamind_async.errors import (
@@ -42,9 +44,6 @@ from sigmamind_async.operation import (
 )
 from sigmamind_async.response_headers import retry_after
 from sigmamind_async.values import Secret, redacted
-
-BODY_TEXT = 512
-"""Most characters of an error answer that an exception keeps."""
 
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
@@ -83,6 +82,18 @@ class Finding:
     def healthy(self) -> bool:
         """Whether the platform works: it answered, if only with a rejection."""
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
+
+
+MOST_HELD: Final = 1 << 16
+"""Most bytes of an answer that is held while its call waits to be sent again."""
+
+
+def abridged(finding: Finding) -> Finding:
+    """Return *finding* with no more of a long answer than an error is made of."""
+    answer = finding.answer
+    if isinstance(answer, Fault) or len(answer.body) <= MOST_HELD:
+        return finding
+    return attrs.evolve(finding, answer=attrs.evolve(answer, body=answer.body[:MOST_HELD]))
 
 
 def confirms(answer: Response | Fault) -> TypeGuard[Response]:
@@ -168,7 +179,7 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
         return (
             isinstance(answer, Response)
             and answer.status != 303
-            and answer.cut is not FaultKind.TOO_LARGE
+            and not (answer.cut and answer.cut.kind is FaultKind.TOO_LARGE)
         )
     return finding.verdict is Verdict.AMBIGUOUS
 
@@ -276,8 +287,9 @@ def _error(
         problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
             return _unknown(operation, finding, problem, said.code)
-        if answer.cut in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
-            return _unanswered(answer.cut, f"{operation.name}: {problem}; {_HARMLESS}", None)
+        cut = answer.cut
+        if cut is not None and cut.kind in {FaultKind.TIMEOUT, FaultKind.DROPPED}:
+            return _unanswered(cut.kind, f"{operation.name}: {problem}; {_HARMLESS}", cut.cause)
         unreadable = ResponseDecodeError(problem)
         # A name in the answer may be part of the path.
         unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
@@ -315,7 +327,7 @@ def _unanswered(kind: FaultKind, message: str, cause: OSError | None) -> APIConn
 
 
 def _capped(text: str, secrets: tuple[Secret, ...]) -> str:
-    return masked(text, secrets)[:BODY_TEXT]
+    return masked(text, secrets)
 
 
 def _quoted(answer: Response, said: Explanation) -> str:
@@ -333,7 +345,8 @@ def _problem(
 ) -> str:
     """Return what is wrong with a 2xx that is no success."""
     if finding.unreadable is None:
-        return answer.cut.value if answer.cut is not None else "the answer cannot be read"
+        cut = answer.cut
+        return "the answer cannot be read" if cut is None else cut.detail or cut.kind.value
     problem = _capped(finding.unreadable.message, secrets)
     match finding.sort:
         case Unconfirmed.PAGE:
@@ -390,4 +403,4 @@ def _status_error(
 
 def _kept(text: str | None, secrets: tuple[Secret, ...]) -> str:
     """Return the part of *text* that an error may hold; empty where a secret may be in it."""
-    return (scrub(text or "", secrets) or "")[:BODY_TEXT]
+    return scrub(text or "", secrets) or ""

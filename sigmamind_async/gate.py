@@ -22,6 +22,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from random import random
+from typing import cast
 
 import attrs
 
@@ -40,8 +41,9 @@ PATIENCE = 300.0
 for an answer."""
 SLOW = 2.0
 """Requests a second at which a platform that merely sheds load answers most of them."""
-UNPROBED = 10.0
-"""Seconds for which an open circuit is not taken for an outage that goes on: a probe tells."""
+RAREST = 10.0
+"""Most seconds between two probes of an open circuit. As long, what was last found out holds: a job
+waits out each outage that is shorter than its patience."""
 NO_BETTER = 4
 """Cuts of a rate that is as slow, for 503s between which hardly more passed, after which a 503 is
 no sign of load: one of two servers is dead, for instance."""
@@ -56,7 +58,7 @@ class Admission:
     failures_to_open: int = 20
     """Failures in a row after which the circuit opens."""
     probe_every: float = 1.0
-    """Seconds from opening to the first probe; doubles with each failed one, to 30."""
+    """Seconds from opening to the first probe; doubles with each failed one, to `RAREST`."""
     max_pause: float = MAX_PAUSE
     """Seconds after which one request tries, however long the platform wants to be left alone."""
 
@@ -66,6 +68,8 @@ class Admission:
     """What the platform says of them."""
     paused_until: float = 0.0
     """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
+    excused_until: float = 0.0
+    """When the latest pause ends that tells of a limit, and not of an outage that goes on."""
     failures: int = 0
     """Failures since the platform was last known to answer."""
     failing_since: float = 0.0
@@ -175,16 +179,30 @@ class Admission:
             self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
-        self, now: float, ticket: Ticket, retry_after: float | None, jitter: float
+        self,
+        now: float,
+        ticket: Ticket,
+        retry_after: float | None,
+        jitter: float,
+        *,
+        refused: bool = True,
     ) -> float:
-        """Learn that a request was one too many; return the seconds for which its like pause."""
-        self._close_after(ticket)
+        """Learn that a request was one too many; return the seconds for which its like pause.
+
+        Where the platform's limiter has not *refused* it, a wait may be all that a front says of a
+        platform that is away. That is a sign of life no more than any other failure is.
+        """
+        if refused:
+            self._close_after(ticket)
+        believed = refused or not self.failures
         asked = retry_after or 0.0
         pause = self.lanes.refused(now, ticket, min(asked, self.max_pause), jitter)
         pause = min(pause, self.max_pause)
         pace = self.lanes.pace(ticket[2])
         if pause:
             pace.pause(now + pause)
+            if believed:
+                self.excused_until = max(self.excused_until, now + pause)
         if asked > self.max_pause:
             self.resumed = self.resumed or pace.tried_at == ticket[0]
             pace.capped, pace.tried_at = True, None
@@ -213,23 +231,23 @@ class Admission:
         closed = self.open_until is None and self.failures >= self.failures_to_open
         if closed or self.probed_at == ticket[0]:
             self.probed_at = None
-            self.open_until = now + min(30.0, self.probe_every * 2.0**self._opened)
+            self.open_until = now + min(RAREST, self.probe_every * 2.0**self._opened)
             self._opened = min(self._opened + 1, 10)
 
     def failing_for(self, now: float, since: float) -> float:
         """Return the seconds for which the platform has answered nothing, from *since* on.
 
-        A pause that it asks for is no failure, unless it goes on beyond its cap.
+        A pause that it asks for is no failure, unless it goes on beyond its cap, or nothing but
+        failures came since the one before.
         """
         alive = max(since, self.last_success or 0.0)
         if self.resumed:
             return max(0.0, now - alive)
         if not self.failures:
             return 0.0
-        paces = [self.lanes.common, *self.lanes.own.values()]
-        alive = max(alive, self.paused_until, *(pace.paused_until for pace in paces))
+        alive = max(alive, self.paused_until, self.excused_until)
         # That nothing came since the latest failure may be because nothing was sent.
-        latest = self.failed_at if self.open_until is None else max(self.failed_at, now - UNPROBED)
+        latest = self.failed_at if self.open_until is None else max(self.failed_at, now - RAREST)
         return max(0.0, latest - alive)
 
     def abandoned(self, ticket: Ticket) -> None:
@@ -374,12 +392,14 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
-        if max_wait is not None and not 0 <= max_wait < math.inf:
+        if max_wait is not None and not (_is_number(max_wait) and 0 <= max_wait < math.inf):
             raise ConfigurationError("max_wait: must be a finite number of seconds, or None")
-        if not 0 < max_pause < math.inf:
+        if not (_is_number(max_pause) and 0 < max_pause < math.inf):
             raise ConfigurationError("max_pause: must be more than 0 seconds and finite")
-        if not all(type(each) is int and 400 <= each <= 599 for each in refusal_statuses):
-            raise ConfigurationError("refusal_statuses: must be statuses from 400 to 599")
+        if not _are_refusals(refusal_statuses):
+            raise ConfigurationError(
+                "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"
+            )
         self.max_wait = max_wait
         self.admission = admission or Admission()
         self.admission.max_pause = max_pause
@@ -449,9 +469,18 @@ class Gate:
         """Report an answer, be it a rejection, and what it *said* of the platform's window."""
         self.admission.succeeded(self._clock(), ticket, said)
 
-    def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
-        """Report a request that was one too many; return the seconds for which its like pause."""
-        return self.admission.throttled(self._clock(), ticket, retry_after, self._jitter())
+    def throttled(
+        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+    ) -> float:
+        """Report a request that was one too many; return the seconds for which its like pause.
+
+        One that the platform's limiter has not *refused* has failed as well.
+        """
+        now = self._clock()
+        pause = self.admission.throttled(now, ticket, retry_after, self._jitter(), refused=refused)
+        if not refused:
+            self.admission.failed(now, ticket)
+        return pause
 
     def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
@@ -576,6 +605,17 @@ class Gate:
             for turn in queue:
                 if not turn.given.done() and not turn.outlasts(ends - now, now):
                     turn.given.set_exception(_refusal(_PAUSED, ends - now))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _are_refusals(statuses: object) -> bool:
+    """Return whether *statuses* can be those of refusals; an iterator could be read only once."""
+    return isinstance(statuses, Collection) and all(
+        type(each) is int and 400 <= each <= 599 for each in cast("Collection[object]", statuses)
+    )
 
 
 _PAUSED = "the platform asked for a pause that ends too late"

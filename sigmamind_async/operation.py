@@ -51,7 +51,7 @@ class FaultKind(enum.Enum):
 
 @static.frozen(kw_only=True)
 class Fault:
-    """An attempt that brought no status line."""
+    """Why an attempt brought no status line, or no whole body after it."""
 
     kind: FaultKind
     detail: str = ""
@@ -70,7 +70,7 @@ class Response:
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, hash=False)
     """Headers by lower-case name."""
     body: bytes = attrs.field(default=b"", repr=False)
-    cut: FaultKind | None = None
+    cut: Fault | None = None
     """Why the body ends early, where it does."""
 
 
@@ -160,6 +160,9 @@ def reading(
     )
 
 
+_request, _operation = static.maker(Request), static.maker(Operation)
+
+
 def changing(
     name: str,
     path: str,
@@ -172,8 +175,8 @@ def changing(
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
     # By place: to give them by name doubles the time that making an object takes.
-    request = Request("PATCH", path, body)
-    return Operation(name, request, decode, True, value, not_shown, is_about)  # noqa: FBT003
+    request = _request("PATCH", path, body)
+    return _operation(name, request, decode, True, value, not_shown, is_about)  # noqa: FBT003
 
 
 def _decode_nothing(_: Response) -> None:

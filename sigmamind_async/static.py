@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import attrs
 from attrs.exceptions import FrozenInstanceError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from attrs import frozen as frozen  # noqa: PLC0414 - to be imported from here
@@ -35,37 +38,77 @@ def _refuse(*_: object) -> None:
     raise FrozenInstanceError
 
 
+def maker(cls: Callable[P, T]) -> Callable[P, T]:
+    """Return what makes objects of a `frozen` class as calling it does, in half the time.
+
+    It is a plain function, and begins with an open object; a class is called through its type, and
+    `__init__` is given a frozen one.
+    """
+    made = cast("type[Any]", cls)
+    given: dict[str, Any] = {"_new": object.__new__, "_twin": _TWINS[made], "_kind": made}
+    return cast(
+        "Callable[P, T]",
+        _written(
+            made,
+            "make",
+            given,
+            first="",
+            begin=["self = _new(_twin)"],
+            end=["self.__class__ = _kind", "return self"],
+        ),
+    )
+
+
+_TWINS: dict[type[Any], type[Any]] = {}
+
+
 def _writing(cls: type[Any], twin: type[Any]) -> Callable[..., None]:
     """Return an ``__init__`` that has the object be of *twin* while it writes."""
-    # No argument begins with an underscore, so none of these names is taken.
-    given: dict[str, Any] = {"_NOTHING": attrs.NOTHING, "_twin": twin}
+    _TWINS[cls] = twin
+    given: dict[str, Any] = {"_twin": twin, "_write": object.__setattr__}
     given["_turn"] = vars(object)["__class__"].__set__
-    given["_write"] = object.__setattr__
-    arguments, keywords, writing, made = ["self"], ["*"], ["pass"], ["pass"]
-    for field in attrs.fields(cls):
-        name = field.alias
-        default = "" if field.default is attrs.NOTHING else f"=_default_{name}"
-        (keywords if field.kw_only else arguments).append(name + default)
-        factory: Any = getattr(field.default, "factory", None)
-        given[f"_default_{name}"] = field.default if factory is None else attrs.NOTHING
-        if factory is not None:
-            given[f"_make_{name}"] = factory
-            made.append(f"if {name} is _NOTHING: {name} = _make_{name}()")
-        writing.append(f"self.{field.name} = {name}")
-    lines = [
-        *made,
+    begin = [
         "_kind = self.__class__",
         "try: _turn(self, _twin)",
         "except TypeError:",  # a subclass that has other slots
         *(f"    _write(self, {f.name!r}, {f.alias})" for f in attrs.fields(cls)),
         "    return",
-        *writing,
-        "self.__class__ = _kind",
     ]
-    head = ", ".join([*arguments, *(keywords if len(keywords) > 1 else [])])
-    exec("\n    ".join([f"def __init__({head}):", *lines]), given)  # noqa: S102 - names of fields
-    init: Callable[..., None] = given["__init__"]
+    init = _written(
+        cls, "__init__", given, first="self", begin=begin, end=["self.__class__ = _kind"]
+    )
     own = vars(cls)["__init__"]
     init.__annotations__, init.__qualname__ = own.__annotations__, own.__qualname__
     init.__module__ = cls.__module__
     return init
+
+
+def _written(
+    cls: type[Any],
+    name: str,
+    given: dict[str, Any],
+    *,
+    first: str,
+    begin: list[str],
+    end: list[str],
+) -> Callable[..., Any]:
+    """Return the function *name* that takes the fields of *cls*, and writes them on ``self``."""
+    # No argument begins with an underscore, so none of the names that are given is taken.
+    given["_NOTHING"] = attrs.NOTHING
+    arguments, keywords = [first] if first else [], ["*"]
+    writing, made = list[str](), list[str]()
+    for field in attrs.fields(cls):
+        alias = field.alias
+        default = "" if field.default is attrs.NOTHING else f"=_default_{alias}"
+        (keywords if field.kw_only else arguments).append(alias + default)
+        factory: Any = getattr(field.default, "factory", None)
+        given[f"_default_{alias}"] = field.default if factory is None else attrs.NOTHING
+        if factory is not None:
+            given[f"_make_{alias}"] = factory
+            made.append(f"if {alias} is _NOTHING: {alias} = _make_{alias}()")
+        writing.append(f"self.{field.name} = {alias}")
+    head = ", ".join([*arguments, *(keywords if len(keywords) > 1 else [])])
+    lines = [f"def {name}({head}):", *made, *begin, *writing, *end]
+    exec("\n    ".join(lines), given)  # noqa: S102 - names of fields
+    written: Callable[..., Any] = given[name]
+    return written

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -15,6 +14,8 @@ def suggestion(word: str, known: Iterable[str], meanings: Mapping[str, str] = _N
 
     *meanings* are words from elsewhere that look like none of *known*, each with its own word here.
     """
+    import difflib  # wanted for a mistake only
+
     names = {plain(name): name for name in sorted(known)}
     meant = meanings.get(plain(word)) if plain(word) not in names else None
     close = [] if meant else difflib.get_close_matches(plain(word), names, n=1)

@@ -116,7 +116,9 @@ def wanted(
     form = "jsonl" if file == STDIN else format_of(file)
     name = STDIN_NAME if file == STDIN else file
     if form is None:
-        raise CommandError(f"{file}: the name must end in {', '.join(SUFFIXES)}")
+        raise CommandError(
+            f"{file}: is no saved plan; the name of a file of rows ends in {', '.join(SUFFIXES)}"
+        )
     stream.seek(0)
     fleet = load_from(
         stream, name=name, format=form, default_platform=platform, allow_inline=allow_inline

@@ -15,7 +15,8 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
 
     SIGHUP counts once, and only if it is the first of all: a terminal that is closed may send
     several, and nobody is there any more who could mean the second. Under ``nohup`` it counts for
-    nothing.
+    nothing, nor does it from an interrupt on to the end of the process, which has its result still
+    to write.
     """
     loop = asyncio.get_running_loop()
     heard = False
@@ -45,7 +46,7 @@ def on_interrupt(handle: Callable[[], None]) -> Generator[None]:
         for number, earlier in before.items():
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
-            signal.signal(number, earlier)
+            signal.signal(number, signal.SIG_IGN if heard and number == hangup else earlier)
 
 
 def _passing_to(

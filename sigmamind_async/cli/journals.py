@@ -21,6 +21,7 @@ from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.provisioning.journal import Journal, MemoryJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.sqlite.file import was_made
 
 SUFFIX: Final = ".journal.db"
 EXCLUSIVE: Final = f"--journal and {OPTION} exclude each other: there is one journal"
@@ -92,6 +93,8 @@ class FilePlace:
         if chosen is not None:
             # Of rows from stdin nothing is left but the journal.
             return cls(str(chosen), chosen) if file == STDIN else cls(file, chosen, chosen)
+        if Path(file).is_dir():
+            raise CommandError(f"{file}: is a folder; name a file")
         if file == STDIN or (Path(file).exists() and not Path(file).is_file()):
             raise CommandError(
                 "rows that can be read only once need --journal FILE, to be resumed from"
@@ -102,7 +105,7 @@ class FilePlace:
     def of(cls, file: str, chosen: Path | None) -> FilePlace:
         """Return where the journal is that *file* is, or has; raise where there is none yet."""
         place = cls(file, Path(file)) if _is_journal(file, chosen) else cls.beside(file, chosen)
-        if not place.path.exists():
+        if not place.exists():
             raise CommandError(
                 f"there is no journal {place.path}: nothing has been applied from {file} yet,"
                 " or --journal names another one"
@@ -120,8 +123,8 @@ class FilePlace:
         return "the next apply"
 
     def exists(self) -> bool:
-        """Return whether the file is there."""
-        return self.path.exists()
+        """Return whether the file is there, or was, which opening it says."""
+        return was_made(self.path)
 
     def opened(self, *, read_only: bool = False) -> SqliteJournal:
         """Return the journal, to be entered."""

@@ -92,8 +92,9 @@ def _reader(file: str) -> Read:
     read = _READERS.get(Path(file).suffix.lower())
     if read is None:
         raise CommandError(
-            f"{file}: the name must end in .csv, .jsonl or .ndjson, or in .yaml or .yml where rows"
-            " say what should be, or be - for JSON Lines on stdin; or it is a saved plan"
+            f"{file}: is no saved plan, or a damaged one; the name of a file of rows ends in .csv,"
+            " .jsonl or .ndjson, or in .yaml or .yml where rows say what should be, or is - for"
+            " JSON Lines on stdin"
         )
     return read
 

@@ -38,7 +38,9 @@ def filler(hook: Hook, cls: type[Record]) -> Callable[[Any, Any], Record]:
         "keys": frozenset(mark.name for mark in wire_names(cls).values()),
     }
     lines = [line for name in wire_names(cls) for line in _reading(hook, cls, name, known)]
-    source = "\n    ".join([*_FILL, *lines, *_FILLED])
+    # As many keys as fields that were found: there is no other among them.
+    other = f"if len(fields) + absent != {len(known['keys'])}: extra.update(unknown(fields, keys))"
+    source = "\n    ".join([*_FILL, *lines, other, *_FILLED])
     exec(source, known)  # noqa: S102 - written here from names of fields, as cattrs writes its own
     fill: Callable[[Any, Any], Record] = known["fill"]
     return fill
@@ -56,9 +58,7 @@ _FILL = (
     "get = fields.get",
 )
 _FILLED = (
-    # As many keys as fields that were found: there is no other among them.
-    "whole = len(fields) + absent == len(keys)",
-    "record.extra = extra if whole else {**extra, **unknown(fields, keys)}",
+    "record.extra = extra",
     "record.blanks = blanks",
     "record.__class__ = cls",
     "return record",

@@ -4,13 +4,14 @@ The file is JSON Lines, only ever appended to: a line that says whose file it is
 written before the answer can leave, and one per delivered answer. It is not synced: it survives the
 end of the process, which is what a sandbox needs, not the end of the machine. A torn last line is
 cut off. A file that is not empty and does not begin with that first line is another program's, and
-is left as it is.
+is left as it is. So is one that another sandbox has open: their lines would not fit together.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict, cast
@@ -20,6 +21,9 @@ import orjson
 
 from sigmamind_async.sandbox.ledger import Commit, Ledger, fingerprint
 from sigmamind_async.sandbox.tower import Change
+
+if sys.platform != "win32":
+    import fcntl
 
 MARK: Final = b'{"sigmamind_async.sandbox":1}\n'
 """The first line; the number is the version of all others."""
@@ -63,10 +67,20 @@ class StateFile:
     def _read(self) -> bytes:
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             raise self._error("is no ordinary file")
+        self._lock()
         content = self._path.read_bytes()
         if content and not content.startswith(MARK):
             raise self._error("line 1 is not that of a sandbox's state file; it was left as it is")
         return content
+
+    def _lock(self) -> None:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._error(
+                    "another sandbox has it open; end that, or name another"
+                ) from None
 
     def lines(self) -> Iterator[Line]:
         """Yield what was written, and cut off at the end a line that was not written to its end."""
@@ -103,7 +117,9 @@ class StateFile:
         return StateFileError(f"{self._path}: {problem}")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and unlock it where a forked process has it open too."""
+        if sys.platform != "win32":
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
 

@@ -9,7 +9,7 @@ reaches a caller. Habits of aiohttp that are kept away from money here:
 - It follows redirects with the ``X-API-Key`` header, and with the body. None is followed.
 - It reads bodies of any size. Ours are counted after decompression and cut.
 - It goes on with an idle connection on which something came that nobody asked for. Ours is closed,
-  and what must not be repeated goes over one that was in use within the last quarter of a second.
+  and what must not be repeated goes over one that was in use a tenth of a second ago or less.
 - What a session has of headers is told to a proxy. Ours has none.
 - Its sessions belong to one event loop. There is one for each loop and process, closed when its
   loop shuts down, forgotten without I/O when the loop is already gone.

@@ -10,12 +10,15 @@ import asyncio
 
 import aiohttp
 
+from sigmamind_async import static
 from sigmamind_async.loops import PerLoop
 from sigmamind_async.operation import Fault, Mark, Response
 from sigmamind_async.transport.faults import TooLargeError, fault_of
 from sigmamind_async.transport.outgoing import Outgoing
 from sigmamind_async.transport.parts import AiohttpOptions, Attempt
 from sigmamind_async.transport.sessions import OwnSession, TheirSession, drain
+
+_response = static.maker(Response)
 
 
 class AiohttpTransport:
@@ -49,7 +52,7 @@ class AiohttpTransport:
             body = stream.read_nowait() if stream.is_eof() else await _read(stream, most)
             if len(body) > most:
                 raise TooLargeError  # noqa: TRY301 - made a value of below, like every fault
-            return Response(answer.status, answer.headers, body)
+            return _response(answer.status, answer.headers, body)
         except asyncio.CancelledError as cancelled:
             if not limit.is_why():
                 _bare(cancelled)
@@ -67,7 +70,7 @@ class AiohttpTransport:
                 answer.release()
             _end(session, limit.task, attempt)
         if answer is not None:
-            return Response(status=answer.status, headers=answer.headers, cut=fault.kind)
+            return Response(status=answer.status, headers=answer.headers, cut=fault)
         return fault
 
     def _fault_of(

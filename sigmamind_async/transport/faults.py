@@ -49,13 +49,13 @@ def fault_of(error: Exception, url: str, proxy: str | None, *, connected: bool) 
         return _fault(kind, error, peer)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _refused_by_proxy(error.status, peer, proxy)
-    if isinstance(error, aiohttp.ClientConnectorError):
+    if proxy is not None:
+        between = address(proxy)
         # Which of the two it was about is told by the exception alone.
-        failed = _named(error.host, error.port)
-        if proxy is not None and failed == address(proxy):
-            peer = f"the proxy {failed}"
-    elif proxy is not None:
-        peer = f"{peer} through the proxy {address(proxy)}"
+        at_proxy = isinstance(error, aiohttp.ClientConnectorError) and (
+            _named(error.host, error.port) == between
+        )
+        peer = f"the proxy {between}" if at_proxy else f"{peer} through the proxy {between}"
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _untrusted(error.certificate_error, peer)
     return _fault(kind, error, peer)
@@ -73,9 +73,16 @@ def _kind(error: Exception, *, connected: bool) -> FaultKind:
         return FaultKind.TIMEOUT if connected else FaultKind.CONNECT_TIMEOUT
     if not connected:
         return FaultKind.CONNECT
+    if _ends_in_body(error):
+        return FaultKind.DROPPED
     if isinstance(error, (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, FloodError)):
         return FaultKind.UNPARSABLE
     return FaultKind.DROPPED
+
+
+def _ends_in_body(error: Exception) -> bool:
+    """Return whether a connection ended in the middle of a body; aiohttp has no class for that."""
+    return isinstance(error, aiohttp.ClientPayloadError) and "is not completed" in str(error)
 
 
 def _named(host: str, port: int | None) -> str:
@@ -89,7 +96,14 @@ _OF_OURS: dict[type[Exception], str] = {
     UnaskedError: "the server spoke before it was asked",
 }
 
-_BY_NAME = {"ServerDisconnectedError": "closed by the other side"}
+_BY_NAME = {
+    "ClientConnectorError": "closed by the other side",
+    "ClientConnectorSSLError": "TLS: the handshake failed",
+    "ClientOSError": "closed by the other side",
+    "ClientPayloadError": "its body is damaged",
+    "ClientResponseError": "it has no status line or no headers",
+    "ServerDisconnectedError": "closed by the other side",
+}
 
 
 def _reason(error: Exception) -> tuple[str, OSError]:
@@ -106,6 +120,9 @@ def _reason(error: Exception) -> tuple[str, OSError]:
         reason = "the server speaks HTTP/2 only"
         return reason, ConnectionError(reason)
     told = _told_by_system(error)
+    if told is None and _ends_in_body(error):
+        reason = "closed in the middle of the answer"
+        return reason, ConnectionError(reason)
     if told is None:
         # Exceptions of aiohttp say in their names what they are; their texts are not ours.
         name = str(error) if isinstance(error, DroppedError) else type(error).__name__

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from http.cookies import BaseCookie, SimpleCookie
 from time import monotonic
 from typing import Any, ClassVar, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -29,22 +29,29 @@ from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.operation import Mark
 from sigmamind_async.transport.outgoing import Outgoing
 
-FRESH = 0.25
+FRESH = 0.1
 """Seconds for which a connection may be idle before a request that must not be repeated goes over
 a new one. Servers close idle connections without asking, after 1 to 75 seconds as is usual; what is
 under way then may or may not have been carried out."""
 
+DISTRUST = 60.0
+"""Seconds for which such a request goes over a new connection, and over no other, once a server has
+closed one so soon after its answer, without a ``Connection: close``: it may do so again."""
+
 BUSY = 0.1
-"""Seconds of idleness up to which the system is not asked whether something has come on a
-connection that the loop has not read yet: that is a twentieth of the cost of a call."""
+"""Seconds of idleness up to which the system is not asked, for a request that may be repeated,
+whether something has come on a connection that the loop has not read yet: that is a twentieth of
+the cost of a call."""
 
 MOST_INTERIM = 64
 """Most heads of interim responses, such as ``100 Continue``, before an answer."""
 
 
-def _verifies(_: object, __: object, context: tls.SSLContext | None) -> None:
+def _verifies(_: object, __: object, context: Any) -> None:  # noqa: ANN401 - looked at here
     if context is None:
         return
+    if not isinstance(context, tls.SSLContext):
+        raise ConfigurationError("ssl: must be an ssl.SSLContext, or None")
     if context.verify_mode is not tls.CERT_REQUIRED or not context.check_hostname:
         raise ConfigurationError(
             "ssl: the context must verify certificates and host names"
@@ -100,19 +107,34 @@ def is_host(host: str) -> bool:
 def proxy_of_environment(url: str) -> str | None:
     """Return the proxy that ``HTTPS_PROXY`` and its like name for *url*, if any.
 
-    ``HTTP_PROXY`` is for http, ``ALL_PROXY`` for both, and ``NO_PROXY`` lists hosts that are
-    spoken to directly. One without a scheme is an http proxy. Raises `ConfigurationError`.
+    ``HTTP_PROXY`` is for http, ``ALL_PROXY`` for both. ``NO_PROXY`` lists hosts that are spoken to
+    directly, with their subdomains; one with a port counts for that alone, and ``*`` is every
+    host. A proxy without a scheme is an http proxy. Raises `ConfigurationError`.
     """
     parts = urlsplit(url)
     known: dict[str, str] = getproxies()
     name = parts.scheme if parts.scheme in known else "all"
     proxy = known.get(name)
-    if proxy is None or proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or ""):
+    if proxy is None or _is_direct(parts, known.get("no", "")):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
     check_proxy(f"{name.upper()}_PROXY in the environment", proxy)
     return proxy
+
+
+def _is_direct(parts: SplitResult, exempt: str) -> bool:
+    """Return whether the list of ``NO_PROXY``, or the system's own, names the host."""
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    shown = f"[{host}]" if ":" in host else host
+    names = (name.strip().lower().removeprefix("*.").lstrip(".") for name in exempt.split(","))
+    # Python's own reading knows neither the scheme's port nor a star among other names.
+    return bool(proxy_bypass(host)) or any(
+        name in {"*", each} or each.endswith(f".{name}")
+        for name in names
+        if name
+        for each in (host, shown, f"{shown}:{port}")
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -133,20 +155,17 @@ class BytesBody(aiohttp.Payload):
     aiohttp's own class for that makes a collection of headers for each: 4 microseconds.
     """
 
-    _common: ClassVar[CIMultiDict[str]] = CIMultiDict({"Content-Type": "application/json"})
+    # Attributes, where aiohttp has properties: they are asked for three times a call.
+    headers: ClassVar[CIMultiDict[str]] = CIMultiDict(  # pyright: ignore[reportIncompatibleMethodOverride]
+        {"Content-Type": "application/json"}
+    )
+    """Those of every body: aiohttp insists on some, and prefers the request's own."""
+    size: int = 0
+    """Bytes."""
 
     def __init__(self, body: bytes) -> None:
         self._bytes = body
-
-    @property
-    def headers(self) -> CIMultiDict[str]:
-        """Those of every body: aiohttp insists on some, and prefers the request's own."""
-        return self._common
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return len(self._bytes)
+        self.size = len(body)  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @property
     def autoclose(self) -> bool:
@@ -222,7 +241,7 @@ class Guard(asyncio.Protocol):
         self,
         protocol: ResponseHandler,
         transport: asyncio.Transport,
-        guards: dict[ResponseHandler, Guard],
+        connector: Connector,
     ) -> None:
         self.protocol = protocol
         self.transport = transport
@@ -231,7 +250,7 @@ class Guard(asyncio.Protocol):
         self.heard = 0.0
         """When something came last, on the monotonic clock."""
         self._receive = protocol.data_received
-        self._guards = guards
+        self._connector = connector
         self._poll = _poll_of(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -258,17 +277,30 @@ class Guard(asyncio.Protocol):
             if self.protocol.should_close:
                 return False
             self.attempt = None
-        if fresh and monotonic() - self.heard > FRESH:
+        now = monotonic()
+        if fresh and (now - self.heard > FRESH or now < self._connector.distrusts_until):
             return False
-        return self._poll is None or not self._poll(0)
+        if self._poll is None or not self._poll(0):
+            return True
+        self._closed_by_peer()
+        return False
+
+    def _closed_by_peer(self) -> None:
+        """Note that the other side has ended a connection that it had not said it would end."""
+        now = monotonic()
+        if self.attempt is None and now - self.heard < FRESH and not self.protocol.should_close:
+            self._connector.distrusts_until = now + DISTRUST
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on the end."""
-        self._guards.pop(self.protocol, None)
+        if exc is not None:
+            self._closed_by_peer()
+        self._connector.guards.pop(self.protocol, None)
         self.protocol.connection_lost(exc)
 
     def eof_received(self) -> None:
         """Pass on that no more will come."""
+        self._closed_by_peer()
         self.protocol.eof_received()
 
     def pause_writing(self) -> None:
@@ -301,6 +333,8 @@ class Connector(aiohttp.TCPConnector):
         self.guards: dict[ResponseHandler, Guard] = {}
         self._given: Mapping[str, str] | None = None
         self._ready: CIMultiDict[str] = CIMultiDict()
+        self.distrusts_until = 0.0
+        """Until when no connection that was used before serves what must not be repeated."""
         super().__init__(  # pyright: ignore[reportUnknownMemberType]  # as below
             limit=options.max_connections,
             ssl=options.ssl or True,
@@ -324,9 +358,10 @@ class Connector(aiohttp.TCPConnector):
             if guard is None:
                 guard = self._guarded(connection, protocol)
                 break
+            fresh = outgoing.fresh
             # The first is what a busy connection comes to, and no call of its own.
-            in_use = guard.attempt is None and monotonic() - guard.heard < BUSY
-            if in_use or guard.may_serve(fresh=outgoing.fresh):
+            in_use = not fresh and guard.attempt is None and monotonic() - guard.heard < BUSY
+            if in_use or guard.may_serve(fresh=fresh):
                 break
             connection.close()
         # Not sooner: what a request has when it connects is near what a proxy is told.
@@ -349,7 +384,7 @@ class Connector(aiohttp.TCPConnector):
         transport = protocol.transport
         if transport is None:
             return None
-        guard = self.guards[protocol] = Guard(protocol, transport, self.guards)
+        guard = self.guards[protocol] = Guard(protocol, transport, self)
         transport.set_protocol(guard)
         return guard
 

@@ -344,14 +344,16 @@ class SharedGate(Gate):
             desk.look = asyncio.get_running_loop().call_later(LOOK, self._look, desk)
         return super().try_enter(width, kind)
 
-    def throttled(self, ticket: Ticket, retry_after: float | None) -> float:
+    def throttled(
+        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+    ) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""
         before = self._shared.pace.rate
         if before is None and retry_after is not None and retry_after >= LONG:
             if retry_after > self.max_pause:
                 self._shared.pace.capped, self._shared.pace.tried_at = True, None
             return self._wait_and_learn(ticket, min(retry_after, self.max_pause))
-        pause = super().throttled(ticket, retry_after)
+        pause = super().throttled(ticket, retry_after, refused=refused)
         self._tell(before, pause)
         return pause
 

@@ -270,6 +270,24 @@ def test_a_plan_that_cannot_be_read_is_told(cli: Cli, inside: Inside, content: s
     assert "make the plan again" in done.err
 
 
+@pytest.mark.parametrize("content", ["", "{", "null", '{"kind":"sigma', "\0\1\2", "[" * 100_000])
+def test_a_plan_that_was_cut_off_or_overwritten_is_told(
+    cli: Cli, inside: Inside, content: str
+) -> None:
+    done = inside("apply", cli.write("fleet.plan", content))
+
+    assert (done.code, done.out) == (2, "")
+    assert "fleet.plan: is no saved plan, or a damaged one" in done.err
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(cli: Cli, inside: Inside) -> None:
+    (cli.folder / "rows.csv").mkdir()
+    done = inside("apply", "rows.csv")
+
+    assert (done.code, done.out) == (2, "")
+    assert "rows.csv: is a folder; name a file" in done.err
+
+
 # ---------------------------------------------------------------- when it goes wrong
 
 

@@ -281,7 +281,7 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> Non
 
 
 def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, until: Wait) -> None:
-    cli.box.latency = (1.0, 1.0)
+    cli.box.latency = (8.0, 8.0)
     path = cli.purchases(5)
     first = cli.start("apply", path, *buy(5))
     until(lambda: cli.box.sigmamind.in_flight == 5)

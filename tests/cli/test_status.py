@@ -164,6 +164,22 @@ def test_a_file_that_was_never_applied_is_told(cli: Cli, inside: Inside) -> None
     assert "nothing has been applied from" in done.err
 
 
+@pytest.mark.parametrize("command", ["status", "reconcile", "apply"])
+def test_a_journal_that_is_gone_is_not_one_that_never_was(
+    cli: Cli, inside: Inside, command: str
+) -> None:
+    """Its lock file is still there. Control: where that goes too, *status* finds nothing."""
+    path = cli.purchases(1)
+    assert inside("apply", path, *BUY).code == 0
+    Path(f"{path}.journal.db").unlink()
+    done = inside(command, path)
+
+    assert (done.code, done.out) == (2, "")
+    assert "is gone or empty, and its lock file knows of a journal" in done.err
+    Path(f"{path}.journal.db-lock").unlink()
+    assert "nothing has been applied from" in inside("status", path).err
+
+
 def test_rows_of_every_platform_are_shown(cli: Cli, inside: Inside) -> None:
     words = ("--journal", "all.db")
     inside("apply", cli.purchases(1, "a.jsonl"), *BUY, *words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
-from sigmamind_async import OutcomeUnknownError, SigmaMind
+from sigmamind_async import ConfigurationError, OutcomeUnknownError, SigmaMind
 from sigmamind_async import client as client_module
 from sigmamind_async.transport import parts
 from sigmamind_async.transport.parts import Connector
@@ -31,11 +32,20 @@ from tests.functional.faultserver import (
     Treatment,
     always,
     answer,
+    breaking_off,
     hang,
     on_reuse,
     response,
 )
-from tests.functional.support import NUMBER, ONCE, client_of, error_of, record, run_script
+from tests.functional.support import (
+    NUMBER,
+    ONCE,
+    client_of,
+    error_of,
+    record,
+    record_at,
+    run_script,
+)
 from tests.functional.test_fault_matrix import close_when_begun, reset_when_begun
 
 OURS, STRAY = record(friendlyName="ours"), record(friendlyName="stray")
@@ -278,6 +288,64 @@ def test_a_purchase_right_behind_another_call_shares_its_connection(
     assert run(after_a_pause("purchase", answer(200, OURS))) == Came("done", 1)
 
 
+async def after_one_that_was_closed() -> int:
+    """Buy three times, the third right behind the second; return how many connections it took.
+
+    The first connection is closed by the server as soon as it has answered, without a word of it.
+    """
+    treatments = {1: breaking_off(response(200, OURS))}
+    async with (
+        FaultServer(lambda connection, _: treatments.get(connection, OWN)) as server,
+        client_of(server.url) as client,
+    ):
+        await client.phone_numbers.create(country_code="US")
+        await asyncio.sleep(0.01)
+        await client.phone_numbers.create(country_code="US")
+        await client.phone_numbers.create(country_code="US")
+        await client.phone_numbers.get(NUMBER)  # what may be repeated shares one
+        return server.connections
+
+
+OWN = answer(200, OURS)
+
+
+@pytest.mark.parametrize(("distrust", "connections"), [(60.0, 3), (0.0, 2)])
+def test_a_server_that_has_closed_a_busy_connection_gets_purchases_over_new_ones(
+    run: Run[int], monkeypatch: pytest.MonkeyPatch, distrust: float, connections: int
+) -> None:
+    """Its next close may come with a purchase; control: what it did is forgotten at once."""
+    monkeypatch.setattr(parts, "DISTRUST", distrust)
+    monkeypatch.setattr(parts, "FRESH", 60.0)  # however long this machine takes
+    assert run(after_one_that_was_closed()) == connections
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "not asked"])
+def test_an_end_that_a_busy_loop_has_not_read_yet_costs_no_purchase(
+    run: Run[str], monkeypatch: pytest.MonkeyPatch, *, asked: bool
+) -> None:
+    """The server closes right after its answer; control: nobody asks the system for it."""
+    monkeypatch.setattr(parts, "FRESH", 60.0)
+    if not asked:
+        monkeypatch.setattr(parts, "_poll_of", lambda _: None)
+
+    def serve(connection: socket.socket, _: bool) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(response(200, OURS))
+
+    async def main(url: str) -> str:
+        async with client_of(url, retry=ONCE) as client:
+            await client.phone_numbers.create(country_code="US")
+            time.sleep(0.2)
+            try:
+                await client.phone_numbers.create(country_code="US")
+            except OutcomeUnknownError:
+                return "unconfirmed"
+            return "done"
+
+    with threaded(serve) as url:
+        assert run(main(url)) == ("done" if asked else "unconfirmed")
+
+
 # --- interim responses without end -----------------------------------------------------------
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -370,6 +438,21 @@ def slow(seconds: float) -> Treatment:
         await exchange.write(response(201, OURS))
 
     return treat
+
+
+@pytest.mark.parametrize("grace", [-1.0, math.nan, "2", True])
+def test_a_grace_that_is_no_time_cuts_nothing_off(run: Run[bool], grace: Any) -> None:
+    """Whatever else is wrong, the purchase goes on."""
+
+    async def main() -> bool:
+        async with FaultServer(always(slow(0.1))) as server, client_of(server.url) as client:
+            buying = asyncio.create_task(client.phone_numbers.create(country_code="US"))
+            await server.arrival.wait()
+            with pytest.raises(ConfigurationError, match="grace"):
+                await client.close(grace=grace)
+            return bool(await buying)
+
+    assert run(main())
 
 
 @pytest.mark.parametrize("grace", [None, 20.0])
@@ -536,3 +619,46 @@ async def test_without_a_descriptor_nothing_is_sent(call: str, loop_kind: str) -
     assert "Too many open files" in message
     assert message.endswith("nothing was sent")
     assert len(server.received) == 1
+
+
+A_JOB_THAT_RUNS_OUT = """
+import asyncio, logging, os, resource, sys
+from collections import Counter
+from sigmamind_async import SigmaMind
+
+logging.disable()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+async def main():
+    async with SigmaMind("key", base_url=sys.argv[1], max_connections=20) as client:
+        numbers = [f"+1415555{n:04}" for n in range(100)]
+        await client.phone_numbers.get(numbers[0])
+        held = []
+        try:
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError:
+            pass
+        job = asyncio.create_task(client.phone_numbers.update_many(numbers, friendly_name="x"))
+        await asyncio.sleep(1.0)
+        for descriptor in held:
+            os.close(descriptor)
+        result = await job
+        print(dict(Counter(outcome.status for outcome in result.outcomes)))
+        print(max(outcome.attempts for outcome in result.outcomes) > 1)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_job_waits_until_there_are_descriptors_again() -> None:
+    """Its rows fail where they cannot be repeated before the module for that could be read."""
+
+    async def treat(exchange: Exchange) -> None:
+        request = await exchange.read()
+        await asyncio.sleep(0.05)  # so that one connection does not do for all
+        await exchange.write(response(200, record_at(request.path)))
+
+    async with FaultServer(always(treat)) as server:
+        printed = await run_script(A_JOB_THAT_RUNS_OUT, server.url, strict=False)
+    assert printed.splitlines() == ["{'done': 100}", "True"]

@@ -77,7 +77,7 @@ async def test_a_burst_of_updates_passes_with_few_refusals() -> None:
 async def test_a_gate_that_learns_nothing_is_refused_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Admission, "throttled", lambda *_: 0.0)
+    monkeypatch.setattr(Admission, "throttled", lambda *_, **__: 0.0)
     platform = Limited(rate=50, burst=50, wait="0.1")
     await updates(platform, 150)
     assert platform.refused > platform.passed / 2
@@ -113,7 +113,8 @@ async def test_purchases_pass_a_limiter_that_says_503(refusals: set[int], *, unk
     assert platform.refused > 0
     assert found.total() == 60
     assert (found["unknown"] > 0) is unknown
-    assert platform.passed == found["done"]
+    probes = server.methods["GET"]  # as a circuit sends that has opened
+    assert found["done"] <= platform.passed <= found["done"] + probes
 
 
 async def test_the_circuit_opens_before_a_dead_platform() -> None:

@@ -15,7 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async import OutcomeUnknownError, ResponseDecodeError, SigmaMindError
+from sigmamind_async import (
+    APIConnectionError,
+    APITimeoutError,
+    OutcomeUnknownError,
+    ResponseDecodeError,
+    SigmaMindError,
+)
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -25,6 +31,7 @@ from tests.functional.faultserver import (
     breaking_off,
     response,
     saying,
+    stalling,
 )
 from tests.functional.support import (
     KEY,
@@ -316,3 +323,32 @@ def test_no_body_of_a_2xx_is_too_strange(method: str) -> None:
                 assert error.committed == (changed if method == "POST" else "no")
 
         holds()
+
+
+@pytest.mark.parametrize("kind", ["length", "chunks"])
+async def test_a_read_whose_answer_breaks_off_has_lost_its_connection(kind: str) -> None:
+    """It came as HTTP, and its end did not: the error says of whom, and why."""
+    heads = {
+        "length": b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{",
+        "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    }
+    async with FaultServer(always(breaking_off(heads[kind]))) as server, client_of(server.url) as c:
+        error = await error_of(c.phone_numbers.get(NUMBER))
+        bought = await error_of(c.phone_numbers.create(country_code="US"))
+    assert type(error) is APIConnectionError
+    assert isinstance(error.__cause__, ConnectionError)
+    assert (type(bought), bought.committed) == (OutcomeUnknownError, "yes")
+    for each in (error, bought):
+        assert f"127.0.0.1:{server.port} broke (closed in the middle of the answer)" in str(each)
+
+
+async def test_a_read_whose_answer_stalls_names_who_is_waited_for() -> None:
+    stalls = stalling(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{")
+    async with (
+        FaultServer(always(stalls)) as server,
+        client_of(server.url, attempt_timeout=0.2, retry=ONCE) as client,
+    ):
+        error = await error_of(client.phone_numbers.get(NUMBER))
+    assert type(error) is APITimeoutError
+    assert type(error.__cause__) is TimeoutError
+    assert f"127.0.0.1:{server.port} in time" in str(error)

@@ -22,6 +22,7 @@ from sigmamind_async import (
     SigmaMindError,
     Verbex,
 )
+from sigmamind_async.transport import proxy_of_environment
 from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     Exchange,
@@ -231,6 +232,30 @@ async def test_a_refusal_names_proxy_status_and_remedy(
     assert "help desk" not in text  # the proxy's words are not ours
 
 
+async def test_a_tunnel_that_ends_in_the_handshake_is_told_in_our_words() -> None:
+    """The proxy says 200 and goes; aiohttp has nothing but the name of a class for that."""
+    async with FaultServer(always(refusing(200))) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        async with SigmaMind(KEY, base_url="https://api.acme.test", proxy=url, retry=ONCE) as made:
+            error = await error_of(made.phone_numbers.create(country_code="US"))
+    assert error.committed == "no"
+    assert f"api.acme.test:443 through the proxy 127.0.0.1:{proxy.port} (" in str(error)
+    assert "Client" not in str(error)
+
+
+async def test_a_job_ends_at_the_first_407_of_a_proxy_that_forwards() -> None:
+    """To a plain origin the proxy answers in the platform's place; fails if 407 is any 4xx."""
+    async with FaultServer(always(answer(407))) as proxy:
+        url = f"http://127.0.0.1:{proxy.port}"
+        made = SigmaMind(KEY, base_url="http://127.0.0.1:9", proxy=url, max_connections=4)
+        async with made as client:
+            numbers = [f"+1415555{n:04}" for n in range(50)]
+            result = await client.phone_numbers.update_many(numbers, friendly_name="x")
+    assert len(result.failed) <= 4
+    assert "407" in result.stopped
+    assert "user name and password" in result.stopped
+
+
 async def test_a_proxy_that_is_down_is_named() -> None:
     url = f"http://clerk:hunter2@127.0.0.1:{closed_port()}"
     async with SigmaMind(KEY, base_url="https://api.acme.test", proxy=url, retry=ONCE) as client:
@@ -264,6 +289,7 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ({"HTTPS_PROXY": "{proxy}", "NO_PROXY": "127.0.0.1"}, True, False),
         ({"HTTPS_PROXY": "{proxy}", "NO_PROXY": "*"}, True, False),
         ({"HTTPS_PROXY": "{proxy}", "NO_PROXY": "elsewhere.test,10.0.0.1"}, True, True),
+        ({"HTTPS_PROXY": "{proxy}", "NO_PROXY": "elsewhere.test, *"}, True, False),
         ({"HTTPS_PROXY": ""}, True, False),
     ],
 )
@@ -282,6 +308,31 @@ async def test_the_environments_proxy_is_used_where_that_is_trusted(
         await list_once("sigmamind", server.url, ssl=certificates.trusting, trust_env=trusting)
     assert len(proxy.heads) == proxied
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "exempt", "direct"),
+    [
+        ("https://api.acme.test", "acme.test", True),
+        ("https://api.acme.test", ".acme.test", True),
+        ("https://api.acme.test", "*.acme.test", True),
+        ("https://api.acme.test", "API.ACME.TEST", True),
+        ("https://api.acme.test", "cme.test", False),
+        ("https://api.acme.test", "api.acme.test:443", True),
+        ("https://api.acme.test", "api.acme.test:8443", False),
+        ("https://api.acme.test:8443", "api.acme.test:8443", True),
+        ("https://api.acme.test:8443", "api.acme.test:443", False),
+        ("https://[2001:db8::1]", "2001:db8::1", True),
+        ("https://[2001:db8::1]", "[2001:db8::1]:443", True),
+        ("https://[2001:db8::1]", "2001:db8::2", False),
+    ],
+)
+def test_the_list_of_hosts_without_a_proxy_is_read_as_elsewhere(
+    proxies: pytest.MonkeyPatch, url: str, exempt: str, *, direct: bool
+) -> None:
+    proxies.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    proxies.setenv("NO_PROXY", f"elsewhere.test, {exempt}")
+    assert (proxy_of_environment(url) is None) == direct
 
 
 async def test_no_netrc_is_read(

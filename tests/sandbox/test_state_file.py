@@ -226,3 +226,14 @@ async def test_a_file_that_was_cut_anywhere_is_a_beginning(path: Path) -> None:
 async def test_an_unused_file_stays_empty(path: Path) -> None:
     await run(path)
     assert path.read_bytes() == b""
+
+
+async def test_a_file_that_another_sandbox_has_open_is_left_as_it_is(path: Path) -> None:
+    """Else the file has each commit's number twice, and is damaged for the next.
+
+    Control: without the lock the second opens.
+    """
+    async with Sandbox(seed=1, state_file=path):
+        with pytest.raises(StateFileError, match="another sandbox has it open"):
+            await Sandbox(seed=1, state_file=path).__aenter__()
+    await run(path)

@@ -250,7 +250,7 @@ class Provider:
             case Trouble.ERROR_AFTER:
                 return _response(self.random.choice([500, 502, 503, 504, 408]), {"error": "down"})
             case Trouble.CUT:
-                return attrs.evolve(answer, body=b"", cut=FaultKind.DROPPED)
+                return attrs.evolve(answer, body=b"", cut=Fault(kind=FaultKind.DROPPED))
             case Trouble.GARBAGE:
                 return attrs.evolve(answer, body=b"<html>")
             case _:

@@ -36,6 +36,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Throttled,
 )
+from sigmamind_async.finding import MOST_HELD, error_for
 from sigmamind_async.gate import MAX_PAUSE, PATIENCE
 from sigmamind_async.operation import (
     Fault,
@@ -238,6 +239,44 @@ async def test_after_three_failures_the_last_error_comes_with_the_facts_of_all(
     assert error.__notes__ == ["after 3 attempts in 3.2 s"]
 
 
+async def test_an_error_is_made_only_for_a_call_that_ends_with_it(
+    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To mask a page takes milliseconds: a hundred calls in an outage would hold up the loop."""
+    made: list[SigmaMindError] = []
+
+    def counted(*given: Any, **options: Any) -> SigmaMindError:
+        made.append(error_for(*given, **options))
+        return made[-1]
+
+    monkeypatch.setattr("sigmamind_async.engine.error_for", counted)
+    transport = ScriptedTransport([reply(502), reply(429), reply(json={"id": 1})])
+    await make_engine(transport).run(UPDATE)
+    assert made == []
+
+    # The control: the last of three is raised, and only that is made.
+    error = await failure(make_engine(ScriptedTransport([reply(502, "a")] * 3)), UPDATE)
+    assert made == [error]
+
+
+async def test_a_long_answer_is_not_held_while_a_call_waits(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    held: list[int] = []
+    page = Response(status=502, body=b"<p>" + b"x" * (4 << 20))
+    runner = make_engine(ScriptedTransport([page, reply(json={"id": 1})]))
+    call = runner.begin(UPDATE)
+
+    async def look(_: float) -> None:
+        assert call.failure is not None
+        held.append(len(cast("Response", call.failure[0].answer).body))
+        assert "502" in str(runner.ending(UPDATE, call))
+
+    await attrs.evolve(runner, sleep=look, clock=clock).finish(UPDATE, call)
+
+    assert held == [MOST_HELD]
+
+
 @pytest.mark.parametrize("answer", [LOST, reply(500), reply(303), reply(408), reply(200)])
 async def test_a_purchase_is_never_sent_again_after_silence(
     answer: Response, make_engine: Make
@@ -297,7 +336,7 @@ async def test_a_body_that_came_whole_is_not_asked_for_again(make_engine: Make) 
 
 
 async def test_a_body_cut_by_a_break_is_asked_for_again(make_engine: Make) -> None:
-    cut = Response(status=200, cut=FaultKind.DROPPED)
+    cut = Response(status=200, cut=Fault(kind=FaultKind.DROPPED))
 
     assert await make_engine(ScriptedTransport([cut, reply(json=[])])).run(READ) == []
 

@@ -19,8 +19,8 @@ from sigmamind_async.errors import (
     ServerError,
     SigmaMindError,
 )
-from sigmamind_async.finding import BODY_TEXT, Finding, error_for, find, judge, may_repeat
-from sigmamind_async.masking import masked
+from sigmamind_async.finding import Finding, error_for, find, judge, may_repeat
+from sigmamind_async.masking import KEPT, masked
 from sigmamind_async.operation import (
     Explanation,
     Fault,
@@ -108,11 +108,11 @@ def test_a_status_proves(status: int, verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("cut", FaultKind)
 def test_a_2xx_whose_body_ends_early_is_committed(cut: FaultKind) -> None:
-    assert judge(Response(status=201, cut=cut), connected=True) is UNREAD
+    assert judge(Response(status=201, cut=Fault(kind=cut)), connected=True) is UNREAD
 
 
 def test_a_rejection_whose_body_ends_early_is_a_rejection() -> None:
-    answer = Response(status=422, cut=FaultKind.DROPPED)
+    answer = Response(status=422, cut=Fault(kind=FaultKind.DROPPED))
 
     assert judge(answer, connected=True) is REJECTED
 
@@ -160,7 +160,7 @@ def test_a_success_is_never_throttled() -> None:
     [
         (Response(status=200), True, True),
         (Response(status=404), True, True),
-        (Response(status=200, cut=FaultKind.DROPPED), True, True),
+        (Response(status=200, cut=Fault(kind=FaultKind.DROPPED)), True, True),
         (Response(status=500), True, False),
         (fault(FaultKind.DROPPED), True, False),
         (fault(FaultKind.CONNECT), False, False),
@@ -189,10 +189,10 @@ ATTEMPTS: dict[str, Finding] = {
     "404": found(Response(status=404)),
     "302": found(Response(status=302)),
     "303": found(Response(status=303)),
-    "2xx dropped": found(Response(status=200, cut=FaultKind.DROPPED)),
-    "2xx timed out": found(Response(status=200, cut=FaultKind.TIMEOUT)),
-    "2xx not HTTP": found(Response(status=200, cut=FaultKind.UNPARSABLE)),
-    "2xx too large": found(Response(status=200, cut=FaultKind.TOO_LARGE)),
+    "2xx dropped": found(Response(status=200, cut=Fault(kind=FaultKind.DROPPED))),
+    "2xx timed out": found(Response(status=200, cut=Fault(kind=FaultKind.TIMEOUT))),
+    "2xx not HTTP": found(Response(status=200, cut=Fault(kind=FaultKind.UNPARSABLE))),
+    "2xx too large": found(Response(status=200, cut=Fault(kind=FaultKind.TOO_LARGE))),
     "2xx unreadable": Finding(
         answer=Response(status=200, body=b"nonsense"),
         verdict=UNREAD,
@@ -386,12 +386,12 @@ def test_the_control_what_is_no_secret_is_not_masked() -> None:
 
 
 def test_a_secret_across_the_cut_of_a_long_text_is_masked_before_cutting() -> None:
-    text = "x" * (BODY_TEXT - 4) + "sk-canary-1"
+    text = "x" * (KEPT - 4) + "sk-canary-1"
     caught = error(BUY, found(Response(status=400, body=text.encode())))
 
     assert isinstance(caught, BadRequestError)
     assert caught.body.endswith("x***")
-    assert len(caught.body) <= BODY_TEXT
+    assert len(caught.body) <= KEPT
 
 
 def test_a_long_answer_is_cut() -> None:

@@ -23,6 +23,7 @@ from sigmamind_async.masking import MASK, WITHHELD, masked, scrub
 from sigmamind_async.operation import Operation, Request, Response, Verdict
 from sigmamind_async.values import REDACTED, Secret, SecretReference
 
+KEY = "sk_live_51H8abcdefghABCDEFGH0123456789"
 SECRET = "p&<w>='/é\"\\+ %k9"
 Encoder = Callable[[str], str]
 
@@ -135,8 +136,9 @@ def test_a_secret_is_found_in_every_spelling(encoder: str, around: str) -> None:
     assert len(scrubbed) < len(text)
 
 
-def unread(*_: object) -> None:
-    """Find nothing in a text."""
+def nothing(_: str) -> str:
+    """Read nothing in a run of letters."""
+    return ""
 
 
 @pytest.mark.parametrize("encoder", ["Go", "PHP", "percent", "HTML", "base64", "lines"])
@@ -144,7 +146,7 @@ def test_the_control_without_decoders_a_spelling_stays(
     encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(masking, "_DECODERS", ())
-    monkeypatch.setattr(masking, "_coded", unread)
+    monkeypatch.setattr(masking, "_read_code", nothing)
     spelled = ENCODERS[encoder](SECRET)
 
     assert masked(spelled, [Secret(SECRET)]) == spelled
@@ -263,11 +265,52 @@ def test_the_control_an_ordinary_answer_stays_as_it_is(text: str) -> None:
     assert masked(text, keys) == text
 
 
-@pytest.mark.parametrize(
-    "text", ["\\" * 9_000, "%25" * 3_000, "&amp;" * 3_000, "QUJD" * 3_000, "+ " * 5_000]
-)
-def test_a_hostile_text_ends(text: str) -> None:
-    assert len(masked(text, [Secret(SECRET)])) <= 4_096
+HOSTILE = [
+    "\\" * 9_000,
+    "%25" * 3_000,
+    "&amp;" * 3_000,
+    "QUJD" * 3_000,
+    "+ " * 5_000,
+    '%25\\u0026&amp;+""QUJDQUJD ' * 400,
+    f"{KEY} %2525\\\\u0026&amp;amp;+\"\"''\r\n41424344=\n" * 100,
+    "".join(f"<p id='{at}'>a &amp; b%20c+d {at:032x}</p>\n" for at in range(300)),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_makes_little_work(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert characters_read(text, monkeypatch) <= 9 * masking.WORK
+    assert len(masked(text, [Secret(KEY)])) <= masking.KEPT
+
+
+def test_the_control_without_a_bound_a_text_makes_much_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(masking, "WORK", 10**9)
+    monkeypatch.setattr(masking, "_READINGS", 10**9)
+
+    assert characters_read(HOSTILE[5], monkeypatch) > 9 * 50_000
+
+
+def test_an_ordinary_text_is_read_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert characters_read(ORDINARY[1], monkeypatch) <= 100 * len(ORDINARY[1])
+    assert characters_read("x" * 100_000, monkeypatch) <= 50_000
+
+
+def characters_read(text: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how many characters the decoders are given for one masking of *text*."""
+    work = 0
+    read = masking.Decoder.read
+
+    def counted(decoder: masking.Decoder, given: str) -> str:
+        nonlocal work
+        work += len(given)
+        return read(decoder, given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(masking.Decoder, "read", counted)
+        masked(text, [Secret(KEY)])
+    return work
 
 
 def test_half_of_a_secret_at_the_end_of_what_is_read_is_not_kept() -> None:

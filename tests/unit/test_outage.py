@@ -20,6 +20,7 @@ from sigmamind_async import SigmaMind, StopOn
 from sigmamind_async.bulk import BulkResult
 from sigmamind_async.convert import load_json
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, ServerError
+from sigmamind_async.finding import Finding
 from sigmamind_async.gate import Admission, Gate
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
@@ -29,6 +30,7 @@ from sigmamind_async.transport import Outgoing
 Answer = Response | Fault
 UNREACHED = fault(FaultKind.CONNECT)
 BROKEN = fault(FaultKind.DROPPED)
+CLOSED = reply(503, headers={"retry-after": "5"})
 
 
 def now() -> float:
@@ -74,6 +76,17 @@ def away(begins: float, ends: float, answer: Answer) -> Callable[[Outgoing], Ans
     return lambda _: answer if begins <= now() < ends else None
 
 
+def limiting(most: int, window: float, answer: Answer) -> Callable[[Outgoing], Answer | None]:
+    """Let *most* pass in each *window*; answer what is over."""
+    passed: Counter[int] = Counter()
+
+    def trouble(_: Outgoing) -> Answer | None:
+        passed[int(now() // window)] += 1
+        return answer if passed[int(now() // window)] > most else None
+
+    return trouble
+
+
 def client(front: Front, gate: Gate | None = None, **settings: Any) -> SigmaMind:
     """Return a client on the loop's virtual time."""
     made = SigmaMind(
@@ -109,7 +122,7 @@ def statuses(result: BulkResult[Any, Any]) -> dict[str, int]:
 @pytest.mark.parametrize(
     "answer", [reply(502), reply(503), reply(504), reply(521), BROKEN, UNREACHED]
 )
-@pytest.mark.parametrize("seconds", [3.0, 20.0])
+@pytest.mark.parametrize("seconds", [3.0, 20.0, 58.0])
 async def test_an_outage_that_a_job_can_wait_out_fails_no_row(
     seconds: float, answer: Answer
 ) -> None:
@@ -178,7 +191,7 @@ async def test_a_row_that_fails_alone_ends_the_job_for_nobody_else(
 
 
 @pytest.mark.parametrize("rows", [2, 5, 300])
-@pytest.mark.parametrize("answer", [reply(502), reply(503), BROKEN, UNREACHED])
+@pytest.mark.parametrize("answer", [reply(502), reply(503), BROKEN, UNREACHED, CLOSED])
 async def test_a_front_that_is_dead_from_the_start_ends_a_job_in_time(
     rows: int, answer: Answer
 ) -> None:
@@ -308,6 +321,31 @@ async def test_purchases_that_are_not_sent_wait_until_the_platform_can_be_reache
     found = await purchased(Front(away(0.0, 20.0, UNREACHED)), 200)
 
     assert found == {"done": 200}
+
+
+async def test_a_page_that_asks_to_come_back_later_costs_few_purchases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A front that is closed says so with a wait; as long as each was obeyed, all were in doubt."""
+    found = await purchased(Front(lambda _: CLOSED), 300)
+
+    assert found.keys() == {"unknown", "skipped"}
+    assert found["unknown"] < 30
+    assert now() < 75.0
+
+    # The control: a wait counts as a sign of life, whoever asks for it.
+    monkeypatch.setattr(Finding, "refused", True)
+    assert (await purchased(Front(lambda _: CLOSED), 300))["unknown"] == 300
+
+
+@pytest.mark.parametrize("wait", ["5", "50"])
+async def test_a_limiter_that_says_503_with_a_wait_fails_no_row(wait: str) -> None:
+    """Twenty in ten seconds; what is over is told to come back, and comes back."""
+    front = Front(limiting(20, 10.0, reply(503, headers={"retry-after": wait})))
+    result, _ = await updated(front, 100)
+
+    assert statuses(result) == {"done": 100}
+    assert result.stopped == ""
 
 
 async def test_a_single_purchase_is_not_sent_to_see_whether_the_platform_is_back() -> None:

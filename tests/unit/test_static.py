@@ -136,6 +136,22 @@ def test_arguments_are_those_of_attrs() -> None:
         Named(1)  # type: ignore[call-arg]
 
 
+def test_what_makes_objects_makes_the_same() -> None:
+    make, named = static.maker(Response), static.maker(Named)
+
+    for made, called in [
+        (make(200, {"a": "b"}, b"{}"), Response(200, {"a": "b"}, b"{}")),
+        (make(204), Response(204)),
+        (named(first=1, rest=[2], hidden=3), Named(first=1, rest=[2], hidden=3)),
+    ]:
+        assert (made, type(made)) == (called, type(called))
+        with pytest.raises(FrozenInstanceError):
+            setattr(made, "another", 1)  # noqa: B010 - a checker sees that it is frozen
+    assert make(204).headers is not make(204).headers
+    with pytest.raises(TypeError, match="status"):
+        make()  # type: ignore[call-arg]
+
+
 class Wider(Response):
     """A subclass of a user's, which has a dict."""
 

@@ -275,6 +275,7 @@ class JournalFile:
             mode = self._path.stat().st_mode
         except FileNotFoundError:
             if self._read_only:
+                _require_none_before(evidence_at(self._beside("-lock")))
                 raise JournalError(
                     "there is no such file.\nName the journal that a job has made."
                 ) from None
@@ -350,13 +351,16 @@ class JournalFile:
 
     def _mark_open(self, database: sqlite3.Connection, lock: LockFile) -> None:
         """Have the file show, even without its log, that there is one."""
-        _transact(
-            database, "UPDATE journal SET openings = openings + 1, commits = commits + 1, open = 1"
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(
+            "UPDATE journal SET openings = openings + 1, commits = commits + 1, open = 1"
         )
+        # Read here: what another process opens after that may still be in the log alone.
+        journal_id, commits, openings, _ = database.execute(_HEAD).fetchone()
+        database.execute("COMMIT")
         # Whoever shares it may be reading or writing, and is not waited for.
         kind = "PASSIVE" if self._shared else "TRUNCATE"
         busy, logged, moved = database.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
-        journal_id, commits, openings, _ = database.execute(_HEAD).fetchone()
         if busy or logged != moved:
             openings = 0 if lock.evidence is None else lock.evidence.openings
         self._evidence = Evidence(journal_id=journal_id, commits=commits, openings=openings)
@@ -434,6 +438,11 @@ class JournalFile:
         except FileNotFoundError:
             return (0, 0)
         return found.st_dev, found.st_ino
+
+
+def was_made(path: Path) -> bool:
+    """Return whether there is a journal at *path*, or was one that its lock file knows of."""
+    return path.exists() or evidence_at(path.with_name(f"{path.name}-lock")) is not None
 
 
 def _make(path: Path) -> None:

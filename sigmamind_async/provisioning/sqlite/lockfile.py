@@ -49,6 +49,8 @@ _HEAD: Final = re.compile(
 _UNKNOWN: Final = b" " * 131 + b"\n"
 """The first line of a file that has seen no journal yet."""
 _HOLDERS: Final = re.compile(rb"(?:\d{1,10}(?: \d{1,20})?\n)*", re.ASCII)
+_PARTS: Final = re.compile(rb"[\d \n]*", re.ASCII)
+"""Those of lines that another process is just writing."""
 _MOST: Final = 1 << 16
 
 NOBODY: Final = "0" * 32
@@ -301,7 +303,7 @@ def _problem(path: Path, descriptor: int) -> str:
     content = os.read(descriptor, _MOST)
     rest = content[len(_UNKNOWN) :]
     headed = _HEAD.match(content) or content.startswith(_UNKNOWN)
-    ours = _HOLDERS.fullmatch(rest if headed else content)
+    ours = _PARTS.fullmatch(rest) if headed else _HOLDERS.fullmatch(content)
     # A machine that failed may have left the file without its content.
     return "" if ours or not content.strip(b"\0") else _foreign(path, "is another program's file")
 
@@ -316,7 +318,7 @@ def _foreign(path: Path, what: str) -> str:
 def _holders(content: bytes) -> list[int]:
     """Return the processes that have signed and still run."""
     head = len(_UNKNOWN) if _HEAD.match(content) or content.startswith(_UNKNOWN) else 0
-    pairs = (line.split() for line in content[head:].splitlines())
+    pairs = filter(None, map(bytes.split, content[head:].splitlines()))
     return [
         int(pid)
         for pid, *started in pairs
