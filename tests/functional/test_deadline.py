@@ -25,7 +25,7 @@ from tests.functional.faultserver import (
     hang,
     stalling,
 )
-from tests.functional.support import NUMBER, ONCE, client_of, error_of
+from tests.functional.support import NUMBER, ONCE, client_of, error_of, record
 from tests.functional.test_fault_matrix import black_hole
 
 PATIENT = RetryPolicy(max_attempts=1_000, base=0.001)
@@ -52,7 +52,7 @@ async def test_the_connect_timeout_holds_for_the_handshake(certificates: Certifi
 async def test_the_connect_timeout_is_not_the_time_for_an_answer() -> None:
     async def answer_slowly(exchange: Exchange) -> None:
         await asyncio.sleep(0.1)
-        await answer(200)(exchange)
+        await answer(200, record())(exchange)
 
     async with (
         FaultServer(always(answer_slowly)) as server,
