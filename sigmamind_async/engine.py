@@ -311,7 +311,7 @@ class Engine:
             key = self.credentials.known or await self.credentials.key(self._left(call))
             kind, width = operation.request.method, self.limits.max_connections
             place = self.gate.try_enter(width, kind) or await self.gate.enter(
-                width=width, deadline=call.deadline, patient=call.patient, kind=kind
+                width=width, deadline=self._waits_until(call), patient=call.patient, kind=kind
             )
             if not operation.repeatable and self._probes(place):
                 place = await self._admitted_for_sure(operation, call, key, place)
@@ -438,6 +438,13 @@ class Engine:
     def _left(self, call: Call) -> float:
         """Return the seconds that *call* has left to wait for what it needs."""
         return min(call.deadline - self.clock(), self.limits.deadline)
+
+    def _waits_until(self, call: Call) -> float:
+        """Return when the latest attempt of *call* has to be admitted."""
+        most = self.gate.max_wait
+        if most is None or call.patient or not call.throttles:
+            return call.deadline
+        return min(call.deadline, call.started + most)
 
     def _start(self, call: Call, began: float) -> float:
         """Count an attempt that the gate has admitted; return the seconds it may take."""
@@ -581,7 +588,7 @@ class Engine:
         if call.patient and (throttled or outage):
             call.deadline = math.inf
         elif throttled and self.gate.max_wait is not None:
-            refused = delay > self.gate.max_wait
+            refused = self.clock() + delay > self._waits_until(call)
         if refused or self.clock() + delay >= call.deadline:
             return None
         call.cost = None if outage else self.quota.spend(throttled=throttled)

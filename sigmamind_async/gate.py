@@ -367,10 +367,10 @@ class Gate:
     queue and width belong to each loop, as its connections do.
 
     Args:
-        max_wait: Longest wait in seconds, in the queue or before another attempt that the platform
-            puts off. A call that would have to wait longer is refused with `CircuitOpenError`, or
-            ends with its `RateLimitError`: for handlers that must answer at once. `None` waits up
-            to the call's deadline. The rows of jobs wait all the same.
+        max_wait: Longest wait in seconds, in the queue and before further attempts that the
+            platform puts off. A call that would have to wait longer is refused with
+            `CircuitOpenError`, or ends with its `RateLimitError`: for handlers that must answer at
+            once. `None` waits up to the call's deadline. The rows of jobs wait all the same.
         max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
             cut, a single request tries; the others wait until it is answered.
         refusal_statuses: Statuses, beside 429, with which the platform's limiter refuses requests

@@ -19,7 +19,13 @@ import pytest
 from sigmamind_async import SigmaMind, StopOn
 from sigmamind_async.bulk import BulkResult
 from sigmamind_async.convert import load_json
-from sigmamind_async.errors import APIConnectionError, CircuitOpenError, ServerError
+from sigmamind_async.engine import Engine
+from sigmamind_async.errors import (
+    APIConnectionError,
+    CircuitOpenError,
+    RateLimitError,
+    ServerError,
+)
 from sigmamind_async.finding import Finding
 from sigmamind_async.gate import Admission, Gate
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response
@@ -160,6 +166,21 @@ async def test_a_row_that_is_not_patient_fails_in_an_outage() -> None:
     with pytest.raises(ServerError) as caught:
         await client(front).phone_numbers.update(numbers(1)[0], friendly_name="x")
     assert caught.value.attempts == 3
+
+
+@pytest.mark.parametrize("bounded", [True, False], ids=["bounded", "the control"])
+async def test_a_call_that_may_not_wait_long_does_not_by_being_repeated(
+    monkeypatch: pytest.MonkeyPatch, *, bounded: bool
+) -> None:
+    """All its waits together are bounded; each alone was once, and they added up."""
+    if not bounded:
+        monkeypatch.setattr(Engine, "_waits_until", lambda _, call: call.deadline)
+    front = Front(lambda _: reply(429))
+    one = client(front, Gate(clock=now, jitter=random.Random(6).random, max_wait=2.0))
+    with pytest.raises((RateLimitError, CircuitOpenError)):
+        await one.phone_numbers.update(numbers(1)[0], friendly_name="x")
+    assert len(front.sent) > 1
+    assert (now() < 2.1) is bounded
 
 
 @pytest.mark.parametrize("answer", [reply(502), reply(503), reply(504), BROKEN])
