@@ -213,7 +213,7 @@ async def test_an_update_that_names_another_record_is_not_done(dialect: Dialect)
 async def test_a_number_that_was_asked_for_is_the_one_that_comes(
     what: str, dialect: Dialect
 ) -> None:
-    """A journal would keep it in its place. The control: the right one is a success above."""
+    """In a journal's row it would be taken for it. Control: the right one is a success above."""
     shapes = {"sipPhoneNumber", "phone_number"}
     other = {n: "+14155550199" if n in shapes else v for n, v in record(dialect).items()}
     value = WORDS[what](dialect)
