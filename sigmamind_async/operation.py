@@ -81,8 +81,7 @@ class Mark:
     at `None` cannot tell, so the request may have left.
     """
 
-    def __init__(self, connected: bool | None = None) -> None:  # noqa: FBT001 - it is all there is
-        self.connected = connected
+    connected: bool | None = None
 
     @property
     def may_have_left(self) -> bool:

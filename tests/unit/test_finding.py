@@ -68,7 +68,9 @@ def fault(kind: FaultKind) -> Fault:
 def found(
     answer: Response | Fault, *, connected: bool = True, doubtful: bool = False, now: float = 0.0
 ) -> Finding:
-    return find(answer, Mark(connected=connected), doubtful=doubtful, wall_clock=lambda: now)
+    mark = Mark()
+    mark.connected = connected
+    return find(answer, mark, doubtful=doubtful, wall_clock=lambda: now)
 
 
 def explain(response: Response) -> Explanation:
