@@ -68,6 +68,24 @@ def naming(
     return decode
 
 
+def about(read: Callable[[Response], R], is_it: Callable[[R], bool]) -> Callable[[Response], R]:
+    """Return *read*, for the answer of a call that is about one record.
+
+    The record must be that one, by *is_it*, and nothing beside it may report a failure. Raises
+    `ResponseDecodeError` otherwise.
+    """
+
+    def decode(response: Response) -> R:
+        record = read(response)
+        if not is_it(record):
+            raise ResponseDecodeError(_ANOTHER)
+        if record.extra:
+            refuse_failure(record.extra)
+        return record
+
+    return decode
+
+
 def showing(
     read: Callable[[Response], R], key_of: Callable[[R], str | None]
 ) -> Callable[[Response], R]:
@@ -148,6 +166,7 @@ def reports_failure(said: object, *, depth: int = 4) -> bool:
 
 
 _NAMELESS: Final = "the answer does not identify a record"
+_ANOTHER: Final = "the answer names another record, or none"
 _FAILURE: Final = "the answer reports a failure"
 _STILL_TO_BE_DONE: Final = "the answer says that the removal is still pending"
 _WRAPPERS: Final = ("data", "result", "response", "body", "payload")

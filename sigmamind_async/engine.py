@@ -659,20 +659,13 @@ def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Findin
     """Read a confirmed answer; one that is no success proves the less, the less it says."""
     assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
-        result = operation.decode(answer)
+        return Done(operation.decode(answer))
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
-    else:
-        if operation.is_about is None or operation.is_about(result):
-            return Done(result)
-        unreadable = ResponseDecodeError(_ANOTHER)
     sort = sort_of(answer)
     says_nothing = sort is Unconfirmed.PAGE or sort is Unconfirmed.FAILURE
     verdict = Verdict.AMBIGUOUS if says_nothing else Verdict.COMMITTED_UNREAD
     return Finding(answer, verdict, unreadable=unreadable, sort=sort)
-
-
-_ANOTHER = "the answer names another record"
 
 
 def _unread(operation: Operation[T]) -> Operation[_Kept[T]]:

@@ -125,8 +125,6 @@ class Operation(Generic[T_co]):
     """The request value it was made from."""
     not_shown: Callable[[Any], tuple[str, ...]] | None = None
     """Given the result, the names of the sent fields that it shows with another value."""
-    is_about: Callable[[Any], bool] | None = None
-    """Given the result, whether it is the requested record; `None` where any record will do."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
     hints: Mapping[int, str] = attrs.field(default=_NO_HINTS, hash=False)
@@ -170,12 +168,11 @@ def changing(
     *,
     value: object,
     not_shown: Callable[[T], tuple[str, ...]],
-    is_about: Callable[[T], bool] | None = None,
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
     # By place: to give them by name doubles the time that making an object takes.
     request = _request("PATCH", path, body)
-    return _operation(name, request, decode, True, value, not_shown, is_about)  # noqa: FBT003
+    return _operation(name, request, decode, True, value, not_shown)  # noqa: FBT003
 
 
 def _decode_nothing(_: Response) -> None:

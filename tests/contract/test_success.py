@@ -177,7 +177,7 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
     treatment, _ = ODD["success false"]
     monkeypatch.setattr(confirmation, "_objection", lambda _: None)
     buying = dialect.operation(dialect.buy(NUMBER))
-    careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body), is_about=None)
+    careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         await client.run(dialect.remove(key(dialect)))
         brought = await client.runner.engine.run(careless)

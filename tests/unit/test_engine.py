@@ -203,15 +203,6 @@ def no_success(response: Response) -> object:
     raise ResponseDecodeError("the answer is no success")
 
 
-async def test_a_result_about_something_else_is_none(make_engine: Make) -> None:
-    engine = make_engine(ScriptedTransport(lambda _: reply(json={"id": 2})))
-    one = attrs.evolve(UPDATE, is_about=lambda found: found["id"] == 1)
-    other = attrs.evolve(UPDATE, is_about=lambda found: found["id"] == 2)
-
-    assert "names another record" in str(await failure(engine, one))
-    assert await engine.run(other) == {"id": 2}
-
-
 # ---------------------------------------------------------------- more attempts
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
 from sigmamind_async.confirmation import (
+    about,
     as_number,
     is_failure,
     naming,
@@ -90,10 +91,9 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=naming(_decode_purchase, _bought),
+        decode=_of_number(naming(_decode_purchase, _bought), value.phone_number),
         repeatable=False,
         value=value,
-        is_about=lambda found: as_number(found.phone_number) in {"", value.phone_number},
         read_back=_read_back(value, {}),
     )
 
@@ -103,10 +103,9 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.import_sip_trunk",
         request=Request(method="POST", path=f"{_NUMBERS}/sip-trunks", json=body_of(value)),
-        decode=naming(_decode_phone_number, _id),
+        decode=_of_number(naming(_decode_phone_number, _id), value.phone_number),
         repeatable=False,
         value=value,
-        is_about=lambda found: as_number(found.phone_number) in {"", value.phone_number},
         read_back=_read_back(value, {"nickname": "nickname"}),
     )
 
@@ -116,11 +115,10 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.update_phone_number",
         request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=naming(_decode_phone_number, _id),
+        decode=about(_decode_phone_number, lambda found: found.id == value.id),
         repeatable=True,
         value=value,
         not_shown=lambda found: not_shown(value, found, _told(found)),
-        is_about=lambda found: found.id == value.id,
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -174,10 +172,12 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        naming(lambda response: _decode_agent(response, value.version_number), _id),
+        about(
+            lambda response: _decode_agent(response, value.version_number),
+            lambda found: found.id == value.id,
+        ),
         value=value,
         not_shown=lambda found: not_shown(value, found, _told_of(found)),
-        is_about=lambda found: found.id == value.id,
     )
 
 
@@ -260,6 +260,13 @@ def _fields(raw: object) -> dict[str, Any]:
 
 def _id(found: PhoneNumber | Agent) -> str:
     return found.id
+
+
+def _of_number(
+    read: Callable[[Response], PhoneNumber], phone_number: str
+) -> Callable[[Response], PhoneNumber]:
+    """Return *read*, for a record that names *phone_number* or no number at all."""
+    return about(read, lambda found: as_number(found.phone_number) in {"", phone_number})
 
 
 def _bought(found: PhoneNumber) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import naming, removed, showing
+from sigmamind_async.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.convert import (
     Record,
     RequestValue,
@@ -20,6 +20,7 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     Request,
+    Response,
     changing,
     reading,
     removing,
@@ -54,10 +55,9 @@ def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="sigmamind.create_phone_number",
         request=Request(method="POST", path="/v1/phone-numbers", json=body_of(value)),
-        decode=_decode_named_phone_number,
+        decode=_decode_named_phone_number if exact is UNSET else _about(exact),
         repeatable=False,
         value=value,
-        is_about=lambda found: exact is UNSET or found.sip_phone_number == exact,
         # Without a number of our choosing there is nothing to look up.
         read_back=None
         if value.phone_number is UNSET
@@ -70,10 +70,9 @@ def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="sigmamind.import_phone_number",
         request=Request(method="POST", path="/v1/phone-numbers/import", json=body_of(value)),
-        decode=_decode_named_phone_number,
+        decode=_about(value.phone_number),
         repeatable=False,
         value=value,
-        is_about=lambda found: found.sip_phone_number == value.phone_number,
         read_back=_read_back(value, value.phone_number),
     )
 
@@ -84,9 +83,8 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         "sigmamind.update_phone_number",
         _number_path(value.phone_number),
         body_of(value),
-        _decode_named_phone_number,
+        _about(value.phone_number),
         value=value,
-        is_about=lambda found: found.sip_phone_number == value.phone_number,
         not_shown=lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
     )
 
@@ -238,9 +236,11 @@ never do."""
 
 
 def _number(found: PhoneNumber) -> str:
-    # Written out: `as_number` would be a call more in each update.
-    number = found.sip_phone_number
-    return number if number.startswith("+") else ""
+    return as_number(found.sip_phone_number)
+
+
+def _about(phone_number: str) -> Callable[[Response], PhoneNumber]:
+    return about(_read_phone_number, lambda found: found.sip_phone_number == phone_number)
 
 
 def _call_id(found: Call) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import as_number, naming, removed, showing
+from sigmamind_async.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.convert import RequestValue, body_of, record_decoder
 from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
@@ -48,13 +48,16 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
         request=Request(
             method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
         ),
-        decode=_decode_named,
+        decode=about(
+            _decode_named,
+            lambda found: (
+                value.phone_number is UNSET
+                or as_number(found.phone_number) in {"", value.phone_number}
+            ),
+        ),
         repeatable=False,
         value=value,
         not_shown=lambda found: not_shown(value, found, _readable(value)),
-        is_about=lambda found: (
-            value.phone_number is UNSET or as_number(found.phone_number) in {"", value.phone_number}
-        ),
         read_back=_read_back(value, value.phone_number),
     )
 
@@ -65,10 +68,12 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
-        _decode_named,
+        about(
+            _read_phone_number,
+            lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
+        ),
         value=value,
         not_shown=lambda found: not_shown(value, found, _readable(value)),
-        is_about=lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
     )
 
 

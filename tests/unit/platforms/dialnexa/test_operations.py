@@ -19,6 +19,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     ListPhoneNumbers,
     PhoneNumber,
     PhoneNumberPrice,
+    PurchasePhoneNumber,
     UpdateAgent,
     UpdatePhoneNumber,
 )
@@ -26,6 +27,7 @@ from sigmamind_async.platforms.dialnexa.operations import (
     DIALNEXA,
     import_sip_trunk,
     list_phone_numbers,
+    purchase_phone_number,
     update_agent,
     update_phone_number,
 )
@@ -223,7 +225,12 @@ def test_the_documented_200_of_a_purchase_names_its_number(sample: Sample) -> No
     """The record in it holds nothing but ``sip_trunk_enabled``."""
     body = sample("purchase_phone_number_outside")["response"]["json"]
 
-    assert CALLS.decoded("purchase_phone_number", body) == PhoneNumber(
+    value = PurchasePhoneNumber(
+        phone_number="+1234567890", telephony_provider_id="tp_abc123xyz789", country_iso="US"
+    )
+    bought = purchase_phone_number(value).decode(Response(200, {}, json.dumps(body).encode()))
+
+    assert bought == PhoneNumber(
         phone_number="+1234567890", status="active", sip_trunk_enabled=False
     )
 
