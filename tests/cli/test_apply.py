@@ -140,7 +140,7 @@ def test_a_fifo_can_be_read(cli: Cli) -> None:
     ("name", "content", "told"),
     [
         ("missing.csv", None, "missing.csv: No such file"),
-        ("rows.txt", b"", "must end in .csv, .jsonl or .ndjson"),
+        ("rows.txt", b"", "ends in .csv, .jsonl or .ndjson"),
         ("a.csv", b"", "there is no header"),
         ("a.csv", b"action;phone_number\n", "separated by commas"),
         ("a.csv", b"action,phoneNumber\n", "did you mean 'phone_number'?"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 from collections.abc import Callable
@@ -214,6 +215,22 @@ async def test_a_repeatable_call_is_sent_up_to_three_times(
 
     assert await make_engine(transport).run(UPDATE) == {"id": 1}
     assert clock.slept == [0.05, 0.1]
+
+
+async def test_attempts_go_on_without_what_cannot_be_loaded(
+    make_engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a free descriptor not even tenacity can be read; that it is so is tested for real."""
+
+    def full(_: object) -> object:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("sigmamind_async.engine.repeating", full)
+    transport = ScriptedTransport([reply(500), reply(502), reply(json={"id": 1})])
+    assert await make_engine(transport).run(UPDATE) == {"id": 1}
+
+    failing = ScriptedTransport(lambda _: reply(500))
+    assert (await failure(make_engine(failing), UPDATE)).attempts == 3
 
 
 async def test_after_three_failures_the_last_error_comes_with_the_facts_of_all(
