@@ -264,7 +264,8 @@ def _readings(text: str, least: int) -> list[_Reading] | None:
 
 def _from_percent(match: re.Match[str]) -> str:
     if match["wide"]:
-        return chr(int(match["wide"], 16))
+        units = match["wide"].lower().replace("%u", "")
+        return bytes.fromhex(units).decode("utf-16-be", errors="replace")
     return _text_of(bytes.fromhex(match[0].replace("%", "")))
 
 
@@ -279,7 +280,7 @@ def _from_escape(match: re.Match[str]) -> str:
             .decode("utf-16")
         )
     if match["octal"]:
-        return chr(int(match["octal"], 8))
+        return _text_of(bytes(int(each, 8) for each in match["octal"].split("\\")[1:]))
     if match["bytes"]:
         return _text_of(bytes.fromhex(match["bytes"].replace("\\x", "")))
     code = match["u"] or match["wide"] or match["braced"]
@@ -339,7 +340,7 @@ _UNSEEN = re.compile(r"<w?br ?/?>|[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufef
 _DECODERS: Final[tuple[Decoder, ...]] = (
     Decoder(
         re.compile(
-            r"%u(?P<wide>[0-9a-f]{4})|%[cd][0-9a-f]%[89ab][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f]){2}"
+            r"(?P<wide>(?:%u[0-9a-f]{4})+)|%[cd][0-9a-f]%[89ab][0-9a-f]|%e[0-9a-f](?:%[89ab][0-9a-f]){2}"
             r"|%f[0-7](?:%[89ab][0-9a-f]){3}|%[0-9a-f]{2}",
             re.IGNORECASE,
         ),
@@ -354,7 +355,7 @@ _DECODERS: Final[tuple[Decoder, ...]] = (
         re.compile(
             r"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
             r"|\\u(?P<u>[0-9a-fA-F]{4})|(?P<bytes>(?:\\x[0-9a-fA-F]{2})+)|\\U(?P<wide>[0-9a-fA-F]{8})"
-            r"|\\[ux]\{(?P<braced>[0-9a-fA-F]{1,6})\}|\\(?P<octal>[0-3][0-7]{2})|\\(?P<one>.)",
+            r"|\\[ux]\{(?P<braced>[0-9a-fA-F]{1,6})\}|(?P<octal>(?:\\[0-3][0-7]{2})+)|\\(?P<one>.)",
             re.DOTALL,
         ),
         _from_escape,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from sigmamind_async import PlanError, Progress, SigmaMind, Verbex
@@ -137,6 +138,12 @@ async def test_what_was_exported_changes_nothing(client: SigmaMind) -> None:
     fleet = fleet_of(export(found))
     again = plan(fleet, await survey(fleet, {"sigmamind": client}, MemoryJournal()))
     assert (len(again.steps), again.writes, again.problems) == (4, 0, ())
+
+
+async def test_a_fleet_on_a_platform_without_a_client_is_refused(client: SigmaMind) -> None:
+    fleet = fleet_of([BOUGHT, attrs.evolve(IMPORTED, platform="verbex")])
+    with pytest.raises(ConfigurationError, match="there is none for verbex"):
+        await survey(fleet, {"sigmamind": client}, MemoryJournal())
 
 
 async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind) -> None:

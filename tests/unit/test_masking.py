@@ -91,6 +91,8 @@ ENCODERS: dict[str, Encoder] = {
     "percent": quote,
     "percent, every sign": lambda text: quote(text, safe=""),
     "percent in small letters": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "percent of JavaScript": lambda text: as_escapes(text).replace("\\u", "%u"),
+    "octal": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
     "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
     "form": quote_plus,
     "HTML": html.escape,

@@ -16,6 +16,7 @@ from yarl import URL
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, Outgoing
+from sigmamind_async.transport.parts import BytesBody
 
 OUTGOING = Outgoing(
     method="POST",
@@ -230,3 +231,26 @@ def test_a_context_that_does_not_verify_is_refused(make: Any) -> None:
 
 async def test_closing_what_was_never_opened_is_no_error() -> None:
     await AiohttpTransport().aclose()
+
+
+async def test_a_body_is_what_aiohttp_asks_of_one() -> None:
+    """Also where it asks in the ways that a request of ours does not take."""
+    written: list[bytes] = []
+
+    class Writer:
+        async def write(self, chunk: bytes) -> None:
+            written.append(chunk)
+
+    body = BytesBody('{"a": "\u00e9"}'.encode())
+    await body.write(cast("Any", Writer()))
+    await body.write_with_length(cast("Any", Writer()), body.size)
+
+    assert written == [body.decode().encode()] * 2
+    assert body.autoclose
+    assert body.decode("latin-1") == '{"a": "\u00c3\u00a9"}'
+
+
+@pytest.mark.parametrize("given", [True, "context", 5])
+def test_what_is_no_tls_context_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="ssl: must be an"):
+        AiohttpOptions(ssl=given)
