@@ -49,8 +49,9 @@ _HEAD: Final = re.compile(
 _UNKNOWN: Final = b" " * 131 + b"\n"
 """The first line of a file that has seen no journal yet."""
 _HOLDERS: Final = re.compile(rb"(?:\d{1,10}(?: \d{1,20})?\n)*", re.ASCII)
-_PARTS: Final = re.compile(rb"[\d \n]*", re.ASCII)
-"""Those of lines that another process is just writing."""
+_PARTS: Final = re.compile(rb"[\d \n\0]*", re.ASCII)
+"""What lines look like while other processes write theirs: cut, or followed by zero bytes where one
+of them has just shortened the file."""
 _MOST: Final = 1 << 16
 
 NOBODY: Final = "0" * 32
@@ -318,7 +319,7 @@ def _foreign(path: Path, what: str) -> str:
 def _holders(content: bytes) -> list[int]:
     """Return the processes that have signed and still run."""
     head = len(_UNKNOWN) if _HEAD.match(content) or content.startswith(_UNKNOWN) else 0
-    pairs = filter(None, map(bytes.split, content[head:].splitlines()))
+    pairs = filter(None, map(bytes.split, content[head:].replace(b"\0", b"\n").splitlines()))
     return [
         int(pid)
         for pid, *started in pairs
