@@ -1,0 +1,55 @@
+"""A part that needs an extra says which, where that is not installed."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import cast
+
+import pytest
+
+
+@contextmanager
+def without(package: str, missing: str) -> Iterator[None]:
+    """Have *package* imported anew, on a machine that has no *missing*; leave no trace of it."""
+
+    def taken() -> dict[str, ModuleType]:
+        names = [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]
+        return {name: sys.modules.pop(name) for name in names}
+
+    kept, theirs = taken(), sys.modules.get(missing)
+    sys.modules[missing] = cast("ModuleType", None)
+    try:
+        yield
+    finally:
+        taken()
+        del sys.modules[missing]
+        sys.modules.update(kept if theirs is None else {**kept, missing: theirs})
+
+
+def test_the_command_line_names_its_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    with without("sigmamind_async.cli", "cyclopts"), pytest.raises(SystemExit) as caught:
+        importlib.import_module("sigmamind_async.cli")
+
+    assert caught.value.code == 2
+    assert "sigmamind-async[cli]" in capsys.readouterr().err
+
+
+def test_the_workers_name_their_extra() -> None:
+    package = "sigmamind_async.workers"
+    with (
+        without(package, "procrastinate"),
+        pytest.raises(ImportError, match="postgres") as caught,
+    ):
+        importlib.import_module(package)
+
+    assert caught.value.name == "procrastinate"
+
+
+@pytest.mark.parametrize("package", ["sigmamind_async.cli", "sigmamind_async.workers"])
+def test_what_no_extra_brings_is_named_as_it_is(package: str) -> None:
+    with without(package, "attrs"), pytest.raises(ImportError, match="attrs"):
+        importlib.import_module(package)
