@@ -102,8 +102,8 @@ class Worker:
     waits until that is there again.
 
     It holds at most nine connections: four to the journal, four to the queue, and one that listens
-    for new jobs; two or three while it has nothing to do. Behind a pooler such as PgBouncer it does
-    not listen, and finds new jobs by polling.
+    for new jobs. Those that it has not needed for 30 s it gives back. Behind a pooler such as
+    PgBouncer it does not listen, and finds new jobs by polling.
 
     Args:
         accounts: Those that are served; of each the API key must be had here.
