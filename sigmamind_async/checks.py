@@ -46,7 +46,7 @@ asterisks otherwise: ``a*b**c`` and ``correct***horse`` are none of these.
 
 
 def is_mask(text: str) -> bool:
-    """Return whether *text* stands in place of a secret."""
+    """Return whether *text* is a mask that replaced a secret."""
     return _MASK.fullmatch(text.strip(" \t\r\n'\"`")) is not None
 
 

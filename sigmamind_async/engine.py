@@ -710,7 +710,7 @@ def _unread_look_up(back: ReadBack[T]) -> ReadBack[_Kept[T]]:
 
 
 _NONE = Response(status=0)
-"""Stands for the 404 in the place of which it is told of, see `Call.gone`."""
+"""A placeholder for the 404 that is kept in `Call.gone`."""
 
 
 def _secrets(operation: Operation[object], key: Secret) -> list[Secret]:

@@ -138,7 +138,7 @@ class Job:
 
 
 def reason_of(bulk: ProvisioningRun[Any]) -> str:
-    """Return why *bulk* has stopped by itself, in its own words; empty where it has not."""
+    """Return why *bulk* stopped early, as it says; empty where it did not."""
     return bulk.stopped if bulk.stopped_by is not None else ""
 
 

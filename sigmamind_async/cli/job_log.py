@@ -37,7 +37,7 @@ class JobLog(logging.Handler):
         super().__init__(logging.INFO)
         self._warn = warn
         self._warned: dict[str, float] = {}
-        """When each line was told last."""
+        """When each line was last written."""
         self._ends: asyncio.Queue[Ended | None] = asyncio.Queue()
         self._before: list[tuple[logging.Logger, int, bool]] = []
 

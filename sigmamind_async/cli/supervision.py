@@ -103,7 +103,7 @@ class Supervision:
             self.stop("key refused")
 
     def _heed(self) -> None:
-        """Take note of a job that has stopped by itself."""
+        """Note that the job stopped early."""
         error = self.stopped_by()
         if error is not None:
             self.stop(word_for(error))
