@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sigmamind_async import Gate, RetryPolicy, SigmaMind
-from sigmamind_async.gate import Admission
-from sigmamind_async.pace import Ticket
+from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.limiter.rate import Ticket
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 

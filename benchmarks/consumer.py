@@ -11,10 +11,10 @@ from functools import partial
 
 from benchmarks.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
-from sigmamind_async.pace import Ticket
+from sigmamind_async.limiter.rate import Ticket
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.workers import Account, Worker
-from sigmamind_async.workers.office import Branch, Later
+from sigmamind_async.workers.context import Branch, Later
 
 HEARTBEAT = 1.0
 POLLING = 0.5

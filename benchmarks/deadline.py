@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
-from sigmamind_async.gate import Admission
+from sigmamind_async.limiter.gate import Admission
 
 DEADLINE = 0.5
 WIDTH = 100

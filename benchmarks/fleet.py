@@ -20,7 +20,7 @@ from sigmamind_async import SigmaMind
 from sigmamind_async.fleet import Fleet, FleetRow, Found, Known, Plan, Source, load, plan
 from sigmamind_async.fleet.apply import crew_of
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
-from sigmamind_async.references import References
+from sigmamind_async.secret_references import References
 from sigmamind_async.testing import ScriptedTransport, reply
 
 T = TypeVar("T")

@@ -39,13 +39,13 @@ from benchmarks.measure import (
 from sigmamind_async import Gate, SigmaMind
 from sigmamind_async.engine import Done
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
-from sigmamind_async.gate import Place
+from sigmamind_async.limiter.gate import Place
 from sigmamind_async.operation import Mark
-from sigmamind_async.response_headers import Remaining, remaining
+from sigmamind_async.responses.headers import Remaining, remaining
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, Outgoing
-from sigmamind_async.transport.parts import Attempt, Connector
+from sigmamind_async.transport.aiohttp_hooks import Attempt, Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(

@@ -22,10 +22,10 @@ from contextlib import nullcontext
 
 import attrs
 
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.postgres.rate import News, Told
-from sigmamind_async.workers.rate import SharedGate
+from sigmamind_async.provisioning.journal.postgres.rates import News, Told
+from sigmamind_async.workers.shared_gate import SharedGate
 
 CALLERS = 20
 SCHEMA = "benchmark_shared_rate"

@@ -17,9 +17,9 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.gate import Gate
-from sigmamind_async.pace import Ticket
-from sigmamind_async.response_headers import Remaining, remaining, retry_after
+from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.responses.headers import Remaining, remaining, retry_after
 from sigmamind_async.retry import RetryPolicy
 
 WIDTH = 100

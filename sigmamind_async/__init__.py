@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         SigmaMindError,
         SpendLimitError,
     )
-    from sigmamind_async.gate import Gate
+    from sigmamind_async.limiter.gate import Gate
     from sigmamind_async.platforms.dialnexa.client import DialNexa
     from sigmamind_async.platforms.sigmamind.client import SigmaMind
     from sigmamind_async.platforms.verbex.client import Verbex
@@ -85,7 +85,7 @@ _HOMES = {
     "ConfigurationError": "errors",
     "ConflictError": "errors",
     "DialNexa": "platforms.dialnexa.client",
-    "Gate": "gate",
+    "Gate": "limiter.gate",
     "InsufficientFundsError": "errors",
     "InvalidRequestError": "errors",
     "JournalError": "errors",

@@ -39,7 +39,7 @@ from sigmamind_async.errors import (
     PermissionDeniedError,
     SigmaMindError,
 )
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 
 V = TypeVar("V")
 T = TypeVar("T")

@@ -38,13 +38,13 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
+from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.engine import Call, Engine, Limits
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
 from sigmamind_async.events import Observer
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
 from sigmamind_async.retry import RetryPolicy, RetryQuota
-from sigmamind_async.suggestion import suggestion
 from sigmamind_async.transport import (
     AiohttpOptions,
     AiohttpTransport,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from sigmamind_async.errors import APITimeoutError, ConfigurationError
-from sigmamind_async.loops import PerLoop
+from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.values import Secret, concealed
 
 KeyProvider = Callable[[], Awaitable[str | Secret]]

@@ -22,7 +22,6 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async import static
-from sigmamind_async.confirmation import Unconfirmed, sort_of
 from sigmamind_async.convert import dump_json
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import Committed, ResponseDecodeError, SigmaMindError
@@ -36,7 +35,21 @@ from sigmamind_async.events import (
     logger,
     notify,
 )
-from sigmamind_async.finding import (
+from sigmamind_async.limiter.gate import PATIENCE, Gate, Place
+from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.operation import (
+    Fault,
+    Mark,
+    Operation,
+    Platform,
+    ReadBack,
+    Request,
+    Response,
+    Verdict,
+)
+from sigmamind_async.responses.confirmation import Unconfirmed, sort_of
+from sigmamind_async.responses.headers import remaining
+from sigmamind_async.responses.verdict import (
     Finding,
     abridged,
     committed_by,
@@ -49,19 +62,6 @@ from sigmamind_async.finding import (
     leads_to_alias,
     may_repeat,
 )
-from sigmamind_async.gate import PATIENCE, Gate, Place
-from sigmamind_async.operation import (
-    Fault,
-    Mark,
-    Operation,
-    Platform,
-    ReadBack,
-    Request,
-    Response,
-    Verdict,
-)
-from sigmamind_async.pace import Ticket
-from sigmamind_async.response_headers import remaining
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import Outgoing, Transport
 from sigmamind_async.values import Secret, Unset, secrets_in

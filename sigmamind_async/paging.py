@@ -35,10 +35,10 @@ from typing import Any, Final, Generic, TypeVar, cast
 import attrs
 
 from sigmamind_async import static
-from sigmamind_async.confirmation import refuse_failure
 from sigmamind_async.convert import load_json, structure_list
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
+from sigmamind_async.responses.confirmation import refuse_failure
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

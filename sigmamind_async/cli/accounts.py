@@ -14,8 +14,8 @@ from sigmamind_async.events import Observer
 from sigmamind_async.fleet.known import Applied
 from sigmamind_async.fleet.spec import Fleet
 from sigmamind_async.fleet.survey import platforms_of
-from sigmamind_async.gate import Admission, Gate
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.limiter.gate import Admission, Gate
+from sigmamind_async.provisioning.journal.protocol import Journal
 
 
 @attrs.frozen

@@ -58,9 +58,9 @@ from sigmamind_async.cli.session import (
 )
 from sigmamind_async.cli.source import Source, Survey, source_of, stream_of
 from sigmamind_async.fleet.draft import Rules
-from sigmamind_async.gate import Gate
-from sigmamind_async.provisioning.machine import QUARANTINE
-from sigmamind_async.references import References
+from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.secret_references import References
 
 
 def apply(

@@ -16,11 +16,11 @@ from cyclopts import Parameter
 from sigmamind_async.cli.dsn import DEFAULT, OPTION, VARIABLE
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import Platform
-from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.secret_references import References, SecretReferenceError
 from sigmamind_async.values import Secret
 
 if TYPE_CHECKING:  # they need an extra
-    from sigmamind_async.provisioning.postgres import PostgresJournal
+    from sigmamind_async.provisioning.journal.postgres import PostgresJournal
     from sigmamind_async.workers import Queue
 
 _OPEN: Final = frozenset({"host", "hostaddr", "port", "dbname", "user", "service", "sslmode"})
@@ -57,7 +57,7 @@ class Database:
 
     def opened(self, *, read_only: bool = False) -> PostgresJournal:
         """Return the journal, to be entered."""
-        from sigmamind_async.provisioning.postgres import PostgresJournal
+        from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 
         return PostgresJournal(self.dsn, read_only=read_only)
 
@@ -86,7 +86,7 @@ def database_or_default(said: str | None) -> Database:
 def _database(said: str) -> Database:
     dsn, words = _found(said)
     try:
-        from sigmamind_async.provisioning.postgres.target import target_of
+        from sigmamind_async.provisioning.journal.postgres.dsn import target_of
     except ImportError as error:
         raise missing(error) from None
     return Database(dsn, target_of(dsn, "sigmamind").name, words)

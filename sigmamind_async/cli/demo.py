@@ -32,8 +32,8 @@ from sigmamind_async.cli.sample import Sample, sample_fleet
 from sigmamind_async.cli.session import Json, run, runner
 from sigmamind_async.cli.stage import QUARANTINE, Stage
 from sigmamind_async.cli.workers_demo import WorkersDemo, check_extra, database_for_a_while
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 from sigmamind_async.sandbox import SandboxThread
 
 OPTIONS: Final = ("--yes", "--resend", "--quarantine", f"{QUARANTINE:g}")

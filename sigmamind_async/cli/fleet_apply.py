@@ -34,7 +34,7 @@ from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.refusal import NOT_ALLOWED
 from sigmamind_async.fleet.spec import Problem
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 
 

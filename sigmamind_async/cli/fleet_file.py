@@ -23,7 +23,7 @@ from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
 from sigmamind_async.fleet.load import load_from
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
-from sigmamind_async.references import References
+from sigmamind_async.secret_references import References
 
 _TELLING: Final = frozenset({"platform", "source", "state"})
 """Columns that only rows of wanted state have."""

@@ -28,9 +28,9 @@ from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.run import FleetRun
 from sigmamind_async.fleet.step import Action
 from sigmamind_async.fleet.work import StepOutcome
-from sigmamind_async.gate import Admission
+from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.provisioning.row import UNSETTLED, WAITS_FOR_A_PERSON, Row, State
-from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.secret_references import References, SecretReferenceError
 
 _OPEN: Final = frozenset({*UNSETTLED, *WAITS_FOR_A_PERSON, State.GIVEN_UP})
 

@@ -21,9 +21,9 @@ from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.cli.standing import without_call
 from sigmamind_async.cli.supervision import Supervision
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.gate import Admission
-from sigmamind_async.provisioning.job import ProvisioningRun
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.provisioning.bulk import ProvisioningRun
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import WAITS_FOR_A_PERSON, State
 from sigmamind_async.provisioning.row import Row as Entry

@@ -18,10 +18,10 @@ from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.cli.source import STDIN
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.provisioning.journal import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
+from sigmamind_async.provisioning.journal.sqlite.file import was_made
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.sqlite import SqliteJournal
-from sigmamind_async.provisioning.sqlite.file import was_made
 
 SUFFIX: Final = ".journal.db"
 EXCLUSIVE: Final = f"--journal and {OPTION} exclude each other: there is one journal"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from sigmamind_async.cli.records import Verdict
-from sigmamind_async.provisioning.labels import without_tag
 from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.tags import without_tag
 
 
 @attrs.frozen

@@ -42,10 +42,10 @@ from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.survey import numbers_of
-from sigmamind_async.provisioning.journal import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.sqlite import SqliteJournal
-from sigmamind_async.references import References
+from sigmamind_async.secret_references import References
 
 _FIELDS: Final[Mapping[Side, tuple[str, ...]]] = {
     "inbound": ("inbound_agent_id",),

@@ -34,7 +34,7 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.secret_references import References, SecretReferenceError
 from sigmamind_async.values import UNSET, Unset
 
 Number = Annotated[

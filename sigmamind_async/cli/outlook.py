@@ -11,7 +11,7 @@ from sigmamind_async.cli.consent import Outlook
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.rows import Reading, Row
 from sigmamind_async.cli.source import Source, survey
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 
 _AT_ONCE: Final = 64
 """Rows that a journal is asked for at the same time: a database is some way off."""

@@ -35,7 +35,7 @@ from sigmamind_async.fleet.known import Known
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.plan import plan as planned
 from sigmamind_async.fleet.survey import survey
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 
 RowsPlatform = Annotated[
     PlatformName | None,

@@ -24,8 +24,8 @@ from sigmamind_async.cli.rows import Reading
 from sigmamind_async.cli.session import DEADLINE, Times, run
 from sigmamind_async.cli.source import Source, Survey
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.provisioning.machine import QUARANTINE
-from sigmamind_async.references import SecretReferenceError
+from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.values import Secret, SecretReference
 
 _STOPPING: Final[dict[Stopped, str]] = {

@@ -21,7 +21,7 @@ from sigmamind_async.cli.records import RowResult, Stopped
 from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.cli.supervision import Supervision
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import IN_DOUBT
 from sigmamind_async.provisioning.row import Row as Entry
 

@@ -41,12 +41,12 @@ from sigmamind_async.cli.session import (
 )
 from sigmamind_async.cli.standing import WORDS, standing_of, without_call
 from sigmamind_async.errors import SigmaMindError
-from sigmamind_async.provisioning.books import clock_for
-from sigmamind_async.provisioning.journal import Journal
-from sigmamind_async.provisioning.machine import QUARANTINE
+from sigmamind_async.provisioning.account_journal import clock_for
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.status import Status
+from sigmamind_async.provisioning.transitions import QUARANTINE
 
 LOOK_EVERY: Final = (1.0, 30.0)
 """Shortest and longest pause between two listings while waiting, in seconds."""

@@ -15,9 +15,9 @@ import orjson
 
 from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
+from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.references import SecretReferenceError
-from sigmamind_async.suggestion import suggestion
+from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.values import Secret
 
 Cells = Mapping[str, object]

@@ -24,11 +24,11 @@ from sigmamind_async.cli.plain import Widths
 from sigmamind_async.cli.platforms import Platform
 from sigmamind_async.cli.records import Ready, RowResult, Summary
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal import Journal
-from sigmamind_async.references import References
+from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.secret_references import References
 from sigmamind_async.values import Secret
 from sigmamind_async.workers import Account, SharedGate, Worker
-from sigmamind_async.workers.office import GateFor
+from sigmamind_async.workers.context import GateFor
 
 
 @attrs.define(kw_only=True)

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.events import Observer
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.retry import RetryPolicy
 
 T = TypeVar("T")

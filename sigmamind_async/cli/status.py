@@ -15,11 +15,11 @@ from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
 from sigmamind_async.cli.records import Standing
 from sigmamind_async.cli.session import Json, run
 from sigmamind_async.cli.standing import standing_of
-from sigmamind_async.provisioning.books import Books, clock_for
-from sigmamind_async.provisioning.journal import Journal
-from sigmamind_async.provisioning.machine import QUARANTINE
-from sigmamind_async.provisioning.machine import Policy as MachinePolicy
+from sigmamind_async.provisioning.account_journal import Books, clock_for
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.status import Status
+from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.provisioning.transitions import Policy as MachinePolicy
 
 
 def status(

@@ -22,7 +22,7 @@ from sigmamind_async.errors import (
     JournalError,
     SigmaMindError,
 )
-from sigmamind_async.gate import Admission
+from sigmamind_async.limiter.gate import Admission
 
 TICK = 0.1
 """Seconds between two looks at how the job goes."""

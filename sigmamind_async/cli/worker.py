@@ -29,8 +29,8 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.provisioning.machine import QUARANTINE
-from sigmamind_async.references import References
+from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.secret_references import References
 
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import Account

@@ -30,7 +30,7 @@ from sigmamind_async.cli.records import Killed, Verdict
 from sigmamind_async.cli.sample import Sample
 from sigmamind_async.cli.session import run
 from sigmamind_async.cli.stage import QUARANTINE, Stage
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 
 WORKER: Final = (
@@ -237,8 +237,8 @@ async def _carried_out(database: Database, statement: bytes) -> None:
     """Carry *statement* out; raise `CommandError` with what the server says against it."""
     import psycopg
 
-    from sigmamind_async.provisioning.postgres.diagnosis import explained
-    from sigmamind_async.provisioning.postgres.target import target_of
+    from sigmamind_async.provisioning.journal.postgres.dsn import target_of
+    from sigmamind_async.provisioning.journal.postgres.errors import explained
 
     target = target_of(database.dsn, "sigmamind")
     try:

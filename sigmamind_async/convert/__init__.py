@@ -5,7 +5,6 @@ of an answer is kept: unknown keys and values of the wrong type in `extra`, unkn
 are, and which keys were null, so that parsing and dumping give back what came in.
 """
 
-from sigmamind_async.convert.bodies import Record, RequestValue, wire, wire_names
 from sigmamind_async.convert.conversion import (
     as_object,
     body_of,
@@ -18,6 +17,7 @@ from sigmamind_async.convert.conversion import (
     structure_list,
     told_by,
 )
+from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
 
 __all__ = [
     "Record",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
 from sigmamind_async.convert import codec
-from sigmamind_async.convert.bodies import Record, RequestValue
+from sigmamind_async.convert.fields import Record, RequestValue
 from sigmamind_async.convert.scalars import WrongTypeError
 from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
@@ -156,7 +156,7 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
     read = _READERS.get(cls)
     if read is None:
         with codec.loading():
-            from sigmamind_async.convert.converter import reader
+            from sigmamind_async.convert.cattrs_setup import reader
 
         read = _READERS[cls] = reader(cls)
     return read
@@ -166,7 +166,7 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a *cls*: looked up once, not for every request."""
     with codec.loading():
-        from sigmamind_async.convert.converter import writer
+        from sigmamind_async.convert.cattrs_setup import writer
 
     return writer(cls)
 

@@ -20,7 +20,7 @@ from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Problem, Sourc
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.survey import numbers_of, survey
 from sigmamind_async.fleet.work import StepOutcome
-from sigmamind_async.references import References
+from sigmamind_async.secret_references import References
 
 __all__ = [
     "Action",

@@ -19,9 +19,9 @@ from sigmamind_async.fleet.saved import moved
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
 from sigmamind_async.fleet.survey import survey
 from sigmamind_async.fleet.work import Report, StepOutcome
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.references import References, SecretReferenceError
+from sigmamind_async.secret_references import References, SecretReferenceError
 
 _READING: Final = 60.0
 """Seconds that one file with a secret may take to be read."""

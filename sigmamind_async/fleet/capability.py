@@ -14,7 +14,7 @@ from sigmamind_async.convert import told_by
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.provisioning.tags import without_tag
 from sigmamind_async.values import Secret
 
 PLACEHOLDER: Final = Secret("reference")

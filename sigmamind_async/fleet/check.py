@@ -18,7 +18,7 @@ from sigmamind_async.fleet.spec import (
     Problem,
     Source,
 )
-from sigmamind_async.provisioning.labels import tag_in
+from sigmamind_async.provisioning.tags import tag_in
 from sigmamind_async.values import check_phone_number
 
 _NUMBER_CLEARED: Final = "cannot be cleared; leave it blank where the platform picks the number"

@@ -24,8 +24,8 @@ from sigmamind_async.fleet.spec import SECRETS, Cell, FleetRow, Presence, Source
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.survey import did_nothing
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.asking import asked_of, value_of
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.fingerprint import asked_of, value_of
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
 

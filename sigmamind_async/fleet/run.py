@@ -39,7 +39,7 @@ from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.stage import Stage
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.work import Report, Work, announced, came_otherwise
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row
 

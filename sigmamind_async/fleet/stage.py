@@ -16,9 +16,9 @@ from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet.errands import Errand
 from sigmamind_async.fleet.step import Step
 from sigmamind_async.fleet.work import Report, Work
-from sigmamind_async.provisioning.job import ProvisioningRun
+from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.references import SecretReferenceError
+from sigmamind_async.secret_references import SecretReferenceError
 
 Make: TypeAlias = Callable[[Work], Awaitable[Errand]]
 """Returns the next request of a step; raises where there can be none."""

@@ -16,7 +16,7 @@ from sigmamind_async.fleet.capability import Found
 from sigmamind_async.fleet.known import Applied, Begun, Known
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Source
 from sigmamind_async.fleet.step import creation_id
-from sigmamind_async.provisioning.journal import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 
 T = TypeVar("T")

@@ -12,15 +12,15 @@ Read from the outside in: `provisioner` is what is called; `errand` is the cours
 from typing import TYPE_CHECKING
 
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
-from sigmamind_async.provisioning.job import ProvisioningRun
-from sigmamind_async.provisioning.journal import Journal, MemoryJournal
+from sigmamind_async.provisioning.bulk import ProvisioningRun
+from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Kind, Row, State, Step
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 from sigmamind_async.provisioning.status import Status
 
 if TYPE_CHECKING:
-    from sigmamind_async.provisioning.postgres import PostgresJournal
+    from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 
 __all__ = [
     "Journal",
@@ -41,7 +41,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Load the one class that needs an extra when it is asked for."""
     if name == "PostgresJournal":
-        from sigmamind_async.provisioning.postgres import PostgresJournal
+        from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 
         return PostgresJournal
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
-from sigmamind_async.provisioning.desk import LEASE_MARGIN, Desk
-from sigmamind_async.provisioning.journal import Written
-from sigmamind_async.provisioning.machine import Claimed, IllegalMoveError, Resting, advance
-from sigmamind_async.provisioning.refusals import about
+from sigmamind_async.provisioning.context import LEASE_MARGIN, Desk
+from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, Resting, advance
 from sigmamind_async.provisioning.turns import InTime
 
 

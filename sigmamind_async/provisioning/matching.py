@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned, Value
-from sigmamind_async.provisioning.asking import result_of, value_of
-from sigmamind_async.provisioning.census import Listing
-from sigmamind_async.provisioning.machine import Listed, Match
-from sigmamind_async.provisioning.refusals import about
+from sigmamind_async.provisioning.fingerprint import result_of, value_of
+from sigmamind_async.provisioning.listing import Listing
+from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.row import Kind, Row
+from sigmamind_async.provisioning.transitions import Listed, Match
 
 
 def request_of(adapter: Adapter, row: Row) -> type[Value]:

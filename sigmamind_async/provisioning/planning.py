@@ -6,9 +6,9 @@ import attrs
 
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.provisioning.adapter import Intent, Value
-from sigmamind_async.provisioning.asking import asked_of
-from sigmamind_async.provisioning.labels import token_of
+from sigmamind_async.provisioning.fingerprint import asked_of
 from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.tags import token_of
 from sigmamind_async.values import SecretReference
 
 

@@ -11,17 +11,24 @@ from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.loops import PerLoop
+from sigmamind_async.per_loop import PerLoop
+from sigmamind_async.provisioning.account_check import accept_key, check_account, check_clock
+from sigmamind_async.provisioning.account_journal import Books, clock_for, steady_clock
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
-from sigmamind_async.provisioning.books import Books, clock_for, steady_clock
-from sigmamind_async.provisioning.census import Census
-from sigmamind_async.provisioning.desk import Desk
-from sigmamind_async.provisioning.errand import Errand
-from sigmamind_async.provisioning.job import ProvisioningRun
-from sigmamind_async.provisioning.journal import Journal
-from sigmamind_async.provisioning.labels import tag_in, without_tag
-from sigmamind_async.provisioning.machine import (
+from sigmamind_async.provisioning.bulk import ProvisioningRun
+from sigmamind_async.provisioning.context import Desk
+from sigmamind_async.provisioning.execution import Errand
+from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.listing import Census
+from sigmamind_async.provisioning.matching import intent_of, match_of
+from sigmamind_async.provisioning.messages import about
+from sigmamind_async.provisioning.planning import account_of, check_op_id
+from sigmamind_async.provisioning.reconcile import Settler
+from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.status import Status
+from sigmamind_async.provisioning.tags import tag_in, without_tag
+from sigmamind_async.provisioning.transitions import (
     QUARANTINE,
     Adopted,
     Event,
@@ -31,13 +38,6 @@ from sigmamind_async.provisioning.machine import (
     Resent,
     Stripped,
 )
-from sigmamind_async.provisioning.matching import intent_of, match_of
-from sigmamind_async.provisioning.ownership import accept_key, check_account, check_clock
-from sigmamind_async.provisioning.planning import account_of, check_op_id
-from sigmamind_async.provisioning.refusals import about
-from sigmamind_async.provisioning.row import Row, State
-from sigmamind_async.provisioning.settling import Settler
-from sigmamind_async.provisioning.status import Status
 
 T = TypeVar("T")
 

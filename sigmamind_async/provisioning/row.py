@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.provisioning.labels import tag_of
+from sigmamind_async.provisioning.tags import tag_of
 
 
 class Kind(enum.Enum):

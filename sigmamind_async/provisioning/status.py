@@ -8,7 +8,7 @@ from typing import Self
 
 import attrs
 
-from sigmamind_async.provisioning.books import Books
+from sigmamind_async.provisioning.account_journal import Books
 from sigmamind_async.provisioning.row import (
     IN_DOUBT,
     WAITS_FOR_A_PERSON,

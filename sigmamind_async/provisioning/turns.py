@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from sigmamind_async.loops import PerLoop
+from sigmamind_async.per_loop import PerLoop
 
 InTime: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
 """Awaits what it is given; may raise at a deadline."""

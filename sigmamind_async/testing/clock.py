@@ -8,7 +8,7 @@ from typing import TypeVar
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.gate import Gate, Place
+from sigmamind_async.limiter.gate import Gate, Place
 
 C = TypeVar("C", bound=Client)
 

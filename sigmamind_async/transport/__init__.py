@@ -15,9 +15,9 @@ reaches a caller. Habits of aiohttp that are kept away from money here:
   loop shuts down, forgotten without I/O when the loop is already gone.
 """
 
-from sigmamind_async.transport.carrier import AiohttpTransport
-from sigmamind_async.transport.outgoing import Outgoing, Transport
-from sigmamind_async.transport.parts import AiohttpOptions, is_host, proxy_of_environment
+from sigmamind_async.transport.aiohttp_hooks import AiohttpOptions, is_host, proxy_of_environment
+from sigmamind_async.transport.aiohttp_transport import AiohttpTransport
+from sigmamind_async.transport.interface import Outgoing, Transport
 from sigmamind_async.transport.sessions import Session
 
 __all__ = [

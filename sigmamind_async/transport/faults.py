@@ -16,7 +16,12 @@ from http import HTTPStatus
 import aiohttp
 
 from sigmamind_async.operation import Fault, FaultKind
-from sigmamind_async.transport.parts import MOST_INTERIM, DroppedError, FloodError, UnaskedError
+from sigmamind_async.transport.aiohttp_hooks import (
+    MOST_INTERIM,
+    DroppedError,
+    FloodError,
+    UnaskedError,
+)
 
 _WORDS = {
     FaultKind.CONNECT: "could not connect to {peer} ({reason})",

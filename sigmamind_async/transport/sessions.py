@@ -21,11 +21,9 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from sigmamind_async.alarm import Alarm
-from sigmamind_async.loops import PerLoop
 from sigmamind_async.operation import Mark
-from sigmamind_async.transport.outgoing import Outgoing
-from sigmamind_async.transport.parts import (
+from sigmamind_async.per_loop import PerLoop
+from sigmamind_async.transport.aiohttp_hooks import (
     ONLY_ONCE,
     AiohttpOptions,
     Attempts,
@@ -33,6 +31,8 @@ from sigmamind_async.transport.parts import (
     Connector,
     NoCookies,
 )
+from sigmamind_async.transport.interface import Outgoing
+from sigmamind_async.transport.timeouts import Alarm
 
 Session: TypeAlias = aiohttp.ClientSession
 """A session that a caller brings along."""

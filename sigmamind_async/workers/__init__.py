@@ -13,10 +13,10 @@ processes keep to one rate. `pages` shows whole programs. Needs the extra ``post
 
 try:
     from sigmamind_async.workers.account import Account
-    from sigmamind_async.workers.blueprint import blueprint
-    from sigmamind_async.workers.office import Office
+    from sigmamind_async.workers.context import Office
     from sigmamind_async.workers.queue import Queue
-    from sigmamind_async.workers.rate import SharedGate
+    from sigmamind_async.workers.shared_gate import SharedGate
+    from sigmamind_async.workers.tasks import blueprint
     from sigmamind_async.workers.worker import Worker
 except ImportError as error:
     # Without libpq, psycopg is installed and cannot be imported: that error names no module.
@@ -28,7 +28,7 @@ except ImportError as error:
         name=error.name or "psycopg",
     ) from None
 
-from sigmamind_async.references import References
+from sigmamind_async.secret_references import References
 from sigmamind_async.values import SecretReference
 
 __all__ = [

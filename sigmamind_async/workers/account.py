@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.provisioning.machine import QUARANTINE
+from sigmamind_async.provisioning.transitions import QUARANTINE
 
 
 @attrs.frozen

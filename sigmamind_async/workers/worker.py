@@ -18,17 +18,17 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as Serving
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.postgres.diagnosis import explained
-from sigmamind_async.provisioning.postgres.target import target_of
-from sigmamind_async.references import References
+from sigmamind_async.provisioning.journal.postgres.dsn import target_of
+from sigmamind_async.provisioning.journal.postgres.errors import explained
+from sigmamind_async.secret_references import References
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.account import Account
-from sigmamind_async.workers.blueprint import HOURLY, MARGIN, MINUTELY, blueprint
+from sigmamind_async.workers.connector import Line
+from sigmamind_async.workers.context import GateFor, Office
 from sigmamind_async.workers.jobs import NAMESPACE, queue_of
-from sigmamind_async.workers.line import Line
-from sigmamind_async.workers.office import GateFor, Office
 from sigmamind_async.workers.queue import Queue
-from sigmamind_async.workers.rate import SharedGate
+from sigmamind_async.workers.shared_gate import SharedGate
+from sigmamind_async.workers.tasks import HOURLY, MARGIN, MINUTELY, blueprint
 
 log = logging.getLogger(__name__)
 

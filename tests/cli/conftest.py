@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from sigmamind_async.cli import main
-from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.provisioning.tags import without_tag
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 
 COMMAND = (sys.executable, "-m", "sigmamind_async")

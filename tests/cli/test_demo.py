@@ -13,7 +13,7 @@ from sigmamind_async.cli.platforms import PLATFORMS
 from sigmamind_async.cli.rows import Reading, Row, read_row
 from sigmamind_async.cli.sample import PASSWORD_FILE, sample_fleet
 from sigmamind_async.provisioning import row as journal
-from sigmamind_async.references import References
+from sigmamind_async.secret_references import References
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ from sigmamind_async.errors import (
     PermissionDeniedError,
     SigmaMindError,
 )
-from sigmamind_async.gate import Admission
+from sigmamind_async.limiter.gate import Admission
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Inside

@@ -14,8 +14,8 @@ import pytest
 from sigmamind_async.cli.accounts import Accounts
 from sigmamind_async.cli.fleet_apply import Prospect
 from sigmamind_async.fleet import Known, Plan
-from sigmamind_async.provisioning.journal import MemoryJournal
-from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.provisioning.journal.protocol import MemoryJournal
+from sigmamind_async.provisioning.tags import without_tag
 from tests.cli.conftest import TRUNK_PASSWORD
 from tests.cli.test_plan import FLEET, HEADER
 from tests.cli.test_terminal import ESCAPES, on_terminal

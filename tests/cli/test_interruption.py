@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.provisioning.tags import without_tag
 from sigmamind_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from sigmamind_async.cli.ending import advice_for
 from sigmamind_async.cli.platforms import PLATFORMS, PlatformName
 from sigmamind_async.cli.rows import BadRow, Reading, Row, read_csv, read_row
 from sigmamind_async.errors import AuthenticationError
-from sigmamind_async.references import References
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.sandbox.endpoint import Endpoint
+from sigmamind_async.secret_references import References
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.provisioning.tags import without_tag
 from sigmamind_async.sandbox import Faults
 
 if TYPE_CHECKING:

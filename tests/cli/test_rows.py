@@ -24,13 +24,13 @@ from sigmamind_async.cli.rows import (
     read_row,
 )
 from sigmamind_async.cli.source import LONGEST_LINE, Source, survey
+from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.platforms.sigmamind.models import (
     CreatePhoneNumber,
     ImportPhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.references import References, SecretReferenceError
-from sigmamind_async.suggestion import suggestion
+from sigmamind_async.secret_references import References, SecretReferenceError
 from sigmamind_async.values import Secret
 
 SIGMAMIND = PLATFORMS["sigmamind"]

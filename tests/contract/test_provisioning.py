@@ -20,9 +20,9 @@ from sigmamind_async import (
 from sigmamind_async.platforms import sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber, State
 from sigmamind_async.provisioning.claim import Claim, Withheld
-from sigmamind_async.provisioning.desk import Desk
-from sigmamind_async.provisioning.journal import Written
-from sigmamind_async.provisioning.labels import tag_in, without_tag
+from sigmamind_async.provisioning.context import Desk
+from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.tags import tag_in, without_tag
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.conftest import patience
 from tests.contract.dialects import DIALECTS, Dialect, Value, numbers

@@ -9,20 +9,14 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async import (
-    DialNexa,
-    OutcomeUnknownError,
-    ResponseDecodeError,
-    SigmaMind,
-    Verbex,
-    confirmation,
-)
+from sigmamind_async import DialNexa, OutcomeUnknownError, ResponseDecodeError, SigmaMind, Verbex
 from sigmamind_async.client import Client
 from sigmamind_async.convert import load_json
 from sigmamind_async.operation import Operation
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
 from sigmamind_async.provisioning.row import IN_DOUBT
+from sigmamind_async.responses import confirmation
 from sigmamind_async.testing import FakeClock, in_fake_time
 from tests.contract.dialects import DIALECTS, Dialect
 from tests.functional.faultserver import (

@@ -22,9 +22,9 @@ from sigmamind_async.fleet.survey import numbers_of, survey
 from sigmamind_async.fleet.work import StepOutcome
 from sigmamind_async.operation import Fault, Mark, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row
-from sigmamind_async.provisioning.journal import Journal, Written
-from sigmamind_async.references import SecretReferenceError
+from sigmamind_async.provisioning.journal.protocol import Journal, Written
 from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.testing import FakeClock, in_fake_time
 from sigmamind_async.transport import Outgoing, Transport
 from sigmamind_async.values import Secret

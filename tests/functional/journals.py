@@ -43,11 +43,11 @@ _PREAMBLE = """
 import asyncio, os, signal, sys, time
 from pathlib import Path
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.sqlite import journal as sqlite
-from sigmamind_async.provisioning.columns import to_columns
-from sigmamind_async.provisioning.journal import Written
+from sigmamind_async.provisioning.journal.sqlite import journal as sqlite
+from sigmamind_async.provisioning.journal.columns import to_columns
+from sigmamind_async.provisioning.journal.protocol import Written
 from sigmamind_async.provisioning.row import State
-from sigmamind_async.provisioning.sqlite import SqliteJournal
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from tests.functional.journals import ACCOUNT, a_row, after
 
 path = Path(sys.argv[1])

@@ -11,9 +11,9 @@ import pytest
 import tenacity
 
 from sigmamind_async import Gate, SigmaMindError
-from sigmamind_async.gate import Admission
-from sigmamind_async.lanes import Lanes
-from sigmamind_async.pace import Pace, Ticket
+from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.limiter.kinds import Lanes
+from sigmamind_async.limiter.rate import Pace, Ticket
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record_at
 

@@ -8,8 +8,8 @@ from typing import cast
 
 from sigmamind_async import AuthenticationError, ConfigurationError, SigmaMind
 from sigmamind_async.errors import APITimeoutError
-from sigmamind_async.loops import PerLoop
 from sigmamind_async.operation import Mark
+from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport import AiohttpTransport, Outgoing
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, response
 from tests.functional.support import KEY, NUMBER, client_of, error_of, record

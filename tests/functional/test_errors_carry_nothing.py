@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 
 import sigmamind_async.transport as transport_module
-import sigmamind_async.transport.carrier as carrier_module
+import sigmamind_async.transport.aiohttp_transport as carrier_module
 from sigmamind_async import Gate, SigmaMindError
-from sigmamind_async.gate import Admission
+from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.operation import Fault, Mark, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
 from sigmamind_async.transport import AiohttpTransport, Outgoing
-from sigmamind_async.transport.parts import Attempt
+from sigmamind_async.transport.aiohttp_hooks import Attempt
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,

@@ -20,11 +20,11 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
-from sigmamind_async.finding import judge
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response, Verdict
+from sigmamind_async.responses.verdict import judge
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
 from sigmamind_async.transport import sessions as sessions_module
-from sigmamind_async.transport.parts import Connector
+from sigmamind_async.transport.aiohttp_hooks import Connector
 from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     OK,

@@ -17,7 +17,7 @@ from sigmamind_async import (
     RetryPolicy,
     ServerError,
 )
-from sigmamind_async.gate import Admission
+from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, in_turn, response
 from tests.functional.support import NUMBER, ONCE, client_of, error_of, record, record_at

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.provisioning.journal import Counts, Journal, MemoryJournal, Written
+from sigmamind_async.provisioning.journal.protocol import Counts, Journal, MemoryJournal, Written
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
-from sigmamind_async.provisioning.sqlite import SqliteJournal
 from tests.functional.journals import ACCOUNT, a_row, after
 from tests.functional.postgres import Server
 

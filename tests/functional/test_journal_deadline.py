@@ -18,8 +18,8 @@ from sigmamind_async import SigmaMind
 from sigmamind_async.errors import JournalError, OutcomeUnknownError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal
-from sigmamind_async.provisioning import errand as course
-from sigmamind_async.provisioning.postgres import lines
+from sigmamind_async.provisioning import execution as course
+from sigmamind_async.provisioning.journal.postgres import connections
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.functional.journals import process
@@ -291,9 +291,9 @@ async def test_a_lost_answer_and_a_locked_journal_are_unknown_and_not_no(
         await until_free(journal)
 
 
-async def hang_up(connection: lines.Connection, task: asyncio.Future[Any]) -> None:
+async def hang_up(connection: connections.Connection, task: asyncio.Future[Any]) -> None:
     """Do as was done before the server was asked to end the statement."""
-    lines._hang_up(connection)  # noqa: SLF001 - the control
+    connections._hang_up(connection)  # noqa: SLF001 - the control
     await asyncio.wait({task})
 
 
@@ -303,7 +303,7 @@ async def test_calls_given_up_leave_no_connection_of_the_server_behind(
 ) -> None:
     """Else each waits for the lock, unseen, until the server has no connection left."""
     if not asked:
-        monkeypatch.setattr(lines, "_break_off", hang_up)
+        monkeypatch.setattr(connections, "_break_off", hang_up)
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         f" AND query LIKE '%{schema_of(tmp_path)}%'"

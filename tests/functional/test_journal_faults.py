@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.provisioning.journal import Written
+from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, file, lockfile
 from sigmamind_async.provisioning.row import State
-from sigmamind_async.provisioning.sqlite import SqliteJournal, file, lockfile
 from tests.functional.journals import ACCOUNT, a_row, said_by
 from tests.functional.support import error_of
 

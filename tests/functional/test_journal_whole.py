@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal import Written
+from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, file, inode_lock, lockfile
 from sigmamind_async.provisioning.row import State
-from sigmamind_async.provisioning.sqlite import SqliteJournal, file, inode, lockfile
 from tests.functional.journals import ACCOUNT, a_row, process, said_by
 from tests.functional.support import error_of
 
@@ -459,7 +459,7 @@ def test_the_control_of_two_names(
 ) -> None:
     """With neither guard both are open at once: the stories above can fail."""
     monkeypatch.setattr(file, "require_one_name", lambda _: None)
-    monkeypatch.setattr(inode.InodeLock, "acquire", lambda *_, **__: None)
+    monkeypatch.setattr(inode_lock.InodeLock, "acquire", lambda *_, **__: None)
     monkeypatch.setattr(file, "_loss", lambda *_, **__: "")
     link = path.with_name("link.db")
     link.hardlink_to(path)
@@ -494,7 +494,7 @@ OPENS = """
 import asyncio, sys
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning import SqliteJournal
-from sigmamind_async.provisioning.sqlite import file
+from sigmamind_async.provisioning.journal.sqlite import file
 
 async def main():
     for name in ("one/orders.db", "two/orders.db"):
@@ -529,13 +529,17 @@ def test_a_second_mount_is_locked_out(path: Path, held: subprocess.Popen[str]) -
 
 # ---------------------------------------------------------------- disks that do not forward locks
 
-UNLOCKED = "lockfile.lock = inode.lock = lambda *_, **__: True\n"
+UNLOCKED = "lockfile.lock = inode_lock.lock = lambda *_, **__: True\n"
 
 
 @pytest.fixture
 def unforwarded(path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has it open on a disk where everybody gets a lock."""
-    script = "from sigmamind_async.provisioning.sqlite import inode, lockfile\n" + UNLOCKED + HOLDS
+    script = (
+        "from sigmamind_async.provisioning.journal.sqlite import inode, lockfile\n"
+        + UNLOCKED
+        + HOLDS
+    )
     asyncio.run(make(path))
     with process(script, path) as other:
         assert other.stdout is not None
@@ -547,7 +551,7 @@ def test_a_living_process_is_not_locked_out_of_its_journal(
     path: Path, unforwarded: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lockfile, "lock", lambda *_, **__: True)
-    monkeypatch.setattr(inode, "lock", lambda *_, **__: True)
+    monkeypatch.setattr(inode_lock, "lock", lambda *_, **__: True)
     assert f"process {unforwarded.pid} has it open" in open_error(path)
     assert goes_on(unforwarded) == "STORED"
 
@@ -557,7 +561,7 @@ def test_of_two_machines_the_first_stops(
 ) -> None:
     """Whose process it is cannot be seen from another machine: whoever opened it last has it."""
     monkeypatch.setattr(lockfile, "lock", lambda *_, **__: True)
-    monkeypatch.setattr(inode, "lock", lambda *_, **__: True)
+    monkeypatch.setattr(inode_lock, "lock", lambda *_, **__: True)
     monkeypatch.setattr(lockfile, "_lives", lambda _: False)
     assert open_error(path) == ""
     assert "another process has opened it meanwhile" in goes_on(unforwarded)
@@ -573,7 +577,7 @@ def test_a_number_that_became_another_process_is_nobody(
     path: Path, unforwarded: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lockfile, "lock", lambda *_, **__: True)
-    monkeypatch.setattr(inode, "lock", lambda *_, **__: True)
+    monkeypatch.setattr(inode_lock, "lock", lambda *_, **__: True)
     lock = beside(path, "-lock")
     head, _, _ = lock.read_bytes().partition(b"\n")
     lock.write_bytes(head + b"\n" + f"{unforwarded.pid} 1\n".encode())
@@ -583,7 +587,9 @@ def test_a_number_that_became_another_process_is_nobody(
 def test_a_disk_that_does_not_forward_locks_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(inode, "_mount_of", lambda _: inode.Mount(str(path.parent), "fuse.bindfs"))
+    monkeypatch.setattr(
+        inode_lock, "_mount_of", lambda _: inode_lock.Mount(str(path.parent), "fuse.bindfs")
+    )
     assert open_error(path) == ""
     assert "is on a disk of type fuse.bindfs" in caplog.text
     assert "processes that share a journal may not see each other" in open_error(path, shared=True)
@@ -613,7 +619,7 @@ async def test_closing_leaves_the_locks_of_a_reader(
 ) -> None:
     """Any descriptor that is closed takes SQLite's locks along; "free" is the control."""
     if not guarded:
-        monkeypatch.setattr(inode, "_opened_times", lambda _: 0)
+        monkeypatch.setattr(inode_lock, "_opened_times", lambda _: 0)
     await make(path)
     async with SqliteJournal(path) as journal:
         looking = SqliteJournal(path, read_only=True)
@@ -665,7 +671,7 @@ def test_of_two_copies_one_is_open(copied: Path, held: subprocess.Popen[str], sh
 def test_the_control_of_two_copies(
     copied: Path, held: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inode, "_socket_names", list)
+    monkeypatch.setattr(inode_lock, "_socket_names", list)
     assert open_error(another(copied)) == ""
     assert held.poll() is None
 

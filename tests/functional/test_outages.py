@@ -18,7 +18,7 @@ from sigmamind_async.provisioning import (
     PurchaseAnyNumber,
     SqliteJournal,
 )
-from sigmamind_async.provisioning.errand import Errand
+from sigmamind_async.provisioning.execution import Errand
 from sigmamind_async.sandbox import Sandbox
 from tests.functional.support import client_of
 from tests.functional.test_fault_matrix import closed_port

@@ -17,8 +17,9 @@ import trustme
 
 from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.journal import Written
-from sigmamind_async.provisioning.postgres import tables, target
+from sigmamind_async.provisioning.journal.postgres import dsn as target
+from sigmamind_async.provisioning.journal.postgres import schema
+from sigmamind_async.provisioning.journal.protocol import Written
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
 from tests.functional.journals import ACCOUNT, a_row, after
@@ -392,7 +393,7 @@ async def test_a_standby_is_told_from_the_primary() -> None:
 async def test_a_server_that_is_too_old_is_refused(
     postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "OLDEST", 990_000)
+    monkeypatch.setattr(schema, "OLDEST", 990_000)
     said = await problem_of(postgres.journal(tmp_path).open())
     assert re.fullmatch(r"the server is PostgreSQL \d\d\.\nUse version 99 or later\.", said)
 

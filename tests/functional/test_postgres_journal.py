@@ -24,11 +24,11 @@ from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Journal, PostgresJournal, Provisioner, SqliteJournal
-from sigmamind_async.provisioning.columns import to_columns
-from sigmamind_async.provisioning.journal import Written
-from sigmamind_async.provisioning.postgres import journal as statements
-from sigmamind_async.provisioning.postgres.lines import Lines
-from sigmamind_async.provisioning.postgres.tables import STEPS, prepare, rendered
+from sigmamind_async.provisioning.journal.columns import to_columns
+from sigmamind_async.provisioning.journal.postgres import journal as statements
+from sigmamind_async.provisioning.journal.postgres.connections import Lines
+from sigmamind_async.provisioning.journal.postgres.schema import STEPS, prepare, rendered
+from sigmamind_async.provisioning.journal.protocol import Written
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
@@ -266,8 +266,8 @@ async def test_a_forked_process_is_told_to_open_its_own(postgres: Server, tmp_pa
 RACE = """
 import asyncio, json, sys
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.columns import to_columns
-from sigmamind_async.provisioning.journal import Written
+from sigmamind_async.provisioning.journal.columns import to_columns
+from sigmamind_async.provisioning.journal.protocol import Written
 from sigmamind_async.provisioning.row import State
 from tests.functional.journals import ACCOUNT, a_row, after
 

@@ -26,13 +26,13 @@ from sigmamind_async import (
     SigmaMind,
 )
 from sigmamind_async.errors import JournalError
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.postgres import rate as rules
-from sigmamind_async.provisioning.postgres.rate import News, Told
-from sigmamind_async.provisioning.postgres.tables import STEPS, prepare
+from sigmamind_async.provisioning.journal.postgres import rates as rules
+from sigmamind_async.provisioning.journal.postgres.rates import News, Told
+from sigmamind_async.provisioning.journal.postgres.schema import STEPS, prepare
 from sigmamind_async.sandbox import RateLimit, Sandbox
-from sigmamind_async.workers.rate import FRESH, SharedGate
+from sigmamind_async.workers.shared_gate import FRESH, SharedGate
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.postgres import Server, schema_of
 from tests.functional.relay import relay_to
@@ -52,7 +52,7 @@ time.time = lambda: right_time() + 3600.0 * int(skew)
 
 from sigmamind_async import SigmaMind, SigmaMindError
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.workers.rate import SharedGate
+from sigmamind_async.workers.shared_gate import SharedGate
 
 def a_journal():
     seconds = lambda: right_seconds() + 1000.0 * int(skew)

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import example, given, settings
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal import Written
+from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, writer
+from sigmamind_async.provisioning.journal.sqlite import journal as sqlite
 from sigmamind_async.provisioning.row import Kind, Row, State
-from sigmamind_async.provisioning.sqlite import SqliteJournal, writer
-from sigmamind_async.provisioning.sqlite import journal as sqlite
 from tests.functional.conftest import Run
 from tests.functional.drawn import FIELDS, rows
 from tests.functional.journals import ACCOUNT, a_row, after, process, said_by

@@ -17,10 +17,10 @@ import pytest
 from sigmamind_async import APIConnectionError, OutcomeUnknownError, SigmaMind, SpendLimitError
 from sigmamind_async import engine as engine_module
 from sigmamind_async.events import CallFinished, Event
-from sigmamind_async.finding import Finding, find
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response, Verdict
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
+from sigmamind_async.responses.verdict import Finding, find
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, in_fake_time
 from sigmamind_async.transport import Outgoing
 from tests.functional.faultserver import (

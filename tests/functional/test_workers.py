@@ -15,7 +15,7 @@ import pytest
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import APIConnectionError
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.platforms.dialnexa import PurchasePhoneNumber
 from sigmamind_async.platforms.sigmamind import (
     CreatePhoneNumber,
@@ -25,8 +25,8 @@ from sigmamind_async.platforms.sigmamind import (
 )
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, State
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.references import References
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
+from sigmamind_async.secret_references import References
 from sigmamind_async.values import SecretReference
 from sigmamind_async.workers import Office, Queue
 from tests.functional.support import NUMBER, ONCE

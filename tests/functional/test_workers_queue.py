@@ -19,7 +19,8 @@ from sigmamind_async.platforms.verbex import ListPhoneNumbers
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.values import Secret, SecretReference
-from sigmamind_async.workers import Queue, line
+from sigmamind_async.workers import Queue
+from sigmamind_async.workers import connector as queue_connector
 from tests.functional.postgres import Server
 from tests.functional.support import NUMBER, PASSWORD, error_of
 from tests.functional.workers import Database, database, purchase, worker
@@ -95,7 +96,7 @@ async def test_a_worker_does_not_sort_all_jobs_to_find_the_first(
 
     Only there: the connection, which may be another program's next, goes on sorting.
     """
-    monkeypatch.setattr(line, "_FETCH", FIRST)
+    monkeypatch.setattr(queue_connector, "_FETCH", FIRST)
     await queue.enqueue([(f"row-{number}", purchase()) for number in range(500)])
     assert "Sort" in str(base.asked(FIRST))
     async with Sandbox() as box:

@@ -17,7 +17,7 @@ from benchmarks.consumer import bare
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
-from sigmamind_async.workers.line import Line
+from sigmamind_async.workers.connector import Line
 from tests.functional.postgres import Server
 from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (

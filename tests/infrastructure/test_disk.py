@@ -14,7 +14,7 @@ import pytest
 from sigmamind_async import JournalError, SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
-from sigmamind_async.provisioning.labels import without_tag
+from sigmamind_async.provisioning.tags import without_tag
 from sigmamind_async.sandbox import Sandbox
 
 ROWS = 1500

@@ -21,11 +21,12 @@ import pytest
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.provisioning import PostgresJournal, Provisioner
-from sigmamind_async.provisioning.postgres import lines, target
+from sigmamind_async.provisioning.journal.postgres import connections
+from sigmamind_async.provisioning.journal.postgres import dsn as target
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Queue
-from sigmamind_async.workers import line as queue_line
+from sigmamind_async.workers import connector as queue_line
 from tests.functional.journals import ACCOUNT, a_row
 from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, prepared, purchase, settled, until, worker, working
@@ -257,7 +258,7 @@ async def test_idle_connections_are_given_back(
     base: Database, transactions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counted at the server itself, without the pooler between."""
-    monkeypatch.setattr(lines, "IDLE", 0.2)
+    monkeypatch.setattr(connections, "IDLE", 0.2)
     held = (
         "SELECT count(*) FROM pg_stat_activity"
         f" WHERE datname = '{base.name}' AND application_name = 'sigmamind-async'"

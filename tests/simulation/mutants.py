@@ -33,14 +33,14 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async import finding
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Operation, Response, Verdict
-from sigmamind_async.provisioning import Row, State, errand, journal, machine
-from sigmamind_async.provisioning.census import Census, Listing
-from sigmamind_async.provisioning.desk import Desk
-from sigmamind_async.provisioning.journal import MemoryJournal, Written
-from sigmamind_async.provisioning.machine import (
+from sigmamind_async.provisioning import Row, State, execution, transitions
+from sigmamind_async.provisioning.context import Desk
+from sigmamind_async.provisioning.journal import protocol
+from sigmamind_async.provisioning.journal.protocol import MemoryJournal, Written
+from sigmamind_async.provisioning.listing import Census, Listing
+from sigmamind_async.provisioning.transitions import (
     Event,
     Listed,
     Move,
@@ -49,6 +49,7 @@ from sigmamind_async.provisioning.machine import (
     Unanswered,
     Unreadable,
 )
+from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
 from tests.simulation.world import simulate, weather_of
 
@@ -58,7 +59,7 @@ Mutant = Callable[[Patch], None]
 
 def no_quarantine(patch: Patch) -> None:
     """Absence is believed at once."""
-    real = machine.Policy
+    real = transitions.Policy
 
     def policy(**fields: Any) -> Policy:
         return real(**{**fields, "quarantine": 0.0})
@@ -68,7 +69,7 @@ def no_quarantine(patch: Patch) -> None:
 
 def one_tag_for_all_attempts(patch: Patch) -> None:
     """The tag names the operation only."""
-    patch.setattr(errand, "tag_of", lambda token, _: f"[sm:{token}.1]")
+    patch.setattr(execution, "tag_of", lambda token, _: f"[sm:{token}.1]")
 
 
 def written_after_the_request(patch: Patch) -> None:
@@ -89,31 +90,31 @@ def written_after_the_request(patch: Patch) -> None:
 
 def fence_ignored(patch: Patch) -> None:
     """A row is written over whatever stands there."""
-    real = journal.refused
+    real = protocol.refused
 
     def refused(row: Row, stored: Row | None, *rest: Any) -> Written | None:
         if stored is not None:
             stored = attrs.evolve(stored, fence=row.fence - 1)
         return real(row, stored, *rest)
 
-    patch.setattr(journal, "refused", refused)
+    patch.setattr(protocol, "refused", refused)
 
 
 def server_error_is_a_refusal(patch: Patch) -> None:
     """A 5xx is taken for a no."""
-    real = finding.judge
+    real = verdict.judge
 
     def judge(answer: Response | Fault, **known: bool) -> Verdict:
         if isinstance(answer, Response) and answer.status >= 500:
             return Verdict.REJECTED
         return real(answer, **known)
 
-    patch.setattr(finding, "judge", judge)
+    patch.setattr(verdict, "judge", judge)
 
 
 def one_listing_believed(patch: Patch) -> None:
     """A single listing is enough, whatever it misses."""
-    patch.setattr(machine, "LISTINGS", 1)
+    patch.setattr(transitions, "LISTINGS", 1)
 
 
 def lease_ignored(patch: Patch) -> None:
@@ -123,18 +124,18 @@ def lease_ignored(patch: Patch) -> None:
 
 def committed_is_ambiguous(patch: Patch) -> None:
     """A yes that cannot be read is taken for silence, and the purchase sent again."""
-    real = errand._event  # noqa: SLF001 - a mutant gets under the skin
+    real = execution._event  # noqa: SLF001 - a mutant gets under the skin
 
     def event(*known: Any) -> Event:
         what = real(*known)
         return Unanswered(what.reason) if isinstance(what, Unreadable) else what
 
-    patch.setattr(errand, "_event", event)
+    patch.setattr(execution, "_event", event)
 
 
 def kept_number_released(patch: Patch) -> None:
     """Of two numbers the wrong one is given up."""
-    real = machine._listed  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions._listed  # noqa: SLF001 - a mutant gets under the skin
 
     def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
         move = real(row, event, now, policy)
@@ -142,7 +143,7 @@ def kept_number_released(patch: Patch) -> None:
             return move
         return attrs.evolve(move, actions=(Release(move.row.record),))
 
-    patch.setattr(machine, "_listed", listed)
+    patch.setattr(transitions, "_listed", listed)
 
 
 def old_listing_counts(patch: Patch) -> None:
@@ -177,17 +178,17 @@ def limit_beside_the_write(patch: Patch) -> None:
 
 def fence_skips_one(patch: Patch) -> None:
     """Two arrows in one write."""
-    real = machine._surplus  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions._surplus  # noqa: SLF001 - a mutant gets under the skin
 
     def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
         new = [found for found in event.matches if found.record != row.record]
         if row.state is State.AMBIGUOUS and len(new) > 1:
-            kept = machine._adopted(row, new[0], now, "found")  # noqa: SLF001 - likewise
+            kept = transitions._adopted(row, new[0], now, "found")  # noqa: SLF001 - likewise
             return Move(real(kept, new[1:], now))
         return by_tag(row, event, now, policy)
 
-    by_tag = machine._listed_by_tag  # noqa: SLF001 - likewise
-    patch.setattr(machine, "_listed_by_tag", listed)
+    by_tag = transitions._listed_by_tag  # noqa: SLF001 - likewise
+    patch.setattr(transitions, "_listed_by_tag", listed)
 
 
 MUTANTS: dict[str, tuple[Mutant, set[Trouble], int]] = {

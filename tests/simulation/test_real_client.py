@@ -19,7 +19,7 @@ import pytest
 from sigmamind_async import Gate, SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.provisioning.labels import tag_in
+from sigmamind_async.provisioning.tags import tag_in
 
 simloop = pytest.importorskip("simloop", reason="needs Python 3.12")
 

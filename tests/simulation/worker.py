@@ -11,10 +11,10 @@ import attrs
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import JournalError
-from sigmamind_async.gate import Gate
+from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Fault, Mark, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, State
-from sigmamind_async.provisioning.journal import Counts, Written
+from sigmamind_async.provisioning.journal.protocol import Counts, Written
 from sigmamind_async.transport import Outgoing
 from tests.simulation.provider import Provider, Trouble
 

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.confirmation import (
+from sigmamind_async.convert import record_decoder
+from sigmamind_async.errors import ResponseDecodeError
+from sigmamind_async.operation import Response
+from sigmamind_async.platforms.dialnexa.models import PhoneNumber as DialNexaNumber
+from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
+from sigmamind_async.responses.confirmation import (
     Unconfirmed,
     as_number,
     naming,
@@ -16,11 +21,6 @@ from sigmamind_async.confirmation import (
     showing,
     sort_of,
 )
-from sigmamind_async.convert import record_decoder
-from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Response
-from sigmamind_async.platforms.dialnexa.models import PhoneNumber as DialNexaNumber
-from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.testing import reply
 
 NUMBER = "+14155550100"

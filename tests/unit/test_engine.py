@@ -37,8 +37,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Throttled,
 )
-from sigmamind_async.finding import MOST_HELD, error_for
-from sigmamind_async.gate import MAX_PAUSE, PATIENCE
+from sigmamind_async.limiter.gate import MAX_PAUSE, PATIENCE
 from sigmamind_async.operation import (
     Fault,
     FaultKind,
@@ -49,6 +48,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
+from sigmamind_async.responses.verdict import MOST_HELD, error_for
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
 from sigmamind_async.transport import Outgoing

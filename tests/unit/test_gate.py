@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.allowance import Allowance
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, ConfigurationError
-from sigmamind_async.gate import MAX_PAUSE, Admission, Gate
-from sigmamind_async.lanes import Lanes
-from sigmamind_async.pace import Pace, Ticket
-from sigmamind_async.response_headers import Remaining
+from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate
+from sigmamind_async.limiter.kinds import Lanes
+from sigmamind_async.limiter.rate import Pace, Ticket
+from sigmamind_async.limiter.window import Allowance
+from sigmamind_async.responses.headers import Remaining
 
 DEADLINE = math.inf
 
@@ -507,7 +507,7 @@ async def test_without_a_turn_of_their_own_rows_would_starve(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The control."""
-    monkeypatch.setattr("sigmamind_async.gate.CALLS_PER_ROW", 10**9)
+    monkeypatch.setattr("sigmamind_async.limiter.gate.CALLS_PER_ROW", 10**9)
 
     assert await rows_done_beside_a_flood() <= 1
 

@@ -26,10 +26,10 @@ from sigmamind_async.errors import (
     RateLimitError,
     ServerError,
 )
-from sigmamind_async.finding import Finding
-from sigmamind_async.gate import Admission, Gate
+from sigmamind_async.limiter.gate import Admission, Gate
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.responses.verdict import Finding
 from sigmamind_async.testing import fault, reply
 from sigmamind_async.transport import Outgoing
 

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.throttles import EPOCH
-from sigmamind_async import response_headers
-from sigmamind_async.response_headers import (
+from sigmamind_async.responses import headers as response_headers
+from sigmamind_async.responses.headers import (
     EPOCH_FROM,
     LONGEST_WAIT,
     Remaining,

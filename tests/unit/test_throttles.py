@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from benchmarks.throttles import CASES, Case, run
-from sigmamind_async.pace import Pace, Ticket
+from sigmamind_async.limiter.rate import Pace, Ticket
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
 

@@ -16,7 +16,7 @@ from yarl import URL
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.operation import Fault, FaultKind, Mark, Response
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, Outgoing
-from sigmamind_async.transport.parts import BytesBody
+from sigmamind_async.transport.aiohttp_hooks import BytesBody
 
 OUTGOING = Outgoing(
     method="POST",

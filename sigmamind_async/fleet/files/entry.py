@@ -7,6 +7,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import attrs
 
+from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.fleet.check import problems_of
 from sigmamind_async.fleet.files.fields import Cells, Fault, field_of, kind_of
 from sigmamind_async.fleet.spec import (
@@ -20,7 +21,6 @@ from sigmamind_async.fleet.spec import (
     Problem,
     Source,
 )
-from sigmamind_async.suggestion import suggestion
 from sigmamind_async.values import Secret
 
 PLATFORMS: Final = ("sigmamind", "verbex", "dialnexa")

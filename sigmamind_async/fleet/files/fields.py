@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS, WHOLE_NUMBERS, Cell
-from sigmamind_async.suggestion import suggestion
 from sigmamind_async.values import Secret
 
 KNOWN: Final = (*OWN_NAMES, *FIELDS)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import attrs
 
+from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.fleet.files.fields import KNOWN, Fault, Oddity
 from sigmamind_async.fleet.files.yaml_tokens import Token, YamlError
-from sigmamind_async.suggestion import suggestion
 
 ROWS, DEFAULTS = "numbers", "defaults"
 

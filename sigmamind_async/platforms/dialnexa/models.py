@@ -10,8 +10,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from sigmamind_async import checks
-from sigmamind_async.convert import Record, RequestValue, wire
+from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
 from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
@@ -121,27 +120,27 @@ class Agent(Record):
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
-    checks.check_visible(name, str(value))
+    validators.check_visible(name, str(value))
     if str(value).lower().startswith(("sip:", "sips:")):
         raise InvalidRequestError(
             f"{name}: give host or host:port, without 'sip:' in front", name, "host[:port]"
         )
 
 
-_TERMINATION_URI = checks.said(_check_termination_uri)
-_ID = checks.record_id()
+_TERMINATION_URI = validators.said(_check_termination_uri)
+_ID = validators.record_id()
 # Stated for the answer, assumed for the request.
-_NICKNAME = checks.text(255)
-_LIMIT = checks.whole_number(1, 100)
-_PAGE = checks.whole_number(1, 1_000_000_000)
+_NICKNAME = validators.text(255)
+_LIMIT = validators.whole_number(1, 100)
+_PAGE = validators.whole_number(1, 1_000_000_000)
 
 
 @attrs.frozen(kw_only=True)
 class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
 
-    country_iso: str = attrs.field(validator=checks.country_code)
-    type: Text = attrs.field(default=UNSET, validator=checks.word)
+    country_iso: str = attrs.field(validator=validators.country_code)
+    type: Text = attrs.field(default=UNSET, validator=validators.word)
     """``local``, ``mobile`` or ``tollfree``."""
 
 
@@ -158,15 +157,17 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     country; the older one (``older_body``) the number and, if at all, a provider.
     """
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
+    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
+        validator=validators.phone_number
+    )
     telephony_provider_id: Annotated[Text, wire("telephonyProviderId")] = attrs.field(
-        default=UNSET, validator=checks.word
+        default=UNSET, validator=validators.word
     )
     """From ``phone_number_pricing.list()``; 12 to 15 characters were seen."""
     country_iso: Annotated[Text, wire("countryISO")] = attrs.field(
-        default=UNSET, validator=checks.country_code
+        default=UNSET, validator=validators.country_code
     )
-    provider: Text = attrs.field(default=UNSET, validator=checks.word)
+    provider: Text = attrs.field(default=UNSET, validator=validators.word)
     """Older body only."""
     older_body: bool = False
 
@@ -195,20 +196,22 @@ _WHERE: Final = {
 class ImportSipTrunk(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: a number you own."""
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
+    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
+        validator=validators.phone_number
+    )
     termination_uri: Annotated[str, wire("terminationUri")] = attrs.field(
         validator=_TERMINATION_URI
     )
     """``host`` or ``host:port``."""
     auth_mode: Annotated[Literal["userpass", "ip"] | Unset, wire("authMode")] = attrs.field(
-        default=UNSET, validator=checks.one_of("userpass", "ip")
+        default=UNSET, validator=validators.one_of("userpass", "ip")
     )
     """``userpass`` where left out."""
     sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName")] = attrs.field(
-        default=UNSET, validator=checks.word
+        default=UNSET, validator=validators.word
     )
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=checks.secret()
+        hash=False, default=UNSET, converter=concealed, validator=validators.secret()
     )
     nickname: Annotated[Text, wire("nickname")] = attrs.field(default=UNSET, validator=_NICKNAME)
 
@@ -226,17 +229,19 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
 
     id: str = attrs.field(validator=_ID)
     agent_id: Annotated[Clearable, wire("agent_id")] = attrs.field(
-        default=UNSET, validator=checks.or_null(checks.visible(1_000))
+        default=UNSET, validator=validators.or_null(validators.visible(1_000))
     )
     """``None`` detaches routing; the number is kept."""
     nickname: Annotated[Clearable, wire("nickname")] = attrs.field(
-        default=UNSET, validator=checks.or_null(_NICKNAME)
+        default=UNSET, validator=validators.or_null(_NICKNAME)
     )
     """``None`` or an empty text clears it."""
-    label: Annotated[Text, wire("label")] = attrs.field(default=UNSET, validator=checks.any_text)
+    label: Annotated[Text, wire("label")] = attrs.field(
+        default=UNSET, validator=validators.any_text
+    )
 
     def __attrs_post_init__(self) -> None:
-        checks.require_change(self, "id")
+        validators.require_change(self, "id")
 
 
 @attrs.frozen(kw_only=True)
@@ -253,8 +258,8 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     page: int = attrs.field(default=1, validator=_PAGE)
     """Counted from 1."""
     limit: int = attrs.field(default=100, validator=_LIMIT)
-    country_code: Text = attrs.field(default=UNSET, validator=checks.country_code)
-    type: Text = attrs.field(default=UNSET, validator=checks.word)
+    country_code: Text = attrs.field(default=UNSET, validator=validators.country_code)
+    type: Text = attrs.field(default=UNSET, validator=validators.word)
 
 
 @attrs.frozen(kw_only=True)
@@ -281,18 +286,18 @@ class UpdateAgent(RequestValue[Agent]):
 
     id: str = attrs.field(validator=_ID)
     version_number: Annotated[int, wire("version_number")] = attrs.field(
-        validator=checks.whole_number(0, 2**31 - 1)
+        validator=validators.whole_number(0, 2**31 - 1)
     )
     """The draft that is changed, `Agent.version_number`; published versions take no update."""
     inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=checks.visible(least=0)
+        default=UNSET, validator=validators.visible(least=0)
     )
     outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=checks.visible(least=0)
+        default=UNSET, validator=validators.visible(least=0)
     )
     is_published: Annotated[bool | Unset, wire("is_published")] = attrs.field(
-        default=UNSET, validator=checks.flag
+        default=UNSET, validator=validators.flag
     )
 
     def __attrs_post_init__(self) -> None:
-        checks.require_change(self, "id", "version_number")
+        validators.require_change(self, "id", "version_number")

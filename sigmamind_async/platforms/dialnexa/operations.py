@@ -6,15 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import (
-    about,
-    as_number,
-    is_failure,
-    naming,
-    refuse_failure,
-    removed,
-    showing,
-)
 from sigmamind_async.convert import (
     RequestValue,
     body_of,
@@ -24,7 +15,6 @@ from sigmamind_async.convert import (
     wire_names,
 )
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
     Operation,
@@ -54,6 +44,16 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.responses.confirmation import (
+    about,
+    as_number,
+    is_failure,
+    naming,
+    refuse_failure,
+    removed,
+    showing,
+)
+from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from typing import Annotated
 import attrs
 
 from sigmamind_async.convert import Record, wire
-from sigmamind_async.signatures import (
+from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
     Headers,
     Key,

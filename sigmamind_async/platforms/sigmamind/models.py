@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import attrs
 
-from sigmamind_async import checks
-from sigmamind_async.convert import Record, RequestValue, wire
+from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
 from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
@@ -127,18 +126,18 @@ _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 # --- request values --------------------------------------------------------------------------
 
 
-_SHORT_TEXT = checks.text(128)
+_SHORT_TEXT = validators.text(128)
 # An empty agent id is refused: null is how an agent is removed.
-_AGENT_ID = checks.visible(64)
-_AGENT_ID_OR_NULL = checks.or_null(_AGENT_ID)
-_PASSWORD = checks.secret(128)
-_PAGE = checks.whole_number(0, 2**31 - 1)
-_PAGE_SIZE = checks.whole_number(1, 1_000)
+_AGENT_ID = validators.visible(64)
+_AGENT_ID_OR_NULL = validators.or_null(_AGENT_ID)
+_PASSWORD = validators.secret(128)
+_PAGE = validators.whole_number(0, 2**31 - 1)
+_PAGE_SIZE = validators.whole_number(1, 1_000)
 
 
 def _check_termination_uri(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
-    checks.check_visible(name, str(value))
+    validators.check_visible(name, str(value))
     if OWN_SIP_DOMAIN not in str(value).lower():
         return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
@@ -152,8 +151,8 @@ def _check_termination_uri(name: str, value: object) -> None:
         )
 
 
-_TERMINATION_URI = checks.Quick(
-    checks.said(_check_termination_uri),
+_TERMINATION_URI = validators.Quick(
+    validators.said(_check_termination_uri),
     "type({0}) is str and 1 <= len({0}) <= 253 and {0}.isprintable() and ' ' not in {0}"
     f" and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
 )
@@ -168,15 +167,15 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
     )
     """Label, at most 128 characters; the number itself where left out."""
     country_code: Annotated[Text, wire("countryCode")] = attrs.field(
-        default=UNSET, validator=checks.country_code
+        default=UNSET, validator=validators.country_code
     )
     """ISO 3166-1 alpha-2; needed without `phone_number`, ignored with it."""
     area_code: Annotated[int | Unset, wire("areaCode")] = attrs.field(
-        default=UNSET, validator=checks.whole_number(100, 99_999)
+        default=UNSET, validator=validators.whole_number(100, 99_999)
     )
     """100 to 99999. With nothing in stock there, the nearest match is bought."""
     phone_number: Annotated[Text, wire("phoneNumber")] = attrs.field(
-        default=UNSET, validator=checks.phone_number
+        default=UNSET, validator=validators.phone_number
     )
     """Buys exactly this number."""
     inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
@@ -186,7 +185,7 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_AGENT_ID
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=checks.phone_number
+        default=UNSET, validator=validators.phone_number
     )
     """Whom test calls ring."""
 
@@ -199,7 +198,9 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers/import``: registers a number you own on a SIP trunk."""
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(validator=checks.phone_number)
+    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
+        validator=validators.phone_number
+    )
     friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
         default=UNSET, validator=_SHORT_TEXT
     )
@@ -223,7 +224,7 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
     )
     """The carrier's host, such as ``sip.telnyx.com``; at most 253 characters."""
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=checks.phone_number
+        default=UNSET, validator=validators.phone_number
     )
 
 
@@ -231,7 +232,7 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; what is left out stays as it is."""
 
-    phone_number: str = attrs.field(validator=checks.phone_number)
+    phone_number: str = attrs.field(validator=validators.phone_number)
     """The number to change, E.164."""
     friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
         default=UNSET, validator=_SHORT_TEXT
@@ -256,25 +257,25 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
         hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=checks.phone_number
+        default=UNSET, validator=validators.phone_number
     )
 
     def __attrs_post_init__(self) -> None:
-        checks.require_change(self, "phone_number")
+        validators.require_change(self, "phone_number")
 
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phoneNumber}``."""
 
-    phone_number: str = attrs.field(validator=checks.phone_number)
+    phone_number: str = attrs.field(validator=validators.phone_number)
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phoneNumber}``: gives the number up, for good."""
 
-    phone_number: str = attrs.field(validator=checks.phone_number)
+    phone_number: str = attrs.field(validator=validators.phone_number)
 
 
 @attrs.frozen(kw_only=True)
@@ -290,7 +291,7 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{agentId}``."""
 
-    agent_id: str = attrs.field(validator=checks.record_id())
+    agent_id: str = attrs.field(validator=validators.record_id())
 
 
 @attrs.frozen(kw_only=True)
@@ -306,10 +307,10 @@ class CreateCall(RequestValue[Call]):
     """Body of ``POST /v1/calls``: rings somebody."""
 
     from_phone_number: Annotated[str, wire("fromPhoneNumber")] = attrs.field(
-        validator=checks.phone_number
+        validator=validators.phone_number
     )
     to_phone_number: Annotated[str, wire("toPhoneNumber")] = attrs.field(
-        validator=checks.phone_number
+        validator=validators.phone_number
     )
     agent_id: Annotated[Text, wire("agentId")] = attrs.field(default=UNSET, validator=_AGENT_ID)
     """May be left out where the number has an outbound agent."""
@@ -322,14 +323,14 @@ class CreateCall(RequestValue[Call]):
 class GetCall(RequestValue[Call]):
     """``GET /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=checks.record_id())
+    call_id: str = attrs.field(validator=validators.record_id())
 
 
 @attrs.frozen(kw_only=True)
 class ListCalls(RequestValue[Page[Call]]):
     """One page of ``GET /v1/calls``."""
 
-    status: Text = attrs.field(default=UNSET, validator=checks.word)
+    status: Text = attrs.field(default=UNSET, validator=validators.word)
     """Only calls with this status."""
     page: int = attrs.field(default=0, validator=_PAGE)
     size: int = attrs.field(default=100, validator=_PAGE_SIZE)
@@ -339,4 +340,4 @@ class ListCalls(RequestValue[Page[Call]]):
 class DeleteCall(RequestValue[None]):
     """``DELETE /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=checks.record_id())
+    call_id: str = attrs.field(validator=validators.record_id())

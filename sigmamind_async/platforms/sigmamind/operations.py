@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.convert import (
     Record,
     RequestValue,
     body_of,
     record_decoder,
 )
-from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
     Operation,
@@ -44,6 +42,8 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.readback import not_shown
+from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
+from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
 
 R = TypeVar("R", bound=Record)

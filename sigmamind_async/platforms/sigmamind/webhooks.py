@@ -13,10 +13,9 @@ from typing import Annotated, Any
 
 import attrs
 
-from sigmamind_async import checks
-from sigmamind_async.convert import Record, RequestValue, body_of, dump_json, wire
-from sigmamind_async.signatures import MAX_BYTES, check_body, read_delivery
+from sigmamind_async.convert import Record, RequestValue, body_of, dump_json, validators, wire
 from sigmamind_async.values import UNSET, Unset
+from sigmamind_async.webhook_signatures import MAX_BYTES, check_body, read_delivery
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +38,7 @@ class InboundCallReply(RequestValue[None]):
         hash=False, factory=dict[str, Any]
     )
     override_agent_id: Annotated[str | Unset, wire("override_agent_id")] = attrs.field(
-        default=UNSET, validator=checks.visible(64)
+        default=UNSET, validator=validators.visible(64)
     )
     """Another agent for this call alone; named in one copy of the page."""
 

@@ -13,8 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import attrs
 
-from sigmamind_async import checks
-from sigmamind_async.convert import Record, RequestValue, as_object, wire
+from sigmamind_async.convert import Record, RequestValue, as_object, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
 from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
@@ -117,11 +116,11 @@ _KINDS: Final[Mapping[str, type[PhoneNumber]]] = {
 # --- request values --------------------------------------------------------------------------
 
 
-_OR_NULL = checks.or_null(checks.any_text)
+_OR_NULL = validators.or_null(validators.any_text)
 # Null is how an agent is removed; what an empty id would do is not described.
-_AGENT_OR_NULL = checks.or_null(checks.visible())
-_URI_OR_NULL = checks.or_null(checks.visible(least=0))
-_SECRET_OR_NULL = checks.or_null(checks.secret())
+_AGENT_OR_NULL = validators.or_null(validators.visible())
+_URI_OR_NULL = validators.or_null(validators.visible(least=0))
+_SECRET_OR_NULL = validators.or_null(validators.secret())
 
 
 @attrs.frozen(kw_only=True)
@@ -131,7 +130,7 @@ class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
     provider: Annotated[str, wire("provider")] = attrs.field(default=PIA, init=False)
     # Required by the SDK's notes, not by the page.
     phone_number: Annotated[str | Unset, wire("phone_number")] = attrs.field(
-        default=UNSET, validator=checks.phone_number
+        default=UNSET, validator=validators.phone_number
     )
     friendly_name: Annotated[Clearable, wire("friendly_name")] = attrs.field(
         default=UNSET, validator=_OR_NULL
@@ -149,7 +148,9 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number of one's own, over a SIP trunk."""
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=SIP, init=False)
-    phone_number: Annotated[str, wire("phone_number")] = attrs.field(validator=checks.phone_number)
+    phone_number: Annotated[str, wire("phone_number")] = attrs.field(
+        validator=validators.phone_number
+    )
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
         default=UNSET, validator=_URI_OR_NULL
     )
@@ -160,7 +161,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
         hash=False, default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
     )
     sip_infra_region: Annotated[str | Unset, wire("sip_infra_region")] = attrs.field(
-        default=UNSET, validator=checks.word
+        default=UNSET, validator=validators.word
     )
     """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
 
@@ -170,12 +171,14 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number in one's own Twilio account."""
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=TWILIO, init=False)
-    phone_number: Annotated[str, wire("phone_number")] = attrs.field(validator=checks.phone_number)
+    phone_number: Annotated[str, wire("phone_number")] = attrs.field(
+        validator=validators.phone_number
+    )
     twilio_account_sid: Annotated[str, wire("twilio_account_sid")] = attrs.field(
-        validator=checks.word
+        validator=validators.word
     )
     twilio_auth_token: Annotated[Secret, wire("twilio_auth_token")] = attrs.field(
-        hash=False, converter=concealed, validator=checks.secret()
+        hash=False, converter=concealed, validator=validators.secret()
     )
 
 
@@ -183,7 +186,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
 class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phone_number_id}``, as far as every kind takes it."""
 
-    phone_number_id: str = attrs.field(validator=checks.record_id())
+    phone_number_id: str = attrs.field(validator=validators.record_id())
     """The record's id, not the number."""
     friendly_name: Annotated[Clearable, wire("friendly_name")] = attrs.field(
         default=UNSET, validator=_OR_NULL
@@ -196,7 +199,7 @@ class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
     )
 
     def __attrs_post_init__(self) -> None:
-        checks.require_change(self, "phone_number_id")
+        validators.require_change(self, "phone_number_id")
 
 
 @attrs.frozen(kw_only=True)
@@ -219,10 +222,10 @@ class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number in a Twilio account. Whether null is taken here is not stated."""
 
     twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid")] = attrs.field(
-        default=UNSET, validator=checks.word
+        default=UNSET, validator=validators.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=checks.secret()
+        hash=False, default=UNSET, converter=concealed, validator=validators.secret()
     )
 
 
@@ -235,14 +238,14 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
     """
 
     twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid")] = attrs.field(
-        default=UNSET, validator=checks.word
+        default=UNSET, validator=validators.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=checks.secret()
+        hash=False, default=UNSET, converter=concealed, validator=validators.secret()
     )
 
     def __attrs_post_init__(self) -> None:
-        checks.require_change(self, "phone_number_id")
+        validators.require_change(self, "phone_number_id")
         refuse_mix(attrs.asdict(self, recurse=False))
 
 
@@ -259,22 +262,22 @@ def refuse_mix(fields: Mapping[str, object]) -> None:
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phone_number_id}``."""
 
-    phone_number_id: str = attrs.field(validator=checks.record_id())
+    phone_number_id: str = attrs.field(validator=validators.record_id())
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phone_number_id}``; whether that releases it is not stated."""
 
-    phone_number_id: str = attrs.field(validator=checks.record_id())
+    phone_number_id: str = attrs.field(validator=validators.record_id())
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
-    page_size: int = attrs.field(default=100, validator=checks.whole_number(1, 100))
-    page_token: str | Unset = attrs.field(default=UNSET, validator=checks.word)
+    page_size: int = attrs.field(default=100, validator=validators.whole_number(1, 100))
+    page_token: str | Unset = attrs.field(default=UNSET, validator=validators.word)
 
 
 CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreatePiaPhoneNumber | CreateTwilioPhoneNumber

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sigmamind_async.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.convert import RequestValue, body_of, record_decoder
-from sigmamind_async.explanation import explain
 from sigmamind_async.operation import (
     PAGE_BYTES,
     Operation,
@@ -34,6 +32,8 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateTwilioPhoneNumber,
 )
 from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
+from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, Unset, path_segment
 
 # Seen with and without the slash; a FastAPI server leads from one spelling to the other by a 307.

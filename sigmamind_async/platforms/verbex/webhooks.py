@@ -16,7 +16,7 @@ import attrs
 
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
-from sigmamind_async.signatures import (
+from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
     Headers,
     Key,

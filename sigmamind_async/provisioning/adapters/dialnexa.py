@@ -7,9 +7,8 @@ from typing import Final, cast
 
 import attrs
 
-from sigmamind_async import checks
 from sigmamind_async.client import Client
-from sigmamind_async.convert import RequestValue, body_of, told_by
+from sigmamind_async.convert import RequestValue, body_of, told_by, validators
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.dialnexa.models import (
@@ -23,7 +22,7 @@ from sigmamind_async.platforms.dialnexa.models import (
 )
 from sigmamind_async.platforms.dialnexa.operations import import_sip_trunk, update_phone_number
 from sigmamind_async.provisioning.adapter import Adapter, Choice, Intent, Owned
-from sigmamind_async.provisioning.adapters.shape import (
+from sigmamind_async.provisioning.adapters.helpers import (
     Intents,
     names_of,
     reader_of,
@@ -45,11 +44,11 @@ class PurchaseAnyNumber(RequestValue[PhoneNumber]):
     A client, which makes one call of a value, refuses it.
     """
 
-    country_iso: str = attrs.field(validator=checks.country_code)
+    country_iso: str = attrs.field(validator=validators.country_code)
     """ISO 3166-1 alpha-2."""
-    telephony_provider_id: str = attrs.field(validator=checks.word)
+    telephony_provider_id: str = attrs.field(validator=validators.word)
     """From ``client.phone_number_pricing.list()``."""
-    type: str | Unset = attrs.field(default=UNSET, validator=checks.word)
+    type: str | Unset = attrs.field(default=UNSET, validator=validators.word)
     """``local``, ``mobile`` or ``tollfree``."""
 
 

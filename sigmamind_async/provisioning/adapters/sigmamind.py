@@ -23,7 +23,7 @@ from sigmamind_async.platforms.sigmamind.operations import (
     update_phone_number,
 )
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
-from sigmamind_async.provisioning.adapters.shape import (
+from sigmamind_async.provisioning.adapters.helpers import (
     Intents,
     names_of,
     reader_of,

@@ -22,7 +22,7 @@ from sigmamind_async.platforms.verbex.models import (
 )
 from sigmamind_async.platforms.verbex.operations import create_phone_number, update_phone_number
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
-from sigmamind_async.provisioning.adapters.shape import (
+from sigmamind_async.provisioning.adapters.helpers import (
     Intents,
     names_of,
     reader_of,

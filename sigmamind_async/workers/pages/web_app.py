@@ -57,7 +57,7 @@ if __name__ == "__main__":
 
 In FastAPI, ``lifespan`` takes the place of ``share_client``, and ``request.app.state.client`` that
 of ``request.app[CLIENT]``. Several processes of such an app keep to one rate with
-``gate=SharedGate("sigmamind", journal, max_wait=0.5)``, see `sigmamind_async.workers.rate`.
+``gate=SharedGate("sigmamind", journal, max_wait=0.5)``, see `sigmamind_async.workers.shared_gate`.
 
 To buy numbers, do not wait in a handler: the caller may go away, and asks again. Enqueue the
 operation under an id of the order, and let a worker carry it out: see `procrastinate_worker`.

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigmamind_async.did_you_mean import plain, suggestion
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet.files import Format, read
 from sigmamind_async.fleet.files.csv_rows import csv_entries
@@ -24,7 +25,6 @@ from sigmamind_async.fleet.files.fields import KNOWN, MEANINGS, Fault
 from sigmamind_async.fleet.files.lines import LONGEST_LINE, lines, raw_lines
 from sigmamind_async.fleet.files.yaml_rows import yaml_entries
 from sigmamind_async.fleet.spec import FleetRow, Presence, Problem, Source
-from sigmamind_async.suggestion import plain, suggestion
 from sigmamind_async.values import Secret
 
 FORMATS: tuple[Format, ...] = get_args(Format)

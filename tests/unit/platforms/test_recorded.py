@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.confirmation import reports_failure
 from sigmamind_async.convert import Record, RequestValue, dump_json, dump_record, wire_names
 from sigmamind_async.operation import PAGE_BYTES, RECORD_BYTES, Operation, Response
+from sigmamind_async.responses.confirmation import reports_failure
 from sigmamind_async.values import UNSET
 from tests.unit.platforms.recorded import (
     CASES,

@@ -10,7 +10,7 @@ import attrs
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from sigmamind_async.checks import is_mask
+from sigmamind_async.convert.validators import is_mask
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms.dialnexa.models import ImportSipTrunk, PurchasePhoneNumber
 from sigmamind_async.platforms.verbex.models import UpdatePhoneNumber

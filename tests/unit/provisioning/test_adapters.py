@@ -23,7 +23,7 @@ from sigmamind_async.platforms.verbex import models as verbex
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
-from sigmamind_async.provisioning.asking import asked_of, said, value_of
+from sigmamind_async.provisioning.fingerprint import asked_of, said, value_of
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 from sigmamind_async.transport import Outgoing

@@ -11,7 +11,7 @@ import asyncio
 import attrs
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.postgres.rate import AHEAD, IDLE, LATE, WHOLE, News, Told
+from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, IDLE, LATE, WHOLE, News, Told
 
 
 @attrs.define

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async import signatures
+from sigmamind_async import webhook_signatures
 from sigmamind_async.convert import dump_record
 from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
 from sigmamind_async.platforms.dialnexa import webhooks
@@ -134,7 +134,7 @@ def test_a_refusal_shows_no_secret() -> None:
         verify_webhook(BODY, {"x-nexa-signature": "00"}, [SECRET])
     shown, step = repr(caught.value) + repr(vars(caught.value)), caught.value.__traceback__
     while step is not None:
-        if step.tb_frame.f_code.co_filename in {webhooks.__file__, signatures.__file__}:
+        if step.tb_frame.f_code.co_filename in {webhooks.__file__, webhook_signatures.__file__}:
             shown += repr(step.tb_frame.f_locals)
         step = step.tb_next
 

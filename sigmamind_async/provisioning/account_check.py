@@ -1,0 +1,75 @@
+"""Does this journal belong to this account? Asked once, before the first operation.
+
+A job that is run again under another account's key would not find what it bought, and would buy it
+again. The journal therefore remembers a seal of each API key it was used with. A key that it does
+not know is either a new key of the same account or another account: if the account owns a number
+that the journal has bought or imported there, it is the same one.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sigmamind_async.client import Client
+from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.account_journal import Books
+from sigmamind_async.provisioning.fingerprint import key_seal
+from sigmamind_async.provisioning.listing import Census
+from sigmamind_async.provisioning.row import State
+
+CLOCK_TOLERANCE = 60.0
+"""Seconds by which the clock may be behind the journal's latest entry."""
+_HOLDS = frozenset({State.DONE, State.SURPLUS})
+_MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
+
+
+async def check_clock(books: Books) -> None:
+    """Raise `JournalError` where the clock has been set back since the latest entry.
+
+    Times in the journal say when an unanswered request can be taken for lost.
+    """
+    behind = books.journal.latest - books.now()
+    if behind > CLOCK_TOLERANCE:
+        latest = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(books.journal.latest))
+        raise JournalError(
+            f"the clock is {_span(behind)} behind the latest entry of the journal ({latest}):"
+            " set the clock right. Nothing has been sent."
+        )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+
+
+async def check_account(books: Books, client: Client, census: Census) -> None:
+    """Raise `JournalError` where the journal is of another account, before anything is changed."""
+    known = await books.journal.seals(books.account)
+    if await _seal(books, client) in known:
+        return
+    if known and not await _owns_what_it_brought(books, census):
+        raise JournalError(
+            f"the journal was made with another API key for {books.account}, and this account owns"
+            " none of its numbers: use the key that it was made with, or another journal; if it is"
+            " the same account with a new key, say so with accept_key(). Nothing has been sent."
+        )
+    await accept_key(books, client)
+
+
+async def accept_key(books: Books, client: Client) -> None:
+    """Remember the client's API key as one of the account's."""
+    await books.journal.add_seal(books.account, await _seal(books, client))
+
+
+async def _seal(books: Books, client: Client) -> str:
+    return key_seal(books.journal.journal_id, await client.runner.engine.credentials.key())
+
+
+async def _owns_what_it_brought(books: Books, census: Census) -> bool:
+    rows = await books.journal.in_states(books.account, _HOLDS)
+    brought = {row.phone_number for row in rows if row.phone_number}
+    if not brought:
+        # Nothing to tell the account by: fine, unless an attempt may have done something there.
+        rows = await books.journal.in_states(books.account, _MAY_HAVE_ACTED)
+        return not any(row.state is not State.PLANNED or row.doubt_since for row in rows)
+    listing = await census.after(books.now())
+    return not brought.isdisjoint(listing.numbers)

@@ -1,0 +1,1 @@
+"""Where operations are remembered: the contract of a journal, and its three implementations."""

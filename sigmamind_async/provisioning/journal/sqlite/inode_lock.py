@@ -1,0 +1,250 @@
+"""One journal, one name: the file itself is locked, whatever path leads to it.
+
+The lock file, and SQLite's log, lie beside the path of a journal. A file that has a second path in
+another folder, by a hard link or by being mounted alone into a container, has a second lock and a
+second log there: two processes write to it without seeing each other. So a file with a second name
+is refused, and the file itself is locked besides, which two mounts of one folder, or a lock file
+that was removed, cannot get around.
+
+That lock is one of ``flock``, on a descriptor that is opened here. On Linux it does not meet the
+locks of SQLite, which are of ``fcntl``; elsewhere the two may exclude each other, and the file is
+not locked. A process that closes any descriptor of a file loses all its ``fcntl`` locks on it, so
+ours is closed only where it is the last one, and kept until then.
+
+A copy of a journal is another file, which no lock keeps from being used beside the first; each of
+the two would buy what is missing in it. So a process that has a journal open announces its id and
+its file to the machine, and refuses one that is announced with another file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import socket
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.journal.sqlite.lockfile import lock, unlock
+
+log = logging.getLogger(__name__)
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+_SOCKETS: Final = Path("/proc/net/unix")
+
+_REMOTE: Final = re.compile(
+    r"nfs|nfs4|cifs|smb|smb2|smb3|smbfs|afs|afpfs|ceph|glusterfs|lustre|gpfs|beegfs|ocfs2|gfs2|9p"
+    r"|virtiofs|vboxsf|prl_fs|vmhgfs|fuse|fuseblk|fuse\..*"
+)
+"""Kinds of file systems that may give two processes the same lock."""
+_ESCAPED: Final = re.compile(r"\\([0-7]{3})")
+
+
+# --- where it is ---------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Mount:
+    """Where a file system is mounted, and what kind it is of."""
+
+    point: str
+    kind: str
+
+
+def mounts_in(text: str) -> list[Mount]:
+    """Return the mounts in the text of ``/proc/<pid>/mountinfo``, in its order.
+
+    https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
+    """
+    mounts: list[Mount] = []
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        fields, kind = left.split(" "), right.split(" ")[0]
+        if len(fields) > 4 and kind:
+            point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), fields[4])
+            mounts.append(Mount(point, kind))
+    return mounts
+
+
+def mount_of(path: str, mounts: list[Mount]) -> Mount | None:
+    """Return the mount that *path*, absolute and without links, is on: of several the latest."""
+    held = [
+        mount
+        for mount in mounts
+        if path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/")
+    ]
+    return max(reversed(held), key=lambda mount: len(mount.point), default=None)
+
+
+def is_remote(mount: Mount | None) -> bool:
+    """Return whether locks on *mount* may be known to one machine, or one mount, only."""
+    return mount is not None and _REMOTE.fullmatch(mount.kind) is not None
+
+
+def require_one_name(path: Path) -> None:
+    """Raise `JournalError` for a file that has, or may have, another path in another folder."""
+    names = path.stat().st_nlink
+    if names > 1:
+        raise JournalError(
+            f"the file has {names} names (hard links), and its lock and log lie beside only one.\n"
+            "Keep one of them and remove the others: find the folders with `find / -samefile`."
+        )
+    mount = _mount_of(path)
+    if mount is not None and mount.point == str(path):
+        raise JournalError(
+            "the file is mounted alone: its lock and its log would lie beside the mount, and be"
+            " lost with the container.\nMount the folder that it is in."
+        )
+
+
+def require_own_disk(path: Path, *, shared: bool) -> None:
+    """Warn of a disk that may not keep two processes apart; raise `JournalError` to share one."""
+    mount = _mount_of(path)
+    if mount is None or not is_remote(mount):
+        return
+    if shared:
+        raise JournalError(
+            f"the folder is on a disk of type {mount.kind}, where processes that share a journal"
+            " may not see each other.\nKeep it on a disk of this machine, or use PostgresJournal."
+        )
+    log.warning(
+        "%s is on a disk of type %s, which may not keep a second machine or mount out:"
+        " open it in one place only",
+        path,
+        mount.kind,
+    )
+
+
+def _mount_of(path: Path) -> Mount | None:
+    try:
+        text = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None  # not on Linux
+    return mount_of(str(path), mounts_in(text))
+
+
+# --- the lock ------------------------------------------------------------------------------------
+
+_kept: dict[tuple[int, int], list[int]] = {}
+"""Unlocked descriptors, by device and inode, that must not be closed yet."""
+_keeping = threading.Lock()
+
+
+class InodeLock:
+    """The lock on the file itself; taken before SQLite opens it, and released after."""
+
+    def __init__(self) -> None:
+        """Nothing is locked yet."""
+        self._descriptor = -1
+
+    def acquire(self, path: Path, *, shared: bool) -> None:
+        """Lock the file; raise `JournalError` where it is locked under another name."""
+        # A disk that turns this into a lock of fcntl would lock SQLite out.
+        if sys.platform != "linux" or is_remote(_mount_of(path)):
+            return
+        self._descriptor = _opened(path)
+        if not lock(self._descriptor, shared=shared):
+            self.release()
+            raise JournalError(
+                "another process has the same file open, under another name or after its lock file"
+                " was removed.\nWait for the end of that, and name the file as it does."
+            )
+
+    def release(self) -> None:
+        """Unlock the file; this journal's own connections must be closed."""
+        if self._descriptor < 0:
+            return
+        unlock(self._descriptor)
+        _let_go(self._descriptor)
+        self._descriptor = -1
+
+
+def _opened(path: Path) -> int:
+    found = path.stat()
+    with _keeping:
+        kept = _kept.get((found.st_dev, found.st_ino))
+        if kept:
+            return kept.pop()
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _let_go(descriptor: int) -> None:
+    """Close a descriptor, and those kept for it, unless the file is open here otherwise."""
+    found = os.fstat(descriptor)
+    place = found.st_dev, found.st_ino
+    with _keeping:
+        kept = _kept.setdefault(place, [])
+        kept.append(descriptor)
+        if _opened_times(place) > len(kept):
+            return
+        for each in _kept.pop(place):
+            os.close(each)
+
+
+def _opened_times(place: tuple[int, int]) -> int:
+    """Return how many descriptors of this process are of one file."""
+    return sum(_place_of(each) == place for each in _DESCRIPTORS.iterdir())
+
+
+def _place_of(descriptor: Path) -> tuple[int, int] | None:
+    try:
+        found = descriptor.stat()
+    except OSError:
+        return None  # the one that the folder was read with
+    return found.st_dev, found.st_ino
+
+
+# --- copies --------------------------------------------------------------------------------------
+
+
+class Announcement:
+    """Shows other processes of the machine which file of a journal is open.
+
+    It is a name in Linux's abstract namespace of sockets, which the system takes back when the
+    process ends, however it ends. Containers that share no network do not see each other's.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is announced yet."""
+        self._socket: socket.socket | None = None
+
+    def make(self, journal_id: str, path: Path) -> None:
+        """Announce the file; raise `JournalError` where another file of its journal is open."""
+        if sys.platform != "linux":
+            return
+        found = path.stat()
+        journal = f"sigmamind-journal-{journal_id}-"
+        file = f"{journal}{found.st_dev}-{found.st_ino}-"
+        with suppress(OSError):  # a system that forbids it
+            self._socket = socket.socket(socket.AF_UNIX)
+            # A forked process may still hold the name of an earlier opening.
+            self._socket.bind(f"\0{file}{secrets.token_hex(8)}")
+        # After that, so that of two that open at the same time one sees the other.
+        if any(journal in line and file not in line for line in _socket_names()):
+            self.end()
+            raise JournalError(
+                "a copy of this journal is open in another place, and what is missing in one of"
+                " them would be bought by both.\nUse one of them alone."
+            )
+
+    def end(self) -> None:
+        """Take it back."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _socket_names() -> list[str]:
+    """Return the lines of Linux's table of local sockets; none where it cannot be read."""
+    try:
+        return _SOCKETS.read_text(errors="replace").splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,189 @@
+"""Secrets that a row or an option only refers to: ``env:NAME`` or ``file:PATH``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+
+from sigmamind_async.convert.validators import is_mask
+from sigmamind_async.errors import APITimeoutError
+from sigmamind_async.values import Secret
+
+T = TypeVar("T")
+
+LARGEST = 4096
+"""Most bytes of a file that holds one secret."""
+_BOM = "\ufeff"
+
+
+class SecretReferenceError(ValueError):
+    """A secret cannot be had; the message names the reference and never a value."""
+
+
+def _listed(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...] | None:
+    if several is None:
+        return None
+    return tuple(map(str, [several] if isinstance(several, str | Path) else several))
+
+
+@attrs.frozen
+class References:
+    """Resolves references, each once: ten thousand rows may share one trunk.
+
+    Callers that enqueue for a worker choose what it reads, so a worker lists what they may name:
+
+        References(names=["TRUNK_PASSWORD", "TWILIO_*"], folders=["/run/secrets/trunks"])
+
+    With one of the two given, what neither of them lists is refused.
+    """
+
+    folder: Path = Path()
+    """What a relative PATH is relative to."""
+    allow_inline: bool = False
+    """Whether a text that is no reference is taken for the secret itself."""
+    environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
+    names: tuple[str, ...] | None = attrs.field(default=None, converter=_listed, kw_only=True)
+    """The variables that may be read; ``*`` stands for any letters."""
+    folders: tuple[str, ...] | None = attrs.field(default=None, converter=_listed, kw_only=True)
+    """The folders whose files may be read, also those of folders in them."""
+    _known: dict[str, Secret] = attrs.field(factory=dict[str, Secret], init=False, repr=False)
+
+    def resolve(self, text: str) -> Secret:
+        """Return the secret that *text* refers to, or raise `SecretReferenceError`."""
+        kind, colon, name = text.partition(":")
+        if not colon or kind not in {"env", "file"}:
+            if self.allow_inline:
+                return Secret(text)
+            raise SecretReferenceError(
+                "is a secret and must not stand in the open: write env:NAME or file:PATH"
+            )
+        if text not in self._known:
+            read = self._variable if kind == "env" else self._content
+            self._known[text] = _one(text, read(name))
+        return self._known[text]
+
+    async def fetch(self, text: str, seconds: float) -> Secret:
+        """Do as `resolve` does, and read a file in another thread.
+
+        Raises `APITimeoutError` after *seconds*: a file on another machine may never arrive.
+        """
+        if text in self._known or not text.startswith("file:"):
+            return self.resolve(text)
+        return await in_thread(lambda: self.resolve(text), seconds)
+
+    @property
+    def _is_limited(self) -> bool:
+        return self.names is not None or self.folders is not None
+
+    def _variable(self, name: str) -> str:
+        if self._is_limited and not any(fnmatchcase(name, each) for each in self.names or ()):
+            raise _not_listed(f"env:{name}", "variable")
+        value = self.environment.get(name)
+        if not value:
+            raise SecretReferenceError(
+                f"env:{name}: set the variable {name}, it is missing or empty"
+            )
+        return value
+
+    def _content(self, name: str) -> str:
+        try:
+            # Links are followed first, so that none leads out of the folders.
+            path = (self.folder / name).resolve(strict=not self._is_limited)
+            if self._is_limited and not self._may_read(path):
+                raise _not_listed(f"file:{name}", "folder")
+            return _content_of(path).decode()
+        except SecretReferenceError:
+            raise
+        except OSError as error:
+            reason = error.strerror or "it cannot be reached"
+        except RuntimeError:  # of Python before 3.13, which has an OSError for it
+            reason = "its symbolic links lead to each other"
+        except ValueError:
+            # Not the error itself: it holds what was read.
+            reason = "not UTF-8 text"
+        raise SecretReferenceError(f"file:{name}: cannot be read: {reason}")
+
+    def _may_read(self, path: Path) -> bool:
+        return any(path.is_relative_to(Path(each).resolve()) for each in self.folders or ())
+
+
+def _not_listed(reference: str, kind: str) -> SecretReferenceError:
+    return SecretReferenceError(
+        f"{reference}: this {kind} is not among those that may be read here; add it to `names` or"
+        " `folders` of References, or to --allow-secret of a worker"
+    )
+
+
+def _content_of(path: Path) -> bytes:
+    """Return the bytes of a regular file of moderate size; anything else is an `OSError`.
+
+    A pipe would wait for a writer, and a terminal for input.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(handle, "rb") as file:  # noqa: PTH123 - a handle, not a path
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise OSError(0, "Is a directory")
+        if not stat.S_ISREG(mode):
+            raise OSError(0, "it is not a regular file")
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise OSError(0, f"it must hold one secret, of at most {LARGEST} bytes")
+    return content
+
+
+def _one(reference: str, text: str) -> Secret:
+    """Return the one secret in *text*, without byte order mark and line end."""
+    text = text.removeprefix(_BOM)
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        problem = f"must hold one secret, 1 to {LARGEST} bytes"
+    elif text.splitlines() != [text] or "\0" in text:
+        problem = "must hold one secret, on one line"
+    elif is_mask(text):
+        problem = "holds a mask; put the secret itself there"
+    else:
+        return Secret(text)
+    del text
+    raise SecretReferenceError(f"{reference}: {problem}")
+
+
+async def in_thread(work: Callable[[], T], seconds: float) -> T:
+    """Return what *work* returns, called in a thread that keeps neither loop nor process alive.
+
+    Raises `APITimeoutError` after *seconds*, and what *work* raises.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def give(settle: Callable[..., None], what: object) -> None:
+        if not done.done():
+            settle(what)
+
+    def run() -> None:
+        settle: Callable[..., None] = done.set_result
+        try:
+            what: object = work()
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            settle, what = done.set_exception, error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(give, settle, what)
+
+    threading.Thread(target=run, name="secrets", daemon=True).start()
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            return await done
+    except TimeoutError:
+        if not scope.expired():
+            raise
+    raise APITimeoutError(f"a secret could not be read within {seconds:.1f} s")

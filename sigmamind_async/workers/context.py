@@ -1,0 +1,218 @@
+"""What all jobs of one process share: the journal, and a client for each account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import attrs
+
+from sigmamind_async.client import Client
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
+from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.provisioning import PostgresJournal, Provisioner
+from sigmamind_async.provisioning.adapter import Adapter, Value
+from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.fingerprint import value_of
+from sigmamind_async.provisioning.matching import request_of
+from sigmamind_async.provisioning.messages import about
+from sigmamind_async.provisioning.planning import account_of
+from sigmamind_async.provisioning.row import Row
+from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.values import Secret, concealed
+from sigmamind_async.workers.account import Account
+from sigmamind_async.workers.jobs import check_account_name
+from sigmamind_async.workers.rest import Rest
+from sigmamind_async.workers.retry import next_run
+from sigmamind_async.workers.shared_gate import SharedGate
+
+GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
+"""Returns the gate for the client of an account, given its name and the journal of the process."""
+
+
+READABLE: Final = ("TRUNK_*",)
+"""The variables that a request may name unless a worker is given other `References`."""
+
+
+class Later(Exception):  # noqa: N818 - no error: the job goes on at another time
+    """The job is to be run again."""
+
+    def __init__(self, at: float, reason: str) -> None:
+        """Give the moment, in seconds since the epoch, and why."""
+        super().__init__(reason)
+        self.at = at
+
+
+@attrs.frozen(eq=False)
+class Branch:
+    """One account at work."""
+
+    provisioner: Provisioner
+    adapter: Adapter
+    secrets: References
+    rest: Rest = attrs.field(
+        default=attrs.Factory(lambda self: Rest(account=self.provisioner.account), takes_self=True)
+    )
+
+    async def provision(self, op_id: str, attempts: int = 0) -> None:
+        """Carry out a planned operation, so far as it can be now.
+
+        Raises `Later` where it has to be looked at again, and what `Provisioner.run` raises where
+        it has ended otherwise; the row then says why.
+        """
+        if not self.rest.over(self.now()):
+            raise Later(self.rest.until, self.rest.why)
+        try:
+            row = await self._row(op_id)
+            await self.provisioner.send(op_id, await self._value(row))
+        except SigmaMindError as error:
+            failure = error
+            self.rest.failed(error, self.now())
+        else:
+            self.rest.done()
+            return
+        at = await self._next_run(op_id, failure, attempts)
+        if at is not None:
+            raise Later(at, failure.message)
+        await self.provisioner.refuse(op_id, failure.message)
+        raise failure
+
+    async def recalled(self, row: Row) -> Value | None:
+        """Return the request of *row* with its secrets, where those can be had here."""
+        try:
+            return await self._value(row)
+        except SigmaMindError:
+            return None
+
+    async def _row(self, op_id: str) -> Row:
+        row = await self._stored(op_id)
+        if row is None:
+            raise about(op_id, "the journal holds no such operation")
+        return row
+
+    async def _stored(self, op_id: str) -> Row | None:
+        return await self.provisioner.journal.get(self.provisioner.account, op_id)
+
+    async def _value(self, row: Row) -> Value:
+        """Return the request of *row*, its secrets resolved at this last moment."""
+        value = value_of(request_of(self.adapter, row), row.asked, row.hidden)
+        try:
+            secrets = {name: await self._secret(row, name) for name in row.hidden}
+            return attrs.evolve(value, **secrets)
+        except SecretReferenceError as error:
+            raise InvalidRequestError(str(error), "secret", "must be there") from None
+
+    async def _secret(self, row: Row, name: str) -> Secret:
+        reference = row.references.get(name)
+        if reference is None:
+            raise about(row.op_id, f"where its {name} is to be found was not said: enqueue it anew")
+        deadline = self.provisioner.client.runner.engine.limits.deadline
+        return await self.secrets.fetch(reference, deadline)
+
+    async def _next_run(self, op_id: str, error: SigmaMindError, attempts: int) -> float | None:
+        try:
+            row = await self._stored(op_id)
+        except SigmaMindError:
+            row = None
+        return next_run(error, row, self.provisioner.policy, self.now(), attempts)
+
+    def now(self) -> float:
+        """Return the time by the clock of the journal, which is that of the queue too."""
+        journal = self.provisioner.journal
+        assert isinstance(journal, PostgresJournal)  # noqa: S101 - made by the office
+        return journal.now()
+
+
+class Office:
+    """The journal and the clients of one worker process; open it with ``async with``.
+
+    For a procrastinate application of your own: register ``blueprint(office)`` with it, and have
+    the office open for as long as its worker runs. `Worker` does all that.
+
+    Args:
+        accounts: Those that are served; of each the API key must be had here.
+        dsn: The database, as `PostgresJournal` takes it.
+        schema: That of the journal.
+        secrets: Resolves the references in requests: left out, variables ``TRUNK_*`` alone.
+        gate: Returns what a client is given as its ``gate``, for the name of an account and
+            the journal; left out, one that all processes share.
+        connections: Most connections of the journal.
+
+    Raises:
+        ConfigurationError: A setting cannot be used, or an account's key is missing.
+    """
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        dsn: str | Secret = "",
+        *,
+        schema: str = "sigmamind",
+        secrets: References | None = None,
+        gate: GateFor = SharedGate,
+        connections: int = 8,
+    ) -> None:
+        dsn = concealed(dsn)
+        self.schema: Final = schema
+        self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
+        self._secrets = secrets or References(names=READABLE)
+        self._gate = gate
+        self.branches: Mapping[str, Branch] = self._branches(accounts)
+
+    @property
+    def lease(self) -> float:
+        """Seconds after which whoever began to send and wrote no more is taken for gone."""
+        return max(branch.provisioner.lease for branch in self.branches.values())
+
+    def branch(self, account: str) -> Branch:
+        """Return the account of a name; raise `ConfigurationError` for one that is not served."""
+        if account not in self.branches:
+            raise ConfigurationError(f"account: {account} is not served here")
+        return self.branches[account]
+
+    async def __aenter__(self) -> Self:
+        await self.journal.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for branch in self.branches.values():
+            await branch.provisioner.client.close()
+        await self.journal.close()
+
+    def _branches(self, accounts: Iterable[Account]) -> dict[str, Branch]:
+        branches: dict[str, Branch] = {}
+        for account in accounts:
+            branch = self._branch(account)
+            name = branch.provisioner.account
+            check_account_name(name)
+            if name in branches:
+                raise ConfigurationError(f"account: {name} is there twice; give one a label")
+            branches[name] = branch
+        if not branches:
+            raise ConfigurationError("accounts: at least one is needed")
+        return branches
+
+    def _branch(self, account: Account) -> Branch:
+        client = self._client(account)
+        provisioner = Provisioner(
+            client,
+            self.journal,
+            quarantine=account.quarantine,
+            resend=account.resend,
+            tag=account.tag,
+            max_purchases=account.max_purchases,
+            release_surplus=account.release_surplus,
+            account=account.label,
+        )
+        return Branch(provisioner, adapter_of(client), self._secrets)
+
+    def _client(self, account: Account) -> Client:
+        platform = account.client().platform.name
+        gate = self._gate(account_of(platform, account.label), self.journal)
+        return account.client(gate=gate)

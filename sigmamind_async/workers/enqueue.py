@@ -1,0 +1,91 @@
+"""Entering operations: what becomes of each row, and which of them need a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import attrs
+from procrastinate import PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.manager import JobManager
+
+from sigmamind_async.provisioning.journal.postgres.transaction import Moment, Page
+from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.messages import about, another_request
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
+from sigmamind_async.provisioning.transitions import Policy, Resent, advance
+from sigmamind_async.workers.jobs import job_for, waiting_lock
+
+GOES_ON: Final = UNSETTLED | {State.PLANNED}
+"""States from which a worker gets further."""
+_QUEUED: Final = (
+    "SELECT queueing_lock FROM procrastinate_jobs"
+    " WHERE queueing_lock = ANY(%s) AND status = 'todo'"
+    " UNION ALL SELECT queueing_lock FROM procrastinate_jobs"
+    " WHERE queueing_lock = ANY(%s) AND status = 'doing'"
+)
+"""One half for each index."""
+
+
+@attrs.frozen
+class Entry:
+    """Enters rows in one transaction."""
+
+    page: Page
+    moment: Moment
+    _jobs: JobManager = attrs.field(factory=lambda: JobManager(PsycopgConnector()), init=False)
+    """Only its statements are used, on the connection of the page."""
+
+    async def enter(self, account: str, asked: Sequence[Row]) -> list[Row]:
+        """Return the rows of *account* that stand now where *asked* was to be written."""
+        asked = [self._first(row) for row in asked]
+        new = await self.page.insert(asked)
+        stored = await self.page.stored(
+            account, (row.op_id for row in asked if row.op_id not in new)
+        )
+        rows = [
+            row if row.op_id in new else await self._again(stored[row.op_id], row) for row in asked
+        ]
+        await self._queue(account, rows, new)
+        return rows
+
+    def _first(self, row: Row) -> Row:
+        now = self.moment.now
+        step = Step(now, "planned, and handed to the workers")
+        return row.but(fence=1, queued=True, updated_at=now, history=(step,))
+
+    async def _again(self, stored: Row, asked: Row) -> Row:
+        """Return the row of an operation that was there before."""
+        difference = another_request(stored, asked)
+        if difference is not None:
+            raise difference
+        row = stored.but(queued=True, references=stored.references or asked.references)
+        if row.state is State.FAILED:
+            row = advance(row, Resent(), self.moment.now, Policy()).row
+        elif row == stored or row.state not in GOES_ON - {State.SENDING}:
+            return stored
+        else:
+            row = row.but(fence=row.fence + 1)
+        if await self.page.put(row) is not Written.STORED:
+            raise about(row.op_id, "somebody else works on it; call again")
+        return row
+
+    async def _queue(self, account: str, rows: Sequence[Row], new: set[str]) -> None:
+        """Give a job to each of *rows* that needs one and has none."""
+        locks = [waiting_lock(account, row.op_id) for row in rows]
+        there = {lock for (lock,) in await self.page.ask(_QUEUED, locks, locks)}
+        jobs = [
+            (row.op_id in new, job_for(row))
+            for row in rows
+            if row.state in GOES_ON and waiting_lock(account, row.op_id) not in there
+        ]
+        fresh = [job for is_new, job in jobs if is_new]
+        if fresh:
+            await self._jobs.batch_defer_jobs_async(fresh, connection=self.page.connection)
+        for job in (job for is_new, job in jobs if not is_new):
+            # Somebody else may be enqueuing the same: then it waits for his transaction.
+            with suppress(AlreadyEnqueued):
+                async with self.page.connection.transaction():
+                    await self._jobs.defer_job_async(job, connection=self.page.connection)

@@ -1,0 +1,42 @@
+"""Why an operation is not sent, in words, and what the caller may do."""
+
+from __future__ import annotations
+
+import pytest
+
+from sigmamind_async.errors import APIConnectionError
+from sigmamind_async.provisioning import messages
+from sigmamind_async.provisioning.row import Kind, State
+from tests.unit.provisioning.test_transitions import a_row
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "committed"),
+    [
+        (State.SENDING, "another worker is sending it", "unknown"),
+        (State.AMBIGUOUS, "reconcile() looks for it", "unknown"),
+        (State.COMMITTED, "reconcile() looks for it", "yes"),
+        (State.GIVEN_UP, "it was given up", "unknown"),
+        (State.NEEDS_OPERATOR, "a person has to decide, see status()", "unknown"),
+    ],
+)
+def test_an_operation_that_is_not_settled_says_who_settles_it(
+    state: State, words: str, committed: str
+) -> None:
+    row = a_row(Kind.PURCHASE, state)
+    error = messages.unsettled(row, None)
+
+    assert str(error).startswith(f"{row.op_id}: ")
+    assert words in str(error)
+    assert error.committed == committed
+
+
+def test_what_waits_for_the_account_may_be_called_again() -> None:
+    row = a_row(Kind.PURCHASE, State.PLANNED)
+    for error, words in (
+        (messages.unread(row, APIConnectionError("no route")), "could not be read"),
+        (messages.nameless(row), "without its key"),
+    ):
+        assert "not sent" in str(error)
+        assert words in str(error)
+        assert (error.op_id, error.committed, error.retryable) == (row.op_id, "no", True)

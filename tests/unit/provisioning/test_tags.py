@@ -1,0 +1,76 @@
+"""Tags in labels: unmistakable, within the platform's limit, and one for each attempt."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sigmamind_async.provisioning.tags import (
+    LABEL_CHARACTERS,
+    tag_in,
+    tagged,
+    token_of,
+    without_tag,
+)
+
+TOKEN = token_of("journal", "sigmamind", "order-1")
+LABELS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=160)
+
+
+def test_a_label_that_fits_is_kept_whole() -> None:
+    assert tagged("Support", f"[sm:{TOKEN}.1]") == f"Support [sm:{TOKEN}.1]"
+
+
+def test_no_label_is_the_tag_alone() -> None:
+    assert tagged(None, f"[sm:{TOKEN}.1]") == tagged("", f"[sm:{TOKEN}.1]") == f"[sm:{TOKEN}.1]"
+
+
+def test_a_label_that_does_not_fit_is_cut_where_everybody_sees_it() -> None:
+    label = tagged("x" * 128, f"[sm:{TOKEN}.12]")
+    assert len(label) == LABEL_CHARACTERS
+    assert label.endswith(f"x\u2026 [sm:{TOKEN}.12]")
+
+
+@given(LABELS, st.integers(1, 10**9 - 1))
+def test_a_tag_is_found_again_behind_any_label(label: str, attempt: int) -> None:
+    whole = tagged(label, f"[sm:{TOKEN}.{attempt}]")
+    assert len(whole) <= LABEL_CHARACTERS
+    assert tag_in(whole) == (TOKEN, attempt)
+    kept = without_tag(whole)
+    assert kept == label or kept.endswith("\u2026")
+    if len(label) + len(f" [sm:{TOKEN}.{attempt}]") <= LABEL_CHARACTERS:
+        assert kept == label
+
+
+@given(LABELS)
+def test_a_label_of_somebody_else_carries_no_tag_of_ours(label: str) -> None:
+    assert tag_in(label) is None
+    assert without_tag(label) == label
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        None,
+        "",
+        "[sm:]",
+        "[sm:ABC.1]",
+        f"[sm:{TOKEN}.0]",
+        f"[sm:{TOKEN}.01]",
+        f"[sm:{TOKEN.lower()}.1]",
+        f"[sm:{TOKEN}.1] Support",
+        f"[sm:{TOKEN}.1]\n",
+    ],
+)
+def test_what_only_looks_like_a_tag_is_none(label: str | None) -> None:
+    assert tag_in(label) is None
+
+
+def test_a_token_belongs_to_one_operation_of_one_account_of_one_journal() -> None:
+    tokens = {
+        token_of(journal, account, op_id)
+        for journal in ("a", "b")
+        for account in ("sigmamind", "verbex")
+        for op_id in ("row-1", "row-2", "ro", "w-1")
+    }
+    assert len(tokens) == 16
+    assert token_of("a", "b", "c") == token_of("a", "b", "c")

@@ -1,0 +1,64 @@
+"""What an error answer says, whatever its shape."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sigmamind_async.convert import dump_json
+from sigmamind_async.operation import Response
+from sigmamind_async.responses.error_body import explain
+
+SILENT = "the platform gave no reason"
+
+
+def message(body: bytes) -> str:
+    return explain(Response(status=400, body=body)).message
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"message": "m", "detail": "d", "error": "e"}, "m"),
+        ({"message": "", "detail": "d"}, "d"),
+        ({"error": " e "}, "e"),
+        ({"error": {"message": "deep"}}, "deep"),
+        ({"message": ["a", "", "b"]}, "a; b"),
+        ({"detail": [{"loc": ["body", "label"], "msg": "too long"}]}, "body.label: too long"),
+        ({"detail": [{"msg": "too long"}, {"loc": ["x"]}]}, "too long"),
+        ({"message": 7}, SILENT),
+        ({}, SILENT),
+        ([], SILENT),
+        ("text", "text"),
+        (None, SILENT),
+    ],
+)
+def test_the_first_words_that_say_something_are_taken(said: object, expected: str) -> None:
+    assert message(dump_json(said)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b"<html>", "<html>"), (b"", SILENT), (b" \n", SILENT), (b"\xff", "\ufffd")],
+)
+def test_what_is_no_json_is_taken_as_it_is(body: bytes, expected: str) -> None:
+    assert message(body) == expected
+
+
+def test_a_short_name_and_an_id_are_taken_where_they_stand() -> None:
+    headers = {"x-request-id": "r-1"}
+    said = explain(Response(status=400, headers=headers, body=b'{"error": "no_funds"}'))
+
+    assert (said.code, said.request_id) == ("no_funds", "r-1")
+    assert explain(Response(status=400, body=b'{"error": {}}')).code is None
+
+
+def test_a_bottomless_answer_is_no_reason_to_fail() -> None:
+    """JSON may be nested deeper than calls may be."""
+    body = b'{"message":' * 1_000 + b'"x"' + b"}" * 1_000
+
+    assert message(body) == SILENT
+
+
+@given(st.one_of(st.binary(), st.text().map(str.encode)))
+def test_nothing_makes_it_raise(body: bytes) -> None:
+    assert message(body)

@@ -1,0 +1,133 @@
+"""Whether one kind of request is limited apart from the others, told by whom refusals fall on."""
+
+from __future__ import annotations
+
+import random
+
+import attrs
+import pytest
+
+from benchmarks.throttles import CASES, run
+from sigmamind_async.limiter import kinds
+from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.limiter.kinds import Lanes
+from sigmamind_async.limiter.rate import Pace
+
+APART = CASES["purchases at 2, updates at 20 a second"]
+
+
+def live(refuses: dict[str, float], cuts: int, **shares: int) -> Lanes:
+    """Let requests of each kind pass by their *shares*, and refuse *cuts* of them by lot."""
+    learned, chance, at = Lanes(), random.Random(2), 0.0
+    for _ in range(cuts):
+        for kind in chance.choices([*shares], [*shares.values()], k=20):
+            at += 0.1
+            learned.sent[kind] += 1
+            learned.pace(kind).passed(at, (at, 1, kind))
+        (kind,) = chance.choices([*refuses], [*refuses.values()])
+        at += 0.1
+        learned.refused(at, (at, 1, kind), 0.0)
+    return learned
+
+
+def test_kinds_share_one_pace_at_first() -> None:
+    learned = Lanes()
+
+    assert learned.pace("POST") is learned.pace("PATCH") is learned.common
+
+
+def test_refusals_that_fall_on_one_kind_alone_part_it_from_the_others() -> None:
+    learned = live({"POST": 1.0}, 15, POST=1, PATCH=1)
+
+    assert [*learned.own] == ["POST"]
+    assert learned.common.rate is None
+
+
+def test_refusals_in_proportion_part_nobody() -> None:
+    """A thousand of them."""
+    assert live({"POST": 1.0, "PATCH": 3.0}, 1_000, POST=1, PATCH=3).own == {}
+
+
+def test_a_kind_that_begins_late_is_not_parted_for_that() -> None:
+    """Fails if those that were answered are counted: of the late ones, none was so far."""
+    admission = Admission()
+    for at in range(150):
+        admission.admits(at, 1, "POST")
+        admission.succeeded(at, (at, 1, "POST"))
+    for at in range(150, 200):
+        admission.admits(at, 1, "PATCH")
+    assert admission.lanes.sent == {"POST": 150, "PATCH": 50}
+    admission.lanes.refused(200.0, (199.0, 1, "PATCH"), 1.0)
+
+    assert admission.lanes.own == {}
+
+
+def test_a_kind_that_is_alone_shows_nothing() -> None:
+    assert live({"PATCH": 1.0}, 100, PATCH=1).own == {}
+
+
+def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
+    """Which limit it speaks of is not said, so all keep it that may have the same."""
+    admission = Admission()
+    admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
+
+    assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
+    assert not admission.admits(39.9, 1, "PATCH")
+    assert admission.admits(40.1, 1, "PATCH")
+
+
+@pytest.mark.parametrize(("told", "other"), [("POST", "PATCH"), ("PATCH", "POST")])
+def test_a_parted_kind_and_the_others_pause_by_themselves(told: str, other: str) -> None:
+    admission = Admission(lanes=Lanes(own={"POST": Pace(rate=2.0)}))
+    admission.throttled(10.0, (9.0, 1, told), 30.0, 0.0)
+
+    assert admission.pause_ends(told) == pytest.approx(40.0)
+    assert not admission.admits(39.9, 1, told)
+    assert admission.admits(11.0, 1, other)
+
+
+def test_a_kind_that_its_first_refusal_parts_keeps_the_pause() -> None:
+    """It has no rate then that would hold it."""
+    admission = Admission()
+    for _ in range(300):
+        assert admission.admits(9.0, 1, "PATCH")
+    assert admission.admits(9.0, 1, "POST")
+    admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
+
+    assert [*admission.lanes.own] == ["POST"]
+    assert not admission.admits(39.9, 1, "POST")
+    assert admission.wait(10.0, admission.lanes.pace("POST")) >= 30.0
+    assert admission.admits(11.0, 1, "PATCH")
+
+
+def test_a_pause_that_all_were_in_outlasts_a_parting() -> None:
+    """Others than the one that is parted may have been told of it."""
+    admission = Admission()
+    for _ in range(300):
+        assert admission.admits(8.0, 1, "PATCH")
+    admission.throttled(9.0, (8.0, 1, "PATCH"), 30.0, 0.0)
+    admission.lanes.sent["PATCH"] = 300
+    admission.throttled(10.0, (9.5, 1, "POST"), 5.0, 0.0)
+
+    assert [*admission.lanes.own] == ["POST"]
+    assert not admission.admits(38.9, 1, "PATCH")
+    assert admission.pause_ends("PATCH") == pytest.approx(39.0)
+
+
+def test_a_parted_kind_slows_itself_alone() -> None:
+    learned = Lanes(own={"POST": Pace(rate=2.0, credit=0.0)})
+    learned.refused(10.0, (9.0, 1, "POST"), 0.0)
+
+    assert learned.own["POST"].rate != 2.0
+    assert learned.common.rate is None
+
+
+def test_where_nobody_is_ever_parted_purchases_hold_up_updates_for_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control to the rows in `benchmarks.throttles`."""
+    short = attrs.evolve(APART, kinds={"buy": 100, "update": 1_000}, ideal=49.0)
+    assert run(short, seed=1).slower < 1.35
+
+    monkeypatch.setattr(kinds, "CERTAIN", 1e9)
+    assert run(short, seed=1).slower > 1.7

@@ -1,0 +1,125 @@
+"""One value for each loop and process."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from sigmamind_async.per_loop import PerLoop
+
+T = TypeVar("T")
+
+
+def in_a_new_loop(get: Callable[[], T]) -> T:
+    async def ask() -> T:
+        return get()
+
+    with asyncio.Runner() as runner:
+        return runner.run(ask())
+
+
+async def test_a_loop_gets_one_value_and_keeps_it() -> None:
+    values = PerLoop(object)
+
+    assert values.get() is values.get()
+
+
+def test_another_loop_gets_another_value_and_the_closed_one_is_forgotten() -> None:
+    """A closed loop's value cannot be used again, and would otherwise never be let go."""
+    forgotten: list[object] = []
+    values = PerLoop(object, forgotten.append)
+
+    first = in_a_new_loop(values.get)
+    second = in_a_new_loop(values.get)
+
+    assert first is not second
+    assert forgotten == [first]
+
+
+def test_a_hundred_loops_leave_one_value_behind() -> None:
+    forgotten: list[object] = []
+    values = PerLoop(object, forgotten.append)
+
+    made = [in_a_new_loop(values.get) for _ in range(100)]
+
+    assert forgotten == made[:-1]
+
+
+def test_values_of_dead_loops_go_even_when_nobody_is_told() -> None:
+    values = PerLoop(object)
+
+    assert in_a_new_loop(values.get) is not in_a_new_loop(values.get)
+
+
+async def test_another_process_gets_another_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a fork the copy of a loop's value belongs to the parent."""
+    forgotten: list[object] = []
+    values = PerLoop(object, forgotten.append)
+    parents = values.get()
+
+    monkeypatch.setattr("sigmamind_async.per_loop._forks", -1)
+    childs = values.get()
+
+    assert childs is not parents
+    assert forgotten == [parents]
+
+
+async def test_a_lock_that_the_parent_held_does_not_hang_the_child(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = threading.Lock()
+    monkeypatch.setattr("sigmamind_async.per_loop.threading.Lock", lambda: held)
+    values = PerLoop(object)
+    held.acquire()
+
+    monkeypatch.undo()
+    monkeypatch.setattr("sigmamind_async.per_loop._forks", -1)
+
+    assert values.get() is values.get()
+
+
+async def test_a_value_can_be_taken_out_once() -> None:
+    values = PerLoop(object)
+    value = values.get()
+
+    assert values.pop() is value
+    assert values.pop() is None
+
+
+async def test_a_discarded_value_is_made_anew_and_not_reported() -> None:
+    forgotten: list[object] = []
+    values = PerLoop(object, forgotten.append)
+    value = values.get()
+
+    values.discard(asyncio.get_running_loop(), value)
+    values.discard(asyncio.get_running_loop(), value)
+
+    assert values.get() is not value
+    assert forgotten == []
+
+
+def test_loops_in_threads_have_their_own_values() -> None:
+    """All loops stay open while the others ask, so none can be mistaken for a dead one."""
+    values = PerLoop(object)
+    barrier = threading.Barrier(8)
+    seen: list[object] = []
+
+    def ask() -> object:
+        value = values.get()
+        barrier.wait()
+        return value
+
+    threads = [threading.Thread(target=lambda: seen.append(in_a_new_loop(ask))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len({id(value) for value in seen}) == 8
+
+
+def test_asking_without_a_loop_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        PerLoop(object).get()

@@ -1,0 +1,223 @@
+"""The rules by which the pace learns, one by one; `test_throttles` shows what they add up to."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from sigmamind_async.limiter.rate import FIRST, SLOWEST, TOLERATED, Pace
+
+
+def answered(pace: Pace, count: int, *, rate: float, begins: float = 0.0) -> float:
+    """Let *count* requests pass, spaced at *rate*, each answered at once; return when it ended."""
+    at = begins
+    for index in range(count):
+        at = begins + index / rate
+        pace.take(at)
+        pace.passed(at, (at, 1, ""))
+    return at
+
+
+def test_without_a_refusal_there_is_no_rate() -> None:
+    pace = Pace()
+    answered(pace, 1_000, rate=1_000)
+
+    assert pace.rate is None
+
+
+def test_the_width_begins_small_and_doubles_with_each_round() -> None:
+    """A new client does not open with as many requests as it has connections."""
+    pace = Pace()
+    answered(pace, 10, rate=10)
+
+    assert (FIRST, pace.width) == (10.0, 20.0)
+
+
+def test_a_refusal_sets_the_rate_near_what_was_delivered() -> None:
+    """400 passed at an even 20 a second: one refusal at 30 is no reason for 15."""
+    pace = Pace(rate=30.0, known=20.0)
+    at = answered(pace, 400, rate=20)
+    pace.rate = 30.0  # what has grown meanwhile is not the point
+    pace._credit = 0.0  # noqa: SLF001 - nothing else brings the case about as quickly
+    pace.refused(at, (at, 1, ""), 0.0)
+
+    assert pace.rate == pytest.approx((20 * 30) ** 0.5, rel=0.02)
+
+
+def test_a_refusal_costs_at_least_a_few_percent() -> None:
+    pace = Pace(rate=20.0, known=20.0)
+    at = answered(pace, 400, rate=20)
+    pace.rate = 20.0
+    pace._credit = 0.0  # noqa: SLF001 - likewise
+    pace.refused(at, (at, 1, ""), 0.0)
+
+    assert pace.rate == pytest.approx(0.96 * 20.0)
+
+
+def test_refusals_of_requests_sent_before_a_cut_are_answered_by_it() -> None:
+    pace = Pace(rate=100.0)
+    for index in range(50):
+        pace.refused(5.0 + index / 100, (4.0 + index / 100, 1, ""), 1.0)
+
+    assert pace.rate == pytest.approx(25.0)
+
+
+def test_one_refusal_in_a_hundred_cuts_nothing() -> None:
+    pace = Pace(rate=20.0, known=20.0)
+    at = 0.0
+    for _ in range(50):
+        at = answered(pace, 99, rate=20, begins=at)
+        before = pace.rate
+        pace.refused(at, (at, 1, ""), 0.0)
+        assert pace.rate == before
+
+
+def test_where_refusals_come_at_half_the_rate_as_often_more_are_tolerated() -> None:
+    """They are drawn by lot: one in thirty would cut for good, and slower is no better."""
+    pace = Pace(rate=20.0, known=20.0, best=100.0)
+    at = answered(pace, 100, rate=20)
+    pace.rate, pace._credit = 20.0, 0.0  # noqa: SLF001 - likewise
+    pace.refused(at, (at, 1, ""), 0.0)
+
+    assert pace.rate == 20.0
+    assert pace._tolerated > TOLERATED  # noqa: SLF001 - it shows in thousands of requests
+
+
+def test_a_refusal_that_asks_for_a_wait_is_never_tolerated() -> None:
+    """Each stops everybody, so it is worth a slower rate to have fewer."""
+    pace = Pace(rate=20.0, known=20.0)
+    at = answered(pace, 99, rate=20)
+    before = pace.rate
+    pace.refused(at, (at, 1, ""), 1.0)
+
+    assert before is not None
+    assert pace.rate is not None
+    assert pace.rate <= 0.96 * before
+
+
+def test_a_window_that_is_used_up_gives_its_rate_at_once() -> None:
+    """150 pass in a second, and the next is told to wait 59 seconds: 2.5 a second."""
+    pace = Pace()
+    at = answered(pace, 150, rate=150)
+    pace.refused(at, (at, 1, ""), 59.0)
+
+    assert pace.rate == pytest.approx(2.5, rel=0.02)
+
+
+def test_a_success_lets_a_rate_grow_only_where_it_holds_requests_back() -> None:
+    """A rate that nobody needs is no rate that passed."""
+    needed, idle = Pace(rate=20.0), Pace(rate=20.0)
+    answered(needed, 50, rate=20)
+    answered(idle, 50, rate=2)
+
+    assert needed.rate is not None
+    assert needed.rate > 20.0
+    assert idle.rate == 20.0
+
+
+def test_no_cut_goes_below_the_slowest_rate() -> None:
+    pace = Pace(rate=0.21, known=0.21, credit=0.0)
+    pace.refused(5.0, (5.0, 1, ""), 0.0)
+
+    assert pace.rate == SLOWEST
+
+
+def climbed(pace: Pace, wall: float, begins: float) -> float:
+    """Let the rate climb until it is at *wall*, and be refused there; return when that was."""
+    at = begins
+    while (pace.rate or 0.0) < wall:
+        at += 1 / (pace.rate or 1.0)
+        pace.take(at)
+        pace.passed(at, (at, 1, ""))
+    for _ in range(2):  # the first is still spaced as it was before
+        at += 1 / (pace.rate or 1.0)
+        pace.take(at)
+    pace.refused(at, (at, 1, ""), 1.0)
+    return at + 1.0
+
+
+def test_a_rate_at_which_every_climb_ends_is_a_wall_to_stay_just_below() -> None:
+    pace = Pace(rate=5.0)
+    at = 0.0
+    for _ in range(4):
+        at = climbed(pace, 20.0, at)
+
+    assert pace.rate == pytest.approx(0.985 * 20.0, rel=0.005)
+
+
+def test_a_wall_stands_where_the_refused_request_was_sent() -> None:
+    """Fails if it is sought by the rate of now: that has grown by the answers to those before."""
+    pace = Pace(rate=50.0)
+    for index in range(9):
+        pace.take(index / 50)
+    for index in range(8):
+        pace.passed(0.17, (index / 50, 1, ""))
+    grown = pace.rate
+    pace.refused(0.17, (0.16, 9, ""), 1.0)
+
+    assert grown is not None
+    assert grown > 52.0
+    assert pace._wall == 50.0  # noqa: SLF001 - how far below it the rate stays is another matter
+
+
+def test_a_wall_is_tried_again_ever_more_rarely() -> None:
+    pace = Pace(rate=5.0)
+    ends = [0.0]
+    for _ in range(8):
+        ends.append(climbed(pace, 20.0, ends[-1]))
+    seconds = [after - before for before, after in itertools.pairwise(ends)]
+
+    assert min(seconds[3:]) > 25.0
+    assert seconds[-1] > 1.4 * seconds[-2] > 1.9 * seconds[-3]
+
+
+def test_a_refusal_below_the_wall_says_that_it_was_none() -> None:
+    """What was delivered counts again: 20 in two seconds, the pause included."""
+    pace = Pace(rate=5.0)
+    at = climbed(pace, 20.0, 0.0)
+    at = answered(pace, 20, rate=20, begins=at)
+    pace.refused(at, (at, 1, ""), 1.0)
+
+    assert pace.rate is not None
+    assert 10.0 < pace.rate < 15.0
+
+
+def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
+    """And the rate is what it was as soon as something does: it is not what was wrong."""
+    pace = Pace(rate=20.0, known=20.0, usual=20.0, credit=0.0)
+    pauses = [pace.refused(at, (at, 1, ""), 0.0) for at in map(float, range(10))]
+    assert pauses == [0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+
+    pace.passed(10.0, (9.5, 1, ""))
+    assert pace.rate == pytest.approx(20.0, rel=0.02)
+
+
+def test_a_silent_window_gives_its_rate_when_it_opens_again() -> None:
+    """150 pass at once, then nothing until a minute has gone: 2.5 a second."""
+    pace = Pace()
+    at = answered(pace, 150, rate=150)
+    while at < 60.0:
+        at += 0.1 + pace.refused(at, (at, 1, ""), 0.0)
+    pace.take(at)
+    pace.passed(at, (at, 1, ""))
+
+    assert pace.rate == pytest.approx(150 / at, rel=0.05)
+
+
+def test_refusals_at_one_number_under_way_set_the_width_and_not_the_rate() -> None:
+    """Five places: four pass freely, the sixth is refused, again and again."""
+    pace = Pace(rate=50.0, known=50.0)
+    at = 0.0
+    for _ in range(8):
+        at += 0.1
+        for index in range(100):
+            at += 0.02
+            pace.take(at)
+            pace.passed(at, (at, 1 + index % 5, ""))
+        pace._credit = 0.0  # noqa: SLF001 - nothing else brings the case about as quickly
+        pace.refused(at, (at, 6, ""), 0.0)
+
+    assert pace.width == 5.0
+    assert pace.rate is not None
+    assert pace.rate > 45.0

@@ -1,0 +1,416 @@
+"""One attempt, judged: each row of the tables of evidence, repetition and errors."""
+
+import pickle
+
+import attrs
+import pytest
+
+from sigmamind_async.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    BadRequestError,
+    Committed,
+    ConflictError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ResponseDecodeError,
+    ServerError,
+    SigmaMindError,
+)
+from sigmamind_async.operation import (
+    Explanation,
+    Fault,
+    FaultKind,
+    Mark,
+    Method,
+    Operation,
+    Request,
+    Response,
+    Verdict,
+)
+from sigmamind_async.responses.redaction import KEPT, masked
+from sigmamind_async.responses.verdict import Finding, error_for, find, judge, may_repeat
+from sigmamind_async.values import REDACTED, Secret
+
+NOT_SENT, REJECTED, CONFIRMED = Verdict.NOT_SENT, Verdict.REJECTED, Verdict.CONFIRMED
+UNREAD, AMBIGUOUS = Verdict.COMMITTED_UNREAD, Verdict.AMBIGUOUS
+
+KEY = Secret("sk-canary-1")
+
+
+@attrs.frozen
+class Purchase:
+    country: str
+    password: Secret
+
+
+def operation(name: str, method: Method, *, repeatable: bool) -> Operation[None]:
+    return Operation(
+        name=name,
+        request=Request(method=method, path="/v1/things"),
+        decode=lambda _: None,
+        repeatable=repeatable,
+        value=Purchase("US", Secret("hunter2")),
+    )
+
+
+READ = operation("acme.get", "GET", repeatable=True)
+WRITE = operation("acme.update", "PATCH", repeatable=True)
+BUY = operation("acme.buy", "POST", repeatable=False)
+
+
+def fault(kind: FaultKind) -> Fault:
+    return Fault(kind=kind, detail=kind.value)
+
+
+def found(
+    answer: Response | Fault, *, connected: bool = True, doubtful: bool = False, now: float = 0.0
+) -> Finding:
+    mark = Mark()
+    mark.connected = connected
+    return find(answer, mark, doubtful=doubtful, wall_clock=lambda: now)
+
+
+def explain(response: Response) -> Explanation:
+    text = response.body.decode()
+    return Explanation(message=text or "no reason", code=text or None, request_id=text or None)
+
+
+def error(operation: Operation[None], finding: Finding) -> SigmaMindError:
+    return error_for(operation, finding, explain, [KEY])
+
+
+# ---------------------------------------------------------------- what an attempt proves
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_without_a_connection_nothing_was_sent(kind: FaultKind) -> None:
+    assert judge(fault(kind), connected=False) is NOT_SENT
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_silence_on_a_connection_proves_nothing(kind: FaultKind) -> None:
+    """A "cannot connect" was seen for a request that had been processed: only the mark counts."""
+    assert judge(fault(kind), connected=True) is AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(200, CONFIRMED), (201, CONFIRMED), (204, CONFIRMED), (299, CONFIRMED), (303, UNREAD)]
+    + [(status, REJECTED) for status in (300, 301, 302, 304, 307, 308)]
+    + [(status, REJECTED) for status in (400, 401, 402, 403, 404, 405, 409, 410, 418, 422, 429)]
+    + [(status, AMBIGUOUS) for status in (408, 499, 500, 501, 502, 503, 504, 520, 599)]
+    + [(status, AMBIGUOUS) for status in (0, 100, 103, 199, 600)],
+)
+def test_a_status_proves(status: int, verdict: Verdict) -> None:
+    assert judge(Response(status=status), connected=True) is verdict
+
+
+@pytest.mark.parametrize("cut", FaultKind)
+def test_a_2xx_whose_body_ends_early_is_committed(cut: FaultKind) -> None:
+    assert judge(Response(status=201, cut=Fault(kind=cut)), connected=True) is UNREAD
+
+
+def test_a_rejection_whose_body_ends_early_is_a_rejection() -> None:
+    answer = Response(status=422, cut=Fault(kind=FaultKind.DROPPED))
+
+    assert judge(answer, connected=True) is REJECTED
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 429])
+def test_after_an_ambiguous_attempt_only_409_is_doubtful(status: int) -> None:
+    """Already existing may be the echo of our own success; no other rejection is."""
+    assert judge(Response(status=409), connected=True, doubtful=True) is AMBIGUOUS
+    assert judge(Response(status=status), connected=True, doubtful=True) is REJECTED
+
+
+# ---------------------------------------------------------------- waits and throttles
+
+
+def test_429_is_throttled_with_or_without_a_wait() -> None:
+    asked = found(Response(status=429, headers={"retry-after": "7"}))
+    silent = found(Response(status=429))
+
+    assert (asked.throttled, asked.wait) == (True, 7.0)
+    assert (silent.throttled, silent.wait) == (True, None)
+
+
+def test_503_is_throttled_only_with_a_wait_beside_it() -> None:
+    asked = found(Response(status=503, headers={"retry-after": "7"}))
+
+    assert (asked.throttled, asked.wait) == (True, 7.0)
+    assert not found(Response(status=503)).throttled
+    assert not found(Response(status=500, headers={"retry-after": "7"})).throttled
+
+
+def test_a_date_to_wait_for_is_read_against_the_wall_clock() -> None:
+    headers = {"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}
+
+    assert found(Response(status=429, headers=headers), now=70.0).wait == 30.0
+
+
+def test_a_success_is_never_throttled() -> None:
+    finding = found(Response(status=200, headers={"retry-after": "7"}))
+
+    assert (finding.throttled, finding.wait) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "connected", "healthy"),
+    [
+        (Response(status=200), True, True),
+        (Response(status=404), True, True),
+        (Response(status=200, cut=Fault(kind=FaultKind.DROPPED)), True, True),
+        (Response(status=500), True, False),
+        (fault(FaultKind.DROPPED), True, False),
+        (fault(FaultKind.CONNECT), False, False),
+    ],
+)
+def test_a_platform_is_healthy_when_it_answers_in_its_right_mind(
+    answer: Response | Fault, connected: bool, healthy: bool
+) -> None:
+    assert found(answer, connected=connected).healthy is healthy
+
+
+# ---------------------------------------------------------------- may it be sent again?
+
+ATTEMPTS: dict[str, Finding] = {
+    "not sent": found(fault(FaultKind.CONNECT), connected=False),
+    "429": found(Response(status=429)),
+    "503 that throttles": found(Response(status=503, headers={"retry-after": "1"})),
+    "500": found(Response(status=500)),
+    "408": found(Response(status=408)),
+    "499": found(Response(status=499)),
+    "no answer in time": found(fault(FaultKind.TIMEOUT)),
+    "dropped": found(fault(FaultKind.DROPPED)),
+    "not HTTP": found(fault(FaultKind.UNPARSABLE)),
+    "doubtful 409": found(Response(status=409), doubtful=True),
+    "first 409": found(Response(status=409)),
+    "404": found(Response(status=404)),
+    "302": found(Response(status=302)),
+    "303": found(Response(status=303)),
+    "2xx dropped": found(Response(status=200, cut=Fault(kind=FaultKind.DROPPED))),
+    "2xx timed out": found(Response(status=200, cut=Fault(kind=FaultKind.TIMEOUT))),
+    "2xx not HTTP": found(Response(status=200, cut=Fault(kind=FaultKind.UNPARSABLE))),
+    "2xx too large": found(Response(status=200, cut=Fault(kind=FaultKind.TOO_LARGE))),
+    "2xx unreadable": Finding(
+        answer=Response(status=200, body=b"nonsense"),
+        verdict=UNREAD,
+        unreadable=ResponseDecodeError("the answer is not JSON"),
+    ),
+}
+
+REPEATED_ANYWAY = {"not sent", "429"}
+REPEATED_IF_REPEATABLE = REPEATED_ANYWAY | {
+    "503 that throttles",
+    "500",
+    "408",
+    "499",
+    "no answer in time",
+    "dropped",
+    "not HTTP",
+    "doubtful 409",
+    "2xx dropped",
+    "2xx timed out",
+    "2xx not HTTP",
+}
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_a_repeatable_call_is_repeated_where_that_may_help(name: str) -> None:
+    assert may_repeat(WRITE, ATTEMPTS[name]) is (name in REPEATED_IF_REPEATABLE)
+    assert may_repeat(READ, ATTEMPTS[name]) is (name in REPEATED_IF_REPEATABLE)
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_a_purchase_is_repeated_only_where_nothing_can_have_happened(name: str) -> None:
+    """The promise: no silence, no 5xx and no unreadable answer makes it go out again."""
+    assert may_repeat(BUY, ATTEMPTS[name]) is (name in REPEATED_ANYWAY)
+
+
+# ---------------------------------------------------------------- which error it is
+
+Row = tuple[type[SigmaMindError], Committed, bool]
+
+ERRORS_OF_A_PURCHASE: dict[str, Row] = {
+    "not sent": (APIConnectionError, "no", True),
+    "429": (RateLimitError, "no", True),
+    "503 that throttles": (OutcomeUnknownError, "unknown", False),
+    "500": (OutcomeUnknownError, "unknown", False),
+    "408": (OutcomeUnknownError, "unknown", False),
+    "499": (OutcomeUnknownError, "unknown", False),
+    "no answer in time": (OutcomeUnknownError, "unknown", False),
+    "dropped": (OutcomeUnknownError, "unknown", False),
+    "not HTTP": (OutcomeUnknownError, "unknown", False),
+    "doubtful 409": (OutcomeUnknownError, "unknown", False),
+    "first 409": (ConflictError, "no", False),
+    "404": (NotFoundError, "no", False),
+    "302": (APIStatusError, "no", False),
+    "303": (OutcomeUnknownError, "yes", False),
+    "2xx dropped": (OutcomeUnknownError, "yes", False),
+    "2xx timed out": (OutcomeUnknownError, "yes", False),
+    "2xx not HTTP": (OutcomeUnknownError, "yes", False),
+    "2xx too large": (OutcomeUnknownError, "yes", False),
+    "2xx unreadable": (OutcomeUnknownError, "yes", False),
+}
+
+ERRORS_OF_AN_UPDATE: dict[str, Row] = ERRORS_OF_A_PURCHASE | {
+    "503 that throttles": (ServerError, "unknown", True),
+    "500": (ServerError, "unknown", True),
+    "408": (APIStatusError, "unknown", True),
+    "499": (APIStatusError, "unknown", True),
+    "no answer in time": (OutcomeUnknownError, "unknown", True),
+    "dropped": (OutcomeUnknownError, "unknown", True),
+    "not HTTP": (OutcomeUnknownError, "unknown", True),
+    "doubtful 409": (ConflictError, "unknown", True),
+    "303": (APIStatusError, "yes", False),
+    "2xx dropped": (OutcomeUnknownError, "yes", True),
+    "2xx timed out": (OutcomeUnknownError, "yes", True),
+    "2xx not HTTP": (OutcomeUnknownError, "yes", True),
+    "2xx unreadable": (OutcomeUnknownError, "yes", False),
+}
+
+ERRORS_OF_A_READ: dict[str, Row] = {
+    name: (cls, "no", retryable) for name, (cls, _, retryable) in ERRORS_OF_AN_UPDATE.items()
+} | {
+    "no answer in time": (APITimeoutError, "no", True),
+    "dropped": (APIConnectionError, "no", True),
+    "not HTTP": (APIConnectionError, "no", True),
+    "2xx dropped": (APIConnectionError, "no", True),
+    "2xx timed out": (APITimeoutError, "no", True),
+    "2xx not HTTP": (ResponseDecodeError, "no", True),
+    "2xx too large": (ResponseDecodeError, "no", False),
+    "2xx unreadable": (ResponseDecodeError, "no", False),
+}
+
+
+def facts(caught: SigmaMindError) -> Row:
+    return type(caught), caught.committed, caught.retryable
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_the_error_of_a_purchase(name: str) -> None:
+    caught = error(BUY, ATTEMPTS[name])
+
+    assert facts(caught) == ERRORS_OF_A_PURCHASE[name]
+    assert caught.operation == "acme.buy"
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_the_error_of_an_update(name: str) -> None:
+    assert facts(error(WRITE, ATTEMPTS[name])) == ERRORS_OF_AN_UPDATE[name]
+
+
+@pytest.mark.parametrize("name", ATTEMPTS)
+def test_the_error_of_a_read_never_says_that_something_was_done(name: str) -> None:
+    assert facts(error(READ, ATTEMPTS[name])) == ERRORS_OF_A_READ[name]
+
+
+def test_an_unknown_outcome_carries_the_value_without_its_secrets_and_the_status() -> None:
+    caught = error(BUY, ATTEMPTS["500"])
+
+    assert isinstance(caught, OutcomeUnknownError)
+    assert caught.value == Purchase("US", REDACTED)
+    assert caught.status == 500
+    assert pickle.loads(pickle.dumps(caught)).value == Purchase("US", REDACTED)
+
+
+def test_an_unknown_outcome_without_an_answer_has_no_status() -> None:
+    caught = error(BUY, ATTEMPTS["dropped"])
+
+    assert isinstance(caught, OutcomeUnknownError)
+    assert caught.status is None
+    assert str(caught) == "acme.buy: the connection broke; it may have been carried out"
+
+
+def test_an_unreadable_answer_to_a_purchase_says_that_it_was_carried_out() -> None:
+    assert str(error(BUY, ATTEMPTS["2xx unreadable"])) == (
+        "acme.buy: the answer is not JSON; it was carried out, but its result is not known"
+    )
+
+
+def test_a_silent_read_says_that_it_can_be_made_again() -> None:
+    assert str(error(READ, ATTEMPTS["dropped"])).endswith(
+        "the call changes nothing and can be repeated"
+    )
+
+
+def test_a_committed_answer_without_a_fault_still_says_something() -> None:
+    unread = Finding(answer=Response(status=200), verdict=UNREAD)
+
+    assert str(error(READ, unread)) == "the answer cannot be read"
+
+
+def test_a_connection_error_says_that_nothing_was_sent() -> None:
+    assert str(error(BUY, ATTEMPTS["not sent"])) == "could not connect; nothing was sent"
+
+
+def test_a_status_error_carries_what_the_platform_said() -> None:
+    answer = Response(status=429, headers={"retry-after": "7"}, body=b"slow down")
+    caught = error(BUY, found(answer))
+
+    assert isinstance(caught, RateLimitError)
+    assert str(caught) == "429: slow down"
+    assert (caught.status, caught.retry_after, caught.body) == (429, 7.0, "slow down")
+    assert (caught.code, caught.request_id) == ("slow down", "slow down")
+
+
+def test_what_the_platform_repeats_of_a_secret_is_masked_everywhere() -> None:
+    caught = error(BUY, found(Response(status=401, body=b"bad key sk-canary-1")))
+
+    assert "sk-canary-1" not in repr(vars(caught)) + str(caught)
+    assert str(caught) == "401: bad key ***"
+
+
+def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
+    odd = ResponseDecodeError("data.sk-canary-1.active: is no bool")
+    odd.path = "data.sk-canary-1.active"
+    finding = Finding(Response(status=200), Verdict.COMMITTED_UNREAD, unreadable=odd)
+    caught = error(READ, finding)
+
+    assert isinstance(caught, ResponseDecodeError)
+    assert (str(caught), caught.path) == ("data.***.active: is no bool", "data.***.active")
+
+
+def test_half_of_a_key_that_is_joined_by_a_colon_is_masked_too() -> None:
+    key = Secret("key_1:s3cretS3cret")
+
+    assert masked("bad key key_1:s3cretS3cret", [key]) == "bad key ***"
+    assert masked("s3cretS3cret of key_1", [key]) == "*** of key_1"
+
+
+def test_the_control_what_is_no_secret_is_not_masked() -> None:
+    caught = error_for(BUY, found(Response(status=401, body=b"sk-canary-1")), explain, [])
+
+    assert str(caught) == "401: sk-canary-1"
+
+
+def test_a_secret_across_the_cut_of_a_long_text_is_masked_before_cutting() -> None:
+    text = "x" * (KEPT - 4) + "sk-canary-1"
+    caught = error(BUY, found(Response(status=400, body=text.encode())))
+
+    assert isinstance(caught, BadRequestError)
+    assert caught.body.endswith("x***")
+    assert len(caught.body) <= KEPT
+
+
+def test_a_long_answer_is_cut() -> None:
+    caught = error(WRITE, found(Response(status=500, body=b"y" * 10_000)))
+
+    assert isinstance(caught, ServerError)
+    assert [len(text or "") for text in (caught.body, caught.code, caught.request_id)] == [512] * 3
+    assert len(str(caught)) < 600
+
+
+def test_a_body_that_is_no_text_is_kept_as_far_as_it_is() -> None:
+    answer = Response(status=500, body=b"\xff\xfebad")
+    caught = error_for(WRITE, found(answer), lambda _: Explanation(message="-"), [])
+
+    assert isinstance(caught, ServerError)
+    assert caught.body == "\ufffd\ufffdbad"
+
+
+def test_an_empty_secret_masks_nothing() -> None:
+    assert masked("text", [Secret("")]) == "text"

@@ -1,0 +1,116 @@
+"""What platforms say of their windows: spread, and believed while it holds together."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+
+from benchmarks.throttles import Window, arrivals
+from sigmamind_async.limiter.window import Allowance
+from sigmamind_async.responses.headers import Remaining
+
+
+def hear(heard: Allowance, at: float, left: int, reset: float, began: float | None = None) -> float:
+    """Let the allowance hear an answer that was sent at once, or at *began*."""
+    sent = at if began is None else began
+    return heard.learn(at, (sent, 1, ""), Remaining(left, reset))
+
+
+# ---------------------------------------------------------------- spreading
+
+
+def test_what_is_left_is_spread_over_the_time_that_is_left() -> None:
+    heard = Allowance()
+    hear(heard, 0.0, 120, 60.0)
+    for _ in range(13):  # those ahead of their time
+        heard.take(0.0)
+
+    assert heard.spacing == pytest.approx(0.5)
+    assert heard.due == pytest.approx(0.5)
+
+
+def test_what_is_used_up_is_a_pause_for_everybody() -> None:
+    assert hear(Allowance(), 0.0, 0, 45.0) == 45.0
+
+
+def test_a_window_that_nobody_speaks_of_any_more_is_forgotten() -> None:
+    heard = Allowance()
+    hear(heard, 0.0, 10, 60.0)
+    heard.take(1_000.0)
+
+    assert (heard.spacing, heard.due) == (0.0, -math.inf)
+
+
+def early(counts: list[float]) -> float:
+    """Return the most requests, of 150, that came in the first tenth of one window."""
+    return max(Counter(int(at // 60) for at in counts if at % 60 < 6).values()) / 150
+
+
+def test_no_window_begins_with_a_burst() -> None:
+    """A tenth ahead of time, a tenth in its time; before the first answer a few more."""
+    came = arrivals(lambda: Window("seconds", always=True), rows=900)
+
+    assert early(came) <= 0.3
+    assert early([at for at in came if at >= 60]) <= 0.2
+
+
+def test_without_hints_the_first_window_begins_with_a_burst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control."""
+    monkeypatch.setattr("benchmarks.throttles.remaining", lambda *_: None)
+
+    assert early(arrivals(lambda: Window("seconds", always=True), rows=300)) > 0.9
+
+
+# ---------------------------------------------------------------- believing
+
+
+def is_believed(heard: Allowance) -> bool:
+    """Whether another answer is heeded."""
+    hear(heard, 1_000.0, 10, 60.0)
+    return heard.spacing > 0.0
+
+
+def test_a_window_that_is_used_up_evenly_is_believed() -> None:
+    """Its end is told in whole seconds, and answers come out of order."""
+    heard = Allowance()
+    for second in range(1, 50):
+        hear(heard, float(second), 100 - second, math.ceil(60 - second + 0.9))
+        hear(heard, float(second), 101 - second, math.ceil(60 - second + 0.9), second - 1.5)
+
+    assert is_believed(heard)
+
+
+def test_an_end_that_moves_on_is_a_bucket_and_no_window() -> None:
+    heard = Allowance()
+    for index in range(8):
+        hear(heard, index / 10, 100 - index, 2.0 + index / 2)
+
+    assert not is_believed(heard)
+
+
+def test_a_number_that_never_becomes_less_is_made_up() -> None:
+    heard = Allowance()
+    for index in range(8):
+        hear(heard, float(index), 1, 60.0 - index)
+
+    assert not is_believed(heard)
+
+
+def test_a_new_window_that_is_used_up_already_is_made_up() -> None:
+    """Such headers may stop a job once, and not for good."""
+    heard = Allowance()
+    pauses = [hear(heard, at, 0, 60.0) for at in (0.0, 60.0, 120.0)]
+
+    assert pauses == [60.0, 0.0, 0.0]
+    assert not is_believed(heard)
+
+
+def test_a_second_rounded_up_begins_no_window() -> None:
+    heard = Allowance()
+    hear(heard, 0.0, 3, 1.0)
+
+    assert heard.spacing == 0.0

@@ -1,0 +1,540 @@
+"""The gate that several processes share, in virtual time: one loop stands for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import math
+import random
+from collections.abc import Awaitable
+from functools import partial
+
+import pytest
+
+from benchmarks.throttles import Bucket, Job, Limit, Server, Window
+from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
+from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
+from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.workers.shared_gate import (
+    FRESH,
+    LOOK,
+    SETTLING,
+    SILENT,
+    SharedAdmission,
+    SharedGate,
+)
+from tests.unit.workers.meeting import Meeting, Rate
+
+DEADLINE = math.inf
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def gate_of(
+    meeting: Meeting, account: str = "sigmamind", max_wait: float | None = None
+) -> SharedGate:
+    """Return the gate of one more process, which counts its seconds from another start."""
+    start = 1_000.0 * random.Random(meeting.asked).random()
+    return SharedGate(
+        account,
+        meeting,
+        max_wait=max_wait,
+        clock=lambda: now() + start,
+        jitter=random.Random(5).random,
+    )
+
+
+def knowing(rate: float) -> Meeting:
+    """Return a row that knows a rate already."""
+    return Meeting(rates={"sigmamind": Rate(version=3, rate=rate)})
+
+
+async def entered(gate: Gate, *, deadline: float = DEADLINE) -> Ticket:
+    ticket = await gate.enter(width=100, deadline=deadline, patient=True)
+    gate.leave()
+    return ticket
+
+
+async def moments(gate: Gate, count: int) -> list[float]:
+    """Return when each of *count* callers that came at once was admitted."""
+    admitted: list[float] = []
+
+    async def call() -> None:
+        await entered(gate)
+        admitted.append(now())
+
+    await asyncio.gather(*(call() for _ in range(count)))
+    return admitted
+
+
+async def kind_of(awaitable: Awaitable[object]) -> type[BaseException]:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller compares it
+        await awaitable
+    return caught.type
+
+
+def worst_second(times: list[float]) -> int:
+    ordered = sorted(times)
+    return max(bisect.bisect_left(ordered, at + 1.0) - index for index, at in enumerate(ordered))
+
+
+# ---------------------------------------------------------------- one rate for all
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize("rate", [3.0, 20.0, 100.0, 700.0])
+async def test_three_processes_keep_to_one_rate(rate: float) -> None:
+    """The promise: within 5 % of it over all, and at most 10 % above it in any second."""
+    meeting = knowing(rate)
+    count = int(4 * rate)
+
+    times = await asyncio.gather(*(moments(gate_of(meeting), count) for _ in range(3)))
+
+    admitted = sorted(at for some in times for at in some)
+    assert (len(admitted) - 1) / (admitted[-1] - admitted[0]) == pytest.approx(rate, rel=0.05)
+    assert worst_second(admitted) <= max(1.1 * rate, rate + 1)
+
+
+async def test_with_rows_of_their_own_they_send_three_times_as_fast() -> None:
+    """The control."""
+    meetings = [knowing(100.0) for _ in range(3)]
+
+    times = await asyncio.gather(*(moments(gate_of(one), 300) for one in meetings))
+
+    assert worst_second([at for some in times for at in some]) > 250
+
+
+async def test_processes_that_wait_get_the_same_part() -> None:
+    meeting = knowing(50.0)
+
+    times = await asyncio.gather(*(moments(gate_of(meeting), 200) for _ in range(3)))
+
+    assert max(some[-1] for some in times) - min(some[-1] for some in times) < 0.5
+
+
+async def test_one_process_gets_it_all_while_the_others_are_idle() -> None:
+    meeting = knowing(50.0)
+    idle = [gate_of(meeting) for _ in range(2)]
+    await asyncio.gather(*(entered(gate) for gate in idle))
+
+    assert max(await moments(gate_of(meeting), 201)) == pytest.approx(4.0, abs=0.2)
+
+
+async def test_accounts_do_not_hold_one_another_up() -> None:
+    meeting = knowing(1.0)
+    meeting.rates["verbex"] = Rate(rate=100.0)
+
+    slow, quick = await asyncio.gather(
+        moments(gate_of(meeting), 4), moments(gate_of(meeting, "verbex"), 101)
+    )
+
+    assert (slow[-1], quick[-1]) == pytest.approx((3.0, 1.0), abs=0.1)
+
+
+async def test_callers_go_in_the_order_they_came() -> None:
+    gate, order = gate_of(knowing(30.0)), list[int]()
+
+    async def call(index: int) -> None:
+        await entered(gate)
+        order.append(index)
+
+    await asyncio.gather(*(call(index) for index in range(50)))
+
+    assert order == list(range(50))
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+async def test_without_a_refusal_no_call_waits_for_the_database() -> None:
+    """One question to begin with, then four looks a second, whatever is sent."""
+    meeting = Meeting()
+    gate = gate_of(meeting)
+
+    for _ in range(1_000):
+        gate.succeeded(await entered(gate))
+        await asyncio.sleep(0.005)
+
+    assert now() == pytest.approx(5.0, abs=0.1)
+    assert meeting.asked <= 22
+
+
+async def test_many_who_wait_are_asked_for_at_once() -> None:
+    meeting = knowing(200.0)
+
+    await moments(gate_of(meeting), 400)
+
+    assert meeting.asked < 50
+
+
+async def test_a_gate_that_is_not_used_asks_nothing() -> None:
+    meeting = knowing(200.0)
+    await moments(gate_of(meeting), 10)
+    await asyncio.sleep(1.0)
+    asked = meeting.asked
+
+    await asyncio.sleep(100.0)
+
+    assert meeting.asked == asked
+
+
+async def test_who_comes_after_a_pause_of_its_own_asks_first() -> None:
+    """What was told a while ago is not believed: meanwhile all may have been paused."""
+    meeting = Meeting()
+    gate = gate_of(meeting)
+    await entered(gate)
+    await asyncio.sleep(2 * FRESH)
+    meeting.rates["sigmamind"].paused_until = now() + 5.0
+
+    await entered(gate)
+
+    assert now() == pytest.approx(2 * FRESH + 5.0, abs=0.1)
+
+
+async def test_what_a_caller_gave_up_serves_the_next() -> None:
+    """A moment that was taken for somebody who left is not lost."""
+    meeting = knowing(10.0)
+    gate = gate_of(meeting)
+    calls = [asyncio.create_task(entered(gate)) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+
+    await entered(gate)
+
+    assert meeting.rates["sigmamind"].taken == 2
+
+
+async def test_a_moment_that_is_too_far_ahead_is_not_taken() -> None:
+    """So no worker holds more than ten seconds of an account, however slow that is."""
+    meeting = knowing(0.5)
+    row = meeting.rates["sigmamind"]
+
+    others = [asyncio.create_task(entered(gate_of(meeting))) for _ in range(20)]
+    await asyncio.sleep(1.0)
+    held = row.ready - now()
+    await asyncio.gather(*others)
+
+    assert held <= 12.0
+    assert now() == pytest.approx(38.0, abs=3.0)
+
+
+async def test_a_clock_that_was_set_back_stops_nobody() -> None:
+    meeting = knowing(10.0)
+    meeting.rates["sigmamind"].ready = 3_600.0
+
+    await moments(gate_of(meeting), 10)
+
+    assert now() < 2.0
+
+
+@pytest.mark.parametrize(("late", "left"), [(0.0, 9), (0.05, 9), (0.08, 6), (1.0, 0)])
+def test_a_process_that_was_kept_from_running_does_not_make_up_for_it(
+    late: float, left: int
+) -> None:
+    """Its moments lapse: the others have sent all the while. A twentieth of a second is allowed."""
+    admission = SharedAdmission(told_at=5.0)
+    admission.pace.rate = 100.0
+    admission.hand.add(5.0, 10)
+    admission.stand_at(admission.hand.turn())
+
+    admission.take(5.0 + late)
+
+    assert admission.hand.count == left
+
+
+# ---------------------------------------------------------------- what is learned
+
+
+async def jobs(limit: Limit, rows: int, gates: list[Gate]) -> tuple[Server, float]:
+    """Run a job of *rows* in each of several processes; return the platform, and the seconds."""
+    server = Server(limit, 0.1, random.Random(1))
+    running = [Job(gate, server, rows, random.Random(n)) for n, gate in enumerate(gates)]
+    await asyncio.gather(*(job.run() for job in running))
+    assert [job.done for job in running] == [rows] * len(gates)
+    return server, max(job.ended for job in running)
+
+
+CASES = {
+    "20 a second": (partial(Bucket, 20, 20), 1_500 / 20),
+    "20 a second, Retry-After": (partial(Bucket, 20, 20, tells=True), 1_500 / 20),
+    "150 a minute, Retry-After": (partial(Window, "Retry-After"), 600.0),
+}
+
+
+@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.parametrize(("limit", "ideal"), CASES.values(), ids=CASES)
+async def test_three_jobs_run_near_what_the_platform_admits(
+    limit: partial[Limit], ideal: float
+) -> None:
+    """All rows done, near the ideal time, few refused: as one gate alone would."""
+    meeting = Meeting()
+
+    server, seconds = await jobs(limit(), 500, [gate_of(meeting) for _ in range(3)])
+
+    assert seconds <= 1.15 * ideal
+    assert server.refused <= 0.10 * len(server.arrivals)
+
+
+async def refused(gate: Gate, retry_after: float | None = None) -> float:
+    """Have one request refused; return the pause."""
+    return gate.throttled(await entered(gate), retry_after)
+
+
+async def test_a_cut_that_one_makes_holds_for_all() -> None:
+    meeting = knowing(100.0)
+    one, other = gate_of(meeting), gate_of(meeting)
+    await asyncio.gather(entered(one), entered(other))
+    await asyncio.sleep(2 * SETTLING)
+
+    await refused(one)
+    await asyncio.sleep(2 * LOOK)
+    await entered(other)
+
+    row = meeting.rates["sigmamind"]
+    assert (row.version, row.rate) == (4, one.admission.rate)
+    assert other.admission.rate == row.rate
+    assert row.rate is not None
+    assert row.rate < 100.0
+
+
+async def test_two_who_are_refused_for_one_reason_cut_once() -> None:
+    """The second has cut from a rate that is none any more: it follows the first."""
+    meeting = knowing(100.0)
+    gates = [gate_of(meeting) for _ in range(3)]
+    await asyncio.gather(*(entered(gate) for gate in gates))
+    await asyncio.sleep(2 * SETTLING)
+
+    for gate in gates:
+        await refused(gate)
+    await asyncio.sleep(2 * LOOK)
+
+    row = meeting.rates["sigmamind"]
+    assert row.version == 4
+    assert [gate.admission.rate for gate in gates] == [row.rate] * 3
+
+
+async def test_what_was_learned_is_there_for_who_comes_later() -> None:
+    """A process that begins goes at the known rate, and knows how firm that is."""
+    meeting = Meeting()
+    old = gate_of(meeting)
+    await jobs(Bucket(20, 20), 500, [old])
+    new = gate_of(meeting)
+
+    await entered(new)
+
+    row = meeting.rates["sigmamind"]
+    assert new.admission.rate == row.rate == pytest.approx(20.0, rel=0.2)
+    assert new.admission.lanes.common.learned() == old.admission.lanes.common.learned()
+
+
+async def test_successes_raise_the_rate_for_all() -> None:
+    meeting = knowing(10.0)
+    gates = [gate_of(meeting) for _ in range(3)]
+
+    await jobs(Limit(), 50, list(gates))
+
+    row = meeting.rates["sigmamind"]
+    assert row.rate is not None
+    assert row.rate > 20.0
+    assert row.passed > 100
+
+
+# ---------------------------------------------------------------- a common pause
+
+
+async def sends_on(gate: Gate, until: float) -> list[float]:
+    """Send twenty requests a second; return when they went."""
+    sent: list[float] = []
+    while now() < until:
+        gate.succeeded(await entered(gate))
+        sent.append(now())
+        await asyncio.sleep(0.05)
+    return sent
+
+
+@pytest.mark.parametrize("rate", [None, 50.0])
+async def test_a_pause_that_one_is_asked_for_holds_all(rate: float | None) -> None:
+    """The others hear of it at their next look, and go on when it is over."""
+    meeting = Meeting(rates={"sigmamind": Rate(rate=rate)})
+    other = asyncio.create_task(sends_on(gate_of(meeting), 31.0))
+    await asyncio.sleep(1.0)
+
+    assert await refused(gate_of(meeting), 29.0) == 29.0
+    sent = [at for at in await other if at > 1.1]
+
+    assert len([at for at in sent if at < 29.9]) <= 20 * LOOK
+    assert sent[-1] > 29.9
+
+
+async def test_without_the_row_the_others_go_on() -> None:
+    """The control: two gates that know nothing of one another."""
+    other = asyncio.create_task(sends_on(Gate(clock=now), 3.0))
+    await asyncio.sleep(1.0)
+
+    await refused(Gate(clock=now), 29.0)
+
+    assert len([at for at in await other if at > 1.1]) > 30
+
+
+async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() -> None:
+    meeting = knowing(1.0)
+    one, other = gate_of(meeting), gate_of(meeting)
+    await entered(other)
+    waiting = asyncio.create_task(
+        other.enter(width=100, deadline=other._clock() + 20.0)  # noqa: SLF001 - each has its own
+    )
+    await asyncio.sleep(0.1)
+
+    one.throttled((one._clock(), 1, ""), 30.0)  # noqa: SLF001 - likewise
+
+    assert await kind_of(waiting) is CircuitOpenError
+    assert now() < 1.0
+
+
+@pytest.mark.parametrize("rate", [None, 20.0])
+async def test_no_pause_holds_a_set_of_processes_for_longer_than_its_cap(
+    rate: float | None,
+) -> None:
+    """What one of them was told is cut before it is shared; the year 58882 would outlive them."""
+    meeting = Meeting(rates={"sigmamind": Rate(version=3, rate=rate)})
+    gates = [gate_of(meeting) for _ in range(3)]
+    sent = [asyncio.create_task(sends_on(gate, 325.0)) for gate in gates]
+    await asyncio.sleep(1.0)
+    began = now()
+    await refused(gates[0], 1.7e12)
+    after = [[at for at in times if at > began + 1.0] for times in await asyncio.gather(*sent)]
+
+    assert meeting.rates["sigmamind"].paused_until <= began + MAX_PAUSE + 1.0
+    assert all(times[0] == pytest.approx(began + MAX_PAUSE, abs=12.0) for times in after)
+
+
+async def test_a_process_that_begins_in_a_pause_sends_nothing() -> None:
+    meeting = knowing(50.0)
+    await refused(gate_of(meeting), 30.0)
+
+    await entered(gate_of(meeting))
+
+    assert now() == pytest.approx(30.0, abs=0.1)
+
+
+# ---------------------------------------------------------------- without the database
+
+
+async def test_without_the_database_a_gate_goes_on_at_its_share() -> None:
+    meeting = knowing(60.0)
+    gates = [gate_of(meeting) for _ in range(3)]
+    await asyncio.gather(*(moments(gate, 100) for gate in gates))
+
+    meeting.problem = "cannot be reached"
+    began = now()
+    times = await asyncio.gather(*(moments(gate, 100) for gate in gates))
+
+    assert {gate.problem for gate in gates} == {"cannot be reached"}
+    assert worst_second([at for some in times for at in some if at > began + FRESH]) <= 70
+
+
+async def test_a_gate_that_never_had_the_database_is_a_gate_of_its_own() -> None:
+    meeting = Meeting(problem="cannot be reached")
+    gate = gate_of(meeting)
+
+    server, seconds = await jobs(Bucket(20, 20), 300, [gate])
+
+    assert gate.problem == "cannot be reached"
+    assert seconds < 20.0
+    assert server.refused < 60
+
+
+async def test_a_database_that_comes_back_is_followed_again() -> None:
+    """And is not told what a gate has learned for itself meanwhile."""
+    meeting = knowing(60.0)
+    gate = gate_of(meeting)
+    await moments(gate, 20)
+    meeting.problem = "cannot be reached"
+    await moments(gate, 60)
+    await refused(gate)
+    meeting.problem = ""
+
+    await moments(gate, 120)
+
+    assert (gate.problem, gate.admission.rate) == (None, 60.0)
+
+
+async def test_a_database_that_says_nothing_is_not_waited_for() -> None:
+    """A second at most, and never past a deadline."""
+    meeting = knowing(60.0)
+    meeting.latency = math.inf
+    hasty, patient = gate_of(meeting), gate_of(meeting)
+
+    with pytest.raises(APIConnectionError, match="nothing was sent"):
+        await hasty.enter(width=1, deadline=hasty._clock() + 0.3)  # noqa: SLF001 - each has its own
+    assert now() == pytest.approx(0.3)
+    await entered(patient)
+
+    assert now() == pytest.approx(0.3 + SILENT)
+    assert patient.problem == "no answer came in time"
+
+
+async def test_a_journal_that_is_not_open_is_told_to_who_comes_and_who_waits() -> None:
+    meeting = knowing(1.0)
+    gate = gate_of(meeting)
+    waiting = [asyncio.create_task(entered(gate)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    meeting.misuse = "is not open"
+
+    assert await kind_of(entered(gate)) is JournalError
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [tuple, JournalError, JournalError]
+    meeting.misuse = ""
+    await entered(gate)
+
+
+# ---------------------------------------------------------------- as any gate
+
+
+async def test_who_cannot_wait_is_refused_at_once() -> None:
+    """By what the row said last of the requests before."""
+    meeting = knowing(0.5)
+    gate = gate_of(meeting, max_wait=1.0)
+    waiting = [asyncio.create_task(entered(gate)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+
+    assert await kind_of(gate.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
+    await asyncio.gather(*waiting)
+    await asyncio.sleep(2.0)
+    await gate.enter(width=100, deadline=DEADLINE)
+
+
+async def test_the_circuit_is_this_processs_own() -> None:
+    meeting = knowing(100.0)
+    one, other = gate_of(meeting), gate_of(meeting)
+    for _ in range(20):
+        one.failed(await entered(one))
+
+    assert await kind_of(one.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
+    await other.enter(width=100, deadline=DEADLINE)
+
+
+async def test_no_more_than_the_width_are_under_way() -> None:
+    gate = gate_of(knowing(1_000.0))
+    calls = [asyncio.create_task(gate.enter(width=3, deadline=DEADLINE)) for _ in range(9)]
+    await asyncio.sleep(1.0)
+
+    assert sum(call.done() for call in calls) == 3
+    for call in calls:
+        call.cancel()
+
+
+def test_a_gate_serves_one_loop_after_another() -> None:
+    """What the first had asked is forgotten with it."""
+    meeting = knowing(100.0)
+    gate = SharedGate("sigmamind", meeting)
+
+    async def main() -> None:
+        await asyncio.wait_for(entered(gate), 60.0)
+
+    for _ in range(3):
+        asyncio.run(main())
