@@ -165,7 +165,7 @@ def buy(chosen: argparse.Namespace, figures: Figures) -> bool:
         faults=chosen.faults,
         kills=chosen.kills,
         seed=chosen.seed,
-        quarantine=chosen.quarantine,
+        settle_time=chosen.settle_time,
     )
     figures["plan"] = attrs.asdict(plan)
     if chosen.peers:
@@ -178,7 +178,7 @@ def buy(chosen: argparse.Namespace, figures: Figures) -> bool:
         f"\n{plan.count} purchases, {plan.faults:.0%} of the requests with one of"
         f" {len(bought.faults)} kinds of faults, seed {plan.seed}: bought in {bought.seconds:.0f} s"
         f" through {bought.kills} kill -9;\n{bought.adopted} numbers adopted,"
-        f" {bought.resent} operations sent again after a quarantine of {plan.quarantine:g} s"
+        f" {bought.resent} operations sent again after a settle time of {plan.settle_time:g} s"
     )
     table(
         ("bought twice", "lost", "paid for and unknown", "phantom"),
@@ -211,7 +211,7 @@ def of_purchases(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faults", type=float, default=0.2, help="share of faulty requests")
     parser.add_argument("--kills", type=int, default=12, help="least number of kill -9")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quarantine", type=float, default=purchases.QUARANTINE, help="seconds")
+    parser.add_argument("--settle-time", type=float, default=purchases.SETTLE_TIME, help="seconds")
     parser.add_argument("--peers", action="store_true", help="compare with other clients instead")
     parser.add_argument("--peers-python", default=sys.executable, metavar="PATH")
 

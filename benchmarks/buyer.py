@@ -42,15 +42,15 @@ def operations(count: int) -> Iterator[tuple[str, CreatePhoneNumber]]:
         yield name, CreatePhoneNumber(country_code="US", friendly_name=name)
 
 
-async def buy(client: SigmaMind, journal: Path, *, count: int, quarantine: float) -> int:
+async def buy(client: SigmaMind, journal: Path, *, count: int, settle_time: float) -> int:
     """Buy what is not bought yet; return how many are missing that another run may bring."""
     async with SqliteJournal(journal) as opened:
-        provisioner = Provisioner(client, opened, quarantine=quarantine, resend=True)
+        provisioner = Provisioner(client, opened, settle_time=settle_time, retry_unconfirmed=True)
         missing = 0
         async for outcome in provisioner.run_many(operations(count)):
             missing += outcome.status != "done"
-        # Only where the quarantine is too short: a number that was paid for is given up for lost.
-        return missing - len((await provisioner.status()).for_a_person)
+        # Only where the settle time is too short: a number that was paid for is given up for lost.
+        return missing - len((await provisioner.status()).need_decision)
 
 
 async def buy_bare(client: SigmaMind, *, count: int) -> list[str]:
@@ -66,7 +66,7 @@ async def main() -> int:
     parser.add_argument("key")
     parser.add_argument("--journal", type=Path)
     parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--quarantine", type=float, required=True)
+    parser.add_argument("--settle-time", type=float, required=True)
     parser.add_argument("--width", type=int, required=True)
     chosen = parser.parse_args()
     async with SigmaMind(
@@ -82,8 +82,8 @@ async def main() -> int:
         if chosen.journal is None:
             print(json.dumps(await buy_bare(client, count=chosen.count)))
             return 0
-        quarantine = chosen.quarantine
-        return await buy(client, chosen.journal, count=chosen.count, quarantine=quarantine) > 0
+        settle_time = chosen.settle_time
+        return await buy(client, chosen.journal, count=chosen.count, settle_time=settle_time) > 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
 from sigmamind_async.limiter.rate import Ticket
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.workers import Account, Worker
-from sigmamind_async.workers.context import Branch, Later
+from sigmamind_async.workers.context import AccountWorker, Reschedule
 
 HEARTBEAT = 1.0
 POLLING = 0.5
@@ -28,7 +28,7 @@ class Deaf(Unlearned):
         del now, ticket, overloaded
 
 
-class Bare(Branch):
+class Bare(AccountWorker):
     """Buys whenever a job says so, as often as the queue repeats that."""
 
     async def provision(self, op_id: str, attempts: int = 0) -> None:
@@ -37,7 +37,7 @@ class Bare(Branch):
         try:
             await self.provisioner.client.run(await self._value(row))
         except SigmaMindError as error:
-            raise Later(time.time() + POLLING, error.message) from None
+            raise Reschedule(time.time() + POLLING, error.message) from None
 
 
 def gate(account: str, journal: PostgresJournal) -> Gate:
@@ -55,7 +55,9 @@ def worker(chosen: argparse.Namespace) -> Worker:
         # Pages of a listing fail as often as purchases, and one of them is enough to spoil it.
         retry=RetryPolicy(max_attempts=8),
     )
-    account = Account(client, quarantine=chosen.quarantine, resend=True, release_surplus=True)
+    account = Account(
+        client, settle_time=chosen.settle_time, retry_unconfirmed=True, release_duplicates=True
+    )
     often = f"* * * * * */{chosen.every}"
     made = Worker(
         [account],
@@ -74,7 +76,7 @@ def worker(chosen: argparse.Namespace) -> Worker:
     return made
 
 
-def bare(branches: Mapping[str, Branch]) -> Mapping[str, Branch]:
+def bare(branches: Mapping[str, AccountWorker]) -> Mapping[str, AccountWorker]:
     """Return what does the same without asking the journal what was done before."""
     return {
         name: Bare(branch.provisioner, branch.adapter, branch.secrets)
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("key")
     parser.add_argument("dsn")
-    parser.add_argument("--quarantine", type=float, required=True)
+    parser.add_argument("--settle-time", type=float, required=True)
     parser.add_argument("--width", type=int, required=True)
     parser.add_argument("--every", type=int, required=True, help="seconds between two sweeps")
     parser.add_argument("--bare", action="store_true")

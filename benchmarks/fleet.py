@@ -20,7 +20,7 @@ from sigmamind_async import SigmaMind
 from sigmamind_async.fleet import Fleet, FleetRow, Found, Known, Plan, Source, load, plan
 from sigmamind_async.fleet.apply import crew_of
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.testing import ScriptedTransport, reply
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ async def apply_memory(count: int) -> ApplyMemory:
             SqliteJournal(Path(folder, "fleet.db")) as journal,
         ):
             crew = crew_of([Provisioner(client, journal)])
-            run = crew.run(todo, known, References(), report=lambda _: None)
+            run = crew.run(todo, known, SecretResolver(), report=lambda _: None)
             gc.collect()
             tracemalloc.start()
             before, _ = tracemalloc.get_traced_memory()

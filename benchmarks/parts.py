@@ -40,11 +40,11 @@ from sigmamind_async import Gate, SigmaMind
 from sigmamind_async.engine import Done
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
 from sigmamind_async.limiter.gate import Place
-from sigmamind_async.operation import Mark
+from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.responses.headers import Remaining, remaining
 from sigmamind_async.retry import Again, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport import AiohttpOptions, Outgoing
+from sigmamind_async.transport import AiohttpOptions, HttpRequest
 from sigmamind_async.transport.aiohttp_hooks import Attempt, Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
@@ -230,9 +230,9 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
     """Measure taking a connection from the pool with and without the mark."""
     with server_process() as base_url, on_first_core():
         marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
-        outgoing = Outgoing("GET", base_url, {}, 0)
+        outgoing = HttpRequest("GET", base_url, {}, 0)
         async with marking, bare:
-            marking.attempts[asyncio.current_task()] = Attempt(Mark(), outgoing)
+            marking.attempts[asyncio.current_task()] = Attempt(ConnectionFlag(), outgoing)
             request = await prepared(base_url, marking)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()
@@ -240,7 +240,7 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
             async def marked(count: int) -> None:
                 task = asyncio.current_task()
                 for _ in range(count):
-                    marking.attempts[task] = Attempt(Mark(), outgoing)
+                    marking.attempts[task] = Attempt(ConnectionFlag(), outgoing)
                     (await marking.connect(request, [], timeout)).release()
                     del marking.attempts[task]
 

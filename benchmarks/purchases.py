@@ -7,7 +7,7 @@ garbage, half a body, 429, 500 or 503 with and without a commit, committed secon
 connection broke. Again and again the buyer is killed with SIGKILL and started with the same
 command, until it has bought everything. The judge is the platform's ledger, not the buyer.
 
-The quarantine is what makes it true. ``--quarantine 0`` takes a number that two listings do not
+The settle time is what makes it true. ``--settle-time 0`` takes a number that two listings do not
 show for one that will never come: two runs bought 10 and 14 of 10,000 twice, two more with
 ``--count 1000 --kills 3`` 11 and 13 of 1,000 (a job settles what is in doubt at its end, so a
 short one believes sooner).
@@ -44,7 +44,7 @@ LAG = 0.5
 """Seconds until the listing shows a number."""
 MARGIN = 4.5
 """Seconds for what the platform has received and not begun to handle, being busy."""
-QUARANTINE = LATE + LAG + MARGIN
+SETTLE_TIME = LATE + LAG + MARGIN
 """Longer than the platform can take to carry out and to show what nobody waits for any more."""
 RESTARTS = 40
 """Most starts of a buyer that ends by itself and has not bought everything."""
@@ -68,7 +68,7 @@ class Plan:
     """Purchases under way at once."""
     late: float = LATE
     lag: float = LAG
-    quarantine: float = QUARANTINE
+    settle_time: float = SETTLE_TIME
 
 
 @attrs.frozen(kw_only=True)
@@ -232,7 +232,7 @@ def buyer_process(plan: Plan, shop: Shop, *arguments: str) -> Iterator[subproces
         "buyer.py",
         *(shop.url, shop.key),
         *("--count", str(plan.count)),
-        *("--quarantine", str(plan.quarantine)),
+        *("--settle-time", str(plan.settle_time)),
         *("--width", str(plan.width)),
         *arguments,
     )
@@ -263,7 +263,7 @@ def judge(count: int, ledger: Ledger, rows: Sequence[Row]) -> Verdict:
     known = {
         (row.op_id, number)
         for row in rows
-        for number in (row.phone_number, *row.surplus, *row.released)
+        for number in (row.phone_number, *row.duplicates, *row.released)
         if number
     }
     names = [f"row-{number}" for number in range(count)]

@@ -29,7 +29,7 @@ import psycopg
 
 from benchmarks import purchases
 from benchmarks.buyer import operations
-from benchmarks.purchases import HERE, LAG, LATE, QUARANTINE, Shop, Verdict, row_name, shop_process
+from benchmarks.purchases import HERE, LAG, LATE, SETTLE_TIME, Shop, Verdict, row_name, shop_process
 from benchmarks.purchases import Plan as ShopPlan
 from sigmamind_async.provisioning import PostgresJournal, Row, State
 from sigmamind_async.sandbox import Ledger
@@ -63,7 +63,7 @@ class Plan:
     """Jobs under way at once in each worker."""
     late: float = LATE
     lag: float = LAG
-    quarantine: float = QUARANTINE
+    settle_time: float = SETTLE_TIME
     every: int = 2
     """Seconds between two sweeps, and between two reconciliations."""
     bare: bool = False
@@ -139,7 +139,7 @@ class Crew:
 @contextmanager
 def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
     """Run workers; end what is left of them with the block."""
-    options = {"quarantine": plan.quarantine, "width": plan.width, "every": plan.every}
+    options = {"settle_time": plan.settle_time, "width": plan.width, "every": plan.every}
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     bare = ["--bare"] if plan.bare else []
     command = [sys.executable, "-m", "benchmarks.consumer", shop.url, shop.key, dsn]
@@ -289,7 +289,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=10, help="number of kill -9")
     parser.add_argument("--stops", type=int, default=3, help="number of SIGSTOP")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quarantine", type=float, default=QUARANTINE, help="seconds")
+    parser.add_argument("--settle-time", type=float, default=SETTLE_TIME, help="seconds")
     parser.add_argument("--bare", action="store_true", help="without a journal")
     parser.add_argument("--speed", action="store_true", help="measure the rate instead")
     parser.add_argument("--postgres", metavar="DSN", help="an empty database to use")
@@ -307,7 +307,7 @@ def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
         kills=chosen.kills,
         stops=chosen.stops,
         seed=chosen.seed,
-        quarantine=chosen.quarantine,
+        settle_time=chosen.settle_time,
         bare=chosen.bare,
     )
     with a_database(chosen.postgres) as dsn:
@@ -318,7 +318,8 @@ def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
         f" {plan.faults:.0%} of the requests with one of {len(report.faults)} kinds of faults,"
         f" seed {plan.seed}:\nbought in {report.seconds:.0f} s through {plan.kills} kill -9 and"
         f" {plan.stops} SIGSTOP of {plan.frozen:g} s; {report.adopted} adopted, {report.resent}"
-        f" sent again after a quarantine of {plan.quarantine:g} s,\n{report.released} bought late,"
+        f" sent again after a settle time of {plan.settle_time:g} s,"
+        f"\n{report.released} bought late,"
         f" found and given up; {report.ended} workers ended by themselves"
     )
     print(", ".join(f"{name} {number}" for name, number in attrs.asdict(report.verdict).items()))

@@ -198,7 +198,7 @@ def _stops_at_once(error: BaseException) -> bool:
     return isinstance(error, APIConnectionError) and not error.retryable
 
 
-class Row(Protocol[T_co]):
+class PreparedCall(Protocol[T_co]):
     """One call that has been prepared: awaited once, then asked how far it got."""
 
     @property
@@ -246,7 +246,7 @@ class BulkRun(Generic[V, T]):
 
     def __init__(
         self,
-        prepare: Callable[[V], Row[T]],
+        prepare: Callable[[V], PreparedCall[T]],
         values: Iterable[V] | AsyncIterable[V],
         *,
         width: int,
@@ -285,7 +285,7 @@ class BulkRun(Generic[V, T]):
         self._broken: BaseException | None = None
         """What counting a row raised."""
         self._workers: set[asyncio.Task[None]] = set()
-        self._under_way: dict[asyncio.Task[None], Row[T]] = {}
+        self._under_way: dict[asyncio.Task[None], PreparedCall[T]] = {}
         self._ready: deque[Outcome[V, T]] = deque()
         self._order: _Order[V, T] | None = _Order() if ordered else None
         self._handed = 0
@@ -364,7 +364,7 @@ class BulkRun(Generic[V, T]):
         self.stopped_by = self.stopped_by or APIConnectionError(why)
         self.stop(why)
 
-    def _reason(self, row: Row[T] | None, error: BaseException) -> BaseException:
+    def _reason(self, row: PreparedCall[T] | None, error: BaseException) -> BaseException:
         """Return why *row* ended: for one that was to wait no longer, its latest error."""
         if row is None or not self._unreachable or self._ending or isinstance(error, Exception):
             return error
@@ -406,7 +406,7 @@ class BulkRun(Generic[V, T]):
             # Where one row was there may be another, so as many workers are made as there may be.
             if len(workers) < width:
                 self._add_worker()
-            row: Row[T] | None = None
+            row: PreparedCall[T] | None = None
             began = clock()
             try:
                 row = under_way[worker] = self._prepare(value)
@@ -488,7 +488,7 @@ def _line(error: SigmaMindError) -> str:
 
 
 def _bad_end(
-    index: int, value: V, row: Row[T] | None, error: BaseException, elapsed: float
+    index: int, value: V, row: PreparedCall[T] | None, error: BaseException, elapsed: float
 ) -> Outcome[V, T]:
     """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did."""
     status = _status(error, touched=row is not None and row.touched)

@@ -31,8 +31,8 @@ from sigmamind_async.bulk import (
     BY_DEFAULT,
     BulkResult,
     BulkRun,
+    PreparedCall,
     Progress,
-    Row,
     StopOn,
     collect,
 )
@@ -197,7 +197,7 @@ class Runner:
     def run_rows(
         self,
         values: Iterable[V] | AsyncIterable[V],
-        prepare: Callable[[V], Row[T]],
+        prepare: Callable[[V], PreparedCall[T]],
         *,
         ordered: bool = False,
         stop_on: StopOn | None = BY_DEFAULT,
@@ -222,7 +222,7 @@ class Runner:
             raise InvalidRequestError(field="value", rule=f"{kind} is no request of {platform}")
         return build(value)
 
-    def row(self, value: RequestValue[T]) -> Row[T]:
+    def row(self, value: RequestValue[T]) -> PreparedCall[T]:
         """Return the call of *value*, prepared to be one row of a job."""
         operation = self.operation(value)
         return _Row(self.engine, operation, self.engine.begin(operation, patient=True))

@@ -38,8 +38,8 @@ from sigmamind_async.events import (
 from sigmamind_async.limiter.gate import PATIENCE, Gate, Place
 from sigmamind_async.limiter.rate import Ticket
 from sigmamind_async.operation import (
+    ConnectionFlag,
     Fault,
-    Mark,
     Operation,
     Platform,
     ReadBack,
@@ -50,7 +50,7 @@ from sigmamind_async.operation import (
 from sigmamind_async.responses.confirmation import Unconfirmed, sort_of
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
-    Finding,
+    AttemptResult,
     abridged,
     committed_by,
     confirms,
@@ -63,7 +63,7 @@ from sigmamind_async.responses.verdict import (
     may_repeat,
 )
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
-from sigmamind_async.transport import Outgoing, Transport
+from sigmamind_async.transport import HttpRequest, Transport
 from sigmamind_async.values import Secret, Unset, secrets_in
 
 T = TypeVar("T")
@@ -137,9 +137,9 @@ class Call:
     """Whether an earlier call for the same thing may have; set by whoever began this one."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
-    failure: tuple[Finding, Secret] | None = None
+    failure: tuple[AttemptResult, Secret] | None = None
     """What the latest attempt proved that brought no result, and the key it was made with."""
-    mark: Mark | None = None
+    mark: ConnectionFlag | None = None
     """The mark of an attempt until it is judged; one that was cancelled leaves nothing else."""
     gone: Response | None = None
     """The 404 that was taken for a removal's success."""
@@ -322,7 +322,7 @@ class Engine:
                     await call.before_send()
                 seconds = self._start(call, began)
                 outgoing = self._outgoing(operation.request, call, key, not operation.repeatable)
-                call.mark = mark = Mark()
+                call.mark = mark = ConnectionFlag()
                 answer = await self.transport.send(outgoing, mark, seconds)
                 if confirms(answer):
                     mark.connected = True
@@ -351,7 +351,7 @@ class Engine:
             await self._prepare_to_wait(call, read, key)
         return follows
 
-    async def _prepare_to_wait(self, call: Call, finding: Finding, key: Secret) -> None:
+    async def _prepare_to_wait(self, call: Call, finding: AttemptResult, key: Secret) -> None:
         """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
         call.failure = (abridged(finding), key)
         if call.before_pause is not None and not call.doubtful:
@@ -383,7 +383,7 @@ class Engine:
     ) -> None:
         """Send the platform's probe in a place that the gate has given for it."""
         request = Request("GET", self.platform.probe or "")
-        mark = Mark()
+        mark = ConnectionFlag()
         seconds = min(call.deadline - self.clock(), self.limits.attempt_timeout)
         try:
             outgoing = self._outgoing(request, call, key, False)  # noqa: FBT003 - as above
@@ -474,7 +474,7 @@ class Engine:
             committed: Committed = "unknown" if call.touched else "no"
             self._notify_finished(operation, call, interruption, committed)
 
-    def _outgoing(self, request: Request, call: Call, key: Secret, fresh: bool) -> Outgoing:  # noqa: FBT001 - by name it takes twice as long
+    def _outgoing(self, request: Request, call: Call, key: Secret, fresh: bool) -> HttpRequest:  # noqa: FBT001 - by name it takes twice as long
         path = request.alias if call.moved and request.alias is not None else request.path
         body = None if request.json is None else dump_json(request.json)
         # By place: to give them by name doubles the time that making an object takes.
@@ -489,9 +489,9 @@ class Engine:
 
     def _find(
         self, operation: Operation[object], call: Call, answer: Response | Fault, place: Place
-    ) -> Finding:
+    ) -> AttemptResult:
         """Judge an attempt that brought no confirmation, and give its place back."""
-        mark = cast("Mark", call.mark)
+        mark = cast("ConnectionFlag", call.mark)
         finding = find(
             answer,
             mark,
@@ -505,7 +505,7 @@ class Engine:
         return finding
 
     def _tell_of_trouble(
-        self, operation: Operation[object], finding: Finding, ticket: Ticket
+        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket
     ) -> None:
         if finding.throttled:
             pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
@@ -519,7 +519,7 @@ class Engine:
             self.gate.failed(ticket, overloaded=finding.status == 503)
 
     def _log_pause(
-        self, operation: Operation[object], finding: Finding, ticket: Ticket, pause: float
+        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket, pause: float
     ) -> None:
         """Say once for each pause who pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
@@ -539,7 +539,7 @@ class Engine:
         )
 
     async def _follow(
-        self, operation: Operation[T], call: Call, finding: Finding, key: Secret
+        self, operation: Operation[T], call: Call, finding: AttemptResult, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
         gone = finding.status == 404 and call.may_echo and not is_strange(finding)
@@ -563,7 +563,9 @@ class Engine:
         again = self._repeat(operation, call, finding) if may_repeat(operation, finding) else None
         return again or Failed(self._error(operation, call))
 
-    def _repeat(self, operation: Operation[object], call: Call, finding: Finding) -> Again | None:
+    def _repeat(
+        self, operation: Operation[object], call: Call, finding: AttemptResult
+    ) -> Again | None:
         """Grant another attempt, if policy, quota and deadline allow."""
         # Only what may be repeated comes here: a patient call waits until an outage is over.
         outage = call.patient and not finding.throttled and is_outage(finding)
@@ -652,10 +654,10 @@ class Engine:
         )
 
 
-_outgoing = static.maker(Outgoing)
+_outgoing = static.maker(HttpRequest)
 
 
-def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Finding:
+def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | AttemptResult:
     """Read a confirmed answer; one that is no success proves the less, the less it says."""
     assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
@@ -665,7 +667,7 @@ def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Findin
     sort = sort_of(answer)
     says_nothing = sort is Unconfirmed.PAGE or sort is Unconfirmed.FAILURE
     verdict = Verdict.AMBIGUOUS if says_nothing else Verdict.COMMITTED_UNREAD
-    return Finding(answer, verdict, unreadable=unreadable, sort=sort)
+    return AttemptResult(answer, verdict, unreadable=unreadable, sort=sort)
 
 
 def _unread(operation: Operation[T]) -> Operation[_Kept[T]]:

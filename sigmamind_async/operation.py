@@ -74,7 +74,7 @@ class Response:
     """Why the body ends early, where it does."""
 
 
-class Mark:
+class ConnectionFlag:
     """Whether an attempt was given a connection: from then on bytes may have left.
 
     A transport sets it to false before it connects and to true before it sends. One that leaves it
@@ -207,7 +207,7 @@ class Platform:
     """Environment variables are ``<prefix>_API_KEY`` and ``<prefix>_BASE_URL``."""
     authorize: Callable[[Secret], dict[str, str]]
     """The headers that carry the key."""
-    explain: Callable[[Response], Explanation]
+    explain: Callable[[Response], ErrorDetail]
     """Read an error answer of whatever shape; never raises."""
     probe: str | None = None
     """Path of a read that costs the platform little. After repeated failures it is sent in place of
@@ -215,7 +215,7 @@ class Platform:
 
 
 @attrs.frozen(kw_only=True)
-class Explanation:
+class ErrorDetail:
     """What an error answer says in words."""
 
     message: str

@@ -36,12 +36,12 @@ def _listed(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...
 
 
 @attrs.frozen
-class References:
+class SecretResolver:
     """Resolves references, each once: ten thousand rows may share one trunk.
 
     Callers that enqueue for a worker choose what it reads, so a worker lists what they may name:
 
-        References(names=["TRUNK_PASSWORD", "TWILIO_*"], folders=["/run/secrets/trunks"])
+        SecretResolver(names=["TRUNK_PASSWORD", "TWILIO_*"], folders=["/run/secrets/trunks"])
 
     With one of the two given, what neither of them lists is refused.
     """
@@ -119,7 +119,7 @@ class References:
 def _not_listed(reference: str, kind: str) -> SecretReferenceError:
     return SecretReferenceError(
         f"{reference}: this {kind} is not among those that may be read here; add it to `names` or"
-        " `folders` of References, or to --allow-secret of a worker"
+        " `folders` of SecretResolver, or to --allow-secret of a worker"
     )
 
 

@@ -106,7 +106,7 @@ class SecretReference(Secret):
     """Where a secret is to be found, in place of the secret: ``env:NAME`` or ``file:PATH``.
 
     It may be shown, stored and sent to another machine, where somebody resolves it (see
-    `References`). It cannot be revealed itself, so a request that still holds one is not sent.
+    `SecretResolver`). It cannot be revealed itself, so a request that still holds one is not sent.
     """
 
     __slots__ = ("reference",)

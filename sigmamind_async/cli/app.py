@@ -73,8 +73,8 @@ the rows: add rows at the end. A row that says something else than the journal h
 refused; where rows without an id say the same, exchanging them changes nothing.
 
 Ctrl-C settles what is under way; a second one leaves it in doubt. What went unanswered is looked
-for in the account. A purchase that has not turned up after --quarantine seconds waits for a
-person, see status, or is sent again with --resend.
+for in the account. A purchase that has not turned up after --settle-time seconds waits for a
+person, see status, or is sent again with --retry-unconfirmed.
 
 --postgres DSN keeps the journal in a database, which machines and files share: ids are its own. A
 fleet is applied by this process then as well. Rows with an action are handed to the workers that
@@ -98,9 +98,10 @@ Example: sigmamind status orders.csv"""
 
 _RECONCILE = """Settle what is in doubt, by looking for it in the account; send and buy nothing.
 
---wait looks until the quarantine is over. --only ROW carries out a decision about one row, which
-status lists: --adopt NUMBER, --resend (the next apply sends, or a worker), --give-up,
---release-surplus. Without --only, --resend and --release-surplus are rules for every row.
+--wait looks until the settle time is over. --only ROW carries out a decision about one row, which
+status lists: --adopt NUMBER, --retry-unconfirmed (the next apply sends, or a worker), --abandon,
+--release-duplicates. Without --only, --retry-unconfirmed and --release-duplicates are rules for
+every row.
 
 With --postgres, in place of FILE, it is about the journal of the workers, who settle what they can
 by themselves: what is left to a person are the decisions.

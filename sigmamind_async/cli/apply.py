@@ -59,8 +59,8 @@ from sigmamind_async.cli.session import (
 from sigmamind_async.cli.source import Source, Survey, source_of, stream_of
 from sigmamind_async.fleet.draft import Rules
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.provisioning.transitions import QUARANTINE
-from sigmamind_async.secret_references import References
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
+from sigmamind_async.secret_references import SecretResolver
 
 
 def apply(
@@ -89,9 +89,9 @@ def apply(
     yes: Annotated[
         bool, Parameter(help="Buy without asking; needs --max-purchases. Release likewise.")
     ] = False,
-    quarantine: Quarantine = QUARANTINE,
-    resend: Resend = False,
-    release_surplus: ReleaseSurplus = False,
+    settle_time: Quarantine = SETTLE_TIME,
+    retry_unconfirmed: Resend = False,
+    release_duplicates: ReleaseSurplus = False,
     accept_key: AcceptKey = False,
     on_drift: Drift = FAIL,
     allow_release: AllowRelease = False,
@@ -118,9 +118,9 @@ def apply(
         max_purchases=max_purchases,
         yes=yes,
         policy=Policy(
-            quarantine=quarantine,
-            resend=resend,
-            release_surplus=release_surplus,
+            settle_time=settle_time,
+            retry_unconfirmed=retry_unconfirmed,
+            release_duplicates=release_duplicates,
             accept_key=accept_key,
         ),
         rules=Rules(
@@ -151,12 +151,12 @@ def _apply_rows(orders: Orders, place: Place, source: Source) -> int:
     gate = orders.times.gate()
     with page_file(orders.report) as page:
         client = client_of_environment(theirs, orders.times, gate=gate, observer=page)
-        references = References(folder=source.folder, allow_inline=orders.allow_inline)
+        references = SecretResolver(folder=source.folder, allow_inline=orders.allow_inline)
         reading = Reading(theirs, references)
         found = run(outlook(place, source, reading))
         consent = orders.consent
         limit = consent.limit(source.name, found)
-        if orders.policy.release_surplus:
+        if orders.policy.release_duplicates:
             consent.check_release("what is bought one too many")
         output = Output.of_process(json=orders.json, verbose=orders.verbose)
         application = Application(

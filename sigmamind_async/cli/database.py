@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from sigmamind_async.cli.dsn import DEFAULT, OPTION, VARIABLE
 from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import Platform
-from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret
 
 if TYPE_CHECKING:  # they need an extra
@@ -98,7 +98,7 @@ def _found(said: str) -> tuple[Secret, tuple[str, ...]]:
     if not colon or kind not in {"env", "file"}:
         return Secret(said), (OPTION, said if _may_be_shown(said) else "DSN")
     try:
-        dsn = References().resolve(said)
+        dsn = SecretResolver().resolve(said)
     except SecretReferenceError as error:
         raise CommandError(_problem(said, error)) from None
     return dsn, (OPTION,) if said == DEFAULT else (OPTION, said)

@@ -30,13 +30,13 @@ from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import Crash, Verdict
 from sigmamind_async.cli.sample import Sample, sample_fleet
 from sigmamind_async.cli.session import Json, run, runner
-from sigmamind_async.cli.stage import QUARANTINE, Stage
+from sigmamind_async.cli.stage import SETTLE_TIME, Stage
 from sigmamind_async.cli.workers_demo import WorkersDemo, check_extra, database_for_a_while
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.sandbox import SandboxThread
 
-OPTIONS: Final = ("--yes", "--resend", "--quarantine", f"{QUARANTINE:g}")
+OPTIONS: Final = ("--yes", "--retry-unconfirmed", "--settle-time", f"{SETTLE_TIME:g}")
 HASTE: Final = ("--attempt-timeout", "1", "--deadline", "15", "--json")
 """What makes a job impatient, and silent; not worth showing."""
 ROUNDS: Final = 4

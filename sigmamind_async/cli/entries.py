@@ -22,7 +22,7 @@ UNFINISHED: Final = "Unfinished"
 """Stands for the class of an error where a row was not followed to its end."""
 
 _FINAL: Final = frozenset(
-    {State.DONE, State.FAILED, State.NEEDS_OPERATOR, State.SURPLUS, State.GIVEN_UP}
+    {State.DONE, State.FAILED, State.NEEDS_DECISION, State.DUPLICATE, State.ABANDONED}
 )
 _STILL_TO_LOOK_FOR: Final = "OutcomeUnknownError"
 
@@ -40,7 +40,7 @@ def result_of_entry(entry: Entry, row: RowResult) -> RowResult:
         record_id=_record(entry) or row.record_id,
         attempts=entry.attempt,
     )
-    if entry.state is State.DONE or (entry.state is State.SURPLUS and entry.record):
+    if entry.state is State.DONE or (entry.state is State.DUPLICATE and entry.record):
         return attrs.evolve(told, status="done")
     message = without_call(entry.error)
     if entry.state is State.FAILED:

@@ -178,7 +178,7 @@ class FleetApplication:
             name, Outlook(found=found, bought=sum(prospect.bought.values()), to_buy=to_buy)
         )
         consent.check_releases(name, releases)
-        if self.orders.policy.release_surplus:
+        if self.orders.policy.release_duplicates:
             consent.check_release("what is bought one too many")
         return Terms(limit=limit, asked=bool(to_buy or releases) and not consent.yes)
 

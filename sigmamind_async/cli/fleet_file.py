@@ -23,7 +23,7 @@ from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
 from sigmamind_async.fleet.load import load_from
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 
 _TELLING: Final = frozenset({"platform", "source", "state"})
 """Columns that only rows of wanted state have."""
@@ -42,7 +42,7 @@ class Wanted:
     """What messages call it."""
     place: Place
     fleet: Fleet
-    references: References
+    references: SecretResolver
     plan: Plan | None = None
     """The plan that was saved, where that was given."""
 
@@ -127,7 +127,7 @@ def wanted(
         name=name,
         place=place_beside(file, journal, database),
         fleet=fleet,
-        references=References(folder=_folder(file), allow_inline=allow_inline),
+        references=SecretResolver(folder=_folder(file), allow_inline=allow_inline),
     )
 
 
@@ -156,7 +156,7 @@ def _saved(file: str, stream: IO[bytes], journal: Path | None, database: Databas
         # What the plan's file was applied under before is in the file's own journal.
         place=database or place_beside(source, journal or chosen, None),
         fleet=Fleet(rows=[*plan.rows.values()]),
-        references=References(folder=_folder(source)),
+        references=SecretResolver(folder=_folder(source)),
         plan=plan,
     )
 

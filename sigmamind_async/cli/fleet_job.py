@@ -29,10 +29,10 @@ from sigmamind_async.fleet.run import FleetRun
 from sigmamind_async.fleet.step import Action
 from sigmamind_async.fleet.work import StepOutcome
 from sigmamind_async.limiter.gate import Admission
-from sigmamind_async.provisioning.row import UNSETTLED, WAITS_FOR_A_PERSON, Row, State
-from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
-_OPEN: Final = frozenset({*UNSETTLED, *WAITS_FOR_A_PERSON, State.GIVEN_UP})
+_OPEN: Final = frozenset({*UNSETTLED, *NEED_DECISION, State.ABANDONED})
 
 Report = Callable[[RowResult], None]
 """Told how each row ended."""
@@ -45,7 +45,7 @@ class FleetJob:
     plan: Plan
     known: Known
     crew: Crew
-    references: References
+    references: SecretResolver
     output: Output
     report: Report
     admissions: Sequence[Admission]

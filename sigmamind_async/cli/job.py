@@ -25,7 +25,7 @@ from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.row import WAITS_FOR_A_PERSON, State
+from sigmamind_async.provisioning.row import NEED_DECISION, State
 from sigmamind_async.provisioning.row import Row as Entry
 
 Report = Callable[[RowResult], None]
@@ -214,10 +214,10 @@ def in_plain_words(result: RowResult, entry: Entry | None) -> RowResult:
     """Return the end of a row in doubt with what the journal says about it."""
     if entry is None or result.fault is None:
         return result
-    if entry.state is State.GIVEN_UP:
+    if entry.state is State.ABANDONED:
         fault = attrs.evolve(result.fault, message=_GIVEN_UP, committed="unknown", advice="")
         return attrs.evolve(result, status="failed", fault=fault)
-    if entry.state in WAITS_FOR_A_PERSON:
+    if entry.state in NEED_DECISION:
         message, advice = entry.history[-1].text, DECIDE
     elif entry.state is State.SENDING:
         message, advice = _SENT_ELSEWHERE, ""

@@ -175,9 +175,9 @@ def _is_journal(file: str, chosen: Path | None) -> bool:
 class Policy:
     """What may be done about an account without asking again."""
 
-    quarantine: float
-    resend: bool
-    release_surplus: bool
+    settle_time: float
+    retry_unconfirmed: bool
+    release_duplicates: bool
     accept_key: bool
     max_purchases: int | None = None
 
@@ -186,9 +186,9 @@ class Policy:
         return Provisioner(
             client,
             journal,
-            quarantine=self.quarantine,
-            resend=self.resend,
-            release_surplus=self.release_surplus,
+            settle_time=self.settle_time,
+            retry_unconfirmed=self.retry_unconfirmed,
+            release_duplicates=self.release_duplicates,
             max_purchases=self.max_purchases,
         )
 

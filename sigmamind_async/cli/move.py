@@ -45,7 +45,7 @@ from sigmamind_async.fleet.survey import numbers_of
 from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 
 _FIELDS: Final[Mapping[Side, tuple[str, ...]]] = {
     "inbound": ("inbound_agent_id",),
@@ -206,7 +206,7 @@ class Relay:
             plan=todo,
             known=prospect.known,
             crew=Crew(provisioners, prospect.journal),
-            references=References(),
+            references=SecretResolver(),
             output=self.output,
             report=self._report,
             admissions=prospect.accounts.admissions,

@@ -34,7 +34,7 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import UNSET, Unset
 
 Number = Annotated[
@@ -189,7 +189,7 @@ def update(
         Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
     )
     try:
-        password = UNSET if trunk_password is None else References().resolve(trunk_password)
+        password = UNSET if trunk_password is None else SecretResolver().resolve(trunk_password)
     except SecretReferenceError as error:
         raise CommandError(f"--trunk-password: {error}") from None
     fields = _fields(

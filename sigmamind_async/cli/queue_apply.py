@@ -24,7 +24,7 @@ from sigmamind_async.cli.rows import Reading
 from sigmamind_async.cli.session import DEADLINE, Times, run
 from sigmamind_async.cli.source import Source, Survey
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.values import Secret, SecretReference
 
@@ -34,7 +34,7 @@ _STOPPING: Final[dict[Stopped, str]] = {
     "output closed": "not followed any more, for stdout takes no more results",
 }
 _OF_WORKERS: Final = Policy(
-    quarantine=QUARANTINE, resend=False, release_surplus=False, accept_key=False
+    settle_time=SETTLE_TIME, retry_unconfirmed=False, release_duplicates=False, accept_key=False
 )
 
 
@@ -82,9 +82,10 @@ def _check(orders: Orders) -> None:
     theirs = attrs.evolve(orders.times, deadline=DEADLINE) != Times()
     if orders.policy != _OF_WORKERS or theirs or orders.allow_inline:
         raise CommandError(
-            f"{orders.file}: with {OPTION} workers carry its rows out, and --quarantine, --resend,"
-            " --release-surplus, --attempt-timeout, --proxy and --refusal-status are theirs: give"
-            " them to sigmamind worker. There is no --accept-key and no --allow-inline-secrets"
+            f"{orders.file}: with {OPTION} workers carry its rows out, and --settle-time,"
+            " --retry-unconfirmed, --release-duplicates, --attempt-timeout, --proxy and"
+            " --refusal-status are theirs: give them to sigmamind worker."
+            " There is no --accept-key and no --allow-inline-secrets"
         )
     if orders.report is not None:
         raise CommandError(

@@ -22,7 +22,7 @@ from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.cli.supervision import Supervision
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.row import IN_DOUBT
+from sigmamind_async.provisioning.row import UNCONFIRMED
 from sigmamind_async.provisioning.row import Row as Entry
 
 if TYPE_CHECKING:  # it needs an extra
@@ -168,7 +168,7 @@ class QueueJob:
         moved = 0
         for op_id, entry in entries.items():
             before = self._seen.get(op_id)
-            moved += before is None or before.fence != entry.fence
+            moved += before is None or before.version != entry.version
             self._seen[op_id] = entry
             if is_final(entry):
                 self._ended(self._waiting[op_id], self._result(op_id, earlier=earlier))
@@ -197,7 +197,7 @@ class QueueJob:
     def _doubtful(self) -> int:
         """Return how many rows are in doubt, once nothing else is left."""
         states = [self._seen[op_id].state for op_id in self._waiting if op_id in self._seen]
-        doubtful = sum(state in IN_DOUBT for state in states)
+        doubtful = sum(state in UNCONFIRMED for state in states)
         return doubtful if doubtful == len(self._waiting) else 0
 
     def _out_of_patience(self) -> bool:
@@ -221,8 +221,10 @@ class QueueJob:
         """Report the rows that are left to the workers, and those that were not handed over."""
         for op_id, row in [*self._waiting.items()]:
             entry = self._seen.get(op_id)
-            in_doubt = entry is not None and entry.state in IN_DOUBT and not self.stopped
-            self._ended(row, self._result(op_id) if in_doubt else unfinished(skipped_result(row)))
+            unconfirmed = entry is not None and entry.state in UNCONFIRMED and not self.stopped
+            self._ended(
+                row, self._result(op_id) if unconfirmed else unfinished(skipped_result(row))
+            )
         for row in self._good_rows() if self.stopped else ():
             self._report(skipped_result(row))
 

@@ -46,7 +46,7 @@ from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.status import Status
-from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
 
 LOOK_EVERY: Final = (1.0, 30.0)
 """Shortest and longest pause between two listings while waiting, in seconds."""
@@ -70,14 +70,14 @@ def reconcile(
     adopt: Annotated[
         str | None, Parameter(help="This number of the account is what the row brought.")
     ] = None,
-    resend: Annotated[
+    retry_unconfirmed: Annotated[
         bool, Parameter(help="Let the next apply send again what has not turned up.")
     ] = False,
-    give_up: Annotated[bool, Parameter(help="Leave the row as it is.")] = False,
-    release_surplus: ReleaseSurplus = False,
+    abandon: Annotated[bool, Parameter(help="Leave the row as it is.")] = False,
+    release_duplicates: ReleaseSurplus = False,
     wait: Annotated[bool, Parameter(help="Look until nothing is in doubt any more.")] = False,
     yes: Annotated[bool, Parameter(help="Release without asking.")] = False,
-    quarantine: Quarantine = QUARANTINE,
+    settle_time: Quarantine = SETTLE_TIME,
     accept_key: AcceptKey = False,
     restored: Annotated[
         bool,
@@ -93,15 +93,19 @@ def reconcile(
     place = place_of(file, journal, database_of(postgres))
     times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     decision = Decision(
-        only=only, adopt=adopt, resend=resend, give_up=give_up, release=release_surplus
+        only=only,
+        adopt=adopt,
+        retry_unconfirmed=retry_unconfirmed,
+        abandon=abandon,
+        release=release_duplicates,
     )
     decision.check(wait=wait)
     if restored:
         run(accept_restored(place))
     platforms = [PLATFORMS[platform]] if platform else run(_platforms(place, only))
     clients = [client_of_environment(theirs, times) for theirs in platforms]
-    if release_surplus:
-        found = [what for theirs in platforms if (what := run(_surplus(place, theirs, only)))]
+    if release_duplicates:
+        found = [what for theirs in platforms if (what := run(_duplicate(place, theirs, only)))]
         what = ", ".join(found) or "what is bought one too many"
         Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(what)
     looks = [
@@ -111,9 +115,9 @@ def reconcile(
             output=Output.of_process(json=json),
             decision=decision,
             policy=Policy(
-                quarantine=quarantine,
-                resend=resend and not only,
-                release_surplus=release_surplus and not only,
+                settle_time=settle_time,
+                retry_unconfirmed=retry_unconfirmed and not only,
+                release_duplicates=release_duplicates and not only,
                 accept_key=accept_key,
             ),
             wait=wait,
@@ -147,18 +151,19 @@ class Decision:
 
     only: tuple[str, ...]
     adopt: str | None
-    resend: bool
-    give_up: bool
+    retry_unconfirmed: bool
+    abandon: bool
     release: bool
 
     def check(self, *, wait: bool) -> None:
         """Raise `CommandError` unless that makes sense together."""
-        said = sum((self.adopt is not None, self.resend, self.give_up, self.release))
-        if not self.only and (self.adopt is not None or self.give_up):
-            raise CommandError("--adopt and --give-up are about one row: name it with --only ROW")
+        said = sum((self.adopt is not None, self.retry_unconfirmed, self.abandon, self.release))
+        if not self.only and (self.adopt is not None or self.abandon):
+            raise CommandError("--adopt and --abandon are about one row: name it with --only ROW")
         if self.only and said != 1:
             raise CommandError(
-                "--only ROW needs one of --adopt NUMBER, --resend, --give-up, --release-surplus"
+                "--only ROW needs one of --adopt NUMBER, --retry-unconfirmed, --abandon,"
+                " --release-duplicates"
             )
         if self.adopt is not None and len(self.only) > 1:
             raise CommandError("one number is adopted for one row: name a single --only ROW")
@@ -166,12 +171,12 @@ class Decision:
             raise CommandError("--only and --wait exclude each other: decide first, then wait")
 
 
-async def _surplus(place: Place, platform: Platform, only: Sequence[str]) -> str:
+async def _duplicate(place: Place, platform: Platform, only: Sequence[str]) -> str:
     """Return what would be released, as far as the journal knows it already."""
     async with place.opened(read_only=True) as journal:
-        rows = await journal.in_states(platform.name, {State.SURPLUS})
+        rows = await journal.in_states(platform.name, {State.DUPLICATE})
     wanted = [row for row in rows if not only or row.op_id in only]
-    return ", ".join(record for row in wanted for record in row.surplus)
+    return ", ".join(record for row in wanted for record in row.duplicates)
 
 
 @attrs.define(kw_only=True)
@@ -214,9 +219,9 @@ class Reconciliation:
         status = await self._look(provisioner, journal)
         shortest, longest = LOOK_EVERY
         pause = shortest
-        while self.wait and status.in_doubt:
+        while self.wait and status.unconfirmed:
             until = max(row.believable or 0.0 for row in self._standing(status).doubtful)
-            self._say_waiting(len(status.in_doubt), until)
+            self._say_waiting(len(status.unconfirmed), until)
             await asyncio.sleep(min(pause, max(shortest, until - self._now())))
             pause = min(2 * pause, longest)
             try:
@@ -266,14 +271,18 @@ class Reconciliation:
         if asked.adopt is not None:
             row = await provisioner.adopt(row_id, asked.adopt)
         elif asked.release:
-            row = await provisioner.release_surplus(row_id)
+            row = await provisioner.release_duplicates(row_id)
         else:
             # What has turned up in the meantime makes the decision void.
             await provisioner.sweep()
             row = await self._row(journal, row_id)
             if row.state is before.state:
                 self._check_time(row)
-                again = provisioner.send_again if asked.resend else provisioner.give_up
+                again = (
+                    provisioner.retry_unconfirmed
+                    if asked.retry_unconfirmed
+                    else provisioner.abandon
+                )
                 row = await again(row_id)
             else:
                 self.output.remark(f"{row_id}: it has turned up, so there is nothing to decide")
@@ -286,8 +295,8 @@ class Reconciliation:
         return row
 
     def _check_time(self, row: Row) -> None:
-        if row.state in UNSETTLED and self.decision.resend:
-            until = moment(row.doubt_since + self.policy.quarantine)
+        if row.state in UNSETTLED and self.decision.retry_unconfirmed:
+            until = moment(row.unconfirmed_since + self.policy.settle_time)
             raise CommandError(
                 f"{row.op_id} may still turn up until {until}:"
                 f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"
@@ -295,4 +304,4 @@ class Reconciliation:
 
 
 def _open_rows(status: Status) -> dict[str, Row]:
-    return {row.op_id: row for row in (*status.in_doubt, *status.for_a_person)}
+    return {row.op_id: row for row in (*status.unconfirmed, *status.need_decision)}

@@ -25,7 +25,7 @@ from sigmamind_async.cli.platforms import Platform
 from sigmamind_async.cli.records import Ready, RowResult, Summary
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret
 from sigmamind_async.workers import Account, SharedGate, Worker
 from sigmamind_async.workers.context import GateFor
@@ -44,7 +44,7 @@ class Serving:
     upkeep: str
     refusals: tuple[int, ...]
     """Statuses with which a limiter before the platforms refuses requests."""
-    secrets: References | None = None
+    secrets: SecretResolver | None = None
     """What requests may name; as `Worker` takes it."""
     _counts: Counter[str] = attrs.field(factory=Counter[str])
 
@@ -138,7 +138,7 @@ class Quitting(Worker):
         dsn: Secret,
         *,
         on_stop: Callable[[], None],
-        secrets: References | None,
+        secrets: SecretResolver | None,
         concurrency: int,
         reconcile: str,
         retry_stalled: str,

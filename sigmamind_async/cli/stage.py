@@ -36,7 +36,7 @@ LATE: Final = 0.3
 """Seconds by which a platform acts on some requests whose connection is gone already."""
 HANG: Final = 1.5
 """Seconds that it lets some requests hang."""
-QUARANTINE: Final = 2.0
+SETTLE_TIME: Final = 2.0
 """Seconds; more than `LATE`, and therefore long enough. A platform does not say how late it may be:
 there it is a matter of minutes."""
 TICK: Final = 0.005
@@ -127,10 +127,10 @@ class Stage:
 
     def wait(self, holds: Callable[[], bool]) -> None:
         """Wait until *holds*, and show meanwhile what the ledger counts."""
-        give_up = time.monotonic() + PATIENCE
+        abandon = time.monotonic() + PATIENCE
         with self._ticker() as tick:
             while not holds():
-                if time.monotonic() > give_up:
+                if time.monotonic() > abandon:
                     raise CommandError("the jobs did not get on", Exit.FAILED)
                 tick(f"{len(self.box.ledger.purchases)} of {self.asked_to_buy} numbers bought")
                 time.sleep(TICK)

@@ -9,19 +9,19 @@ from typing import Final
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import OpenRow, Standing, Way, Word
-from sigmamind_async.provisioning.row import IN_DOUBT, WAITS_FOR_A_PERSON, Row, State
+from sigmamind_async.provisioning.row import NEED_DECISION, UNCONFIRMED, Row, State
 from sigmamind_async.provisioning.status import Status, asked, story, ways_out
 
 WORDS: Final[Mapping[State, Word]] = {
     State.DONE: "done",
     State.SENDING: "being sent",
-    State.AMBIGUOUS: "in doubt",
+    State.UNCONFIRMED: "in doubt",
     State.COMMITTED: "in doubt",
-    State.NEEDS_OPERATOR: "needs a decision",
-    State.SURPLUS: "one too many",
+    State.NEEDS_DECISION: "needs a decision",
+    State.DUPLICATE: "one too many",
     State.PLANNED: "to be sent",
     State.FAILED: "failed",
-    State.GIVEN_UP: "given up",
+    State.ABANDONED: "given up",
 }
 
 
@@ -31,38 +31,38 @@ def standing_of(status: Status, place: Place, platform: Platform, now: float) ->
     for state, word in WORDS.items():
         if number := status.counts.get(state, 0):
             counts[word] = counts.get(word, 0) + number
-    rows = (*status.for_a_person, *status.in_doubt)
+    rows = (*status.need_decision, *status.unconfirmed)
     return Standing(
         journal=place.name,
         platform=platform.name,
         counts=counts,
         bought=status.bought,
-        rows=tuple(_open_row(row, status.quarantine, place, platform) for row in rows),
+        rows=tuple(_open_row(row, status.settle_time, place, platform) for row in rows),
         settle=place.command("reconcile", platform, "--wait"),
         sender=place.sender,
         now=now,
     )
 
 
-def _open_row(row: Row, quarantine: float, place: Place, platform: Platform) -> OpenRow:
+def _open_row(row: Row, settle_time: float, place: Place, platform: Platform) -> OpenRow:
     return OpenRow(
         id=row.op_id,
         word=WORDS[row.state],
         asked=asked(row),
-        since=row.doubt_since if row.state in IN_DOUBT else row.sent_at,
-        believable=_believable(row, quarantine),
-        listings=row.absences,
+        since=row.unconfirmed_since if row.state in UNCONFIRMED else row.sent_at,
+        believable=_believable(row, settle_time),
+        listings=row.absent_listings,
         known=_known(row),
-        story=tuple(map(without_call, story(row, quarantine))),
+        story=tuple(map(without_call, story(row, settle_time))),
         ways=tuple(_ways(row, place, platform)),
     )
 
 
-def _believable(row: Row, quarantine: float) -> float | None:
-    if row.state in WAITS_FOR_A_PERSON:
+def _believable(row: Row, settle_time: float) -> float | None:
+    if row.state in NEED_DECISION:
         return None
     # A process that was killed while it sent is given as long as its request may have lasted.
-    return (row.doubt_since if row.state in IN_DOUBT else row.lease_until) + quarantine
+    return (row.unconfirmed_since if row.state in UNCONFIRMED else row.lease_until) + settle_time
 
 
 def _known(row: Row) -> str:
@@ -95,12 +95,14 @@ def sender_of(row: Row) -> str:
 
 
 _MEANINGS: Final = {
-    "resend": "{sender} sends it again; should the first one still come, reconcile finds it",
+    "retry-unconfirmed": (
+        "{sender} sends it again; should the first one still come, reconcile finds it"
+    ),
 }
 """What is said in other words here than to those who call the library."""
 _OPTIONS: Final = {
     "adopt": ("--adopt", "+NUMBER"),
-    "resend": ("--resend",),
-    "give-up": ("--give-up",),
-    "release-surplus": ("--release-surplus",),
+    "retry-unconfirmed": ("--retry-unconfirmed",),
+    "abandon": ("--abandon",),
+    "release-duplicates": ("--release-duplicates",),
 }

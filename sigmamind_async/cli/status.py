@@ -15,10 +15,10 @@ from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
 from sigmamind_async.cli.records import Standing
 from sigmamind_async.cli.session import Json, run
 from sigmamind_async.cli.standing import standing_of
-from sigmamind_async.provisioning.account_journal import Books, clock_for
+from sigmamind_async.provisioning.account_journal import AccountJournal, clock_for
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.status import Status
-from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.provisioning.transitions import Policy as MachinePolicy
 
 
@@ -33,32 +33,34 @@ def status(
     ] = None,
     journal: JournalFile = None,
     postgres: Postgres = None,
-    quarantine: Quarantine = QUARANTINE,
+    settle_time: Quarantine = SETTLE_TIME,
     json: Json = False,
 ) -> int:
     """Show how the rows of *file*, or in a database, stand."""
     place = place_of(file, journal, database_of(postgres))
     output = Output.of_process(json=json)
-    standings = run(_standings(place, platform, quarantine))
+    standings = run(_standings(place, platform, settle_time))
     for standing in standings:
         output.show(standing)
     return Exit.DONE if all(each.settled for each in standings) else Exit.UNKNOWN
 
 
 async def _standings(
-    place: Place, platform: PlatformName | None, quarantine: float
+    place: Place, platform: PlatformName | None, settle_time: float
 ) -> list[Standing]:
     """Return how things stand for each platform that the journal has rows of."""
     asked = [PLATFORMS[platform]] if platform else list(PLATFORMS.values())
     async with place.opened(read_only=True) as journal:
-        found = [(each, await status_in(journal, each, quarantine)) for each in asked]
+        found = [(each, await status_in(journal, each, settle_time)) for each in asked]
         now = clock_for(journal, time.time)()
     # A journal without any row is shown as one of the first platform.
     shown = [(each, status) for each, status in found if status.total] or found[:1]
     return [standing_of(status, place, each, now) for each, status in shown]
 
 
-async def status_in(journal: Journal, platform: Platform, quarantine: float) -> Status:
+async def status_in(journal: Journal, platform: Platform, settle_time: float) -> Status:
     """Return what *journal* says about *platform*, without asking anybody else."""
-    policy = MachinePolicy(quarantine=quarantine)
-    return await Status.of(Books(journal, platform.name, policy, clock_for(journal, time.time)))
+    policy = MachinePolicy(settle_time=settle_time)
+    return await Status.of(
+        AccountJournal(journal, platform.name, policy, clock_for(journal, time.time))
+    )

@@ -29,8 +29,8 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.provisioning.transitions import QUARANTINE
-from sigmamind_async.secret_references import References
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
+from sigmamind_async.secret_references import SecretResolver
 
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import Account
@@ -57,9 +57,9 @@ def worker(
             help="Most numbers that the journal may count as bought of a platform, all together.",
         ),
     ] = None,
-    quarantine: Quarantine = QUARANTINE,
-    resend: Resend = False,
-    release_surplus: ReleaseSurplus = False,
+    settle_time: Quarantine = SETTLE_TIME,
+    retry_unconfirmed: Resend = False,
+    release_duplicates: ReleaseSurplus = False,
     allow_secret: Annotated[
         tuple[str, ...],
         Parameter(
@@ -85,15 +85,15 @@ def worker(
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
     database = database_or_default(postgres)
     platforms = _platforms(platform)
-    if release_surplus:
+    if release_duplicates:
         Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(
             "what is bought one too many"
         )
     terms = Terms(
         max_purchases=max_purchases,
-        quarantine=quarantine,
-        resend=resend,
-        release_surplus=release_surplus,
+        settle_time=settle_time,
+        retry_unconfirmed=retry_unconfirmed,
+        release_duplicates=release_duplicates,
         concurrency=concurrency,
         upkeep=cron_of(upkeep),
         times=Times(
@@ -109,9 +109,9 @@ class Terms:
     """What a worker may do about each account, and in what time."""
 
     max_purchases: int | None
-    quarantine: float
-    resend: bool
-    release_surplus: bool
+    settle_time: float
+    retry_unconfirmed: bool
+    release_duplicates: bool
     concurrency: int
     upkeep: str
     """When to look after the others' work, as cron has it, with a sixth field for the second."""
@@ -134,7 +134,7 @@ def _platforms(named: tuple[PlatformName, ...]) -> list[Platform]:
     return found
 
 
-def _references(allowed: tuple[str, ...]) -> References | None:
+def _references(allowed: tuple[str, ...]) -> SecretResolver | None:
     """Return what may be read; ``None`` for the worker's own default."""
     listed: dict[str, list[str]] = {"env": [], "file": []}
     for each in allowed:
@@ -142,14 +142,14 @@ def _references(allowed: tuple[str, ...]) -> References | None:
         if kind not in listed or not what:
             raise CommandError("--allow-secret must be env:NAME or file:FOLDER")
         listed[kind].append(what)
-    return References(names=listed["env"], folders=listed["file"]) if allowed else None
+    return SecretResolver(names=listed["env"], folders=listed["file"]) if allowed else None
 
 
 def _serve(
     database: Database,
     platforms: list[Platform],
     terms: Terms,
-    secrets: References | None,
+    secrets: SecretResolver | None,
     output: Output,
 ) -> None:
     try:
@@ -177,7 +177,7 @@ def _account(platform: Platform, terms: Terms, traffic: Traffic) -> Account:
     return Account(
         partial(client_of_environment, platform, terms.times, observer=traffic),
         max_purchases=terms.max_purchases,
-        quarantine=terms.quarantine,
-        resend=terms.resend,
-        release_surplus=terms.release_surplus,
+        settle_time=terms.settle_time,
+        retry_unconfirmed=terms.retry_unconfirmed,
+        release_duplicates=terms.release_duplicates,
     )

@@ -29,13 +29,13 @@ from sigmamind_async.cli.platforms import PLATFORMS
 from sigmamind_async.cli.records import Killed, Verdict
 from sigmamind_async.cli.sample import Sample
 from sigmamind_async.cli.session import run
-from sigmamind_async.cli.stage import QUARANTINE, Stage
+from sigmamind_async.cli.stage import SETTLE_TIME, Stage
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 
 WORKER: Final = (
     *("worker", OPTION, "--allow-secret", "file:."),
-    *("--resend", "--quarantine", f"{QUARANTINE:g}"),
+    *("--retry-unconfirmed", "--settle-time", f"{SETTLE_TIME:g}"),
 )
 HASTE: Final = ("--attempt-timeout", "1", "--deadline", "15", "--upkeep", "1", "--json")
 """What makes a worker impatient, and silent; not worth showing."""

@@ -20,7 +20,7 @@ from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Problem, Sourc
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.survey import numbers_of, survey
 from sigmamind_async.fleet.work import StepOutcome
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 
 __all__ = [
     "Action",
@@ -33,9 +33,9 @@ __all__ = [
     "Plan",
     "Presence",
     "Problem",
-    "References",
     "Result",
     "Rules",
+    "SecretResolver",
     "Source",
     "Step",
     "StepOutcome",

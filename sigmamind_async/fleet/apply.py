@@ -21,7 +21,7 @@ from sigmamind_async.fleet.survey import survey
 from sigmamind_async.fleet.work import Report, StepOutcome
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
 _READING: Final = 60.0
 """Seconds that one file with a secret may take to be read."""
@@ -50,7 +50,7 @@ async def apply(
     plan: Plan,
     provisioners: Iterable[Provisioner],
     *,
-    secrets: References | None = None,
+    secrets: SecretResolver | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
     stop_on: StopOn | None = BY_DEFAULT,
@@ -73,7 +73,7 @@ async def apply(
         JournalError: The journal cannot be used.
         SigmaMindError: An account cannot be read.
     """
-    references = secrets or References()
+    references = secrets or SecretResolver()
     crew = crew_of(provisioners)
     await _read_files(plan, references)
     check_problems([*plan.problems, *missing_secrets(plan, references)])
@@ -107,7 +107,7 @@ class Crew:
         self,
         plan: Plan,
         known: Known,
-        references: References,
+        references: SecretResolver,
         *,
         report: Report,
         progress: Progress | None = None,
@@ -164,14 +164,14 @@ def check_problems(problems: Iterable[Problem]) -> None:
         raise PlanError(f"the plan has problems, so nothing was sent: {_some(texts)}")
 
 
-async def _read_files(plan: Plan, references: References) -> None:
+async def _read_files(plan: Plan, references: SecretResolver) -> None:
     """Have *references* know what is in files, so that none is read in the loop's thread."""
     for _, _, cell in _needed_secrets(plan):
         with suppress(SecretReferenceError):  # told by `missing_secrets`
             await references.fetch(cell, _READING)
 
 
-def missing_secrets(plan: Plan, references: References) -> list[Problem]:
+def missing_secrets(plan: Plan, references: SecretResolver) -> list[Problem]:
     """Return a problem for each secret that a step needs and that is not to be had."""
     problems: list[Problem] = []
     for row, name, cell in _needed_secrets(plan):

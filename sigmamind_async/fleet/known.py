@@ -11,8 +11,8 @@ from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.capability import Found
 from sigmamind_async.fleet.spec import Cell
 from sigmamind_async.provisioning.row import (
+    NEED_DECISION,
     UNSETTLED,
-    WAITS_FOR_A_PERSON,
     Row,
     State,
 )
@@ -21,8 +21,8 @@ from sigmamind_async.values import Secret
 IN_THE_OPEN = "***"
 """Is remembered of a secret that stood in the row itself."""
 
-_OVER = frozenset({State.DONE, State.SURPLUS})
-_LEFT_TO_A_PERSON = WAITS_FOR_A_PERSON | {State.GIVEN_UP}
+_OVER = frozenset({State.DONE, State.DUPLICATE})
+_LEFT_TO_A_PERSON = NEED_DECISION | {State.ABANDONED}
 
 
 @attrs.frozen(kw_only=True)
@@ -91,8 +91,8 @@ class Begun:
     def goes_on(self) -> bool:
         """Whether it may still bring a number, and does so when it is asked for again."""
         row = self.row
-        in_doubt = row is not None and row.state is State.PLANNED and row.doubt_since > 0.0
-        return in_doubt or (row is not None and row.state in UNSETTLED)
+        unconfirmed = row is not None and row.state is State.PLANNED and row.unconfirmed_since > 0.0
+        return unconfirmed or (row is not None and row.state in UNSETTLED)
 
     @property
     def waits(self) -> bool:

@@ -81,7 +81,7 @@ def undecided(begun: Begun | None) -> str:
     """Return why what was begun does not go on by itself."""
     if begun is None or begun.row is None or not begun.waits:
         return ""
-    if begun.row.state is State.GIVEN_UP:
+    if begun.row.state is State.ABANDONED:
         return (
             f"{begun.row.op_id!r} was given up by a person: give the row a new id to let it begin"
             " anew"
@@ -129,8 +129,8 @@ def not_absent(
 
 
 def _not_gone(begun: Begun | None) -> str:
-    given_up = begun is not None and begun.row is not None and begun.row.state is State.GIVEN_UP
-    return "" if given_up else undecided(begun)
+    abandoned = begun is not None and begun.row is not None and begun.row.state is State.ABANDONED
+    return "" if abandoned else undecided(begun)
 
 
 def contested(row: FleetRow, here: Found | None, there: Found, register: Register) -> str:

@@ -27,9 +27,9 @@ from typing import cast
 import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
-from sigmamind_async.limiter.kinds import Lanes
-from sigmamind_async.limiter.rate import IDLE, Pace, Ticket
-from sigmamind_async.limiter.window import Allowance
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.rate import IDLE, AdaptiveRate, Ticket
+from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import Remaining
 from sigmamind_async.responses.verdict import REFUSALS
@@ -62,9 +62,9 @@ class Admission:
     max_pause: float = MAX_PAUSE
     """Seconds after which one request tries, however long the platform wants to be left alone."""
 
-    lanes: Lanes = attrs.field(factory=Lanes)
+    lanes: RateByKind = attrs.field(factory=RateByKind)
     """What was learned of the platform's limits."""
-    allowance: Allowance = attrs.field(factory=Allowance)
+    allowance: RateLimitWindow = attrs.field(factory=RateLimitWindow)
     """What the platform says of them."""
     paused_until: float = 0.0
     """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
@@ -86,7 +86,7 @@ class Admission:
     sheds: bool = True
     """Whether a 503 is believed to come from a platform that sheds load."""
     _opened: int = 0
-    _before: Lanes | None = None
+    _before: RateByKind | None = None
     """What was learned before the first 503 since the platform was last known to answer."""
     _shed: int = 0
     """The 503 since the rate was last cut for one."""
@@ -98,7 +98,7 @@ class Admission:
         rate, spacing = self.lanes.common.rate, self.allowance.spacing
         return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
-    def wait(self, now: float, pace: Pace | None = None) -> float:
+    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
         """Return the seconds until a request may go; 0 if it may go now. Takes nothing.
 
         *pace* is that of its kind; the common one where left out.
@@ -116,7 +116,7 @@ class Admission:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, pace: Pace | None = None) -> None:
+    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
         """Count a request that goes now, at the *pace* of its kind."""
         pace = pace or self.lanes.common
         pace.take(now)
@@ -289,9 +289,9 @@ class Admission:
             self._no_better += 1
         if self._no_better >= NO_BETTER:
             self.sheds = False
-            self._go_back_to(Lanes())
+            self._go_back_to(RateByKind())
 
-    def _go_back_to(self, lanes: Lanes) -> None:
+    def _go_back_to(self, lanes: RateByKind) -> None:
         """Forget what was learned from a 503 that was not for load."""
         self.lanes = lanes
 

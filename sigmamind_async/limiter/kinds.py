@@ -22,7 +22,7 @@ from copy import copy
 
 import attrs
 
-from sigmamind_async.limiter.rate import SLOWEST, Pace, Ticket
+from sigmamind_async.limiter.rate import SLOWEST, AdaptiveRate, Ticket
 
 CERTAIN = math.log(50.0)
 """Weight of the refusals that part a kind from the others."""
@@ -31,11 +31,11 @@ _ALONE = 0.95
 
 
 @attrs.define
-class Lanes:
+class RateByKind:
     """The pace of each kind of request."""
 
-    common: Pace = attrs.field(factory=Pace)
-    own: dict[str, Pace] = attrs.field(factory=dict[str, Pace])
+    common: AdaptiveRate = attrs.field(factory=AdaptiveRate)
+    own: dict[str, AdaptiveRate] = attrs.field(factory=dict[str, AdaptiveRate])
     """Kinds that have a limit of their own."""
     sent: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
     """Requests of each kind, since any of those that share the common pace was refused.
@@ -44,18 +44,18 @@ class Lanes:
     """
     _weight: dict[str, float] = attrs.field(factory=dict[str, float])
 
-    def pace(self, kind: str) -> Pace:
+    def pace(self, kind: str) -> AdaptiveRate:
         """Return the pace that requests of this kind keep."""
         return self.own.get(kind, self.common) if self.own else self.common
 
-    def copied(self) -> Lanes:
+    def copied(self) -> RateByKind:
         """Return what was learned so far, to go back to."""
         own = {kind: copy(pace) for kind, pace in self.own.items()}
         common, sent, weight = copy(self.common), self.sent.copy(), self._weight.copy()
         return attrs.evolve(self, common=common, own=own, sent=sent, weight=weight)
 
     def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
-        """Learn that a request was one too many; see `Pace.refused`."""
+        """Learn that a request was one too many; see `AdaptiveRate.refused`."""
         began, kind = ticket[0], ticket[2]
         pace = self.pace(kind)
         if began >= pace.cut and pace is self.common:
@@ -79,9 +79,9 @@ class Lanes:
 
     def _part(self, kind: str, share: float) -> None:
         before, rate = self.common, self.common.rate
-        self.own[kind] = Pace(
+        self.own[kind] = AdaptiveRate(
             rate=None if rate is None else max(SLOWEST, rate * share), width=math.inf
         )
-        self.common, self._weight = Pace(), {}
+        self.common, self._weight = AdaptiveRate(), {}
         self.common.pause(before.paused_until)  # others may have been told, too
         self.common.capped = before.capped

@@ -66,7 +66,7 @@ _LEARNED = frozenset(
 
 
 @attrs.define
-class Pace:
+class AdaptiveRate:
     """Rate and width of one platform's requests."""
 
     rate: float | None = None

@@ -33,7 +33,7 @@ _TRIAL = 5
 
 
 @attrs.define
-class Allowance:
+class RateLimitWindow:
     """When the next request should go, by what the platform says of its window."""
 
     due: float = -math.inf

@@ -12,18 +12,18 @@ import time
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.account_journal import Books
+from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.fingerprint import key_seal
-from sigmamind_async.provisioning.listing import Census
+from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.row import State
 
 CLOCK_TOLERANCE = 60.0
 """Seconds by which the clock may be behind the journal's latest entry."""
-_HOLDS = frozenset({State.DONE, State.SURPLUS})
+_HOLDS = frozenset({State.DONE, State.DUPLICATE})
 _MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
 
 
-async def check_clock(books: Books) -> None:
+async def check_clock(books: AccountJournal) -> None:
     """Raise `JournalError` where the clock has been set back since the latest entry.
 
     Times in the journal say when an unanswered request can be taken for lost.
@@ -41,7 +41,7 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
-async def check_account(books: Books, client: Client, census: Census) -> None:
+async def check_account(books: AccountJournal, client: Client, census: ListingCache) -> None:
     """Raise `JournalError` where the journal is of another account, before anything is changed."""
     known = await books.journal.seals(books.account)
     if await _seal(books, client) in known:
@@ -55,21 +55,21 @@ async def check_account(books: Books, client: Client, census: Census) -> None:
     await accept_key(books, client)
 
 
-async def accept_key(books: Books, client: Client) -> None:
+async def accept_key(books: AccountJournal, client: Client) -> None:
     """Remember the client's API key as one of the account's."""
     await books.journal.add_seal(books.account, await _seal(books, client))
 
 
-async def _seal(books: Books, client: Client) -> str:
+async def _seal(books: AccountJournal, client: Client) -> str:
     return key_seal(books.journal.journal_id, await client.runner.engine.credentials.key())
 
 
-async def _owns_what_it_brought(books: Books, census: Census) -> bool:
+async def _owns_what_it_brought(books: AccountJournal, census: ListingCache) -> bool:
     rows = await books.journal.in_states(books.account, _HOLDS)
     brought = {row.phone_number for row in rows if row.phone_number}
     if not brought:
         # Nothing to tell the account by: fine, unless an attempt may have done something there.
         rows = await books.journal.in_states(books.account, _MAY_HAVE_ACTED)
-        return not any(row.state is not State.PLANNED or row.doubt_since for row in rows)
+        return not any(row.state is not State.PLANNED or row.unconfirmed_since for row in rows)
     listing = await census.after(books.now())
     return not brought.isdisjoint(listing.numbers)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import attrs
 
-from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, Written
+from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
 from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.transitions import (
@@ -34,7 +34,7 @@ def clock_for(journal: Journal, own: Callable[[], float]) -> Callable[[], float]
 
 
 @attrs.frozen
-class Books:
+class AccountJournal:
     """Rows of one account."""
 
     journal: Journal
@@ -65,10 +65,10 @@ class Books:
             move = advance(row, event, self.now(), self.policy)
         except IllegalMoveError:
             return None
-        if move.row.fence == row.fence:
+        if move.row.version == row.version:
             return move
         # Nobody may touch the row before its lease ends, so this write cannot be refused. Should it
         # be lost, the next run finds by a listing what the answer brought.
         durable = not isinstance(event, Confirmed) or self.now() >= row.lease_until
         written = await self.journal.put(move.row, durable=durable)
-        return move if written is Written.STORED else None
+        return move if written is PutResult.STORED else None

@@ -13,7 +13,7 @@ from sigmamind_async.bulk import BY_DEFAULT, BulkRun, Outcome, Progress, StopOn
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.context import PAUSES, Desk
+from sigmamind_async.provisioning.context import PAUSES, AccountContext
 from sigmamind_async.provisioning.messages import unsettled
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
@@ -37,8 +37,8 @@ class ProvisioningRun(Generic[T]):
 
     def __init__(
         self,
-        desk: Desk,
-        errand: Callable[[str, Value], bulk.Row[T]],
+        desk: AccountContext,
+        errand: Callable[[str, Value], bulk.PreparedCall[T]],
         operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
         *,
         ordered: bool = False,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
-from sigmamind_async.provisioning.context import LEASE_MARGIN, Desk
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, Resting, advance
+from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
 from sigmamind_async.provisioning.turns import InTime
 
 
@@ -28,7 +28,7 @@ class Claim:
     Each claim has an owner of its own, so that no other attempt can be taken for this one.
     """
 
-    def __init__(self, desk: Desk, row: Row, in_time: InTime | None = None) -> None:
+    def __init__(self, desk: AccountContext, row: Row, in_time: InTime | None = None) -> None:
         """Begin with *row* as it was read; nothing is written yet.
 
         Where there is a deadline, *in_time* holds each write to it.
@@ -60,13 +60,13 @@ class Claim:
         except IllegalMoveError:
             refusal = None
         else:
-            if written is Written.STORED:
+            if written is PutResult.STORED:
                 return self._check_lateness(claimed)
-            refusal = self._too_many() if written is Written.SPENT else None
+            refusal = self._too_many() if written is PutResult.SPENT else None
         self.row, self.sent = before
         raise Withheld(refusal)
 
-    async def _put(self, claimed: Row) -> Written:
+    async def _put(self, claimed: Row) -> PutResult:
         journal, most = self._desk.books.journal, self._desk.max_purchases
         try:
             written = await journal.put(claimed, max_purchases=most)
@@ -83,10 +83,10 @@ class Claim:
         """
         books = self._desk.books
         with suppress(JournalError, IllegalMoveError):
-            resting = advance(self.row, Resting(), books.now(), books.policy).row
+            resting = advance(self.row, RateLimited(), books.now(), books.policy).row
             put = books.journal.put(resting)
             written = await (put if self._in_time is None else self._in_time(put))
-            if written is Written.STORED:
+            if written is PutResult.STORED:
                 self.row = resting
 
     def _check_lateness(self, claimed: Row) -> None:

@@ -11,16 +11,16 @@ import attrs
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.provisioning.account_journal import Books
+from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
 from sigmamind_async.provisioning.fingerprint import seal
-from sigmamind_async.provisioning.listing import Census, Listing
+from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.messages import nameless, occupied
 from sigmamind_async.provisioning.planning import Pad
-from sigmamind_async.provisioning.reconcile import Settler
-from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED, Kind, Row, State
-from sigmamind_async.provisioning.transitions import Abandoned
-from sigmamind_async.provisioning.turns import Turns
+from sigmamind_async.provisioning.reconcile import Reconciler
+from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED, Kind, Row, State
+from sigmamind_async.provisioning.transitions import OwnerLost
+from sigmamind_async.provisioning.turns import KeyedLock
 
 PAUSES = (0.2, 5.0)
 """Seconds between two looks at the journal or the account: the first pause doubles up to the
@@ -30,19 +30,19 @@ LEASE_MARGIN = 5.0
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Desk:
+class AccountContext:
     """One account: its client, its books, and who waits for whom."""
 
     client: Client
     adapter: Adapter
-    books: Books
-    census: Census
-    settler: Settler
+    books: AccountJournal
+    census: ListingCache
+    settler: Reconciler
     max_purchases: int | None
     ready: Callable[[], Awaitable[None]]
     """Awaited before the first row is touched; raises `JournalError` where the journal belongs to
     another account."""
-    turns: Turns = attrs.field(factory=Turns)
+    turns: KeyedLock = attrs.field(factory=KeyedLock)
     picked: set[str] = attrs.field(factory=set[str])
     """Numbers that were chosen to be bought, so that no two operations choose the same; all that
     were sent for stay here, since a search may go on offering them."""
@@ -78,13 +78,13 @@ class Desk:
 
     async def look(self, row: Row, value: Value | None = None) -> Row:
         """Return *row* after a listing that it has not been compared with."""
-        listing = await self.census.after(max(row.doubt_since, row.listed_at))
+        listing = await self.census.after(max(row.unconfirmed_since, row.listed_at))
         return await self.settler.settle(row, listing, value)
 
     async def settled(self, row: Row, listing: Listing, value: Value | None = None) -> Row:
         """Return *row* after *listing*, whoever left it as it is."""
         if row.state is State.SENDING and self.books.now() >= row.lease_until:
-            move = await self.books.move(row, Abandoned())
+            move = await self.books.move(row, OwnerLost())
             row = row if move is None else move.row
         sending = row.state is State.SENDING
         return row if sending or not row.is_open else await self.settler.settle(row, listing, value)
@@ -132,21 +132,21 @@ class Desk:
             if not others:
                 return
             if self.books.now() + pause >= until:
-                raise occupied(row, others[0], self.books.policy.quarantine)
+                raise occupied(row, others[0], self.books.policy.settle_time)
             await self.sleep(pause)
             pause = min(2 * pause, longest)
 
     async def _others(self, row: Row) -> list[Row]:
-        since = self.books.now() - self.books.policy.quarantine
+        since = self.books.now() - self.books.policy.settle_time
         rows = await self.books.journal.with_key(row.account, row.key, since)
         return [other for other in rows if other.op_id != row.op_id]
 
     async def _blocks(self, row: Row, other: Row) -> bool:
         """Return whether *other* may still change its number, after trying to settle it."""
         if other.state is State.SENDING and self.books.now() >= other.lease_until:
-            move = await self.books.move(other, Abandoned())
+            move = await self.books.move(other, OwnerLost())
             other = other if move is None else move.row
-        if other.state in IN_DOUBT:
+        if other.state in UNCONFIRMED:
             try:
                 other = await self.look(other)
             except JournalError:
@@ -155,7 +155,7 @@ class Desk:
                 return True  # the platform cannot be read now
         if other.state in UNSETTLED:
             return True
-        late = other.doubt_since + self.books.policy.quarantine > self.books.now()
+        late = other.unconfirmed_since + self.books.policy.settle_time > self.books.now()
         # A purchase that comes late finds its number owned, unless it has been released meanwhile.
         comes_back = other.kind.repeatable or other.mended > 0
         return late and (comes_back or row.kind is Kind.RELEASE)

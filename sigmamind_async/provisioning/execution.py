@@ -26,7 +26,7 @@ from sigmamind_async.limiter.gate import PATIENCE
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.claim import Claim, Withheld
-from sigmamind_async.provisioning.context import PAUSES, Desk
+from sigmamind_async.provisioning.context import PAUSES, AccountContext
 from sigmamind_async.provisioning.fingerprint import record_from
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.matching import match_of
@@ -37,16 +37,16 @@ from sigmamind_async.provisioning.messages import (
     unread,
     unsettled,
 )
-from sigmamind_async.provisioning.row import IN_DOUBT, Kind, Row, State
+from sigmamind_async.provisioning.row import UNCONFIRMED, Kind, Row, State
 from sigmamind_async.provisioning.tags import tag_of, tagged
 from sigmamind_async.provisioning.transitions import (
-    Abandoned,
     Confirmed,
     Event,
     Listed,
     Match,
     Move,
     NotSent,
+    OwnerLost,
     Rejected,
     Unanswered,
     Unreadable,
@@ -66,7 +66,7 @@ _LAST_WRITE = 1.0
 """Seconds, at least, for writing down how a request ended, whatever the deadline."""
 
 
-class Errand(Generic[T]):
+class Execution(Generic[T]):
     """One operation under way; awaited once.
 
     Args:
@@ -78,7 +78,7 @@ class Errand(Generic[T]):
     """
 
     def __init__(
-        self, desk: Desk, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
+        self, desk: AccountContext, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
     ) -> None:
         self.op_id = op_id
         self.call: Call | None = None
@@ -123,7 +123,7 @@ class Errand(Generic[T]):
         self._until = self._books.now() + self._desk.patience
         async with self._desk.turns.of(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._row())
-            while not (row.state is State.DONE or (row.state is State.SURPLUS and row.record)):
+            while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
             return self._result(row)
 
@@ -147,7 +147,7 @@ class Errand(Generic[T]):
                 return await self._send(row)
             case State.SENDING:
                 return await self._wait_for_owner(row)
-            case State.AMBIGUOUS | State.COMMITTED:
+            case State.UNCONFIRMED | State.COMMITTED:
                 if row.kind.repeatable and self.call is None:
                     return await self._send(row)
                 return await self._settle(row)
@@ -167,7 +167,7 @@ class Errand(Generic[T]):
         """Send one attempt, once nothing else on the same number is under way."""
         if row.kind is Kind.PURCHASE and self._books.journal.may_be_a_copy:
             found = await self._in_time(self._bought_before(row))
-            if found.fence != row.fence:
+            if found.version != row.version:
                 return found
         if self._intent.choice is not None:
             row = await self._in_time(self._with_a_number(row))
@@ -185,7 +185,7 @@ class Errand(Generic[T]):
     async def _free(self, row: Row) -> None:
         """Wait until the number of *row* is nobody else's, and refuse to buy it twice."""
         await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
-        if row.kind is Kind.EXACT_PURCHASE and not row.doubt_since:
+        if row.kind is Kind.EXACT_PURCHASE and not row.unconfirmed_since:
             await self._refuse_owned(row)
 
     async def _bought_before(self, row: Row) -> Row:
@@ -260,7 +260,7 @@ class Errand(Generic[T]):
         The claim finds out then, and the stored row is read again.
         """
         stored = await self._books.get(row.op_id)
-        if (0 if stored is None else stored.fence) == row.fence:
+        if (0 if stored is None else stored.version) == row.version:
             raise owned_already(row)
 
     async def _attempt(self, row: Row) -> Row:
@@ -274,7 +274,7 @@ class Errand(Generic[T]):
         call.reads_back = False
         call.before_send = claim
         call.before_pause = claim.rest
-        call.earlier = bool(row.doubt_since) and row.kind is not Kind.PURCHASE
+        call.earlier = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
         self.call = call
         failure: SigmaMindError | None = None
         refusal: SigmaMindError | None = None
@@ -363,9 +363,9 @@ class Errand(Generic[T]):
         """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
             return await self._noted(self._books.read(op_id))
-        if move.row.state in IN_DOUBT and not self._in_bulk:
+        if move.row.state in UNCONFIRMED and not self._in_bulk:
             return move.row
-        if move.row.state in IN_DOUBT:
+        if move.row.state in UNCONFIRMED:
             doubt = unsettled(move.row, self._value)
             doubt.not_from_api = error.not_from_api
             raise doubt
@@ -456,7 +456,7 @@ class Errand(Generic[T]):
     async def _settle(self, row: Row) -> Row:
         """Look in listings for what is in doubt, until it is settled or time is up."""
         pause, longest = PAUSES
-        while row.state in IN_DOUBT and not self._in_bulk:
+        while row.state in UNCONFIRMED and not self._in_bulk:
             try:
                 async with asyncio.timeout(self._left):
                     row = await self._desk.look(row, self._value)
@@ -465,7 +465,7 @@ class Errand(Generic[T]):
                 raise
             except (SigmaMindError, TimeoutError):
                 pass  # the platform cannot be read now, and there may be time left
-            if row.state not in IN_DOUBT:
+            if row.state not in UNCONFIRMED:
                 return row
             if pause >= self._left:
                 break
@@ -493,7 +493,7 @@ class Errand(Generic[T]):
 
     async def _taken_up(self, row: Row) -> Row:
         """Return *row* after its sender is known to be gone."""
-        move = await self._books.move(row, Abandoned())
+        move = await self._books.move(row, OwnerLost())
         return move.row if move is not None else await self._again(row)
 
     async def _again(self, row: Row) -> Row:

@@ -104,7 +104,7 @@ def seal(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
     return f"{key_seal(journal_id, key)}:{together}"
 
 
-def seals_differ(old: str, new: str) -> bool:
+def digests_differ(old: str, new: str) -> bool:
     """Return whether two seals prove that the secrets are not the same.
 
     After a change of the API key they prove nothing.

@@ -1,7 +1,7 @@
 """The numbers of an account, read whole, once for everybody who asks.
 
 Looking each doubtful operation up by itself is what breaks a platform that is already in trouble:
-a listing for each of a thousand rows was seen to push its latency past the quarantine. So one
+a listing for each of a thousand rows was seen to push its latency past the settle time. So one
 listing serves all who ask for one that began late enough.
 """
 
@@ -34,7 +34,7 @@ class Listing:
     """By token of the tag in the label, each with the attempt that the tag names."""
 
 
-class Census:
+class ListingCache:
     """Reads the account for all who ask, never twice at once."""
 
     def __init__(self, client: Client, adapter: Adapter, now: Callable[[], float]) -> None:

@@ -10,8 +10,8 @@ from sigmamind_async.errors import (
     OutcomeUnknownError,
     SigmaMindError,
 )
-from sigmamind_async.provisioning.fingerprint import seals_differ
-from sigmamind_async.provisioning.row import IN_DOUBT, Row, State
+from sigmamind_async.provisioning.fingerprint import digests_differ
+from sigmamind_async.provisioning.row import UNCONFIRMED, Row, State
 from sigmamind_async.values import redacted
 
 
@@ -26,9 +26,9 @@ def unsettled(row: Row, value: object) -> OutcomeUnknownError:
     """Return the error for an operation whose outcome is not known."""
     if row.state is State.SENDING:
         known = "another worker is sending it; ask again when it has ended"
-    elif row.state in IN_DOUBT:
+    elif row.state in UNCONFIRMED:
         known = f"{row.error}; reconcile() looks for it, and so does the same call made again"
-    elif row.state is State.GIVEN_UP:
+    elif row.state is State.ABANDONED:
         known = "it was given up, and is not sent again unless somebody says so"
     else:
         known = f"{row.error or row.state.value}; a person has to decide, see status()"
@@ -45,7 +45,7 @@ def another_request(stored: Row, asked: Row) -> JournalError | None:
         difference = f"a {stored.request}, not a {asked.request}"
     elif names := _differing(stored, asked):
         difference = f"the same with another {' and '.join(names)}"
-    elif seals_differ(stored.seal, asked.seal):
+    elif digests_differ(stored.seal, asked.seal):
         difference = f"the same with another {' or '.join(asked.hidden)}"
     else:
         return None
@@ -85,10 +85,10 @@ def owned_already(row: Row) -> InvalidRequestError:
     )
 
 
-def occupied(row: Row, other: Row, quarantine: float) -> JournalError:
+def occupied(row: Row, other: Row, settle_time: float) -> JournalError:
     """Return the error for a number that another operation may still change."""
-    until = time.strftime("%H:%M:%S", time.localtime(other.doubt_since + quarantine))
-    when = f"until {until} " if other.doubt_since else ""
+    until = time.strftime("%H:%M:%S", time.localtime(other.unconfirmed_since + settle_time))
+    when = f"until {until} " if other.unconfirmed_since else ""
     error = about(
         row.op_id,
         f"not sent, because {other.op_id} went unanswered and may {when}still change {row.key};"

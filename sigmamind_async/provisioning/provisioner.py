@@ -13,30 +13,30 @@ from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.account_check import accept_key, check_account, check_clock
-from sigmamind_async.provisioning.account_journal import Books, clock_for, steady_clock
+from sigmamind_async.provisioning.account_journal import AccountJournal, clock_for, steady_clock
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
-from sigmamind_async.provisioning.context import Desk
-from sigmamind_async.provisioning.execution import Errand
+from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.listing import Census
+from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.matching import intent_of, match_of
 from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.planning import account_of, check_op_id
-from sigmamind_async.provisioning.reconcile import Settler
+from sigmamind_async.provisioning.reconcile import Reconciler
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.status import Status
 from sigmamind_async.provisioning.tags import tag_in, without_tag
 from sigmamind_async.provisioning.transitions import (
-    QUARANTINE,
-    Adopted,
+    SETTLE_TIME,
+    AbandonApproved,
+    AdoptApproved,
     Event,
-    GivenUp,
     Policy,
-    Refused,
-    Resent,
-    Stripped,
+    RefusedLocally,
+    RetryApproved,
+    TagRemoved,
 )
 
 T = TypeVar("T")
@@ -65,18 +65,18 @@ class Provisioner:
     Args:
         client: Client of the account.
         journal: Where operations are remembered; it must be open.
-        quarantine: Seconds during which a number that an unanswered request may have bought is
+        settle_time: Seconds during which a number that an unanswered request may have bought is
             still waited for. It must exceed the longest time that the platform may take to carry
             out a request, and to show the result in its listing. A purchase of a number of your
             own choosing, which can be owned only once, is waited for no longer than one attempt
             may take, and then sent again.
-        resend: Whether a purchase of a number that the platform picks is sent again when it is
-            still not in the account after the quarantine. Otherwise a person decides.
+        retry_unconfirmed: Send a purchase of a number that the platform picks again when it is
+            still not in the account after the settle time. Otherwise a person decides.
         tag: ``keep`` the tag in labels of numbers that the platform picked, or ``strip`` it in
             the first `sweep` after a day.
         max_purchases: Most purchases that the journal may ever hold for this account.
-        release_surplus: Whether numbers that were bought one too many are given up by `reconcile`
-            and `sweep`. Otherwise a person decides.
+        release_duplicates: Let `reconcile` and `sweep` release duplicates. Otherwise a person
+            decides.
         account: Label that tells several accounts of one platform apart in one journal.
 
     Raises:
@@ -91,21 +91,21 @@ class Provisioner:
         client: Client,
         journal: Journal,
         *,
-        quarantine: float = QUARANTINE,
-        resend: bool = False,
+        settle_time: float = SETTLE_TIME,
+        retry_unconfirmed: bool = False,
         tag: Literal["keep", "strip"] = "keep",
         max_purchases: int | None = None,
-        release_surplus: bool = False,
+        release_duplicates: bool = False,
         account: str | None = None,
     ) -> None:
-        _check(quarantine, tag, max_purchases)
+        _check(settle_time, tag, max_purchases)
         platform = client.platform.name
         engine = client.runner.engine
         policy = Policy(
-            quarantine=quarantine,
-            exact_quarantine=min(quarantine, engine.limits.attempt_timeout),
-            resend=resend,
-            release_surplus=release_surplus,
+            settle_time=settle_time,
+            exact_settle_time=min(settle_time, engine.limits.attempt_timeout),
+            retry_unconfirmed=retry_unconfirmed,
+            release_duplicates=release_duplicates,
         )
         now = clock_for(journal, steady_clock(engine.clock, engine.wall_clock))
         adapter = adapter_of(client)
@@ -113,11 +113,11 @@ class Provisioner:
         self.journal = journal
         self.policy = policy
         self._strips = tag == "strip"
-        self._books = books = Books(journal, account_of(platform, account), policy, now)
+        self._books = books = AccountJournal(journal, account_of(platform, account), policy, now)
         self.account = books.account
-        self._census = Census(client, adapter, now)
-        self._settler = Settler(client, adapter, books)
-        self._desk = Desk(
+        self._census = ListingCache(client, adapter, now)
+        self._settler = Reconciler(client, adapter, books)
+        self._desk = AccountContext(
             client=client,
             adapter=adapter,
             books=books,
@@ -195,16 +195,16 @@ class Provisioner:
             progress=progress,
         )
 
-    def _errand(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Errand[T]:
+    def _errand(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Execution[T]:
         check_op_id(op_id)
-        return Errand(self._desk, op_id, value, in_bulk=in_bulk)
+        return Execution(self._desk, op_id, value, in_bulk=in_bulk)
 
     # --- looking after them ----------------------------------------------------------------
 
     async def reconcile(self, recall: Recall | None = None) -> Status:
         """Settle what is in doubt, with one listing of the account, and say what is left.
 
-        What was found is done. What was not found stays in doubt until the quarantine is over;
+        What was found is done. What was not found stays in doubt until the settle time is over;
         then it may be sent again by the next run, or waits for a person. Nothing is sent from
         here, except what mends or releases numbers that were found.
 
@@ -264,7 +264,7 @@ class Provisioner:
         One that may have been sent stays as it is. Called again, it is tried again.
         """
         row = await self._books.read(op_id)
-        move = await self._books.move(row, Refused(reason))
+        move = await self._books.move(row, RefusedLocally(reason))
         return row if move is None else move.row
 
     @property
@@ -283,25 +283,25 @@ class Provisioner:
         tag = tag_in(found.label)
         if tag is not None and tag[0] != row.token:
             raise about(op_id, f"{phone_number} was bought by another operation")
-        return await self._decided(row, Adopted(match_of(found)))
+        return await self._decided(row, AdoptApproved(match_of(found)))
 
-    async def send_again(self, op_id: str) -> Row:
+    async def retry_unconfirmed(self, op_id: str) -> Row:
         """Let the next run send the operation again, at the risk that the first request comes late.
 
         `sweep` finds it, should it come.
         """
-        return await self._decided(await self._row(op_id), Resent())
+        return await self._decided(await self._row(op_id), RetryApproved())
 
-    async def give_up(self, op_id: str) -> Row:
+    async def abandon(self, op_id: str) -> Row:
         """Leave the operation as it is: it is not sent again."""
-        return await self._decided(await self._row(op_id), GivenUp())
+        return await self._decided(await self._row(op_id), AbandonApproved())
 
-    async def release_surplus(self, op_id: str) -> Row:
+    async def release_duplicates(self, op_id: str) -> Row:
         """Give up the numbers that the operation bought one too many, for good."""
         row = await self._row(op_id)
-        if row.state is not State.SURPLUS:
+        if row.state is not State.DUPLICATE:
             raise about(op_id, f"nothing was bought one too many, it is {row.state.value}")
-        for record in row.surplus:
+        for record in row.duplicates:
             row = await self._settler.release(row, record)
         return row
 
@@ -329,7 +329,7 @@ class Provisioner:
         wanted = intent_of(self._desk.adapter, row).label or row.phone_number
         if without_tag(label) != label:
             await self._desk.client.run(self._desk.adapter.relabel(row.record, wanted))
-        await self._books.move(row, Stripped())
+        await self._books.move(row, TagRemoved())
 
     async def _ready(self) -> None:
         """Check, once, that the journal fits the clock and the account."""
@@ -342,11 +342,11 @@ class Provisioner:
                 self._checked = True
 
 
-def _check(quarantine: object, tag: object, max_purchases: object) -> None:
-    if isinstance(quarantine, bool) or not isinstance(quarantine, (int, float)):
-        raise ConfigurationError("quarantine: must be a number of seconds")
-    if not 0 <= quarantine < math.inf:
-        raise ConfigurationError("quarantine: must be 0 seconds or more, and finite")
+def _check(settle_time: object, tag: object, max_purchases: object) -> None:
+    if isinstance(settle_time, bool) or not isinstance(settle_time, (int, float)):
+        raise ConfigurationError("settle_time: must be a number of seconds")
+    if not 0 <= settle_time < math.inf:
+        raise ConfigurationError("settle_time: must be 0 seconds or more, and finite")
     if tag not in {"keep", "strip"}:
         raise ConfigurationError("tag: must be 'keep' or 'strip'")
     if max_purchases is None:

@@ -6,21 +6,21 @@ import attrs
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import NotFoundError, SigmaMindError
-from sigmamind_async.provisioning.account_journal import Books
+from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.fingerprint import result_of
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.matching import intent_of, listed
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.provisioning.transitions import (
+    DuplicateReleased,
     Event,
     Match,
-    Mending,
-    NotRepaired,
     Release,
-    Released,
     Repair,
-    Repaired,
+    RepairDone,
+    RepairRefused,
+    RepairStarted,
 )
 
 
@@ -29,12 +29,12 @@ class _OvertakenError(Exception):
 
 
 @attrs.frozen
-class Settler:
+class Reconciler:
     """Draws the conclusions from listings, and does what follows from them."""
 
     client: Client
     adapter: Adapter
-    books: Books
+    books: AccountJournal
 
     async def settle(self, row: Row, listing: Listing, value: Value | None = None) -> Row:
         """Return *row* as it is after *listing* has been taken into account.
@@ -54,13 +54,13 @@ class Settler:
         return row
 
     async def release(self, row: Row, record: str) -> Row:
-        """Give the surplus *record* of *row* up, for good."""
+        """Give the duplicate *record* of *row* up, for good."""
         try:
             await self.client.run(self.adapter.release(record))
         except NotFoundError as error:  # it is gone already, if that was the API's answer
             if error.not_from_api:
                 raise
-        move = await self.books.move(row, Released(record))
+        move = await self.books.move(row, DuplicateReleased(record))
         return move.row if move is not None else await self.books.read(row.op_id)
 
     async def _repair(self, row: Row, found: Match, value: Value | None) -> Row:
@@ -72,9 +72,9 @@ class Settler:
         else:
             return row  # whoever asks again brings the secrets
         change = intent.repair(found.record) if intent.repair is not None else None
-        event: Event = Repaired(match=attrs.evolve(found, agrees=True))
+        event: Event = RepairDone(match=attrs.evolve(found, agrees=True))
         if change is not None:
-            mending = await self.books.move(row, Mending())
+            mending = await self.books.move(row, RepairStarted())
             if mending is None:
                 return await self.books.read(row.op_id)
             row = mending.row
@@ -85,15 +85,15 @@ class Settler:
             except SigmaMindError as error:
                 if error.committed != "no" or error.retryable:
                     return row  # it is there, and may be written to later
-                event = NotRepaired(found, error.message)
+                event = RepairRefused(found, error.message)
         move = await self.books.move(row, event)
         return move.row if move is not None else await self.books.read(row.op_id)
 
-    async def _written(self, row: Row, found: Match, change: Value) -> Repaired:
+    async def _written(self, row: Row, found: Match, change: Value) -> RepairDone:
         """Send *change* while *row* is in doubt: after that its number is others' to change."""
 
         async def look() -> None:
-            if (await self.books.read(row.op_id)).fence != row.fence:
+            if (await self.books.read(row.op_id)).version != row.version:
                 raise _OvertakenError
 
         engine = self.client.runner.engine
@@ -102,4 +102,4 @@ class Settler:
         call.before_send = look
         record = await engine.finish(operation, call)
         mended = attrs.evolve(found, result=result_of(record), agrees=True)
-        return Repaired(match=mended, doubtful=call.doubtful)
+        return RepairDone(match=mended, doubtful=call.doubtful)

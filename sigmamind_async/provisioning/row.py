@@ -45,27 +45,27 @@ class State(enum.Enum):
     """Nothing of the coming attempt was sent."""
     SENDING = "sending"
     """Written down before a byte may leave."""
-    AMBIGUOUS = "ambiguous"
+    UNCONFIRMED = "unconfirmed"
     """An attempt went unanswered: the platform may have acted, or act later."""
     COMMITTED = "committed"
     """The platform said yes in an answer that cannot be read."""
     DONE = "done"
     FAILED = "failed"
     """The platform refused; nothing was done. It may be asked again."""
-    SURPLUS = "surplus"
+    DUPLICATE = "duplicate"
     """More numbers were bought than the one that is kept."""
-    NEEDS_OPERATOR = "needs operator"
+    NEEDS_DECISION = "needs_decision"
     """Nothing proves what happened; a person decides."""
-    GIVEN_UP = "given up"
+    ABANDONED = "abandoned"
     """A person decided to leave it."""
 
 
-IN_DOUBT: Final = frozenset({State.AMBIGUOUS, State.COMMITTED})
+UNCONFIRMED: Final = frozenset({State.UNCONFIRMED, State.COMMITTED})
 """An attempt has ended and what it did is not known."""
-UNSETTLED: Final = IN_DOUBT | {State.SENDING}
+UNSETTLED: Final = UNCONFIRMED | {State.SENDING}
 """States in which no other operation may touch the same number."""
-WAITS_FOR_A_PERSON: Final = frozenset({State.NEEDS_OPERATOR, State.SURPLUS})
-_SPENDS: Final = UNSETTLED | {State.DONE, State.SURPLUS, State.NEEDS_OPERATOR, State.GIVEN_UP}
+NEED_DECISION: Final = frozenset({State.NEEDS_DECISION, State.DUPLICATE})
+_SPENDS: Final = UNSETTLED | {State.DONE, State.DUPLICATE, State.NEEDS_DECISION, State.ABANDONED}
 
 
 @attrs.frozen
@@ -106,7 +106,7 @@ class Row:
     state: State = State.PLANNED
     attempt: int = 0
     """Number of the latest attempt; the first is 1."""
-    fence: int = 0
+    version: int = 0
     """Counts the writes of this row; each write must follow the one it has seen."""
     owner: str = ""
     """Who carries out the latest attempt."""
@@ -117,15 +117,15 @@ class Row:
     way."""
     sent_at: float = 0.0
     """When the latest attempt may have begun to leave."""
-    doubt_since: float = 0.0
+    unconfirmed_since: float = 0.0
     """From when on an unanswered attempt sent nothing more; 0 where every attempt was answered."""
-    absences: int = 0
-    """Full listings in a row, begun after `doubt_since`, that did not show it."""
+    absent_listings: int = 0
+    """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0
     """When the latest of those began."""
     lost: bool = False
     """Whether enough listings say that nothing came of the attempts so far, although one that is
-    later than the quarantine may still come."""
+    later than the settle time may still come."""
     refused: str = ""
     """Why the latest attempt was refused, while an earlier one is still in doubt."""
     mended: int = 0
@@ -138,7 +138,7 @@ class Row:
     """The platform's record by wire names, without its secrets."""
     adopted: bool = False
     """Whether the record was found, rather than answered to the request."""
-    surplus: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
     """Keys of numbers that were bought beyond `phone_number` and not released."""
     released: tuple[str, ...] = ()
     """Keys of such numbers that were given up again."""
@@ -169,7 +169,7 @@ class Row:
         What can be owned only once is sent again before the first request is proven lost.
         """
         once = self.kind is Kind.EXACT_PURCHASE or self.kind is Kind.IMPORT
-        waits = once and self.doubt_since > 0.0 and not self.lost
+        waits = once and self.unconfirmed_since > 0.0 and not self.lost
         return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
 
     @property
@@ -182,10 +182,12 @@ class Row:
         """Numbers that were paid for, or may have been."""
         if not self.kind.costs:
             return 0
-        one = self.state in _SPENDS and not (self.state is State.SURPLUS and not self.phone_number)
+        one = self.state in _SPENDS and not (
+            self.state is State.DUPLICATE and not self.phone_number
+        )
         if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
-            one = True  # it may be sent again before the quarantine has proven the first one lost
-        return one + len(self.surplus) + len(self.released)
+            one = True  # it may be sent again before the settle time has proven the first one lost
+        return one + len(self.duplicates) + len(self.released)
 
 
 _NAMES: Final = frozenset(field.name for field in attrs.fields(Row))

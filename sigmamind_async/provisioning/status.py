@@ -8,10 +8,10 @@ from typing import Self
 
 import attrs
 
-from sigmamind_async.provisioning.account_journal import Books
+from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.row import (
-    IN_DOUBT,
-    WAITS_FOR_A_PERSON,
+    NEED_DECISION,
+    UNCONFIRMED,
     Kind,
     Row,
     State,
@@ -27,12 +27,12 @@ class Status:
     """Operations by state."""
     bought: int
     """Numbers that were paid for, or may have been."""
-    in_doubt: Sequence[Row] = attrs.field(hash=False)
+    unconfirmed: Sequence[Row] = attrs.field(hash=False)
     """Operations that are being sent, or were sent and not answered: the next run, or
     `Provisioner.reconcile`, settles them."""
-    for_a_person: Sequence[Row] = attrs.field(hash=False)
+    need_decision: Sequence[Row] = attrs.field(hash=False)
     """Operations that nobody but a person can settle."""
-    quarantine: float
+    settle_time: float
     """Seconds during which "not in the account" proves nothing."""
 
     @property
@@ -43,20 +43,20 @@ class Status:
     @property
     def settled(self) -> bool:
         """Whether nothing is in doubt and nobody has to decide anything."""
-        return not self.in_doubt and not self.for_a_person
+        return not self.unconfirmed and not self.need_decision
 
     @classmethod
-    async def of(cls, books: Books) -> Self:
+    async def of(cls, books: AccountJournal) -> Self:
         """Return how the operations in *books* stand."""
         counts = await books.journal.counts(books.account)
-        waiting = await books.journal.in_states(books.account, WAITS_FOR_A_PERSON)
+        waiting = await books.journal.in_states(books.account, NEED_DECISION)
         return cls(
             account=books.account,
             counts=counts.rows,
             bought=counts.bought,
-            in_doubt=await books.open_rows(),
-            for_a_person=waiting,
-            quarantine=books.policy.quarantine,
+            unconfirmed=await books.open_rows(),
+            need_decision=waiting,
+            settle_time=books.policy.settle_time,
         )
 
 
@@ -77,20 +77,20 @@ def asked(row: Row) -> str:
     return " ".join([_ASKED[row.kind], row.key, *details]).replace("  ", " ")
 
 
-def story(row: Row, quarantine: float) -> list[str]:
+def story(row: Row, settle_time: float) -> list[str]:
     """Return what happened to *row* and what is known, line by line."""
     lines = [f"asked {asked(row)}"]
     lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
     if row.kind is Kind.PURCHASE and row.attempt:
         lines.append(f"its number would carry {row.tag} in its label")
-    if row.state in IN_DOUBT:
-        lines.append(f"not seen in {row.absences} listings since then")
-        lines.append(f'"not in the account" proves nothing before {_until(row, quarantine)}')
+    if row.state in UNCONFIRMED:
+        lines.append(f"not seen in {row.absent_listings} listings since then")
+        lines.append(f'"not in the account" proves nothing before {_until(row, settle_time)}')
     return lines
 
 
-def _until(row: Row, quarantine: float) -> str:
-    return _moment(row.doubt_since + quarantine)
+def _until(row: Row, settle_time: float) -> str:
+    return _moment(row.unconfirmed_since + settle_time)
 
 
 def _moment(at: float) -> str:
@@ -100,22 +100,25 @@ def _moment(at: float) -> str:
 def ways_out(row: Row) -> list[tuple[str, str]]:
     """Return what a person can do about *row*: the word of the decision, and what it means."""
     match row.state:
-        case State.NEEDS_OPERATOR:
+        case State.NEEDS_DECISION:
             return [
                 ("adopt", "a number of the account is the one: keep it for this operation"),
-                ("resend", "send it again; should the first request still come, sweep finds it"),
-                ("give-up", "leave it; it is not sent again"),
+                (
+                    "retry-unconfirmed",
+                    "send it again; should the first request still come, sweep finds it",
+                ),
+                ("abandon", "leave it; it is not sent again"),
             ]
-        case State.SURPLUS if row.phone_number:
-            extra = ", ".join(row.surplus)
+        case State.DUPLICATE if row.phone_number:
+            extra = ", ".join(row.duplicates)
             return [
-                ("release-surplus", f"give up {extra} for good, and keep {row.phone_number}"),
-                ("give-up", "keep them all"),
+                ("release-duplicates", f"give up {extra} for good, and keep {row.phone_number}"),
+                ("abandon", "keep them all"),
             ]
-        case State.SURPLUS:
+        case State.DUPLICATE:
             return [
-                ("adopt", f"keep one of {', '.join(row.surplus)} after all"),
-                ("release-surplus", f"give up {', '.join(row.surplus)} for good"),
+                ("adopt", f"keep one of {', '.join(row.duplicates)} after all"),
+                ("release-duplicates", f"give up {', '.join(row.duplicates)} for good"),
             ]
         case _:
             return []

@@ -5,14 +5,14 @@
                                -rejected-> FAILED
                                -confirmed-> DONE
                                -unanswered, abandoned-> AMBIGUOUS      -unreadable yes-> COMMITTED
-    AMBIGUOUS, COMMITTED -listed, one match-> DONE                     -more-> SURPLUS
-    AMBIGUOUS -absent, quarantine over-> PLANNED or NEEDS_OPERATOR
-    COMMITTED -absent, quarantine over-> NEEDS_OPERATOR
-    any state -listed, number of a superseded attempt-> DONE or SURPLUS
+    AMBIGUOUS, COMMITTED -listed, one match-> DONE                     -more-> DUPLICATE
+    AMBIGUOUS -absent, settle time over-> PLANNED or NEEDS_DECISION
+    COMMITTED -absent, settle time over-> NEEDS_DECISION
+    any state -listed, number of a superseded attempt-> DONE or DUPLICATE
 
-The quarantine is what makes "absent" a proof. A request that went unanswered may be carried out
+The settle time is what makes "absent" a proof. A request that went unanswered may be carried out
 long after its caller gave up; nothing that a client can do excludes it. So a number counts as not
-bought only when two full listings do not show it and the later one began a whole quarantine after
+bought only when two full listings do not show it and the later one began a whole settle time after
 the attempt had ended.
 """
 
@@ -23,9 +23,9 @@ from typing import Any, Final, TypeAlias, assert_never
 
 import attrs
 
-from sigmamind_async.provisioning.row import HISTORY, IN_DOUBT, Kind, Row, State, Step
+from sigmamind_async.provisioning.row import HISTORY, UNCONFIRMED, Kind, Row, State, Step
 
-QUARANTINE: Final = 900.0
+SETTLE_TIME: Final = 900.0
 """Seconds after an unanswered attempt during which "absent" proves nothing."""
 LISTINGS: Final = 2
 """Full listings that must agree that a number is absent: one may have shifted while it was read."""
@@ -37,14 +37,14 @@ _OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
 class Policy:
     """What a provisioner may decide by itself."""
 
-    quarantine: float = QUARANTINE
+    settle_time: float = SETTLE_TIME
     """Seconds after an unanswered attempt during which "absent" proves nothing."""
-    exact_quarantine: float = 20.0
+    exact_settle_time: float = 20.0
     """The same for a number that can be owned only once: a second request for it can at worst be
     refused, so that a request is waited for no longer than it could have been answered."""
-    resend: bool = False
+    retry_unconfirmed: bool = False
     """Send a purchase of a number that the platform picks again, once it is proven absent."""
-    release_surplus: bool = False
+    release_duplicates: bool = False
     """Give up numbers that were bought beyond the one that is kept."""
 
 
@@ -76,7 +76,7 @@ class Claimed:
 
 
 @attrs.frozen
-class Resting:
+class RateLimited:
     """The platform has done nothing of the request, which will be made again after a pause."""
 
 
@@ -109,7 +109,7 @@ class Unreadable:
 
 
 @attrs.frozen
-class Refused:
+class RefusedLocally:
     """It is not sent at all, for a reason that was found out here."""
 
     reason: str
@@ -126,7 +126,7 @@ class Confirmed:
 
 
 @attrs.frozen
-class Abandoned:
+class OwnerLost:
     """Whoever was sending is gone."""
 
 
@@ -140,12 +140,12 @@ class Listed:
 
 
 @attrs.frozen
-class Mending:
+class RepairStarted:
     """What was asked for is about to be written to a record that was found."""
 
 
 @attrs.frozen
-class Repaired:
+class RepairDone:
     """What was asked for has been written to a record that was found."""
 
     match: Match
@@ -154,7 +154,7 @@ class Repaired:
 
 
 @attrs.frozen
-class NotRepaired:
+class RepairRefused:
     """The platform refuses to have it written to a record that was found."""
 
     match: Match
@@ -162,53 +162,53 @@ class NotRepaired:
 
 
 @attrs.frozen
-class Adopted:
+class AdoptApproved:
     """A person says that this record is what the operation brought."""
 
     match: Match
 
 
 @attrs.frozen
-class Resent:
+class RetryApproved:
     """A person wants it to be sent again."""
 
 
 @attrs.frozen
-class GivenUp:
+class AbandonApproved:
     """A person wants it to be left as it is."""
 
 
 @attrs.frozen
-class Released:
-    """A surplus number is held no more."""
+class DuplicateReleased:
+    """A duplicate number is held no more."""
 
     record: str
 
 
 @attrs.frozen
-class Stripped:
+class TagRemoved:
     """The tag was taken from the label."""
 
 
 Event: TypeAlias = (
     Claimed
-    | Resting
+    | RateLimited
     | NotSent
     | Rejected
-    | Refused
+    | RefusedLocally
     | Unanswered
     | Unreadable
     | Confirmed
-    | Abandoned
+    | OwnerLost
     | Listed
-    | Mending
-    | Repaired
-    | NotRepaired
-    | Adopted
-    | Resent
-    | GivenUp
-    | Released
-    | Stripped
+    | RepairStarted
+    | RepairDone
+    | RepairRefused
+    | AdoptApproved
+    | RetryApproved
+    | AbandonApproved
+    | DuplicateReleased
+    | TagRemoved
 )
 
 
@@ -224,7 +224,7 @@ class Repair:
 
 @attrs.frozen
 class Release:
-    """Give a surplus number up."""
+    """Give a duplicate number up."""
 
     record: str
 
@@ -234,7 +234,7 @@ Action: TypeAlias = Repair | Release
 
 @attrs.frozen
 class Move:
-    """The next row, to be written if its `fence` follows the stored one; and what to do then."""
+    """The next row, to be written if its `version` follows the stored one; and what to do then."""
 
     row: Row
     actions: tuple[Action, ...] = ()
@@ -247,25 +247,25 @@ class IllegalMoveError(Exception):
 def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
     """Return what follows from *event* at *now*.
 
-    A row that stays as it was is returned unchanged, with the same fence.
+    A row that stays as it was is returned unchanged, with the same version.
     """
     match event:
         case Claimed():
             return Move(_claimed(row, event, now))
-        case Resting():
+        case RateLimited():
             _require(row, State.SENDING)
-            return Move(row.but(resting=True, fence=row.fence + 1, updated_at=now))
-        case Refused(reason):
+            return Move(row.but(resting=True, version=row.version + 1, updated_at=now))
+        case RefusedLocally(reason):
             return Move(_refused(row, reason, now))
         case Listed():
             return _listed(row, event, now, policy)
-        case Mending() | Repaired() | NotRepaired():
+        case RepairStarted() | RepairDone() | RepairRefused():
             return Move(_mended(row, event, now))
-        case Adopted() | Resent() | GivenUp():
+        case AdoptApproved() | RetryApproved() | AbandonApproved():
             return Move(_decided(row, event, now))
-        case Released(record):
+        case DuplicateReleased(record):
             return Move(_released(row, record, now))
-        case Stripped():
+        case TagRemoved():
             return Move(_to(row, row.state, now, "the tag was taken from the label", tagged=False))
         case _:
             return Move(_ended(row, event, now))
@@ -273,7 +273,7 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
 
 def _ended(
     row: Row,
-    event: NotSent | Rejected | Unanswered | Unreadable | Confirmed | Abandoned,
+    event: NotSent | Rejected | Unanswered | Unreadable | Confirmed | OwnerLost,
     now: float,
 ) -> Row:
     """Return what an attempt's end makes of its row."""
@@ -284,23 +284,23 @@ def _ended(
             return _not_sent(row, now, f"{attempt}: not sent: {reason}")
         case Rejected(reason):
             text = f"{attempt}: refused: {reason}"
-            if row.kind in _OWNED_ONCE and row.doubt_since:
+            if row.kind in _OWNED_ONCE and row.unconfirmed_since:
                 # The refusal may be the echo of an earlier attempt that is still to be seen.
-                return _to(row, State.AMBIGUOUS, now, text, error=reason, refused=reason)
+                return _to(row, State.UNCONFIRMED, now, text, error=reason, refused=reason)
             return _to(row, State.FAILED, now, text, error=reason)
         case Confirmed(match=found, doubtful=doubtful):
             said = "confirmed" if found is None else f"confirmed: {_name(found)}"
-            since = now if doubtful else row.doubt_since
-            return _kept(row, found, now, f"{attempt}: {said}", doubt_since=since)
+            since = now if doubtful else row.unconfirmed_since
+            return _kept(row, found, now, f"{attempt}: {said}", unconfirmed_since=since)
         case Unanswered(reason):
-            return _doubt(row, State.AMBIGUOUS, now, now, f"{attempt}: {reason}")
+            return _doubt(row, State.UNCONFIRMED, now, now, f"{attempt}: {reason}")
         case Unreadable(reason):
             return _doubt(row, State.COMMITTED, now, now, f"{attempt}: {reason}")
-        case Abandoned() if row.resting:
+        case OwnerLost() if row.resting:
             return _not_sent(row, now, f"{attempt}: its process ended while nothing was under way")
-        case Abandoned():
+        case OwnerLost():
             text = f"{attempt}: the process that sent it ended before an answer"
-            return _doubt(row, State.AMBIGUOUS, now, min(now, row.lease_until), text)
+            return _doubt(row, State.UNCONFIRMED, now, min(now, row.lease_until), text)
         case _:
             assert_never(event)
 
@@ -315,8 +315,8 @@ def _refused(row: Row, reason: str, now: float) -> Row:
 
 def _not_sent(row: Row, now: float, text: str) -> Row:
     # Whoever took an unanswered attempt up again leaves the doubt about that one.
-    doubted = row.kind.repeatable and row.doubt_since
-    return _to(row, State.AMBIGUOUS if doubted else State.PLANNED, now, text, error=text)
+    doubted = row.kind.repeatable and row.unconfirmed_since
+    return _to(row, State.UNCONFIRMED if doubted else State.PLANNED, now, text, error=text)
 
 
 def _claimed(row: Row, event: Claimed, now: float) -> Row:
@@ -329,7 +329,7 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
     if not again:
         allowed = {State.PLANNED, State.FAILED}
         if row.kind.repeatable:
-            allowed |= {State.AMBIGUOUS, State.COMMITTED}
+            allowed |= {State.UNCONFIRMED, State.COMMITTED}
         _require(row, *allowed)
     attempt = row.attempt if again else row.attempt + 1
     step = Step(now, f"attempt {attempt}: sending")
@@ -340,11 +340,11 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
         resting=False,
         sent_at=now,
         lease_until=now + event.lease,
-        absences=0,
+        absent_listings=0,
         listed_at=0.0,
         refused="",
         error="",
-        fence=row.fence + 1,
+        version=row.version + 1,
         updated_at=now,
         history=row.history if again else _longer(row.history, step),
     )
@@ -352,11 +352,19 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
 
 def _doubt(row: Row, state: State, now: float, since: float, text: str) -> Row:
     return _to(
-        row, state, now, text, error=text, doubt_since=since, lost=False, absences=0, listed_at=0.0
+        row,
+        state,
+        now,
+        text,
+        error=text,
+        unconfirmed_since=since,
+        lost=False,
+        absent_listings=0,
+        listed_at=0.0,
     )
 
 
-def _mended(row: Row, event: Mending | Repaired | NotRepaired, now: float) -> Row:
+def _mended(row: Row, event: RepairStarted | RepairDone | RepairRefused, now: float) -> Row:
     """Follow the writing of what was asked for to a record that was found.
 
     Each writing is written down before it is sent: one that went unanswered may come late, and
@@ -364,31 +372,31 @@ def _mended(row: Row, event: Mending | Repaired | NotRepaired, now: float) -> Ro
     """
     _require_open(row)
     match event:
-        case Mending():
+        case RepairStarted():
             text = "writing what was asked for to the record that was found"
-            return _to(row, row.state, now, text, mended=row.mended + 1, doubt_since=now)
-        case NotRepaired(found, reason):
+            return _to(row, row.state, now, text, mended=row.mended + 1, unconfirmed_since=now)
+        case RepairRefused(found, reason):
             text = f"found {_name(found)}, and what was asked for cannot be written to it: {reason}"
-            return _to(row, State.NEEDS_OPERATOR, now, text, error=text)
-        case Repaired(match=found, doubtful=doubtful):
+            return _to(row, State.NEEDS_DECISION, now, text, error=text)
+        case RepairDone(match=found, doubtful=doubtful):
             text = f"found {_name(found)} and wrote to it what was asked for"
             since = now if doubtful or row.mended > 1 else 0.0
-            return _adopted(row, found, now, text).but(doubt_since=since)
+            return _adopted(row, found, now, text).but(unconfirmed_since=since)
         case _:
             assert_never(event)
 
 
-def _decided(row: Row, event: Adopted | Resent | GivenUp, now: float) -> Row:
+def _decided(row: Row, event: AdoptApproved | RetryApproved | AbandonApproved, now: float) -> Row:
     """Do what a person wants; the doubt about earlier attempts stays written down."""
-    if isinstance(event, Resent):
-        _require(row, State.NEEDS_OPERATOR, State.GIVEN_UP, State.FAILED)
+    if isinstance(event, RetryApproved):
+        _require(row, State.NEEDS_DECISION, State.ABANDONED, State.FAILED)
         return _to(row, State.PLANNED, now, "to be sent again, as told", error="")
-    if isinstance(event, GivenUp):
-        _require(row, State.NEEDS_OPERATOR, State.SURPLUS, *IN_DOUBT)
+    if isinstance(event, AbandonApproved):
+        _require(row, State.NEEDS_DECISION, State.DUPLICATE, *UNCONFIRMED)
         if row.record:
             return _to(row, State.DONE, now, "all numbers are kept, as told", error="")
-        return _to(row, State.GIVEN_UP, now, "given up, as told")
-    _require(row, State.NEEDS_OPERATOR, State.GIVEN_UP, State.SURPLUS, *IN_DOUBT)
+        return _to(row, State.ABANDONED, now, "given up, as told")
+    _require(row, State.NEEDS_DECISION, State.ABANDONED, State.DUPLICATE, *UNCONFIRMED)
     if row.record:
         raise IllegalMoveError(f"{row.op_id} has {row.phone_number}")
     return _adopted(row, event.match, now, f"adopted {_name(event.match)}, as told")
@@ -396,17 +404,17 @@ def _decided(row: Row, event: Adopted | Resent | GivenUp, now: float) -> Row:
 
 def _released(row: Row, record: str, now: float) -> Row:
     """Move *record* from the numbers held beyond the one that is kept to those given up."""
-    _require(row, State.SURPLUS)
-    surplus = tuple(other for other in row.surplus if other != record)
-    kept = State.DONE if row.phone_number else State.GIVEN_UP
+    _require(row, State.DUPLICATE)
+    duplicates = tuple(other for other in row.duplicates if other != record)
+    kept = State.DONE if row.phone_number else State.ABANDONED
     return _to(
         row,
-        State.SURPLUS if surplus else kept,
+        State.DUPLICATE if duplicates else kept,
         now,
         f"released {record}, one too many",
-        surplus=surplus,
+        duplicates=duplicates,
         released=(*row.released, record),
-        error=row.error if surplus else "",
+        error=row.error if duplicates else "",
     )
 
 
@@ -423,39 +431,39 @@ def _listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
         moved = _listed_by_key(row, event, now, policy)
     else:
         moved = Move(row)
-    if moved.row.state is State.SURPLUS and policy.release_surplus:
-        return Move(moved.row, tuple(Release(record) for record in moved.row.surplus))
+    if moved.row.state is State.DUPLICATE and policy.release_duplicates:
+        return Move(moved.row, tuple(Release(record) for record in moved.row.duplicates))
     return moved
 
 
 def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-    known = {row.record, *row.surplus, *row.released} - {""}
+    known = {row.record, *row.duplicates, *row.released} - {""}
     new = [found for found in event.matches if found.record not in known]
-    if row.state in {State.DONE, State.SURPLUS}:
-        return Move(_surplus(row, new, now) if new else row)
+    if row.state in {State.DONE, State.DUPLICATE}:
+        return Move(_duplicate(row, new, now) if new else row)
     if not new:
         return Move(_absent(row, event, now, policy))
-    if row.state is State.GIVEN_UP:
+    if row.state is State.ABANDONED:
         # Nobody wants it any more, and it is paid for: a person decides once more.
-        return Move(_surplus(row, new, now))
+        return Move(_duplicate(row, new, now))
     # The latest attempt first: the earlier ones have been superseded.
     first, *others = sorted(new, key=lambda found: -(found.attempt or 0))
     kept = _adopted(row, first, now, f"found {_name(first)} by its tag")
     if not others:
         return Move(kept)
-    # Two arrows and one write: a fence two higher would be refused as somebody else's.
-    return Move(_surplus(kept, others, now).but(fence=row.fence + 1))
+    # Two arrows and one write: a version two higher would be refused as somebody else's.
+    return Move(_duplicate(kept, others, now).but(version=row.version + 1))
 
 
-def _surplus(row: Row, more: Sequence[Match], now: float) -> Row:
+def _duplicate(row: Row, more: Sequence[Match], now: float) -> Row:
     names = ", ".join(_name(found) for found in more)
     text = f"{names}: bought beyond the one that is kept, by an attempt that came late"
     return _to(
         row,
-        State.SURPLUS,
+        State.DUPLICATE,
         now,
         text,
-        surplus=(*row.surplus, *(found.record for found in more)),
+        duplicates=(*row.duplicates, *(found.record for found in more)),
         error=text,
     )
 
@@ -478,7 +486,7 @@ def _listed_by_key(row: Row, event: Listed, now: float, policy: Policy) -> Move:
 def _gone(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     """Take a number for released once enough listings do not show it.
 
-    Not before the quarantine is over: a number that has just been bought may not be listed yet.
+    Not before the settle time is over: a number that has just been bought may not be listed yet.
     """
     seen = _counted(row, event, policy)
     if not _proven(seen, policy):
@@ -493,10 +501,10 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     seen = _counted(row, event, policy)
     proven = _proven(seen, policy)
     if row.state is State.PLANNED and proven:
-        text = "not in the account after the quarantine: nothing came of the earlier attempts"
+        text = "not in the account after the settle_time: nothing came of the earlier attempts"
         return _to(seen, State.PLANNED, now, text, lost=True)
-    if row.state is State.AMBIGUOUS and row.kind in _OWNED_ONCE and not row.refused:
-        if seen.listed_at < row.doubt_since + policy.exact_quarantine:
+    if row.state is State.UNCONFIRMED and row.kind in _OWNED_ONCE and not row.refused:
+        if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
             return _noted(row, seen, now)
         return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
     if not proven:
@@ -505,62 +513,65 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
         return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.refused)
     if row.state is State.COMMITTED:
         text = "the platform said yes, and two listings do not show it"
-        return _to(seen, State.NEEDS_OPERATOR, now, text)
+        return _to(seen, State.NEEDS_DECISION, now, text)
     if row.kind.repeatable:
         return _to(seen, State.PLANNED, now, "was not carried out: may be sent again")
-    if policy.resend:
+    if policy.retry_unconfirmed:
         return _to(seen, State.PLANNED, now, "not bought, as far as can be known: sent again")
-    text = "not in the account after the quarantine; it may have been lost, or come still later"
-    return _to(seen, State.NEEDS_OPERATOR, now, text)
+    text = "not in the account after the settle time; it may have been lost, or come still later"
+    return _to(seen, State.NEEDS_DECISION, now, text)
 
 
 def _counted(row: Row, event: Listed, policy: Policy) -> Row:
     """Return *row* with a listing counted that began after the doubt did, and that is a new one.
 
-    Counting begins anew with the first one after the quarantine: of two listings of which the
+    Counting begins anew with the first one after the settle_time: of two listings of which the
     earlier one came too early, a single shift in the later one would be believed.
     """
-    if event.began <= max(row.doubt_since, row.listed_at):
+    if event.began <= max(row.unconfirmed_since, row.listed_at):
         return row
-    over = row.doubt_since + policy.quarantine
-    earlier = 0 if row.listed_at < over <= event.began else row.absences
-    return row.but(absences=earlier + 1, listed_at=event.began)
+    over = row.unconfirmed_since + policy.settle_time
+    earlier = 0 if row.listed_at < over <= event.began else row.absent_listings
+    return row.but(absent_listings=earlier + 1, listed_at=event.began)
 
 
 def _proven(row: Row, policy: Policy) -> bool:
     """Return whether enough listings agree that nothing has come of it, and nothing will."""
-    return row.absences >= LISTINGS and row.listed_at >= row.doubt_since + policy.quarantine
+    return (
+        row.absent_listings >= LISTINGS
+        and row.listed_at >= row.unconfirmed_since + policy.settle_time
+    )
 
 
 def _noted(row: Row, seen: Row, now: float) -> Row:
     """Return the row to write where *seen*, which only counts, differs from *row*."""
-    return row if seen is row else seen.but(fence=row.fence + 1, updated_at=now)
+    return row if seen is row else seen.but(version=row.version + 1, updated_at=now)
 
 
 # --- parts -----------------------------------------------------------------------------------
 
 
 def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
-    surplus = tuple(record for record in row.surplus if record != found.record)
-    row = row.but(adopted=True, surplus=surplus)
+    duplicates = tuple(record for record in row.duplicates if record != found.record)
+    row = row.but(adopted=True, duplicates=duplicates)
     # What can happen once and was asked for once is seen to have happened. All else may come a
     # second time: a change that a listing shows may be an older one to the same end.
     over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
-    kept = _kept(row, found, now, text, doubt_since=0.0 if over else row.doubt_since)
-    return kept.but(state=State.SURPLUS) if surplus else kept
+    kept = _kept(row, found, now, text, unconfirmed_since=0.0 if over else row.unconfirmed_since)
+    return kept.but(state=State.DUPLICATE) if duplicates else kept
 
 
-def _kept(row: Row, found: Match | None, now: float, text: str, *, doubt_since: float) -> Row:
+def _kept(row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float) -> Row:
     """Return the row of an operation that is done."""
     if found is None:
-        return _to(row, State.DONE, now, text, error="", doubt_since=doubt_since)
+        return _to(row, State.DONE, now, text, error="", unconfirmed_since=unconfirmed_since)
     return _to(
         row,
         State.DONE,
         now,
         text,
         error="",
-        doubt_since=doubt_since,
+        unconfirmed_since=unconfirmed_since,
         phone_number=found.phone_number,
         record=found.record,
         result=found.result,
@@ -578,7 +589,7 @@ def _to(
     """Return the row that follows *row*, with one more step in its history."""
     return row.but(
         state=state,
-        fence=row.fence + 1,
+        version=row.version + 1,
         updated_at=now,
         history=_longer(row.history, Step(now, text)),
         **changes,

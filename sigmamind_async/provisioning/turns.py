@@ -21,7 +21,7 @@ class _Turn:
     users: int = 0
 
 
-class Turns:
+class KeyedLock:
     """Locks by name, within one event loop, each kept only while somebody wants it."""
 
     def __init__(self) -> None:

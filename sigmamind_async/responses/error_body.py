@@ -7,12 +7,12 @@ import re
 from typing import Any, Final, cast
 
 from sigmamind_async.convert import parse_json
-from sigmamind_async.operation import Explanation, Response
+from sigmamind_async.operation import ErrorDetail, Response
 
 NO_REASON: Final = "the platform gave no reason"
 
 
-def explain(response: Response) -> Explanation:
+def explain(response: Response) -> ErrorDetail:
     """Read an error answer; never raises.
 
     Of a JSON object the first key of `_SPEAKING` that says something is taken, each of them a text
@@ -27,7 +27,7 @@ def explain(response: Response) -> Explanation:
     except RecursionError:  # an answer may be nested deeper than a call may be
         fields, words = {}, []
     name = fields.get("error")
-    return Explanation(
+    return ErrorDetail(
         message=next(filter(None, words), NO_REASON),
         code=name if isinstance(name, str) else None,
         request_id=response.headers.get("x-request-id"),

@@ -31,10 +31,10 @@ from sigmamind_async.errors import (
     status_error,
 )
 from sigmamind_async.operation import (
-    Explanation,
+    ConnectionFlag,
+    ErrorDetail,
     Fault,
     FaultKind,
-    Mark,
     Operation,
     Response,
     Verdict,
@@ -54,7 +54,7 @@ REFUSALS: Final = frozenset({429})
 
 
 @static.frozen
-class Finding:
+class AttemptResult:
     """One attempt and what it proved."""
 
     answer: Response | Fault
@@ -88,7 +88,7 @@ MOST_HELD: Final = 1 << 16
 """Most bytes of an answer that is held while its call waits to be sent again."""
 
 
-def abridged(finding: Finding) -> Finding:
+def abridged(finding: AttemptResult) -> AttemptResult:
     """Return *finding* with no more of a long answer than an error is made of."""
     answer = finding.answer
     if isinstance(answer, Fault) or len(answer.body) <= MOST_HELD:
@@ -104,7 +104,7 @@ def confirms(answer: Response | Fault) -> TypeGuard[Response]:
 def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
     """Return what *answer* proves.
 
-    *connected* is what the attempt's `Mark` says, true where that cannot tell; an answer proves it
+    *connected* is the attempt's `ConnectionFlag`, true where that cannot tell; an answer proves it
     anyway. *doubtful* says that an earlier attempt of the same call was ambiguous, so that a 409
     may be the echo of its success. A CONFIRMED answer still has to survive the reading of its body.
     """
@@ -125,12 +125,12 @@ def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) 
 
 def find(
     answer: Response | Fault,
-    mark: Mark,
+    mark: ConnectionFlag,
     *,
     doubtful: bool,
     wall_clock: Callable[[], float],
     refusals: Collection[int] = REFUSALS,
-) -> Finding:
+) -> AttemptResult:
     """Judge one attempt, before its body is read.
 
     *refusals* are the statuses with which the platform's limiter refuses a request that it has
@@ -138,14 +138,14 @@ def find(
     """
     verdict = judge(answer, connected=mark.may_have_left, doubtful=doubtful)
     if isinstance(answer, Fault) or answer.status < 400:
-        return Finding(answer, verdict)
+        return AttemptResult(answer, verdict)
     refused = answer.status in refusals
     wait = retry_after(answer.headers, wall_clock(), refused=refused)
     # Some gateways throttle with 503; only a `Retry-After` distinguishes that from an outage.
     throttled = refused or (answer.status == 503 and "retry-after" in answer.headers)
     if refused:
         verdict = Verdict.REJECTED
-    return Finding(answer, verdict, wait=wait, throttled=throttled)
+    return AttemptResult(answer, verdict, wait=wait, throttled=throttled)
 
 
 _GONE = frozenset({502, 503, 504, *range(520, 528), 530})
@@ -155,13 +155,13 @@ _BROKEN = frozenset(
 )
 
 
-def is_outage(finding: Finding) -> bool:
+def is_outage(finding: AttemptResult) -> bool:
     """Return whether an attempt ended as all do while the platform is away, or the way to it."""
     answer = finding.answer
     return answer.kind in _BROKEN if isinstance(answer, Fault) else answer.status in _GONE
 
 
-def may_repeat(operation: Operation[object], finding: Finding) -> bool:
+def may_repeat(operation: Operation[object], finding: AttemptResult) -> bool:
     """Return whether sending *operation* again can do no harm, and may help.
 
     What was not sent, or was rate-limited, may always be sent. After silence
@@ -184,7 +184,7 @@ def may_repeat(operation: Operation[object], finding: Finding) -> bool:
     return finding.verdict is Verdict.AMBIGUOUS
 
 
-def leads_to_alias(operation: Operation[object], finding: Finding, base_url: str) -> bool:
+def leads_to_alias(operation: Operation[object], finding: AttemptResult, base_url: str) -> bool:
     """Return whether *finding* is the one redirect that may be followed.
 
     That is a 307 or 308, which keep method and body, to the other spelling of the same path. Only
@@ -221,8 +221,8 @@ def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APISta
 
 def error_for(
     operation: Operation[object],
-    finding: Finding,
-    explain: Callable[[Response], Explanation],
+    finding: AttemptResult,
+    explain: Callable[[Response], ErrorDetail],
     secrets: Iterable[Secret],
     *,
     base_url: str = "",
@@ -240,7 +240,7 @@ def error_for(
     return error
 
 
-def is_strange(finding: Finding) -> bool:
+def is_strange(finding: AttemptResult) -> bool:
     """Return whether something other than the API answered.
 
     A 5xx may come from the platform's own gateway, and so may a 429.
@@ -269,8 +269,8 @@ _COMMITTED: dict[Verdict, Committed] = {
 
 def _error(
     operation: Operation[object],
-    finding: Finding,
-    explain: Callable[[Response], Explanation],
+    finding: AttemptResult,
+    explain: Callable[[Response], ErrorDetail],
     secrets: tuple[Secret, ...],
     base_url: str,
 ) -> SigmaMindError:
@@ -306,9 +306,9 @@ def _error(
     return error
 
 
-def _shown(said: Explanation, secrets: tuple[Secret, ...]) -> Explanation:
+def _shown(said: ErrorDetail, secrets: tuple[Secret, ...]) -> ErrorDetail:
     """Return what an answer says in words, capped and without secrets."""
-    return Explanation(
+    return ErrorDetail(
         message=_capped(said.message, secrets),
         code=_kept(said.code, secrets) or None,
         request_id=_kept(said.request_id, secrets) or None,
@@ -330,16 +330,16 @@ def _capped(text: str, secrets: tuple[Secret, ...]) -> str:
     return masked(text, secrets)
 
 
-def _quoted(answer: Response, said: Explanation) -> str:
+def _quoted(answer: Response, said: ErrorDetail) -> str:
     """Return what follows a statement about *answer*: its own words, of a page the title alone."""
     silent = said.message == NO_REASON or (is_html(answer.body) and not title_of(answer.body))
     return "" if silent else f": {said.message}"
 
 
 def _problem(
-    finding: Finding,
+    finding: AttemptResult,
     answer: Response,
-    said: Explanation,
+    said: ErrorDetail,
     secrets: tuple[Secret, ...],
     base_url: str,
 ) -> str:
@@ -370,7 +370,7 @@ def _strange(answer: Response, secrets: tuple[Secret, ...], base_url: str) -> st
 
 
 def _unknown(
-    operation: Operation[object], finding: Finding, problem: str, code: str | None = None
+    operation: Operation[object], finding: AttemptResult, problem: str, code: str | None = None
 ) -> OutcomeUnknownError:
     if finding.verdict is Verdict.COMMITTED_UNREAD:
         done = "accepted" if finding.status == 202 else "carried out"
@@ -385,7 +385,7 @@ def _unknown(
 
 
 def _status_error(
-    answer: Response, finding: Finding, said: Explanation, secrets: tuple[Secret, ...]
+    answer: Response, finding: AttemptResult, said: ErrorDetail, secrets: tuple[Secret, ...]
 ) -> APIStatusError:
     message = said.message
     if 300 <= answer.status < 400:

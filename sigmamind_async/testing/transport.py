@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
 from sigmamind_async.convert import dump_json
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
+from sigmamind_async.transport import HttpRequest
 
 Answer = Response | Fault
-Script = Callable[[Outgoing], Answer] | Iterable[Answer]
+Script = Callable[[HttpRequest], Answer] | Iterable[Answer]
 
 _NEVER_CONNECTED = frozenset({FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT})
 
@@ -49,7 +49,7 @@ class ScriptedTransport:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         remember: int | None = None,
     ) -> None:
-        self.sent: deque[Outgoing] = deque(maxlen=remember)
+        self.sent: deque[HttpRequest] = deque(maxlen=remember)
         """The requests, oldest first."""
         self.closed = 0
         """How often it was closed."""
@@ -57,7 +57,7 @@ class ScriptedTransport:
         self._latency = latency
         self._sleep = sleep
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Answer:
+    async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Answer:
         """Return the script's next answer; `AssertionError` where it has none."""
         self.sent.append(outgoing)
         answer = self._answer(outgoing)
@@ -73,8 +73,8 @@ class ScriptedTransport:
         self.closed += 1
 
 
-def _in_order(answers: Iterator[Answer]) -> Callable[[Outgoing], Answer]:
-    def answer(outgoing: Outgoing) -> Answer:
+def _in_order(answers: Iterator[Answer]) -> Callable[[HttpRequest], Answer]:
+    def answer(outgoing: HttpRequest) -> Answer:
         for given in answers:
             return given
         raise AssertionError(f"the script has no answer for {outgoing.method} {outgoing.url}")

@@ -17,13 +17,13 @@ reaches a caller. Habits of aiohttp that are kept away from money here:
 
 from sigmamind_async.transport.aiohttp_hooks import AiohttpOptions, is_host, proxy_of_environment
 from sigmamind_async.transport.aiohttp_transport import AiohttpTransport
-from sigmamind_async.transport.interface import Outgoing, Transport
+from sigmamind_async.transport.interface import HttpRequest, Transport
 from sigmamind_async.transport.sessions import Session
 
 __all__ = [
     "AiohttpOptions",
     "AiohttpTransport",
-    "Outgoing",
+    "HttpRequest",
     "Session",
     "Transport",
     "is_host",

@@ -26,8 +26,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.operation import Mark
-from sigmamind_async.transport.interface import Outgoing
+from sigmamind_async.operation import ConnectionFlag
+from sigmamind_async.transport.interface import HttpRequest
 
 FRESH = 0.1
 """Seconds for which a connection may be idle before a request that must not be repeated goes over
@@ -211,7 +211,7 @@ class Attempt:
     heads: int = 0
     """How many heads came before it was read, but for those of the first piece."""
 
-    def __init__(self, mark: Mark, outgoing: Outgoing) -> None:
+    def __init__(self, mark: ConnectionFlag, outgoing: HttpRequest) -> None:
         self.mark = mark
         self.outgoing = outgoing
 

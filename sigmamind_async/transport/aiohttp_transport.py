@@ -1,7 +1,7 @@
 """One attempt from bytes to a value: sent, timed, read and explained.
 
-The whole attempt has one time limit, kept by an `Alarm`; of aiohttp's own limits only that for
-connecting is set.
+The whole attempt has one time limit, kept by a `TimeoutTimer`; of aiohttp's own limits only that
+for connecting is set.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import asyncio
 import aiohttp
 
 from sigmamind_async import static
-from sigmamind_async.operation import Fault, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport.aiohttp_hooks import AiohttpOptions, Attempt
 from sigmamind_async.transport.faults import TooLargeError, fault_of
-from sigmamind_async.transport.interface import Outgoing
+from sigmamind_async.transport.interface import HttpRequest
 from sigmamind_async.transport.sessions import OwnSession, TheirSession, drain
 
 _response = static.maker(Response)
@@ -33,7 +33,9 @@ class AiohttpTransport:
         self._own = PerLoop(lambda: OwnSession(options, self._own), OwnSession.forget)
         self._theirs = None if session is None else TheirSession(options, session)
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         """Send *outgoing* once, within *seconds* for connecting, sending and reading together."""
         answer: aiohttp.ClientResponse | None = None
         session = self._theirs or self._own.get()
@@ -76,8 +78,8 @@ class AiohttpTransport:
     def _fault_of(
         self,
         error: Exception,
-        outgoing: Outgoing,
-        mark: Mark,
+        outgoing: HttpRequest,
+        mark: ConnectionFlag,
         answer: aiohttp.ClientResponse | None,
     ) -> Fault:
         connected = bool(mark.connected) or answer is not None

@@ -8,11 +8,11 @@ from typing import Protocol
 import attrs
 
 from sigmamind_async import static
-from sigmamind_async.operation import Fault, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, Response
 
 
 @static.frozen
-class Outgoing:
+class HttpRequest:
     """One request as bytes, addressed and authorized."""
 
     method: str
@@ -29,7 +29,9 @@ class Outgoing:
 class Transport(Protocol):
     """Carries one request to a platform and one answer back."""
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         """Return what came back within *seconds*.
 
         Sets ``mark.connected`` to false before it connects, and to true before the first byte can

@@ -21,7 +21,7 @@ import aiohttp
 import attrs
 from yarl import URL
 
-from sigmamind_async.operation import Mark
+from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport.aiohttp_hooks import (
     ONLY_ONCE,
@@ -31,8 +31,8 @@ from sigmamind_async.transport.aiohttp_hooks import (
     Connector,
     NoCookies,
 )
-from sigmamind_async.transport.interface import Outgoing
-from sigmamind_async.transport.timeouts import Alarm
+from sigmamind_async.transport.interface import HttpRequest
+from sigmamind_async.transport.timeouts import TimeoutTimer
 
 Session: TypeAlias = aiohttp.ClientSession
 """A session that a caller brings along."""
@@ -42,7 +42,7 @@ Session: TypeAlias = aiohttp.ClientSession
 class _Showing:
     """What a session of the caller's has shown of one attempt."""
 
-    mark: Mark
+    mark: ConnectionFlag
     unsent: bool = True
     """Whether every request that the trace saw has ended before it was given a connection."""
     failure: BaseException | None = None
@@ -84,7 +84,7 @@ class TheirSession:
     def __init__(self, options: AiohttpOptions, session: aiohttp.ClientSession) -> None:
         self._options = options
         self._timeout = _timeout(options)
-        self._alarms = PerLoop(Alarm)
+        self._alarms = PerLoop(TimeoutTimer)
         self.drained: asyncio.Event | None = None
         self._session = session
         self.attempts: Attempts = {}
@@ -93,14 +93,14 @@ class TheirSession:
             traces.append(_TRACE)
 
     @property
-    def alarm(self) -> Alarm:
+    def alarm(self) -> TimeoutTimer:
         """The time limits of the running loop."""
         return self._alarms.get()
 
     async def open(self) -> None:
         """Nothing: it is open."""
 
-    async def request(self, outgoing: Outgoing) -> aiohttp.ClientResponse:
+    async def request(self, outgoing: HttpRequest) -> aiohttp.ClientResponse:
         """Return the answer's head, the body being still to be read."""
         attempt = _Showing(self.attempts[asyncio.current_task()].mark)
         closed = getattr(self._session, "closed", False)  # a double may have none
@@ -137,7 +137,7 @@ class OwnSession:
     def __init__(self, options: AiohttpOptions, registry: PerLoop[OwnSession]) -> None:
         self._options = options
         self._registry = registry
-        self.alarm = Alarm()
+        self.alarm = TimeoutTimer()
         self.attempts: Attempts = {}
         self.is_open = False
         self.drained: asyncio.Event | None = None
@@ -152,7 +152,7 @@ class OwnSession:
         self._life = self._live()
         self._session = await anext(self._life)
 
-    def request(self, outgoing: Outgoing) -> Awaitable[aiohttp.ClientResponse]:
+    def request(self, outgoing: HttpRequest) -> Awaitable[aiohttp.ClientResponse]:
         """Return the request, to be awaited before another is asked for."""
         assert self._session is not None  # noqa: S101 - whoever asks has opened it
         method, url = outgoing.method, URL(outgoing.url, encoded=True)

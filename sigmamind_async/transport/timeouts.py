@@ -38,7 +38,7 @@ class Limit:
         return self.passed and self.task.cancelling() - 1 <= self.before
 
 
-class Alarm:
+class TimeoutTimer:
     """The limits of one event loop. Belongs to its thread, and must be made there."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ processes keep to one rate. `pages` shows whole programs. Needs the extra ``post
 
 try:
     from sigmamind_async.workers.account import Account
-    from sigmamind_async.workers.context import Office
+    from sigmamind_async.workers.context import WorkerContext
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
     from sigmamind_async.workers.tasks import blueprint
@@ -28,16 +28,16 @@ except ImportError as error:
         name=error.name or "psycopg",
     ) from None
 
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import SecretReference
 
 __all__ = [
     "Account",
-    "Office",
     "Queue",
-    "References",
     "SecretReference",
+    "SecretResolver",
     "SharedGate",
     "Worker",
+    "WorkerContext",
     "blueprint",
 ]

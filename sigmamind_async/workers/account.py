@@ -8,7 +8,7 @@ from typing import Literal
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.provisioning.transitions import QUARANTINE
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
 
 
 @attrs.frozen
@@ -20,8 +20,8 @@ class Account:
     It is called without arguments to see whose it is, and with the ``gate`` of the account."""
     label: str | None = attrs.field(default=None, kw_only=True)
     """Tells several accounts of one platform apart."""
-    quarantine: float = attrs.field(default=QUARANTINE, kw_only=True)
-    resend: bool = attrs.field(default=False, kw_only=True)
+    settle_time: float = attrs.field(default=SETTLE_TIME, kw_only=True)
+    retry_unconfirmed: bool = attrs.field(default=False, kw_only=True)
     tag: Literal["keep", "strip"] = attrs.field(default="keep", kw_only=True)
     max_purchases: int | None = attrs.field(default=None, kw_only=True)
-    release_surplus: bool = attrs.field(default=False, kw_only=True)
+    release_duplicates: bool = attrs.field(default=False, kw_only=True)

@@ -19,7 +19,7 @@ from sigmamind_async.provisioning.matching import request_of
 from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.planning import account_of
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.jobs import check_account_name
@@ -32,10 +32,10 @@ GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
 
 
 READABLE: Final = ("TRUNK_*",)
-"""The variables that a request may name unless a worker is given other `References`."""
+"""The variables that a request may name unless a worker is given other `SecretResolver`."""
 
 
-class Later(Exception):  # noqa: N818 - no error: the job goes on at another time
+class Reschedule(Exception):  # noqa: N818 - no error: the job goes on at another time
     """The job is to be run again."""
 
     def __init__(self, at: float, reason: str) -> None:
@@ -45,12 +45,12 @@ class Later(Exception):  # noqa: N818 - no error: the job goes on at another tim
 
 
 @attrs.frozen(eq=False)
-class Branch:
+class AccountWorker:
     """One account at work."""
 
     provisioner: Provisioner
     adapter: Adapter
-    secrets: References
+    secrets: SecretResolver
     rest: Rest = attrs.field(
         default=attrs.Factory(lambda self: Rest(account=self.provisioner.account), takes_self=True)
     )
@@ -58,11 +58,11 @@ class Branch:
     async def provision(self, op_id: str, attempts: int = 0) -> None:
         """Carry out a planned operation, so far as it can be now.
 
-        Raises `Later` where it has to be looked at again, and what `Provisioner.run` raises where
-        it has ended otherwise; the row then says why.
+        Raises `Reschedule` where it has to be looked at again, and what `Provisioner.run` raises
+        where it has ended otherwise; the row then says why.
         """
         if not self.rest.over(self.now()):
-            raise Later(self.rest.until, self.rest.why)
+            raise Reschedule(self.rest.until, self.rest.why)
         try:
             row = await self._row(op_id)
             await self.provisioner.send(op_id, await self._value(row))
@@ -74,7 +74,7 @@ class Branch:
             return
         at = await self._next_run(op_id, failure, attempts)
         if at is not None:
-            raise Later(at, failure.message)
+            raise Reschedule(at, failure.message)
         await self.provisioner.refuse(op_id, failure.message)
         raise failure
 
@@ -124,7 +124,7 @@ class Branch:
         return journal.now()
 
 
-class Office:
+class WorkerContext:
     """The journal and the clients of one worker process; open it with ``async with``.
 
     For a procrastinate application of your own: register ``blueprint(office)`` with it, and have
@@ -149,23 +149,23 @@ class Office:
         dsn: str | Secret = "",
         *,
         schema: str = "sigmamind",
-        secrets: References | None = None,
+        secrets: SecretResolver | None = None,
         gate: GateFor = SharedGate,
         connections: int = 8,
     ) -> None:
         dsn = concealed(dsn)
         self.schema: Final = schema
         self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
-        self._secrets = secrets or References(names=READABLE)
+        self._secrets = secrets or SecretResolver(names=READABLE)
         self._gate = gate
-        self.branches: Mapping[str, Branch] = self._branches(accounts)
+        self.branches: Mapping[str, AccountWorker] = self._branches(accounts)
 
     @property
     def lease(self) -> float:
         """Seconds after which whoever began to send and wrote no more is taken for gone."""
         return max(branch.provisioner.lease for branch in self.branches.values())
 
-    def branch(self, account: str) -> Branch:
+    def branch(self, account: str) -> AccountWorker:
         """Return the account of a name; raise `ConfigurationError` for one that is not served."""
         if account not in self.branches:
             raise ConfigurationError(f"account: {account} is not served here")
@@ -185,8 +185,8 @@ class Office:
             await branch.provisioner.client.close()
         await self.journal.close()
 
-    def _branches(self, accounts: Iterable[Account]) -> dict[str, Branch]:
-        branches: dict[str, Branch] = {}
+    def _branches(self, accounts: Iterable[Account]) -> dict[str, AccountWorker]:
+        branches: dict[str, AccountWorker] = {}
         for account in accounts:
             branch = self._branch(account)
             name = branch.provisioner.account
@@ -198,19 +198,19 @@ class Office:
             raise ConfigurationError("accounts: at least one is needed")
         return branches
 
-    def _branch(self, account: Account) -> Branch:
+    def _branch(self, account: Account) -> AccountWorker:
         client = self._client(account)
         provisioner = Provisioner(
             client,
             self.journal,
-            quarantine=account.quarantine,
-            resend=account.resend,
+            settle_time=account.settle_time,
+            retry_unconfirmed=account.retry_unconfirmed,
             tag=account.tag,
             max_purchases=account.max_purchases,
-            release_surplus=account.release_surplus,
+            release_duplicates=account.release_duplicates,
             account=account.label,
         )
-        return Branch(provisioner, adapter_of(client), self._secrets)
+        return AccountWorker(provisioner, adapter_of(client), self._secrets)
 
     def _client(self, account: Account) -> Client:
         platform = account.client().platform.name

@@ -12,10 +12,10 @@ from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.manager import JobManager
 
 from sigmamind_async.provisioning.journal.postgres.transaction import Moment, Page
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import about, another_request
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
-from sigmamind_async.provisioning.transitions import Policy, Resent, advance
+from sigmamind_async.provisioning.transitions import Policy, RetryApproved, advance
 from sigmamind_async.workers.jobs import job_for, waiting_lock
 
 GOES_ON: Final = UNSETTLED | {State.PLANNED}
@@ -54,7 +54,7 @@ class Entry:
     def _first(self, row: Row) -> Row:
         now = self.moment.now
         step = Step(now, "planned, and handed to the workers")
-        return row.but(fence=1, queued=True, updated_at=now, history=(step,))
+        return row.but(version=1, queued=True, updated_at=now, history=(step,))
 
     async def _again(self, stored: Row, asked: Row) -> Row:
         """Return the row of an operation that was there before."""
@@ -63,12 +63,12 @@ class Entry:
             raise difference
         row = stored.but(queued=True, references=stored.references or asked.references)
         if row.state is State.FAILED:
-            row = advance(row, Resent(), self.moment.now, Policy()).row
+            row = advance(row, RetryApproved(), self.moment.now, Policy()).row
         elif row == stored or row.state not in GOES_ON - {State.SENDING}:
             return stored
         else:
-            row = row.but(fence=row.fence + 1)
-        if await self.page.put(row) is not Written.STORED:
+            row = row.but(version=row.version + 1)
+        if await self.page.put(row) is not PutResult.STORED:
             raise about(row.op_id, "somebody else works on it; call again")
         return row
 

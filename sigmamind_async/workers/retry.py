@@ -2,7 +2,7 @@
 
 What is in doubt is settled by `reconcile`, for all operations with one listing. So a job that finds
 its operation in doubt comes back when waiting can have helped: at the end of the lease of whoever
-is sending, or of the quarantine. What has merely not been sent comes back soon, and then less and
+is sending, or of the settle time. What has merely not been sent comes back soon, and then less and
 less often. What was refused, and what a person has to decide, does not come back.
 """
 
@@ -12,7 +12,7 @@ from typing import Final
 
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.limiter.gate import MAX_PAUSE
-from sigmamind_async.provisioning.row import IN_DOUBT, Kind, Row, State
+from sigmamind_async.provisioning.row import UNCONFIRMED, Kind, Row, State
 from sigmamind_async.provisioning.transitions import Policy
 
 SOON: Final = 1.0
@@ -21,7 +21,7 @@ LATEST: Final = 60.0
 """Most seconds until such a repetition."""
 
 _OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
-_WAITS: Final = frozenset({State.NEEDS_OPERATOR, State.GIVEN_UP})
+_WAITS: Final = frozenset({State.NEEDS_DECISION, State.ABANDONED})
 
 
 def next_run(
@@ -52,15 +52,15 @@ def next_run(
 
 def _settled(row: Row, policy: Policy, now: float, soon: float) -> float | None:
     """Return when *row*, which was in doubt, may be so no more."""
-    if row.state in _WAITS or (row.state is State.SURPLUS and not row.record):
+    if row.state in _WAITS or (row.state is State.DUPLICATE and not row.record):
         return None
     if row.state is State.SENDING:
         return max(now, row.lease_until)
-    if row.state in IN_DOUBT and row.kind.repeatable:
+    if row.state in UNCONFIRMED and row.kind.repeatable:
         return soon  # it is simply sent again
-    if row.state not in IN_DOUBT:
+    if row.state not in UNCONFIRMED:
         return now  # somebody has settled it meanwhile
-    once = row.kind in _OWNED_ONCE and row.state is State.AMBIGUOUS and not row.refused
-    due = row.doubt_since + (policy.exact_quarantine if once else policy.quarantine)
+    once = row.kind in _OWNED_ONCE and row.state is State.UNCONFIRMED and not row.refused
+    due = row.unconfirmed_since + (policy.exact_settle_time if once else policy.settle_time)
     # What is overdue waits for the next reconciliation: the longer ago, the longer.
     return due if due > now else now + min(max(SOON, now - due), LATEST)

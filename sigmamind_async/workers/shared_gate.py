@@ -42,8 +42,8 @@ import attrs
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
 from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, Place, _Line
-from sigmamind_async.limiter.kinds import Lanes
-from sigmamind_async.limiter.rate import LONG, SLOWEST, Pace, Ticket
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Ticket
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.journal.postgres.rates import (
     AHEAD,
@@ -106,7 +106,7 @@ class Hand:
 
 
 @attrs.define
-class OneLane(Lanes):
+class OneLane(RateByKind):
     """The same pace for all kinds of requests."""
 
     def _weigh(self, kind: str) -> None:
@@ -117,7 +117,7 @@ class OneLane(Lanes):
 class SharedAdmission(Admission):
     """`Admission` at moments that are handed out. Pure, as that is."""
 
-    lanes: Lanes = attrs.field(factory=OneLane)
+    lanes: RateByKind = attrs.field(factory=OneLane)
     """The pace of all requests."""
     hand: Hand = attrs.field(factory=Hand)
     told_at: float = -math.inf
@@ -128,7 +128,7 @@ class SharedAdmission(Admission):
     """When the row may be asked again: what it could give now would be too far ahead."""
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> AdaptiveRate:
         """What was learned of the platform's limit."""
         return self.lanes.common
 
@@ -141,7 +141,7 @@ class SharedAdmission(Admission):
         """Whether what the row last said is to be believed."""
         return self.alone or now - self.told_at < FRESH
 
-    def wait(self, now: float, pace: Pace | None = None) -> float:
+    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
         """Return the seconds until a request may go, or until the row must have answered."""
         wait = super().wait(now, pace)
         if wait > 0 or (self.is_fresh(now) and (self.hand.left or not self.by_hand)):
@@ -159,7 +159,7 @@ class SharedAdmission(Admission):
         self.take(now)
         return True
 
-    def take(self, now: float, pace: Pace | None = None) -> None:
+    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
         """Count a request that goes now."""
         late, rate = now - self.pace.ready, self.pace.rate or 0.0
         super().take(now, pace)
@@ -172,7 +172,7 @@ class SharedAdmission(Admission):
         if ready is not None:
             self.pace.ready = ready
 
-    def _go_back_to(self, lanes: Lanes) -> None:
+    def _go_back_to(self, lanes: RateByKind) -> None:
         """Keep what all processes go by: it rises again by what passes."""
 
     def pause(self, until: float) -> None:
@@ -224,11 +224,11 @@ class Standing:
     """Likewise, the requests that have passed since the cut."""
     _taken: int = 0
 
-    def has_news(self, pace: Pace) -> bool:
+    def has_news(self, pace: AdaptiveRate) -> bool:
         """Whether there is anything to tell."""
         return self.cut or pace.progress > self._passed
 
-    def news(self, pace: Pace, now: float, wanted: int) -> News:
+    def news(self, pace: AdaptiveRate, now: float, wanted: int) -> News:
         """Return what is to be told, and count it as told."""
         told = News(
             wanted=wanted,
@@ -244,7 +244,7 @@ class Standing:
         self._rate, self._passed = pace.rate, pace.progress
         return told
 
-    def agree(self, pace: Pace, now: float, since: float, told: Told) -> None:
+    def agree(self, pace: AdaptiveRate, now: float, since: float, told: Told) -> None:
         """Let *pace* go on from what all know; *since* is that of *told* by its clock."""
         if told.version != self.version:
             self.version, self.cut = told.version, False
@@ -269,7 +269,7 @@ class Standing:
         """Keep to oneself what is learned without the others."""
         self._rate, self.cut = None, False
 
-    def _grown(self, pace: Pace) -> float:
+    def _grown(self, pace: AdaptiveRate) -> float:
         """Return by what the rate has been multiplied here since it was told."""
         if pace.rate is None or self._rate is None:
             return 1.0

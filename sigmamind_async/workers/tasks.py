@@ -27,7 +27,7 @@ from procrastinate.manager import JobManager
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.journal.postgres.schema import rendered
 from sigmamind_async.provisioning.row import State
-from sigmamind_async.workers.context import Branch, Later, Office
+from sigmamind_async.workers.context import AccountWorker, Reschedule, WorkerContext
 from sigmamind_async.workers.jobs import FIRST, PROVISION, job_for, queue_of, waiting_lock
 from sigmamind_async.workers.retry import LATEST
 
@@ -60,19 +60,19 @@ RETURNING j.id
 """A job that was put off for longer than what merely has not been sent."""
 
 
-class Sequel(BaseRetryStrategy):
+class JobRetry(BaseRetryStrategy):
     """Has a job run again when it says so, and when it was cut short by the end of its worker."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         """Return when *job* is to be run again, if at all."""
         del job
-        if isinstance(exception, Later):
+        if isinstance(exception, Reschedule):
             return RetryDecision(retry_at=datetime.fromtimestamp(exception.at, UTC))
         return RetryDecision() if isinstance(exception, asyncio.CancelledError) else None
 
 
 def blueprint(
-    office: Office,
+    office: WorkerContext,
     *,
     reconcile: str = MINUTELY,
     sweep: str = HOURLY,
@@ -98,7 +98,7 @@ def blueprint(
     after = office.lease + MARGIN if stalled_after is None else stalled_after
     tasks = Tasks(office, after)
     made = Blueprint()
-    made.task(name=PROVISION, retry=Sequel(), pass_context=True)(tasks.provision)
+    made.task(name=PROVISION, retry=JobRetry(), pass_context=True)(tasks.provision)
     for name, work, cron, alone in [
         ("reconcile", tasks.reconcile, reconcile, True),
         ("sweep", tasks.sweep, sweep, True),
@@ -136,7 +136,7 @@ def _check_times(made: Blueprint) -> None:
 class Tasks:
     """What the jobs do."""
 
-    office: Office
+    office: WorkerContext
     stalled_after: float
 
     async def provision(self, context: JobContext, account: str, op_id: str) -> None:
@@ -170,11 +170,11 @@ class Tasks:
             except ConnectorException as error:
                 log.info("job %s is not stalled any more: %s", job.id, error)
 
-    async def _requeue(self, context: JobContext, branch: Branch) -> None:
+    async def _requeue(self, context: JobContext, branch: AccountWorker) -> None:
         """Let planned operations be carried out soon, as after a person has let one be resent.
 
         One without a job is given one, unless somebody has cancelled its job; a job that still
-        waits for the end of a quarantine waits no more.
+        waits for the end of a settle time waits no more.
         """
         journal, account = self.office.journal, branch.provisioner.account
         ask, schema = context.app.connector.execute_query_all_async, self.office.schema

@@ -20,11 +20,11 @@ from procrastinate.worker import Worker as Serving
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.journal.postgres.dsn import target_of
 from sigmamind_async.provisioning.journal.postgres.errors import explained
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.connector import Line
-from sigmamind_async.workers.context import GateFor, Office
+from sigmamind_async.workers.context import GateFor, WorkerContext
 from sigmamind_async.workers.jobs import NAMESPACE, queue_of
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
@@ -111,7 +111,7 @@ class Worker:
         schema: That of the journal.
         secrets: Resolves the references in requests. Callers that enqueue choose what is read here,
             so without it only variables ``TRUNK_*`` may be named, and no file; for others give
-            ``References(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
+            ``SecretResolver(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
         gate: Returns what a client is given as its ``gate``, for the name of an account and the
             journal of this process; left out, one that all processes share.
         concurrency: Jobs under way at once.
@@ -134,7 +134,7 @@ class Worker:
         dsn: str | Secret = "",
         *,
         schema: str = "sigmamind",
-        secrets: References | None = None,
+        secrets: SecretResolver | None = None,
         gate: GateFor = SharedGate,
         concurrency: int = 20,
         reconcile: str = MINUTELY,
@@ -146,7 +146,7 @@ class Worker:
     ) -> None:
         dsn = concealed(dsn)
         _check(concurrency, heartbeat, polling)
-        self.office = Office(
+        self.office = WorkerContext(
             accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS
         )
         self._queue = Queue(dsn, schema=schema)

@@ -173,9 +173,9 @@ def until() -> Wait:
     """Wait for something that another thread or process does."""
 
     def wait(holds: Callable[[], bool]) -> None:
-        give_up = time.monotonic() + 120
+        abandon = time.monotonic() + 120
         while not holds():
-            assert time.monotonic() < give_up
+            assert time.monotonic() < abandon
             time.sleep(0.01)
 
     return wait

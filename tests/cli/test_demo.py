@@ -13,7 +13,7 @@ from sigmamind_async.cli.platforms import PLATFORMS
 from sigmamind_async.cli.rows import Reading, Row, read_row
 from sigmamind_async.cli.sample import PASSWORD_FILE, sample_fleet
 from sigmamind_async.provisioning import row as journal
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def test_a_sample_has_an_id_for_each_row(count: int) -> None:
 def test_a_sample_can_be_sent(tmp_path: Path) -> None:
     (tmp_path / PASSWORD_FILE).write_text("secret")
     for sample in sample_fleet(1, 60):
-        reading = Reading(PLATFORMS[sample.platform], References(folder=tmp_path))
+        reading = Reading(PLATFORMS[sample.platform], SecretResolver(folder=tmp_path))
         read = [read_row(1, cells, reading) for cells in sample.rows]
         rows = [row for row in read if isinstance(row, Row)]
 
@@ -120,7 +120,7 @@ def cases() -> Iterator[tuple[list[tuple[str, str]], list[journal.Row], set[str]
     yield twice[:1], [known("+2")], {"lost"}
     yield [], [known("+1")], {"lost"}
     yield twice[:1], [], {"lost", "unknown"}
-    yield [], [known("+1", journal.State.AMBIGUOUS)], {"unknown"}
+    yield [], [known("+1", journal.State.UNCONFIRMED)], {"unknown"}
 
 
 @pytest.mark.parametrize(("entries", "rows", "findings"), list(cases()))

@@ -58,7 +58,7 @@ def test_of_a_decision(cli: Cli, owned: Inside) -> None:
     cli.box.script("create", [None] * 6 + [Fault.RESET_BEFORE_COMMIT])
     assert owned("apply", "orders.csv", *BUY).code == 3
     [doubtful] = owned("status", "orders.csv", "--json").open_rows
-    assert owned("reconcile", "orders.csv", "--quarantine", 0, "--wait").code == 3
+    assert owned("reconcile", "orders.csv", "--settle-time", 0, "--wait").code == 3
 
     words = [doubtful["id"] if word == "row-7" else word for word in example(owned, "reconcile")]
     done = owned(*words)

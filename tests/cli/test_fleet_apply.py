@@ -313,7 +313,7 @@ def test_what_is_in_doubt_is_told_and_settled_by_the_commands_that_are_shown(
     assert standing.code == 3
     assert f"sigmamind reconcile {path} --platform verbex --wait" in standing.out
     assert inside("reconcile", path).code == 3
-    assert inside("reconcile", path, "--only", "night #1", "--give-up").code == 0
+    assert inside("reconcile", path, "--only", "night #1", "--abandon").code == 0
     assert inside("status", path).code == 0
 
 

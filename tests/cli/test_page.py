@@ -222,7 +222,7 @@ def test_the_headline_says_the_worst(status: Any, verdict: str) -> None:
 
 
 def test_a_failed_row_that_waits_for_a_person_stands_where_it_is_looked_for() -> None:
-    waiting = attrs.evolve(FAILED, commands=("sigmamind reconcile fleet.csv --resend",))
+    waiting = attrs.evolve(FAILED, commands=("sigmamind reconcile fleet.csv --retry-unconfirmed",))
     tally = tally_of([waiting])
 
     assert words.verdict(HEADER, tally) == ("unknown", "1 row needs a decision")
@@ -413,7 +413,7 @@ def many(count: int, start: int = 0) -> Iterable[Line]:
     """Rows of which every fourth ended in each way, with two commands for each in doubt."""
     for i in range(start, start + count):
         status: Any = ("done", "failed", "unknown", "skipped")[i % 4]
-        own = (f"sigmamind reconcile fleet.csv --only row-{i} --resend", f"see row-{i}")
+        own = (f"sigmamind reconcile fleet.csv --only row-{i} --retry-unconfirmed", f"see row-{i}")
         yield Line(
             id=f"row-{i}",
             platform="verbex",

@@ -15,7 +15,7 @@ from sigmamind_async.cli.rows import BadRow, Reading, Row, read_csv, read_row
 from sigmamind_async.errors import AuthenticationError
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.sandbox.endpoint import Endpoint
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside
@@ -186,7 +186,7 @@ def test_every_option_of_an_update_is_one_of_its_columns(case: Case) -> None:
     ],
 )
 def test_what_costs_money_is_known(platform: str, cells: dict[str, object], spends: bool) -> None:
-    row = read_row(1, cells, Reading(PLATFORMS[platform], References()))
+    row = read_row(1, cells, Reading(PLATFORMS[platform], SecretResolver()))
 
     assert isinstance(row, Row)
     assert row.spends is spends
@@ -323,7 +323,7 @@ def test_a_missing_key_names_its_variable(inside: Inside, case: Case) -> None:
 def test_a_wrong_word_is_told_with_the_right_ones(
     platform: str, cells: dict[str, object], message: str
 ) -> None:
-    row = read_row(1, cells, Reading(PLATFORMS[platform], References()))
+    row = read_row(1, cells, Reading(PLATFORMS[platform], SecretResolver()))
 
     assert isinstance(row, BadRow)
     assert message in row.message
@@ -349,7 +349,7 @@ def test_a_wrong_header_is_told_with_the_right_one(
 def test_the_row_and_the_record_have_an_id_each() -> None:
     """A field that is called like the row's own column goes by another name."""
     lines = [(1, "id,action,phone_number_id,agent_id"), (2, "7,update,phn_1,null")]
-    [row] = read_csv(lines, Reading(PLATFORMS["dialnexa"], References()))
+    [row] = read_csv(lines, Reading(PLATFORMS["dialnexa"], SecretResolver()))
 
     assert isinstance(row, Row)
     assert (row.id, row.record_id, row.phone_number) == ("7", "phn_1", None)
@@ -357,7 +357,7 @@ def test_the_row_and_the_record_have_an_id_each() -> None:
 
 def test_true_and_false_are_words_in_csv() -> None:
     lines = [(1, "action,phone_number,older_body"), (2, f"purchase,{OWN},true")]
-    [row] = read_csv(lines, Reading(PLATFORMS["dialnexa"], References()))
+    [row] = read_csv(lines, Reading(PLATFORMS["dialnexa"], SecretResolver()))
 
     assert isinstance(row, Row)
     assert row.value.older_body is True  # type: ignore[attr-defined]
@@ -365,7 +365,7 @@ def test_true_and_false_are_words_in_csv() -> None:
 
 def test_a_secret_that_can_be_cleared_is_cleared() -> None:
     cells = {"action": "update", "phone_number_id": "1", "sip_trunk_password": None}
-    row = read_row(1, cells, Reading(PLATFORMS["verbex"], References()))
+    row = read_row(1, cells, Reading(PLATFORMS["verbex"], SecretResolver()))
 
     assert isinstance(row, Row)
     assert row.value.sip_trunk_password is None  # type: ignore[attr-defined]

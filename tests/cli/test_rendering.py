@@ -77,7 +77,11 @@ WAITING = OpenRow(
     listings=2,
     known="",
     story=("asked to buy", "attempt 1: sending"),
-    ways=(Way(command="sigmamind reconcile a.csv --only row-7 --resend", meaning="send it"),),
+    ways=(
+        Way(
+            command="sigmamind reconcile a.csv --only row-7 --retry-unconfirmed", meaning="send it"
+        ),
+    ),
 )
 DOUBTFUL = attrs.evolve(WAITING, id="row-8", word="in doubt", believable=1000.0, ways=())
 STANDING = Standing(
@@ -259,7 +263,7 @@ def test_a_standing_begins_with_what_somebody_has_to_do() -> None:
         "      1  needs a decision",
         "  1,202  numbers paid for, those in doubt included",
     ]
-    assert "    sigmamind reconcile a.csv --only row-7 --resend" in lines[decision:]
+    assert "    sigmamind reconcile a.csv --only row-7 --retry-unconfirmed" in lines[decision:]
     assert plain(STANDING).index("row-7") < doubt
     assert "can be believed from " in plain(STANDING)
     assert ", in 16:30" in plain(STANDING)

@@ -60,7 +60,16 @@ def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wa
     cli.box.latency = (0.05, 0.2)
     cli.box.faults = Faults(share=0.15, hang=0.3, late=0.2)
     path = cli.purchases(ROWS)
-    words = ("--quarantine", 1, "--resend", "--attempt-timeout", 1, "--deadline", 10, "--json")
+    words = (
+        "--settle-time",
+        1,
+        "--retry-unconfirmed",
+        "--attempt-timeout",
+        1,
+        "--deadline",
+        10,
+        "--json",
+    )
     process = cli.start("apply", path, *buy(ROWS), *words)
     until(lambda: len(cli.box.ledger.purchases) >= ROWS // 3 and cli.box.sigmamind.in_flight > 5)
     process.send_signal(signal.SIGKILL)

@@ -30,11 +30,11 @@ from sigmamind_async.platforms.sigmamind.models import (
     ImportPhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.secret_references import References, SecretReferenceError
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret
 
 SIGMAMIND = PLATFORMS["sigmamind"]
-READING = Reading(SIGMAMIND, References(environment={"PASSWORD": "secret-1"}))
+READING = Reading(SIGMAMIND, SecretResolver(environment={"PASSWORD": "secret-1"}))
 HEADER = "id,action,phone_number,country_code,area_code,friendly_name,inbound_agent_id"
 
 NAMES = st.sampled_from(sorted(SIGMAMIND.known))
@@ -265,14 +265,14 @@ def test_a_reference_that_leads_nowhere(tmp_path: Path, reference: str, problem:
     (tmp_path / "latin").write_bytes(b"caf\xe9")
 
     with pytest.raises(SecretReferenceError, match=problem) as caught:
-        References(folder=tmp_path, environment={}).resolve(reference)
+        SecretResolver(folder=tmp_path, environment={}).resolve(reference)
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_secret_file_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "trunk"
     path.write_text("secret-2\n")
-    references = References(folder=tmp_path)
+    references = SecretResolver(folder=tmp_path)
     first = references.resolve("file:trunk")
     path.unlink()
 

@@ -33,25 +33,25 @@ def lost(cli: Cli, inside: Inside) -> Path:
 @pytest.fixture
 def undecided(inside: Inside, lost: Path) -> Path:
     """The same, and nobody but a person can go on with it."""
-    assert inside("reconcile", lost, "--quarantine", 0, "--wait").code == 3
+    assert inside("reconcile", lost, "--settle-time", 0, "--wait").code == 3
     return lost
 
 
 @pytest.fixture
-def surplus(cli: Cli, inside: Inside) -> Path:
+def duplicates(cli: Cli, inside: Inside) -> Path:
     """A file of which one row has bought two numbers: the lost request came late after all."""
     cli.box.faults = Faults(late=0.8)
     cli.box.script("create", ["late_commit"])
     path = cli.purchases(1)
-    assert inside("apply", path, *BUY, "--quarantine", 0, "--resend").code == 0
+    assert inside("apply", path, *BUY, "--settle-time", 0, "--retry-unconfirmed").code == 0
     return path
 
 
 @pytest.fixture
-def two(inside: Inside, cli: Cli, surplus: Path, until: Wait) -> Path:
+def two(inside: Inside, cli: Cli, duplicates: Path, until: Wait) -> Path:
     until(lambda: len(cli.box.ledger.purchases) == 2)
-    assert inside("reconcile", surplus).code == 3
-    return surplus
+    assert inside("reconcile", duplicates).code == 3
+    return duplicates
 
 
 def doubtful_id(inside: Inside, path: Path) -> str:
@@ -78,7 +78,7 @@ def test_all_settled_is_exit_0(cli: Cli, inside: Inside) -> None:
 
 
 def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, lost: Path) -> None:
-    done = inside("status", lost, "--quarantine", 600, **NOBODY)
+    done = inside("status", lost, "--settle-time", 600, **NOBODY)
 
     assert done.code == 3
     assert "(sigmamind): 1 row is in doubt" in done.out
@@ -90,7 +90,7 @@ def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, l
 
 
 def test_the_end_of_the_quarantine_is_told(inside: Inside, lost: Path) -> None:
-    assert "can be believed by now" in inside("status", lost, "--quarantine", 0).out
+    assert "can be believed by now" in inside("status", lost, "--settle-time", 0).out
 
 
 def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
@@ -104,9 +104,9 @@ def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
     assert f":\n  sigmamind status {undecided}\n" in applied.err
     assert "--wait" not in applied.err
     assert done.out.startswith(f"{undecided}.journal.db (sigmamind): 1 row needs a decision\n")
-    for way in ("--adopt +NUMBER", "--resend", "--give-up"):
+    for way in ("--adopt +NUMBER", "--retry-unconfirmed", "--abandon"):
         assert f"    sigmamind reconcile {undecided} --only {row} {way}\n" in done.out
-    assert "fence" not in done.out
+    assert "version" not in done.out
     assert "lease" not in done.out
 
 
@@ -125,8 +125,8 @@ def test_status_as_json(inside: Inside, undecided: Path) -> None:
     assert row["believable"] is None
     assert [way["command"].split(" --")[-1] for way in row["ways"]] == [
         "adopt +NUMBER",
-        "resend",
-        "give-up",
+        "retry-unconfirmed",
+        "abandon",
     ]
 
 
@@ -217,7 +217,7 @@ def test_reconcile_shows_what_it_found(cli: Cli, inside: Inside) -> None:
 
 def test_reconcile_sends_nothing(cli: Cli, inside: Inside, lost: Path) -> None:
     """Not even what may be sent again: that is up to the next apply."""
-    done = inside("reconcile", lost, "--wait", "--quarantine", 0, "--resend", "--json")
+    done = inside("reconcile", lost, "--wait", "--settle-time", 0, "--retry-unconfirmed", "--json")
     change = done.objects[0]["change"]
     before = len(cli.box.ledger.purchases)
     again = inside("apply", lost, *BUY)
@@ -229,7 +229,7 @@ def test_reconcile_sends_nothing(cli: Cli, inside: Inside, lost: Path) -> None:
 
 
 def test_waiting_ends_with_the_quarantine(inside: Inside, lost: Path) -> None:
-    done = inside("reconcile", lost, "--wait", "--quarantine", 2)
+    done = inside("reconcile", lost, "--wait", "--settle-time", 2)
 
     assert done.code == 3
     assert "in doubt -> needs a decision" in done.out
@@ -239,7 +239,7 @@ def test_waiting_ends_with_the_quarantine(inside: Inside, lost: Path) -> None:
 
 def test_waiting_outlives_a_platform_that_fails(cli: Cli, inside: Inside, lost: Path) -> None:
     cli.box.script("list", [*[None] * 2, *["status_500_before_commit"] * 6])
-    words = ("--quarantine", 1, "--deadline", 0.3)
+    words = ("--settle-time", 1, "--deadline", 0.3)
     done = inside("reconcile", lost, "--wait", *words)
 
     assert "needs a decision" in done.out
@@ -312,7 +312,7 @@ def test_a_number_that_is_not_there_cannot_be_adopted(
 
 
 def test_resend(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
-    done = follow(undecided, "--resend")
+    done = follow(undecided, "--retry-unconfirmed")
     before = len(cli.box.ledger.purchases)
     again = inside("apply", undecided, *BUY)
 
@@ -323,7 +323,7 @@ def test_resend(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> No
 
 
 def test_give_up(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
-    done = follow(undecided, "--give-up")
+    done = follow(undecided, "--abandon")
     again = inside("apply", undecided, *BUY)
 
     assert done.code == 0
@@ -334,9 +334,9 @@ def test_give_up(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> N
 
 def test_release_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
     """The second number is paid for, and given back; only after a yes."""
-    refused = follow(two, "--release-surplus")
+    refused = follow(two, "--release-duplicates")
     assert len(cli.box.ledger.owned()) == 2
-    done = follow(two, "--release-surplus", "--yes")
+    done = follow(two, "--release-duplicates", "--yes")
 
     assert (refused.code, refused.out) == (2, "")
     assert "needs --yes where there is no terminal" in refused.err
@@ -346,7 +346,7 @@ def test_release_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) ->
 
 
 def test_keep_the_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
-    done = follow(two, "--give-up")
+    done = follow(two, "--abandon")
     again = inside("apply", two, *BUY, "--json")
 
     assert (done.code, again.code) == (0, 0)
@@ -355,11 +355,11 @@ def test_keep_the_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -
 
 
 def test_surplus_is_released_by_a_rule(
-    cli: Cli, inside: Inside, surplus: Path, until: Wait
+    cli: Cli, inside: Inside, duplicates: Path, until: Wait
 ) -> None:
     """Without a row: whatever is found."""
     until(lambda: len(cli.box.ledger.purchases) == 2)
-    done = inside("reconcile", surplus, "--release-surplus", "--yes")
+    done = inside("reconcile", duplicates, "--release-duplicates", "--yes")
 
     assert done.code == 0
     assert len(cli.box.ledger.owned()) == 1
@@ -371,9 +371,9 @@ def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: W
     cli.box.script("create", ["late_commit"])
     path = cli.purchases(1)
     inside("apply", path, *BUY)
-    inside("reconcile", path, "--wait", "--quarantine", 0)
+    inside("reconcile", path, "--wait", "--settle-time", 0)
     until(lambda: len(cli.box.ledger.purchases) == 1)
-    done = inside("reconcile", path, "--only", "buy-0", "--resend")
+    done = inside("reconcile", path, "--only", "buy-0", "--retry-unconfirmed")
 
     assert done.code == 0
     assert "it has turned up, so there is nothing to decide" in done.err
@@ -386,14 +386,14 @@ def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: W
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--only", "buy-0"), "--only ROW needs one of --adopt NUMBER, --resend"),
-        (("--only", "buy-0", "--resend", "--give-up"), "--only ROW needs one of"),
-        (("--give-up",), "name it with --only ROW"),
+        (("--only", "buy-0"), "--only ROW needs one of --adopt NUMBER, --retry-unconfirmed"),
+        (("--only", "buy-0", "--retry-unconfirmed", "--abandon"), "--only ROW needs one of"),
+        (("--abandon",), "name it with --only ROW"),
         (("--adopt", "+1"), "name it with --only ROW"),
         (("--only", "a", "--only", "b", "--adopt", "+1"), "name a single --only ROW"),
-        (("--only", "a", "--resend", "--wait"), "exclude each other"),
-        (("--only", "nobody", "--resend"), "has no row 'nobody' of sigmamind"),
-        (("--quarantine", "-1"), "--quarantine"),
+        (("--only", "a", "--retry-unconfirmed", "--wait"), "exclude each other"),
+        (("--only", "nobody", "--retry-unconfirmed"), "has no row 'nobody' of sigmamind"),
+        (("--settle-time", "-1"), "--settle-time"),
     ],
 )
 def test_a_decision_that_makes_no_sense_is_told(
@@ -407,7 +407,7 @@ def test_a_decision_that_makes_no_sense_is_told(
 
 
 def test_what_may_still_turn_up_is_not_sent_again(inside: Inside, lost: Path) -> None:
-    done = inside("reconcile", lost, "--only", doubtful_id(inside, lost), "--resend")
+    done = inside("reconcile", lost, "--only", doubtful_id(inside, lost), "--retry-unconfirmed")
 
     assert (done.code, done.out) == (2, "")
     assert "may still turn up until 20" in done.err
@@ -417,7 +417,7 @@ def test_what_may_still_turn_up_is_not_sent_again(inside: Inside, lost: Path) ->
 def test_what_is_done_needs_no_decision(cli: Cli, inside: Inside) -> None:
     path = cli.purchases(1)
     inside("apply", path, *BUY)
-    done = inside("reconcile", path, "--only", "buy-0", "--give-up")
+    done = inside("reconcile", path, "--only", "buy-0", "--abandon")
 
     assert (done.code, done.out) == (2, "")
     assert "is done, so there is nothing to decide" in done.err

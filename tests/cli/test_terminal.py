@@ -121,10 +121,10 @@ def test_a_surplus_is_released_by_a_word(
     cli.box.faults = Faults(late=0.5)
     cli.box.script("create", ["late_commit"])
     path = cli.purchases(1)
-    inside("apply", path, *BUY_3, "--quarantine", 0, "--resend")
+    inside("apply", path, *BUY_3, "--settle-time", 0, "--retry-unconfirmed")
     until(lambda: len(cli.box.ledger.purchases) == 2)
     inside("reconcile", path)
-    words = ["reconcile", path, "--only", "buy-0", "--release-surplus"]
+    words = ["reconcile", path, "--only", "buy-0", "--release-duplicates"]
     got, seen = on_terminal(cli, words, typed)
 
     assert got == code

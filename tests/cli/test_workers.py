@@ -133,8 +133,8 @@ def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside
 
     [open_row] = discreet(inside("status", "--postgres", "--json", **NOBODY)).open_rows
     assert open_row["word"] == "in doubt"
-    assert inside("reconcile", "--postgres", "--quarantine", 0, "--wait").code == 3
-    decided = inside("reconcile", "--postgres", "--only", open_row["id"], "--give-up")
+    assert inside("reconcile", "--postgres", "--settle-time", 0, "--wait").code == 3
+    decided = inside("reconcile", "--postgres", "--only", open_row["id"], "--abandon")
     assert decided.code == 0
     again = inside("apply", path, "--postgres", *BUY)
     assert again.code == 1
@@ -262,7 +262,7 @@ def test_a_worker_without_a_key_is_told_the_variables(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--resend"], "give them to sigmamind worker"),
+        (["--retry-unconfirmed"], "give them to sigmamind worker"),
         (["--report", "r.html"], "with --postgres workers send them"),
         (["--skip-bad"], "mean nothing to them"),
         (["--max-purchases", "1", "--yes"], "buys 2 numbers, --max-purchases allows 1"),

@@ -56,7 +56,7 @@ async def test_none_is_in_a_journal_its_log_or_its_backup(
         dialect.connect(box, deadline=3.0) as client,
         SqliteJournal(tmp_path / "orders.db") as journal,
     ):
-        provisioner = Provisioner(client, journal, quarantine=0.3)
+        provisioner = Provisioner(client, journal, settle_time=0.3)
         imported = await provisioner.run("import", dialect.import_(NUMBER))
         change = WITH_SECRET.get(dialect.name)
         if change is not None:
@@ -83,7 +83,7 @@ async def test_none_is_in_a_database(
         dialect.connect(box, deadline=3.0) as client,
         postgres.journal(tmp_path) as journal,
     ):
-        provisioner = Provisioner(client, journal, quarantine=0.3)
+        provisioner = Provisioner(client, journal, settle_time=0.3)
         await provisioner.run("import", dialect.import_(NUMBER))
         box.script(dialect.importing, [Fault.RESET_BEFORE_COMMIT] * 9, platform=dialect.name)
         with suppress(OutcomeUnknownError):

@@ -20,8 +20,8 @@ from sigmamind_async import (
 from sigmamind_async.platforms import sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber, State
 from sigmamind_async.provisioning.claim import Claim, Withheld
-from sigmamind_async.provisioning.context import Desk
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.tags import tag_in, without_tag
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.conftest import patience
@@ -59,7 +59,7 @@ class Kit:
         self.clients.append(self.dialect.connect(self.box, **options))
 
     def provisioner(self, **options: Any) -> Provisioner:
-        return Provisioner(self.client, self.journal, **{"quarantine": 0.5, **options})
+        return Provisioner(self.client, self.journal, **{"settle_time": 0.5, **options})
 
     async def run(self, op_id: str, value: Value, **options: Any) -> Any:
         return await self.provisioner(**options).run(op_id, value)
@@ -152,14 +152,14 @@ async def test_what_stays_absent_goes_to_a_person_unless_resending_is_allowed(
     with pytest.raises(OutcomeUnknownError, match=r"order-1: .* a person has to decide"):
         await kit.run("order-1", ANY[dialect.name]("Support"))
     status = await kit.provisioner().status()
-    assert [row.op_id for row in status.for_a_person] == ["order-1"]
+    assert [row.op_id for row in status.need_decision] == ["order-1"]
     assert not kit.owned()
 
     box.script(dialect.buying, [fault], platform=dialect.name)
-    bought = await kit.run("order-2", ANY[dialect.name]("Support"), resend=True)
+    bought = await kit.run("order-2", ANY[dialect.name]("Support"), retry_unconfirmed=True)
     assert kit.owned() == [dialect.number_of(bought)]
 
-    await kit.provisioner().send_again("order-1")
+    await kit.provisioner().retry_unconfirmed("order-1")
     bought = await kit.run("order-1", ANY[dialect.name]("Support"))
     assert dialect.number_of(bought) in kit.owned()
     assert len(kit.owned()) == 2
@@ -169,7 +169,7 @@ async def test_a_chosen_number_that_did_not_come_is_asked_for_again(kit: Kit) ->
     """It can be owned only once, so that asking again can do no harm."""
     kit.reconnect(attempt_timeout=0.5)
     kit.box.script(kit.dialect.buying, [Fault.RESET_BEFORE_COMMIT], platform=kit.dialect.name)
-    bought = await kit.run("order-1", kit.dialect.buy(NUMBER), quarantine=900.0)
+    bought = await kit.run("order-1", kit.dialect.buy(NUMBER), settle_time=900.0)
     assert kit.dialect.number_of(bought) == NUMBER
     assert kit.sent(kit.dialect.buying) == 2
     assert kit.owned() == [NUMBER]
@@ -182,10 +182,10 @@ async def test_nothing_is_sent_again_before_the_quarantine_is_over(kit: Kit) -> 
     value = ANY[kit.dialect.name]("Support")
     for _ in range(3):
         with pytest.raises(OutcomeUnknownError, match="reconcile"):
-            await kit.run("order-1", value, quarantine=900.0, resend=True)
+            await kit.run("order-1", value, settle_time=900.0, retry_unconfirmed=True)
     assert kit.sent(kit.dialect.buying) == 1
-    # The guard at work: with no quarantine the same call buys.
-    assert await kit.run("order-1", value, quarantine=0.0, resend=True)
+    # The guard at work: with no settle time the same call buys.
+    assert await kit.run("order-1", value, settle_time=0.0, retry_unconfirmed=True)
     assert kit.sent(kit.dialect.buying) == 2
 
 
@@ -300,7 +300,7 @@ async def test_a_number_in_doubt_is_not_picked_by_another_operation(kit: Kit, bo
     box.script("purchase", [Fault.RESET_BEFORE_COMMIT], platform="dialnexa")
     kit.reconnect(deadline=0.3)
     with pytest.raises(OutcomeUnknownError):
-        await kit.run("row-1", value, quarantine=900.0)
+        await kit.run("row-1", value, settle_time=900.0)
     stored = await kit.journal.get("dialnexa", "row-1")
 
     kit.reconnect()
@@ -320,7 +320,7 @@ async def test_a_number_that_was_not_sent_for_can_be_picked_again(
     Without the forgetting, which is the control, the platform is soon said to offer nothing.
     """
     if not forgets:
-        monkeypatch.setattr(Desk, "unpick", lambda *_: None)
+        monkeypatch.setattr(AccountContext, "unpick", lambda *_: None)
     value = PurchaseAnyNumber(country_iso="US", telephony_provider_id="tp_abc123xyz78")
     provisioner = kit.provisioner(max_purchases=0 if why == "limit" else None)
     with monkeypatch.context() as patched:
@@ -340,7 +340,7 @@ async def _error(work: Awaitable[object]) -> BaseException:
     return caught.value
 
 
-async def _put_fails(*_: object, **__: object) -> Written:
+async def _put_fails(*_: object, **__: object) -> PutResult:
     raise JournalError("the disk is full")
 
 
@@ -355,18 +355,20 @@ async def _is_withheld(_: Claim) -> None:
 async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: Sandbox) -> None:
     box.faults = attrs.evolve(box.faults, late=1.5)
     box.script("create", [Fault.LATE_COMMIT])
-    # A quarantine shorter than the platform takes: the only way to be bought twice.
-    bought = await kit.run("order-1", ANY["sigmamind"]("Desk"), quarantine=0.2, resend=True)
+    # A settle time shorter than the platform takes: the only way to be bought twice.
+    bought = await kit.run(
+        "order-1", ANY["sigmamind"]("Desk"), settle_time=0.2, retry_unconfirmed=True
+    )
     await box.settled()
     assert len(kit.owned()) == 2
 
     status = await kit.provisioner().sweep()
-    (row,) = status.for_a_person
-    assert row.state is State.SURPLUS
+    (row,) = status.need_decision
+    assert row.state is State.DUPLICATE
     assert row.phone_number == bought.sip_phone_number
     assert status.bought == 2
 
-    row = await kit.provisioner().release_surplus("order-1")
+    row = await kit.provisioner().release_duplicates("order-1")
     assert row.state is State.DONE
     assert kit.owned() == [bought.sip_phone_number]
     assert (await kit.provisioner().sweep()).settled
@@ -436,14 +438,14 @@ async def test_a_newer_change_waits_for_an_older_one_that_is_in_doubt(kit: Kit) 
     lost = [Fault.RESET_BEFORE_COMMIT] * 3
     kit.box.script("update", lost, platform=kit.dialect.name)
     with pytest.raises(OutcomeUnknownError):
-        await kit.run("older", kit.dialect.label(key, "Old"), quarantine=900.0)
+        await kit.run("older", kit.dialect.label(key, "Old"), settle_time=900.0)
     before = kit.sent("update")
     with pytest.raises(JournalError, match=r"newer: not sent, because older") as refused:
-        await kit.run("newer", kit.dialect.label(key, "New"), quarantine=900.0)
+        await kit.run("newer", kit.dialect.label(key, "New"), settle_time=900.0)
     assert refused.value.retryable
     assert kit.sent("update") == before
-    # The guard at work: once the quarantine is over, it goes.
-    changed = await kit.run("newer", kit.dialect.label(key, "New"), quarantine=0.0)
+    # The guard at work: once the settle time is over, it goes.
+    changed = await kit.run("newer", kit.dialect.label(key, "New"), settle_time=0.0)
     assert kit.dialect.label_of(changed) == "New"
 
 

@@ -237,7 +237,7 @@ async def test_a_purchase_names_its_number_in_every_answer(answer: Any) -> None:
         bought = await client.run(DIALNEXA.buy(NUMBER))
         assert (bought.phone_number, bought.status) == (NUMBER, "active")
         async with MemoryJournal() as journal:
-            provisioner = Provisioner(client, journal, quarantine=0.1)
+            provisioner = Provisioner(client, journal, settle_time=0.1)
             again = await number_of_order(provisioner, DIALNEXA.buy("+14155550101"))
     assert again == "+14155550101"
     assert [each.phone_number for each in box.ledger.purchases] == [NUMBER, "+14155550101"]

@@ -20,7 +20,7 @@ from sigmamind_async.events import Event, log_event
 from sigmamind_async.operation import Response
 from sigmamind_async.sandbox import Fault, Sandbox
 from sigmamind_async.testing import ScriptedTransport
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from tests.contract.conftest import QUICK, patience, switched
 from tests.contract.dialects import WITH_SECRET, Dialect, Value
 from tests.functional.faultserver import OK, FaultServer, always
@@ -122,7 +122,7 @@ async def test_no_error_event_or_log_carries_a_secret(
 async def test_an_answer_that_repeats_the_request_is_masked(status: int, dialect: Dialect) -> None:
     """As some debug pages do, with the key and the body."""
 
-    def echo(sent: Outgoing) -> Response:
+    def echo(sent: HttpRequest) -> Response:
         said = f"{dict(sent.headers)} {(sent.body or b'').decode()}"
         return Response(status=status, body=said.encode())
 

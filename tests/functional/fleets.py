@@ -20,13 +20,13 @@ from sigmamind_async.fleet.run import FleetRun
 from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Presence, Source
 from sigmamind_async.fleet.survey import numbers_of, survey
 from sigmamind_async.fleet.work import StepOutcome
-from sigmamind_async.operation import Fault, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row
-from sigmamind_async.provisioning.journal.protocol import Journal, Written
+from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.testing import FakeClock, in_fake_time
-from sigmamind_async.transport import Outgoing, Transport
+from sigmamind_async.transport import HttpRequest, Transport
 from sigmamind_async.values import Secret
 
 CLIENTS: Final[Mapping[str, type[Client]]] = {
@@ -154,7 +154,7 @@ class MortalJournal(MemoryJournal):
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
-    ) -> Written:
+    ) -> PutResult:
         self.life.step()
         return await super().put(row, max_purchases=max_purchases, durable=durable)
 
@@ -174,7 +174,9 @@ class MortalTransport:
     life: Life
     inner: Transport
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         self.life.step()
         answer = await self.inner.send(outgoing, mark, seconds)
         if outgoing.method == self.life.answer_to:
@@ -200,7 +202,7 @@ class Operator:
         clock: FakeClock | None = None,
         life: Life | None = None,
         real_time: bool = False,
-        quarantine: float = 900.0,
+        settle_time: float = 900.0,
         **options: Any,
     ) -> None:
         self.box = box
@@ -223,7 +225,7 @@ class Operator:
             if life is not None:
                 self._shorten(self.clients[name], life)
         self.provisioners = {
-            name: Provisioner(client, self.journal, quarantine=quarantine, resend=True)
+            name: Provisioner(client, self.journal, settle_time=settle_time, retry_unconfirmed=True)
             for name, client in self.clients.items()
         }
 

@@ -26,7 +26,7 @@ def a_row(op_id: str = "order-1", state: State = State.PLANNED, **changed: Any) 
         asked={"country_code": "US"},
         token=f"TOKEN{op_id}",
         state=state,
-        fence=1,
+        version=1,
         updated_at=1_000.0,
     )
     return attrs.evolve(row, **changed)
@@ -34,7 +34,7 @@ def a_row(op_id: str = "order-1", state: State = State.PLANNED, **changed: Any) 
 
 def after(row: Row, **changed: Any) -> Row:
     """Return the write that follows *row*."""
-    return attrs.evolve(row, fence=row.fence + 1, **changed)
+    return attrs.evolve(row, version=row.version + 1, **changed)
 
 
 # ---------------------------------------------------------------- other processes
@@ -45,7 +45,7 @@ from pathlib import Path
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.sqlite import journal as sqlite
 from sigmamind_async.provisioning.journal.columns import to_columns
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from tests.functional.journals import ACCOUNT, a_row, after

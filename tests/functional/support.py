@@ -14,8 +14,8 @@ import orjson
 import uvloop
 
 from sigmamind_async import RetryPolicy, SigmaMind
-from sigmamind_async.operation import Fault, Mark, Response
-from sigmamind_async.transport import AiohttpTransport, Outgoing
+from sigmamind_async.operation import ConnectionFlag, Fault, Response
+from sigmamind_async.transport import AiohttpTransport, HttpRequest
 
 KEY = "canary-key-5f3a91"
 PASSWORD = "canary-password-77c0d4"
@@ -52,17 +52,17 @@ async def send(
     *,
     body: bytes = b'{"phoneNumber":"+14155550100"}',
     seconds: float = 5.0,
-    mark: Mark | None = None,
+    mark: ConnectionFlag | None = None,
 ) -> Response | Fault:
     """Have *transport* send one request as the engine would."""
-    outgoing = Outgoing(
+    outgoing = HttpRequest(
         method=method,
         url=f"{url}/v1/phone-numbers",
         headers={"X-API-Key": KEY, "Content-Type": "application/json"},
         body=body if method in {"POST", "PATCH"} else None,
         max_bytes=1 << 16,
     )
-    return await transport.send(outgoing, Mark() if mark is None else mark, seconds)
+    return await transport.send(outgoing, ConnectionFlag() if mark is None else mark, seconds)
 
 
 async def error_of(awaitable: Awaitable[object]) -> Any:

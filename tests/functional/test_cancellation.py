@@ -9,7 +9,7 @@ import aiohttp
 import attrs
 import pytest
 
-from sigmamind_async.operation import Mark
+from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.transport import AiohttpTransport
 from sigmamind_async.transport.aiohttp_hooks import Connector
 from tests.functional.conftest import Run
@@ -33,7 +33,7 @@ async def cancelled_after(
     turns: int, transport: AiohttpTransport, server: FaultServer
 ) -> Cancelled:
     before = len(server.received)
-    mark = Mark()
+    mark = ConnectionFlag()
     task = asyncio.create_task(send(transport, server.url, mark=mark))
     for _ in range(turns):
         await asyncio.sleep(0)

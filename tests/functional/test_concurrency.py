@@ -12,8 +12,8 @@ import tenacity
 
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
-from sigmamind_async.limiter.kinds import Lanes
-from sigmamind_async.limiter.rate import Pace, Ticket
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.rate import AdaptiveRate, Ticket
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record_at
 
@@ -74,11 +74,11 @@ async def test_every_call_that_returned_was_carried_out(share: float) -> None:
 def all_at_once() -> Gate:
     """Return a gate that begins wide and learns nothing: the calls must run into one another."""
 
-    class Unlearned(Pace):
+    class Unlearned(AdaptiveRate):
         def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
             return pause
 
-    lanes = Lanes(Unlearned(width=1_000.0))
+    lanes = RateByKind(Unlearned(width=1_000.0))
     return Gate(admission=Admission(lanes=lanes, failures_to_open=1_000_000))
 
 

@@ -8,9 +8,9 @@ from typing import cast
 
 from sigmamind_async import AuthenticationError, ConfigurationError, SigmaMind
 from sigmamind_async.errors import APITimeoutError
-from sigmamind_async.operation import Mark
+from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.transport import AiohttpTransport, Outgoing
+from sigmamind_async.transport import AiohttpTransport, HttpRequest
 from tests.functional.faultserver import Exchange, FaultServer, always, answer, response
 from tests.functional.support import KEY, NUMBER, client_of, error_of, record
 
@@ -96,10 +96,10 @@ async def test_two_keys_in_turns_each_go_with_their_own_request() -> None:
     keys = [KEY, NEW_KEY] * 5
 
     async def send(key: str) -> None:
-        request = Outgoing(
+        request = HttpRequest(
             method="GET", url=server.url, headers={"X-API-Key": key, "X-Is": key}, max_bytes=9
         )
-        await transport.send(request, Mark(), 5.0)
+        await transport.send(request, ConnectionFlag(), 5.0)
 
     async with FaultServer(always(answer(200))) as server:
         for key in keys:

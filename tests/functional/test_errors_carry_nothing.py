@@ -18,9 +18,9 @@ import sigmamind_async.transport as transport_module
 import sigmamind_async.transport.aiohttp_transport as carrier_module
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
-from sigmamind_async.operation import Fault, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
-from sigmamind_async.transport import AiohttpTransport, Outgoing
+from sigmamind_async.transport import AiohttpTransport, HttpRequest
 from sigmamind_async.transport.aiohttp_hooks import Attempt
 from tests.functional.faultserver import (
     Exchange,
@@ -178,7 +178,7 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     """With errors let through as they are raised, the search fails."""
 
     async def send(
-        transport: AiohttpTransport, outgoing: Outgoing, mark: Mark, seconds: float
+        transport: AiohttpTransport, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
     ) -> Response | Fault:
         session = transport._own.get()  # noqa: SLF001
         await session.open()

@@ -20,7 +20,7 @@ import attrs
 import pytest
 from aiohttp.connector import Connection
 
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response, Verdict
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response, Verdict
 from sigmamind_async.responses.verdict import judge
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
 from sigmamind_async.transport import sessions as sessions_module
@@ -307,7 +307,7 @@ async def attempt(row: Row, certificates: Certificates, *, handed_in: bool) -> A
                 await server.all_served()
                 await asyncio.sleep(0.01)
             before = len(server.received)
-            mark = Mark()
+            mark = ConnectionFlag()
             body = b"x" * 8_000_000 if row.big else b"{}"
             came = await send(transport, url, row.method, body=body, seconds=row.seconds, mark=mark)
         await server.all_served()
@@ -347,7 +347,7 @@ async def test_a_session_that_sends_in_a_task_of_its_own_is_believed() -> None:
         async def _request(self, *given: Any, **named: Any) -> aiohttp.ClientResponse:
             return await asyncio.create_task(super()._request(*given, **named))
 
-    mark = Mark()
+    mark = ConnectionFlag()
     async with FaultServer(always(close_when_read)) as server, Wrapping() as session:
         came = await send(AiohttpTransport(session=session), server.url, "POST", mark=mark)
 
@@ -371,7 +371,7 @@ def test_without_a_connection_nothing_was_sent(
         async with transport_of(handed_in=handed_in) as transport:
             return await send(transport, url.format(port=closed_port()), method, mark=mark)
 
-    mark = Mark()
+    mark = ConnectionFlag()
     came = run(main())
     assert isinstance(came, Fault)
     assert judge(came, connected=mark.may_have_left) is NOT_SENT
@@ -397,7 +397,7 @@ def test_a_black_hole_was_sent_nothing(
             async with transport_of(handed_in=handed_in, options=options) as transport:
                 return await send(transport, f"http://127.0.0.1:{port}", method, mark=mark)
 
-    mark = Mark()
+    mark = ConnectionFlag()
     came = run(main())
     assert judge(came, connected=mark.may_have_left) is NOT_SENT
     assert isinstance(came, Fault)
@@ -426,7 +426,7 @@ def test_a_wait_for_the_pool_sent_nothing(
     """With every connection taken, an attempt that runs out of time has not been sent."""
 
     async def main() -> tuple[Verdict, int]:
-        mark = Mark()
+        mark = ConnectionFlag()
         async with (
             FaultServer(always(hang)) as server,
             transport_of(handed_in=handed_in, limit=1) as transport,
@@ -447,7 +447,7 @@ def test_a_closed_session_sends_nothing(run: Run[Response | Fault]) -> None:
         await session.close()
         return await send(AiohttpTransport(session=session), "http://127.0.0.1:9", mark=mark)
 
-    mark = Mark()
+    mark = ConnectionFlag()
     assert judge(run(main()), connected=mark.may_have_left) is NOT_SENT
 
 
@@ -468,7 +468,7 @@ def test_a_proxy_that_refuses_the_tunnel_sent_nothing(
             async with transport_of(handed_in=False, options=options) as transport:
                 return await send(transport, "https://api.example.invalid", mark=mark)
 
-    mark = Mark()
+    mark = ConnectionFlag()
     assert judge(run(main()), connected=mark.may_have_left) is NOT_SENT
 
 
@@ -510,7 +510,7 @@ def test_a_connection_that_dies_between_pool_and_write_is_in_doubt(
             came = await send(transport, server.url, method, mark=mark)
             return Attempt(judge(came, connected=mark.may_have_left), len(server.received) - 1)
 
-    mark, dies_now = Mark(), list[bool]()
+    mark, dies_now = ConnectionFlag(), list[bool]()
     monkeypatch.setattr(Connector, "connect", connect_and_lose)
     assert run(main()) == Attempt(AMBIGUOUS, 0)
 

@@ -16,8 +16,8 @@ from sigmamind_async.fleet import (
     FleetRow,
     Plan,
     Presence,
-    References,
     Rules,
+    SecretResolver,
     Source,
     apply,
     export,
@@ -64,8 +64,8 @@ async def client(box: Sandbox) -> AsyncIterator[SigmaMind]:
         yield client
 
 
-def references(environment: dict[str, str] | None = None) -> References:
-    return References(environment={"TRUNK": SECRET} if environment is None else environment)
+def references(environment: dict[str, str] | None = None) -> SecretResolver:
+    return SecretResolver(environment={"TRUNK": SECRET} if environment is None else environment)
 
 
 async def planned(client: SigmaMind, journal: MemoryJournal, *rows: FleetRow, **rules: Any) -> Plan:

@@ -22,7 +22,7 @@ from sigmamind_async.operation import Response
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import Secret
 from tests.functional.fleets import Operator, bought
 
@@ -81,7 +81,7 @@ def fleet_of(count: int) -> Fleet:
     )
 
 
-def answer(outgoing: Outgoing) -> Response:
+def answer(outgoing: HttpRequest) -> Response:
     """Answer an update as the platform does."""
     label = orjson.loads(outgoing.body or b"{}").get("friendlyName")
     key = outgoing.url.rpartition("/")[2].replace("%2B", "+")

@@ -238,7 +238,7 @@ async def test_a_bad_day_ends_as_a_good_one(box: Sandbox, seed: int) -> None:
         wanted = await calm.state()
     async with Sandbox(seed=seed, faults=BAD_DAY) as bad:
         async with Operator(
-            bad, real_time=True, quarantine=0.4, attempt_timeout=0.15, deadline=3.0
+            bad, real_time=True, settle_time=0.4, attempt_timeout=0.15, deadline=3.0
         ) as operator:
             await applied_until_done(operator, rows)
             bad.faults = Faults()

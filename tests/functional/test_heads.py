@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from sigmamind_async.operation import Mark
-from sigmamind_async.transport import AiohttpTransport, Outgoing
+from sigmamind_async.operation import ConnectionFlag
+from sigmamind_async.transport import AiohttpTransport, HttpRequest
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import KEY, client_of, record
 
@@ -29,8 +29,8 @@ class Heads:
 
 
 async def sent(transport: AiohttpTransport, url: str, headers: Mapping[str, str]) -> None:
-    mark = Mark()
-    await transport.send(Outgoing("PATCH", f"{url}/x", headers, 1 << 16, b"{}"), mark, 5.0)
+    mark = ConnectionFlag()
+    await transport.send(HttpRequest("PATCH", f"{url}/x", headers, 1 << 16, b"{}"), mark, 5.0)
     assert mark.connected
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.provisioning.journal.protocol import Counts, Journal, MemoryJournal, Written
+from sigmamind_async.provisioning.journal.protocol import Counts, Journal, MemoryJournal, PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from tests.functional.journals import ACCOUNT, a_row, after
@@ -57,12 +57,12 @@ def opened(make: Make, tmp_path: Path) -> Opened:
 
 def bought(op_id: str, count: int = 1) -> Row:
     """Return the write of an operation that brought *count* numbers."""
-    return a_row(op_id, State.DONE, surplus=tuple(map(str, range(count - 1))))
+    return a_row(op_id, State.DONE, duplicates=tuple(map(str, range(count - 1))))
 
 
 async def stored(journal: Journal, *rows: Row) -> None:
     for row in rows:
-        assert await journal.put(row) is Written.STORED
+        assert await journal.put(row) is PutResult.STORED
 
 
 # ---------------------------------------------------------------- one row
@@ -88,26 +88,26 @@ async def test_a_later_write_replaces_the_whole_row(opened: Opened) -> None:
         assert await journal.get(ACCOUNT, "order-1") == second
 
 
-@pytest.mark.parametrize("fence", [0, 1, 3, 9])
-async def test_a_write_must_follow_the_one_it_has_seen(opened: Opened, fence: int) -> None:
+@pytest.mark.parametrize("version", [0, 1, 3, 9])
+async def test_a_write_must_follow_the_one_it_has_seen(opened: Opened, version: int) -> None:
     async with opened as journal:
         await stored(journal, a_row())
-        late = a_row(state=State.DONE, fence=fence)
-        assert await journal.put(late) is Written.STALE
+        late = a_row(state=State.DONE, version=version)
+        assert await journal.put(late) is PutResult.STALE
         assert await journal.get(ACCOUNT, "order-1") == a_row()
 
 
-@pytest.mark.parametrize("fence", [0, 2])
-async def test_the_first_write_has_fence_1(opened: Opened, fence: int) -> None:
+@pytest.mark.parametrize("version", [0, 2])
+async def test_the_first_write_has_fence_1(opened: Opened, version: int) -> None:
     async with opened as journal:
-        assert await journal.put(a_row(fence=fence)) is Written.STALE
+        assert await journal.put(a_row(version=version)) is PutResult.STALE
         assert await journal.get(ACCOUNT, "order-1") is None
 
 
 async def test_of_many_writers_one_wins(opened: Opened) -> None:
     async with opened as journal:
         written = await asyncio.gather(*(journal.put(a_row(owner=str(n))) for n in range(50)))
-        assert (written.count(Written.STORED), written.count(Written.STALE)) == (1, 49)
+        assert (written.count(PutResult.STORED), written.count(PutResult.STALE)) == (1, 49)
 
 
 # ---------------------------------------------------------------- one operation on one number
@@ -116,7 +116,7 @@ async def test_of_many_writers_one_wins(opened: Opened) -> None:
 async def test_a_write_that_is_not_waited_for_is_seen_by_who_reads_next(opened: Opened) -> None:
     async with opened as journal:
         written = [await journal.put(row, durable=False) for row in (a_row(), after(a_row()))]
-        assert written == [Written.STORED] * 2
+        assert written == [PutResult.STORED] * 2
         assert await journal.get(ACCOUNT, "order-1") == after(a_row())
 
 
@@ -145,13 +145,13 @@ async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:
             await stored(journal, first, second)
             refused = held in UNSETTLED and wanted in UNSETTLED
             answer = await journal.put(after(second, state=wanted))
-            assert answer is (Written.BUSY if refused else Written.STORED), key
+            assert answer is (PutResult.BUSY if refused else PutResult.STORED), key
 
 
 async def test_an_operation_does_not_stand_in_its_own_way(opened: Opened) -> None:
     async with opened as journal:
         first = a_row(state=State.SENDING, key=KEY)
-        await stored(journal, first, after(first, state=State.AMBIGUOUS))
+        await stored(journal, first, after(first, state=State.UNCONFIRMED))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_of_many_claims_on_a_number_one_wins(opened: Opened) -> None:
     async with opened as journal:
         claims = (journal.put(a_row(str(n), State.SENDING, key=KEY)) for n in range(50))
         written = await asyncio.gather(*claims)
-        assert (written.count(Written.STORED), written.count(Written.BUSY)) == (1, 49)
+        assert (written.count(PutResult.STORED), written.count(PutResult.BUSY)) == (1, 49)
 
 
 # ---------------------------------------------------------------- what may be spent
@@ -182,7 +182,7 @@ async def test_no_more_is_bought_than_allowed(opened: Opened) -> None:
     async with opened as journal:
         puts = (journal.put(bought(str(n)), max_purchases=7) for n in range(50))
         written = await asyncio.gather(*puts)
-        assert (written.count(Written.STORED), written.count(Written.SPENT)) == (7, 43)
+        assert (written.count(PutResult.STORED), written.count(PutResult.SPENT)) == (7, 43)
         assert (await journal.counts(ACCOUNT)).bought == 7
 
 
@@ -191,27 +191,27 @@ async def test_what_adds_nothing_is_written_past_the_limit(opened: Opened) -> No
         first = a_row(state=State.SENDING)
         await stored(journal, first)
         done = after(first, state=State.DONE)
-        assert await journal.put(done, max_purchases=0) is Written.STORED
+        assert await journal.put(done, max_purchases=0) is PutResult.STORED
 
 
 async def test_only_the_rows_own_account_counts(opened: Opened) -> None:
     async with opened as journal:
         await stored(journal, attrs.evolve(bought("order-1", 5), account="verbex"))
-        assert await journal.put(bought("order-2"), max_purchases=1) is Written.STORED
+        assert await journal.put(bought("order-2"), max_purchases=1) is PutResult.STORED
 
 
 async def test_what_turns_out_not_to_be_bought_is_free_again(opened: Opened) -> None:
     async with opened as journal:
         first = a_row(state=State.SENDING)
         await stored(journal, first, after(first, state=State.FAILED))
-        assert await journal.put(bought("order-2"), max_purchases=1) is Written.STORED
+        assert await journal.put(bought("order-2"), max_purchases=1) is PutResult.STORED
 
 
 async def test_busy_is_said_before_spent(opened: Opened) -> None:
     async with opened as journal:
         exact = a_row(state=State.SENDING, key=KEY, kind=Kind.EXACT_PURCHASE)
         await stored(journal, exact)
-        for state, answer in ((State.SENDING, Written.BUSY), (State.DONE, Written.SPENT)):
+        for state, answer in ((State.SENDING, PutResult.BUSY), (State.DONE, PutResult.SPENT)):
             second = attrs.evolve(exact, op_id="order-2", state=state)
             assert await journal.put(second, max_purchases=1) is answer
 
@@ -248,9 +248,9 @@ async def test_rows_of_a_number_are_found_while_they_matter(opened: Opened) -> N
     async with opened as journal:
         await stored(
             journal,
-            a_row("unsettled", State.AMBIGUOUS, key=KEY),
-            a_row("doubted", State.DONE, key=KEY, doubt_since=501.0),
-            a_row("long ago", State.DONE, key=KEY, doubt_since=500.0),
+            a_row("unsettled", State.UNCONFIRMED, key=KEY),
+            a_row("doubted", State.DONE, key=KEY, unconfirmed_since=501.0),
+            a_row("long ago", State.DONE, key=KEY, unconfirmed_since=500.0),
             a_row("settled", State.DONE, key=KEY),
             a_row("other", State.SENDING, key="+14155550199"),
         )
@@ -266,7 +266,7 @@ async def test_rows_with_a_tag_are_found_once_they_are_old(opened: Opened) -> No
             a_row("old", State.DONE, tagged=True, updated_at=499.0),
             a_row("young", State.DONE, tagged=True, updated_at=500.0),
             a_row("without", State.DONE, updated_at=499.0),
-            a_row("not done", State.SURPLUS, tagged=True, updated_at=499.0),
+            a_row("not done", State.DUPLICATE, tagged=True, updated_at=499.0),
         )
         found = await journal.tagged_before(ACCOUNT, 500.0)
         assert [row.op_id for row in found] == ["old"]
@@ -322,8 +322,8 @@ _WRITES = st.lists(
             account=st.sampled_from([ACCOUNT, "verbex"]),
             kind=st.sampled_from(Kind),
             key=st.sampled_from(["", KEY]),
-            fence=st.integers(1, 3),
-            surplus=st.sampled_from([(), ("x",)]),
+            version=st.integers(1, 3),
+            duplicates=st.sampled_from([(), ("x",)]),
             updated_at=st.floats(0.0, 9.0),
         ),
         st.none() | st.integers(0, 4),

@@ -148,7 +148,7 @@ async def test_the_control_of_the_deadline(
     async def waits(_: object, work: Awaitable[Any]) -> Any:
         return await work
 
-    monkeypatch.setattr(course.Errand, "_in_time", waits)
+    monkeypatch.setattr(course.Execution, "_in_time", waits)
     path = tmp_path / "orders.db"
     async with client_for(box) as client, SqliteJournal(path) as journal:
         with locked(path):
@@ -233,7 +233,7 @@ async def test_an_answer_that_cannot_be_written_down_is_found_by_the_next_run(
         async with SqliteJournal(path) as journal:
             row = await journal.get(ACCOUNT, "order-1")
             assert row is not None
-            assert row.state is State.AMBIGUOUS
+            assert row.state is State.UNCONFIRMED
             provisioner = Provisioner(client, journal)
             status = await provisioner.reconcile()
             assert status.counts == {State.DONE: 1}

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, file, lockfile
 from sigmamind_async.provisioning.row import State
 from tests.functional.journals import ACCOUNT, a_row, said_by
@@ -52,7 +52,7 @@ async def problem_of(awaitable: Awaitable[object], path: Path) -> str:
 async def make(path: Path, count: int = 0) -> None:
     async with SqliteJournal(path) as journal:
         puts = (journal.put(a_row(f"row-{n}", State.DONE, error="e" * 500)) for n in range(count))
-        assert set(await asyncio.gather(*puts)) <= {Written.STORED}
+        assert set(await asyncio.gather(*puts)) <= {PutResult.STORED}
 
 
 # ---------------------------------------------------------------- a disk that is full
@@ -71,7 +71,7 @@ async def one(name):
         assert (error.__cause__, error.__context__) == (None, None)
         assert str(error).startswith(f"{path}: the disk "), str(error)
         return "refused"
-    assert written is Written.STORED
+    assert written is PutResult.STORED
     return "stored"
 async def some(name):
     for n in range(40):
@@ -130,7 +130,7 @@ async def test_a_disk_that_fills_up_is_told(small_disk: Path) -> None:
                 problem = await problem_of(journal.put(a_row("again", error="e" * 9000)), path)
         assert problem.startswith("the disk is full; nothing was stored.\nFree some space")
         (small_disk / "filler").unlink()
-        assert await journal.put(a_row("freed")) is Written.STORED
+        assert await journal.put(a_row("freed")) is PutResult.STORED
         rows = await journal.in_states(ACCOUNT, list(State))
     assert [row.op_id for row in rows] == [*stored, "freed"]
 
@@ -156,7 +156,7 @@ async def test_a_backup_that_does_not_fit_leaves_nothing(path: Path, small_disk:
     async with SqliteJournal(path) as journal:
         problem = await problem_of(journal.backup(small_disk / "copy.db"), path)
         assert "copy.db: the disk is full" in problem
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
     assert list(small_disk.iterdir()) == []
 
 
@@ -202,7 +202,7 @@ async def test_when_a_commit_fails_everybody_in_it_is_told(
         del fails["COMMIT"]
         assert await journal.in_states(ACCOUNT, list(State)) == []
         assert (await journal.counts(ACCOUNT)).bought == 0
-        assert await journal.put(a_row("0")) is Written.STORED
+        assert await journal.put(a_row("0")) is PutResult.STORED
 
 
 async def test_a_reader_of_what_was_not_committed_is_told(
@@ -243,7 +243,7 @@ async def test_every_error_of_the_database_says_what_to_do(
         fails["INSERT"] = error
         assert (await problem_of(journal.put(a_row()), path)).startswith(problem)
         del fails["INSERT"]
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 async def test_an_error_of_another_kind_is_told_too(
@@ -409,7 +409,7 @@ async def test_a_row_that_another_program_changed_is_told_alone(path: Path) -> N
         )
         assert "the row of 'row-0' cannot be read" in str(broken)
         assert whole is not None
-        assert written is Written.STORED
+        assert written is PutResult.STORED
 
 
 async def test_a_file_that_is_removed_meanwhile_takes_no_more_writes(path: Path) -> None:
@@ -419,7 +419,7 @@ async def test_a_file_that_is_removed_meanwhile_takes_no_more_writes(path: Path)
         problem = await problem_of(journal.put(a_row()), path)
         assert problem.startswith("the file was removed or replaced while it was open")
         path.with_name("elsewhere").rename(path)
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 # ---------------------------------------------------------------- rights
@@ -481,7 +481,7 @@ async def test_a_lock_of_another_program_is_told(path: Path, mode: str) -> None:
             assert problem.startswith("another program keeps the file locked")
             assert await journal.get(ACCOUNT, "order-1") is None
             other.execute("ROLLBACK")
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 @pytest.mark.usefixtures("hurried")

@@ -115,7 +115,7 @@ async def test_an_old_copy_with_its_lock_file_buys_nothing_twice(  # noqa: PLR09
 async def test_what_is_left_of_a_journal_buys_nothing_twice(
     box: Sandbox, client: Client, vendor: Vendor, path: Path
 ) -> None:
-    """Refused at first, and then opened all the same, as the message says."""
+    """RefusedLocally at first, and then opened all the same, as the message says."""
     empty = path.parent.with_name("empty")
     async with client:
         async with SqliteJournal(path):
@@ -175,7 +175,7 @@ async def test_a_single_call_adopts_what_was_bought(
 async def test_numbers_that_were_bought_twice_before_are_told(
     box: Sandbox, client: Client, vendor: Vendor, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By an earlier version, which bought beside them: one is kept, the other is surplus."""
+    """By an earlier version, which bought beside them: one is kept, the other is duplicate."""
     old = path.parent.with_name("old")
     async with client:
         async with SqliteJournal(path):
@@ -192,7 +192,7 @@ async def test_numbers_that_were_bought_twice_before_are_told(
         async with SqliteJournal(path) as journal:
             await Provisioner(client, journal).run("order-0", vendor.value)
             counts = await journal.counts(client.platform.name)
-    assert counts.rows == {State.SURPLUS: 1}
+    assert counts.rows == {State.DUPLICATE: 1}
     assert len(box.ledger.purchases) == 2
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, file, inode_lock, lockfile
 from sigmamind_async.provisioning.row import State
 from tests.functional.journals import ACCOUNT, a_row, process, said_by
@@ -41,7 +41,7 @@ def beside(path: Path, suffix: str) -> Path:
 async def make(path: Path, *op_ids: str) -> None:
     async with SqliteJournal(path) as journal:
         for op_id in op_ids or ("order-1",):
-            assert await journal.put(a_row(op_id, State.DONE)) is Written.STORED
+            assert await journal.put(a_row(op_id, State.DONE)) is PutResult.STORED
 
 
 async def rows_in(path: Path, *, restored: bool = False) -> set[str]:
@@ -161,7 +161,7 @@ async def test_a_log_that_is_a_link_is_refused(path: Path, suffix: str) -> None:
 KILLED = """
 async with SqliteJournal(path) as journal:
     for n in range(int(sys.argv[2]), int(sys.argv[3])):
-        assert await journal.put(a_row(f"killed-{n}", State.DONE)) is Written.STORED
+        assert await journal.put(a_row(f"killed-{n}", State.DONE)) is PutResult.STORED
     os.kill(os.getpid(), signal.SIGKILL)
 """
 IN_IT = {"old", *(f"killed-{n}" for n in range(30))}

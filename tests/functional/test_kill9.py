@@ -15,8 +15,8 @@ from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Kind, Provisioner, Row, SqliteJournal
 from sigmamind_async.sandbox import Commit, Fault, Faults, Ledger, Sandbox
 
-# The quarantine is longer than the platform can take to commit late and to show what it did.
-PLAN = Plan(count=1000, faults=0.2, kills=3, width=20, late=0.4, lag=0.2, quarantine=2.0)
+# The settle time is longer than the platform can take to commit late and to show what it did.
+PLAN = Plan(count=1000, faults=0.2, kills=3, width=20, late=0.4, lag=0.2, settle_time=2.0)
 LATE = 3.0
 
 
@@ -75,9 +75,9 @@ def row(op_id: str, number: str) -> Row:
     )
 
 
-@pytest.mark.parametrize(("quarantine", "bought"), [(0.0, 2), (LATE + 1.0, 1)])
+@pytest.mark.parametrize(("settle_time", "bought"), [(0.0, 2), (LATE + 1.0, 1)])
 async def test_the_quarantine_is_what_prevents_a_second_purchase(
-    tmp_path: Path, quarantine: float, bought: int
+    tmp_path: Path, settle_time: float, bought: int
 ) -> None:
     """A request that is carried out late is bought a second time by who does not wait for it."""
     async with Sandbox(faults=Faults(late=LATE)) as box:
@@ -86,11 +86,13 @@ async def test_the_quarantine_is_what_prevents_a_second_purchase(
             SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client,
             SqliteJournal(tmp_path / "orders.db") as journal,
         ):
-            provisioner = Provisioner(client, journal, quarantine=quarantine, resend=True)
+            provisioner = Provisioner(
+                client, journal, settle_time=settle_time, retry_unconfirmed=True
+            )
             await provisioner.run("order-1", CreatePhoneNumber(country_code="US"))
             await box.settled()
             status = await provisioner.sweep()
         assert len(box.ledger.purchases) == bought
-        assert [row.surplus for row in status.for_a_person] == [
+        assert [row.duplicates for row in status.need_decision] == [
             (commit.phone_number,) for commit in box.ledger.purchases[1:]
         ]

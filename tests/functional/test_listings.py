@@ -357,7 +357,7 @@ async def provisioned(name: str, shop: Shop) -> object:
         FaultServer(always(shop.treat)) as server,
         VENDORS[name].connect(server, deadline=4.0) as client,
     ):
-        provisioner = Provisioner(client, MemoryJournal(), quarantine=0.0, resend=True)
+        provisioner = Provisioner(client, MemoryJournal(), settle_time=0.0, retry_unconfirmed=True)
         return await provisioner.run("order-1", BUYING[name])
 
 

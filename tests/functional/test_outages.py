@@ -18,7 +18,7 @@ from sigmamind_async.provisioning import (
     PurchaseAnyNumber,
     SqliteJournal,
 )
-from sigmamind_async.provisioning.execution import Errand
+from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.sandbox import Sandbox
 from tests.functional.support import client_of
 from tests.functional.test_fault_matrix import closed_port
@@ -41,7 +41,7 @@ async def bought_through_an_outage(box: Sandbox, platform: str) -> dict[str, int
     place = box.dialnexa if platform == "dialnexa" else box.sigmamind
     found: Counter[str] = Counter()
     async with kind(place.api_key, base_url=place.base_url, max_connections=8) as client:
-        provisioner = Provisioner(client, MemoryJournal(), quarantine=0.5)
+        provisioner = Provisioner(client, MemoryJournal(), settle_time=0.5)
         rows = ((f"row-{index}", value) for index, value in enumerate(values(platform)))
         async for outcome in provisioner.run_many(rows):
             found[outcome.status] += 1
@@ -63,12 +63,12 @@ async def test_rows_that_do_not_wait_fail_at_once(
     platform: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: as single operations they would."""
-    init = Errand.__init__
+    init = Execution.__init__
 
-    def impatient(self: Errand[Any], *args: Any, in_bulk: bool = False) -> None:
+    def impatient(self: Execution[Any], *args: Any, in_bulk: bool = False) -> None:
         init(self, *args, in_bulk=False)
 
-    monkeypatch.setattr(Errand, "__init__", impatient)
+    monkeypatch.setattr(Execution, "__init__", impatient)
     async with Sandbox(seed=1, latency=(0.01, 0.02)) as box:
         found = await bought_through_an_outage(box, platform)
     assert found.get("failed", 0) + found.get("unknown", 0) > 0
@@ -82,7 +82,7 @@ async def run_again(
         SqliteJournal(path) as journal,
         SigmaMind(key, base_url=base_url, max_connections=8) as client,
     ):
-        provisioner = Provisioner(client, journal, quarantine=0.5)
+        provisioner = Provisioner(client, journal, settle_time=0.5)
         rows = ((f"row-{n}", CreatePhoneNumber(country_code="US")) for n in range(40))
         run = provisioner.run_many(rows, stop_on=StopOn(patience=patience))
         return dict(Counter([outcome.status async for outcome in run])), run.stopped

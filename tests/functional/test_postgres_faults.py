@@ -19,7 +19,7 @@ from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres import dsn as target
 from sigmamind_async.provisioning.journal.postgres import schema
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
 from tests.functional.journals import ACCOUNT, a_row, after
@@ -60,9 +60,9 @@ async def test_a_write_is_made_once_whatever_is_lost(
 ) -> None:
     """One of each kind, and a loss at each: it is stored, and what follows it can be."""
     row = a_row(state=State.SENDING)
-    for state in (State.SENDING, State.AMBIGUOUS, State.DONE):
+    for state in (State.SENDING, State.UNCONFIRMED, State.DONE):
         relay.losses = [loss, loss]
-        assert await journal.put(row, max_purchases=1) is Written.STORED, state
+        assert await journal.put(row, max_purchases=1) is PutResult.STORED, state
         assert await journal.get(ACCOUNT, "order-1") == row
         row = after(row, state=state)
     assert (await journal.counts(ACCOUNT)).bought == 1
@@ -74,9 +74,9 @@ async def test_a_lost_answer_is_not_taken_for_anothers_write(
     """Somebody else has gone on from the write meanwhile: the row has to be read again."""
     relay.losses = [Loss.ANSWER]
     table = f'"{schema_of(tmp_path)}".operations'
-    change = f"UPDATE {table} SET fence = fence + 1, write_id = gen_random_uuid()"
+    change = f"UPDATE {table} SET version = version + 1, write_id = gen_random_uuid()"
     relay.between = lambda: postgres.asked(change)
-    assert await journal.put(a_row()) is Written.STALE
+    assert await journal.put(a_row()) is PutResult.STALE
 
 
 async def test_the_id_of_a_write_is_what_tells(
@@ -86,7 +86,7 @@ async def test_the_id_of_a_write_is_what_tells(
     relay.losses = [Loss.ANSWER]
     table = f'"{schema_of(tmp_path)}".operations'
     relay.between = lambda: postgres.asked(f"UPDATE {table} SET write_id = gen_random_uuid()")
-    assert await journal.put(a_row()) is Written.STALE
+    assert await journal.put(a_row()) is PutResult.STALE
     assert await journal.get(ACCOUNT, "order-1") == a_row()
 
 
@@ -95,9 +95,9 @@ async def test_a_write_that_comes_late_changes_nothing(
 ) -> None:
     """It was made again meanwhile, and others have gone on."""
     relay.losses = [Loss.LATE]
-    assert await journal.put(a_row()) is Written.STORED
+    assert await journal.put(a_row()) is PutResult.STORED
     second = after(a_row(), state=State.DONE)
-    assert await journal.put(second) is Written.STORED
+    assert await journal.put(second) is PutResult.STORED
     await relay.deliver()
     assert await journal.get(ACCOUNT, "order-1") == second
 
@@ -113,7 +113,7 @@ async def test_what_may_be_stored_is_not_called_lost_nor_stored(
     async with postgres.journal(tmp_path, read_only=True) as looking:
         assert await looking.get(ACCOUNT, "order-1") == a_row()
     relay.refusing = False
-    assert await journal.put(after(a_row())) is Written.STORED
+    assert await journal.put(after(a_row())) is PutResult.STORED
 
 
 async def test_what_never_left_is_not_called_uncertain(
@@ -130,7 +130,7 @@ async def test_a_server_that_says_nothing_is_hung_up_on(relay: Relay, tmp_path: 
         problem = await problem_of(journal.put(a_row()))
         assert problem.startswith("the connection was lost: no answer came in time.")
         assert "may be stored or not" in problem
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 async def test_a_frozen_writer_holds_nobody_up(
@@ -147,9 +147,9 @@ async def test_a_frozen_writer_holds_nobody_up(
         assert "may be stored" in str(await error_of(cut_off))
         for n in range(4):
             row = a_row(f"other-{n}", State.SENDING)
-            assert await other.put(row, max_purchases=5) is Written.STORED
-        assert await other.put(a_row("5", State.SENDING), max_purchases=5) is Written.SPENT
-        assert await other.put(a_row("6", State.SENDING, key="+1")) is Written.BUSY
+            assert await other.put(row, max_purchases=5) is PutResult.STORED
+        assert await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.SPENT
+        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.BUSY
 
 
 # ---------------------------------------------------------------- a server that crashes
@@ -164,7 +164,7 @@ async def test_nothing_that_was_stored_is_lost_when_the_server_crashes(
     postgres: Server, tmp_path: Path, seconds: float
 ) -> None:
     """What was refused is there or not, as its message says, and can be written after a look."""
-    written: dict[str, Written | str] = {}
+    written: dict[str, PutResult | str] = {}
     async with (
         postgres.journal(tmp_path, timeout=seconds) as journal,
         postgres.journal(tmp_path, timeout=30.0) as patient,
@@ -184,15 +184,15 @@ async def test_nothing_that_was_stored_is_lost_when_the_server_crashes(
         rows = await all_of(patient)
         for name, answer in written.items():
             row = a_row(name, State.SENDING)
-            if answer is Written.STORED:
+            if answer is PutResult.STORED:
                 assert rows[name] == row
             elif name in rows:
                 assert "may be stored or not" in str(answer)
             else:
-                assert await patient.put(row) is Written.STORED
+                assert await patient.put(row) is PutResult.STORED
         assert len(await all_of(patient)) == (await patient.counts(ACCOUNT)).bought == 200
     if seconds > 1:
-        assert set(written.values()) == {Written.STORED}
+        assert set(written.values()) == {PutResult.STORED}
 
 
 def crash(server: Server) -> None:
@@ -205,7 +205,7 @@ async def test_a_crash_takes_what_need_not_be_durable(postgres: Server, tmp_path
     async with postgres.journal(tmp_path) as journal:
         await journal.put(a_row("durable"))
         for n in range(5):
-            assert await journal.put(a_row(str(n)), durable=False) is Written.STORED
+            assert await journal.put(a_row(str(n)), durable=False) is PutResult.STORED
         await asyncio.to_thread(crash, postgres)
         left = (await all_of(journal)).keys()
         assert "durable" in left
@@ -321,7 +321,7 @@ async def test_whoever_has_no_right_is_told_so(
     rights = "SELECT, INSERT, UPDATE, DELETE"
     postgres.asked(f'GRANT {rights} ON ALL TABLES IN SCHEMA "{schema}" TO guest')
     async with PostgresJournal(guest, schema=schema) as journal:
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
         await journal.note("a", "b")
         await journal.add_seal(ACCOUNT, "seal")
         postgres.asked(f'REVOKE UPDATE ON ALL TABLES IN SCHEMA "{schema}" FROM guest')
@@ -346,7 +346,7 @@ async def test_an_empty_schema_is_used(postgres: Server, tmp_path: Path) -> None
     """Its owner may be allowed to make tables, and no schemas."""
     postgres.asked(f'CREATE SCHEMA "{schema_of(tmp_path)}"')
     async with postgres.journal(tmp_path) as journal:
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 async def test_tables_that_are_gone_are_told(postgres: Server, tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ async def test_a_row_that_another_program_has_changed_is_told(
         postgres.asked(f"UPDATE \"{schema_of(tmp_path)}\".operations SET detail = '{{'")
         said = await problem_of(journal.get(ACCOUNT, "order-1"))
         assert said.startswith("the row of 'order-1' cannot be read")
-        assert await journal.put(a_row("2")) is Written.STORED
+        assert await journal.put(a_row("2")) is PutResult.STORED
 
 
 async def test_a_database_that_takes_no_writes_is_told(postgres: Server, tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ async def test_what_the_driver_cannot_send_is_told(postgres: Server, tmp_path: P
     async with postgres.journal(tmp_path) as journal:
         said = await problem_of(journal.get(ACCOUNT, object()))  # type: ignore[arg-type]
         assert said.startswith("cannot be used: ProgrammingError: cannot adapt type 'object'")
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 async def test_a_database_in_another_encoding_is_refused(postgres: Server) -> None:
@@ -421,7 +421,7 @@ async def test_a_stricter_database_is_as_good(postgres: Server, tmp_path: Path, 
         puts = [journal.put(a_row(str(n), State.DONE), max_purchases=5) for n in range(12)]
         puts += [journal.put(a_row(str(n))) for n in range(12)]
         written = await asyncio.gather(*puts)
-        assert written.count(Written.STORED) >= 5
+        assert written.count(PutResult.STORED) >= 5
         assert (await journal.counts(ACCOUNT)).bought <= 5
 
 
@@ -435,7 +435,7 @@ async def test_a_lock_of_another_program_is_told(postgres: Server, tmp_path: Pat
             other.execute(f'LOCK TABLE "{schema}".operations'.encode())
             said = await problem_of(journal.put(after(a_row())))
         assert said.startswith("another program keeps its rows or tables locked")
-        assert await journal.put(after(a_row())) is Written.STORED
+        assert await journal.put(after(a_row())) is PutResult.STORED
 
 
 # ---------------------------------------------------------------- a disk that is full
@@ -486,7 +486,7 @@ async def test_a_disk_that_fills_up_is_told(postgres: Server, small_disk: Path) 
         assert said.startswith("the server's disk is full; nothing was stored.\nFree some space")
         assert list(await all_of(journal)) == stored
         filler.unlink()
-        assert await journal.put(a_row("freed")) is Written.STORED
+        assert await journal.put(a_row("freed")) is PutResult.STORED
     postgres.asked("DROP DATABASE small")
     postgres.asked("DROP TABLESPACE small")
 

@@ -26,9 +26,9 @@ from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Journal, PostgresJournal, Provisioner, SqliteJournal
 from sigmamind_async.provisioning.journal.columns import to_columns
 from sigmamind_async.provisioning.journal.postgres import journal as statements
-from sigmamind_async.provisioning.journal.postgres.connections import Lines
+from sigmamind_async.provisioning.journal.postgres.connections import ConnectionThread
 from sigmamind_async.provisioning.journal.postgres.schema import STEPS, prepare, rendered
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
@@ -61,7 +61,7 @@ def test_every_field_comes_back(postgres: Server, row: Row) -> None:
     async def main() -> None:
         async with postgres.journal(folder) as journal:
             postgres.empty(folder)
-            assert await journal.put(row) is Written.STORED
+            assert await journal.put(row) is PutResult.STORED
         async with postgres.journal(folder, read_only=True) as journal:
             assert await journal.get(row.account, row.op_id) == row
 
@@ -77,7 +77,7 @@ async def test_what_no_key_can_hold_spoils_only_its_own_row(
     changed: dict[str, Any] = {name: f"row-{half}"}
     broken = attrs.evolve(a_row(), **changed)
     results = await asyncio.gather(*puts, journal.put(broken), return_exceptions=True)
-    assert results[:4] == [Written.STORED] * 4
+    assert results[:4] == [PutResult.STORED] * 4
     assert why in str(results[4])
     assert len(await journal.in_states(ACCOUNT, list(State))) == 4
 
@@ -93,7 +93,7 @@ async def test_what_was_bought_is_the_sum_of_the_rows(journal: PostgresJournal) 
     row = a_row()
     for state in (State.SENDING, *State, *State):
         await journal.put(row)
-        row = after(row, state=state, surplus=(*row.surplus, "x")[:3])
+        row = after(row, state=state, duplicates=(*row.duplicates, "x")[:3])
     found = await journal.in_states(ACCOUNT, list(State))
     assert (await journal.counts(ACCOUNT)).bought == sum(row.bought for row in found) > 0
 
@@ -142,7 +142,7 @@ async def test_a_cancelled_write_is_written_all_the_same(journal: PostgresJourna
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while await journal.put(after(a_row())) is Written.STALE:
+    while await journal.put(after(a_row())) is PutResult.STALE:
         pass
 
 
@@ -154,7 +154,7 @@ def test_a_journal_serves_several_loops_at_once(
 
             async def some(name: str) -> None:
                 puts = (journal.put(a_row(f"{name}{n}")) for n in range(30))
-                assert set(await asyncio.gather(*puts)) == {Written.STORED}
+                assert set(await asyncio.gather(*puts)) == {PutResult.STORED}
 
             await asyncio.gather(some("here"), asyncio.to_thread(asyncio.run, some("there")))
             assert len(await journal.in_states(ACCOUNT, [State.PLANNED])) == 60
@@ -199,7 +199,7 @@ async def test_what_was_asked_for_before_closing_is_done(postgres: Server, tmp_p
     puts = [asyncio.create_task(journal.put(a_row(str(n)))) for n in range(20)]
     await asyncio.sleep(0)
     await asyncio.gather(journal.close(), journal.close())
-    assert set(await asyncio.gather(*puts)) == {Written.STORED}
+    assert set(await asyncio.gather(*puts)) == {PutResult.STORED}
     assert "is not open" in str(await error_of(journal.put(a_row())))
 
 
@@ -209,7 +209,7 @@ async def test_what_is_asked_for_after_the_end_is_refused() -> None:
     async def connect() -> psycopg.AsyncConnection:
         raise AssertionError("nobody asks for one")
 
-    lines = Lines("name", connect, most=1, patience=1.0, scrub=str)
+    lines = ConnectionThread("name", connect, most=1, patience=1.0, scrub=str)
     lines.start()
     await lines.stop()
     error = await error_of(lines.carry_out(lambda connection: connection.execute("SELECT 1")))
@@ -267,7 +267,7 @@ RACE = """
 import asyncio, json, sys
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.journal.columns import to_columns
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import State
 from tests.functional.journals import ACCOUNT, a_row, after
 
@@ -277,7 +277,7 @@ async def count_up(journal):
     won = 0
     while won < 20:
         row = await journal.get(ACCOUNT, "raced")
-        won += await journal.put(after(row, attempt=row.attempt + 1)) is Written.STORED
+        won += await journal.put(after(row, attempt=row.attempt + 1)) is PutResult.STORED
 
 async def claim(journal, key):
     row = a_row(f"{name} {key}", State.SENDING, key=key)
@@ -306,7 +306,7 @@ asyncio.run(main())
 async def test_processes_race_for_rows_numbers_and_purchases(
     postgres: Server, tmp_path: Path
 ) -> None:
-    """Each fence and each number has one winner, and no purchase more than allowed is stored."""
+    """Each version and each number has one winner, and no purchase more than allowed is stored."""
     arguments = ("-W", "error", "-c", RACE, postgres.dsn(), schema_of(tmp_path))
     pipe = asyncio.subprocess.PIPE
     racers = [
@@ -333,7 +333,7 @@ async def test_processes_race_for_rows_numbers_and_purchases(
 @pytest.mark.parametrize(
     ("broken", "instead", "answers"),
     [
-        ("new.fence <> coalesce(old.fence, 0) + 1", "false", ["STALE"]),
+        ("new.version <> coalesce(old.version, 0) + 1", "false", ["STALE"]),
         ("total + more > most", "false", ["STORED"]),
         ("EXCEPTION WHEN unique_violation THEN", "EXCEPTION WHEN division_by_zero THEN", None),
     ],
@@ -353,7 +353,7 @@ async def test_each_guard_is_what_refuses(
             assert "one_unsettled" in str(error)
         elif answers == ["STALE"]:
             # The condition of the upsert is a second guard, for whoever comes past the first.
-            assert await journal.put(a_row("held", fence=1)) is Written.STALE
+            assert await journal.put(a_row("held", version=1)) is PutResult.STALE
         else:
             assert (await journal.put(a_row("spent", State.DONE), max_purchases=0)).name in answers
 
@@ -378,7 +378,7 @@ async def test_the_account_is_locked_while_it_is_counted(
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while postgres.asked(waiting) == [(0,)]:  # noqa: ASYNC110 - it is the server that waits
                 await asyncio.sleep(0.01)
-        assert await second is (Written.SPENT if guarded else Written.STORED)
+        assert await second is (PutResult.SPENT if guarded else PutResult.STORED)
 
 
 async def test_the_index_is_what_keeps_a_number_to_one(
@@ -387,7 +387,7 @@ async def test_the_index_is_what_keeps_a_number_to_one(
     """The control: without it a second claim would pass."""
     await journal.put(a_row("1", State.SENDING, key="+1"))
     postgres.asked(f'DROP INDEX "{schema_of(tmp_path)}".one_unsettled')
-    assert await journal.put(a_row("2", State.SENDING, key="+1")) is Written.STORED
+    assert await journal.put(a_row("2", State.SENDING, key="+1")) is PutResult.STORED
 
 
 # ---------------------------------------------------------------- one clock for all
@@ -510,7 +510,7 @@ async def test_a_step_that_fails_leaves_what_was(postgres: Server, tmp_path: Pat
     with pytest.raises(psycopg.errors.DivisionByZero):
         await prepared(postgres, tmp_path, failing)
     async with postgres.journal(tmp_path) as journal:
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 async def test_looking_on_makes_nothing_and_writes_nothing(
@@ -532,10 +532,10 @@ async def test_a_closed_journal_opens_again(postgres: Server, tmp_path: Path) ->
     journal = postgres.journal(tmp_path)
     for name in (journal.put(a_row()), journal.notes()):
         assert "is not open" in str(await error_of(name))
-    for fence in (1, 2):
+    for version in (1, 2):
         async with journal:
             assert "is open already" in str(await error_of(journal.open()))
-            assert await journal.put(a_row(fence=fence)) is Written.STORED
+            assert await journal.put(a_row(version=version)) is PutResult.STORED
     assert journal.latest == 1_000.0
 
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, writer
 from sigmamind_async.provisioning.journal.sqlite import journal as sqlite
 from sigmamind_async.provisioning.row import Kind, Row, State
@@ -71,7 +71,7 @@ def test_every_field_comes_back(tmp_path_factory: pytest.TempPathFactory, row: R
 
     async def main() -> None:
         async with SqliteJournal(path) as journal:
-            assert await journal.put(row) is Written.STORED
+            assert await journal.put(row) is PutResult.STORED
         async with SqliteJournal(path, read_only=True) as journal:
             assert await journal.get(row.account, row.op_id) == row
 
@@ -98,7 +98,7 @@ async def test_half_a_pair_in_a_key_spoils_only_its_own_row(path: Path, name: st
         changed: dict[str, Any] = {name: "row-\ud800"}
         broken = attrs.evolve(a_row(), **changed)
         results = await asyncio.gather(*puts, journal.put(broken), return_exceptions=True)
-        assert results[:4] == [Written.STORED] * 4
+        assert results[:4] == [PutResult.STORED] * 4
         assert "lone surrogate" in str(results[4])
         assert len(await journal.in_states(ACCOUNT, list(State))) == 4
 
@@ -134,7 +134,7 @@ async def test_what_was_bought_is_the_sum_of_the_rows(path: Path) -> None:
             row = a_row(kind.value, kind=kind)
             for state in (State.SENDING, *State):
                 await journal.put(row)
-                row = after(row, state=state, surplus=(*row.surplus, "x")[:3])
+                row = after(row, state=state, duplicates=(*row.duplicates, "x")[:3])
         found = await journal.in_states(ACCOUNT, list(State))
         assert (await journal.counts(ACCOUNT)).bought == sum(row.bought for row in found) > 0
 
@@ -217,7 +217,7 @@ async def test_the_database_itself_keeps_a_number_to_one(path: Path) -> None:
         await journal.put(a_row("1", State.SENDING, key="+1"))
         with closing(sqlite3.connect(path)) as other, other:
             other.execute("DROP INDEX one_unsettled")
-        assert await journal.put(a_row("2", State.SENDING, key="+1")) is Written.STORED
+        assert await journal.put(a_row("2", State.SENDING, key="+1")) is PutResult.STORED
 
 
 # ---------------------------------------------------------------- tasks, loops and cancelling
@@ -231,7 +231,7 @@ async def test_a_cancelled_write_is_written_all_the_same(path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await journal.get(ACCOUNT, "order-1") == a_row()
-        assert await journal.put(after(a_row())) is Written.STORED
+        assert await journal.put(after(a_row())) is PutResult.STORED
 
 
 def test_a_journal_serves_several_loops_at_once(path: Path, run: Run[None]) -> None:
@@ -240,7 +240,7 @@ def test_a_journal_serves_several_loops_at_once(path: Path, run: Run[None]) -> N
 
             async def some(name: str) -> None:
                 puts = (journal.put(a_row(f"{name}{n}")) for n in range(50))
-                assert set(await asyncio.gather(*puts)) == {Written.STORED}
+                assert set(await asyncio.gather(*puts)) == {PutResult.STORED}
 
             here = some("here")
             there = asyncio.to_thread(asyncio.run, some("there"))
@@ -293,14 +293,14 @@ async def test_what_was_asked_for_before_closing_is_done(path: Path) -> None:
     puts = [asyncio.create_task(journal.put(a_row(str(n)))) for n in range(20)]
     await asyncio.sleep(0)
     await asyncio.gather(journal.close(), journal.close())
-    assert set(await asyncio.gather(*puts)) == {Written.STORED}
+    assert set(await asyncio.gather(*puts)) == {PutResult.STORED}
 
 
 async def test_a_closed_journal_opens_again(path: Path) -> None:
     journal = SqliteJournal(path)
-    for fence in (1, 2):
+    for version in (1, 2):
         async with journal:
-            assert await journal.put(a_row(fence=fence)) is Written.STORED
+            assert await journal.put(a_row(version=version)) is PutResult.STORED
     assert journal.latest == 1_000.0
 
 
@@ -363,7 +363,7 @@ async def test_a_second_journal_in_this_process_is_refused(path: Path) -> None:
         link = path.with_name("link.db")
         link.symlink_to(path)
         assert "this process has it open" in str(await error_of(SqliteJournal(link).open()))
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
 
 
 async def test_a_shared_journal_is_refused_to_who_wants_it_alone(path: Path) -> None:
@@ -399,7 +399,7 @@ def test_a_shared_journal_is_opened_by_many_processes_at_once(tmp_path: Path) ->
 CAS = """
 def overwrite(database, row):
     database.execute(sqlite._WRITE, to_columns(row))
-    return Written.STORED
+    return PutResult.STORED
 
 async with (
     SqliteJournal(path / "guarded.db", shared=True) as guarded,
@@ -413,9 +413,9 @@ async with (
     won = 0
     while won < 40:
         row = await guarded.get(ACCOUNT, "order-1")
-        won += await guarded.put(after(row, attempt=row.attempt + 1)) is Written.STORED
+        won += await guarded.put(after(row, attempt=row.attempt + 1)) is PutResult.STORED
     mine = after(seen, attempt=seen.attempt + 1)
-    assert await unguarded._write(lambda database: overwrite(database, mine)) is Written.STORED
+    assert await unguarded._write(lambda database: overwrite(database, mine)) is PutResult.STORED
 """
 
 
@@ -445,7 +445,7 @@ async with SqliteJournal(path, shared=sys.argv[2] == "shared") as journal:
     async def some(name):
         for n in range(100_000):
             row = a_row(f"{name}-{n}", State.SENDING, lease_until=2_000.0, updated_at=float(n))
-            assert await journal.put(row) is Written.STORED
+            assert await journal.put(row) is PutResult.STORED
             say(f"{name}-{n}")
     await asyncio.gather(*(some(str(task)) for task in range(5)))
 """
@@ -490,10 +490,10 @@ async def test_what_a_killed_process_was_sending_is_put_in_doubt(path: Path) -> 
     said = killed_after(50, path, "alone")
     async with SqliteJournal(path, wall_clock=lambda: 9_000.0) as journal:
         assert await journal.in_states(ACCOUNT, [State.SENDING]) == []
-        rows = {row.op_id: row for row in await journal.in_states(ACCOUNT, [State.AMBIGUOUS])}
+        rows = {row.op_id: row for row in await journal.in_states(ACCOUNT, [State.UNCONFIRMED])}
         assert set(said) <= rows.keys()
-        assert {row.doubt_since for row in rows.values()} == {2_000.0}
-        assert {row.fence for row in rows.values()} == {2}
+        assert {row.unconfirmed_since for row in rows.values()} == {2_000.0}
+        assert {row.version for row in rows.values()} == {2}
         assert journal.latest == 9_000.0
         assert (await journal.counts(ACCOUNT)).bought == len(rows)
 
@@ -512,7 +512,7 @@ async def test_doubt_does_not_begin_before_the_journals_latest_entry(path: Path)
     async with SqliteJournal(path, wall_clock=lambda: 5.0) as journal:
         row = await journal.get(ACCOUNT, "order-1")
         assert row is not None
-        assert (row.doubt_since, row.updated_at, journal.latest) == (800.0, 800.0, 800.0)
+        assert (row.unconfirmed_since, row.updated_at, journal.latest) == (800.0, 800.0, 800.0)
 
 
 # ---------------------------------------------------------------- copies, and looking on
@@ -524,12 +524,12 @@ async def test_a_backup_is_a_journal_of_its_own(path: Path, tmp_path: Path) -> N
         await asyncio.gather(*(journal.put(a_row(str(n))) for n in range(50)))
         writes = asyncio.gather(*(journal.put(a_row(f"later {n}")) for n in range(50)))
         await journal.backup(copy)
-        assert set(await writes) == {Written.STORED}
+        assert set(await writes) == {PutResult.STORED}
     async with SqliteJournal(copy) as copied:
         assert copied.journal_id == journal.journal_id
         names = {row.op_id for row in await copied.in_states(ACCOUNT, [State.PLANNED])}
         assert names >= {str(n) for n in range(50)}
-        assert await copied.put(a_row("new")) is Written.STORED
+        assert await copied.put(a_row("new")) is PutResult.STORED
 
 
 @pytest.mark.parametrize(
@@ -546,7 +546,7 @@ async def test_a_backup_overwrites_nothing(path: Path, name: str, problem: str) 
         target = path.parent / name
         error = await error_of(journal.backup(target))
         assert str(error).startswith(f"{path}: cannot be copied to {target}: {problem}")
-        assert await journal.put(a_row()) is Written.STORED
+        assert await journal.put(a_row()) is PutResult.STORED
     assert path.with_name("taken").read_text() == "mine"
 
 
@@ -557,7 +557,7 @@ async def test_looking_on_follows_a_job_and_writes_nothing(path: Path) -> None:
         assert await looking.get(ACCOUNT, "order-1") == a_row()
         for write in (looking.put(a_row("2")), looking.add_seal(ACCOUNT, "seal")):
             assert "read_only=True" in str(await error_of(write))
-        assert await journal.put(a_row("2")) is Written.STORED
+        assert await journal.put(a_row("2")) is PutResult.STORED
 
 
 async def test_looking_on_leaves_what_is_being_sent(path: Path) -> None:

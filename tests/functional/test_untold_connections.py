@@ -17,12 +17,12 @@ import pytest
 from sigmamind_async import APIConnectionError, OutcomeUnknownError, SigmaMind, SpendLimitError
 from sigmamind_async import engine as engine_module
 from sigmamind_async.events import CallFinished, Event
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response, Verdict
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response, Verdict
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.responses.verdict import Finding, find
+from sigmamind_async.responses.verdict import AttemptResult, find
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, in_fake_time
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -232,7 +232,9 @@ class Forgetful:
         self.said = said
         self.sent = 0
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         self.sent += 1
         return self.said
 
@@ -243,7 +245,9 @@ class Forgetful:
 class Careless(Forgetful):
     """One that says that it has not connected, and answers all the same."""
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         mark.connected = False
         return await super().send(outgoing, mark, seconds)
 
@@ -265,7 +269,9 @@ async def test_a_fault_without_a_mark_is_not_asked_for_again(kind: FaultKind, ca
 class Raising(Forgetful):
     """One that raises what it should return, and counts what would be bought."""
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         self.sent += outgoing.method == "POST"
         raise APIConnectionError("it says that nothing was sent")
 
@@ -312,9 +318,9 @@ async def test_if_the_mark_came_first_an_answered_purchase_would_be_sent_three_t
 ) -> None:
     """The control: the guard is that a status line is asked before the mark."""
 
-    def mark_first(answer: Response | Fault, mark: Mark, **known: Any) -> Finding:
+    def mark_first(answer: Response | Fault, mark: ConnectionFlag, **known: Any) -> AttemptResult:
         if not mark.connected:
-            return Finding(answer, Verdict.NOT_SENT)
+            return AttemptResult(answer, Verdict.NOT_SENT)
         return find(answer, mark, **known)
 
     monkeypatch.setattr(engine_module, "find", mark_first)

@@ -26,9 +26,9 @@ from sigmamind_async.platforms.sigmamind import (
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, State
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
-from sigmamind_async.secret_references import References
+from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import SecretReference
-from sigmamind_async.workers import Office, Queue
+from sigmamind_async.workers import Queue, WorkerContext
 from tests.functional.support import NUMBER, ONCE
 from tests.functional.workers import (
     EVERY_SECOND,
@@ -114,7 +114,7 @@ async def test_a_gate_is_made_for_each_account(base: Database, box: Sandbox) -> 
         asked.append((name, journal))
         return gate
 
-    office = Office([account(box, label="north")], base.dsn, gate=gate_for)
+    office = WorkerContext([account(box, label="north")], base.dsn, gate=gate_for)
     assert asked == [("sigmamind:north", office.journal)]
     client = office.branch("sigmamind:north").provisioner.client
     assert client.runner.engine.gate is gate
@@ -152,12 +152,12 @@ async def test_what_nobody_can_settle_is_left_to_a_person(
     """Its job ends; told to be sent again it gets another one from the next reconciliation."""
     box.script("create", [Fault.RESET_BEFORE_COMMIT])
     await queue.enqueue([ORDER])
-    served = account(box, quarantine=0.5)
+    served = account(box, settle_time=0.5)
     hand = worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)
     async with working(hand):
-        await settled(base, State.NEEDS_OPERATOR)
+        await settled(base, State.NEEDS_DECISION)
         await until(lambda: base.jobs in ([], ["failed"]))
-        await hand.office.branch("sigmamind").provisioner.send_again("order-1")
+        await hand.office.branch("sigmamind").provisioner.retry_unconfirmed("order-1")
         await settled(base, State.DONE)
     assert len(box.ledger.purchases) == 1
 
@@ -170,12 +170,12 @@ async def test_a_person_need_not_wait_for_a_quarantine(
     await queue.enqueue([ORDER])
     hand = worker(box, base.dsn, reconcile=EVERY_SECOND)
     async with working(hand), PostgresJournal(base.dsn) as journal:
-        await until(lambda: base.states["order-1"] is State.AMBIGUOUS and base.jobs == ["todo"])
+        await until(lambda: base.states["order-1"] is State.UNCONFIRMED and base.jobs == ["todo"])
         async with account(box).client() as client:
-            person = Provisioner(client, journal, quarantine=0.0)
-            while base.states["order-1"] is State.AMBIGUOUS:
+            person = Provisioner(client, journal, settle_time=0.0)
+            while base.states["order-1"] is State.UNCONFIRMED:
                 await person.reconcile()
-            await person.send_again("order-1")
+            await person.retry_unconfirmed("order-1")
         await settled(base, State.DONE)
     assert len(box.ledger.purchases) == 1
 
@@ -251,8 +251,8 @@ async def test_no_secret_reaches_the_database(
     )
     await queue.enqueue([IMPORT, ("import-2", again)])
     box.script("import", [Fault.RESET_AFTER_COMMIT, Fault.STATUS_401])
-    secrets = References(environment={"TRUNK": TRUNK_PASSWORD})
-    served = account(box, quarantine=0.5)
+    secrets = SecretResolver(environment={"TRUNK": TRUNK_PASSWORD})
+    served = account(box, settle_time=0.5)
     hand = worker(box, base.dsn, served=served, secrets=secrets, reconcile=EVERY_SECOND)
     async with working(hand):
         await settled(base, State.DONE, State.FAILED)
@@ -275,7 +275,7 @@ async def test_a_worker_reads_only_what_it_may(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Who may enqueue names what is read. Control: with ``References()`` all but the pipe are."""
+    """The caller names what is read. Control: with ``SecretResolver()`` all but the pipe are."""
     (tmp_path / "trunk").write_text(TRUNK_PASSWORD)
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setenv("TRUNK_PASSWORD", TRUNK_PASSWORD)
@@ -295,7 +295,7 @@ async def test_a_worker_reads_only_what_it_may(
 
     more = [f"file:{tmp_path}/pipe", f"file:{tmp_path}/../{tmp_path.name}/trunk"]
     await queue.enqueue(imported(5 + at, each) for at, each in enumerate(more))
-    async with working(worker(box, base.dsn, secrets=References(folders=[tmp_path]))):
+    async with working(worker(box, base.dsn, secrets=SecretResolver(folders=[tmp_path]))):
         await settled(base, State.DONE, State.FAILED)
     assert [base.states[each] for each in more] == [State.FAILED, State.DONE]
 
@@ -306,7 +306,7 @@ async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
     """Enqueued again once it is there, the import is made."""
     await queue.enqueue([IMPORT])
     environment: dict[str, str] = {}
-    hand = worker(box, base.dsn, secrets=References(environment=environment))
+    hand = worker(box, base.dsn, secrets=SecretResolver(environment=environment))
     async with working(hand):
         await settled(base, State.FAILED)
         [row] = await queue_rows(base)

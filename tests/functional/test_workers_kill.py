@@ -17,8 +17,8 @@ from tests.functional.postgres import Server, running
 from tests.functional.test_kill9 import commit, row
 from tests.functional.workers import database
 
-# The quarantine is longer than the platform can take to commit late and to show what it did.
-PLAN = Plan(count=1000, kills=2, stops=1, frozen=4.0, late=0.4, lag=0.2, quarantine=2.0)
+# The settle time is longer than the platform can take to commit late and to show what it did.
+PLAN = Plan(count=1000, kills=2, stops=1, frozen=4.0, late=0.4, lag=0.2, settle_time=2.0)
 CLEAN = Verdict(twice=0, lost=0, unknown=0, phantom=0)
 
 

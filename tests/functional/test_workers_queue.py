@@ -43,7 +43,12 @@ def imported(password: str | Secret) -> ImportPhoneNumber:
 async def test_a_row_and_a_job_are_written(base: Database, queue: Queue) -> None:
     """The row says what is asked for; the job says which row, and nothing else."""
     [row] = await queue.enqueue([ORDER])
-    assert (row.state, row.account, row.queued, row.fence) == (State.PLANNED, "sigmamind", True, 1)
+    assert (row.state, row.account, row.queued, row.version) == (
+        State.PLANNED,
+        "sigmamind",
+        True,
+        1,
+    )
     assert row.asked == {"country_code": "US", "friendly_name": "row"}
     assert base.states == {"order-1": State.PLANNED}
     told = "SELECT queue_name, lock, args FROM procrastinate_jobs"
@@ -182,7 +187,7 @@ async def test_the_callers_settings_stay_as_they_are(base: Database, queue: Queu
     connect = psycopg.AsyncConnection.connect
     async with await connect(base.dsn, options=options, row_factory=dict_row) as own:
         [row] = await queue.enqueue([ORDER], connection=own)
-        assert (row.state, row.fence) == (State.PLANNED, 2)
+        assert (row.state, row.version) == (State.PLANNED, 2)
         told = "SELECT current_setting('lock_timeout') a, current_setting('synchronous_commit') b"
         assert await (await own.execute(told)).fetchone() == {"a": "7s", "b": "off"}
 
@@ -210,19 +215,19 @@ async def test_what_waits_or_runs_gets_no_second_job(
     await queue.enqueue([ORDER])
     base.asked(f"UPDATE procrastinate_jobs SET status = '{status}'")
     [row] = await queue.enqueue([ORDER])
-    assert (row.state, row.fence, base.jobs) == (State.PLANNED, 1, [status])
+    assert (row.state, row.version, base.jobs) == (State.PLANNED, 1, [status])
 
 
 @pytest.mark.parametrize(
     ("state", "jobs", "then"),
     [
         (State.DONE, [], State.DONE),
-        (State.NEEDS_OPERATOR, [], State.NEEDS_OPERATOR),
-        (State.GIVEN_UP, [], State.GIVEN_UP),
+        (State.NEEDS_DECISION, [], State.NEEDS_DECISION),
+        (State.ABANDONED, [], State.ABANDONED),
         (State.FAILED, ["todo"], State.PLANNED),
         (State.PLANNED, ["todo"], State.PLANNED),
         (State.SENDING, ["todo"], State.SENDING),
-        (State.AMBIGUOUS, ["todo"], State.AMBIGUOUS),
+        (State.UNCONFIRMED, ["todo"], State.UNCONFIRMED),
     ],
 )
 async def test_what_has_no_job_gets_one_where_it_can_go_on(
@@ -259,7 +264,7 @@ async def test_two_who_enqueue_the_same_make_one_job(base: Database, queue: Queu
         assert not second.done()
         await own.commit()
         [row] = await second
-    assert (row.fence, base.jobs) == (1, ["todo"])
+    assert (row.version, base.jobs) == (1, ["todo"])
 
 
 async def test_two_who_enqueue_again_make_one_job(base: Database, queue: Queue) -> None:

@@ -60,7 +60,7 @@ async def main():
         SigmaMind, key, base_url=url, attempt_timeout=float(attempt),
         **(options if freeze == "freeze" else {}),
     )
-    accounts = [Account(client, quarantine=0.5, resend=True, release_surplus=True)]
+    accounts = [Account(client, settle_time=0.5, retry_unconfirmed=True, release_duplicates=True)]
     often = "* * * * * *"
     await Worker(
         accounts, dsn, concurrency=int(concurrency), polling=0.1, heartbeat=0.5,
@@ -166,7 +166,7 @@ async def test_what_takes_too_long_is_cut_short_and_taken_over(
         async with working(worker(box, base.dsn, served=served, grace=0.1)):
             await until(lambda: State.SENDING in base.states.values())
             await until(lambda: len(box.ledger.purchases) == 1)
-        assert (base.states, base.jobs) == ({"order-1": State.AMBIGUOUS}, ["todo"])
+        assert (base.states, base.jobs) == ({"order-1": State.UNCONFIRMED}, ["todo"])
         async with working(worker(box, base.dsn, reconcile=EVERY_SECOND)):
             await settled(base, State.DONE)
         assert len(box.ledger.purchases) == 1
@@ -260,11 +260,11 @@ async def test_if_only_one_might_look_all_would_be_held_up(base: Database, queue
 
 
 async def test_what_came_late_is_found_and_given_up(base: Database, queue: Queue) -> None:
-    """The platform commits after the quarantine: a sweep finds it, and nothing else does."""
+    """The platform commits after the settle_time: a sweep finds it, and nothing else does."""
     async with Sandbox(faults=Faults(late=3.0)) as box:
         box.script("create", [Fault.LATE_COMMIT])
         await queue.enqueue([ORDER])
-        served = account(box, quarantine=0.1, resend=True, release_surplus=True)
+        served = account(box, settle_time=0.1, retry_unconfirmed=True, release_duplicates=True)
         async with working(worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)):
             await settled(base, State.DONE)
             await until(lambda: len(box.ledger.purchases) == 2)
@@ -344,6 +344,6 @@ async def test_a_worker_that_went_on_as_before_would_keep_its_job_for_good(
 def cut_off(box: Sandbox, relay: Relay, base: Database) -> Worker:
     """Return a worker that reaches its database through *relay*."""
     dsn = relay.dsn.replace("/postgres?", f"/{base.name}?")
-    # What was claimed in the moment of the cut and not sent is sent again after a quarantine.
-    served = account(box, quarantine=3.0, resend=True)
+    # What was claimed in the moment of the cut and not sent is sent again after a settle time.
+    served = account(box, settle_time=3.0, retry_unconfirmed=True)
     return worker(box, dsn, served=served, retry_stalled=EVERY_SECOND, reconcile=EVERY_SECOND)

@@ -164,7 +164,7 @@ def test_a_job_that_is_timed_out_goes_on_another_time(cli: Cli) -> None:
     cut = cli.ended(cli.start(*words, before=["timeout", "-k", "1", "5"]))
     bought = len(cli.box.ledger.purchases)
     cli.box.latency = (0.0, 0.0)
-    done = cli(*words, "--quarantine", "1")
+    done = cli(*words, "--settle-time", "1")
 
     assert cut.code in {137, -signal.SIGKILL}
     assert bought <= ROWS

@@ -13,14 +13,14 @@ library move the seeds.
     one_listing_believed       what was told yes is not sent again         126
     lease_ignored              nobody is taken for gone while sending        2
     committed_is_ambiguous     what was told yes is not sent again         729
-    kept_number_released       only surplus is released                   2359
+    kept_number_released       only duplicate is released                   2359
     old_listing_counts         what was told yes is not sent again          50
     limit_beside_the_write     the spending limit holds                    135
     fence_skips_one            nothing stays in doubt for ever             989
 
 Three more are found by `tests/unit/provisioning/test_machine.py` alone, for the simulation needs
 a rare day for them: a change that a listing shows is taken for the unanswered one, an exact
-purchase in doubt does not count, a listing before the end of the quarantine seconds one after it.
+purchase in doubt does not count, a listing before the end of the settle time seconds one after it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ import pytest
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Operation, Response, Verdict
 from sigmamind_async.provisioning import Row, State, execution, transitions
-from sigmamind_async.provisioning.context import Desk
+from sigmamind_async.provisioning.context import AccountContext
 from sigmamind_async.provisioning.journal import protocol
-from sigmamind_async.provisioning.journal.protocol import MemoryJournal, Written
-from sigmamind_async.provisioning.listing import Census, Listing
+from sigmamind_async.provisioning.journal.protocol import MemoryJournal, PutResult
+from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.transitions import (
     Event,
     Listed,
@@ -62,7 +62,7 @@ def no_quarantine(patch: Patch) -> None:
     real = transitions.Policy
 
     def policy(**fields: Any) -> Policy:
-        return real(**{**fields, "quarantine": 0.0})
+        return real(**{**fields, "settle_time": 0.0})
 
     patch.setattr("sigmamind_async.provisioning.provisioner.Policy", policy)
 
@@ -92,9 +92,9 @@ def fence_ignored(patch: Patch) -> None:
     """A row is written over whatever stands there."""
     real = protocol.refused
 
-    def refused(row: Row, stored: Row | None, *rest: Any) -> Written | None:
+    def refused(row: Row, stored: Row | None, *rest: Any) -> PutResult | None:
         if stored is not None:
-            stored = attrs.evolve(stored, fence=row.fence - 1)
+            stored = attrs.evolve(stored, version=row.version - 1)
         return real(row, stored, *rest)
 
     patch.setattr(protocol, "refused", refused)
@@ -119,7 +119,7 @@ def one_listing_believed(patch: Patch) -> None:
 
 def lease_ignored(patch: Patch) -> None:
     """Whoever finds a row being sent takes it for abandoned."""
-    patch.setattr(Desk, "lease", property(lambda _: 0.0))
+    patch.setattr(AccountContext, "lease", property(lambda _: 0.0))
 
 
 def committed_is_ambiguous(patch: Patch) -> None:
@@ -148,15 +148,15 @@ def kept_number_released(patch: Patch) -> None:
 
 def old_listing_counts(patch: Patch) -> None:
     """A listing that was read before is taken for one of now."""
-    real = Census.after
+    real = ListingCache.after
 
-    async def after(self: Census, moment: float) -> Listing:
+    async def after(self: ListingCache, moment: float) -> Listing:
         known: Listing | None = self._latest
         if known is None:
             return await real(self, moment)
         return attrs.evolve(known, began=self._now())
 
-    patch.setattr(Census, "after", after)
+    patch.setattr(ListingCache, "after", after)
 
 
 def limit_beside_the_write(patch: Patch) -> None:
@@ -165,12 +165,12 @@ def limit_beside_the_write(patch: Patch) -> None:
 
     async def put(
         self: MemoryJournal, row: Row, *, max_purchases: int | None = None, durable: bool = True
-    ) -> Written:
+    ) -> PutResult:
         if max_purchases is not None and row.state is State.SENDING:
             bought = (await self.counts(row.account)).bought
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
-                return Written.SPENT
+                return PutResult.SPENT
         return await real(self, row, durable=durable)
 
     patch.setattr(MemoryJournal, "put", put)
@@ -178,11 +178,11 @@ def limit_beside_the_write(patch: Patch) -> None:
 
 def fence_skips_one(patch: Patch) -> None:
     """Two arrows in one write."""
-    real = transitions._surplus  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions._duplicate  # noqa: SLF001 - a mutant gets under the skin
 
     def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
         new = [found for found in event.matches if found.record != row.record]
-        if row.state is State.AMBIGUOUS and len(new) > 1:
+        if row.state is State.UNCONFIRMED and len(new) > 1:
             kept = transitions._adopted(row, new[0], now, "found")  # noqa: SLF001 - likewise
             return Move(real(kept, new[1:], now))
         return by_tag(row, event, now, policy)

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import attrs
 
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
+from sigmamind_async.transport import HttpRequest
 
 
 class Trouble(enum.Enum):
@@ -41,9 +41,9 @@ class Trouble(enum.Enum):
     LAG = "a new number is listed later"
     JOURNAL_SLOW = "the journal takes its time"
     JOURNAL_FAILS = "the journal fails"
-    # Beyond the quarantine: what no client can exclude, only find afterwards.
-    ZOMBIE = "committed after the quarantine"
-    PROMISE = "yes without a record, which comes after the quarantine"
+    # Beyond the settle_time: what no client can exclude, only find afterwards.
+    ZOMBIE = "committed after the settle time"
+    PROMISE = "yes without a record, which comes after the settle time"
     FROZEN = "the process stands still between its claim and its request"
 
 
@@ -99,15 +99,15 @@ class Weather:
     rate: float = 0.0
     lag: float = 0.0
     """Longest time in seconds until a new number is listed."""
-    quarantine: float = 120.0
+    settle_time: float = 120.0
 
     @property
     def latest(self) -> float:
         """Longest time from giving a request up to its commit.
 
-        A listing that begins a quarantine after giving up shows what it brought.
+        A listing that begins a settle time after giving up shows what it brought.
         """
-        return self.quarantine - self.lag - 0.5
+        return self.settle_time - self.lag - 0.5
 
 
 @attrs.define(eq=False)
@@ -144,7 +144,7 @@ class Provider:
         return trouble in self.weather.kinds and self.random.random() < rate
 
     async def serve(
-        self, client: str, outgoing: Outgoing, mark: Mark, seconds: float
+        self, client: str, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
     ) -> Response | Fault:
         """Do what `Transport.send` promises, as one of the platform's bad or good days."""
         loop = asyncio.get_running_loop()
@@ -178,7 +178,7 @@ class Provider:
 
     # --- what happens on the way -------------------------------------------------------------
 
-    def _trouble(self, outgoing: Outgoing) -> Trouble | None:
+    def _trouble(self, outgoing: HttpRequest) -> Trouble | None:
         if self.random.random() >= self.weather.rate:
             return None
         kinds = [
@@ -192,7 +192,7 @@ class Provider:
     def _lateness(self, *, beyond: bool) -> float:
         latest, drawn = self.weather.latest, self.random.random()
         if beyond:
-            return self.random.uniform(1.0, 3.0) * self.weather.quarantine
+            return self.random.uniform(1.0, 3.0) * self.weather.settle_time
         if drawn < 0.5:
             return self.random.uniform(0.0, min(30.0, latest))
         return self.random.uniform(0.0 if drawn < 0.75 else 0.95 * latest, latest)
@@ -208,7 +208,7 @@ class Provider:
     def _arrive(
         self,
         client: str,
-        outgoing: Outgoing,
+        outgoing: HttpRequest,
         trouble: Trouble | None,
         reply: asyncio.Future[Response | Fault],
     ) -> None:
@@ -224,7 +224,7 @@ class Provider:
         self._later(delay, deliver)
 
     def _answer(  # noqa: C901 - one line a trouble
-        self, client: str, outgoing: Outgoing, trouble: Trouble | None
+        self, client: str, outgoing: HttpRequest, trouble: Trouble | None
     ) -> Response | Fault:
         dropped = Fault(kind=FaultKind.DROPPED, detail="reset")
         match trouble:
@@ -256,20 +256,20 @@ class Provider:
             case _:
                 return answer
 
-    def _remember_yes(self, outgoing: Outgoing, answer: Response | Fault) -> None:
+    def _remember_yes(self, outgoing: HttpRequest, answer: Response | Fault) -> None:
         tag = tag_of(outgoing)
         if tag and isinstance(answer, Response) and 200 <= answer.status < 300:
             self.said_yes[tag[0]] = tag[1]
 
     # --- what is done ------------------------------------------------------------------------
 
-    def _commit(self, client: str, outgoing: Outgoing) -> Response:
+    def _commit(self, client: str, outgoing: HttpRequest) -> Response:
         answer = self._carried_out(client, outgoing)
         if outgoing.method != "GET":
             self.note("platform", f"{_brief(outgoing)} = {answer.status}")
         return answer
 
-    def _carried_out(self, client: str, outgoing: Outgoing) -> Response:
+    def _carried_out(self, client: str, outgoing: HttpRequest) -> Response:
         url = urlsplit(outgoing.url)
         body: dict[str, Any] = json.loads(outgoing.body) if outgoing.body else {}
         name = unquote(url.path.removeprefix("/v1/phone-numbers").removeprefix("/"))
@@ -292,7 +292,7 @@ class Provider:
             return Response(status=204)
         return _response(200, number.shown())
 
-    def _create(self, outgoing: Outgoing, body: dict[str, Any], provider: str) -> Response:
+    def _create(self, outgoing: HttpRequest, body: dict[str, Any], provider: str) -> Response:
         now = asyncio.get_running_loop().time()
         phone_number = body.get("phoneNumber")
         if phone_number in self.owned:
@@ -352,7 +352,7 @@ class Provider:
         )
 
 
-def tag_of(outgoing: Outgoing) -> tuple[str, int] | None:
+def tag_of(outgoing: HttpRequest) -> tuple[str, int] | None:
     """Return token and attempt of the tag that a purchase carries."""
     if outgoing.method != "POST" or outgoing.body is None:
         return None
@@ -360,14 +360,14 @@ def tag_of(outgoing: Outgoing) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found else None
 
 
-def key_of(outgoing: Outgoing) -> str:
+def key_of(outgoing: HttpRequest) -> str:
     """Return the number that a request changes; empty where the platform picks it."""
     if outgoing.method == "POST" and outgoing.body is not None:
         return str(json.loads(outgoing.body).get("phoneNumber", ""))
     return unquote(urlsplit(outgoing.url).path.rpartition("/")[2])
 
 
-def _brief(outgoing: Outgoing) -> str:
+def _brief(outgoing: HttpRequest) -> str:
     url = urlsplit(outgoing.url)
     body: dict[str, Any] = json.loads(outgoing.body) if outgoing.body else {}
     shown = {name: body[name] for name in sorted(body) if name != "trunkPassword"}

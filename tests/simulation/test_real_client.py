@@ -26,7 +26,7 @@ simloop = pytest.importorskip("simloop", reason="needs Python 3.12")
 SEEDS = range(25)
 NUMBERS = 8
 LATE = 2.0
-"""Seconds by which the platform may be late; the quarantine is longer."""
+"""Seconds by which the platform may be late; the settle time is longer."""
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -75,7 +75,7 @@ class Platform:
         writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
 
 
-async def buy(seed: int, quarantine: float) -> Platform:
+async def buy(seed: int, settle_time: float) -> Platform:
     """Buy some numbers in a loop that is simulated, and return who sold them."""
     loop: Any = asyncio.get_running_loop()
     platform = Platform(seed)
@@ -96,7 +96,9 @@ async def buy(seed: int, quarantine: float) -> Platform:
                 wall_clock=loop.time,
             )
         )
-        provisioner = Provisioner(client, MemoryJournal(), quarantine=quarantine, resend=True)
+        provisioner = Provisioner(
+            client, MemoryJournal(), settle_time=settle_time, retry_unconfirmed=True
+        )
         value = CreatePhoneNumber(country_code="US")
         job = provisioner.run_many((f"row-{n}", value) for n in range(NUMBERS))
         ends = [(outcome.status, outcome.error) async for outcome in job]
@@ -107,12 +109,12 @@ async def buy(seed: int, quarantine: float) -> Platform:
     return platform
 
 
-def bought_twice(seed: int, quarantine: float) -> int:
+def bought_twice(seed: int, settle_time: float) -> int:
     loop = simloop.SimLoop(seed=seed)
     asyncio.set_event_loop(loop)
     loop.net.set_defaults(latency=(0.001, 0.06))
     try:
-        platform = loop.run_until_complete(buy(seed, quarantine))
+        platform = loop.run_until_complete(buy(seed, settle_time))
     finally:
         asyncio.set_event_loop(None)
         loop.close()
@@ -124,9 +126,9 @@ def bought_twice(seed: int, quarantine: float) -> int:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_each_number_is_bought_once(seed: int) -> None:
-    assert bought_twice(seed, quarantine=LATE + 1.0) == 0
+    assert bought_twice(seed, settle_time=LATE + 1.0) == 0
 
 
 def test_without_the_quarantine_some_are_bought_twice() -> None:
     """The negative control."""
-    assert sum(bought_twice(seed, quarantine=0.0) for seed in SEEDS) > 0
+    assert sum(bought_twice(seed, settle_time=0.0) for seed in SEEDS) > 0

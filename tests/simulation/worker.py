@@ -12,10 +12,10 @@ import attrs
 from sigmamind_async import SigmaMind
 from sigmamind_async.errors import JournalError
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.operation import Fault, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, State
-from sigmamind_async.provisioning.journal.protocol import Counts, Written
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
+from sigmamind_async.transport import HttpRequest
 from tests.simulation.provider import Provider, Trouble
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class KilledError(Exception):
 class Watch(Protocol):
     """Whoever judges the run."""
 
-    def leaving(self, worker: str, outgoing: Outgoing) -> str:
+    def leaving(self, worker: str, outgoing: HttpRequest) -> str:
         """Look at a change that is about to leave; return the op_id it belongs to."""
         ...
 
@@ -137,15 +137,17 @@ class _Wire:
 
     worker: Worker
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Response | Fault:
+    async def send(
+        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+    ) -> Response | Fault:
         worker = self.worker
         worker.step()
         op_id = ""
         if outgoing.method != "GET":
             op_id = worker.watch.leaving(worker.name, outgoing)
             if worker.provider.draws(Trouble.FROZEN):
-                quarantine = worker.provider.weather.quarantine
-                await worker.pause(worker.random.uniform(1.0, 3.0) * quarantine)
+                settle_time = worker.provider.weather.settle_time
+                await worker.pause(worker.random.uniform(1.0, 3.0) * settle_time)
         try:
             answer = await worker.provider.serve(worker.name, outgoing, mark, seconds)
         finally:
@@ -178,7 +180,7 @@ class _Disk:
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
-    ) -> Written:
+    ) -> PutResult:
         worker = self._worker
         worker.step()
         try:
@@ -193,7 +195,7 @@ class _Disk:
             # Told before it is made: whether the disk failed, or somebody else was faster.
             if not fails:
                 await self._store(row, max_purchases)
-            return Written.STORED
+            return PutResult.STORED
         if fails and worker.random.random() < 0.5:
             raise JournalError("the disk is full")
         written = await self._store(row, max_purchases)
@@ -202,9 +204,9 @@ class _Disk:
             raise JournalError("the disk is gone")
         return written
 
-    async def _store(self, row: Row, max_purchases: int | None) -> Written:
+    async def _store(self, row: Row, max_purchases: int | None) -> PutResult:
         written = await self._journal.put(row, max_purchases=max_purchases)
-        if written is Written.STORED:
+        if written is PutResult.STORED:
             self._worker.watch.written(self._worker.name, row)
         return written
 

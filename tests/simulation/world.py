@@ -2,7 +2,7 @@
 
     chaos     processes carry operations out, die, start again and get in each other's way, while
               requests and journal fail as the seed has it; an operator decides now and then
-    calm      nothing fails any more; once the quarantine is over, every late commit has come
+    calm      nothing fails any more; once the settle time is over, every late commit has come
     heal      everything that is in doubt is reconciled: nothing may be left in doubt after that
     again     every operation is asked for again until it is done
     sweep     and late commits are looked for
@@ -36,17 +36,17 @@ from sigmamind_async.platforms.sigmamind import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.provisioning import Kind, MemoryJournal, Row, State
-from sigmamind_async.provisioning.row import IN_DOUBT, UNSETTLED
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import UNSET, Secret
 from tests.simulation.provider import BEYOND, Number, Provider, Trouble, Weather, key_of, tag_of
 from tests.simulation.virtual import SeededLoop
 from tests.simulation.worker import DEADLINE, KilledError, Worker
 
 ACCOUNT = "sigmamind"
-QUARANTINE = 120.0
+SETTLE_TIME = 120.0
 MOST_TURNS = 400_000
-"""Turns of the loop after which a seed counts as running in circles."""
+"""KeyedLock of the loop after which a seed counts as running in circles."""
 _COMMON = tuple(trouble for trouble in Trouble if trouble not in BEYOND)
 
 
@@ -67,7 +67,7 @@ class Op:
     results: list[Any] = attrs.field(factory=list[Any])
     over_limit: bool = False
     """Whether the spending limit has stood in its way."""
-    given_up: bool = False
+    abandoned: bool = False
 
     @property
     def done(self) -> bool:
@@ -80,7 +80,7 @@ class World:
 
     seed: int
     beyond: bool = False
-    """Whether commits may come after the quarantine."""
+    """Whether commits may come after the settle time."""
     weather: Weather = attrs.field(factory=Weather)
     trace: list[str] = attrs.field(factory=list[str])
     rows: dict[str, Row] = attrs.field(factory=dict[str, Row])
@@ -119,7 +119,7 @@ class World:
         self.note("JUDGE", what)
         self.broken.append(what)
 
-    def leaving(self, worker: str, outgoing: Outgoing) -> str:
+    def leaving(self, worker: str, outgoing: HttpRequest) -> str:
         """Nothing leaves that the journal does not say is being sent, under a tag of its own."""
         tag, key = tag_of(outgoing), key_of(outgoing)
         for row in self.rows.values():
@@ -129,8 +129,8 @@ class World:
             if tag is None and key and row.key == key and row.state is State.SENDING:
                 return self._depart(row)
         for row in self.rows.values():
-            repairs = outgoing.method == "PATCH" and row.key == key and row.state in IN_DOUBT
-            releases = outgoing.method == "DELETE" and key in row.surplus
+            repairs = outgoing.method == "PATCH" and row.key == key and row.state in UNCONFIRMED
+            releases = outgoing.method == "DELETE" and key in row.duplicates
             if repairs or releases:
                 return ""
         self.violation(f"{outgoing.method} {tag or key}: sent, and no row says so")
@@ -154,8 +154,8 @@ class World:
         before = self.rows.get(row.op_id)
         self.rows[row.op_id] = row
         number = f" {row.phone_number}" if row.phone_number else ""
-        self.note(worker, f"{row.op_id}.{row.attempt} {row.state.value}{number} #{row.fence}")
-        if row.fence != (0 if before is None else before.fence) + 1:
+        self.note(worker, f"{row.op_id}.{row.attempt} {row.state.value}{number} #{row.version}")
+        if row.version != (0 if before is None else before.version) + 1:
             self.violation(f"{row.op_id}: written over somebody else's row")
         if row.op_id in self._under_way and not self.beyond:
             self.violation(f"{row.op_id}: taken for ended while it is under way")
@@ -187,9 +187,9 @@ class World:
             maker()
         purchases = sum(op.kind.costs for op in self.ops.values())
         self.policy = {
-            "quarantine": QUARANTINE,
-            "resend": draw.random() < 0.7,
-            "release_surplus": self.beyond,
+            "settle_time": SETTLE_TIME,
+            "retry_unconfirmed": draw.random() < 0.7,
+            "release_duplicates": self.beyond,
         }
         if draw.random() < 0.3:
             self.policy["max_purchases"] = draw.randint(1, max(1, purchases))
@@ -269,7 +269,7 @@ class World:
         draw = self.random
         width = draw.randint(1, 2)
         self.workers = [self._start(mortal=True) for _ in range(width)]
-        until = asyncio.get_running_loop().time() + draw.uniform(60.0, 8 * QUARANTINE)
+        until = asyncio.get_running_loop().time() + draw.uniform(60.0, 8 * SETTLE_TIME)
         callers: list[Callable[[], Awaitable[None]]] = [
             self._watch_over,
             self._look_after,
@@ -317,7 +317,7 @@ class World:
             await asyncio.sleep(self.random.expovariate(1 / 100.0))
             worker = self.random.choice(self.workers)
             for row in list(self.rows.values()):
-                if row.state is State.NEEDS_OPERATOR:
+                if row.state is State.NEEDS_DECISION:
                     await self._decide(worker, row)
 
     async def _decide(self, worker: Worker, row: Row) -> None:
@@ -326,14 +326,14 @@ class World:
         if draw < 0.5:
             await self._send_again(worker, row)
         elif draw < 0.6 and row.kind is Kind.PURCHASE:
-            self.ops[row.op_id].given_up = True
-            await self._try(worker, lambda: worker.provisioner.give_up(row.op_id))
+            self.ops[row.op_id].abandoned = True
+            await self._try(worker, lambda: worker.provisioner.abandon(row.op_id))
         elif found := self._visible(row):
             await self._try(worker, lambda: worker.provisioner.adopt(row.op_id, found.phone_number))
 
     async def _send_again(self, worker: Worker, row: Row) -> None:
         self.resent[row.op_id] = row.attempt
-        await self._try(worker, lambda: worker.provisioner.send_again(row.op_id))
+        await self._try(worker, lambda: worker.provisioner.retry_unconfirmed(row.op_id))
 
     def _visible(self, row: Row) -> Number | None:
         owned = self.provider.owned.values()
@@ -350,9 +350,9 @@ class World:
             patience = draw.uniform(0.0, DEADLINE) if draw.random() < 0.15 else None
             asked = (self._ask(draw.choice(self.workers), op, patience) for _ in range(copies))
             await asyncio.gather(*asked)
-            if op.given_up or (op.done and draw.random() < 0.8):
+            if op.abandoned or (op.done and draw.random() < 0.8):
                 return
-            await asyncio.sleep(draw.expovariate(1 / (QUARANTINE / 3)))
+            await asyncio.sleep(draw.expovariate(1 / (SETTLE_TIME / 3)))
 
     async def _ask(self, worker: Worker, op: Op, patience: float | None = None) -> None:
         result = await self._try(
@@ -381,7 +381,7 @@ class World:
         for _ in range(6):
             worker = self.random.choice(self.workers)
             await self._try(worker, lambda worker=worker: run(worker))  # type: ignore[misc]
-            await asyncio.sleep(self.random.expovariate(1 / QUARANTINE))
+            await asyncio.sleep(self.random.expovariate(1 / SETTLE_TIME))
 
     def _refused(self, op: Op, error: SigmaMindError) -> None:
         self.note(op.op_id, f"! {type(error).__name__}: {error}")
@@ -415,7 +415,7 @@ class World:
     async def _calm(self) -> None:
         self.note("", "calm")
         self.weather.rate = 0.0
-        await asyncio.sleep(QUARANTINE * (7.0 if self.beyond else 1.0) + self.weather.lag + 15.0)
+        await asyncio.sleep(SETTLE_TIME * (7.0 if self.beyond else 1.0) + self.weather.lag + 15.0)
         if self.provider.pending:
             raise Violation("the model still has something to commit")
         self.workers = [self._start(mortal=False)]
@@ -426,9 +426,9 @@ class World:
             await self._must(worker, worker.provisioner.reconcile)
             await asyncio.sleep(1.0)
         for row in self.rows.values():
-            waits_for_secret = bool(row.hidden) and row.state in IN_DOUBT
+            waits_for_secret = bool(row.hidden) and row.state in UNCONFIRMED
             if row.state in UNSETTLED and not waits_for_secret:
-                self.violation(f"{row.op_id}: still {row.state.value} after the quarantine")
+                self.violation(f"{row.op_id}: still {row.state.value} after the settle time")
 
     async def _must(self, worker: Worker, what: Callable[[], Any]) -> Any:
         result = await self._try(worker, what)
@@ -442,16 +442,16 @@ class World:
         for op in self.ops.values():
             for _ in range(8):
                 row = self.rows.get(op.op_id)
-                if row is not None and row.state is State.NEEDS_OPERATOR:
+                if row is not None and row.state is State.NEEDS_DECISION:
                     await self._send_again(worker, row)
                 op.over_limit = False
                 if (
-                    op.given_up
+                    op.abandoned
                     and row is not None
                     and row.state
                     in {
-                        State.GIVEN_UP,
-                        State.SURPLUS,
+                        State.ABANDONED,
+                        State.DUPLICATE,
                     }
                 ):
                     break
@@ -459,11 +459,11 @@ class World:
                 await self._ask(worker, op)
                 if len(op.results) > before or op.over_limit:
                     break
-                await asyncio.sleep(QUARANTINE + 1.0)
+                await asyncio.sleep(SETTLE_TIME + 1.0)
 
     async def _sweep(self) -> None:
         worker = self.workers[0]
-        await asyncio.sleep(QUARANTINE)
+        await asyncio.sleep(SETTLE_TIME)
         for _ in range(3):
             await self._must(worker, worker.provisioner.reconcile)
             await self._must(worker, worker.provisioner.sweep)
@@ -477,9 +477,9 @@ class World:
             if op.kind is Kind.PURCHASE:
                 self._judge_purchase(op, row)
             if row is None or row.state is not State.DONE:
-                stopped = op.over_limit or op.given_up or self._waits(op)
+                stopped = op.over_limit or op.abandoned or self._waits(op)
                 state = "not in the journal" if row is None else row.state.value
-                # A release that comes later than the quarantine takes what was bought since.
+                # A release that comes later than the settle time takes what was bought since.
                 gone = self.beyond and op.kind is Kind.UPDATE and state == State.FAILED.value
                 if not stopped and not gone:
                     self.violation(f"{op.op_id}: is {state} in the end")
@@ -507,11 +507,11 @@ class World:
         owned = [
             number.phone_number for number in self.provider.owned.values() if number.token == token
         ]
-        known = {*row.surplus, row.phone_number} if row is not None else set[str]()
+        known = {*row.duplicates, row.phone_number} if row is not None else set[str]()
         unknown = [number for number in owned if number not in known]
         if token and unknown:
             self.violation(f"{op.op_id}: {unknown} are paid for, and nobody knows")
-        if row is None or op.given_up:
+        if row is None or op.abandoned:
             return
         wanted = 1 if row.state is State.DONE else 0
         if len(owned) != wanted:
@@ -567,12 +567,12 @@ def weather_of(seed: int, *, beyond: bool) -> Weather:
         kinds=tuple(kinds),
         rate=draw.choice([0.05, 0.2, 0.5]),
         lag=draw.choice([1.0, 5.0, 30.0]) if Trouble.LAG in kinds else 0.0,
-        quarantine=QUARANTINE,
+        settle_time=SETTLE_TIME,
     )
 
 
 def simulate(seed: int) -> Report:
-    """Run one seed; every tenth has commits that come after the quarantine."""
+    """Run one seed; every tenth has commits that come after the settle time."""
     beyond = seed % 10 == 9
     weather = weather_of(seed, beyond=beyond)
     loop = SeededLoop(seed, MOST_TURNS)

@@ -189,7 +189,7 @@ def test_unknown_keys_are_kept() -> None:
 def test_a_phone_number_has_its_plus_whatever_the_platform_printed(
     came: object, read: str | None
 ) -> None:
-    """Later calls take it as it is. Anything but 7 to 15 ASCII digits stays as it came."""
+    """Reschedule calls take it as it is. Anything but 7 to 15 ASCII digits stays as it came."""
     thing = structure({"sipNumber": came, "friendlyName": "14155552671"}, Thing)
 
     assert thing.number == read

@@ -51,7 +51,7 @@ from sigmamind_async.operation import (
 from sigmamind_async.responses.verdict import MOST_HELD, error_for
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import REDACTED, UNSET, Secret
 
 Make = Callable[..., Engine]
@@ -533,7 +533,7 @@ async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
     given: list[float] = []
 
     class Watched(ScriptedTransport):
-        async def send(self, outgoing: Outgoing, mark: Any, seconds: float) -> Any:
+        async def send(self, outgoing: HttpRequest, mark: Any, seconds: float) -> Any:
             given.append(seconds)
             return await super().send(outgoing, mark, seconds)
 
@@ -1070,7 +1070,7 @@ class Hanging(ScriptedTransport):
         self._connects = connects
         self._after = after or []
 
-    async def send(self, outgoing: Outgoing, mark: Any, seconds: float) -> Any:
+    async def send(self, outgoing: HttpRequest, mark: Any, seconds: float) -> Any:
         if self._connects is not None:
             mark.connected = self._connects
         if self._after:

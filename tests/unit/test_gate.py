@@ -16,9 +16,9 @@ import pytest
 
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, ConfigurationError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate
-from sigmamind_async.limiter.kinds import Lanes
-from sigmamind_async.limiter.rate import Pace, Ticket
-from sigmamind_async.limiter.window import Allowance
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.rate import AdaptiveRate, Ticket
+from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.responses.headers import Remaining
 
 DEADLINE = math.inf
@@ -450,7 +450,7 @@ async def bulk(gate: Gate, rows: int) -> None:
 async def beside_a_bulk_job(kind: str, *, patient: bool = False) -> list[float]:
     """Return the waits of five calls of that kind beside 1,000 updates at 10 a second."""
     gate = virtual_gate()
-    gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
+    gate.admission = Admission(lanes=RateByKind(AdaptiveRate(rate=10.0)))
     job = asyncio.create_task(bulk(gate, 1_000))
     await asyncio.sleep(5.0)
     waits = await waits_of(gate, 5, kind, patient=patient)
@@ -478,7 +478,7 @@ async def test_rows_of_another_kind_take_turns_with_a_job() -> None:
 async def rows_done_beside_a_flood() -> int:
     """Return how many rows go in 20 s beside three times as many calls as there is room for."""
     gate, sent = virtual_gate(), 0
-    gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
+    gate.admission = Admission(lanes=RateByKind(AdaptiveRate(rate=10.0)))
 
     async def rows() -> None:
         nonlocal sent
@@ -546,7 +546,7 @@ async def test_nobody_waits_longer_than_it_may_while_the_rate_is_being_learned(
 
 async def test_two_jobs_on_one_client_share_its_rate() -> None:
     gate = virtual_gate()
-    gate.admission = Admission(lanes=Lanes(Pace(rate=10.0)))
+    gate.admission = Admission(lanes=RateByKind(AdaptiveRate(rate=10.0)))
     first, second = bulk(gate, 200), bulk(gate, 200)
     ended: list[float] = []
 
@@ -584,7 +584,7 @@ async def test_a_pause_past_the_deadline_is_refused_at_once_to_who_comes_and_who
 async def test_a_pause_of_one_kind_is_told_while_another_goes_on() -> None:
     """Fails if the queue is told of pauses only when nobody in it may go."""
     gate = virtual_gate()
-    gate.admission.lanes.own["POST"] = Pace(rate=2.0)
+    gate.admission.lanes.own["POST"] = AdaptiveRate(rate=2.0)
     await gate.enter(width=1, deadline=100.0, kind="PATCH")
     (paused, passing) = await started(
         gate.enter(width=1, deadline=20.0, kind="POST"),
@@ -628,7 +628,7 @@ async def test_a_wait_longer_than_allowed_is_refused_at_once() -> None:
 
 async def test_the_queue_counts_in_the_expected_wait() -> None:
     gate = virtual_gate(max_wait=2.0)
-    gate.admission = Admission(lanes=Lanes(Pace(rate=0.7)), paused_until=1.0)
+    gate.admission = Admission(lanes=RateByKind(AdaptiveRate(rate=0.7)), paused_until=1.0)
     waiting = await started(gate.enter(width=10, deadline=DEADLINE))
 
     with pytest.raises(CircuitOpenError) as caught:
@@ -816,7 +816,7 @@ async def test_a_stranger_that_ends_is_not_taken_for_the_one_that_tries() -> Non
 
 async def test_a_kind_that_is_refused_for_a_day_holds_only_itself() -> None:
     gate = virtual_gate()
-    gate.admission.lanes.own["POST"] = Pace(rate=2.0)
+    gate.admission.lanes.own["POST"] = AdaptiveRate(rate=2.0)
     gate.throttled((0.0, 1, "POST"), 1e9)
 
     await gate.enter(width=9, deadline=DEADLINE, kind="PATCH")
@@ -837,7 +837,7 @@ def test_a_pause_is_news_once() -> None:
     """For those who say so in a log: the hundred under way are told the same."""
     time = [0.0]
     gate = Gate(clock=lambda: time[0])
-    gate.admission.lanes.own["POST"] = Pace()
+    gate.admission.lanes.own["POST"] = AdaptiveRate()
     told = [gate.announces("PATCH", 30.0)]
     time[0] = 0.5
     told += [gate.announces("PATCH", 30.0), gate.announces("POST", 30.0)]
@@ -901,21 +901,26 @@ def test_two_loops_share_rate_and_pause_and_have_lines_of_their_own() -> None:
 # ---------------------------------------------------------------- the rules alone
 
 
-def just_used(pace: Pace) -> Lanes:
+def just_used(pace: AdaptiveRate) -> RateByKind:
     """Return lanes whose latest request went a moment ago, as where few questions are asked."""
     pace.ready = max(pace.ready, 0.9)
-    return Lanes(pace)
+    return RateByKind(pace)
 
 
 @pytest.mark.parametrize(
     ("admission", "admits"),
     [
-        (Admission(lanes=just_used(Pace())), True),
-        (Admission(lanes=just_used(Pace(width=1.0))), False),
-        (Admission(lanes=just_used(Pace(rate=1.0, ready=5.0))), False),
-        (Admission(lanes=just_used(Pace()), paused_until=5.0), False),
-        (Admission(lanes=just_used(Pace()), open_until=5.0), False),
-        (Admission(lanes=just_used(Pace()), allowance=Allowance(spacing=1.0, due=5.0)), False),
+        (Admission(lanes=just_used(AdaptiveRate())), True),
+        (Admission(lanes=just_used(AdaptiveRate(width=1.0))), False),
+        (Admission(lanes=just_used(AdaptiveRate(rate=1.0, ready=5.0))), False),
+        (Admission(lanes=just_used(AdaptiveRate()), paused_until=5.0), False),
+        (Admission(lanes=just_used(AdaptiveRate()), open_until=5.0), False),
+        (
+            Admission(
+                lanes=just_used(AdaptiveRate()), allowance=RateLimitWindow(spacing=1.0, due=5.0)
+            ),
+            False,
+        ),
     ],
     ids=["nothing", "width", "rate", "pause", "circuit", "allowance"],
 )

@@ -10,15 +10,15 @@ import pytest
 from benchmarks.throttles import CASES, run
 from sigmamind_async.limiter import kinds
 from sigmamind_async.limiter.gate import Admission
-from sigmamind_async.limiter.kinds import Lanes
-from sigmamind_async.limiter.rate import Pace
+from sigmamind_async.limiter.kinds import RateByKind
+from sigmamind_async.limiter.rate import AdaptiveRate
 
 APART = CASES["purchases at 2, updates at 20 a second"]
 
 
-def live(refuses: dict[str, float], cuts: int, **shares: int) -> Lanes:
+def live(refuses: dict[str, float], cuts: int, **shares: int) -> RateByKind:
     """Let requests of each kind pass by their *shares*, and refuse *cuts* of them by lot."""
-    learned, chance, at = Lanes(), random.Random(2), 0.0
+    learned, chance, at = RateByKind(), random.Random(2), 0.0
     for _ in range(cuts):
         for kind in chance.choices([*shares], [*shares.values()], k=20):
             at += 0.1
@@ -31,7 +31,7 @@ def live(refuses: dict[str, float], cuts: int, **shares: int) -> Lanes:
 
 
 def test_kinds_share_one_pace_at_first() -> None:
-    learned = Lanes()
+    learned = RateByKind()
 
     assert learned.pace("POST") is learned.pace("PATCH") is learned.common
 
@@ -78,7 +78,7 @@ def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
 
 @pytest.mark.parametrize(("told", "other"), [("POST", "PATCH"), ("PATCH", "POST")])
 def test_a_parted_kind_and_the_others_pause_by_themselves(told: str, other: str) -> None:
-    admission = Admission(lanes=Lanes(own={"POST": Pace(rate=2.0)}))
+    admission = Admission(lanes=RateByKind(own={"POST": AdaptiveRate(rate=2.0)}))
     admission.throttled(10.0, (9.0, 1, told), 30.0, 0.0)
 
     assert admission.pause_ends(told) == pytest.approx(40.0)
@@ -115,7 +115,7 @@ def test_a_pause_that_all_were_in_outlasts_a_parting() -> None:
 
 
 def test_a_parted_kind_slows_itself_alone() -> None:
-    learned = Lanes(own={"POST": Pace(rate=2.0, credit=0.0)})
+    learned = RateByKind(own={"POST": AdaptiveRate(rate=2.0, credit=0.0)})
     learned.refused(10.0, (9.0, 1, "POST"), 0.0)
 
     assert learned.own["POST"].rate != 2.0

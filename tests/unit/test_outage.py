@@ -27,11 +27,11 @@ from sigmamind_async.errors import (
     ServerError,
 )
 from sigmamind_async.limiter.gate import Admission, Gate
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
-from sigmamind_async.responses.verdict import Finding
+from sigmamind_async.responses.verdict import AttemptResult
 from sigmamind_async.testing import fault, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 
 Answer = Response | Fault
 UNREACHED = fault(FaultKind.CONNECT)
@@ -50,13 +50,13 @@ def numbers(count: int) -> list[str]:
 class Front:
     """A gateway before a platform; *trouble* gives its own answer, if any, for a request."""
 
-    def __init__(self, trouble: Callable[[Outgoing], Answer | None]) -> None:
+    def __init__(self, trouble: Callable[[HttpRequest], Answer | None]) -> None:
         self.trouble = trouble
         self.sent: list[tuple[float, str]] = []
         self.bought = 0
         self._chance = random.Random(4)
 
-    async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Answer:
+    async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Answer:
         self.sent.append((now(), outgoing.method))
         answer = self.trouble(outgoing)
         mark.connected = answer is not UNREACHED
@@ -66,7 +66,7 @@ class Front:
         await asyncio.sleep(self._chance.uniform(0.05, 1.6))
         return reply(json=self._record(outgoing))
 
-    def _record(self, outgoing: Outgoing) -> dict[str, Any]:
+    def _record(self, outgoing: HttpRequest) -> dict[str, Any]:
         self.bought += outgoing.method == "POST"
         said: Any = load_json(outgoing.body) if outgoing.body else {}
         number = "+" + outgoing.url.rsplit("%2B", 1)[-1]
@@ -78,15 +78,15 @@ class Front:
         pass
 
 
-def away(begins: float, ends: float, answer: Answer) -> Callable[[Outgoing], Answer | None]:
+def away(begins: float, ends: float, answer: Answer) -> Callable[[HttpRequest], Answer | None]:
     return lambda _: answer if begins <= now() < ends else None
 
 
-def limiting(most: int, window: float, answer: Answer) -> Callable[[Outgoing], Answer | None]:
+def limiting(most: int, window: float, answer: Answer) -> Callable[[HttpRequest], Answer | None]:
     """Let *most* pass in each *window*; answer what is over."""
     passed: Counter[int] = Counter()
 
-    def trouble(_: Outgoing) -> Answer | None:
+    def trouble(_: HttpRequest) -> Answer | None:
         passed[int(now() // window)] += 1
         return answer if passed[int(now() // window)] > most else None
 
@@ -256,7 +256,7 @@ async def test_a_row_under_way_is_not_cut_when_the_job_stops() -> None:
     """What it ends with is known by then; the platform hangs, and answers after 70 s."""
 
     class Hanging(Front):
-        async def send(self, outgoing: Outgoing, mark: Mark, seconds: float) -> Answer:
+        async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Answer:
             if outgoing.url.endswith("0000"):
                 mark.connected = True
                 await asyncio.sleep(70.0)
@@ -355,7 +355,7 @@ async def test_a_page_that_asks_to_come_back_later_costs_few_purchases(
     assert now() < 75.0
 
     # The control: a wait counts as a sign of life, whoever asks for it.
-    monkeypatch.setattr(Finding, "refused", True)
+    monkeypatch.setattr(AttemptResult, "refused", True)
     assert (await purchased(Front(lambda _: CLOSED), 300))["unknown"] == 300
 
 

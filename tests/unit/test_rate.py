@@ -6,10 +6,10 @@ import itertools
 
 import pytest
 
-from sigmamind_async.limiter.rate import FIRST, SLOWEST, TOLERATED, Pace
+from sigmamind_async.limiter.rate import FIRST, SLOWEST, TOLERATED, AdaptiveRate
 
 
-def answered(pace: Pace, count: int, *, rate: float, begins: float = 0.0) -> float:
+def answered(pace: AdaptiveRate, count: int, *, rate: float, begins: float = 0.0) -> float:
     """Let *count* requests pass, spaced at *rate*, each answered at once; return when it ended."""
     at = begins
     for index in range(count):
@@ -20,7 +20,7 @@ def answered(pace: Pace, count: int, *, rate: float, begins: float = 0.0) -> flo
 
 
 def test_without_a_refusal_there_is_no_rate() -> None:
-    pace = Pace()
+    pace = AdaptiveRate()
     answered(pace, 1_000, rate=1_000)
 
     assert pace.rate is None
@@ -28,7 +28,7 @@ def test_without_a_refusal_there_is_no_rate() -> None:
 
 def test_the_width_begins_small_and_doubles_with_each_round() -> None:
     """A new client does not open with as many requests as it has connections."""
-    pace = Pace()
+    pace = AdaptiveRate()
     answered(pace, 10, rate=10)
 
     assert (FIRST, pace.width) == (10.0, 20.0)
@@ -36,7 +36,7 @@ def test_the_width_begins_small_and_doubles_with_each_round() -> None:
 
 def test_a_refusal_sets_the_rate_near_what_was_delivered() -> None:
     """400 passed at an even 20 a second: one refusal at 30 is no reason for 15."""
-    pace = Pace(rate=30.0, known=20.0)
+    pace = AdaptiveRate(rate=30.0, known=20.0)
     at = answered(pace, 400, rate=20)
     pace.rate = 30.0  # what has grown meanwhile is not the point
     pace._credit = 0.0  # noqa: SLF001 - nothing else brings the case about as quickly
@@ -46,7 +46,7 @@ def test_a_refusal_sets_the_rate_near_what_was_delivered() -> None:
 
 
 def test_a_refusal_costs_at_least_a_few_percent() -> None:
-    pace = Pace(rate=20.0, known=20.0)
+    pace = AdaptiveRate(rate=20.0, known=20.0)
     at = answered(pace, 400, rate=20)
     pace.rate = 20.0
     pace._credit = 0.0  # noqa: SLF001 - likewise
@@ -56,7 +56,7 @@ def test_a_refusal_costs_at_least_a_few_percent() -> None:
 
 
 def test_refusals_of_requests_sent_before_a_cut_are_answered_by_it() -> None:
-    pace = Pace(rate=100.0)
+    pace = AdaptiveRate(rate=100.0)
     for index in range(50):
         pace.refused(5.0 + index / 100, (4.0 + index / 100, 1, ""), 1.0)
 
@@ -64,7 +64,7 @@ def test_refusals_of_requests_sent_before_a_cut_are_answered_by_it() -> None:
 
 
 def test_one_refusal_in_a_hundred_cuts_nothing() -> None:
-    pace = Pace(rate=20.0, known=20.0)
+    pace = AdaptiveRate(rate=20.0, known=20.0)
     at = 0.0
     for _ in range(50):
         at = answered(pace, 99, rate=20, begins=at)
@@ -75,7 +75,7 @@ def test_one_refusal_in_a_hundred_cuts_nothing() -> None:
 
 def test_where_refusals_come_at_half_the_rate_as_often_more_are_tolerated() -> None:
     """They are drawn by lot: one in thirty would cut for good, and slower is no better."""
-    pace = Pace(rate=20.0, known=20.0, best=100.0)
+    pace = AdaptiveRate(rate=20.0, known=20.0, best=100.0)
     at = answered(pace, 100, rate=20)
     pace.rate, pace._credit = 20.0, 0.0  # noqa: SLF001 - likewise
     pace.refused(at, (at, 1, ""), 0.0)
@@ -86,7 +86,7 @@ def test_where_refusals_come_at_half_the_rate_as_often_more_are_tolerated() -> N
 
 def test_a_refusal_that_asks_for_a_wait_is_never_tolerated() -> None:
     """Each stops everybody, so it is worth a slower rate to have fewer."""
-    pace = Pace(rate=20.0, known=20.0)
+    pace = AdaptiveRate(rate=20.0, known=20.0)
     at = answered(pace, 99, rate=20)
     before = pace.rate
     pace.refused(at, (at, 1, ""), 1.0)
@@ -98,7 +98,7 @@ def test_a_refusal_that_asks_for_a_wait_is_never_tolerated() -> None:
 
 def test_a_window_that_is_used_up_gives_its_rate_at_once() -> None:
     """150 pass in a second, and the next is told to wait 59 seconds: 2.5 a second."""
-    pace = Pace()
+    pace = AdaptiveRate()
     at = answered(pace, 150, rate=150)
     pace.refused(at, (at, 1, ""), 59.0)
 
@@ -107,7 +107,7 @@ def test_a_window_that_is_used_up_gives_its_rate_at_once() -> None:
 
 def test_a_success_lets_a_rate_grow_only_where_it_holds_requests_back() -> None:
     """A rate that nobody needs is no rate that passed."""
-    needed, idle = Pace(rate=20.0), Pace(rate=20.0)
+    needed, idle = AdaptiveRate(rate=20.0), AdaptiveRate(rate=20.0)
     answered(needed, 50, rate=20)
     answered(idle, 50, rate=2)
 
@@ -117,13 +117,13 @@ def test_a_success_lets_a_rate_grow_only_where_it_holds_requests_back() -> None:
 
 
 def test_no_cut_goes_below_the_slowest_rate() -> None:
-    pace = Pace(rate=0.21, known=0.21, credit=0.0)
+    pace = AdaptiveRate(rate=0.21, known=0.21, credit=0.0)
     pace.refused(5.0, (5.0, 1, ""), 0.0)
 
     assert pace.rate == SLOWEST
 
 
-def climbed(pace: Pace, wall: float, begins: float) -> float:
+def climbed(pace: AdaptiveRate, wall: float, begins: float) -> float:
     """Let the rate climb until it is at *wall*, and be refused there; return when that was."""
     at = begins
     while (pace.rate or 0.0) < wall:
@@ -138,7 +138,7 @@ def climbed(pace: Pace, wall: float, begins: float) -> float:
 
 
 def test_a_rate_at_which_every_climb_ends_is_a_wall_to_stay_just_below() -> None:
-    pace = Pace(rate=5.0)
+    pace = AdaptiveRate(rate=5.0)
     at = 0.0
     for _ in range(4):
         at = climbed(pace, 20.0, at)
@@ -148,7 +148,7 @@ def test_a_rate_at_which_every_climb_ends_is_a_wall_to_stay_just_below() -> None
 
 def test_a_wall_stands_where_the_refused_request_was_sent() -> None:
     """Fails if it is sought by the rate of now: that has grown by the answers to those before."""
-    pace = Pace(rate=50.0)
+    pace = AdaptiveRate(rate=50.0)
     for index in range(9):
         pace.take(index / 50)
     for index in range(8):
@@ -162,7 +162,7 @@ def test_a_wall_stands_where_the_refused_request_was_sent() -> None:
 
 
 def test_a_wall_is_tried_again_ever_more_rarely() -> None:
-    pace = Pace(rate=5.0)
+    pace = AdaptiveRate(rate=5.0)
     ends = [0.0]
     for _ in range(8):
         ends.append(climbed(pace, 20.0, ends[-1]))
@@ -174,7 +174,7 @@ def test_a_wall_is_tried_again_ever_more_rarely() -> None:
 
 def test_a_refusal_below_the_wall_says_that_it_was_none() -> None:
     """What was delivered counts again: 20 in two seconds, the pause included."""
-    pace = Pace(rate=5.0)
+    pace = AdaptiveRate(rate=5.0)
     at = climbed(pace, 20.0, 0.0)
     at = answered(pace, 20, rate=20, begins=at)
     pace.refused(at, (at, 1, ""), 1.0)
@@ -185,7 +185,7 @@ def test_a_refusal_below_the_wall_says_that_it_was_none() -> None:
 
 def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
     """And the rate is what it was as soon as something does: it is not what was wrong."""
-    pace = Pace(rate=20.0, known=20.0, usual=20.0, credit=0.0)
+    pace = AdaptiveRate(rate=20.0, known=20.0, usual=20.0, credit=0.0)
     pauses = [pace.refused(at, (at, 1, ""), 0.0) for at in map(float, range(10))]
     assert pauses == [0.0, 0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
 
@@ -195,7 +195,7 @@ def test_where_nothing_passes_at_any_rate_there_is_a_pause_that_grows() -> None:
 
 def test_a_silent_window_gives_its_rate_when_it_opens_again() -> None:
     """150 pass at once, then nothing until a minute has gone: 2.5 a second."""
-    pace = Pace()
+    pace = AdaptiveRate()
     at = answered(pace, 150, rate=150)
     while at < 60.0:
         at += 0.1 + pace.refused(at, (at, 1, ""), 0.0)
@@ -207,7 +207,7 @@ def test_a_silent_window_gives_its_rate_when_it_opens_again() -> None:
 
 def test_refusals_at_one_number_under_way_set_the_width_and_not_the_rate() -> None:
     """Five places: four pass freely, the sixth is refused, again and again."""
-    pace = Pace(rate=50.0, known=50.0)
+    pace = AdaptiveRate(rate=50.0, known=50.0)
     at = 0.0
     for _ in range(8):
         at += 0.1

@@ -20,7 +20,7 @@ from sigmamind_async.operation import Operation, Request, Response, Verdict
 from sigmamind_async.responses import redaction
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.responses.redaction import MASK, WITHHELD, masked, scrub
-from sigmamind_async.responses.verdict import Finding, error_for
+from sigmamind_async.responses.verdict import AttemptResult, error_for
 from sigmamind_async.values import REDACTED, Secret, SecretReference
 
 KEY = "sk_live_51H8abcdefghABCDEFGH0123456789"
@@ -186,7 +186,7 @@ def test_an_error_never_shows_a_secret_however_it_was_wrapped(
     answer = Response(
         400, {"x-request-id": spelled}, json.dumps({"error": spelled, "detail": body}).encode()
     )
-    error = error_for(BUY, Finding(answer, Verdict.REJECTED), explain, [Secret(secret)])
+    error = error_for(BUY, AttemptResult(answer, Verdict.REJECTED), explain, [Secret(secret)])
 
     told = str(error).removeprefix("400: ").replace(WITHHELD, "")
     assert isinstance(error, BadRequestError)

@@ -1,4 +1,4 @@
-"""References to secrets: what may be read, what is one secret, and that nothing waits."""
+"""SecretResolver to secrets: what may be read, what is one secret, and that nothing waits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 from sigmamind_async.errors import APITimeoutError
 from sigmamind_async.secret_references import (
     LARGEST,
-    References,
     SecretReferenceError,
+    SecretResolver,
     in_thread,
 )
 from sigmamind_async.values import Secret
 
 
-def refused(references: References, text: str) -> str:
+def refused(references: SecretResolver, text: str) -> str:
     with pytest.raises(SecretReferenceError) as caught:
         references.resolve(text)
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
@@ -39,7 +39,7 @@ def refused(references: References, text: str) -> str:
 def test_a_file_holds_one_secret(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "trunk").write_bytes(content)
 
-    assert References(tmp_path).resolve("file:trunk") == Secret("canary-1")
+    assert SecretResolver(tmp_path).resolve("file:trunk") == Secret("canary-1")
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_a_file_that_holds_anything_else_is_refused(
 ) -> None:
     (tmp_path / "trunk").write_bytes(content)
 
-    assert problem in refused(References(tmp_path), "file:trunk")
+    assert problem in refused(SecretResolver(tmp_path), "file:trunk")
 
 
 def test_a_variable_holds_one_secret_too() -> None:
-    references = References(environment={"A": "canary-1\n", "B": "canary-1\ncanary-2"})
+    references = SecretResolver(environment={"A": "canary-1\n", "B": "canary-1\ncanary-2"})
 
     assert references.resolve("env:A") == Secret("canary-1")
     assert refused(references, "env:B") == "env:B: must hold one secret, on one line"
@@ -103,7 +103,7 @@ def test_only_a_regular_file_is_read(tmp_path: Path, make: Callable[[Path], None
     """Control: read with `Path.read_bytes`, pipe and terminal wait for ever."""
     make(tmp_path / "x")
 
-    assert refused(References(tmp_path), "file:x").startswith("file:x: cannot be read: ")
+    assert refused(SecretResolver(tmp_path), "file:x").startswith("file:x: cannot be read: ")
 
 
 def test_a_link_is_followed(tmp_path: Path) -> None:
@@ -112,7 +112,9 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "..data" / "trunk").write_text("canary-1")
     (tmp_path / "trunk").symlink_to("..data/trunk")
 
-    assert References(folders=[tmp_path]).resolve(f"file:{tmp_path}/trunk") == Secret("canary-1")
+    assert SecretResolver(folders=[tmp_path]).resolve(f"file:{tmp_path}/trunk") == Secret(
+        "canary-1"
+    )
 
 
 # ---------------------------------------------------------------- what may be read
@@ -120,7 +122,9 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["TRUNK_PASSWORD", "TWILIO_A"])
 def test_a_listed_variable_is_read(name: str) -> None:
-    references = References(environment={name: "canary-1"}, names=["TRUNK_PASSWORD", "TWILIO_*"])
+    references = SecretResolver(
+        environment={name: "canary-1"}, names=["TRUNK_PASSWORD", "TWILIO_*"]
+    )
 
     assert references.resolve(f"env:{name}") == Secret("canary-1")
 
@@ -132,8 +136,8 @@ def test_a_listed_variable_is_read(name: str) -> None:
 def test_another_variable_is_refused_whether_it_is_there_or_not(
     name: str, names: str | list[str] | None, folders: list[str] | None
 ) -> None:
-    references = References(environment={name: "canary-1"}, names=names, folders=folders)
-    absent = References(environment={}, names=names, folders=folders)
+    references = SecretResolver(environment={name: "canary-1"}, names=names, folders=folders)
+    absent = SecretResolver(environment={}, names=names, folders=folders)
 
     assert "not among those that may be read" in refused(references, f"env:{name}")
     assert refused(references, f"env:{name}") == refused(absent, f"env:{name}")
@@ -163,11 +167,11 @@ def test_a_file_outside_the_listed_folders_is_refused(tmp_path: Path, path: str)
     (trunks / "linked").symlink_to(tmp_path)
     name = f"file:{path.format(root=tmp_path)}"
 
-    assert "not among those" in refused(References(trunks, folders=[trunks]), name)
-    assert "not among those" in refused(References(trunks, names=["*"]), name)
-    assert References(trunks, folders=[trunks]).resolve("file:sub/trunk") == Secret("canary-1")
+    assert "not among those" in refused(SecretResolver(trunks, folders=[trunks]), name)
+    assert "not among those" in refused(SecretResolver(trunks, names=["*"]), name)
+    assert SecretResolver(trunks, folders=[trunks]).resolve("file:sub/trunk") == Secret("canary-1")
     if (tmp_path / "outside").samefile(trunks / path.format(root=tmp_path)):
-        assert References(trunks).resolve(name) == Secret("canary-1")
+        assert SecretResolver(trunks).resolve(name) == Secret("canary-1")
 
 
 # ---------------------------------------------------------------- without waiting
@@ -184,7 +188,7 @@ def test_a_secret_is_fetched_once(tmp_path: Path) -> None:
             await references.fetch("file:none", 60.0)
 
     (tmp_path / "trunk").write_text("canary-1")
-    references = References(tmp_path, environment={"A": "canary-2"})
+    references = SecretResolver(tmp_path, environment={"A": "canary-2"})
     asyncio.run(fetch())
 
 

@@ -42,7 +42,7 @@ from sigmamind_async.platforms.sigmamind.models import (
 )
 from sigmamind_async.platforms.sigmamind.operations import import_phone_number
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, in_fake_time, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import Secret
 
 KEY = "sk-canary-0123456789"
@@ -297,7 +297,7 @@ def an_operation() -> object:
 
 async def a_request_under_way() -> object:
     class Hanging(ScriptedTransport):
-        async def send(self, outgoing: Outgoing, mark: Any, seconds: float) -> Any:
+        async def send(self, outgoing: HttpRequest, mark: Any, seconds: float) -> Any:
             mark.connected = True
             await asyncio.Event().wait()
 

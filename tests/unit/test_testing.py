@@ -5,35 +5,35 @@ import asyncio
 import pytest
 
 from sigmamind_async.errors import CircuitOpenError
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 
-OUT = Outgoing(method="GET", url="https://acme.test/v1", headers={}, max_bytes=10)
+OUT = HttpRequest(method="GET", url="https://acme.test/v1", headers={}, max_bytes=10)
 
 
 async def test_answers_come_in_their_order_and_requests_are_kept() -> None:
     transport = ScriptedTransport([reply(201), reply(404)])
 
-    assert await transport.send(OUT, Mark(), 1.0) == reply(201)
-    assert await transport.send(OUT, Mark(), 1.0) == reply(404)
+    assert await transport.send(OUT, ConnectionFlag(), 1.0) == reply(201)
+    assert await transport.send(OUT, ConnectionFlag(), 1.0) == reply(404)
     assert list(transport.sent) == [OUT, OUT]
 
 
 async def test_a_script_that_has_ended_fails_the_test() -> None:
     with pytest.raises(AssertionError, match=r"no answer for GET https://acme\.test/v1"):
-        await ScriptedTransport([]).send(OUT, Mark(), 1.0)
+        await ScriptedTransport([]).send(OUT, ConnectionFlag(), 1.0)
 
 
 async def test_a_function_may_answer() -> None:
     transport = ScriptedTransport(lambda sent: reply(json=sent.url))
 
-    assert await transport.send(OUT, Mark(), 1.0) == reply(json="https://acme.test/v1")
+    assert await transport.send(OUT, ConnectionFlag(), 1.0) == reply(json="https://acme.test/v1")
 
 
 @pytest.mark.parametrize("kind", FaultKind)
 async def test_an_attempt_is_connected_unless_connecting_failed(kind: FaultKind) -> None:
-    mark = Mark()
+    mark = ConnectionFlag()
     await ScriptedTransport([fault(kind)]).send(OUT, mark, 1.0)
 
     assert mark.connected is (kind not in {FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT})
@@ -42,15 +42,15 @@ async def test_an_attempt_is_connected_unless_connecting_failed(kind: FaultKind)
 async def test_latency_passes_on_the_clock_and_may_be_too_long(clock: FakeClock) -> None:
     transport = ScriptedTransport([reply(), reply()], latency=3.0, sleep=clock.sleep)
 
-    assert isinstance(await transport.send(OUT, Mark(), 5.0), Response)
-    assert await transport.send(OUT, Mark(), 2.0) == fault(FaultKind.TIMEOUT)
+    assert isinstance(await transport.send(OUT, ConnectionFlag(), 5.0), Response)
+    assert await transport.send(OUT, ConnectionFlag(), 2.0) == fault(FaultKind.TIMEOUT)
     assert clock.slept == [3.0, 2.0]
 
 
 async def test_a_slow_connection_that_fails_is_one_that_was_not_had(clock: FakeClock) -> None:
     script = [fault(FaultKind.CONNECT)]
     transport = ScriptedTransport(script, latency=3.0, sleep=clock.sleep)
-    answer = await transport.send(OUT, Mark(), 1.0)
+    answer = await transport.send(OUT, ConnectionFlag(), 1.0)
 
     assert isinstance(answer, Fault)
     assert answer.kind is FaultKind.CONNECT_TIMEOUT
@@ -59,7 +59,7 @@ async def test_a_slow_connection_that_fails_is_one_that_was_not_had(clock: FakeC
 async def test_only_so_many_requests_are_remembered() -> None:
     transport = ScriptedTransport(lambda _: reply(), remember=2)
     for _ in range(5):
-        await transport.send(OUT, Mark(), 1.0)
+        await transport.send(OUT, ConnectionFlag(), 1.0)
 
     assert len(transport.sent) == 2
 

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from benchmarks.throttles import CASES, Case, run
-from sigmamind_async.limiter.rate import Pace, Ticket
+from sigmamind_async.limiter.rate import AdaptiveRate, Ticket
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
 
@@ -28,11 +28,11 @@ def test_a_pace_that_learns_nothing_is_refused_far_more(monkeypatch: pytest.Monk
     """The control."""
 
     def learn_nothing(
-        self: Pace, now: float, ticket: Ticket, pause: float, jitter: float = 1.0
+        self: AdaptiveRate, now: float, ticket: Ticket, pause: float, jitter: float = 1.0
     ) -> float:
         return pause
 
-    monkeypatch.setattr(Pace, "refused", learn_nothing)
+    monkeypatch.setattr(AdaptiveRate, "refused", learn_nothing)
     short = attrs.evolve(CASES["20 a second, burst 20"], rows=500)
 
     assert run(short, seed=1).refused > 0.3

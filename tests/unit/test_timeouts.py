@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.transport.timeouts import LEAST_REST, Alarm, Limit
+from sigmamind_async.transport.timeouts import LEAST_REST, Limit, TimeoutTimer
 
 Within = Callable[[float], AbstractAsyncContextManager[object]]
 
@@ -19,12 +19,12 @@ class Ours:
     """Lets the alarm be used as `asyncio.timeout` is, so that both can run the same cases."""
 
     def __init__(self) -> None:
-        self.alarms: dict[asyncio.AbstractEventLoop, Alarm] = {}
+        self.alarms: dict[asyncio.AbstractEventLoop, TimeoutTimer] = {}
 
     @contextlib.asynccontextmanager
     async def within(self, seconds: float) -> AsyncGenerator[Limit, None]:
         loop = asyncio.get_running_loop()
-        alarm = self.alarms.setdefault(loop, Alarm())
+        alarm = self.alarms.setdefault(loop, TimeoutTimer())
         limit = alarm.start(seconds)
         try:
             yield limit
@@ -223,13 +223,13 @@ async def test_many_ends_close_together_ring_few_times(monkeypatch: pytest.Monke
     rung: list[float] = []
     late: list[float] = []
     ours = Ours()
-    ring = Alarm._ring  # noqa: SLF001 - counted
+    ring = TimeoutTimer._ring  # noqa: SLF001 - counted
 
-    def counted(alarm: Alarm) -> None:
+    def counted(alarm: TimeoutTimer) -> None:
         rung.append(loop.time())
         ring(alarm)
 
-    monkeypatch.setattr(Alarm, "_ring", counted)
+    monkeypatch.setattr(TimeoutTimer, "_ring", counted)
 
     async def work(turn: int) -> None:
         await asyncio.sleep(turn * 0.0001)
@@ -288,8 +288,8 @@ def test_loops_and_threads_have_alarms_of_their_own() -> None:
 
 
 def test_without_a_task_there_is_no_time_to_keep() -> None:
-    async def main() -> Alarm:
-        return Alarm()
+    async def main() -> TimeoutTimer:
+        return TimeoutTimer()
 
     alarm = asyncio.run(main())
     with pytest.raises(RuntimeError, match="needs a task"):

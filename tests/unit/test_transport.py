@@ -14,11 +14,11 @@ from aiohttp.base_protocol import BaseProtocol
 from yarl import URL
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.operation import Fault, FaultKind, Mark, Response
-from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, Outgoing
+from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
+from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, HttpRequest
 from sigmamind_async.transport.aiohttp_hooks import BytesBody
 
-OUTGOING = Outgoing(
+OUTGOING = HttpRequest(
     method="POST",
     url="https://api.acme.test/v1/phone-numbers/%2B14155550100",
     headers={"X-API-Key": "sk-1"},
@@ -89,7 +89,7 @@ def carried_by(session: Session) -> AiohttpTransport:
 
 
 async def send(session: Session) -> tuple[Response | Fault, bool]:
-    mark = Mark()
+    mark = ConnectionFlag()
     answer = await carried_by(session).send(OUTGOING, mark, 5.0)
     return answer, bool(mark.connected)
 
@@ -186,7 +186,7 @@ async def test_an_attempt_ends_in_its_time() -> None:
 
 
 async def test_a_cancelled_attempt_tells_by_its_mark_and_carries_no_frame_with_a_body() -> None:
-    mark = Mark()
+    mark = ConnectionFlag()
     task = asyncio.create_task(carried_by(Session(None)).send(OUTGOING, mark, 60.0))
     await asyncio.sleep(1.0)
     task.cancel()

@@ -20,10 +20,10 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.operation import (
-    Explanation,
+    ConnectionFlag,
+    ErrorDetail,
     Fault,
     FaultKind,
-    Mark,
     Method,
     Operation,
     Request,
@@ -31,7 +31,7 @@ from sigmamind_async.operation import (
     Verdict,
 )
 from sigmamind_async.responses.redaction import KEPT, masked
-from sigmamind_async.responses.verdict import Finding, error_for, find, judge, may_repeat
+from sigmamind_async.responses.verdict import AttemptResult, error_for, find, judge, may_repeat
 from sigmamind_async.values import REDACTED, Secret
 
 NOT_SENT, REJECTED, CONFIRMED = Verdict.NOT_SENT, Verdict.REJECTED, Verdict.CONFIRMED
@@ -67,18 +67,18 @@ def fault(kind: FaultKind) -> Fault:
 
 def found(
     answer: Response | Fault, *, connected: bool = True, doubtful: bool = False, now: float = 0.0
-) -> Finding:
-    mark = Mark()
+) -> AttemptResult:
+    mark = ConnectionFlag()
     mark.connected = connected
     return find(answer, mark, doubtful=doubtful, wall_clock=lambda: now)
 
 
-def explain(response: Response) -> Explanation:
+def explain(response: Response) -> ErrorDetail:
     text = response.body.decode()
-    return Explanation(message=text or "no reason", code=text or None, request_id=text or None)
+    return ErrorDetail(message=text or "no reason", code=text or None, request_id=text or None)
 
 
-def error(operation: Operation[None], finding: Finding) -> SigmaMindError:
+def error(operation: Operation[None], finding: AttemptResult) -> SigmaMindError:
     return error_for(operation, finding, explain, [KEY])
 
 
@@ -176,7 +176,7 @@ def test_a_platform_is_healthy_when_it_answers_in_its_right_mind(
 
 # ---------------------------------------------------------------- may it be sent again?
 
-ATTEMPTS: dict[str, Finding] = {
+ATTEMPTS: dict[str, AttemptResult] = {
     "not sent": found(fault(FaultKind.CONNECT), connected=False),
     "429": found(Response(status=429)),
     "503 that throttles": found(Response(status=503, headers={"retry-after": "1"})),
@@ -195,7 +195,7 @@ ATTEMPTS: dict[str, Finding] = {
     "2xx timed out": found(Response(status=200, cut=Fault(kind=FaultKind.TIMEOUT))),
     "2xx not HTTP": found(Response(status=200, cut=Fault(kind=FaultKind.UNPARSABLE))),
     "2xx too large": found(Response(status=200, cut=Fault(kind=FaultKind.TOO_LARGE))),
-    "2xx unreadable": Finding(
+    "2xx unreadable": AttemptResult(
         answer=Response(status=200, body=b"nonsense"),
         verdict=UNREAD,
         unreadable=ResponseDecodeError("the answer is not JSON"),
@@ -338,7 +338,7 @@ def test_a_silent_read_says_that_it_can_be_made_again() -> None:
 
 
 def test_a_committed_answer_without_a_fault_still_says_something() -> None:
-    unread = Finding(answer=Response(status=200), verdict=UNREAD)
+    unread = AttemptResult(answer=Response(status=200), verdict=UNREAD)
 
     assert str(error(READ, unread)) == "the answer cannot be read"
 
@@ -367,7 +367,7 @@ def test_what_the_platform_repeats_of_a_secret_is_masked_everywhere() -> None:
 def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
     odd = ResponseDecodeError("data.sk-canary-1.active: is no bool")
     odd.path = "data.sk-canary-1.active"
-    finding = Finding(Response(status=200), Verdict.COMMITTED_UNREAD, unreadable=odd)
+    finding = AttemptResult(Response(status=200), Verdict.COMMITTED_UNREAD, unreadable=odd)
     caught = error(READ, finding)
 
     assert isinstance(caught, ResponseDecodeError)
@@ -406,7 +406,7 @@ def test_a_long_answer_is_cut() -> None:
 
 def test_a_body_that_is_no_text_is_kept_as_far_as_it_is() -> None:
     answer = Response(status=500, body=b"\xff\xfebad")
-    caught = error_for(WRITE, found(answer), lambda _: Explanation(message="-"), [])
+    caught = error_for(WRITE, found(answer), lambda _: ErrorDetail(message="-"), [])
 
     assert isinstance(caught, ServerError)
     assert caught.body == "\ufffd\ufffdbad"

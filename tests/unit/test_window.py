@@ -8,11 +8,13 @@ from collections import Counter
 import pytest
 
 from benchmarks.throttles import Window, arrivals
-from sigmamind_async.limiter.window import Allowance
+from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.responses.headers import Remaining
 
 
-def hear(heard: Allowance, at: float, left: int, reset: float, began: float | None = None) -> float:
+def hear(
+    heard: RateLimitWindow, at: float, left: int, reset: float, began: float | None = None
+) -> float:
     """Let the allowance hear an answer that was sent at once, or at *began*."""
     sent = at if began is None else began
     return heard.learn(at, (sent, 1, ""), Remaining(left, reset))
@@ -22,7 +24,7 @@ def hear(heard: Allowance, at: float, left: int, reset: float, began: float | No
 
 
 def test_what_is_left_is_spread_over_the_time_that_is_left() -> None:
-    heard = Allowance()
+    heard = RateLimitWindow()
     hear(heard, 0.0, 120, 60.0)
     for _ in range(13):  # those ahead of their time
         heard.take(0.0)
@@ -32,11 +34,11 @@ def test_what_is_left_is_spread_over_the_time_that_is_left() -> None:
 
 
 def test_what_is_used_up_is_a_pause_for_everybody() -> None:
-    assert hear(Allowance(), 0.0, 0, 45.0) == 45.0
+    assert hear(RateLimitWindow(), 0.0, 0, 45.0) == 45.0
 
 
 def test_a_window_that_nobody_speaks_of_any_more_is_forgotten() -> None:
-    heard = Allowance()
+    heard = RateLimitWindow()
     hear(heard, 0.0, 10, 60.0)
     heard.take(1_000.0)
 
@@ -68,7 +70,7 @@ def test_without_hints_the_first_window_begins_with_a_burst(
 # ---------------------------------------------------------------- believing
 
 
-def is_believed(heard: Allowance) -> bool:
+def is_believed(heard: RateLimitWindow) -> bool:
     """Whether another answer is heeded."""
     hear(heard, 1_000.0, 10, 60.0)
     return heard.spacing > 0.0
@@ -76,7 +78,7 @@ def is_believed(heard: Allowance) -> bool:
 
 def test_a_window_that_is_used_up_evenly_is_believed() -> None:
     """Its end is told in whole seconds, and answers come out of order."""
-    heard = Allowance()
+    heard = RateLimitWindow()
     for second in range(1, 50):
         hear(heard, float(second), 100 - second, math.ceil(60 - second + 0.9))
         hear(heard, float(second), 101 - second, math.ceil(60 - second + 0.9), second - 1.5)
@@ -85,7 +87,7 @@ def test_a_window_that_is_used_up_evenly_is_believed() -> None:
 
 
 def test_an_end_that_moves_on_is_a_bucket_and_no_window() -> None:
-    heard = Allowance()
+    heard = RateLimitWindow()
     for index in range(8):
         hear(heard, index / 10, 100 - index, 2.0 + index / 2)
 
@@ -93,7 +95,7 @@ def test_an_end_that_moves_on_is_a_bucket_and_no_window() -> None:
 
 
 def test_a_number_that_never_becomes_less_is_made_up() -> None:
-    heard = Allowance()
+    heard = RateLimitWindow()
     for index in range(8):
         hear(heard, float(index), 1, 60.0 - index)
 
@@ -102,7 +104,7 @@ def test_a_number_that_never_becomes_less_is_made_up() -> None:
 
 def test_a_new_window_that_is_used_up_already_is_made_up() -> None:
     """Such headers may stop a job once, and not for good."""
-    heard = Allowance()
+    heard = RateLimitWindow()
     pauses = [hear(heard, at, 0, 60.0) for at in (0.0, 60.0, 120.0)]
 
     assert pauses == [60.0, 0.0, 0.0]
@@ -110,7 +112,7 @@ def test_a_new_window_that_is_used_up_already_is_made_up() -> None:
 
 
 def test_a_second_rounded_up_begins_no_window() -> None:
-    heard = Allowance()
+    heard = RateLimitWindow()
     hear(heard, 0.0, 3, 1.0)
 
     assert heard.spacing == 0.0

@@ -14,7 +14,7 @@ import attrs
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 
-class Written(enum.Enum):
+class PutResult(enum.Enum):
     """What became of a write."""
 
     STORED = enum.auto()
@@ -68,8 +68,8 @@ class Journal(Protocol):
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
-    ) -> Written:
-        """Write *row* if its `fence` is one more than the stored one; 1 for a new row.
+    ) -> PutResult:
+        """Write *row* if its `version` is one more than the stored one; 1 for a new row.
 
         A write that need not be *durable* may return, as stored, before it is made, and nobody is
         told should that fail. It is for what can be found out again, by who has the row to himself.
@@ -156,7 +156,7 @@ class MemoryJournal:
         *,
         max_purchases: int | None = None,
         durable: bool = True,  # noqa: ARG002 - nothing is
-    ) -> Written:
+    ) -> PutResult:
         """Write *row*, if nothing speaks against it; see `Journal.put`."""
         stored = self._rows.get((row.account, row.op_id))
         refusal = refused(row, stored, self._rows.values(), max_purchases)
@@ -164,7 +164,7 @@ class MemoryJournal:
             return refusal
         self._rows[row.account, row.op_id] = row
         self.latest = max(self.latest, row.updated_at)
-        return Written.STORED
+        return PutResult.STORED
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         """Return all rows in one of *states*, oldest first."""
@@ -179,7 +179,7 @@ class MemoryJournal:
         return [
             row
             for row in self._of(account)
-            if key and row.key == key and (row.state in UNSETTLED or row.doubt_since > since)
+            if key and row.key == key and (row.state in UNSETTLED or row.unconfirmed_since > since)
         ]
 
     async def tagged_before(self, account: str, before: float) -> list[Row]:
@@ -231,10 +231,10 @@ class MemoryJournal:
 
 def refused(
     row: Row, stored: Row | None, rows: Collection[Row], max_purchases: int | None
-) -> Written | None:
+) -> PutResult | None:
     """Return why *row* may not replace *stored* among *rows*, if so."""
-    if row.fence != (0 if stored is None else stored.fence) + 1:
-        return Written.STALE
+    if row.version != (0 if stored is None else stored.version) + 1:
+        return PutResult.STALE
 
     def others() -> Iterator[Row]:
         # Gone through only where it matters: for every write it would make a long job slow.
@@ -244,10 +244,10 @@ def refused(
 
     unsettled = row.key and row.state in UNSETTLED
     if unsettled and any(other.key == row.key and other.state in UNSETTLED for other in others()):
-        return Written.BUSY
+        return PutResult.BUSY
     more = row.bought > (0 if stored is None else stored.bought)
     if max_purchases is not None and more:
         bought = row.bought + sum(other.bought for other in others())
         if bought > max_purchases:
-            return Written.SPENT
+            return PutResult.SPENT
     return None

@@ -85,7 +85,7 @@ def note(made: FleetRow, phone_number: str = NUMBER, record: str = "", **changed
 def begun(
     id_: str = "a",
     platform: str = "sigmamind",
-    state: State = State.AMBIGUOUS,
+    state: State = State.UNCONFIRMED,
     sequence: int = 1,
     **said: Any,
 ) -> Begun:

@@ -684,10 +684,12 @@ def going(made: FleetRow, what: Begun, *there: Any, **rules: Any) -> Any:
     return planned([made], known(there, begun={"a": what}), **rules)
 
 
-@pytest.mark.parametrize("state", [State.SENDING, State.AMBIGUOUS, State.COMMITTED, State.PLANNED])
+@pytest.mark.parametrize(
+    "state", [State.SENDING, State.UNCONFIRMED, State.COMMITTED, State.PLANNED]
+)
 def test_a_purchase_that_is_not_settled(state: State) -> None:
     """It goes on under the id that it has."""
-    what = begun(state=state, sequence=3, doubt_since=1.0)
+    what = begun(state=state, sequence=3, unconfirmed_since=1.0)
     step = only(going(bought(), what))
 
     assert (step.action, step.op_id) == (Action.PURCHASE, "a #3")
@@ -702,7 +704,7 @@ def test_a_purchase_of_which_nothing_came(state: State) -> None:
     assert (step.action, step.op_id, step.remarks) == (Action.PURCHASE, "a #1", ())
 
 
-@pytest.mark.parametrize("state", [State.DONE, State.SURPLUS])
+@pytest.mark.parametrize("state", [State.DONE, State.DUPLICATE])
 def test_a_purchase_that_no_note_tells_of(state: State) -> None:
     """Its number is the row's, and the next operation has an id of its own."""
     what = begun(state=state, record=NUMBER, phone_number=NUMBER)
@@ -748,7 +750,7 @@ def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> 
     assert step.changes == (Change("label", "L", "M"),)
 
 
-@pytest.mark.parametrize("state", [State.NEEDS_OPERATOR, State.SURPLUS])
+@pytest.mark.parametrize("state", [State.NEEDS_DECISION, State.DUPLICATE])
 def test_a_purchase_that_waits_for_a_person(state: State) -> None:
     """Nothing is sent until one has decided, whether the row wants its number or not."""
     message = ["a: 'a #1' waits for a person, who has to decide what came of it"]
@@ -760,15 +762,15 @@ def test_a_purchase_that_waits_for_a_person(state: State) -> None:
 
 def test_a_purchase_that_was_given_up() -> None:
     """A person decided so; a row that is absent has nothing to add to that."""
-    assert messages(going(bought(), begun(state=State.GIVEN_UP))) == [
+    assert messages(going(bought(), begun(state=State.ABANDONED))) == [
         "a: 'a #1' was given up by a person: give the row a new id to let it begin anew"
     ]
-    assert not only(going(absent(bought()), begun(state=State.GIVEN_UP))).writes
+    assert not only(going(absent(bought()), begun(state=State.ABANDONED))).writes
 
 
 def test_an_import_that_was_given_up_and_whose_number_is_there() -> None:
     """It is seen for what it is."""
-    what = begun(state=State.GIVEN_UP, kind=Kind.IMPORT, key=NUMBER)
+    what = begun(state=State.ABANDONED, kind=Kind.IMPORT, key=NUMBER)
 
     assert only(going(imported(), what, found())).action is Action.ADOPT
 

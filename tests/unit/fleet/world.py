@@ -256,8 +256,8 @@ class World:
             asked={takes[name]: cell for name, cell in fields.items()},
             token="A" * 13,
             key=fields.get("phone_number") or "",
-            state=State.AMBIGUOUS,
-            doubt_since=1.0,
+            state=State.UNCONFIRMED,
+            unconfirmed_since=1.0,
             record=record,
             phone_number=number,
         )

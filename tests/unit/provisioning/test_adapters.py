@@ -26,7 +26,7 @@ from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
 from sigmamind_async.provisioning.fingerprint import asked_of, said, value_of
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import UNSET
 from tests.unit.platforms.recorded import PLATFORMS
 from tests.unit.provisioning.drawn import ADAPTERS, any_value
@@ -645,7 +645,7 @@ PAGES: Mapping[str, tuple[dict[str, str], dict[str, str]]] = {
 """What the two pages of an account are asked for with: the largest that can be had."""
 
 
-def page_of(outgoing: Outgoing, name: str) -> Response:
+def page_of(outgoing: HttpRequest, name: str) -> Response:
     asked = {key: held[0] for key, held in parse_qs(urlsplit(outgoing.url).query).items()}
     if asked not in PAGES[name]:  # a numbered listing looks behind what is called the last page
         return reply(json={"data": []})

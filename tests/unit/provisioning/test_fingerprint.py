@@ -29,12 +29,12 @@ from sigmamind_async.platforms.verbex.models import PhoneNumber
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import (
     asked_of,
+    digests_differ,
     key_seal,
     record_from,
     result_of,
     said,
     seal,
-    seals_differ,
     value_of,
 )
 from sigmamind_async.values import REDACTED, Secret, redacted
@@ -88,7 +88,7 @@ def test_a_request_comes_back_from_json_without_its_secrets(
 def test_a_request_is_known_again_and_no_other_is(cls: type[Value], data: st.DataObject) -> None:
     """Fields and seal together tell two requests apart exactly when they are two."""
     one, other = data.draw(pairs_of(cls))
-    same = asked_of(one) == asked_of(other) and not seals_differ(
+    same = asked_of(one) == asked_of(other) and not digests_differ(
         seal(JOURNAL, KEY, one), seal(JOURNAL, KEY, other)
     )
 
@@ -163,7 +163,7 @@ def test_the_same_secrets_have_the_same_seal() -> None:
 
 
 def test_seals_stay_what_they_are() -> None:
-    """Written by one version and compared by the next: these must never change."""
+    """PutResult by one version and compared by the next: these must never change."""
     assert key_seal(JOURNAL, KEY) == "84fbc04db65480d0b28e877ee19f17bf"
     assert seal(JOURNAL, KEY, imported()) == (
         "84fbc04db65480d0b28e877ee19f17bf:266dee10a0da6a69ebb171a4259d4ec7"
@@ -189,7 +189,7 @@ def test_half_a_surrogate_pair_is_sealed() -> None:
     """An error about it would hold the password."""
     one, other = imported("\ud800"), imported("\ud801")
 
-    assert seals_differ(seal(JOURNAL, KEY, one), seal(JOURNAL, KEY, other))
+    assert digests_differ(seal(JOURNAL, KEY, one), seal(JOURNAL, KEY, other))
 
 
 def test_a_request_without_secrets_has_no_seal() -> None:
@@ -197,14 +197,14 @@ def test_a_request_without_secrets_has_no_seal() -> None:
 
 
 def test_another_secret_makes_seals_differ() -> None:
-    assert seals_differ(seal(JOURNAL, KEY, imported()), seal(JOURNAL, KEY, imported("other")))
+    assert digests_differ(seal(JOURNAL, KEY, imported()), seal(JOURNAL, KEY, imported("other")))
 
 
 @pytest.mark.parametrize("password", [CANARY, "other"])
 def test_seals_under_two_api_keys_prove_nothing(password: str) -> None:
     rotated = Secret("sk-live-another")
 
-    assert not seals_differ(
+    assert not digests_differ(
         seal(JOURNAL, KEY, imported()), seal(JOURNAL, rotated, imported(password))
     )
 
@@ -247,7 +247,7 @@ def test_a_text_does_not_slip_from_one_secret_into_the_next(other: dict[str, str
         secrets = {name: Secret(text) for name, text in texts.items()}
         return seal(JOURNAL, KEY, Nested(variables=None, **secrets))
 
-    assert seals_differ(sealed({"first": "xy", "second": "z"}), sealed(other))
+    assert digests_differ(sealed({"first": "xy", "second": "z"}), sealed(other))
 
 
 def test_a_secret_that_was_removed_cannot_be_compared() -> None:

@@ -14,10 +14,10 @@ from tests.unit.provisioning.test_transitions import a_row
     ("state", "words", "committed"),
     [
         (State.SENDING, "another worker is sending it", "unknown"),
-        (State.AMBIGUOUS, "reconcile() looks for it", "unknown"),
+        (State.UNCONFIRMED, "reconcile() looks for it", "unknown"),
         (State.COMMITTED, "reconcile() looks for it", "yes"),
-        (State.GIVEN_UP, "it was given up", "unknown"),
-        (State.NEEDS_OPERATOR, "a person has to decide, see status()", "unknown"),
+        (State.ABANDONED, "it was given up", "unknown"),
+        (State.NEEDS_DECISION, "a person has to decide, see status()", "unknown"),
     ],
 )
 def test_an_operation_that_is_not_settled_says_who_settles_it(

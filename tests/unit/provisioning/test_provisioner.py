@@ -18,7 +18,7 @@ from sigmamind_async import (
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 
 VALUE = CreatePhoneNumber(country_code="US", friendly_name="Desk")
 
@@ -30,7 +30,7 @@ class Account:
         self.numbers: dict[str, dict[str, Any]] = {}
         self.failing = False
 
-    def __call__(self, outgoing: Outgoing) -> Any:
+    def __call__(self, outgoing: HttpRequest) -> Any:
         if outgoing.method == "GET":
             return reply(200, {"data": list(self.numbers.values())})
         if outgoing.method == "DELETE":
@@ -60,16 +60,16 @@ def clock() -> FakeClock:
 @pytest.fixture
 def provisioner(account: Account, clock: FakeClock) -> Provisioner:
     client = SigmaMind("key", transport=ScriptedTransport(account))
-    return Provisioner(in_fake_time(client, clock), MemoryJournal(), quarantine=1.0)
+    return Provisioner(in_fake_time(client, clock), MemoryJournal(), settle_time=1.0)
 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"quarantine": -1.0}, "quarantine: must be 0 seconds or more"),
-        ({"quarantine": float("inf")}, "quarantine: must be 0 seconds or more"),
-        ({"quarantine": "900"}, "quarantine: must be a number of seconds"),
-        ({"quarantine": True}, "quarantine: must be a number of seconds"),
+        ({"settle_time": -1.0}, "settle_time: must be 0 seconds or more"),
+        ({"settle_time": float("inf")}, "settle_time: must be 0 seconds or more"),
+        ({"settle_time": "900"}, "settle_time: must be a number of seconds"),
+        ({"settle_time": True}, "settle_time: must be a number of seconds"),
         ({"tag": "drop"}, "tag: must be 'keep' or 'strip'"),
         ({"max_purchases": -1}, "max_purchases: must be a whole number from 0"),
         ({"max_purchases": 1.5}, "max_purchases: must be a whole number from 0"),
@@ -92,7 +92,11 @@ async def test_an_id_that_cannot_be_kept_is_refused(provisioner: Provisioner, op
 async def test_an_operation_that_was_never_begun_cannot_be_decided(
     provisioner: Provisioner,
 ) -> None:
-    for decide in (provisioner.give_up, provisioner.send_again, provisioner.release_surplus):
+    for decide in (
+        provisioner.abandon,
+        provisioner.retry_unconfirmed,
+        provisioner.release_duplicates,
+    ):
         with pytest.raises(JournalError, match="row-1: the journal holds no such operation") as no:
             await decide("row-1")
         assert no.value.op_id == "row-1"
@@ -100,11 +104,11 @@ async def test_an_operation_that_was_never_begun_cannot_be_decided(
 
 async def test_an_operation_that_is_done_leaves_nothing_to_decide(provisioner: Provisioner) -> None:
     await provisioner.run("row-1", VALUE)
-    for decide in (provisioner.give_up, provisioner.send_again):
+    for decide in (provisioner.abandon, provisioner.retry_unconfirmed):
         with pytest.raises(JournalError, match="row-1: is done, so there is nothing to decide"):
             await decide("row-1")
     with pytest.raises(JournalError, match="row-1: nothing was bought one too many, it is done"):
-        await provisioner.release_surplus("row-1")
+        await provisioner.release_duplicates("row-1")
 
 
 async def in_doubt_for_good(provisioner: Provisioner, account: Account) -> None:
@@ -135,11 +139,11 @@ async def test_what_was_given_up_is_not_sent_again_unless_somebody_says_so(
     provisioner: Provisioner, account: Account
 ) -> None:
     await in_doubt_for_good(provisioner, account)
-    await provisioner.give_up("row-1")
+    await provisioner.abandon("row-1")
     with pytest.raises(SigmaMindError, match="it was given up"):
         await provisioner.run("row-1", VALUE)
     assert not account.numbers
-    await provisioner.send_again("row-1")
+    await provisioner.retry_unconfirmed("row-1")
     await provisioner.run("row-1", VALUE)
     assert len(account.numbers) == 1
 

@@ -14,10 +14,10 @@ ROW = Row(
     request="CreatePhoneNumber",
     asked={"country_code": "US", "friendly_name": "Support"},
     token="7Q2MX4KD9WPTB",
-    state=State.AMBIGUOUS,
+    state=State.UNCONFIRMED,
     attempt=1,
-    doubt_since=1_000.0,
-    absences=2,
+    unconfirmed_since=1_000.0,
+    absent_listings=2,
     history=(Step(990.0, "attempt 1: sending"), Step(1_000.0, "attempt 1: the connection broke")),
 )
 
@@ -52,8 +52,8 @@ def test_the_story_tells_each_step_and_until_when_absence_proves_nothing() -> No
 
 def test_every_state_that_waits_for_a_person_has_a_way_out_and_no_other() -> None:
     ways = {state: words(attrs.evolve(ROW, state=state)) for state in State}
-    assert ways.pop(State.NEEDS_OPERATOR) == ["adopt", "resend", "give-up"]
-    assert ways.pop(State.SURPLUS) == ["adopt", "release-surplus"]
+    assert ways.pop(State.NEEDS_DECISION) == ["adopt", "retry-unconfirmed", "abandon"]
+    assert ways.pop(State.DUPLICATE) == ["adopt", "release-duplicates"]
     assert not any(ways.values())
-    kept = attrs.evolve(ROW, state=State.SURPLUS, phone_number="+14155550100", surplus=("b",))
-    assert words(kept) == ["release-surplus", "give-up"]
+    kept = attrs.evolve(ROW, state=State.DUPLICATE, phone_number="+14155550100", duplicates=("b",))
+    assert words(kept) == ["release-duplicates", "abandon"]

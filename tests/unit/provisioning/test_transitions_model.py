@@ -27,30 +27,30 @@ from hypothesis.stateful import (
 from sigmamind_async.provisioning import transitions
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.transitions import (
-    Abandoned,
-    Adopted,
+    AbandonApproved,
+    AdoptApproved,
     Claimed,
     Confirmed,
+    DuplicateReleased,
     Event,
-    GivenUp,
     IllegalMoveError,
     Listed,
     Match,
     NotSent,
+    OwnerLost,
     Policy,
     Rejected,
     Release,
-    Released,
     Repair,
-    Repaired,
-    Resent,
+    RepairDone,
+    RetryApproved,
     Unanswered,
     Unreadable,
 )
 
-QUARANTINE = 30
+SETTLE_TIME = 30
 LAG = 4
-LATEST = QUARANTINE - LAG - 1
+LATEST = SETTLE_TIME - LAG - 1
 TIMEOUT = 5
 LEASE = 7
 HUGE = 10_000
@@ -93,13 +93,16 @@ class World(RuleBasedStateMachine):
 
     @initialize(
         kind=st.sampled_from([Kind.PURCHASE, Kind.PURCHASE, Kind.EXACT_PURCHASE]),
-        resend=st.booleans(),
+        retry_unconfirmed=st.booleans(),
         release=st.booleans(),
     )
-    def begin(self, kind: Kind, resend: bool, release: bool) -> None:
+    def begin(self, kind: Kind, retry_unconfirmed: bool, release: bool) -> None:
         self.now = 100
         self.policy = Policy(
-            quarantine=QUARANTINE, exact_quarantine=TIMEOUT, resend=resend, release_surplus=release
+            settle_time=SETTLE_TIME,
+            exact_settle_time=TIMEOUT,
+            retry_unconfirmed=retry_unconfirmed,
+            release_duplicates=release,
         )
         self.stored = Row(
             op_id="op", account="a", kind=kind, request="r", asked={}, token="ABCDEFGHIJKLM",
@@ -149,7 +152,7 @@ class World(RuleBasedStateMachine):
             moved = transitions.advance(process.view, event, float(self.now), self.policy)
         except IllegalMoveError:
             return False
-        if moved.row.fence == process.view.fence:
+        if moved.row.version == process.view.version:
             assert moved.row == process.view
         elif not self.put(process.view, moved.row):
             return False
@@ -159,18 +162,18 @@ class World(RuleBasedStateMachine):
                 case Release(record):
                     assert record != process.view.record
                     self.owned = [number for number in self.owned if number.record != record]
-                    self.move(process, Released(record))
+                    self.move(process, DuplicateReleased(record))
                 case Repair(found):
-                    self.move(process, Repaired(found))
+                    self.move(process, RepairDone(found))
         return True
 
     def put(self, seen: Row, row: Row) -> bool:
-        if row.fence != self.stored.fence + 1 or seen.fence != self.stored.fence:
+        if row.version != self.stored.version + 1 or seen.version != self.stored.version:
             return False
         self.stored = row
         return True
 
-    @rule(seconds=st.sampled_from([1, 1, 2, 4, TIMEOUT, LEASE, QUARANTINE - 2, QUARANTINE + 1]))
+    @rule(seconds=st.sampled_from([1, 1, 2, 4, TIMEOUT, LEASE, SETTLE_TIME - 2, SETTLE_TIME + 1]))
     def wait(self, seconds: int) -> None:
         self.pass_time(seconds)
 
@@ -195,7 +198,7 @@ class World(RuleBasedStateMachine):
     def claim(self, process: Process) -> None:
         self.claims += 1
         process.owner = f"{process.name}{self.claims}"
-        doubtful = bool(process.view.doubt_since)
+        doubtful = bool(process.view.unconfirmed_since)
         if self.move(process, Claimed(owner=process.owner, lease=LEASE)):
             assert not self.yes or self.stored.attempt == self.yes, "told yes, and sent again"
             process.sending, process.doubtful = process.view.attempt, doubtful
@@ -237,7 +240,7 @@ class World(RuleBasedStateMachine):
         process = self.processes[one]
         process.view = self.stored
         if process.view.state is State.SENDING and self.now >= process.view.lease_until:
-            self.move(process, Abandoned())
+            self.move(process, OwnerLost())
 
     @rule(one=st.integers(0, 1), shifts=st.booleans())
     def begin_listing(self, one: int, shifts: bool) -> None:
@@ -266,17 +269,17 @@ class World(RuleBasedStateMachine):
             matches = [self.match(number) for number in shown if number.record in still]
             self.move(process, Listed(began=began, matches=matches))
 
-    @precondition(lambda self: self.stored.state is State.NEEDS_OPERATOR)
-    @rule(decision=st.sampled_from(["resend", "give up", "adopt"]))
+    @precondition(lambda self: self.stored.state is State.NEEDS_DECISION)
+    @rule(decision=st.sampled_from(["retry_unconfirmed", "give up", "adopt"]))
     def decide(self, decision: str) -> None:
         person = Process("person", self.stored)
-        if decision == "resend":
+        if decision == "retry_unconfirmed":
             self.yes = 0
-            self.move(person, Resent())
+            self.move(person, RetryApproved())
         elif decision == "give up":
-            self.move(person, GivenUp())
+            self.move(person, AbandonApproved())
         elif self.owned:
-            self.move(person, Adopted(self.match(self.owned[0])))
+            self.move(person, AdoptApproved(self.match(self.owned[0])))
 
     # --- promises ----------------------------------------------------------------------------
 
@@ -296,10 +299,10 @@ class World(RuleBasedStateMachine):
     @invariant()
     def a_settled_row_has_its_record(self) -> None:
         assert (self.stored.state is State.DONE) <= bool(self.stored.record)
-        assert (self.stored.state is State.SURPLUS) <= bool(self.stored.surplus)
+        assert (self.stored.state is State.DUPLICATE) <= bool(self.stored.duplicates)
 
     def teardown(self) -> None:
-        """Heal, let the quarantine pass, and look whether anything has been lost."""
+        """Heal, let the settle time pass, and look whether anything has been lost."""
         if not hasattr(self, "stored"):
             return
         one = Process("c", self.stored)
@@ -313,14 +316,14 @@ class World(RuleBasedStateMachine):
             assert self.stored.record
         self.done_is_owned()
         self.nothing_is_bought_twice()
-        known = {self.stored.record, *self.stored.surplus}
+        known = {self.stored.record, *self.stored.duplicates}
         assert {number.record for number in self.owned} <= known, "forgotten"
 
     def settle(self, one: Process) -> None:
-        self.pass_time(LEASE + QUARANTINE + 1)
+        self.pass_time(LEASE + SETTLE_TIME + 1)
         one.view = self.stored
         if one.view.state is State.SENDING:
-            self.move(one, Abandoned())
+            self.move(one, OwnerLost())
         for _ in range(4):
             self.pass_time(LAG + 1)
             one.view = self.stored
@@ -360,7 +363,7 @@ def _advance(changed: Callable[[Row, Event, float, Policy], tuple[Row, Event, Po
 
 
 def _no_quarantine(row: Row, event: Event, now: float, policy: Policy) -> Any:
-    return row, event, attrs.evolve(policy, quarantine=0.0)
+    return row, event, attrs.evolve(policy, settle_time=0.0)
 
 
 def _yes_is_a_maybe(row: Row, event: Event, now: float, policy: Policy) -> Any:
@@ -376,9 +379,9 @@ def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy)
 
 
 MUTANTS: dict[str, tuple[str, Any]] = {
-    "no quarantine": ("advance", _advance(_no_quarantine)),
+    "no settle time": ("advance", _advance(_no_quarantine)),
     "a lost answer is a refusal": ("advance", _advance(_error_is_a_refusal)),
-    "the quarantine begins with the claim": ("advance", _advance(_doubt_from_the_claim_on)),
+    "the settle time begins with the claim": ("advance", _advance(_doubt_from_the_claim_on)),
 }
 
 

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from sigmamind_async.provisioning.turns import Turns
+from sigmamind_async.provisioning.turns import KeyedLock
 
 
 async def test_one_at_a_time_for_a_name_and_others_beside_it() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     order: list[str] = []
 
     async def visit(name: str, who: str) -> None:
@@ -23,13 +23,13 @@ async def test_one_at_a_time_for_a_name_and_others_beside_it() -> None:
 
 
 async def test_an_empty_name_waits_for_nobody() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     async with turns.of(""), turns.of(""):
         pass
 
 
 async def test_nothing_is_kept_of_names_that_nobody_wants() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     for index in range(100):
         async with turns.of(f"row-{index}"):
             assert len(turns._turns.get()) == 1  # noqa: SLF001 - what it keeps is what is tested
@@ -37,7 +37,7 @@ async def test_nothing_is_kept_of_names_that_nobody_wants() -> None:
 
 
 async def test_who_is_cancelled_while_waiting_holds_up_nobody() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     async with turns.of("a"):
         waiting = asyncio.create_task(turns.of("a").__aenter__())
         await asyncio.sleep(0)

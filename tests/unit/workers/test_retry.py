@@ -23,7 +23,7 @@ from sigmamind_async.provisioning.transitions import Policy
 from sigmamind_async.workers.retry import next_run
 
 NOW = 10_000.0
-POLICY = Policy(quarantine=900.0, exact_quarantine=20.0)
+POLICY = Policy(settle_time=900.0, exact_settle_time=20.0)
 
 
 def a_row(state: State, kind: Kind = Kind.PURCHASE, **changed: Any) -> Row:
@@ -36,7 +36,7 @@ def a_row(state: State, kind: Kind = Kind.PURCHASE, **changed: Any) -> Row:
         token="A",
         state=state,
         lease_until=NOW + 7.0,
-        doubt_since=NOW - 10.0,
+        unconfirmed_since=NOW - 10.0,
     )
     return row.but(**changed)
 
@@ -62,30 +62,30 @@ DOUBT = error(OutcomeUnknownError)
     [
         (a_row(State.SENDING), 7.0),
         (a_row(State.SENDING, lease_until=NOW - 1.0), 0.0),
-        (a_row(State.AMBIGUOUS), 890.0),
+        (a_row(State.UNCONFIRMED), 890.0),
         (a_row(State.COMMITTED), 890.0),
-        (a_row(State.AMBIGUOUS, Kind.EXACT_PURCHASE), 10.0),
-        (a_row(State.AMBIGUOUS, Kind.IMPORT), 10.0),
-        (a_row(State.AMBIGUOUS, Kind.IMPORT, refused="409"), 890.0),
+        (a_row(State.UNCONFIRMED, Kind.EXACT_PURCHASE), 10.0),
+        (a_row(State.UNCONFIRMED, Kind.IMPORT), 10.0),
+        (a_row(State.UNCONFIRMED, Kind.IMPORT, refused="409"), 890.0),
         (a_row(State.COMMITTED, Kind.IMPORT), 890.0),
-        (a_row(State.AMBIGUOUS, doubt_since=NOW - 900.1), 1.0),
-        (a_row(State.AMBIGUOUS, doubt_since=NOW - 910.0), 10.0),
-        (a_row(State.AMBIGUOUS, doubt_since=NOW - 9000.0), 60.0),
-        (a_row(State.AMBIGUOUS, Kind.UPDATE), 1.0),
+        (a_row(State.UNCONFIRMED, unconfirmed_since=NOW - 900.1), 1.0),
+        (a_row(State.UNCONFIRMED, unconfirmed_since=NOW - 910.0), 10.0),
+        (a_row(State.UNCONFIRMED, unconfirmed_since=NOW - 9000.0), 60.0),
+        (a_row(State.UNCONFIRMED, Kind.UPDATE), 1.0),
         (a_row(State.COMMITTED, Kind.RELEASE), 1.0),
         (a_row(State.PLANNED), 0.0),
         (a_row(State.DONE), 0.0),
-        (a_row(State.SURPLUS, record="+14155550100"), 0.0),
-        (a_row(State.SURPLUS), None),
-        (a_row(State.NEEDS_OPERATOR), None),
-        (a_row(State.GIVEN_UP), None),
+        (a_row(State.DUPLICATE, record="+14155550100"), 0.0),
+        (a_row(State.DUPLICATE), None),
+        (a_row(State.NEEDS_DECISION), None),
+        (a_row(State.ABANDONED), None),
         (None, 1.0),
     ],
 )
 def test_what_is_in_doubt_waits_until_it_can_be_settled(
     row: Row | None, seconds: float | None
 ) -> None:
-    """Until the end of the lease or the quarantine; what is overdue, the longer ago the longer."""
+    """Until the end of the lease or the settle time; what is overdue, the longer ago the longer."""
     found = after(DOUBT, row)
     assert found == (None if seconds is None else pytest.approx(seconds, abs=0.01))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sigmamind_async import ConfigurationError, SigmaMind
-from sigmamind_async.workers import Account, Office, Queue, Worker
+from sigmamind_async.workers import Account, Queue, Worker, WorkerContext
 
 WITHOUT = """
 import sys
@@ -70,4 +70,4 @@ def test_whoever_enqueues_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_account_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="verbex is not served here"):
-        Office([ACCOUNT]).branch("verbex")
+        WorkerContext([ACCOUNT]).branch("verbex")

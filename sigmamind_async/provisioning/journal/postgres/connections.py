@@ -87,7 +87,7 @@ class _Call:
             self.future.set_result(result)
 
 
-class Lines:
+class ConnectionThread:
     """The thread, from `start` to `stop`; it is not started twice.
 
     Args:

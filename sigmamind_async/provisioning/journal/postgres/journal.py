@@ -19,11 +19,15 @@ from uuid import uuid4
 from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning.journal.columns import COLUMNS, from_columns, to_columns
 from sigmamind_async.provisioning.journal.postgres.clock import DatabaseClock
-from sigmamind_async.provisioning.journal.postgres.connections import Connection, Lines, Work
+from sigmamind_async.provisioning.journal.postgres.connections import (
+    Connection,
+    ConnectionThread,
+    Work,
+)
 from sigmamind_async.provisioning.journal.postgres.dsn import target_of
 from sigmamind_async.provisioning.journal.postgres.rates import CUT, HASTE, TAKE, News, Told, taken
 from sigmamind_async.provisioning.journal.postgres.schema import prepare, rendered
-from sigmamind_async.provisioning.journal.protocol import Counts, Written
+from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret, concealed
 
@@ -40,7 +44,8 @@ _WITH_TOKENS: Final = f"{ROWS} AND token = ANY(%s) ORDER BY place"
 # The conditions of the indexes are written out, or the server would not use them.
 _WITH_KEY: Final = (
     f"{ROWS} AND key = %s AND key <> ''"
-    " AND (state IN ('sending', 'ambiguous', 'committed') OR doubt_since > %s) ORDER BY place"
+    " AND (state IN ('sending', 'unconfirmed', 'committed') OR unconfirmed_since > %s)"
+    " ORDER BY place"
 )
 _TAGGED: Final = f"{ROWS} AND state = 'done' AND tagged AND updated_at < %s ORDER BY place"
 
@@ -119,7 +124,7 @@ class PostgresJournal:
         self._read_only = read_only
         self._clock = DatabaseClock(monotonic)
         self._sql = partial(rendered, schema=schema)
-        self._lines: Lines | None = None
+        self._lines: ConnectionThread | None = None
         self._journal_id = ""
         self._latest = 0.0
         self._may_be_a_copy = True
@@ -130,7 +135,7 @@ class PostgresJournal:
         """Make or open the schema, and prove that it can be written to."""
         if self._lines is not None:
             raise self._error("is open already.\nUse one journal for all tasks, or close it first.")
-        self._lines = lines = Lines(
+        self._lines = lines = ConnectionThread(
             self._target.name,
             self._target.connect,
             most=self._connections,
@@ -219,7 +224,7 @@ class PostgresJournal:
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
-    ) -> Written:
+    ) -> PutResult:
         """Write *row*, if nothing speaks against it; see `Journal.put`.
 
         A write that need not be durable is made when this returns, and lost only where the server
@@ -228,8 +233,8 @@ class PostgresJournal:
         """
         values = (*to_columns(row), uuid4(), max_purchases, durable)
         verdict = await self._write(partial(self._put, values))
-        written = Written[verdict.upper()]
-        if written is Written.STORED:
+        written = PutResult[verdict.upper()]
+        if written is PutResult.STORED:
             self._latest = max(self._latest, row.updated_at)
         return written
 
@@ -326,13 +331,13 @@ class PostgresJournal:
     async def _write(self, work: Work[T]) -> T:
         return await self._open_to_write().carry_out(work, writes=True)
 
-    def _open_to_write(self) -> Lines:
+    def _open_to_write(self) -> ConnectionThread:
         lines = self._open_lines()
         if self._read_only:
             raise self._error("was opened with read_only=True.\nOpen it without to write to it.")
         return lines
 
-    def _open_lines(self) -> Lines:
+    def _open_lines(self) -> ConnectionThread:
         if self._lines is None:
             raise self._not_open()
         return self._lines

@@ -46,8 +46,8 @@ CREATE TABLE {schema}.operations (
     state text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
     token text COLLATE "C" NOT NULL,
-    fence bigint NOT NULL,
-    doubt_since double precision NOT NULL,
+    version bigint NOT NULL,
+    unconfirmed_since double precision NOT NULL,
     lease_until double precision NOT NULL,
     sent_at double precision NOT NULL,
     listed_at double precision NOT NULL,
@@ -65,7 +65,7 @@ CREATE INDEX by_key ON {schema}.operations (account, key) WHERE key <> '';
 CREATE INDEX by_tag ON {schema}.operations (account, updated_at) WHERE state = 'done' AND tagged;
 CREATE INDEX by_time ON {schema}.operations (updated_at);
 CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
-    WHERE key <> '' AND state IN ('sending', 'ambiguous', 'committed');
+    WHERE key <> '' AND state IN ('sending', 'unconfirmed', 'committed');
 """
 
 # A function, because then a write is one statement: no lock is ever held while the server waits for
@@ -96,7 +96,7 @@ BEGIN
     IF old.write_id = new.write_id THEN
         RETURN 'stored';
     END IF;
-    IF new.fence <> coalesce(old.fence, 0) + 1 THEN
+    IF new.version <> coalesce(old.version, 0) + 1 THEN
         RETURN 'stale';
     END IF;
 
@@ -107,31 +107,32 @@ BEGIN
         SELECT a.bought INTO total FROM {schema}.accounts AS a
             WHERE a.account = new.account FOR UPDATE;
         IF more > 0 AND total + more > most THEN
-            RETURN CASE WHEN new.state IN ('sending', 'ambiguous', 'committed') AND EXISTS (
+            RETURN CASE WHEN new.state IN ('sending', 'unconfirmed', 'committed') AND EXISTS (
                 SELECT FROM {schema}.operations AS o
                 WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
-                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'ambiguous', 'committed')
+                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed', 'committed')
             ) THEN 'busy' ELSE 'spent' END;
         END IF;
     END IF;
 
     BEGIN
         INSERT INTO {schema}.operations AS o (
-            account, op_id, kind, state, key, token, fence, doubt_since, lease_until, sent_at,
-            listed_at, updated_at, tagged, bought, detail, write_id
+            account, op_id, kind, state, key, token, version, unconfirmed_since, lease_until,
+            sent_at, listed_at, updated_at, tagged, bought, detail, write_id
         ) VALUES (
-            new.account, new.op_id, new.kind, new.state, new.key, new.token, new.fence,
-            new.doubt_since, new.lease_until, new.sent_at, new.listed_at, new.updated_at,
+            new.account, new.op_id, new.kind, new.state, new.key, new.token, new.version,
+            new.unconfirmed_since, new.lease_until, new.sent_at, new.listed_at, new.updated_at,
             new.tagged, new.bought, new.detail, new.write_id
         ) ON CONFLICT (account, op_id) DO UPDATE SET
             kind = excluded.kind, state = excluded.state, key = excluded.key,
-            token = excluded.token, fence = excluded.fence, doubt_since = excluded.doubt_since,
+            token = excluded.token, version = excluded.version,
+            unconfirmed_since = excluded.unconfirmed_since,
             lease_until = excluded.lease_until, sent_at = excluded.sent_at,
             listed_at = excluded.listed_at, updated_at = excluded.updated_at,
             tagged = excluded.tagged, bought = excluded.bought, detail = excluded.detail,
             write_id = excluded.write_id
         -- Whoever writes without this function has no lock to wait for.
-        WHERE o.fence = excluded.fence - 1;
+        WHERE o.version = excluded.version - 1;
     EXCEPTION WHEN unique_violation THEN
         -- Of one_unsettled: the key of the table is what ON CONFLICT is about.
         RETURN 'busy';

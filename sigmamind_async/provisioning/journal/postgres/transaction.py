@@ -19,7 +19,7 @@ from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.columns import from_columns, to_columns
 from sigmamind_async.provisioning.journal.postgres.journal import NAMES, PUT, ROWS, TIME
 from sigmamind_async.provisioning.journal.postgres.schema import STEPS, rendered
-from sigmamind_async.provisioning.journal.protocol import Written
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import Row
 
 _HEAD: Final = f"SELECT journal_id, version, {TIME} FROM {{schema}}.journal"  # noqa: S608 - all of it is ours
@@ -77,14 +77,14 @@ class Page:
         rows = [from_columns(found) for found in await self.ask(_THESE, account, list(op_ids))]
         return {row.op_id: row for row in rows}
 
-    async def put(self, row: Row) -> Written:
+    async def put(self, row: Row) -> PutResult:
         """Write *row* over the one that it follows."""
         [before] = await self.ask(_SETTINGS)
         values = (*to_columns(row), uuid4(), None, True)
         [(verdict, _)] = await self.ask(PUT, *values)
         # It has set them for the rest of the transaction, which is the caller's.
         await self.ask(_RESTORE, *before)
-        return Written[verdict.upper()]
+        return PutResult[verdict.upper()]
 
     async def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return what a query about the schema's tables returns."""

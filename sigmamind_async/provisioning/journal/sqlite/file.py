@@ -81,8 +81,8 @@ SCHEMA: Final = (
         state TEXT NOT NULL,
         key TEXT NOT NULL,
         token TEXT NOT NULL,
-        fence INTEGER NOT NULL,
-        doubt_since REAL NOT NULL,
+        version INTEGER NOT NULL,
+        unconfirmed_since REAL NOT NULL,
         lease_until REAL NOT NULL,
         sent_at REAL NOT NULL,
         listed_at REAL NOT NULL,
@@ -100,7 +100,7 @@ SCHEMA: Final = (
     # The only unique index: its violation, and no other, means that the key is taken.
     """
     CREATE UNIQUE INDEX one_unsettled ON operations (account, key)
-    WHERE key != '' AND state IN ('sending', 'ambiguous', 'committed')
+    WHERE key != '' AND state IN ('sending', 'unconfirmed', 'committed')
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",

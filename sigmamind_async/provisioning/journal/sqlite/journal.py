@@ -18,12 +18,12 @@ from typing import Final, Self, TypeVar
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.columns import COLUMNS, Values, from_columns, to_columns
-from sigmamind_async.provisioning.journal.protocol import Counts, Written
+from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
-from sigmamind_async.provisioning.journal.sqlite.reader import Glance
+from sigmamind_async.provisioning.journal.sqlite.reader import DirectReader
 from sigmamind_async.provisioning.journal.sqlite.writer import Writer
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
-from sigmamind_async.provisioning.transitions import Abandoned, Policy, advance
+from sigmamind_async.provisioning.transitions import OwnerLost, Policy, advance
 
 T = TypeVar("T")
 
@@ -37,12 +37,13 @@ _WITH_TOKENS: Final = f"{_ROWS} AND token IN {_LIST}"
 # The conditions of the indexes are written out, or SQLite would not use them.
 _WITH_KEY: Final = (
     f"{_ROWS} AND key = ? AND key != ''"
-    " AND (state IN ('sending', 'ambiguous', 'committed') OR doubt_since > ?) ORDER BY rowid"
+    " AND (state IN ('sending', 'unconfirmed', 'committed') OR unconfirmed_since > ?)"
+    " ORDER BY rowid"
 )
 _TAGGED: Final = f"{_ROWS} AND state = 'done' AND tagged AND updated_at < ? ORDER BY rowid"
 _SENDING: Final = f"SELECT {_NAMES} FROM operations WHERE state = 'sending'"  # noqa: S608 - likewise
 
-_STORED: Final = "SELECT fence, bought FROM operations WHERE account = ? AND op_id = ?"
+_STORED: Final = "SELECT version, bought FROM operations WHERE account = ? AND op_id = ?"
 _WRITE: Final = (
     f"INSERT INTO operations ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - likewise
     " ON CONFLICT (account, op_id) DO UPDATE SET "
@@ -50,7 +51,7 @@ _WRITE: Final = (
 )
 _KEY_TAKEN: Final = (
     "SELECT 1 FROM operations WHERE account = ? AND key = ? AND key != '' AND op_id != ?"
-    " AND state IN ('sending', 'ambiguous', 'committed')"
+    " AND state IN ('sending', 'unconfirmed', 'committed')"
 )
 _COUNT: Final = (
     "INSERT INTO accounts (account, bought, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
@@ -103,7 +104,7 @@ class SqliteJournal:
         self._wall_clock = wall_clock
         self._file = JournalFile(self._path, shared=shared, read_only=read_only, restored=restored)
         self._writer: Writer | None = None
-        self._glance: Glance | None = None
+        self._glance: DirectReader | None = None
         self._journal_id = ""
         self._latest = 0.0
         self._may_be_a_copy = True
@@ -126,7 +127,7 @@ class SqliteJournal:
             await writer.stop()
             raise
         if not self._read_only:
-            self._glance = Glance(self._file.second)
+            self._glance = DirectReader(self._file.second)
 
     async def close(self) -> None:
         """Finish what was asked for, and close the file; to be called any number of times."""
@@ -185,7 +186,7 @@ class SqliteJournal:
         """
         rows = _read_all(database.execute(_SENDING).fetchall())
         for row in rows:
-            moved = advance(row, Abandoned(), now, Policy()).row
+            moved = advance(row, OwnerLost(), now, Policy()).row
             _put(database, moved, to_columns(moved), None)
         return now if rows else None
 
@@ -225,7 +226,7 @@ class SqliteJournal:
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
-    ) -> Written:
+    ) -> PutResult:
         """Write *row*, if nothing speaks against it; see `Journal.put`.
 
         Raises `JournalError` for a row that holds what cannot be written too: a lone surrogate in
@@ -233,9 +234,9 @@ class SqliteJournal:
         """
         columns = to_columns(row)
 
-        def work(database: sqlite3.Connection) -> Written:
+        def work(database: sqlite3.Connection) -> PutResult:
             written = _put(database, row, columns, max_purchases)
-            if written is Written.STORED:
+            if written is PutResult.STORED:
                 # Should the commit fail yet, then this is late by one write, and harmless.
                 self._latest = max(self._latest, row.updated_at)
             return written
@@ -246,7 +247,7 @@ class SqliteJournal:
         if durable:
             return await self._write(work, over)
         self._open_writer().post(work, over)
-        return Written.STORED
+        return PutResult.STORED
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
         """Return all rows in one of *states*, oldest first."""
@@ -334,25 +335,25 @@ class SqliteJournal:
 
 def _put(
     database: sqlite3.Connection, row: Row, columns: Values, max_purchases: int | None
-) -> Written:
+) -> PutResult:
     """Write one row in the transaction that is open, or nothing of it."""
     stored = database.execute(_STORED, (row.account, row.op_id)).fetchone()
-    fence, bought = stored or (0, 0)
-    if row.fence != fence + 1:
-        return Written.STALE
+    version, bought = stored or (0, 0)
+    if row.version != version + 1:
+        return PutResult.STALE
     more = row.bought - bought
     spent = max_purchases is not None and _bought(database, row.account) + more > max_purchases
     if more > 0 and spent:
-        return Written.BUSY if _is_taken(database, row) else Written.SPENT
+        return PutResult.BUSY if _is_taken(database, row) else PutResult.SPENT
     try:
         database.execute(_WRITE, columns)
     except sqlite3.IntegrityError as error:
         # It undoes its own statement and nothing else: the transaction goes on without a savepoint.
         if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             raise
-        return Written.BUSY
+        return PutResult.BUSY
     database.execute(_COUNT, (row.account, more, row.updated_at))
-    return Written.STORED
+    return PutResult.STORED
 
 
 def _is_taken(database: sqlite3.Connection, row: Row) -> bool:

@@ -19,7 +19,7 @@ from functools import partial
 from sigmamind_async.provisioning.journal.columns import Values
 
 
-class Glance:
+class DirectReader:
     """Reads rows that nobody is writing."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:

@@ -38,7 +38,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 
 Make = Callable[..., tuple[DialNexa, ScriptedTransport]]
 NUMBER = "+912234567890"
@@ -46,7 +46,7 @@ RECORD = {"id": "phn_1", "phone_number": NUMBER}
 PATH = "/v1/organization-phone-numbers"
 
 
-def what(sent: Outgoing) -> tuple[str, str, object]:
+def what(sent: HttpRequest) -> tuple[str, str, object]:
     body = None if sent.body is None else json.loads(sent.body)
     return sent.method, sent.url.removeprefix("https://api.dialnexa.com"), body
 
@@ -256,10 +256,10 @@ async def test_a_number_in_use_is_not_released(make_client: Make) -> None:
 # ---------------------------------------------------------------- listings
 
 
-def pages_of(count: int, most: int) -> Callable[[Outgoing], Response]:
+def pages_of(count: int, most: int) -> Callable[[HttpRequest], Response]:
     """Answer listings of *count* numbers, of which a page holds *most* at most."""
 
-    def answer(sent: Outgoing) -> Response:
+    def answer(sent: HttpRequest) -> Response:
         query = dict(pair.split("=") for pair in sent.url.partition("?")[2].split("&"))
         page, limit = int(query["page"]), min(int(query["limit"]), most)
         rows = [{"id": f"phn_{row}"} for row in range((page - 1) * limit, min(page * limit, count))]

@@ -39,7 +39,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import UNSET
 
 Make = Callable[[Any], tuple[SigmaMind, ScriptedTransport]]
@@ -47,7 +47,7 @@ NUMBER = "+14155552671"
 RECORD = {"sipPhoneNumber": NUMBER, "outboundPhoneNumber": "+14155550100", "active": True}
 
 
-def what(sent: Outgoing) -> tuple[str, str, object]:
+def what(sent: HttpRequest) -> tuple[str, str, object]:
     body = None if sent.body is None else json.loads(sent.body)
     return sent.method, sent.url.removeprefix("https://api.sigmamind.ai"), body
 
@@ -157,10 +157,10 @@ async def test_a_wrong_argument_is_refused_before_anything_is_sent(make_client: 
 # ---------------------------------------------------------------- listings
 
 
-def pages_of(count: int) -> Callable[[Outgoing], Response]:
+def pages_of(count: int) -> Callable[[HttpRequest], Response]:
     """Answer listings of *count* numbers in the documented envelope."""
 
-    def answer(sent: Outgoing) -> Response:
+    def answer(sent: HttpRequest) -> Response:
         query = dict(pair.split("=") for pair in sent.url.partition("?")[2].split("&"))
         page, size = int(query["page"]), int(query["size"])
         rows = range(page * size, min((page + 1) * size, count))
@@ -239,7 +239,7 @@ async def test_a_first_404_of_a_delete_is_an_error(make_client: Make) -> None:
 
 
 async def test_one_change_goes_to_many_numbers(make_client: Make) -> None:
-    def answer(sent: Outgoing) -> Response:
+    def answer(sent: HttpRequest) -> Response:
         return reply(json={**RECORD, "sipPhoneNumber": f"+{sent.url[-11:]}"})
 
     client, transport = make_client(answer)

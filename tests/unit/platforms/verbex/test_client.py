@@ -27,7 +27,7 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateSipPhoneNumber,
 )
 from sigmamind_async.testing import ScriptedTransport, reply
-from sigmamind_async.transport import Outgoing
+from sigmamind_async.transport import HttpRequest
 
 Make = Callable[..., tuple[Verbex, ScriptedTransport]]
 NUMBER = "+14155552671"
@@ -35,7 +35,7 @@ RECORD = {"_id": "a1", "provider": "sip", "phone_number": NUMBER}
 ORIGIN = "https://api.verbex.ai"
 
 
-def what(sent: Outgoing) -> tuple[str, str, object]:
+def what(sent: HttpRequest) -> tuple[str, str, object]:
     body = None if sent.body is None else json.loads(sent.body)
     return sent.method, sent.url.removeprefix(ORIGIN), body
 
@@ -146,7 +146,7 @@ async def test_a_listing_follows_the_tokens(make_client: Make) -> None:
         "&page_token=t2": {"phone_numbers": [{"_id": "b"}], "next_page_token": ""},
     }
 
-    def answer(sent: Outgoing) -> Response:
+    def answer(sent: HttpRequest) -> Response:
         return reply(json=pages[sent.url.partition("page_size=2")[2]])
 
     client, transport = make_client(answer)
