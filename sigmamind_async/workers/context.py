@@ -14,10 +14,9 @@ from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal, Provisioner
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.adapters import adapter_of
-from sigmamind_async.provisioning.fingerprint import value_of
-from sigmamind_async.provisioning.matching import request_of
 from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.planning import account_of
+from sigmamind_async.provisioning.reconcile import stored_request
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret, concealed
@@ -96,7 +95,7 @@ class AccountWorker:
 
     async def _value(self, row: Row) -> Value:
         """Return the request of *row*, its secrets resolved at this last moment."""
-        value = value_of(request_of(self.adapter, row), row.asked, row.hidden)
+        value = stored_request(self.adapter, row)
         try:
             secrets = {name: await self._secret(row, name) for name in row.hidden}
             return attrs.evolve(value, **secrets)
