@@ -9,14 +9,13 @@ from typing import Final
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import OpenRow, Standing, Way, Word
-from sigmamind_async.provisioning.row import NEED_DECISION, UNCONFIRMED, Row, State
+from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
 from sigmamind_async.provisioning.status import Status, asked, story, ways_out
 
 WORDS: Final[Mapping[State, Word]] = {
     State.DONE: "done",
     State.SENDING: "being sent",
     State.UNCONFIRMED: "in doubt",
-    State.COMMITTED: "in doubt",
     State.NEEDS_DECISION: "needs a decision",
     State.DUPLICATE: "one too many",
     State.PLANNED: "to be sent",
@@ -49,7 +48,7 @@ def _open_row(row: Row, settle_time: float, place: Place, platform: Platform) ->
         id=row.op_id,
         word=WORDS[row.state],
         asked=asked(row),
-        since=row.unconfirmed_since if row.state in UNCONFIRMED else row.sent_at,
+        since=row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at,
         believable=_believable(row, settle_time),
         listings=row.absent_listings,
         known=_known(row),
@@ -62,7 +61,8 @@ def _believable(row: Row, settle_time: float) -> float | None:
     if row.state in NEED_DECISION:
         return None
     # A process that was killed while it sent is given as long as its request may have lasted.
-    return (row.unconfirmed_since if row.state in UNCONFIRMED else row.lease_until) + settle_time
+    since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
+    return since + settle_time
 
 
 def _known(row: Row) -> str:

@@ -18,7 +18,7 @@ from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.messages import nameless, occupied
 from sigmamind_async.provisioning.planning import Pad
 from sigmamind_async.provisioning.reconcile import Reconciler
-from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED, Kind, Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.transitions import OwnerLost
 from sigmamind_async.provisioning.turns import KeyedLock
 
@@ -146,7 +146,7 @@ class AccountContext:
         if other.state is State.SENDING and self.books.now() >= other.lease_until:
             move = await self.books.move(other, OwnerLost())
             other = other if move is None else move.row
-        if other.state in UNCONFIRMED:
+        if other.state is State.UNCONFIRMED:
             try:
                 other = await self.look(other)
             except JournalError:

@@ -39,7 +39,7 @@ from sigmamind_async.provisioning.messages import (
     unread,
     unsettled,
 )
-from sigmamind_async.provisioning.row import UNCONFIRMED, Kind, Row, State
+from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.tags import tag_of, tagged
 from sigmamind_async.provisioning.transitions import (
     Confirmed,
@@ -149,7 +149,7 @@ class Execution(Generic[T]):
                 return await self._send(row)
             case State.SENDING:
                 return await self._wait_for_owner(row)
-            case State.UNCONFIRMED | State.COMMITTED:
+            case State.UNCONFIRMED:
                 if row.kind.repeatable and self.call is None:
                     return await self._send(row)
                 return await self._settle(row)
@@ -365,9 +365,9 @@ class Execution(Generic[T]):
         """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
             return await self._noted(self._books.read(op_id))
-        if move.row.state in UNCONFIRMED and not self._in_bulk:
+        if move.row.state is State.UNCONFIRMED and not self._in_bulk:
             return move.row
-        if move.row.state in UNCONFIRMED:
+        if move.row.state is State.UNCONFIRMED:
             doubt = unsettled(move.row, self._value)
             doubt.not_from_api = error.not_from_api
             raise doubt
@@ -458,16 +458,16 @@ class Execution(Generic[T]):
     async def _settle(self, row: Row) -> Row:
         """Look in listings for what is in doubt, until it is settled or time is up."""
         pause, longest = PAUSES
-        while row.state in UNCONFIRMED and not self._in_bulk:
+        while row.state is State.UNCONFIRMED and not self._in_bulk:
             try:
                 async with asyncio.timeout(self._left):
                     row = await self._desk.look(row, self._value)
             except JournalError as error:
-                error.committed = "yes" if row.state is State.COMMITTED else "unknown"
+                error.committed = "yes" if row.accepted else "unknown"
                 raise
             except (SigmaMindError, TimeoutError):
                 pass  # the platform cannot be read now, and there may be time left
-            if row.state not in UNCONFIRMED:
+            if row.state is not State.UNCONFIRMED:
                 return row
             if pause >= self._left:
                 break

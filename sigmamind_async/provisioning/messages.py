@@ -11,7 +11,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.provisioning.fingerprint import digests_differ
-from sigmamind_async.provisioning.row import UNCONFIRMED, Row, State
+from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
 
 
@@ -26,14 +26,14 @@ def unsettled(row: Row, value: object) -> OutcomeUnknownError:
     """Return the error for an operation whose outcome is not known."""
     if row.state is State.SENDING:
         known = "another worker is sending it; ask again when it has ended"
-    elif row.state in UNCONFIRMED:
+    elif row.state is State.UNCONFIRMED:
         known = f"{row.error}; reconcile() looks for it, and so does the same call made again"
     elif row.state is State.ABANDONED:
         known = "it was given up, and is not sent again unless somebody says so"
     else:
         known = f"{row.error or row.state.value}; a person has to decide, see status()"
     error = OutcomeUnknownError(f"{row.op_id}: {known}")
-    if row.state is State.COMMITTED:
+    if row.state is State.UNCONFIRMED and row.accepted:
         error.committed = "yes"
     error.value = redacted(value)
     return error

@@ -47,8 +47,6 @@ class State(enum.Enum):
     """Written down before a byte may leave."""
     UNCONFIRMED = "unconfirmed"
     """An attempt went unanswered: the platform may have acted, or act later."""
-    COMMITTED = "committed"
-    """The platform said yes in an answer that cannot be read."""
     DONE = "done"
     FAILED = "failed"
     """The platform refused; nothing was done. It may be asked again."""
@@ -60,9 +58,7 @@ class State(enum.Enum):
     """A person decided to leave it."""
 
 
-UNCONFIRMED: Final = frozenset({State.UNCONFIRMED, State.COMMITTED})
-"""An attempt has ended and what it did is not known."""
-UNSETTLED: Final = UNCONFIRMED | {State.SENDING}
+UNSETTLED: Final = frozenset({State.SENDING, State.UNCONFIRMED})
 """States in which no other operation may touch the same number."""
 NEED_DECISION: Final = frozenset({State.NEEDS_DECISION, State.DUPLICATE})
 _SPENDS: Final = UNSETTLED | {State.DONE, State.DUPLICATE, State.NEEDS_DECISION, State.ABANDONED}
@@ -119,6 +115,9 @@ class Row:
     """When the latest attempt may have begun to leave."""
     unconfirmed_since: float = 0.0
     """From when on an unanswered attempt sent nothing more; 0 where every attempt was answered."""
+    accepted: bool = False
+    """Whether the platform said yes to the latest attempt, in an answer that cannot be read: it is
+    never sent again because listings do not show it."""
     absent_listings: int = 0
     """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0

@@ -11,7 +11,6 @@ import attrs
 from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.row import (
     NEED_DECISION,
-    UNCONFIRMED,
     Kind,
     Row,
     State,
@@ -83,7 +82,7 @@ def story(row: Row, settle_time: float) -> list[str]:
     lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
     if row.kind is Kind.PURCHASE and row.attempt:
         lines.append(f"its number would carry {row.tag} in its label")
-    if row.state in UNCONFIRMED:
+    if row.state is State.UNCONFIRMED:
         lines.append(f"not seen in {row.absent_listings} listings since then")
         lines.append(f'"not in the account" proves nothing before {_until(row, settle_time)}')
     return lines

@@ -6,24 +6,23 @@ import pytest
 
 from sigmamind_async.errors import APIConnectionError
 from sigmamind_async.provisioning import messages
-from sigmamind_async.provisioning.row import Kind, State
-from tests.unit.provisioning.test_transitions import a_row
+from sigmamind_async.provisioning.row import Kind, Row, State
+from tests.unit.provisioning.test_transitions import PURCHASE, a_row
 
 
 @pytest.mark.parametrize(
-    ("state", "words", "committed"),
+    ("row", "words", "committed"),
     [
-        (State.SENDING, "another worker is sending it", "unknown"),
-        (State.UNCONFIRMED, "reconcile() looks for it", "unknown"),
-        (State.COMMITTED, "reconcile() looks for it", "yes"),
-        (State.ABANDONED, "it was given up", "unknown"),
-        (State.NEEDS_DECISION, "a person has to decide, see status()", "unknown"),
+        (a_row(PURCHASE, State.SENDING), "another worker is sending it", "unknown"),
+        (a_row(PURCHASE, State.UNCONFIRMED), "reconcile() looks for it", "unknown"),
+        (a_row(PURCHASE, State.UNCONFIRMED, accepted=True), "reconcile() looks for it", "yes"),
+        (a_row(PURCHASE, State.ABANDONED), "it was given up", "unknown"),
+        (a_row(PURCHASE, State.NEEDS_DECISION), "has to decide, see status()", "unknown"),
     ],
 )
 def test_an_operation_that_is_not_settled_says_who_settles_it(
-    state: State, words: str, committed: str
+    row: Row, words: str, committed: str
 ) -> None:
-    row = a_row(Kind.PURCHASE, state)
     error = messages.unsettled(row, None)
 
     assert str(error).startswith(f"{row.op_id}: ")

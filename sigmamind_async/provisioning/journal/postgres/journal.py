@@ -44,7 +44,7 @@ _WITH_TOKENS: Final = f"{ROWS} AND token = ANY(%s) ORDER BY place"
 # The conditions of the indexes are written out, or the server would not use them.
 _WITH_KEY: Final = (
     f"{ROWS} AND key = %s AND key <> ''"
-    " AND (state IN ('sending', 'unconfirmed', 'committed') OR unconfirmed_since > %s)"
+    " AND (state IN ('sending', 'unconfirmed') OR unconfirmed_since > %s)"
     " ORDER BY place"
 )
 _TAGGED: Final = f"{ROWS} AND state = 'done' AND tagged AND updated_at < %s ORDER BY place"

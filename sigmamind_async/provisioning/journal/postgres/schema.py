@@ -65,7 +65,7 @@ CREATE INDEX by_key ON {schema}.operations (account, key) WHERE key <> '';
 CREATE INDEX by_tag ON {schema}.operations (account, updated_at) WHERE state = 'done' AND tagged;
 CREATE INDEX by_time ON {schema}.operations (updated_at);
 CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
-    WHERE key <> '' AND state IN ('sending', 'unconfirmed', 'committed');
+    WHERE key <> '' AND state IN ('sending', 'unconfirmed');
 """
 
 # A function, because then a write is one statement: no lock is ever held while the server waits for
@@ -107,10 +107,10 @@ BEGIN
         SELECT a.purchase_count INTO total FROM {schema}.accounts AS a
             WHERE a.account = new.account FOR UPDATE;
         IF more > 0 AND total + more > most THEN
-            RETURN CASE WHEN new.state IN ('sending', 'unconfirmed', 'committed') AND EXISTS (
+            RETURN CASE WHEN new.state IN ('sending', 'unconfirmed') AND EXISTS (
                 SELECT FROM {schema}.operations AS o
                 WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
-                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed', 'committed')
+                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed')
             ) THEN 'busy' ELSE 'spent' END;
         END IF;
     END IF;

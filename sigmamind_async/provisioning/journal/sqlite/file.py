@@ -100,7 +100,7 @@ SCHEMA: Final = (
     # The only unique index: its violation, and no other, means that the key is taken.
     """
     CREATE UNIQUE INDEX one_unsettled ON operations (account, key)
-    WHERE key != '' AND state IN ('sending', 'unconfirmed', 'committed')
+    WHERE key != '' AND state IN ('sending', 'unconfirmed')
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",

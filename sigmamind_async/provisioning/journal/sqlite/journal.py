@@ -37,7 +37,7 @@ _WITH_TOKENS: Final = f"{_ROWS} AND token IN {_LIST}"
 # The conditions of the indexes are written out, or SQLite would not use them.
 _WITH_KEY: Final = (
     f"{_ROWS} AND key = ? AND key != ''"
-    " AND (state IN ('sending', 'unconfirmed', 'committed') OR unconfirmed_since > ?)"
+    " AND (state IN ('sending', 'unconfirmed') OR unconfirmed_since > ?)"
     " ORDER BY rowid"
 )
 _TAGGED: Final = f"{_ROWS} AND state = 'done' AND tagged AND updated_at < ? ORDER BY rowid"
@@ -51,7 +51,7 @@ _WRITE: Final = (
 )
 _KEY_TAKEN: Final = (
     "SELECT 1 FROM operations WHERE account = ? AND key = ? AND key != '' AND op_id != ?"
-    " AND state IN ('sending', 'unconfirmed', 'committed')"
+    " AND state IN ('sending', 'unconfirmed')"
 )
 _COUNT: Final = (
     "INSERT INTO accounts (account, purchase_count, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
