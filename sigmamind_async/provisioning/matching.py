@@ -35,8 +35,7 @@ def _matches(adapter: Adapter, row: Row, listing: Listing) -> list[Match]:
         return [
             match_of(owned, attempt=attempt) for attempt, owned in listing.tagged.get(row.token, ())
         ]
-    by_number = row.kind in {Kind.EXACT_PURCHASE, Kind.IMPORT}
-    found = (listing.numbers if by_number else listing.records).get(row.key)
+    found = (listing.numbers if row.kind.owned_once else listing.records).get(row.key)
     if found is None:
         return []
     return [match_of(found, agrees=intent_of(adapter, row).agrees(found.source))]

@@ -33,6 +33,11 @@ class Kind(enum.Enum):
         return self is Kind.PURCHASE or self is Kind.EXACT_PURCHASE
 
     @property
+    def owned_once(self) -> bool:
+        """Whether it names a number, which an account can own only once."""
+        return self is Kind.EXACT_PURCHASE or self is Kind.IMPORT
+
+    @property
     def repeatable(self) -> bool:
         """Whether sending it twice leaves the platform as sending it once does."""
         return self is Kind.UPDATE or self is Kind.RELEASE
@@ -156,8 +161,7 @@ class Row:
 
         What can be owned only once is sent again before the first request is proven lost.
         """
-        once = self.kind is Kind.EXACT_PURCHASE or self.kind is Kind.IMPORT
-        waits = once and self.unconfirmed_since > 0.0 and not self.proven_absent
+        waits = self.kind.owned_once and self.unconfirmed_since > 0.0 and not self.proven_absent
         return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
 
     @property

@@ -30,8 +30,6 @@ SETTLE_TIME: Final = 900.0
 LISTINGS: Final = 2
 """Full listings that must agree that a number is absent: one may have shifted while it was read."""
 
-_OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
-
 
 @attrs.frozen(kw_only=True)
 class Policy:
@@ -286,7 +284,7 @@ def _ended(
             return _not_sent(row, now, f"{attempt}: not sent: {reason}")
         case Rejected(reason):
             text = f"{attempt}: refused: {reason}"
-            if row.kind in _OWNED_ONCE and row.unconfirmed_since:
+            if row.kind.owned_once and row.unconfirmed_since:
                 # The refusal may be the echo of an earlier attempt that is still to be seen.
                 return _to(row, State.UNCONFIRMED, now, text, error=reason, rejection=reason)
             return _to(row, State.FAILED, now, text, error=reason)
@@ -509,7 +507,7 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
         text = "not in the account after the settle_time: nothing came of the earlier attempts"
         return _to(seen, State.PLANNED, now, text, proven_absent=True)
     may_go_out_again = not (row.accepted or row.rejection)
-    if row.kind in _OWNED_ONCE and row.state is State.UNCONFIRMED and may_go_out_again:
+    if row.kind.owned_once and row.state is State.UNCONFIRMED and may_go_out_again:
         if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
             return _noted(row, seen, now)
         return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
