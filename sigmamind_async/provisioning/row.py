@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.provisioning.tags import tag_of
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.provisioning.tags import attempt_tag
 
 
 class Kind(enum.Enum):
@@ -167,7 +168,7 @@ class Row:
     @property
     def tag(self) -> str:
         """The tag of the latest attempt."""
-        return tag_of(self.token, self.attempt)
+        return attempt_tag(self.token, self.attempt)
 
     @property
     def purchase_count(self) -> int:
@@ -180,3 +181,14 @@ class Row:
         if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
             one = True  # it may be sent again before the settle time has proven the first one lost
         return one + len(self.duplicates) + len(self.released)
+
+
+def account_name(platform: str, label: str | None) -> str:
+    """Return the account's name in a journal: ``sigmamind``, or ``sigmamind:production``."""
+    return platform if label is None else f"{platform}:{label}"
+
+
+def check_op_id(op_id: object) -> None:
+    """Raise `InvalidRequestError` unless *op_id* can be the id of an operation."""
+    if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
+        raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")

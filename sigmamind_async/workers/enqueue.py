@@ -13,7 +13,7 @@ from procrastinate.manager import JobManager
 
 from sigmamind_async.provisioning.journal.postgres.transaction import Moment, Page
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.messages import about, another_request
+from sigmamind_async.provisioning.messages import journal_error, request_mismatch
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
 from sigmamind_async.provisioning.transitions import Policy, RetryApproved, advance
 from sigmamind_async.workers.jobs import job_for, waiting_lock
@@ -58,7 +58,7 @@ class Entry:
 
     async def _again(self, stored: Row, asked: Row) -> Row:
         """Return the row of an operation that was there before."""
-        difference = another_request(stored, asked)
+        difference = request_mismatch(stored, asked)
         if difference is not None:
             raise difference
         row = attrs.evolve(
@@ -73,7 +73,7 @@ class Entry:
         else:
             row = attrs.evolve(row, version=row.version + 1)
         if await self.page.put(row) is not PutResult.STORED:
-            raise about(row.op_id, "somebody else works on it; call again")
+            raise journal_error(row.op_id, "somebody else works on it; call again")
         return row
 
     async def _queue(self, account: str, rows: Sequence[Row], new: set[str]) -> None:

@@ -69,7 +69,7 @@ def no_quarantine(patch: Patch) -> None:
 
 def one_tag_for_all_attempts(patch: Patch) -> None:
     """The tag names the operation only."""
-    patch.setattr(execution, "tag_of", lambda token, _: f"[sm:{token}.1]")
+    patch.setattr(execution, "attempt_tag", lambda token, _: f"[sm:{token}.1]")
 
 
 def written_after_the_request(patch: Patch) -> None:

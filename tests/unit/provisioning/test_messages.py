@@ -23,7 +23,7 @@ from tests.unit.provisioning.test_transitions import PURCHASE, a_row
 def test_an_operation_that_is_not_settled_says_who_settles_it(
     row: Row, words: str, committed: str
 ) -> None:
-    error = messages.unsettled(row, None)
+    error = messages.outcome_unknown(row, None)
 
     assert str(error).startswith(f"{row.op_id}: ")
     assert words in str(error)
@@ -33,8 +33,8 @@ def test_an_operation_that_is_not_settled_says_who_settles_it(
 def test_what_waits_for_the_account_may_be_called_again() -> None:
     row = a_row(Kind.PURCHASE, State.PLANNED)
     for error, words in (
-        (messages.unread(row, APIConnectionError("no route")), "could not be read"),
-        (messages.nameless(row), "without its key"),
+        (messages.account_unreadable(row, APIConnectionError("no route")), "could not be read"),
+        (messages.record_without_key(row), "without its key"),
     ):
         assert "not sent" in str(error)
         assert words in str(error)
