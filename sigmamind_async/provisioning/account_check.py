@@ -12,7 +12,7 @@ import time
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.fingerprint import key_seal
+from sigmamind_async.provisioning.fingerprint import key_fingerprint
 from sigmamind_async.provisioning.row import State
 
 CLOCK_TOLERANCE = 60.0
@@ -71,7 +71,9 @@ async def accept_key(context: AccountContext) -> None:
 
 
 async def _seal(context: AccountContext) -> str:
-    return key_seal(context.journal.journal_id, await context.runner.engine.credentials.key())
+    return key_fingerprint(
+        context.journal.journal_id, await context.runner.engine.credentials.key()
+    )
 
 
 async def _owns_what_it_brought(context: AccountContext) -> bool:

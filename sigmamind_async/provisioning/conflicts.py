@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
-from sigmamind_async.provisioning.messages import occupied
+from sigmamind_async.provisioning.messages import number_in_use
 from sigmamind_async.provisioning.reconcile import expire_lease, reconcile_with_new_listing
-from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED, Kind, Row
+from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 
 
 class Conflicts:
@@ -28,7 +28,7 @@ class Conflicts:
             if not others:
                 return
             if context.now() + pause >= until:
-                raise occupied(row, others[0], context.policy.settle_time)
+                raise number_in_use(row, others[0], context.policy.settle_time)
             await context.sleep(pause)
             pause = min(2 * pause, longest)
 
@@ -42,7 +42,7 @@ class Conflicts:
         """Return whether *other* may still change the number, after trying to settle it."""
         context = self._context
         other = await expire_lease(context, other)
-        if other.state in UNCONFIRMED:
+        if other.state is State.UNCONFIRMED:
             try:
                 other = await reconcile_with_new_listing(context, other)
             except JournalError:
@@ -53,7 +53,7 @@ class Conflicts:
             return True
         late = other.unconfirmed_since + context.policy.settle_time > context.now()
         # A late purchase finds its number owned, unless the number has been released meanwhile.
-        comes_back = other.kind.repeatable or other.mended > 0
+        comes_back = other.kind.repeatable or other.repairs > 0
         return late and (comes_back or row.kind is Kind.RELEASE)
 
     async def reserve_number(self, number: str) -> bool:

@@ -11,7 +11,7 @@ from sigmamind_async.client import Runner
 from sigmamind_async.provisioning.adapter import Adapter
 from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
 from sigmamind_async.provisioning.listing import ListingCache
-from sigmamind_async.provisioning.messages import about
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.provisioning.transitions import (
     Confirmed,
@@ -83,7 +83,7 @@ class AccountContext:
         """Return the stored row of an operation; raise `JournalError` if there is none."""
         row = await self.get(op_id)
         if row is None:
-            raise about(op_id, f"the journal holds no such operation of {self.account}")
+            raise journal_error(op_id, f"the journal holds no such operation of {self.account}")
         return row
 
     async def apply(self, row: Row, event: Event) -> Move | None:

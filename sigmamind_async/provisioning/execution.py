@@ -12,6 +12,8 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
+import attrs
+
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.engine import Call
 from sigmamind_async.errors import (
@@ -29,23 +31,22 @@ from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
-from sigmamind_async.provisioning.fingerprint import record_from, seal
+from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
-    about,
-    another_request,
-    owned_already,
-    unread,
-    unsettled,
+    account_unreadable,
+    already_owned,
+    journal_error,
+    outcome_unknown,
+    request_mismatch,
 )
-from sigmamind_async.provisioning.planning import Pad
 from sigmamind_async.provisioning.reconcile import (
     match_of,
     reconcile_with_earlier_purchase,
     reconcile_with_new_listing,
 )
-from sigmamind_async.provisioning.row import UNCONFIRMED, Kind, Row, State
-from sigmamind_async.provisioning.tags import tag_of, tagged
+from sigmamind_async.provisioning.row import Kind, Row, State
+from sigmamind_async.provisioning.tags import add_tag, attempt_tag
 from sigmamind_async.provisioning.transitions import (
     Confirmed,
     Event,
@@ -148,20 +149,27 @@ class Execution(Generic[T]):
         stored = await self._context.get(self.op_id)
         if stored is None:
             return asked
-        difference = another_request(stored, asked)
+        difference = request_mismatch(stored, asked)
         if difference is not None:
             raise difference
         # The stored seal may have been made under an API key that is in use no more.
-        return stored.but(seal=asked.seal)
+        return attrs.evolve(stored, secret_digest=asked.secret_digest)
 
     async def _new_row(self) -> Row:
         context = self._context
         journal_id = context.journal.journal_id
-        row = Pad(journal_id, context.account).row(self.op_id, self._value, self._intent)
-        if not row.hidden:
+        row = new_row(
+            self.op_id,
+            self._value,
+            kind=self._intent.kind,
+            key=self._intent.key,
+            journal_id=journal_id,
+            account=context.account,
+        )
+        if not row.secret_fields:
             return row
         key = await context.runner.engine.credentials.key()
-        return row.but(seal=seal(journal_id, key, self._value))
+        return attrs.evolve(row, secret_digest=secret_digest(journal_id, key, self._value))
 
     async def _step(self, row: Row) -> Row:
         """Take the next step from the state that *row* is in."""
@@ -170,19 +178,19 @@ class Execution(Generic[T]):
                 return await self._send(row)
             case State.SENDING:
                 return await self._wait_for_owner(row)
-            case State.UNCONFIRMED | State.COMMITTED:
+            case State.UNCONFIRMED:
                 if row.kind.repeatable and self.call is None:
                     return await self._send(row)
                 return await self._settle(row)
             case _:
-                raise unsettled(row, self._value)
+                raise outcome_unknown(row, self._value)
 
     def _result(self, row: Row) -> T:
         if self._answer is not UNSET:
             return cast("T", self._answer)
         if row.result is None:
             return cast("T", None)
-        return cast("T", record_from(row.result, self._context.adapter.result))
+        return cast("T", from_result(row.result, self._context.adapter.result))
 
     # --- sending ---------------------------------------------------------------------------
 
@@ -223,7 +231,7 @@ class Execution(Generic[T]):
         except SigmaMindError as error:
             if not (self._in_bulk and error.retryable):
                 raise
-            refusal = unread(row, error)
+            refusal = account_unreadable(row, error)
         raise refusal  # a job takes the row up again at its end
 
     async def _with_a_number(self, row: Row) -> Row:
@@ -236,7 +244,7 @@ class Execution(Generic[T]):
         offered = search.numbers(await self._read(search.request))
         for number in offered:
             if await self._conflicts.reserve_number(number):
-                return row.but(key=number)
+                return attrs.evolve(row, key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
         )
@@ -286,7 +294,7 @@ class Execution(Generic[T]):
         """
         stored = await self._context.get(row.op_id)
         if (0 if stored is None else stored.version) == row.version:
-            raise owned_already(row)
+            raise already_owned(row)
 
     async def _attempt(self, row: Row) -> Row:
         engine = self._context.runner.engine
@@ -329,8 +337,8 @@ class Execution(Generic[T]):
             return self._intent.search.purchase(row.key)
         if self._intent.with_label is None:
             return self._value
-        tag = tag_of(row.token, row.attempt + 1)
-        return self._intent.with_label(tagged(self._intent.label, tag))
+        tag = attempt_tag(row.token, row.attempt + 1)
+        return self._intent.with_label(add_tag(self._intent.label, tag))
 
     async def _confirmed(self, row: Row, call: Call, record: T) -> Row:
         """Write a good end down; what the platform said is known whatever becomes of that."""
@@ -390,10 +398,10 @@ class Execution(Generic[T]):
         """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
             return await self._noted(self._context.read(op_id))
-        if move.row.state in UNCONFIRMED and not self._in_bulk:
+        if move.row.state is State.UNCONFIRMED and not self._in_bulk:
             return move.row
-        if move.row.state in UNCONFIRMED:
-            doubt = unsettled(move.row, self._value)
+        if move.row.state is State.UNCONFIRMED:
+            doubt = outcome_unknown(move.row, self._value)
             doubt.not_from_api = error.not_from_api
             raise doubt
         taken = isinstance(error, (ConflictError, NotFoundError))
@@ -413,7 +421,7 @@ class Execution(Generic[T]):
         stored = await self._in_time(self._context.get(row.op_id))
         if stored is not None:
             return stored
-        return row.but(key="") if self._intent.search is not None else row
+        return attrs.evolve(row, key="") if self._intent.search is not None else row
 
     async def _interrupted(self, claim: Claim, call: Call) -> None:
         """Write down how far a call got that was cancelled."""
@@ -454,7 +462,7 @@ class Execution(Generic[T]):
         except TimeoutError:
             if not deadline.expired():
                 raise
-        error = about(
+        error = journal_error(
             self.op_id,
             f"not sent, because the deadline of {self._context.deadline:g} s passed before the"
             " journal had answered, or the account had been compared with it; another program may"
@@ -483,22 +491,22 @@ class Execution(Generic[T]):
     async def _settle(self, row: Row) -> Row:
         """Look in listings for what is in doubt, until it is settled or time is up."""
         pause, longest = POLL_BACKOFF
-        while row.state in UNCONFIRMED and not self._in_bulk:
+        while row.state is State.UNCONFIRMED and not self._in_bulk:
             try:
                 async with asyncio.timeout(self._left):
                     row = await reconcile_with_new_listing(self._context, row, self._value)
             except JournalError as error:
-                error.committed = "yes" if row.state is State.COMMITTED else "unknown"
+                error.committed = "yes" if row.accepted else "unknown"
                 raise
             except (SigmaMindError, TimeoutError):
                 pass  # the platform cannot be read now, and there may be time left
-            if row.state not in UNCONFIRMED:
+            if row.state is not State.UNCONFIRMED:
                 return row
             if pause >= self._left:
                 break
             await self._context.sleep(pause)
             pause = min(2 * pause, longest)
-        raise unsettled(row, self._value)
+        raise outcome_unknown(row, self._value)
 
     async def _wait_for_owner(self, row: Row) -> Row:
         """Wait until whoever is sending has written down what came of it, or is gone."""
@@ -507,7 +515,7 @@ class Execution(Generic[T]):
             now = self._context.now()
             abandoned = now >= row.lease_until
             if not abandoned and (self._in_bulk or not self._left):
-                raise unsettled(row, self._value)
+                raise outcome_unknown(row, self._value)
             if not abandoned:
                 await self._context.sleep(max(0.001, min(pause, row.lease_until - now)))
                 pause = min(2 * pause, longest)
@@ -528,7 +536,7 @@ class Execution(Generic[T]):
 
 def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose end could not be written down."""
-    return about(
+    return journal_error(
         row.op_id,
         f"{what}, and that could not be written down: {error.message}."
         " It stays in doubt until the next run finds it.",

@@ -19,8 +19,7 @@ from sigmamind_async.provisioning.context import AccountContext, clock_for, stea
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.listing import ListingCache
-from sigmamind_async.provisioning.messages import about
-from sigmamind_async.provisioning.planning import account_of, check_op_id
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
     match_of,
@@ -28,9 +27,9 @@ from sigmamind_async.provisioning.reconcile import (
     release_duplicate,
     stored_intent,
 )
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
 from sigmamind_async.provisioning.status import Status, open_rows
-from sigmamind_async.provisioning.tags import tag_in, without_tag
+from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import (
     SETTLE_TIME,
     AbandonApproved,
@@ -115,7 +114,7 @@ class Provisioner:
         self.client = client
         self.journal = journal
         self.policy = policy
-        self.account = account_of(platform, account)
+        self.account = account_name(platform, account)
         self._strips = tag == "strip"
         self._context = AccountContext(
             runner=client.runner,
@@ -223,7 +222,7 @@ class Provisioner:
         if rows:
             listing = await self._context.listings.newer_than(now)
             for row in rows:
-                value = recall(row) if recall is not None and row.hidden else None
+                value = recall(row) if recall is not None and row.secret_fields else None
                 if isinstance(value, Awaitable):
                     value = await value
                 await reconcile_row(self._context, row, listing, value)
@@ -281,10 +280,10 @@ class Provisioner:
             phone_number
         )
         if found is None:
-            raise about(op_id, f"{phone_number} is not in the account")
-        tag = tag_in(found.label)
+            raise journal_error(op_id, f"{phone_number} is not in the account")
+        tag = find_tag(found.label)
         if tag is not None and tag[0] != row.token:
-            raise about(op_id, f"{phone_number} was bought by another operation")
+            raise journal_error(op_id, f"{phone_number} was bought by another operation")
         return await self._decided(row, AdoptApproved(match_of(found)))
 
     async def retry_unconfirmed(self, op_id: str) -> Row:
@@ -302,7 +301,7 @@ class Provisioner:
         """Give up the numbers that the operation bought one too many, for good."""
         row = await self._row(op_id)
         if row.state is not State.DUPLICATE:
-            raise about(op_id, f"nothing was bought one too many, it is {row.state.value}")
+            raise journal_error(op_id, f"nothing was bought one too many, it is {row.state.value}")
         for record in row.duplicates:
             row = await release_duplicate(self._context, row, record)
         return row
@@ -319,7 +318,7 @@ class Provisioner:
     async def _decided(self, row: Row, event: Event) -> Row:
         move = await self._context.apply(row, event)
         if move is None:
-            raise about(row.op_id, f"is {row.state.value}, so there is nothing to decide")
+            raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return move.row
 
     async def _row(self, op_id: str) -> Row:
@@ -329,7 +328,7 @@ class Provisioner:
     async def _strip(self, row: Row, label: str) -> None:
         """Give the number of *row* the label that was asked for, or its number."""
         wanted = stored_intent(self._context.adapter, row).label or row.phone_number
-        if without_tag(label) != label:
+        if remove_tag(label) != label:
             await self.client.run(self._context.adapter.relabel(row.record, wanted))
         await self._context.apply(row, TagRemoved())
 

@@ -7,9 +7,9 @@ import attrs
 from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, OwnedNumber, Value
 from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.fingerprint import result_of, value_of
+from sigmamind_async.provisioning.fingerprint import rebuild_request, to_result
 from sigmamind_async.provisioning.listing import Listing
-from sigmamind_async.provisioning.messages import about, nameless
+from sigmamind_async.provisioning.messages import journal_error, record_without_key
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.transitions import (
     DuplicateReleased,
@@ -69,7 +69,7 @@ async def reconcile_with_earlier_purchase(context: AccountContext, row: Row, val
     listing = await context.listings.newer_than(0.0)
     bought = listing.tagged.get(row.token, ())
     if not all(owned.record for _, owned in bought):
-        raise nameless(row)
+        raise record_without_key(row)
     return await apply_listing(context, row, listing, value) if bought else row
 
 
@@ -108,7 +108,7 @@ async def _repair(context: AccountContext, row: Row, found: Match, value: Value 
     """Write the requested fields to a record that shows other values, or cannot show them all."""
     if value is not None:
         intent = context.adapter.intent(value)
-    elif not row.hidden:
+    elif not row.secret_fields:
         intent = stored_intent(context.adapter, row)
     else:
         return row  # until a caller brings the secrets
@@ -143,7 +143,7 @@ async def _send_repair(
     call = context.runner.engine.begin(operation)
     call.before_send = require_unchanged
     record = await context.runner.engine.finish(operation, call)
-    written = attrs.evolve(found, result=result_of(record), agrees=True)
+    written = attrs.evolve(found, result=to_result(record), agrees=True)
     return RepairDone(match=written, doubtful=call.doubtful)
 
 
@@ -155,12 +155,12 @@ def stored_request(adapter: Adapter, row: Row) -> Value:
 
     Raises `JournalError` for a request of another version.
     """
-    request = adapter.requests.get(row.request)
+    request = adapter.requests.get(row.request_type)
     if request is None:
-        raise about(
-            row.op_id, f"the journal holds a {row.request}, which this version does not know"
+        raise journal_error(
+            row.op_id, f"the journal holds a {row.request_type}, which this version does not know"
         )
-    return value_of(request, row.asked, row.hidden)
+    return rebuild_request(request, row.request_fields, row.secret_fields)
 
 
 def stored_intent(adapter: Adapter, row: Row) -> Intent:
@@ -188,5 +188,5 @@ def match_of(owned: OwnedNumber, *, attempt: int | None = None, agrees: bool = T
         phone_number=owned.phone_number,
         attempt=attempt,
         agrees=agrees,
-        result=result_of(owned.source),
+        result=to_result(owned.source),
     )

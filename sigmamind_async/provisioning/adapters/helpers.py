@@ -9,7 +9,7 @@ import attrs
 
 from sigmamind_async.operation import Operation
 from sigmamind_async.provisioning.adapter import Intent, Value
-from sigmamind_async.provisioning.fingerprint import said
+from sigmamind_async.provisioning.fingerprint import set_fields
 from sigmamind_async.provisioning.row import Kind
 
 
@@ -34,7 +34,7 @@ def confirms_request(
 
     If it set one of the *unreadable* fields, no record does: nothing proves that it was taken.
     """
-    if not said(cast("Value", operation.value)).keys().isdisjoint(unreadable):
+    if not set_fields(cast("Value", operation.value)).keys().isdisjoint(unreadable):
         return lambda _: False
     if operation.read_back is not None:
         return operation.read_back.agrees
@@ -50,7 +50,7 @@ def repair_update(value: Value, update: type[Value], key: str) -> Callable[[str]
     """
     takes: tuple[attrs.Attribute[Any], ...] = attrs.fields(update)
     names = {field.name for field in takes} - {key}
-    fields = {name: held for name, held in said(value).items() if name in names}
+    fields = {name: held for name, held in set_fields(value).items() if name in names}
 
     def repair(record: str) -> Value | None:
         return update(**{key: record}, **fields) if fields else None
