@@ -88,15 +88,16 @@ class AccountContext:
 
     async def apply(self, row: Row, event: Event) -> Move | None:
         """Store what *event* makes of *row*; return `None` if another writer was faster."""
+        now = self.now()
         try:
-            move = advance(row, event, self.now(), self.policy)
+            move = advance(row, event, now, self.policy)
         except IllegalMoveError:
             return None
         if move.row.version == row.version:
             return move
         # Within its lease no other process writes the row, so this write cannot be refused. If it
         # is lost, the next run finds in a listing what the answer brought.
-        durable = not isinstance(event, Confirmed) or self.now() >= row.lease_until
+        durable = not isinstance(event, Confirmed) or now >= row.lease_until
         result = await self.journal.put(move.row, durable=durable)
         return move if result is PutResult.STORED else None
 

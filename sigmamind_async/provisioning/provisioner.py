@@ -27,7 +27,7 @@ from sigmamind_async.provisioning.reconcile import (
     release_duplicate,
     stored_intent,
 )
-from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
+from sigmamind_async.provisioning.row import Row, State, account_name
 from sigmamind_async.provisioning.status import Status, open_rows
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import (
@@ -195,7 +195,6 @@ class Provisioner:
         )
 
     def _execution(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Execution[T]:
-        check_op_id(op_id)
         return Execution(self._context, self._conflicts, op_id, value, in_bulk=in_bulk)
 
     # --- looking after them ----------------------------------------------------------------
