@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 from uuid import uuid4
@@ -36,20 +35,15 @@ class Claim:
     Each claim has an owner of its own, so no other attempt can be mistaken for this one.
     """
 
-    def __init__(
-        self,
-        context: AccountContext,
-        row: Row,
-        in_time: Callable[[Awaitable[PutResult]], Awaitable[PutResult]],
-    ) -> None:
-        """Begin with *row* as it was read; *in_time* holds each write to the deadline."""
+    def __init__(self, context: AccountContext, row: Row, ends_at: float | None) -> None:
+        """Begin with *row* as it was read; *ends_at* is the deadline, by the engine's clock."""
         self.row = row
         self.sent = False
         """Whether the stored row says, or may say, that something was sent."""
         self.late = False
         """Whether the journal may still store the row, although this has stopped waiting."""
         self._context = context
-        self._in_time = in_time
+        self._ends_at = ends_at
         # A fork has the same counter, but another process id.
         self._owner = f"{_PROCESS}.{os.getpid()}.{next(_CLAIMS)}"
 
@@ -59,30 +53,36 @@ class Claim:
         clock = context.runner.engine.clock
         began = clock()
         event = Claimed(owner=self._owner, lease=context.lease)
-        result, refusal = None, None
         try:
             claimed = advance(self.row, event, context.now(), context.policy).row
-            # Known before the write: if that is cancelled, or comes too late, it may yet be made.
-            self.row, self.sent = claimed, True
-            result = await self._in_time(self._put(claimed))
+        except IllegalMoveError:
+            raise SendAborted from None
+        result, refusal = None, None
+        # Known before the write: if that is cancelled, or comes too late, it may yet be made.
+        self.row, self.sent, self.late = claimed, True, True
+        try:
+            result = await self._put(claimed, context.max_purchases)
+        except TimeoutError:
+            raise SendAborted(deadline_error(context, claimed.op_id)) from None
         except JournalError as error:
             refusal = error.with_traceback(None)
-        except IllegalMoveError:
-            pass
+        self.late = False
         if result is PutResult.STORED:
-            self._require_time_left(clock() - began)
+            seconds = clock() - began
+            if seconds > LEASE_MARGIN:
+                # The lease may end before the answer comes. Another process would then take the
+                # attempt for abandoned while it is under way.
+                raise SendAborted(self._slow_journal_error(seconds))
             return
-        if not self.late:
-            self.row, self.sent = before
+        self.row, self.sent = before
         raise SendAborted(self._limit_error() if result is PutResult.SPENT else refusal)
 
-    async def _put(self, claimed: Row) -> PutResult:
+    async def _put(self, row: Row, max_purchases: int | None = None) -> PutResult:
+        """Store *row*; raise `TimeoutError` at the deadline."""
         context = self._context
-        try:
-            return await context.journal.put(claimed, max_purchases=context.max_purchases)
-        except asyncio.CancelledError:
-            self.late = True
-            raise
+        left = None if self._ends_at is None else self._ends_at - context.runner.engine.clock()
+        async with asyncio.timeout(left):
+            return await context.journal.put(row, max_purchases=max_purchases)
 
     async def rest(self) -> None:
         """Record that nothing is under way until the next request.
@@ -90,23 +90,17 @@ class Claim:
         If this process ends meanwhile, the row then need not be taken for unconfirmed.
         """
         context = self._context
-        with suppress(JournalError, IllegalMoveError):
+        with suppress(JournalError, IllegalMoveError, TimeoutError):
             resting = advance(self.row, RateLimited(), context.now(), context.policy).row
-            if await self._in_time(context.journal.put(resting)) is PutResult.STORED:
+            if await self._put(resting) is PutResult.STORED:
                 self.row = resting
 
-    def _require_time_left(self, seconds: float) -> None:
-        """Raise `SendAborted` if the write took so long that the lease may end before the answer.
-
-        Another process would then take the attempt for abandoned while it is under way.
-        """
-        if seconds > LEASE_MARGIN:
-            error = journal_error(
-                self.row.op_id,
-                f"not sent, because the journal took {seconds:.0f} s to write it down",
-            )
-            error.retryable = True
-            raise SendAborted(error)
+    def _slow_journal_error(self, seconds: float) -> JournalError:
+        error = journal_error(
+            self.row.op_id, f"not sent, because the journal took {seconds:.0f} s to write it down"
+        )
+        error.retryable = True
+        return error
 
     def _limit_error(self) -> SpendLimitError:
         most = self._context.max_purchases
@@ -114,3 +108,15 @@ class Claim:
             f"{self.row.op_id}: not sent, it would be one purchase more than the {most} that"
             " are allowed for this journal; max_purchases sets the limit"
         )
+
+
+def deadline_error(context: AccountContext, op_id: str) -> JournalError:
+    """Return the error for an operation that was not sent before its deadline."""
+    error = journal_error(
+        op_id,
+        f"not sent, because the deadline of {context.deadline:g} s passed before the journal had"
+        " answered, or the account had been compared with it; another program may keep the journal"
+        " locked",
+    )
+    error.retryable = True
+    return error

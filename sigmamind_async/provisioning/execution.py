@@ -28,7 +28,7 @@ from sigmamind_async.limiter.gate import PATIENCE
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.claim import Claim, SendAborted
+from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
@@ -41,7 +41,6 @@ from sigmamind_async.provisioning.messages import (
     request_mismatch,
 )
 from sigmamind_async.provisioning.reconcile import (
-    match_of,
     reconcile_with_earlier_purchase,
     reconcile_with_new_listing,
 )
@@ -139,7 +138,7 @@ class Execution(Generic[T]):
 
     async def run(self) -> T:
         """Carry the operation out, or find out that it has been; return its result."""
-        self._ends_at = self._engine.clock() + self._context.deadline
+        self._ends_at = self._engine.clock() + self._engine.limits.deadline
         async with self._context.locks.of(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
@@ -293,7 +292,7 @@ class Execution(Generic[T]):
         """Send the request, and record how that ended."""
         engine = self._engine
         operation = self._context.runner.operation(self._request(row))
-        claim = Claim(self._context, row, self._in_time)
+        claim = Claim(self._context, row, None if self._in_bulk else self._ends_at)
         call = engine.begin(operation, patient=self._in_bulk)
         if not self._in_bulk:
             call.deadline = min(call.deadline, self._ends_at)
@@ -337,7 +336,7 @@ class Execution(Generic[T]):
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
-            match = match_of(self._context.adapter.owned(record), attempt=attempt)
+            match = self._context.adapter.owned(record).match(attempt=attempt)
         event: Event = Confirmed(match=match, doubtful=call.doubtful and row.kind.repeatable)
         if match is not None and not (match.record or row.kind.repeatable):
             event = Unreadable("the answer names no record")
@@ -408,6 +407,8 @@ class Execution(Generic[T]):
             reason = "it may not be sent again"
             await self._retract(claim, Unanswered(reason) if call.doubtful else NotSent(reason))
         if refusal is not None:
+            if call.touched:  # by an earlier request of the same call
+                refusal.committed = "unknown"
             raise refusal
         stored = await self._in_time(self._context.get(row.op_id))
         if stored is not None:
@@ -451,7 +452,8 @@ class Execution(Generic[T]):
         """
         if self._in_bulk:
             return await work
-        limit = asyncio.timeout(max(_LAST_WRITE, self._left) if sent else self._left)
+        least = _LAST_WRITE if sent else 0.0
+        limit = asyncio.timeout(max(least, self._ends_at - self._engine.clock()))
         try:
             async with limit:
                 return await work
@@ -462,13 +464,7 @@ class Execution(Generic[T]):
             raise JournalError(
                 "the journal gave no answer in time; another program may keep it locked"
             )
-        error = journal_error(
-            self.op_id,
-            f"not sent, because the deadline of {self._context.deadline:g} s passed before the"
-            " journal had answered, or the account had been compared with it; another program may"
-            " keep the journal locked",
-        )
-        error.retryable = True
+        error = deadline_error(self._context, self.op_id)
         if self.touched:
             error.committed = "unknown"
         raise error

@@ -22,7 +22,6 @@ from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
-    match_of,
     reconcile_row,
     release_duplicate,
     stored_intent,
@@ -148,7 +147,7 @@ class Provisioner:
             SigmaMindError: The platform refused, as in a call of the client. Called again, the
                 operation is tried again.
         """
-        return await self._execution(op_id, value, in_bulk=False).run()
+        return await Execution(self._context, self._conflicts, op_id, value).run()
 
     async def send(self, op_id: str, value: RequestValue[T]) -> T:
         """Do as `run` does, and leave to `reconcile` what goes unanswered.
@@ -160,7 +159,7 @@ class Provisioner:
             OutcomeUnknownError: The request went unanswered, or somebody else is sending it. Call
                 again once `reconcile` has settled it.
         """
-        return await self._execution(op_id, value, in_bulk=True).run()
+        return await self._bulk_execution(op_id, value).run()
 
     def run_many(
         self,
@@ -187,15 +186,15 @@ class Provisioner:
         """
         return ProvisioningRun(
             self._context,
-            lambda op_id, value: self._execution(op_id, value, in_bulk=True),
+            self._bulk_execution,
             operations,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
         )
 
-    def _execution(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Execution[T]:
-        return Execution(self._context, self._conflicts, op_id, value, in_bulk=in_bulk)
+    def _bulk_execution(self, op_id: str, value: RequestValue[T]) -> Execution[T]:
+        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True)
 
     # --- looking after them ----------------------------------------------------------------
 
@@ -283,7 +282,7 @@ class Provisioner:
         tag = find_tag(found.label)
         if tag is not None and tag[0] != row.token:
             raise journal_error(op_id, f"{phone_number} was bought by another operation")
-        return await self._decided(row, AdoptApproved(match_of(found)))
+        return await self._decided(row, AdoptApproved(found.match()))
 
     async def retry_unconfirmed(self, op_id: str) -> Row:
         """Let the next run send the operation again, at the risk that the first request comes late.
