@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from contextlib import suppress
+from typing import Final
+from uuid import uuid4
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
@@ -12,8 +16,11 @@ from sigmamind_async.provisioning.row import Row
 from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
 from sigmamind_async.provisioning.turns import InTime
 
+_PROCESS: Final = uuid4().hex
+_CLAIMS: Final = itertools.count()
 
-class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package
+
+class SendAborted(Exception):  # noqa: N818 - a decision, no error; never leaves this package
     """A request was about to leave, and may not."""
 
     def __init__(self, error: SigmaMindError | None = None) -> None:
@@ -28,7 +35,7 @@ class Claim:
     Each claim has an owner of its own, so that no other attempt can be taken for this one.
     """
 
-    def __init__(self, desk: AccountContext, row: Row, in_time: InTime | None = None) -> None:
+    def __init__(self, context: AccountContext, row: Row, in_time: InTime | None = None) -> None:
         """Begin with *row* as it was read; nothing is written yet.
 
         Where there is a deadline, *in_time* holds each write to it.
@@ -39,16 +46,16 @@ class Claim:
         self._in_time = in_time
         self.sent = False
         """Whether the row says, or may say, that something was sent."""
-        self._desk = desk
-        self._owner = desk.new_owner()
+        self._context = context
+        self._owner = f"{_PROCESS}.{os.getpid()}.{next(_CLAIMS)}"
 
     async def __call__(self) -> None:
-        """Write the row down as being sent; raise `Withheld` where that cannot be."""
-        books = self._desk.books
-        event = Claimed(owner=self._owner, lease=self._desk.lease)
+        """Write the row down as being sent; raise `SendAborted` where that cannot be."""
+        context = self._context
+        event = Claimed(owner=self._owner, lease=self._context.lease)
         before = self.row, self.sent
         try:
-            claimed = advance(self.row, event, books.now(), books.policy).row
+            claimed = advance(self.row, event, context.now(), context.policy).row
             # Should this be cancelled, or come too late, the write may yet be made.
             self.row, self.sent, self.late = claimed, True, True
             put = self._put(claimed)
@@ -56,7 +63,7 @@ class Claim:
         except JournalError as error:
             refusal: SigmaMindError | None = error.with_traceback(None)
             if self.late:
-                raise Withheld(refusal) from None
+                raise SendAborted(refusal) from None
         except IllegalMoveError:
             refusal = None
         else:
@@ -64,10 +71,10 @@ class Claim:
                 return self._check_lateness(claimed)
             refusal = self._too_many() if written is PutResult.SPENT else None
         self.row, self.sent = before
-        raise Withheld(refusal)
+        raise SendAborted(refusal)
 
     async def _put(self, claimed: Row) -> PutResult:
-        journal, most = self._desk.books.journal, self._desk.max_purchases
+        journal, most = self._context.journal, self._context.max_purchases
         try:
             written = await journal.put(claimed, max_purchases=most)
         except JournalError:
@@ -81,29 +88,29 @@ class Claim:
 
         Whoever finds the row meanwhile need not take it for doubtful, should this process end.
         """
-        books = self._desk.books
+        context = self._context
         with suppress(JournalError, IllegalMoveError):
-            resting = advance(self.row, RateLimited(), books.now(), books.policy).row
-            put = books.journal.put(resting)
+            resting = advance(self.row, RateLimited(), context.now(), context.policy).row
+            put = context.journal.put(resting)
             written = await (put if self._in_time is None else self._in_time(put))
             if written is PutResult.STORED:
                 self.row = resting
 
     def _check_lateness(self, claimed: Row) -> None:
-        """Raise `Withheld` where the write took so long that the lease may end before the answer.
+        """Raise `SendAborted` if the write took so long that the lease may end before the answer.
 
-        Somebody else would take the attempt for abandoned while it is under way.
+        Another process would then take the attempt for abandoned while it is under way.
         """
-        late = self._desk.books.now() - claimed.sent_at
+        late = self._context.now() - claimed.sent_at
         if late > LEASE_MARGIN:
             error = journal_error(
                 claimed.op_id, f"not sent, because the journal took {late:.0f} s to write it down"
             )
             error.retryable = True
-            raise Withheld(error)
+            raise SendAborted(error)
 
     def _too_many(self) -> SpendLimitError:
-        most = self._desk.max_purchases
+        most = self._context.max_purchases
         return SpendLimitError(
             f"{self.row.op_id}: not sent, it would be one purchase more than the {most} that"
             " are allowed for this journal; max_purchases sets the limit"

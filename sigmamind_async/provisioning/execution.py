@@ -26,18 +26,24 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import PATIENCE
 from sigmamind_async.operation import Verdict
+from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Intent, Value
-from sigmamind_async.provisioning.claim import Claim, Withheld
-from sigmamind_async.provisioning.context import PAUSES, AccountContext
-from sigmamind_async.provisioning.fingerprint import from_result
+from sigmamind_async.provisioning.claim import Claim, SendAborted
+from sigmamind_async.provisioning.conflicts import Conflicts
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing
-from sigmamind_async.provisioning.matching import match_of
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,
     journal_error,
     outcome_unknown,
     request_mismatch,
+)
+from sigmamind_async.provisioning.reconcile import (
+    match_of,
+    reconcile_with_earlier_purchase,
+    reconcile_with_new_listing,
 )
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.tags import add_tag, attempt_tag
@@ -72,7 +78,8 @@ class Execution(Generic[T]):
     """One operation under way; awaited once.
 
     Args:
-        desk: What it shares with all others.
+        context: What it shares with all others.
+        conflicts: Keeps others from its number.
         op_id: The caller's key of the operation.
         value: The request, with its secrets.
         in_bulk: Whether to end at the first doubt, because the job settles all of them together,
@@ -80,14 +87,20 @@ class Execution(Generic[T]):
     """
 
     def __init__(
-        self, desk: AccountContext, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
+        self,
+        context: AccountContext,
+        conflicts: Conflicts,
+        op_id: str,
+        value: RequestValue[T],
+        *,
+        in_bulk: bool = False,
     ) -> None:
         self.op_id = op_id
         self.call: Call | None = None
-        self._desk = desk
-        self._books = desk.books
+        self._context = context
+        self._conflicts = conflicts
         self._value = value
-        self._intent: Intent = desk.adapter.intent(value)
+        self._intent: Intent = context.adapter.intent(value)
         self._in_bulk = in_bulk
         self._until = 0.0
         self._picks = 0
@@ -117,13 +130,13 @@ class Execution(Generic[T]):
         """Return the error with which it ends while it `waits`; `None` at other times."""
         if self.call is None:
             return None
-        engine = self._desk.client.runner.engine
-        return engine.ending(self._desk.client.runner.operation(self._value), self.call)
+        engine = self._context.runner.engine
+        return engine.ending(self._context.runner.operation(self._value), self.call)
 
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
-        self._until = self._books.now() + self._desk.patience
-        async with self._desk.turns.of(f"op {self.op_id}", self._in_time):
+        self._until = self._context.now() + self._context.deadline
+        async with self._context.locks.of(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._row())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
@@ -131,16 +144,32 @@ class Execution(Generic[T]):
 
     async def _row(self) -> Row:
         """Return the stored row, if it is about the same request, or a new one."""
-        await self._desk.ready()
-        asked = await self._desk.planned(self.op_id, self._value, self._intent)
-        stored = await self._books.get(self.op_id)
+        await check_once(self._context)
+        asked = await self._new_row()
+        stored = await self._context.get(self.op_id)
         if stored is None:
             return asked
         difference = request_mismatch(stored, asked)
         if difference is not None:
             raise difference
-        # The stored seal may have been made under an API key that is in use no more.
+        # The stored digest may have been made under an API key that is in use no more.
         return attrs.evolve(stored, secret_digest=asked.secret_digest)
+
+    async def _new_row(self) -> Row:
+        context = self._context
+        journal_id = context.journal.journal_id
+        row = new_row(
+            self.op_id,
+            self._value,
+            kind=self._intent.kind,
+            key=self._intent.key,
+            journal_id=journal_id,
+            account=context.account,
+        )
+        if not row.secret_fields:
+            return row
+        key = await context.runner.engine.credentials.key()
+        return attrs.evolve(row, secret_digest=secret_digest(journal_id, key, self._value))
 
     async def _step(self, row: Row) -> Row:
         """Take the next step from the state that *row* is in."""
@@ -161,40 +190,42 @@ class Execution(Generic[T]):
             return cast("T", self._answer)
         if row.result is None:
             return cast("T", None)
-        return cast("T", from_result(row.result, self._desk.adapter.result))
+        return cast("T", from_result(row.result, self._context.adapter.result))
 
     # --- sending ---------------------------------------------------------------------------
 
     async def _send(self, row: Row) -> Row:
         """Send one attempt, once nothing else on the same number is under way."""
-        if row.kind is Kind.PURCHASE and self._books.journal.may_be_a_copy:
+        if row.kind is Kind.PURCHASE and self._context.journal.may_be_a_copy:
             found = await self._in_time(self._bought_before(row))
             if found.version != row.version:
                 return found
-        if self._intent.choice is not None:
+        if self._intent.search is not None:
             row = await self._in_time(self._with_a_number(row))
         before = self.call
         try:
-            async with self._desk.turns.of(row.key and f"number {row.key}", self._in_time):
+            async with self._context.locks.of(row.key and f"number {row.key}", self._in_time):
                 if row.key:
                     await self._in_time(self._free(row))
                 return await self._attempt(row)
         finally:
             sent = self.call is not before and self.touched
-            if self._intent.choice is not None and not sent:
-                self._desk.unpick(row.key)
+            if self._intent.search is not None and not sent:
+                self._conflicts.cancel_reservation(row.key)
 
     async def _free(self, row: Row) -> None:
         """Wait until the number of *row* is nobody else's, and refuse to buy it twice."""
-        await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
+        await self._conflicts.wait_until_free(
+            row, self._context.now() if self._in_bulk else self._until
+        )
         if row.kind is Kind.EXACT_PURCHASE and not row.unconfirmed_since:
             await self._refuse_owned(row)
 
     async def _bought_before(self, row: Row) -> Row:
         try:
-            if self._in_bulk and self._books.journal.may_be_a_copy:
+            if self._in_bulk and self._context.journal.may_be_a_copy:
                 await self._listing(0.0)  # in a job, a row waits until the account can be read
-            return await self._desk.bought_before(row, self._value)
+            return await reconcile_with_earlier_purchase(self._context, row, self._value)
         except JournalError:
             raise
         except SigmaMindError as error:
@@ -205,14 +236,14 @@ class Execution(Generic[T]):
 
     async def _with_a_number(self, row: Row) -> Row:
         """Pick a number that is on offer, unless one has been picked and not refused."""
-        choice = self._intent.choice
-        assert choice is not None  # noqa: S101 - the caller has looked
+        search = self._intent.search
+        assert search is not None  # noqa: S101 - the caller has looked
         if row.key and row.state is not State.FAILED:
             return row
         self._picks += 1
-        offered = choice.numbers(await self._read(choice.search))
+        offered = search.numbers(await self._read(search.request))
         for number in offered:
-            if await self._desk.pick(number):
+            if await self._conflicts.reserve_number(number):
                 return attrs.evolve(row, key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
@@ -221,37 +252,37 @@ class Execution(Generic[T]):
     async def _refuse_owned(self, row: Row) -> None:
         """Refuse to buy what the account owns: it could not be told from what this would bring."""
         intent = self._intent
-        if intent.choice is not None:
+        if intent.search is not None:
             return
-        if intent.look_up is not None:
+        if intent.lookup is not None:
             try:
-                await self._read(intent.look_up)
+                await self._read(intent.lookup)
             except NotFoundError as error:
                 if error.not_from_api:
                     raise
                 return
             await self._refuse_unless_ours(row)
             return
-        for moment in (self._books.now() - _FRESH, self._books.now()):
+        for moment in (self._context.now() - _FRESH, self._context.now()):
             if row.key not in (await self._listing(moment)).numbers:
                 return
         await self._refuse_unless_ours(row)
 
     async def _listing(self, moment: float) -> Listing:
         """Return a listing that began after *moment*; in a job, wait until the account is read."""
-        (pause, longest), until = PAUSES, self._books.now() + PATIENCE
+        (pause, longest), until = POLL_BACKOFF, self._context.now() + PATIENCE
         while True:
             try:
-                return await self._desk.census.after(moment)
+                return await self._context.listings.newer_than(moment)
             except SigmaMindError as error:
-                if not (self._in_bulk and error.retryable) or self._books.now() >= until:
+                if not (self._in_bulk and error.retryable) or self._context.now() >= until:
                     raise
-            await self._desk.sleep(pause)
+            await self._context.sleep(pause)
             pause = min(2 * pause, longest)
 
     async def _read(self, value: RequestValue[T]) -> T:
         """Read from the platform; in a job, wait for it as the operation itself does."""
-        runner = self._desk.client.runner
+        runner = self._context.runner
         operation = runner.operation(value)
         call = runner.engine.begin(operation, patient=self._in_bulk)
         return await runner.engine.finish(operation, call)
@@ -261,14 +292,14 @@ class Execution(Generic[T]):
 
         The claim finds out then, and the stored row is read again.
         """
-        stored = await self._books.get(row.op_id)
+        stored = await self._context.get(row.op_id)
         if (0 if stored is None else stored.version) == row.version:
             raise already_owned(row)
 
     async def _attempt(self, row: Row) -> Row:
-        engine = self._desk.client.runner.engine
-        operation = self._desk.client.runner.operation(self._outgoing(row))
-        claim = Claim(self._desk, row, None if self._in_bulk else self._in_time)
+        engine = self._context.runner.engine
+        operation = self._context.runner.operation(self._outgoing(row))
+        claim = Claim(self._context, row, None if self._in_bulk else self._in_time)
         call = engine.begin(operation, patient=self._in_bulk)
         if not self._in_bulk:
             call.deadline = min(call.deadline, engine.clock() + self._left)
@@ -282,7 +313,7 @@ class Execution(Generic[T]):
         refusal: SigmaMindError | None = None
         try:
             record = await engine.finish(operation, call)
-        except Withheld as withheld:
+        except SendAborted as withheld:
             refusal = withheld.error
         except SigmaMindError as error:
             failure = error.with_traceback(None)
@@ -298,12 +329,12 @@ class Execution(Generic[T]):
 
     @property
     def _left(self) -> float:
-        return max(0.0, self._until - self._books.now())
+        return max(0.0, self._until - self._context.now())
 
     def _outgoing(self, row: Row) -> Value:
         """Return the request as it leaves, with the tag of the coming attempt if it needs one."""
-        if self._intent.choice is not None:
-            return self._intent.choice.exact(row.key)
+        if self._intent.search is not None:
+            return self._intent.search.purchase(row.key)
         if self._intent.with_label is None:
             return self._value
         tag = attempt_tag(row.token, row.attempt + 1)
@@ -314,7 +345,7 @@ class Execution(Generic[T]):
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
-            match = match_of(self._desk.adapter.owned(record), attempt=attempt)
+            match = match_of(self._context.adapter.owned(record), attempt=attempt)
         event: Event = Confirmed(match=match, doubtful=call.doubtful and row.kind.repeatable)
         if match is not None and not (match.record or row.kind.repeatable):
             event = Unreadable("the answer names no record")
@@ -329,14 +360,16 @@ class Execution(Generic[T]):
         raise lost
 
     async def _confirmed_as(self, row: Row, match: Match | None, event: Event) -> Row:
-        move = await self._books.move(row, event)
+        move = await self._context.apply(row, event)
         return move.row if move is not None else await self._confirmed_late(row, match)
 
     async def _confirmed_late(self, row: Row, match: Match | None) -> Row:
         """Bring in an answer that came after somebody else had taken the attempt for abandoned."""
-        row = await self._books.read(row.op_id)
+        row = await self._context.read(row.op_id)
         if match is not None:
-            move = await self._books.move(row, Listed(began=self._books.now(), matches=[match]))
+            move = await self._context.apply(
+                row, Listed(began=self._context.now(), matches=[match])
+            )
             row = row if move is None else move.row
         if match is None or row.record != match.record:
             self._answer = UNSET
@@ -348,7 +381,7 @@ class Execution(Generic[T]):
             raise error
         try:
             move = await self._noted(
-                self._books.move(claim.row, _event(claim.row.kind, call, error))
+                self._context.apply(claim.row, _event(claim.row.kind, call, error))
             )
         except JournalError as problem:
             unwritten = problem
@@ -364,7 +397,7 @@ class Execution(Generic[T]):
     async def _followed(self, op_id: str, move: Move | None, error: SigmaMindError) -> Row:
         """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
-            return await self._noted(self._books.read(op_id))
+            return await self._noted(self._context.read(op_id))
         if move.row.state is State.UNCONFIRMED and not self._in_bulk:
             return move.row
         if move.row.state is State.UNCONFIRMED:
@@ -372,7 +405,7 @@ class Execution(Generic[T]):
             doubt.not_from_api = error.not_from_api
             raise doubt
         taken = isinstance(error, (ConflictError, NotFoundError))
-        if self._intent.choice is not None and taken and self._picks < _PICKS:
+        if self._intent.search is not None and taken and self._picks < _PICKS:
             return move.row
         raise error
 
@@ -385,10 +418,10 @@ class Execution(Generic[T]):
             await self._written(claim, Unanswered(reason) if call.doubtful else NotSent(reason))
         if refusal is not None:
             raise refusal
-        stored = await self._in_time(self._books.get(row.op_id))
+        stored = await self._in_time(self._context.get(row.op_id))
         if stored is not None:
             return stored
-        return attrs.evolve(row, key="") if self._intent.choice is not None else row
+        return attrs.evolve(row, key="") if self._intent.search is not None else row
 
     async def _interrupted(self, claim: Claim, call: Call) -> None:
         """Write down how far a call got that was cancelled."""
@@ -406,7 +439,7 @@ class Execution(Generic[T]):
         async def write() -> None:
             with suppress(JournalError):
                 for pause in _AFTERWARDS:
-                    if await self._books.move(claim.row, event) is not None or not claim.late:
+                    if await self._context.apply(claim.row, event) is not None or not claim.late:
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
@@ -431,9 +464,9 @@ class Execution(Generic[T]):
                 raise
         error = journal_error(
             self.op_id,
-            f"not sent, because the deadline of {self._desk.patience:g} s passed before the journal"
-            " had answered, or the account had been compared with it; another program may keep the"
-            " journal locked",
+            f"not sent, because the deadline of {self._context.deadline:g} s passed before the"
+            " journal had answered, or the account had been compared with it; another program may"
+            " keep the journal locked",
         )
         error.retryable = True
         if self.touched:
@@ -457,11 +490,11 @@ class Execution(Generic[T]):
 
     async def _settle(self, row: Row) -> Row:
         """Look in listings for what is in doubt, until it is settled or time is up."""
-        pause, longest = PAUSES
+        pause, longest = POLL_BACKOFF
         while row.state is State.UNCONFIRMED and not self._in_bulk:
             try:
                 async with asyncio.timeout(self._left):
-                    row = await self._desk.look(row, self._value)
+                    row = await reconcile_with_new_listing(self._context, row, self._value)
             except JournalError as error:
                 error.committed = "yes" if row.accepted else "unknown"
                 raise
@@ -471,20 +504,20 @@ class Execution(Generic[T]):
                 return row
             if pause >= self._left:
                 break
-            await self._desk.sleep(pause)
+            await self._context.sleep(pause)
             pause = min(2 * pause, longest)
         raise outcome_unknown(row, self._value)
 
     async def _wait_for_owner(self, row: Row) -> Row:
         """Wait until whoever is sending has written down what came of it, or is gone."""
-        pause, longest = PAUSES
+        pause, longest = POLL_BACKOFF
         while row.state is State.SENDING:
-            now = self._books.now()
+            now = self._context.now()
             abandoned = now >= row.lease_until
             if not abandoned and (self._in_bulk or not self._left):
                 raise outcome_unknown(row, self._value)
             if not abandoned:
-                await self._desk.sleep(max(0.001, min(pause, row.lease_until - now)))
+                await self._context.sleep(max(0.001, min(pause, row.lease_until - now)))
                 pause = min(2 * pause, longest)
             try:
                 row = await self._noted(self._taken_up(row) if abandoned else self._again(row))
@@ -495,11 +528,10 @@ class Execution(Generic[T]):
 
     async def _taken_up(self, row: Row) -> Row:
         """Return *row* after its sender is known to be gone."""
-        move = await self._books.move(row, OwnerLost())
-        return move.row if move is not None else await self._again(row)
+        return await self._context.apply_or_read(row, OwnerLost())
 
     async def _again(self, row: Row) -> Row:
-        return await self._books.read(row.op_id)
+        return await self._context.read(row.op_id)
 
 
 def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:

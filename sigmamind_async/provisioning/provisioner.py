@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -11,21 +10,25 @@ from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.account_check import accept_key, check_account, check_clock
-from sigmamind_async.provisioning.account_journal import AccountJournal, clock_for, steady_clock
+from sigmamind_async.provisioning.account_check import accept_key, check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
-from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.conflicts import Conflicts
+from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.listing import ListingCache
-from sigmamind_async.provisioning.matching import intent_of, match_of
 from sigmamind_async.provisioning.messages import journal_error
-from sigmamind_async.provisioning.reconcile import Reconciler
+from sigmamind_async.provisioning.reconcile import (
+    apply_listing,
+    match_of,
+    reconcile_row,
+    release_duplicate,
+    stored_intent,
+)
 from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
-from sigmamind_async.provisioning.status import Status
+from sigmamind_async.provisioning.status import Status, open_rows
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import (
     SETTLE_TIME,
@@ -111,22 +114,19 @@ class Provisioner:
         self.client = client
         self.journal = journal
         self.policy = policy
+        self.account = account_name(platform, account)
         self._strips = tag == "strip"
-        self._books = books = AccountJournal(journal, account_name(platform, account), policy, now)
-        self.account = books.account
-        self._census = ListingCache(client, adapter, now)
-        self._settler = Reconciler(client, adapter, books)
-        self._desk = AccountContext(
-            client=client,
+        self._context = AccountContext(
+            runner=client.runner,
             adapter=adapter,
-            books=books,
-            census=self._census,
-            settler=self._settler,
+            journal=journal,
+            account=self.account,
+            policy=policy,
+            now=now,
+            listings=ListingCache(adapter, client, now),
             max_purchases=max_purchases,
-            ready=self._ready,
         )
-        self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
-        self._checked = False
+        self._conflicts = Conflicts(self._context)
 
     # --- operations ------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class Provisioner:
             SigmaMindError: The platform refused, as in a call of the client. Called again, the
                 operation is tried again.
         """
-        return await self._errand(op_id, value, in_bulk=False).run()
+        return await self._execution(op_id, value, in_bulk=False).run()
 
     async def send(self, op_id: str, value: RequestValue[T]) -> T:
         """Do as `run` does, and leave to `reconcile` what goes unanswered.
@@ -160,7 +160,7 @@ class Provisioner:
             OutcomeUnknownError: The request went unanswered, or somebody else is sending it. Call
                 again once `reconcile` has settled it.
         """
-        return await self._errand(op_id, value, in_bulk=True).run()
+        return await self._execution(op_id, value, in_bulk=True).run()
 
     def run_many(
         self,
@@ -186,17 +186,17 @@ class Provisioner:
             `stopped` says why.
         """
         return ProvisioningRun(
-            self._desk,
-            lambda op_id, value: self._errand(op_id, value, in_bulk=True),
+            self._context,
+            lambda op_id, value: self._execution(op_id, value, in_bulk=True),
             operations,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
         )
 
-    def _errand(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Execution[T]:
+    def _execution(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Execution[T]:
         check_op_id(op_id)
-        return Execution(self._desk, op_id, value, in_bulk=in_bulk)
+        return Execution(self._context, self._conflicts, op_id, value, in_bulk=in_bulk)
 
     # --- looking after them ----------------------------------------------------------------
 
@@ -212,20 +212,20 @@ class Provisioner:
                 it. Without them an import that went unanswered stays in doubt until it is run
                 again, because its password can neither be read back nor be written anew.
         """
-        await self._ready()
-        now = self._books.now()
+        await check_once(self._context)
+        now = self._context.now()
         rows = [
             row
-            for row in await self._books.open_rows()
+            for row in await open_rows(self.journal, self.account)
             if row.state is not State.SENDING or now >= row.lease_until
         ]
         if rows:
-            listing = await self._census.after(now)
+            listing = await self._context.listings.newer_than(now)
             for row in rows:
                 value = recall(row) if recall is not None and row.secret_fields else None
                 if isinstance(value, Awaitable):
                     value = await value
-                await self._desk.settled(row, listing, value)
+                await reconcile_row(self._context, row, listing, value)
         return await self.status()
 
     async def sweep(self, horizon: float = HORIZON) -> Status:
@@ -236,16 +236,16 @@ class Provisioner:
         Args:
             horizon: Seconds for which a tag is kept when tags are to be stripped.
         """
-        await self._ready()
-        listing = await self._census.after(self._books.now())
+        await check_once(self._context)
+        listing = await self._context.listings.newer_than(self._context.now())
         tokens = list(listing.tagged)
         for start in range(0, len(tokens), _CHUNK):
             some = tokens[start : start + _CHUNK]
-            for row in await self._books.journal.with_tokens(self._books.account, some):
-                await self._settler.settle(row, listing)
+            for row in await self.journal.with_tokens(self.account, some):
+                await apply_listing(self._context, row, listing)
         if self._strips:
-            before = self._books.now() - horizon
-            for row in await self._books.journal.tagged_before(self._books.account, before):
+            before = self._context.now() - horizon
+            for row in await self.journal.tagged_before(self.account, before):
                 if row.record in listing.records:
                     await self._strip(row, listing.records[row.record].label or "")
         return await self.status()
@@ -255,28 +255,30 @@ class Provisioner:
 
         Asks the journal only.
         """
-        return await Status.of(self._books)
+        return await Status.of(self.journal, self.account, self.policy.settle_time)
 
     async def refuse(self, op_id: str, reason: str) -> Row:
         """Write down why an operation that was only planned is not carried out: it has failed.
 
         One that may have been sent stays as it is. Called again, it is tried again.
         """
-        row = await self._books.read(op_id)
-        move = await self._books.move(row, RefusedLocally(reason))
+        row = await self._context.read(op_id)
+        move = await self._context.apply(row, RefusedLocally(reason))
         return row if move is None else move.row
 
     @property
     def lease(self) -> float:
         """Seconds after which a process that began to send and wrote no more is taken for gone."""
-        return self._desk.lease
+        return self._context.lease
 
     # --- a person's decisions --------------------------------------------------------------
 
     async def adopt(self, op_id: str, phone_number: str) -> Row:
         """Take *phone_number*, which the account owns, for what the operation brought."""
         row = await self._row(op_id)
-        found = (await self._census.after(self._books.now())).numbers.get(phone_number)
+        found = (await self._context.listings.newer_than(self._context.now())).numbers.get(
+            phone_number
+        )
         if found is None:
             raise journal_error(op_id, f"{phone_number} is not in the account")
         tag = find_tag(found.label)
@@ -301,7 +303,7 @@ class Provisioner:
         if row.state is not State.DUPLICATE:
             raise journal_error(op_id, f"nothing was bought one too many, it is {row.state.value}")
         for record in row.duplicates:
-            row = await self._settler.release(row, record)
+            row = await release_duplicate(self._context, row, record)
         return row
 
     async def accept_key(self) -> None:
@@ -311,34 +313,24 @@ class Provisioner:
         account owns a number that the journal brought. Only the caller can know better: under
         another account's key nothing that was bought is found, and it would be bought again.
         """
-        await accept_key(self._books, self._desk.client)
+        await accept_key(self._context)
 
     async def _decided(self, row: Row, event: Event) -> Row:
-        move = await self._books.move(row, event)
+        move = await self._context.apply(row, event)
         if move is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return move.row
 
     async def _row(self, op_id: str) -> Row:
-        await self._ready()
-        return await self._books.read(op_id)
+        await check_once(self._context)
+        return await self._context.read(op_id)
 
     async def _strip(self, row: Row, label: str) -> None:
         """Give the number of *row* the label that was asked for, or its number."""
-        wanted = intent_of(self._desk.adapter, row).label or row.phone_number
+        wanted = stored_intent(self._context.adapter, row).label or row.phone_number
         if remove_tag(label) != label:
-            await self._desk.client.run(self._desk.adapter.relabel(row.record, wanted))
-        await self._books.move(row, TagRemoved())
-
-    async def _ready(self) -> None:
-        """Check, once, that the journal fits the clock and the account."""
-        if self._checked:
-            return
-        async with self._locks.get():
-            if not self._checked:
-                await check_clock(self._books)
-                await check_account(self._books, self._desk.client, self._census)
-                self._checked = True
+            await self.client.run(self._context.adapter.relabel(row.record, wanted))
+        await self._context.apply(row, TagRemoved())
 
 
 def _check(settle_time: object, tag: object, max_purchases: object) -> None:
