@@ -148,8 +148,10 @@ async def test_a_frozen_writer_holds_nobody_up(
         for n in range(4):
             row = a_row(f"other-{n}", State.SENDING)
             assert await other.put(row, max_purchases=5) is PutResult.STORED
-        assert await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.SPENT
-        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.BUSY
+        assert (
+            await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.LIMIT_REACHED
+        )
+        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.KEY_IN_USE
 
 
 # ---------------------------------------------------------------- a server that crashes
@@ -288,10 +290,10 @@ async def test_no_password_is_shown(postgres: Server, monkeypatch: pytest.Monkey
     """Neither by the journal nor by what it keeps of the DSN, nor from the environment."""
     journal = PostgresJournal(Secret(postgres.dsn()))
     assert PASSWORD not in f"{journal!r} {vars(journal)}"
-    known = target.target_of(Secret(postgres.dsn()), "sigmamind")
-    assert known.scrubbed(f"a {PASSWORD} b") == "a *** b"
+    known = target.parse_dsn(Secret(postgres.dsn()), "sigmamind")
+    assert known.redact(f"a {PASSWORD} b") == "a *** b"
     monkeypatch.setenv("PGPASSWORD", "of-the-environment")
-    assert known.scrubbed("x of-the-environment") == "x ***"
+    assert known.redact("x of-the-environment") == "x ***"
 
 
 # ---------------------------------------------------------------- rights

@@ -28,7 +28,7 @@ from sigmamind_async import (
 from sigmamind_async.errors import JournalError
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.journal.postgres.schema import STEPS, prepare
+from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, migrate
 from sigmamind_async.sandbox import RateLimit, Sandbox
 from sigmamind_async.workers import rates as rules
 from sigmamind_async.workers.rates import RateReport, RateState, SharedRates
@@ -457,7 +457,7 @@ async def test_a_journal_from_before_there_were_rates_is_brought_up_to_date(
 ) -> None:
     schema = schema_of(tmp_path)
     async with await psycopg.AsyncConnection.connect(postgres.dsn(), autocommit=True) as earlier:
-        await prepare(earlier, schema, steps=STEPS[:1])
+        await migrate(earlier, schema, migrations=MIGRATIONS[:1])
     async with postgres.journal(tmp_path) as journal:
         assert (
             await SharedRates(journal).exchange(ACCOUNT, RateReport(rate=5.0, wanted=1))

@@ -170,7 +170,7 @@ def limit_beside_the_write(patch: Patch) -> None:
             bought = (await self.counts(row.account)).bought
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
-                return PutResult.SPENT
+                return PutResult.LIMIT_REACHED
         return await real(self, row, durable=durable)
 
     patch.setattr(MemoryJournal, "put", put)

@@ -20,9 +20,9 @@ class PutResult(enum.Enum):
     STORED = enum.auto()
     STALE = enum.auto()
     """Somebody else has written the row meanwhile: read it again."""
-    BUSY = enum.auto()
+    KEY_IN_USE = enum.auto()
     """Another operation on the same number is not settled."""
-    SPENT = enum.auto()
+    LIMIT_REACHED = enum.auto()
     """The row would go past the allowed number of purchases."""
 
 
@@ -244,10 +244,10 @@ def refused(
 
     unsettled = row.key and row.state in UNSETTLED
     if unsettled and any(other.key == row.key and other.state in UNSETTLED for other in others()):
-        return PutResult.BUSY
+        return PutResult.KEY_IN_USE
     more = row.bought > (0 if stored is None else stored.bought)
     if max_purchases is not None and more:
         bought = row.bought + sum(other.bought for other in others())
         if bought > max_purchases:
-            return PutResult.SPENT
+            return PutResult.LIMIT_REACHED
     return None

@@ -24,8 +24,8 @@ from sigmamind_async.provisioning.journal.postgres.connections import (
     ConnectionThread,
     Work,
 )
-from sigmamind_async.provisioning.journal.postgres.dsn import target_of
-from sigmamind_async.provisioning.journal.postgres.schema import prepare, rendered
+from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
+from sigmamind_async.provisioning.journal.postgres.schema import migrate, with_schema
 from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret, concealed
@@ -117,7 +117,7 @@ class PostgresJournal:
         """Nothing is opened yet."""
         dsn = concealed(dsn)
         _check(connections, timeout)
-        self._target = target_of(dsn, schema)
+        self._target = parse_dsn(dsn, schema)
         self._connections = connections
         self._timeout = timeout
         self._read_only = read_only
@@ -139,7 +139,7 @@ class PostgresJournal:
             self._target.connect,
             most=self._connections,
             patience=self._timeout,
-            scrub=self._target.scrubbed,
+            scrub=self._target.redact,
         )
         lines.start()
         try:
@@ -169,7 +169,7 @@ class PostgresJournal:
         await self.close()
 
     async def _begin(self, connection: Connection) -> None:
-        await prepare(connection, self._target.schema, read_only=self._read_only)
+        await migrate(connection, self._target.schema, read_only=self._read_only)
         if not self._read_only:
             # A full disk, or a missing right, shows now and not after a purchase.
             await connection.execute(self.sql(_OPENED))
@@ -297,7 +297,7 @@ class PostgresJournal:
 
     def sql(self, text: str) -> bytes:
         """Return a statement in which ``{schema}`` stands for the journal's schema."""
-        return rendered(text, self._target.schema)
+        return with_schema(text, self._target.schema)
 
     def run(self, work: Work[T], *, timeout: float | None = None) -> asyncio.Future[T]:
         """Run *work* on one of the journal's connections, for tables that are not the journal's.

@@ -344,14 +344,14 @@ def _put(
     more = row.bought - bought
     spent = max_purchases is not None and _bought(database, row.account) + more > max_purchases
     if more > 0 and spent:
-        return PutResult.BUSY if _is_taken(database, row) else PutResult.SPENT
+        return PutResult.KEY_IN_USE if _is_taken(database, row) else PutResult.LIMIT_REACHED
     try:
         database.execute(_WRITE, columns)
     except sqlite3.IntegrityError as error:
         # It undoes its own statement and nothing else: the transaction goes on without a savepoint.
         if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             raise
-        return PutResult.BUSY
+        return PutResult.KEY_IN_USE
     database.execute(_COUNT, (row.account, more, row.updated_at))
     return PutResult.STORED
 
