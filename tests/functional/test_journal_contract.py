@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.provisioning.journal.protocol import Counts, Journal, MemoryJournal, PutResult
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Counts, Journal, PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from tests.functional.journals import ACCOUNT, a_row, after
@@ -133,8 +134,8 @@ async def test_a_write_that_is_not_waited_for_is_made_before_the_end(
 async def test_what_was_noted_last_is_kept_by_its_name(opened: Opened) -> None:
     async with opened as journal:
         for name, text in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", None)]:
-            await journal.note(name, text)
-        assert await journal.notes() == {"a": "3", "c": "4"}
+            await journal.set_last_applied(name, text)
+        assert await journal.last_applied() == {"a": "3", "c": "4"}
 
 
 async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:

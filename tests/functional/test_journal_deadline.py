@@ -132,8 +132,8 @@ async def until_free(journal: Any) -> None:
     """Wait until what was given to the journal while it was locked has been written or refused."""
     while True:
         try:
-            await journal.note("test", "free")
-            await journal.notes()
+            await journal.set_last_applied("test", "free")
+            await journal.last_applied()
             await journal.in_states(ACCOUNT, list(State))
         except JournalError:
             continue

@@ -324,7 +324,7 @@ async def test_whoever_has_no_right_is_told_so(
     postgres.asked(f'GRANT {rights} ON ALL TABLES IN SCHEMA "{schema}" TO guest')
     async with PostgresJournal(guest, schema=schema) as journal:
         assert await journal.put(a_row()) is PutResult.STORED
-        await journal.note("a", "b")
+        await journal.set_last_applied("a", "b")
         await journal.add_seal(ACCOUNT, "seal")
         postgres.asked(f'REVOKE UPDATE ON ALL TABLES IN SCHEMA "{schema}" FROM guest')
         assert "permission denied for table" in await problem_of(journal.put(after(a_row())))
@@ -377,7 +377,7 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Server, tmp_pat
     said = await problem_of(PostgresJournal(dsn, schema=schema_of(tmp_path)).open())
     assert said.startswith("the server takes no writes")
     async with PostgresJournal(dsn, schema=schema_of(tmp_path), read_only=True) as looking:
-        assert await looking.notes() == {}
+        assert await looking.last_applied() == {}
 
 
 async def test_a_standby_is_told_from_the_primary() -> None:

@@ -532,7 +532,7 @@ async def test_looking_on_makes_nothing_and_writes_nothing(
 
 async def test_a_closed_journal_opens_again(postgres: Server, tmp_path: Path) -> None:
     journal = postgres.journal(tmp_path)
-    for name in (journal.put(a_row()), journal.notes()):
+    for name in (journal.put(a_row()), journal.last_applied()):
         assert "is not open" in str(await error_of(name))
     for version in (1, 2):
         async with journal:

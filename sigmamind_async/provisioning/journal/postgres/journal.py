@@ -273,16 +273,16 @@ class PostgresJournal:
 
     # --- notes and seals ---------------------------------------------------------------------
 
-    async def notes(self) -> dict[str, str]:
-        """Return what was noted, by name."""
+    async def last_applied(self) -> dict[str, str]:
+        """Return the last applied state of each row of a fleet, by row id."""
         return dict(await self._read(lambda connection: _rows(connection, self.sql(_NOTES))))
 
-    async def note(self, name: str, text: str | None) -> None:
-        """Keep *text* under *name*, or nothing any more."""
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
+        """Store the last applied state of a fleet's row, or remove it."""
         if text is None:
-            await self._execute(_FORGET, name)
+            await self._execute(_FORGET, row_id)
         else:
-            await self._execute(_NOTE, name, text)
+            await self._execute(_NOTE, row_id, text)
 
     async def seals(self, account: str) -> frozenset[str]:
         """Return the seals of the API keys that the account was used with."""
