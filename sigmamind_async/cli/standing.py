@@ -36,7 +36,7 @@ def standing_of(status: Status, place: Place, platform: Platform, now: float) ->
         journal=place.name,
         platform=platform.name,
         counts=counts,
-        bought=status.bought,
+        bought=status.purchase_count,
         rows=tuple(_open_row(row, status.settle_time, place, platform) for row in rows),
         settle=place.command("reconcile", platform, "--wait"),
         sender=place.sender,
@@ -91,7 +91,7 @@ def _ways(row: Row, place: Place, platform: Platform) -> list[Way]:
 
 def sender_of(row: Row) -> str:
     """Return who sends *row* once it may be sent again."""
-    return "a worker" if row.queued else "the next apply"
+    return "a worker" if row.enqueued else "the next apply"
 
 
 _MEANINGS: Final = {

@@ -67,10 +67,10 @@ class AccountContext:
         """Return the row of an operation that nobody has begun."""
         journal_id = self.books.journal.journal_id
         row = Pad(journal_id, self.books.account).row(op_id, value, intent)
-        if not row.hidden:
+        if not row.secret_fields:
             return row
         key = await self.client.runner.engine.credentials.key()
-        return row.but(seal=seal(journal_id, key, value))
+        return attrs.evolve(row, secret_digest=seal(journal_id, key, value))
 
     async def sleep(self, seconds: float) -> None:
         """Let *seconds* pass."""
@@ -157,5 +157,5 @@ class AccountContext:
             return True
         late = other.unconfirmed_since + self.books.policy.settle_time > self.books.now()
         # A purchase that comes late finds its number owned, unless it has been released meanwhile.
-        comes_back = other.kind.repeatable or other.mended > 0
+        comes_back = other.kind.repeatable or other.repairs > 0
         return late and (comes_back or row.kind is Kind.RELEASE)

@@ -12,6 +12,8 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
+import attrs
+
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.engine import Call
 from sigmamind_async.errors import (
@@ -138,7 +140,7 @@ class Execution(Generic[T]):
         if difference is not None:
             raise difference
         # The stored seal may have been made under an API key that is in use no more.
-        return stored.but(seal=asked.seal)
+        return attrs.evolve(stored, secret_digest=asked.secret_digest)
 
     async def _step(self, row: Row) -> Row:
         """Take the next step from the state that *row* is in."""
@@ -211,7 +213,7 @@ class Execution(Generic[T]):
         offered = choice.numbers(await self._read(choice.search))
         for number in offered:
             if await self._desk.pick(number):
-                return row.but(key=number)
+                return attrs.evolve(row, key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
         )
@@ -386,7 +388,7 @@ class Execution(Generic[T]):
         stored = await self._in_time(self._books.get(row.op_id))
         if stored is not None:
             return stored
-        return row.but(key="") if self._intent.choice is not None else row
+        return attrs.evolve(row, key="") if self._intent.choice is not None else row
 
     async def _interrupted(self, claim: Claim, call: Call) -> None:
         """Write down how far a call got that was cancelled."""

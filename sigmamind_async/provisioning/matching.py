@@ -12,17 +12,17 @@ from sigmamind_async.provisioning.transitions import Listed, Match
 
 def request_of(adapter: Adapter, row: Row) -> type[Value]:
     """Return the class of the request that *row* is about; raise `JournalError` for another's."""
-    request = adapter.requests.get(row.request)
+    request = adapter.requests.get(row.request_type)
     if request is None:
         raise about(
-            row.op_id, f"the journal holds a {row.request}, which this version does not know"
+            row.op_id, f"the journal holds a {row.request_type}, which this version does not know"
         )
     return request
 
 
 def intent_of(adapter: Adapter, row: Row) -> Intent:
     """Return what *row* asks for; its secrets are not known any more."""
-    return adapter.intent(value_of(request_of(adapter, row), row.asked, row.hidden))
+    return adapter.intent(value_of(request_of(adapter, row), row.request_fields, row.secret_fields))
 
 
 def listed(adapter: Adapter, row: Row, listing: Listing) -> Listed:

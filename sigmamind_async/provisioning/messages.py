@@ -41,12 +41,12 @@ def unsettled(row: Row, value: object) -> OutcomeUnknownError:
 
 def another_request(stored: Row, asked: Row) -> JournalError | None:
     """Return the error for an id that the journal holds with another request, if it does."""
-    if stored.request != asked.request:
-        difference = f"a {stored.request}, not a {asked.request}"
+    if stored.request_type != asked.request_type:
+        difference = f"a {stored.request_type}, not a {asked.request_type}"
     elif names := _differing(stored, asked):
         difference = f"the same with another {' and '.join(names)}"
-    elif digests_differ(stored.seal, asked.seal):
-        difference = f"the same with another {' or '.join(asked.hidden)}"
+    elif digests_differ(stored.secret_digest, asked.secret_digest):
+        difference = f"the same with another {' or '.join(asked.secret_fields)}"
     else:
         return None
     return about(
@@ -57,13 +57,18 @@ def another_request(stored: Row, asked: Row) -> JournalError | None:
 
 
 def _differing(stored: Row, asked: Row) -> list[str]:
-    names = {*stored.asked, *asked.asked, *stored.hidden, *asked.hidden}
+    names = {
+        *stored.request_fields,
+        *asked.request_fields,
+        *stored.secret_fields,
+        *asked.secret_fields,
+    }
     return sorted(
         name
         for name in names
-        if stored.asked.get(name, _NOT_SAID) != asked.asked.get(name, _NOT_SAID)
-        or (name in stored.hidden) is not (name in asked.hidden)
-        or _refer_elsewhere(stored.references.get(name), asked.references.get(name))
+        if stored.request_fields.get(name, _NOT_SAID) != asked.request_fields.get(name, _NOT_SAID)
+        or (name in stored.secret_fields) is not (name in asked.secret_fields)
+        or _refer_elsewhere(stored.secret_references.get(name), asked.secret_references.get(name))
     )
 
 

@@ -38,10 +38,10 @@ class Pad:
             op_id=op_id,
             account=self.account,
             kind=intent.kind,
-            request=type(value).__name__,
-            asked=asked,
-            hidden=hidden,
-            references={
+            request_type=type(value).__name__,
+            request_fields=asked,
+            secret_fields=hidden,
+            secret_references={
                 name: secret.reference
                 for name, secret in held.items()
                 if isinstance(secret, SecretReference)

@@ -223,7 +223,7 @@ class Provisioner:
         if rows:
             listing = await self._census.after(now)
             for row in rows:
-                value = recall(row) if recall is not None and row.hidden else None
+                value = recall(row) if recall is not None and row.secret_fields else None
                 if isinstance(value, Awaitable):
                     value = await value
                 await self._desk.settled(row, listing, value)

@@ -67,7 +67,7 @@ class Reconciler:
         """Write what was asked for to a record that shows something else, or cannot show it all."""
         if value is not None:
             intent = self.adapter.intent(value)
-        elif not row.hidden:
+        elif not row.secret_fields:
             intent = intent_of(self.adapter, row)
         else:
             return row  # whoever asks again brings the secrets

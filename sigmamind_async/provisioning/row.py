@@ -80,7 +80,7 @@ HISTORY: Final = 24
 """Most steps that a row keeps: the first, and the latest ones."""
 
 
-@attrs.frozen(kw_only=True, slots=False)
+@attrs.frozen(kw_only=True)
 class Row:
     """One operation in the journal."""
 
@@ -89,15 +89,15 @@ class Row:
     account: str
     """Platform and, where the caller gave one, label of the account: ``sigmamind:production``."""
     kind: Kind
-    request: str
+    request_type: str
     """Class of the request value, such as ``CreatePhoneNumber``."""
-    asked: Mapping[str, Any] = attrs.field(hash=False)
+    request_fields: Mapping[str, Any] = attrs.field(hash=False)
     """The fields of the request value that are said, without its secrets."""
-    hidden: tuple[str, ...] = ()
+    secret_fields: tuple[str, ...] = ()
     """Names of the fields that are secrets."""
-    references: Mapping[str, str] = attrs.field(hash=False, factory=dict[str, str])
+    secret_references: Mapping[str, str] = attrs.field(hash=False, factory=dict[str, str])
     """Where those secrets are to be found, as far as the caller said so: ``env:NAME`` by field."""
-    seal: str = ""
+    secret_digest: str = ""
     """Keyed digest of the secrets; empty where there are none."""
     token: str
     """What tags of this operation begin with."""
@@ -112,7 +112,7 @@ class Row:
     """Who carries out the latest attempt."""
     lease_until: float = 0.0
     """Until then nobody but the owner may take the attempt for abandoned."""
-    resting: bool = False
+    rate_limited: bool = False
     """Whether the latest attempt waits to be made again after a refusal, nothing being under
     way."""
     sent_at: float = 0.0
@@ -123,12 +123,12 @@ class Row:
     """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0
     """When the latest of those began."""
-    lost: bool = False
+    proven_absent: bool = False
     """Whether enough listings say that nothing came of the attempts so far, although one that is
     later than the settle time may still come."""
-    refused: str = ""
+    rejection: str = ""
     """Why the latest attempt was refused, while an earlier one is still in doubt."""
-    mended: int = 0
+    repairs: int = 0
     """How often it was begun to write what was asked for to a record that had been found."""
     phone_number: str = ""
     """The number it brought, E.164."""
@@ -148,19 +148,8 @@ class Row:
     """Why the latest attempt failed, or what is in doubt."""
     updated_at: float = 0.0
     history: tuple[Step, ...] = ()
-    queued: bool = False
+    enqueued: bool = False
     """Whether it was handed to the workers, who carry it out by themselves."""
-
-    def but(self, **fields: Any) -> Row:  # noqa: ANN401 - fields of a row
-        """Return the row with other *fields*.
-
-        Every operation needs three of them: `attrs.evolve` takes 16 microseconds for one, this 2.
-        """
-        if not fields.keys() <= _NAMES:
-            raise TypeError(f"a row has no {', '.join(sorted(fields.keys() - _NAMES))}")
-        row = object.__new__(Row)
-        row.__dict__.update(self.__dict__, **fields)
-        return row
 
     @property
     def is_open(self) -> bool:
@@ -169,7 +158,7 @@ class Row:
         What can be owned only once is sent again before the first request is proven lost.
         """
         once = self.kind is Kind.EXACT_PURCHASE or self.kind is Kind.IMPORT
-        waits = once and self.unconfirmed_since > 0.0 and not self.lost
+        waits = once and self.unconfirmed_since > 0.0 and not self.proven_absent
         return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
 
     @property
@@ -178,7 +167,7 @@ class Row:
         return tag_of(self.token, self.attempt)
 
     @property
-    def bought(self) -> int:
+    def purchase_count(self) -> int:
         """Numbers that were paid for, or may have been."""
         if not self.kind.costs:
             return 0
@@ -188,6 +177,3 @@ class Row:
         if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
             one = True  # it may be sent again before the settle time has proven the first one lost
         return one + len(self.duplicates) + len(self.released)
-
-
-_NAMES: Final = frozenset(field.name for field in attrs.fields(Row))

@@ -25,7 +25,7 @@ class Status:
     account: str
     counts: Mapping[State, int] = attrs.field(hash=False)
     """Operations by state."""
-    bought: int
+    purchase_count: int
     """Numbers that were paid for, or may have been."""
     unconfirmed: Sequence[Row] = attrs.field(hash=False)
     """Operations that are being sent, or were sent and not answered: the next run, or
@@ -53,7 +53,7 @@ class Status:
         return cls(
             account=books.account,
             counts=counts.rows,
-            bought=counts.bought,
+            purchase_count=counts.purchase_count,
             unconfirmed=await books.open_rows(),
             need_decision=waiting,
             settle_time=books.policy.settle_time,
@@ -71,9 +71,9 @@ _ASKED = {
 
 def asked(row: Row) -> str:
     """Return in one line what *row* asked for."""
-    details = [f"{name}={value!r}" for name, value in row.asked.items() if value != row.key] + [
-        f"{name}=***" for name in row.hidden
-    ]
+    details = [
+        f"{name}={value!r}" for name, value in row.request_fields.items() if value != row.key
+    ] + [f"{name}=***" for name in row.secret_fields]
     return " ".join([_ASKED[row.kind], row.key, *details]).replace("  ", " ")
 
 

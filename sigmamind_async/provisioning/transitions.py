@@ -254,7 +254,9 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
             return Move(_claimed(row, event, now))
         case RateLimited():
             _require(row, State.SENDING)
-            return Move(row.but(resting=True, version=row.version + 1, updated_at=now))
+            return Move(
+                attrs.evolve(row, rate_limited=True, version=row.version + 1, updated_at=now)
+            )
         case RefusedLocally(reason):
             return Move(_refused(row, reason, now))
         case Listed():
@@ -286,7 +288,7 @@ def _ended(
             text = f"{attempt}: refused: {reason}"
             if row.kind in _OWNED_ONCE and row.unconfirmed_since:
                 # The refusal may be the echo of an earlier attempt that is still to be seen.
-                return _to(row, State.UNCONFIRMED, now, text, error=reason, refused=reason)
+                return _to(row, State.UNCONFIRMED, now, text, error=reason, rejection=reason)
             return _to(row, State.FAILED, now, text, error=reason)
         case Confirmed(match=found, doubtful=doubtful):
             said = "confirmed" if found is None else f"confirmed: {_name(found)}"
@@ -296,7 +298,7 @@ def _ended(
             return _doubt(row, State.UNCONFIRMED, now, now, f"{attempt}: {reason}")
         case Unreadable(reason):
             return _doubt(row, State.COMMITTED, now, now, f"{attempt}: {reason}")
-        case OwnerLost() if row.resting:
+        case OwnerLost() if row.rate_limited:
             return _not_sent(row, now, f"{attempt}: its process ended while nothing was under way")
         case OwnerLost():
             text = f"{attempt}: the process that sent it ended before an answer"
@@ -333,16 +335,17 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
         _require(row, *allowed)
     attempt = row.attempt if again else row.attempt + 1
     step = Step(now, f"attempt {attempt}: sending")
-    return row.but(
+    return attrs.evolve(
+        row,
         state=State.SENDING,
         attempt=attempt,
         owner=event.owner,
-        resting=False,
+        rate_limited=False,
         sent_at=now,
         lease_until=now + event.lease,
         absent_listings=0,
         listed_at=0.0,
-        refused="",
+        rejection="",
         error="",
         version=row.version + 1,
         updated_at=now,
@@ -358,7 +361,7 @@ def _doubt(row: Row, state: State, now: float, since: float, text: str) -> Row:
         text,
         error=text,
         unconfirmed_since=since,
-        lost=False,
+        proven_absent=False,
         absent_listings=0,
         listed_at=0.0,
     )
@@ -374,14 +377,14 @@ def _mended(row: Row, event: RepairStarted | RepairDone | RepairRefused, now: fl
     match event:
         case RepairStarted():
             text = "writing what was asked for to the record that was found"
-            return _to(row, row.state, now, text, mended=row.mended + 1, unconfirmed_since=now)
+            return _to(row, row.state, now, text, repairs=row.repairs + 1, unconfirmed_since=now)
         case RepairRefused(found, reason):
             text = f"found {_name(found)}, and what was asked for cannot be written to it: {reason}"
             return _to(row, State.NEEDS_DECISION, now, text, error=text)
         case RepairDone(match=found, doubtful=doubtful):
             text = f"found {_name(found)} and wrote to it what was asked for"
-            since = now if doubtful or row.mended > 1 else 0.0
-            return _adopted(row, found, now, text).but(unconfirmed_since=since)
+            since = now if doubtful or row.repairs > 1 else 0.0
+            return attrs.evolve(_adopted(row, found, now, text), unconfirmed_since=since)
         case _:
             assert_never(event)
 
@@ -452,7 +455,7 @@ def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
     if not others:
         return Move(kept)
     # Two arrows and one write: a version two higher would be refused as somebody else's.
-    return Move(_duplicate(kept, others, now).but(version=row.version + 1))
+    return Move(attrs.evolve(_duplicate(kept, others, now), version=row.version + 1))
 
 
 def _duplicate(row: Row, more: Sequence[Match], now: float) -> Row:
@@ -502,15 +505,15 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     proven = _proven(seen, policy)
     if row.state is State.PLANNED and proven:
         text = "not in the account after the settle_time: nothing came of the earlier attempts"
-        return _to(seen, State.PLANNED, now, text, lost=True)
-    if row.state is State.UNCONFIRMED and row.kind in _OWNED_ONCE and not row.refused:
+        return _to(seen, State.PLANNED, now, text, proven_absent=True)
+    if row.state is State.UNCONFIRMED and row.kind in _OWNED_ONCE and not row.rejection:
         if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
             return _noted(row, seen, now)
         return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
     if not proven:
         return _noted(row, seen, now)
-    if row.refused:
-        return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.refused)
+    if row.rejection:
+        return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.rejection)
     if row.state is State.COMMITTED:
         text = "the platform said yes, and two listings do not show it"
         return _to(seen, State.NEEDS_DECISION, now, text)
@@ -532,7 +535,7 @@ def _counted(row: Row, event: Listed, policy: Policy) -> Row:
         return row
     over = row.unconfirmed_since + policy.settle_time
     earlier = 0 if row.listed_at < over <= event.began else row.absent_listings
-    return row.but(absent_listings=earlier + 1, listed_at=event.began)
+    return attrs.evolve(row, absent_listings=earlier + 1, listed_at=event.began)
 
 
 def _proven(row: Row, policy: Policy) -> bool:
@@ -545,7 +548,7 @@ def _proven(row: Row, policy: Policy) -> bool:
 
 def _noted(row: Row, seen: Row, now: float) -> Row:
     """Return the row to write where *seen*, which only counts, differs from *row*."""
-    return row if seen is row else seen.but(version=row.version + 1, updated_at=now)
+    return row if seen is row else attrs.evolve(seen, version=row.version + 1, updated_at=now)
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -553,12 +556,12 @@ def _noted(row: Row, seen: Row, now: float) -> Row:
 
 def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
     duplicates = tuple(record for record in row.duplicates if record != found.record)
-    row = row.but(adopted=True, duplicates=duplicates)
+    row = attrs.evolve(row, adopted=True, duplicates=duplicates)
     # What can happen once and was asked for once is seen to have happened. All else may come a
     # second time: a change that a listing shows may be an older one to the same end.
     over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
     kept = _kept(row, found, now, text, unconfirmed_since=0.0 if over else row.unconfirmed_since)
-    return kept.but(state=State.DUPLICATE) if duplicates else kept
+    return attrs.evolve(kept, state=State.DUPLICATE) if duplicates else kept
 
 
 def _kept(row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float) -> Row:
@@ -587,7 +590,8 @@ def _to(
     **changes: Any,  # noqa: ANN401 - fields of a row
 ) -> Row:
     """Return the row that follows *row*, with one more step in its history."""
-    return row.but(
+    return attrs.evolve(
+        row,
         state=state,
         version=row.version + 1,
         updated_at=now,

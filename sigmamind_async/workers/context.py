@@ -96,15 +96,15 @@ class AccountWorker:
 
     async def _value(self, row: Row) -> Value:
         """Return the request of *row*, its secrets resolved at this last moment."""
-        value = value_of(request_of(self.adapter, row), row.asked, row.hidden)
+        value = value_of(request_of(self.adapter, row), row.request_fields, row.secret_fields)
         try:
-            secrets = {name: await self._secret(row, name) for name in row.hidden}
+            secrets = {name: await self._secret(row, name) for name in row.secret_fields}
             return attrs.evolve(value, **secrets)
         except SecretReferenceError as error:
             raise InvalidRequestError(str(error), "secret", "must be there") from None
 
     async def _secret(self, row: Row, name: str) -> Secret:
-        reference = row.references.get(name)
+        reference = row.secret_references.get(name)
         if reference is None:
             raise about(row.op_id, f"where its {name} is to be found was not said: enqueue it anew")
         deadline = self.provisioner.client.runner.engine.limits.deadline

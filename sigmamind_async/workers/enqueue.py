@@ -57,20 +57,24 @@ class Entry:
     def _first(self, row: Row) -> Row:
         now = self.moment.now
         step = Step(now, "planned, and handed to the workers")
-        return row.but(version=1, queued=True, updated_at=now, history=(step,))
+        return attrs.evolve(row, version=1, enqueued=True, updated_at=now, history=(step,))
 
     async def _again(self, stored: Row, asked: Row) -> Row:
         """Return the row of an operation that was there before."""
         difference = another_request(stored, asked)
         if difference is not None:
             raise difference
-        row = stored.but(queued=True, references=stored.references or asked.references)
+        row = attrs.evolve(
+            stored,
+            enqueued=True,
+            secret_references=stored.secret_references or asked.secret_references,
+        )
         if row.state is State.FAILED:
             row = advance(row, RetryApproved(), self.moment.now, Policy()).row
         elif row == stored or row.state not in GOES_ON - {State.SENDING}:
             return stored
         else:
-            row = row.but(version=row.version + 1)
+            row = attrs.evolve(row, version=row.version + 1)
         if await self.page.put(row) is not PutResult.STORED:
             raise about(row.op_id, "somebody else works on it; call again")
         return row

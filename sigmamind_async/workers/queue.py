@@ -183,7 +183,7 @@ def _by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _
 def _planned(pad: Pad, op_id: str, value: Value) -> Row:
     _, adapter = adapter_for(value)
     row = pad.row(op_id, value, adapter.intent(value))
-    literal = [name for name in row.hidden if name not in row.references]
+    literal = [name for name in row.secret_fields if name not in row.secret_references]
     if literal:
         raise InvalidRequestError(
             f"{op_id}: {literal[0]}: a secret must not reach the database: give"

@@ -60,7 +60,7 @@ def _settled(row: Row, policy: Policy, now: float, soon: float) -> float | None:
         return soon  # it is simply sent again
     if row.state not in UNCONFIRMED:
         return now  # somebody has settled it meanwhile
-    once = row.kind in _OWNED_ONCE and row.state is State.UNCONFIRMED and not row.refused
+    once = row.kind in _OWNED_ONCE and row.state is State.UNCONFIRMED and not row.rejection
     due = row.unconfirmed_since + (policy.exact_settle_time if once else policy.settle_time)
     # What is overdue waits for the next reconciliation: the longer ago, the longer.
     return due if due > now else now + min(max(SOON, now - due), LATEST)

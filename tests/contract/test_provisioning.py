@@ -366,7 +366,7 @@ async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: San
     (row,) = status.need_decision
     assert row.state is State.DUPLICATE
     assert row.phone_number == bought.sip_phone_number
-    assert status.bought == 2
+    assert status.purchase_count == 2
 
     row = await kit.provisioner().release_duplicates("order-1")
     assert row.state is State.DONE

@@ -165,7 +165,7 @@ def limit_beside_the_write(patch: Patch) -> None:
         self: MemoryJournal, row: Row, *, max_purchases: int | None = None, durable: bool = True
     ) -> PutResult:
         if max_purchases is not None and row.state is State.SENDING:
-            bought = (await self.counts(row.account)).bought
+            bought = (await self.counts(row.account)).purchase_count
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
                 return PutResult.LIMIT_REACHED

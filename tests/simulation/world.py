@@ -163,7 +163,7 @@ class World:
             self.ended.setdefault(row.key, []).append(self.ops[row.op_id])
         most = self.policy.get("max_purchases")
         if most is not None and not self.beyond:
-            bought = sum(other.bought for other in self.rows.values())
+            bought = sum(other.purchase_count for other in self.rows.values())
             if bought > most:
                 self.violation(f"{row.op_id}: the journal counts {bought} of {most} purchases")
 
@@ -426,7 +426,7 @@ class World:
             await self._must(worker, worker.provisioner.reconcile)
             await asyncio.sleep(1.0)
         for row in self.rows.values():
-            waits_for_secret = bool(row.hidden) and row.state in UNCONFIRMED
+            waits_for_secret = bool(row.secret_fields) and row.state in UNCONFIRMED
             if row.state in UNSETTLED and not waits_for_secret:
                 self.violation(f"{row.op_id}: still {row.state.value} after the settle time")
 

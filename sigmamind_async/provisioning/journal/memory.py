@@ -41,13 +41,13 @@ class MemoryJournal:
         stored = self._rows.get((row.account, row.op_id))
         refusal = check_put(
             row,
-            (stored.version, stored.bought) if stored else (0, 0),
+            (stored.version, stored.purchase_count) if stored else (0, 0),
             max_purchases,
             is_key_in_use=lambda: any(
                 other.key == row.key and other.state in UNSETTLED and other.op_id != row.op_id
                 for other in self._of(row.account)
             ),
-            count_purchases=lambda: sum(other.bought for other in self._of(row.account)),
+            count_purchases=lambda: sum(other.purchase_count for other in self._of(row.account)),
         )
         if refusal is not None:
             return refusal
@@ -77,7 +77,7 @@ class MemoryJournal:
 
     async def counts(self, account: str) -> Counts:
         rows = self._of(account)
-        return Counts(Counter(row.state for row in rows), sum(row.bought for row in rows))
+        return Counts(Counter(row.state for row in rows), sum(row.purchase_count for row in rows))
 
     async def last_applied(self) -> dict[str, str]:
         return dict(self._applied)

@@ -29,7 +29,7 @@ class Counts:
 
     rows: Mapping[State, int] = attrs.field(hash=False)
     """Rows by state."""
-    bought: int
+    purchase_count: int
     """Numbers that were paid for, or may have been."""
 
 
@@ -150,7 +150,7 @@ def check_put(
         return PutResult.STALE
     if row.key and row.state in UNSETTLED and is_key_in_use():
         return PutResult.KEY_IN_USE
-    more = row.bought - bought
+    more = row.purchase_count - bought
     if max_purchases is not None and more > 0 and count_purchases() + more > max_purchases:
         return PutResult.LIMIT_REACHED
     return None

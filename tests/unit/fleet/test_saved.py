@@ -59,8 +59,8 @@ def begun(state: State) -> dict[str, Begun]:
         op_id="desk #1",
         account="sigmamind",
         kind=Kind.PURCHASE,
-        request="CreatePhoneNumber",
-        asked=asked,
+        request_type="CreatePhoneNumber",
+        request_fields=asked,
         token="A" * 13,
         state=state,
     )

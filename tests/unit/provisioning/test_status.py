@@ -11,8 +11,8 @@ ROW = Row(
     op_id="row-7",
     account="sigmamind",
     kind=Kind.PURCHASE,
-    request="CreatePhoneNumber",
-    asked={"country_code": "US", "friendly_name": "Support"},
+    request_type="CreatePhoneNumber",
+    request_fields={"country_code": "US", "friendly_name": "Support"},
     token="7Q2MX4KD9WPTB",
     state=State.UNCONFIRMED,
     attempt=1,
@@ -34,8 +34,8 @@ def test_what_was_asked_is_one_line_without_secrets() -> None:
         ROW,
         kind=Kind.IMPORT,
         key="+14155550100",
-        asked={"phone_number": "+14155550100"},
-        hidden=("trunk_password",),
+        request_fields={"phone_number": "+14155550100"},
+        secret_fields=("trunk_password",),
     )
     assert asked(imported) == "to import +14155550100 trunk_password=***"
 

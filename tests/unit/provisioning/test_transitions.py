@@ -56,8 +56,8 @@ def a_row(kind: Kind, state: State, **changed: object) -> Row:
         "op_id": "op",
         "account": "sigmamind",
         "kind": kind,
-        "request": "CreatePhoneNumber",
-        "asked": {},
+        "request_type": "CreatePhoneNumber",
+        "request_fields": {},
         "token": "ABCDEFGHIJKLM",
         "key": "" if kind is PURCHASE else "+14155550001",
         "state": state,
@@ -234,7 +234,7 @@ def test_a_refusal_after_a_doubt_may_be_its_echo(kind: Kind) -> None:
     """The number may be there because of the first attempt: listings tell, however late it is."""
     row = a_row(kind, S.SENDING, unconfirmed_since=SENT)
     refused = advance(row, Rejected("400"), NOW, POLICY).row
-    assert (refused.state, refused.refused) == (S.UNCONFIRMED, "400")
+    assert (refused.state, refused.rejection) == (S.UNCONFIRMED, "400")
     once = advance(refused, absent(NOW), NOW, POLICY).row
     assert once.state is S.UNCONFIRMED
     assert advance(once, absent(NOW + 1), NOW + 1, POLICY).row.state is S.FAILED
@@ -252,7 +252,7 @@ def test_an_attempt_that_rested_when_it_was_abandoned_left_nothing() -> None:
     assert advance(resting, OwnerLost(), NOW, POLICY).row.state is S.PLANNED
     again = attrs.evolve(resting, owner="me")
     claimed = advance(again, Claimed(owner="me", lease=25.0), NOW, POLICY).row
-    assert (claimed.attempt, claimed.resting) == (resting.attempt, False)
+    assert (claimed.attempt, claimed.rate_limited) == (resting.attempt, False)
     assert advance(claimed, OwnerLost(), NOW + 99, POLICY).row.state is S.UNCONFIRMED
 
 
@@ -420,20 +420,20 @@ COSTS: dict[State, int] = {
 
 @pytest.mark.parametrize(("state", "bought"), list(COSTS.items()))
 def test_what_may_have_been_bought_counts(state: State, bought: int) -> None:
-    assert a_row(PURCHASE, state).bought == bought
-    assert a_row(EXACT, state).bought == bought
-    assert [a_row(kind, state).bought for kind in (IMPORT, UPDATE, RELEASE)] == [0, 0, 0]
+    assert a_row(PURCHASE, state).purchase_count == bought
+    assert a_row(EXACT, state).purchase_count == bought
+    assert [a_row(kind, state).purchase_count for kind in (IMPORT, UPDATE, RELEASE)] == [0, 0, 0]
 
 
 def test_surplus_that_nobody_kept_counts_by_itself() -> None:
     row = a_row(PURCHASE, S.DUPLICATE, record="", phone_number="", released=("rec-8",))
-    assert row.bought == 2
+    assert row.purchase_count == 2
 
 
 def test_an_exact_purchase_in_doubt_counts_until_it_is_settled() -> None:
     """It may be sent again long before the first request can be taken for lost."""
-    assert a_row(EXACT, S.PLANNED, unconfirmed_since=SENT).bought == 1
-    assert a_row(PURCHASE, S.PLANNED, unconfirmed_since=SENT).bought == 0
+    assert a_row(EXACT, S.PLANNED, unconfirmed_since=SENT).purchase_count == 1
+    assert a_row(PURCHASE, S.PLANNED, unconfirmed_since=SENT).purchase_count == 0
 
 
 def test_the_history_stays_short_and_keeps_its_beginning() -> None:

@@ -55,7 +55,7 @@ PUT: Final = (
     f"::{{schema}}.operations, %s, %s), {TIME}"
 )
 _STATES: Final = "SELECT state, count(*) FROM {schema}.operations WHERE account = %s GROUP BY state"
-_BOUGHT: Final = "SELECT bought FROM {schema}.accounts WHERE account = %s"
+_BOUGHT: Final = "SELECT purchase_count FROM {schema}.accounts WHERE account = %s"
 _HEAD: Final = (
     "SELECT journal_id, incarnation <> {schema}.incarnation(),"  # noqa: S608 - likewise
     f" (SELECT max(updated_at) FROM {{schema}}.operations), {TIME} FROM {{schema}}.journal"

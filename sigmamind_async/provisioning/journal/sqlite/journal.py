@@ -43,7 +43,7 @@ _WITH_KEY: Final = (
 _TAGGED: Final = f"{_ROWS} AND state = 'done' AND tagged AND updated_at < ? ORDER BY rowid"
 _SENDING: Final = f"SELECT {_NAMES} FROM operations WHERE state = 'sending'"  # noqa: S608 - likewise
 
-_STORED: Final = "SELECT version, bought FROM operations WHERE account = ? AND op_id = ?"
+_STORED: Final = "SELECT version, purchase_count FROM operations WHERE account = ? AND op_id = ?"
 _WRITE: Final = (
     f"INSERT INTO operations ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - likewise
     " ON CONFLICT (account, op_id) DO UPDATE SET "
@@ -54,10 +54,11 @@ _KEY_TAKEN: Final = (
     " AND state IN ('sending', 'unconfirmed', 'committed')"
 )
 _COUNT: Final = (
-    "INSERT INTO accounts (account, bought, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
-    " DO UPDATE SET bought = bought + excluded.bought, latest = max(latest, excluded.latest)"
+    "INSERT INTO accounts (account, purchase_count, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
+    " DO UPDATE SET purchase_count = purchase_count + excluded.purchase_count,"
+    " latest = max(latest, excluded.latest)"
 )
-_BOUGHT: Final = "SELECT bought FROM accounts WHERE account = ?"
+_BOUGHT: Final = "SELECT purchase_count FROM accounts WHERE account = ?"
 _STATES: Final = "SELECT state, count(*) FROM operations WHERE account = ? GROUP BY state"
 _NOTE: Final = "INSERT OR REPLACE INTO notes (name, text) VALUES (?, ?)"
 _FORGET: Final = "DELETE FROM notes WHERE name = ?"
@@ -341,7 +342,7 @@ def _put(
     version, bought = stored or (0, 0)
     if row.version != version + 1:
         return PutResult.STALE
-    more = row.bought - bought
+    more = row.purchase_count - bought
     spent = max_purchases is not None and _bought(database, row.account) + more > max_purchases
     if more > 0 and spent:
         return PutResult.KEY_IN_USE if _is_taken(database, row) else PutResult.LIMIT_REACHED
