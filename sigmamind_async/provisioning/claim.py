@@ -69,7 +69,7 @@ class Claim:
         else:
             if written is PutResult.STORED:
                 return self._check_lateness(claimed)
-            refusal = self._too_many() if written is PutResult.SPENT else None
+            refusal = self._too_many() if written is PutResult.LIMIT_REACHED else None
         self.row, self.sent = before
         raise SendAborted(refusal)
 
