@@ -40,7 +40,8 @@ async def survey(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) 
         SigmaMindError: An account cannot be read.
     """
     applied = {
-        row_id: Applied.load(row_id, text) for row_id, text in (await journal.notes()).items()
+        row_id: Applied.load(row_id, text)
+        for row_id, text in (await journal.last_applied()).items()
     }
     orphans = await _orphans(fleet, applied, journal)
     for row_id, orphan in orphans.items():

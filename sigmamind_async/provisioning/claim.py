@@ -75,7 +75,7 @@ class Claim:
                 raise SendAborted(self._slow_journal_error(seconds))
             return
         self.row, self.sent = before
-        raise SendAborted(self._limit_error() if result is PutResult.SPENT else refusal)
+        raise SendAborted(self._limit_error() if result is PutResult.LIMIT_REACHED else refusal)
 
     async def _put(self, row: Row, max_purchases: int | None = None) -> PutResult:
         """Store *row*; raise `TimeoutError` at the deadline."""

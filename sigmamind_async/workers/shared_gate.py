@@ -45,15 +45,17 @@ from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, Place, _Lin
 from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Ticket
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.journal.postgres.rates import (
-    AHEAD,
-    News,
+from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.workers.rates import (
+    HORIZON,
+    RateReport,
     Rates,
-    Told,
+    RateState,
+    SharedRates,
     read,
     written,
 )
-from sigmamind_async.responses.verdict import REFUSALS
 
 LOOK: Final = 0.25
 """Seconds between two looks at the row while requests are sent."""
@@ -228,9 +230,9 @@ class Standing:
         """Whether there is anything to tell."""
         return self.cut or pace.progress > self._passed
 
-    def news(self, pace: AdaptiveRate, now: float, wanted: int) -> News:
+    def news(self, pace: AdaptiveRate, now: float, wanted: int) -> RateReport:
         """Return what is to be told, and count it as told."""
-        told = News(
+        told = RateReport(
             wanted=wanted,
             version=self.version,
             rate=pace.rate if self.cut else None,
@@ -244,7 +246,7 @@ class Standing:
         self._rate, self._passed = pace.rate, pace.progress
         return told
 
-    def agree(self, pace: AdaptiveRate, now: float, since: float, told: Told) -> None:
+    def agree(self, pace: AdaptiveRate, now: float, since: float, told: RateState) -> None:
         """Let *pace* go on from what all know; *since* is that of *told* by its clock."""
         if told.version != self.version:
             self.version, self.cut = told.version, False
@@ -258,7 +260,7 @@ class Standing:
         pace.agree(rate, since, told.taken, told.passed + more)
         self._rate, self._passed = told.rate, told.passed
 
-    def count(self, told: Told) -> None:
+    def count(self, told: RateState) -> None:
         """Keep the share up to date."""
         if told.granted:
             all_of_them = told.taken - (self._taken if told.taken > self._taken else 0)
@@ -280,7 +282,7 @@ class Standing:
 class _Desk:
     """What one event loop has asked the row."""
 
-    question: asyncio.Future[Told] | None = None
+    question: asyncio.Future[RateState] | None = None
     overdue: asyncio.TimerHandle | None = None
     look: asyncio.TimerHandle | None = None
     urgent: bool = False
@@ -296,7 +298,7 @@ class SharedGate(Gate):
     Args:
         account: What tells the accounts of one database apart; `Provisioner.account` is such a
             name. Everybody who sends with the account's keys should give the same.
-        rates: An open `PostgresJournal`.
+        journal: An open `PostgresJournal`, in whose database the processes meet.
         max_wait: As for `Gate`. Less than one answer of the database takes admits nobody who would
             have to ask.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
@@ -309,7 +311,7 @@ class SharedGate(Gate):
     def __init__(
         self,
         account: str,
-        rates: Rates,
+        journal: PostgresJournal | Rates,
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
@@ -328,7 +330,9 @@ class SharedGate(Gate):
             jitter=jitter,
         )
         self._account = account
-        self._rates = rates
+        self._rates: Rates = (
+            SharedRates(journal) if isinstance(journal, PostgresJournal) else journal
+        )
         self._standing = Standing(longest=max_pause)
         self._desks = PerLoop(_Desk)
         self.problem: str | None = None
@@ -387,7 +391,7 @@ class SharedGate(Gate):
         news = self._standing.news(self._shared.pace, self._clock(), wanted)
         desk.urgent = False
         try:
-            desk.question = self._rates.take(self._account, news)
+            desk.question = self._rates.exchange(self._account, news)
         except JournalError as error:
             _refuse_all(line, error)
             return
@@ -437,7 +441,7 @@ class SharedGate(Gate):
 
     # --- hearing -------------------------------------------------------------------------------
 
-    def _hear(self, line: _Line, desk: _Desk, question: asyncio.Future[Told]) -> None:
+    def _hear(self, line: _Line, desk: _Desk, question: asyncio.Future[RateState]) -> None:
         error = None if question.cancelled() else question.exception()
         if desk.question is not question:  # it has been given up
             return
@@ -448,7 +452,7 @@ class SharedGate(Gate):
         self._learn(question.result())
         self._admit(line)
 
-    def _learn(self, told: Told) -> None:
+    def _learn(self, told: RateState) -> None:
         """Go on from what the row has said."""
         now, shared, standing = self._clock(), self._shared, self._standing
         here = now - self._rates.now()
@@ -469,7 +473,7 @@ class SharedGate(Gate):
             shared.hand.add(told.first + here, told.granted)
             shared.stand_at(shared.hand.turn())
         elif not shared.hand.count:
-            shared.ask_after = told.first + here - AHEAD
+            shared.ask_after = told.first + here - HORIZON
             shared.stand_at(min(told.first + here, max(now, shared.ask_after)))
 
     def _go_alone(self, line: _Line, desk: _Desk, problem: str) -> None:

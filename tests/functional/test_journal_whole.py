@@ -529,7 +529,7 @@ UNLOCKED = "lockfile.lock = inode_lock.lock = lambda *_, **__: True\n"
 def unforwarded(path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has it open on a disk where everybody gets a lock."""
     script = (
-        "from sigmamind_async.provisioning.journal.sqlite import inode, lockfile\n"
+        "from sigmamind_async.provisioning.journal.sqlite import inode_lock, lockfile\n"
         + UNLOCKED
         + HOLDS
     )

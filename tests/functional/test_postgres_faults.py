@@ -148,8 +148,10 @@ async def test_a_frozen_writer_holds_nobody_up(
         for n in range(4):
             row = a_row(f"other-{n}", State.SENDING)
             assert await other.put(row, max_purchases=5) is PutResult.STORED
-        assert await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.SPENT
-        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.BUSY
+        assert (
+            await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.LIMIT_REACHED
+        )
+        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.KEY_IN_USE
 
 
 # ---------------------------------------------------------------- a server that crashes
@@ -288,10 +290,10 @@ async def test_no_password_is_shown(postgres: Server, monkeypatch: pytest.Monkey
     """Neither by the journal nor by what it keeps of the DSN, nor from the environment."""
     journal = PostgresJournal(Secret(postgres.dsn()))
     assert PASSWORD not in f"{journal!r} {vars(journal)}"
-    known = target.target_of(Secret(postgres.dsn()), "sigmamind")
-    assert known.scrubbed(f"a {PASSWORD} b") == "a *** b"
+    known = target.parse_dsn(Secret(postgres.dsn()), "sigmamind")
+    assert known.redact(f"a {PASSWORD} b") == "a *** b"
     monkeypatch.setenv("PGPASSWORD", "of-the-environment")
-    assert known.scrubbed("x of-the-environment") == "x ***"
+    assert known.redact("x of-the-environment") == "x ***"
 
 
 # ---------------------------------------------------------------- rights
@@ -322,7 +324,7 @@ async def test_whoever_has_no_right_is_told_so(
     postgres.asked(f'GRANT {rights} ON ALL TABLES IN SCHEMA "{schema}" TO guest')
     async with PostgresJournal(guest, schema=schema) as journal:
         assert await journal.put(a_row()) is PutResult.STORED
-        await journal.note("a", "b")
+        await journal.set_last_applied("a", "b")
         await journal.add_seal(ACCOUNT, "seal")
         postgres.asked(f'REVOKE UPDATE ON ALL TABLES IN SCHEMA "{schema}" FROM guest')
         assert "permission denied for table" in await problem_of(journal.put(after(a_row())))
@@ -375,7 +377,7 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Server, tmp_pat
     said = await problem_of(PostgresJournal(dsn, schema=schema_of(tmp_path)).open())
     assert said.startswith("the server takes no writes")
     async with PostgresJournal(dsn, schema=schema_of(tmp_path), read_only=True) as looking:
-        assert await looking.notes() == {}
+        assert await looking.last_applied() == {}
 
 
 async def test_a_standby_is_told_from_the_primary() -> None:

@@ -213,12 +213,18 @@ async def test_a_refused_write_does_not_spoil_the_others(path: Path) -> None:
             journal.put(a_row("spent", State.DONE), max_purchases=1),
             journal.put(a_row("2")),
         )
-        assert [answer.name for answer in answers] == ["STORED", "BUSY", "STALE", "SPENT", "STORED"]
+        assert [answer.name for answer in answers] == [
+            "STORED",
+            "KEY_IN_USE",
+            "STALE",
+            "LIMIT_REACHED",
+            "STORED",
+        ]
         assert len(await journal.in_states(ACCOUNT, list(State))) == 3
 
 
 async def test_the_database_itself_keeps_a_number_to_one(path: Path) -> None:
-    """The control of the check in SPENT's way: without the index a second claim would pass."""
+    """The control of the check in the limit: without the index a second claim would pass."""
     async with SqliteJournal(path) as journal:
         await journal.put(a_row("1", State.SENDING, key="+1"))
         with closing(sqlite3.connect(path)) as other, other:

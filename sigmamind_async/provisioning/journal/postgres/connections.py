@@ -29,10 +29,10 @@ import attrs
 import psycopg
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.postgres.dsn import noticed
+from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
 from sigmamind_async.provisioning.journal.postgres.errors import (
-    Silence,
-    explained,
+    QueryTimeout,
+    explain,
     is_passing,
     is_uncertain,
 )
@@ -202,7 +202,7 @@ class ConnectionThread:
     async def _answer(self, call: _Call) -> None:
         result, problem = None, _ENDED
         try:
-            with noticed(self._name):
+            with warn_if_slow(self._name):
                 async with self._turns:
                     result, problem = await self._carried_out(call)
         finally:
@@ -220,7 +220,7 @@ class ConnectionThread:
                 return await self._done(call.work, connection, until), ""
             except Exception as error:  # noqa: BLE001 - nobody may take it for a success
                 connected = connection is not None
-                problem = explained(error, connected=connected)
+                problem = explain(error, connected=connected)
                 uncertain = uncertain or (connected and call.writes and is_uncertain(error))
                 again = call.persistent and is_passing(error)
             if not again or time.monotonic() + pause >= until:
@@ -271,7 +271,7 @@ class ConnectionThread:
 
 
 async def _in_time(work: Work[T], connection: Connection, seconds: float) -> T:
-    """Return what *work* returns; raise `Silence` where that takes longer."""
+    """Return what *work* returns; raise `QueryTimeout` where that takes longer."""
     task = asyncio.ensure_future(work(connection))
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
@@ -279,7 +279,7 @@ async def _in_time(work: Work[T], connection: Connection, seconds: float) -> T:
         if isinstance(task.exception(), psycopg.errors.QueryCanceled):
             raise JournalError(LATE)
         if task.exception() is not None:
-            raise Silence
+            raise QueryTimeout
     return task.result()
 
 
@@ -293,11 +293,11 @@ async def _break_off(connection: Connection, task: asyncio.Future[Any]) -> None:
         await connection.cancel_safe(timeout=CANCELLING)
         await asyncio.wait({task}, timeout=CANCELLING)
     if not task.done():
-        _hang_up(connection)
+        _shutdown(connection)
         await asyncio.wait({task})
 
 
-def _hang_up(connection: Connection) -> None:
+def _shutdown(connection: Connection) -> None:
     """End the connection, of whatever family, for who waits at it; it still has to be closed."""
     with (
         suppress(OSError, psycopg.Error),

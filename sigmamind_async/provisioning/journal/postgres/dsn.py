@@ -40,7 +40,7 @@ _SECRETS: Final = ("password", "sslpassword", "oauth_client_secret")
 
 
 @contextmanager
-def noticed(name: str) -> Generator[None]:
+def warn_if_slow(name: str) -> Generator[None]:
     """Log a warning where the block, which waits for the database *name*, takes long.
 
     A pooler that has no connection left lets its clients wait, and tells them nothing.
@@ -82,7 +82,7 @@ class Target:
         """All of it as libpq takes it, with the password: for who makes connections himself."""
         return make_conninfo(**self._parameters)
 
-    def scrubbed(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return *text* without the passwords that lead to the database."""
         secrets = [self._parameters.get(name) for name in _SECRETS]
         for secret in (*secrets, os.environ.get("PGPASSWORD")):
@@ -90,7 +90,7 @@ class Target:
         return text
 
 
-def target_of(dsn: Secret, schema: str) -> Target:
+def parse_dsn(dsn: Secret, schema: str) -> Target:
     """Return what *dsn* leads to.
 
     Raises `ConfigurationError`, without a word of *dsn*, where nobody can connect with it.

@@ -88,13 +88,13 @@ _PASSING: Final = frozenset({"40001", "40P01", "53300"})
 """The server undid the statement because of another one, or is full at the moment."""
 
 
-class Silence(psycopg.OperationalError):
+class QueryTimeout(psycopg.OperationalError):
     """No answer came in time."""
 
 
 def is_passing(error: Exception) -> bool:
     """Return whether the same statement may succeed a moment later."""
-    if not isinstance(error, psycopg.OperationalError) or isinstance(error, Silence):
+    if not isinstance(error, psycopg.OperationalError) or isinstance(error, QueryTimeout):
         return False
     return is_uncertain(error) or error.sqlstate in _PASSING
 
@@ -106,7 +106,7 @@ def is_uncertain(error: Exception) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(_BROKEN)
 
 
-def explained(error: BaseException, *, connected: bool) -> str:
+def explain(error: BaseException, *, connected: bool) -> str:
     """Return what is wrong, and in a second line what to do.
 
     Args:
@@ -151,7 +151,7 @@ def _of_server(error: psycopg.Error, code: str) -> str:
 
 
 def _of_connection(error: BaseException, *, connected: bool) -> str:
-    if isinstance(error, (Silence, TimeoutError)):
+    if isinstance(error, (QueryTimeout, TimeoutError)):
         said = "no answer came in time"
     else:
         # The rest repeats the same for each address that was tried.

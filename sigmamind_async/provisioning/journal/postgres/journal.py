@@ -24,9 +24,8 @@ from sigmamind_async.provisioning.journal.postgres.connections import (
     ConnectionThread,
     Work,
 )
-from sigmamind_async.provisioning.journal.postgres.dsn import target_of
-from sigmamind_async.provisioning.journal.postgres.rates import CUT, HASTE, TAKE, News, Told, taken
-from sigmamind_async.provisioning.journal.postgres.schema import prepare, rendered
+from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
+from sigmamind_async.provisioning.journal.postgres.schema import migrate, with_schema
 from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret, concealed
@@ -118,12 +117,12 @@ class PostgresJournal:
         """Nothing is opened yet."""
         dsn = concealed(dsn)
         _check(connections, timeout)
-        self._target = target_of(dsn, schema)
+        self._target = parse_dsn(dsn, schema)
         self._connections = connections
         self._timeout = timeout
         self._read_only = read_only
-        self._clock = DatabaseClock(monotonic)
-        self._sql = partial(rendered, schema=schema)
+        self.clock = DatabaseClock(monotonic)
+        """What is known of the database's clock; work given to `run` may teach it more."""
         self._lines: ConnectionThread | None = None
         self._journal_id = ""
         self._latest = 0.0
@@ -140,7 +139,7 @@ class PostgresJournal:
             self._target.connect,
             most=self._connections,
             patience=self._timeout,
-            scrub=self._target.scrubbed,
+            scrub=self._target.redact,
         )
         lines.start()
         try:
@@ -170,13 +169,13 @@ class PostgresJournal:
         await self.close()
 
     async def _begin(self, connection: Connection) -> None:
-        await prepare(connection, self._target.schema, read_only=self._read_only)
+        await migrate(connection, self._target.schema, read_only=self._read_only)
         if not self._read_only:
             # A full disk, or a missing right, shows now and not after a purchase.
-            await connection.execute(self._sql(_OPENED))
-        asked = self._clock.monotonic()
-        [(journal_id, moved, latest, told)] = await _rows(connection, self._sql(_HEAD))
-        self._clock.learn(asked, told, self._clock.monotonic())
+            await connection.execute(self.sql(_OPENED))
+        asked = self.clock.monotonic()
+        [(journal_id, moved, latest, told)] = await _rows(connection, self.sql(_HEAD))
+        self.clock.learn(asked, told, self.clock.monotonic())
         self._journal_id, self._latest = journal_id, max(self._latest, latest or 0.0)
         self._may_be_a_copy = bool(moved)
 
@@ -215,7 +214,7 @@ class PostgresJournal:
         """
         if not self._journal_id:
             raise self._not_open()
-        return self._clock.now()
+        return self.clock.now()
 
     async def get(self, account: str, op_id: str) -> Row | None:
         """Return the row of an operation."""
@@ -239,9 +238,9 @@ class PostgresJournal:
         return written
 
     async def _put(self, values: tuple[object, ...], connection: Connection) -> str:
-        asked = self._clock.monotonic()
-        [(verdict, told)] = await _rows(connection, self._sql(PUT), *values)
-        self._clock.learn(asked, told, self._clock.monotonic())
+        asked = self.clock.monotonic()
+        [(verdict, told)] = await _rows(connection, self.sql(PUT), *values)
+        self.clock.learn(asked, told, self.clock.monotonic())
         return str(verdict)
 
     async def in_states(self, account: str, states: Collection[State]) -> list[Row]:
@@ -264,8 +263,8 @@ class PostgresJournal:
         """Return how many rows are in which state."""
 
         async def work(connection: Connection) -> Counts:
-            states = await _rows(connection, self._sql(_STATES), account)
-            bought = await _rows(connection, self._sql(_BOUGHT), account)
+            states = await _rows(connection, self.sql(_STATES), account)
+            bought = await _rows(connection, self.sql(_BOUGHT), account)
             return Counts(
                 {State(state): count for state, count in states}, bought[0][0] if bought else 0
             )
@@ -274,56 +273,59 @@ class PostgresJournal:
 
     # --- notes and seals ---------------------------------------------------------------------
 
-    async def notes(self) -> dict[str, str]:
-        """Return what was noted, by name."""
-        return dict(await self._read(lambda connection: _rows(connection, self._sql(_NOTES))))
+    async def last_applied(self) -> dict[str, str]:
+        """Return the last applied state of each row of a fleet, by row id."""
+        return dict(await self._read(lambda connection: _rows(connection, self.sql(_NOTES))))
 
-    async def note(self, name: str, text: str | None) -> None:
-        """Keep *text* under *name*, or nothing any more."""
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
+        """Store the last applied state of a fleet's row, or remove it."""
         if text is None:
-            await self._execute(_FORGET, name)
+            await self._execute(_FORGET, row_id)
         else:
-            await self._execute(_NOTE, name, text)
+            await self._execute(_NOTE, row_id, text)
 
     async def seals(self, account: str) -> frozenset[str]:
         """Return the seals of the API keys that the account was used with."""
-        found = await self._read(lambda connection: _rows(connection, self._sql(_SEALS), account))
+        found = await self._read(lambda connection: _rows(connection, self.sql(_SEALS), account))
         return frozenset(seal for (seal,) in found)
 
     async def add_seal(self, account: str, seal: str) -> None:
         """Remember the seal of one more API key."""
         await self._execute(_SEAL, account, seal)
 
-    # --- the account's rate ------------------------------------------------------------------
+    # --- other tables of the schema ----------------------------------------------------------
 
-    def take(self, account: str, news: News) -> asyncio.Future[Told]:
-        """Tell *news* about the account's rate, and ask for requests that may go; see `rate`.
+    def sql(self, text: str) -> bytes:
+        """Return a statement in which ``{schema}`` stands for the journal's schema."""
+        return with_schema(text, self._target.schema)
 
-        The answer comes within a second, or is a `JournalError`, unless all connections are busy.
-        Raises `JournalError` at once where the journal cannot be written to.
+    def run(self, work: Work[T], *, timeout: float | None = None) -> asyncio.Future[T]:
+        """Run *work* on one of the journal's connections, for tables that are not the journal's.
+
+        It is repeated if the connection breaks, so it must be idempotent. *timeout* is in seconds,
+        the journal's own by default. Raises `JournalError` at once if the journal is not open for
+        writing; the future raises it if the work was not done, or may not have been.
         """
-        queries = self._sql(TAKE), self._sql(CUT)
-        work = partial(taken, self._clock, queries, account, news)
-        return self._open_to_write().begin(work, patience=HASTE)
+        return self._open_to_write().begin(work, patience=timeout)
 
     # --- to the thread -----------------------------------------------------------------------
 
     async def _found(self, query: str, *values: object) -> list[Row]:
         async def work(connection: Connection) -> list[Row]:
-            found = await _rows(connection, self._sql(query), *values)
+            found = await _rows(connection, self.sql(query), *values)
             return [from_columns(columns) for columns in found]
 
         return await self._read(work)
 
     async def _execute(self, statement: str, *values: object) -> None:
-        await self._write(lambda connection: connection.execute(self._sql(statement), values))
+        await self._write(lambda connection: connection.execute(self.sql(statement), values))
 
     async def _read(self, work: Work[T]) -> T:
         async def on_time(connection: Connection) -> T:
-            if self._clock.is_stale:
-                asked = self._clock.monotonic()
+            if self.clock.is_stale:
+                asked = self.clock.monotonic()
                 [(told,)] = await _rows(connection, _CLOCK.encode())
-                self._clock.learn(asked, told, self._clock.monotonic())
+                self.clock.learn(asked, told, self.clock.monotonic())
             return await work(connection)
 
         return await self._open_lines().carry_out(on_time)

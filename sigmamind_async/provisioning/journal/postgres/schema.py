@@ -1,8 +1,8 @@
-"""What is in the database: its tables, and how older ones become these.
+"""The tables in the database, and how earlier ones are brought up to date.
 
-One step of `STEPS` is one version, and is never changed once it has been released: whoever needs
-other tables, or another `put`, appends a step. `prepare` takes the steps that are missing, all in
-one transaction, under a lock that one process has at a time.
+Each of `MIGRATIONS` makes one version, and is never changed once it has been released: for other
+tables, or another `put`, append one. `migrate` runs those that are missing, all in one transaction,
+under a lock that one process holds at a time.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ BEGIN
                 SELECT FROM {schema}.operations AS o
                 WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
                     AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed')
-            ) THEN 'busy' ELSE 'spent' END;
+            ) THEN 'key_in_use' ELSE 'limit_reached' END;
         END IF;
     END IF;
 
@@ -135,7 +135,7 @@ BEGIN
         WHERE o.version = excluded.version - 1;
     EXCEPTION WHEN unique_violation THEN
         -- Of one_unsettled: the key of the table is what ON CONFLICT is about.
-        RETURN 'busy';
+        RETURN 'key_in_use';
     END;
     IF NOT FOUND THEN
         RETURN 'stale';
@@ -253,7 +253,7 @@ ALTER TABLE {schema}.journal ADD COLUMN incarnation text NOT NULL DEFAULT '';
 UPDATE {schema}.journal SET incarnation = {schema}.incarnation();
 """
 
-STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE + _INCARNATION)
+MIGRATIONS: Final = (_TABLES + _PUT, _RATES + _TAKE + _INCARNATION)
 
 _HOLDS: Final = """
 SELECT array_agg(relname) FROM pg_catalog.pg_class AS c
@@ -271,17 +271,17 @@ _NOT_OURS: Final = (
 )
 
 
-def rendered(text: str, schema: str) -> bytes:
+def with_schema(text: str, schema: str) -> bytes:
     """Return a statement about the tables of *schema*."""
     return text.replace("{schema}", f'"{schema}"').encode()
 
 
-async def prepare(
+async def migrate(
     connection: psycopg.AsyncConnection,
     schema: str,
     *,
     read_only: bool = False,
-    steps: Sequence[str] = STEPS,
+    migrations: Sequence[str] = MIGRATIONS,
 ) -> None:
     """Make the tables, or bring them up to date; prove that they are ours.
 
@@ -289,14 +289,14 @@ async def prepare(
     """
     await _check_server(connection, read_only=read_only)
     version = await _version(connection, schema)
-    if version < len(steps) and not read_only:
-        version = await _bring_up(connection, schema, steps)
+    if version < len(migrations) and not read_only:
+        version = await _bring_up(connection, schema, migrations)
     if version == 0:
         raise JournalError("there is no journal.\nName the one that a job has made.")
-    if version != len(steps):
+    if version != len(migrations):
         raise JournalError(
             "was made by another version of sigmamind-async"
-            f" (schema version {version}, here {len(steps)}).\n"
+            f" (schema version {version}, here {len(migrations)}).\n"
             "Use one version everywhere: the one that made it, or a later one."
         )
 
@@ -328,7 +328,7 @@ async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
     if not {"journal", "operations"} <= set(names):
         raise JournalError(_NOT_OURS)
     try:
-        found = await _one(connection, rendered(_VERSION, schema))
+        found = await _one(connection, with_schema(_VERSION, schema))
     except psycopg.errors.UndefinedColumn:
         found = None
     if found is None:
@@ -336,20 +336,22 @@ async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
     return int(found[0])
 
 
-async def _bring_up(connection: psycopg.AsyncConnection, schema: str, steps: Sequence[str]) -> int:
-    """Take the steps that are still missing once nobody else is taking any."""
+async def _bring_up(
+    connection: psycopg.AsyncConnection, schema: str, migrations: Sequence[str]
+) -> int:
+    """Run the missing migrations, once no other process is running any."""
     async with connection.transaction():
         # Whoever has waited for the lock must see what was made meanwhile.
         await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         await connection.execute(_LOCK, (schema,))
         version = await _version(connection, schema)
         if not await _one(connection, _IS_THERE.encode(), schema):
-            await connection.execute(rendered("CREATE SCHEMA {schema}", schema))
-        for step in steps[version:]:
-            await connection.execute(rendered(step, schema))
-        version = max(version, len(steps))
+            await connection.execute(with_schema("CREATE SCHEMA {schema}", schema))
+        for migration in migrations[version:]:
+            await connection.execute(with_schema(migration, schema))
+        version = max(version, len(migrations))
         await connection.execute(
-            rendered("UPDATE {schema}.journal SET version = %s", schema), (version,)
+            with_schema("UPDATE {schema}.journal SET version = %s", schema), (version,)
         )
     return version
 

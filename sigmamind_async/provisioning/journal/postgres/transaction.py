@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.columns import from_columns, to_columns
 from sigmamind_async.provisioning.journal.postgres.journal import NAMES, PUT, ROWS, TIME
-from sigmamind_async.provisioning.journal.postgres.schema import STEPS, rendered
+from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, with_schema
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import Row
 
@@ -39,7 +39,7 @@ _RESTORE: Final = (
 
 
 @attrs.frozen
-class Moment:
+class JournalHead:
     """What a transaction has to know of the journal that it writes to."""
 
     journal_id: str
@@ -48,7 +48,7 @@ class Moment:
 
 
 @attrs.frozen
-class Page:
+class JournalTransaction:
     """The operations of a journal, within one transaction of somebody's connection.
 
     Every method raises `psycopg.Error`, after which that transaction can only be rolled back.
@@ -57,15 +57,15 @@ class Page:
     connection: psycopg.AsyncConnection[Any]
     schema: str
 
-    async def moment(self) -> Moment:
+    async def head(self) -> JournalHead:
         """Return whose journal it is, and when; raise `JournalError` for one of another version."""
         [(journal_id, version, now)] = await self.ask(_HEAD)
-        if version != len(STEPS):
+        if version != len(MIGRATIONS):
             raise JournalError(
                 f"the journal is of another version of sigmamind-async"
-                f" (schema version {version}, here {len(STEPS)}).\nUse one version everywhere."
+                f" (schema version {version}, here {len(MIGRATIONS)}).\nUse one version everywhere."
             )
-        return Moment(journal_id, now)
+        return JournalHead(journal_id, now)
 
     async def insert(self, rows: Sequence[Row]) -> set[str]:
         """Write *rows* of one account that are not there yet; return the ids of those."""
@@ -90,5 +90,5 @@ class Page:
         """Return what a query about the schema's tables returns."""
         # The rows of the caller's connection may be dictionaries.
         async with self.connection.cursor(row_factory=tuple_row) as cursor:
-            await cursor.execute(rendered(query, self.schema), values or None)
+            await cursor.execute(with_schema(query, self.schema), values or None)
             return await cursor.fetchall()

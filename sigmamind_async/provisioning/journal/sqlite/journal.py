@@ -279,15 +279,15 @@ class SqliteJournal:
 
     # --- notes and seals ---------------------------------------------------------------------
 
-    async def notes(self) -> dict[str, str]:
-        """Return what was noted, by name."""
+    async def last_applied(self) -> dict[str, str]:
+        """Return the last applied state of each row of a fleet, by row id."""
         query = "SELECT name, text FROM notes"
         return dict(await self._read(lambda database: database.execute(query).fetchall()))
 
-    async def note(self, name: str, text: str | None) -> None:
-        """Keep *text* under *name*, or nothing any more."""
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
+        """Store the last applied state of a fleet's row, or remove it."""
         statement = _FORGET if text is None else _NOTE
-        values = (name,) if text is None else (name, text)
+        values = (row_id,) if text is None else (row_id, text)
         self._writable().post(lambda database: database.execute(statement, values).close())
 
     async def seals(self, account: str) -> frozenset[str]:
@@ -345,14 +345,14 @@ def _put(
     more = row.purchase_count - bought
     spent = max_purchases is not None and _bought(database, row.account) + more > max_purchases
     if more > 0 and spent:
-        return PutResult.BUSY if _is_taken(database, row) else PutResult.SPENT
+        return PutResult.KEY_IN_USE if _is_taken(database, row) else PutResult.LIMIT_REACHED
     try:
         database.execute(_WRITE, columns)
     except sqlite3.IntegrityError as error:
         # It undoes its own statement and nothing else: the transaction goes on without a savepoint.
         if error.sqlite_errorcode != sqlite3.SQLITE_CONSTRAINT_UNIQUE:
             raise
-        return PutResult.BUSY
+        return PutResult.KEY_IN_USE
     database.execute(_COUNT, (row.account, more, row.updated_at))
     return PutResult.STORED
 
