@@ -36,7 +36,10 @@ class Claim:
     """
 
     def __init__(self, context: AccountContext, row: Row, ends_at: float | None) -> None:
-        """Begin with *row* as it was read; *ends_at* is the deadline, by the engine's clock."""
+        """Begin with *row* as it was read; *ends_at* is the deadline, by the engine's clock.
+
+        A row of a job has none.
+        """
         self.row = row
         self.sent = False
         """Whether the stored row says, or may say, that something was sent."""
@@ -79,10 +82,11 @@ class Claim:
 
     async def _put(self, row: Row, max_purchases: int | None = None) -> PutResult:
         """Store *row*; raise `TimeoutError` at the deadline."""
-        context = self._context
-        left = None if self._ends_at is None else self._ends_at - context.runner.engine.clock()
-        async with asyncio.timeout(left):
-            return await context.journal.put(row, max_purchases=max_purchases)
+        put = self._context.journal.put(row, max_purchases=max_purchases)
+        if self._ends_at is None:
+            return await put
+        async with asyncio.timeout(self._ends_at - self._context.runner.engine.clock()):
+            return await put
 
     async def rest(self) -> None:
         """Record that nothing is under way until the next request.
