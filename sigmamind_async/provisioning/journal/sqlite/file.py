@@ -24,6 +24,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.journal.sql import HAS_KEY, HAS_TAG, IS_UNSETTLED
 from sigmamind_async.provisioning.journal.sqlite.inode_lock import (
     Announcement,
     InodeLock,
@@ -67,8 +68,8 @@ SCHEMA: Final = (
     ) WITHOUT ROWID
     """,
     """
-    CREATE TABLE notes (
-        name TEXT PRIMARY KEY,
+    CREATE TABLE last_applied (
+        row_id TEXT PRIMARY KEY,
         text TEXT NOT NULL
     ) WITHOUT ROWID
     """,
@@ -95,12 +96,12 @@ SCHEMA: Final = (
     """,
     "CREATE INDEX by_state ON operations (account, state)",
     "CREATE INDEX by_token ON operations (account, token)",
-    "CREATE INDEX by_key ON operations (account, key) WHERE key != ''",
-    "CREATE INDEX by_tag ON operations (account, updated_at) WHERE state = 'done' AND tagged",
-    # The only unique index: its violation, and no other, means that the key is taken.
-    """
+    f"CREATE INDEX by_key ON operations (account, key) WHERE {HAS_KEY}",
+    f"CREATE INDEX by_tag ON operations (account, updated_at) WHERE {HAS_TAG}",
+    # A second guard behind `check_put`, for a program that writes without it.
+    f"""
     CREATE UNIQUE INDEX one_unsettled ON operations (account, key)
-    WHERE key != '' AND state IN ('sending', 'unconfirmed', 'committed')
+    WHERE {HAS_KEY} AND {IS_UNSETTLED}
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
@@ -210,7 +211,7 @@ class JournalFile:
         database.execute("BEGIN IMMEDIATE")
         self._count(database)
 
-    def committed(self) -> None:
+    def record_commit(self) -> None:
         """Write down outside of the journal that the transaction is on the disk."""
         if self._lock is None or self._evidence is None:
             return
@@ -241,7 +242,7 @@ class JournalFile:
                     "Count what was being written as not stored, and open the journal again."
                 )
 
-    def second(self) -> sqlite3.Connection:
+    def open_reader(self) -> sqlite3.Connection:
         """Return a connection to read with beside the thread's, from any thread, one at a time.
 
         It waits for nobody: who finds the file locked asks the thread.
@@ -290,7 +291,7 @@ class JournalFile:
                 _make(self._path)
             require_own_disk(self._path, shared=self._shared)
             self._inode.acquire(self._path, shared=self._shared)
-            self._tighten()
+            self._restrict_permissions()
             self._verify(lock.evidence)
             database = self._prepared(_connect(self._path), lock)
             try:
@@ -304,7 +305,7 @@ class JournalFile:
             raise
         return database
 
-    def _tighten(self) -> None:
+    def _restrict_permissions(self) -> None:
         """Take from others the right to read: SQLite gives its two side files the same mode."""
         for suffix in ("", "-wal", "-shm"):
             path = self._beside(suffix)
@@ -371,7 +372,7 @@ class JournalFile:
         self._count(database)
         database.execute("UPDATE journal SET open = 0")
         database.execute("COMMIT")
-        self.committed()
+        self.record_commit()
 
     def _count(self, database: sqlite3.Connection) -> None:
         database.execute("UPDATE journal SET commits = commits + 1")
