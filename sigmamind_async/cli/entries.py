@@ -59,7 +59,7 @@ def unfinished(row: RowResult) -> RowResult:
 def row_of_entry(entry: Entry) -> RowResult:
     """Return the row of *entry*, of which no file is known, as if nothing had become of it."""
     kinds = PLATFORMS[_platform_name(entry)].kinds
-    actions = [kind.action for kind in kinds if kind.value.__name__ == entry.request]
+    actions = [kind.action for kind in kinds if kind.value.__name__ == entry.request_type]
     return RowResult(
         line=0,
         id=entry.op_id,

@@ -221,6 +221,6 @@ async def looked_into(place: Place, stack: AsyncExitStack) -> Journal:
 async def bought_by(journal: Journal, accounts: Iterable[str], before: int) -> int:
     """Return how many numbers *journal* counts as bought; *before* where it cannot be read."""
     try:
-        return sum([(await journal.counts(account)).bought for account in accounts])
+        return sum([(await journal.counts(account)).purchase_count for account in accounts])
     except JournalError:
         return before  # what ended the job is told; this is for its page alone

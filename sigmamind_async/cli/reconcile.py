@@ -261,7 +261,7 @@ class Reconciliation:
         change = RowChange(id=row.op_id, before=WORDS[before], after=WORDS[row.state], text=text)
         self.output.show(change)
         if row.state is State.PLANNED:
-            sender = "a worker" if row.queued else "the next sigmamind apply"
+            sender = "a worker" if row.enqueued else "the next sigmamind apply"
             self.output.remark(f"{row.op_id} is sent by {sender}, not by this")
 
     # --- what a person decided ---------------------------------------------------------------

@@ -18,7 +18,7 @@ from sigmamind_async.fleet.spec import (
     Problem,
     Source,
 )
-from sigmamind_async.provisioning.tags import tag_in
+from sigmamind_async.provisioning.tags import find_tag
 from sigmamind_async.values import check_phone_number
 
 _NUMBER_CLEARED: Final = "cannot be cleared; leave it blank where the platform picks the number"
@@ -79,7 +79,7 @@ def _field_problem(name: str, cell: Cell, source: Source, capability: Capability
 
 def _tag_problem(name: str, cell: Cell) -> str:
     # It would be taken for one, and never be shown again.
-    tagged = name == "label" and isinstance(cell, str) and tag_in(cell) is not None
+    tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
     return "must not end like the tag of a purchase" if tagged else ""
 
 

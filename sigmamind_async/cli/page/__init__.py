@@ -4,4 +4,4 @@ from sigmamind_async.cli.page.data import Header, ReportRow, Tally
 from sigmamind_async.cli.page.document import page
 from sigmamind_async.cli.page.timeline import Point, Timeline
 
-__all__ = ["Header", "ReportRow", "Point", "Tally", "Timeline", "page"]
+__all__ = ["Header", "Point", "ReportRow", "Tally", "Timeline", "page"]
