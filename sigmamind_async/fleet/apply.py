@@ -85,7 +85,7 @@ async def apply(
 
     def note(outcome: StepOutcome) -> None:
         counts[outcome.status] += 1
-        if outcome.status in {"failed", "unknown"}:
+        if outcome.status in {"failed", "unconfirmed"}:
             bad.append(outcome)
         if report is not None:
             report(outcome)

@@ -32,7 +32,7 @@ class ProvisioningRun(Generic[T]):
     Operations that went unanswered are held back; once all others have ended, one listing after
     another settles them together, and those that may be sent again are. That goes on for as long
     as it makes headway, and for the client's deadline after that. What is then still in doubt is
-    handed over as ``unknown``, and the journal keeps it.
+    handed over as ``unconfirmed``, and the journal keeps it.
     """
 
     def __init__(

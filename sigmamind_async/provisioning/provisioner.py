@@ -183,7 +183,7 @@ class Provisioner:
         Returns:
             A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
             settled at the end, all of it with the same listings, for as long as that makes
-            headway; what then is still in doubt is ``unknown``. Where it ended early, its
+            headway; what then is still in doubt is ``unconfirmed``. Where it ended early, its
             `stopped` says why.
         """
         return ProvisioningRun(
