@@ -121,7 +121,7 @@ class Execution(Generic[T]):
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
         self._until = self._books.now() + self._desk.patience
-        async with self._desk.turns.of(f"op {self.op_id}", self._in_time):
+        async with self._desk.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._row())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
@@ -173,7 +173,7 @@ class Execution(Generic[T]):
             row = await self._in_time(self._with_a_number(row))
         before = self.call
         try:
-            async with self._desk.turns.of(row.key and f"number {row.key}", self._in_time):
+            async with self._desk.locks.hold(row.key and f"number {row.key}", self._in_time):
                 if row.key:
                     await self._in_time(self._free(row))
                 return await self._attempt(row)
