@@ -35,8 +35,8 @@ from sigmamind_async.events import (
     logger,
     notify,
 )
-from sigmamind_async.limiter.gate import PATIENCE, Gate, Place
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.operation import (
     ConnectionFlag,
     Fault,
@@ -310,8 +310,8 @@ class Engine:
         try:
             key = self.credentials.known or await self.credentials.key(self._left(call))
             kind, width = operation.request.method, self.limits.max_connections
-            place = self.gate.try_enter(width, kind) or await self.gate.enter(
-                width=width, deadline=self._waits_until(call), patient=call.patient, kind=kind
+            place = self.gate.try_acquire(width, kind) or await self.gate.acquire(
+                width=width, deadline=self._waits_until(call), unbounded=call.patient, kind=kind
             )
             if not operation.repeatable and self._probes(place):
                 place = await self._admitted_for_sure(operation, call, key, place)
@@ -326,7 +326,7 @@ class Engine:
                 answer = await self.transport.send(outgoing, mark, seconds)
                 if confirms(answer):
                     mark.connected = True
-                    self.gate.passed(place, remaining(answer.headers, self.wall_clock))
+                    self.gate.complete(place, remaining(answer.headers, self.wall_clock))
                     finding = None
                 else:
                     finding = self._find(operation, call, answer, place)
@@ -357,29 +357,29 @@ class Engine:
         if call.before_pause is not None and not call.doubtful:
             await call.before_pause()
 
-    def _probes(self, place: Place) -> bool:
+    def _probes(self, place: Permit) -> bool:
         """Return whether a request is to be sent in place of the one that was admitted."""
         return self.platform.probe is not None and self.gate.is_probe(place)
 
     async def _admitted_for_sure(
-        self, operation: Operation[object], call: Call, key: Secret, place: Place
-    ) -> Place:
+        self, operation: Operation[object], call: Call, key: Secret, place: Permit
+    ) -> Permit:
         """Let reads find out when the platform is back, then return a place for a purchase.
 
         One that saw for itself would be sent into the outage, and end in doubt.
         """
         while self._probes(place):
             await self._see_whether_back(operation, call, key, place)
-            place = await self.gate.enter(
+            place = await self.gate.acquire(
                 width=self.limits.max_connections,
                 deadline=call.deadline,
-                patient=call.patient,
+                unbounded=call.patient,
                 kind=operation.request.method,
             )
         return place
 
     async def _see_whether_back(
-        self, operation: Operation[object], call: Call, key: Secret, place: Place
+        self, operation: Operation[object], call: Call, key: Secret, place: Permit
     ) -> None:
         """Send the platform's probe in a place that the gate has given for it."""
         request = Request("GET", self.platform.probe or "")
@@ -390,7 +390,7 @@ class Engine:
             answer = await self.transport.send(outgoing, mark, seconds)
         except BaseException:
             self.gate.abandoned(place)
-            self.gate.leave()
+            self.gate.release(place)
             raise
         finding = find(
             answer,
@@ -400,7 +400,7 @@ class Engine:
             refusals=self.gate.refusal_statuses,
         )
         self._tell_of_trouble(operation, finding, place)
-        self.gate.leave()
+        self.gate.release(place)
 
     def ending(self, operation: Operation[object], call: Call) -> SigmaMindError | None:
         """Return how a *call* ends if it is not tried again; `None` while that is not known.
@@ -454,12 +454,12 @@ class Engine:
         return min(call.deadline - began, self.limits.attempt_timeout)
 
     def _give_up(
-        self, operation: Operation[object], call: Call, place: Place, began: float
+        self, operation: Operation[object], call: Call, place: Permit, began: float
     ) -> None:
         """Give the place back of an attempt that was cancelled, or never made."""
         with contextlib.suppress(RuntimeError):  # its loop is over, and with it that loop's places
             self.gate.abandoned(place)
-            self.gate.leave()
+            self.gate.release(place)
         if call.mark is not None and self.observer is not None:
             verdict = Verdict.AMBIGUOUS if call.mark.may_have_left else Verdict.NOT_SENT
             self._notify_attempt(operation, call, verdict, None, self.clock() - began)
@@ -488,7 +488,7 @@ class Engine:
         )
 
     def _find(
-        self, operation: Operation[object], call: Call, answer: Response | Fault, place: Place
+        self, operation: Operation[object], call: Call, answer: Response | Fault, place: Permit
     ) -> AttemptResult:
         """Judge an attempt that brought no confirmation, and give its place back."""
         mark = cast("ConnectionFlag", call.mark)
@@ -501,11 +501,11 @@ class Engine:
         )
         self._tell_of_trouble(operation, finding, place)
         # The last thing done: whatever fails before it gives the place back, too.
-        self.gate.leave()
+        self.gate.release(place)
         return finding
 
     def _tell_of_trouble(
-        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket
+        self, operation: Operation[object], finding: AttemptResult, ticket: Admitted
     ) -> None:
         if finding.throttled:
             pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
@@ -519,13 +519,13 @@ class Engine:
             self.gate.failed(ticket, overloaded=finding.status == 503)
 
     def _log_pause(
-        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket, pause: float
+        self, operation: Operation[object], finding: AttemptResult, ticket: Admitted, pause: float
     ) -> None:
         """Say once for each pause who pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
         asked, capped = finding.wait or 0.0, (finding.wait or 0.0) > self.gate.max_pause
-        own = ticket[2] in self.gate.admission.lanes.own
+        own = ticket[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
@@ -606,7 +606,7 @@ class Engine:
     def _is_hopeless(self, call: Call) -> bool:
         """Whether waiting on is no plan: nobody is admitted for so long, or this call never."""
         progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return self.clock() - progress >= PATIENCE or call.outages >= OUTAGES
+        return self.clock() - progress >= STALL_TIMEOUT or call.outages >= OUTAGES
 
     async def _look_up(
         self, operation: Operation[T], call: Call, failed: Failed

@@ -22,7 +22,7 @@ from sigmamind_async.errors import (
     RateLimitError,
     SigmaMindError,
 )
-from sigmamind_async.limiter.gate import PATIENCE
+from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.claim import Claim, Withheld
@@ -237,7 +237,7 @@ class Execution(Generic[T]):
 
     async def _listing(self, moment: float) -> Listing:
         """Return a listing that began after *moment*; in a job, wait until the account is read."""
-        (pause, longest), until = PAUSES, self._books.now() + PATIENCE
+        (pause, longest), until = PAUSES, self._books.now() + STALL_TIMEOUT
         while True:
             try:
                 return await self._desk.census.after(moment)
