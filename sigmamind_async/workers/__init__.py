@@ -12,8 +12,7 @@ processes keep to one rate. Needs the extra ``postgres``.
 """
 
 try:
-    from sigmamind_async.workers.account import Account
-    from sigmamind_async.workers.context import WorkerContext
+    from sigmamind_async.workers.context import Account, WorkerContext
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
     from sigmamind_async.workers.tasks import blueprint
