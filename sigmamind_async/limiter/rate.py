@@ -32,9 +32,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
 
 import attrs
+
+from sigmamind_async.limiter.snapshot import RateSnapshot
 
 Admitted = tuple[float, int, str, *tuple[object, ...]]
 """One admitted request: when it went, how many of its loop were then under way, and its kind.
@@ -59,10 +60,6 @@ _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
 _AT_ONE_NUMBER = 4
 """Refusals in a row that make a limit on requests under way out of a suspicion."""
-_LEARNED = frozenset(
-    {"_spell", "_goal", "_known", "_best", "_usual", "_tolerated", "_wall", "_margin", "_firm"}
-)
-"""What a cut tells of the platform; the rest is of the gate that counts it, or of the moment."""
 
 
 @attrs.define
@@ -204,15 +201,29 @@ class AdaptiveRate:
         """How many requests have passed since the last cut."""
         return self._passed
 
-    def learned(self) -> dict[str, float]:
+    def snapshot(self) -> RateSnapshot:
         """Return what others need to go on as this would from the cut it has just made."""
-        return {name: getattr(self, name) for name in _LEARNED}
+        return RateSnapshot(
+            probation=self._spell,
+            target_rate=self._goal,
+            known_rate=self._known,
+            best_rate=self._best,
+            usual_rate=self._usual,
+            hard_limit=self._wall,
+            below_hard_limit=self._firm,
+            margin=self._margin,
+            tolerated=self._tolerated,
+        )
 
-    def follow(self, now: float, rate: float, learned: Mapping[str, float]) -> None:
+    def adopt(self, now: float, rate: float, snapshot: RateSnapshot | None) -> None:
         """Take over a cut that another gate of the account has made, with what it has learned."""
         self.rate = rate
-        for name in _LEARNED & learned.keys():
-            setattr(self, name, learned[name])
+        if snapshot is not None:
+            self._spell, self._goal = snapshot.probation, snapshot.target_rate
+            self._known, self._best = snapshot.known_rate, snapshot.best_rate
+            self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
+            self._wall, self._firm = snapshot.hard_limit, snapshot.below_hard_limit
+            self._margin = snapshot.margin
         self._since, self.cut, self._start = now, now, rate
         self._wall_since = self._wall_since or now
         self._passed, self._above, self._sent, self._credit = 0, 0, 0, 0.0

@@ -44,15 +44,9 @@ from sigmamind_async.events import logger
 from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, LoopQueues, Permit
 from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
+from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.journal.postgres.rates import (
-    AHEAD,
-    News,
-    Rates,
-    Told,
-    read,
-    written,
-)
+from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, News, Rates, Told
 from sigmamind_async.responses.verdict import REFUSALS
 
 LOOK: Final = 0.25
@@ -234,7 +228,7 @@ class Standing:
             wanted=wanted,
             version=self.version,
             rate=pace.rate if self.cut else None,
-            learned=written(pace.learned()) if self.cut else "",
+            learned=pace.snapshot().to_text() if self.cut else "",
             growth=1.0 if self.cut else self._grown(pace),
             passed=max(0, pace.progress - self._passed),
             pause=max(0.0, self.pause_until - now) if self.pause else 0.0,
@@ -249,7 +243,8 @@ class Standing:
         if told.version != self.version:
             self.version, self.cut = told.version, False
             if told.rate is not None:
-                pace.follow(now + SETTLING, told.rate, read(told.learned))
+                learned = RateSnapshot.from_text(told.learned)
+                pace.adopt(now + SETTLING, told.rate, learned)
             self._rate, self._passed = None, pace.progress
         if self.cut:  # nobody else knows of it yet
             return

@@ -328,7 +328,23 @@ async def test_what_was_learned_is_there_for_who_comes_later() -> None:
 
     row = meeting.rates["sigmamind"]
     assert new.admission.rate == row.rate == pytest.approx(20.0, rel=0.2)
-    assert new.admission.rates.common.learned() == old.admission.rates.common.learned()
+    assert new.admission.rates.common.snapshot() == old.admission.rates.common.snapshot()
+
+
+@pytest.mark.parametrize("learned", ["", '{"_spell": 0}', '{"version": 999}', "not JSON"])
+async def test_what_another_version_has_learned_is_ignored(learned: str) -> None:
+    """Its rate holds all the same, and a cut from that holds for all."""
+    meeting = Meeting(rates={"sigmamind": Rate(version=3, rate=40.0, learned=learned)})
+    one, other = gate_of(meeting), gate_of(meeting)
+
+    assert worst_second(await moments(one, 81)) <= 44
+    await refused(one)
+    await asyncio.sleep(2 * LOOK)
+    await entered(other)
+
+    row = meeting.rates["sigmamind"]
+    assert (row.version, row.learned) == (4, one.admission.rates.common.snapshot().to_text())
+    assert other.admission.rates.common.snapshot() == one.admission.rates.common.snapshot()
 
 
 async def test_successes_raise_the_rate_for_all() -> None:
