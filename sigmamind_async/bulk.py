@@ -161,7 +161,7 @@ class StopOn:
         return self.share is not None and ended >= self.least and bad >= self.share * ended
 
 
-BY_DEFAULT: Final = StopOn()
+DEFAULT_STOP_ON: Final = StopOn()
 LOOK: Final = 1.0
 """Seconds between two looks at whether the platform answers."""
 
@@ -251,7 +251,7 @@ class BulkRun(Generic[V, T]):
         *,
         width: int,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         gate: Gate | None = None,
     ) -> None:

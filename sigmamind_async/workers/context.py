@@ -9,7 +9,7 @@ from typing import Final, Literal, Self, TypeAlias
 
 import attrs
 
-from sigmamind_async.bulk import BY_DEFAULT, Streak
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Streak
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
 from sigmamind_async.limiter.gate import Gate
@@ -91,7 +91,7 @@ class Rest:
         self._streak.add(error)
         if not self._streak.length:
             self.done()
-        elif self._streak.length >= (BY_DEFAULT.in_a_row or 1):
+        elif self._streak.length >= (DEFAULT_STOP_ON.in_a_row or 1):
             self._begin(" ".join(str(error).split()), now)
 
     def _begin(self, why: str, now: float) -> None:
