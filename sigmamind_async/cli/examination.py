@@ -45,10 +45,10 @@ def trials_of(
     ]
 
 
-_LAST_WHAT_MATTERS = ("skipped", "passed", "unknown", "failed")
+_LAST_WHAT_MATTERS = ("skipped", "passed", "unconfirmed", "failed")
 """The table's order: its end is what stays on the screen."""
 
-_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unknown": "unknown"}
+_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unconfirmed": "unconfirmed"}
 """What a call that was followed to its end counts as, if it did not pass."""
 
 _STOPPING: dict[Stopped, str] = {
@@ -109,7 +109,7 @@ class Examination:
             asked=ends.total(),
             passed=ends["passed"],
             failed=ends["failed"],
-            unknown=ends["unknown"],
+            unconfirmed=ends["unconfirmed"],
             skipped=ends["skipped"],
             stopped=self.stopped,
         )
@@ -131,14 +131,14 @@ class Examination:
         if self._bulk is not None:
             self.stopped = why
             self._bulk.stop()
-            under_way = sum(trial.touched for trial in self.trials) - self._followed
+            under_way = sum(trial.may_have_acted for trial in self.trials) - self._followed
             self.output.remark(_STOPPING[why].format(under_way=under_way))
 
     def _settle(self, outcome: Outcome[Trial, Call]) -> None:
         result = verification_of(outcome)
         if outcome.status == "done" and result.status in _UNPROVEN:
             self.progress.recount("done", _UNPROVEN[result.status])
-        self._followed += outcome.value.touched
+        self._followed += outcome.value.may_have_acted
         self.report(result)
 
 
