@@ -152,7 +152,7 @@ def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object,
 
     def read_one_kind(raw: object, _: object) -> Record:
         fields = read_object(raw)
-        kind = cls.kind_of(fields)
+        kind = cls.select_class(fields)
         return read(fields, cls) if kind is cls else converter.structure(raw, kind)
 
     return read_one_kind if _chooses(cls) else read
@@ -160,7 +160,7 @@ def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object,
 
 def _chooses(cls: type[Record]) -> bool:
     """Whether *cls* has subclasses that read some of the objects that come in its place."""
-    return any("kind_of" in vars(base) for base in cls.__mro__ if base is not Record)
+    return any("select_class" in vars(base) for base in cls.__mro__ if base is not Record)
 
 
 def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], dict[str, Any]]:
@@ -170,12 +170,12 @@ def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], d
 
     def write_record(record: Record) -> dict[str, Any]:
         # The fields last: one that was set since wins over what came in its place.
-        return {**record.blanks, **record.extra, **write(record)}
+        return {**record.nulls, **record.extra, **write(record)}
 
     return write_record
 
 
-_HIDDEN: dict[str, Any] = {"extra": override(omit=True), "blanks": override(omit=True)}
+_HIDDEN: dict[str, Any] = {"extra": override(omit=True), "nulls": override(omit=True)}
 
 
 def _renames(names: Mapping[str, wire]) -> dict[str, Any]:

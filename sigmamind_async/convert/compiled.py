@@ -52,14 +52,14 @@ _FILL = (
     "def fill(fields, _):",
     "if type(fields) is not dict: refuse(fields)",
     "record = new(Open)",
-    "blanks = {}",
+    "nulls = {}",
     "extra = {}",
     "absent = 0",
     "get = fields.get",
 )
 _FILLED = (
     "record.extra = extra",
-    "record.blanks = blanks",
+    "record.nulls = nulls",
     "record.__class__ = cls",
     "return record",
 )
@@ -73,18 +73,18 @@ def _reading(hook: Hook, cls: type[Record], name: str, known: dict[str, Any]) ->
     known[f"other_{name}"] = _other_reader(mark, kind, hook(kind), default)
     lines = [f"value = get({mark.name!r}, ABSENT)"]
     absent = f"if value is ABSENT: record.{name} = default_{name}; absent += 1"
-    other = f"else: record.{name} = other_{name}(value, blanks, extra)"
+    other = f"else: record.{name} = other_{name}(value, nulls, extra)"
     if plain is None:
         return [*lines, absent, other]
     known[f"plain_{name}"] = plain
     test = " and value" if plain is str else ""
     if mark.phone_number:
         test += " and value[0] == '+'"
-    null = f"elif value is None: record.{name} = None; blanks[{mark.name!r}] = None"
+    null = f"elif value is None: record.{name} = None; nulls[{mark.name!r}] = None"
     return [
         *lines,
         f"if type(value) is plain_{name}{test}: record.{name} = value",
-        *([] if mark.needed or plain is kind else [null]),
+        *([] if mark.null_as_empty or plain is kind else [null]),
         f"el{absent}",
         other,
     ]
@@ -95,15 +95,15 @@ def _other_reader(
 ) -> Callable[[Any, dict[str, Any], dict[str, Any]], object]:
     """Return the reader of whatever is not simply a value of the field's plain type."""
 
-    def read_other(value: Any, blanks: dict[str, Any], extra: dict[str, Any]) -> object:
+    def read_other(value: Any, nulls: dict[str, Any], extra: dict[str, Any]) -> object:
         if value is None or value == "":
-            blanks[mark.name] = value
-            if mark.needed:
+            nulls[mark.name] = value
+            if mark.null_as_empty:
                 return ""
         try:
             held = read(value, kind)
         except WrongTypeError as error:
-            if mark.strict or mark.needed:
+            if mark.strict or mark.null_as_empty:
                 raise error.below(f".{mark.name}") from None
             extra[mark.name] = _conceal(mark.name, value)
             return default
