@@ -15,7 +15,7 @@ from typing import Any
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from sigmamind_async.convert.compiled import filler, request_writer
+from sigmamind_async.convert.compiled import filler
 from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
 from sigmamind_async.convert.scalars import (
     PLAIN_READERS,
@@ -24,6 +24,7 @@ from sigmamind_async.convert.scalars import (
     read_object,
     reader_of_any,
 )
+from sigmamind_async.values import UNSET
 
 
 def reader(cls: Any) -> Callable[[Any, Any], Any]:
@@ -56,7 +57,7 @@ def _converter() -> Converter:
     converter.register_unstructure_hook_factory(
         _is_record, functools.partial(_record_writer, converter)
     )
-    converter.register_unstructure_hook_factory(_is_request, request_writer)
+    converter.register_unstructure_hook_factory(_is_request, _request_writer)
     return converter
 
 
@@ -173,6 +174,19 @@ def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], d
         return {**record.nulls, **record.extra, **write(record)}
 
     return write_record
+
+
+def _request_writer(cls: type[RequestValue[object]]) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that writes a body; what is in a value goes through as it is.
+
+    A default other than `UNSET`, such as the constant word of a variant, is sent.
+    """
+    names = [(field, mark.name) for field, mark in wire_names(cls).items()]
+
+    def write(value: object) -> dict[str, Any]:
+        return {name: held for field, name in names if (held := getattr(value, field)) is not UNSET}
+
+    return write
 
 
 _HIDDEN: dict[str, Any] = {"extra": override(omit=True), "nulls": override(omit=True)}

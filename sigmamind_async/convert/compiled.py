@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import attrs
 
-from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.fields import Record, wire, wire_names
 from sigmamind_async.convert.scalars import WrongTypeError, read_array, read_object, with_plus
-from sigmamind_async.values import UNSET, Secret
+from sigmamind_async.values import Secret
 
 Hook = Callable[[Any], Callable[[Any, Any], Any]]
 """Gives the reader of a type."""
@@ -125,27 +125,6 @@ def _plain(kind: Any) -> type | None:
     """Return the plain type that *kind* is, or is beside null."""
     arms = [arm for arm in typing.get_args(kind) or (kind,) if arm is not type(None)]
     return arms[0] if len(arms) == 1 and arms[0] in (str, bool, int) else None
-
-
-def request_writer(cls: type[RequestValue[object]]) -> Callable[[Any], dict[str, Any]]:
-    """Return the function that writes a body, written out field by field.
-
-    Values go through as they are: texts, numbers, null, Secret and plain objects. UNSET is left
-    out; another default, such as the constant word of a variant, is sent. cattrs would compare
-    each value with UNSET, which takes three times as long as to see whether it is that.
-    """
-    lines = ["def write(value):", "body = {}"]
-    names = wire_names(cls)
-    for field in attrs.fields(cls):
-        if field.name in names:
-            say = f"body[{names[field.name].name!r}] = value.{field.name}"
-            said = f"if value.{field.name} is not UNSET: " if field.default is UNSET else ""
-            lines.append(said + say)
-    known: dict[str, Any] = {"UNSET": UNSET}
-    source = "\n    ".join([*lines, "return body"])
-    exec(source, known)  # noqa: S102 - written here from names of fields, as cattrs writes its own
-    write: Callable[[Any], dict[str, Any]] = known["write"]
-    return write
 
 
 _CREDENTIAL = re.compile(r"pass|secret|token|credential|api.?key", re.IGNORECASE)
