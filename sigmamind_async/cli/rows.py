@@ -15,6 +15,7 @@ import orjson
 
 from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
+from sigmamind_async.convert import check_field
 from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.secret_references import SecretReferenceError
@@ -337,8 +338,7 @@ def _field(column: Column, cell: object, references: Secrets) -> object:
         if not isinstance(cell, str):
             raise InvalidRequestError("must be a reference: env:NAME or file:PATH")
         cell = references.resolve(cell)
-    if column.field.validator is not None:
-        column.field.validator(None, column.field, cell)
+    check_field(column.owner, column.field.name, cell)
     return cell
 
 
