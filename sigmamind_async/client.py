@@ -28,7 +28,7 @@ import attrs
 
 from sigmamind_async import static
 from sigmamind_async.bulk import (
-    BY_DEFAULT,
+    DEFAULT_STOP_ON,
     BulkResult,
     BulkRun,
     PreparedCall,
@@ -111,7 +111,7 @@ class Runner:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Return the job that runs all *values*; see `Client.run_many`."""
@@ -200,7 +200,7 @@ class Runner:
         prepare: Callable[[V], PreparedCall[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[V, T]:
         """Return a job over anything that *prepare* makes a row of."""
@@ -241,8 +241,8 @@ class _Row(Generic[T]):
         return self.call.attempts
 
     @property
-    def touched(self) -> bool:
-        return self.call.touched
+    def may_have_acted(self) -> bool:
+        return self.call.may_have_acted
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -378,7 +378,7 @@ class Client:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Run many values concurrently; iterate the result with ``async for``.

@@ -35,8 +35,8 @@ from sigmamind_async.events import (
     logger,
     notify,
 )
-from sigmamind_async.limiter.gate import PATIENCE, Gate, Place
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.operation import (
     ConnectionFlag,
     Fault,
@@ -131,9 +131,9 @@ class Call:
     throttles: int = 0
     outages: int = 0
     """How many failures of a patient call were taken for the platform's, and not its own."""
-    doubtful: bool = False
+    ambiguous: bool = False
     """Whether a finished attempt may have acted without telling."""
-    earlier: bool = False
+    prior_attempt: bool = False
     """Whether an earlier call for the same thing may have; set by whoever began this one."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
@@ -145,9 +145,9 @@ class Call:
     """The 404 that was taken for a removal's success."""
     cost: int | None = None
     """What the latest repetition took from the quota."""
-    renewed: bool = False
+    key_refreshed: bool = False
     """Whether the key has been asked for again."""
-    moved: bool = False
+    redirected: bool = False
     """Whether the platform led to the other spelling of the path."""
     ignored: tuple[str, ...] = ()
     """Fields that were sent and that the answer shows otherwise."""
@@ -168,16 +168,16 @@ class Call:
         self.patient = patient
 
     @property
-    def may_echo(self) -> bool:
+    def may_be_own_echo(self) -> bool:
         """Whether "there is one already", or "there is none", may be the echo of a success."""
-        return self.doubtful or self.earlier
+        return self.ambiguous or self.prior_attempt
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether the platform may have acted on this call, as far as it got."""
         if self.reads:
             return False
-        return self.doubtful or (self.mark is not None and self.mark.may_have_left)
+        return self.ambiguous or (self.mark is not None and self.mark.may_have_left)
 
     @property
     def waits(self) -> bool:
@@ -283,7 +283,7 @@ class Engine:
     ) -> Done[T] | Failed:
         """Do what follows a first attempt that brought no result."""
         final = await self._attempt_again(operation, call, end) if isinstance(end, Again) else end
-        if isinstance(final, Failed) and call.doubtful:
+        if isinstance(final, Failed) and call.ambiguous:
             return await self._look_up(operation, call, final)
         return final
 
@@ -310,8 +310,8 @@ class Engine:
         try:
             key = self.credentials.known or await self.credentials.key(self._left(call))
             kind, width = operation.request.method, self.limits.max_connections
-            place = self.gate.try_enter(width, kind) or await self.gate.enter(
-                width=width, deadline=self._waits_until(call), patient=call.patient, kind=kind
+            place = self.gate.try_acquire(width, kind) or await self.gate.acquire(
+                width=width, deadline=self._waits_until(call), unbounded=call.patient, kind=kind
             )
             if not operation.repeatable and self._probes(place):
                 place = await self._admitted_for_sure(operation, call, key, place)
@@ -326,7 +326,7 @@ class Engine:
                 answer = await self.transport.send(outgoing, mark, seconds)
                 if confirms(answer):
                     mark.connected = True
-                    self.gate.passed(place, remaining(answer.headers, self.wall_clock))
+                    self.gate.complete(place, remaining(answer.headers, self.wall_clock))
                     finding = None
                 else:
                     finding = self._find(operation, call, answer, place)
@@ -354,32 +354,32 @@ class Engine:
     async def _prepare_to_wait(self, call: Call, finding: AttemptResult, key: Secret) -> None:
         """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
         call.failure = (abridged(finding), key)
-        if call.before_pause is not None and not call.doubtful:
+        if call.before_pause is not None and not call.ambiguous:
             await call.before_pause()
 
-    def _probes(self, place: Place) -> bool:
+    def _probes(self, place: Permit) -> bool:
         """Return whether a request is to be sent in place of the one that was admitted."""
         return self.platform.probe is not None and self.gate.is_probe(place)
 
     async def _admitted_for_sure(
-        self, operation: Operation[object], call: Call, key: Secret, place: Place
-    ) -> Place:
+        self, operation: Operation[object], call: Call, key: Secret, place: Permit
+    ) -> Permit:
         """Let reads find out when the platform is back, then return a place for a purchase.
 
         One that saw for itself would be sent into the outage, and end in doubt.
         """
         while self._probes(place):
             await self._see_whether_back(operation, call, key, place)
-            place = await self.gate.enter(
+            place = await self.gate.acquire(
                 width=self.limits.max_connections,
                 deadline=call.deadline,
-                patient=call.patient,
+                unbounded=call.patient,
                 kind=operation.request.method,
             )
         return place
 
     async def _see_whether_back(
-        self, operation: Operation[object], call: Call, key: Secret, place: Place
+        self, operation: Operation[object], call: Call, key: Secret, place: Permit
     ) -> None:
         """Send the platform's probe in a place that the gate has given for it."""
         request = Request("GET", self.platform.probe or "")
@@ -390,7 +390,7 @@ class Engine:
             answer = await self.transport.send(outgoing, mark, seconds)
         except BaseException:
             self.gate.abandoned(place)
-            self.gate.leave()
+            self.gate.release(place)
             raise
         finding = find(
             answer,
@@ -400,7 +400,7 @@ class Engine:
             refusals=self.gate.refusal_statuses,
         )
         self._tell_of_trouble(operation, finding, place)
-        self.gate.leave()
+        self.gate.release(place)
 
     def ending(self, operation: Operation[object], call: Call) -> SigmaMindError | None:
         """Return how a *call* ends if it is not tried again; `None` while that is not known.
@@ -454,12 +454,12 @@ class Engine:
         return min(call.deadline - began, self.limits.attempt_timeout)
 
     def _give_up(
-        self, operation: Operation[object], call: Call, place: Place, began: float
+        self, operation: Operation[object], call: Call, place: Permit, began: float
     ) -> None:
         """Give the place back of an attempt that was cancelled, or never made."""
         with contextlib.suppress(RuntimeError):  # its loop is over, and with it that loop's places
             self.gate.abandoned(place)
-            self.gate.leave()
+            self.gate.release(place)
         if call.mark is not None and self.observer is not None:
             verdict = Verdict.AMBIGUOUS if call.mark.may_have_left else Verdict.NOT_SENT
             self._notify_attempt(operation, call, verdict, None, self.clock() - began)
@@ -468,14 +468,14 @@ class Engine:
         self, operation: Operation[object], call: Call, interruption: BaseException
     ) -> None:
         """Tell of the end of a call that was cancelled, in whatever way."""
-        if call.touched:
+        if call.may_have_acted:
             interruption.add_note(f"{operation.name} was under way: it may be carried out")
         if self.observer is not None:
-            committed: Committed = "unknown" if call.touched else "no"
+            committed: Committed = "unknown" if call.may_have_acted else "no"
             self._notify_finished(operation, call, interruption, committed)
 
     def _outgoing(self, request: Request, call: Call, key: Secret, fresh: bool) -> HttpRequest:  # noqa: FBT001 - by name it takes twice as long
-        path = request.alias if call.moved and request.alias is not None else request.path
+        path = request.alias if call.redirected and request.alias is not None else request.path
         body = None if request.json is None else dump_json(request.json)
         # By place: to give them by name doubles the time that making an object takes.
         return _outgoing(
@@ -488,24 +488,24 @@ class Engine:
         )
 
     def _find(
-        self, operation: Operation[object], call: Call, answer: Response | Fault, place: Place
+        self, operation: Operation[object], call: Call, answer: Response | Fault, place: Permit
     ) -> AttemptResult:
         """Judge an attempt that brought no confirmation, and give its place back."""
         mark = cast("ConnectionFlag", call.mark)
         finding = find(
             answer,
             mark,
-            doubtful=call.may_echo,
+            doubtful=call.may_be_own_echo,
             wall_clock=self.wall_clock,
             refusals=self.gate.refusal_statuses,
         )
         self._tell_of_trouble(operation, finding, place)
         # The last thing done: whatever fails before it gives the place back, too.
-        self.gate.leave()
+        self.gate.release(place)
         return finding
 
     def _tell_of_trouble(
-        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket
+        self, operation: Operation[object], finding: AttemptResult, ticket: Admitted
     ) -> None:
         if finding.throttled:
             pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
@@ -519,13 +519,13 @@ class Engine:
             self.gate.failed(ticket, overloaded=finding.status == 503)
 
     def _log_pause(
-        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket, pause: float
+        self, operation: Operation[object], finding: AttemptResult, ticket: Admitted, pause: float
     ) -> None:
         """Say once for each pause who pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
         asked, capped = finding.wait or 0.0, (finding.wait or 0.0) > self.gate.max_pause
-        own = ticket[2] in self.gate.admission.lanes.own
+        own = ticket[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
@@ -542,23 +542,23 @@ class Engine:
         self, operation: Operation[T], call: Call, finding: AttemptResult, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
-        gone = finding.status == 404 and call.may_echo and not is_strange(finding)
+        gone = finding.status == 404 and call.may_be_own_echo and not is_strange(finding)
         if gone and not isinstance(operation.when_gone, Unset):
             call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
         call.failure = (finding, key)
         if finding.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
-            call.doubtful = True
+            call.ambiguous = True
         call.mark = None
-        if finding.status == 401 and not call.renewed:
-            call.renewed = True
+        if finding.status == 401 and not call.key_refreshed:
+            call.key_refreshed = True
             try:
                 if await self.credentials.renewed(key, self._left(call)):
                     return Again(delay=0.0)
             except SigmaMindError as refusal:
                 return Failed(refusal.with_traceback(None))
-        if not call.moved and leads_to_alias(operation, finding, self.base_url):
-            call.moved = True
+        if not call.redirected and leads_to_alias(operation, finding, self.base_url):
+            call.redirected = True
             return Again(delay=0.0)
         again = self._repeat(operation, call, finding) if may_repeat(operation, finding) else None
         return again or Failed(self._error(operation, call))
@@ -606,7 +606,7 @@ class Engine:
     def _is_hopeless(self, call: Call) -> bool:
         """Whether waiting on is no plan: nobody is admitted for so long, or this call never."""
         progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return self.clock() - progress >= PATIENCE or call.outages >= OUTAGES
+        return self.clock() - progress >= STALL_TIMEOUT or call.outages >= OUTAGES
 
     async def _look_up(
         self, operation: Operation[T], call: Call, failed: Failed
@@ -725,7 +725,7 @@ def _stamped(
 ) -> SigmaMindError:
     """Write on *error* what the whole call adds to its last attempt."""
     error.operation, error.attempts, error.elapsed = operation.name, call.attempts, elapsed
-    if call.touched and error.committed == "no":
+    if call.may_have_acted and error.committed == "no":
         error.committed = "unknown"
     if call.attempts > 1:
         error.add_note(f"after {call.attempts} attempts in {elapsed:.1f} s")

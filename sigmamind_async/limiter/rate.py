@@ -37,7 +37,7 @@ import attrs
 
 from sigmamind_async.limiter.snapshot import RateSnapshot
 
-Ticket = tuple[float, int, str, *tuple[object, ...]]
+Admitted = tuple[float, int, str, *tuple[object, ...]]
 """One admitted request: when it went, how many of its loop were then under way, and its kind.
 What follows is for whoever gave it."""
 
@@ -163,7 +163,7 @@ class AdaptiveRate:
         self.ready = max(self.ready, until)
         self._since = max(self._since, until)
 
-    def passed(self, now: float, ticket: Ticket) -> None:
+    def passed(self, now: float, ticket: Admitted) -> None:
         """Learn that a request was answered."""
         took, latency = now - ticket[0], self._latency
         self._latency = latency + (took - latency) * 0.125 if latency else took
@@ -247,7 +247,7 @@ class AdaptiveRate:
             return rate * (0.5 * self._margin + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
-    def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
+    def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; return the seconds for which its like pause.
 
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.

@@ -39,9 +39,9 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
-from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, Place, _Line
+from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, LoopQueues, Permit
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, News, Rates, Told
@@ -139,7 +139,7 @@ class SyncState:
 class SingleRate(RateByKind):
     """One rate for all kinds of requests."""
 
-    def _weigh(self, kind: str) -> None:
+    def _update_evidence(self, kind: str) -> None:
         """Split off no kind."""
 
 
@@ -147,7 +147,7 @@ class SingleRate(RateByKind):
 class SharedAdmission(Admission):
     """`Admission` at granted times. Pure, as that is."""
 
-    lanes: RateByKind = attrs.field(factory=SingleRate)
+    rates: RateByKind = attrs.field(factory=SingleRate)
     grants: deque[float] = attrs.field(factory=deque[float])
     """When the requests may go that the row has granted to this process."""
     batch: int = 0
@@ -163,7 +163,7 @@ class SharedAdmission(Admission):
     @property
     def pace(self) -> AdaptiveRate:
         """The learned rate."""
-        return self.lanes.common
+        return self.rates.common
 
     @property
     def server_paced(self) -> bool:
@@ -187,7 +187,7 @@ class SharedAdmission(Admission):
 
     def admits(self, now: float, level: int, kind: str) -> bool:
         """Take a request of that kind if it may go now, as the *level*-th under way."""
-        if level > self.lanes.pace(kind).width or self.wait(now) > 0:
+        if level > self.rates.of(kind).width or self.wait(now) > 0:
             return False
         self.take(now)
         return True
@@ -263,7 +263,7 @@ class SharedAdmission(Admission):
         self.alone = True
         self.grants.clear()
 
-    def _go_back_to(self, lanes: RateByKind) -> None:
+    def _restore(self, rates: RateByKind) -> None:
         """Keep the rate that all processes share: successes raise it again."""
 
 
@@ -327,19 +327,19 @@ class SharedGate(Gate):
         self.problem: str | None = None
         """Why the gate goes on without the database; `None` while it does not."""
 
-    def try_enter(self, width: int, kind: str = "") -> Place | None:
-        """Enter where there is nothing to wait for, as `enter` tries first; see `Gate`.
+    def try_acquire(self, width: int, kind: str = "") -> Permit | None:
+        """Acquire where there is nothing to wait for, as `acquire` tries first; see `Gate`.
 
-        `enter` raises `JournalError`, too, where the journal is not open or is read only.
+        `acquire` raises `JournalError`, too, where the journal is not open or is read only.
         """
         exchange = self._exchanges.get()
         if exchange.poll is None:
             loop = asyncio.get_running_loop()
             exchange.poll = loop.call_later(POLL, self._poll, exchange)
-        return super().try_enter(width, kind)
+        return super().try_acquire(width, kind)
 
     def throttled(
-        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+        self, ticket: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
         """Report a 429; return the seconds for which all processes pause."""
         before = self._shared.pace.rate
@@ -349,13 +349,13 @@ class SharedGate(Gate):
         self._publish(before, pause)
         return pause
 
-    def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
+    def failed(self, ticket: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
         before = self._shared.pace.rate
         super().failed(ticket, overloaded=overloaded)
         self._publish(before, 0.0)
 
-    def _pause_and_learn(self, ticket: Ticket, retry_after: float) -> float:
+    def _pause_and_learn(self, ticket: Admitted, retry_after: float) -> float:
         """Pause, and make a rate of the first refusal once all processes have reported."""
         shared, pause = self._shared, min(retry_after, self.max_pause)
         if retry_after > pause:
@@ -367,28 +367,28 @@ class SharedGate(Gate):
         self._publish(None, pause)
         return pause
 
-    def _learn(self, ticket: Ticket, ends: float) -> None:
+    def _learn(self, ticket: Admitted, ends: float) -> None:
         if self._shared.pace.rate is None:
             super().throttled(ticket, max(LONG, ends - self._clock()))
             self._publish(None, 0.0)
 
     # --- questions -----------------------------------------------------------------------------
 
-    def _expected(self, now: float, line: _Line, kind: str) -> float:
+    def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
         rate, ahead = self._shared.rate, line.ahead(kind)
         queue = ahead / (rate * self._shared.sync.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
-    def _admit(self, line: _Line) -> None:
-        super()._admit(line)
+    def _admit_waiting(self, line: LoopQueues) -> None:
+        super()._admit_waiting(line)
         self._ask_if_needed(line)
 
     def _publish(self, before: float | None, pause: float) -> None:
         """Let the others know of a pause, and of a rate that was cut from *before*."""
         if self._shared.note_refusal(self._clock(), before, pause):
-            self._ask_if_needed(self._lines.get())
+            self._ask_if_needed(self._queues.get())
 
-    def _ask_if_needed(self, line: _Line) -> None:
+    def _ask_if_needed(self, line: LoopQueues) -> None:
         exchange, shared, now = self._exchanges.get(), self._shared, self._clock()
         if exchange.reply is not None or shared.alone:
             return
@@ -397,7 +397,7 @@ class SharedGate(Gate):
         if wanted or shared.sync.is_urgent or (waiting and not shared.is_fresh(now)):
             self._ask(line, exchange, wanted)
 
-    def _ask(self, line: _Line, exchange: _Exchange, wanted: int) -> None:
+    def _ask(self, line: LoopQueues, exchange: _Exchange, wanted: int) -> None:
         shared = self._shared
         news = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
         try:
@@ -413,7 +413,7 @@ class SharedGate(Gate):
 
     def _poll(self, exchange: _Exchange) -> None:
         """Read the row for as long as requests are sent or something is to be reported."""
-        line, shared, exchange.poll = self._lines.get(), self._shared, None
+        line, shared, exchange.poll = self._queues.get(), self._shared, None
         is_busy = bool(line.queues or line.under_way or shared.sync.has_news(shared.pace))
         every = REPLY_TIMEOUT if shared.alone else POLL
         is_due = self._clock() - shared.replied_at > every / 2
@@ -424,7 +424,7 @@ class SharedGate(Gate):
 
     # --- replies -------------------------------------------------------------------------------
 
-    def _on_reply(self, line: _Line, exchange: _Exchange, reply: asyncio.Future[Told]) -> None:
+    def _on_reply(self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[Told]) -> None:
         error = None if reply.cancelled() else reply.exception()
         if exchange.reply is not reply:  # it came too late
             return
@@ -437,10 +437,10 @@ class SharedGate(Gate):
         if pause > 0 and self.announces("", pause):
             message = "%s: all requests pause for %.1f s, as another process was told to"
             logger.info(message, self._account, pause)
-        self._admit(line)
+        self._admit_waiting(line)
 
-    def _go_on_alone(self, line: _Line, exchange: _Exchange, problem: str) -> None:
+    def _go_on_alone(self, line: LoopQueues, exchange: _Exchange, problem: str) -> None:
         exchange.close()
         self._shared.degrade_to_local(self._clock())
         self.problem = problem
-        self._admit(line)
+        self._admit_waiting(line)

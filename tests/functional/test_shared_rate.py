@@ -136,8 +136,8 @@ def worst_second(times: list[float]) -> int:
 
 ENTER = """
 async def call():
-    await gate.enter(width=100, deadline=right_seconds() + 60.0)
-    gate.leave()
+    permit = await gate.acquire(width=100, deadline=right_seconds() + 60.0)
+    gate.release(permit)
     return journal.now()
 
 say(await asyncio.gather(*(call() for _ in range(int(rest[0])))))
@@ -288,8 +288,9 @@ async def test_a_row_with_a_bad_value_stops_no_worker(place: Place, values: str)
         gate = SharedGate(ACCOUNT, journal)
         for _ in range(20):
             await passes(gate)
-        gate.throttled(await gate.enter(width=10, deadline=math.inf), 0.2)
-        gate.leave()
+        permit = await gate.acquire(width=10, deadline=math.inf)
+        gate.throttled(permit, 0.2)
+        gate.release(permit)
         for _ in range(20):
             await passes(gate)
         await asyncio.sleep(2 * POLL)
@@ -305,8 +306,8 @@ async def test_a_row_with_a_bad_value_stops_no_worker(place: Place, values: str)
 # ---------------------------------------------------------------- processes that die
 
 HOLD = """
-await gate.enter(width=100, deadline=right_seconds() + 60.0)
-calls = [gate.enter(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
+await gate.acquire(width=100, deadline=right_seconds() + 60.0)
+calls = [gate.acquire(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
 tasks = [asyncio.ensure_future(call) for call in calls]
 while not gate.admission.grants:
     await asyncio.sleep(0)
@@ -334,8 +335,8 @@ async def test_a_process_that_is_killed_holds_nobody_up(place: Place, unmeasured
     async with place.journal() as journal:
         gate = SharedGate(ACCOUNT, journal)
         for _ in range(5):
-            await gate.enter(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
-            gate.leave()
+            permit = await gate.acquire(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
+            gate.release(permit)
 
 
 async def test_without_a_bound_one_process_could_hold_up_all(
@@ -355,8 +356,8 @@ async def test_without_a_bound_one_process_could_hold_up_all(
 
 
 async def passes(gate: Gate, seconds: float = 30.0) -> None:
-    await gate.enter(width=10, deadline=asyncio.get_running_loop().time() + seconds)
-    gate.leave()
+    permit = await gate.acquire(width=10, deadline=asyncio.get_running_loop().time() + seconds)
+    gate.release(permit)
 
 
 def problem_of(gate: SharedGate) -> str | None:
