@@ -436,6 +436,8 @@ class BulkRun(Generic[V, T]):
             self._check_failures(self._failure_limit)
 
     def _emit(self, outcome: Outcome[V, T]) -> None:
+        if not self._ready:
+            self._changed.set()
         if not self._ordered:
             self._ready.append(outcome)
         else:
@@ -443,7 +445,6 @@ class BulkRun(Generic[V, T]):
             while self._next_index in self._early:
                 self._ready.append(self._early.pop(self._next_index))
                 self._next_index += 1
-        self._changed.set()
 
     def _check_error(self, error: SigmaMindError) -> None:
         """Stop if *error* shows that the remaining rows would end the same way."""
@@ -530,7 +531,11 @@ class _InputState(Generic[V]):
             value = next(self._values, _END)
         except Exception as error:  # noqa: BLE001 - raised again for the consumer
             value, self.error = _END, error
-        return self._count(value)
+        if value is _END:
+            self.ended = True
+        else:
+            self.taken += 1
+        return value
 
     async def take_async(self) -> V | Literal[_End.END]:
         """Return the next value of an async iterable, or `_END`."""
@@ -541,12 +546,11 @@ class _InputState(Generic[V]):
                 value = await anext(self._async_values, _END)
             except Exception as error:  # noqa: BLE001 - raised again for the consumer
                 value, self.error = _END, error
-            return self._count(value)
-
-    def _count(self, value: V | Literal[_End.END]) -> V | Literal[_End.END]:
-        self.ended = value is _END
-        self.taken += not self.ended
-        return value
+            if value is _END:
+                self.ended = True
+            else:
+                self.taken += 1
+            return value
 
 
 @attrs.frozen(kw_only=True)
