@@ -39,7 +39,7 @@ from benchmarks.measure import (
 from sigmamind_async import Gate, SigmaMind
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
-from sigmamind_async.limiter.gate import Place
+from sigmamind_async.limiter.gate import Permit
 from sigmamind_async.operation import ConnectionFlag, Verdict
 from sigmamind_async.responses.headers import Remaining, remaining
 from sigmamind_async.retry import Retry, RetryQuota
@@ -118,9 +118,9 @@ def succeeding(observer: Observer | None) -> Block:
 
     async def block(calls: int) -> None:
         for _ in range(calls):
-            place = gate.try_enter(100, "PATCH") or await gate.enter(width=100, deadline=0.0)
+            place = gate.try_acquire(100, "PATCH") or await gate.acquire(width=100, deadline=0.0)
             began = place[0]
-            gate.passed(place, remaining(HEADERS, wall_clock))
+            gate.complete(place, remaining(HEADERS, wall_clock))
             if observer is not None:
                 elapsed = clock() - began
                 notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
@@ -137,8 +137,8 @@ async def passing(calls: int) -> None:
     """Do what calls do about the gate."""
     gate, wall_clock = Gate(), time.time
     for _ in range(calls):
-        place = gate.try_enter(100, "PATCH") or await gate.enter(width=100, deadline=0.0)
-        gate.passed(place, remaining(HEADERS, wall_clock))
+        place = gate.try_acquire(100, "PATCH") or await gate.acquire(width=100, deadline=0.0)
+        gate.complete(place, remaining(HEADERS, wall_clock))
 
 
 async def looking_back(calls: int) -> None:
@@ -186,12 +186,12 @@ class Open(Gate):
 
     entered = 0
 
-    def try_enter(self, width: int, kind: str = "") -> Place:
+    def try_acquire(self, width: int, kind: str = "") -> Permit:
         del width
         self.entered += 1
-        return (0.0, 1, kind, self._lines.get())
+        return (0.0, 1, kind, self._queues.get())
 
-    def passed(self, place: Place, said: Remaining | None = None) -> None:
+    def complete(self, permit: Permit, said: Remaining | None = None) -> None:
         pass
 
 

@@ -45,7 +45,7 @@ V = TypeVar("V")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-Status = Literal["done", "failed", "unknown", "skipped"]
+Status = Literal["done", "failed", "unconfirmed", "skipped"]
 
 
 @static.frozen
@@ -55,7 +55,7 @@ class Outcome(Generic[V, T]):
     index: int
     """Place of the value in what was given, from 0."""
     status: Status
-    """``unknown``: it may have been carried out; ``skipped``: nothing of it was sent."""
+    """``unconfirmed``: it may have been carried out; ``skipped``: nothing of it was sent."""
     value: V = attrs.field(hash=False)
     result: T | None = attrs.field(default=None, hash=False)
     error: BaseException | None = None
@@ -79,7 +79,7 @@ class Progress:
     """Rows in all, where that is known beforehand."""
     done: int = 0
     failed: int = 0
-    unknown: int = 0
+    unconfirmed: int = 0
     skipped: int = 0
     started: float | None = None
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
@@ -87,7 +87,7 @@ class Progress:
     @property
     def finished(self) -> int:
         """Rows that have ended, in whatever way."""
-        return self.done + self.failed + self.unknown + self.skipped
+        return self.done + self.failed + self.unconfirmed + self.skipped
 
     @property
     def rate(self) -> float:
@@ -136,7 +136,7 @@ class StopOn:
     """
 
     count: int | None = attrs.field(default=None, validator=_is_count)
-    """Rows that failed or are unknown, when they are enough."""
+    """Rows that failed or are unconfirmed, when they are enough."""
     share: float | None = attrs.field(default=None, validator=_is_share)
     """Share of such rows, 0 to 1, that is enough once *least* rows have ended."""
     least: int = 20
@@ -154,14 +154,14 @@ class StopOn:
 
     def reached(self, progress: Progress) -> bool:
         """Return whether so many rows have failed that the job should stop."""
-        bad = progress.failed + progress.unknown
+        bad = progress.failed + progress.unconfirmed
         if self.count is not None and bad >= self.count:
             return True
         ended = progress.finished - progress.skipped
         return self.share is not None and ended >= self.least and bad >= self.share * ended
 
 
-BY_DEFAULT: Final = StopOn()
+DEFAULT_STOP_ON: Final = StopOn()
 LOOK: Final = 1.0
 """Seconds between two looks at whether the platform answers."""
 
@@ -251,7 +251,7 @@ class BulkRun(Generic[V, T]):
         *,
         width: int,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         gate: Gate | None = None,
     ) -> None:
@@ -471,7 +471,7 @@ class BulkRun(Generic[V, T]):
     def _compare(self, stop_on: StopOn) -> None:
         """Stop where *stop_on* says that enough rows have failed."""
         if not self.stopped and stop_on.reached(self.progress):
-            bad = self.progress.failed + self.progress.unknown
+            bad = self.progress.failed + self.progress.unconfirmed
             self.stop(f"{bad} of {self.progress.finished} rows failed or may have been carried out")
 
 
@@ -506,9 +506,9 @@ def _bad_end(
 def _status(error: BaseException, *, touched: bool) -> Status:
     """Return how a row ended, given its *error* and whether the platform may have acted."""
     if isinstance(error, SigmaMindError):
-        return "failed" if error.committed == "no" else "unknown"
+        return "failed" if error.committed == "no" else "unconfirmed"
     if touched:
-        return "unknown"
+        return "unconfirmed"
     return "skipped" if isinstance(error, asyncio.CancelledError) else "failed"
 
 
@@ -623,9 +623,9 @@ class BulkResult(Generic[V, T]):
         return self._with("failed")
 
     @property
-    def unknown(self) -> list[Outcome[V, T]]:
+    def unconfirmed(self) -> list[Outcome[V, T]]:
         """Rows that may have been carried out: look them up before trying again."""
-        return self._with("unknown")
+        return self._with("unconfirmed")
 
     @property
     def skipped(self) -> list[Outcome[V, T]]:
@@ -633,11 +633,11 @@ class BulkResult(Generic[V, T]):
         return self._with("skipped")
 
     def raise_for_failures(self) -> None:
-        """Raise one `ExceptionGroup` with the error of each failed or unknown row, if any."""
+        """Raise one `ExceptionGroup` with the error of each failed or unconfirmed row, if any."""
         errors = [
             outcome.error
             for outcome in self.outcomes
-            if outcome.status in {"failed", "unknown"} and isinstance(outcome.error, Exception)
+            if outcome.status in {"failed", "unconfirmed"} and isinstance(outcome.error, Exception)
         ]
         if errors:
             count = len(self.outcomes)

@@ -26,7 +26,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from sigmamind_async.bulk import (
-    BY_DEFAULT,
+    DEFAULT_STOP_ON,
     BulkResult,
     BulkRun,
     PreparedCall,
@@ -109,7 +109,7 @@ class Runner:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Return the job that runs all *values*; see `Client.run_many`."""
@@ -198,7 +198,7 @@ class Runner:
         prepare: Callable[[V], PreparedCall[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[V, T]:
         """Return a job over anything that *prepare* makes a row of."""
@@ -344,7 +344,7 @@ class Client:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Run many values concurrently; iterate the result with ``async for``.

@@ -36,8 +36,8 @@ from sigmamind_async.events import (
     logger,
     notify,
 )
-from sigmamind_async.limiter.gate import PATIENCE, Gate, Place
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.operation import (
     ConnectionFlag,
     Fault,
@@ -288,11 +288,11 @@ class Engine:
         operation = call.operation
         try:
             key = self.credentials.known or await self.credentials.key(self._time_left(call))
-            place = self.gate.try_enter(
+            permit = self.gate.try_acquire(
                 self.limits.max_connections, operation.request.method
             ) or await self._admit(call, self._admit_until(call))
-            if not operation.repeatable and self._is_probe(place):
-                place = await self._probe_until_back(call, key, place)
+            if not operation.repeatable and self._is_probe(permit):
+                permit = await self._probe_until_back(call, key, permit)
             began = self.clock()
             try:
                 if call.before_send is not None:
@@ -303,12 +303,12 @@ class Engine:
                 answer = await self.transport.send(request, flag, seconds)
                 if confirms(answer):
                     flag.connected = True
-                    self.gate.passed(place, remaining(answer.headers, self.wall_clock))
+                    self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
                     result = None
                 else:
-                    result = self._judge(call, answer, place)
+                    result = self._judge(call, answer, permit)
             except BaseException:
-                self._abandon(call, place, began)
+                self._abandon(call, permit, began)
                 raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
@@ -338,11 +338,11 @@ class Engine:
             return call.deadline
         return min(call.deadline, call.started + most)
 
-    def _admit(self, call: Call[object], deadline: float) -> Awaitable[Place]:
-        return self.gate.enter(
+    def _admit(self, call: Call[object], deadline: float) -> Awaitable[Permit]:
+        return self.gate.acquire(
             width=self.limits.max_connections,
             deadline=deadline,
-            patient=call.patient,
+            unbounded=call.patient,
             kind=call.operation.request.method,
         )
 
@@ -371,32 +371,32 @@ class Engine:
             not may_reuse,
         )
 
-    def _is_probe(self, place: Place) -> bool:
+    def _is_probe(self, permit: Permit) -> bool:
         """True if the circuit is open and a probe is to be sent instead of a purchase."""
-        return self.platform.probe is not None and self.gate.is_probe(place)
+        return self.platform.probe is not None and self.gate.is_probe(permit)
 
-    async def _probe_until_back(self, call: Call[object], key: Secret, place: Place) -> Place:
-        """Let reads find out when the platform is back, then return a place for a purchase.
+    async def _probe_until_back(self, call: Call[object], key: Secret, permit: Permit) -> Permit:
+        """Let reads find out when the platform is back, then return a permit for a purchase.
 
         A purchase sent into an outage to find that out would end unconfirmed.
         """
-        while self._is_probe(place):
-            await self._send_probe(call, key, place)
-            place = await self._admit(call, call.deadline)
-        return place
+        while self._is_probe(permit):
+            await self._send_probe(call, key, permit)
+            permit = await self._admit(call, call.deadline)
+        return permit
 
-    async def _send_probe(self, call: Call[object], key: Secret, place: Place) -> None:
+    async def _send_probe(self, call: Call[object], key: Secret, permit: Permit) -> None:
         request, flag = Request("GET", self.platform.probe or ""), ConnectionFlag()
         seconds = min(call.deadline - self.clock(), self.limits.attempt_timeout)
         try:
             outgoing = self._http_request(call, request, key, True)  # noqa: FBT003 - as above
             answer = await self.transport.send(outgoing, flag, seconds)
         except BaseException:
-            self.gate.abandoned(place)
-            self.gate.leave()
+            self.gate.abandoned(permit)
+            self.gate.release(permit)
             raise
-        self._report(call, self._find(answer, flag, doubtful=False), place)
-        self.gate.leave()
+        self._report(call, self._find(answer, flag, doubtful=False), permit)
+        self.gate.release(permit)
 
     # --- after an attempt ----------------------------------------------------------------------
 
@@ -411,16 +411,16 @@ class Engine:
             refusals=self.gate.refusal_statuses,
         )
 
-    def _judge(self, call: Call[object], answer: Response | Fault, place: Place) -> AttemptResult:
-        """Judge an attempt without a confirmation, and give its place back."""
+    def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
+        """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
         result = self._find(answer, flag, doubtful=call.may_be_own_echo)
-        self._report(call, result, place)
-        # Last, because after any exception before it `_abandon` gives the place back.
-        self.gate.leave()
+        self._report(call, result, permit)
+        # Last, because after any exception before it `_abandon` gives the permit back.
+        self.gate.release(permit)
         return result
 
-    def _report(self, call: Call[object], result: AttemptResult, ticket: Ticket) -> None:
+    def _report(self, call: Call[object], result: AttemptResult, ticket: Admitted) -> None:
         """Let the gate learn from an attempt without a confirmation."""
         if result.throttled:
             pause = self.gate.throttled(ticket, result.wait, refused=result.refused)
@@ -433,13 +433,13 @@ class Engine:
             self.gate.failed(ticket, overloaded=result.status == 503)
 
     def _log_pause(
-        self, call: Call[object], result: AttemptResult, ticket: Ticket, pause: float
+        self, call: Call[object], result: AttemptResult, ticket: Admitted, pause: float
     ) -> None:
         """Log once for each pause what pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
         asked, capped = result.wait or 0.0, (result.wait or 0.0) > self.gate.max_pause
-        own = ticket[2] in self.gate.admission.lanes.own
+        own = ticket[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
@@ -452,11 +452,11 @@ class Engine:
             f" with a wait of {asked:.0f} s; one request tries then" if capped else "",
         )
 
-    def _abandon(self, call: Call[object], place: Place, began: float) -> None:
-        """Give back the place of an attempt that was cancelled, or never made."""
+    def _abandon(self, call: Call[object], permit: Permit, began: float) -> None:
+        """Give back the permit of an attempt that was cancelled, or never made."""
         with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's places with it
-            self.gate.abandoned(place)
-            self.gate.leave()
+            self.gate.abandoned(permit)
+            self.gate.release(permit)
         if call.flag is not None and self.observer is not None:
             verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
             self._notify_attempt(call, verdict, None, self.clock() - began)
@@ -575,7 +575,7 @@ class Engine:
     def _is_hopeless(self, call: Call[object]) -> bool:
         """True if nothing has been admitted for long, or this call has failed too often."""
         progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return self.clock() - progress >= PATIENCE or call.outages >= MAX_OUTAGES
+        return self.clock() - progress >= STALL_TIMEOUT or call.outages >= MAX_OUTAGES
 
     async def _prepare_pause(self, call: Call[object], state: RetryCallState) -> None:
         """Announce the next attempt, and hold no long answer until it is made."""

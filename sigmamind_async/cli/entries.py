@@ -47,13 +47,13 @@ def result_of_entry(entry: Entry, row: RowResult) -> RowResult:
         fault = Fault(kind=REFUSED, message=message, committed="no")
         return attrs.evolve(told, status="failed", fault=fault)
     fault = Fault(kind=_STILL_TO_LOOK_FOR, message=message, committed="unknown")
-    return in_plain_words(attrs.evolve(told, status="unknown", fault=fault), entry)
+    return in_plain_words(attrs.evolve(told, status="unconfirmed", fault=fault), entry)
 
 
 def unfinished(row: RowResult) -> RowResult:
     """Return the end of a row that is left to the workers."""
     fault = Fault(kind=UNFINISHED, message="stays with the workers", committed="unknown")
-    return attrs.evolve(row, status="unknown", fault=fault)
+    return attrs.evolve(row, status="unconfirmed", fault=fault)
 
 
 def row_of_entry(entry: Entry) -> RowResult:
@@ -65,7 +65,7 @@ def row_of_entry(entry: Entry) -> RowResult:
         id=entry.op_id,
         platform=entry.account,
         action=actions[0] if actions else entry.kind.value,
-        status="unknown",
+        status="unconfirmed",
     )
 
 

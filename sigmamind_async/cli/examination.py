@@ -45,10 +45,10 @@ def trials_of(
     ]
 
 
-_LAST_WHAT_MATTERS = ("skipped", "passed", "unknown", "failed")
+_LAST_WHAT_MATTERS = ("skipped", "passed", "unconfirmed", "failed")
 """The table's order: its end is what stays on the screen."""
 
-_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unknown": "unknown"}
+_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unconfirmed": "unconfirmed"}
 """What a call that was followed to its end counts as, if it did not pass."""
 
 _STOPPING: dict[Stopped, str] = {
@@ -109,7 +109,7 @@ class Examination:
             asked=ends.total(),
             passed=ends["passed"],
             failed=ends["failed"],
-            unknown=ends["unknown"],
+            unconfirmed=ends["unconfirmed"],
             skipped=ends["skipped"],
             stopped=self.stopped,
         )

@@ -95,7 +95,7 @@ class FleetJob:
         result = result_of(outcome, self.plan)
         self._unchanged += is_routine(result)
         self._earlier += result.earlier
-        if result.status == "unknown":
+        if result.status == "unconfirmed":
             self._doubtful.append(result)
         else:
             self.report(result)
@@ -119,7 +119,7 @@ class FleetJob:
             done=progress.done - self._unchanged,
             unchanged=self._unchanged,
             failed=progress.failed + bad,
-            unknown=progress.unknown,
+            unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
             earlier=self._earlier,
             requests=traffic.requests,
@@ -135,8 +135,8 @@ class FleetJob:
         entries = await self._entries()
         for result in self._doubtful:
             told = in_plain_words(result, entries.get(result.id or ""))
-            if told.status != "unknown":
-                self.progress.recount("unknown", told.status)
+            if told.status != "unconfirmed":
+                self.progress.recount("unconfirmed", told.status)
             self.report(told)
 
     async def _entries(self) -> Mapping[str, Row]:
@@ -154,7 +154,7 @@ class FleetJob:
 def _awaited(run: FleetRun) -> int:
     """Return how many steps are in doubt, once nothing else is left of *run*."""
     progress = run.progress
-    held = run.doubtful - progress.unknown
+    held = run.doubtful - progress.unconfirmed
     return held if progress.finished + held == progress.total else 0
 
 

@@ -84,7 +84,7 @@ class Job:
 
     def _awaited(self) -> int:
         progress = self.progress
-        return progress.unknown if progress.finished == progress.total else 0
+        return progress.unconfirmed if progress.finished == progress.total else 0
 
     async def _consume(self, bulk: ProvisioningRun[Any], supervision: Supervision) -> None:
         # Closed at once, also when cancelled in here: what it has not handed over comes next.
@@ -111,7 +111,7 @@ class Job:
     async def _settle(self, outcome: Outcome[Value, Any]) -> None:
         row = self._pending[outcome.index]
         result = result_of(row, outcome)
-        if result.status == "unknown":
+        if result.status == "unconfirmed":
             result = in_plain_words(result, await self._entry(row))
             self._recount(result)
         del self._pending[outcome.index]
@@ -125,8 +125,8 @@ class Job:
         return None
 
     def _recount(self, result: RowResult) -> None:
-        if result.status != "unknown":
-            self.progress.recount("unknown", result.status)
+        if result.status != "unconfirmed":
+            self.progress.recount("unconfirmed", result.status)
 
     async def _report_rest(self, bulk: ProvisioningRun[Any]) -> None:
         """Report what a cancelled job had not handed over, and what it never took up."""

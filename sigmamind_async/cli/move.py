@@ -106,7 +106,7 @@ def move(
         finally:
             loop.run(relay.close())
     relay.output.show(summary)
-    if summary.unknown or summary.skipped:
+    if summary.unconfirmed or summary.skipped:
         relay.output.remark("to go on, run the same command again: it looks at what is there")
     return exit_for_job(summary)
 

@@ -142,7 +142,7 @@ class Following:
             asked=progress.finished,
             done=progress.done,
             failed=progress.failed,
-            unknown=progress.unknown,
+            unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
             earlier=self.aftermath.earlier,
             requests=None,

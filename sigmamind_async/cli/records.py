@@ -71,7 +71,7 @@ class Summary:
     asked: int
     done: int = 0
     failed: int = 0
-    unknown: int = 0
+    unconfirmed: int = 0
     skipped: int = 0
     earlier: int = 0
     """Rows among those done that an earlier run carried out."""
@@ -87,7 +87,7 @@ class Summary:
     @property
     def rate(self) -> float:
         """Rows carried out or tried, a second."""
-        tried = self.done + self.failed + self.unknown
+        tried = self.done + self.failed + self.unconfirmed
         return tried / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -295,8 +295,8 @@ class Verdict:
         return not (self.bought_twice or self.lost or self.unknown)
 
 
-TestStatus = Literal["passed", "failed", "unknown", "skipped"]
-"""``failed``: not answered, or not placed; ``unknown``: perhaps placed, and its end not seen."""
+TestStatus = Literal["passed", "failed", "unconfirmed", "skipped"]
+"""``failed``: not answered, or not placed; ``unconfirmed``: may ring, and its end not seen."""
 
 
 @attrs.frozen(kw_only=True)
@@ -335,7 +335,7 @@ class VerificationSummary:
     asked: int
     passed: int = 0
     failed: int = 0
-    unknown: int = 0
+    unconfirmed: int = 0
     skipped: int = 0
     stopped: Stopped | None = None
 

@@ -59,7 +59,7 @@ STYLES = {
     "done": "green",
     "passed": "green",
     "failed": "red",
-    "unknown": "yellow",
+    "unconfirmed": "yellow",
     "skipped": "dim",
     "being sent": "yellow",
     "in doubt": "yellow",

@@ -43,7 +43,7 @@ def verdict(call: Call) -> TestStatus:
     reason = _word(call.termination_reason)
     if _word(call.status) in _UNCONNECTED or reason in _UNANSWERED:
         return "failed"
-    return "passed" if reason in _ANSWERED else "unknown"
+    return "passed" if reason in _ANSWERED else "unconfirmed"
 
 
 def _word(text: str | None) -> str:
@@ -189,13 +189,13 @@ def result_of(outcome: Outcome[Trial, Call]) -> Verification:
     if outcome.error is not None:
         fault = _fault(outcome.error)
         return attrs.evolve(result, status=_ENDS[outcome.status], remark="", fault=fault)
-    status = "unknown" if call is None else verdict(call)
-    return attrs.evolve(result, status=status, remark=_SILENT if status == "unknown" else "")
+    status = "unconfirmed" if call is None else verdict(call)
+    return attrs.evolve(result, status=status, remark=_SILENT if status == "unconfirmed" else "")
 
 
 NOT_TAKEN_UP = "not called: the round ended before its turn"
 _SILENT = "the platform does not say whether it was answered"
-_ENDS: Final[dict[str, TestStatus]] = {"failed": "failed", "unknown": "unknown"}
+_ENDS: Final[dict[str, TestStatus]] = {"failed": "failed", "unconfirmed": "unconfirmed"}
 
 _ADVICE: Final = {
     "BadRequestError": "",

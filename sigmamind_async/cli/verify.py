@@ -110,7 +110,7 @@ def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
     """Return the exit code of a round: what is *named* is to be proven, and something at all."""
     if summary.stopped is not None:
         return Exit.INTERRUPTED
-    if summary.unknown:
+    if summary.unconfirmed:
         return Exit.UNKNOWN
     if summary.failed or not summary.passed or (named and summary.skipped):
         return Exit.FAILED

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
+from sigmamind_async.per_loop import InTime
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
-from sigmamind_async.provisioning.turns import InTime
 
 
 class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package

@@ -11,6 +11,7 @@ import attrs
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError, SigmaMindError
+from sigmamind_async.per_loop import KeyedLock
 from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
 from sigmamind_async.provisioning.fingerprint import seal
@@ -20,7 +21,6 @@ from sigmamind_async.provisioning.planning import Pad
 from sigmamind_async.provisioning.reconcile import Reconciler
 from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.transitions import OwnerLost
-from sigmamind_async.provisioning.turns import KeyedLock
 
 PAUSES = (0.2, 5.0)
 """Seconds between two looks at the journal or the account: the first pause doubles up to the
@@ -42,7 +42,7 @@ class AccountContext:
     ready: Callable[[], Awaitable[None]]
     """Awaited before the first row is touched; raises `JournalError` where the journal belongs to
     another account."""
-    turns: KeyedLock = attrs.field(factory=KeyedLock)
+    locks: KeyedLock = attrs.field(factory=KeyedLock)
     picked: set[str] = attrs.field(factory=set[str])
     """Numbers that were chosen to be bought, so that no two operations choose the same; all that
     were sent for stay here, since a search may go on offering them."""

@@ -22,7 +22,7 @@ from sigmamind_async.errors import (
     RateLimitError,
     SigmaMindError,
 )
-from sigmamind_async.limiter.gate import PATIENCE
+from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.claim import Claim, Withheld
@@ -118,7 +118,7 @@ class Execution(Generic[T]):
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
         self._until = self._books.now() + self._desk.patience
-        async with self._desk.turns.of(f"op {self.op_id}", self._in_time):
+        async with self._desk.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._row())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
@@ -170,7 +170,7 @@ class Execution(Generic[T]):
             row = await self._in_time(self._with_a_number(row))
         before = self.call
         try:
-            async with self._desk.turns.of(row.key and f"number {row.key}", self._in_time):
+            async with self._desk.locks.hold(row.key and f"number {row.key}", self._in_time):
                 if row.key:
                     await self._in_time(self._free(row))
                 return await self._attempt(row)
@@ -234,7 +234,7 @@ class Execution(Generic[T]):
 
     async def _listing(self, moment: float) -> Listing:
         """Return a listing that began after *moment*; in a job, wait until the account is read."""
-        (pause, longest), until = PAUSES, self._books.now() + PATIENCE
+        (pause, longest), until = PAUSES, self._books.now() + STALL_TIMEOUT
         while True:
             try:
                 return await self._desk.census.after(moment)

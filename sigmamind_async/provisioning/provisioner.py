@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
@@ -169,7 +169,7 @@ class Provisioner:
         | AsyncIterable[tuple[str, RequestValue[T]]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> ProvisioningRun[T]:
         """Carry out many operations concurrently; iterate the result with ``async for``.
@@ -183,7 +183,7 @@ class Provisioner:
         Returns:
             A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
             settled at the end, all of it with the same listings, for as long as that makes
-            headway; what then is still in doubt is ``unknown``. Where it ended early, its
+            headway; what then is still in doubt is ``unconfirmed``. Where it ended early, its
             `stopped` says why.
         """
         return ProvisioningRun(

@@ -23,17 +23,16 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
-from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_for
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.dsn import noticed, target_of
 from sigmamind_async.provisioning.journal.postgres.errors import explained
 from sigmamind_async.provisioning.journal.postgres.transaction import Page
 from sigmamind_async.provisioning.planning import Pad, account_of, check_op_id
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.values import Secret, concealed
-from sigmamind_async.workers.enqueue import Entry
-from sigmamind_async.workers.jobs import check_account_name
+from sigmamind_async.workers.enqueue import Entry, check_account_name
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ What this gate learns is told with the questions: successes, by how much they ra
 cut, at once. A cut counts if it was made from the latest rate; else another gate was refused first,
 for the same reason, and what that one made of it holds here too. How a rate is found is `pace`'s
 business: it counts the requests of all, and does not know that they are sent from several places.
-Kinds of requests are not told apart here, as `lanes` does for one process: the few refusals that
+Kinds of requests are not told apart here, as `kinds` does for one process: the few refusals that
 one process sees say too little.
 
 Without the database the gate goes on alone, at this process's share of the rate, and learns from
@@ -41,18 +41,12 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
-from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, Place, _Line
+from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, LoopQueues, Permit
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
+from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.journal.postgres.rates import (
-    AHEAD,
-    News,
-    Rates,
-    Told,
-    read,
-    written,
-)
+from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, News, Rates, Told
 from sigmamind_async.responses.verdict import REFUSALS
 
 LOOK: Final = 0.25
@@ -109,7 +103,7 @@ class Hand:
 class OneLane(RateByKind):
     """The same pace for all kinds of requests."""
 
-    def _weigh(self, kind: str) -> None:
+    def _update_evidence(self, kind: str) -> None:
         """Part no kind from the others."""
 
 
@@ -117,7 +111,7 @@ class OneLane(RateByKind):
 class SharedAdmission(Admission):
     """`Admission` at moments that are handed out. Pure, as that is."""
 
-    lanes: RateByKind = attrs.field(factory=OneLane)
+    rates: RateByKind = attrs.field(factory=OneLane)
     """The pace of all requests."""
     hand: Hand = attrs.field(factory=Hand)
     told_at: float = -math.inf
@@ -130,7 +124,7 @@ class SharedAdmission(Admission):
     @property
     def pace(self) -> AdaptiveRate:
         """What was learned of the platform's limit."""
-        return self.lanes.common
+        return self.rates.common
 
     @property
     def by_hand(self) -> bool:
@@ -154,7 +148,7 @@ class SharedAdmission(Admission):
 
     def admits(self, now: float, level: int, kind: str) -> bool:
         """Take a request of that kind if it may go now, as the *level*-th under way."""
-        if level > self.lanes.pace(kind).width or self.wait(now) > 0:
+        if level > self.rates.of(kind).width or self.wait(now) > 0:
             return False
         self.take(now)
         return True
@@ -172,7 +166,7 @@ class SharedAdmission(Admission):
         if ready is not None:
             self.pace.ready = ready
 
-    def _go_back_to(self, lanes: RateByKind) -> None:
+    def _restore(self, rates: RateByKind) -> None:
         """Keep what all processes go by: it rises again by what passes."""
 
     def pause(self, until: float) -> None:
@@ -234,7 +228,7 @@ class Standing:
             wanted=wanted,
             version=self.version,
             rate=pace.rate if self.cut else None,
-            learned=written(pace.learned()) if self.cut else "",
+            learned=pace.snapshot().to_text() if self.cut else "",
             growth=1.0 if self.cut else self._grown(pace),
             passed=max(0, pace.progress - self._passed),
             pause=max(0.0, self.pause_until - now) if self.pause else 0.0,
@@ -249,7 +243,8 @@ class Standing:
         if told.version != self.version:
             self.version, self.cut = told.version, False
             if told.rate is not None:
-                pace.follow(now + SETTLING, told.rate, read(told.learned))
+                learned = RateSnapshot.from_text(told.learned)
+                pace.adopt(now + SETTLING, told.rate, learned)
             self._rate, self._passed = None, pace.progress
         if self.cut:  # nobody else knows of it yet
             return
@@ -334,18 +329,18 @@ class SharedGate(Gate):
         self.problem: str | None = None
         """Why the gate goes by what this process knows alone; `None` while it does not."""
 
-    def try_enter(self, width: int, kind: str = "") -> Place | None:
-        """Enter where there is nothing to wait for, as `enter` tries first; see `Gate`.
+    def try_acquire(self, width: int, kind: str = "") -> Permit | None:
+        """Enter where there is nothing to wait for, as `acquire` tries first; see `Gate`.
 
-        `enter` raises `JournalError`, too, where the journal is not open or is read only.
+        `acquire` raises `JournalError`, too, where the journal is not open or is read only.
         """
         desk = self._desks.get()
         if desk.look is None:
             desk.look = asyncio.get_running_loop().call_later(LOOK, self._look, desk)
-        return super().try_enter(width, kind)
+        return super().try_acquire(width, kind)
 
     def throttled(
-        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+        self, ticket: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
         """Report a request that was one too many; return the seconds of the common pause."""
         before = self._shared.pace.rate
@@ -357,7 +352,7 @@ class SharedGate(Gate):
         self._tell(before, pause)
         return pause
 
-    def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
+    def failed(self, ticket: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
         before = self._shared.pace.rate
         super().failed(ticket, overloaded=overloaded)
@@ -365,16 +360,16 @@ class SharedGate(Gate):
 
     # --- asking --------------------------------------------------------------------------------
 
-    def _expected(self, now: float, line: _Line, kind: str) -> float:
+    def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
         rate, ahead = self._shared.rate, line.ahead(kind)
         queue = ahead / (rate * self._standing.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
-    def _admit(self, line: _Line) -> None:
-        super()._admit(line)
+    def _admit_waiting(self, line: LoopQueues) -> None:
+        super()._admit_waiting(line)
         self._ask_for(line)
 
-    def _ask_for(self, line: _Line) -> None:
+    def _ask_for(self, line: LoopQueues) -> None:
         """Ask the row, if there is reason to and no question is open."""
         desk, now, waiting = self._desks.get(), self._clock(), _waiting(line)
         if desk.question is not None or self._shared.alone:
@@ -383,7 +378,7 @@ class SharedGate(Gate):
         if wanted or desk.urgent or (waiting and not self._shared.is_fresh(now)):
             self._ask(line, desk, wanted)
 
-    def _ask(self, line: _Line, desk: _Desk, wanted: int) -> None:
+    def _ask(self, line: LoopQueues, desk: _Desk, wanted: int) -> None:
         news = self._standing.news(self._shared.pace, self._clock(), wanted)
         desk.urgent = False
         try:
@@ -397,7 +392,7 @@ class SharedGate(Gate):
 
     def _look(self, desk: _Desk) -> None:
         """Ask what the others know, as long as anything goes on here."""
-        line, shared, desk.look = self._lines.get(), self._shared, None
+        line, shared, desk.look = self._queues.get(), self._shared, None
         busy = bool(line.queues or line.under_way or self._standing.has_news(shared.pace))
         every = SILENT if shared.alone else LOOK
         due = self._clock() - shared.told_at > every / 2
@@ -419,9 +414,9 @@ class SharedGate(Gate):
         if not shared.alone:
             standing.cut = standing.cut or cut
             self._desks.get().urgent = True
-            self._ask_for(self._lines.get())
+            self._ask_for(self._queues.get())
 
-    def _wait_and_learn(self, ticket: Ticket, pause: float) -> float:
+    def _wait_and_learn(self, ticket: Admitted, pause: float) -> float:
         """Pause, and make a rate of the first refusal once all have told what had passed."""
         ends = self._clock() + pause
         if not self._shared.alone and not self._standing.pause:
@@ -430,14 +425,14 @@ class SharedGate(Gate):
         self._tell(None, pause)
         return pause
 
-    def _learn_now(self, ticket: Ticket, ends: float) -> None:
+    def _learn_now(self, ticket: Admitted, ends: float) -> None:
         if self._shared.pace.rate is None:
             super().throttled(ticket, max(LONG, ends - self._clock()))
             self._tell(None, 0.0)
 
     # --- hearing -------------------------------------------------------------------------------
 
-    def _hear(self, line: _Line, desk: _Desk, question: asyncio.Future[Told]) -> None:
+    def _hear(self, line: LoopQueues, desk: _Desk, question: asyncio.Future[Told]) -> None:
         error = None if question.cancelled() else question.exception()
         if desk.question is not question:  # it has been given up
             return
@@ -446,7 +441,7 @@ class SharedGate(Gate):
             return
         _close(desk)
         self._learn(question.result())
-        self._admit(line)
+        self._admit_waiting(line)
 
     def _learn(self, told: Told) -> None:
         """Go on from what the row has said."""
@@ -472,16 +467,16 @@ class SharedGate(Gate):
             shared.ask_after = told.first + here - AHEAD
             shared.stand_at(min(told.first + here, max(now, shared.ask_after)))
 
-    def _go_alone(self, line: _Line, desk: _Desk, problem: str) -> None:
+    def _go_alone(self, line: LoopQueues, desk: _Desk, problem: str) -> None:
         """Go by what this process knows, until the row answers again."""
         _close(desk)
         self._standing.part()
         self._shared.go_alone(self._clock(), self._standing.share)
         self.problem = problem
-        self._admit(line)
+        self._admit_waiting(line)
 
 
-def _waiting(line: _Line) -> int:
+def _waiting(line: LoopQueues) -> int:
     return sum(len(queue) for queue in line.queues.values())
 
 
@@ -492,7 +487,7 @@ def _close(desk: _Desk) -> None:
     desk.question = desk.overdue = None
 
 
-def _refuse_all(line: _Line, error: JournalError) -> None:
+def _refuse_all(line: LoopQueues, error: JournalError) -> None:
     """Let nobody wait for what cannot come."""
     for turn in itertools.chain.from_iterable(line.queues.values()):
         if not turn.given.done():

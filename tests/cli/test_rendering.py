@@ -57,7 +57,7 @@ DONE = RowResult(
 )
 FAULT = Fault(kind="ConflictError", message="409: held", committed="no", status=409, advice="look")
 FAILED = RowResult(line=3, id=None, action="import", status="failed", fault=FAULT)
-SUMMARY = Summary(asked=4, done=2, failed=1, unknown=1, requests=9, throttled=3, seconds=2.0)
+SUMMARY = Summary(asked=4, done=2, failed=1, unconfirmed=1, requests=9, throttled=3, seconds=2.0)
 NUMBER = NumberRecord(
     phone_number="+14155550123",
     provider="twilio",
@@ -114,7 +114,7 @@ VERIFIED = Verification(
     termination_reason="agent_ended_call",
     duration=4.2,
 )
-UNPROVEN = attrs.evolve(VERIFIED, status="unknown", fault=FAILED.fault)
+UNPROVEN = attrs.evolve(VERIFIED, status="unconfirmed", fault=FAILED.fault)
 
 RECORDS: list[Record] = [
     DONE,
@@ -145,7 +145,7 @@ RECORDS: list[Record] = [
     attrs.evolve(SUMMARY, unchanged=3),
     VERIFIED,
     Verifications((VERIFIED, UNPROVEN)),
-    VerificationSummary(asked=2, passed=1, unknown=1),
+    VerificationSummary(asked=2, passed=1, unconfirmed=1),
     Verdict(asked_to_buy=2, bought=3, bought_twice=1),
 ]
 
@@ -160,14 +160,14 @@ def drawn(thing: RenderableType, width: int = 120) -> str:
 def test_a_row_is_one_aligned_line() -> None:
     widths = Widths.of(last_line=1200, id_width=8)
 
-    assert row_line(DONE, widths) == "line   12  done     create  order-7   +14155550123"
+    assert row_line(DONE, widths) == "line   12  done         create  order-7   +14155550123"
     assert row_line(FAILED, widths) == (
-        "line    3  failed   import                              409: held - look"
+        "line    3  failed       import                              409: held - look"
     )
 
 
 def test_a_file_without_ids_has_no_column_for_them() -> None:
-    assert plain(DONE) == "line 12  done     create  +14155550123"
+    assert plain(DONE) == "line 12  done         create  +14155550123"
 
 
 def test_a_row_of_a_fleet_tells_its_platform_and_what_was_left_out() -> None:
@@ -175,14 +175,15 @@ def test_a_row_of_a_fleet_tells_its_platform_and_what_was_left_out() -> None:
     widths = Widths(line=2, id=7, action=8, platform=9)
 
     assert row_line(held, widths) == (
-        "line 12  skipped  verbex     create    order-7  +14155550123      needs --allow-release"
+        "line 12  skipped      verbex     create    order-7  +14155550123"
+        "      needs --allow-release"
     )
     assert drawn(row_text(held, widths)).rstrip() == row_line(held, widths)
     assert json.loads(json_lines(held))["platform"] == "verbex"
 
 
 def test_a_row_of_no_file_has_no_line() -> None:
-    assert row_line(DONE, Widths(line=0)) == "done     create  +14155550123"
+    assert row_line(DONE, Widths(line=0)) == "done         create  +14155550123"
 
 
 def test_what_was_as_it_should_be_is_counted_for_fleets_alone() -> None:
@@ -295,10 +296,10 @@ def test_letters_of_all_scripts_are_kept() -> None:
 
 
 def test_the_bar_shows_how_it_goes() -> None:
-    progress = Progress(total=100, done=10, failed=2, unknown=1, started=0.0, clock=lambda: 2.0)
+    progress = Progress(total=100, done=10, failed=2, unconfirmed=1, started=0.0, clock=lambda: 2.0)
     line = drawn(bar_line(progress, Traffic(requests=20, throttled=3)))
 
-    for part in ("13/100", "10 done", "2 failed", "1 unknown", "6/s", "0:13", "3 429s"):
+    for part in ("13/100", "10 done", "2 failed", "1 unconfirmed", "6/s", "0:13", "3 429s"):
         assert part in line
 
 

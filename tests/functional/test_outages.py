@@ -71,7 +71,7 @@ async def test_rows_that_do_not_wait_fail_at_once(
     monkeypatch.setattr(Execution, "__init__", impatient)
     async with Sandbox(seed=1, latency=(0.01, 0.02)) as box:
         found = await bought_through_an_outage(box, platform)
-    assert found.get("failed", 0) + found.get("unknown", 0) > 0
+    assert found.get("failed", 0) + found.get("unconfirmed", 0) > 0
 
 
 async def run_again(

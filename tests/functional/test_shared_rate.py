@@ -136,8 +136,8 @@ def worst_second(times: list[float]) -> int:
 
 ENTER = """
 async def call():
-    await gate.enter(width=100, deadline=right_seconds() + 60.0)
-    gate.leave()
+    permit = await gate.acquire(width=100, deadline=right_seconds() + 60.0)
+    gate.release(permit)
     return journal.now()
 
 say(await asyncio.gather(*(call() for _ in range(int(rest[0])))))
@@ -279,8 +279,8 @@ async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
 # ---------------------------------------------------------------- processes that die
 
 HOLD = """
-await gate.enter(width=100, deadline=right_seconds() + 60.0)
-calls = [gate.enter(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
+await gate.acquire(width=100, deadline=right_seconds() + 60.0)
+calls = [gate.acquire(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
 tasks = [asyncio.ensure_future(call) for call in calls]
 while gate.admission.hand.count == 0:
     await asyncio.sleep(0)
@@ -308,8 +308,8 @@ async def test_a_process_that_is_killed_holds_nobody_up(place: Place, unmeasured
     async with place.journal() as journal:
         gate = SharedGate(ACCOUNT, journal)
         for _ in range(5):
-            await gate.enter(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
-            gate.leave()
+            permit = await gate.acquire(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
+            gate.release(permit)
 
 
 async def test_without_a_bound_one_process_could_hold_up_all(
@@ -329,8 +329,8 @@ async def test_without_a_bound_one_process_could_hold_up_all(
 
 
 async def passes(gate: Gate, seconds: float = 30.0) -> None:
-    await gate.enter(width=10, deadline=asyncio.get_running_loop().time() + seconds)
-    gate.leave()
+    permit = await gate.acquire(width=10, deadline=asyncio.get_running_loop().time() + seconds)
+    gate.release(permit)
 
 
 def problem_of(gate: SharedGate) -> str | None:

@@ -39,7 +39,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Throttled,
 )
-from sigmamind_async.limiter.gate import MAX_PAUSE, PATIENCE
+from sigmamind_async.limiter.gate import MAX_PAUSE, STALL_TIMEOUT
 from sigmamind_async.operation import (
     Fault,
     FaultKind,
@@ -366,7 +366,7 @@ async def test_a_body_that_has_no_json_form_is_refused_before_anything_is_sent(
 
     assert isinstance(error, InvalidRequestError)
     assert (error.operation, error.committed, len(transport.sent)) == ("acme.call", "no", 0)
-    await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+    await asyncio.wait_for(engine.gate.acquire(width=1, deadline=math.inf), 1)
 
 
 # ---------------------------------------------------------------- waits
@@ -532,7 +532,7 @@ async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
     with pytest.raises(RateLimitError) as caught:
         await engine.finish(engine.begin(READ, patient=True))
 
-    assert PATIENCE <= caught.value.elapsed <= PATIENCE + 100.0
+    assert STALL_TIMEOUT <= caught.value.elapsed <= STALL_TIMEOUT + 100.0
 
 
 async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
@@ -963,7 +963,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_has_an_end(make_engine: M
     engine = make_engine(
         ScriptedTransport([]), limits=Limits(max_connections=1), observer=seen.append
     )
-    await engine.gate.enter(width=1, deadline=math.inf)
+    await engine.gate.acquire(width=1, deadline=math.inf)
     task = asyncio.create_task(engine.begin(BUY).run())
     await asyncio.sleep(1)
     task.cancel()
@@ -1112,7 +1112,7 @@ async def test_a_cancelled_call_gives_its_place_back(make_engine: Make) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
-    await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+    await asyncio.wait_for(engine.gate.acquire(width=1, deadline=math.inf), 1)
 
 
 @pytest.mark.parametrize(
@@ -1137,14 +1137,14 @@ async def test_every_end_gives_the_place_back_once(
     engine = make_engine(ScriptedTransport([end]), policy=RetryPolicy(max_attempts=1))
     await asyncio.gather(engine.begin(BUY).run(), return_exceptions=True)
 
-    one = await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 60)
-    two = engine.gate.try_enter(width=1)
+    one = await asyncio.wait_for(engine.gate.acquire(width=1, deadline=math.inf), 60)
+    two = engine.gate.try_acquire(width=1)
     assert (one[1], two) == (1, None)
 
 
 async def test_a_call_cancelled_before_it_is_sent_touched_nothing(make_engine: Make) -> None:
     engine = make_engine(ScriptedTransport([]), limits=Limits(max_connections=1))
-    await engine.gate.enter(width=1, deadline=math.inf)
+    await engine.gate.acquire(width=1, deadline=math.inf)
     state = engine.begin(BUY)
     task = asyncio.create_task(engine.finish(state))
     await asyncio.sleep(1)

@@ -204,7 +204,7 @@ async def test_a_row_that_fails_alone_ends_the_job_for_nobody_else(
     front = Front(lambda outgoing: answer if outgoing.url.endswith(poison) else None)
     result, _ = await updated(front, 120, max_connections=width)
 
-    assert statuses(result) == {"done": 119, "unknown": 1}
+    assert statuses(result) == {"done": 119, "unconfirmed": 1}
     assert result.stopped == ""
 
 
@@ -218,7 +218,7 @@ async def test_a_front_that_is_dead_from_the_start_ends_a_job_in_time(
 ) -> None:
     front = Front(lambda _: answer)
     result, took = await updated(front, rows)
-    tried = statuses(result).get("failed", 0) + statuses(result).get("unknown", 0)
+    tried = statuses(result).get("failed", 0) + statuses(result).get("unconfirmed", 0)
 
     assert took <= 75.0
     assert "the platform has let nothing pass for 6" in result.stopped
@@ -236,7 +236,7 @@ async def test_without_patience_a_job_waits_until_its_rows_fail() -> None:
     )
 
     assert now() > 250.0
-    assert statuses(result) == {"unknown": 5}
+    assert statuses(result) == {"unconfirmed": 5}
     assert result.stopped == ""
 
 
@@ -280,7 +280,7 @@ async def test_a_job_that_waits_for_its_own_values_is_not_stopped() -> None:
             await asyncio.sleep(120.0)
 
     result = await client(front).phone_numbers.update_many(slowly(), friendly_name="x")
-    assert statuses(result) == {"unknown": 1, "done": 2}
+    assert statuses(result) == {"unconfirmed": 1, "done": 2}
 
 
 @pytest.mark.parametrize("pause", [100.0, 250.0])
@@ -319,8 +319,8 @@ async def test_an_outage_costs_no_more_purchases_than_were_sent_as_it_began() ->
     risked = [at for at, method in front.sent if 5.0 <= at < 25.0 and method == "POST"]
     reads = [at for at, method in front.sent if method == "GET"]
 
-    assert found["done"] + found["unknown"] == 1_000
-    assert found["unknown"] == len(risked) < 110
+    assert found["done"] + found["unconfirmed"] == 1_000
+    assert found["unconfirmed"] == len(risked) < 110
     assert max(risked) < 5.5
     assert 3 <= len(reads) <= 8
 
@@ -350,13 +350,13 @@ async def test_a_page_that_asks_to_come_back_later_costs_few_purchases(
     """A front that is closed says so with a wait; as long as each was obeyed, all were in doubt."""
     found = await purchased(Front(lambda _: CLOSED), 300)
 
-    assert found.keys() == {"unknown", "skipped"}
-    assert found["unknown"] < 30
+    assert found.keys() == {"unconfirmed", "skipped"}
+    assert found["unconfirmed"] < 30
     assert now() < 75.0
 
     # The control: a wait counts as a sign of life, whoever asks for it.
     monkeypatch.setattr(AttemptResult, "refused", True)
-    assert (await purchased(Front(lambda _: CLOSED), 300))["unknown"] == 300
+    assert (await purchased(Front(lambda _: CLOSED), 300))["unconfirmed"] == 300
 
 
 @pytest.mark.parametrize("wait", ["5", "50"])

@@ -82,7 +82,7 @@ class Line:
     @property
     def needs_attention(self) -> bool:
         """Whether somebody has to do something about it now."""
-        return self.status == "unknown" or bool(self.commands)
+        return self.status == "unconfirmed" or bool(self.commands)
 
 
 @attrs.define

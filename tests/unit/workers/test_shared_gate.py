@@ -14,7 +14,7 @@ import pytest
 from benchmarks.throttles import Bucket, Job, Limit, Server, Window
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.workers.shared_gate import (
     FRESH,
     LOOK,
@@ -51,9 +51,9 @@ def knowing(rate: float) -> Meeting:
     return Meeting(rates={"sigmamind": Rate(version=3, rate=rate)})
 
 
-async def entered(gate: Gate, *, deadline: float = DEADLINE) -> Ticket:
-    ticket = await gate.enter(width=100, deadline=deadline, patient=True)
-    gate.leave()
+async def entered(gate: Gate, *, deadline: float = DEADLINE) -> Admitted:
+    ticket = await gate.acquire(width=100, deadline=deadline, unbounded=True)
+    gate.release(ticket)
     return ticket
 
 
@@ -328,7 +328,23 @@ async def test_what_was_learned_is_there_for_who_comes_later() -> None:
 
     row = meeting.rates["sigmamind"]
     assert new.admission.rate == row.rate == pytest.approx(20.0, rel=0.2)
-    assert new.admission.lanes.common.learned() == old.admission.lanes.common.learned()
+    assert new.admission.rates.common.snapshot() == old.admission.rates.common.snapshot()
+
+
+@pytest.mark.parametrize("learned", ["", '{"_spell": 0}', '{"version": 999}', "not JSON"])
+async def test_what_another_version_has_learned_is_ignored(learned: str) -> None:
+    """Its rate holds all the same, and a cut from that holds for all."""
+    meeting = Meeting(rates={"sigmamind": Rate(version=3, rate=40.0, learned=learned)})
+    one, other = gate_of(meeting), gate_of(meeting)
+
+    assert worst_second(await moments(one, 81)) <= 44
+    await refused(one)
+    await asyncio.sleep(2 * LOOK)
+    await entered(other)
+
+    row = meeting.rates["sigmamind"]
+    assert (row.version, row.learned) == (4, one.admission.rates.common.snapshot().to_text())
+    assert other.admission.rates.common.snapshot() == one.admission.rates.common.snapshot()
 
 
 async def test_successes_raise_the_rate_for_all() -> None:
@@ -385,7 +401,7 @@ async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() ->
     one, other = gate_of(meeting), gate_of(meeting)
     await entered(other)
     waiting = asyncio.create_task(
-        other.enter(width=100, deadline=other._clock() + 20.0)  # noqa: SLF001 - each has its own
+        other.acquire(width=100, deadline=other._clock() + 20.0)  # noqa: SLF001 - each has its own
     )
     await asyncio.sleep(0.1)
 
@@ -470,7 +486,7 @@ async def test_a_database_that_says_nothing_is_not_waited_for() -> None:
     hasty, patient = gate_of(meeting), gate_of(meeting)
 
     with pytest.raises(APIConnectionError, match="nothing was sent"):
-        await hasty.enter(width=1, deadline=hasty._clock() + 0.3)  # noqa: SLF001 - each has its own
+        await hasty.acquire(width=1, deadline=hasty._clock() + 0.3)  # noqa: SLF001 - each has its own
     assert now() == pytest.approx(0.3)
     await entered(patient)
 
@@ -502,10 +518,10 @@ async def test_who_cannot_wait_is_refused_at_once() -> None:
     waiting = [asyncio.create_task(entered(gate)) for _ in range(3)]
     await asyncio.sleep(0.1)
 
-    assert await kind_of(gate.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
+    assert await kind_of(gate.acquire(width=100, deadline=DEADLINE)) is CircuitOpenError
     await asyncio.gather(*waiting)
     await asyncio.sleep(2.0)
-    await gate.enter(width=100, deadline=DEADLINE)
+    await gate.acquire(width=100, deadline=DEADLINE)
 
 
 async def test_the_circuit_is_this_processs_own() -> None:
@@ -514,13 +530,13 @@ async def test_the_circuit_is_this_processs_own() -> None:
     for _ in range(20):
         one.failed(await entered(one))
 
-    assert await kind_of(one.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
-    await other.enter(width=100, deadline=DEADLINE)
+    assert await kind_of(one.acquire(width=100, deadline=DEADLINE)) is CircuitOpenError
+    await other.acquire(width=100, deadline=DEADLINE)
 
 
 async def test_no_more_than_the_width_are_under_way() -> None:
     gate = gate_of(knowing(1_000.0))
-    calls = [asyncio.create_task(gate.enter(width=3, deadline=DEADLINE)) for _ in range(9)]
+    calls = [asyncio.create_task(gate.acquire(width=3, deadline=DEADLINE)) for _ in range(9)]
     await asyncio.sleep(1.0)
 
     assert sum(call.done() for call in calls) == 3
