@@ -24,7 +24,7 @@ from sigmamind_async.fleet.spec import SECRETS, Cell, FleetRow, Presence, Source
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.survey import did_nothing
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.fingerprint import asked_of, value_of
+from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
@@ -193,7 +193,7 @@ def _going_on(row: FleetRow, capability: Capability, errand: Errand, stored: Row
     return attrs.evolve(
         errand,
         value=attrs.evolve(
-            value_of(request, stored.request_fields, stored.secret_fields), **secrets
+            rebuild_request(request, stored.request_fields, stored.secret_fields), **secrets
         ),
         fields={**fields, **hidden},
         begun=True,
@@ -216,7 +216,7 @@ def _said(row: FleetRow) -> set[str]:
 def _differs(stored: Row, value: Value) -> bool:
     return (stored.request_type, stored.request_fields) != (
         type(value).__name__,
-        asked_of(value)[0],
+        split_secrets(value)[0],
     )
 
 

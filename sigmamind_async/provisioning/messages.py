@@ -11,35 +11,35 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.provisioning.fingerprint import digests_differ
-from sigmamind_async.provisioning.row import UNCONFIRMED, Row, State
+from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
 
 
-def about(op_id: str, problem: str) -> JournalError:
+def journal_error(op_id: str, problem: str) -> JournalError:
     """Return the error for one operation that the journal contradicts."""
     error = JournalError(f"{op_id}: {problem}")
     error.op_id = op_id
     return error
 
 
-def unsettled(row: Row, value: object) -> OutcomeUnknownError:
+def outcome_unknown(row: Row, value: object) -> OutcomeUnknownError:
     """Return the error for an operation whose outcome is not known."""
     if row.state is State.SENDING:
         known = "another worker is sending it; ask again when it has ended"
-    elif row.state in UNCONFIRMED:
+    elif row.state is State.UNCONFIRMED:
         known = f"{row.error}; reconcile() looks for it, and so does the same call made again"
     elif row.state is State.ABANDONED:
         known = "it was given up, and is not sent again unless somebody says so"
     else:
         known = f"{row.error or row.state.value}; a person has to decide, see status()"
     error = OutcomeUnknownError(f"{row.op_id}: {known}")
-    if row.state is State.COMMITTED:
+    if row.state is State.UNCONFIRMED and row.accepted:
         error.committed = "yes"
     error.value = redacted(value)
     return error
 
 
-def another_request(stored: Row, asked: Row) -> JournalError | None:
+def request_mismatch(stored: Row, asked: Row) -> JournalError | None:
     """Return the error for an id that the journal holds with another request, if it does."""
     if stored.request_type != asked.request_type:
         difference = f"a {stored.request_type}, not a {asked.request_type}"
@@ -49,7 +49,7 @@ def another_request(stored: Row, asked: Row) -> JournalError | None:
         difference = f"the same with another {' or '.join(asked.secret_fields)}"
     else:
         return None
-    return about(
+    return journal_error(
         stored.op_id,
         f"the journal holds another request under this id ({difference});"
         " give a new request a new id",
@@ -80,7 +80,7 @@ def _refer_elsewhere(stored: str | None, asked: str | None) -> bool:
     return stored is not None and asked is not None and stored != asked
 
 
-def owned_already(row: Row) -> InvalidRequestError:
+def already_owned(row: Row) -> InvalidRequestError:
     """Return the error for buying a number that the account owns."""
     return InvalidRequestError(
         f"phone_number: {row.key} belongs to the account already, so {row.op_id} was not sent;"
@@ -90,11 +90,11 @@ def owned_already(row: Row) -> InvalidRequestError:
     )
 
 
-def occupied(row: Row, other: Row, settle_time: float) -> JournalError:
+def number_in_use(row: Row, other: Row, settle_time: float) -> JournalError:
     """Return the error for a number that another operation may still change."""
     until = time.strftime("%H:%M:%S", time.localtime(other.unconfirmed_since + settle_time))
     when = f"until {until} " if other.unconfirmed_since else ""
-    error = about(
+    error = journal_error(
         row.op_id,
         f"not sent, because {other.op_id} went unanswered and may {when}still change {row.key};"
         " make the call again later",
@@ -103,9 +103,9 @@ def occupied(row: Row, other: Row, settle_time: float) -> JournalError:
     return error
 
 
-def unread(row: Row, error: SigmaMindError) -> JournalError:
+def account_unreadable(row: Row, error: SigmaMindError) -> JournalError:
     """Return the error for a purchase that an unreadable account may show to be made already."""
-    refusal = about(
+    refusal = journal_error(
         row.op_id,
         "not sent, because the account could not be read, to see whether a later state of this"
         f" journal bought it already: {error.message}",
@@ -114,9 +114,9 @@ def unread(row: Row, error: SigmaMindError) -> JournalError:
     return refusal
 
 
-def nameless(row: Row) -> JournalError:
+def record_without_key(row: Row) -> JournalError:
     """Return the error for a number that the operation bought, listed without a key."""
-    refusal = about(
+    refusal = journal_error(
         row.op_id,
         "not sent, because the account lists a number that it bought already, without its key;"
         " make the call again later",

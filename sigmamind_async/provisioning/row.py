@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.provisioning.tags import tag_of
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.provisioning.tags import attempt_tag
 
 
 class Kind(enum.Enum):
@@ -33,6 +34,11 @@ class Kind(enum.Enum):
         return self is Kind.PURCHASE or self is Kind.EXACT_PURCHASE
 
     @property
+    def owned_once(self) -> bool:
+        """Whether it names a number, which an account can own only once."""
+        return self is Kind.EXACT_PURCHASE or self is Kind.IMPORT
+
+    @property
     def repeatable(self) -> bool:
         """Whether sending it twice leaves the platform as sending it once does."""
         return self is Kind.UPDATE or self is Kind.RELEASE
@@ -47,8 +53,6 @@ class State(enum.Enum):
     """Written down before a byte may leave."""
     UNCONFIRMED = "unconfirmed"
     """An attempt went unanswered: the platform may have acted, or act later."""
-    COMMITTED = "committed"
-    """The platform said yes in an answer that cannot be read."""
     DONE = "done"
     FAILED = "failed"
     """The platform refused; nothing was done. It may be asked again."""
@@ -60,9 +64,7 @@ class State(enum.Enum):
     """A person decided to leave it."""
 
 
-UNCONFIRMED: Final = frozenset({State.UNCONFIRMED, State.COMMITTED})
-"""An attempt has ended and what it did is not known."""
-UNSETTLED: Final = UNCONFIRMED | {State.SENDING}
+UNSETTLED: Final = frozenset({State.SENDING, State.UNCONFIRMED})
 """States in which no other operation may touch the same number."""
 NEED_DECISION: Final = frozenset({State.NEEDS_DECISION, State.DUPLICATE})
 _SPENDS: Final = UNSETTLED | {State.DONE, State.DUPLICATE, State.NEEDS_DECISION, State.ABANDONED}
@@ -119,6 +121,9 @@ class Row:
     """When the latest attempt may have begun to leave."""
     unconfirmed_since: float = 0.0
     """From when on an unanswered attempt sent nothing more; 0 where every attempt was answered."""
+    accepted: bool = False
+    """Whether the platform said yes to the latest attempt, in an answer that cannot be read: it is
+    never sent again because listings do not show it."""
     absent_listings: int = 0
     """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0
@@ -157,14 +162,13 @@ class Row:
 
         What can be owned only once is sent again before the first request is proven lost.
         """
-        once = self.kind is Kind.EXACT_PURCHASE or self.kind is Kind.IMPORT
-        waits = once and self.unconfirmed_since > 0.0 and not self.proven_absent
+        waits = self.kind.owned_once and self.unconfirmed_since > 0.0 and not self.proven_absent
         return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
 
     @property
     def tag(self) -> str:
         """The tag of the latest attempt."""
-        return tag_of(self.token, self.attempt)
+        return attempt_tag(self.token, self.attempt)
 
     @property
     def purchase_count(self) -> int:
@@ -177,3 +181,14 @@ class Row:
         if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
             one = True  # it may be sent again before the settle time has proven the first one lost
         return one + len(self.duplicates) + len(self.released)
+
+
+def account_name(platform: str, label: str | None) -> str:
+    """Return the account's name in a journal: ``sigmamind``, or ``sigmamind:production``."""
+    return platform if label is None else f"{platform}:{label}"
+
+
+def check_op_id(op_id: object) -> None:
+    """Raise `InvalidRequestError` unless *op_id* can be the id of an operation."""
+    if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
+        raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")

@@ -23,14 +23,12 @@ from typing import Any, Final, TypeAlias, assert_never
 
 import attrs
 
-from sigmamind_async.provisioning.row import HISTORY, UNCONFIRMED, Kind, Row, State, Step
+from sigmamind_async.provisioning.row import HISTORY, Kind, Row, State, Step
 
 SETTLE_TIME: Final = 900.0
 """Seconds after an unanswered attempt during which "absent" proves nothing."""
 LISTINGS: Final = 2
 """Full listings that must agree that a number is absent: one may have shifted while it was read."""
-
-_OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
 
 
 @attrs.frozen(kw_only=True)
@@ -286,7 +284,7 @@ def _ended(
             return _not_sent(row, now, f"{attempt}: not sent: {reason}")
         case Rejected(reason):
             text = f"{attempt}: refused: {reason}"
-            if row.kind in _OWNED_ONCE and row.unconfirmed_since:
+            if row.kind.owned_once and row.unconfirmed_since:
                 # The refusal may be the echo of an earlier attempt that is still to be seen.
                 return _to(row, State.UNCONFIRMED, now, text, error=reason, rejection=reason)
             return _to(row, State.FAILED, now, text, error=reason)
@@ -295,14 +293,14 @@ def _ended(
             since = now if doubtful else row.unconfirmed_since
             return _kept(row, found, now, f"{attempt}: {said}", unconfirmed_since=since)
         case Unanswered(reason):
-            return _doubt(row, State.UNCONFIRMED, now, now, f"{attempt}: {reason}")
+            return _doubt(row, now, now, f"{attempt}: {reason}")
         case Unreadable(reason):
-            return _doubt(row, State.COMMITTED, now, now, f"{attempt}: {reason}")
+            return _doubt(row, now, now, f"{attempt}: {reason}", accepted=True)
         case OwnerLost() if row.rate_limited:
             return _not_sent(row, now, f"{attempt}: its process ended while nothing was under way")
         case OwnerLost():
             text = f"{attempt}: the process that sent it ended before an answer"
-            return _doubt(row, State.UNCONFIRMED, now, min(now, row.lease_until), text)
+            return _doubt(row, now, min(now, row.lease_until), text)
         case _:
             assert_never(event)
 
@@ -331,7 +329,7 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
     if not again:
         allowed = {State.PLANNED, State.FAILED}
         if row.kind.repeatable:
-            allowed |= {State.UNCONFIRMED, State.COMMITTED}
+            allowed |= {State.UNCONFIRMED}
         _require(row, *allowed)
     attempt = row.attempt if again else row.attempt + 1
     step = Step(now, f"attempt {attempt}: sending")
@@ -341,6 +339,7 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
         attempt=attempt,
         owner=event.owner,
         rate_limited=False,
+        accepted=False,
         sent_at=now,
         lease_until=now + event.lease,
         absent_listings=0,
@@ -353,14 +352,15 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
     )
 
 
-def _doubt(row: Row, state: State, now: float, since: float, text: str) -> Row:
+def _doubt(row: Row, now: float, since: float, text: str, *, accepted: bool = False) -> Row:
     return _to(
         row,
-        state,
+        State.UNCONFIRMED,
         now,
         text,
         error=text,
         unconfirmed_since=since,
+        accepted=accepted,
         proven_absent=False,
         absent_listings=0,
         listed_at=0.0,
@@ -395,11 +395,11 @@ def _decided(row: Row, event: AdoptApproved | RetryApproved | AbandonApproved, n
         _require(row, State.NEEDS_DECISION, State.ABANDONED, State.FAILED)
         return _to(row, State.PLANNED, now, "to be sent again, as told", error="")
     if isinstance(event, AbandonApproved):
-        _require(row, State.NEEDS_DECISION, State.DUPLICATE, *UNCONFIRMED)
+        _require(row, State.NEEDS_DECISION, State.DUPLICATE, State.UNCONFIRMED)
         if row.record:
             return _to(row, State.DONE, now, "all numbers are kept, as told", error="")
         return _to(row, State.ABANDONED, now, "given up, as told")
-    _require(row, State.NEEDS_DECISION, State.ABANDONED, State.DUPLICATE, *UNCONFIRMED)
+    _require(row, State.NEEDS_DECISION, State.ABANDONED, State.DUPLICATE, State.UNCONFIRMED)
     if row.record:
         raise IllegalMoveError(f"{row.op_id} has {row.phone_number}")
     return _adopted(row, event.match, now, f"adopted {_name(event.match)}, as told")
@@ -506,7 +506,8 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     if row.state is State.PLANNED and proven:
         text = "not in the account after the settle_time: nothing came of the earlier attempts"
         return _to(seen, State.PLANNED, now, text, proven_absent=True)
-    if row.state is State.UNCONFIRMED and row.kind in _OWNED_ONCE and not row.rejection:
+    may_go_out_again = not (row.accepted or row.rejection)
+    if row.kind.owned_once and row.state is State.UNCONFIRMED and may_go_out_again:
         if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
             return _noted(row, seen, now)
         return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
@@ -514,7 +515,7 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
         return _noted(row, seen, now)
     if row.rejection:
         return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.rejection)
-    if row.state is State.COMMITTED:
+    if row.accepted:
         text = "the platform said yes, and two listings do not show it"
         return _to(seen, State.NEEDS_DECISION, now, text)
     if row.kind.repeatable:

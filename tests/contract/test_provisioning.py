@@ -22,7 +22,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAny
 from sigmamind_async.provisioning.claim import Claim, Withheld
 from sigmamind_async.provisioning.context import AccountContext
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.tags import tag_in, without_tag
+from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.conftest import patience
 from tests.contract.dialects import DIALECTS, Dialect, Value, numbers
@@ -136,8 +136,8 @@ async def test_a_lost_purchase_of_any_number_is_found_by_its_tag(
     assert kit.owned() == [dialect.number_of(bought)]
     label = dialect.label_of(bought)
     assert label is not None
-    assert without_tag(label) == "Support"
-    assert tag_in(label) is not None
+    assert remove_tag(label) == "Support"
+    assert find_tag(label) is not None
 
 
 @PICKED

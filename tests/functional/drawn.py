@@ -45,6 +45,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "lease_until": _TIMES,
     "sent_at": _TIMES,
     "unconfirmed_since": _TIMES,
+    "accepted": st.booleans(),
     "absent_listings": _COUNTS,
     "listed_at": _TIMES,
     "rejection": _TEXTS,

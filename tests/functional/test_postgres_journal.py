@@ -225,7 +225,7 @@ async def test_what_is_asked_for_after_the_end_is_refused() -> None:
     thread.start()
     await thread.stop()
     with pytest.raises(JournalError) as caught:
-        thread.submit(lambda connection: connection.execute("SELECT 1"))
+        await thread.submit(lambda connection: connection.execute("SELECT 1"))
     assert str(caught.value) == "name: is closed.\nUse it inside `async with`."
 
 
