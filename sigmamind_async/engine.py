@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import math
+import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
@@ -23,9 +25,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.convert import dump_json
-from sigmamind_async.convert.codec import loading
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.errors import Committed, ResponseDecodeError, SigmaMindError
+from sigmamind_async.errors import (
+    APIConnectionError,
+    Committed,
+    ResponseDecodeError,
+    SigmaMindError,
+)
 from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
@@ -110,6 +116,27 @@ class Headers:
             self._with_body = {**self._without_body, "Content-Type": "application/json"}
             self._key = key
         return self._without_body if body is None else self._with_body
+
+
+@contextlib.contextmanager
+def loading() -> Generator[None, None, None]:
+    """Raise `APIConnectionError` for a module that no file descriptor is left to read.
+
+    A process without a free descriptor has none for a connection either.
+    """
+    try:
+        yield
+    except (OSError, ImportError) as error:
+        # An extension module that cannot be opened is an ImportError; only its text says why.
+        code = error.errno if isinstance(error, OSError) else errno.EMFILE
+        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
+            raise
+        reason = os.strerror(code)
+        unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
+        unloaded.__cause__ = OSError(code, reason)
+    else:
+        return
+    raise unloaded
 
 
 def _common_headers() -> dict[str, str]:
