@@ -238,12 +238,12 @@ async def _carried_out(database: Database, statement: bytes) -> None:
     import psycopg
 
     from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-    from sigmamind_async.provisioning.journal.postgres.errors import explain
+    from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
     target = parse_dsn(database.dsn, "sigmamind")
     try:
         async with await target.connect() as connection:
             await connection.execute(statement)
     except psycopg.Error as error:
-        problem = " ".join(explain(error, connected=False).splitlines())
+        problem = " ".join(explain_error(error, connected=False).splitlines())
         raise CommandError(f"{target.name}: {target.redact(problem)}") from None

@@ -28,7 +28,7 @@ from sigmamind_async.provisioning.adapters import adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
-from sigmamind_async.provisioning.journal.postgres.errors import explain
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.provisioning.journal.postgres.transaction import JournalTransaction
 from sigmamind_async.provisioning.row import Row, account_name, check_op_id
 from sigmamind_async.values import Secret, concealed
@@ -205,4 +205,4 @@ def _problem(error: BaseException, *, connected: bool) -> str:
             "the tables of the journal or of the queue are not there.\n"
             "Call Queue.prepare() once, or start a worker."
         )
-    return explain(error, connected=connected)
+    return explain_error(error, connected=connected)

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 import attrs
 
 from sigmamind_async.limiter.gate import MAX_PAUSE
-from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import Connection
 
 QUERY_TIMEOUT: Final = 0.75

@@ -35,8 +35,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nobody who holds a lock."""
-    monkeypatch.setattr(file, "BUSY", 0.01)
-    monkeypatch.setattr(lockfile, "PATIENCE", 0.05)
+    monkeypatch.setattr(file, "BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(lockfile, "SHARE_TIMEOUT", 0.05)
 
 
 async def problem_of(awaitable: Awaitable[object], path: Path) -> str:
@@ -461,7 +461,7 @@ async def test_whoever_has_no_right_is_told_so(folder: Path) -> None:
         f"open/made.db: {no_right}",
         "open/new.db: holds 0",
         "seen.db: holds 3",
-        "seen-not.db: cannot be opened. Look whether this user may read the file",
+        "seen-not.db: cannot be opened. Check whether this user may read the file",
     ]
     for said, begins in zip(said_by(NOBODY, folder, *names), expected, strict=True):
         assert said.startswith(begins)

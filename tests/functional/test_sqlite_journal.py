@@ -115,7 +115,7 @@ async def test_half_a_pair_is_found_nowhere(path: Path) -> None:
 async def test_what_has_no_json_form_is_refused(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         error = await error_of(journal.put(a_row(request_fields={"a": {1, 2}})))
-        assert str(error) == "'order-1': what was asked for, or its result, has no JSON form"
+        assert str(error) == "'order-1': a value of the request or its result has no JSON form"
 
 
 async def test_rows_outlive_the_journal(path: Path) -> None:
@@ -372,7 +372,7 @@ async with SqliteJournal(path):
         error = await error_of(SqliteJournal(path).open())
         assert str(error) == (
             f"{path}: process {pid} has it open.\n"
-            "Wait for the end of that, or open it with shared=True everywhere."
+            "Wait until it is closed there, or open it with shared=True everywhere."
         )
         async with SqliteJournal(path, read_only=True) as journal:
             assert await journal.get(ACCOUNT, "order-1") is None

@@ -11,6 +11,8 @@ from sigmamind_async.provisioning.journal.columns import COLUMNS
 from sigmamind_async.provisioning.row import UNSETTLED, State
 
 NAMES: Final = ", ".join(COLUMNS)
+UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in list(COLUMNS)[2:])
+"""Sets all columns but the key, where a row is there already."""
 
 
 def quote_states(states: Collection[State]) -> str:

@@ -28,7 +28,7 @@ from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
 from sigmamind_async.provisioning.journal.postgres.errors import (
     QueryTimeout,
-    explain,
+    explain_error,
     is_passing,
     is_uncertain,
 )
@@ -168,7 +168,7 @@ class ConnectionThread(JournalThread):
                 call.result = await self._use(call.work, connection, until)
             except Exception as error:  # noqa: BLE001 - no error may pass for a success
                 connected = connection is not None
-                problem = explain(error, connected=connected)
+                problem = explain_error(error, connected=connected)
                 uncertain = uncertain or (connected and call.writes and is_uncertain(error))
                 again = call.retry_connect and is_passing(error)
             else:

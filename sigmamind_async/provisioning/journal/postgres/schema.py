@@ -14,7 +14,7 @@ import psycopg
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.columns import COLUMNS
-from sigmamind_async.provisioning.journal.sql import NAMES, quote_states
+from sigmamind_async.provisioning.journal.sql import NAMES, UPDATES, quote_states
 from sigmamind_async.provisioning.row import UNSETTLED
 
 OLDEST: Final = 140_000
@@ -253,7 +253,7 @@ def _generate(text: str) -> str:
         "{unsettled}": quote_states(UNSETTLED),
         "{columns}": NAMES,
         "{new_values}": ", ".join(f"new.{name}" for name in COLUMNS),
-        "{updates}": ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[2:]),
+        "{updates}": UPDATES,
     }
     for name, part in parts.items():
         text = text.replace(name, part)

@@ -23,8 +23,10 @@ from sigmamind_async.provisioning.journal.sql import (
     IS_UNSETTLED,
     NAMES,
     SQLITE,
+    UPDATES,
     Statements,
 )
+from sigmamind_async.provisioning.journal.sqlite.errors import explain_error
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.sqlite.reader import DirectReader
 from sigmamind_async.provisioning.journal.sqlite.writer import Writer
@@ -44,8 +46,7 @@ _KEY_IN_USE: Final = (
 _PURCHASES: Final = "SELECT purchase_count FROM accounts WHERE account = ?"
 _WRITE: Final = (
     f"INSERT INTO operations ({NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"
-    " ON CONFLICT (account, op_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[2:])
+    f" ON CONFLICT (account, op_id) DO UPDATE SET {UPDATES}"
 )
 _COUNT: Final = (
     "INSERT INTO accounts (account, purchase_count, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
@@ -145,7 +146,7 @@ class SqliteJournal(SqlJournal):
         except FileExistsError:
             return "exists already, and was left as it is.\nName a new file."
         except Exception as error:  # noqa: BLE001 - raised as a JournalError
-            return self._file.explain(error)
+            return explain_error(error)
         return ""
 
     def _begin(self, database: sqlite3.Connection) -> tuple[str, int, float]:

@@ -12,11 +12,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.journal.sqlite.errors import explain_error
+from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.thread import ENDED, JournalThread, ThreadCall, answer
 
 T = TypeVar("T")
@@ -32,30 +34,6 @@ for the disk once each instead of twice, and the thread is not woken in between.
 """
 
 
-class Store(Protocol):
-    """A database that one thread opens, uses and closes."""
-
-    def open(self) -> sqlite3.Connection:
-        """Return a connection for this thread."""
-        ...
-
-    def close(self, database: sqlite3.Connection) -> None:
-        """Close the connection, and release what was held with it."""
-        ...
-
-    def begin(self, database: sqlite3.Connection) -> None:
-        """Begin a transaction that writes."""
-        ...
-
-    def record_commit(self) -> None:
-        """Take note that the transaction is on the disk."""
-        ...
-
-    def explain(self, error: BaseException) -> str:
-        """Return what is wrong and what to do, in words for a person."""
-        ...
-
-
 @attrs.define(eq=False)
 class _WriterCall(ThreadCall):
     work: Callable[[sqlite3.Connection], object]
@@ -66,9 +44,9 @@ class _WriterCall(ThreadCall):
 class Writer(JournalThread):
     """The thread; *name* begins the message of each error."""
 
-    def __init__(self, name: str, store: Store) -> None:
+    def __init__(self, name: str, file: JournalFile) -> None:
         super().__init__(name, "SqliteJournal")
-        self._store = store
+        self._file = file
         self._queue: SimpleQueue[_WriterCall | None] = SimpleQueue()
         self._held_back: list[_WriterCall] = []
         self._flushing_loop: asyncio.AbstractEventLoop | None = None
@@ -81,7 +59,7 @@ class Writer(JournalThread):
         return not self._busy and self._queue.empty()
 
     async def start(self) -> None:
-        """Open the store; raise `JournalError` if that fails."""
+        """Open the file; raise `JournalError` if that fails."""
         self._thread.start()
         await self.run(lambda _: None)
 
@@ -139,13 +117,13 @@ class Writer(JournalThread):
     def _run(self) -> None:
         problem = ENDED
         try:
-            database = self._store.open()
+            database = self._file.open()
             try:
                 self._serve(database)
             finally:
-                self._store.close(database)
+                self._file.close(database)
         except BaseException as error:  # noqa: BLE001 - the callers must hear of it, whatever it is
-            problem = self._store.explain(error)
+            problem = explain_error(error)
         with self._lock:
             self._closed = self._closed or problem
             self._flush()
@@ -189,7 +167,7 @@ class Writer(JournalThread):
             else:
                 problems = [_do(call, database) for call in batch]
         except Exception as error:  # noqa: BLE001 - no error may pass for a success
-            problems = [self._store.explain(error)] * len(batch)
+            problems = [explain_error(error)] * len(batch)
         for call, problem in zip(batch, problems, strict=True):
             call.problem = problem
 
@@ -197,14 +175,14 @@ class Writer(JournalThread):
         self, database: sqlite3.Connection, batch: Sequence[_WriterCall]
     ) -> list[str]:
         try:
-            self._store.begin(database)
+            self._file.begin(database)
             problems = [_do(call, database) for call in batch]
             # If the disk fails in here, the outcome is unknown: the next commit overwrites what was
             # written, unless the process is killed before that. It counts as not stored, which is
             # safe either way: without a stored claim nothing is sent; without a stored answer the
             # row stays SENDING and is reconciled.
             database.execute("COMMIT")
-            self._store.record_commit()
+            self._file.record_commit()
         finally:
             if database.in_transaction:
                 with suppress(sqlite3.Error):
