@@ -25,7 +25,7 @@ async def check_once(context: AccountContext) -> None:
     """Raise `JournalError` if the journal does not fit the clock or the account; ask only once."""
     if context.is_checked:
         return
-    async with context.locks.of("account"):
+    async with context.locks.hold("account"):
         if not context.is_checked:
             _check_clock(context)
             await _check_account(context)

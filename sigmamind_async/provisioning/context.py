@@ -8,6 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from sigmamind_async.client import Runner
+from sigmamind_async.per_loop import KeyedLock
 from sigmamind_async.provisioning.adapter import Adapter
 from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
 from sigmamind_async.provisioning.listing import ListingCache
@@ -21,7 +22,6 @@ from sigmamind_async.provisioning.transitions import (
     Policy,
     advance,
 )
-from sigmamind_async.provisioning.turns import KeyedLock
 
 POLL_BACKOFF = (0.2, 5.0)
 """Seconds between two reads of the journal or the account: the first pause, which doubles up to

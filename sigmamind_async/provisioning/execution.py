@@ -24,7 +24,7 @@ from sigmamind_async.errors import (
     RateLimitError,
     SigmaMindError,
 )
-from sigmamind_async.limiter.gate import PATIENCE
+from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Value
@@ -96,7 +96,7 @@ class Execution(Generic[T]):
     ) -> None:
         check_op_id(op_id)
         self.op_id = op_id
-        self.call: Call | None = None
+        self.call: Call[object] | None = None
         self._context = context
         self._conflicts = conflicts
         self._value = value
@@ -116,9 +116,9 @@ class Execution(Generic[T]):
         return 0 if self.call is None else self.call.attempts
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether the platform may have acted on it."""
-        return self.call is not None and self.call.touched
+        return self.call is not None and self.call.may_have_acted
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -132,14 +132,12 @@ class Execution(Generic[T]):
 
     def ending(self) -> SigmaMindError | None:
         """Return the error with which it ends while it `waits`; `None` at other times."""
-        if self.call is None:
-            return None
-        return self._engine.ending(self._context.runner.operation(self._value), self.call)
+        return None if self.call is None else self.call.ending()
 
     async def run(self) -> T:
         """Carry the operation out, or find out that it has been; return its result."""
         self._ends_at = self._engine.clock() + self._engine.limits.deadline
-        async with self._context.locks.of(f"op {self.op_id}", self._in_time):
+        async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
@@ -205,11 +203,11 @@ class Execution(Generic[T]):
             return await self._attempt(row)
         before = self.call
         try:
-            async with self._context.locks.of(f"number {row.key}", self._in_time):
+            async with self._context.locks.hold(f"number {row.key}", self._in_time):
                 await self._in_time(self._require_free(row))
                 return await self._attempt(row)
         finally:
-            sent = self.call is not before and self.touched
+            sent = self.call is not before and self.may_have_acted
             if self._intent.search is not None and not sent:
                 self._conflicts.cancel_reservation(row.key)
 
@@ -269,7 +267,7 @@ class Execution(Generic[T]):
 
     async def _listing(self, moment: float) -> Listing:
         """Return a listing that began after *moment*; in a job, wait until the account is read."""
-        (pause, longest), until = POLL_BACKOFF, self._engine.clock() + PATIENCE
+        (pause, longest), until = POLL_BACKOFF, self._engine.clock() + STALL_TIMEOUT
         while True:
             try:
                 return await self._context.listings.newer_than(moment)
@@ -284,7 +282,7 @@ class Execution(Generic[T]):
         """Read from the platform, as patiently as the operation itself is sent."""
         operation = self._context.runner.operation(value)
         call = self._engine.begin(operation, patient=self._in_bulk)
-        return await self._engine.finish(operation, call)
+        return await self._engine.finish(call)
 
     # --- sending -----------------------------------------------------------------------------
 
@@ -300,12 +298,12 @@ class Execution(Generic[T]):
         call.reads_back = False
         call.before_send = claim
         call.before_pause = claim.rest
-        call.earlier = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
+        call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
         self.call = call
         failure: SigmaMindError | None = None
         refusal: SigmaMindError | None = None
         try:
-            record = await engine.finish(operation, call)
+            record = await engine.finish(call)
         except SendAborted as aborted:
             refusal = aborted.error
         except SigmaMindError as error:
@@ -331,13 +329,13 @@ class Execution(Generic[T]):
 
     # --- after sending -----------------------------------------------------------------------
 
-    async def _confirmed(self, row: Row, call: Call, record: T) -> Row:
+    async def _confirmed(self, row: Row, call: Call[object], record: T) -> Row:
         """Record a success, which the caller learns of even if the journal fails."""
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
             match = self._context.adapter.owned(record).match(attempt=attempt)
-        event: Event = Confirmed(match=match, doubtful=call.doubtful and row.kind.repeatable)
+        event: Event = Confirmed(match=match, doubtful=call.ambiguous and row.kind.repeatable)
         if match is not None and not (match.record or row.kind.repeatable):
             event = Unreadable("the answer names no record")
         else:
@@ -364,7 +362,7 @@ class Execution(Generic[T]):
             self._answer = UNSET
         return row
 
-    async def _failed(self, claim: Claim, call: Call, error: SigmaMindError) -> Row:
+    async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
         """Record a failure; raise *error* unless the operation can go on."""
         if not claim.sent:
             raise error
@@ -375,7 +373,7 @@ class Execution(Generic[T]):
             unrecorded = problem
         else:
             return await self._after_failure(row.op_id, move, error)
-        if not call.doubtful:
+        if not call.ambiguous:
             error.add_note(f"the journal could not write it down: {unrecorded.message}")
             raise error
         lost = _unrecorded(row, error.message, unrecorded)
@@ -400,14 +398,14 @@ class Execution(Generic[T]):
         raise error
 
     async def _aborted(
-        self, claim: Claim, call: Call, row: Row, refusal: SigmaMindError | None
+        self, claim: Claim, call: Call[object], row: Row, refusal: SigmaMindError | None
     ) -> Row:
         """Return the stored row of an attempt that could not be claimed, or raise *refusal*."""
         if claim.sent:
             reason = "it may not be sent again"
-            await self._retract(claim, Unanswered(reason) if call.doubtful else NotSent(reason))
+            await self._retract(claim, Unanswered(reason) if call.ambiguous else NotSent(reason))
         if refusal is not None:
-            if call.touched:  # by an earlier request of the same call
+            if call.may_have_acted:  # by an earlier request of the same call
                 refusal.committed = "unknown"
             raise refusal
         stored = await self._in_time(self._context.get(row.op_id))
@@ -415,11 +413,13 @@ class Execution(Generic[T]):
             return stored
         return attrs.evolve(row, key="") if self._intent.search is not None else row
 
-    async def _interrupted(self, claim: Claim, call: Call) -> None:
+    async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
         """Record how far a cancelled call got."""
         if claim.sent:
             reason = "cancelled before an answer came"
-            await self._retract(claim, Unanswered(reason) if call.touched else NotSent("cancelled"))
+            await self._retract(
+                claim, Unanswered(reason) if call.may_have_acted else NotSent("cancelled")
+            )
 
     async def _retract(self, claim: Claim, event: Event) -> None:
         """Record *event* if possible: a row left in SENDING would be taken for unconfirmed.
@@ -465,7 +465,7 @@ class Execution(Generic[T]):
                 "the journal gave no answer in time; another program may keep it locked"
             )
         error = deadline_error(self._context, self.op_id)
-        if self.touched:
+        if self.may_have_acted:
             error.committed = "unknown"
         raise error
 
@@ -519,7 +519,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     )
 
 
-def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
+def _event(kind: Kind, call: Call[object], error: SigmaMindError) -> Event:
     """Return what a call that ended with *error* means for its row."""
     unread = call.verdict is Verdict.COMMITTED_UNREAD
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
@@ -527,9 +527,9 @@ def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
     if unread or (refused_by_us and not kind.repeatable):
         return Unreadable(error.message)
     echo = getattr(error, "status", None) == 409
-    if echo and call.earlier and not kind.repeatable:
+    if echo and call.prior_attempt and not kind.repeatable:
         return Rejected(error.message)  # by its first success, perhaps: the listing will tell
-    if call.doubtful or (call.touched and not refused_by_us):
+    if call.ambiguous or (call.may_have_acted and not refused_by_us):
         return Unanswered(error.message)
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):

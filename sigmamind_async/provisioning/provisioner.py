@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
@@ -162,7 +162,7 @@ class Provisioner:
         | AsyncIterable[tuple[str, RequestValue[T]]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> ProvisioningRun[T]:
         """Carry out many operations concurrently; iterate the result with ``async for``.
@@ -176,7 +176,7 @@ class Provisioner:
         Returns:
             A job that yields one `Outcome` per operation, with its ``op_id``. Unconfirmed
             operations are reconciled at the end, all with the same listings, for as long as that
-            settles more of them; the rest is ``unknown``. If the job ended early, its `stopped`
+            settles more of them; the rest is ``unconfirmed``. If the job ended early, its `stopped`
             says why.
         """
         return ProvisioningRun(

@@ -142,9 +142,9 @@ async def _send_repair(
     operation = context.runner.operation(change)
     call = context.runner.engine.begin(operation)
     call.before_send = require_unchanged
-    record = await context.runner.engine.finish(operation, call)
+    record = await context.runner.engine.finish(call)
     written = attrs.evolve(found, result=to_result(record), agrees=True)
-    return RepairDone(match=written, doubtful=call.doubtful)
+    return RepairDone(match=written, doubtful=call.ambiguous)
 
 
 # --- records ---------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Database:
         assert {
             "operations",
             "seals",
-            "notes",
+            "last_applied",
             "procrastinate_jobs",
             "procrastinate_events",
         } < names

@@ -100,7 +100,7 @@ def parse_dsn(dsn: Secret, schema: str) -> Target:
             "schema: must be 1 to 63 lower-case letters, digits and underscores, begin with no"
             " digit and not with pg_"
         )
-    parameters = _parsed(dsn)
+    parameters = _parse(dsn)
     if parameters is None:
         # The parser's own words show what it has not understood, which may be the password.
         raise ConfigurationError(
@@ -108,13 +108,13 @@ def parse_dsn(dsn: Secret, schema: str) -> Target:
             " with special characters of user and password percent-encoded"
         )
     return Target(
-        name=_name(parameters, schema),
+        name=_describe_target(parameters, schema),
         schema=schema,
         parameters={**_DEFAULTS, **parameters, "client_encoding": "utf8"},
     )
 
 
-def _parsed(dsn: Secret) -> dict[str, Any] | None:
+def _parse(dsn: Secret) -> dict[str, Any] | None:
     try:
         parameters = conninfo_to_dict(dsn.reveal())
     except (psycopg.Error, UnicodeError):
@@ -125,7 +125,7 @@ def _parsed(dsn: Secret) -> dict[str, Any] | None:
     return parameters if whole and not any("@" in text for text in shown) else None
 
 
-def _name(parameters: dict[str, Any], schema: str) -> str:
+def _describe_target(parameters: dict[str, Any], schema: str) -> str:
     host = parameters.get("host") or parameters.get("hostaddr") or os.environ.get("PGHOST")
     port = parameters.get("port") or os.environ.get("PGPORT")
     database = parameters.get("dbname") or os.environ.get("PGDATABASE")

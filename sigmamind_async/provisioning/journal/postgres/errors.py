@@ -106,7 +106,7 @@ def is_uncertain(error: Exception) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(_BROKEN)
 
 
-def explain(error: BaseException, *, connected: bool) -> str:
+def explain_error(error: BaseException, *, connected: bool) -> str:
     """Return what is wrong, and in a second line what to do.
 
     Args:

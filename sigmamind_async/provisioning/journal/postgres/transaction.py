@@ -17,12 +17,12 @@ from psycopg.rows import tuple_row
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.columns import from_columns, to_columns
-from sigmamind_async.provisioning.journal.postgres.journal import NAMES, PUT, ROWS, TIME
-from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, with_schema
+from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, NOW, PUT, with_schema
 from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.sql import NAMES, POSTGRES
 from sigmamind_async.provisioning.row import Row
 
-_HEAD: Final = f"SELECT journal_id, version, {TIME} FROM {{schema}}.journal"  # noqa: S608 - all of it is ours
+_HEAD: Final = f"SELECT journal_id, version, {NOW} FROM {{schema}}.journal"  # noqa: S608 - all of it is ours
 _TYPES: Final = (*["text"] * 6, "bigint", *["double precision"] * 5, "boolean", "bigint", "text")
 """Of the columns, in their order."""
 _ARRAYS: Final = ", ".join(f"%s::{kind}[]" for kind in _TYPES)
@@ -31,7 +31,7 @@ _INSERT: Final = (
     f" SELECT made.*, gen_random_uuid() FROM unnest({_ARRAYS}) AS made"
     " ON CONFLICT (account, op_id) DO NOTHING RETURNING op_id"
 )
-_THESE: Final = f"{ROWS} AND op_id = ANY(%s)"
+_THESE: Final = f"{POSTGRES.rows} AND op_id = ANY(%s)"
 _SETTINGS: Final = "SELECT current_setting('lock_timeout'), current_setting('synchronous_commit')"
 _RESTORE: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('synchronous_commit', %s, true)"
@@ -81,7 +81,7 @@ class JournalTransaction:
         """Write *row* over the one that it follows."""
         [before] = await self.ask(_SETTINGS)
         values = (*to_columns(row), uuid4(), None, True)
-        [(verdict, _)] = await self.ask(PUT, *values)
+        [(verdict,)] = await self.ask(PUT, *values)
         # It has set them for the rest of the transaction, which is the caller's.
         await self.ask(_RESTORE, *before)
         return PutResult[verdict.upper()]
