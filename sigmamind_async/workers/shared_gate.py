@@ -135,9 +135,9 @@ class SharedAdmission(Admission):
         """Whether what the row last said is to be believed."""
         return self.alone or now - self.told_at < FRESH
 
-    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
+    def wait(self, now: float, kind: str = "") -> float:
         """Return the seconds until a request may go, or until the row must have answered."""
-        wait = super().wait(now, pace)
+        wait = super().wait(now, kind)
         if wait > 0 or (self.is_fresh(now) and (self.hand.left or not self.by_hand)):
             return wait
         return SILENT
@@ -146,17 +146,10 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def admits(self, now: float, level: int, kind: str) -> bool:
-        """Take a request of that kind if it may go now, as the *level*-th under way."""
-        if level > self.rates.of(kind).width or self.wait(now) > 0:
-            return False
-        self.take(now)
-        return True
-
-    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
+    def take(self, now: float, kind: str = "") -> None:
         """Count a request that goes now."""
         late, rate = now - self.pace.ready, self.pace.rate or 0.0
-        super().take(now, pace)
+        super().take(now, kind)
         if self.by_hand:
             self.hand.use(1 + int(max(0.0, late - LAPSE) * rate))
             self.stand_at(self.hand.turn())
@@ -361,7 +354,7 @@ class SharedGate(Gate):
     # --- asking --------------------------------------------------------------------------------
 
     def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
-        rate, ahead = self._shared.rate, line.ahead(kind)
+        rate, ahead = self._shared.rate, line.queued_before(kind)
         queue = ahead / (rate * self._standing.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
@@ -490,5 +483,5 @@ def _close(desk: _Desk) -> None:
 def _refuse_all(line: LoopQueues, error: JournalError) -> None:
     """Let nobody wait for what cannot come."""
     for turn in itertools.chain.from_iterable(line.queues.values()):
-        if not turn.given.done():
-            turn.given.set_exception(JournalError(error.message))
+        if not turn.future.done():
+            turn.future.set_exception(JournalError(error.message))
