@@ -174,7 +174,7 @@ async def test_a_call_that_may_not_wait_long_does_not_by_being_repeated(
 ) -> None:
     """All its waits together are bounded; each alone was once, and they added up."""
     if not bounded:
-        monkeypatch.setattr(Engine, "_waits_until", lambda _, call: call.deadline)
+        monkeypatch.setattr(Engine, "_admit_until", lambda _, call: call.deadline)
     front = Front(lambda _: reply(429))
     one = client(front, Gate(clock=now, jitter=random.Random(6).random, max_wait=2.0))
     with pytest.raises((RateLimitError, CircuitOpenError)):
