@@ -43,7 +43,7 @@ def _span(seconds: float) -> str:
 
 async def check_account(books: AccountJournal, client: Client, census: ListingCache) -> None:
     """Raise `JournalError` where the journal is of another account, before anything is changed."""
-    known = await books.journal.seals(books.account)
+    known = await books.journal.key_fingerprints(books.account)
     if await _seal(books, client) in known:
         return
     if known and not await _owns_what_it_brought(books, census):
@@ -57,7 +57,7 @@ async def check_account(books: AccountJournal, client: Client, census: ListingCa
 
 async def accept_key(books: AccountJournal, client: Client) -> None:
     """Remember the client's API key as one of the account's."""
-    await books.journal.add_seal(books.account, await _seal(books, client))
+    await books.journal.add_key_fingerprint(books.account, await _seal(books, client))
 
 
 async def _seal(books: AccountJournal, client: Client) -> str:
