@@ -18,7 +18,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -53,7 +52,7 @@ REFUSALS: Final = frozenset({429})
 """Statuses of a rate limit, whichever server they come from."""
 
 
-@static.frozen
+@attrs.frozen
 class AttemptResult:
     """One attempt and what it proved."""
 
