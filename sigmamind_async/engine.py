@@ -25,7 +25,12 @@ import attrs
 from sigmamind_async.convert import dump_json
 from sigmamind_async.convert.codec import loading
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.errors import Committed, ResponseDecodeError, SigmaMindError
+from sigmamind_async.errors import (
+    Committed,
+    FieldsIgnoredError,
+    ResponseDecodeError,
+    SigmaMindError,
+)
 from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
@@ -57,7 +62,6 @@ from sigmamind_async.responses.verdict import (
     confirms,
     error_for,
     find,
-    ignored_error,
     is_outage,
     is_strange,
     leads_to_alias,
@@ -473,7 +477,14 @@ class Engine:
     def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
-        return ignored_error(call.operation, call.ignored) if self.strict else result
+        if not self.strict:
+            return result
+        names = ", ".join(call.ignored)
+        error = FieldsIgnoredError(
+            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+        )
+        error.fields = call.ignored
+        return error
 
     async def _next_step(
         self, call: Call[T], result: AttemptResult, key: Secret

@@ -209,15 +209,6 @@ def _same_case(path: str) -> str:
     return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), path, flags=re.IGNORECASE)
 
 
-def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
-    """Return the error for an answer that says 200 and shows other values than were sent."""
-    names = ", ".join(fields)
-    error = APIStatusError(f"{operation.name}: the platform answered 200 and did not take: {names}")
-    error.operation, error.status, error.code = operation.name, 200, "fields_ignored"
-    error.committed = "yes"
-    return error
-
-
 def error_for(
     operation: Operation[object],
     finding: AttemptResult,
