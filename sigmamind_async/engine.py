@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.convert import dump_json
-from sigmamind_async.convert.codec import loading
+from sigmamind_async.convert.conversion import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
     Committed,
@@ -106,8 +106,8 @@ class Headers:
     def carrying(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # Whatever a second attempt needs has to be there before a first one leaves.
-            with loading():
+            # What a second attempt needs has to be there before a first one leaves.
+            with importing():
                 import tenacity  # noqa: F401 - a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
             # Fastify answers 400 to a content type without content.

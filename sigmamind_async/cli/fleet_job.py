@@ -19,7 +19,7 @@ from sigmamind_async.cli.job import fault_of, in_plain_words
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.plan_lines import remarks
 from sigmamind_async.cli.platforms import PLATFORMS
-from sigmamind_async.cli.records import Fault, RowResult, Stopped, Summary
+from sigmamind_async.cli.records import RowError, RowResult, Stopped, Summary
 from sigmamind_async.cli.supervision import Supervision
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.apply import Crew
@@ -92,7 +92,7 @@ class FleetJob:
             supervision.stop("journal unusable")
 
     def _ended(self, outcome: StepOutcome) -> None:
-        result = result_of(outcome, self.plan)
+        result = step_result(outcome, self.plan)
         self._unchanged += is_routine(result)
         self._earlier += result.earlier
         if result.status == "unconfirmed":
@@ -161,7 +161,7 @@ def _awaited(run: FleetRun) -> int:
 # ---------------------------------------------------------------- results
 
 
-def result_of(outcome: StepOutcome, plan: Plan) -> RowResult:
+def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
     """Return how a step ended, as the end of its row."""
     step, done = outcome.step, outcome.status == "done"
     fault = None if outcome.error is None or done else fault_of_step(outcome.error, step.id)
@@ -200,10 +200,10 @@ def _remarks(outcome: StepOutcome) -> list[str]:
     return [*(remarks(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
 
 
-def fault_of_step(error: BaseException, row_id: str) -> Fault:
+def fault_of_step(error: BaseException, row_id: str) -> RowError:
     """Return what an error tells about the row *row_id*, without the ids of its operations."""
     if isinstance(error, SecretReferenceError):
-        return Fault(kind=type(error).__name__, message=str(error), committed="no")
+        return RowError(kind=type(error).__name__, message=str(error), committed="no")
     fault = fault_of(error)
     operation = rf"{re.escape(row_id)} #\d+(\.\w+)?"
     return attrs.evolve(fault, message=re.sub(rf"^{operation}: ", "", fault.message))

@@ -10,13 +10,13 @@ import attrs
 
 from sigmamind_async.cli.records import (
     Crash,
-    Fault,
     Killed,
     NumberList,
     NumberRecord,
     Ready,
     Record,
     Released,
+    RowError,
     RowResult,
     SandboxReady,
     Summary,
@@ -109,7 +109,7 @@ def row_line(result: RowResult, widths: Widths) -> str:
     return "  ".join(row_columns(result, widths)).rstrip()
 
 
-def explained(fault: Fault) -> str:
+def explained(fault: RowError) -> str:
     """Return what went wrong, and what to do about it."""
     advice = f" - {fault.advice}" if fault.advice and fault.advice not in fault.message else ""
     return clean(fault.message) + advice

@@ -27,7 +27,7 @@ Stopped = Literal[
 
 
 @attrs.frozen(kw_only=True)
-class Fault:
+class RowError:
     """Why a row was not carried out, or is in doubt."""
 
     kind: str
@@ -52,7 +52,7 @@ class RowResult:
     phone_number: str | None = None
     record_id: str | None = None
     """What the platform knows the number by, where that is not the number itself."""
-    fault: Fault | None = None
+    fault: RowError | None = None
     attempts: int = 0
     elapsed: float = 0.0
     """Seconds."""
@@ -238,7 +238,7 @@ class Standing:
 
 
 @attrs.frozen(kw_only=True)
-class Change:
+class RowChange:
     """A row of a journal got further."""
 
     id: str
@@ -317,7 +317,7 @@ class Verification:
     """Seconds that the call took, as the platform counts them."""
     remark: str = ""
     """Why no call was placed, or why its end proves nothing; one line."""
-    fault: Fault | None = None
+    fault: RowError | None = None
     """What went wrong with placing or following the call."""
 
 
@@ -356,7 +356,7 @@ class Problems:
 
 
 Record = (
-    Change
+    RowChange
     | Crash
     | Killed
     | NumberList

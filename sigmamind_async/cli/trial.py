@@ -15,7 +15,7 @@ from sigmamind_async import engine
 from sigmamind_async.bulk import Outcome
 from sigmamind_async.cli.ending import message_of
 from sigmamind_async.cli.job import fault_of
-from sigmamind_async.cli.records import Fault, TestStatus, Verification
+from sigmamind_async.cli.records import RowError, TestStatus, Verification
 from sigmamind_async.errors import OutcomeUnknownError, SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, CreateCall, PhoneNumber
@@ -64,7 +64,7 @@ def obstacle(number: PhoneNumber, agent_id: str | None) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Terms:
+class CallTerms:
     """How every test call of a round is placed and followed."""
 
     agent_id: str | None
@@ -80,7 +80,7 @@ class Trial:
 
     client: SigmaMind
     number: PhoneNumber
-    terms: Terms
+    terms: CallTerms
     line: asyncio.Semaphore
     """The telephone that it rings, which takes so many calls at once."""
     call: Call | None = None
@@ -172,7 +172,7 @@ def skipped(number: PhoneNumber, why: str) -> Verification:
     )
 
 
-def result_of(outcome: Outcome[Trial, Call]) -> Verification:
+def verification_of(outcome: Outcome[Trial, Call]) -> Verification:
     """Return what a test call, or the attempt at one, says about its number."""
     trial, call = outcome.value, outcome.value.call
     result = skipped(trial.number, NOT_TAKEN_UP)
@@ -187,7 +187,7 @@ def result_of(outcome: Outcome[Trial, Call]) -> Verification:
             duration=call.duration,
         )
     if outcome.error is not None:
-        fault = _fault(outcome.error)
+        fault = _fault_of_call(outcome.error)
         return attrs.evolve(result, status=_ENDS[outcome.status], remark="", fault=fault)
     status = "unconfirmed" if call is None else verdict(call)
     return attrs.evolve(result, status=status, remark=_SILENT if status == "unconfirmed" else "")
@@ -205,6 +205,6 @@ _ADVICE: Final = {
 """Advice on calls where that on rows of a file would mislead."""
 
 
-def _fault(error: BaseException) -> Fault:
+def _fault_of_call(error: BaseException) -> RowError:
     fault = fault_of(error)
     return attrs.evolve(fault, advice=_ADVICE.get(fault.kind, fault.advice))

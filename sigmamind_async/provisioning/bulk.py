@@ -14,7 +14,7 @@ from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import PAUSES, AccountContext
-from sigmamind_async.provisioning.messages import unsettled
+from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class ProvisioningRun(Generic[T]):
             elif row.state in _GOES_ON or row.record or row.state is State.DONE:
                 again.append(outcome)
             else:
-                yield attrs.evolve(outcome, error=unsettled(row, outcome.value))
+                yield attrs.evolve(outcome, error=outcome_unknown(row, outcome.value))
         if self.stopped:
             again = [outcome for outcome in again if not _would_send(outcome, rows)]
         async for outcome in self._run_again(again):

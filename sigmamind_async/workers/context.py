@@ -15,13 +15,12 @@ from sigmamind_async.errors import ConfigurationError, InvalidRequestError, Sigm
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.adapters import adapter_of
-from sigmamind_async.provisioning.fingerprint import value_of
+from sigmamind_async.provisioning.fingerprint import rebuild_request
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.matching import request_of
-from sigmamind_async.provisioning.messages import about
-from sigmamind_async.provisioning.planning import account_of
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.provisioner import Provisioner
-from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.row import Row, account_name
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret, concealed
@@ -161,7 +160,7 @@ class AccountWorker:
     async def _row(self, op_id: str) -> Row:
         row = await self._stored(op_id)
         if row is None:
-            raise about(op_id, "the journal holds no such operation")
+            raise journal_error(op_id, "the journal holds no such operation")
         return row
 
     async def _stored(self, op_id: str) -> Row | None:
@@ -169,17 +168,21 @@ class AccountWorker:
 
     async def _value(self, row: Row) -> Value:
         """Return the request of *row*, its secrets resolved at this last moment."""
-        value = value_of(request_of(self.adapter, row), row.asked, row.hidden)
+        value = rebuild_request(
+            request_of(self.adapter, row), row.request_fields, row.secret_fields
+        )
         try:
-            secrets = {name: await self._secret(row, name) for name in row.hidden}
+            secrets = {name: await self._secret(row, name) for name in row.secret_fields}
             return attrs.evolve(value, **secrets)
         except SecretReferenceError as error:
             raise InvalidRequestError(str(error), "secret", "must be there") from None
 
     async def _secret(self, row: Row, name: str) -> Secret:
-        reference = row.references.get(name)
+        reference = row.secret_references.get(name)
         if reference is None:
-            raise about(row.op_id, f"where its {name} is to be found was not said: enqueue it anew")
+            raise journal_error(
+                row.op_id, f"where its {name} is to be found was not said: enqueue it anew"
+            )
         deadline = self.provisioner.client.runner.engine.limits.deadline
         return await self.secrets.fetch(reference, deadline)
 
@@ -287,5 +290,5 @@ class WorkerContext:
 
     def _client(self, account: Account) -> Client:
         platform = account.client().platform.name
-        gate = self._gate(account_of(platform, account.label), self.journal)
+        gate = self._gate(account_name(platform, account.label), self.journal)
         return account.client(gate=gate)

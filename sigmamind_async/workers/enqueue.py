@@ -20,7 +20,7 @@ from procrastinate.manager import JobManager
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.journal.postgres.transaction import Moment, Page
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.messages import about, another_request
+from sigmamind_async.provisioning.messages import journal_error, request_mismatch
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
 from sigmamind_async.provisioning.transitions import Policy, RetryApproved, advance
 
@@ -104,22 +104,26 @@ class Entry:
     def _first(self, row: Row) -> Row:
         now = self.moment.now
         step = Step(now, "planned, and handed to the workers")
-        return row.but(version=1, queued=True, updated_at=now, history=(step,))
+        return attrs.evolve(row, version=1, enqueued=True, updated_at=now, history=(step,))
 
     async def _again(self, stored: Row, asked: Row) -> Row:
         """Return the row of an operation that was there before."""
-        difference = another_request(stored, asked)
+        difference = request_mismatch(stored, asked)
         if difference is not None:
             raise difference
-        row = stored.but(queued=True, references=stored.references or asked.references)
+        row = attrs.evolve(
+            stored,
+            enqueued=True,
+            secret_references=stored.secret_references or asked.secret_references,
+        )
         if row.state is State.FAILED:
             row = advance(row, RetryApproved(), self.moment.now, Policy()).row
         elif row == stored or row.state not in GOES_ON - {State.SENDING}:
             return stored
         else:
-            row = row.but(version=row.version + 1)
+            row = attrs.evolve(row, version=row.version + 1)
         if await self.page.put(row) is not PutResult.STORED:
-            raise about(row.op_id, "somebody else works on it; call again")
+            raise journal_error(row.op_id, "somebody else works on it; call again")
         return row
 
     async def _queue(self, account: str, rows: Sequence[Row], new: set[str]) -> None:

@@ -42,7 +42,7 @@ _MOST: Final = 1000
 _ORPHANS: Final = """
 SELECT op_id FROM {schema}.operations AS o
 WHERE account = %(account)s AND state = 'planned'
-    AND (detail LIKE '%%"queued":true%%' OR detail LIKE '%%"queued": true%%')
+    AND (detail LIKE '%%"enqueued":true%%' OR detail LIKE '%%"enqueued": true%%')
     AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS j
         WHERE j.queueing_lock = %(prefix)s || o.op_id
@@ -186,7 +186,7 @@ class Tasks:
         orphans = await ask(without_job, account=account, prefix=prefix, most=_MOST)
         for orphan in orphans:
             row = await journal.get(account, orphan["op_id"])
-            if row is not None and row.queued and row.state is State.PLANNED:
+            if row is not None and row.enqueued and row.state is State.PLANNED:
                 with suppress(AlreadyEnqueued):
                     await context.app.job_manager.defer_job_async(job_for(row))
 

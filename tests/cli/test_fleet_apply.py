@@ -15,7 +15,7 @@ from sigmamind_async.cli.accounts import Accounts
 from sigmamind_async.cli.fleet_apply import Prospect
 from sigmamind_async.fleet import Known, Plan
 from sigmamind_async.provisioning.journal.protocol import MemoryJournal
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import TRUNK_PASSWORD
 from tests.cli.test_plan import FLEET, HEADER
 from tests.cli.test_terminal import ESCAPES, on_terminal
@@ -351,7 +351,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
     assert "It ended before its rows did: interrupted." in page
     assert inside("apply", path, *buy).code == 0
     assert len(cli.box.ledger.purchases) == 200
-    assert cli.box.ledger.bought_twice(without_tag) == {}
+    assert cli.box.ledger.bought_twice(remove_tag) == {}
 
 
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ BUY = ("--max-purchases", ROWS, "--yes", "--json")
 
 def agrees(done: Done, box: Sandbox) -> bool:
     """Whether every row is told once, and nothing was bought behind anybody's back."""
-    labels = {without_tag(commit.friendly_name or "") for commit in box.ledger.purchases}
+    labels = {remove_tag(commit.friendly_name or "") for commit in box.ledger.purchases}
     ends = {f"n{row['line'] - 1}": row["status"] for row in done.rows}
     certain = {label for label, status in ends.items() if status == "done"}
     possible = {label for label, status in ends.items() if status in {"done", "unconfirmed"}}
     told_once = len(ends) == len(done.rows) == ROWS
-    return told_once and certain <= labels <= possible and not box.ledger.bought_twice(without_tag)
+    return told_once and certain <= labels <= possible and not box.ledger.bought_twice(remove_tag)
 
 
 def lines_of(text: str) -> set[int]:
@@ -72,7 +72,7 @@ def test_what_an_interrupted_job_left_can_be_finished(
     assert done.code == 0
     assert done.summary["earlier"] >= 1
     assert len(cli.box.ledger.purchases) == ROWS
-    assert cli.box.ledger.bought_twice(without_tag) == {}
+    assert cli.box.ledger.bought_twice(remove_tag) == {}
 
 
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
@@ -166,7 +166,7 @@ def test_a_terminal_that_is_closed_settles_what_is_under_way(
     assert bought < ROWS
     assert standing.code == 0, "nothing is being sent or in doubt"
     assert (again.code, again.summary["earlier"]) == (0, bought)
-    assert not cli.box.ledger.bought_twice(without_tag)
+    assert not cli.box.ledger.bought_twice(remove_tag)
 
 
 def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None:
@@ -188,7 +188,7 @@ def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None
     done = cli.ended(process)
 
     bought = {
-        without_tag(json.loads(line)["commit"]["friendly_name"])
+        remove_tag(json.loads(line)["commit"]["friendly_name"])
         for line in state.read_text().splitlines()
         if '"commit"' in line
     }

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.cli.page import Header, Line, Point, Tally, Timeline, page, style, words
+from sigmamind_async.cli.page import Header, Point, ReportRow, Tally, Timeline, page, style, words
 from sigmamind_async.cli.page.cause import cause_of
 from sigmamind_async.cli.page.chart import ceiling, proportion_bar, rate_chart, shown_shares
 from sigmamind_async.cli.page.data import MOST_CAUSES, MOST_KINDS, MOST_LISTED, Allowance, Groups
@@ -43,7 +43,7 @@ HEADER = Header(
     bought=140,
     max_purchases=200,
 )
-DONE = Line(
+DONE = ReportRow(
     id="row-1", platform="sigmamind", action="purchase", status="done", phone_number="+14155550123"
 )
 FAILED = attrs.evolve(DONE, status="failed", cause="409: '+14155550123' is held", advice="look")
@@ -107,14 +107,14 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
-def tally_of(lines: Iterable[Line]) -> Tally:
+def tally_of(lines: Iterable[ReportRow]) -> Tally:
     tally = Tally()
     for line in lines:
         tally.add(line)
     return tally
 
 
-def told(*lines: Line, header: Header = HEADER) -> Reader:
+def told(*lines: ReportRow, header: Header = HEADER) -> Reader:
     return Reader(page(header, tally_of(lines), traffic(3, 1)))
 
 
@@ -370,7 +370,7 @@ def test_an_ordinary_page_can_run_and_load_nothing() -> None:
 @pytest.mark.parametrize("nasty", NASTY)
 def test_no_text_becomes_markup(nasty: str) -> None:
     """Ids, causes, advice, names of files: all are written by others."""
-    line = Line(
+    line = ReportRow(
         id=nasty,
         platform=nasty,
         action=nasty,
@@ -412,12 +412,12 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
 # ---------------------------------------------------------------- bounds
 
 
-def many(count: int, start: int = 0) -> Iterable[Line]:
+def many(count: int, start: int = 0) -> Iterable[ReportRow]:
     """Rows of which every fourth ended in each way, with two commands for each in doubt."""
     for i in range(start, start + count):
         status: Any = ("done", "failed", "unconfirmed", "skipped")[i % 4]
         own = (f"sigmamind reconcile fleet.csv --only row-{i} --retry-unconfirmed", f"see row-{i}")
-        yield Line(
+        yield ReportRow(
             id=f"row-{i}",
             platform="verbex",
             action="purchase",
@@ -442,7 +442,7 @@ def test_the_page_is_bounded_whatever_the_texts() -> None:
     """As long as they may be, each character taking six bytes, and no two causes alike."""
     quotes = '"' * 290
     lines = [
-        Line(
+        ReportRow(
             id=quotes,
             platform=quotes,
             action=quotes + str(i),

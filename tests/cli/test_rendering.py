@@ -17,10 +17,8 @@ from sigmamind_async.cli.json_lines import json_lines
 from sigmamind_async.cli.output import Form, Output, chosen_form
 from sigmamind_async.cli.plain import LONGEST_SHOWN, Widths, clean, plain, row_line
 from sigmamind_async.cli.records import (
-    Change,
     Crash,
     Entrance,
-    Fault,
     Killed,
     NumberList,
     NumberRecord,
@@ -30,6 +28,8 @@ from sigmamind_async.cli.records import (
     Ready,
     Record,
     Released,
+    RowChange,
+    RowError,
     RowResult,
     SandboxReady,
     Standing,
@@ -55,7 +55,9 @@ DONE = RowResult(
     attempts=2,
     elapsed=0.1234,
 )
-FAULT = Fault(kind="ConflictError", message="409: held", committed="no", status=409, advice="look")
+FAULT = RowError(
+    kind="ConflictError", message="409: held", committed="no", status=409, advice="look"
+)
 FAILED = RowResult(line=3, id=None, action="import", status="failed", fault=FAULT)
 SUMMARY = Summary(asked=4, done=2, failed=1, unconfirmed=1, requests=9, throttled=3, seconds=2.0)
 NUMBER = NumberRecord(
@@ -134,7 +136,7 @@ RECORDS: list[Record] = [
             ),
         )
     ),
-    Change(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
+    RowChange(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
     Crash(platform="sigmamind", done=12, under_way=8, untouched=100, unheard=3),
     Ready(accounts=("sigmamind", "verbex"), database="PostgreSQL on db", concurrency=20),
     Killed(worker=2, under_way=4, done=12, asked=120),

@@ -16,7 +16,7 @@ from sigmamind_async.cli.examination import by_turns
 from sigmamind_async.cli.json_lines import json_lines
 from sigmamind_async.cli.plain import plain
 from sigmamind_async.cli.records import (
-    Fault,
+    RowError,
     Verification,
     Verifications,
     VerificationSummary,
@@ -458,7 +458,7 @@ def test_the_help_is_shown_and_its_example_runs(account: Account, inside: Inside
 
 def test_every_form_of_a_verification() -> None:
     """The plain line holds all that a person needs, many are many lines in both forms."""
-    fault = Fault(kind="X", message="lost", committed="unknown", advice="look")
+    fault = RowError(kind="X", message="lost", committed="unknown", advice="look")
     lost = Verification(phone_number=A, status="unconfirmed", destination=PHONE, fault=fault)
     both = Verifications((lost, Verification(phone_number=None, status="skipped", remark="why")))
 

@@ -15,7 +15,6 @@ from sigmamind_async.convert import load_json
 from sigmamind_async.operation import Operation
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
-from sigmamind_async.provisioning.row import UNCONFIRMED
 from sigmamind_async.responses import confirmation
 from sigmamind_async.testing import FakeClock, in_fake_time
 from tests.contract.dialects import DIALECTS, Dialect
@@ -483,7 +482,7 @@ async def test_an_operation_is_not_done_by_an_answer_that_confirms_nothing(
         await provisioner.reconcile()
         later = await provisioner.status()
     assert (outcome.status, outcome.result) == ("unconfirmed", None)
-    assert [row.state in UNCONFIRMED for row in status.unconfirmed] == [True]
+    assert [row.state is State.UNCONFIRMED for row in status.unconfirmed] == [True]
     assert State.DONE not in later.counts
     assert account.changes == sent
     if what in {"buy", "import"}:

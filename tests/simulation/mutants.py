@@ -69,7 +69,7 @@ def no_quarantine(patch: Patch) -> None:
 
 def one_tag_for_all_attempts(patch: Patch) -> None:
     """The tag names the operation only."""
-    patch.setattr(execution, "tag_of", lambda token, _: f"[sm:{token}.1]")
+    patch.setattr(execution, "attempt_tag", lambda token, _: f"[sm:{token}.1]")
 
 
 def written_after_the_request(patch: Patch) -> None:
@@ -167,7 +167,7 @@ def limit_beside_the_write(patch: Patch) -> None:
         self: MemoryJournal, row: Row, *, max_purchases: int | None = None, durable: bool = True
     ) -> PutResult:
         if max_purchases is not None and row.state is State.SENDING:
-            bought = (await self.counts(row.account)).bought
+            bought = (await self.counts(row.account)).purchase_count
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
                 return PutResult.SPENT

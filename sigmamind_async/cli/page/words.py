@@ -65,17 +65,17 @@ def moment(at: float, zone: tzinfo | None = None) -> str:
 def summary(header: Header, tally: Tally) -> str:
     """Return all that happened, in one sentence."""
     if not tally.asked:
-        return f"No rows asked; {_bought(header)}."
+        return f"No rows asked; {_purchase_words(header)}."
     parts = [f"{rows(tally.asked)} asked", f"{tally.counts['done']:,} done"]
     parts += [
         f"{tally.counts[status]:,} {STATUSES[status]}"
         for status in present(tally.counts)
         if status != "done"
     ]
-    return f"{', '.join(parts)}; {_bought(header)}."
+    return f"{', '.join(parts)}; {_purchase_words(header)}."
 
 
-def _bought(header: Header) -> str:
+def _purchase_words(header: Header) -> str:
     return f"{count(header.bought, 'number', 'numbers')} bought"
 
 
@@ -97,10 +97,12 @@ def verdict(header: Header, tally: Tally) -> tuple[Status, str]:
 
 def money(header: Header, tally: Tally) -> list[str]:
     """Return what was spent, in sentences; prices are the platforms' affair."""
-    said = [f"{_bought(header).capitalize()}."]
+    said = [f"{_purchase_words(header).capitalize()}."]
     if header.max_purchases is not None:
         left = max(0, header.max_purchases - header.bought)
-        said = [f"{_bought(header).capitalize()} of at most {header.max_purchases:,} allowed."]
+        said = [
+            f"{_purchase_words(header).capitalize()} of at most {header.max_purchases:,} allowed."
+        ]
         said.append(f"{left:,} left." if left else "Nothing is left to spend.")
     doubtful = sum(
         each["unconfirmed"] for (_, action), each in tally.kinds.items() if action in PURCHASES
