@@ -104,7 +104,7 @@ def read_secret(raw: object, _: object) -> Secret:
     return Secret(raw if type(raw) is str else json.dumps(raw))
 
 
-PLAIN_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
+SCALAR_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
     str: read_text,
     bool: read_flag,
     int: read_whole_number,
@@ -113,7 +113,7 @@ PLAIN_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
 }
 
 
-def reader_of_any(union: Any) -> Callable[[object, object], object]:
+def scalar_union_reader(union: Any) -> Callable[[object, object], object]:
     """Return the reader of a *union* of plain types."""
     arms = typing.get_args(union)
     expected = " or ".join(dict.fromkeys(_JSON_TYPES[arm] for arm in arms))
@@ -129,7 +129,7 @@ def reader_of_any(union: Any) -> Callable[[object, object], object]:
 _BARE_NUMBER: Final = re.compile(r"[0-9]{7,15}", re.ASCII)
 
 
-def with_plus(number: object) -> object:
+def add_plus(number: object) -> object:
     """Return a phone number with the plus that some answers leave out.
 
     Anything but 7 to 15 ASCII digits stays as it came.
@@ -137,7 +137,7 @@ def with_plus(number: object) -> object:
     return f"+{number}" if type(number) is str and _BARE_NUMBER.fullmatch(number) else number
 
 
-def read_object(raw: object) -> dict[str, Any]:
+def read_object(raw: object, _: object = None) -> dict[str, Any]:
     """Read an object, whatever is in it."""
     if type(raw) is not dict:
         raise WrongTypeError("an object", raw)

@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import attrs
 import orjson
@@ -29,6 +29,7 @@ from sigmamind_async.convert import (
     wire_names,
 )
 from sigmamind_async.convert.conversion import importing
+from sigmamind_async.convert.converter import other_reader, reader, unknown_fields
 from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import REDACTED, UNSET, Secret, Unset
@@ -478,6 +479,31 @@ def test_no_value_is_turned_into_another(raw: dict[str, Any], key: str, value: o
     if dumped[key] != value:
         spelling = str(dumped[key]).lower().removeprefix("+").replace("'", "")
         assert spelling in json.dumps(value)
+
+
+def read_plainly(raw: dict[str, Any]) -> tuple[Thing, Mapping[str, Any]]:
+    """Read what `structure` reads, one field after another by the hook of its type."""
+    hints, nulls, extra = get_type_hints(Thing), dict[str, Any](), dict[str, Any]()
+    marks = wire_names(Thing)
+    fields: dict[str, Any] = {}
+    for name, mark in marks.items():
+        if mark.name in raw:
+            default = attrs.fields_dict(Thing)[name].default
+            read = other_reader(mark, hints[name], reader(hints[name]), default)
+            fields[name] = read(raw[mark.name], nulls, extra)
+    known = {mark.name for mark in marks.values()}
+    return Thing(**fields, nulls=nulls, extra={**unknown_fields(raw, known), **extra}), nulls
+
+
+@given(things, st.dictionaries(st.sampled_from(sorted(ODD)), json_values, max_size=3))
+def test_the_compiled_reader_agrees_with_a_plain_loop(
+    raw: dict[str, Any], odd: dict[str, Any]
+) -> None:
+    raw |= odd
+    plain, nulls = read_plainly(raw)
+
+    read = structure(raw, Thing)
+    assert (read, read.nulls) == (plain, nulls)
 
 
 # ---------------------------------------------------------------- secrets among the unknown keys

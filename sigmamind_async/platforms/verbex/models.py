@@ -139,7 +139,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number of one's own, over a SIP trunk."""
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=SIP, init=False)
-    phone_number: Annotated[str, wire("phone_number"), validators.phone_number]
+    phone_number: Annotated[str, wire("phone_number"), validators.phone_number] = attrs.field()
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri"), _HOST] = UNSET
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username"), validators.any_text] = (
         UNSET
@@ -156,7 +156,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number in one's own Twilio account."""
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=TWILIO, init=False)
-    phone_number: Annotated[str, wire("phone_number"), validators.phone_number]
+    phone_number: Annotated[str, wire("phone_number"), validators.phone_number] = attrs.field()
     twilio_account_sid: Annotated[str, wire("twilio_account_sid"), validators.word]
     twilio_auth_token: Annotated[Secret, wire("twilio_auth_token"), _PASSWORD] = attrs.field(
         hash=False, converter=concealed
