@@ -10,8 +10,8 @@ from sigmamind_async.convert import (
     RequestValue,
     body_of,
     load_json,
+    present_keys,
     structure,
-    told_by,
     wire_names,
 )
 from sigmamind_async.errors import ResponseDecodeError
@@ -207,13 +207,13 @@ _ROUTING: Final = ("inbound_phone_number_id", "outbound_phone_number_id", "is_pu
 
 def _told(found: PhoneNumber) -> dict[str, str]:
     """Return the fields of an update that the record *found* tells about."""
-    told = told_by(found)
+    told = present_keys(found)
     return {name: place for name, place in _UPDATABLE.items() if told & _TOLD_BY[name]}
 
 
 def _told_of(found: Agent) -> dict[str, str]:
     """Return the fields of an agent's update that the version in *found* tells about."""
-    told = told_by(found)
+    told = present_keys(found)
     return {name: name for name in _ROUTING if name in told}
 
 
