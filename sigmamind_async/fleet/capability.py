@@ -14,7 +14,7 @@ from sigmamind_async.convert import check_field, present_keys
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.values import Secret
 
 PLACEHOLDER: Final = Secret("reference")
@@ -141,7 +141,7 @@ def _normal(name: str, cell: object) -> str | None:
     """Return what a record shows as a row would say it; an empty text says nothing."""
     text = cell if isinstance(cell, str) else None
     if name == "label":
-        text = without_tag(text or "")
+        text = remove_tag(text or "")
     return text or None
 
 
