@@ -122,13 +122,13 @@ class Operation(Generic[T_co]):
     """True when sending it twice leaves the platform as sending it once does."""
     value: object = attrs.field(default=None)
     """The request value it was made from."""
-    not_shown: Callable[[Any], tuple[str, ...]] | None = None
+    ignored_fields: Callable[[Any], tuple[str, ...]] | None = None
     """Given the result, the names of the sent fields that it shows with another value."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
     hints: Mapping[int, str] = attrs.field(default=_NO_HINTS)
     """What to add to the message of an error status that means more than it says."""
-    when_gone: T_co | Unset = attrs.field(default=UNSET)
+    on_not_found: T_co | Unset = attrs.field(default=UNSET)
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
 
     @property
@@ -137,7 +137,7 @@ class Operation(Generic[T_co]):
         return self.request.method == "GET"
 
 
-def reading(
+def get_operation(
     name: str,
     path: str,
     decode: Callable[[Response], T],
@@ -156,26 +156,26 @@ def reading(
     )
 
 
-def changing(
+def patch_operation(
     name: str,
     path: str,
     body: Mapping[str, object],
     decode: Callable[[Response], T],
     *,
     value: object,
-    not_shown: Callable[[T], tuple[str, ...]],
+    ignored_fields: Callable[[T], tuple[str, ...]],
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
     # By place: to give them by name doubles the time that making an object takes.
     request = Request("PATCH", path, body)
-    return Operation(name, request, decode, True, value, not_shown)  # noqa: FBT003
+    return Operation(name, request, decode, True, value, ignored_fields)  # noqa: FBT003
 
 
 def _decode_nothing(_: Response) -> None:
     pass
 
 
-def removing(
+def delete_operation(
     name: str, path: str, value: object, decode: Callable[[Response], None] = _decode_nothing
 ) -> Operation[None]:
     """Return a call that removes a record permanently.
@@ -188,7 +188,7 @@ def removing(
         decode=decode,
         repeatable=True,
         value=value,
-        when_gone=None,
+        on_not_found=None,
     )
 
 

@@ -14,7 +14,7 @@ from sigmamind_async.values import UNSET
 T = TypeVar("T")
 
 
-def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
+def ignored_fields(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the fields of *sent* that *shown* holds with another value.
 
     *fields* names the record's field for each request field that can be read back. Null, an empty
@@ -30,7 +30,7 @@ def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[s
     return names
 
 
-def on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
+def find_on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
     """Return the look-up of one record where a platform only lists: it reads one page.
 
     A record further back is not found, which leaves the call that asked for it unknown.

@@ -22,9 +22,9 @@ from sigmamind_async.operation import (
     ReadBack,
     Request,
     Response,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
 )
 from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
@@ -43,7 +43,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdateAgent,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import (
     about,
     as_number,
@@ -65,14 +65,14 @@ def search_phone_numbers(value: SearchPhoneNumbers) -> Operation[list[AvailableN
     """List the numbers on offer, in the carrier's own shape."""
     query = _query(country_iso=value.country_iso, type=value.type)
     path = f"{_COLLECTION}/plivo-numbers?{query}"
-    return reading(
+    return get_operation(
         "dialnexa.search_phone_numbers", path, _decode_stock, value, max_bytes=PAGE_BYTES
     )
 
 
 def list_phone_number_pricing(value: ListPhoneNumberPricing) -> Operation[list[PhoneNumberPrice]]:
     """List the prices by provider and country; the listing has no pages."""
-    return reading(
+    return get_operation(
         "dialnexa.list_phone_number_pricing",
         "/v1/phone-number-pricing",
         _decode_pricing,
@@ -118,7 +118,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         decode=about(_decode_phone_number, lambda found: found.id == value.id),
         repeatable=True,
         value=value,
-        not_shown=lambda found: not_shown(value, found, _shown_number_fields(found)),
+        ignored_fields=lambda found: ignored_fields(value, found, _shown_number_fields(found)),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -132,7 +132,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look up a number by its id."""
     decode = showing(_decode_phone_number, lambda found: found.id or found.phone_number)
-    return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
+    return get_operation("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
@@ -140,7 +140,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     query = _query(
         page=value.page, limit=value.limit, country_code=value.country_code, type=value.type
     )
-    return reading(
+    return get_operation(
         "dialnexa.list_phone_numbers",
         f"{_COLLECTION}?{query}",
         # "data" with "meta", "items" with totals, or a bare array.
@@ -154,13 +154,15 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Release a number; a 409 means that something still uses it."""
-    return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
+    return delete_operation("dialnexa.release_phone_number", _number_path(value.id), value, removed)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look up an agent."""
     decode = showing(_decode_agent, _id)
-    return reading("dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value)
+    return get_operation(
+        "dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value
+    )
 
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
@@ -168,7 +170,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
 
     The documented answer does not show a version's numbers, so it does not contradict them either.
     """
-    return changing(
+    return patch_operation(
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
@@ -177,7 +179,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
             lambda found: found.id == value.id,
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _shown_routing(found)),
+        ignored_fields=lambda found: ignored_fields(value, found, _shown_routing(found)),
     )
 
 
@@ -227,11 +229,11 @@ def _find_in_listing(
 ) -> ReadBack[PhoneNumber]:
     """Look for the number on the first page, as there is no look-up by number."""
     return ReadBack(
-        operation=on_first_page(
+        operation=find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == value.phone_number,
         ),
-        agrees=lambda found: not not_shown(value, found, fields),
+        agrees=lambda found: not ignored_fields(value, found, fields),
     )
 
 
