@@ -7,7 +7,7 @@ import pytest
 
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Operation, Response, reading
+from sigmamind_async.operation import Operation, Response, get_operation
 from sigmamind_async.paging import Page
 from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.values import UNSET
