@@ -47,20 +47,20 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.confirmation import Unconfirmed, sort_of
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
-    abridged,
+    classify_attempt,
+    classify_unreadable,
     committed_by,
-    confirms,
     error_for,
-    find,
-    ignored_error,
+    fields_ignored_error,
+    is_alias_redirect,
+    is_not_from_api,
     is_outage,
-    is_strange,
-    leads_to_alias,
-    may_repeat,
+    is_retryable,
+    is_success,
+    trim_body,
 )
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import HttpRequest, Transport
@@ -324,7 +324,7 @@ class Engine:
                 outgoing = self._outgoing(operation.request, call, key, not operation.repeatable)
                 call.mark = mark = ConnectionFlag()
                 answer = await self.transport.send(outgoing, mark, seconds)
-                if confirms(answer):
+                if is_success(answer):
                     mark.connected = True
                     self.gate.passed(place, remaining(answer.headers, self.wall_clock))
                     finding = None
@@ -353,7 +353,7 @@ class Engine:
 
     async def _prepare_to_wait(self, call: Call, finding: AttemptResult, key: Secret) -> None:
         """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
-        call.failure = (abridged(finding), key)
+        call.failure = (trim_body(finding), key)
         if call.before_pause is not None and not call.doubtful:
             await call.before_pause()
 
@@ -392,12 +392,12 @@ class Engine:
             self.gate.abandoned(place)
             self.gate.leave()
             raise
-        finding = find(
+        finding = classify_attempt(
             answer,
             mark,
-            doubtful=False,
+            may_be_echo=False,
             wall_clock=self.wall_clock,
-            refusals=self.gate.refusal_statuses,
+            refusal_statuses=self.gate.refusal_statuses,
         )
         self._tell_of_trouble(operation, finding, place)
         self.gate.leave()
@@ -424,7 +424,6 @@ class Engine:
         return error_for(
             operation,
             finding,
-            self.platform.explain,
             _secrets(operation, key),
             base_url=self.base_url,
         )
@@ -433,7 +432,7 @@ class Engine:
         """Take what shows that a field was ignored for the result, or for an error."""
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
-        return Failed(ignored_error(operation, call.ignored)) if self.strict else done
+        return Failed(fields_ignored_error(operation, call.ignored)) if self.strict else done
 
     def _left(self, call: Call) -> float:
         """Return the seconds that *call* has left to wait for what it needs."""
@@ -492,12 +491,12 @@ class Engine:
     ) -> AttemptResult:
         """Judge an attempt that brought no confirmation, and give its place back."""
         mark = cast("ConnectionFlag", call.mark)
-        finding = find(
+        finding = classify_attempt(
             answer,
             mark,
-            doubtful=call.may_echo,
+            may_be_echo=call.may_echo,
             wall_clock=self.wall_clock,
-            refusals=self.gate.refusal_statuses,
+            refusal_statuses=self.gate.refusal_statuses,
         )
         self._tell_of_trouble(operation, finding, place)
         # The last thing done: whatever fails before it gives the place back, too.
@@ -508,11 +507,11 @@ class Engine:
         self, operation: Operation[object], finding: AttemptResult, ticket: Ticket
     ) -> None:
         if finding.throttled:
-            pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
+            pause = self.gate.throttled(ticket, finding.retry_after, refused=finding.rate_limited)
             self._log_pause(operation, finding, ticket, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
-        elif finding.healthy and isinstance(finding.answer, Response):
+        elif finding.is_definite and isinstance(finding.answer, Response):
             said = remaining(finding.answer.headers, self.wall_clock)
             self.gate.succeeded(ticket, said)
         else:
@@ -524,7 +523,10 @@ class Engine:
         """Say once for each pause who pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
-        asked, capped = finding.wait or 0.0, (finding.wait or 0.0) > self.gate.max_pause
+        asked, capped = (
+            finding.retry_after or 0.0,
+            (finding.retry_after or 0.0) > self.gate.max_pause,
+        )
         own = ticket[2] in self.gate.admission.lanes.own
         logger.log(
             logging.WARNING if capped else logging.INFO,
@@ -542,7 +544,7 @@ class Engine:
         self, operation: Operation[T], call: Call, finding: AttemptResult, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
-        gone = finding.status == 404 and call.may_echo and not is_strange(finding)
+        gone = finding.status == 404 and call.may_echo and not is_not_from_api(finding)
         if gone and not isinstance(operation.when_gone, Unset):
             call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
@@ -557,10 +559,10 @@ class Engine:
                     return Again(delay=0.0)
             except SigmaMindError as refusal:
                 return Failed(refusal.with_traceback(None))
-        if not call.moved and leads_to_alias(operation, finding, self.base_url):
+        if not call.moved and is_alias_redirect(operation, finding, self.base_url):
             call.moved = True
             return Again(delay=0.0)
-        again = self._repeat(operation, call, finding) if may_repeat(operation, finding) else None
+        again = self._repeat(operation, call, finding) if is_retryable(operation, finding) else None
         return again or Failed(self._error(operation, call))
 
     def _repeat(
@@ -571,7 +573,9 @@ class Engine:
         outage = call.patient and not finding.throttled and is_outage(finding)
         # A 503 without a wait may be load that is shed, so it is met more slowly than a 502.
         throttled = finding.throttled or (outage and finding.status == 503)
-        wait = None if finding.wait is None else min(finding.wait, self.gate.max_pause)
+        wait = (
+            None if finding.retry_after is None else min(finding.retry_after, self.gate.max_pause)
+        )
         if throttled or outage:
             call.throttles += 1
             call.outages += outage and self.gate.admission.open_until is None
@@ -664,10 +668,7 @@ def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Attemp
         return Done(operation.decode(answer))
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
-    sort = sort_of(answer)
-    says_nothing = sort is Unconfirmed.PAGE or sort is Unconfirmed.FAILURE
-    verdict = Verdict.AMBIGUOUS if says_nothing else Verdict.COMMITTED_UNREAD
-    return AttemptResult(answer, verdict, unreadable=unreadable, sort=sort)
+    return classify_unreadable(answer, unreadable)
 
 
 def _unread(operation: Operation[T]) -> Operation[_Kept[T]]:
@@ -681,7 +682,7 @@ def _unread(operation: Operation[T]) -> Operation[_Kept[T]]:
         end = _read(operation, response)
         if isinstance(end, Done):
             return end.result
-        error = cast("ResponseDecodeError", end.unreadable)
+        error = cast("ResponseDecodeError", end.decode_error)
         error.committed = committed_by(operation, end.verdict)
         raise error
 

@@ -207,17 +207,6 @@ class Platform:
     """Environment variables are ``<prefix>_API_KEY`` and ``<prefix>_BASE_URL``."""
     authorize: Callable[[Secret], dict[str, str]]
     """The headers that carry the key."""
-    explain: Callable[[Response], ErrorDetail]
-    """Read an error answer of whatever shape; never raises."""
     probe: str | None = None
     """Path of a read that costs the platform little. After repeated failures it is sent in place of
     a purchase to see whether the platform is back; `None` lets the purchase see."""
-
-
-@attrs.frozen(kw_only=True)
-class ErrorDetail:
-    """What an error answer says in words."""
-
-    message: str
-    code: str | None = None
-    request_id: str | None = None

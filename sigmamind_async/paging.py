@@ -38,7 +38,7 @@ from sigmamind_async import static
 from sigmamind_async.convert import load_json, structure_list
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
-from sigmamind_async.responses.confirmation import refuse_failure
+from sigmamind_async.responses.confirmation import require_no_failure
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -97,7 +97,7 @@ def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> list[T]:
     Raises `ResponseDecodeError` that names the place.
     """
     if isinstance(raw, dict):
-        refuse_failure(cast("dict[str, Any]", raw))
+        require_no_failure(cast("dict[str, Any]", raw))
     if isinstance(raw, list):
         return structure_list(_bounded(cast("object", raw)), cls)
     envelope = cast("dict[str, object]", raw) if isinstance(raw, dict) else {}

@@ -23,32 +23,32 @@ from sigmamind_async.responses.error_body import is_html
 R = TypeVar("R", bound=Record)
 
 
-class Unconfirmed(enum.Enum):
+class BodyProblem(enum.Enum):
     """What a complete 2xx that confirms nothing may be."""
 
-    PAGE = "not from the API"
+    NOT_FROM_API = "not from the API"
     """An HTML page, or a text of another type than JSON."""
-    GARBLED = "not JSON"
+    NOT_JSON = "not JSON"
     """Unreadable or empty, and nothing shows that it did not come from the API."""
-    FAILURE = "reports a failure"
-    SILENT = "does not name its object"
+    REPORTS_FAILURE = "reports a failure"
+    NAMES_NOTHING = "does not name its object"
 
     @property
     def may_change(self) -> bool:
         """True if another request may get a better answer; the API itself would repeat this one."""
-        return self is Unconfirmed.PAGE
+        return self is BodyProblem.NOT_FROM_API
 
 
-def sort_of(response: Response) -> Unconfirmed:
+def body_problem(response: Response) -> BodyProblem:
     """Classify a 2xx that its operation could not read as a success."""
     try:
         said = load_json(response.body)
     except ResponseDecodeError:
-        return Unconfirmed.PAGE if _is_page(response) else Unconfirmed.GARBLED
-    return Unconfirmed.FAILURE if reports_failure(said) else Unconfirmed.SILENT
+        return BodyProblem.NOT_FROM_API if _is_page(response) else BodyProblem.NOT_JSON
+    return BodyProblem.REPORTS_FAILURE if reports_failure(said) else BodyProblem.NAMES_NOTHING
 
 
-def naming(
+def confirm_named(
     read: Callable[[Response], R], key_of: Callable[[R], str | None]
 ) -> Callable[[Response], R]:
     """Return *read*, for the answer of a call that creates or changes a record.
@@ -62,13 +62,15 @@ def naming(
         if not (key_of(record) or "").strip():
             raise ResponseDecodeError(_NAMELESS)
         if record.extra:
-            refuse_failure(record.extra)
+            require_no_failure(record.extra)
         return record
 
     return decode
 
 
-def about(read: Callable[[Response], R], is_it: Callable[[R], bool]) -> Callable[[Response], R]:
+def confirm_matching(
+    read: Callable[[Response], R], is_it: Callable[[R], bool]
+) -> Callable[[Response], R]:
     """Return *read*, for the answer of a call that is about one record.
 
     The record must be that one, by *is_it*, and nothing beside it may report a failure. Raises
@@ -80,13 +82,13 @@ def about(read: Callable[[Response], R], is_it: Callable[[R], bool]) -> Callable
         if not is_it(record):
             raise ResponseDecodeError(_ANOTHER)
         if record.extra:
-            refuse_failure(record.extra)
+            require_no_failure(record.extra)
         return record
 
     return decode
 
 
-def showing(
+def require_named(
     read: Callable[[Response], R], key_of: Callable[[R], str | None]
 ) -> Callable[[Response], R]:
     """Return *read*, for the answer of a call that looks a record up.
@@ -104,18 +106,18 @@ def showing(
     return decode
 
 
-def removed(response: Response) -> None:
+def decode_removal(response: Response) -> None:
     """Read the answer to a removal: empty, an acknowledgement, or the record that is gone.
 
     Raises `ResponseDecodeError` where it reports a failure, says that the removal is still to
     come (as 202 does, RFC 9110, 15.3.3), or is not the API's.
     """
-    problem = _objection(response)
+    problem = _removal_problem(response)
     if problem:
         raise ResponseDecodeError(problem)
 
 
-def _objection(response: Response) -> str | None:
+def _removal_problem(response: Response) -> str | None:
     if response.status == 202:
         return _STILL_TO_BE_DONE
     try:
@@ -132,7 +134,7 @@ def _objection(response: Response) -> str | None:
     return None
 
 
-def refuse_failure(beside: Mapping[str, Any]) -> None:
+def require_no_failure(beside: Mapping[str, Any]) -> None:
     """Raise `ResponseDecodeError` if the keys *beside* a record report a failure.
 
     Whatever a record may hold is no report: a call has failed, a number may be ``inactive``.
@@ -252,12 +254,12 @@ def _words(fields: Mapping[str, Any]) -> set[str]:
     return {word.strip().lower() for word in said if isinstance(word, str)}
 
 
-def as_number(text: str) -> str:
+def as_phone_number(text: str) -> str:
     """Return a phone number that a record gives, empty for a text such as "pending"."""
     return text if text.startswith("+") else ""
 
 
-def is_failure(word: str | None) -> bool:
+def means_failure(word: str | None) -> bool:
     """Return whether *word*, a record's status, means that it failed."""
     return _is_text(word, _FAILED)
 

@@ -6,13 +6,24 @@ import html
 import re
 from typing import Any, Final, cast
 
+import attrs
+
 from sigmamind_async.convert import parse_json
-from sigmamind_async.operation import ErrorDetail, Response
+from sigmamind_async.operation import Response
 
 NO_REASON: Final = "the platform gave no reason"
 
 
-def explain(response: Response) -> ErrorDetail:
+@attrs.frozen(kw_only=True)
+class ErrorDetail:
+    """What an error response says in words."""
+
+    message: str
+    code: str | None = None
+    request_id: str | None = None
+
+
+def parse_error_body(response: Response) -> ErrorDetail:
     """Read an error answer; never raises.
 
     Of a JSON object the first key of `_SPEAKING` that says something is taken, each of them a text

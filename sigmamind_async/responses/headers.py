@@ -23,6 +23,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+REFUSAL_STATUSES: Final = frozenset({429})
+"""Statuses with which a limiter refuses a request, whichever server it runs on."""
+
 LONGEST_WAIT: Final = 1e9
 """Most seconds that a wait is reported as, about 32 years: every clock can still add them."""
 LONGEST_WINDOW: Final = 300.0

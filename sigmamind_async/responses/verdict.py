@@ -32,25 +32,26 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.operation import (
     ConnectionFlag,
-    ErrorDetail,
     Fault,
     FaultKind,
     Operation,
     Response,
     Verdict,
 )
-from sigmamind_async.responses.confirmation import Unconfirmed
-from sigmamind_async.responses.error_body import NO_REASON, is_html, title_of
-from sigmamind_async.responses.headers import retry_after
+from sigmamind_async.responses.confirmation import BodyProblem, body_problem
+from sigmamind_async.responses.error_body import (
+    NO_REASON,
+    ErrorDetail,
+    is_html,
+    parse_error_body,
+    title_of,
+)
+from sigmamind_async.responses.headers import REFUSAL_STATUSES, retry_after
 from sigmamind_async.responses.redaction import masked, scrub
 from sigmamind_async.values import Secret, redacted
 
 _SILENT = frozenset({408, 499})
 """4xx that a server or a gateway gives for its own impatience, not as a rejection."""
-
-
-REFUSALS: Final = frozenset({429})
-"""Statuses of a rate limit, whichever server they come from."""
 
 
 @static.frozen
@@ -59,13 +60,13 @@ class AttemptResult:
 
     answer: Response | Fault
     verdict: Verdict
-    wait: float | None = None
+    retry_after: float | None = None
     """Seconds the platform asked callers to wait."""
     throttled: bool = False
     """Whether the request was rate-limited."""
-    unreadable: ResponseDecodeError | None = None
+    decode_error: ResponseDecodeError | None = None
     """What is wrong with a body that came whole."""
-    sort: Unconfirmed = Unconfirmed.GARBLED
+    problem: BodyProblem = BodyProblem.NOT_JSON
     """What such a body is."""
 
     @property
@@ -74,41 +75,41 @@ class AttemptResult:
         return self.answer.status if isinstance(self.answer, Response) else None
 
     @property
-    def refused(self) -> bool:
+    def rate_limited(self) -> bool:
         """Whether the platform's limiter has refused the request, so that nothing was done."""
         return self.throttled and self.verdict is Verdict.REJECTED
 
     @property
-    def healthy(self) -> bool:
+    def is_definite(self) -> bool:
         """Whether the platform works: it answered, if only with a rejection."""
         return self.verdict is not Verdict.NOT_SENT and self.verdict is not Verdict.AMBIGUOUS
 
 
-MOST_HELD: Final = 1 << 16
+MAX_HELD: Final = 1 << 16
 """Most bytes of an answer that is held while its call waits to be sent again."""
 
 
-def abridged(finding: AttemptResult) -> AttemptResult:
+def trim_body(finding: AttemptResult) -> AttemptResult:
     """Return *finding* with no more of a long answer than an error is made of."""
     answer = finding.answer
-    if isinstance(answer, Fault) or len(answer.body) <= MOST_HELD:
+    if isinstance(answer, Fault) or len(answer.body) <= MAX_HELD:
         return finding
-    return attrs.evolve(finding, answer=attrs.evolve(answer, body=answer.body[:MOST_HELD]))
+    return attrs.evolve(finding, answer=attrs.evolve(answer, body=answer.body[:MAX_HELD]))
 
 
-def confirms(answer: Response | Fault) -> TypeGuard[Response]:
-    """Return whether *answer* is a success that came whole: `judge` says CONFIRMED."""
+def is_success(answer: Response | Fault) -> TypeGuard[Response]:
+    """Return whether *answer* is a success that came whole: `classify` says CONFIRMED."""
     return isinstance(answer, Response) and 200 <= answer.status < 300 and answer.cut is None
 
 
-def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) -> Verdict:
+def classify(answer: Response | Fault, *, connected: bool, may_be_echo: bool = False) -> Verdict:
     """Return what *answer* proves.
 
     *connected* is the attempt's `ConnectionFlag`, true where that cannot tell; an answer proves it
-    anyway. *doubtful* says that an earlier attempt of the same call was ambiguous, so that a 409
+    anyway. *may_be_echo* says that an earlier attempt of the same call was ambiguous, so that a 409
     may be the echo of its success. A CONFIRMED answer still has to survive the reading of its body.
     """
-    if confirms(answer):
+    if is_success(answer):
         return Verdict.CONFIRMED
     if isinstance(answer, Fault):
         return Verdict.AMBIGUOUS if connected else Verdict.NOT_SENT
@@ -116,36 +117,44 @@ def judge(answer: Response | Fault, *, connected: bool, doubtful: bool = False) 
     if 200 <= status < 300 or status == 303:
         # It was processed. "See other": its result is elsewhere (RFC 9110, 15.4.4).
         return Verdict.COMMITTED_UNREAD
-    if status == 409 and doubtful:
+    if status == 409 and may_be_echo:
         return Verdict.AMBIGUOUS
     if 300 <= status < 500 and status not in _SILENT:
         return Verdict.REJECTED
     return Verdict.AMBIGUOUS
 
 
-def find(
+def classify_attempt(
     answer: Response | Fault,
     mark: ConnectionFlag,
     *,
-    doubtful: bool,
+    may_be_echo: bool,
     wall_clock: Callable[[], float],
-    refusals: Collection[int] = REFUSALS,
+    refusal_statuses: Collection[int] = REFUSAL_STATUSES,
 ) -> AttemptResult:
     """Judge one attempt, before its body is read.
 
-    *refusals* are the statuses with which the platform's limiter refuses a request that it has
-    not handed on.
+    *refusal_statuses* are those with which the platform's limiter refuses a request that it has not
+    handed on.
     """
-    verdict = judge(answer, connected=mark.may_have_left, doubtful=doubtful)
+    verdict = classify(answer, connected=mark.may_have_left, may_be_echo=may_be_echo)
     if isinstance(answer, Fault) or answer.status < 400:
         return AttemptResult(answer, verdict)
-    refused = answer.status in refusals
+    refused = answer.status in refusal_statuses
     wait = retry_after(answer.headers, wall_clock(), refused=refused)
     # Some gateways throttle with 503; only a `Retry-After` distinguishes that from an outage.
     throttled = refused or (answer.status == 503 and "retry-after" in answer.headers)
     if refused:
         verdict = Verdict.REJECTED
-    return AttemptResult(answer, verdict, wait=wait, throttled=throttled)
+    return AttemptResult(answer, verdict, retry_after=wait, throttled=throttled)
+
+
+def classify_unreadable(answer: Response, error: ResponseDecodeError) -> AttemptResult:
+    """Classify a 2xx that its operation could not read: it proves the less, the less it says."""
+    problem = body_problem(answer)
+    proves_nothing = problem in {BodyProblem.NOT_FROM_API, BodyProblem.REPORTS_FAILURE}
+    verdict = Verdict.AMBIGUOUS if proves_nothing else Verdict.COMMITTED_UNREAD
+    return AttemptResult(answer, verdict, decode_error=error, problem=problem)
 
 
 _GONE = frozenset({502, 503, 504, *range(520, 528), 530})
@@ -161,7 +170,7 @@ def is_outage(finding: AttemptResult) -> bool:
     return answer.kind in _BROKEN if isinstance(answer, Fault) else answer.status in _GONE
 
 
-def may_repeat(operation: Operation[object], finding: AttemptResult) -> bool:
+def is_retryable(operation: Operation[object], finding: AttemptResult) -> bool:
     """Return whether sending *operation* again can do no harm, and may help.
 
     What was not sent, or was rate-limited, may always be sent. After silence
@@ -170,9 +179,9 @@ def may_repeat(operation: Operation[object], finding: AttemptResult) -> bool:
     answer = finding.answer
     if isinstance(answer, Fault) and answer.permanent:
         return False
-    if finding.verdict is Verdict.NOT_SENT or finding.refused:
+    if finding.verdict is Verdict.NOT_SENT or finding.rate_limited:
         return True
-    if not operation.repeatable or (finding.unreadable and not finding.sort.may_change):
+    if not operation.repeatable or (finding.decode_error and not finding.problem.may_change):
         return False
     if finding.verdict is Verdict.COMMITTED_UNREAD:
         # A body that was cut may come whole next time; a redirect or a flood is no accident.
@@ -184,7 +193,7 @@ def may_repeat(operation: Operation[object], finding: AttemptResult) -> bool:
     return finding.verdict is Verdict.AMBIGUOUS
 
 
-def leads_to_alias(operation: Operation[object], finding: AttemptResult, base_url: str) -> bool:
+def is_alias_redirect(operation: Operation[object], finding: AttemptResult, base_url: str) -> bool:
     """Return whether *finding* is the one redirect that may be followed.
 
     That is a 307 or 308, which keep method and body, to the other spelling of the same path. Only
@@ -210,7 +219,7 @@ def _same_case(path: str) -> str:
     return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), path, flags=re.IGNORECASE)
 
 
-def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
+def fields_ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
     """Return the error for an answer that says 200 and shows other values than were sent."""
     names = ", ".join(fields)
     error = APIStatusError(f"{operation.name}: the platform answered 200 and did not take: {names}")
@@ -222,7 +231,6 @@ def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APISta
 def error_for(
     operation: Operation[object],
     finding: AttemptResult,
-    explain: Callable[[Response], ErrorDetail],
     secrets: Iterable[Secret],
     *,
     base_url: str = "",
@@ -232,21 +240,21 @@ def error_for(
     *secrets* are masked wherever the platform repeats one of them in its answer. *base_url* is
     named where the answer came from something else than the API.
     """
-    error = _error(operation, finding, explain, tuple(secrets), base_url)
-    error.not_from_api = is_strange(finding)
+    error = _error(operation, finding, tuple(secrets), base_url)
+    error.not_from_api = is_not_from_api(finding)
     error.operation = operation.name
     error.committed = committed_by(operation, finding.verdict)
-    error.retryable = may_repeat(operation, finding)
+    error.retryable = is_retryable(operation, finding)
     return error
 
 
-def is_strange(finding: AttemptResult) -> bool:
+def is_not_from_api(finding: AttemptResult) -> bool:
     """Return whether something other than the API answered.
 
     A 5xx may come from the platform's own gateway, and so may a 429.
     """
-    if finding.unreadable is not None:
-        return finding.sort is Unconfirmed.PAGE
+    if finding.decode_error is not None:
+        return finding.problem is BodyProblem.NOT_FROM_API
     answer = finding.answer
     if isinstance(answer, Fault) or finding.throttled:
         return False
@@ -270,7 +278,6 @@ _COMMITTED: dict[Verdict, Committed] = {
 def _error(
     operation: Operation[object],
     finding: AttemptResult,
-    explain: Callable[[Response], ErrorDetail],
     secrets: tuple[Secret, ...],
     base_url: str,
 ) -> SigmaMindError:
@@ -282,7 +289,7 @@ def _error(
             message = f"{operation.name}: {answer.detail}; {_HARMLESS}"
             return _unanswered(answer.kind, message, answer.cause)
         return _unknown(operation, finding, answer.detail)
-    said = _shown(explain(answer), secrets)
+    said = _shown(parse_error_body(answer), secrets)
     if 200 <= answer.status < 300:
         problem = _problem(finding, answer, said, secrets, base_url)
         if not operation.reads:
@@ -292,13 +299,13 @@ def _error(
             return _unanswered(cut.kind, f"{operation.name}: {problem}; {_HARMLESS}", cut.cause)
         unreadable = ResponseDecodeError(problem)
         # A name in the answer may be part of the path.
-        unreadable.path = _kept(finding.unreadable.path if finding.unreadable else "", secrets)
+        unreadable.path = _kept(finding.decode_error.path if finding.decode_error else "", secrets)
         return unreadable
     if not operation.repeatable and finding.verdict is not Verdict.REJECTED:
         problem = f"the platform answered {answer.status}{_quoted(answer, said)}"
         return _unknown(operation, finding, problem, said.code)
     error = _status_error(answer, finding, said, secrets)
-    if is_strange(finding):
+    if is_not_from_api(finding):
         error.message = _strange(answer, secrets, base_url)
     hint = operation.hints.get(answer.status)
     if hint is not None:
@@ -344,19 +351,19 @@ def _problem(
     base_url: str,
 ) -> str:
     """Return what is wrong with a 2xx that is no success."""
-    if finding.unreadable is None:
+    if finding.decode_error is None:
         cut = answer.cut
         return "the answer cannot be read" if cut is None else cut.detail or cut.kind.value
-    problem = _capped(finding.unreadable.message, secrets)
-    match finding.sort:
-        case Unconfirmed.PAGE:
+    problem = _capped(finding.decode_error.message, secrets)
+    match finding.problem:
+        case BodyProblem.NOT_FROM_API:
             return _strange(answer, secrets, base_url)
-        case Unconfirmed.GARBLED:
+        case BodyProblem.NOT_JSON:
             # Of what cannot be read as a whole no part is shown: half a secret is not masked.
             return problem
-        case Unconfirmed.FAILURE:
+        case BodyProblem.REPORTS_FAILURE:
             return f"the answer reports a failure{_quoted(answer, said)}"
-        case Unconfirmed.SILENT:
+        case BodyProblem.NAMES_NOTHING:
             return f"{problem}{_quoted(answer, said)}"
 
 
@@ -393,11 +400,11 @@ def _status_error(
         message = f"{message}; it leads to {location or 'nowhere'}, which is not followed"
     if answer.status == 407:
         message = f"{message}; the proxy wants user name and password in its URL"
-    kind = RateLimitError if finding.refused else status_error(answer.status)
+    kind = RateLimitError if finding.rate_limited else status_error(answer.status)
     error = kind(f"{answer.status}: {message}")
     error.status, error.code, error.request_id = answer.status, said.code, said.request_id
     error.body = _kept(answer.body.decode(errors="replace"), secrets)
-    error.retry_after = finding.wait
+    error.retry_after = finding.retry_after
     return error
 
 

@@ -53,7 +53,7 @@ from sigmamind_async.provisioning.journal.postgres.rates import (
     read,
     written,
 )
-from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.responses.headers import REFUSAL_STATUSES
 
 LOOK: Final = 0.25
 """Seconds between two looks at the row while requests are sent."""
@@ -313,7 +313,7 @@ class SharedGate(Gate):
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
-        refusal_statuses: Collection[int] = REFUSALS,
+        refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         admission: SharedAdmission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,

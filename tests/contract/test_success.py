@@ -169,7 +169,7 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
 ) -> None:
     """The control: a purchase brings a record of nothing, and a removal that failed is done."""
     treatment, _ = ODD["success false"]
-    monkeypatch.setattr(confirmation, "_objection", lambda _: None)
+    monkeypatch.setattr(confirmation, "_removal_problem", lambda _: None)
     buying = dialect.operation(dialect.buy(NUMBER))
     careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:

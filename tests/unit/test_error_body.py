@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from sigmamind_async.convert import dump_json
 from sigmamind_async.operation import Response
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.error_body import parse_error_body
 
 SILENT = "the platform gave no reason"
 
 
 def message(body: bytes) -> str:
-    return explain(Response(status=400, body=body)).message
+    return parse_error_body(Response(status=400, body=body)).message
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_what_is_no_json_is_taken_as_it_is(body: bytes, expected: str) -> None:
 
 def test_a_short_name_and_an_id_are_taken_where_they_stand() -> None:
     headers = {"x-request-id": "r-1"}
-    said = explain(Response(status=400, headers=headers, body=b'{"error": "no_funds"}'))
+    said = parse_error_body(Response(status=400, headers=headers, body=b'{"error": "no_funds"}'))
 
     assert (said.code, said.request_id) == ("no_funds", "r-1")
-    assert explain(Response(status=400, body=b'{"error": {}}')).code is None
+    assert parse_error_body(Response(status=400, body=b'{"error": {}}')).code is None
 
 
 def test_a_bottomless_answer_is_no_reason_to_fail() -> None:

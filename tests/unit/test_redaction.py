@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from sigmamind_async.errors import BadRequestError
 from sigmamind_async.operation import Operation, Request, Response, Verdict
 from sigmamind_async.responses import redaction
-from sigmamind_async.responses.error_body import explain
 from sigmamind_async.responses.redaction import MASK, WITHHELD, masked, scrub
 from sigmamind_async.responses.verdict import AttemptResult, error_for
 from sigmamind_async.values import REDACTED, Secret, SecretReference
@@ -186,7 +185,7 @@ def test_an_error_never_shows_a_secret_however_it_was_wrapped(
     answer = Response(
         400, {"x-request-id": spelled}, json.dumps({"error": spelled, "detail": body}).encode()
     )
-    error = error_for(BUY, AttemptResult(answer, Verdict.REJECTED), explain, [Secret(secret)])
+    error = error_for(BUY, AttemptResult(answer, Verdict.REJECTED), [Secret(secret)])
 
     told = str(error).removeprefix("400: ").replace(WITHHELD, "")
     assert isinstance(error, BadRequestError)

@@ -45,15 +45,14 @@ from sigmamind_async.platforms.dialnexa.models import (
 )
 from sigmamind_async.readback import not_shown, on_first_page
 from sigmamind_async.responses.confirmation import (
-    about,
-    as_number,
-    is_failure,
-    naming,
-    refuse_failure,
-    removed,
-    showing,
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    means_failure,
+    require_named,
+    require_no_failure,
 )
-from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
 
 T = TypeVar("T")
@@ -91,7 +90,7 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.purchase_phone_number",
         request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=_of_number(naming(_decode_purchase, _bought), value.phone_number),
+        decode=_of_number(confirm_named(_decode_purchase, _bought), value.phone_number),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {}),
@@ -103,7 +102,7 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.import_sip_trunk",
         request=Request(method="POST", path=f"{_NUMBERS}/sip-trunks", json=body_of(value)),
-        decode=_of_number(naming(_decode_phone_number, _id), value.phone_number),
+        decode=_of_number(confirm_named(_decode_phone_number, _id), value.phone_number),
         repeatable=False,
         value=value,
         read_back=_read_back(value, {"nickname": "nickname"}),
@@ -115,7 +114,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     return Operation(
         name="dialnexa.update_phone_number",
         request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=about(_decode_phone_number, lambda found: found.id == value.id),
+        decode=confirm_matching(_decode_phone_number, lambda found: found.id == value.id),
         repeatable=True,
         value=value,
         not_shown=lambda found: not_shown(value, found, _told(found)),
@@ -131,7 +130,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up by its id."""
-    decode = showing(_decode_phone_number, lambda found: found.id or found.phone_number)
+    decode = require_named(_decode_phone_number, lambda found: found.id or found.phone_number)
     return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
@@ -154,12 +153,12 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Release a number; 409 means that something still uses it."""
-    return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
+    return removing("dialnexa.release_phone_number", _number_path(value.id), value, decode_removal)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look an agent up."""
-    decode = showing(_decode_agent, _id)
+    decode = require_named(_decode_agent, _id)
     return reading("dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value)
 
 
@@ -172,7 +171,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        about(
+        confirm_matching(
             lambda response: _decode_agent(response, value.version_number),
             lambda found: found.id == value.id,
         ),
@@ -249,7 +248,7 @@ def _unwrapped(response: Response) -> object:
 
 def _inside(raw: object) -> object:
     while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
-        refuse_failure(_fields(raw))
+        require_no_failure(_fields(raw))
         raw = cast("object", inner)
     return raw
 
@@ -266,12 +265,14 @@ def _of_number(
     read: Callable[[Response], PhoneNumber], phone_number: str
 ) -> Callable[[Response], PhoneNumber]:
     """Return *read*, for a record that names *phone_number* or no number at all."""
-    return about(read, lambda found: as_number(found.phone_number) in {"", phone_number})
+    return confirm_matching(
+        read, lambda found: as_phone_number(found.phone_number) in {"", phone_number}
+    )
 
 
 def _bought(found: PhoneNumber) -> str:
     """Return the id, or of an acknowledgement that has none, and reports no failure, the number."""
-    return found.id or ("" if is_failure(found.status) else as_number(found.phone_number))
+    return found.id or ("" if means_failure(found.status) else as_phone_number(found.phone_number))
 
 
 def _decode_phone_number(response: Response) -> PhoneNumber:
@@ -349,7 +350,7 @@ def _decode_purchase(response: Response) -> PhoneNumber:
     record = fields.pop("organizationPhoneNumber", None)
     if not isinstance(record, dict):
         return structure(raw, PhoneNumber)
-    refuse_failure(fields)
+    require_no_failure(fields)
     beside = {name: held for name, held in fields.items() if name in _OF_A_NUMBER}
     held = _filled(cast("dict[str, object]", record), beside)
     return structure(held, PhoneNumber, at="organizationPhoneNumber")
@@ -363,6 +364,5 @@ DIALNEXA: Final = Platform(
     base_url="https://api.dialnexa.com",
     env_prefix="DIALNEXA",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
     probe=f"{_NUMBERS}?page=1&limit=1",
 )
