@@ -8,7 +8,7 @@ from typing import cast
 
 from sigmamind_async.errors import APITimeoutError, ConfigurationError
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 
 KeyProvider = Callable[[], Awaitable[str | Secret]]
 
@@ -102,7 +102,7 @@ async def _supplied(provider: KeyProvider) -> Secret:
 def _wrapped(answer: object) -> object:
     """Return what can be kept in a frame: a secret, an awaitable, or the name of a type."""
     if isinstance(answer, str):
-        return concealed(answer)
+        return as_secret(answer)
     if isinstance(answer, Secret | Awaitable):
         return cast("object", answer)
     return type(answer).__name__

@@ -141,21 +141,18 @@ class SecretReference(Secret):
 
 
 @overload
-def concealed(text: str | Secret) -> Secret: ...
+def as_secret(text: str | Secret) -> Secret: ...
 @overload
-def concealed(text: str | Secret | Unset) -> Secret | Unset: ...
-def concealed(text: str | Secret | Unset) -> Secret | Unset:
-    """Wrap a plain text into a `Secret`; pass a `Secret` or `UNSET` through.
+def as_secret(text: str | Secret | Unset) -> Secret | Unset: ...
+@overload
+def as_secret(text: str | Secret | Unset | None) -> Secret | Unset | None: ...
+def as_secret(text: str | Secret | Unset | None) -> Secret | Unset | None:
+    """Wrap a plain text; return anything else as it is.
 
-    Public methods rebind their secret arguments with this in their first line, so that no frame
-    of ours holds the plain text when an exception passes through it.
+    Public methods rebind their secret arguments with this in their first line, so that no frame of
+    ours holds the plain text when an exception passes through it.
     """
     return Secret(text) if isinstance(text, str) else text
-
-
-def concealed_or_null(text: str | Secret | Unset | None) -> Secret | Unset | None:
-    """Do as `concealed` does, and pass ``None`` through, where the platform takes null."""
-    return None if text is None else concealed(text)
 
 
 def redacted(value: object) -> object:

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from sigmamind_async.convert import Record, load_json, structure
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, ResponseDecodeError
-from sigmamind_async.values import REDACTED, Secret, concealed
+from sigmamind_async.values import REDACTED, Secret, as_secret
 
 R = TypeVar("R", bound=Record)
 
@@ -70,7 +70,7 @@ def check_signature(signed: bytes, signatures: Iterable[str], secrets: Key | Ite
     A signature is hexadecimal or base64. Raises `InvalidRequestError`, without saying which of
     them came close.
     """
-    secrets = keys_of(secrets)
+    secrets = as_secrets(secrets)
     if not secrets or not all(map(_is_usable, secrets)):
         raise InvalidRequestError(field="secrets", rule="give at least one, and none of them empty")
     given = [digest for text in signatures for digest in _digests(text)]
@@ -145,17 +145,17 @@ def header(headers: Headers | None, name: str) -> str:
 
     Several values are joined by commas. Raises `InvalidRequestError` for what holds no headers.
     """
-    pairs = pairs_of(headers)
+    pairs = header_pairs(headers)
     if pairs is None:
         del headers
         raise InvalidRequestError(field="headers", rule="must be a mapping, or a list of pairs")
     return ",".join(text for key, text in pairs if key == name)
 
 
-def pairs_of(headers: object) -> list[tuple[str, str]] | None:
+def header_pairs(headers: object) -> list[tuple[str, str]] | None:
     """Return each header with its name in lower case; ``None`` for what holds no headers.
 
-    What verifies a delivery rebinds its headers with this, like its secrets with `keys_of`: a
+    What verifies a delivery rebinds its headers with this, like its secrets with `as_secrets`: a
     secret that was given in their place would otherwise be in the frame that refuses it.
     """
     items = getattr(headers, "items", None)
@@ -185,7 +185,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
-def keys_of(secrets: Key | Iterable[Key]) -> list[Secret]:
+def as_secrets(secrets: Key | Iterable[Key]) -> list[Secret]:
     """Return one secret or several as a list of wrapped ones; what is none is `REDACTED`.
 
     What verifies a delivery rebinds its secrets with this first, so that no frame of ours holds
@@ -199,7 +199,7 @@ def keys_of(secrets: Key | Iterable[Key]) -> list[Secret]:
 def _key_of(key: object) -> Secret:
     if isinstance(key, bytes | bytearray):
         return KeyBytes(key)
-    return concealed(key) if isinstance(key, str | Secret) else REDACTED
+    return as_secret(key) if isinstance(key, str | Secret) else REDACTED
 
 
 def _is_usable(key: Secret) -> bool:

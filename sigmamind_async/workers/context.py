@@ -20,7 +20,7 @@ from sigmamind_async.provisioning.messages import about
 from sigmamind_async.provisioning.planning import account_of
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.jobs import check_account_name
 from sigmamind_async.workers.rest import Rest
@@ -153,7 +153,7 @@ class WorkerContext:
         gate: GateFor = SharedGate,
         connections: int = 8,
     ) -> None:
-        dsn = concealed(dsn)
+        dsn = as_secret(dsn)
         self.schema: Final = schema
         self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
         self._secrets = secrets or SecretResolver(names=READABLE)

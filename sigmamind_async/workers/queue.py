@@ -31,7 +31,7 @@ from sigmamind_async.provisioning.journal.postgres.errors import explained
 from sigmamind_async.provisioning.journal.postgres.transaction import Page
 from sigmamind_async.provisioning.planning import Pad, account_of, check_op_id
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import Entry
 from sigmamind_async.workers.jobs import check_account_name
 
@@ -71,7 +71,7 @@ class Queue:
     """
 
     def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
-        self._dsn = dsn = concealed(dsn)
+        self._dsn = dsn = as_secret(dsn)
         self._schema = schema
         self._target = target_of(dsn, schema)
 

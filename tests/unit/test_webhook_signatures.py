@@ -26,11 +26,11 @@ from sigmamind_async.platforms.verbex import webhooks as verbex
 from sigmamind_async.values import REDACTED, Secret
 from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
+    as_secrets,
     check_body,
     check_signature,
     check_size,
     header,
-    keys_of,
     read_delivery,
 )
 
@@ -169,7 +169,7 @@ def test_the_control_frames_of_ours_would_be_seen() -> None:
 
 
 def test_secrets_are_wrapped() -> None:
-    assert keys_of(["a", Secret("b")]) == [Secret("a"), Secret("b")]
+    assert as_secrets(["a", Secret("b")]) == [Secret("a"), Secret("b")]
 
 
 # ---------------------------------------------------------------- reading
@@ -293,7 +293,7 @@ def test_what_is_not_genuine_is_refused_by_us_and_shows_no_secret(
 def test_a_secret_in_the_place_of_the_headers_is_in_no_frame_of_ours(
     platform: str, wrong: Any
 ) -> None:
-    """Control: with `pairs_of` as `lambda headers: headers`, each is seen."""
+    """Control: with `header_pairs` as `lambda headers: headers`, each is seen."""
     with pytest.raises(InvalidRequestError, match="headers: must be a mapping") as caught:
         VERIFIERS[platform](BODY, wrong, SECRET)
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)

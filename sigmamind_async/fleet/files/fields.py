@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS, WHOLE_NUMBERS, Cell
 from sigmamind_async.values import Secret
 
@@ -69,7 +69,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 def unknown(kind: str, name: str) -> Fault:
     """Return the fault of a *kind* (a column, a field) that has a *name* we do not know."""
-    return Fault(f"unknown {kind} {name[:64]!r}{suggestion(name, KNOWN, MEANINGS)}")
+    return Fault(f"unknown {kind} {name[:64]!r}{suggest(name, KNOWN, MEANINGS)}")
 
 
 def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | Fault:

@@ -13,7 +13,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
 
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
@@ -211,7 +211,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
         default=UNSET, validator=validators.word
     )
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=validators.secret()
+        hash=False, default=UNSET, converter=as_secret, validator=validators.secret()
     )
     nickname: Annotated[Text, wire("nickname")] = attrs.field(default=UNSET, validator=_NICKNAME)
 

@@ -14,7 +14,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
 
 TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
@@ -215,7 +215,7 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
     )
     """At most 128 characters; needed for outbound calls."""
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
+        hash=False, default=UNSET, converter=as_secret, validator=_PASSWORD
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
@@ -254,7 +254,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
         default=UNSET, validator=_SHORT_TEXT
     )
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
+        hash=False, default=UNSET, converter=as_secret, validator=_PASSWORD
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
         default=UNSET, validator=validators.phone_number

@@ -16,7 +16,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, as_object, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 SIP: Final = "sip"
 PIA: Final = "pia"
@@ -158,7 +158,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
         default=UNSET, validator=_OR_NULL
     )
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
+        hash=False, default=UNSET, converter=as_secret, validator=_SECRET_OR_NULL
     )
     sip_infra_region: Annotated[str | Unset, wire("sip_infra_region")] = attrs.field(
         default=UNSET, validator=validators.word
@@ -178,7 +178,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
         validator=validators.word
     )
     twilio_auth_token: Annotated[Secret, wire("twilio_auth_token")] = attrs.field(
-        hash=False, converter=concealed, validator=validators.secret()
+        hash=False, converter=as_secret, validator=validators.secret()
     )
 
 
@@ -213,7 +213,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
         default=UNSET, validator=_OR_NULL
     )
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed_or_null, validator=_SECRET_OR_NULL
+        hash=False, default=UNSET, converter=as_secret, validator=_SECRET_OR_NULL
     )
 
 
@@ -225,7 +225,7 @@ class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
         default=UNSET, validator=validators.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=validators.secret()
+        hash=False, default=UNSET, converter=as_secret, validator=validators.secret()
     )
 
 
@@ -241,7 +241,7 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
         default=UNSET, validator=validators.word
     )
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=validators.secret()
+        hash=False, default=UNSET, converter=as_secret, validator=validators.secret()
     )
 
     def __attrs_post_init__(self) -> None:

@@ -29,7 +29,7 @@ from sigmamind_async.provisioning.journal.postgres.rates import CUT, HASTE, TAKE
 from sigmamind_async.provisioning.journal.postgres.schema import prepare, rendered
 from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
 from sigmamind_async.provisioning.row import Row, State
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ class PostgresJournal:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is opened yet."""
-        dsn = concealed(dsn)
+        dsn = as_secret(dsn)
         _check(connections, timeout)
         self._target = target_of(dsn, schema)
         self._connections = connections
