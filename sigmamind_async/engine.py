@@ -56,11 +56,8 @@ from sigmamind_async.responses.verdict import (
     error_for,
     fields_ignored_error,
     is_alias_redirect,
-    is_not_from_api,
-    is_outage,
     is_retryable,
     is_success,
-    trim_body,
 )
 from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
 from sigmamind_async.transport import HttpRequest, Transport
@@ -353,7 +350,7 @@ class Engine:
 
     async def _prepare_to_wait(self, call: Call, finding: AttemptResult, key: Secret) -> None:
         """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
-        call.failure = (trim_body(finding), key)
+        call.failure = (finding.trimmed(), key)
         if call.before_pause is not None and not call.doubtful:
             await call.before_pause()
 
@@ -544,7 +541,7 @@ class Engine:
         self, operation: Operation[T], call: Call, finding: AttemptResult, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
-        gone = finding.status == 404 and call.may_echo and not is_not_from_api(finding)
+        gone = finding.status == 404 and call.may_echo and not finding.is_not_from_api
         if gone and not isinstance(operation.when_gone, Unset):
             call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
@@ -570,7 +567,7 @@ class Engine:
     ) -> Again | None:
         """Grant another attempt, if policy, quota and deadline allow."""
         # Only what may be repeated comes here: a patient call waits until an outage is over.
-        outage = call.patient and not finding.throttled and is_outage(finding)
+        outage = call.patient and not finding.throttled and finding.is_outage
         # A 503 without a wait may be load that is shed, so it is met more slowly than a 502.
         throttled = finding.throttled or (outage and finding.status == 503)
         wait = (

@@ -52,17 +52,11 @@ _Place = tuple[int, int]
 """Where something is written in the text, from and to."""
 
 
-def masked(text: str, secrets: Iterable[Secret]) -> str:
-    """Return *text* with every one of *secrets* replaced by asterisks, or `WITHHELD`.
+def redact(text: str, secrets: Iterable[Secret], withheld: str = WITHHELD) -> str:
+    """Return at most `KEPT` characters of *text*, with each of *secrets* replaced by asterisks.
 
-    At most `KEPT` characters are kept.
+    Where that is not certain return *withheld* instead.
     """
-    scrubbed = scrub(text, secrets)
-    return WITHHELD if scrubbed is None else scrubbed
-
-
-def scrub(text: str, secrets: Iterable[Secret]) -> str | None:
-    """Do as `masked` does, and return ``None`` for a text that cannot be kept."""
     needles = _needles(secrets)
     if not needles or not text:
         return text[:KEPT]
@@ -73,12 +67,12 @@ def scrub(text: str, secrets: Iterable[Secret]) -> str | None:
     for _ in range(3):  # a mask may complete a secret that contains asterisks
         places = _places(kept, needles)
         if places is None:
-            return None
+            return withheld
         if not places:
             return kept[: max(0, len(kept) - margin)][:KEPT]
         for start, end in reversed(places):
             kept = kept[:start] + MASK + kept[end:]
-    return None
+    return withheld
 
 
 @attrs.frozen

@@ -29,7 +29,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.redaction import KEPT, masked
+from sigmamind_async.responses.redaction import KEPT, redact
 from sigmamind_async.responses.verdict import (
     AttemptResult,
     classify,
@@ -378,8 +378,8 @@ def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
 def test_half_of_a_key_that_is_joined_by_a_colon_is_masked_too() -> None:
     key = Secret("key_1:s3cretS3cret")
 
-    assert masked("bad key key_1:s3cretS3cret", [key]) == "bad key ***"
-    assert masked("s3cretS3cret of key_1", [key]) == "*** of key_1"
+    assert redact("bad key key_1:s3cretS3cret", [key]) == "bad key ***"
+    assert redact("s3cretS3cret of key_1", [key]) == "*** of key_1"
 
 
 def test_the_control_what_is_no_secret_is_not_masked() -> None:
@@ -414,4 +414,4 @@ def test_a_body_that_is_no_text_is_kept_as_far_as_it_is() -> None:
 
 
 def test_an_empty_secret_masks_nothing() -> None:
-    assert masked("text", [Secret("")]) == "text"
+    assert redact("text", [Secret("")]) == "text"
