@@ -8,16 +8,14 @@ are, and which keys were null, so that parsing and dumping give back what came i
 from sigmamind_async.convert.conversion import (
     as_object,
     body_of,
-    dump_json,
     dump_record,
-    load_json,
-    parse_json,
     record_decoder,
     structure,
     structure_list,
     told_by,
 )
 from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.json_codec import dump_json, load_json, parse_json
 
 __all__ = [
     "Record",
