@@ -207,7 +207,7 @@ class PreparedCall(Protocol[T_co]):
         ...
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether the platform may have acted on it."""
         ...
 
@@ -491,7 +491,7 @@ def _bad_end(
     index: int, value: V, row: PreparedCall[T] | None, error: BaseException, elapsed: float
 ) -> Outcome[V, T]:
     """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did."""
-    status = _status(error, touched=row is not None and row.touched)
+    status = _status(error, touched=row is not None and row.may_have_acted)
     return Outcome(
         index=index,
         status=status,

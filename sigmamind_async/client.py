@@ -241,8 +241,8 @@ class _Row(Generic[T]):
         return self.call.attempts
 
     @property
-    def touched(self) -> bool:
-        return self.call.touched
+    def may_have_acted(self) -> bool:
+        return self.call.may_have_acted
 
     @property
     def ignored(self) -> tuple[str, ...]:

@@ -128,9 +128,9 @@ class Call:
     throttles: int = 0
     outages: int = 0
     """How many failures of a patient call were taken for the platform's, and not its own."""
-    doubtful: bool = False
+    ambiguous: bool = False
     """Whether a finished attempt may have acted without telling."""
-    earlier: bool = False
+    prior_attempt: bool = False
     """Whether an earlier call for the same thing may have; set by whoever began this one."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
@@ -142,9 +142,9 @@ class Call:
     """The 404 that was taken for a removal's success."""
     cost: int | None = None
     """What the latest repetition took from the quota."""
-    renewed: bool = False
+    key_refreshed: bool = False
     """Whether the key has been asked for again."""
-    moved: bool = False
+    redirected: bool = False
     """Whether the platform led to the other spelling of the path."""
     ignored: tuple[str, ...] = ()
     """Fields that were sent and that the answer shows otherwise."""
@@ -165,16 +165,16 @@ class Call:
         self.patient = patient
 
     @property
-    def may_echo(self) -> bool:
+    def may_be_own_echo(self) -> bool:
         """Whether "there is one already", or "there is none", may be the echo of a success."""
-        return self.doubtful or self.earlier
+        return self.ambiguous or self.prior_attempt
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether the platform may have acted on this call, as far as it got."""
         if self.reads:
             return False
-        return self.doubtful or (self.mark is not None and self.mark.may_have_left)
+        return self.ambiguous or (self.mark is not None and self.mark.may_have_left)
 
     @property
     def waits(self) -> bool:
@@ -280,7 +280,7 @@ class Engine:
     ) -> Done[T] | Failed:
         """Do what follows a first attempt that brought no result."""
         final = await self._attempt_again(operation, call, end) if isinstance(end, Again) else end
-        if isinstance(final, Failed) and call.doubtful:
+        if isinstance(final, Failed) and call.ambiguous:
             return await self._look_up(operation, call, final)
         return final
 
@@ -351,7 +351,7 @@ class Engine:
     async def _prepare_to_wait(self, call: Call, finding: AttemptResult, key: Secret) -> None:
         """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
         call.failure = (finding.trimmed(), key)
-        if call.before_pause is not None and not call.doubtful:
+        if call.before_pause is not None and not call.ambiguous:
             await call.before_pause()
 
     def _probes(self, place: Place) -> bool:
@@ -464,14 +464,14 @@ class Engine:
         self, operation: Operation[object], call: Call, interruption: BaseException
     ) -> None:
         """Tell of the end of a call that was cancelled, in whatever way."""
-        if call.touched:
+        if call.may_have_acted:
             interruption.add_note(f"{operation.name} was under way: it may be carried out")
         if self.observer is not None:
-            committed: Committed = "unknown" if call.touched else "no"
+            committed: Committed = "unknown" if call.may_have_acted else "no"
             self._notify_finished(operation, call, interruption, committed)
 
     def _outgoing(self, request: Request, call: Call, key: Secret, fresh: bool) -> HttpRequest:  # noqa: FBT001 - by name it takes twice as long
-        path = request.alias if call.moved and request.alias is not None else request.path
+        path = request.alias if call.redirected and request.alias is not None else request.path
         body = None if request.json is None else dump_json(request.json)
         # By place: to give them by name doubles the time that making an object takes.
         return _outgoing(
@@ -491,7 +491,7 @@ class Engine:
         finding = classify_attempt(
             answer,
             mark,
-            may_be_echo=call.may_echo,
+            may_be_echo=call.may_be_own_echo,
             wall_clock=self.wall_clock,
             refusal_statuses=self.gate.refusal_statuses,
         )
@@ -541,23 +541,23 @@ class Engine:
         self, operation: Operation[T], call: Call, finding: AttemptResult, key: Secret
     ) -> Done[T] | Failed | Again:
         """Say what follows an attempt that brought no result."""
-        gone = finding.status == 404 and call.may_echo and not finding.is_not_from_api
+        gone = finding.status == 404 and call.may_be_own_echo and not finding.is_not_from_api
         if gone and not isinstance(operation.when_gone, Unset):
             call.gone = cast("Response", finding.answer)
             return Done(operation.when_gone)
         call.failure = (finding, key)
         if finding.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
-            call.doubtful = True
+            call.ambiguous = True
         call.mark = None
-        if finding.status == 401 and not call.renewed:
-            call.renewed = True
+        if finding.status == 401 and not call.key_refreshed:
+            call.key_refreshed = True
             try:
                 if await self.credentials.renewed(key, self._left(call)):
                     return Again(delay=0.0)
             except SigmaMindError as refusal:
                 return Failed(refusal.with_traceback(None))
-        if not call.moved and is_alias_redirect(operation, finding, self.base_url):
-            call.moved = True
+        if not call.redirected and is_alias_redirect(operation, finding, self.base_url):
+            call.redirected = True
             return Again(delay=0.0)
         again = self._repeat(operation, call, finding) if is_retryable(operation, finding) else None
         return again or Failed(self._error(operation, call))
@@ -723,7 +723,7 @@ def _stamped(
 ) -> SigmaMindError:
     """Write on *error* what the whole call adds to its last attempt."""
     error.operation, error.attempts, error.elapsed = operation.name, call.attempts, elapsed
-    if call.touched and error.committed == "no":
+    if call.may_have_acted and error.committed == "no":
         error.committed = "unknown"
     if call.attempts > 1:
         error.add_note(f"after {call.attempts} attempts in {elapsed:.1f} s")

@@ -131,14 +131,14 @@ class Examination:
         if self._bulk is not None:
             self.stopped = why
             self._bulk.stop()
-            under_way = sum(trial.touched for trial in self.trials) - self._followed
+            under_way = sum(trial.may_have_acted for trial in self.trials) - self._followed
             self.output.remark(_STOPPING[why].format(under_way=under_way))
 
     def _settle(self, outcome: Outcome[Trial, Call]) -> None:
         result = result_of(outcome)
         if outcome.status == "done" and result.status in _UNPROVEN:
             self.progress.recount("done", _UNPROVEN[result.status])
-        self._followed += outcome.value.touched
+        self._followed += outcome.value.may_have_acted
         self.report(result)
 
 

@@ -94,9 +94,9 @@ class Trial:
         return 0 if self._placing is None else self._placing.attempts
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether it may ring."""
-        return self.call is not None or (self._placing is not None and self._placing.touched)
+        return self.call is not None or (self._placing is not None and self._placing.may_have_acted)
 
     @property
     def waits(self) -> bool:

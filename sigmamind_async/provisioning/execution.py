@@ -97,9 +97,9 @@ class Execution(Generic[T]):
         return 0 if self.call is None else self.call.attempts
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether the platform may have acted on it, as far as it got."""
-        return self.call is not None and self.call.touched
+        return self.call is not None and self.call.may_have_acted
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -178,7 +178,7 @@ class Execution(Generic[T]):
                     await self._in_time(self._free(row))
                 return await self._attempt(row)
         finally:
-            sent = self.call is not before and self.touched
+            sent = self.call is not before and self.may_have_acted
             if self._intent.choice is not None and not sent:
                 self._desk.unpick(row.key)
 
@@ -274,7 +274,7 @@ class Execution(Generic[T]):
         call.reads_back = False
         call.before_send = claim
         call.before_pause = claim.rest
-        call.earlier = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
+        call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
         self.call = call
         failure: SigmaMindError | None = None
         refusal: SigmaMindError | None = None
@@ -313,7 +313,7 @@ class Execution(Generic[T]):
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
             match = match_of(self._desk.adapter.owned(record), attempt=attempt)
-        event: Event = Confirmed(match=match, doubtful=call.doubtful and row.kind.repeatable)
+        event: Event = Confirmed(match=match, doubtful=call.ambiguous and row.kind.repeatable)
         if match is not None and not (match.record or row.kind.repeatable):
             event = Unreadable("the answer names no record")
         else:
@@ -352,7 +352,7 @@ class Execution(Generic[T]):
             unwritten = problem
         else:
             return await self._followed(claim.row.op_id, move, error)
-        if not call.doubtful:
+        if not call.ambiguous:
             error.add_note(f"the journal could not write it down: {unwritten.message}")
             raise error
         lost = _unwritten(claim.row, error.message, unwritten)
@@ -380,7 +380,7 @@ class Execution(Generic[T]):
         """Take another look at a row that may not be sent as it is."""
         if claim.sent:
             reason = "it may not be sent again"
-            await self._written(claim, Unanswered(reason) if call.doubtful else NotSent(reason))
+            await self._written(claim, Unanswered(reason) if call.ambiguous else NotSent(reason))
         if refusal is not None:
             raise refusal
         stored = await self._in_time(self._books.get(row.op_id))
@@ -392,7 +392,9 @@ class Execution(Generic[T]):
         """Write down how far a call got that was cancelled."""
         if claim.sent:
             reason = "cancelled before an answer came"
-            await self._written(claim, Unanswered(reason) if call.touched else NotSent("cancelled"))
+            await self._written(
+                claim, Unanswered(reason) if call.may_have_acted else NotSent("cancelled")
+            )
 
     async def _written(self, claim: Claim, event: Event) -> None:
         """Write *event* down if possible: a row that stays SENDING is taken for doubtful.
@@ -434,7 +436,7 @@ class Execution(Generic[T]):
             " journal locked",
         )
         error.retryable = True
-        if self.touched:
+        if self.may_have_acted:
             error.committed = "unknown"
         raise error
 
@@ -517,9 +519,9 @@ def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
     if unread or (refused_by_us and not kind.repeatable):
         return Unreadable(error.message)
     echo = getattr(error, "status", None) == 409
-    if echo and call.earlier and not kind.repeatable:
+    if echo and call.prior_attempt and not kind.repeatable:
         return Rejected(error.message)  # by its first success, perhaps: the listing will tell
-    if call.doubtful or (call.touched and not refused_by_us):
+    if call.ambiguous or (call.may_have_acted and not refused_by_us):
         return Unanswered(error.message)
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):

@@ -102,4 +102,4 @@ class Reconciler:
         call.before_send = look
         record = await engine.finish(operation, call)
         mended = attrs.evolve(found, result=result_of(record), agrees=True)
-        return RepairDone(match=mended, doubtful=call.doubtful)
+        return RepairDone(match=mended, doubtful=call.ambiguous)

@@ -15,7 +15,7 @@ import enum
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from sigmamind_async.convert import load_json
+from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.responses.error_body import is_html

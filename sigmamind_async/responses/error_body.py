@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from sigmamind_async.convert import parse_json
+from sigmamind_async.convert.json_codec import parse_json
 from sigmamind_async.operation import Response
 
 NO_REASON: Final = "the platform gave no reason"

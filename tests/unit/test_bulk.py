@@ -34,7 +34,7 @@ class Row:
     value: Any
     seconds: float = 1.0
     attempts: int = 0
-    touched: bool = False
+    may_have_acted: bool = False
     ignored: tuple[str, ...] = ()
     waits: bool = False
 
@@ -200,7 +200,7 @@ async def test_what_reading_the_values_raises_comes_after_the_rows_before_it(mak
 
 
 @pytest.mark.parametrize(
-    ("error", "touched", "status"),
+    ("error", "may_have_acted", "status"),
     [
         (NotFoundError("404"), False, "failed"),
         (NotFoundError("404"), True, "failed"),
@@ -212,9 +212,9 @@ async def test_what_reading_the_values_raises_comes_after_the_rows_before_it(mak
     ],
 )
 async def test_a_bad_row_is_an_outcome_and_the_job_goes_on(
-    error: Exception, touched: bool, status: str
+    error: Exception, may_have_acted: bool, status: str
 ) -> None:
-    run = job([1, error, 3], prepare=lambda value: Row(value, touched=touched))
+    run = job([1, error, 3], prepare=lambda value: Row(value, may_have_acted=may_have_acted))
     first, bad, last = (await collect(run)).outcomes
 
     assert (first.status, bad.status, last.status) == ("done", status, "done")
@@ -527,11 +527,14 @@ async def test_a_break_out_of_the_loop_ends_every_task() -> None:
     assert run.undelivered
 
 
-@pytest.mark.parametrize(("touched", "status"), [(True, "unknown"), (False, "skipped")])
-async def test_a_cancelled_consumer_loses_nothing_that_is_known(touched: bool, status: str) -> None:
+@pytest.mark.parametrize(("may_have_acted", "status"), [(True, "unknown"), (False, "skipped")])
+async def test_a_cancelled_consumer_loses_nothing_that_is_known(
+    may_have_acted: bool, status: str
+) -> None:
     """Rows under way may have been carried out; those that ended and were not yet seen, too."""
     run = job(
-        range(8), prepare=lambda value: Row(value, 1.0 if value == 0 else 9.0, touched=touched)
+        range(8),
+        prepare=lambda value: Row(value, 1.0 if value == 0 else 9.0, may_have_acted=may_have_acted),
     )
     seen: list[int] = []
 
@@ -562,7 +565,7 @@ async def test_a_consumer_that_is_cancelled_twice_has_what_is_known_by_then() ->
             finally:
                 await asyncio.sleep(5.0)
 
-    rows = [Row(0, 60.0, touched=True), Slow(1, 60.0, touched=True)]
+    rows = [Row(0, 60.0, may_have_acted=True), Slow(1, 60.0, may_have_acted=True)]
     run = job(range(2), prepare=rows.__getitem__)
     task = asyncio.create_task(collect(run))
     for _ in range(2):

@@ -1093,7 +1093,7 @@ async def test_a_cancelled_call_tells_whether_it_may_have_been_carried_out(
 
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    assert state.touched is touched
+    assert state.may_have_acted is touched
     assert bool(getattr(caught.value, "__notes__", [])) is touched
 
 
@@ -1144,7 +1144,7 @@ async def test_a_call_cancelled_before_it_is_sent_touched_nothing(make_engine: M
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (state.touched, state.attempts) == (False, 0)
+    assert (state.may_have_acted, state.attempts) == (False, 0)
 
 
 async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: Make) -> None:
@@ -1159,7 +1159,7 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert state.touched
+    assert state.may_have_acted
 
 
 # ---------------------------------------------------------------- fields that did not take
