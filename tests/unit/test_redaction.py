@@ -147,7 +147,7 @@ def test_the_control_without_decoders_a_spelling_stays(
     encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redaction, "_DECODERS", ())
-    monkeypatch.setattr(redaction, "_read_code", nothing)
+    monkeypatch.setattr(redaction, "_read_run", nothing)
     spelled = ENCODERS[encoder](SECRET)
 
     assert redact(spelled, [Secret(SECRET)]) == spelled
@@ -226,7 +226,7 @@ def test_a_number_that_is_the_secret_is_masked() -> None:
 
 
 def test_a_text_with_too_many_layers_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_READINGS", 2)
+    monkeypatch.setattr(redaction, "_MAX_READINGS", 2)
 
     assert redact("a%2541b \\u0026 &amp;", [Secret(SECRET)]) == WITHHELD
 
@@ -288,7 +288,7 @@ def test_the_control_without_a_bound_a_text_makes_much_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redaction, "WORK", 10**9)
-    monkeypatch.setattr(redaction, "_READINGS", 10**9)
+    monkeypatch.setattr(redaction, "_MAX_READINGS", 10**9)
 
     assert characters_read(HOSTILE[5], monkeypatch) > 9 * 50_000
 
