@@ -18,7 +18,6 @@ from sigmamind_async import (
     ResponseDecodeError,
     SigmaMind,
     Verbex,
-    paging,
 )
 from sigmamind_async.fleet.survey import numbers_of
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
@@ -388,7 +387,7 @@ async def test_if_the_early_end_were_believed_it_would_be_bought_twice(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the two before."""
-    monkeypatch.setattr(paging, "_check_end", lambda *_: None)
+    monkeypatch.setattr("sigmamind_async.paging._Tally.check_end", lambda *_: None)
     shop = shop_of(name, whole=False)
     with pytest.raises(OutcomeUnknownError):
         await provisioned(name, shop)

@@ -22,7 +22,7 @@ from sigmamind_async.paging import (
     all_items_by_token,
     items_of,
     page_of,
-    statement,
+    page_with_statements,
 )
 
 
@@ -524,6 +524,11 @@ MORE: dict[str, object] = {
 }
 
 
+def statement(raw: object, headers: dict[str, str], *, held: int, size: int) -> Page[None]:
+    """Return what an answer with *held* records states, without them."""
+    return attrs.evolve(page_with_statements([None] * held, raw, headers, size), items=[])
+
+
 def promised(raw: object, headers: dict[str, str] | None = None) -> bool:
     said = statement(raw, headers or {}, held=50, size=100)
     return bool(said.more or (said.total or 0) > 50 or (said.pages or 0) > 1 or said.token)
@@ -577,12 +582,12 @@ def test_headers_make_statements_too(headers: dict[str, str]) -> None:
 def test_what_is_no_statement_is_none(around: dict[str, Any]) -> None:
     said = statement({"data": ROWS, **around}, {}, held=50, size=100)
 
-    assert said == paging.Statement()
+    assert said == Page(items=[])
 
 
 @pytest.mark.parametrize("headers", [{"Link": '</>; rel="prev"'}, {"x-request-id": "250"}])
 def test_other_headers_are_no_statement(headers: dict[str, str]) -> None:
-    assert statement(ROWS, headers, held=50, size=100) == paging.Statement()
+    assert statement(ROWS, headers, held=50, size=100) == Page(items=[])
 
 
 @pytest.mark.parametrize(
