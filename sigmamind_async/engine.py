@@ -552,7 +552,7 @@ class Engine:
         if finding.status == 401 and not call.key_refreshed:
             call.key_refreshed = True
             try:
-                if await self.credentials.renewed(key, self._left(call)):
+                if await self.credentials.refresh(key, self._left(call)):
                     return Again(delay=0.0)
             except SigmaMindError as refusal:
                 return Failed(refusal.with_traceback(None))

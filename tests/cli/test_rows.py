@@ -250,7 +250,7 @@ def test_a_near_miss_is_recognised(word: str) -> None:
 @pytest.mark.parametrize(
     ("reference", "problem"),
     [
-        ("hunter2", "must not stand in the open"),
+        ("hunter2", "must not be in plain text"),
         ("env:NOPE", "set the variable NOPE"),
         ("file:missing", "cannot be read: No such file"),
         ("file:.", "cannot be read: Is a directory"),

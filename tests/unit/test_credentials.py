@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from sigmamind_async.credentials import Credentials, KeyProvider, checked_key
+from sigmamind_async.credentials import Credentials, KeyProvider, check_key
 from sigmamind_async.errors import APITimeoutError, ConfigurationError
 from sigmamind_async.values import REDACTED, Secret
 
@@ -32,7 +32,7 @@ async def test_a_fixed_key_is_handed_out_and_cannot_be_renewed() -> None:
     credentials = Credentials(key)
 
     assert await credentials.key() is key
-    assert not await credentials.renewed(key)
+    assert not await credentials.refresh(key)
 
 
 @pytest.mark.parametrize("given", ["sk-1", Secret("sk-1")])
@@ -61,7 +61,7 @@ async def test_a_rejected_key_is_replaced_once_for_all_who_were_rejected() -> No
     credentials = Credentials(provider)
     old = await credentials.key()
 
-    renewed = await asyncio.gather(*(credentials.renewed(old) for _ in range(50)))
+    renewed = await asyncio.gather(*(credentials.refresh(old) for _ in range(50)))
 
     assert renewed == [True] * 50
     assert provider.asked == 2
@@ -73,8 +73,8 @@ async def test_a_key_that_was_replaced_meanwhile_is_not_asked_for_again() -> Non
     credentials = Credentials(provider)
     old = await credentials.key()
 
-    assert await credentials.renewed(old)
-    assert await credentials.renewed(old)
+    assert await credentials.refresh(old)
+    assert await credentials.refresh(old)
     assert provider.asked == 2
 
 
@@ -83,7 +83,7 @@ async def test_a_key_that_was_replaced_meanwhile_is_not_asked_for_again() -> Non
 )
 def test_a_key_that_cannot_stand_in_a_header_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ConfigurationError, match="api_key: the key is empty, or holds") as caught:
-        checked_key(Secret(text))
+        check_key(Secret(text))
 
     assert not text.strip() or text not in str(caught.value)
 
@@ -186,7 +186,7 @@ async def test_a_provider_that_hangs_ends_with_the_deadline() -> None:
     with pytest.raises(APITimeoutError):
         await credentials.key(2.0)
     with pytest.raises(APITimeoutError):
-        await credentials.renewed(Secret("old"), 3.0)
+        await credentials.refresh(Secret("old"), 3.0)
 
     assert clock() - began == pytest.approx(10.0)
 

@@ -170,4 +170,4 @@ def _secret(text: str, *, allow_inline: bool) -> str | Secret | Fault:
         return Fault("is empty; write env:NAME or file:PATH")
     if allow_inline:
         return Secret(text)
-    return Fault("is a secret and must not stand in the open; write env:NAME or file:PATH")
+    return Fault("is a secret and must not be in plain text; write env:NAME or file:PATH")

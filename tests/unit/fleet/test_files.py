@@ -209,7 +209,7 @@ defaults: {platform: verbex, source: import, label: ours}
             "label,trunk_password",
             '"x, ""y""",hunter2',
             (
-                "fleet.csv:2:28: a trunk_password: is a secret and must not stand in the open;"
+                "fleet.csv:2:28: a trunk_password: is a secret and must not be in plain text;"
                 " write env:NAME or file:PATH"
             ),
         ),
