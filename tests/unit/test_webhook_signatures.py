@@ -29,7 +29,6 @@ from sigmamind_async.webhook_signatures import (
     as_secrets,
     check_body,
     check_signature,
-    check_size,
     header,
     read_delivery,
 )
@@ -115,10 +114,10 @@ def test_what_is_no_secret_is_refused(secrets: str) -> None:
 
 
 def test_a_body_is_measured() -> None:
-    check_size(b"x" * MAX_BYTES)
-    check_size(b"xyz", 3)
+    check_body(b"x" * MAX_BYTES)
+    check_body(b"xyz", 3)
     with pytest.raises(InvalidRequestError, match="has 4 bytes, allowed are 3") as caught:
-        check_size(b"wxyz", 3)
+        check_body(b"wxyz", 3)
 
     assert (caught.value.field, caught.value.rule) == ("body", "at most 3 bytes")
 
