@@ -134,7 +134,7 @@ def test_a_reference_shows_itself_and_no_secret(text: str) -> None:
     assert reference != SecretReference("env:OTHER")
     assert reference not in (Secret(text), REDACTED, text)
     assert as_secret(reference) is reference
-    with pytest.raises(InvalidRequestError, match=f"is known by its reference alone, {text}"):
+    with pytest.raises(InvalidRequestError, match=f"is only a reference, {text}"):
         reference.reveal()
 
 
