@@ -43,10 +43,7 @@ _RESETS: Final = (
     "x-ratelimit-reset-after",
     "x-ratelimit-reset-requests",
 )
-_FAMILIES: Final = tuple(
-    (f"{family}remaining", f"{family}limit", f"{family}reset", f"{family}reset-after")
-    for family in ("x-ratelimit-", "ratelimit-", "x-rate-limit-")
-)
+_REMAINING: Final = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION_PART: Final = r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)"
 
@@ -88,12 +85,12 @@ def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Re
     Read are limit, remaining and reset, with and without the ``X-``, and the ``RateLimit`` field.
     *wall_clock* is `time.time`.
     """
-    for remaining_name, limit_name, reset_name, reset_after_name in _FAMILIES:
-        if remaining_name in headers:
-            left = headers[remaining_name]
+    for name in _REMAINING:  # every success comes through here, and most have none of these
+        if name in headers:
+            family, left = name.removesuffix("remaining"), headers[name]
             # Beside the limit there may be the policies that it comes from: "100, 100;w=60".
-            limit = re.split("[,;]", headers.get(limit_name, left), maxsplit=1)[0]
-            reset = headers.get(reset_name) or headers.get(reset_after_name, "")
+            limit = re.split("[,;]", headers.get(f"{family}limit", left), maxsplit=1)[0]
+            reset = headers.get(f"{family}reset") or headers.get(f"{family}reset-after", "")
             return _believable(_finite(limit), _finite(left), _seconds_to_go(reset, wall_clock()))
     if "ratelimit" not in headers:
         return None
