@@ -70,7 +70,7 @@ class Row:
     """Requests that the server receives whole."""
     acts: bool = True
     """Whether the server carries out what it received."""
-    doubtful: bool = False
+    may_be_echo: bool = False
     warm: bool = False
     """Whether a request came before, on the same connection."""
     idle: bool = False
@@ -94,7 +94,7 @@ def rows(
     *,
     arrives: int = 1,
     acts: bool = True,
-    doubtful: bool = False,
+    may_be_echo: bool = False,
     seconds: float = 5.0,
     big: bool = False,
 ) -> Iterator[Row]:
@@ -106,7 +106,7 @@ def rows(
             verdict=verdict,
             arrives=arrives,
             acts=acts,
-            doubtful=doubtful,
+            may_be_echo=may_be_echo,
             seconds=seconds,
             big=big,
         )
@@ -204,7 +204,7 @@ ROWS = [
         for status in (400, 401, 402, 403, 404, 409, 413, 422, 429)
         for row in rows(f"{status}", SOME, answer(status), REJECTED, acts=False)
     ),
-    *rows("409 in doubt", SOME, answer(409), AMBIGUOUS, doubtful=True),
+    *rows("409 in doubt", SOME, answer(409), AMBIGUOUS, may_be_echo=True),
     *(
         row
         for status in (408, 499, 500, 501, 502, 503, 504, 599)
@@ -311,7 +311,7 @@ async def attempt(row: Row, certificates: Certificates, *, handed_in: bool) -> A
             body = b"x" * 8_000_000 if row.big else b"{}"
             came = await send(transport, url, row.method, body=body, seconds=row.seconds, mark=mark)
         await server.all_served()
-    verdict = classify(came, connected=mark.may_have_left, may_be_echo=row.doubtful)
+    verdict = classify(came, connected=mark.may_have_left, may_be_echo=row.may_be_echo)
     return Attempt(verdict, len(server.received) - before)
 
 

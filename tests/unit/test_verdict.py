@@ -71,11 +71,11 @@ def fault(kind: FaultKind) -> Fault:
 
 
 def found(
-    answer: Response | Fault, *, connected: bool = True, doubtful: bool = False, now: float = 0.0
+    answer: Response | Fault, *, connected: bool = True, may_be_echo: bool = False, now: float = 0.0
 ) -> AttemptResult:
     mark = ConnectionFlag()
     mark.connected = connected
-    return classify_attempt(answer, mark, may_be_echo=doubtful, wall_clock=lambda: now)
+    return classify_attempt(answer, mark, may_be_echo=may_be_echo, wall_clock=lambda: now)
 
 
 def error(operation: Operation[None], finding: AttemptResult) -> SigmaMindError:
@@ -186,7 +186,7 @@ ATTEMPTS: dict[str, AttemptResult] = {
     "no answer in time": found(fault(FaultKind.TIMEOUT)),
     "dropped": found(fault(FaultKind.DROPPED)),
     "not HTTP": found(fault(FaultKind.UNPARSABLE)),
-    "doubtful 409": found(Response(status=409), doubtful=True),
+    "409, maybe an echo": found(Response(status=409), may_be_echo=True),
     "first 409": found(Response(status=409)),
     "404": found(Response(status=404)),
     "302": found(Response(status=302)),
@@ -211,7 +211,7 @@ REPEATED_IF_REPEATABLE = REPEATED_ANYWAY | {
     "no answer in time",
     "dropped",
     "not HTTP",
-    "doubtful 409",
+    "409, maybe an echo",
     "2xx dropped",
     "2xx timed out",
     "2xx not HTTP",
@@ -244,7 +244,7 @@ ERRORS_OF_A_PURCHASE: dict[str, Row] = {
     "no answer in time": (OutcomeUnknownError, "unknown", False),
     "dropped": (OutcomeUnknownError, "unknown", False),
     "not HTTP": (OutcomeUnknownError, "unknown", False),
-    "doubtful 409": (OutcomeUnknownError, "unknown", False),
+    "409, maybe an echo": (OutcomeUnknownError, "unknown", False),
     "first 409": (ConflictError, "no", False),
     "404": (NotFoundError, "no", False),
     "302": (APIStatusError, "no", False),
@@ -264,7 +264,7 @@ ERRORS_OF_AN_UPDATE: dict[str, Row] = ERRORS_OF_A_PURCHASE | {
     "no answer in time": (OutcomeUnknownError, "unknown", True),
     "dropped": (OutcomeUnknownError, "unknown", True),
     "not HTTP": (OutcomeUnknownError, "unknown", True),
-    "doubtful 409": (ConflictError, "unknown", True),
+    "409, maybe an echo": (ConflictError, "unknown", True),
     "303": (APIStatusError, "yes", False),
     "2xx dropped": (OutcomeUnknownError, "yes", True),
     "2xx timed out": (OutcomeUnknownError, "yes", True),
