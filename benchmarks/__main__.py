@@ -14,7 +14,7 @@ from types import ModuleType
 
 import attrs
 
-from benchmarks import gate, publish, purchases, regression, report, sdks
+from benchmarks import gate, paths, publish, purchases, regression, report, sdks
 from benchmarks.machine import machine
 from benchmarks.memory import MILLION
 from benchmarks.report import QUICK, Part, Scale
@@ -158,6 +158,12 @@ def throttles(chosen: argparse.Namespace, figures: Figures) -> bool:
     return all(row.kept for row in rows)
 
 
+def courses(_: argparse.Namespace, figures: Figures) -> bool:
+    """Print what a reader has to follow."""
+    figures["paths"] = paths.show()
+    return True
+
+
 def buy(chosen: argparse.Namespace, figures: Figures) -> bool:
     """Run the purchases that were asked for; return whether all was right."""
     plan = purchases.Plan(
@@ -231,6 +237,10 @@ def of_regression(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def of_paths(_: argparse.ArgumentParser) -> None:
+    pass
+
+
 def of_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calls", type=int, default=MILLION, help="updates to stream: a million")
 
@@ -241,6 +251,7 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
     "publish": (publishing, publish, of_publish),
     "purchases": (buy, purchases, of_purchases),
     "gate": (throttles, gate, of_gate),
+    "paths": (courses, paths, of_paths),
 }
 """What is run only when named: how, the module that describes it, its options."""
 

@@ -162,7 +162,7 @@ class FleetApplication:
             accounts=accounts,
             known=known,
             plan=plan,
-            bought={name: (await journal.counts(name)).bought for name in platforms},
+            bought={name: (await journal.counts(name)).purchase_count for name in platforms},
             to_buy=await _to_buy(plan, journal),
         )
 
@@ -263,5 +263,5 @@ async def _to_buy(plan: Plan, journal: Journal) -> Mapping[str, int]:
     for step in plan.steps:
         if step.writes and step.action is Action.PURCHASE:
             entry = await journal.get(step.platform, step.op_id)
-            counts[step.platform] += entry is None or not entry.bought
+            counts[step.platform] += entry is None or not entry.purchase_count
     return counts

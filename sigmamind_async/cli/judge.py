@@ -9,7 +9,7 @@ import attrs
 
 from sigmamind_async.cli.records import Verdict
 from sigmamind_async.provisioning.row import Row, State
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 
 
 @attrs.frozen
@@ -27,7 +27,7 @@ def judge(rows: Iterable[Row], sales: Sequence[Sale], *, asked: int, asked_to_bu
     done = [row for row in rows if row.state is State.DONE]
     sold = {(sale.platform, sale.phone_number) for sale in sales}
     kept = {(row.account, row.phone_number) for row in done if row.kind.costs}
-    labels = Counter((sale.platform, without_tag(sale.label)) for sale in sales if sale.label)
+    labels = Counter((sale.platform, remove_tag(sale.label)) for sale in sales if sale.label)
     return Verdict(
         asked_to_buy=asked_to_buy,
         bought=len(sales),

@@ -27,7 +27,7 @@ async def outlook(place: Place, source: Source, reading: Reading) -> Outlook:
         counts = await journal.counts(account)
         ids = (row.id or "" for row in source.rows(reading) if isinstance(row, Row) and row.spends)
         to_buy = await _not_bought(journal, account, ids) if counts.rows else found.purchases
-    return Outlook(found=found, bought=counts.bought, to_buy=to_buy)
+    return Outlook(found=found, bought=counts.purchase_count, to_buy=to_buy)
 
 
 async def _not_bought(journal: Journal, account: str, ids: Iterable[str]) -> int:
@@ -35,5 +35,5 @@ async def _not_bought(journal: Journal, account: str, ids: Iterable[str]) -> int
     count, rest = 0, iter(ids)
     while some := [*islice(rest, _AT_ONCE)]:
         entries = await asyncio.gather(*(journal.get(account, op_id) for op_id in some))
-        count += sum(entry is None or not entry.bought for entry in entries)
+        count += sum(entry is None or not entry.purchase_count for entry in entries)
     return count

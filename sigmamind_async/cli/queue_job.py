@@ -22,8 +22,8 @@ from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.cli.supervision import Supervision
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.row import UNCONFIRMED
 from sigmamind_async.provisioning.row import Row as Entry
+from sigmamind_async.provisioning.row import State
 
 if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import Queue
@@ -197,7 +197,7 @@ class QueueJob:
     def _doubtful(self) -> int:
         """Return how many rows are in doubt, once nothing else is left."""
         states = [self._seen[op_id].state for op_id in self._waiting if op_id in self._seen]
-        doubtful = sum(state in UNCONFIRMED for state in states)
+        doubtful = sum(state is State.UNCONFIRMED for state in states)
         return doubtful if doubtful == len(self._waiting) else 0
 
     def _out_of_patience(self) -> bool:
@@ -221,9 +221,12 @@ class QueueJob:
         """Report the rows that are left to the workers, and those that were not handed over."""
         for op_id, row in [*self._waiting.items()]:
             entry = self._seen.get(op_id)
-            unconfirmed = entry is not None and entry.state in UNCONFIRMED and not self.stopped
+            state = None if entry is None or self.stopped else entry.state
             self._ended(
-                row, self._result(op_id) if unconfirmed else unfinished(skipped_result(row))
+                row,
+                self._result(op_id)
+                if state is State.UNCONFIRMED
+                else unfinished(skipped_result(row)),
             )
         for row in self._good_rows() if self.stopped else ():
             self._report(skipped_result(row))

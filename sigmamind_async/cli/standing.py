@@ -9,14 +9,13 @@ from typing import Final
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import OpenRow, Standing, Way, Word
-from sigmamind_async.provisioning.row import NEED_DECISION, UNCONFIRMED, Row, State
-from sigmamind_async.provisioning.status import Status, asked, story, ways_out
+from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
+from sigmamind_async.provisioning.status import Status, describe, operator_choices, summary
 
 WORDS: Final[Mapping[State, Word]] = {
     State.DONE: "done",
     State.SENDING: "being sent",
     State.UNCONFIRMED: "in doubt",
-    State.COMMITTED: "in doubt",
     State.NEEDS_DECISION: "needs a decision",
     State.DUPLICATE: "one too many",
     State.PLANNED: "to be sent",
@@ -36,7 +35,7 @@ def standing_of(status: Status, place: Place, platform: Platform, now: float) ->
         journal=place.name,
         platform=platform.name,
         counts=counts,
-        bought=status.bought,
+        bought=status.purchase_count,
         rows=tuple(_open_row(row, status.settle_time, place, platform) for row in rows),
         settle=place.command("reconcile", platform, "--wait"),
         sender=place.sender,
@@ -48,12 +47,12 @@ def _open_row(row: Row, settle_time: float, place: Place, platform: Platform) ->
     return OpenRow(
         id=row.op_id,
         word=WORDS[row.state],
-        asked=asked(row),
-        since=row.unconfirmed_since if row.state in UNCONFIRMED else row.sent_at,
+        asked=summary(row),
+        since=row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at,
         believable=_believable(row, settle_time),
         listings=row.absent_listings,
         known=_known(row),
-        story=tuple(map(without_call, story(row, settle_time))),
+        story=tuple(map(without_call, describe(row, settle_time))),
         ways=tuple(_ways(row, place, platform)),
     )
 
@@ -62,7 +61,8 @@ def _believable(row: Row, settle_time: float) -> float | None:
     if row.state in NEED_DECISION:
         return None
     # A process that was killed while it sent is given as long as its request may have lasted.
-    return (row.unconfirmed_since if row.state in UNCONFIRMED else row.lease_until) + settle_time
+    since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
+    return since + settle_time
 
 
 def _known(row: Row) -> str:
@@ -85,13 +85,13 @@ def _ways(row: Row, place: Place, platform: Platform) -> list[Way]:
             command=place.command("reconcile", platform, "--only", row.op_id, *_OPTIONS[word]),
             meaning=_MEANINGS.get(word, meaning).format(sender=sender_of(row)),
         )
-        for word, meaning in ways_out(row)
+        for word, meaning in operator_choices(row)
     ]
 
 
 def sender_of(row: Row) -> str:
     """Return who sends *row* once it may be sent again."""
-    return "a worker" if row.queued else "the next apply"
+    return "a worker" if row.enqueued else "the next apply"
 
 
 _MEANINGS: Final = {

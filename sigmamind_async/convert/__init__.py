@@ -14,7 +14,7 @@ from sigmamind_async.convert.conversion import (
     structure_list,
     told_by,
 )
-from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.fields import Record, RequestValue, check_field, wire, wire_names
 from sigmamind_async.convert.json_codec import dump_json, load_json, parse_json
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "RequestValue",
     "as_object",
     "body_of",
+    "check_field",
     "dump_json",
     "dump_record",
     "load_json",

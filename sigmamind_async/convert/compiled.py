@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import attrs
 
-from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.fields import Record, wire, wire_names
 from sigmamind_async.convert.scalars import WrongTypeError, read_array, read_object, with_plus
-from sigmamind_async.values import UNSET, Secret
+from sigmamind_async.values import Secret
 
 Hook = Callable[[Any], Callable[[Any, Any], Any]]
 """Gives the reader of a type."""
@@ -52,14 +52,14 @@ _FILL = (
     "def fill(fields, _):",
     "if type(fields) is not dict: refuse(fields)",
     "record = new(Open)",
-    "blanks = {}",
+    "nulls = {}",
     "extra = {}",
     "absent = 0",
     "get = fields.get",
 )
 _FILLED = (
     "record.extra = extra",
-    "record.blanks = blanks",
+    "record.nulls = nulls",
     "record.__class__ = cls",
     "return record",
 )
@@ -73,18 +73,18 @@ def _reading(hook: Hook, cls: type[Record], name: str, known: dict[str, Any]) ->
     known[f"other_{name}"] = _other_reader(mark, kind, hook(kind), default)
     lines = [f"value = get({mark.name!r}, ABSENT)"]
     absent = f"if value is ABSENT: record.{name} = default_{name}; absent += 1"
-    other = f"else: record.{name} = other_{name}(value, blanks, extra)"
+    other = f"else: record.{name} = other_{name}(value, nulls, extra)"
     if plain is None:
         return [*lines, absent, other]
     known[f"plain_{name}"] = plain
     test = " and value" if plain is str else ""
     if mark.phone_number:
         test += " and value[0] == '+'"
-    null = f"elif value is None: record.{name} = None; blanks[{mark.name!r}] = None"
+    null = f"elif value is None: record.{name} = None; nulls[{mark.name!r}] = None"
     return [
         *lines,
         f"if type(value) is plain_{name}{test}: record.{name} = value",
-        *([] if mark.needed or plain is kind else [null]),
+        *([] if mark.null_as_empty or plain is kind else [null]),
         f"el{absent}",
         other,
     ]
@@ -95,15 +95,15 @@ def _other_reader(
 ) -> Callable[[Any, dict[str, Any], dict[str, Any]], object]:
     """Return the reader of whatever is not simply a value of the field's plain type."""
 
-    def read_other(value: Any, blanks: dict[str, Any], extra: dict[str, Any]) -> object:
+    def read_other(value: Any, nulls: dict[str, Any], extra: dict[str, Any]) -> object:
         if value is None or value == "":
-            blanks[mark.name] = value
-            if mark.needed:
+            nulls[mark.name] = value
+            if mark.null_as_empty:
                 return ""
         try:
             held = read(value, kind)
         except WrongTypeError as error:
-            if mark.strict or mark.needed:
+            if mark.strict or mark.null_as_empty:
                 raise error.below(f".{mark.name}") from None
             extra[mark.name] = _conceal(mark.name, value)
             return default
@@ -125,27 +125,6 @@ def _plain(kind: Any) -> type | None:
     """Return the plain type that *kind* is, or is beside null."""
     arms = [arm for arm in typing.get_args(kind) or (kind,) if arm is not type(None)]
     return arms[0] if len(arms) == 1 and arms[0] in (str, bool, int) else None
-
-
-def request_writer(cls: type[RequestValue[object]]) -> Callable[[Any], dict[str, Any]]:
-    """Return the function that writes a body, written out field by field.
-
-    Values go through as they are: texts, numbers, null, Secret and plain objects. UNSET is left
-    out; another default, such as the constant word of a variant, is sent. cattrs would compare
-    each value with UNSET, which takes three times as long as to see whether it is that.
-    """
-    lines = ["def write(value):", "body = {}"]
-    names = wire_names(cls)
-    for field in attrs.fields(cls):
-        if field.name in names:
-            say = f"body[{names[field.name].name!r}] = value.{field.name}"
-            said = f"if value.{field.name} is not UNSET: " if field.default is UNSET else ""
-            lines.append(said + say)
-    known: dict[str, Any] = {"UNSET": UNSET}
-    source = "\n    ".join([*lines, "return body"])
-    exec(source, known)  # noqa: S102 - written here from names of fields, as cattrs writes its own
-    write: Callable[[Any], dict[str, Any]] = known["write"]
-    return write
 
 
 _CREDENTIAL = re.compile(r"pass|secret|token|credential|api.?key", re.IGNORECASE)

@@ -102,7 +102,7 @@ def record_decoder(cls: type[R]) -> Callable[[Response], R]:
 def _reader(cls: Any) -> Callable[[Any, Any], Any]:
     """Return the hook that reads a *cls*."""
     with importing():
-        from sigmamind_async.convert.cattrs_setup import reader
+        from sigmamind_async.convert.converter import reader
 
     return reader(cls)
 
@@ -111,7 +111,7 @@ def _reader(cls: Any) -> Callable[[Any, Any], Any]:
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the hook that writes a *cls*."""
     with importing():
-        from sigmamind_async.convert.cattrs_setup import writer
+        from sigmamind_async.convert.converter import writer
 
     return writer(cls)
 

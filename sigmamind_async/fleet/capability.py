@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.convert import told_by
+from sigmamind_async.convert import check_field, told_by
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.values import Secret
 
 PLACEHOLDER: Final = Secret("reference")
@@ -48,12 +48,6 @@ class Form:
             if types.NoneType in typing.get_args(hints[attribute])
         )
 
-    @cached_property
-    def _attributes(self) -> Mapping[str, attrs.Attribute[Any]]:
-        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(self.value)
-        by_name = {field.name: field for field in fields}
-        return {name: by_name[attribute] for name, attribute in self.takes.items()}
-
     def part_of(self, fields: Mapping[str, Cell]) -> dict[str, Cell]:
         """Return those of *fields* that this request can say."""
         return {
@@ -64,13 +58,11 @@ class Form:
 
     def check(self, name: str, cell: Cell) -> str:
         """Return what is wrong with *cell* as the field *name*; empty if nothing is."""
-        attribute = self._attributes[name]
-        if attribute.validator is None:
-            return ""
+        attribute = self.takes[name]
         try:
-            attribute.validator(None, attribute, PLACEHOLDER if name in SECRETS else cell)
+            check_field(self.value, attribute, PLACEHOLDER if name in SECRETS else cell)
         except InvalidRequestError as error:
-            return str(error).removeprefix(f"{attribute.name}: ")
+            return str(error).removeprefix(f"{attribute}: ")
         return ""
 
     def request(self, fields: Mapping[str, Cell], **key: str) -> Value:
@@ -149,7 +141,7 @@ def _normal(name: str, cell: object) -> str | None:
     """Return what a record shows as a row would say it; an empty text says nothing."""
     text = cell if isinstance(cell, str) else None
     if name == "label":
-        text = without_tag(text or "")
+        text = remove_tag(text or "")
     return text or None
 
 

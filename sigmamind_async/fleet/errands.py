@@ -24,7 +24,7 @@ from sigmamind_async.fleet.spec import SECRETS, Cell, FleetRow, Presence, Source
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.survey import did_nothing
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.fingerprint import asked_of, value_of
+from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
@@ -178,12 +178,12 @@ def _moves_away(step: Step, row: FleetRow, found: Found) -> bool:
 def _going_on(row: FleetRow, capability: Capability, errand: Errand, stored: Row) -> Errand:
     """Return the operation that *stored* is about, which *row* says otherwise by now."""
     _check_same_number(row, stored)
-    request = capability.adapter.requests[stored.request]
+    request = capability.adapter.requests[stored.request_type]
     forms = (*capability.purchases, *capability.imports)
     nothing: Mapping[str, str] = {}
     names = next((form.names for form in forms if form.value is request), nothing)
-    fields = {names[name]: cell for name, cell in stored.asked.items() if name in names}
-    secrets = {name: getattr(errand.value, name, None) for name in stored.hidden}
+    fields = {names[name]: cell for name, cell in stored.request_fields.items() if name in names}
+    secrets = {name: getattr(errand.value, name, None) for name in stored.secret_fields}
     if not all(isinstance(secret, Secret) for secret in secrets.values()):
         raise PlanError(
             f"{stored.op_id}: it is not known yet whether it was carried out; to find out, the row"
@@ -192,7 +192,9 @@ def _going_on(row: FleetRow, capability: Capability, errand: Errand, stored: Row
     hidden = {names[name]: row.fields[names[name]] for name in secrets}
     return attrs.evolve(
         errand,
-        value=attrs.evolve(value_of(request, stored.asked, stored.hidden), **secrets),
+        value=attrs.evolve(
+            rebuild_request(request, stored.request_fields, stored.secret_fields), **secrets
+        ),
         fields={**fields, **hidden},
         begun=True,
     )
@@ -212,7 +214,10 @@ def _said(row: FleetRow) -> set[str]:
 
 
 def _differs(stored: Row, value: Value) -> bool:
-    return (stored.request, stored.asked) != (type(value).__name__, asked_of(value)[0])
+    return (stored.request_type, stored.request_fields) != (
+        type(value).__name__,
+        split_secrets(value)[0],
+    )
 
 
 def _digest(changes: Sequence[Change]) -> str:

@@ -222,12 +222,12 @@ def _changeable(
 def _asked_once(brought: Row, capability: Capability) -> dict[str, str | int | None]:
     """Return what an operation said that cannot be changed since."""
     forms = (*capability.purchases, *capability.imports)
-    form = next((each for each in forms if each.value.__name__ == brought.request), None)
+    form = next((each for each in forms if each.value.__name__ == brought.request_type), None)
     if form is None:
         return {}
-    names = {name: form.names[name] for name in brought.asked if name in form.names}
+    names = {name: form.names[name] for name in brought.request_fields if name in form.names}
     return {
-        name: brought.asked[attribute]
+        name: brought.request_fields[attribute]
         for attribute, name in names.items()
         if name not in capability.update.takes
     }

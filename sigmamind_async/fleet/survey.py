@@ -161,7 +161,7 @@ async def begun_for(row_id: str, platform: str, applied: Applied | None, journal
 
 def did_nothing(stored: Row) -> bool:
     """Return whether nothing came of an operation, nor will, so that another may take its place."""
-    settled = stored.lost or not stored.unconfirmed_since
+    settled = stored.proven_absent or not stored.unconfirmed_since
     return stored.state in {State.FAILED, State.PLANNED} and settled
 
 

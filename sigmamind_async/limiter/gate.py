@@ -2,7 +2,7 @@
 
 How fast and how many at once is learned in `pace`, from what is refused, and in `allowance`, where
 the platform tells. A wait that the platform asks for pauses everyone, not only the call that was
-told; but not those kinds of calls of which `lanes` has learned that they have another limit. No
+told; but not those kinds of calls of which `kinds` has learned that they have another limit. No
 wait is believed beyond `max_pause`: then one request tries, and the others follow once it passes.
 After repeated failures a circuit opens: calls are refused without being sent, rows of jobs wait,
 and one of them is let through now and then to see whether the platform is back. Only what began
@@ -28,14 +28,14 @@ import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import IDLE, AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import IDLE, AdaptiveRate, Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
 
 MAX_PAUSE = 300.0
 """Seconds of the longest pause, unless a gate is told otherwise."""
-PATIENCE = 300.0
+STALL_TIMEOUT = 300.0
 """Longest time in seconds without any admitted request, after which a patient caller takes a 429
 for an answer."""
 SLOW = 2.0
@@ -61,9 +61,9 @@ class Admission:
     max_pause: float = MAX_PAUSE
     """Seconds after which one request tries, however long the platform wants to be left alone."""
 
-    lanes: RateByKind = attrs.field(factory=RateByKind)
+    rates: RateByKind = attrs.field(factory=RateByKind)
     """What was learned of the platform's limits."""
-    allowance: RateLimitWindow = attrs.field(factory=RateLimitWindow)
+    window: RateLimitWindow = attrs.field(factory=RateLimitWindow)
     """What the platform says of them."""
     paused_until: float = 0.0
     """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
@@ -94,7 +94,7 @@ class Admission:
     @property
     def rate(self) -> float | None:
         """Admitted requests a second; `None` until the platform has throttled once, or told."""
-        rate, spacing = self.lanes.common.rate, self.allowance.spacing
+        rate, spacing = self.rates.common.rate, self.window.spacing
         return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
     def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
@@ -102,12 +102,12 @@ class Admission:
 
         *pace* is that of its kind; the common one where left out.
         """
-        pace = pace or self.lanes.common
+        pace = pace or self.rates.common
         ready = max(self.paused_until, pace.paused_until)
         if pace.rate is not None and pace.ready > ready:
             ready = pace.ready
-        if self.allowance.spacing:
-            ready = max(ready, self.allowance.due)
+        if self.window.spacing:
+            ready = max(ready, self.window.due)
         if self.open_until is not None:
             probing = self.probed_at is not None
             ready = max(ready, now + self.probe_every if probing else self.open_until)
@@ -117,10 +117,10 @@ class Admission:
 
     def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
         """Count a request that goes now, at the *pace* of its kind."""
-        pace = pace or self.lanes.common
+        pace = pace or self.rates.common
         pace.take(now)
-        if self.allowance.spacing:
-            self.allowance.take(now)
+        if self.window.spacing:
+            self.window.take(now)
         if self.open_until is not None:
             self.probed_at = now
         if pace.capped:
@@ -131,15 +131,15 @@ class Admission:
 
         A class with another `wait` or `take` has its own of this, too.
         """
-        lanes = self.lanes
-        pace = lanes.pace(kind) if lanes.own else lanes.common
+        rates = self.rates
+        pace = rates.of(kind) if rates.separate else rates.common
         if level > pace.width:
             return False
         if (
             pace.rate is None
             and self.open_until is None
             and not pace.capped
-            and not self.allowance.spacing
+            and not self.window.spacing
             and self.paused_until <= now
             and 0.0 <= now - pace.ready <= IDLE
         ):
@@ -149,7 +149,7 @@ class Admission:
             return False
         else:
             self.take(now, pace)
-        lanes.sent[kind] += 1
+        rates.sent[kind] += 1
         return True
 
     def refuses(self, now: float) -> float | None:
@@ -160,7 +160,7 @@ class Admission:
             return self.probe_every
         return self.open_until - now if now < self.open_until else None
 
-    def succeeded(self, now: float, ticket: Ticket, said: Remaining | None = None) -> None:
+    def succeeded(self, now: float, ticket: Admitted, said: Remaining | None = None) -> None:
         """Learn that the platform answered in its right mind, be it with a rejection.
 
         *said* is what it told beside that of its window.
@@ -168,19 +168,19 @@ class Admission:
         self.last_success = now
         if self.failures:
             self._close_after(ticket)
-        lanes = self.lanes
-        pace = lanes.pace(ticket[2]) if lanes.own else lanes.common
+        rates = self.rates
+        pace = rates.of(ticket[2]) if rates.separate else rates.common
         pace.passed(now, ticket)
         if pace.capped and pace.tried_at == ticket[0]:
             pace.capped, pace.tried_at, self.resumed = False, None, False
         if said is not None:
-            pause = min(self.allowance.learn(now, ticket, said), self.max_pause)
+            pause = min(self.window.learn(now, ticket, said), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
         self,
         now: float,
-        ticket: Ticket,
+        ticket: Admitted,
         retry_after: float | None,
         jitter: float,
         *,
@@ -195,9 +195,9 @@ class Admission:
             self._close_after(ticket)
         believed = refused or not self.failures
         asked = retry_after or 0.0
-        pause = self.lanes.refused(now, ticket, min(asked, self.max_pause), jitter)
+        pause = self.rates.refused(now, ticket, min(asked, self.max_pause), jitter)
         pause = min(pause, self.max_pause)
-        pace = self.lanes.pace(ticket[2])
+        pace = self.rates.of(ticket[2])
         if pause:
             pace.pause(now + pause)
             if believed:
@@ -212,9 +212,9 @@ class Admission:
 
     def pause_ends(self, kind: str) -> float:
         """Return when the latest pause ends, or ended, that holds requests of that kind."""
-        return max(self.paused_until, self.lanes.pace(kind).paused_until)
+        return max(self.paused_until, self.rates.of(kind).paused_until)
 
-    def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
+    def failed(self, now: float, ticket: Admitted, *, overloaded: bool = False) -> None:
         """Learn that an attempt failed without a usable answer.
 
         *overloaded* says that the platform may be shedding load: then the pace learns from it, for
@@ -249,36 +249,36 @@ class Admission:
         latest = self.failed_at if self.open_until is None else max(self.failed_at, now - RAREST)
         return max(0.0, latest - alive)
 
-    def abandoned(self, ticket: Ticket) -> None:
+    def abandoned(self, ticket: Admitted) -> None:
         """Learn that an attempt ended without telling anything, being cancelled."""
         if self.probed_at == ticket[0]:
             self.probed_at = None
         self._tried_in_vain(ticket)
 
-    def _tried_in_vain(self, ticket: Ticket) -> None:
+    def _tried_in_vain(self, ticket: Admitted) -> None:
         """Let another request try whether a pause that was cut short is over."""
-        pace = self.lanes.pace(ticket[2])
+        pace = self.rates.of(ticket[2])
         if pace.tried_at == ticket[0]:
             pace.tried_at = None
 
-    def _close_after(self, ticket: Ticket) -> None:
+    def _close_after(self, ticket: Admitted) -> None:
         """Close the circuit if an answered request began after the failures had."""
         if ticket[0] < self.failing_since:
             return
         before, self._before = self._before, None
         # A first probe that passes tells of a limit that a burst has met; a later one does not.
         if before is not None and self._opened > 1:
-            self._go_back_to(before)
+            self._restore(before)
         self.failures, self.open_until, self.probed_at, self._opened = 0, None, None, 0
 
-    def _learn_of_load(self, now: float, ticket: Ticket) -> None:
+    def _learn_of_load(self, now: float, ticket: Admitted) -> None:
         """Slow down for a 503, unless they come at every rate."""
         if self._before is None:
-            self._before = self.lanes.copied()
-        pace = self.lanes.pace(ticket[2])
+            self._before = self.rates.copied()
+        pace = self.rates.of(ticket[2])
         cut, slow, passed = pace.cut, (pace.rate or math.inf) <= SLOW, pace.progress
         self._shed += 1
-        self.lanes.refused(now, ticket, 0.0)
+        self.rates.refused(now, ticket, 0.0)
         if pace.cut == cut:
             return
         shed, self._shed = self._shed, 0
@@ -288,18 +288,18 @@ class Admission:
             self._no_better += 1
         if self._no_better >= NO_BETTER:
             self.sheds = False
-            self._go_back_to(RateByKind())
+            self._restore(RateByKind())
 
-    def _go_back_to(self, lanes: RateByKind) -> None:
+    def _restore(self, rates: RateByKind) -> None:
         """Forget what was learned from a 503 that was not for load."""
-        self.lanes = lanes
+        self.rates = rates
 
 
 @attrs.define(eq=False)
-class _Turn:
+class _Waiter:
     """One caller in the queue."""
 
-    given: asyncio.Future[Place]
+    given: asyncio.Future[Permit]
     deadline: float
 
     def outlasts(self, pause: float, now: float) -> bool:
@@ -312,12 +312,12 @@ Queue = tuple[bool, str]
 
 
 @attrs.define(eq=False)
-class _Line:
+class LoopQueues:
     """The callers of one event loop: those with a request under way, and those in the queue."""
 
     width: int
     under_way: int = 0
-    queues: dict[Queue, deque[_Turn]] = attrs.field(factory=dict[Queue, deque[_Turn]])
+    queues: dict[Queue, deque[_Waiter]] = attrs.field(factory=dict[Queue, deque[_Waiter]])
     """None of them empty; those whose turn it is come first."""
     passed_over: int = 0
     """Calls that have gone since a row had its turn, while rows waited."""
@@ -341,7 +341,7 @@ class _Line:
         rows_first = self.passed_over >= CALLS_PER_ROW
         return sorted(self.queues, key=lambda queue: queue[0] is not rows_first)
 
-    def next_of(self, key: Queue) -> _Turn | None:
+    def next_of(self, key: Queue) -> _Waiter | None:
         """Take the first of a queue out; the next turn is another kind's."""
         queue = self.queues.pop(key)
         turn = queue.popleft()
@@ -355,8 +355,8 @@ class _Line:
         return turn
 
 
-Place = tuple[float, int, str, _Line]
-"""The `Ticket` of a request under way, with the line in which it has its place."""
+Permit = tuple[float, int, str, LoopQueues]
+"""The `Admitted` of a request under way, with the line in which it has its place."""
 
 
 class Gate:
@@ -405,7 +405,7 @@ class Gate:
         self.refusal_statuses = REFUSAL_STATUSES.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
-        self._lines = PerLoop(lambda: _Line(width=100))
+        self._queues = PerLoop(lambda: LoopQueues(width=100))
         self._announced: dict[str, float] = {}
 
     @property
@@ -413,10 +413,10 @@ class Gate:
         """Longest pause in seconds that the platform may ask for."""
         return self.admission.max_pause
 
-    async def enter(
-        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
-    ) -> Place:
-        """Wait for the turn to send one request; each is paired with one `leave` or `passed`.
+    async def acquire(
+        self, *, width: int, deadline: float, unbounded: bool = False, kind: str = ""
+    ) -> Permit:
+        """Wait for the turn to send one request; each is paired with one `release` or `complete`.
 
         What is returned goes with the report of how the request fared.
 
@@ -424,23 +424,23 @@ class Gate:
         when the circuit is open, the wait is longer than `max_wait`, or the platform asked for a
         pause that ends after *deadline* (on the gate's clock); `APITimeoutError` when the
         deadline comes in the queue. Neither sent anything. Requests of one *kind* go in the order
-        they came, and the kinds take turns. A *patient* caller waits out an open circuit, any
+        they came, and the kinds take turns. An *unbounded* caller waits out an open circuit, any
         pause and any queue, and lets others pass.
         """
-        ticket = self.try_enter(width=width, kind=kind)
+        ticket = self.try_acquire(width=width, kind=kind)
         if ticket is not None:
             return ticket
-        line = self._lines.get()
-        if not patient:
+        line = self._queues.get()
+        if not unbounded:
             self._refuse_early(self._clock(), line, kind)
-        return await self._queue_up(line, deadline, (patient, kind))
+        return await self._queue_up(line, deadline, (unbounded, kind))
 
-    def try_enter(self, width: int, kind: str = "") -> Place | None:
+    def try_acquire(self, width: int, kind: str = "") -> Permit | None:
         """Enter where there is nothing to wait for; return `None` where there is.
 
         Overtakes nobody. A call mostly gets in this way, without a coroutine being made.
         """
-        line, now = self._lines.get(), self._clock()
+        line, now = self._queues.get(), self._clock()
         under_way = line.under_way + 1
         if line.queues or under_way > width or not self.admission.admits(now, under_way, kind):
             line.width = width
@@ -448,28 +448,28 @@ class Gate:
         line.under_way = under_way
         return now, under_way, kind, line
 
-    def passed(self, place: Place, said: Remaining | None = None) -> None:
-        """Report an answer as `succeeded` does, and `leave`."""
-        self.admission.succeeded(self._clock(), place, said)
+    def complete(self, permit: Permit, said: Remaining | None = None) -> None:
+        """Report an answer as `succeeded` does, and `release`."""
+        self.admission.succeeded(self._clock(), permit, said)
         # Not from `PerLoop`: to ask for the running loop takes a tenth of all that a gate does.
-        line = place[3]
+        line = permit[3]
         line.under_way -= 1
         if line.queues:
-            self._admit(line)
+            self._admit_waiting(line)
 
-    def leave(self) -> None:
+    def release(self, permit: Permit) -> None:
         """Give the place back: the request under way has ended."""
-        line = self._lines.get()
+        line = permit[3]
         line.under_way -= 1
         if line.queues:
-            self._admit(line)
+            self._admit_waiting(line)
 
-    def succeeded(self, ticket: Ticket, said: Remaining | None = None) -> None:
+    def succeeded(self, ticket: Admitted, said: Remaining | None = None) -> None:
         """Report an answer, be it a rejection, and what it *said* of the platform's window."""
         self.admission.succeeded(self._clock(), ticket, said)
 
     def throttled(
-        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+        self, ticket: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
         """Report a request that was one too many; return the seconds for which its like pause.
 
@@ -481,11 +481,11 @@ class Gate:
             self.admission.failed(now, ticket)
         return pause
 
-    def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
+    def failed(self, ticket: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
         self.admission.failed(self._clock(), ticket, overloaded=overloaded)
 
-    def abandoned(self, ticket: Ticket) -> None:
+    def abandoned(self, ticket: Admitted) -> None:
         """Report an attempt that was cancelled."""
         self.admission.abandoned(ticket)
 
@@ -497,47 +497,47 @@ class Gate:
         """Return the seconds for which the platform has answered nothing, from *since* on."""
         return self.admission.failing_for(self._clock(), since)
 
-    def is_probe(self, ticket: Ticket) -> bool:
+    def is_probe(self, ticket: Admitted) -> bool:
         """Return whether a request was admitted to see whether the platform is back."""
         return self.admission.probed_at == ticket[0]
 
     def announces(self, kind: str, pause: float) -> bool:
         """Return whether a *pause* is news, and not another request that is told the same."""
-        lane = kind if kind in self.admission.lanes.own else ""
+        lane = kind if kind in self.admission.rates.separate else ""
         ends = self._clock() + pause
         if ends < self._announced.get(lane, -math.inf) + 1.0:
             return False
         self._announced[lane] = ends
         return True
 
-    def _refuse_early(self, now: float, line: _Line, kind: str) -> None:
+    def _refuse_early(self, now: float, line: LoopQueues, kind: str) -> None:
         closed_for = self.admission.refuses(now)
         if closed_for is not None:
             raise _refusal("the platform keeps failing", closed_for)
         if self.max_wait is None:
             return
-        expected = self._expected(now, line, kind)
+        expected = self._expected_wait(now, line, kind)
         if expected > self.max_wait:
             raise _refusal(_FULL, expected)
 
-    def _expected(self, now: float, line: _Line, kind: str) -> float:
+    def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
         """Return the seconds that a newcomer would wait."""
-        expected = self.admission.wait(now, self.admission.lanes.pace(kind))
+        expected = self.admission.wait(now, self.admission.rates.of(kind))
         if self.admission.rate is not None:
             expected += line.ahead(kind) / self.admission.rate
         return expected
 
-    async def _queue_up(self, line: _Line, deadline: float, key: Queue) -> Place:
+    async def _queue_up(self, line: LoopQueues, deadline: float, key: Queue) -> Permit:
         now, (patient, kind) = self._clock(), key
         ends = deadline
         if self.max_wait is not None and not patient:
             ends = min(deadline, now + self.max_wait)
-        turn = _Turn(asyncio.get_running_loop().create_future(), ends)
+        turn = _Waiter(asyncio.get_running_loop().create_future(), ends)
         pause = self.admission.pause_ends(kind) - now
         if not turn.outlasts(pause, now):
             raise _refusal(_PAUSED, pause)
         line.queues.setdefault(key, deque()).append(turn)
-        self._admit(line)
+        self._admit_waiting(line)
         try:
             async with asyncio.timeout(None if ends == math.inf else ends - now):
                 return await turn.given
@@ -547,19 +547,19 @@ class Gate:
             self._give_up(line, turn)
             raise
         if ends < deadline:
-            raise _refusal(_FULL, self._expected(self._clock(), line, kind))
+            raise _refusal(_FULL, self._expected_wait(self._clock(), line, kind))
         raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
-    def _give_up(self, line: _Line, turn: _Turn) -> None:
+    def _give_up(self, line: LoopQueues, turn: _Waiter) -> None:
         """Leave the queue; a turn that was just given goes to the next in line."""
         given = turn.given
         if given.done() and not given.cancelled() and given.exception() is None:
             self.admission.abandoned(given.result())
             line.under_way -= 1
         given.cancel()
-        self._admit(line)
+        self._admit_waiting(line)
 
-    def _admit(self, line: _Line) -> None:
+    def _admit_waiting(self, line: LoopQueues) -> None:
         """Let callers in, in the order they came, and set an alarm for the next."""
         if line.alarm is not None:
             line.alarm.cancel()
@@ -570,15 +570,15 @@ class Gate:
             if wait > 0:
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
-                    line.alarm = loop.call_later(wait, self._admit, line)
+                    line.alarm = loop.call_later(wait, self._admit_waiting, line)
                 return
 
-    def _admit_one(self, line: _Line, now: float) -> float:
+    def _admit_one(self, line: LoopQueues, now: float) -> float:
         """Let the first in whose kind may go; return the seconds until there will be one."""
         soonest = math.inf
         for key in line.queues if len(line.queues) == 1 else line.in_turn():
             kind = key[1]
-            pace = self.admission.lanes.pace(kind)
+            pace = self.admission.rates.of(kind)
             if line.under_way + 1 > pace.width:
                 continue  # until one leaves
             wait = self.admission.wait(now, pace)
@@ -588,13 +588,13 @@ class Gate:
             turn = line.next_of(key)
             if turn is not None:
                 self.admission.take(now, pace)
-                self.admission.lanes.sent[kind] += 1
+                self.admission.rates.sent[kind] += 1
                 line.under_way += 1
                 turn.given.set_result((now, line.under_way, kind, line))
             return 0.0
         return soonest
 
-    def _tell_of_pauses(self, line: _Line, now: float) -> None:
+    def _tell_of_pauses(self, line: LoopQueues, now: float) -> None:
         """Refuse at once whoever a new pause would keep past its time, instead of then."""
         for key, queue in line.queues.items():
             ends = self.admission.pause_ends(key[1])

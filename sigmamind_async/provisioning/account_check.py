@@ -13,7 +13,7 @@ import time
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.account_journal import AccountJournal
-from sigmamind_async.provisioning.fingerprint import key_seal
+from sigmamind_async.provisioning.fingerprint import key_fingerprint
 from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.row import State
 
@@ -61,7 +61,7 @@ async def accept_key(books: AccountJournal, client: Client) -> None:
 
 
 async def _seal(books: AccountJournal, client: Client) -> str:
-    return key_seal(books.journal.journal_id, await client.runner.engine.credentials.key())
+    return key_fingerprint(books.journal.journal_id, await client.runner.engine.credentials.key())
 
 
 async def _owns_what_it_brought(books: AccountJournal, census: ListingCache) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
-from sigmamind_async.provisioning.messages import about
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.transitions import (
     Confirmed,
@@ -50,7 +50,7 @@ class AccountJournal:
         """Return the row of an operation that has one."""
         row = await self.get(op_id)
         if row is None:
-            raise about(op_id, f"the journal holds no such operation of {self.account}")
+            raise journal_error(op_id, f"the journal holds no such operation of {self.account}")
         return row
 
     async def open_rows(self) -> list[Row]:

@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 import attrs
 
 from sigmamind_async import bulk
-from sigmamind_async.bulk import BY_DEFAULT, BulkRun, Outcome, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkRun, Outcome, Progress, StopOn
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.context import PAUSES, AccountContext
-from sigmamind_async.provisioning.messages import unsettled
+from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class ProvisioningRun(Generic[T]):
     Operations that went unanswered are held back; once all others have ended, one listing after
     another settles them together, and those that may be sent again are. That goes on for as long
     as it makes headway, and for the client's deadline after that. What is then still in doubt is
-    handed over as ``unknown``, and the journal keeps it.
+    handed over as ``unconfirmed``, and the journal keeps it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ProvisioningRun(Generic[T]):
         operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
         self.progress = progress or Progress()
@@ -147,7 +147,7 @@ class ProvisioningRun(Generic[T]):
             elif row.state in _GOES_ON or row.record or row.state is State.DONE:
                 again.append(outcome)
             else:
-                yield attrs.evolve(outcome, error=unsettled(row, outcome.value))
+                yield attrs.evolve(outcome, error=outcome_unknown(row, outcome.value))
         if self.stopped:
             again = [outcome for outcome in again if not _would_send(outcome, rows)]
         async for outcome in self._run_again(again):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
+from sigmamind_async.per_loop import InTime
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.messages import about
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
-from sigmamind_async.provisioning.turns import InTime
 
 
 class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package
@@ -96,7 +96,7 @@ class Claim:
         """
         late = self._desk.books.now() - claimed.sent_at
         if late > LEASE_MARGIN:
-            error = about(
+            error = journal_error(
                 claimed.op_id, f"not sent, because the journal took {late:.0f} s to write it down"
             )
             error.retryable = True

@@ -11,16 +11,15 @@ import attrs
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError, SigmaMindError
+from sigmamind_async.per_loop import KeyedLock
 from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
-from sigmamind_async.provisioning.fingerprint import seal
+from sigmamind_async.provisioning.fingerprint import new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing, ListingCache
-from sigmamind_async.provisioning.messages import nameless, occupied
-from sigmamind_async.provisioning.planning import Pad
+from sigmamind_async.provisioning.messages import number_in_use, record_without_key
 from sigmamind_async.provisioning.reconcile import Reconciler
-from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED, Kind, Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.transitions import OwnerLost
-from sigmamind_async.provisioning.turns import KeyedLock
 
 PAUSES = (0.2, 5.0)
 """Seconds between two looks at the journal or the account: the first pause doubles up to the
@@ -42,7 +41,7 @@ class AccountContext:
     ready: Callable[[], Awaitable[None]]
     """Awaited before the first row is touched; raises `JournalError` where the journal belongs to
     another account."""
-    turns: KeyedLock = attrs.field(factory=KeyedLock)
+    locks: KeyedLock = attrs.field(factory=KeyedLock)
     picked: set[str] = attrs.field(factory=set[str])
     """Numbers that were chosen to be bought, so that no two operations choose the same; all that
     were sent for stay here, since a search may go on offering them."""
@@ -66,11 +65,18 @@ class AccountContext:
     async def planned(self, op_id: str, value: Value, intent: Intent) -> Row:
         """Return the row of an operation that nobody has begun."""
         journal_id = self.books.journal.journal_id
-        row = Pad(journal_id, self.books.account).row(op_id, value, intent)
-        if not row.hidden:
+        row = new_row(
+            op_id,
+            value,
+            kind=intent.kind,
+            key=intent.key,
+            journal_id=journal_id,
+            account=self.books.account,
+        )
+        if not row.secret_fields:
             return row
         key = await self.client.runner.engine.credentials.key()
-        return row.but(seal=seal(journal_id, key, value))
+        return attrs.evolve(row, secret_digest=secret_digest(journal_id, key, value))
 
     async def sleep(self, seconds: float) -> None:
         """Let *seconds* pass."""
@@ -118,7 +124,7 @@ class AccountContext:
         """
         found = (await self.census.after(0.0)).tagged.get(row.token, ())
         if not all(owned.record for _, owned in found):
-            raise nameless(row)
+            raise record_without_key(row)
         return await self.settler.settle(row, await self.census.after(0.0), value) if found else row
 
     async def free(self, row: Row, until: float) -> None:
@@ -132,7 +138,7 @@ class AccountContext:
             if not others:
                 return
             if self.books.now() + pause >= until:
-                raise occupied(row, others[0], self.books.policy.settle_time)
+                raise number_in_use(row, others[0], self.books.policy.settle_time)
             await self.sleep(pause)
             pause = min(2 * pause, longest)
 
@@ -146,7 +152,7 @@ class AccountContext:
         if other.state is State.SENDING and self.books.now() >= other.lease_until:
             move = await self.books.move(other, OwnerLost())
             other = other if move is None else move.row
-        if other.state in UNCONFIRMED:
+        if other.state is State.UNCONFIRMED:
             try:
                 other = await self.look(other)
             except JournalError:
@@ -157,5 +163,5 @@ class AccountContext:
             return True
         late = other.unconfirmed_since + self.books.policy.settle_time > self.books.now()
         # A purchase that comes late finds its number owned, unless it has been released meanwhile.
-        comes_back = other.kind.repeatable or other.mended > 0
+        comes_back = other.kind.repeatable or other.repairs > 0
         return late and (comes_back or row.kind is Kind.RELEASE)

@@ -12,6 +12,8 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Generic, TypeVar, cast
 
+import attrs
+
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.engine import Call
 from sigmamind_async.errors import (
@@ -22,23 +24,23 @@ from sigmamind_async.errors import (
     RateLimitError,
     SigmaMindError,
 )
-from sigmamind_async.limiter.gate import PATIENCE
+from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.claim import Claim, Withheld
 from sigmamind_async.provisioning.context import PAUSES, AccountContext
-from sigmamind_async.provisioning.fingerprint import record_from
+from sigmamind_async.provisioning.fingerprint import from_result
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.matching import match_of
 from sigmamind_async.provisioning.messages import (
-    about,
-    another_request,
-    owned_already,
-    unread,
-    unsettled,
+    account_unreadable,
+    already_owned,
+    journal_error,
+    outcome_unknown,
+    request_mismatch,
 )
-from sigmamind_async.provisioning.row import UNCONFIRMED, Kind, Row, State
-from sigmamind_async.provisioning.tags import tag_of, tagged
+from sigmamind_async.provisioning.row import Kind, Row, State
+from sigmamind_async.provisioning.tags import add_tag, attempt_tag
 from sigmamind_async.provisioning.transitions import (
     Confirmed,
     Event,
@@ -81,7 +83,7 @@ class Execution(Generic[T]):
         self, desk: AccountContext, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
     ) -> None:
         self.op_id = op_id
-        self.call: Call | None = None
+        self.call: Call[object] | None = None
         self._desk = desk
         self._books = desk.books
         self._value = value
@@ -113,15 +115,12 @@ class Execution(Generic[T]):
 
     def ending(self) -> SigmaMindError | None:
         """Return the error with which it ends while it `waits`; `None` at other times."""
-        if self.call is None:
-            return None
-        engine = self._desk.client.runner.engine
-        return engine.ending(self._desk.client.runner.operation(self._value), self.call)
+        return None if self.call is None else self.call.ending()
 
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
         self._until = self._books.now() + self._desk.patience
-        async with self._desk.turns.of(f"op {self.op_id}", self._in_time):
+        async with self._desk.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._row())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
@@ -134,11 +133,11 @@ class Execution(Generic[T]):
         stored = await self._books.get(self.op_id)
         if stored is None:
             return asked
-        difference = another_request(stored, asked)
+        difference = request_mismatch(stored, asked)
         if difference is not None:
             raise difference
         # The stored seal may have been made under an API key that is in use no more.
-        return stored.but(seal=asked.seal)
+        return attrs.evolve(stored, secret_digest=asked.secret_digest)
 
     async def _step(self, row: Row) -> Row:
         """Take the next step from the state that *row* is in."""
@@ -147,19 +146,19 @@ class Execution(Generic[T]):
                 return await self._send(row)
             case State.SENDING:
                 return await self._wait_for_owner(row)
-            case State.UNCONFIRMED | State.COMMITTED:
+            case State.UNCONFIRMED:
                 if row.kind.repeatable and self.call is None:
                     return await self._send(row)
                 return await self._settle(row)
             case _:
-                raise unsettled(row, self._value)
+                raise outcome_unknown(row, self._value)
 
     def _result(self, row: Row) -> T:
         if self._answer is not UNSET:
             return cast("T", self._answer)
         if row.result is None:
             return cast("T", None)
-        return cast("T", record_from(row.result, self._desk.adapter.result))
+        return cast("T", from_result(row.result, self._desk.adapter.result))
 
     # --- sending ---------------------------------------------------------------------------
 
@@ -173,7 +172,7 @@ class Execution(Generic[T]):
             row = await self._in_time(self._with_a_number(row))
         before = self.call
         try:
-            async with self._desk.turns.of(row.key and f"number {row.key}", self._in_time):
+            async with self._desk.locks.hold(row.key and f"number {row.key}", self._in_time):
                 if row.key:
                     await self._in_time(self._free(row))
                 return await self._attempt(row)
@@ -198,7 +197,7 @@ class Execution(Generic[T]):
         except SigmaMindError as error:
             if not (self._in_bulk and error.retryable):
                 raise
-            refusal = unread(row, error)
+            refusal = account_unreadable(row, error)
         raise refusal  # a job takes the row up again at its end
 
     async def _with_a_number(self, row: Row) -> Row:
@@ -211,7 +210,7 @@ class Execution(Generic[T]):
         offered = choice.numbers(await self._read(choice.search))
         for number in offered:
             if await self._desk.pick(number):
-                return row.but(key=number)
+                return attrs.evolve(row, key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
         )
@@ -237,7 +236,7 @@ class Execution(Generic[T]):
 
     async def _listing(self, moment: float) -> Listing:
         """Return a listing that began after *moment*; in a job, wait until the account is read."""
-        (pause, longest), until = PAUSES, self._books.now() + PATIENCE
+        (pause, longest), until = PAUSES, self._books.now() + STALL_TIMEOUT
         while True:
             try:
                 return await self._desk.census.after(moment)
@@ -252,7 +251,7 @@ class Execution(Generic[T]):
         runner = self._desk.client.runner
         operation = runner.operation(value)
         call = runner.engine.begin(operation, patient=self._in_bulk)
-        return await runner.engine.finish(operation, call)
+        return await runner.engine.finish(call)
 
     async def _refuse_unless_ours(self, row: Row) -> None:
         """Refuse to buy an owned number, unless somebody else has just bought it for *row*.
@@ -261,7 +260,7 @@ class Execution(Generic[T]):
         """
         stored = await self._books.get(row.op_id)
         if (0 if stored is None else stored.version) == row.version:
-            raise owned_already(row)
+            raise already_owned(row)
 
     async def _attempt(self, row: Row) -> Row:
         engine = self._desk.client.runner.engine
@@ -279,7 +278,7 @@ class Execution(Generic[T]):
         failure: SigmaMindError | None = None
         refusal: SigmaMindError | None = None
         try:
-            record = await engine.finish(operation, call)
+            record = await engine.finish(call)
         except Withheld as withheld:
             refusal = withheld.error
         except SigmaMindError as error:
@@ -304,10 +303,10 @@ class Execution(Generic[T]):
             return self._intent.choice.exact(row.key)
         if self._intent.with_label is None:
             return self._value
-        tag = tag_of(row.token, row.attempt + 1)
-        return self._intent.with_label(tagged(self._intent.label, tag))
+        tag = attempt_tag(row.token, row.attempt + 1)
+        return self._intent.with_label(add_tag(self._intent.label, tag))
 
-    async def _confirmed(self, row: Row, call: Call, record: T) -> Row:
+    async def _confirmed(self, row: Row, call: Call[object], record: T) -> Row:
         """Write a good end down; what the platform said is known whatever becomes of that."""
         match = None
         if record is not None:
@@ -340,7 +339,7 @@ class Execution(Generic[T]):
             self._answer = UNSET
         return row
 
-    async def _failed(self, claim: Claim, call: Call, error: SigmaMindError) -> Row:
+    async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
         """Write a bad end down, and raise it unless it can be settled from here."""
         if not claim.sent:
             raise error
@@ -363,10 +362,10 @@ class Execution(Generic[T]):
         """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
             return await self._noted(self._books.read(op_id))
-        if move.row.state in UNCONFIRMED and not self._in_bulk:
+        if move.row.state is State.UNCONFIRMED and not self._in_bulk:
             return move.row
-        if move.row.state in UNCONFIRMED:
-            doubt = unsettled(move.row, self._value)
+        if move.row.state is State.UNCONFIRMED:
+            doubt = outcome_unknown(move.row, self._value)
             doubt.not_from_api = error.not_from_api
             raise doubt
         taken = isinstance(error, (ConflictError, NotFoundError))
@@ -375,7 +374,7 @@ class Execution(Generic[T]):
         raise error
 
     async def _withheld(
-        self, claim: Claim, call: Call, row: Row, refusal: SigmaMindError | None
+        self, claim: Claim, call: Call[object], row: Row, refusal: SigmaMindError | None
     ) -> Row:
         """Take another look at a row that may not be sent as it is."""
         if claim.sent:
@@ -386,9 +385,9 @@ class Execution(Generic[T]):
         stored = await self._in_time(self._books.get(row.op_id))
         if stored is not None:
             return stored
-        return row.but(key="") if self._intent.choice is not None else row
+        return attrs.evolve(row, key="") if self._intent.choice is not None else row
 
-    async def _interrupted(self, claim: Claim, call: Call) -> None:
+    async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
         """Write down how far a call got that was cancelled."""
         if claim.sent:
             reason = "cancelled before an answer came"
@@ -429,7 +428,7 @@ class Execution(Generic[T]):
         except TimeoutError:
             if not deadline.expired():
                 raise
-        error = about(
+        error = journal_error(
             self.op_id,
             f"not sent, because the deadline of {self._desk.patience:g} s passed before the journal"
             " had answered, or the account had been compared with it; another program may keep the"
@@ -458,22 +457,22 @@ class Execution(Generic[T]):
     async def _settle(self, row: Row) -> Row:
         """Look in listings for what is in doubt, until it is settled or time is up."""
         pause, longest = PAUSES
-        while row.state in UNCONFIRMED and not self._in_bulk:
+        while row.state is State.UNCONFIRMED and not self._in_bulk:
             try:
                 async with asyncio.timeout(self._left):
                     row = await self._desk.look(row, self._value)
             except JournalError as error:
-                error.committed = "yes" if row.state is State.COMMITTED else "unknown"
+                error.committed = "yes" if row.accepted else "unknown"
                 raise
             except (SigmaMindError, TimeoutError):
                 pass  # the platform cannot be read now, and there may be time left
-            if row.state not in UNCONFIRMED:
+            if row.state is not State.UNCONFIRMED:
                 return row
             if pause >= self._left:
                 break
             await self._desk.sleep(pause)
             pause = min(2 * pause, longest)
-        raise unsettled(row, self._value)
+        raise outcome_unknown(row, self._value)
 
     async def _wait_for_owner(self, row: Row) -> Row:
         """Wait until whoever is sending has written down what came of it, or is gone."""
@@ -482,7 +481,7 @@ class Execution(Generic[T]):
             now = self._books.now()
             abandoned = now >= row.lease_until
             if not abandoned and (self._in_bulk or not self._left):
-                raise unsettled(row, self._value)
+                raise outcome_unknown(row, self._value)
             if not abandoned:
                 await self._desk.sleep(max(0.001, min(pause, row.lease_until - now)))
                 pause = min(2 * pause, longest)
@@ -504,19 +503,19 @@ class Execution(Generic[T]):
 
 def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose end could not be written down."""
-    return about(
+    return journal_error(
         row.op_id,
         f"{what}, and that could not be written down: {error.message}."
         " It stays in doubt until the next run finds it.",
     )
 
 
-def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
+def _event(kind: Kind, call: Call[object], error: SigmaMindError) -> Event:
     """Return what a call that ended with *error* means for its row."""
-    unread = call.verdict is Verdict.COMMITTED_UNREAD
+    unreadable = call.verdict is Verdict.COMMITTED_UNREAD
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
     refused_by_us = call.verdict is Verdict.CONFIRMED
-    if unread or (refused_by_us and not kind.repeatable):
+    if unreadable or (refused_by_us and not kind.repeatable):
         return Unreadable(error.message)
     echo = getattr(error, "status", None) == 409
     if echo and call.prior_attempt and not kind.repeatable:

@@ -19,7 +19,9 @@ import orjson
 
 from sigmamind_async.convert import Record, RequestValue, as_object, structure
 from sigmamind_async.errors import InvalidRequestError, JournalError, ResponseDecodeError
-from sigmamind_async.values import REDACTED, Secret
+from sigmamind_async.provisioning.row import Kind, Row
+from sigmamind_async.provisioning.tags import operation_token
+from sigmamind_async.values import REDACTED, Secret, SecretReference
 
 R = TypeVar("R", bound=Record)
 V = TypeVar("V", bound=RequestValue[Any])
@@ -31,7 +33,7 @@ _DIGITS: Final = 32
 # --- requests --------------------------------------------------------------------------------
 
 
-def said(value: RequestValue[Any]) -> dict[str, Any]:
+def set_fields(value: RequestValue[Any]) -> dict[str, Any]:
     """Return the fields of *value* that are not as they are when left out, by attribute name.
 
     A default that says something is left out as well: a field that a later version adds must not
@@ -46,12 +48,12 @@ def said(value: RequestValue[Any]) -> dict[str, Any]:
     }
 
 
-def asked_of(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what is said in *value*, as plain JSON, and the names of its secrets.
 
     Raises `InvalidRequestError` for what has no JSON form, such as half of a surrogate pair.
     """
-    fields = said(value)
+    fields = set_fields(value)
     hidden = tuple(name for name, held in fields.items() if isinstance(held, Secret))
     shown = {name: held for name, held in fields.items() if name not in hidden}
     try:
@@ -62,7 +64,30 @@ def asked_of(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     return orjson.loads(text), hidden
 
 
-def value_of(cls: type[V], asked: Mapping[str, Any], hidden: Iterable[str]) -> V:
+def new_row(
+    op_id: str, value: RequestValue[Any], *, kind: Kind, key: str, journal_id: str, account: str
+) -> Row:
+    """Return the row of an operation that has not begun, without a digest of its secrets."""
+    request_fields, secret_fields = split_secrets(value)
+    secrets = {name: getattr(value, name) for name in secret_fields}
+    return Row(
+        op_id=op_id,
+        account=account,
+        kind=kind,
+        request_type=type(value).__name__,
+        request_fields=request_fields,
+        secret_fields=secret_fields,
+        secret_references={
+            name: secret.reference
+            for name, secret in secrets.items()
+            if isinstance(secret, SecretReference)
+        },
+        token=operation_token(journal_id, account, op_id),
+        key=key,
+    )
+
+
+def rebuild_request(cls: type[V], asked: Mapping[str, Any], hidden: Iterable[str]) -> V:
     """Return the request that *asked* and *hidden* were taken from, its secrets `REDACTED`.
 
     Sending it raises `InvalidRequestError` where it had secrets. Raises `JournalError` for fields
@@ -77,7 +102,7 @@ def value_of(cls: type[V], asked: Mapping[str, Any], hidden: Iterable[str]) -> V
 # --- seals -----------------------------------------------------------------------------------
 
 
-def key_seal(journal_id: str, key: Secret) -> str:
+def key_fingerprint(journal_id: str, key: Secret) -> str:
     """Return what an API key is recognised by, within one journal.
 
     It is made with the key itself, so it gives away no more than that: a guess of the whole key
@@ -86,12 +111,12 @@ def key_seal(journal_id: str, key: Secret) -> str:
     return _under(key, f"sigmamind_async key\n{journal_id}").hex()[:_DIGITS]
 
 
-def seal(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
+def secret_digest(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
     """Return what the secrets of *value* are recognised by, as long as *key* is in use.
 
     It is empty where there are none. Raises `InvalidRequestError` for one that is `REDACTED`.
     """
-    secrets = {name: held for name, held in said(value).items() if isinstance(held, Secret)}
+    secrets = {name: held for name, held in set_fields(value).items() if isinstance(held, Secret)}
     if not secrets:
         return ""
     root = _under(key, f"sigmamind_async secrets\n{journal_id}")
@@ -101,7 +126,7 @@ def seal(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
         _digest(_digest(root, name), secret.reveal()) for name, secret in sorted(secrets.items())
     )
     together = hmac.digest(root, b"".join(digests), "sha256").hex()[:_DIGITS]
-    return f"{key_seal(journal_id, key)}:{together}"
+    return f"{key_fingerprint(journal_id, key)}:{together}"
 
 
 def digests_differ(old: str, new: str) -> bool:
@@ -129,12 +154,12 @@ def _octets(text: str) -> bytes:
 # --- results ---------------------------------------------------------------------------------
 
 
-def result_of(record: Record) -> dict[str, Any]:
+def to_result(record: Record) -> dict[str, Any]:
     """Return *record* by wire names, without its secrets: platforms repeat passwords in answers."""
     return cast("dict[str, Any]", _without_secrets(as_object(record)))
 
 
-def record_from(result: Mapping[str, Any], cls: type[R]) -> R:
+def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
     """Return the record that *result* was taken from, without its secrets.
 
     Raises `JournalError` where this version cannot read it.

@@ -17,7 +17,7 @@ import attrs
 from sigmamind_async.client import Client
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.adapter import Adapter, Owned
-from sigmamind_async.provisioning.tags import tag_in
+from sigmamind_async.provisioning.tags import find_tag
 
 
 @attrs.frozen(eq=False)
@@ -71,7 +71,7 @@ class ListingCache:
             if owned.record:
                 listing.records[owned.record] = owned
             listing.numbers[owned.phone_number] = owned
-            found = tag_in(owned.label)
+            found = find_tag(owned.label)
             if found is not None:
                 token, attempt = found
                 listing.tagged[token].append((attempt, owned))

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned, Value
-from sigmamind_async.provisioning.fingerprint import result_of, value_of
+from sigmamind_async.provisioning.fingerprint import rebuild_request, to_result
 from sigmamind_async.provisioning.listing import Listing
-from sigmamind_async.provisioning.messages import about
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Kind, Row
 from sigmamind_async.provisioning.transitions import Listed, Match
 
 
 def request_of(adapter: Adapter, row: Row) -> type[Value]:
     """Return the class of the request that *row* is about; raise `JournalError` for another's."""
-    request = adapter.requests.get(row.request)
+    request = adapter.requests.get(row.request_type)
     if request is None:
-        raise about(
-            row.op_id, f"the journal holds a {row.request}, which this version does not know"
+        raise journal_error(
+            row.op_id, f"the journal holds a {row.request_type}, which this version does not know"
         )
     return request
 
 
 def intent_of(adapter: Adapter, row: Row) -> Intent:
     """Return what *row* asks for; its secrets are not known any more."""
-    return adapter.intent(value_of(request_of(adapter, row), row.asked, row.hidden))
+    return adapter.intent(
+        rebuild_request(request_of(adapter, row), row.request_fields, row.secret_fields)
+    )
 
 
 def listed(adapter: Adapter, row: Row, listing: Listing) -> Listed:
@@ -35,8 +37,7 @@ def _matches(adapter: Adapter, row: Row, listing: Listing) -> list[Match]:
         return [
             match_of(owned, attempt=attempt) for attempt, owned in listing.tagged.get(row.token, ())
         ]
-    by_number = row.kind in {Kind.EXACT_PURCHASE, Kind.IMPORT}
-    found = (listing.numbers if by_number else listing.records).get(row.key)
+    found = (listing.numbers if row.kind.owned_once else listing.records).get(row.key)
     if found is None:
         return []
     return [match_of(found, agrees=intent_of(adapter, row).agrees(found.source))]
@@ -49,5 +50,5 @@ def match_of(owned: Owned, *, attempt: int | None = None, agrees: bool = True) -
         phone_number=owned.phone_number,
         attempt=attempt,
         agrees=agrees,
-        result=result_of(owned.source),
+        result=to_result(owned.source),
     )

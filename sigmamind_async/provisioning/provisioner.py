@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
 
-from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
@@ -22,12 +22,11 @@ from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.matching import intent_of, match_of
-from sigmamind_async.provisioning.messages import about
-from sigmamind_async.provisioning.planning import account_of, check_op_id
+from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import Reconciler
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
 from sigmamind_async.provisioning.status import Status
-from sigmamind_async.provisioning.tags import tag_in, without_tag
+from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import (
     SETTLE_TIME,
     AbandonApproved,
@@ -113,7 +112,7 @@ class Provisioner:
         self.journal = journal
         self.policy = policy
         self._strips = tag == "strip"
-        self._books = books = AccountJournal(journal, account_of(platform, account), policy, now)
+        self._books = books = AccountJournal(journal, account_name(platform, account), policy, now)
         self.account = books.account
         self._census = ListingCache(client, adapter, now)
         self._settler = Reconciler(client, adapter, books)
@@ -169,7 +168,7 @@ class Provisioner:
         | AsyncIterable[tuple[str, RequestValue[T]]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> ProvisioningRun[T]:
         """Carry out many operations concurrently; iterate the result with ``async for``.
@@ -183,7 +182,7 @@ class Provisioner:
         Returns:
             A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
             settled at the end, all of it with the same listings, for as long as that makes
-            headway; what then is still in doubt is ``unknown``. Where it ended early, its
+            headway; what then is still in doubt is ``unconfirmed``. Where it ended early, its
             `stopped` says why.
         """
         return ProvisioningRun(
@@ -223,7 +222,7 @@ class Provisioner:
         if rows:
             listing = await self._census.after(now)
             for row in rows:
-                value = recall(row) if recall is not None and row.hidden else None
+                value = recall(row) if recall is not None and row.secret_fields else None
                 if isinstance(value, Awaitable):
                     value = await value
                 await self._desk.settled(row, listing, value)
@@ -279,10 +278,10 @@ class Provisioner:
         row = await self._row(op_id)
         found = (await self._census.after(self._books.now())).numbers.get(phone_number)
         if found is None:
-            raise about(op_id, f"{phone_number} is not in the account")
-        tag = tag_in(found.label)
+            raise journal_error(op_id, f"{phone_number} is not in the account")
+        tag = find_tag(found.label)
         if tag is not None and tag[0] != row.token:
-            raise about(op_id, f"{phone_number} was bought by another operation")
+            raise journal_error(op_id, f"{phone_number} was bought by another operation")
         return await self._decided(row, AdoptApproved(match_of(found)))
 
     async def retry_unconfirmed(self, op_id: str) -> Row:
@@ -300,7 +299,7 @@ class Provisioner:
         """Give up the numbers that the operation bought one too many, for good."""
         row = await self._row(op_id)
         if row.state is not State.DUPLICATE:
-            raise about(op_id, f"nothing was bought one too many, it is {row.state.value}")
+            raise journal_error(op_id, f"nothing was bought one too many, it is {row.state.value}")
         for record in row.duplicates:
             row = await self._settler.release(row, record)
         return row
@@ -317,7 +316,7 @@ class Provisioner:
     async def _decided(self, row: Row, event: Event) -> Row:
         move = await self._books.move(row, event)
         if move is None:
-            raise about(row.op_id, f"is {row.state.value}, so there is nothing to decide")
+            raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return move.row
 
     async def _row(self, op_id: str) -> Row:
@@ -327,7 +326,7 @@ class Provisioner:
     async def _strip(self, row: Row, label: str) -> None:
         """Give the number of *row* the label that was asked for, or its number."""
         wanted = intent_of(self._desk.adapter, row).label or row.phone_number
-        if without_tag(label) != label:
+        if remove_tag(label) != label:
             await self._desk.client.run(self._desk.adapter.relabel(row.record, wanted))
         await self._books.move(row, TagRemoved())
 

@@ -8,7 +8,7 @@ from sigmamind_async.client import Client
 from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.fingerprint import result_of
+from sigmamind_async.provisioning.fingerprint import to_result
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.matching import intent_of, listed
 from sigmamind_async.provisioning.row import Row
@@ -67,7 +67,7 @@ class Reconciler:
         """Write what was asked for to a record that shows something else, or cannot show it all."""
         if value is not None:
             intent = self.adapter.intent(value)
-        elif not row.hidden:
+        elif not row.secret_fields:
             intent = intent_of(self.adapter, row)
         else:
             return row  # whoever asks again brings the secrets
@@ -100,6 +100,6 @@ class Reconciler:
         operation = self.client.runner.operation(change)
         call = engine.begin(operation)
         call.before_send = look
-        record = await engine.finish(operation, call)
-        mended = attrs.evolve(found, result=result_of(record), agrees=True)
+        record = await engine.finish(call)
+        mended = attrs.evolve(found, result=to_result(record), agrees=True)
         return RepairDone(match=mended, doubtful=call.ambiguous)

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.provisioning.tags import tag_of
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.provisioning.tags import attempt_tag
 
 
 class Kind(enum.Enum):
@@ -33,6 +34,11 @@ class Kind(enum.Enum):
         return self is Kind.PURCHASE or self is Kind.EXACT_PURCHASE
 
     @property
+    def owned_once(self) -> bool:
+        """Whether it names a number, which an account can own only once."""
+        return self is Kind.EXACT_PURCHASE or self is Kind.IMPORT
+
+    @property
     def repeatable(self) -> bool:
         """Whether sending it twice leaves the platform as sending it once does."""
         return self is Kind.UPDATE or self is Kind.RELEASE
@@ -47,8 +53,6 @@ class State(enum.Enum):
     """Written down before a byte may leave."""
     UNCONFIRMED = "unconfirmed"
     """An attempt went unanswered: the platform may have acted, or act later."""
-    COMMITTED = "committed"
-    """The platform said yes in an answer that cannot be read."""
     DONE = "done"
     FAILED = "failed"
     """The platform refused; nothing was done. It may be asked again."""
@@ -60,9 +64,7 @@ class State(enum.Enum):
     """A person decided to leave it."""
 
 
-UNCONFIRMED: Final = frozenset({State.UNCONFIRMED, State.COMMITTED})
-"""An attempt has ended and what it did is not known."""
-UNSETTLED: Final = UNCONFIRMED | {State.SENDING}
+UNSETTLED: Final = frozenset({State.SENDING, State.UNCONFIRMED})
 """States in which no other operation may touch the same number."""
 NEED_DECISION: Final = frozenset({State.NEEDS_DECISION, State.DUPLICATE})
 _SPENDS: Final = UNSETTLED | {State.DONE, State.DUPLICATE, State.NEEDS_DECISION, State.ABANDONED}
@@ -80,7 +82,7 @@ HISTORY: Final = 24
 """Most steps that a row keeps: the first, and the latest ones."""
 
 
-@attrs.frozen(kw_only=True, slots=False)
+@attrs.frozen(kw_only=True)
 class Row:
     """One operation in the journal."""
 
@@ -89,15 +91,15 @@ class Row:
     account: str
     """Platform and, where the caller gave one, label of the account: ``sigmamind:production``."""
     kind: Kind
-    request: str
+    request_type: str
     """Class of the request value, such as ``CreatePhoneNumber``."""
-    asked: Mapping[str, Any] = attrs.field(hash=False)
+    request_fields: Mapping[str, Any] = attrs.field(hash=False)
     """The fields of the request value that are said, without its secrets."""
-    hidden: tuple[str, ...] = ()
+    secret_fields: tuple[str, ...] = ()
     """Names of the fields that are secrets."""
-    references: Mapping[str, str] = attrs.field(hash=False, factory=dict[str, str])
+    secret_references: Mapping[str, str] = attrs.field(hash=False, factory=dict[str, str])
     """Where those secrets are to be found, as far as the caller said so: ``env:NAME`` by field."""
-    seal: str = ""
+    secret_digest: str = ""
     """Keyed digest of the secrets; empty where there are none."""
     token: str
     """What tags of this operation begin with."""
@@ -112,23 +114,26 @@ class Row:
     """Who carries out the latest attempt."""
     lease_until: float = 0.0
     """Until then nobody but the owner may take the attempt for abandoned."""
-    resting: bool = False
+    rate_limited: bool = False
     """Whether the latest attempt waits to be made again after a refusal, nothing being under
     way."""
     sent_at: float = 0.0
     """When the latest attempt may have begun to leave."""
     unconfirmed_since: float = 0.0
     """From when on an unanswered attempt sent nothing more; 0 where every attempt was answered."""
+    accepted: bool = False
+    """Whether the platform said yes to the latest attempt, in an answer that cannot be read: it is
+    never sent again because listings do not show it."""
     absent_listings: int = 0
     """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0
     """When the latest of those began."""
-    lost: bool = False
+    proven_absent: bool = False
     """Whether enough listings say that nothing came of the attempts so far, although one that is
     later than the settle time may still come."""
-    refused: str = ""
+    rejection: str = ""
     """Why the latest attempt was refused, while an earlier one is still in doubt."""
-    mended: int = 0
+    repairs: int = 0
     """How often it was begun to write what was asked for to a record that had been found."""
     phone_number: str = ""
     """The number it brought, E.164."""
@@ -148,19 +153,8 @@ class Row:
     """Why the latest attempt failed, or what is in doubt."""
     updated_at: float = 0.0
     history: tuple[Step, ...] = ()
-    queued: bool = False
+    enqueued: bool = False
     """Whether it was handed to the workers, who carry it out by themselves."""
-
-    def but(self, **fields: Any) -> Row:  # noqa: ANN401 - fields of a row
-        """Return the row with other *fields*.
-
-        Every operation needs three of them: `attrs.evolve` takes 16 microseconds for one, this 2.
-        """
-        if not fields.keys() <= _NAMES:
-            raise TypeError(f"a row has no {', '.join(sorted(fields.keys() - _NAMES))}")
-        row = object.__new__(Row)
-        row.__dict__.update(self.__dict__, **fields)
-        return row
 
     @property
     def is_open(self) -> bool:
@@ -168,17 +162,16 @@ class Row:
 
         What can be owned only once is sent again before the first request is proven lost.
         """
-        once = self.kind is Kind.EXACT_PURCHASE or self.kind is Kind.IMPORT
-        waits = once and self.unconfirmed_since > 0.0 and not self.lost
+        waits = self.kind.owned_once and self.unconfirmed_since > 0.0 and not self.proven_absent
         return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
 
     @property
     def tag(self) -> str:
         """The tag of the latest attempt."""
-        return tag_of(self.token, self.attempt)
+        return attempt_tag(self.token, self.attempt)
 
     @property
-    def bought(self) -> int:
+    def purchase_count(self) -> int:
         """Numbers that were paid for, or may have been."""
         if not self.kind.costs:
             return 0
@@ -190,4 +183,12 @@ class Row:
         return one + len(self.duplicates) + len(self.released)
 
 
-_NAMES: Final = frozenset(field.name for field in attrs.fields(Row))
+def account_name(platform: str, label: str | None) -> str:
+    """Return the account's name in a journal: ``sigmamind``, or ``sigmamind:production``."""
+    return platform if label is None else f"{platform}:{label}"
+
+
+def check_op_id(op_id: object) -> None:
+    """Raise `InvalidRequestError` unless *op_id* can be the id of an operation."""
+    if not isinstance(op_id, str) or not op_id.isprintable() or not 0 < len(op_id) <= 200:
+        raise InvalidRequestError(field="op_id", rule="must be 1 to 200 printable characters")

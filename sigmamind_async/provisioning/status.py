@@ -11,7 +11,6 @@ import attrs
 from sigmamind_async.provisioning.account_journal import AccountJournal
 from sigmamind_async.provisioning.row import (
     NEED_DECISION,
-    UNCONFIRMED,
     Kind,
     Row,
     State,
@@ -25,7 +24,7 @@ class Status:
     account: str
     counts: Mapping[State, int] = attrs.field(hash=False)
     """Operations by state."""
-    bought: int
+    purchase_count: int
     """Numbers that were paid for, or may have been."""
     unconfirmed: Sequence[Row] = attrs.field(hash=False)
     """Operations that are being sent, or were sent and not answered: the next run, or
@@ -53,7 +52,7 @@ class Status:
         return cls(
             account=books.account,
             counts=counts.rows,
-            bought=counts.bought,
+            purchase_count=counts.purchase_count,
             unconfirmed=await books.open_rows(),
             need_decision=waiting,
             settle_time=books.policy.settle_time,
@@ -69,21 +68,21 @@ _ASKED = {
 }
 
 
-def asked(row: Row) -> str:
+def summary(row: Row) -> str:
     """Return in one line what *row* asked for."""
-    details = [f"{name}={value!r}" for name, value in row.asked.items() if value != row.key] + [
-        f"{name}=***" for name in row.hidden
-    ]
+    details = [
+        f"{name}={value!r}" for name, value in row.request_fields.items() if value != row.key
+    ] + [f"{name}=***" for name in row.secret_fields]
     return " ".join([_ASKED[row.kind], row.key, *details]).replace("  ", " ")
 
 
-def story(row: Row, settle_time: float) -> list[str]:
+def describe(row: Row, settle_time: float) -> list[str]:
     """Return what happened to *row* and what is known, line by line."""
-    lines = [f"asked {asked(row)}"]
+    lines = [f"asked {summary(row)}"]
     lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
     if row.kind is Kind.PURCHASE and row.attempt:
         lines.append(f"its number would carry {row.tag} in its label")
-    if row.state in UNCONFIRMED:
+    if row.state is State.UNCONFIRMED:
         lines.append(f"not seen in {row.absent_listings} listings since then")
         lines.append(f'"not in the account" proves nothing before {_until(row, settle_time)}')
     return lines
@@ -97,7 +96,7 @@ def _moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def ways_out(row: Row) -> list[tuple[str, str]]:
+def operator_choices(row: Row) -> list[tuple[str, str]]:
     """Return what a person can do about *row*: the word of the decision, and what it means."""
     match row.state:
         case State.NEEDS_DECISION:

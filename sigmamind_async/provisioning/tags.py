@@ -19,7 +19,7 @@ _TAG = re.compile(r" ?\[sm:([A-Z2-7]{13})\.([1-9][0-9]{0,8})\]\Z", re.ASCII)
 _CUT = "\u2026"
 
 
-def token_of(journal_id: str, account: str, op_id: str) -> str:
+def operation_token(journal_id: str, account: str, op_id: str) -> str:
     """Return the token of an operation: 65 bits, the same for the same three texts.
 
     The journal's own id is part of it, so that two journals may use the same ``row-1``.
@@ -28,12 +28,12 @@ def token_of(journal_id: str, account: str, op_id: str) -> str:
     return base64.b32encode(hashlib.sha256(text).digest()[:10])[:13].decode()
 
 
-def tag_of(token: str, attempt: int) -> str:
+def attempt_tag(token: str, attempt: int) -> str:
     """Return the tag of one attempt."""
     return f"[sm:{token}.{attempt}]"
 
 
-def tagged(label: str | None, tag: str) -> str:
+def add_tag(label: str | None, tag: str) -> str:
     """Return *label* with *tag* behind it, at most `LABEL_CHARACTERS` long.
 
     The label is kept whole where it fits; where not, it is cut and an ellipsis shows it.
@@ -46,12 +46,12 @@ def tagged(label: str | None, tag: str) -> str:
     return f"{label} {tag}"
 
 
-def tag_in(label: str | None) -> tuple[str, int] | None:
+def find_tag(label: str | None) -> tuple[str, int] | None:
     """Return token and attempt of the tag at the end of *label*, if it carries one."""
     found = _TAG.search(label or "")
     return (found[1], int(found[2])) if found else None
 
 
-def without_tag(label: str) -> str:
+def remove_tag(label: str) -> str:
     """Return *label* without the tag at its end."""
     return _TAG.sub("", label)

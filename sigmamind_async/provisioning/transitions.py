@@ -23,14 +23,12 @@ from typing import Any, Final, TypeAlias, assert_never
 
 import attrs
 
-from sigmamind_async.provisioning.row import HISTORY, UNCONFIRMED, Kind, Row, State, Step
+from sigmamind_async.provisioning.row import HISTORY, Kind, Row, State, Step
 
 SETTLE_TIME: Final = 900.0
 """Seconds after an unanswered attempt during which "absent" proves nothing."""
 LISTINGS: Final = 2
 """Full listings that must agree that a number is absent: one may have shifted while it was read."""
-
-_OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
 
 
 @attrs.frozen(kw_only=True)
@@ -254,7 +252,9 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
             return Move(_claimed(row, event, now))
         case RateLimited():
             _require(row, State.SENDING)
-            return Move(row.but(resting=True, version=row.version + 1, updated_at=now))
+            return Move(
+                attrs.evolve(row, rate_limited=True, version=row.version + 1, updated_at=now)
+            )
         case RefusedLocally(reason):
             return Move(_refused(row, reason, now))
         case Listed():
@@ -284,23 +284,23 @@ def _ended(
             return _not_sent(row, now, f"{attempt}: not sent: {reason}")
         case Rejected(reason):
             text = f"{attempt}: refused: {reason}"
-            if row.kind in _OWNED_ONCE and row.unconfirmed_since:
+            if row.kind.owned_once and row.unconfirmed_since:
                 # The refusal may be the echo of an earlier attempt that is still to be seen.
-                return _to(row, State.UNCONFIRMED, now, text, error=reason, refused=reason)
+                return _to(row, State.UNCONFIRMED, now, text, error=reason, rejection=reason)
             return _to(row, State.FAILED, now, text, error=reason)
         case Confirmed(match=found, doubtful=doubtful):
             said = "confirmed" if found is None else f"confirmed: {_name(found)}"
             since = now if doubtful else row.unconfirmed_since
             return _kept(row, found, now, f"{attempt}: {said}", unconfirmed_since=since)
         case Unanswered(reason):
-            return _doubt(row, State.UNCONFIRMED, now, now, f"{attempt}: {reason}")
+            return _doubt(row, now, now, f"{attempt}: {reason}")
         case Unreadable(reason):
-            return _doubt(row, State.COMMITTED, now, now, f"{attempt}: {reason}")
-        case OwnerLost() if row.resting:
+            return _doubt(row, now, now, f"{attempt}: {reason}", accepted=True)
+        case OwnerLost() if row.rate_limited:
             return _not_sent(row, now, f"{attempt}: its process ended while nothing was under way")
         case OwnerLost():
             text = f"{attempt}: the process that sent it ended before an answer"
-            return _doubt(row, State.UNCONFIRMED, now, min(now, row.lease_until), text)
+            return _doubt(row, now, min(now, row.lease_until), text)
         case _:
             assert_never(event)
 
@@ -329,20 +329,22 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
     if not again:
         allowed = {State.PLANNED, State.FAILED}
         if row.kind.repeatable:
-            allowed |= {State.UNCONFIRMED, State.COMMITTED}
+            allowed |= {State.UNCONFIRMED}
         _require(row, *allowed)
     attempt = row.attempt if again else row.attempt + 1
     step = Step(now, f"attempt {attempt}: sending")
-    return row.but(
+    return attrs.evolve(
+        row,
         state=State.SENDING,
         attempt=attempt,
         owner=event.owner,
-        resting=False,
+        rate_limited=False,
+        accepted=False,
         sent_at=now,
         lease_until=now + event.lease,
         absent_listings=0,
         listed_at=0.0,
-        refused="",
+        rejection="",
         error="",
         version=row.version + 1,
         updated_at=now,
@@ -350,15 +352,16 @@ def _claimed(row: Row, event: Claimed, now: float) -> Row:
     )
 
 
-def _doubt(row: Row, state: State, now: float, since: float, text: str) -> Row:
+def _doubt(row: Row, now: float, since: float, text: str, *, accepted: bool = False) -> Row:
     return _to(
         row,
-        state,
+        State.UNCONFIRMED,
         now,
         text,
         error=text,
         unconfirmed_since=since,
-        lost=False,
+        accepted=accepted,
+        proven_absent=False,
         absent_listings=0,
         listed_at=0.0,
     )
@@ -374,14 +377,14 @@ def _mended(row: Row, event: RepairStarted | RepairDone | RepairRefused, now: fl
     match event:
         case RepairStarted():
             text = "writing what was asked for to the record that was found"
-            return _to(row, row.state, now, text, mended=row.mended + 1, unconfirmed_since=now)
+            return _to(row, row.state, now, text, repairs=row.repairs + 1, unconfirmed_since=now)
         case RepairRefused(found, reason):
             text = f"found {_name(found)}, and what was asked for cannot be written to it: {reason}"
             return _to(row, State.NEEDS_DECISION, now, text, error=text)
         case RepairDone(match=found, doubtful=doubtful):
             text = f"found {_name(found)} and wrote to it what was asked for"
-            since = now if doubtful or row.mended > 1 else 0.0
-            return _adopted(row, found, now, text).but(unconfirmed_since=since)
+            since = now if doubtful or row.repairs > 1 else 0.0
+            return attrs.evolve(_adopted(row, found, now, text), unconfirmed_since=since)
         case _:
             assert_never(event)
 
@@ -392,11 +395,11 @@ def _decided(row: Row, event: AdoptApproved | RetryApproved | AbandonApproved, n
         _require(row, State.NEEDS_DECISION, State.ABANDONED, State.FAILED)
         return _to(row, State.PLANNED, now, "to be sent again, as told", error="")
     if isinstance(event, AbandonApproved):
-        _require(row, State.NEEDS_DECISION, State.DUPLICATE, *UNCONFIRMED)
+        _require(row, State.NEEDS_DECISION, State.DUPLICATE, State.UNCONFIRMED)
         if row.record:
             return _to(row, State.DONE, now, "all numbers are kept, as told", error="")
         return _to(row, State.ABANDONED, now, "given up, as told")
-    _require(row, State.NEEDS_DECISION, State.ABANDONED, State.DUPLICATE, *UNCONFIRMED)
+    _require(row, State.NEEDS_DECISION, State.ABANDONED, State.DUPLICATE, State.UNCONFIRMED)
     if row.record:
         raise IllegalMoveError(f"{row.op_id} has {row.phone_number}")
     return _adopted(row, event.match, now, f"adopted {_name(event.match)}, as told")
@@ -452,7 +455,7 @@ def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
     if not others:
         return Move(kept)
     # Two arrows and one write: a version two higher would be refused as somebody else's.
-    return Move(_duplicate(kept, others, now).but(version=row.version + 1))
+    return Move(attrs.evolve(_duplicate(kept, others, now), version=row.version + 1))
 
 
 def _duplicate(row: Row, more: Sequence[Match], now: float) -> Row:
@@ -502,16 +505,17 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     proven = _proven(seen, policy)
     if row.state is State.PLANNED and proven:
         text = "not in the account after the settle_time: nothing came of the earlier attempts"
-        return _to(seen, State.PLANNED, now, text, lost=True)
-    if row.state is State.UNCONFIRMED and row.kind in _OWNED_ONCE and not row.refused:
+        return _to(seen, State.PLANNED, now, text, proven_absent=True)
+    may_go_out_again = not (row.accepted or row.rejection)
+    if row.kind.owned_once and row.state is State.UNCONFIRMED and may_go_out_again:
         if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
             return _noted(row, seen, now)
         return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
     if not proven:
         return _noted(row, seen, now)
-    if row.refused:
-        return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.refused)
-    if row.state is State.COMMITTED:
+    if row.rejection:
+        return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.rejection)
+    if row.accepted:
         text = "the platform said yes, and two listings do not show it"
         return _to(seen, State.NEEDS_DECISION, now, text)
     if row.kind.repeatable:
@@ -532,7 +536,7 @@ def _counted(row: Row, event: Listed, policy: Policy) -> Row:
         return row
     over = row.unconfirmed_since + policy.settle_time
     earlier = 0 if row.listed_at < over <= event.began else row.absent_listings
-    return row.but(absent_listings=earlier + 1, listed_at=event.began)
+    return attrs.evolve(row, absent_listings=earlier + 1, listed_at=event.began)
 
 
 def _proven(row: Row, policy: Policy) -> bool:
@@ -545,7 +549,7 @@ def _proven(row: Row, policy: Policy) -> bool:
 
 def _noted(row: Row, seen: Row, now: float) -> Row:
     """Return the row to write where *seen*, which only counts, differs from *row*."""
-    return row if seen is row else seen.but(version=row.version + 1, updated_at=now)
+    return row if seen is row else attrs.evolve(seen, version=row.version + 1, updated_at=now)
 
 
 # --- parts -----------------------------------------------------------------------------------
@@ -553,12 +557,12 @@ def _noted(row: Row, seen: Row, now: float) -> Row:
 
 def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
     duplicates = tuple(record for record in row.duplicates if record != found.record)
-    row = row.but(adopted=True, duplicates=duplicates)
+    row = attrs.evolve(row, adopted=True, duplicates=duplicates)
     # What can happen once and was asked for once is seen to have happened. All else may come a
     # second time: a change that a listing shows may be an older one to the same end.
     over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
     kept = _kept(row, found, now, text, unconfirmed_since=0.0 if over else row.unconfirmed_since)
-    return kept.but(state=State.DUPLICATE) if duplicates else kept
+    return attrs.evolve(kept, state=State.DUPLICATE) if duplicates else kept
 
 
 def _kept(row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float) -> Row:
@@ -587,7 +591,8 @@ def _to(
     **changes: Any,  # noqa: ANN401 - fields of a row
 ) -> Row:
     """Return the row that follows *row*, with one more step in its history."""
-    return row.but(
+    return attrs.evolve(
+        row,
         state=state,
         version=row.version + 1,
         updated_at=now,

@@ -8,7 +8,7 @@ from typing import TypeVar
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.limiter.gate import Gate, Place
+from sigmamind_async.limiter.gate import Gate, Permit
 
 C = TypeVar("C", bound=Client)
 
@@ -47,18 +47,18 @@ class FakeClock:
 class _FakeGate(Gate):
     """Waits for the platform's rate in fake time."""
 
-    async def enter(
-        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
-    ) -> Place:
+    async def acquire(
+        self, *, width: int, deadline: float, unbounded: bool = False, kind: str = ""
+    ) -> Permit:
         """Move the clock on by the wait, and then ask as ever."""
         now = self._clock()
-        refused = not patient and self.admission.refuses(now) is not None
-        wait = self.admission.wait(now, self.admission.lanes.pace(kind))
+        refused = not unbounded and self.admission.refuses(now) is not None
+        wait = self.admission.wait(now, self.admission.rates.of(kind))
         most = deadline - now if self.max_wait is None else min(self.max_wait, deadline - now)
         if not refused and wait <= most:
             assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate
             self._clock.advance(wait)
-        return await super().enter(width=width, deadline=deadline, patient=patient, kind=kind)
+        return await super().acquire(width=width, deadline=deadline, unbounded=unbounded, kind=kind)
 
 
 def in_fake_time(client: C, clock: FakeClock, *, jitter: float = 1.0) -> C:

@@ -23,17 +23,16 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
-from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_for
+from sigmamind_async.provisioning.fingerprint import new_row
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.dsn import noticed, target_of
 from sigmamind_async.provisioning.journal.postgres.errors import explained
 from sigmamind_async.provisioning.journal.postgres.transaction import Page
-from sigmamind_async.provisioning.planning import Pad, account_of, check_op_id
-from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.row import Row, account_name, check_op_id
 from sigmamind_async.values import Secret, as_secret
-from sigmamind_async.workers.enqueue import Entry
-from sigmamind_async.workers.jobs import check_account_name
+from sigmamind_async.workers.enqueue import Entry, check_account_name
 
 T = TypeVar("T")
 
@@ -132,8 +131,10 @@ class Queue:
         async with connection.transaction():
             entry = Entry(page, moment)
             for account, values in given.items():
-                pad = Pad(moment.journal_id, account)
-                made = [_planned(pad, op_id, value) for op_id, value in values.items()]
+                made = [
+                    _planned(op_id, value, moment.journal_id, account)
+                    for op_id, value in values.items()
+                ]
                 for start in range(0, len(made), _CHUNK):
                     entered = await entry.enter(account, made[start : start + _CHUNK])
                     rows |= {(account, row.op_id): row for row in entered}
@@ -173,17 +174,20 @@ def _by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _
     for op_id, value in operations:
         check_op_id(op_id)
         platform, _ = adapter_for(value)
-        account = account_of(platform, label)
+        account = account_name(platform, label)
         check_account_name(account)
         if given[account].setdefault(op_id, value) != value:
             raise InvalidRequestError(f"{op_id}: two requests under one id", "op_id", "not unique")
     return dict(given)
 
 
-def _planned(pad: Pad, op_id: str, value: Value) -> Row:
+def _planned(op_id: str, value: Value, journal_id: str, account: str) -> Row:
     _, adapter = adapter_for(value)
-    row = pad.row(op_id, value, adapter.intent(value))
-    literal = [name for name in row.hidden if name not in row.references]
+    intent = adapter.intent(value)
+    row = new_row(
+        op_id, value, kind=intent.kind, key=intent.key, journal_id=journal_id, account=account
+    )
+    literal = [name for name in row.secret_fields if name not in row.secret_references]
     if literal:
         raise InvalidRequestError(
             f"{op_id}: {literal[0]}: a secret must not reach the database: give"

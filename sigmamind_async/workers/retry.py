@@ -12,7 +12,7 @@ from typing import Final
 
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.limiter.gate import MAX_PAUSE
-from sigmamind_async.provisioning.row import UNCONFIRMED, Kind, Row, State
+from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.transitions import Policy
 
 SOON: Final = 1.0
@@ -20,7 +20,6 @@ SOON: Final = 1.0
 LATEST: Final = 60.0
 """Most seconds until such a repetition."""
 
-_OWNED_ONCE: Final = frozenset({Kind.EXACT_PURCHASE, Kind.IMPORT})
 _WAITS: Final = frozenset({State.NEEDS_DECISION, State.ABANDONED})
 
 
@@ -56,11 +55,11 @@ def _settled(row: Row, policy: Policy, now: float, soon: float) -> float | None:
         return None
     if row.state is State.SENDING:
         return max(now, row.lease_until)
-    if row.state in UNCONFIRMED and row.kind.repeatable:
+    if row.state is State.UNCONFIRMED and row.kind.repeatable:
         return soon  # it is simply sent again
-    if row.state not in UNCONFIRMED:
+    if row.state is not State.UNCONFIRMED:
         return now  # somebody has settled it meanwhile
-    once = row.kind in _OWNED_ONCE and row.state is State.UNCONFIRMED and not row.refused
+    once = row.kind.owned_once and not (row.accepted or row.rejection)
     due = row.unconfirmed_since + (policy.exact_settle_time if once else policy.settle_time)
     # What is overdue waits for the next reconciliation: the longer ago, the longer.
     return due if due > now else now + min(max(SOON, now - due), LATEST)

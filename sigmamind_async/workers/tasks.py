@@ -28,7 +28,7 @@ from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.journal.postgres.schema import rendered
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.workers.context import AccountWorker, Reschedule, WorkerContext
-from sigmamind_async.workers.jobs import FIRST, PROVISION, job_for, queue_of, waiting_lock
+from sigmamind_async.workers.enqueue import FIRST, PROVISION, job_for, queue_of, waiting_lock
 from sigmamind_async.workers.retry import LATEST
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _MOST: Final = 1000
 _ORPHANS: Final = """
 SELECT op_id FROM {schema}.operations AS o
 WHERE account = %(account)s AND state = 'planned'
-    AND (detail LIKE '%%"queued":true%%' OR detail LIKE '%%"queued": true%%')
+    AND (detail LIKE '%%"enqueued":true%%' OR detail LIKE '%%"enqueued": true%%')
     AND NOT EXISTS (
         SELECT FROM procrastinate_jobs AS j
         WHERE j.queueing_lock = %(prefix)s || o.op_id
@@ -186,7 +186,7 @@ class Tasks:
         orphans = await ask(without_job, account=account, prefix=prefix, most=_MOST)
         for orphan in orphans:
             row = await journal.get(account, orphan["op_id"])
-            if row is not None and row.queued and row.state is State.PLANNED:
+            if row is not None and row.enqueued and row.state is State.PLANNED:
                 with suppress(AlreadyEnqueued):
                     await context.app.job_manager.defer_job_async(job_for(row))
 

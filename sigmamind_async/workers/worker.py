@@ -22,10 +22,9 @@ from sigmamind_async.provisioning.journal.postgres.dsn import target_of
 from sigmamind_async.provisioning.journal.postgres.errors import explained
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, as_secret
-from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.connector import Line
-from sigmamind_async.workers.context import GateFor, WorkerContext
-from sigmamind_async.workers.jobs import NAMESPACE, queue_of
+from sigmamind_async.workers.context import Account, GateFor, WorkerContext
+from sigmamind_async.workers.enqueue import NAMESPACE, queue_of
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
 from sigmamind_async.workers.tasks import HOURLY, MARGIN, MINUTELY, blueprint

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from sigmamind_async.cli import main
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Sandbox, SandboxThread
 
 COMMAND = (sys.executable, "-m", "sigmamind_async")
@@ -104,7 +104,7 @@ class Cli:
 
     def labels(self) -> list[str]:
         """Return the labels under which numbers were bought, without their tags."""
-        return sorted(without_tag(each.friendly_name or "") for each in self.box.ledger.purchases)
+        return sorted(remove_tag(each.friendly_name or "") for each in self.box.ledger.purchases)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name

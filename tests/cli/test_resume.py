@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Faults
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> Non
     assert len(cli.box.ledger.purchases) < ROWS
     told = {row["phone_number"] for row in done.rows if row["status"] == "done"}
     assert told <= {commit.phone_number for commit in cli.box.ledger.purchases}
-    assert not cli.box.ledger.bought_twice(without_tag)
+    assert not cli.box.ledger.bought_twice(remove_tag)
 
 
 # ---------------------------------------------------------------- two at once

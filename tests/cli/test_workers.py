@@ -115,7 +115,7 @@ def test_workers_carry_out_what_apply_hands_over(
         ["done", "sigmamind", "import", "own"],
     ]
     assert ended.out.splitlines()[-2].split()[:6] == [
-        "asked", "done", "failed", "unknown", "skipped", "requests",
+        "asked", "done", "failed", "unconfirmed", "skipped", "sent",
     ]  # fmt: skip
 
 
@@ -167,8 +167,8 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     assert "the journal holds another request under this id" in done.out
     assert [line.split()[:4] for line in done.out.splitlines()[:3]] == [
         ["line", "1", "failed", "create"],
-        ["line", "2", "unknown", "create"],
-        ["line", "3", "unknown", "create"],
+        ["line", "2", "unconfirmed", "create"],
+        ["line", "3", "unconfirmed", "create"],
     ]
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])

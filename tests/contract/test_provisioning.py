@@ -22,7 +22,7 @@ from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAny
 from sigmamind_async.provisioning.claim import Claim, Withheld
 from sigmamind_async.provisioning.context import AccountContext
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.tags import tag_in, without_tag
+from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.sandbox import Fault, Sandbox
 from tests.contract.conftest import patience
 from tests.contract.dialects import DIALECTS, Dialect, Value, numbers
@@ -136,8 +136,8 @@ async def test_a_lost_purchase_of_any_number_is_found_by_its_tag(
     assert kit.owned() == [dialect.number_of(bought)]
     label = dialect.label_of(bought)
     assert label is not None
-    assert without_tag(label) == "Support"
-    assert tag_in(label) is not None
+    assert remove_tag(label) == "Support"
+    assert find_tag(label) is not None
 
 
 @PICKED
@@ -366,7 +366,7 @@ async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: San
     (row,) = status.need_decision
     assert row.state is State.DUPLICATE
     assert row.phone_number == bought.sip_phone_number
-    assert status.bought == 2
+    assert status.purchase_count == 2
 
     row = await kit.provisioner().release_duplicates("order-1")
     assert row.state is State.DONE

@@ -83,7 +83,9 @@ async def test_what_was_not_stored_is_not_there(opened: Opened) -> None:
 
 async def test_a_later_write_replaces_the_whole_row(opened: Opened) -> None:
     async with opened as journal:
-        second = after(a_row(), state=State.DONE, result={"a": [1, None]}, asked={}, token="OTHER")
+        second = after(
+            a_row(), state=State.DONE, result={"a": [1, None]}, request_fields={}, token="OTHER"
+        )
         await stored(journal, a_row(), second)
         assert await journal.get(ACCOUNT, "order-1") == second
 
@@ -183,7 +185,7 @@ async def test_no_more_is_bought_than_allowed(opened: Opened) -> None:
         puts = (journal.put(bought(str(n)), max_purchases=7) for n in range(50))
         written = await asyncio.gather(*puts)
         assert (written.count(PutResult.STORED), written.count(PutResult.SPENT)) == (7, 43)
-        assert (await journal.counts(ACCOUNT)).bought == 7
+        assert (await journal.counts(ACCOUNT)).purchase_count == 7
 
 
 async def test_what_adds_nothing_is_written_past_the_limit(opened: Opened) -> None:

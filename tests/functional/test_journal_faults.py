@@ -201,7 +201,7 @@ async def test_when_a_commit_fails_everybody_in_it_is_told(
         assert len({id(answer) for answer in answers}) == 5
         del fails["COMMIT"]
         assert await journal.in_states(ACCOUNT, list(State)) == []
-        assert (await journal.counts(ACCOUNT)).bought == 0
+        assert (await journal.counts(ACCOUNT)).purchase_count == 0
         assert await journal.put(a_row("0")) is PutResult.STORED
 
 

@@ -109,7 +109,7 @@ async def test_an_old_copy_with_its_lock_file_buys_nothing_twice(  # noqa: PLR09
     assert len(box.ledger.purchases) == (10 if guarded else 16)
     assert (after == before) is guarded
     assert counts.rows == {State.DONE: 10}
-    assert counts.bought == 10
+    assert counts.purchase_count == 10
 
 
 async def test_what_is_left_of_a_journal_buys_nothing_twice(

@@ -68,8 +68,8 @@ def row(op_id: str, number: str) -> Row:
         op_id=op_id,
         account="sigmamind",
         kind=Kind.PURCHASE,
-        request="CreatePhoneNumber",
-        asked={},
+        request_type="CreatePhoneNumber",
+        request_fields={},
         token="A",
         phone_number=number,
     )

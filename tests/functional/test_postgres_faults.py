@@ -65,7 +65,7 @@ async def test_a_write_is_made_once_whatever_is_lost(
         assert await journal.put(row, max_purchases=1) is PutResult.STORED, state
         assert await journal.get(ACCOUNT, "order-1") == row
         row = after(row, state=state)
-    assert (await journal.counts(ACCOUNT)).bought == 1
+    assert (await journal.counts(ACCOUNT)).purchase_count == 1
 
 
 async def test_a_lost_answer_is_not_taken_for_anothers_write(
@@ -190,7 +190,7 @@ async def test_nothing_that_was_stored_is_lost_when_the_server_crashes(
                 assert "may be stored or not" in str(answer)
             else:
                 assert await patient.put(row) is PutResult.STORED
-        assert len(await all_of(patient)) == (await patient.counts(ACCOUNT)).bought == 200
+        assert len(await all_of(patient)) == (await patient.counts(ACCOUNT)).purchase_count == 200
     if seconds > 1:
         assert set(written.values()) == {PutResult.STORED}
 
@@ -422,7 +422,7 @@ async def test_a_stricter_database_is_as_good(postgres: Server, tmp_path: Path, 
         puts += [journal.put(a_row(str(n))) for n in range(12)]
         written = await asyncio.gather(*puts)
         assert written.count(PutResult.STORED) >= 5
-        assert (await journal.counts(ACCOUNT)).bought <= 5
+        assert (await journal.counts(ACCOUNT)).purchase_count <= 5
 
 
 async def test_a_lock_of_another_program_is_told(postgres: Server, tmp_path: Path) -> None:

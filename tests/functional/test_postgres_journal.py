@@ -52,7 +52,9 @@ _NAMES = dict.fromkeys(["op_id", "account", "key", "token"], _KEYS)
 
 @settings(max_examples=25)
 @given(row=st.builds(Row, **{**FIELDS, **_NAMES}))
-@example(row=a_row(error="half of a pair: \ud800, and a NUL: \0", asked={"big": 2**70 + 1}))
+@example(
+    row=a_row(error="half of a pair: \ud800, and a NUL: \0", request_fields={"big": 2**70 + 1})
+)
 @example(row=a_row(lease_until=float("inf"), sent_at=float("-inf"), updated_at=0.1 + 0.2))
 def test_every_field_comes_back(postgres: Server, row: Row) -> None:
     """From the database, not from memory: the journal is opened anew in between."""
@@ -95,7 +97,11 @@ async def test_what_was_bought_is_the_sum_of_the_rows(journal: PostgresJournal) 
         await journal.put(row)
         row = after(row, state=state, duplicates=(*row.duplicates, "x")[:3])
     found = await journal.in_states(ACCOUNT, list(State))
-    assert (await journal.counts(ACCOUNT)).bought == sum(row.bought for row in found) > 0
+    assert (
+        (await journal.counts(ACCOUNT)).purchase_count
+        == sum(row.purchase_count for row in found)
+        > 0
+    )
 
 
 async def test_rows_outlive_the_journal(postgres: Server, tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ async def test_rows_outlive_the_journal(postgres: Server, tmp_path: Path) -> Non
         made = journal.journal_id
     async with postgres.journal(tmp_path) as journal:
         assert (journal.journal_id, journal.latest) == (made, 5.0)
-        assert (await journal.counts(ACCOUNT)).bought == 1
+        assert (await journal.counts(ACCOUNT)).purchase_count == 1
 
 
 async def test_an_index_is_used_for_each_question(
@@ -327,7 +333,7 @@ async def test_processes_race_for_rows_numbers_and_purchases(
     async with postgres.journal(tmp_path) as journal:
         row = await journal.get(ACCOUNT, "raced")
         assert row is not None
-        assert (row.attempt, (await journal.counts("spent")).bought) == (4 * 20, 10)
+        assert (row.attempt, (await journal.counts("spent")).purchase_count) == (4 * 20, 10)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def words(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 @given(row=rows)
 @example(row=a_row("nul\0nul", key="a\0b", error="\0"))
 @example(
-    row=a_row(error="half of a pair: \ud800", asked={"big": 2**70 + 1}, lease_until=float("inf"))
+    row=a_row(
+        error="half of a pair: \ud800", request_fields={"big": 2**70 + 1}, lease_until=float("inf")
+    )
 )
 def test_every_field_comes_back(tmp_path_factory: pytest.TempPathFactory, row: Row) -> None:
     """From the file, not from memory: the journal is opened anew in between."""
@@ -111,7 +113,7 @@ async def test_half_a_pair_is_found_nowhere(path: Path) -> None:
 
 async def test_what_has_no_json_form_is_refused(path: Path) -> None:
     async with SqliteJournal(path) as journal:
-        error = await error_of(journal.put(a_row(asked={"a": {1, 2}})))
+        error = await error_of(journal.put(a_row(request_fields={"a": {1, 2}})))
         assert str(error) == "'order-1': what was asked for, or its result, has no JSON form"
 
 
@@ -124,7 +126,7 @@ async def test_rows_outlive_the_journal(path: Path) -> None:
         assert await journal.get(ACCOUNT, "order-1") == a_row(updated_at=5.0, state=State.DONE)
         assert await journal.seals(ACCOUNT) == {"seal"}
         assert (journal.journal_id, journal.latest) == (made, 5.0)
-        assert (await journal.counts(ACCOUNT)).bought == 1
+        assert (await journal.counts(ACCOUNT)).purchase_count == 1
 
 
 async def test_what_was_bought_is_the_sum_of_the_rows(path: Path) -> None:
@@ -136,7 +138,11 @@ async def test_what_was_bought_is_the_sum_of_the_rows(path: Path) -> None:
                 await journal.put(row)
                 row = after(row, state=state, duplicates=(*row.duplicates, "x")[:3])
         found = await journal.in_states(ACCOUNT, list(State))
-        assert (await journal.counts(ACCOUNT)).bought == sum(row.bought for row in found) > 0
+        assert (
+            (await journal.counts(ACCOUNT)).purchase_count
+            == sum(row.purchase_count for row in found)
+            > 0
+        )
 
 
 async def test_an_index_is_used_for_each_question(path: Path) -> None:
@@ -495,7 +501,7 @@ async def test_what_a_killed_process_was_sending_is_put_in_doubt(path: Path) -> 
         assert {row.unconfirmed_since for row in rows.values()} == {2_000.0}
         assert {row.version for row in rows.values()} == {2}
         assert journal.latest == 9_000.0
-        assert (await journal.counts(ACCOUNT)).bought == len(rows)
+        assert (await journal.counts(ACCOUNT)).purchase_count == len(rows)
 
 
 async def test_who_shares_leaves_what_is_being_sent_to_the_lease(path: Path) -> None:

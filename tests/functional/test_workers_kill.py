@@ -70,4 +70,4 @@ def test_what_was_bought_twice_counts_as_long_as_it_is_held() -> None:
     assert judge(1, ledger, rows) == attrs.evolve(CLEAN, twice=1, unknown=1)
     released = attrs.evolve(ledger.commits[0], sequence=3, operation="delete", kind="release")
     ledger.append(released)
-    assert judge(1, ledger, [rows[0].but(released=("+14155550100",))]) == CLEAN
+    assert judge(1, ledger, [attrs.evolve(rows[0], released=("+14155550100",))]) == CLEAN

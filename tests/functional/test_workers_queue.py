@@ -43,13 +43,13 @@ def imported(password: str | Secret) -> ImportPhoneNumber:
 async def test_a_row_and_a_job_are_written(base: Database, queue: Queue) -> None:
     """The row says what is asked for; the job says which row, and nothing else."""
     [row] = await queue.enqueue([ORDER])
-    assert (row.state, row.account, row.queued, row.version) == (
+    assert (row.state, row.account, row.enqueued, row.version) == (
         State.PLANNED,
         "sigmamind",
         True,
         1,
     )
-    assert row.asked == {"country_code": "US", "friendly_name": "row"}
+    assert row.request_fields == {"country_code": "US", "friendly_name": "row"}
     assert base.states == {"order-1": State.PLANNED}
     told = "SELECT queue_name, lock, args FROM procrastinate_jobs"
     assert base.asked(told) == [
@@ -295,7 +295,10 @@ async def test_a_secret_itself_is_refused(base: Database, queue: Queue) -> None:
 
 async def test_a_reference_is_kept_and_compared(queue: Queue) -> None:
     [row] = await queue.enqueue([("row-1", imported(SecretReference("env:TRUNK")))])
-    assert (row.hidden, row.references) == (("trunk_password",), {"trunk_password": "env:TRUNK"})
+    assert (row.secret_fields, row.secret_references) == (
+        ("trunk_password",),
+        {"trunk_password": "env:TRUNK"},
+    )
     assert [row] == await queue.enqueue([("row-1", imported(SecretReference("env:TRUNK")))])
     error = await error_of(queue.enqueue([("row-1", imported(SecretReference("env:OTHER")))]))
     assert "the same with another trunk_password" in str(error)

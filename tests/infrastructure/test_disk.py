@@ -14,7 +14,7 @@ import pytest
 from sigmamind_async import JournalError, SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
-from sigmamind_async.provisioning.tags import without_tag
+from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Sandbox
 
 ROWS = 1500
@@ -56,7 +56,7 @@ async def test_a_full_disk_ends_the_job_and_loses_nothing(small: Path) -> None:
                 for _ in range(60):  # until what was under way can be believed to be settled
                     await again.reconcile()
                     second = [outcome.status async for outcome in again.run_many(operations)]
-                    if "unknown" not in second:
+                    if "unconfirmed" not in second:
                         break
                     await asyncio.sleep(0.5)
 
@@ -66,4 +66,4 @@ async def test_a_full_disk_ends_the_job_and_loses_nothing(small: Path) -> None:
         assert sum(outcome.status == "skipped" for outcome in ends) > ROWS // 4
         assert "the disk is full" in run.stopped or "refuses to read or write" in run.stopped
         assert second == ["done"] * ROWS
-        assert not box.ledger.bought_twice(without_tag)
+        assert not box.ledger.bought_twice(remove_tag)

@@ -34,7 +34,7 @@ import attrs
 import pytest
 
 from sigmamind_async.engine import Call, Engine
-from sigmamind_async.operation import Fault, Operation, Response, Verdict
+from sigmamind_async.operation import Fault, Response, Verdict
 from sigmamind_async.provisioning import Row, State, execution, transitions
 from sigmamind_async.provisioning.context import AccountContext
 from sigmamind_async.provisioning.journal import protocol
@@ -69,17 +69,17 @@ def no_quarantine(patch: Patch) -> None:
 
 def one_tag_for_all_attempts(patch: Patch) -> None:
     """The tag names the operation only."""
-    patch.setattr(execution, "tag_of", lambda token, _: f"[sm:{token}.1]")
+    patch.setattr(execution, "attempt_tag", lambda token, _: f"[sm:{token}.1]")
 
 
 def written_after_the_request(patch: Patch) -> None:
     """The journal is told when the answer is there."""
     real = Engine._attempt  # noqa: SLF001 - a mutant gets under the skin
 
-    async def attempt(self: Engine, operation: Operation[object], call: Call) -> Any:
+    async def attempt(self: Engine, call: Call[object]) -> Any:
         write, call.before_send = call.before_send, None
         try:
-            return await real(self, operation, call)
+            return await real(self, call)
         finally:
             call.before_send = write
             if write is not None:
@@ -167,7 +167,7 @@ def limit_beside_the_write(patch: Patch) -> None:
         self: MemoryJournal, row: Row, *, max_purchases: int | None = None, durable: bool = True
     ) -> PutResult:
         if max_purchases is not None and row.state is State.SENDING:
-            bought = (await self.counts(row.account)).bought
+            bought = (await self.counts(row.account)).purchase_count
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
                 return PutResult.SPENT

@@ -19,7 +19,7 @@ import pytest
 from sigmamind_async import Gate, SigmaMind
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.provisioning.tags import tag_in
+from sigmamind_async.provisioning.tags import find_tag
 
 simloop = pytest.importorskip("simloop", reason="needs Python 3.12")
 
@@ -118,7 +118,7 @@ def bought_twice(seed: int, settle_time: float) -> int:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-    tags = [tag_in(number["friendlyName"]) for number in platform.sold]
+    tags = [find_tag(number["friendlyName"]) for number in platform.sold]
     sold = Counter(tag[0] for tag in tags if tag is not None)
     assert len(sold) == NUMBERS
     return sum(count - 1 for count in sold.values())

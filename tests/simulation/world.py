@@ -36,7 +36,7 @@ from sigmamind_async.platforms.sigmamind import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.provisioning import Kind, MemoryJournal, Row, State
-from sigmamind_async.provisioning.row import UNCONFIRMED, UNSETTLED
+from sigmamind_async.provisioning.row import UNSETTLED
 from sigmamind_async.transport import HttpRequest
 from sigmamind_async.values import UNSET, Secret
 from tests.simulation.provider import BEYOND, Number, Provider, Trouble, Weather, key_of, tag_of
@@ -129,7 +129,8 @@ class World:
             if tag is None and key and row.key == key and row.state is State.SENDING:
                 return self._depart(row)
         for row in self.rows.values():
-            repairs = outgoing.method == "PATCH" and row.key == key and row.state in UNCONFIRMED
+            unconfirmed = row.state is State.UNCONFIRMED
+            repairs = outgoing.method == "PATCH" and row.key == key and unconfirmed
             releases = outgoing.method == "DELETE" and key in row.duplicates
             if repairs or releases:
                 return ""
@@ -163,7 +164,7 @@ class World:
             self.ended.setdefault(row.key, []).append(self.ops[row.op_id])
         most = self.policy.get("max_purchases")
         if most is not None and not self.beyond:
-            bought = sum(other.bought for other in self.rows.values())
+            bought = sum(other.purchase_count for other in self.rows.values())
             if bought > most:
                 self.violation(f"{row.op_id}: the journal counts {bought} of {most} purchases")
 
@@ -426,7 +427,7 @@ class World:
             await self._must(worker, worker.provisioner.reconcile)
             await asyncio.sleep(1.0)
         for row in self.rows.values():
-            waits_for_secret = bool(row.hidden) and row.state in UNCONFIRMED
+            waits_for_secret = bool(row.secret_fields) and row.state is State.UNCONFIRMED
             if row.state in UNSETTLED and not waits_for_secret:
                 self.violation(f"{row.op_id}: still {row.state.value} after the settle time")
 

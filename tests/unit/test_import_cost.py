@@ -65,7 +65,7 @@ def test_a_first_client_loads_nothing_that_only_requests_need() -> None:
     assert not under("tenacity", loaded)
     assert not under("importlib.metadata", loaded)
     assert not under("cattrs", loaded)
-    assert "sigmamind_async.convert.cattrs_setup" not in loaded
+    assert "sigmamind_async.convert.converter" not in loaded
 
 
 def test_the_converter_is_imported_with_the_first_body() -> None:
@@ -77,7 +77,7 @@ def test_the_converter_is_imported_with_the_first_body() -> None:
     )
 
     assert under("cattrs", loaded)
-    assert "sigmamind_async.convert.cattrs_setup" in loaded
+    assert "sigmamind_async.convert.converter" in loaded
 
 
 WITHOUT_A_READER = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, Literal, TypedDict, Unpack
 
-from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
@@ -185,7 +185,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[PurchasePhoneNumber] | AsyncIterable[PurchasePhoneNumber],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[PurchasePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
@@ -197,7 +197,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[ImportSipTrunk] | AsyncIterable[ImportSipTrunk],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[ImportSipTrunk, PhoneNumber]:
         """Import many numbers concurrently."""
@@ -209,7 +209,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:

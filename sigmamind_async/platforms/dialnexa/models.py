@@ -32,9 +32,9 @@ Amount: TypeAlias = str | float | int | None
 class PhoneNumber(Record):
     """A phone number of the workspace, in any of the three shapes it is documented in."""
 
-    id: Annotated[str, wire("id", needed=True)] = ""
+    id: Annotated[str, wire("id", null_as_empty=True)] = ""
     """Key of later calls, such as ``phn_f7w2kx5mb9qz``."""
-    phone_number: Annotated[str, wire("phone_number", phone_number=True, needed=True)] = ""
+    phone_number: Annotated[str, wire("phone_number", phone_number=True, null_as_empty=True)] = ""
     """E.164."""
     label: Annotated[str | None, wire("label")] = None
     """For internal accounting."""
@@ -65,7 +65,7 @@ class PhoneNumber(Record):
 class AvailableNumber(Record):
     """A number that can be bought, as the carrier lists it."""
 
-    number: Annotated[str, wire("number", phone_number=True, needed=True)] = ""
+    number: Annotated[str, wire("number", phone_number=True, null_as_empty=True)] = ""
     type: Annotated[str | None, wire("type")] = None
     monthly_rental_rate: Annotated[Amount, wire("monthly_rental_rate")] = None
     setup_rate: Annotated[Amount, wire("setup_rate")] = None
@@ -81,7 +81,7 @@ class AvailableNumber(Record):
 class PhoneNumberPrice(Record):
     """What numbers of one country cost with one provider, in credits."""
 
-    telephony_provider_id: Annotated[str, wire("telephony_provider_id", needed=True)] = ""
+    telephony_provider_id: Annotated[str, wire("telephony_provider_id", null_as_empty=True)] = ""
     """What a purchase names the provider by, such as ``tp_abc123xyz789``."""
     country_iso: Annotated[str | None, wire("country_iso")] = None
     """2 or 3 characters."""
@@ -104,7 +104,7 @@ class Agent(Record):
     ``current_version`` and ``versions``.
     """
 
-    id: Annotated[str, wire("id", needed=True)] = ""
+    id: Annotated[str, wire("id", null_as_empty=True)] = ""
     name: Annotated[str | None, wire("name")] = None
     """The version's title."""
     version_number: Annotated[int | None, wire("version_number")] = None
@@ -118,7 +118,7 @@ class Agent(Record):
 # --- request values --------------------------------------------------------------------------
 
 
-def _check_termination_uri(name: str, value: object) -> None:
+def _host(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
     validators.check_visible(name, str(value))
     if str(value).lower().startswith(("sip:", "sips:")):
@@ -127,7 +127,6 @@ def _check_termination_uri(name: str, value: object) -> None:
         )
 
 
-_TERMINATION_URI = validators.said(_check_termination_uri)
 _ID = validators.record_id()
 # Stated for the answer, assumed for the request.
 _NICKNAME = validators.text(255)
@@ -139,8 +138,8 @@ _PAGE = validators.whole_number(1, 1_000_000_000)
 class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
     """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
 
-    country_iso: str = attrs.field(validator=validators.country_code)
-    type: Text = attrs.field(default=UNSET, validator=validators.word)
+    country_iso: Annotated[str, validators.country_code]
+    type: Annotated[Text, validators.word] = UNSET
     """``local``, ``mobile`` or ``tollfree``."""
 
 
@@ -157,21 +156,15 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     country; the older one (``older_body``) the number and, if at all, a provider.
     """
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    telephony_provider_id: Annotated[Text, wire("telephonyProviderId")] = attrs.field(
-        default=UNSET, validator=validators.word
-    )
+    phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
+    telephony_provider_id: Annotated[Text, wire("telephonyProviderId"), validators.word] = UNSET
     """From ``phone_number_pricing.list()``; 12 to 15 characters were seen."""
-    country_iso: Annotated[Text, wire("countryISO")] = attrs.field(
-        default=UNSET, validator=validators.country_code
-    )
-    provider: Text = attrs.field(default=UNSET, validator=validators.word)
+    country_iso: Annotated[Text, wire("countryISO"), validators.country_code] = UNSET
+    provider: Annotated[Text, validators.word] = UNSET
     """Older body only."""
     older_body: bool = False
 
-    def __attrs_post_init__(self) -> None:
+    def _check_combination(self) -> None:
         newer = {
             "telephony_provider_id": self.telephony_provider_id,
             "country_iso": self.country_iso,
@@ -196,26 +189,20 @@ _WHERE: Final = {
 class ImportSipTrunk(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: a number you own."""
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    termination_uri: Annotated[str, wire("terminationUri")] = attrs.field(
-        validator=_TERMINATION_URI
-    )
+    phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
+    termination_uri: Annotated[str, wire("terminationUri"), _host]
     """``host`` or ``host:port``."""
-    auth_mode: Annotated[Literal["userpass", "ip"] | Unset, wire("authMode")] = attrs.field(
-        default=UNSET, validator=validators.one_of("userpass", "ip")
-    )
+    auth_mode: Annotated[
+        Literal["userpass", "ip"] | Unset, wire("authMode"), validators.one_of("userpass", "ip")
+    ] = UNSET
     """``userpass`` where left out."""
-    sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName")] = attrs.field(
-        default=UNSET, validator=validators.word
+    sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName"), validators.word] = UNSET
+    sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword"), validators.secret()] = (
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
-    sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=validators.secret()
-    )
-    nickname: Annotated[Text, wire("nickname")] = attrs.field(default=UNSET, validator=_NICKNAME)
+    nickname: Annotated[Text, wire("nickname"), _NICKNAME] = UNSET
 
-    def __attrs_post_init__(self) -> None:
+    def _check_combination(self) -> None:
         by_ip = self.auth_mode == "ip"
         rule = "must be left out with auth_mode 'ip'" if by_ip else "is needed, or auth_mode 'ip'"
         for name in ("sip_trunk_user_name", "sip_trunk_password"):
@@ -227,53 +214,47 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/organization-phone-numbers/{id}``; what is left out stays."""
 
-    id: str = attrs.field(validator=_ID)
-    agent_id: Annotated[Clearable, wire("agent_id")] = attrs.field(
-        default=UNSET, validator=validators.or_null(validators.visible(1_000))
-    )
+    id: Annotated[str, _ID]
+    agent_id: Annotated[Clearable, wire("agent_id"), validators.visible(1_000)] = UNSET
     """``None`` detaches routing; the number is kept."""
-    nickname: Annotated[Clearable, wire("nickname")] = attrs.field(
-        default=UNSET, validator=validators.or_null(_NICKNAME)
-    )
+    nickname: Annotated[Clearable, wire("nickname"), _NICKNAME] = UNSET
     """``None`` or an empty text clears it."""
-    label: Annotated[Text, wire("label")] = attrs.field(
-        default=UNSET, validator=validators.any_text
-    )
+    label: Annotated[Text, wire("label"), validators.any_text] = UNSET
 
-    def __attrs_post_init__(self) -> None:
-        validators.require_change(self, "id")
+    def _check_combination(self) -> None:
+        validators.require_any_field(self, "id")
 
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/organization-phone-numbers/{id}``."""
 
-    id: str = attrs.field(validator=_ID)
+    id: Annotated[str, _ID]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/organization-phone-numbers``."""
 
-    page: int = attrs.field(default=1, validator=_PAGE)
+    page: Annotated[int, _PAGE] = 1
     """Counted from 1."""
-    limit: int = attrs.field(default=100, validator=_LIMIT)
-    country_code: Text = attrs.field(default=UNSET, validator=validators.country_code)
-    type: Text = attrs.field(default=UNSET, validator=validators.word)
+    limit: Annotated[int, _LIMIT] = 100
+    country_code: Annotated[Text, validators.country_code] = UNSET
+    type: Annotated[Text, validators.word] = UNSET
 
 
 @attrs.frozen(kw_only=True)
 class ReleasePhoneNumber(RequestValue[None]):
     """``DELETE /v1/organization-phone-numbers/{id}``: gives the number up, irreversibly."""
 
-    id: str = attrs.field(validator=_ID)
+    id: Annotated[str, _ID]
 
 
 @attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{id}``."""
 
-    id: str = attrs.field(validator=_ID)
+    id: Annotated[str, _ID]
 
 
 @attrs.frozen(kw_only=True)
@@ -284,20 +265,16 @@ class UpdateAgent(RequestValue[Agent]):
     with ``is_published=True``.
     """
 
-    id: str = attrs.field(validator=_ID)
-    version_number: Annotated[int, wire("version_number")] = attrs.field(
-        validator=validators.whole_number(0, 2**31 - 1)
-    )
+    id: Annotated[str, _ID]
+    version_number: Annotated[int, wire("version_number"), validators.whole_number(0, 2**31 - 1)]
     """The draft that is changed, `Agent.version_number`; published versions take no update."""
-    inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=validators.visible(least=0)
-    )
-    outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id")] = attrs.field(
-        default=UNSET, validator=validators.visible(least=0)
-    )
-    is_published: Annotated[bool | Unset, wire("is_published")] = attrs.field(
-        default=UNSET, validator=validators.flag
-    )
+    inbound_phone_number_id: Annotated[
+        Text, wire("inbound_phone_number_id"), validators.visible(least=0)
+    ] = UNSET
+    outbound_phone_number_id: Annotated[
+        Text, wire("outbound_phone_number_id"), validators.visible(least=0)
+    ] = UNSET
+    is_published: Annotated[bool | Unset, wire("is_published"), validators.flag] = UNSET
 
-    def __attrs_post_init__(self) -> None:
-        validators.require_change(self, "id", "version_number")
+    def _check_combination(self) -> None:
+        validators.require_any_field(self, "id", "version_number")

@@ -6,7 +6,7 @@ import functools
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
 
-from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
@@ -191,7 +191,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[CreatePhoneNumber] | AsyncIterable[CreatePhoneNumber],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Buy many numbers concurrently, each at most once."""
@@ -203,7 +203,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[ImportPhoneNumber] | AsyncIterable[ImportPhoneNumber],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[ImportPhoneNumber, PhoneNumber]:
         """Import many numbers concurrently."""
@@ -215,7 +215,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[UpdatePhoneNumber | str] | AsyncIterable[UpdatePhoneNumber | str],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:

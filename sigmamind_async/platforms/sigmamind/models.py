@@ -35,7 +35,9 @@ Clearable: TypeAlias = str | Unset | None
 class PhoneNumber(Record):
     """A phone number as SigmaMind shows it. The trunk's username and password never come back."""
 
-    sip_phone_number: Annotated[str, wire("sipPhoneNumber", phone_number=True, needed=True)] = ""
+    sip_phone_number: Annotated[
+        str, wire("sipPhoneNumber", phone_number=True, null_as_empty=True)
+    ] = ""
     """The number, E.164; also its key in later calls. Empty in an answer that names none."""
     provider: Annotated[str | None, wire("provider")] = None
     """Carrier behind it: ``twilio``, ``telnyx``, ``byo``. Absent in the answer to an import."""
@@ -126,20 +128,9 @@ _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 # --- request values --------------------------------------------------------------------------
 
 
-_SHORT_TEXT = validators.text(128)
-# An empty agent id is refused: null is how an agent is removed.
-_AGENT_ID = validators.visible(64)
-_AGENT_ID_OR_NULL = validators.or_null(_AGENT_ID)
-_PASSWORD = validators.secret(128)
-_PAGE = validators.whole_number(0, 2**31 - 1)
-_PAGE_SIZE = validators.whole_number(1, 1_000)
-
-
-def _check_termination_uri(name: str, value: object) -> None:
+def _carrier_host(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
     validators.check_visible(name, str(value))
-    if OWN_SIP_DOMAIN not in str(value).lower():
-        return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
     host = host.partition(";")[0].partition(":")[0].rstrip(".")
     if host == OWN_SIP_DOMAIN or host.endswith(f".{OWN_SIP_DOMAIN}"):
@@ -151,45 +142,36 @@ def _check_termination_uri(name: str, value: object) -> None:
         )
 
 
-_TERMINATION_URI = validators.Quick(
-    validators.said(_check_termination_uri),
-    "type({0}) is str and 1 <= len({0}) <= 253 and {0}.isprintable() and ' ' not in {0}"
-    f" and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
-)
+_SHORT_TEXT = validators.text(128)
+# An empty agent id is refused: null is how an agent is removed.
+_AGENT_ID = validators.visible(64)
+_PASSWORD = validators.secret(128)
+_PAGE = validators.whole_number(0, 2**31 - 1)
+_PAGE_SIZE = validators.whole_number(1, 1_000)
 
 
 @attrs.frozen(kw_only=True)
 class CreatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers``: buys a number, for money."""
 
-    friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
+    friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
     """Label, at most 128 characters; the number itself where left out."""
-    country_code: Annotated[Text, wire("countryCode")] = attrs.field(
-        default=UNSET, validator=validators.country_code
-    )
+    country_code: Annotated[Text, wire("countryCode"), validators.country_code] = UNSET
     """ISO 3166-1 alpha-2; needed without `phone_number`, ignored with it."""
-    area_code: Annotated[int | Unset, wire("areaCode")] = attrs.field(
-        default=UNSET, validator=validators.whole_number(100, 99_999)
+    area_code: Annotated[int | Unset, wire("areaCode"), validators.whole_number(100, 99_999)] = (
+        UNSET
     )
     """100 to 99999. With nothing in stock there, the nearest match is bought."""
-    phone_number: Annotated[Text, wire("phoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
-    )
+    phone_number: Annotated[Text, wire("phoneNumber"), validators.phone_number] = UNSET
     """Buys exactly this number."""
-    inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    outbound_agent_id: Annotated[Text, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
+    inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
+    outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), validators.phone_number] = (
+        UNSET
     )
     """Whom test calls ring."""
 
-    def __attrs_post_init__(self) -> None:
+    def _check_combination(self) -> None:
         if self.phone_number is UNSET and self.country_code is UNSET:
             raise InvalidRequestError(field="country_code", rule="give it, or a phone_number")
 
@@ -198,33 +180,21 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/phone-numbers/import``: registers a number you own on a SIP trunk."""
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
-    inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    outbound_agent_id: Annotated[Text, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    trunk_username: Annotated[Text, wire("trunkUsername")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
+    phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
+    friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
+    inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
+    outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
+    trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
     """At most 128 characters; needed for outbound calls."""
-    trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=_PASSWORD
+    trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
+        default=UNSET, hash=False, converter=as_secret
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
-    termination_sip_uri: Annotated[Text, wire("terminationSipURI")] = attrs.field(
-        default=UNSET, validator=_TERMINATION_URI
-    )
+    termination_sip_uri: Annotated[Text, wire("terminationSipURI"), _carrier_host] = UNSET
     """The carrier's host, such as ``sip.telnyx.com``; at most 253 characters."""
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), validators.phone_number] = (
+        UNSET
     )
 
 
@@ -232,87 +202,73 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; what is left out stays as it is."""
 
-    phone_number: str = attrs.field(validator=validators.phone_number)
+    phone_number: Annotated[str, validators.phone_number]
     """The number to change, E.164."""
-    friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
-    inbound_agent_id: Annotated[Clearable, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID_OR_NULL
-    )
+    friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
+    inbound_agent_id: Annotated[Clearable, wire("inboundAgentId"), _AGENT_ID] = UNSET
     """``None`` removes the agent."""
-    outbound_agent_id: Annotated[Clearable, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID_OR_NULL
-    )
+    outbound_agent_id: Annotated[Clearable, wire("outboundAgentId"), _AGENT_ID] = UNSET
     """``None`` removes the agent."""
     # "Uri" in this request alone, "URI" everywhere else.
-    termination_sip_uri: Annotated[Text, wire("terminationSipUri")] = attrs.field(
-        default=UNSET, validator=_TERMINATION_URI
-    )
+    termination_sip_uri: Annotated[Text, wire("terminationSipUri"), _carrier_host] = UNSET
     """Imported numbers only; without effect on bought ones."""
-    trunk_username: Annotated[Text, wire("trunkUsername")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
+    trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
+    trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
+        default=UNSET, hash=False, converter=as_secret
     )
-    trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=_PASSWORD
-    )
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), validators.phone_number] = (
+        UNSET
     )
 
-    def __attrs_post_init__(self) -> None:
-        validators.require_change(self, "phone_number")
+    def _check_combination(self) -> None:
+        validators.require_any_field(self, "phone_number")
 
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phoneNumber}``."""
 
-    phone_number: str = attrs.field(validator=validators.phone_number)
+    phone_number: Annotated[str, validators.phone_number]
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phoneNumber}``: gives the number up, for good."""
 
-    phone_number: str = attrs.field(validator=validators.phone_number)
+    phone_number: Annotated[str, validators.phone_number]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
-    page: int = attrs.field(default=0, validator=_PAGE)
+    page: Annotated[int, _PAGE] = 0
     """Counted from 0."""
-    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
+    size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{agentId}``."""
 
-    agent_id: str = attrs.field(validator=validators.record_id())
+    agent_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListAgents(RequestValue[Page[Agent]]):
     """One page of ``GET /v1/agents``."""
 
-    page: int = attrs.field(default=0, validator=_PAGE)
-    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
+    page: Annotated[int, _PAGE] = 0
+    size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class CreateCall(RequestValue[Call]):
     """Body of ``POST /v1/calls``: rings somebody."""
 
-    from_phone_number: Annotated[str, wire("fromPhoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    to_phone_number: Annotated[str, wire("toPhoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    agent_id: Annotated[Text, wire("agentId")] = attrs.field(default=UNSET, validator=_AGENT_ID)
+    from_phone_number: Annotated[str, wire("fromPhoneNumber"), validators.phone_number]
+    to_phone_number: Annotated[str, wire("toPhoneNumber"), validators.phone_number]
+    agent_id: Annotated[Text, wire("agentId"), _AGENT_ID] = UNSET
     """May be left out where the number has an outbound agent."""
     dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = attrs.field(
         default=UNSET, hash=False
@@ -323,21 +279,21 @@ class CreateCall(RequestValue[Call]):
 class GetCall(RequestValue[Call]):
     """``GET /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=validators.record_id())
+    call_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListCalls(RequestValue[Page[Call]]):
     """One page of ``GET /v1/calls``."""
 
-    status: Text = attrs.field(default=UNSET, validator=validators.word)
+    status: Annotated[Text, validators.word] = UNSET
     """Only calls with this status."""
-    page: int = attrs.field(default=0, validator=_PAGE)
-    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
+    page: Annotated[int, _PAGE] = 0
+    size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
     """``DELETE /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=validators.record_id())
+    call_id: Annotated[str, validators.record_id()]

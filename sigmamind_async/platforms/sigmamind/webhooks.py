@@ -37,8 +37,8 @@ class InboundCallReply(RequestValue[None]):
     dynamic_variables: Annotated[Mapping[str, Any], wire("dynamic_variables")] = attrs.field(
         hash=False, factory=dict[str, Any]
     )
-    override_agent_id: Annotated[str | Unset, wire("override_agent_id")] = attrs.field(
-        default=UNSET, validator=validators.visible(64)
+    override_agent_id: Annotated[str | Unset, wire("override_agent_id"), validators.visible(64)] = (
+        UNSET
     )
     """Another agent for this call alone; named in one copy of the page."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import ClassVar, TypedDict, Unpack
 
-from sigmamind_async.bulk import BY_DEFAULT, BulkResult, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
@@ -161,7 +161,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[CreatePhoneNumber] | AsyncIterable[CreatePhoneNumber],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkResult[CreatePhoneNumber, PhoneNumber]:
         """Register many numbers, of any kind, concurrently, each at most once."""
@@ -173,7 +173,7 @@ class PhoneNumbers(Resource):
         self,
         values: Iterable[UpdatePiaPhoneNumber | str] | AsyncIterable[UpdatePiaPhoneNumber | str],
         *,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
         **change: Unpack[PhoneNumberChange],
     ) -> BulkResult[UpdatePiaPhoneNumber | str, PhoneNumber]:

@@ -43,7 +43,7 @@ class PhoneNumber(Record):
     plain_id: Annotated[str | None, wire("id", strict=True)] = None
     provider: Annotated[str | None, wire("provider")] = None
     """``sip``, ``pia`` or ``twilio``; newer words are kept as they are."""
-    phone_number: Annotated[str, wire("phone_number", phone_number=True, needed=True)] = ""
+    phone_number: Annotated[str, wire("phone_number", phone_number=True, null_as_empty=True)] = ""
     """E.164."""
     friendly_name: Annotated[str | None, wire("friendly_name")] = None
     inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
@@ -55,7 +55,7 @@ class PhoneNumber(Record):
         return self.underscore_id or self.plain_id or ""
 
     @classmethod
-    def kind_of(cls, raw: Mapping[str, object]) -> type[Record]:
+    def select_class(cls, raw: Mapping[str, object]) -> type[Record]:
         """Return the kind by the provider; without one, by the fields that are there."""
         if cls is not PhoneNumber:
             return cls
@@ -116,11 +116,10 @@ _KINDS: Final[Mapping[str, type[PhoneNumber]]] = {
 # --- request values --------------------------------------------------------------------------
 
 
-_OR_NULL = validators.or_null(validators.any_text)
 # Null is how an agent is removed; what an empty id would do is not described.
-_AGENT_OR_NULL = validators.or_null(validators.visible())
-_URI_OR_NULL = validators.or_null(validators.visible(least=0))
-_SECRET_OR_NULL = validators.or_null(validators.secret())
+_AGENT_ID = validators.visible()
+_HOST = validators.visible(least=0)
+_PASSWORD = validators.secret()
 
 
 @attrs.frozen(kw_only=True)
@@ -129,18 +128,10 @@ class CreatePiaPhoneNumber(RequestValue[PhoneNumber]):
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=PIA, init=False)
     # Required by the SDK's notes, not by the page.
-    phone_number: Annotated[str | Unset, wire("phone_number")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
-    )
-    friendly_name: Annotated[Clearable, wire("friendly_name")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
-    )
-    inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_AGENT_OR_NULL
-    )
-    outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_AGENT_OR_NULL
-    )
+    phone_number: Annotated[str | Unset, wire("phone_number"), validators.phone_number] = UNSET
+    friendly_name: Annotated[Clearable, wire("friendly_name"), validators.any_text] = UNSET
+    inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id"), _AGENT_ID] = UNSET
+    outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id"), _AGENT_ID] = UNSET
 
 
 @attrs.frozen(kw_only=True)
@@ -148,21 +139,15 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number of one's own, over a SIP trunk."""
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=SIP, init=False)
-    phone_number: Annotated[str, wire("phone_number")] = attrs.field(
-        validator=validators.phone_number
+    phone_number: Annotated[str, wire("phone_number"), validators.phone_number]
+    sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri"), _HOST] = UNSET
+    sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username"), validators.any_text] = (
+        UNSET
     )
-    sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_URI_OR_NULL
+    sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password"), _PASSWORD] = (
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
-    sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
-    )
-    sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=_SECRET_OR_NULL
-    )
-    sip_infra_region: Annotated[str | Unset, wire("sip_infra_region")] = attrs.field(
-        default=UNSET, validator=validators.word
-    )
+    sip_infra_region: Annotated[str | Unset, wire("sip_infra_region"), validators.word] = UNSET
     """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
 
 
@@ -171,14 +156,10 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     """Body of ``POST /v1/phone-numbers`` for a number in one's own Twilio account."""
 
     provider: Annotated[str, wire("provider")] = attrs.field(default=TWILIO, init=False)
-    phone_number: Annotated[str, wire("phone_number")] = attrs.field(
-        validator=validators.phone_number
-    )
-    twilio_account_sid: Annotated[str, wire("twilio_account_sid")] = attrs.field(
-        validator=validators.word
-    )
-    twilio_auth_token: Annotated[Secret, wire("twilio_auth_token")] = attrs.field(
-        hash=False, converter=as_secret, validator=validators.secret()
+    phone_number: Annotated[str, wire("phone_number"), validators.phone_number]
+    twilio_account_sid: Annotated[str, wire("twilio_account_sid"), validators.word]
+    twilio_auth_token: Annotated[Secret, wire("twilio_auth_token"), _PASSWORD] = attrs.field(
+        hash=False, converter=as_secret
     )
 
 
@@ -186,34 +167,26 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
 class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``PATCH /v1/phone-numbers/{phone_number_id}``, as far as every kind takes it."""
 
-    phone_number_id: str = attrs.field(validator=validators.record_id())
+    phone_number_id: Annotated[str, validators.record_id()]
     """The record's id, not the number."""
-    friendly_name: Annotated[Clearable, wire("friendly_name")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
-    )
-    inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_AGENT_OR_NULL
-    )
-    outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id")] = attrs.field(
-        default=UNSET, validator=_AGENT_OR_NULL
-    )
+    friendly_name: Annotated[Clearable, wire("friendly_name"), validators.any_text] = UNSET
+    inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id"), _AGENT_ID] = UNSET
+    outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id"), _AGENT_ID] = UNSET
 
-    def __attrs_post_init__(self) -> None:
-        validators.require_change(self, "phone_number_id")
+    def _check_combination(self) -> None:
+        validators.require_any_field(self, "phone_number_id")
 
 
 @attrs.frozen(kw_only=True)
 class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number on a SIP trunk."""
 
-    sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri")] = attrs.field(
-        default=UNSET, validator=_URI_OR_NULL
+    sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri"), _HOST] = UNSET
+    sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username"), validators.any_text] = (
+        UNSET
     )
-    sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username")] = attrs.field(
-        default=UNSET, validator=_OR_NULL
-    )
-    sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=_SECRET_OR_NULL
+    sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password"), _PASSWORD] = (
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
 
@@ -221,11 +194,9 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
 class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
     """The same for a number in a Twilio account. Whether null is taken here is not stated."""
 
-    twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid")] = attrs.field(
-        default=UNSET, validator=validators.word
-    )
-    twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=validators.secret()
+    twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid"), validators.word] = UNSET
+    twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token"), _PASSWORD] = (
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
 
@@ -237,15 +208,13 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
     word: what the answer does not show is reported.
     """
 
-    twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid")] = attrs.field(
-        default=UNSET, validator=validators.word
-    )
-    twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token")] = attrs.field(
-        hash=False, default=UNSET, converter=as_secret, validator=validators.secret()
+    twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid"), validators.word] = UNSET
+    twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token"), _PASSWORD] = (
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
-    def __attrs_post_init__(self) -> None:
-        validators.require_change(self, "phone_number_id")
+    def _check_combination(self) -> None:
+        validators.require_any_field(self, "phone_number_id")
         refuse_mix(attrs.asdict(self, recurse=False))
 
 
@@ -262,22 +231,22 @@ def refuse_mix(fields: Mapping[str, object]) -> None:
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phone_number_id}``."""
 
-    phone_number_id: str = attrs.field(validator=validators.record_id())
+    phone_number_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
     """``DELETE /v1/phone-numbers/{phone_number_id}``; whether that releases it is not stated."""
 
-    phone_number_id: str = attrs.field(validator=validators.record_id())
+    phone_number_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
-    page_size: int = attrs.field(default=100, validator=validators.whole_number(1, 100))
-    page_token: str | Unset = attrs.field(default=UNSET, validator=validators.word)
+    page_size: Annotated[int, validators.whole_number(1, 100)] = 100
+    page_token: Annotated[str | Unset, validators.word] = UNSET
 
 
 CreatePhoneNumber: TypeAlias = CreateSipPhoneNumber | CreatePiaPhoneNumber | CreateTwilioPhoneNumber

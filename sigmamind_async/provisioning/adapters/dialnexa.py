@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 import attrs
 
@@ -44,11 +44,11 @@ class PurchaseAnyNumber(RequestValue[PhoneNumber]):
     A client, which makes one call of a value, refuses it.
     """
 
-    country_iso: str = attrs.field(validator=validators.country_code)
+    country_iso: Annotated[str, validators.country_code]
     """ISO 3166-1 alpha-2."""
-    telephony_provider_id: str = attrs.field(validator=validators.word)
+    telephony_provider_id: Annotated[str, validators.word]
     """From ``client.phone_number_pricing.list()``."""
-    type: str | Unset = attrs.field(default=UNSET, validator=validators.word)
+    type: Annotated[str | Unset, validators.word] = UNSET
     """``local``, ``mobile`` or ``tollfree``."""
 
 

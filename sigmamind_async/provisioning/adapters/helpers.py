@@ -9,7 +9,7 @@ import attrs
 
 from sigmamind_async.operation import Operation
 from sigmamind_async.provisioning.adapter import Intent, Value, no_change
-from sigmamind_async.provisioning.fingerprint import said
+from sigmamind_async.provisioning.fingerprint import set_fields
 
 Intents: TypeAlias = Mapping[type[Value], Callable[[Any], Intent]]
 """What each request class asks for."""
@@ -37,7 +37,7 @@ def shown_by(operation: Operation[Any], unreadable: Collection[str] = ()) -> Cal
 
     Where one of *unreadable* was said no record does: nothing proves that it was taken.
     """
-    if not said(cast("Value", operation.value)).keys().isdisjoint(unreadable):
+    if not set_fields(cast("Value", operation.value)).keys().isdisjoint(unreadable):
         return _never
     if operation.read_back is not None:
         return operation.read_back.agrees
@@ -57,7 +57,7 @@ def written_by(value: Value, update: type[Value], key: str) -> Callable[[str], V
     """
     takes: tuple[attrs.Attribute[Any], ...] = attrs.fields(update)
     names = {field.name for field in takes} - {key}
-    fields = {name: held for name, held in said(value).items() if name in names}
+    fields = {name: held for name, held in set_fields(value).items() if name in names}
 
     def repair(record: str) -> Value | None:
         return update(**{key: record}, **fields) if fields else None

@@ -34,7 +34,7 @@ COLUMNS: Final = (
     "listed_at",
     "updated_at",
     "tagged",
-    "bought",
+    "purchase_count",
     "detail",
 )
 
@@ -65,13 +65,13 @@ def to_columns(row: Row) -> Values:
         row.listed_at,
         row.updated_at,
         row.tagged,
-        row.bought,
+        row.purchase_count,
         _written(row),
     )
 
 
 def from_columns(values: Values) -> Row:
-    """Return the row that `to_columns` was given; `asked` and `result` as plain JSON values.
+    """Return the row that `to_columns` was given, with plain JSON in its mappings.
 
     Raises `JournalError` for what `to_columns` has not written.
     """
@@ -117,7 +117,7 @@ def _read(values: Values) -> Row:
         listed_at=values[10],
         updated_at=values[11],
         tagged=bool(values[12]),
-        hidden=tuple(detail.pop("hidden")),
+        secret_fields=tuple(detail.pop("secret_fields")),
         duplicates=tuple(detail.pop("duplicates")),
         released=tuple(detail.pop("released")),
         history=tuple(Step(at, text) for at, text in detail.pop("history")),

@@ -32,7 +32,7 @@ class Counts:
 
     rows: Mapping[State, int] = attrs.field(hash=False)
     """Rows by state."""
-    bought: int
+    purchase_count: int
     """Numbers that were paid for, or may have been."""
 
 
@@ -193,7 +193,7 @@ class MemoryJournal:
     async def counts(self, account: str) -> Counts:
         """Return how many rows are in which state."""
         rows = list(self._of(account))
-        return Counts(Counter(row.state for row in rows), sum(row.bought for row in rows))
+        return Counts(Counter(row.state for row in rows), sum(row.purchase_count for row in rows))
 
     async def notes(self) -> dict[str, str]:
         """Return what was noted, by name."""
@@ -245,9 +245,9 @@ def refused(
     unsettled = row.key and row.state in UNSETTLED
     if unsettled and any(other.key == row.key and other.state in UNSETTLED for other in others()):
         return PutResult.BUSY
-    more = row.bought > (0 if stored is None else stored.bought)
+    more = row.purchase_count > (0 if stored is None else stored.purchase_count)
     if max_purchases is not None and more:
-        bought = row.bought + sum(other.bought for other in others())
+        bought = row.purchase_count + sum(other.purchase_count for other in others())
         if bought > max_purchases:
             return PutResult.SPENT
     return None

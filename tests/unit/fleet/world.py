@@ -223,7 +223,9 @@ class World:
         stored = self.journal.get(key)
         if stored is not None:
             names = {**form.names}
-            asked = {names[name]: cell for name, cell in stored.asked.items() if name in names}
+            asked = {
+                names[name]: cell for name, cell in stored.request_fields.items() if name in names
+            }
             self._happens()
             self.journal[key] = attrs.evolve(stored, state=State.DONE)
             if stored.record not in self.accounts[one.platform]:
@@ -252,8 +254,8 @@ class World:
             op_id=step.op_id,
             account=one.platform,
             kind=Kind.PURCHASE if buys else Kind.IMPORT,
-            request=_request_name(one),
-            asked={takes[name]: cell for name, cell in fields.items()},
+            request_type=_request_name(one),
+            request_fields={takes[name]: cell for name, cell in fields.items()},
             token="A" * 13,
             key=fields.get("phone_number") or "",
             state=State.UNCONFIRMED,

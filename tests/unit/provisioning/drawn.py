@@ -87,7 +87,7 @@ def values_of(draw: st.DrawFn, cls: type[Value]) -> Value:
 
 
 @st.composite
-def header_pairs(draw: st.DrawFn, cls: type[Value]) -> tuple[Value, Value]:
+def pairs_of(draw: st.DrawFn, cls: type[Value]) -> tuple[Value, Value]:
     """Draw two values of *cls* that have some fields in common, or all of them."""
     one, other = draw(values_of(cls)), draw(values_of(cls))
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)

@@ -23,7 +23,7 @@ from sigmamind_async.platforms.verbex import models as verbex
 from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
-from sigmamind_async.provisioning.fingerprint import asked_of, said, value_of
+from sigmamind_async.provisioning.fingerprint import rebuild_request, set_fields, split_secrets
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 from sigmamind_async.transport import HttpRequest
@@ -186,8 +186,8 @@ def test_a_class_that_the_client_would_refuse_is_refused() -> None:
 @given(value=any_value)
 def test_an_intent_is_the_same_without_the_secrets(value: Value) -> None:
     """The journal has no secrets, and goes on from what it has."""
-    asked, hidden = asked_of(value)
-    before, after = intent(value), intent(value_of(type(value), asked, hidden))
+    asked, hidden = split_secrets(value)
+    before, after = intent(value), intent(rebuild_request(type(value), asked, hidden))
 
     for name in ("kind", "key", "label", "look_up"):
         assert getattr(after, name) == getattr(before, name)
@@ -213,7 +213,7 @@ def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: 
 
     tagged = found.with_label("Desk [sm:AAAAAAAAAAAAA.1]")
 
-    fields = {**said(value), "friendly_name": "Desk [sm:AAAAAAAAAAAAA.1]"}
+    fields = {**set_fields(value), "friendly_name": "Desk [sm:AAAAAAAAAAAAA.1]"}
     assert tagged == type(value)(**fields)
     assert intent(tagged).kind is Kind.PURCHASE
 
@@ -488,11 +488,11 @@ def test_a_change_is_proven_by_each_of_its_fields(name: str, data: st.DataObject
     Fields that were not asked for may show anything.
     """
     case = UPDATES[name]
-    said = data.draw(
+    chosen = data.draw(
         st.dictionaries(st.sampled_from(sorted(case.shown)), WORDS, min_size=1), label="said"
     )
     cleared = data.draw(st.sets(st.sampled_from(sorted(case.clearable))), label="cleared")
-    asked = {field: None if field in cleared else text for field, text in said.items()}
+    asked = {field: None if field in cleared else text for field, text in chosen.items()}
     none = st.sampled_from([None, "", MISSING] if case.silent else [None, ""])
     shown: dict[str, Any] = {
         wire: data.draw(none if asked.get(field, MISSING) is None else WORDS)

@@ -28,14 +28,14 @@ from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 from sigmamind_async.platforms.verbex.models import PhoneNumber
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import (
-    asked_of,
     digests_differ,
-    key_seal,
-    record_from,
-    result_of,
-    said,
-    seal,
-    value_of,
+    from_result,
+    key_fingerprint,
+    rebuild_request,
+    secret_digest,
+    set_fields,
+    split_secrets,
+    to_result,
 )
 from sigmamind_async.values import REDACTED, Secret, redacted
 from tests.unit.platforms.recorded import CASES, PLATFORMS, read_sample, records_in
@@ -44,7 +44,7 @@ from tests.unit.provisioning.drawn import (
     REQUESTS,
     SECRETS,
     any_value,
-    header_pairs,
+    pairs_of,
     values_of,
 )
 
@@ -75,9 +75,9 @@ def test_a_request_comes_back_from_json_without_its_secrets(
     cls: type[Value], data: st.DataObject
 ) -> None:
     value = data.draw(values_of(cls))
-    asked, hidden = asked_of(value)
+    asked, hidden = split_secrets(value)
 
-    assert value_of(cls, json.loads(json.dumps(asked)), hidden) == redacted(value)
+    assert rebuild_request(cls, json.loads(json.dumps(asked)), hidden) == redacted(value)
 
 
 @pytest.mark.usefixtures("unmeasured")
@@ -87,9 +87,9 @@ def test_a_request_comes_back_from_json_without_its_secrets(
 @given(data=st.data())
 def test_a_request_is_known_again_and_no_other_is(cls: type[Value], data: st.DataObject) -> None:
     """Fields and seal together tell two requests apart exactly when they are two."""
-    one, other = data.draw(header_pairs(cls))
-    same = asked_of(one) == asked_of(other) and not digests_differ(
-        seal(JOURNAL, KEY, one), seal(JOURNAL, KEY, other)
+    one, other = data.draw(pairs_of(cls))
+    same = split_secrets(one) == split_secrets(other) and not digests_differ(
+        secret_digest(JOURNAL, KEY, one), secret_digest(JOURNAL, KEY, other)
     )
 
     assert same is (one == other)
@@ -97,15 +97,15 @@ def test_a_request_is_known_again_and_no_other_is(cls: type[Value], data: st.Dat
 
 @given(value=any_value)
 def test_no_secret_is_among_what_is_asked(value: Value) -> None:
-    asked, hidden = asked_of(value)
-    secrets = {name for name, held in said(value).items() if isinstance(held, Secret)}
+    asked, hidden = split_secrets(value)
+    secrets = {name for name, held in set_fields(value).items() if isinstance(held, Secret)}
 
     assert set(hidden) == secrets
-    assert asked.keys() | secrets == said(value).keys()
+    assert asked.keys() | secrets == set_fields(value).keys()
 
 
 def test_what_is_asked_holds_no_password() -> None:
-    asked = asked_of(imported())
+    asked = split_secrets(imported())
 
     assert asked == ({"phone_number": NUMBER, "trunk_username": "u"}, ("trunk_password",))
 
@@ -116,25 +116,25 @@ def test_a_default_that_says_something_is_not_asked() -> None:
         phone_number=NUMBER, telephony_provider_id="tp_abc123xyz78", country_iso="US"
     )
 
-    assert "older_body" not in asked_of(value)[0]
+    assert "older_body" not in split_secrets(value)[0]
 
 
 def test_a_request_from_the_journal_cannot_be_sent_without_its_secrets() -> None:
-    asked, hidden = asked_of(imported())
+    asked, hidden = split_secrets(imported())
 
     with pytest.raises(InvalidRequestError, match="give it again"):
-        dump_json(body_of(value_of(ImportPhoneNumber, asked, hidden)))
+        dump_json(body_of(rebuild_request(ImportPhoneNumber, asked, hidden)))
 
 
 @pytest.mark.parametrize("asked", [{}, {"phone_number": "1"}, {"phone_number": NUMBER, "new": 1}])
 def test_a_request_that_this_version_does_not_know_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(JournalError, match="holds a ImportPhoneNumber that this version cannot"):
-        value_of(ImportPhoneNumber, asked, ())
+        rebuild_request(ImportPhoneNumber, asked, ())
 
 
 def test_half_a_surrogate_pair_is_refused_before_it_is_written() -> None:
     with pytest.raises(InvalidRequestError, match="JSON"):
-        asked_of(ImportPhoneNumber(phone_number=NUMBER, friendly_name="\ud800"))
+        split_secrets(ImportPhoneNumber(phone_number=NUMBER, friendly_name="\ud800"))
 
 
 @attrs.frozen(kw_only=True)
@@ -150,7 +150,7 @@ def test_a_secret_that_stands_deeper_is_refused() -> None:
     assert CANARY.encode() in dump_json(value.variables)
 
     with pytest.raises(InvalidRequestError, match="JSON") as caught:
-        asked_of(value)
+        split_secrets(value)
 
     assert caught.value.__suppress_context__
 
@@ -159,13 +159,13 @@ def test_a_secret_that_stands_deeper_is_refused() -> None:
 
 
 def test_the_same_secrets_have_the_same_seal() -> None:
-    assert seal(JOURNAL, KEY, imported()) == seal(JOURNAL, KEY, imported())
+    assert secret_digest(JOURNAL, KEY, imported()) == secret_digest(JOURNAL, KEY, imported())
 
 
 def test_seals_stay_what_they_are() -> None:
     """PutResult by one version and compared by the next: these must never change."""
-    assert key_seal(JOURNAL, KEY) == "84fbc04db65480d0b28e877ee19f17bf"
-    assert seal(JOURNAL, KEY, imported()) == (
+    assert key_fingerprint(JOURNAL, KEY) == "84fbc04db65480d0b28e877ee19f17bf"
+    assert secret_digest(JOURNAL, KEY, imported()) == (
         "84fbc04db65480d0b28e877ee19f17bf:266dee10a0da6a69ebb171a4259d4ec7"
     )
 
@@ -180,7 +180,7 @@ def test_a_seal_does_not_depend_on_the_order_of_the_fields() -> None:
 
     secrets = {"first": Secret("a"), "second": Secret("b")}
 
-    assert seal(JOURNAL, KEY, Moved(**secrets)) == seal(
+    assert secret_digest(JOURNAL, KEY, Moved(**secrets)) == secret_digest(
         JOURNAL, KEY, Nested(variables=None, **secrets)
     )
 
@@ -189,15 +189,17 @@ def test_half_a_surrogate_pair_is_sealed() -> None:
     """An error about it would hold the password."""
     one, other = imported("\ud800"), imported("\ud801")
 
-    assert digests_differ(seal(JOURNAL, KEY, one), seal(JOURNAL, KEY, other))
+    assert digests_differ(secret_digest(JOURNAL, KEY, one), secret_digest(JOURNAL, KEY, other))
 
 
 def test_a_request_without_secrets_has_no_seal() -> None:
-    assert seal(JOURNAL, KEY, ImportPhoneNumber(phone_number=NUMBER)) == ""
+    assert secret_digest(JOURNAL, KEY, ImportPhoneNumber(phone_number=NUMBER)) == ""
 
 
 def test_another_secret_makes_seals_differ() -> None:
-    assert digests_differ(seal(JOURNAL, KEY, imported()), seal(JOURNAL, KEY, imported("other")))
+    assert digests_differ(
+        secret_digest(JOURNAL, KEY, imported()), secret_digest(JOURNAL, KEY, imported("other"))
+    )
 
 
 @pytest.mark.parametrize("password", [CANARY, "other"])
@@ -205,12 +207,15 @@ def test_seals_under_two_api_keys_prove_nothing(password: str) -> None:
     rotated = Secret("sk-live-another")
 
     assert not digests_differ(
-        seal(JOURNAL, KEY, imported()), seal(JOURNAL, rotated, imported(password))
+        secret_digest(JOURNAL, KEY, imported()), secret_digest(JOURNAL, rotated, imported(password))
     )
 
 
 def test_one_secret_looks_different_in_every_journal() -> None:
-    ours, theirs = seal(JOURNAL, KEY, imported()), seal("another", KEY, imported())
+    ours, theirs = (
+        secret_digest(JOURNAL, KEY, imported()),
+        secret_digest("another", KEY, imported()),
+    )
 
     assert set(ours.split(":")).isdisjoint(theirs.split(":"))
 
@@ -224,7 +229,7 @@ def test_no_two_sets_of_secrets_are_written_alike(
 ) -> None:
     def sealed(texts: dict[str, str]) -> str:
         secrets = {name: Secret(text) for name, text in texts.items()}
-        return seal(JOURNAL, KEY, Nested(variables=None, **secrets))
+        return secret_digest(JOURNAL, KEY, Nested(variables=None, **secrets))
 
     assert (sealed(one) == sealed(other)) is (one == other)
 
@@ -245,7 +250,7 @@ def test_a_text_does_not_slip_from_one_secret_into_the_next(other: dict[str, str
 
     def sealed(texts: dict[str, str]) -> str:
         secrets = {name: Secret(text) for name, text in texts.items()}
-        return seal(JOURNAL, KEY, Nested(variables=None, **secrets))
+        return secret_digest(JOURNAL, KEY, Nested(variables=None, **secrets))
 
     assert digests_differ(sealed({"first": "xy", "second": "z"}), sealed(other))
 
@@ -253,7 +258,7 @@ def test_a_text_does_not_slip_from_one_secret_into_the_next(other: dict[str, str
 def test_a_secret_that_was_removed_cannot_be_compared() -> None:
     """Otherwise the value of an error, run again, would pass for the same request."""
     with pytest.raises(InvalidRequestError, match="give it again"):
-        seal(JOURNAL, KEY, attrs.evolve(imported(), trunk_password=REDACTED))
+        secret_digest(JOURNAL, KEY, attrs.evolve(imported(), trunk_password=REDACTED))
 
 
 # ---------------------------------------------------------------- what a stolen journal gives away
@@ -269,13 +274,13 @@ def guessed(stolen: str, make: Callable[[str], str], words: Iterable[str] = PINS
 
 def under(key: str) -> Callable[[str], str]:
     """Return what a thief computes who takes *key* for the one that was used."""
-    return lambda word: seal(JOURNAL, Secret(key), imported(word)).partition(":")[2]
+    return lambda word: secret_digest(JOURNAL, Secret(key), imported(word)).partition(":")[2]
 
 
 def test_a_short_password_is_not_found_by_trying_all() -> None:
-    sealed = seal(JOURNAL, KEY, imported(PIN))
+    sealed = secret_digest(JOURNAL, KEY, imported(PIN))
     # Everything else that stands in the journal, tried as a key.
-    known = [JOURNAL, key_seal(JOURNAL, KEY), sealed, NUMBER]
+    known = [JOURNAL, key_fingerprint(JOURNAL, KEY), sealed, NUMBER]
     for key in known:
         assert guessed(sealed, under(key)) is None
     plain: list[Callable[[str], str]] = [
@@ -300,11 +305,11 @@ def test_an_unkeyed_digest_would_give_it_away() -> None:
 
 def test_who_has_the_api_key_could_try_all() -> None:
     """The control: the search above fails for want of the key alone."""
-    assert guessed(seal(JOURNAL, KEY, imported(PIN)), under(KEY.reveal())) == PIN
+    assert guessed(secret_digest(JOURNAL, KEY, imported(PIN)), under(KEY.reveal())) == PIN
 
 
 def test_seals_hold_neither_key_nor_password() -> None:
-    sealed = seal(JOURNAL, KEY, imported())
+    sealed = secret_digest(JOURNAL, KEY, imported())
 
     assert KEY.reveal() not in sealed
     assert CANARY not in sealed
@@ -312,8 +317,10 @@ def test_seals_hold_neither_key_nor_password() -> None:
 
 
 def test_a_key_has_a_seal_of_its_own() -> None:
-    assert key_seal(JOURNAL, KEY) != key_seal(JOURNAL, Secret("sk-live-another"))
-    assert key_seal(JOURNAL, KEY) == seal(JOURNAL, KEY, imported()).partition(":")[0]
+    assert key_fingerprint(JOURNAL, KEY) != key_fingerprint(JOURNAL, Secret("sk-live-another"))
+    assert (
+        key_fingerprint(JOURNAL, KEY) == secret_digest(JOURNAL, KEY, imported()).partition(":")[0]
+    )
 
 
 # ---------------------------------------------------------------- results
@@ -345,9 +352,9 @@ def bared(record: Record) -> Record:
 @pytest.mark.parametrize("at", RECORDS, ids=lambda at: "-".join(map(str, at)))
 def test_a_result_comes_back_from_json_without_its_secrets(at: tuple[str, str, int]) -> None:
     record = record_of(*at)
-    text = json.dumps(result_of(record))
+    text = json.dumps(to_result(record))
 
-    assert record_from(json.loads(text), ADAPTERS[at[0]].result) == bared(record)
+    assert from_result(json.loads(text), ADAPTERS[at[0]].result) == bared(record)
 
 
 def test_some_recorded_answers_hold_secrets() -> None:
@@ -382,7 +389,7 @@ class Account(Record):
 )
 def test_no_secret_is_in_a_result(cls: type[Record], raw: dict[str, Any]) -> None:
     record = structure({"phone_number": NUMBER, **raw}, cls)
-    text = json.dumps(result_of(record))
+    text = json.dumps(to_result(record))
 
     assert CANARY not in text
     assert NUMBER in text
@@ -393,9 +400,9 @@ def test_no_secret_is_in_a_result(cls: type[Record], raw: dict[str, Any]) -> Non
 def test_a_null_in_an_answer_stays_one() -> None:
     raw = {"_id": "a1", "provider": "sip", "phone_number": NUMBER, "sip_trunk_password": None}
 
-    assert result_of(structure(raw, PhoneNumber)) == raw
+    assert to_result(structure(raw, PhoneNumber)) == raw
 
 
 def test_a_result_that_this_version_cannot_read_is_refused() -> None:
     with pytest.raises(JournalError, match="holds a PhoneNumber that this version cannot read"):
-        record_from({"phone_number": ["+1"]}, PhoneNumber)
+        from_result({"phone_number": ["+1"]}, PhoneNumber)

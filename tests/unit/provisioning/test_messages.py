@@ -6,25 +6,24 @@ import pytest
 
 from sigmamind_async.errors import APIConnectionError
 from sigmamind_async.provisioning import messages
-from sigmamind_async.provisioning.row import Kind, State
-from tests.unit.provisioning.test_transitions import a_row
+from sigmamind_async.provisioning.row import Kind, Row, State
+from tests.unit.provisioning.test_transitions import PURCHASE, a_row
 
 
 @pytest.mark.parametrize(
-    ("state", "words", "committed"),
+    ("row", "words", "committed"),
     [
-        (State.SENDING, "another worker is sending it", "unknown"),
-        (State.UNCONFIRMED, "reconcile() looks for it", "unknown"),
-        (State.COMMITTED, "reconcile() looks for it", "yes"),
-        (State.ABANDONED, "it was given up", "unknown"),
-        (State.NEEDS_DECISION, "a person has to decide, see status()", "unknown"),
+        (a_row(PURCHASE, State.SENDING), "another worker is sending it", "unknown"),
+        (a_row(PURCHASE, State.UNCONFIRMED), "reconcile() looks for it", "unknown"),
+        (a_row(PURCHASE, State.UNCONFIRMED, accepted=True), "reconcile() looks for it", "yes"),
+        (a_row(PURCHASE, State.ABANDONED), "it was given up", "unknown"),
+        (a_row(PURCHASE, State.NEEDS_DECISION), "has to decide, see status()", "unknown"),
     ],
 )
 def test_an_operation_that_is_not_settled_says_who_settles_it(
-    state: State, words: str, committed: str
+    row: Row, words: str, committed: str
 ) -> None:
-    row = a_row(Kind.PURCHASE, state)
-    error = messages.unsettled(row, None)
+    error = messages.outcome_unknown(row, None)
 
     assert str(error).startswith(f"{row.op_id}: ")
     assert words in str(error)
@@ -34,8 +33,8 @@ def test_an_operation_that_is_not_settled_says_who_settles_it(
 def test_what_waits_for_the_account_may_be_called_again() -> None:
     row = a_row(Kind.PURCHASE, State.PLANNED)
     for error, words in (
-        (messages.unread(row, APIConnectionError("no route")), "could not be read"),
-        (messages.nameless(row), "without its key"),
+        (messages.account_unreadable(row, APIConnectionError("no route")), "could not be read"),
+        (messages.record_without_key(row), "without its key"),
     ):
         assert "not sent" in str(error)
         assert words in str(error)

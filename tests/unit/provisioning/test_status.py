@@ -5,14 +5,14 @@ import re
 import attrs
 
 from sigmamind_async.provisioning.row import Kind, Row, State, Step
-from sigmamind_async.provisioning.status import asked, story, ways_out
+from sigmamind_async.provisioning.status import describe, operator_choices, summary
 
 ROW = Row(
     op_id="row-7",
     account="sigmamind",
     kind=Kind.PURCHASE,
-    request="CreatePhoneNumber",
-    asked={"country_code": "US", "friendly_name": "Support"},
+    request_type="CreatePhoneNumber",
+    request_fields={"country_code": "US", "friendly_name": "Support"},
     token="7Q2MX4KD9WPTB",
     state=State.UNCONFIRMED,
     attempt=1,
@@ -23,31 +23,31 @@ ROW = Row(
 
 
 def words(row: Row) -> list[str]:
-    return [word for word, _ in ways_out(row)]
+    return [word for word, _ in operator_choices(row)]
 
 
 def test_what_was_asked_is_one_line_without_secrets() -> None:
-    assert asked(ROW) == (
+    assert summary(ROW) == (
         "to buy a number that the platform picks country_code='US' friendly_name='Support'"
     )
     imported = attrs.evolve(
         ROW,
         kind=Kind.IMPORT,
         key="+14155550100",
-        asked={"phone_number": "+14155550100"},
-        hidden=("trunk_password",),
+        request_fields={"phone_number": "+14155550100"},
+        secret_fields=("trunk_password",),
     )
-    assert asked(imported) == "to import +14155550100 trunk_password=***"
+    assert summary(imported) == "to import +14155550100 trunk_password=***"
 
 
 def test_the_story_tells_each_step_and_until_when_absence_proves_nothing() -> None:
-    lines = story(ROW, 900.0)
+    lines = describe(ROW, 900.0)
     assert lines[0].startswith("asked to buy")
     assert re.fullmatch(r"1970-01-\d\d \d\d:\d\d:\d\d  attempt 1: sending", lines[1])
     assert lines[3] == "its number would carry [sm:7Q2MX4KD9WPTB.1] in its label"
     assert "2 listings" in lines[4]
     assert "proves nothing before" in lines[5]
-    assert len(story(attrs.evolve(ROW, state=State.DONE), 900.0)) == 4
+    assert len(describe(attrs.evolve(ROW, state=State.DONE), 900.0)) == 4
 
 
 def test_every_state_that_waits_for_a_person_has_a_way_out_and_no_other() -> None:

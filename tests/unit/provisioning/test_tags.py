@@ -6,36 +6,36 @@ from hypothesis import strategies as st
 
 from sigmamind_async.provisioning.tags import (
     LABEL_CHARACTERS,
-    tag_in,
-    tagged,
-    token_of,
-    without_tag,
+    add_tag,
+    find_tag,
+    operation_token,
+    remove_tag,
 )
 
-TOKEN = token_of("journal", "sigmamind", "order-1")
+TOKEN = operation_token("journal", "sigmamind", "order-1")
 LABELS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=160)
 
 
 def test_a_label_that_fits_is_kept_whole() -> None:
-    assert tagged("Support", f"[sm:{TOKEN}.1]") == f"Support [sm:{TOKEN}.1]"
+    assert add_tag("Support", f"[sm:{TOKEN}.1]") == f"Support [sm:{TOKEN}.1]"
 
 
 def test_no_label_is_the_tag_alone() -> None:
-    assert tagged(None, f"[sm:{TOKEN}.1]") == tagged("", f"[sm:{TOKEN}.1]") == f"[sm:{TOKEN}.1]"
+    assert add_tag(None, f"[sm:{TOKEN}.1]") == add_tag("", f"[sm:{TOKEN}.1]") == f"[sm:{TOKEN}.1]"
 
 
 def test_a_label_that_does_not_fit_is_cut_where_everybody_sees_it() -> None:
-    label = tagged("x" * 128, f"[sm:{TOKEN}.12]")
+    label = add_tag("x" * 128, f"[sm:{TOKEN}.12]")
     assert len(label) == LABEL_CHARACTERS
     assert label.endswith(f"x\u2026 [sm:{TOKEN}.12]")
 
 
 @given(LABELS, st.integers(1, 10**9 - 1))
 def test_a_tag_is_found_again_behind_any_label(label: str, attempt: int) -> None:
-    whole = tagged(label, f"[sm:{TOKEN}.{attempt}]")
+    whole = add_tag(label, f"[sm:{TOKEN}.{attempt}]")
     assert len(whole) <= LABEL_CHARACTERS
-    assert tag_in(whole) == (TOKEN, attempt)
-    kept = without_tag(whole)
+    assert find_tag(whole) == (TOKEN, attempt)
+    kept = remove_tag(whole)
     assert kept == label or kept.endswith("\u2026")
     if len(label) + len(f" [sm:{TOKEN}.{attempt}]") <= LABEL_CHARACTERS:
         assert kept == label
@@ -43,8 +43,8 @@ def test_a_tag_is_found_again_behind_any_label(label: str, attempt: int) -> None
 
 @given(LABELS)
 def test_a_label_of_somebody_else_carries_no_tag_of_ours(label: str) -> None:
-    assert tag_in(label) is None
-    assert without_tag(label) == label
+    assert find_tag(label) is None
+    assert remove_tag(label) == label
 
 
 @pytest.mark.parametrize(
@@ -62,15 +62,15 @@ def test_a_label_of_somebody_else_carries_no_tag_of_ours(label: str) -> None:
     ],
 )
 def test_what_only_looks_like_a_tag_is_none(label: str | None) -> None:
-    assert tag_in(label) is None
+    assert find_tag(label) is None
 
 
 def test_a_token_belongs_to_one_operation_of_one_account_of_one_journal() -> None:
     tokens = {
-        token_of(journal, account, op_id)
+        operation_token(journal, account, op_id)
         for journal in ("a", "b")
         for account in ("sigmamind", "verbex")
         for op_id in ("row-1", "row-2", "ro", "w-1")
     }
     assert len(tokens) == 16
-    assert token_of("a", "b", "c") == token_of("a", "b", "c")
+    assert operation_token("a", "b", "c") == operation_token("a", "b", "c")

@@ -56,8 +56,8 @@ def a_row(kind: Kind, state: State, **changed: object) -> Row:
         "op_id": "op",
         "account": "sigmamind",
         "kind": kind,
-        "request": "CreatePhoneNumber",
-        "asked": {},
+        "request_type": "CreatePhoneNumber",
+        "request_fields": {},
         "token": "ABCDEFGHIJKLM",
         "key": "" if kind is PURCHASE else "+14155550001",
         "state": state,
@@ -67,7 +67,7 @@ def a_row(kind: Kind, state: State, **changed: object) -> Row:
         "lease_until": SENT + 25.0,
         "sent_at": SENT,
     }
-    if state in {S.UNCONFIRMED, S.COMMITTED, S.NEEDS_DECISION}:
+    if state in {S.UNCONFIRMED, S.NEEDS_DECISION}:
         fields["unconfirmed_since"] = SENT
     if state in {S.DONE, S.DUPLICATE} and kind is not RELEASE:
         fields |= {"record": "rec-0", "phone_number": "+14155550000"}
@@ -91,7 +91,7 @@ ENDS: dict[str, tuple[Event, State]] = {
     "not sent": (NotSent("refused"), S.PLANNED),
     "rejected": (Rejected("400"), S.FAILED),
     "unanswered": (Unanswered("reset"), S.UNCONFIRMED),
-    "unreadable": (Unreadable("garbage"), S.COMMITTED),
+    "unreadable": (Unreadable("garbage"), S.UNCONFIRMED),
     "confirmed": (CONFIRMED, S.DONE),
     "abandoned": (OwnerLost(), S.UNCONFIRMED),
 }
@@ -117,7 +117,7 @@ EVENTS: dict[str, Event] = {
 Arrows = dict[tuple[State, str], State]
 
 
-def arrows(kind: Kind) -> Arrows:
+def arrows(kind: Kind, *, accepted: bool) -> Arrows:
     """Return where every event leads that changes a row of *kind*; first absent_listings only."""
     table: Arrows = {
         (S.PLANNED, "claimed"): S.SENDING,
@@ -135,31 +135,26 @@ def arrows(kind: Kind) -> Arrows:
         (S.DUPLICATE, "given up"): S.DONE if kind is not RELEASE else S.ABANDONED,
         **{(state, "stripped"): state for state in State},
     }
-    for state in (S.UNCONFIRMED, S.COMMITTED, S.NEEDS_DECISION):
+    for state in (S.UNCONFIRMED, S.NEEDS_DECISION):
         table[state, "given up"] = S.ABANDONED
         table[state, "adopted"] = S.DONE
     table[S.ABANDONED, "adopted"] = S.DONE
-    for state in (S.UNCONFIRMED, S.COMMITTED):
-        table[state, "mending"] = state
-        table[state, "repaired"] = S.DONE
-        table[state, "not repaired"] = S.NEEDS_DECISION
-        table[state, "absent"] = state  # counted
-        table[state, "found"] = S.DONE
-        if kind.repeatable:
-            table[state, "claimed"] = table[state, "claimed by another"] = S.SENDING
+    table |= {
+        (S.UNCONFIRMED, "mending"): S.UNCONFIRMED,
+        (S.UNCONFIRMED, "repaired"): S.DONE,
+        (S.UNCONFIRMED, "not repaired"): S.NEEDS_DECISION,
+        (S.UNCONFIRMED, "absent"): S.UNCONFIRMED,  # counted
+        (S.UNCONFIRMED, "found"): S.DONE,
+    }
+    if kind.repeatable:
+        table[S.UNCONFIRMED, "claimed"] = table[S.UNCONFIRMED, "claimed by another"] = S.SENDING
+    again = S.UNCONFIRMED if accepted else S.PLANNED
     table |= {
         PURCHASE: _found_by_tag(),
-        EXACT: {(S.UNCONFIRMED, "absent"): S.PLANNED},
-        IMPORT: {(S.UNCONFIRMED, "absent"): S.PLANNED},
-        UPDATE: {
-            (S.UNCONFIRMED, "found otherwise"): S.UNCONFIRMED,
-            (S.COMMITTED, "found otherwise"): S.COMMITTED,
-        },
-        RELEASE: {
-            (state, name): state
-            for state in (S.UNCONFIRMED, S.COMMITTED)
-            for name in ("found", "found otherwise")
-        },
+        EXACT: {(S.UNCONFIRMED, "absent"): again},
+        IMPORT: {(S.UNCONFIRMED, "absent"): again},
+        UPDATE: {(S.UNCONFIRMED, "found otherwise"): S.UNCONFIRMED},
+        RELEASE: {(S.UNCONFIRMED, name): S.UNCONFIRMED for name in ("found", "found otherwise")},
     }[kind]
     if kind is RELEASE:
         table[S.DUPLICATE, "adopted"] = S.DUPLICATE  # a row that never is
@@ -177,13 +172,14 @@ def _found_by_tag() -> Arrows:
     }
 
 
+@pytest.mark.parametrize("accepted", [False, True])
 @pytest.mark.parametrize(("kind", "state", "name"), list(product(Kind, State, EVENTS)))
 def test_an_event_leads_where_the_table_says_or_nowhere(
-    kind: Kind, state: State, name: str
+    kind: Kind, state: State, name: str, *, accepted: bool
 ) -> None:
     """Whatever the table does not name is refused, or leaves the row as it is."""
-    row = a_row(kind, state)
-    wanted = arrows(kind).get((state, name))
+    row = a_row(kind, state, accepted=accepted and state is S.UNCONFIRMED)
+    wanted = arrows(kind, accepted=row.accepted).get((state, name))
     try:
         moved = advance(row, EVENTS[name], NOW, POLICY).row
     except IllegalMoveError:
@@ -234,7 +230,7 @@ def test_a_refusal_after_a_doubt_may_be_its_echo(kind: Kind) -> None:
     """The number may be there because of the first attempt: listings tell, however late it is."""
     row = a_row(kind, S.SENDING, unconfirmed_since=SENT)
     refused = advance(row, Rejected("400"), NOW, POLICY).row
-    assert (refused.state, refused.refused) == (S.UNCONFIRMED, "400")
+    assert (refused.state, refused.rejection) == (S.UNCONFIRMED, "400")
     once = advance(refused, absent(NOW), NOW, POLICY).row
     assert once.state is S.UNCONFIRMED
     assert advance(once, absent(NOW + 1), NOW + 1, POLICY).row.state is S.FAILED
@@ -252,7 +248,7 @@ def test_an_attempt_that_rested_when_it_was_abandoned_left_nothing() -> None:
     assert advance(resting, OwnerLost(), NOW, POLICY).row.state is S.PLANNED
     again = attrs.evolve(resting, owner="me")
     claimed = advance(again, Claimed(owner="me", lease=25.0), NOW, POLICY).row
-    assert (claimed.attempt, claimed.resting) == (resting.attempt, False)
+    assert (claimed.attempt, claimed.rate_limited) == (resting.attempt, False)
     assert advance(claimed, OwnerLost(), NOW + 99, POLICY).row.state is S.UNCONFIRMED
 
 
@@ -331,8 +327,18 @@ def test_a_listing_counts_once() -> None:
 def test_what_the_platform_said_yes_to_is_never_sent_again() -> None:
     for kind in (PURCHASE, EXACT, IMPORT):
         retry_unconfirmed = attrs.evolve(POLICY, retry_unconfirmed=True)
-        row = listed_absent(a_row(kind, S.COMMITTED), OVER, OVER + 1, policy=retry_unconfirmed)
-        assert row.state is S.NEEDS_DECISION
+        row = advance(a_row(kind, S.SENDING), Unreadable("garbage"), SENT, POLICY).row
+        assert (row.state, row.accepted) == (S.UNCONFIRMED, True)
+        absent = listed_absent(row, OVER, OVER + 1, policy=retry_unconfirmed)
+        assert absent.state is S.NEEDS_DECISION
+
+
+@pytest.mark.parametrize("kind", [UPDATE, RELEASE])
+def test_a_new_attempt_forgets_what_the_platform_said_to_the_one_before(kind: Kind) -> None:
+    row = a_row(kind, S.UNCONFIRMED, accepted=True)
+    claimed = advance(row, CLAIMED, NOW, POLICY).row
+    assert not claimed.accepted
+    assert not advance(claimed, Unanswered("reset"), NOW, POLICY).row.accepted
 
 
 @pytest.mark.parametrize("kind", [EXACT, IMPORT])
@@ -409,7 +415,6 @@ COSTS: dict[State, int] = {
     S.PLANNED: 0,
     S.SENDING: 1,
     S.UNCONFIRMED: 1,
-    S.COMMITTED: 1,
     S.DONE: 1,
     S.FAILED: 0,
     S.DUPLICATE: 2,
@@ -420,20 +425,20 @@ COSTS: dict[State, int] = {
 
 @pytest.mark.parametrize(("state", "bought"), list(COSTS.items()))
 def test_what_may_have_been_bought_counts(state: State, bought: int) -> None:
-    assert a_row(PURCHASE, state).bought == bought
-    assert a_row(EXACT, state).bought == bought
-    assert [a_row(kind, state).bought for kind in (IMPORT, UPDATE, RELEASE)] == [0, 0, 0]
+    assert a_row(PURCHASE, state).purchase_count == bought
+    assert a_row(EXACT, state).purchase_count == bought
+    assert [a_row(kind, state).purchase_count for kind in (IMPORT, UPDATE, RELEASE)] == [0, 0, 0]
 
 
 def test_surplus_that_nobody_kept_counts_by_itself() -> None:
     row = a_row(PURCHASE, S.DUPLICATE, record="", phone_number="", released=("rec-8",))
-    assert row.bought == 2
+    assert row.purchase_count == 2
 
 
 def test_an_exact_purchase_in_doubt_counts_until_it_is_settled() -> None:
     """It may be sent again long before the first request can be taken for lost."""
-    assert a_row(EXACT, S.PLANNED, unconfirmed_since=SENT).bought == 1
-    assert a_row(PURCHASE, S.PLANNED, unconfirmed_since=SENT).bought == 0
+    assert a_row(EXACT, S.PLANNED, unconfirmed_since=SENT).purchase_count == 1
+    assert a_row(PURCHASE, S.PLANNED, unconfirmed_since=SENT).purchase_count == 0
 
 
 def test_the_history_stays_short_and_keeps_its_beginning() -> None:

@@ -105,8 +105,8 @@ class World(RuleBasedStateMachine):
             release_duplicates=release,
         )
         self.stored = Row(
-            op_id="op", account="a", kind=kind, request="r", asked={}, token="ABCDEFGHIJKLM",
-            key="" if kind is Kind.PURCHASE else "+1",
+            op_id="op", account="a", kind=kind, request_type="r", request_fields={},
+            token="ABCDEFGHIJKLM", key="" if kind is Kind.PURCHASE else "+1",
         )  # fmt: skip
         self.processes = [Process("a", self.stored), Process("b", self.stored)]
         self.owned: list[Bought] = []
@@ -289,7 +289,7 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def what_was_bought_is_counted(self) -> None:
-        assert self.bought <= self.stored.bought
+        assert self.bought <= self.stored.purchase_count
 
     @invariant()
     def done_is_owned(self) -> None:

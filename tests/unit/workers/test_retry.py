@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from sigmamind_async.errors import (
@@ -31,14 +32,14 @@ def a_row(state: State, kind: Kind = Kind.PURCHASE, **changed: Any) -> Row:
         op_id="order-1",
         account="sigmamind",
         kind=kind,
-        request="CreatePhoneNumber",
-        asked={},
+        request_type="CreatePhoneNumber",
+        request_fields={},
         token="A",
         state=state,
         lease_until=NOW + 7.0,
         unconfirmed_since=NOW - 10.0,
     )
-    return row.but(**changed)
+    return attrs.evolve(row, **changed)
 
 
 def error(kind: type[SigmaMindError], **fields: Any) -> SigmaMindError:
@@ -63,16 +64,16 @@ DOUBT = error(OutcomeUnknownError)
         (a_row(State.SENDING), 7.0),
         (a_row(State.SENDING, lease_until=NOW - 1.0), 0.0),
         (a_row(State.UNCONFIRMED), 890.0),
-        (a_row(State.COMMITTED), 890.0),
+        (a_row(State.UNCONFIRMED, accepted=True), 890.0),
         (a_row(State.UNCONFIRMED, Kind.EXACT_PURCHASE), 10.0),
         (a_row(State.UNCONFIRMED, Kind.IMPORT), 10.0),
-        (a_row(State.UNCONFIRMED, Kind.IMPORT, refused="409"), 890.0),
-        (a_row(State.COMMITTED, Kind.IMPORT), 890.0),
+        (a_row(State.UNCONFIRMED, Kind.IMPORT, rejection="409"), 890.0),
+        (a_row(State.UNCONFIRMED, Kind.IMPORT, accepted=True), 890.0),
         (a_row(State.UNCONFIRMED, unconfirmed_since=NOW - 900.1), 1.0),
         (a_row(State.UNCONFIRMED, unconfirmed_since=NOW - 910.0), 10.0),
         (a_row(State.UNCONFIRMED, unconfirmed_since=NOW - 9000.0), 60.0),
         (a_row(State.UNCONFIRMED, Kind.UPDATE), 1.0),
-        (a_row(State.COMMITTED, Kind.RELEASE), 1.0),
+        (a_row(State.UNCONFIRMED, Kind.RELEASE, accepted=True), 1.0),
         (a_row(State.PLANNED), 0.0),
         (a_row(State.DONE), 0.0),
         (a_row(State.DUPLICATE, record="+14155550100"), 0.0),

@@ -44,7 +44,7 @@ _WITH_TOKENS: Final = f"{ROWS} AND token = ANY(%s) ORDER BY place"
 # The conditions of the indexes are written out, or the server would not use them.
 _WITH_KEY: Final = (
     f"{ROWS} AND key = %s AND key <> ''"
-    " AND (state IN ('sending', 'unconfirmed', 'committed') OR unconfirmed_since > %s)"
+    " AND (state IN ('sending', 'unconfirmed') OR unconfirmed_since > %s)"
     " ORDER BY place"
 )
 _TAGGED: Final = f"{ROWS} AND state = 'done' AND tagged AND updated_at < %s ORDER BY place"
@@ -56,7 +56,7 @@ PUT: Final = (
     f"::{{schema}}.operations, %s, %s), {TIME}"
 )
 _STATES: Final = "SELECT state, count(*) FROM {schema}.operations WHERE account = %s GROUP BY state"
-_BOUGHT: Final = "SELECT bought FROM {schema}.accounts WHERE account = %s"
+_BOUGHT: Final = "SELECT purchase_count FROM {schema}.accounts WHERE account = %s"
 _HEAD: Final = (
     "SELECT journal_id, incarnation <> {schema}.incarnation(),"  # noqa: S608 - likewise
     f" (SELECT max(updated_at) FROM {{schema}}.operations), {TIME} FROM {{schema}}.journal"

@@ -18,7 +18,6 @@ so a crash of the server may set the rate back to what it was a second before.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Final, Protocol
 
 import attrs
@@ -146,16 +145,3 @@ def _values(news: News) -> tuple[object, ...]:
         *(news.version, news.rate, news.learned, news.growth, news.passed, news.pause, news.wanted),
         *(AHEAD, LATE, WHOLE, IDLE),
     )
-
-
-def written(lesson: dict[str, float]) -> str:
-    """Return what was learned as text."""
-    return json.dumps(lesson)
-
-
-def read(text: str) -> dict[str, float]:
-    """Return what was learned from *text*; nothing where another version of this wrote it."""
-    try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
-        return {}

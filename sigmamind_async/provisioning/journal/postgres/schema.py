@@ -28,7 +28,7 @@ INSERT INTO {schema}.journal VALUES (replace(gen_random_uuid()::text, '-', ''), 
 -- Bytes are compared, not words: an index in a language's order breaks when the system changes it.
 CREATE TABLE {schema}.accounts (
     account text COLLATE "C" PRIMARY KEY,
-    bought bigint NOT NULL
+    purchase_count bigint NOT NULL
 );
 CREATE TABLE {schema}.seals (
     account text COLLATE "C" NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE {schema}.operations (
     listed_at double precision NOT NULL,
     updated_at double precision NOT NULL,
     tagged boolean NOT NULL,
-    bought bigint NOT NULL,
+    purchase_count bigint NOT NULL,
     detail text NOT NULL,
     write_id uuid NOT NULL,
     place bigint GENERATED ALWAYS AS IDENTITY,
@@ -65,7 +65,7 @@ CREATE INDEX by_key ON {schema}.operations (account, key) WHERE key <> '';
 CREATE INDEX by_tag ON {schema}.operations (account, updated_at) WHERE state = 'done' AND tagged;
 CREATE INDEX by_time ON {schema}.operations (updated_at);
 CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
-    WHERE key <> '' AND state IN ('sending', 'unconfirmed', 'committed');
+    WHERE key <> '' AND state IN ('sending', 'unconfirmed');
 """
 
 # A function, because then a write is one statement: no lock is ever held while the server waits for
@@ -100,17 +100,17 @@ BEGIN
         RETURN 'stale';
     END IF;
 
-    more := new.bought - coalesce(old.bought, 0);
+    more := new.purchase_count - coalesce(old.purchase_count, 0);
     IF more <> 0 THEN
-        INSERT INTO {schema}.accounts (account, bought) VALUES (new.account, 0)
+        INSERT INTO {schema}.accounts (account, purchase_count) VALUES (new.account, 0)
             ON CONFLICT DO NOTHING;
-        SELECT a.bought INTO total FROM {schema}.accounts AS a
+        SELECT a.purchase_count INTO total FROM {schema}.accounts AS a
             WHERE a.account = new.account FOR UPDATE;
         IF more > 0 AND total + more > most THEN
-            RETURN CASE WHEN new.state IN ('sending', 'unconfirmed', 'committed') AND EXISTS (
+            RETURN CASE WHEN new.state IN ('sending', 'unconfirmed') AND EXISTS (
                 SELECT FROM {schema}.operations AS o
                 WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
-                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed', 'committed')
+                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed')
             ) THEN 'busy' ELSE 'spent' END;
         END IF;
     END IF;
@@ -118,19 +118,19 @@ BEGIN
     BEGIN
         INSERT INTO {schema}.operations AS o (
             account, op_id, kind, state, key, token, version, unconfirmed_since, lease_until,
-            sent_at, listed_at, updated_at, tagged, bought, detail, write_id
+            sent_at, listed_at, updated_at, tagged, purchase_count, detail, write_id
         ) VALUES (
             new.account, new.op_id, new.kind, new.state, new.key, new.token, new.version,
             new.unconfirmed_since, new.lease_until, new.sent_at, new.listed_at, new.updated_at,
-            new.tagged, new.bought, new.detail, new.write_id
+            new.tagged, new.purchase_count, new.detail, new.write_id
         ) ON CONFLICT (account, op_id) DO UPDATE SET
             kind = excluded.kind, state = excluded.state, key = excluded.key,
             token = excluded.token, version = excluded.version,
             unconfirmed_since = excluded.unconfirmed_since,
             lease_until = excluded.lease_until, sent_at = excluded.sent_at,
             listed_at = excluded.listed_at, updated_at = excluded.updated_at,
-            tagged = excluded.tagged, bought = excluded.bought, detail = excluded.detail,
-            write_id = excluded.write_id
+            tagged = excluded.tagged, purchase_count = excluded.purchase_count,
+            detail = excluded.detail, write_id = excluded.write_id
         -- Whoever writes without this function has no lock to wait for.
         WHERE o.version = excluded.version - 1;
     EXCEPTION WHEN unique_violation THEN
@@ -141,7 +141,8 @@ BEGIN
         RETURN 'stale';
     END IF;
     IF more <> 0 THEN
-        UPDATE {schema}.accounts AS a SET bought = total + more WHERE a.account = new.account;
+        UPDATE {schema}.accounts AS a SET purchase_count = total + more
+            WHERE a.account = new.account;
     END IF;
     RETURN 'stored';
 END
@@ -252,7 +253,7 @@ ALTER TABLE {schema}.journal ADD COLUMN incarnation text NOT NULL DEFAULT '';
 UPDATE {schema}.journal SET incarnation = {schema}.incarnation();
 """
 
-STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE, _INCARNATION)
+STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE + _INCARNATION)
 
 _HOLDS: Final = """
 SELECT array_agg(relname) FROM pg_catalog.pg_class AS c

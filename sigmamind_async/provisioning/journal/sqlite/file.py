@@ -34,8 +34,8 @@ from sigmamind_async.provisioning.journal.sqlite.lockfile import Evidence, LockF
 
 APPLICATION_ID: Final = 0x534D4A4C
 """Tells a journal from every other SQLite file: ``SMJL``."""
-VERSION: Final = 3
-"""Version of `SCHEMA`; whoever changes that counts it up and migrates what is older.
+VERSION: Final = 4
+"""Version of `SCHEMA`; whoever changes that counts it up; another version is refused.
 
 Whoever adds a field to `Row` counts it up too: a row with it cannot be read without it.
 """
@@ -55,7 +55,7 @@ SCHEMA: Final = (
     """
     CREATE TABLE accounts (
         account TEXT PRIMARY KEY,
-        bought INTEGER NOT NULL,
+        purchase_count INTEGER NOT NULL,
         latest REAL NOT NULL
     ) WITHOUT ROWID
     """,
@@ -88,7 +88,7 @@ SCHEMA: Final = (
         listed_at REAL NOT NULL,
         updated_at REAL NOT NULL,
         tagged INTEGER NOT NULL,
-        bought INTEGER NOT NULL,
+        purchase_count INTEGER NOT NULL,
         detail TEXT NOT NULL,
         PRIMARY KEY (account, op_id)
     )
@@ -100,20 +100,13 @@ SCHEMA: Final = (
     # The only unique index: its violation, and no other, means that the key is taken.
     """
     CREATE UNIQUE INDEX one_unsettled ON operations (account, key)
-    WHERE key != '' AND state IN ('sending', 'unconfirmed', 'committed')
+    WHERE key != '' AND state IN ('sending', 'unconfirmed')
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
 
 _HEAD: Final = "SELECT journal_id, commits, openings, open FROM journal"
-_FROM_2: Final = (
-    "ALTER TABLE journal ADD COLUMN commits INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE journal ADD COLUMN open INTEGER NOT NULL DEFAULT 0",
-    f"PRAGMA user_version = {VERSION}",
-)
-"""What makes a journal of version 2 one of this version."""
-
 _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",
     # Only macOS knows it: there a plain fsync ends in the disk's own cache.
@@ -329,7 +322,7 @@ class JournalFile:
 
     def _prepared(self, database: sqlite3.Connection, lock: LockFile) -> sqlite3.Connection:
         try:
-            version = _version(database, oldest=2)
+            version = _version(database)
             if database.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
                 raise JournalError(  # noqa: TRY301 - one place closes the connection
                     "the folder is on a disk that cannot be shared in memory, a network disk for "
@@ -338,9 +331,9 @@ class JournalFile:
             for setting in _SETTINGS:
                 database.execute(setting)
             self._identity = self._found()
-            if version < VERSION:
+            if not version:
                 # A crash leaves what was there before: the commit makes all of it at once.
-                _transact(database, *(_FROM_2 if version else SCHEMA))
+                _transact(database, *SCHEMA)
             _check(database)
             self._announcement.make(database.execute(_HEAD).fetchone()[0], self._path)
             self._mark_open(database, lock)
@@ -467,7 +460,7 @@ def _connect(
 
 def _looked_at(database: sqlite3.Connection) -> sqlite3.Connection:
     try:
-        if not _version(database, oldest=VERSION):
+        if not _version(database):
             raise JournalError("is empty.\nName the journal that a job has made.")  # noqa: TRY301 - as in _prepared
         _check(database)
     except BaseException:
@@ -487,8 +480,8 @@ def _transact(database: sqlite3.Connection, *statements: str) -> None:
             database.execute("ROLLBACK")
 
 
-def _version(database: sqlite3.Connection, *, oldest: int) -> int:
-    """Return the version of its tables, from *oldest* on, or 0 for an empty file.
+def _version(database: sqlite3.Connection) -> int:
+    """Return the version of its tables, or 0 for an empty file.
 
     Raises `JournalError` where it is another, or something else than ours.
     """
@@ -504,10 +497,10 @@ def _version(database: sqlite3.Connection, *, oldest: int) -> int:
             f"was made by another version of sigmamind-async (schema {version}, here {VERSION}).\n"
             "Upgrade the package to the version that made it, or a later one."
         )
-    if version < oldest:
+    if version < VERSION:
         raise JournalError(
             f"was made by an earlier version of sigmamind-async (schema {version}, here {VERSION})."
-            "\nOpen it once to write to it, and this version brings it up to date."
+            "\nFinish its operations with the version that made it, or name another journal."
         )
     return int(version)
 

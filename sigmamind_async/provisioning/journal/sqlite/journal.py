@@ -37,13 +37,13 @@ _WITH_TOKENS: Final = f"{_ROWS} AND token IN {_LIST}"
 # The conditions of the indexes are written out, or SQLite would not use them.
 _WITH_KEY: Final = (
     f"{_ROWS} AND key = ? AND key != ''"
-    " AND (state IN ('sending', 'unconfirmed', 'committed') OR unconfirmed_since > ?)"
+    " AND (state IN ('sending', 'unconfirmed') OR unconfirmed_since > ?)"
     " ORDER BY rowid"
 )
 _TAGGED: Final = f"{_ROWS} AND state = 'done' AND tagged AND updated_at < ? ORDER BY rowid"
 _SENDING: Final = f"SELECT {_NAMES} FROM operations WHERE state = 'sending'"  # noqa: S608 - likewise
 
-_STORED: Final = "SELECT version, bought FROM operations WHERE account = ? AND op_id = ?"
+_STORED: Final = "SELECT version, purchase_count FROM operations WHERE account = ? AND op_id = ?"
 _WRITE: Final = (
     f"INSERT INTO operations ({_NAMES}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - likewise
     " ON CONFLICT (account, op_id) DO UPDATE SET "
@@ -51,13 +51,14 @@ _WRITE: Final = (
 )
 _KEY_TAKEN: Final = (
     "SELECT 1 FROM operations WHERE account = ? AND key = ? AND key != '' AND op_id != ?"
-    " AND state IN ('sending', 'unconfirmed', 'committed')"
+    " AND state IN ('sending', 'unconfirmed')"
 )
 _COUNT: Final = (
-    "INSERT INTO accounts (account, bought, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
-    " DO UPDATE SET bought = bought + excluded.bought, latest = max(latest, excluded.latest)"
+    "INSERT INTO accounts (account, purchase_count, latest) VALUES (?, ?, ?) ON CONFLICT (account)"
+    " DO UPDATE SET purchase_count = purchase_count + excluded.purchase_count,"
+    " latest = max(latest, excluded.latest)"
 )
-_BOUGHT: Final = "SELECT bought FROM accounts WHERE account = ?"
+_BOUGHT: Final = "SELECT purchase_count FROM accounts WHERE account = ?"
 _STATES: Final = "SELECT state, count(*) FROM operations WHERE account = ? GROUP BY state"
 _NOTE: Final = "INSERT OR REPLACE INTO notes (name, text) VALUES (?, ?)"
 _FORGET: Final = "DELETE FROM notes WHERE name = ?"
@@ -341,7 +342,7 @@ def _put(
     version, bought = stored or (0, 0)
     if row.version != version + 1:
         return PutResult.STALE
-    more = row.bought - bought
+    more = row.purchase_count - bought
     spent = max_purchases is not None and _bought(database, row.account) + more > max_purchases
     if more > 0 and spent:
         return PutResult.BUSY if _is_taken(database, row) else PutResult.SPENT

@@ -15,7 +15,7 @@ from typing import Any
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from sigmamind_async.convert.compiled import filler, request_writer
+from sigmamind_async.convert.compiled import filler
 from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
 from sigmamind_async.convert.scalars import (
     PLAIN_READERS,
@@ -24,6 +24,7 @@ from sigmamind_async.convert.scalars import (
     read_object,
     reader_of_any,
 )
+from sigmamind_async.values import UNSET
 
 
 def reader(cls: Any) -> Callable[[Any, Any], Any]:
@@ -56,7 +57,7 @@ def _converter() -> Converter:
     converter.register_unstructure_hook_factory(
         _is_record, functools.partial(_record_writer, converter)
     )
-    converter.register_unstructure_hook_factory(_is_request, request_writer)
+    converter.register_unstructure_hook_factory(_is_request, _request_writer)
     return converter
 
 
@@ -152,7 +153,7 @@ def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object,
 
     def read_one_kind(raw: object, _: object) -> Record:
         fields = read_object(raw)
-        kind = cls.kind_of(fields)
+        kind = cls.select_class(fields)
         return read(fields, cls) if kind is cls else converter.structure(raw, kind)
 
     return read_one_kind if _chooses(cls) else read
@@ -160,7 +161,7 @@ def _record_reader(converter: Converter, cls: type[Record]) -> Callable[[object,
 
 def _chooses(cls: type[Record]) -> bool:
     """Whether *cls* has subclasses that read some of the objects that come in its place."""
-    return any("kind_of" in vars(base) for base in cls.__mro__ if base is not Record)
+    return any("select_class" in vars(base) for base in cls.__mro__ if base is not Record)
 
 
 def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], dict[str, Any]]:
@@ -170,12 +171,25 @@ def _record_writer(converter: Converter, cls: type[Record]) -> Callable[[Any], d
 
     def write_record(record: Record) -> dict[str, Any]:
         # The fields last: one that was set since wins over what came in its place.
-        return {**record.blanks, **record.extra, **write(record)}
+        return {**record.nulls, **record.extra, **write(record)}
 
     return write_record
 
 
-_HIDDEN: dict[str, Any] = {"extra": override(omit=True), "blanks": override(omit=True)}
+def _request_writer(cls: type[RequestValue[object]]) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that writes a body; what is in a value goes through as it is.
+
+    A default other than `UNSET`, such as the constant word of a variant, is sent.
+    """
+    names = [(field, mark.name) for field, mark in wire_names(cls).items()]
+
+    def write(value: object) -> dict[str, Any]:
+        return {name: held for field, name in names if (held := getattr(value, field)) is not UNSET}
+
+    return write
+
+
+_HIDDEN: dict[str, Any] = {"extra": override(omit=True), "nulls": override(omit=True)}
 
 
 def _renames(names: Mapping[str, wire]) -> dict[str, Any]:

@@ -1,0 +1,157 @@
+"""How far a reader has to follow a call: the functions and files of ours that it goes through.
+
+``python -m benchmarks paths`` prints the frames between an update and its transport, and the course
+of one purchase through a provisioner with a journal on disk. All of it is counted, nothing is
+timed. A function that goes on after an ``await`` counts once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import CodeType, FrameType
+
+import attrs
+
+import sigmamind_async
+from sigmamind_async import SigmaMind
+from sigmamind_async.operation import Response
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.provisioning import Provisioner, SqliteJournal
+from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.testing import ScriptedTransport, reply
+
+PACKAGE = f"{Path(sigmamind_async.__file__).parent}/"
+NUMBER = "+14155550100"
+
+
+@attrs.frozen
+class Step:
+    """One function that was entered."""
+
+    file: str
+    """Its file, relative to the package's folder."""
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.function}"
+
+
+@attrs.frozen
+class Course:
+    """What a call went through, in order."""
+
+    steps: Sequence[Step]
+
+    def within(self, folder: str) -> Course:
+        """Return the steps in one folder of the package, as if nothing came between them."""
+        return Course([step for step in self.steps if step.file.startswith(f"{folder}/")])
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The files, each where it is first met."""
+        return list(dict.fromkeys(step.file for step in self.steps))
+
+    @property
+    def switches(self) -> int:
+        """How often the course goes on in another file."""
+        return sum(before.file != after.file for before, after in pairwise(self.steps))
+
+
+def frames_of_an_update() -> Sequence[Step]:
+    """Return the frames between the caller of ``update`` and the transport, outermost first."""
+    frames: list[Step] = []
+
+    def answer(_: object) -> Response:
+        frames.extend(_frames_above(sys._getframe(2)))  # noqa: SLF001 - the stack is what is asked for
+        return reply(200, {"sipPhoneNumber": NUMBER, "friendlyName": "b"})
+
+    async def update() -> None:
+        async with SigmaMind("key", transport=ScriptedTransport(answer)) as client:
+            await client.phone_numbers.update(NUMBER, friendly_name="a")
+            frames.clear()
+            await client.phone_numbers.update(NUMBER, friendly_name="b")
+
+    asyncio.run(update())
+    return frames[::-1]
+
+
+def _frames_above(frame: FrameType | None) -> Iterator[Step]:
+    while frame is not None:
+        step = _step_of(frame.f_code)
+        if step is not None:
+            yield step
+        frame = frame.f_back
+
+
+def course_of_a_purchase() -> Course:
+    """Return what one purchase goes through once another one has been made."""
+    steps: list[Step] = []
+
+    async def buy() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with (
+                Sandbox(seed=1) as box,
+                SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client,
+                SqliteJournal(Path(folder, "orders.db")) as journal,
+            ):
+                provisioner = Provisioner(client, journal)
+                await provisioner.run("first", CreatePhoneNumber(country_code="US"))
+                with recorded(steps):
+                    await provisioner.run("second", CreatePhoneNumber(country_code="US"))
+
+    asyncio.run(buy())
+    return Course(steps)
+
+
+class recorded:  # noqa: N801 - used as a function
+    """Add each function of ours that is entered in this thread to *steps*."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        self._steps = steps
+        # Kept, so that no frame gets the address of one that has ended.
+        self._seen: dict[int, FrameType] = {}
+
+    def __enter__(self) -> None:
+        sys.setprofile(self._see)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _see(self, frame: FrameType, event: str, _: object) -> None:
+        if event != "call" or id(frame) in self._seen:
+            return
+        if step := _step_of(frame.f_code):
+            self._seen[id(frame)] = frame
+            self._steps.append(step)
+
+
+def _step_of(code: CodeType) -> Step | None:
+    """Return the step that *code* is: none outside the package, and in the sandbox's server."""
+    file = code.co_filename.removeprefix(PACKAGE)
+    if file == code.co_filename or file.startswith("sandbox/"):
+        return None
+    return Step(file, code.co_qualname)
+
+
+def show() -> dict[str, int]:
+    """Print both; return their figures."""
+    frames, purchase = frames_of_an_update(), course_of_a_purchase()
+    inner = purchase.within("provisioning")
+    print(f"\nAn update: {len(frames)} frames before the transport")
+    print(*frames, sep="\n")
+    print(f"\nA purchase: {len(purchase.steps)} calls in {len(purchase.files)} files,")
+    print(
+        f"of which provisioning has {len(inner.steps)} in {len(inner.files)},"
+        f" with {inner.switches} switches between them"
+    )
+    print(*purchase.steps, sep="\n")
+    return {
+        "frames of an update": len(frames),
+        "calls of a purchase": len(purchase.steps),
+        "switches between files of provisioning": inner.switches,
+    }

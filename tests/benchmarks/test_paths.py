@@ -1,0 +1,27 @@
+"""What a reader has to follow stays short. Counted, so that it does not depend on the machine."""
+
+from __future__ import annotations
+
+from benchmarks import paths
+
+
+def test_an_update_is_a_few_frames_away_from_the_transport() -> None:
+    frames = paths.frames_of_an_update()
+
+    assert frames[0] == paths.Step("platforms/sigmamind/client.py", "PhoneNumbers.update")
+    assert len(frames) <= 4
+
+
+def test_a_purchase_is_written_down_in_the_third_file() -> None:
+    """The claim, before a byte can leave."""
+    inner = paths.course_of_a_purchase().within("provisioning")
+
+    assert any(step.file == "provisioning/claim.py" for step in inner.steps)
+
+
+def test_a_purchase_is_a_short_course() -> None:
+    """Control: with one function more in each file it is longer."""
+    course = paths.course_of_a_purchase()
+
+    assert len(course.steps) <= 180
+    assert course.within("provisioning").switches <= 75
