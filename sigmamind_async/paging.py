@@ -26,7 +26,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.convert import structure_list
+from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response

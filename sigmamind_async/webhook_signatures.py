@@ -17,7 +17,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, cast
 
-from sigmamind_async.convert import Record, structure
+from sigmamind_async.convert.conversion import structure
+from sigmamind_async.convert.fields import Record
 from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.values import REDACTED, Secret, as_secret
