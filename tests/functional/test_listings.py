@@ -40,7 +40,7 @@ MOST = 50
 
 Fields = Mapping[str, Any]
 Style = Callable[[int, int], Fields]
-"""What stands around a page, by its number from 0 and the number of all records."""
+"""The fields around a page, by its number from 0 and the number of all records."""
 
 
 def _pages(total: int) -> int:
@@ -305,7 +305,7 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells no peak")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system reports no peak")
 async def test_a_crowd_of_empty_records_takes_no_memory() -> None:
     """Control: without the bound they take hundreds of megabytes."""
     assert int(await run_script(GROWTH, "100000", strict=False)) < 32 << 10  # KiB

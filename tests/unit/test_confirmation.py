@@ -194,13 +194,13 @@ NAMELESS = [
 ]
 
 
-@pytest.mark.parametrize("said", NAMELESS, ids=json.dumps)
+@pytest.mark.parametrize("content", NAMELESS, ids=json.dumps)
 @pytest.mark.parametrize("guard", [require_named, confirm_named])
-def test_what_does_not_name_itself_is_no_record(guard: Any, said: object) -> None:
+def test_what_does_not_name_itself_is_no_record(guard: Any, content: object) -> None:
     """The control is the next test: what does is shown, whatever else it says."""
     read = guard(record_decoder(Call), lambda found: found.call_id)
     with pytest.raises(ResponseDecodeError, match="does not identify a record"):
-        read(reply(200, said))
+        read(reply(200, content))
 
 
 def test_a_record_of_something_that_failed_is_shown() -> None:
@@ -250,7 +250,7 @@ DENIALS: list[object] = [
         Response(200, {}, b"gone"),
         Response(200, {"content-type": "application/json"}, b"{"),
         *map(reply, [200] * 7, [{}, None, True, [], "ok", {"message": "ok"}, {"deleted": True}]),
-        *(reply(200, said) for said in CONFIRMATIONS),
+        *(reply(200, content) for content in CONFIRMATIONS),
         *(Response(200, TEXT, text) for text in (b"OK", b"Deleted\r\n")),
         reply(200, {"sipPhoneNumber": NUMBER, "active": False}),
         reply(200, {"id": "phn_1", "phone_number": NUMBER, "status": "pending"}),
@@ -264,7 +264,7 @@ def test_a_removal_is_confirmed(answer: Response) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        *(reply(200, said) for said in [*FAILURES.values(), *DENIALS]),
+        *(reply(200, content) for content in [*FAILURES.values(), *DENIALS]),
         *PAGES.values(),
         Response(200, TEXT, b"OK computer"),
         Response(202),

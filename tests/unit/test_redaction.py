@@ -187,9 +187,9 @@ def test_an_error_never_shows_a_secret_however_it_was_wrapped(
     )
     error = error_for(BUY, AttemptResult(answer, Verdict.REJECTED), [Secret(secret)])
 
-    told = str(error).removeprefix("400: ").replace(WITHHELD, "")
+    message = str(error).removeprefix("400: ").replace(WITHHELD, "")
     assert isinstance(error, BadRequestError)
-    for text in (told, error.body, error.code or "", error.request_id or ""):
+    for text in (message, error.body, error.code or "", error.request_id or ""):
         assert not any(spelled in each for each in texts_in(text))
 
 

@@ -77,7 +77,7 @@ def test_retry_after_is_read_as_seconds_or_date(asked: str, wait: float | None) 
     ],
 )
 def test_a_huge_wait_is_reported_and_no_clock_overflows_from_it(asked: str, wait: float) -> None:
-    """The gate has a bound of its own; a caller may add what it is told to a date."""
+    """The gate has a bound of its own; a caller may add the wait to a date."""
     found = retry_after(headers(asked), NOW)
 
     assert found == wait
@@ -242,7 +242,7 @@ def test_the_headers_without_an_x_say_the_same() -> None:
     assert remaining(headers, lambda: EPOCH) == Remaining(90, 30.0)
 
 
-def test_the_limit_need_not_be_said() -> None:
+def test_the_limit_may_be_left_out() -> None:
     assert read(limit=None) == Remaining(90, 30.0)
 
 
@@ -304,7 +304,7 @@ ODD = st.one_of(
 @given(st.one_of(st.none(), ODD), st.one_of(st.none(), ODD), st.floats(0, 4e9))
 @example("Mon, 01 Jan 0001 00:00:00 +2359", None, 0.0)
 @example("0 Jan 0", None, 0.0)
-def test_a_wait_is_a_number_or_nothing_whatever_stands_there(
+def test_a_wait_is_a_number_or_nothing_whatever_the_header_holds(
     asked: str | None, reset: str | None, now: float
 ) -> None:
     """A header must never be able to raise: an answer that cost money would be lost with it."""

@@ -102,7 +102,7 @@ def test_the_redacted_secret_equals_only_itself() -> None:
     assert Secret("") != REDACTED
 
 
-def test_a_text_becomes_a_secret_and_the_rest() -> None:
+def test_text_becomes_a_secret_and_anything_else_is_returned() -> None:
     secret = Secret("a")
 
     assert as_secret("a") == secret

@@ -120,7 +120,7 @@ def test_a_rejection_whose_body_ends_early_is_a_rejection() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 429])
-def test_after_an_ambiguous_attempt_only_409_is_doubtful(status: int) -> None:
+def test_after_an_ambiguous_attempt_only_409_may_be_an_echo(status: int) -> None:
     """Already existing may be the echo of our own success; no other rejection is."""
     assert classify(Response(status=409), connected=True, may_be_echo=True) is AMBIGUOUS
     assert classify(Response(status=status), connected=True, may_be_echo=True) is REJECTED
@@ -168,7 +168,7 @@ def test_a_success_is_never_throttled() -> None:
         (fault(FaultKind.CONNECT), False, False),
     ],
 )
-def test_a_platform_is_healthy_when_it_answers_in_its_right_mind(
+def test_a_success_or_a_clear_rejection_is_definite(
     answer: Response | Fault, connected: bool, is_definite: bool
 ) -> None:
     assert found(answer, connected=connected).is_definite is is_definite
@@ -347,7 +347,7 @@ def test_a_connection_error_says_that_nothing_was_sent() -> None:
     assert str(error(BUY, ATTEMPTS["not sent"])) == "could not connect; nothing was sent"
 
 
-def test_a_status_error_carries_what_the_platform_said() -> None:
+def test_a_status_error_carries_what_the_platform_reports() -> None:
     headers = {"retry-after": "7", "x-request-id": "r-1"}
     body = b'{"error": "too_fast", "message": "slow down"}'
     caught = error(BUY, found(Response(status=429, headers=headers, body=body)))
