@@ -248,9 +248,7 @@ async def test_an_acknowledgement_of_a_purchase_names_the_number(
 async def test_a_number_without_its_plus_is_the_same_record() -> None:
     shown = {"sipPhoneNumber": 14155550100, "friendlyName": "x"}
     async with (
-        FaultServer(
-            always(sending({"sipPhoneNumber": 14155550100, "friendlyName": "x"}))
-        ) as server,
+        FaultServer(always(sending(shown))) as server,
         SigmaMind(KEY, base_url=server.url) as client,
     ):
         found = await client.phone_numbers.update(NUMBER, friendly_name="x")
