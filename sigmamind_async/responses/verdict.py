@@ -19,7 +19,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -69,7 +68,7 @@ _COMMITTED: Final[dict[Verdict, Committed]] = {
 }
 
 
-@static.frozen
+@attrs.frozen
 class AttemptResult:
     """One attempt and what it proved."""
 
@@ -243,15 +242,6 @@ def _upper_escapes(path: str) -> str:
 
 
 # --- which error it is -----------------------------------------------------------------------
-
-
-def fields_ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
-    """Return the error for a 200 that shows other values than were sent."""
-    names = ", ".join(fields)
-    error = APIStatusError(f"{operation.name}: the platform answered 200 and did not take: {names}")
-    error.operation, error.status, error.code = operation.name, 200, "fields_ignored"
-    error.committed = "yes"
-    return error
 
 
 def error_for(
