@@ -32,8 +32,13 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateTwilioPhoneNumber,
 )
 from sigmamind_async.readback import find_on_first_page, ignored_fields
-from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.confirmation import (
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    require_named,
+)
 from sigmamind_async.values import UNSET, Unset, path_segment
 
 # Seen with and without the slash; a FastAPI server leads from one spelling to the other by a 307.
@@ -48,11 +53,11 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
         request=Request(
             method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
         ),
-        decode=about(
+        decode=confirm_matching(
             _decode_named,
             lambda found: (
                 value.phone_number is UNSET
-                or as_number(found.phone_number) in {"", value.phone_number}
+                or as_phone_number(found.phone_number) in {"", value.phone_number}
             ),
         ),
         repeatable=False,
@@ -68,7 +73,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
-        about(
+        confirm_matching(
             _read_phone_number,
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
@@ -103,7 +108,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
     return delete_operation(
-        "verbex.delete_phone_number", _path(value.phone_number_id), value, removed
+        "verbex.delete_phone_number", _path(value.phone_number_id), value, decode_removal
     )
 
 
@@ -168,8 +173,8 @@ def _id(found: PhoneNumber) -> str:
 
 _read_phone_number = record_decoder(PhoneNumber)
 # The description does not require an id.
-_decode_shown = showing(_read_phone_number, lambda found: found.id or found.phone_number)
-_decode_named = naming(_read_phone_number, _id)
+_decode_shown = require_named(_read_phone_number, lambda found: found.id or found.phone_number)
+_decode_named = confirm_named(_read_phone_number, _id)
 
 
 VERBEX: Final = Platform(
@@ -177,6 +182,5 @@ VERBEX: Final = Platform(
     base_url="https://api.verbex.ai",
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
     probe=f"{_COLLECTION}?page_size=1",
 )
