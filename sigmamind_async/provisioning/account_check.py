@@ -52,7 +52,7 @@ def _span(seconds: float) -> str:
 
 async def _check_account(context: AccountContext) -> None:
     """Raise `JournalError` where the journal is of another account, before anything is changed."""
-    known = await context.journal.seals(context.account)
+    known = await context.journal.key_fingerprints(context.account)
     if await _seal(context) in known:
         return
     if known and not await _owns_what_it_brought(context):
@@ -67,7 +67,7 @@ async def _check_account(context: AccountContext) -> None:
 
 async def accept_key(context: AccountContext) -> None:
     """Remember the client's API key as one of the account's."""
-    await context.journal.add_seal(context.account, await _seal(context))
+    await context.journal.add_key_fingerprint(context.account, await _seal(context))
 
 
 async def _seal(context: AccountContext) -> str:

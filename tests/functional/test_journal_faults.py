@@ -296,8 +296,8 @@ async def test_a_journal_is_used_while_it_is_open(path: Path) -> None:
         lambda: journal.with_key(ACCOUNT, "+1", 0.0),
         lambda: journal.tagged_before(ACCOUNT, 0.0),
         lambda: journal.counts(ACCOUNT),
-        lambda: journal.seals(ACCOUNT),
-        lambda: journal.add_seal(ACCOUNT, "seal"),
+        lambda: journal.key_fingerprints(ACCOUNT),
+        lambda: journal.add_key_fingerprint(ACCOUNT, "seal"),
         lambda: journal.backup(path.with_name("copy.db")),
     ]
     for _ in ("before", "after"):

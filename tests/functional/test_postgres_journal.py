@@ -542,7 +542,7 @@ async def test_looking_on_makes_nothing_and_writes_nothing(
     ):
         await journal.put(a_row())
         assert await looking.get(ACCOUNT, "order-1") == a_row()
-        for write in (looking.put(a_row("2")), looking.add_seal(ACCOUNT, "seal")):
+        for write in (looking.put(a_row("2")), looking.add_key_fingerprint(ACCOUNT, "seal")):
             assert "read_only=True" in str(await error_of(write))
 
 

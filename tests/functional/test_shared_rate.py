@@ -254,7 +254,7 @@ async def test_a_pause_outlives_who_was_told(place: Place) -> None:
 async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
     place: Place, until: str
 ) -> None:
-    """PutResult by an earlier version, which believed every wait: the year 58882, for instance."""
+    """Written by an earlier version, which believed every wait: the year 58882, for instance."""
     async with (
         FaultServer(always(answer(200, record()))) as server,
         place.journal() as journal,

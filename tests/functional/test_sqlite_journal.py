@@ -121,11 +121,11 @@ async def test_what_has_no_json_form_is_refused(path: Path) -> None:
 async def test_rows_outlive_the_journal(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         await journal.put(a_row(updated_at=5.0, state=State.DONE))
-        await journal.add_seal(ACCOUNT, "seal")
+        await journal.add_key_fingerprint(ACCOUNT, "seal")
         made = journal.journal_id
     async with SqliteJournal(path) as journal:
         assert await journal.get(ACCOUNT, "order-1") == a_row(updated_at=5.0, state=State.DONE)
-        assert await journal.seals(ACCOUNT) == {"seal"}
+        assert await journal.key_fingerprints(ACCOUNT) == {"seal"}
         assert (journal.journal_id, journal.latest) == (made, 5.0)
         assert (await journal.counts(ACCOUNT)).purchase_count == 1
 
@@ -580,7 +580,7 @@ async def test_looking_on_follows_a_job_and_writes_nothing(path: Path) -> None:
         assert looking.journal_id == journal.journal_id
         await journal.put(a_row())
         assert await looking.get(ACCOUNT, "order-1") == a_row()
-        for write in (looking.put(a_row("2")), looking.add_seal(ACCOUNT, "seal")):
+        for write in (looking.put(a_row("2")), looking.add_key_fingerprint(ACCOUNT, "seal")):
             assert "read_only=True" in str(await error_of(write))
         assert await journal.put(a_row("2")) is PutResult.STORED
 

@@ -58,7 +58,7 @@ class Database:
         names = {name for _, name in tables}
         assert {
             "operations",
-            "seals",
+            "key_fingerprints",
             "last_applied",
             "procrastinate_jobs",
             "procrastinate_events",

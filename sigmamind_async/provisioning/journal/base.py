@@ -96,12 +96,12 @@ class SqlJournal(Journal):
         else:
             await self._execute(self._statements.set_applied, row_id, text, durable=False)
 
-    async def seals(self, account: str) -> frozenset[str]:
-        found = await self._query(self._statements.seals, [account], list)
-        return frozenset(seal for (seal,) in found)
+    async def key_fingerprints(self, account: str) -> frozenset[str]:
+        found = await self._query(self._statements.key_fingerprints, [account], list)
+        return frozenset(text for (text,) in found)
 
-    async def add_seal(self, account: str, seal: str) -> None:
-        await self._execute(self._statements.add_seal, account, seal)
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
+        await self._execute(self._statements.add_key_fingerprint, account, fingerprint)
 
     # --- for the subclass --------------------------------------------------------------------
 

@@ -107,12 +107,12 @@ class Journal(Protocol):
         """Store the last applied state of a fleet's row, or remove it; need not be durable."""
         ...
 
-    async def seals(self, account: str) -> frozenset[str]:
-        """Return the seals of the API keys that the account was used with."""
+    async def key_fingerprints(self, account: str) -> frozenset[str]:
+        """Return the fingerprints of the API keys that the account was used with."""
         ...
 
-    async def add_seal(self, account: str, seal: str) -> None:
-        """Store the seal of another API key."""
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
+        """Store the fingerprint of another API key."""
         ...
 
 

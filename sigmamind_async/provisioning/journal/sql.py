@@ -58,9 +58,11 @@ class Statements:
             " ON CONFLICT (row_id) DO UPDATE SET text = excluded.text"
         )
         self.remove_applied = f"DELETE FROM {schema}last_applied WHERE row_id = {mark}"
-        self.seals = f"SELECT seal FROM {schema}seals WHERE account = {mark}"
-        self.add_seal = (
-            f"INSERT INTO {schema}seals (account, seal) VALUES ({mark}, {mark})"
+        self.key_fingerprints = (
+            f"SELECT fingerprint FROM {schema}key_fingerprints WHERE account = {mark}"
+        )
+        self.add_key_fingerprint = (
+            f"INSERT INTO {schema}key_fingerprints (account, fingerprint) VALUES ({mark}, {mark})"
             " ON CONFLICT DO NOTHING"
         )
 

@@ -18,7 +18,7 @@ from sigmamind_async.provisioning.journal.sql import NAMES, UPDATES, quote_state
 from sigmamind_async.provisioning.row import UNSETTLED
 
 OLDEST: Final = 140_000
-"""The oldest server that is supported, as it tells its version: PostgreSQL 14."""
+"""The oldest supported server, by its own number: PostgreSQL 14."""
 
 _TABLES: Final = """
 CREATE TABLE {schema}.journal (
@@ -33,10 +33,10 @@ CREATE TABLE {schema}.accounts (
     account text COLLATE "C" PRIMARY KEY,
     purchase_count bigint NOT NULL
 );
-CREATE TABLE {schema}.seals (
+CREATE TABLE {schema}.key_fingerprints (
     account text COLLATE "C" NOT NULL,
-    seal text COLLATE "C" NOT NULL,
-    PRIMARY KEY (account, seal)
+    fingerprint text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account, fingerprint)
 );
 CREATE TABLE {schema}.last_applied (
     row_id text COLLATE "C" PRIMARY KEY,
@@ -269,19 +269,19 @@ PUT: Final = (
 )
 """Takes the columns of a row, a write id, the most purchases, and whether it must be durable."""
 
-_HOLDS: Final = """
+_TABLE_NAMES: Final = """
 SELECT array_agg(relname) FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
-_IS_THERE: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
+_SCHEMA_EXISTS: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async ' || %s, 0))"
 _VERSION: Final = "SELECT version FROM {schema}.journal"
 _SERVER: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 
 _NOT_OURS: Final = (
     "the schema holds tables of another application, and was left as it is.\n"
-    "Name another schema; it is made where there is none."
+    "Name another schema; it is made if there is none."
 )
 
 
@@ -299,12 +299,12 @@ async def migrate(
 ) -> None:
     """Make the tables, or bring them up to date; prove that they are ours.
 
-    Raises `JournalError`, without a name before it, where that cannot be.
+    Raises `JournalError`, without the name of the journal, if that is not possible.
     """
     await _check_server(connection, read_only=read_only)
-    version = await _version(connection, schema)
+    version = await _read_version(connection, schema)
     if version < len(migrations) and not read_only:
-        version = await _bring_up(connection, schema, migrations)
+        version = await _run_migrations(connection, schema, migrations)
     if version == 0:
         raise JournalError("there is no journal.\nName the one that a job has made.")
     if version != len(migrations):
@@ -322,7 +322,7 @@ async def _check_server(connection: psycopg.AsyncConnection, *, read_only: bool)
             f"the server is PostgreSQL {version // 10_000}.\n"
             f"Use version {OLDEST // 10_000} or later."
         )
-    standby, encoding = await _one(connection, _SERVER.encode()) or (False, "")
+    standby, encoding = await _fetch_one(connection, _SERVER.encode()) or (False, "")
     if standby and not read_only:
         raise JournalError(
             "the server is a standby, which takes no writes.\n"
@@ -330,19 +330,19 @@ async def _check_server(connection: psycopg.AsyncConnection, *, read_only: bool)
         )
     if encoding != "UTF8":
         raise JournalError(
-            f"the database keeps text as {encoding}.\nUse one that was made with ENCODING 'UTF8'."
+            f"the database stores text as {encoding}.\nUse one that was made with ENCODING 'UTF8'."
         )
 
 
-async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
-    """Return the version of what is in *schema*; 0 where nothing is."""
-    (names,) = await _one(connection, _HOLDS.encode(), schema) or (None,)
+async def _read_version(connection: psycopg.AsyncConnection, schema: str) -> int:
+    """Return the version of the tables in *schema*; 0 without any."""
+    (names,) = await _fetch_one(connection, _TABLE_NAMES.encode(), schema) or (None,)
     if not names:
         return 0
     if not {"journal", "operations"} <= set(names):
         raise JournalError(_NOT_OURS)
     try:
-        found = await _one(connection, with_schema(_VERSION, schema))
+        found = await _fetch_one(connection, with_schema(_VERSION, schema))
     except psycopg.errors.UndefinedColumn:
         found = None
     if found is None:
@@ -350,16 +350,16 @@ async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
     return int(found[0])
 
 
-async def _bring_up(
+async def _run_migrations(
     connection: psycopg.AsyncConnection, schema: str, migrations: Sequence[str]
 ) -> int:
     """Run the missing migrations, once no other process is running any."""
     async with connection.transaction():
-        # Whoever has waited for the lock must see what was made meanwhile.
+        # After waiting for the lock, what was made meanwhile must be visible.
         await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         await connection.execute(_LOCK, (schema,))
-        version = await _version(connection, schema)
-        if not await _one(connection, _IS_THERE.encode(), schema):
+        version = await _read_version(connection, schema)
+        if not await _fetch_one(connection, _SCHEMA_EXISTS.encode(), schema):
             await connection.execute(with_schema("CREATE SCHEMA {schema}", schema))
         for migration in migrations[version:]:
             await connection.execute(with_schema(migration, schema))
@@ -370,7 +370,7 @@ async def _bring_up(
     return version
 
 
-async def _one(
+async def _fetch_one(
     connection: psycopg.AsyncConnection, query: bytes, *values: object
 ) -> tuple[Any, ...] | None:
     cursor = await connection.execute(query, values or None)

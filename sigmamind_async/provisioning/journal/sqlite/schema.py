@@ -38,10 +38,10 @@ SCHEMA: Final = (
     ) WITHOUT ROWID
     """,
     """
-    CREATE TABLE seals (
+    CREATE TABLE key_fingerprints (
         account TEXT NOT NULL,
-        seal TEXT NOT NULL,
-        PRIMARY KEY (account, seal)
+        fingerprint TEXT NOT NULL,
+        PRIMARY KEY (account, fingerprint)
     ) WITHOUT ROWID
     """,
     "CREATE TABLE last_applied (row_id TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
