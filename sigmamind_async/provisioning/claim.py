@@ -10,10 +10,11 @@ from uuid import uuid4
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
+from sigmamind_async.provisioning.events import Claimed, RateLimited
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
+from sigmamind_async.provisioning.transitions import IllegalTransitionError, advance
 from sigmamind_async.provisioning.turns import InTime
 
 _PROCESS: Final = uuid4().hex
@@ -64,7 +65,7 @@ class Claim:
             refusal: SigmaMindError | None = error.with_traceback(None)
             if self.late:
                 raise SendAborted(refusal) from None
-        except IllegalMoveError:
+        except IllegalTransitionError:
             refusal = None
         else:
             if written is PutResult.STORED:
@@ -89,7 +90,7 @@ class Claim:
         Whoever finds the row meanwhile need not take it for doubtful, should this process end.
         """
         context = self._context
-        with suppress(JournalError, IllegalMoveError):
+        with suppress(JournalError, IllegalTransitionError):
             resting = advance(self.row, RateLimited(), context.now(), context.policy).row
             put = context.journal.put(resting)
             written = await (put if self._in_time is None else self._in_time(put))

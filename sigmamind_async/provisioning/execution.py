@@ -31,6 +31,7 @@ from sigmamind_async.provisioning.adapter import Intent, Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.events import AttemptEnded, Event, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
@@ -47,18 +48,7 @@ from sigmamind_async.provisioning.reconcile import (
 )
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.tags import add_tag, attempt_tag
-from sigmamind_async.provisioning.transitions import (
-    Confirmed,
-    Event,
-    Listed,
-    Match,
-    Move,
-    NotSent,
-    OwnerLost,
-    Rejected,
-    Unanswered,
-    Unreadable,
-)
+from sigmamind_async.provisioning.transitions import Transition
 from sigmamind_async.values import UNSET, Unset
 
 T = TypeVar("T")
@@ -346,9 +336,10 @@ class Execution(Generic[T]):
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
             match = match_of(self._context.adapter.owned(record), attempt=attempt)
-        event: Event = Confirmed(match=match, doubtful=call.doubtful and row.kind.repeatable)
+        unanswered = call.doubtful and row.kind.repeatable
+        event = AttemptEnded(Verdict.CONFIRMED, match=match, earlier_unanswered=unanswered)
         if match is not None and not (match.record or row.kind.repeatable):
-            event = Unreadable("the answer names no record")
+            event = AttemptEnded(Verdict.COMMITTED_UNREAD, "the answer names no record")
         else:
             self._answer = record
         brought = "" if match is None else f" ({match.phone_number})"
@@ -380,9 +371,8 @@ class Execution(Generic[T]):
         if not claim.sent:
             raise error
         try:
-            move = await self._noted(
-                self._context.apply(claim.row, _event(claim.row.kind, call, error))
-            )
+            event = AttemptEnded(_proven_by(claim.row.kind, call, error), error.message)
+            move = await self._noted(self._context.apply(claim.row, event))
         except JournalError as problem:
             unwritten = problem
         else:
@@ -394,7 +384,7 @@ class Execution(Generic[T]):
         lost.committed = error.committed
         raise lost
 
-    async def _followed(self, op_id: str, move: Move | None, error: SigmaMindError) -> Row:
+    async def _followed(self, op_id: str, move: Transition | None, error: SigmaMindError) -> Row:
         """Return what a bad end that is written down leaves to do, or raise it."""
         if move is None:
             return await self._noted(self._context.read(op_id))
@@ -414,8 +404,8 @@ class Execution(Generic[T]):
     ) -> Row:
         """Take another look at a row that may not be sent as it is."""
         if claim.sent:
-            reason = "it may not be sent again"
-            await self._written(claim, Unanswered(reason) if call.doubtful else NotSent(reason))
+            verdict = Verdict.AMBIGUOUS if call.doubtful else Verdict.NOT_SENT
+            await self._written(claim, AttemptEnded(verdict, "it may not be sent again"))
         if refusal is not None:
             raise refusal
         stored = await self._in_time(self._context.get(row.op_id))
@@ -426,8 +416,10 @@ class Execution(Generic[T]):
     async def _interrupted(self, claim: Claim, call: Call) -> None:
         """Write down how far a call got that was cancelled."""
         if claim.sent:
-            reason = "cancelled before an answer came"
-            await self._written(claim, Unanswered(reason) if call.touched else NotSent("cancelled"))
+            event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
+            if call.touched:
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+            await self._written(claim, event)
 
     async def _written(self, claim: Claim, event: Event) -> None:
         """Write *event* down if possible: a row that stays SENDING is taken for doubtful.
@@ -543,19 +535,18 @@ def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
     )
 
 
-def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
-    """Return what a call that ended with *error* means for its row."""
-    unreadable = call.verdict is Verdict.COMMITTED_UNREAD
+def _proven_by(kind: Kind, call: Call, error: SigmaMindError) -> Verdict:
+    """Return what a call that ended with *error* proved about its attempt."""
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
     refused_by_us = call.verdict is Verdict.CONFIRMED
-    if unreadable or (refused_by_us and not kind.repeatable):
-        return Unreadable(error.message)
+    if call.verdict is Verdict.COMMITTED_UNREAD or (refused_by_us and not kind.repeatable):
+        return Verdict.COMMITTED_UNREAD
     echo = getattr(error, "status", None) == 409
     if echo and call.earlier and not kind.repeatable:
-        return Rejected(error.message)  # by its first success, perhaps: the listing will tell
+        return Verdict.REJECTED  # because the earlier attempt succeeded, perhaps
     if call.doubtful or (call.touched and not refused_by_us):
-        return Unanswered(error.message)
+        return Verdict.AMBIGUOUS
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):
-        return Rejected(error.message)
-    return NotSent(error.message)
+        return Verdict.REJECTED
+    return Verdict.NOT_SENT

@@ -11,6 +11,7 @@ from procrastinate import PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.manager import JobManager
 
+from sigmamind_async.provisioning.events import RetryApproved
 from sigmamind_async.provisioning.journal.postgres.transaction import (
     JournalHead,
     JournalTransaction,
@@ -18,7 +19,7 @@ from sigmamind_async.provisioning.journal.postgres.transaction import (
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error, request_mismatch
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
-from sigmamind_async.provisioning.transitions import Policy, RetryApproved, advance
+from sigmamind_async.provisioning.transitions import Policy, advance
 from sigmamind_async.workers.jobs import job_for, waiting_lock
 
 GOES_ON: Final = UNSETTLED | {State.PLANNED}

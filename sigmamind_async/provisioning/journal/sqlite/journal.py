@@ -17,13 +17,14 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.events import OwnerLost
 from sigmamind_async.provisioning.journal.columns import COLUMNS, Values, from_columns, to_columns
 from sigmamind_async.provisioning.journal.protocol import Counts, PutResult
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.sqlite.reader import DirectReader
 from sigmamind_async.provisioning.journal.sqlite.writer import Writer
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
-from sigmamind_async.provisioning.transitions import OwnerLost, Policy, advance
+from sigmamind_async.provisioning.transitions import Policy, advance
 
 T = TypeVar("T")
 
