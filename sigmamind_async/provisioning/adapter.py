@@ -10,9 +10,9 @@ import attrs
 
 from sigmamind_async.convert import Record, RequestValue
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.provisioning.events import Match
 from sigmamind_async.provisioning.fingerprint import to_result
 from sigmamind_async.provisioning.row import Kind
-from sigmamind_async.provisioning.transitions import Match
 from sigmamind_async.values import Unset
 
 Value: TypeAlias = RequestValue[Any]
