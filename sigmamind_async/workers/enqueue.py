@@ -18,6 +18,7 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.provisioning.events import RetryApproved
 from sigmamind_async.provisioning.journal.postgres.transaction import (
     JournalHead,
     JournalTransaction,
@@ -25,7 +26,7 @@ from sigmamind_async.provisioning.journal.postgres.transaction import (
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error, request_mismatch
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
-from sigmamind_async.provisioning.transitions import Policy, RetryApproved, advance
+from sigmamind_async.provisioning.transitions import Policy, advance
 
 NAMESPACE: Final = "sigmamind"
 """Begins the name of every task."""
