@@ -93,7 +93,7 @@ def platforms_of(fleet: Fleet, applied: Mapping[str, Applied]) -> set[str]:
 async def numbers_of(client: Client) -> dict[str, Found]:
     """Return every number of the account of *client*, by record."""
     capability = CAPABILITIES[client.platform.name]
-    numbers = capability.adapter.listing(client)
+    numbers = capability.adapter.list_numbers(client)
     found = [capability.found(record) async for record in numbers]
     # Pages shift while numbers appear: a number may come twice, and is the same.
     return {one.record: one for one in found if one.record}

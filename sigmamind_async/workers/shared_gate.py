@@ -175,9 +175,9 @@ class SharedAdmission(Admission):
         """Return whether the latest reply is still to be believed."""
         return self.alone or now - self.replied_at < TTL
 
-    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
+    def wait(self, now: float, kind: str = "") -> float:
         """Return the seconds until a request may go, or until the row must have replied."""
-        wait = super().wait(now, pace)
+        wait = super().wait(now, kind)
         if wait > 0 or (self.is_fresh(now) and (self.grants or not self.server_paced)):
             return wait
         return REPLY_TIMEOUT
@@ -186,16 +186,9 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def admits(self, now: float, level: int, kind: str) -> bool:
-        """Take a request of that kind if it may go now, as the *level*-th under way."""
-        if level > self.rates.of(kind).width or self.wait(now) > 0:
-            return False
-        self.take(now)
-        return True
-
-    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
+    def take(self, now: float, kind: str = "") -> None:
         """Count a request that goes now."""
-        super().take(now, pace)
+        super().take(now, kind)
         while self.grants and self.grants[0] < now - SLACK:
             self.grants.popleft()
         if self.grants:
@@ -378,7 +371,7 @@ class SharedGate(Gate):
     # --- questions -----------------------------------------------------------------------------
 
     def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
-        rate, ahead = self._shared.rate, line.ahead(kind)
+        rate, ahead = self._shared.rate, line.queued_before(kind)
         queue = ahead / (rate * self._shared.sync.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
@@ -407,8 +400,8 @@ class SharedGate(Gate):
             exchange.reply = self._rates.exchange(self._account, news)
         except JournalError as error:
             for turn in itertools.chain.from_iterable(line.queues.values()):
-                if not turn.given.done():
-                    turn.given.set_exception(JournalError(error.message))
+                if not turn.future.done():
+                    turn.future.set_exception(JournalError(error.message))
             return
         exchange.reply.add_done_callback(partial(self._on_reply, line, exchange))
         late = partial(self._go_on_alone, line, exchange, "no answer came in time")

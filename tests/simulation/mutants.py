@@ -146,15 +146,15 @@ def kept_number_released(patch: Patch) -> None:
 
 def old_listing_counts(patch: Patch) -> None:
     """A listing that was read before is taken for one of now."""
-    real = ListingCache.after
+    real = ListingCache.newer_than
 
-    async def after(self: ListingCache, moment: float) -> Listing:
+    async def newer_than(self: ListingCache, moment: float) -> Listing:
         known: Listing | None = self._latest
         if known is None:
             return await real(self, moment)
         return attrs.evolve(known, began=self._now())
 
-    patch.setattr(ListingCache, "after", after)
+    patch.setattr(ListingCache, "newer_than", newer_than)
 
 
 def limit_beside_the_write(patch: Patch) -> None:
