@@ -142,7 +142,7 @@ class Admission:
         if limit.capped and limit.tried_at == request[0]:
             limit.capped, limit.tried_at, self.pause_repeated = False, None, False
         if window is not None:
-            pause = min(self.window.learn(now, request, window), self.max_pause)
+            pause = min(self.window.update(now, request, window), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
