@@ -388,7 +388,7 @@ class SharedGate(Gate):
         exchange, shared, now = self._exchanges.get(), self._shared, self._clock()
         if exchange.reply is not None or shared.alone:
             return
-        waiting = sum(map(len, line.queues.values()))
+        waiting = sum(map(len, line.waiting.values()))
         wanted = shared.wanted(now, waiting)
         if wanted or shared.sync.is_urgent or (waiting and not shared.is_fresh(now)):
             self._ask(line, exchange, wanted)
@@ -399,7 +399,7 @@ class SharedGate(Gate):
         try:
             exchange.reply = self._rates.exchange(self._account, news)
         except JournalError as error:
-            for turn in itertools.chain.from_iterable(line.queues.values()):
+            for turn in itertools.chain.from_iterable(line.waiting.values()):
                 if not turn.future.done():
                     turn.future.set_exception(JournalError(error.message))
             return
@@ -410,7 +410,7 @@ class SharedGate(Gate):
     def _poll(self, exchange: _Exchange) -> None:
         """Read the row for as long as requests are sent or something is to be reported."""
         line, shared, exchange.poll = self._queues.get(), self._shared, None
-        is_busy = bool(line.queues or line.under_way or shared.sync.has_news(shared.pace))
+        is_busy = bool(line.waiting or line.under_way or shared.sync.has_news(shared.pace))
         every = REPLY_TIMEOUT if shared.alone else POLL
         is_due = self._clock() - shared.replied_at > every / 2
         if is_due and exchange.reply is None and (is_busy or shared.alone):
