@@ -37,12 +37,12 @@ from benchmarks.measure import (
     times,
 )
 from sigmamind_async import Gate, SigmaMind
-from sigmamind_async.engine import Done
+from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
 from sigmamind_async.limiter.gate import Permit
-from sigmamind_async.operation import ConnectionFlag
+from sigmamind_async.operation import ConnectionFlag, Verdict
 from sigmamind_async.responses.headers import Remaining, remaining
-from sigmamind_async.retry import Again, RetryQuota
+from sigmamind_async.retry import Retry, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, HttpRequest
 from sigmamind_async.transport.aiohttp_hooks import Attempt, Connector
@@ -114,7 +114,7 @@ async def by_themselves(*, calls: int, rounds: int) -> tuple[dict[str, Quartiles
 def succeeding(observer: Observer | None) -> Block:
     """Return what calls do about all three; it stands in one piece, as it does in the engine."""
     gate, quota, clock, wall_clock = Gate(), RetryQuota(), time.monotonic, time.time
-    end = cast("Done[None] | Again", Done(None))
+    end = cast("Retry | SigmaMindError | None", None)
 
     async def block(calls: int) -> None:
         for _ in range(calls):
@@ -123,8 +123,8 @@ def succeeding(observer: Observer | None) -> Block:
             gate.complete(place, remaining(HEADERS, wall_clock))
             if observer is not None:
                 elapsed = clock() - began
-                notify(observer, AttemptFinished("update", 1, Done.verdict, 200, elapsed))
-            if isinstance(end, Again):
+                notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
+            if isinstance(end, (Retry, SigmaMindError)):
                 raise TypeError(end)
             if observer is not None:
                 notify(observer, CallFinished("update", 1, clock() - began, None))
@@ -143,9 +143,9 @@ async def passing(calls: int) -> None:
 
 async def looking_back(calls: int) -> None:
     """Do what calls do about retries."""
-    quota, end = RetryQuota(), cast("Done[None] | Again", Done(None))
+    quota, end = RetryQuota(), cast("Retry | SigmaMindError | None", None)
     for _ in range(calls):
-        if isinstance(end, Again):
+        if isinstance(end, (Retry, SigmaMindError)):
             raise TypeError(end)
         quota.refund(None)
 
@@ -157,7 +157,7 @@ async def telling(calls: int) -> None:
     for _ in range(calls):
         if observer is not None:
             elapsed = clock() - began
-            notify(observer, AttemptFinished("update", 1, Done.verdict, 200, elapsed))
+            notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
         if observer is not None:
             notify(observer, CallFinished("update", 1, clock() - began, None))
 

@@ -20,7 +20,7 @@ import attrs
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.responses.headers import Remaining, remaining, retry_after
-from sigmamind_async.retry import RetryPolicy
+from sigmamind_async.retry import StandardWait
 
 WIDTH = 100
 """Connections of one client: the default."""
@@ -258,10 +258,8 @@ class Job:
             self.gate.release(ticket)
             if answer.status == 200:
                 return
-            delay = RetryPolicy().delay(
-                attempt, throttled=throttled, jitter=self.chance.random(), retry_after=wait
-            )
-            await asyncio.sleep(delay)
+            delay = StandardWait(jitter=self.chance.random).seconds(attempt, throttled=throttled)
+            await asyncio.sleep(max(delay, wait or 0.0))
 
 
 def report(

@@ -86,7 +86,7 @@ class Trial:
     call: Call | None = None
     """The call as it was last seen, once it is known to have been placed."""
     ignored: tuple[str, ...] = ()
-    _placing: engine.Call | None = None
+    _placing: engine.Call[Call] | None = None
 
     @property
     def attempts(self) -> int:
@@ -127,7 +127,7 @@ class Trial:
             )
         )
         self._placing = runner.engine.begin(operation)
-        return await runner.engine.finish(operation, self._placing)
+        return await runner.engine.finish(self._placing)
 
     async def _follow(self, call: Call) -> Call:
         """Return *call* once it has ended; a look that hangs ends with the time for all of them."""

@@ -83,7 +83,7 @@ class Execution(Generic[T]):
         self, desk: AccountContext, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
     ) -> None:
         self.op_id = op_id
-        self.call: Call | None = None
+        self.call: Call[object] | None = None
         self._desk = desk
         self._books = desk.books
         self._value = value
@@ -115,10 +115,7 @@ class Execution(Generic[T]):
 
     def ending(self) -> SigmaMindError | None:
         """Return the error with which it ends while it `waits`; `None` at other times."""
-        if self.call is None:
-            return None
-        engine = self._desk.client.runner.engine
-        return engine.ending(self._desk.client.runner.operation(self._value), self.call)
+        return None if self.call is None else self.call.ending()
 
     async def run(self) -> T:
         """Carry it out, or find out that it has been, and return what it brought."""
@@ -254,7 +251,7 @@ class Execution(Generic[T]):
         runner = self._desk.client.runner
         operation = runner.operation(value)
         call = runner.engine.begin(operation, patient=self._in_bulk)
-        return await runner.engine.finish(operation, call)
+        return await runner.engine.finish(call)
 
     async def _refuse_unless_ours(self, row: Row) -> None:
         """Refuse to buy an owned number, unless somebody else has just bought it for *row*.
@@ -281,7 +278,7 @@ class Execution(Generic[T]):
         failure: SigmaMindError | None = None
         refusal: SigmaMindError | None = None
         try:
-            record = await engine.finish(operation, call)
+            record = await engine.finish(call)
         except Withheld as withheld:
             refusal = withheld.error
         except SigmaMindError as error:
@@ -309,7 +306,7 @@ class Execution(Generic[T]):
         tag = attempt_tag(row.token, row.attempt + 1)
         return self._intent.with_label(add_tag(self._intent.label, tag))
 
-    async def _confirmed(self, row: Row, call: Call, record: T) -> Row:
+    async def _confirmed(self, row: Row, call: Call[object], record: T) -> Row:
         """Write a good end down; what the platform said is known whatever becomes of that."""
         match = None
         if record is not None:
@@ -342,7 +339,7 @@ class Execution(Generic[T]):
             self._answer = UNSET
         return row
 
-    async def _failed(self, claim: Claim, call: Call, error: SigmaMindError) -> Row:
+    async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
         """Write a bad end down, and raise it unless it can be settled from here."""
         if not claim.sent:
             raise error
@@ -377,7 +374,7 @@ class Execution(Generic[T]):
         raise error
 
     async def _withheld(
-        self, claim: Claim, call: Call, row: Row, refusal: SigmaMindError | None
+        self, claim: Claim, call: Call[object], row: Row, refusal: SigmaMindError | None
     ) -> Row:
         """Take another look at a row that may not be sent as it is."""
         if claim.sent:
@@ -390,7 +387,7 @@ class Execution(Generic[T]):
             return stored
         return attrs.evolve(row, key="") if self._intent.choice is not None else row
 
-    async def _interrupted(self, claim: Claim, call: Call) -> None:
+    async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
         """Write down how far a call got that was cancelled."""
         if claim.sent:
             reason = "cancelled before an answer came"
@@ -513,7 +510,7 @@ def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
     )
 
 
-def _event(kind: Kind, call: Call, error: SigmaMindError) -> Event:
+def _event(kind: Kind, call: Call[object], error: SigmaMindError) -> Event:
     """Return what a call that ended with *error* means for its row."""
     unreadable = call.verdict is Verdict.COMMITTED_UNREAD
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.

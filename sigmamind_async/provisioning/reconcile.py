@@ -100,6 +100,6 @@ class Reconciler:
         operation = self.client.runner.operation(change)
         call = engine.begin(operation)
         call.before_send = look
-        record = await engine.finish(operation, call)
+        record = await engine.finish(call)
         mended = attrs.evolve(found, result=to_result(record), agrees=True)
         return RepairDone(match=mended, doubtful=call.ambiguous)

@@ -105,7 +105,7 @@ async def test_an_answer_read_without_care_would_raise_something_else(dialect: D
     client: Any = dialect.client("sk", transport=transport)
     operation = attrs.evolve(dialect.operation(dialect.buy(NUMBER)), decode=careless)
     with pytest.raises(UnicodeDecodeError):
-        await client._runner.engine.run(operation)  # noqa: SLF001
+        await client._runner.engine.begin(operation).run()  # noqa: SLF001
 
 
 # --- keys ------------------------------------------------------------------------------------

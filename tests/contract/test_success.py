@@ -173,7 +173,7 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
     careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         await client.run(dialect.remove(key(dialect)))
-        brought = await client.runner.engine.run(careless)
+        brought = await client.runner.engine.begin(careless).run()
     assert brought["success"] is False
 
 

@@ -198,7 +198,7 @@ async def test_a_cancelled_purchase_may_have_been_made(session: aiohttp.ClientSe
         runner = client.runner
         operation = runner.operation(ANY_NUMBER)
         call = runner.engine.begin(operation)
-        task = asyncio.create_task(runner.engine.finish(operation, call))
+        task = asyncio.create_task(call.run())
         await server.arrival.wait()
         assert call.may_have_acted
         task.cancel()
@@ -309,7 +309,7 @@ async def test_a_success_counts_whatever_the_mark_says(kind: type[Forgetful]) ->
     runner = client.runner
     operation = runner.operation(ANY_NUMBER)
     call = runner.engine.begin(operation)
-    assert (await runner.engine.finish(operation, call)).sip_phone_number == NUMBER
+    assert (await call.run()).sip_phone_number == NUMBER
     assert (transport.sent, call.may_have_acted) == (1, True)
 
 

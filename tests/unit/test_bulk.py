@@ -636,7 +636,7 @@ def test_a_result_sorts_its_outcomes_by_how_they_ended() -> None:
 
 
 def test_failures_are_raised_together() -> None:
-    with pytest.raises(ExceptionGroup, match="2 of 5 rows were not carried out") as caught:
+    with pytest.raises(ExceptionGroup, match="2 of 5 rows failed or are unconfirmed") as caught:
         result().raise_for_failures()
 
     assert [type(each) for each in caught.value.exceptions] == [NotFoundError, OutcomeUnknownError]
@@ -703,6 +703,4 @@ async def test_collecting_says_how_many_rows_had_ended() -> None:
 
     with pytest.raises(ZeroDivisionError) as caught:
         await collect(job(values()))
-    assert caught.value.__notes__ == [
-        "rows ended before: 3; run_many hands each over as soon as it ends"
-    ]
+    assert caught.value.__notes__ == ["3 rows had ended; run_many yields each as soon as it ends"]

@@ -477,7 +477,16 @@ def test_no_value_is_turned_into_another(raw: dict[str, Any], key: str, value: o
     assert structure(dumped, Thing) == thing
     if dumped[key] != value:
         spelling = str(dumped[key]).lower().removeprefix("+").replace("'", "")
-        assert spelling in json.dumps(value)
+        assert spelling in json.dumps(with_whole_numbers(value))
+
+
+def with_whole_numbers(value: object) -> object:
+    """Return *value* as it reads once ``1.0`` is 1."""
+    if isinstance(value, list):
+        return [with_whole_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: with_whole_numbers(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # ---------------------------------------------------------------- secrets among the unknown keys

@@ -174,7 +174,7 @@ async def test_a_call_that_may_not_wait_long_does_not_by_being_repeated(
 ) -> None:
     """All its waits together are bounded; each alone was once, and they added up."""
     if not bounded:
-        monkeypatch.setattr(Engine, "_waits_until", lambda _, call: call.deadline)
+        monkeypatch.setattr(Engine, "_admit_until", lambda _, call: call.deadline)
     front = Front(lambda _: reply(429))
     one = client(front, Gate(clock=now, jitter=random.Random(6).random, max_wait=2.0))
     with pytest.raises((RateLimitError, CircuitOpenError)):
@@ -221,7 +221,7 @@ async def test_a_front_that_is_dead_from_the_start_ends_a_job_in_time(
     tried = statuses(result).get("failed", 0) + statuses(result).get("unconfirmed", 0)
 
     assert took <= 75.0
-    assert "the platform has let nothing pass for 6" in result.stopped
+    assert "no request has succeeded for 6" in result.stopped
     assert statuses(result).get("skipped", 0) == rows - tried
     assert tried <= 100
     assert len(front.sent) < 200
@@ -248,7 +248,7 @@ async def test_an_outage_in_the_middle_that_lasts_stops_the_rest() -> None:
     assert took <= 2.0 + 75.0
     assert found["done"] > 0
     assert found["skipped"] == 600 - found["done"] - found["failed"]
-    with pytest.raises(ExceptionGroup, match="were skipped: the platform has let nothing pass"):
+    with pytest.raises(ExceptionGroup, match="were skipped: no request has succeeded"):
         result.raise_for_failures()
 
 
@@ -299,7 +299,7 @@ async def test_a_pause_that_goes_on_beyond_its_cap_stops_a_job() -> None:
     result, took = await updated(front, 500)
 
     assert took < 310.0
-    assert "the platform has let nothing pass for 30" in result.stopped
+    assert "no request has succeeded for 30" in result.stopped
     assert statuses(result)["skipped"] >= 400
 
 
