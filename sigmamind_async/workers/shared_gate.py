@@ -4,23 +4,21 @@ A `SharedGate` is a `Gate`: its queue, width, circuit and deadlines are those of
 processes of an account share a row of the journal's database: the learned rate, the pause that the
 platform asked for, and the times at which requests may go.
 
-Until the platform refuses a request there is no rate. Requests go without asking, and the row is
-read four times a second while any are sent. From the first refusal on, the row grants the times at
-which requests go, so the account as a whole keeps to the rate. A single caller waits for one reply
-of the database; for a queue of callers, a tenth of a second's worth is requested at a time, and the
-next batch before that is used up.
+Until the platform refuses a request there is no rate: requests go without asking, and the row is
+read four times a second. From the first refusal on, the row grants the times at which requests go.
+A single caller waits for one reply of the database. For a queue of callers a tenth of a second's
+worth is requested at a time, before the batch in hand is used up.
 
-With each question this gate reports what it has learned: successes, by how much they raised the
-rate, and at once every cut. A cut counts if it was made from the latest rate. Otherwise another
-gate was refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from
-the requests of all processes, and does not know that there are several. Kinds of requests share one
-rate here: a single process sees too few refusals to tell separate limits apart.
+Each question reports what this gate has learned: successes, by how much they raised the rate, and
+at once every cut. A cut counts if it was made from the latest rate; otherwise another gate was
+refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from the
+requests of all processes, and does not know that there are several. All kinds of requests share one
+rate: a single process sees too few refusals to tell separate limits apart.
 
-Without the database the gate goes on alone, at this process's share of the rate, and learns from
-its own refusals. That is safe: a request that is sent too fast is refused, and does nothing. To
-fail calls because a rate cannot be read would help no caller; purchases with a journal in that
-database stop all the same, at the journal. The gate goes on alone after a second without a reply,
-and asks again once a second. Only a journal that is not open or is read only raises `JournalError`.
+After a second without a reply the gate goes on alone, at this process's share of the rate, and asks
+again once a second. That is safe: a request that is sent too fast is refused, and does nothing.
+Purchases with a journal in that database stop all the same, at the journal. Only a journal that is
+not open, or is read only, raises `JournalError`.
 """
 
 from __future__ import annotations
@@ -77,7 +75,7 @@ class SyncState:
     _rate: float | None = None
     """The rate as it was last reported or received."""
     _passed: int = 0
-    """Requests passed since the cut, likewise."""
+    """Requests passed since the cut, as they were."""
     _taken: int = 0
 
     @property

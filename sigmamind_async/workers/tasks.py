@@ -90,10 +90,10 @@ def blueprint(
 
     Args:
         context: The accounts to work on; it must be open when a job runs.
-        reconcile: When to settle unconfirmed operations, as a cron expression of five fields, or
-            six with seconds.
-        sweep: When to look for numbers that late requests have bought, likewise.
-        retry_stalled: When to look for dead workers, likewise.
+        reconcile: When to settle unconfirmed operations: a cron expression of five fields, or of
+            six with seconds, as for the next two.
+        sweep: When to look for numbers that late requests have bought.
+        retry_stalled: When to look for dead workers.
 
     Raises:
         ConfigurationError: A cron expression cannot be parsed.

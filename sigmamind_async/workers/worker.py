@@ -111,10 +111,10 @@ class Worker:
         gate: Returns the ``gate`` of an account's client, given the account's name and the
             journal; by default one that all processes share.
         concurrency: Jobs under way at once.
-        reconcile: When to settle unconfirmed operations, as a cron expression of five fields, or
-            six with seconds. One worker of all does it.
-        sweep: When to look for numbers that late requests have bought, likewise.
-        retry_stalled: When to look for dead workers, likewise.
+        reconcile: When to settle unconfirmed operations: a cron expression of five fields, or of
+            six with seconds, as for the next two. One worker of all does it.
+        sweep: When to look for numbers that late requests have bought.
+        retry_stalled: When to look for dead workers.
         heartbeat: Seconds between two signs of life.
         polling: Seconds between two looks for jobs that are due.
         grace: Seconds that jobs have to finish once the worker is stopped. Then they are cancelled,
