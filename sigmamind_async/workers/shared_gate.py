@@ -256,7 +256,7 @@ class SharedAdmission(Admission):
         """Go on without the row, at this process's share of the rate."""
         self.sync.detach()
         self.replied_at = now
-        if self.server_paced and self.pace.rate is not None:
+        if self.pace.rate is not None and not self.alone:
             self.pace.rate = max(SLOWEST, self.pace.rate * self.sync.share)
         self.alone = True
         self.grants.clear()
