@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import math
-import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
@@ -25,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.convert import dump_json
+from sigmamind_async.convert.conversion import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
-    APIConnectionError,
     Committed,
+    FieldsIgnoredError,
     ResponseDecodeError,
     SigmaMindError,
 )
@@ -63,7 +62,6 @@ from sigmamind_async.responses.verdict import (
     confirms,
     error_for,
     find,
-    ignored_error,
     is_outage,
     is_strange,
     leads_to_alias,
@@ -108,35 +106,14 @@ class Headers:
     def carrying(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # Whatever a second attempt needs has to be there before a first one leaves.
-            with loading():
+            # What a second attempt needs has to be there before a first one leaves.
+            with importing():
                 import tenacity  # noqa: F401 - a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
             # Fastify answers 400 to a content type without content.
             self._with_body = {**self._without_body, "Content-Type": "application/json"}
             self._key = key
         return self._without_body if body is None else self._with_body
-
-
-@contextlib.contextmanager
-def loading() -> Generator[None, None, None]:
-    """Raise `APIConnectionError` for a module that no file descriptor is left to read.
-
-    A process without a free descriptor has none for a connection either.
-    """
-    try:
-        yield
-    except (OSError, ImportError) as error:
-        # An extension module that cannot be opened is an ImportError; only its text says why.
-        code = error.errno if isinstance(error, OSError) else errno.EMFILE
-        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
-            raise
-        reason = os.strerror(code)
-        unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
-        unloaded.__cause__ = OSError(code, reason)
-    else:
-        return
-    raise unloaded
 
 
 def _common_headers() -> dict[str, str]:
@@ -287,7 +264,7 @@ class Engine:
         call = self.begin(_undecoded(operation))
         response, decode = await self.finish(call)
         if call.not_found is not None:
-            return call.not_found, lambda _: cast("T", operation.when_gone)
+            return call.not_found, lambda _: cast("T", operation.on_not_found)
         return response, decode
 
     async def finish(self, call: Call[T]) -> T:
@@ -347,8 +324,8 @@ class Engine:
             self._notify_attempt(call, call.verdict, answer, self.clock() - began)
         if isinstance(end, AttemptResult):
             return await self._next_step(call, end, key)
-        if operation.not_shown is not None:
-            call.ignored = operation.not_shown(end)
+        if operation.ignored_fields is not None:
+            call.ignored = operation.ignored_fields(end)
             if call.ignored:
                 return self._handle_ignored(call, end)
         return end
@@ -500,7 +477,14 @@ class Engine:
     def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
-        return ignored_error(call.operation, call.ignored) if self.strict else result
+        if not self.strict:
+            return result
+        names = ", ".join(call.ignored)
+        error = FieldsIgnoredError(
+            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+        )
+        error.fields = call.ignored
+        return error
 
     async def _next_step(
         self, call: Call[T], result: AttemptResult, key: Secret
@@ -510,11 +494,11 @@ class Engine:
         if (
             result.status == 404
             and call.may_be_own_echo
-            and not isinstance(operation.when_gone, Unset)
+            and not isinstance(operation.on_not_found, Unset)
             and not is_strange(result)
         ):
             call.not_found = cast("Response", result.answer)
-            return operation.when_gone
+            return operation.on_not_found
         call.failure = (result, key)
         if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.ambiguous = True
@@ -708,14 +692,14 @@ def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]
         error.committed = committed_by(operation, end.verdict)
         raise error
 
-    back, gone = operation.read_back, operation.when_gone
+    back, gone = operation.read_back, operation.on_not_found
     return attrs.evolve(
         cast("Operation[Any]", operation),
         decode=lambda response: (response, read),
-        not_shown=None,
+        ignored_fields=None,
         read_back=None if back is None else _undecoded_lookup(back),
         # In place of the 404 itself, which is in `Call.not_found`.
-        when_gone=gone if isinstance(gone, Unset) else (Response(404), read),
+        on_not_found=gone if isinstance(gone, Unset) else (Response(404), read),
     )
 
 

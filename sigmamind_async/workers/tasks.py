@@ -25,7 +25,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
-from sigmamind_async.provisioning.journal.postgres.schema import rendered
+from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.workers.context import AccountWorker, Reschedule, WorkerContext
 from sigmamind_async.workers.enqueue import (
@@ -183,9 +183,9 @@ class Tasks:
         execute, schema = job_context.app.connector.execute_query_all_async, self.context.schema
         prefix = operation_lock(account, "")
         # procrastinate asks for a literal, which a statement about a schema of any name is not.
-        run_now: Any = rendered(_RUN_NOW, schema)
+        run_now: Any = with_schema(_RUN_NOW, schema)
         await execute(run_now, account=account, prefix=prefix, max_delay=MAX_DELAY)
-        without_job: Any = rendered(_WITHOUT_JOB, schema)
+        without_job: Any = with_schema(_WITHOUT_JOB, schema)
         found = await execute(without_job, account=account, prefix=prefix, batch=_BATCH)
         for each in found:
             row = await journal.get(account, each["op_id"])

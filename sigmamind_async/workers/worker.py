@@ -18,8 +18,8 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as JobRunner
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.journal.postgres.dsn import target_of
-from sigmamind_async.provisioning.journal.postgres.errors import explained
+from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.connector import WorkerConnector
@@ -72,7 +72,7 @@ class OutageLog(logging.Filter):
         now = self._clock()
         if now - self._reported_at >= REPORT_EVERY:
             self._reported_at = now
-            reason = explained(error.__cause__ or error, connected=False).partition("\n")[0]
+            reason = explain_error(error.__cause__ or error, connected=False).partition("\n")[0]
             log.warning("%s: %s Retrying.", self._name, f"{reason.rstrip('.')}.")
 
     @contextmanager
@@ -151,7 +151,7 @@ class Worker:
             connections=_JOURNAL_CONNECTIONS,
         )
         self._queue = Queue(dsn, schema=schema)
-        self._target = target_of(dsn, schema)
+        self._target = parse_dsn(dsn, schema)
         self._outages = OutageLog(self._target.name)
         self._tasks = blueprint(
             self.context, reconcile=reconcile, sweep=sweep, retry_stalled=retry_stalled

@@ -81,7 +81,7 @@ def test_one_field_can_be_checked_alone() -> None:
 def test_checks_are_inherited_and_replaced() -> None:
     @attrs.frozen(kw_only=True)
     class Once(Never):
-        key: str
+        key: str = attrs.field()
 
     assert Once(key="k").key == "k"
     with pytest.raises(InvalidRequestError):
