@@ -86,17 +86,17 @@ def job_for(row: Row) -> Job:
 class Enqueuer:
     """Writes rows and their jobs in one transaction."""
 
-    page: JournalTransaction
-    moment: JournalHead
+    transaction: JournalTransaction
+    head: JournalHead
     _jobs: JobManager = attrs.field(factory=lambda: JobManager(PsycopgConnector()), init=False)
     """Gives the statements, which run on the connection of the transaction."""
 
     async def write(self, account: str, planned: Sequence[Row]) -> list[Row]:
         """Write *planned* rows of *account*; return them as they are in the journal now."""
         planned = [self._as_new(row) for row in planned]
-        new = await self.page.insert(planned)
+        new = await self.transaction.insert(planned)
         known = (row.op_id for row in planned if row.op_id not in new)
-        stored = await self.page.stored(account, known)
+        stored = await self.transaction.stored(account, known)
         rows = [
             row if row.op_id in new else await self._enqueue_again(stored[row.op_id], row)
             for row in planned
@@ -105,7 +105,7 @@ class Enqueuer:
         return rows
 
     def _as_new(self, row: Row) -> Row:
-        now = self.moment.now
+        now = self.head.now
         step = Step(now, "planned, and handed to the workers")
         return attrs.evolve(row, version=1, enqueued=True, updated_at=now, history=(step,))
 
@@ -117,25 +117,25 @@ class Enqueuer:
         references = stored.secret_references or planned.secret_references
         row = attrs.evolve(stored, enqueued=True, secret_references=references)
         if row.state is State.FAILED:
-            row = advance(row, RetryApproved(), self.moment.now, Policy()).row
+            row = advance(row, RetryApproved(), self.head.now, Policy()).row
         elif row == stored or row.state not in _RUNNABLE - {State.SENDING}:
             return stored
         else:
             row = attrs.evolve(row, version=row.version + 1)
-        if await self.page.put(row) is not PutResult.STORED:
+        if await self.transaction.put(row) is not PutResult.STORED:
             raise journal_error(row.op_id, "another process is working on it; try again")
         return row
 
     async def _add_jobs(self, account: str, rows: Sequence[Row], new: set[str]) -> None:
         """Add a job for each row that needs one and has none."""
         locks = [operation_lock(account, row.op_id) for row in rows]
-        existing = {lock for (lock,) in await self.page.ask(_EXISTING_JOBS, locks, locks)}
+        existing = {lock for (lock,) in await self.transaction.ask(_EXISTING_JOBS, locks, locks)}
         missing = [
             row
             for row in rows
             if row.state in _RUNNABLE and operation_lock(account, row.op_id) not in existing
         ]
-        connection = self.page.connection
+        connection = self.transaction.connection
         first = [job_for(row) for row in missing if row.op_id in new]
         if first:
             await self._jobs.batch_defer_jobs_async(first, connection=connection)

@@ -125,17 +125,16 @@ class Queue:
     async def _write(
         self, connection: psycopg.AsyncConnection[Any], accounts: _Accounts
     ) -> dict[tuple[str, str], Row]:
-        page = JournalTransaction(connection, self._schema)
+        transaction = JournalTransaction(connection, self._schema)
         rows: dict[tuple[str, str], Row] = {}
         # Before the savepoint: without autocommit this begins the caller's transaction, which would
         # otherwise begin and end with the savepoint.
-        moment = await page.head()
+        head = await transaction.head()
         async with connection.transaction():
-            enqueuer = Enqueuer(page, moment)
+            enqueuer = Enqueuer(transaction, head)
             for account, values in accounts.items():
                 planned = [
-                    _plan(op_id, value, moment.journal_id, account)
-                    for op_id, value in values.items()
+                    _plan(op_id, value, head.journal_id, account) for op_id, value in values.items()
                 ]
                 for start in range(0, len(planned), _BATCH):
                     written = await enqueuer.write(account, planned[start : start + _BATCH])
