@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import math
-import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
@@ -25,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.convert import dump_json
+from sigmamind_async.convert.conversion import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
-    APIConnectionError,
     Committed,
+    FieldsIgnoredError,
     ResponseDecodeError,
     SigmaMindError,
 )
@@ -63,7 +62,6 @@ from sigmamind_async.responses.verdict import (
     confirms,
     error_for,
     find,
-    ignored_error,
     is_outage,
     is_strange,
     leads_to_alias,
@@ -108,35 +106,14 @@ class Headers:
     def carrying(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # Whatever a second attempt needs has to be there before a first one leaves.
-            with loading():
+            # What a second attempt needs has to be there before a first one leaves.
+            with importing():
                 import tenacity  # noqa: F401 - a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
             # Fastify answers 400 to a content type without content.
             self._with_body = {**self._without_body, "Content-Type": "application/json"}
             self._key = key
         return self._without_body if body is None else self._with_body
-
-
-@contextlib.contextmanager
-def loading() -> Generator[None, None, None]:
-    """Raise `APIConnectionError` for a module that no file descriptor is left to read.
-
-    A process without a free descriptor has none for a connection either.
-    """
-    try:
-        yield
-    except (OSError, ImportError) as error:
-        # An extension module that cannot be opened is an ImportError; only its text says why.
-        code = error.errno if isinstance(error, OSError) else errno.EMFILE
-        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
-            raise
-        reason = os.strerror(code)
-        unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
-        unloaded.__cause__ = OSError(code, reason)
-    else:
-        return
-    raise unloaded
 
 
 def _common_headers() -> dict[str, str]:
@@ -500,7 +477,14 @@ class Engine:
     def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
-        return ignored_error(call.operation, call.ignored) if self.strict else result
+        if not self.strict:
+            return result
+        names = ", ".join(call.ignored)
+        error = FieldsIgnoredError(
+            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+        )
+        error.fields = call.ignored
+        return error
 
     async def _next_step(
         self, call: Call[T], result: AttemptResult, key: Secret

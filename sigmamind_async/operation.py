@@ -8,7 +8,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
@@ -22,14 +21,14 @@ PAGE_BYTES = 64 << 20
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 
-@static.frozen
+@attrs.define
 class Request:
     """One HTTP request in the vendor's words, without origin, key or encoding."""
 
     method: Method
     path: str
     """Path with its query, percent-encoded, beginning with a slash."""
-    json: Mapping[str, object] | None = attrs.field(default=None, hash=False)
+    json: Mapping[str, object] | None = attrs.field(default=None)
     """Body by wire names; a `Secret` in it stays one until the bytes are written."""
     alias: str | None = None
     """Another spelling of the path: a 307 or 308 that leads to it, on the same origin, is followed
@@ -49,7 +48,7 @@ class FaultKind(enum.Enum):
     TOO_LARGE = "the answer is larger than allowed"
 
 
-@static.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Fault:
     """Why an attempt brought no status line, or no whole body after it."""
 
@@ -62,7 +61,7 @@ class Fault:
     """Whether another attempt would end the same: a certificate or a proxy refuses."""
 
 
-@static.frozen
+@attrs.frozen
 class Response:
     """An answer whose status line and headers were read whole."""
 
@@ -111,7 +110,7 @@ class ReadBack(Generic[T]):
 _NO_HINTS: Mapping[int, str] = {}
 
 
-@static.frozen
+@attrs.define
 class Operation(Generic[T_co]):
     """One vendor call: what to send and how to read the answer."""
 
@@ -121,15 +120,15 @@ class Operation(Generic[T_co]):
     """Read a 2xx answer; raises `ResponseDecodeError` for one that is no success."""
     repeatable: bool
     """True when sending it twice leaves the platform as sending it once does."""
-    value: object = attrs.field(default=None, hash=False)
+    value: object = attrs.field(default=None)
     """The request value it was made from."""
     not_shown: Callable[[Any], tuple[str, ...]] | None = None
     """Given the result, the names of the sent fields that it shows with another value."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
-    hints: Mapping[int, str] = attrs.field(default=_NO_HINTS, hash=False)
+    hints: Mapping[int, str] = attrs.field(default=_NO_HINTS)
     """What to add to the message of an error status that means more than it says."""
-    when_gone: T_co | Unset = attrs.field(default=UNSET, hash=False)
+    when_gone: T_co | Unset = attrs.field(default=UNSET)
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
 
     @property
@@ -157,9 +156,6 @@ def reading(
     )
 
 
-_request, _operation = static.maker(Request), static.maker(Operation)
-
-
 def changing(
     name: str,
     path: str,
@@ -171,8 +167,8 @@ def changing(
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
     # By place: to give them by name doubles the time that making an object takes.
-    request = _request("PATCH", path, body)
-    return _operation(name, request, decode, True, value, not_shown)  # noqa: FBT003
+    request = Request("PATCH", path, body)
+    return Operation(name, request, decode, True, value, not_shown)  # noqa: FBT003
 
 
 def _decode_nothing(_: Response) -> None:

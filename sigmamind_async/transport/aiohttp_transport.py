@@ -10,15 +10,12 @@ import asyncio
 
 import aiohttp
 
-from sigmamind_async import static
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport.aiohttp_hooks import AiohttpOptions, Attempt
 from sigmamind_async.transport.faults import TooLargeError, fault_of
 from sigmamind_async.transport.interface import HttpRequest
 from sigmamind_async.transport.sessions import OwnSession, TheirSession, drain
-
-_response = static.maker(Response)
 
 
 class AiohttpTransport:
@@ -54,7 +51,7 @@ class AiohttpTransport:
             body = stream.read_nowait() if stream.is_eof() else await _read(stream, most)
             if len(body) > most:
                 raise TooLargeError  # noqa: TRY301 - made a value of below, like every fault
-            return _response(answer.status, answer.headers, body)
+            return Response(answer.status, answer.headers, body)
         except asyncio.CancelledError as cancelled:
             if not limit.is_why():
                 _bare(cancelled)

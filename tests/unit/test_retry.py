@@ -264,7 +264,7 @@ def test_a_delay_is_at_most_the_cap(count: int, throttled: bool, jitter: float) 
         {"stop": tenacity.stop_after_attempt},
         {"stop": asyncio.sleep},
     ],
-    ids=lambda wrong: "-".join(wrong),
+    ids="-".join,
 )
 def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"RetryPolicy: {next(iter(wrong))}: must be"):
