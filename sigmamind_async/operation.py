@@ -137,7 +137,7 @@ class Operation(Generic[T_co]):
         return self.request.method == "GET"
 
 
-def reading(
+def get_operation(
     name: str,
     path: str,
     decode: Callable[[Response], T],
@@ -147,16 +147,34 @@ def reading(
     max_bytes: int = RECORD_BYTES,
 ) -> Operation[T]:
     """Return a call that only reads."""
+    request = Request("GET", path, alias=alias, max_bytes=max_bytes)
+    return Operation(name, request, decode, repeatable=True, value=value)
+
+
+def post_operation(
+    name: str,
+    path: str,
+    body: Mapping[str, object],
+    decode: Callable[[Response], T],
+    *,
+    value: object,
+    read_back: ReadBack[T] | None = None,
+    not_shown: Callable[[T], tuple[str, ...]] | None = None,
+    alias: str | None = None,
+) -> Operation[T]:
+    """Return a call that creates a record, which no platform promises to do only once."""
     return Operation(
-        name=name,
-        request=Request(method="GET", path=path, alias=alias, max_bytes=max_bytes),
-        decode=decode,
-        repeatable=True,
+        name,
+        Request("POST", path, body, alias),
+        decode,
+        repeatable=False,
         value=value,
+        not_shown=not_shown,
+        read_back=read_back,
     )
 
 
-def changing(
+def patch_operation(
     name: str,
     path: str,
     body: Mapping[str, object],
@@ -164,32 +182,23 @@ def changing(
     *,
     value: object,
     not_shown: Callable[[T], tuple[str, ...]],
+    hints: Mapping[int, str] = _NO_HINTS,
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
-    # By place: to give them by name doubles the time that making an object takes.
+    # By position: keyword arguments double the time that making an object takes.
     request = Request("PATCH", path, body)
-    return Operation(name, request, decode, True, value, not_shown)  # noqa: FBT003
+    return Operation(name, request, decode, True, value, not_shown, None, hints)  # noqa: FBT003
 
 
-def _decode_nothing(_: Response) -> None:
-    pass
-
-
-def removing(
-    name: str, path: str, value: object, decode: Callable[[Response], None] = _decode_nothing
+def delete_operation(
+    name: str, path: str, decode: Callable[[Response], None], value: object
 ) -> Operation[None]:
     """Return a call that removes a record permanently.
 
     A 404 also means success after an attempt of ours that went unanswered.
     """
-    return Operation(
-        name=name,
-        request=Request(method="DELETE", path=path),
-        decode=decode,
-        repeatable=True,
-        value=value,
-        when_gone=None,
-    )
+    request = Request("DELETE", path)
+    return Operation(name, request, decode, repeatable=True, value=value, when_gone=None)
 
 
 @attrs.frozen(kw_only=True)

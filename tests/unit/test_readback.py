@@ -7,7 +7,7 @@ import pytest
 
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Operation, Response, reading
+from sigmamind_async.operation import Operation, Response, get_operation
 from sigmamind_async.paging import Page
 from sigmamind_async.readback import not_shown, on_first_page
 from sigmamind_async.values import UNSET
@@ -47,7 +47,7 @@ def test_what_the_answer_shows_otherwise_is_named(
     assert not_shown(sent, shown, FIELDS) == missing
 
 
-LISTING: Operation[Page[int]] = reading(
+LISTING: Operation[Page[int]] = get_operation(
     "acme.list", "/v1/things", lambda _: Page(items=[1, 2, 3]), None
 )
 

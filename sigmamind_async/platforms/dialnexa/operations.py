@@ -20,11 +20,11 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     Response,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
@@ -65,14 +65,14 @@ def search_phone_numbers(value: SearchPhoneNumbers) -> Operation[list[AvailableN
     """List the numbers on offer, in the carrier's own shape."""
     query = _query(country_iso=value.country_iso, type=value.type)
     path = f"{_COLLECTION}/plivo-numbers?{query}"
-    return reading(
+    return get_operation(
         "dialnexa.search_phone_numbers", path, _decode_stock, value, max_bytes=PAGE_BYTES
     )
 
 
 def list_phone_number_pricing(value: ListPhoneNumberPricing) -> Operation[list[PhoneNumberPrice]]:
     """List the prices by provider and country; the listing has no pages."""
-    return reading(
+    return get_operation(
         "dialnexa.list_phone_number_pricing",
         "/v1/phone-number-pricing",
         _decode_pricing,
@@ -88,11 +88,11 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
         body = {"phone_number": value.phone_number}
         if value.provider is not UNSET:
             body["provider"] = value.provider
-    return Operation(
-        name="dialnexa.purchase_phone_number",
-        request=Request(method="POST", path=f"{_COLLECTION}/purchase", json=body),
-        decode=_about_number(naming(_decode_purchase, _purchase_key), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.purchase_phone_number",
+        f"{_COLLECTION}/purchase",
+        body,
+        _about_number(naming(_decode_purchase, _purchase_key), value.phone_number),
         value=value,
         read_back=_find_in_listing(value, {}),
     )
@@ -100,11 +100,11 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
 
 def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     """Register your own number; a 409 means that it is already registered."""
-    return Operation(
-        name="dialnexa.import_sip_trunk",
-        request=Request(method="POST", path=f"{_COLLECTION}/sip-trunks", json=body_of(value)),
-        decode=_about_number(naming(_decode_phone_number, _id), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.import_sip_trunk",
+        f"{_COLLECTION}/sip-trunks",
+        body_of(value),
+        _about_number(naming(_decode_phone_number, _id), value.phone_number),
         value=value,
         read_back=_find_in_listing(value, {"nickname": "nickname"}),
     )
@@ -112,11 +112,11 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number. The newest API description no longer lists this route."""
-    return Operation(
-        name="dialnexa.update_phone_number",
-        request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=about(_decode_phone_number, lambda found: found.id == value.id),
-        repeatable=True,
+    return patch_operation(
+        "dialnexa.update_phone_number",
+        _number_path(value.id),
+        body_of(value),
+        about(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
         not_shown=lambda found: not_shown(value, found, _shown_number_fields(found)),
         hints={
@@ -132,7 +132,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look up a number by its id."""
     decode = showing(_decode_phone_number, lambda found: found.id or found.phone_number)
-    return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
+    return get_operation("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
@@ -140,7 +140,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     query = _query(
         page=value.page, limit=value.limit, country_code=value.country_code, type=value.type
     )
-    return reading(
+    return get_operation(
         "dialnexa.list_phone_numbers",
         f"{_COLLECTION}?{query}",
         # "data" with "meta", "items" with totals, or a bare array.
@@ -154,13 +154,15 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Release a number; a 409 means that something still uses it."""
-    return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
+    return delete_operation("dialnexa.release_phone_number", _number_path(value.id), removed, value)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look up an agent."""
     decode = showing(_decode_agent, _id)
-    return reading("dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value)
+    return get_operation(
+        "dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value
+    )
 
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
@@ -168,7 +170,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
 
     The documented answer does not show a version's numbers, so it does not contradict them either.
     """
-    return changing(
+    return patch_operation(
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),

@@ -17,11 +17,11 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     Response,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.sigmamind.models import (
@@ -52,11 +52,11 @@ R = TypeVar("R", bound=Record)
 def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
     """Buy a number. Without an idempotency key, it is not sent again after a lost answer."""
     number = value.phone_number
-    return Operation(
-        name="sigmamind.create_phone_number",
-        request=Request(method="POST", path="/v1/phone-numbers", json=body_of(value)),
-        decode=_decode_named_phone_number if number is UNSET else _about(number),
-        repeatable=False,
+    return post_operation(
+        "sigmamind.create_phone_number",
+        "/v1/phone-numbers",
+        body_of(value),
+        _decode_named_phone_number if number is UNSET else _about(number),
         value=value,
         # A number of the platform's choice cannot be looked up.
         read_back=None if number is UNSET else _read_back(value, number, _READABLE),
@@ -65,11 +65,11 @@ def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
 
 def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
     """Register your own number. What a second import does is not documented."""
-    return Operation(
-        name="sigmamind.import_phone_number",
-        request=Request(method="POST", path="/v1/phone-numbers/import", json=body_of(value)),
-        decode=_about(value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "sigmamind.import_phone_number",
+        "/v1/phone-numbers/import",
+        body_of(value),
+        _about(value.phone_number),
         value=value,
         read_back=_read_back(value, value.phone_number, _READABLE_ON_A_TRUNK),
     )
@@ -77,7 +77,7 @@ def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return changing(
+    return patch_operation(
         "sigmamind.update_phone_number",
         _number_path(value.phone_number),
         body_of(value),
@@ -89,7 +89,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look up a number. The documentation mentions the call but has no page for it."""
-    return reading(
+    return get_operation(
         "sigmamind.get_phone_number", _number_path(value.phone_number), _decode_phone_number, value
     )
 
@@ -108,14 +108,14 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Release a number."""
-    return removing(
-        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
+    return delete_operation(
+        "sigmamind.delete_phone_number", _number_path(value.phone_number), removed, value
     )
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look up an agent."""
-    return reading(
+    return get_operation(
         "sigmamind.get_agent", f"/v1/agents/{path_segment(value.agent_id)}", _decode_agent, value
     )
 
@@ -129,18 +129,14 @@ def list_agents(value: ListAgents) -> Operation[Page[Agent]]:
 
 def create_call(value: CreateCall) -> Operation[Call]:
     """Place a phone call; never sent twice."""
-    return Operation(
-        name="sigmamind.create_call",
-        request=Request(method="POST", path="/v1/calls", json=body_of(value)),
-        decode=_decode_new_call,
-        repeatable=False,
-        value=value,
+    return post_operation(
+        "sigmamind.create_call", "/v1/calls", body_of(value), _decode_new_call, value=value
     )
 
 
 def get_call(value: GetCall) -> Operation[Call]:
     """Look up a call."""
-    return reading(
+    return get_operation(
         "sigmamind.get_call", f"/v1/calls/{path_segment(value.call_id)}", _decode_call, value
     )
 
@@ -156,7 +152,7 @@ def list_calls(value: ListCalls) -> Operation[Page[Call]]:
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
     path = f"/v1/calls/{path_segment(value.call_id)}"
-    return removing("sigmamind.delete_call", path, value, removed)
+    return delete_operation("sigmamind.delete_call", path, removed, value)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -187,7 +183,7 @@ def _number_path(phone_number: str) -> str:
 def _list(
     name: str, path: str, cls: type[R], value: object, *, size: int, **query: object
 ) -> Operation[Page[R]]:
-    return reading(
+    return get_operation(
         name,
         f"{path}?{urlencode({**query, 'size': size})}",
         # No copy of the documentation shows the envelope of the phone numbers; "data" is the key

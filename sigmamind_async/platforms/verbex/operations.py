@@ -12,10 +12,10 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.verbex.models import (
@@ -43,28 +43,27 @@ _COLLECTION_ALIAS = "/v1/phone-numbers/"
 
 def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
     """Register a number of any kind; what a second registration does is not documented."""
-    return Operation(
-        name="verbex.create_phone_number",
-        request=Request(
-            method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
-        ),
-        decode=about(
+    return post_operation(
+        "verbex.create_phone_number",
+        _COLLECTION,
+        body_of(value),
+        about(
             _decode_named,
             lambda found: (
                 value.phone_number is UNSET
                 or as_number(found.phone_number) in {"", value.phone_number}
             ),
         ),
-        repeatable=False,
         value=value,
         not_shown=lambda found: not_shown(value, found, _readable(value)),
         read_back=_find_in_listing(value, value.phone_number),
+        alias=_COLLECTION_ALIAS,
     )
 
 
 def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return changing(
+    return patch_operation(
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
@@ -79,13 +78,15 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look up a number by its record id."""
-    return reading("verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value)
+    return get_operation(
+        "verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value
+    )
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     """Read one page of the numbers."""
     query = _page_query(value)
-    return reading(
+    return get_operation(
         "verbex.list_phone_numbers",
         f"{_COLLECTION}?{query}",
         # The documentation does not show the envelope, so every one that was seen is accepted.
@@ -100,7 +101,9 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
-    return removing("verbex.delete_phone_number", _path(value.phone_number_id), value, removed)
+    return delete_operation(
+        "verbex.delete_phone_number", _path(value.phone_number_id), removed, value
+    )
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
