@@ -324,8 +324,8 @@ class Engine:
             self._notify_attempt(call, call.verdict, answer, self.clock() - began)
         if isinstance(end, AttemptResult):
             return await self._next_step(call, end, key)
-        if operation.not_shown is not None:
-            call.ignored = operation.not_shown(end)
+        if operation.find_ignored is not None:
+            call.ignored = operation.find_ignored(end)
             if call.ignored:
                 return self._handle_ignored(call, end)
         return end
@@ -696,7 +696,7 @@ def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]
     return attrs.evolve(
         cast("Operation[Any]", operation),
         decode=lambda response: (response, read),
-        not_shown=None,
+        find_ignored=None,
         read_back=None if back is None else _undecoded_lookup(back),
         # In place of the 404 itself, which is in `Call.not_found`.
         when_gone=gone if isinstance(gone, Unset) else (Response(404), read),

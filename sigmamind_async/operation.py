@@ -122,7 +122,7 @@ class Operation(Generic[T_co]):
     """True when sending it twice leaves the platform as sending it once does."""
     value: object = attrs.field(default=None)
     """The request value it was made from."""
-    not_shown: Callable[[Any], tuple[str, ...]] | None = None
+    find_ignored: Callable[[Any], tuple[str, ...]] | None = None
     """Given the result, the names of the sent fields that it shows with another value."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
@@ -159,7 +159,7 @@ def post_operation(
     *,
     value: object,
     read_back: ReadBack[T] | None = None,
-    not_shown: Callable[[T], tuple[str, ...]] | None = None,
+    find_ignored: Callable[[T], tuple[str, ...]] | None = None,
     alias: str | None = None,
 ) -> Operation[T]:
     """Return a call that creates a record, which no platform promises to do only once."""
@@ -169,7 +169,7 @@ def post_operation(
         decode,
         repeatable=False,
         value=value,
-        not_shown=not_shown,
+        find_ignored=find_ignored,
         read_back=read_back,
     )
 
@@ -181,13 +181,13 @@ def patch_operation(
     decode: Callable[[Response], T],
     *,
     value: object,
-    not_shown: Callable[[T], tuple[str, ...]],
+    find_ignored: Callable[[T], tuple[str, ...]],
     hints: Mapping[int, str] = _NO_HINTS,
 ) -> Operation[T]:
     """Return a call that sets fields of a record: made twice, it leaves them as made once."""
     # By position: keyword arguments double the time that making an object takes.
     request = Request("PATCH", path, body)
-    return Operation(name, request, decode, True, value, not_shown, None, hints)  # noqa: FBT003
+    return Operation(name, request, decode, True, value, find_ignored, None, hints)  # noqa: FBT003
 
 
 def delete_operation(

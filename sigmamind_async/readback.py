@@ -1,4 +1,4 @@
-"""What was sent, did it take? An answer that says 200 may have left a field as it was."""
+"""Whether what was sent took effect: a platform may answer 200 and leave a field as it was."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from sigmamind_async.values import UNSET
 T = TypeVar("T")
 
 
-def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
+def find_ignored_fields(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the fields of *sent* that *shown* holds with another value.
 
-    *fields* names the record's field for each request field that can be read back. Null, an empty
-    text and a missing key all mean "none": platforms answer a cleared field with any of them.
+    *fields* gives the record's field for each request field that can be read back. Null, an empty
+    text and a missing key all mean "none": platforms show a cleared field as any of them.
     """
     names: tuple[str, ...] = ()
     for name, place in fields.items():
-        said, held = getattr(sent, name), getattr(shown, place, None)
-        if said == held or said is UNSET:
+        wanted, held = getattr(sent, name), getattr(shown, place, None)
+        if wanted == held or wanted is UNSET:
             continue
-        if (said or None) != (held or None):
+        if (wanted or None) != (held or None):
             names = (*names, name)
     return names
 
 
-def on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
-    """Return the look-up of one record where a platform only lists: it reads one page.
+def find_on_first_page(listing: Operation[Page[T]], matches: Callable[[T], bool]) -> Operation[T]:
+    """Return the look-up of one record on a platform that only lists; it reads one page.
 
-    A record further back is not found, which leaves the call that asked for it unknown.
+    A record further back is not found, and the outcome of the call stays unknown.
     """
 
     def decode(response: Response) -> T:
         for item in listing.decode(response).items:
-            if is_it(item):
+            if matches(item):
                 return item
         raise ResponseDecodeError("the record is not on the first page of the listing")
 

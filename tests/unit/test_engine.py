@@ -1174,7 +1174,7 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
 
 def updating(*ignored: str) -> Operation[object]:
-    return attrs.evolve(UPDATE, not_shown=lambda _: ignored)
+    return attrs.evolve(UPDATE, find_ignored=lambda _: ignored)
 
 
 async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Make) -> None:

@@ -43,7 +43,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdateAgent,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.readback import find_ignored_fields, find_on_first_page
 from sigmamind_async.responses.confirmation import (
     about,
     as_number,
@@ -118,7 +118,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         about(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _shown_number_fields(found)),
+        find_ignored=lambda found: find_ignored_fields(value, found, _shown_number_fields(found)),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -179,7 +179,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
             lambda found: found.id == value.id,
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _shown_routing(found)),
+        find_ignored=lambda found: find_ignored_fields(value, found, _shown_routing(found)),
     )
 
 
@@ -229,11 +229,11 @@ def _find_in_listing(
 ) -> ReadBack[PhoneNumber]:
     """Look for the number on the first page, as there is no look-up by number."""
     return ReadBack(
-        operation=on_first_page(
+        operation=find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == value.phone_number,
         ),
-        agrees=lambda found: not not_shown(value, found, fields),
+        agrees=lambda found: not find_ignored_fields(value, found, fields),
     )
 
 

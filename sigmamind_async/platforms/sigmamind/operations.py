@@ -41,7 +41,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import not_shown
+from sigmamind_async.readback import find_ignored_fields
 from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
@@ -83,7 +83,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _about(value.phone_number),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
+        find_ignored=lambda found: find_ignored_fields(value, found, _READABLE_ON_A_TRUNK),
     )
 
 
@@ -200,7 +200,7 @@ def _read_back(
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
         agrees=lambda found: (
-            found.sip_phone_number == phone_number and not not_shown(value, found, fields)
+            found.sip_phone_number == phone_number and not find_ignored_fields(value, found, fields)
         ),
     )
 

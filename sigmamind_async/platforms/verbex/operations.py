@@ -31,7 +31,7 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateSipPhoneNumber,
     UpdateTwilioPhoneNumber,
 )
-from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.readback import find_ignored_fields, find_on_first_page
 from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, Unset, path_segment
@@ -55,7 +55,7 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
             ),
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
+        find_ignored=lambda found: find_ignored_fields(value, found, _readable(value)),
         read_back=_find_in_listing(value, value.phone_number),
         alias=_COLLECTION_ALIAS,
     )
@@ -72,7 +72,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
+        find_ignored=lambda found: find_ignored_fields(value, found, _readable(value)),
     )
 
 
@@ -152,11 +152,11 @@ def _find_in_listing(
     if phone_number is UNSET:
         return None
     return ReadBack(
-        operation=on_first_page(
+        operation=find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == phone_number,
         ),
-        agrees=lambda found: not not_shown(value, found, _readable(value)),
+        agrees=lambda found: not find_ignored_fields(value, found, _readable(value)),
     )
 
 

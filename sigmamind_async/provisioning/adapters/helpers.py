@@ -41,7 +41,7 @@ def shown_by(operation: Operation[Any], unreadable: Collection[str] = ()) -> Cal
         return _never
     if operation.read_back is not None:
         return operation.read_back.agrees
-    differing = operation.not_shown
+    differing = operation.find_ignored
     assert differing is not None  # noqa: S101 - a call that sends fields has one or the other
     return lambda found: not differing(found)
 
