@@ -96,14 +96,7 @@ def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     """Read one page of the numbers."""
-    return _list(
-        "sigmamind.list_phone_numbers",
-        "/v1/phone-numbers",
-        PhoneNumber,
-        value,
-        page=value.page,
-        size=value.size,
-    )
+    return _list("sigmamind.list_phone_numbers", "/v1/phone-numbers", PhoneNumber, value)
 
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
@@ -122,9 +115,7 @@ def get_agent(value: GetAgent) -> Operation[Agent]:
 
 def list_agents(value: ListAgents) -> Operation[Page[Agent]]:
     """Read one page of the agents."""
-    return _list(
-        "sigmamind.list_agents", "/v1/agents", Agent, value, page=value.page, size=value.size
-    )
+    return _list("sigmamind.list_agents", "/v1/agents", Agent, value)
 
 
 def create_call(value: CreateCall) -> Operation[Call]:
@@ -144,9 +135,7 @@ def get_call(value: GetCall) -> Operation[Call]:
 def list_calls(value: ListCalls) -> Operation[Page[Call]]:
     """Read one page of the calls."""
     query = {} if value.status is UNSET else {"status": value.status}
-    return _list(
-        "sigmamind.list_calls", "/v1/calls", Call, value, **query, page=value.page, size=value.size
-    )
+    return _list("sigmamind.list_calls", "/v1/calls", Call, value, **query)
 
 
 def delete_call(value: DeleteCall) -> Operation[None]:
@@ -181,14 +170,19 @@ def _number_path(phone_number: str) -> str:
 
 
 def _list(
-    name: str, path: str, cls: type[R], value: object, *, size: int, **query: object
+    name: str,
+    path: str,
+    cls: type[R],
+    value: ListPhoneNumbers | ListAgents | ListCalls,
+    **query: str,
 ) -> Operation[Page[R]]:
+    parameters = urlencode({**query, "page": value.page, "size": value.size})
     return get_operation(
         name,
-        f"{path}?{urlencode({**query, 'size': size})}",
+        f"{path}?{parameters}",
         # No copy of the documentation shows the envelope of the phone numbers; "data" is the key
         # that the other listings use.
-        lambda response: page_of(response, cls, ("data",), size=size),
+        lambda response: page_of(response, cls, ("data",), size=value.size),
         value,
         max_bytes=PAGE_BYTES,
     )
