@@ -45,7 +45,7 @@ from sigmamind_async.responses.headers import Remaining, remaining
 from sigmamind_async.retry import Retry, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, HttpRequest
-from sigmamind_async.transport.aiohttp_hooks import Attempt, Connector
+from sigmamind_async.transport.connections import Attempt, Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(
@@ -232,7 +232,7 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
         marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
         outgoing = HttpRequest("GET", base_url, {}, 0)
         async with marking, bare:
-            marking.attempts[asyncio.current_task()] = Attempt(ConnectionFlag(), outgoing)
+            marking.attempts[asyncio.current_task()] = Attempt(outgoing, ConnectionFlag())
             request = await prepared(base_url, marking)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()
@@ -240,7 +240,7 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
             async def marked(count: int) -> None:
                 task = asyncio.current_task()
                 for _ in range(count):
-                    marking.attempts[task] = Attempt(ConnectionFlag(), outgoing)
+                    marking.attempts[task] = Attempt(outgoing, ConnectionFlag())
                     (await marking.connect(request, [], timeout)).release()
                     del marking.attempts[task]
 

@@ -264,7 +264,7 @@ class Engine:
         call = self.begin(_undecoded(operation))
         response, decode = await self.finish(call)
         if call.not_found is not None:
-            return call.not_found, lambda _: cast("T", operation.when_gone)
+            return call.not_found, lambda _: cast("T", operation.on_not_found)
         return response, decode
 
     async def finish(self, call: Call[T]) -> T:
@@ -324,8 +324,8 @@ class Engine:
             self._notify_attempt(call, call.verdict, answer, self.clock() - began)
         if isinstance(end, AttemptResult):
             return await self._next_step(call, end, key)
-        if operation.find_ignored is not None:
-            call.ignored = operation.find_ignored(end)
+        if operation.ignored_fields is not None:
+            call.ignored = operation.ignored_fields(end)
             if call.ignored:
                 return self._handle_ignored(call, end)
         return end
@@ -494,11 +494,11 @@ class Engine:
         if (
             result.status == 404
             and call.may_be_own_echo
-            and not isinstance(operation.when_gone, Unset)
+            and not isinstance(operation.on_not_found, Unset)
             and not is_strange(result)
         ):
             call.not_found = cast("Response", result.answer)
-            return operation.when_gone
+            return operation.on_not_found
         call.failure = (result, key)
         if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.ambiguous = True
@@ -692,14 +692,14 @@ def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]
         error.committed = committed_by(operation, end.verdict)
         raise error
 
-    back, gone = operation.read_back, operation.when_gone
+    back, gone = operation.read_back, operation.on_not_found
     return attrs.evolve(
         cast("Operation[Any]", operation),
         decode=lambda response: (response, read),
-        find_ignored=None,
+        ignored_fields=None,
         read_back=None if back is None else _undecoded_lookup(back),
         # In place of the 404 itself, which is in `Call.not_found`.
-        when_gone=gone if isinstance(gone, Unset) else (Response(404), read),
+        on_not_found=gone if isinstance(gone, Unset) else (Response(404), read),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether what was sent took effect: a platform may answer 200 and leave a field as it was."""
+"""Comparing a record with what was sent: a 200 may have left a field as it was."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from sigmamind_async.values import UNSET
 T = TypeVar("T")
 
 
-def find_ignored_fields(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the fields of *sent* that *shown* holds with another value.
+def ignored_fields(sent: object, record: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the fields of *sent* that *record* shows with another value.
 
-    *fields* gives the record's field for each request field that can be read back. Null, an empty
-    text and a missing key all mean "none": platforms show a cleared field as any of them.
+    *fields* maps each request field that can be read back to the record's field. Null, an empty
+    text and a missing key all mean "none": platforms answer a cleared field with any of them.
     """
     names: tuple[str, ...] = ()
-    for name, place in fields.items():
-        wanted, held = getattr(sent, name), getattr(shown, place, None)
-        if wanted == held or wanted is UNSET:
+    for name, record_name in fields.items():
+        wanted, shown = getattr(sent, name), getattr(record, record_name, None)
+        if wanted == shown or wanted is UNSET:
             continue
-        if (wanted or None) != (held or None):
+        if (wanted or None) != (shown or None):
             names = (*names, name)
     return names
 
 
-def find_on_first_page(listing: Operation[Page[T]], matches: Callable[[T], bool]) -> Operation[T]:
-    """Return the look-up of one record on a platform that only lists; it reads one page.
+def find_on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
+    """Return the look-up of one record where a platform only lists: it reads one page.
 
-    A record further back is not found, and the outcome of the call stays unknown.
+    A record further back is not found, and the call that asked for it stays unconfirmed.
     """
 
     def decode(response: Response) -> T:
         for item in listing.decode(response).items:
-            if matches(item):
+            if is_it(item):
                 return item
         raise ResponseDecodeError("the record is not on the first page of the listing")
 
-    return Operation(name=listing.name, request=listing.request, decode=decode, repeatable=True)
+    return Operation(listing.name, listing.request, decode, repeatable=True)

@@ -16,9 +16,9 @@ Pure: every method is told the time, in seconds.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import defaultdict
-from copy import copy
 
 import attrs
 
@@ -48,10 +48,10 @@ class RateByKind:
         """Return the pace that requests of this kind keep."""
         return self.separate.get(kind, self.common) if self.separate else self.common
 
-    def copied(self) -> RateByKind:
+    def copy(self) -> RateByKind:
         """Return what was learned so far, to go back to."""
-        separate = {kind: copy(pace) for kind, pace in self.separate.items()}
-        common, sent, weight = copy(self.common), self.sent.copy(), self._weight.copy()
+        separate = {kind: copy.copy(pace) for kind, pace in self.separate.items()}
+        common, sent, weight = copy.copy(self.common), self.sent.copy(), self._weight.copy()
         return attrs.evolve(self, common=common, separate=separate, sent=sent, weight=weight)
 
     def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:

@@ -13,8 +13,9 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkRun, Outcome, Progress, St
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.context import PAUSES, AccountContext
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
 from sigmamind_async.provisioning.messages import outcome_unknown
+from sigmamind_async.provisioning.reconcile import reconcile_row
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 T = TypeVar("T")
@@ -37,8 +38,8 @@ class ProvisioningRun(Generic[T]):
 
     def __init__(
         self,
-        desk: AccountContext,
-        errand: Callable[[str, Value], bulk.PreparedCall[T]],
+        context: AccountContext,
+        execution: Callable[[str, Value], bulk.PreparedCall[T]],
         operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
         *,
         ordered: bool = False,
@@ -48,8 +49,8 @@ class ProvisioningRun(Generic[T]):
         self.progress = progress or Progress()
         self.undelivered: list[Ended[T]] = []
         """After an early end: each outcome that was known and not handed over."""
-        self._desk = desk
-        self._errand = errand
+        self._context = context
+        self._execution = execution
         self._ordered = ordered
         self._held: dict[int, Ended[T]] = {}
         self._later: list[Ended[T]] = []
@@ -62,13 +63,13 @@ class ProvisioningRun(Generic[T]):
         progress: Progress | None,
     ) -> BulkRun[Given[T], T]:
         return BulkRun(
-            lambda given: self._errand(*given),
+            lambda given: self._execution(*given),
             operations,
-            width=self._desk.client.runner.engine.limits.max_connections,
+            width=self._context.runner.engine.limits.max_connections,
             ordered=self._ordered,
             stop_on=stop_on,
             progress=progress,
-            gate=self._desk.client.runner.engine.gate,
+            gate=self._context.runner.engine.gate,
         )
 
     @property
@@ -113,19 +114,19 @@ class ProvisioningRun(Generic[T]):
 
     async def _settled(self) -> AsyncGenerator[Ended[T]]:
         """Yield what was held back, as it is settled; at the end what could not be."""
-        books, (pause, longest) = self._desk.books, PAUSES
-        until = books.now() + self._desk.patience
+        context, (pause, longest) = self._context, POLL_BACKOFF
+        until = context.now() + self._context.deadline
         while self._held:
             before = len(self._held)
             async for outcome in self._looked_up():
                 self._let_go(outcome)
                 yield outcome
             if len(self._held) < before:
-                until, pause = books.now() + self._desk.patience, PAUSES[0]
-            elif self.stopped or books.now() + pause >= until:
+                until, pause = context.now() + self._context.deadline, POLL_BACKOFF[0]
+            elif self.stopped or context.now() + pause >= until:
                 break
             else:
-                await self._desk.sleep(pause)
+                await self._context.sleep(pause)
                 pause = min(2 * pause, longest)
         for outcome in list(self._held.values()):
             del self._held[outcome.index]
@@ -154,13 +155,13 @@ class ProvisioningRun(Generic[T]):
             yield outcome
 
     async def _rows_after_a_listing(self) -> dict[str, Row]:
-        desk = self._desk
-        listing = await desk.census.after(desk.books.now())
+        context = self._context
+        listing = await context.listings.newer_than(context.now())
         rows: dict[str, Row] = {}
         for outcome in self._held.values():
-            row = await desk.books.get(outcome.op_id or "")
+            row = await context.get(outcome.op_id or "")
             if row is not None:
-                rows[row.op_id] = await desk.settled(row, listing, outcome.value)
+                rows[row.op_id] = await reconcile_row(context, row, listing, outcome.value)
         return rows
 
     async def _run_again(self, held: list[Ended[T]]) -> AsyncGenerator[Ended[T]]:

@@ -50,7 +50,7 @@ class _FakeGate(Gate):
     ) -> Permit:
         now = self._clock()
         refused = not unbounded and self.admission.refuses(now) is not None
-        wait = self.admission.wait(now, self.admission.rates.of(kind))
+        wait = self.admission.wait(now, kind)
         most = deadline - now if self.max_wait is None else min(self.max_wait, deadline - now)
         if not refused and wait <= most:
             assert isinstance(self._clock, FakeClock)  # noqa: S101 - see FakeClock.gate

@@ -20,7 +20,7 @@ from procrastinate.exceptions import ConnectorException, NoResult, UniqueViolati
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from sigmamind_async.provisioning.journal.postgres.dsn import noticed
+from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
 
 log = logging.getLogger(__name__)
 
@@ -143,5 +143,5 @@ class _Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
 
     async def getconn(self, timeout: float | None = None) -> psycopg.AsyncConnection[Any]:  # noqa: ASYNC109 - the pool's
         """Return a connection, once there is one."""
-        with noticed(self._place):
+        with warn_if_slow(self._place):
             return await super().getconn(timeout)

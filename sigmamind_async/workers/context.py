@@ -15,11 +15,10 @@ from sigmamind_async.errors import ConfigurationError, InvalidRequestError, Sigm
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.adapters import adapter_of
-from sigmamind_async.provisioning.fingerprint import rebuild_request
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
-from sigmamind_async.provisioning.matching import request_of
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.reconcile import stored_request
 from sigmamind_async.provisioning.row import Row, account_name
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
@@ -168,9 +167,7 @@ class AccountWorker:
 
     async def _value(self, row: Row) -> Value:
         """Return the request of *row*, its secrets resolved at this last moment."""
-        value = rebuild_request(
-            request_of(self.adapter, row), row.request_fields, row.secret_fields
-        )
+        value = stored_request(self.adapter, row)
         try:
             secrets = {name: await self._secret(row, name) for name in row.secret_fields}
             return attrs.evolve(value, **secrets)

@@ -18,7 +18,10 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.journal.postgres.transaction import Moment, Page
+from sigmamind_async.provisioning.journal.postgres.transaction import (
+    JournalHead,
+    JournalTransaction,
+)
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error, request_mismatch
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
@@ -83,8 +86,8 @@ _QUEUED: Final = (
 class Entry:
     """Enters rows in one transaction."""
 
-    page: Page
-    moment: Moment
+    page: JournalTransaction
+    moment: JournalHead
     _jobs: JobManager = attrs.field(factory=lambda: JobManager(PsycopgConnector()), init=False)
     """Only its statements are used, on the connection of the page."""
 

@@ -27,9 +27,9 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
-from sigmamind_async.provisioning.journal.postgres.dsn import noticed, target_of
-from sigmamind_async.provisioning.journal.postgres.errors import explained
-from sigmamind_async.provisioning.journal.postgres.transaction import Page
+from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
+from sigmamind_async.provisioning.journal.postgres.transaction import JournalTransaction
 from sigmamind_async.provisioning.row import Row, account_name, check_op_id
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.enqueue import Entry, check_account_name
@@ -72,7 +72,7 @@ class Queue:
     def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
         self._dsn = dsn = concealed(dsn)
         self._schema = schema
-        self._target = target_of(dsn, schema)
+        self._target = parse_dsn(dsn, schema)
 
     async def prepare(self) -> None:
         """Make the tables of the journal and of the queue where they are missing.
@@ -123,11 +123,11 @@ class Queue:
     async def _enter(
         self, connection: psycopg.AsyncConnection[Any], given: _Given
     ) -> dict[tuple[str, str], Row]:
-        page = Page(connection, self._schema)
+        page = JournalTransaction(connection, self._schema)
         rows: dict[tuple[str, str], Row] = {}
         # Before the savepoint: outside of autocommit this begins the caller's transaction, which
         # would otherwise begin and end with the savepoint.
-        moment = await page.moment()
+        moment = await page.head()
         async with connection.transaction():
             entry = Entry(page, moment)
             for account, values in given.items():
@@ -146,13 +146,13 @@ class Queue:
     async def _told(self, work: Awaitable[T], *, connected: bool = True) -> T:
         """Return what *work* returns; raise `JournalError` for what the database refuses."""
         try:
-            with noticed(self._target.name):
+            with warn_if_slow(self._target.name):
                 return await work
         except (psycopg.Error, UnicodeError, ConnectorException) as error:
             cause = error.__cause__ if isinstance(error, ConnectorException) else None
             problem = _problem(cause or error, connected=connected)
         # Not from within: whoever catches it would be shown the driver's words.
-        raise JournalError(f"{self._target.name}: {self._target.scrubbed(problem)}")
+        raise JournalError(f"{self._target.name}: {self._target.redact(problem)}")
 
 
 async def _made(connection: psycopg.AsyncConnection[Any]) -> None:
@@ -205,4 +205,4 @@ def _problem(error: BaseException, *, connected: bool) -> str:
             "the tables of the journal or of the queue are not there.\n"
             "Call Queue.prepare() once, or start a worker."
         )
-    return explained(error, connected=connected)
+    return explain_error(error, connected=connected)

@@ -44,8 +44,9 @@ from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, News, Rates, Told
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.workers.rates import HORIZON, RateReport, Rates, RateState, SharedRates
 
 POLL: Final = 0.25
 """Seconds between two reads of the row while requests are sent."""
@@ -89,10 +90,10 @@ class SyncState:
         """Return whether a cut, or requests that passed, were not reported yet."""
         return self.cut_unsent or pace.progress > self._passed
 
-    def report(self, pace: AdaptiveRate, now: float, wanted: int, longest: float) -> News:
+    def report(self, pace: AdaptiveRate, now: float, wanted: int, longest: float) -> RateReport:
         """Return what to report, and count it as reported."""
         cut = self.cut_unsent
-        news = News(
+        news = RateReport(
             wanted=wanted,
             version=self.version,
             rate=pace.rate if cut else None,
@@ -106,7 +107,7 @@ class SyncState:
         self._rate, self._passed = pace.rate, pace.progress
         return news
 
-    def merge(self, pace: AdaptiveRate, now: float, since: float, told: Told) -> None:
+    def merge(self, pace: AdaptiveRate, now: float, since: float, told: RateState) -> None:
         """Update *pace* from a reply; *since* is the reply's, by this gate's clock."""
         rate = told.rate if told.rate is not None and 0.0 < told.rate < math.inf else None
         if told.version != self.version:
@@ -174,9 +175,9 @@ class SharedAdmission(Admission):
         """Return whether the latest reply is still to be believed."""
         return self.alone or now - self.replied_at < TTL
 
-    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
+    def wait(self, now: float, kind: str = "") -> float:
         """Return the seconds until a request may go, or until the row must have replied."""
-        wait = super().wait(now, pace)
+        wait = super().wait(now, kind)
         if wait > 0 or (self.is_fresh(now) and (self.grants or not self.server_paced)):
             return wait
         return REPLY_TIMEOUT
@@ -185,16 +186,9 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def admits(self, now: float, level: int, kind: str) -> bool:
-        """Take a request of that kind if it may go now, as the *level*-th under way."""
-        if level > self.rates.of(kind).width or self.wait(now) > 0:
-            return False
-        self.take(now)
-        return True
-
-    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
+    def take(self, now: float, kind: str = "") -> None:
         """Count a request that goes now."""
-        super().take(now, pace)
+        super().take(now, kind)
         while self.grants and self.grants[0] < now - SLACK:
             self.grants.popleft()
         if self.grants:
@@ -230,7 +224,7 @@ class SharedAdmission(Admission):
         sync.cut_unsent = sync.cut_unsent or (cut and not self.alone)
         return True
 
-    def merge(self, now: float, offset: float, told: Told) -> float:
+    def merge(self, now: float, offset: float, told: RateState) -> float:
         """Go on from a reply; return the seconds of a pause that is news, else 0.
 
         *offset* is this gate's clock less the database's.
@@ -250,7 +244,7 @@ class SharedAdmission(Admission):
             self.grants.extend(start + count * spacing for count in range(told.granted))
             self.pace.ready = self.grants[0]
         elif not self.grants:
-            self.ask_after = first - AHEAD
+            self.ask_after = first - HORIZON
             self.pace.ready = min(first, max(now, self.ask_after))
         return max(0.0, told.paused_until + offset - now) if is_paused else 0.0
 
@@ -271,7 +265,7 @@ class SharedAdmission(Admission):
 class _Exchange:
     """The question that one event loop has put to the row."""
 
-    reply: asyncio.Future[Told] | None = None
+    reply: asyncio.Future[RateState] | None = None
     timeout: asyncio.TimerHandle | None = None
     poll: asyncio.TimerHandle | None = None
 
@@ -290,7 +284,7 @@ class SharedGate(Gate):
     Args:
         account: Name of the account, the same wherever its key is used, such as
             `Provisioner.account`.
-        rates: An open `PostgresJournal`.
+        journal: An open `PostgresJournal`, in whose database the processes meet.
         max_wait: As for `Gate`. Where it is shorter than a reply of the database takes, callers
             that would have to ask are refused.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
@@ -303,7 +297,7 @@ class SharedGate(Gate):
     def __init__(
         self,
         account: str,
-        rates: Rates,
+        journal: PostgresJournal | Rates,
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
@@ -322,7 +316,9 @@ class SharedGate(Gate):
             jitter=jitter,
         )
         self._account = account
-        self._rates = rates
+        self._rates: Rates = (
+            SharedRates(journal) if isinstance(journal, PostgresJournal) else journal
+        )
         self._exchanges = PerLoop(_Exchange)
         self.problem: str | None = None
         """Why the gate goes on without the database; `None` while it does not."""
@@ -375,7 +371,7 @@ class SharedGate(Gate):
     # --- questions -----------------------------------------------------------------------------
 
     def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
-        rate, ahead = self._shared.rate, line.ahead(kind)
+        rate, ahead = self._shared.rate, line.queued_before(kind)
         queue = ahead / (rate * self._shared.sync.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
@@ -401,11 +397,11 @@ class SharedGate(Gate):
         shared = self._shared
         news = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
         try:
-            exchange.reply = self._rates.take(self._account, news)
+            exchange.reply = self._rates.exchange(self._account, news)
         except JournalError as error:
             for turn in itertools.chain.from_iterable(line.queues.values()):
-                if not turn.given.done():
-                    turn.given.set_exception(JournalError(error.message))
+                if not turn.future.done():
+                    turn.future.set_exception(JournalError(error.message))
             return
         exchange.reply.add_done_callback(partial(self._on_reply, line, exchange))
         late = partial(self._go_on_alone, line, exchange, "no answer came in time")
@@ -424,7 +420,9 @@ class SharedGate(Gate):
 
     # --- replies -------------------------------------------------------------------------------
 
-    def _on_reply(self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[Told]) -> None:
+    def _on_reply(
+        self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
+    ) -> None:
         error = None if reply.cancelled() else reply.exception()
         if exchange.reply is not reply:  # it came too late
             return

@@ -25,7 +25,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
 
 from sigmamind_async.errors import ConfigurationError, SigmaMindError
-from sigmamind_async.provisioning.journal.postgres.schema import rendered
+from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.workers.context import AccountWorker, Reschedule, WorkerContext
 from sigmamind_async.workers.enqueue import FIRST, PROVISION, job_for, queue_of, waiting_lock
@@ -180,9 +180,9 @@ class Tasks:
         ask, schema = context.app.connector.execute_query_all_async, self.office.schema
         prefix = waiting_lock(account, "")
         # procrastinate asks for a literal, which a statement about a schema of any name is not.
-        put_off: Any = rendered(_PUT_OFF, schema)
+        put_off: Any = with_schema(_PUT_OFF, schema)
         await ask(put_off, account=account, prefix=prefix, latest=LATEST)
-        without_job: Any = rendered(_ORPHANS, schema)
+        without_job: Any = with_schema(_ORPHANS, schema)
         orphans = await ask(without_job, account=account, prefix=prefix, most=_MOST)
         for orphan in orphans:
             row = await journal.get(account, orphan["op_id"])

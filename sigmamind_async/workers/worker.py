@@ -18,8 +18,8 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as Serving
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.journal.postgres.dsn import target_of
-from sigmamind_async.provisioning.journal.postgres.errors import explained
+from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, concealed
 from sigmamind_async.workers.connector import Line
@@ -75,7 +75,7 @@ class Away(logging.Filter):
         now = self._clock()
         if now - self._told >= MINUTE:
             self._told = now
-            why = explained(error.__cause__ or error, connected=False).partition("\n")[0]
+            why = explain_error(error.__cause__ or error, connected=False).partition("\n")[0]
             log.warning("%s: %s It is asked again.", self._name, f"{why.rstrip('.')}.")
 
     @contextmanager
@@ -149,7 +149,7 @@ class Worker:
             accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS
         )
         self._queue = Queue(dsn, schema=schema)
-        self._target = target_of(dsn, schema)
+        self._target = parse_dsn(dsn, schema)
         self._away = Away(self._target.name)
         self._tasks = blueprint(
             self.office, reconcile=reconcile, sweep=sweep, retry_stalled=retry_stalled

@@ -21,7 +21,7 @@ from sigmamind_async import (
 )
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNumber
 from sigmamind_async.sandbox import Sandbox, SandboxThread
-from sigmamind_async.transport import aiohttp_hooks
+from sigmamind_async.transport import connections as connections_module
 from tests.functional.support import ONCE, error_of
 from tests.infrastructure.servers import free_port, nginx
 
@@ -237,9 +237,9 @@ async def test_purchases_at_the_pace_of_the_keep_alive_limit(
     The loop stands still at that moment, so that it has not read of the end yet.
     """
     if not careful:
-        monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)
-        monkeypatch.setattr(aiohttp_hooks, "DISTRUST", 0.0)
-        monkeypatch.setattr(aiohttp_hooks, "_poll_of", lambda _: None)
+        monkeypatch.setattr(connections_module, "FRESH", 60.0)
+        monkeypatch.setattr(connections_module, "DISTRUST", 0.0)
+        monkeypatch.setattr(connections_module, "_poll_of", lambda _: None)
 
     async def buyer(client: SigmaMind) -> Counter[str]:
         ends: Counter[str] = Counter()

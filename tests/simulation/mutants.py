@@ -37,8 +37,8 @@ from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
 from sigmamind_async.provisioning import Row, State, execution, transitions
 from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.journal import protocol
-from sigmamind_async.provisioning.journal.protocol import MemoryJournal, PutResult
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
 from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.transitions import (
     Event,
@@ -90,14 +90,12 @@ def written_after_the_request(patch: Patch) -> None:
 
 def fence_ignored(patch: Patch) -> None:
     """A row is written over whatever stands there."""
-    real = protocol.refused
+    real = check_put
 
-    def refused(row: Row, stored: Row | None, *rest: Any) -> PutResult | None:
-        if stored is not None:
-            stored = attrs.evolve(stored, version=row.version - 1)
-        return real(row, stored, *rest)
+    def check(row: Row, stored: tuple[int, int], *rest: Any, **looks: Any) -> PutResult | None:
+        return real(row, (row.version - 1 if stored[0] else 0, stored[1]), *rest, **looks)
 
-    patch.setattr(protocol, "refused", refused)
+    patch.setattr("sigmamind_async.provisioning.journal.memory.check_put", check)
 
 
 def server_error_is_a_refusal(patch: Patch) -> None:
@@ -148,15 +146,15 @@ def kept_number_released(patch: Patch) -> None:
 
 def old_listing_counts(patch: Patch) -> None:
     """A listing that was read before is taken for one of now."""
-    real = ListingCache.after
+    real = ListingCache.newer_than
 
-    async def after(self: ListingCache, moment: float) -> Listing:
+    async def newer_than(self: ListingCache, moment: float) -> Listing:
         known: Listing | None = self._latest
         if known is None:
             return await real(self, moment)
         return attrs.evolve(known, began=self._now())
 
-    patch.setattr(ListingCache, "after", after)
+    patch.setattr(ListingCache, "newer_than", newer_than)
 
 
 def limit_beside_the_write(patch: Patch) -> None:
@@ -170,7 +168,7 @@ def limit_beside_the_write(patch: Patch) -> None:
             bought = (await self.counts(row.account)).purchase_count
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
-                return PutResult.SPENT
+                return PutResult.LIMIT_REACHED
         return await real(self, row, durable=durable)
 
     patch.setattr(MemoryJournal, "put", put)

@@ -74,7 +74,7 @@ def call(
     method: Method = "GET",
     *,
     repeatable: bool = True,
-    when_gone: Any = UNSET,
+    on_not_found: Any = UNSET,
     read_back: ReadBack[object] | None = None,
     json: dict[str, object] | None = None,
 ) -> Operation[object]:
@@ -83,13 +83,13 @@ def call(
         request=Request(method=method, path="/v1/things/1", json=json),
         decode=read_json,
         repeatable=repeatable,
-        when_gone=when_gone,
+        on_not_found=on_not_found,
         read_back=read_back,
         value=Order(Secret("hunter2")),
     )
 
 
-READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", when_gone="gone")
+READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", on_not_found="gone")
 BUY = call("POST", repeatable=False)
 
 
@@ -145,7 +145,7 @@ async def test_an_answer_comes_as_it_is_where_that_was_asked_for(make_engine: Ma
     assert answer == reply(201, "anything")
 
 
-# Seen to fail with an `exchange` that hands on neither `when_gone`, `read_back` nor `hints`.
+# Seen to fail with an `exchange` that hands on neither `on_not_found`, `read_back` nor `hints`.
 async def test_a_raw_removal_that_is_gone_after_a_lost_one_is_a_success(make_engine: Make) -> None:
     """`run` returns what is said of it, and the raw answer is the 404."""
     said = reply(404, {"message": "none"})
@@ -1174,7 +1174,7 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
 
 def updating(*ignored: str) -> Operation[object]:
-    return attrs.evolve(UPDATE, find_ignored=lambda _: ignored)
+    return attrs.evolve(UPDATE, ignored_fields=lambda _: ignored)
 
 
 async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Make) -> None:

@@ -52,10 +52,10 @@ def test_a_kind_that_begins_late_is_not_parted_for_that() -> None:
     """Fails if those that were answered are counted: of the late ones, none was so far."""
     admission = Admission()
     for at in range(150):
-        admission.admits(at, 1, "POST")
+        admission.try_take(at, 1, "POST")
         admission.succeeded(at, (at, 1, "POST"))
     for at in range(150, 200):
-        admission.admits(at, 1, "PATCH")
+        admission.try_take(at, 1, "PATCH")
     assert admission.rates.sent == {"POST": 150, "PATCH": 50}
     admission.rates.refused(200.0, (199.0, 1, "PATCH"), 1.0)
 
@@ -72,8 +72,8 @@ def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
     admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
 
     assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
-    assert not admission.admits(39.9, 1, "PATCH")
-    assert admission.admits(40.1, 1, "PATCH")
+    assert not admission.try_take(39.9, 1, "PATCH")
+    assert admission.try_take(40.1, 1, "PATCH")
 
 
 @pytest.mark.parametrize(("told", "other"), [("POST", "PATCH"), ("PATCH", "POST")])
@@ -82,35 +82,35 @@ def test_a_parted_kind_and_the_others_pause_by_themselves(told: str, other: str)
     admission.throttled(10.0, (9.0, 1, told), 30.0, 0.0)
 
     assert admission.pause_ends(told) == pytest.approx(40.0)
-    assert not admission.admits(39.9, 1, told)
-    assert admission.admits(11.0, 1, other)
+    assert not admission.try_take(39.9, 1, told)
+    assert admission.try_take(11.0, 1, other)
 
 
 def test_a_kind_that_its_first_refusal_parts_keeps_the_pause() -> None:
     """It has no rate then that would hold it."""
     admission = Admission()
     for _ in range(300):
-        assert admission.admits(9.0, 1, "PATCH")
-    assert admission.admits(9.0, 1, "POST")
+        assert admission.try_take(9.0, 1, "PATCH")
+    assert admission.try_take(9.0, 1, "POST")
     admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
 
     assert [*admission.rates.separate] == ["POST"]
-    assert not admission.admits(39.9, 1, "POST")
-    assert admission.wait(10.0, admission.rates.of("POST")) >= 30.0
-    assert admission.admits(11.0, 1, "PATCH")
+    assert not admission.try_take(39.9, 1, "POST")
+    assert admission.wait(10.0, "POST") >= 30.0
+    assert admission.try_take(11.0, 1, "PATCH")
 
 
 def test_a_pause_that_all_were_in_outlasts_a_parting() -> None:
     """Others than the one that is parted may have been told of it."""
     admission = Admission()
     for _ in range(300):
-        assert admission.admits(8.0, 1, "PATCH")
+        assert admission.try_take(8.0, 1, "PATCH")
     admission.throttled(9.0, (8.0, 1, "PATCH"), 30.0, 0.0)
     admission.rates.sent["PATCH"] = 300
     admission.throttled(10.0, (9.5, 1, "POST"), 5.0, 0.0)
 
     assert [*admission.rates.separate] == ["POST"]
-    assert not admission.admits(38.9, 1, "PATCH")
+    assert not admission.try_take(38.9, 1, "PATCH")
     assert admission.pause_ends("PATCH") == pytest.approx(39.0)
 
 

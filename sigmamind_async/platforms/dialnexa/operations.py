@@ -43,7 +43,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdateAgent,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import find_ignored_fields, find_on_first_page
+from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import (
     about,
     as_number,
@@ -118,7 +118,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         about(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
-        find_ignored=lambda found: find_ignored_fields(value, found, _shown_number_fields(found)),
+        ignored_fields=lambda found: ignored_fields(value, found, _shown_number_fields(found)),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -154,7 +154,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Release a number; a 409 means that something still uses it."""
-    return delete_operation("dialnexa.release_phone_number", _number_path(value.id), removed, value)
+    return delete_operation("dialnexa.release_phone_number", _number_path(value.id), value, removed)
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
@@ -179,7 +179,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
             lambda found: found.id == value.id,
         ),
         value=value,
-        find_ignored=lambda found: find_ignored_fields(value, found, _shown_routing(found)),
+        ignored_fields=lambda found: ignored_fields(value, found, _shown_routing(found)),
     )
 
 
@@ -233,7 +233,7 @@ def _find_in_listing(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == value.phone_number,
         ),
-        agrees=lambda found: not find_ignored_fields(value, found, fields),
+        agrees=lambda found: not ignored_fields(value, found, fields),
     )
 
 

@@ -41,7 +41,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import find_ignored_fields
+from sigmamind_async.readback import ignored_fields
 from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
@@ -83,7 +83,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _about(value.phone_number),
         value=value,
-        find_ignored=lambda found: find_ignored_fields(value, found, _READABLE_ON_A_TRUNK),
+        ignored_fields=lambda found: ignored_fields(value, found, _READABLE_ON_A_TRUNK),
     )
 
 
@@ -102,7 +102,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Release a number."""
     return delete_operation(
-        "sigmamind.delete_phone_number", _number_path(value.phone_number), removed, value
+        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
     )
 
 
@@ -141,7 +141,7 @@ def list_calls(value: ListCalls) -> Operation[Page[Call]]:
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
     path = f"/v1/calls/{path_segment(value.call_id)}"
-    return delete_operation("sigmamind.delete_call", path, removed, value)
+    return delete_operation("sigmamind.delete_call", path, value, removed)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -194,7 +194,7 @@ def _read_back(
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
         agrees=lambda found: (
-            found.sip_phone_number == phone_number and not find_ignored_fields(value, found, fields)
+            found.sip_phone_number == phone_number and not ignored_fields(value, found, fields)
         ),
     )
 

@@ -31,7 +31,7 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateSipPhoneNumber,
     UpdateTwilioPhoneNumber,
 )
-from sigmamind_async.readback import find_ignored_fields, find_on_first_page
+from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, Unset, path_segment
@@ -55,7 +55,7 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
             ),
         ),
         value=value,
-        find_ignored=lambda found: find_ignored_fields(value, found, _readable(value)),
+        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
         read_back=_find_in_listing(value, value.phone_number),
         alias=_COLLECTION_ALIAS,
     )
@@ -72,7 +72,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
         value=value,
-        find_ignored=lambda found: find_ignored_fields(value, found, _readable(value)),
+        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
     )
 
 
@@ -102,7 +102,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
     return delete_operation(
-        "verbex.delete_phone_number", _path(value.phone_number_id), removed, value
+        "verbex.delete_phone_number", _path(value.phone_number_id), value, removed
     )
 
 
@@ -156,7 +156,7 @@ def _find_in_listing(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == phone_number,
         ),
-        agrees=lambda found: not find_ignored_fields(value, found, _readable(value)),
+        agrees=lambda found: not ignored_fields(value, found, _readable(value)),
     )
 
 
