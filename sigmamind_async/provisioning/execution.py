@@ -324,7 +324,7 @@ class Execution(Generic[T]):
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
-            match = self._context.adapter.owned(record).match(attempt=attempt)
+            match = self._context.adapter.match(record, attempt=attempt)
         unanswered = call.ambiguous and row.kind.repeatable
         event = AttemptEnded(Verdict.CONFIRMED, match=match, earlier_unanswered=unanswered)
         if match is not None and not (match.record or row.kind.repeatable):
