@@ -11,7 +11,7 @@ from functools import partial
 
 from benchmarks.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, SigmaMindError
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.workers import Account, Worker
 from sigmamind_async.workers.context import AccountWorker, Reschedule
@@ -24,7 +24,7 @@ NEVER = "0 0 29 2 *"
 class Deaf(Unlearned):
     """Nor does a 503 mean anything."""
 
-    def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
+    def failed(self, now: float, ticket: Admitted, *, overloaded: bool = False) -> None:
         del now, ticket, overloaded
 
 

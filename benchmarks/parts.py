@@ -37,15 +37,15 @@ from benchmarks.measure import (
     times,
 )
 from sigmamind_async import Gate, SigmaMind
-from sigmamind_async.engine import Done
+from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.events import AttemptFinished, CallFinished, Event, Observer, notify
-from sigmamind_async.limiter.gate import Place
-from sigmamind_async.operation import ConnectionFlag
+from sigmamind_async.limiter.gate import Permit
+from sigmamind_async.operation import ConnectionFlag, Verdict
 from sigmamind_async.responses.headers import Remaining, remaining
-from sigmamind_async.retry import Again, RetryQuota
+from sigmamind_async.retry import Retry, RetryQuota
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import AiohttpOptions, HttpRequest
-from sigmamind_async.transport.aiohttp_hooks import Attempt, Connector
+from sigmamind_async.transport.connections import Attempt, Connector
 
 RECORD = {"sipPhoneNumber": NUMBER, "friendlyName": "Support"}
 HEADERS = CIMultiDictProxy(
@@ -114,17 +114,17 @@ async def by_themselves(*, calls: int, rounds: int) -> tuple[dict[str, Quartiles
 def succeeding(observer: Observer | None) -> Block:
     """Return what calls do about all three; it stands in one piece, as it does in the engine."""
     gate, quota, clock, wall_clock = Gate(), RetryQuota(), time.monotonic, time.time
-    end = cast("Done[None] | Again", Done(None))
+    end = cast("Retry | SigmaMindError | None", None)
 
     async def block(calls: int) -> None:
         for _ in range(calls):
-            place = gate.try_enter(100, "PATCH") or await gate.enter(width=100, deadline=0.0)
+            place = gate.try_acquire(100, "PATCH") or await gate.acquire(width=100, deadline=0.0)
             began = place[0]
-            gate.passed(place, remaining(HEADERS, wall_clock))
+            gate.complete(place, remaining(HEADERS, wall_clock))
             if observer is not None:
                 elapsed = clock() - began
-                notify(observer, AttemptFinished("update", 1, Done.verdict, 200, elapsed))
-            if isinstance(end, Again):
+                notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
+            if isinstance(end, (Retry, SigmaMindError)):
                 raise TypeError(end)
             if observer is not None:
                 notify(observer, CallFinished("update", 1, clock() - began, None))
@@ -137,15 +137,15 @@ async def passing(calls: int) -> None:
     """Do what calls do about the gate."""
     gate, wall_clock = Gate(), time.time
     for _ in range(calls):
-        place = gate.try_enter(100, "PATCH") or await gate.enter(width=100, deadline=0.0)
-        gate.passed(place, remaining(HEADERS, wall_clock))
+        place = gate.try_acquire(100, "PATCH") or await gate.acquire(width=100, deadline=0.0)
+        gate.complete(place, remaining(HEADERS, wall_clock))
 
 
 async def looking_back(calls: int) -> None:
     """Do what calls do about retries."""
-    quota, end = RetryQuota(), cast("Done[None] | Again", Done(None))
+    quota, end = RetryQuota(), cast("Retry | SigmaMindError | None", None)
     for _ in range(calls):
-        if isinstance(end, Again):
+        if isinstance(end, (Retry, SigmaMindError)):
             raise TypeError(end)
         quota.refund(None)
 
@@ -157,7 +157,7 @@ async def telling(calls: int) -> None:
     for _ in range(calls):
         if observer is not None:
             elapsed = clock() - began
-            notify(observer, AttemptFinished("update", 1, Done.verdict, 200, elapsed))
+            notify(observer, AttemptFinished("update", 1, Verdict.CONFIRMED, 200, elapsed))
         if observer is not None:
             notify(observer, CallFinished("update", 1, clock() - began, None))
 
@@ -186,12 +186,12 @@ class Open(Gate):
 
     entered = 0
 
-    def try_enter(self, width: int, kind: str = "") -> Place:
+    def try_acquire(self, width: int, kind: str = "") -> Permit:
         del width
         self.entered += 1
-        return (0.0, 1, kind, self._lines.get())
+        return (0.0, 1, kind, self._queues.get())
 
-    def passed(self, place: Place, said: Remaining | None = None) -> None:
+    def complete(self, permit: Permit, said: Remaining | None = None) -> None:
         pass
 
 
@@ -232,7 +232,7 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
         marking, bare = Connector(AiohttpOptions()), aiohttp.TCPConnector(limit=100)
         outgoing = HttpRequest("GET", base_url, {}, 0)
         async with marking, bare:
-            marking.attempts[asyncio.current_task()] = Attempt(ConnectionFlag(), outgoing)
+            marking.attempts[asyncio.current_task()] = Attempt(outgoing, ConnectionFlag())
             request = await prepared(base_url, marking)
             await prepared(base_url, bare)
             timeout = aiohttp.ClientTimeout()
@@ -240,7 +240,7 @@ async def signal(*, calls: int = 2_000, rounds: int = 30) -> Figure:
             async def marked(count: int) -> None:
                 task = asyncio.current_task()
                 for _ in range(count):
-                    marking.attempts[task] = Attempt(ConnectionFlag(), outgoing)
+                    marking.attempts[task] = Attempt(outgoing, ConnectionFlag())
                     (await marking.connect(request, [], timeout)).release()
                     del marking.attempts[task]
 

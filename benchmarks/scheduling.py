@@ -22,7 +22,7 @@ class Trivial:
     __slots__ = ()
 
     attempts = 1
-    touched = False
+    may_have_acted = False
     ignored: tuple[str, ...] = ()
     waits = False
 

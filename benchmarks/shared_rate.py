@@ -121,8 +121,8 @@ async def _cost(dsn: str, rounds: int, calls: int) -> Cost:
 async def _each(gate: Gate, calls: int) -> float:
     began = time.perf_counter()
     for _ in range(calls):
-        await gate.enter(width=CALLERS, deadline=math.inf)
-        gate.leave()
+        permit = await gate.acquire(width=CALLERS, deadline=math.inf)
+        gate.release(permit)
     return 1e6 * (time.perf_counter() - began) / calls
 
 
@@ -157,9 +157,9 @@ async def _admissions(dsn: str, account: str, seconds: float) -> dict[str, objec
 
         async def call() -> None:
             while time.monotonic() < until:
-                await gate.enter(width=CALLERS, deadline=math.inf)
+                permit = await gate.acquire(width=CALLERS, deadline=math.inf)
                 times.append(journal.now())
-                gate.leave()
+                gate.release(permit)
 
         await asyncio.gather(*(call() for _ in range(CALLERS)))
     return {"times": sorted(times), "asked": counting.asked}

@@ -2,7 +2,7 @@
 
 A server decides over a request when it arrives; what passes is handled for a time drawn by lot,
 what is refused comes back at once. A job sends its rows through a real gate, as the engine does
-for patient calls: a throttled row waits out its backoff outside the gate and queues again.
+for unbounded calls: a throttled row waits out its backoff outside the gate and queues again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 import attrs
 
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.responses.headers import Remaining, remaining, retry_after
-from sigmamind_async.retry import RetryPolicy
+from sigmamind_async.retry import StandardWait
 
 WIDTH = 100
 """Connections of one client: the default."""
@@ -248,24 +248,22 @@ class Job:
 
     async def _row(self) -> None:
         for attempt in itertools.count(1):
-            ticket = await self.gate.enter(
-                width=WIDTH, deadline=math.inf, patient=True, kind=self.kind
+            ticket = await self.gate.acquire(
+                width=WIDTH, deadline=math.inf, unbounded=True, kind=self.kind
             )
             answer = await self.server.call(self.kind)
             wait = retry_after(answer.headers, EPOCH + now())
             said = remaining(answer.headers, lambda: EPOCH + now())
             throttled = report(self.gate, ticket, answer.status, wait, said)
-            self.gate.leave()
+            self.gate.release(ticket)
             if answer.status == 200:
                 return
-            delay = RetryPolicy().delay(
-                attempt, throttled=throttled, jitter=self.chance.random(), retry_after=wait
-            )
-            await asyncio.sleep(delay)
+            delay = StandardWait(jitter=self.chance.random).seconds(attempt, throttled=throttled)
+            await asyncio.sleep(max(delay, wait or 0.0))
 
 
 def report(
-    gate: Gate, ticket: Ticket, status: int, wait: float | None, said: Remaining | None
+    gate: Gate, ticket: Admitted, status: int, wait: float | None, said: Remaining | None
 ) -> bool:
     """Tell the gate how a request fared, as the engine does; return whether it was throttled."""
     if status == 429 or (status == 503 and wait is not None):

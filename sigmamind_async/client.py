@@ -13,7 +13,6 @@ import os
 import ssl as tls
 from collections.abc import (
     AsyncIterable,
-    Awaitable,
     Callable,
     Collection,
     Coroutine,
@@ -26,9 +25,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.bulk import (
-    BY_DEFAULT,
+    DEFAULT_STOP_ON,
     BulkResult,
     BulkRun,
     PreparedCall,
@@ -39,8 +37,8 @@ from sigmamind_async.bulk import (
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
 from sigmamind_async.did_you_mean import suggestion
-from sigmamind_async.engine import Call, Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
+from sigmamind_async.engine import Engine, Limits
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.events import Observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
@@ -95,12 +93,12 @@ class Runner:
 
     def run(self, value: RequestValue[T]) -> Coroutine[Any, Any, T]:
         """Run *value* and return what its method would."""
-        return self.engine.run(self.operation(value))
+        # Not by `Call.run`: each function between a call and its transport is one to read.
+        return self.engine.finish(self.engine.begin(self.operation(value)))
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
         """Run *value* and return the answer as it came."""
-        operation = self.operation(value)
-        response, decode = await self.engine.exchange_to_read(operation)
+        response, decode = await self.engine.exchange(self.operation(value))
         headers = {name.lower(): text for name, text in response.headers.items()}
         return RawResponse(
             status=response.status, headers=headers, body=response.body, decode=decode
@@ -111,7 +109,7 @@ class Runner:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Return the job that runs all *values*; see `Client.run_many`."""
@@ -200,7 +198,7 @@ class Runner:
         prepare: Callable[[V], PreparedCall[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[V, T]:
         """Return a job over anything that *prepare* makes a row of."""
@@ -224,39 +222,7 @@ class Runner:
 
     def row(self, value: RequestValue[T]) -> PreparedCall[T]:
         """Return the call of *value*, prepared to be one row of a job."""
-        operation = self.operation(value)
-        return _Row(self.engine, operation, self.engine.begin(operation, patient=True))
-
-
-@static.frozen(eq=False)
-class _Row(Generic[T]):
-    """A prepared call."""
-
-    engine: Engine
-    operation: Operation[T]
-    call: Call
-
-    @property
-    def attempts(self) -> int:
-        return self.call.attempts
-
-    @property
-    def touched(self) -> bool:
-        return self.call.touched
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        return self.call.ignored
-
-    @property
-    def waits(self) -> bool:
-        return self.call.waits
-
-    def ending(self) -> SigmaMindError | None:
-        return self.engine.ending(self.operation, self.call)
-
-    def run(self) -> Awaitable[T]:
-        return self.engine.finish(self.operation, self.call)
+        return self.engine.begin(self.operation(value), patient=True)
 
 
 class Resource:
@@ -378,7 +344,7 @@ class Client:
         values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[RequestValue[T], T]:
         """Run many values concurrently; iterate the result with ``async for``.

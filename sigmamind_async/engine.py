@@ -1,10 +1,10 @@
 """From an operation to its result: gate, transport, verdict, decoding, and what follows.
 
 The engine knows no vendor. One call has one deadline over all its attempts, pauses and queueing;
-each attempt has a timeout inside it. The first attempt runs as plain code; only a call that needs
+each attempt has a timeout inside it. The first attempt runs as plain code: only a call that needs
 a second one pays for tenacity.
 
-Errors are raised from one place, `Engine.finish`, with no other exception attached, so that no
+Errors are raised in one place, `Engine.finish`, with no other exception attached, so that no
 frame or context that held a header or a body travels with them.
 """
 
@@ -16,15 +16,21 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from random import random
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.convert import dump_json
+from sigmamind_async.convert.conversion import importing
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.errors import Committed, ResponseDecodeError, SigmaMindError
+from sigmamind_async.errors import (
+    Committed,
+    FieldsIgnoredError,
+    ResponseDecodeError,
+    SigmaMindError,
+)
 from sigmamind_async.events import (
     AttemptFinished,
     AttemptScheduled,
@@ -35,8 +41,8 @@ from sigmamind_async.events import (
     logger,
     notify,
 )
-from sigmamind_async.limiter.gate import PATIENCE, Gate, Place
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.operation import (
     ConnectionFlag,
     Fault,
@@ -56,56 +62,63 @@ from sigmamind_async.responses.verdict import (
     confirms,
     error_for,
     find,
-    ignored_error,
     is_outage,
     is_strange,
     leads_to_alias,
     may_repeat,
 )
-from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
+from sigmamind_async.retry import Retry, RetryPolicy, RetryQuota, retrying
 from sigmamind_async.transport import HttpRequest, Transport
 from sigmamind_async.values import Secret, Unset, secrets_in
 
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-_Kept: TypeAlias = tuple[Response, Callable[[Response], T]]
-"""An answer as it came, and what reads it."""
+Decode: TypeAlias = Callable[[Response], T]
 
-OUTAGES = 18
-"""The failure of a kind that outages bring, such as a 502, that a patient call takes for an answer.
-Those before it, over about half a minute, are the platform's, and not the fault of this request;
-with one dead server of two, one row in 260,000 meets as many. While the circuit is open, none is
-counted: it opens where nothing else passes either."""
-RETURN = 5.0
-"""Most seconds between two attempts of a patient call in an outage: so soon it is found to be over,
-or to last too long for the job."""
+MAX_OUTAGES = 18
+"""Failures of a kind that outages bring, such as a 502, after which a patient call gives up.
+
+Earlier ones, over about half a minute, are put down to the platform, not to this request; with one
+of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
+opens where nothing else passes either.
+"""
+MAX_OUTAGE_PAUSE = 5.0
+"""Most seconds between two attempts of a patient call in an outage, so that its end is seen soon.
+Likewise that it has lasted too long for the job."""
 
 
 class Headers:
-    """The headers of every request, made once for each key, with a body and without.
+    """The headers of every request, built once for each key, with a body and without.
 
-    No attrs class, because what it holds must not be shown.
+    No attrs class, because a `repr` would show the key.
     """
 
     def __init__(self, authorize: Callable[[Secret], dict[str, str]]) -> None:
         self._authorize = authorize
         self._key: Secret | None = None
-        self._bare: dict[str, str] = {}
+        self._without_body: dict[str, str] = {}
         self._with_body: dict[str, str] = {}
 
-    def of(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
-        """Return the headers that carry *key*, and tell of a *body* where there is one."""
+    def carrying(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
+        """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            self._bare = {**_common(), **self._authorize(key)}
-            # Fastify answers 400 to a type of content where no content is.
-            self._with_body = {**self._bare, "Content-Type": "application/json"}
+            # What a second attempt needs has to be there before a first one leaves.
+            with importing():
+                import tenacity  # noqa: F401 - a tenth of the time a first client takes
+            self._without_body = {**_common_headers(), **self._authorize(key)}
+            # Fastify answers 400 to a content type without content.
+            self._with_body = {**self._without_body, "Content-Type": "application/json"}
             self._key = key
-        return self._bare if body is None else self._with_body
+        return self._without_body if body is None else self._with_body
 
 
-def _common() -> dict[str, str]:
+def _common_headers() -> dict[str, str]:
     agent = "sigmamind-async"
-    # Without a descriptor to read it with, the version is left out.
+    # Without a free descriptor the version cannot be read, and is left out.
     with contextlib.suppress(OSError, ImportError):
         from importlib.metadata import version  # a tenth of the time a first client takes
 
@@ -115,90 +128,95 @@ def _common() -> dict[str, str]:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Times of one call, in seconds, and how many calls may be under way in one loop."""
+    """Times of one call, in seconds, and how many calls may run at once in one loop."""
 
     deadline: float = 60.0
     attempt_timeout: float = 20.0
     max_connections: int = 100
 
 
-class Call:
-    """What is known of one call while it runs; shared with whoever began it."""
+class Call(Generic[T_co]):
+    """One call while it runs: its operation, and what is known of its attempts so far.
 
-    # Defaults stand on the class: of these one call seldom sets more than four.
+    Whoever began it may read it while it runs, and before that set what is not an argument of
+    `Engine.begin`.
+    """
+
+    # Defaults are on the class: one call seldom sets more than four of these.
     attempts: int = 0
     failures: int = 0
     throttles: int = 0
     outages: int = 0
-    """How many failures of a patient call were taken for the platform's, and not its own."""
-    doubtful: bool = False
-    """Whether a finished attempt may have acted without telling."""
-    earlier: bool = False
-    """Whether an earlier call for the same thing may have; set by whoever began this one."""
+    """Failures of a patient call that were put down to the platform."""
+    ambiguous: bool = False
+    """True once an attempt ended without showing whether the platform acted."""
+    prior_attempt: bool = False
+    """True if an earlier call for the same thing may have acted; set by whoever began this one."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
     failure: tuple[AttemptResult, Secret] | None = None
-    """What the latest attempt proved that brought no result, and the key it was made with."""
-    mark: ConnectionFlag | None = None
-    """The mark of an attempt until it is judged; one that was cancelled leaves nothing else."""
-    gone: Response | None = None
+    """The latest attempt that brought no result, and the key it was made with."""
+    flag: ConnectionFlag | None = None
+    """That of an attempt until it is judged; one that was cancelled leaves nothing else."""
+    not_found: Response | None = None
     """The 404 that was taken for a removal's success."""
     cost: int | None = None
     """What the latest repetition took from the quota."""
-    renewed: bool = False
-    """Whether the key has been asked for again."""
-    moved: bool = False
-    """Whether the platform led to the other spelling of the path."""
+    key_refreshed: bool = False
+    redirected: bool = False
+    """True once the platform has redirected to the other spelling of the path."""
+    adopted: bool = False
+    """True when a lost answer was replaced by reading the record back."""
     ignored: tuple[str, ...] = ()
-    """Fields that were sent and that the answer shows otherwise."""
+    """Fields that were sent and that the answer shows with other values."""
     reads_back: bool = True
-    """Whether an unanswered call is looked up, where its operation says how."""
+    """False if an unanswered call is not to be looked up."""
     before_send: Callable[[], Awaitable[None]] | None = None
-    """Awaited before each request, once the gate has admitted it; what it raises ends the call
+    """Awaited before each request, once the gate has admitted it. What it raises ends the call
     with nothing sent, and reaches whoever began it."""
     before_pause: Callable[[], Awaitable[None]] | None = None
-    """Awaited when a request is to be made again of which the platform has done nothing."""
+    """Awaited before a pause after which the same request is sent again, if the platform has
+    certainly not acted on it."""
 
-    def __init__(self, reads: bool, started: float, deadline: float, patient: bool) -> None:  # noqa: FBT001 - by name it takes twice as long
-        self.reads = reads
-        """Whether it cannot change anything."""
+    def __init__(
+        self,
+        engine: Engine,
+        operation: Operation[T_co],
+        started: float,
+        deadline: float,
+        patient: bool,  # noqa: FBT001 - by name it takes twice as long
+    ) -> None:
+        self.engine = engine
+        self.operation = operation
         self.started = started
         self.deadline = deadline
         """On the engine's clock; infinite while a patient call waits to be admitted."""
         self.patient = patient
 
     @property
-    def may_echo(self) -> bool:
-        """Whether "there is one already", or "there is none", may be the echo of a success."""
-        return self.doubtful or self.earlier
+    def may_be_own_echo(self) -> bool:
+        """True if a 409 or 404 may only show that an earlier attempt succeeded."""
+        return self.ambiguous or self.prior_attempt
 
     @property
-    def touched(self) -> bool:
-        """Whether the platform may have acted on this call, as far as it got."""
-        if self.reads:
+    def may_have_acted(self) -> bool:
+        """True if the platform may have acted on what was sent so far."""
+        if self.operation.reads:
             return False
-        return self.doubtful or (self.mark is not None and self.mark.may_have_left)
+        return self.ambiguous or (self.flag is not None and self.flag.may_have_left)
 
     @property
     def waits(self) -> bool:
-        """Whether an attempt has ended, and another has not begun."""
-        return self.attempts > 0 and self.mark is None
+        """True between two attempts."""
+        return self.attempts > 0 and self.flag is None
 
+    def run(self) -> Coroutine[Any, Any, T_co]:
+        """Run the call; see `Engine.finish`."""
+        return self.engine.finish(self)
 
-@attrs.define(eq=False)
-class Done(Generic[T]):
-    """A call's good end; not frozen, because one is made in every call and none is handed out."""
-
-    result: T
-    adopted: bool = False
-    verdict: ClassVar[Verdict] = Verdict.CONFIRMED
-
-
-@static.frozen(eq=False)
-class Failed:
-    """A call's bad end."""
-
-    error: SigmaMindError
+    def ending(self) -> SigmaMindError | None:
+        """Return the error it ends with if it is not tried again; see `Engine.ending`."""
+        return self.engine.ending(self)
 
 
 @attrs.frozen(kw_only=True)
@@ -215,11 +233,12 @@ class Engine:
     quota: RetryQuota
     limits: Limits
     strict: bool = False
-    """Whether an answer that shows a field was ignored is an error."""
+    """True if an answer that shows a field was ignored is an error."""
     observer: Observer | None = None
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
     jitter: Callable[[], float] = random
+    """Random numbers from 0 to 1 for the default pauses."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _headers: Headers = attrs.field(
         default=attrs.Factory(lambda self: Headers(self.platform.authorize), takes_self=True),
@@ -227,305 +246,204 @@ class Engine:
         repr=False,
     )
 
-    def begin(self, operation: Operation[object], *, patient: bool = False) -> Call:
-        """Return the state of a new call.
+    def begin(self, operation: Operation[T], *, patient: bool = False) -> Call[T]:
+        """Return a new call, which nothing has been sent for.
 
         A *patient* one, as a bulk job makes, waits for the platform's rate as long as it takes:
-        its deadline starts when the gate admits it, and anew after it was throttled.
+        its deadline starts when the gate admits it, and again after a 429.
         """
         now = self.clock()
         deadline = math.inf if patient else now + self.limits.deadline
-        return Call(operation.reads, now, deadline, patient)
+        return Call(self, operation, now, deadline, patient)
 
-    def run(self, operation: Operation[T]) -> Coroutine[Any, Any, T]:
-        """Run *operation* to its end and return what its answer decodes to."""
-        return self.finish(operation, self.begin(operation))
+    async def exchange(self, operation: Operation[T]) -> tuple[Response, Decode[T]]:
+        """Run *operation*; return its answer as it came, and the function that reads it.
 
-    async def exchange(self, operation: Operation[object]) -> Response:
-        """Run *operation* and return the answer that ended it, as it came.
-
-        It is a 2xx, or the 404 after a removal that went unanswered.
+        The answer is a 2xx, or the 404 after a removal that went unanswered.
         """
-        response, _ = await self.exchange_to_read(operation)
-        return response
-
-    async def exchange_to_read(self, operation: Operation[T]) -> _Kept[T]:
-        """Run *operation*; return the answer that ended it, as it came, and what reads it."""
-        call = self.begin(operation)
-        response, decode = await self.finish(_unread(operation), call)
-        if call.gone is not None and not isinstance(operation.when_gone, Unset):
-            gone = operation.when_gone
-            return call.gone, lambda _: gone
+        call = self.begin(_undecoded(operation))
+        response, decode = await self.finish(call)
+        if call.not_found is not None:
+            return call.not_found, lambda _: cast("T", operation.on_not_found)
         return response, decode
 
-    async def finish(self, operation: Operation[T], call: Call) -> T:
-        """Run the *call* that was begun for *operation*."""
+    async def finish(self, call: Call[T]) -> T:
+        """Run *call* to its end and return what its answer decodes to."""
         try:
-            end = await self._attempt(operation, call)
-            if not isinstance(end, Done):
-                end = await self._see_through(operation, call, end)
+            end = await self._attempt(call)
+            if isinstance(end, (Retry, SigmaMindError)):
+                end = await self._recover(call, end)
         except BaseException as interruption:
-            self._interrupted(operation, call, interruption)
+            self._interrupted(call, interruption)
             raise
-        if isinstance(end, Done):
+        if isinstance(end, SigmaMindError):
+            error = _annotate(end, call, self.clock() - call.started)
             if self.observer is not None:
-                committed: Committed = "no" if call.reads else "yes"
-                self._notify_finished(operation, call, None, committed, adopted=end.adopted)
-            self.quota.refund(call.cost)
-            return end.result
-        error = _stamped(end.error, operation, call, self.clock() - call.started)
+                self._notify_finished(call, error, error.committed)
+            raise error
         if self.observer is not None:
-            self._notify_finished(operation, call, error, error.committed)
-        raise error
+            self._notify_finished(call, None, "no" if call.operation.reads else "yes")
+        self.quota.refund(call.cost)
+        return end
 
-    async def _see_through(
-        self, operation: Operation[T], call: Call, end: Failed | Again
-    ) -> Done[T] | Failed:
-        """Do what follows a first attempt that brought no result."""
-        final = await self._attempt_again(operation, call, end) if isinstance(end, Again) else end
-        if isinstance(final, Failed) and call.doubtful:
-            return await self._look_up(operation, call, final)
-        return final
-
-    async def _attempt_again(
-        self, operation: Operation[T], call: Call, again: Again
-    ) -> Done[T] | Failed:
-        """Send until there is a result, or a reason to stop."""
-        while True:
-            await self.sleep(again.delay)
-            try:
-                attempts = repeating(self.sleep)
-            except (OSError, ImportError):
-                # Without a descriptor not even the module can be read: until there is one again,
-                # attempts go without it.
-                end = await self._attempt(operation, call)
-                if not isinstance(end, Again):
-                    return end
-                again = end
-            else:
-                return cast("Done[T] | Failed", await attempts(self._attempt, operation, call))
-
-    async def _attempt(self, operation: Operation[T], call: Call) -> Done[T] | Failed | Again:
-        """Send once, and say what follows."""
+    async def _attempt(self, call: Call[T]) -> T | SigmaMindError | Retry:
+        """Send once; return the result, the error that ends the call, or why to send again."""
+        # One long function: every coroutine that it were cut into costs each call a microsecond.
+        operation = call.operation
         try:
-            key = self.credentials.known or await self.credentials.key(self._left(call))
-            kind, width = operation.request.method, self.limits.max_connections
-            place = self.gate.try_enter(width, kind) or await self.gate.enter(
-                width=width, deadline=self._waits_until(call), patient=call.patient, kind=kind
-            )
-            if not operation.repeatable and self._probes(place):
-                place = await self._admitted_for_sure(operation, call, key, place)
+            key = self.credentials.known or await self.credentials.key(self._time_left(call))
+            permit = self.gate.try_acquire(
+                self.limits.max_connections, operation.request.method
+            ) or await self._admit(call, self._admit_until(call))
+            if not operation.repeatable and self._is_probe(permit):
+                permit = await self._probe_until_back(call, key, permit)
             began = self.clock()
-            # Not a coroutine of its own: that would cost every call a microsecond.
             try:
                 if call.before_send is not None:
                     await call.before_send()
                 seconds = self._start(call, began)
-                outgoing = self._outgoing(operation.request, call, key, not operation.repeatable)
-                call.mark = mark = ConnectionFlag()
-                answer = await self.transport.send(outgoing, mark, seconds)
+                request = self._http_request(call, operation.request, key, operation.repeatable)
+                call.flag = flag = ConnectionFlag()
+                answer = await self.transport.send(request, flag, seconds)
                 if confirms(answer):
-                    mark.connected = True
-                    self.gate.passed(place, remaining(answer.headers, self.wall_clock))
-                    finding = None
+                    flag.connected = True
+                    self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
+                    result = None
                 else:
-                    finding = self._find(operation, call, answer, place)
+                    result = self._judge(call, answer, permit)
             except BaseException:
-                self._give_up(operation, call, place, began)
+                self._abandon(call, permit, began)
                 raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
-            # platform said before tells more.
-            before = self._error(operation, call) if call.failure else None
-            return Failed(before or refusal.with_traceback(None))
-        read = _read(operation, answer) if finding is None else finding
-        call.verdict = read.verdict
+            # platform answered before is the better reason.
+            return self._error(call) if call.failure else refusal.with_traceback(None)
+        end = _read(operation, answer) if result is None else result
+        call.verdict = end.verdict if isinstance(end, AttemptResult) else Verdict.CONFIRMED
         if self.observer is not None:
-            self._notify_attempt(operation, call, read.verdict, answer, self.clock() - began)
-        if isinstance(read, Done):
-            if operation.not_shown is not None:
-                call.ignored = operation.not_shown(read.result)
-            return self._accept_less(operation, call, read) if call.ignored else read
-        follows = await self._follow(operation, call, read, key)
-        if isinstance(follows, Again):
-            await self._prepare_to_wait(call, read, key)
-        return follows
+            self._notify_attempt(call, call.verdict, answer, self.clock() - began)
+        if isinstance(end, AttemptResult):
+            return await self._next_step(call, end, key)
+        if operation.ignored_fields is not None:
+            call.ignored = operation.ignored_fields(end)
+            if call.ignored:
+                return self._handle_ignored(call, end)
+        return end
 
-    async def _prepare_to_wait(self, call: Call, finding: AttemptResult, key: Secret) -> None:
-        """Hold no long answer while *call* waits to be sent again; let its caller prepare, too."""
-        call.failure = (abridged(finding), key)
-        if call.before_pause is not None and not call.doubtful:
-            await call.before_pause()
+    # --- before an attempt ---------------------------------------------------------------------
 
-    def _probes(self, place: Place) -> bool:
-        """Return whether a request is to be sent in place of the one that was admitted."""
-        return self.platform.probe is not None and self.gate.is_probe(place)
-
-    async def _admitted_for_sure(
-        self, operation: Operation[object], call: Call, key: Secret, place: Place
-    ) -> Place:
-        """Let reads find out when the platform is back, then return a place for a purchase.
-
-        One that saw for itself would be sent into the outage, and end in doubt.
-        """
-        while self._probes(place):
-            await self._see_whether_back(operation, call, key, place)
-            place = await self.gate.enter(
-                width=self.limits.max_connections,
-                deadline=call.deadline,
-                patient=call.patient,
-                kind=operation.request.method,
-            )
-        return place
-
-    async def _see_whether_back(
-        self, operation: Operation[object], call: Call, key: Secret, place: Place
-    ) -> None:
-        """Send the platform's probe in a place that the gate has given for it."""
-        request = Request("GET", self.platform.probe or "")
-        mark = ConnectionFlag()
-        seconds = min(call.deadline - self.clock(), self.limits.attempt_timeout)
-        try:
-            outgoing = self._outgoing(request, call, key, False)  # noqa: FBT003 - as above
-            answer = await self.transport.send(outgoing, mark, seconds)
-        except BaseException:
-            self.gate.abandoned(place)
-            self.gate.leave()
-            raise
-        finding = find(
-            answer,
-            mark,
-            doubtful=False,
-            wall_clock=self.wall_clock,
-            refusals=self.gate.refusal_statuses,
-        )
-        self._tell_of_trouble(operation, finding, place)
-        self.gate.leave()
-
-    def ending(self, operation: Operation[object], call: Call) -> SigmaMindError | None:
-        """Return how a *call* ends if it is not tried again; `None` while that is not known.
-
-        That is the error of its latest attempt. Before the first has ended there is none, and none
-        while another is under way.
-        """
-        if call.failure is None or not call.waits:
-            return None
-        error = self._error(operation, call)
-        return _stamped(error, operation, call, self.clock() - call.started)
-
-    def _error(self, operation: Operation[object], call: Call) -> SigmaMindError:
-        """Return the error of the latest attempt.
-
-        Only one that is handed out is made: to mask a page takes milliseconds, and of a hundred
-        calls that meet an outage each may repeat its attempt.
-        """
-        assert call.failure is not None  # noqa: S101 - whoever asks has seen one
-        finding, key = call.failure
-        return error_for(
-            operation,
-            finding,
-            self.platform.explain,
-            _secrets(operation, key),
-            base_url=self.base_url,
-        )
-
-    def _accept_less(self, operation: Operation[T], call: Call, done: Done[T]) -> Done[T] | Failed:
-        """Take what shows that a field was ignored for the result, or for an error."""
-        if self.observer is not None:
-            notify(self.observer, FieldsIgnored(operation=operation.name, fields=call.ignored))
-        return Failed(ignored_error(operation, call.ignored)) if self.strict else done
-
-    def _left(self, call: Call) -> float:
-        """Return the seconds that *call* has left to wait for what it needs."""
+    def _time_left(self, call: Call[object]) -> float:
         return min(call.deadline - self.clock(), self.limits.deadline)
 
-    def _waits_until(self, call: Call) -> float:
+    def _admit_until(self, call: Call[object]) -> float:
         """Return when the latest attempt of *call* has to be admitted."""
         most = self.gate.max_wait
         if most is None or call.patient or not call.throttles:
             return call.deadline
         return min(call.deadline, call.started + most)
 
-    def _start(self, call: Call, began: float) -> float:
+    def _admit(self, call: Call[object], deadline: float) -> Awaitable[Permit]:
+        return self.gate.acquire(
+            width=self.limits.max_connections,
+            deadline=deadline,
+            unbounded=call.patient,
+            kind=call.operation.request.method,
+        )
+
+    def _start(self, call: Call[object], began: float) -> float:
         """Count an attempt that the gate has admitted; return the seconds it may take."""
         if call.deadline == math.inf:
             call.deadline = began + self.limits.deadline
         call.attempts += 1
         return min(call.deadline - began, self.limits.attempt_timeout)
 
-    def _give_up(
-        self, operation: Operation[object], call: Call, place: Place, began: float
-    ) -> None:
-        """Give the place back of an attempt that was cancelled, or never made."""
-        with contextlib.suppress(RuntimeError):  # its loop is over, and with it that loop's places
-            self.gate.abandoned(place)
-            self.gate.leave()
-        if call.mark is not None and self.observer is not None:
-            verdict = Verdict.AMBIGUOUS if call.mark.may_have_left else Verdict.NOT_SENT
-            self._notify_attempt(operation, call, verdict, None, self.clock() - began)
-
-    def _interrupted(
-        self, operation: Operation[object], call: Call, interruption: BaseException
-    ) -> None:
-        """Tell of the end of a call that was cancelled, in whatever way."""
-        if call.touched:
-            interruption.add_note(f"{operation.name} was under way: it may be carried out")
-        if self.observer is not None:
-            committed: Committed = "unknown" if call.touched else "no"
-            self._notify_finished(operation, call, interruption, committed)
-
-    def _outgoing(self, request: Request, call: Call, key: Secret, fresh: bool) -> HttpRequest:  # noqa: FBT001 - by name it takes twice as long
-        path = request.alias if call.moved and request.alias is not None else request.path
+    def _http_request(
+        self,
+        call: Call[object],
+        request: Request,
+        key: Secret,
+        may_reuse: bool,  # noqa: FBT001 - by name it takes twice as long
+    ) -> HttpRequest:
+        path = request.alias if call.redirected and request.alias is not None else request.path
         body = None if request.json is None else dump_json(request.json)
-        # By place: to give them by name doubles the time that making an object takes.
-        return _outgoing(
+        return HttpRequest(
             request.method,
             self.base_url + path,
-            self._headers.of(key, body),
+            self._headers.carrying(key, body),
             request.max_bytes,
             body,
-            fresh,
+            not may_reuse,
         )
 
+    def _is_probe(self, permit: Permit) -> bool:
+        """True if the circuit is open and a probe is to be sent instead of a purchase."""
+        return self.platform.probe is not None and self.gate.is_probe(permit)
+
+    async def _probe_until_back(self, call: Call[object], key: Secret, permit: Permit) -> Permit:
+        """Let reads find out when the platform is back, then return a permit for a purchase.
+
+        A purchase sent into an outage to find that out would end unconfirmed.
+        """
+        while self._is_probe(permit):
+            await self._send_probe(call, key, permit)
+            permit = await self._admit(call, call.deadline)
+        return permit
+
+    async def _send_probe(self, call: Call[object], key: Secret, permit: Permit) -> None:
+        request, flag = Request("GET", self.platform.probe or ""), ConnectionFlag()
+        seconds = min(call.deadline - self.clock(), self.limits.attempt_timeout)
+        try:
+            outgoing = self._http_request(call, request, key, True)  # noqa: FBT003 - as above
+            answer = await self.transport.send(outgoing, flag, seconds)
+        except BaseException:
+            self.gate.abandoned(permit)
+            self.gate.release(permit)
+            raise
+        self._report(call, self._find(answer, flag, doubtful=False), permit)
+        self.gate.release(permit)
+
+    # --- after an attempt ----------------------------------------------------------------------
+
     def _find(
-        self, operation: Operation[object], call: Call, answer: Response | Fault, place: Place
+        self, answer: Response | Fault, flag: ConnectionFlag, *, doubtful: bool
     ) -> AttemptResult:
-        """Judge an attempt that brought no confirmation, and give its place back."""
-        mark = cast("ConnectionFlag", call.mark)
-        finding = find(
+        return find(
             answer,
-            mark,
-            doubtful=call.may_echo,
+            flag,
+            doubtful=doubtful,
             wall_clock=self.wall_clock,
             refusals=self.gate.refusal_statuses,
         )
-        self._tell_of_trouble(operation, finding, place)
-        # The last thing done: whatever fails before it gives the place back, too.
-        self.gate.leave()
-        return finding
 
-    def _tell_of_trouble(
-        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket
-    ) -> None:
-        if finding.throttled:
-            pause = self.gate.throttled(ticket, finding.wait, refused=finding.refused)
-            self._log_pause(operation, finding, ticket, pause)
+    def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
+        """Judge an attempt without a confirmation, and give its permit back."""
+        flag = cast("ConnectionFlag", call.flag)
+        result = self._find(answer, flag, doubtful=call.may_be_own_echo)
+        self._report(call, result, permit)
+        # Last, because after any exception before it `_abandon` gives the permit back.
+        self.gate.release(permit)
+        return result
+
+    def _report(self, call: Call[object], result: AttemptResult, ticket: Admitted) -> None:
+        """Let the gate learn from an attempt without a confirmation."""
+        if result.throttled:
+            pause = self.gate.throttled(ticket, result.wait, refused=result.refused)
+            self._log_pause(call, result, ticket, pause)
             rate = self.gate.admission.rate or 0.0
-            notify(self.observer, Throttled(operation=operation.name, pause=pause, rate=rate))
-        elif finding.healthy and isinstance(finding.answer, Response):
-            said = remaining(finding.answer.headers, self.wall_clock)
-            self.gate.succeeded(ticket, said)
+            notify(self.observer, Throttled(call.operation.name, pause, rate))
+        elif result.healthy and isinstance(result.answer, Response):
+            self.gate.succeeded(ticket, remaining(result.answer.headers, self.wall_clock))
         else:
-            self.gate.failed(ticket, overloaded=finding.status == 503)
+            self.gate.failed(ticket, overloaded=result.status == 503)
 
     def _log_pause(
-        self, operation: Operation[object], finding: AttemptResult, ticket: Ticket, pause: float
+        self, call: Call[object], result: AttemptResult, ticket: Admitted, pause: float
     ) -> None:
-        """Say once for each pause who pauses, until when, and why."""
+        """Log once for each pause what pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
-        asked, capped = finding.wait or 0.0, (finding.wait or 0.0) > self.gate.max_pause
-        own = ticket[2] in self.gate.admission.lanes.own
+        asked, capped = result.wait or 0.0, (result.wait or 0.0) > self.gate.max_pause
+        own = ticket[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
@@ -533,135 +451,225 @@ class Engine:
             f"{ticket[2]} requests" if own else "all requests",
             pause,
             time.strftime("%H:%M:%S", time.gmtime(self.wall_clock() + pause)),
-            operation.name,
-            finding.status,
+            call.operation.name,
+            result.status,
             f" with a wait of {asked:.0f} s; one request tries then" if capped else "",
         )
 
-    async def _follow(
-        self, operation: Operation[T], call: Call, finding: AttemptResult, key: Secret
-    ) -> Done[T] | Failed | Again:
-        """Say what follows an attempt that brought no result."""
-        gone = finding.status == 404 and call.may_echo and not is_strange(finding)
-        if gone and not isinstance(operation.when_gone, Unset):
-            call.gone = cast("Response", finding.answer)
-            return Done(operation.when_gone)
-        call.failure = (finding, key)
-        if finding.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
-            call.doubtful = True
-        call.mark = None
-        if finding.status == 401 and not call.renewed:
-            call.renewed = True
-            try:
-                if await self.credentials.renewed(key, self._left(call)):
-                    return Again(delay=0.0)
-            except SigmaMindError as refusal:
-                return Failed(refusal.with_traceback(None))
-        if not call.moved and leads_to_alias(operation, finding, self.base_url):
-            call.moved = True
-            return Again(delay=0.0)
-        again = self._repeat(operation, call, finding) if may_repeat(operation, finding) else None
-        return again or Failed(self._error(operation, call))
+    def _abandon(self, call: Call[object], permit: Permit, began: float) -> None:
+        """Give back the permit of an attempt that was cancelled, or never made."""
+        with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's places with it
+            self.gate.abandoned(permit)
+            self.gate.release(permit)
+        if call.flag is not None and self.observer is not None:
+            verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
+            self._notify_attempt(call, verdict, None, self.clock() - began)
 
-    def _repeat(
-        self, operation: Operation[object], call: Call, finding: AttemptResult
-    ) -> Again | None:
-        """Grant another attempt, if policy, quota and deadline allow."""
+    def _interrupted(self, call: Call[object], interruption: BaseException) -> None:
+        """Report the end of a call that was cancelled, in whatever way."""
+        name = call.operation.name
+        if call.may_have_acted:
+            interruption.add_note(f"{name} was under way: it may have been carried out")
+        if self.observer is not None:
+            committed: Committed = "unknown" if call.may_have_acted else "no"
+            self._notify_finished(call, interruption, committed)
+
+    def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
+        if self.observer is not None:
+            notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
+        if not self.strict:
+            return result
+        names = ", ".join(call.ignored)
+        error = FieldsIgnoredError(
+            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+        )
+        error.fields = call.ignored
+        return error
+
+    async def _next_step(
+        self, call: Call[T], result: AttemptResult, key: Secret
+    ) -> T | SigmaMindError | Retry:
+        """Decide what follows an attempt that brought no result."""
+        operation = call.operation
+        if (
+            result.status == 404
+            and call.may_be_own_echo
+            and not isinstance(operation.on_not_found, Unset)
+            and not is_strange(result)
+        ):
+            call.not_found = cast("Response", result.answer)
+            return operation.on_not_found
+        call.failure = (result, key)
+        if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
+            call.ambiguous = True
+        call.flag = None
+        if result.status == 401 and not call.key_refreshed:
+            call.key_refreshed = True
+            try:
+                if await self.credentials.renewed(key, self._time_left(call)):
+                    return Retry(result.status, at_once=True)
+            except SigmaMindError as refusal:
+                return refusal.with_traceback(None)
+        if not call.redirected and leads_to_alias(operation, result, self.base_url):
+            call.redirected = True
+            return Retry(result.status, at_once=True)
+        if not may_repeat(operation, result):
+            return self._error(call)
         # Only what may be repeated comes here: a patient call waits until an outage is over.
-        outage = call.patient and not finding.throttled and is_outage(finding)
-        # A 503 without a wait may be load that is shed, so it is met more slowly than a 502.
-        throttled = finding.throttled or (outage and finding.status == 503)
-        wait = None if finding.wait is None else min(finding.wait, self.gate.max_pause)
-        if throttled or outage:
+        outage = call.patient and not result.throttled and is_outage(result)
+        # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
+        throttled = result.throttled or (outage and result.status == 503)
+        return Retry(result.status, throttled=throttled, outage=outage, retry_after=result.wait)
+
+    # --- further attempts ----------------------------------------------------------------------
+
+    async def _recover(self, call: Call[T], end: Retry | SigmaMindError) -> T | SigmaMindError:
+        """Do what follows a first attempt that brought no result."""
+        final = await self._retry(call, end) if isinstance(end, Retry) else end
+        if isinstance(final, SigmaMindError) and call.ambiguous:
+            return await self._read_back(call, final)
+        return final
+
+    async def _retry(self, call: Call[T], first: Retry) -> T | SigmaMindError:
+        """Send again until there is a result, or a reason to stop; *first* is why to begin."""
+        pending = [first]
+
+        async def attempt() -> T | SigmaMindError | Retry:
+            return pending.pop() if pending else await self._attempt(call)
+
+        attempts = retrying(
+            wait=partial(self._pause, call),
+            stop=partial(self._must_stop, call),
+            before_sleep=partial(self._prepare_pause, call),
+            retry_error_callback=lambda _: self._error(call),
+            sleep=self.sleep,
+        )
+        return cast("T | SigmaMindError", await attempts(attempt))
+
+    def _pause(self, call: Call[object], state: RetryCallState) -> float:
+        """Return the seconds before the next attempt: the policy's, and at least the platform's."""
+        retry = _retry_in(state)
+        if retry.at_once:
+            return 0.0
+        if retry.throttled or retry.outage:
             call.throttles += 1
-            call.outages += outage and self.gate.admission.open_until is None
-            refused = call.patient and self._is_hopeless(call)
+            call.outages += retry.outage and self.gate.admission.open_until is None
+            state.attempt_number = call.throttles
         else:
             call.failures += 1
-            refused = call.failures >= self.policy.max_attempts
-        delay = self.policy.delay(
-            call.throttles if throttled or outage else call.failures,
-            throttled=throttled,
-            jitter=self.jitter(),
-            retry_after=wait,
-        )
-        if outage:
-            delay = max(wait or 0.0, min(delay, RETURN))
-        if call.patient and (throttled or outage):
+            state.attempt_number = call.failures
+        state.start_time, state.outcome_timestamp = call.started, self.clock()
+        pause = self.policy.pause(state, self.jitter)
+        if retry.outage:
+            pause = min(pause, MAX_OUTAGE_PAUSE)
+        return max(pause, min(retry.retry_after or 0.0, self.gate.max_pause))
+
+    def _must_stop(self, call: Call[object], state: RetryCallState) -> bool:
+        """True if policy, quota or deadline rule out the attempt that `_pause` has timed."""
+        retry = _retry_in(state)
+        if retry.at_once:
+            return False
+        state.attempt_number = call.failures  # to be throttled is no failure
+        if self.policy.must_stop(state):
+            return True
+        resumes = self.clock() + state.upcoming_sleep
+        if call.patient and (retry.throttled or retry.outage):
+            if self._is_hopeless(call):
+                return True
             call.deadline = math.inf
-        elif throttled and self.gate.max_wait is not None:
-            refused = self.clock() + delay > self._waits_until(call)
-        if refused or self.clock() + delay >= call.deadline:
-            return None
-        call.cost = None if outage else self.quota.spend(throttled=throttled)
-        if call.cost is None and not (throttled or outage):
-            return None
-        if self.observer is not None:
+        too_late = retry.throttled and resumes > self._admit_until(call)
+        if too_late or resumes >= call.deadline:
+            return True
+        call.cost = None if retry.outage else self.quota.spend(throttled=retry.throttled)
+        return call.cost is None and not (retry.throttled or retry.outage)
+
+    def _is_hopeless(self, call: Call[object]) -> bool:
+        """True if nothing has been admitted for long, or this call has failed too often."""
+        progress = max(call.started, self.gate.admission.last_success or 0.0)
+        return self.clock() - progress >= STALL_TIMEOUT or call.outages >= MAX_OUTAGES
+
+    async def _prepare_pause(self, call: Call[object], state: RetryCallState) -> None:
+        """Announce the next attempt, and hold no long answer until it is made."""
+        if self.observer is not None and not _retry_in(state).at_once:
             scheduled = AttemptScheduled(
-                operation=operation.name, attempt=call.attempts + 1, delay=delay
+                call.operation.name, call.attempts + 1, state.upcoming_sleep
             )
             notify(self.observer, scheduled)
-        return Again(delay=delay)
+        if call.failure is not None:
+            result, key = call.failure
+            call.failure = (abridged(result), key)
+        if call.before_pause is not None and not call.ambiguous:
+            await call.before_pause()
 
-    def _is_hopeless(self, call: Call) -> bool:
-        """Whether waiting on is no plan: nobody is admitted for so long, or this call never."""
-        progress = max(call.started, self.gate.admission.last_success or 0.0)
-        return self.clock() - progress >= PATIENCE or call.outages >= OUTAGES
-
-    async def _look_up(
-        self, operation: Operation[T], call: Call, failed: Failed
-    ) -> Done[T] | Failed:
-        """Adopt the record that an unanswered call made, if it is there as it was asked for."""
-        read_back = operation.read_back
+    async def _read_back(self, call: Call[T], error: SigmaMindError) -> T | SigmaMindError:
+        """Adopt the record that an unanswered call made, if it is there as it was requested."""
+        read_back = call.operation.read_back
         if read_back is None or not call.reads_back:
-            return failed
-        reading = self.begin(read_back.operation)
-        reading.deadline = min(reading.deadline, call.deadline)
+            return error
+        lookup = self.begin(read_back.operation)
+        lookup.deadline = min(lookup.deadline, call.deadline)
         try:
-            found = await self.finish(read_back.operation, reading)
+            found = await self.finish(lookup)
         except SigmaMindError:
-            return failed
-        return Done(found, adopted=True) if read_back.agrees(found) else failed
+            return error
+        if not read_back.agrees(found):
+            return error
+        call.adopted = True
+        return found
 
-    def _notify_attempt(
-        self,
-        operation: Operation[object],
-        call: Call,
-        verdict: Verdict,
-        answer: Response | Fault | None,
-        elapsed: float,
-    ) -> None:
-        status = answer.status if isinstance(answer, Response) else None
-        notify(
-            self.observer,
-            AttemptFinished(operation.name, call.attempts, verdict, status, elapsed),
+    # --- errors and events ---------------------------------------------------------------------
+
+    def ending(self, call: Call[object]) -> SigmaMindError | None:
+        """Return the error that *call* ends with if it is not tried again.
+
+        That is the error of its latest attempt; `None` before the first has ended, and while
+        another is under way.
+        """
+        if call.failure is None or not call.waits:
+            return None
+        return _annotate(self._error(call), call, self.clock() - call.started)
+
+    def _error(self, call: Call[object]) -> SigmaMindError:
+        """Return the error of the latest attempt.
+
+        It is made only when it is handed out: to mask a page takes milliseconds, and in an outage
+        a hundred calls may repeat their attempts at once.
+        """
+        assert call.failure is not None  # noqa: S101 - only called after one
+        result, key = call.failure
+        # The platform may repeat any secret of the request in its answer.
+        secrets = [key, *secrets_in(call.operation.request.json)]
+        return error_for(
+            call.operation, result, self.platform.explain, secrets, base_url=self.base_url
         )
 
+    def _notify_attempt(
+        self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, elapsed: float
+    ) -> None:
+        status = answer.status if isinstance(answer, Response) else None
+        name = call.operation.name
+        notify(self.observer, AttemptFinished(name, call.attempts, verdict, status, elapsed))
+
     def _notify_finished(
-        self,
-        operation: Operation[object],
-        call: Call,
-        error: BaseException | None,
-        committed: Committed,
-        *,
-        adopted: bool = False,
+        self, call: Call[object], error: BaseException | None, committed: Committed
     ) -> None:
         elapsed = self.clock() - call.started
         name = None if error is None else type(error).__name__
-        notify(
-            self.observer,
-            CallFinished(operation.name, call.attempts, elapsed, name, adopted, committed),
+        event = CallFinished(
+            call.operation.name, call.attempts, elapsed, name, call.adopted, committed
         )
+        notify(self.observer, event)
 
 
-_outgoing = static.maker(HttpRequest)
+def _retry_in(state: RetryCallState) -> Retry:
+    return cast("Retry", state.outcome.result() if state.outcome else None)
 
 
-def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | AttemptResult:
-    """Read a confirmed answer; one that is no success proves the less, the less it says."""
+def _read(operation: Operation[T], answer: Response | Fault) -> T | AttemptResult:
+    """Read a confirmed answer; the less an answer that is no success says, the less it proves."""
     assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
-        return Done(operation.decode(answer))
+        return operation.decode(answer)
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
     sort = sort_of(answer)
@@ -670,62 +678,48 @@ def _read(operation: Operation[T], answer: Response | Fault) -> Done[T] | Attemp
     return AttemptResult(answer, verdict, unreadable=unreadable, sort=sort)
 
 
-def _unread(operation: Operation[T]) -> Operation[_Kept[T]]:
-    """Return *operation* with its answer as the result, and beside it what reads it.
+def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]:
+    """Return *operation* with its answer as the result, and beside it the function that reads it.
 
-    All that follows from an answer which is no 2xx stays as it is.
+    Whatever follows from an answer that is no 2xx stays as it is.
     """
-    back, gone = operation.read_back, operation.when_gone
 
     def read(response: Response) -> T:
         end = _read(operation, response)
-        if isinstance(end, Done):
-            return end.result
+        if not isinstance(end, AttemptResult):
+            return end
         error = cast("ResponseDecodeError", end.unreadable)
         error.committed = committed_by(operation, end.verdict)
         raise error
 
-    return Operation(
-        name=operation.name,
-        request=operation.request,
+    back, gone = operation.read_back, operation.on_not_found
+    return attrs.evolve(
+        cast("Operation[Any]", operation),
         decode=lambda response: (response, read),
-        repeatable=operation.repeatable,
-        value=operation.value,
-        read_back=None if back is None else _unread_look_up(back),
-        hints=operation.hints,
-        when_gone=gone if isinstance(gone, Unset) else (_NONE, operation.decode),
+        ignored_fields=None,
+        read_back=None if back is None else _undecoded_lookup(back),
+        # In place of the 404 itself, which is in `Call.not_found`.
+        on_not_found=gone if isinstance(gone, Unset) else (Response(404), read),
     )
 
 
-def _unread_look_up(back: ReadBack[T]) -> ReadBack[_Kept[T]]:
+def _undecoded_lookup(back: ReadBack[T]) -> ReadBack[tuple[Response, Decode[T]]]:
     read = back.operation.decode
 
-    def found(response: Response) -> _Kept[T]:
-        read(response)  # what cannot be read was not found
+    def decode(response: Response) -> tuple[Response, Decode[T]]:
+        read(response)  # a record that cannot be read counts as not found
         return response, read
 
-    look = back.operation
     return ReadBack(
-        operation=Operation(look.name, look.request, found, look.repeatable, look.value),
+        operation=attrs.evolve(cast("Operation[Any]", back.operation), decode=decode),
         agrees=lambda kept: back.agrees(read(kept[0])),
     )
 
 
-_NONE = Response(status=0)
-"""A placeholder for the 404 that is kept in `Call.gone`."""
-
-
-def _secrets(operation: Operation[object], key: Secret) -> list[Secret]:
-    """Return every secret of one request, for the platform may repeat them in its answer."""
-    return [key, *secrets_in(operation.request.json)]
-
-
-def _stamped(
-    error: SigmaMindError, operation: Operation[object], call: Call, elapsed: float
-) -> SigmaMindError:
-    """Write on *error* what the whole call adds to its last attempt."""
-    error.operation, error.attempts, error.elapsed = operation.name, call.attempts, elapsed
-    if call.touched and error.committed == "no":
+def _annotate(error: SigmaMindError, call: Call[object], elapsed: float) -> SigmaMindError:
+    """Add to *error* what the whole call adds to its last attempt."""
+    error.operation, error.attempts, error.elapsed = call.operation.name, call.attempts, elapsed
+    if call.may_have_acted and error.committed == "no":
         error.committed = "unknown"
     if call.attempts > 1:
         error.add_note(f"after {call.attempts} attempts in {elapsed:.1f} s")

@@ -12,14 +12,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from sigmamind_async import static
+import attrs
+
 from sigmamind_async.errors import Committed
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
 
 
-@static.frozen
+@attrs.frozen
 class AttemptFinished:
     """One request ended, in whatever way."""
 
@@ -33,7 +34,7 @@ class AttemptFinished:
     """Seconds, without the wait at the gate."""
 
 
-@static.frozen
+@attrs.frozen
 class AttemptScheduled:
     """Another request of the same call will follow."""
 
@@ -44,7 +45,7 @@ class AttemptScheduled:
     """Seconds until it asks the gate."""
 
 
-@static.frozen
+@attrs.frozen
 class CallFinished:
     """A call returned, raised, or was cancelled: every call that began ends with one."""
 
@@ -60,7 +61,7 @@ class CallFinished:
     """Whether the platform may have acted on the call; "no" for a call that only reads."""
 
 
-@static.frozen
+@attrs.frozen
 class FieldsIgnored:
     """A 200 shows fields with other values than were sent."""
 
@@ -69,7 +70,7 @@ class FieldsIgnored:
     """Names of the fields, as in the request value."""
 
 
-@static.frozen
+@attrs.frozen
 class Throttled:
     """The platform rate-limited a request."""
 

@@ -34,7 +34,6 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.convert import load_json, structure_list
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
@@ -138,7 +137,7 @@ def _too_many() -> ResponseDecodeError:
 # --- what a page says about its listing ------------------------------------------------------
 
 
-@static.frozen(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Statement:
     """What a page says about the listing that it is part of; `None` where it does not say."""
 

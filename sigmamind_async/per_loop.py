@@ -1,11 +1,10 @@
-"""One value for each running event loop and process.
+"""State that belongs to one event loop and one process.
 
 A client may be a module-level object that outlives the loop it was first used in: every
-``asyncio.run`` starts a new one, threads have their own, and a fork copies the object into
-another process. Whatever is tied to a loop (a session, a queue of futures) is therefore kept by
-loop and pid and made when first used there. What belongs to a dead loop or to another process is
-forgotten without I/O: the sockets of a dead loop cannot be spoken to, and those of a parent
-process are still in use over there.
+``asyncio.run`` starts a new one, threads have their own, and a fork copies the object into another
+process. Whatever is tied to a loop (a session, a lock, a queue of futures) is therefore created on
+first use in that loop. A value whose loop is closed, or that came from the parent process, is
+dropped without I/O: nothing can be sent from a closed loop, and the parent still uses its sockets.
 """
 
 from __future__ import annotations
@@ -13,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Generic, Protocol, TypeVar
+
+import attrs
 
 T = TypeVar("T")
 
+# How many forks led to this process. `os.getpid()` at each lookup would cost three times as much
+# as the lookup itself.
 _forks = 0
-"""How many forks led to this process. Counted, because to ask for the process id at every turn
-costs 0.3 microseconds, three times a call."""
 
 
 def _count_fork() -> None:
@@ -33,12 +35,16 @@ if hasattr(os, "register_at_fork"):
 
 
 class PerLoop(Generic[T]):
-    """Values of type *T*, each made by *make* when its loop first asks."""
+    """One value per event loop, created by *factory* when the loop first asks for it.
 
-    def __init__(self, make: Callable[[], T], forget: Callable[[T], None] | None = None) -> None:
-        """*forget* is told each value whose loop is closed or whose process is another one."""
-        self._make = make
-        self._forget = forget
+    *on_discard* receives each value whose loop is closed or that came from the parent process.
+    """
+
+    def __init__(
+        self, factory: Callable[[], T], on_discard: Callable[[T], None] | None = None
+    ) -> None:
+        self._factory = factory
+        self._on_discard = on_discard
         self._lock = threading.Lock()
         self._forks = _forks
         self._values: dict[asyncio.AbstractEventLoop, T] = {}
@@ -48,30 +54,78 @@ class PerLoop(Generic[T]):
         loop = asyncio.get_running_loop()
         value = self._values.get(loop)
         if value is None or self._forks != _forks:
-            value = self._first(loop)
+            value = self._create(loop)
         return value
 
     def pop(self) -> T | None:
-        """Take the running loop's value out, if it has one."""
+        """Remove and return the running loop's value, if it has one."""
         return self._values.pop(asyncio.get_running_loop(), None)
 
     def discard(self, loop: asyncio.AbstractEventLoop, value: T) -> None:
-        """Drop *value*, which is ending in order; *loop* may have another by now."""
+        """Remove *value*, which has been closed properly, unless *loop* has a newer one."""
         if self._values.get(loop) is value:
             del self._values[loop]
 
-    def _first(self, loop: asyncio.AbstractEventLoop) -> T:
-        foreign: list[T] = []
+    def _create(self, loop: asyncio.AbstractEventLoop) -> T:
+        discarded: list[T] = []
         if self._forks != _forks:
-            # The parent may have held the lock at the moment of the fork.
+            # Another thread of the parent may have held the lock at the moment of the fork.
             self._lock = threading.Lock()
             self._forks = _forks
-            foreign, self._values = list(self._values.values()), {}
+            discarded, self._values = list(self._values.values()), {}
         with self._lock:
-            dead = [other for other in self._values if other.is_closed()]
-            foreign += [self._values.pop(other) for other in dead]
-            value = self._values[loop] = self._make()
-        for gone in foreign:
-            if self._forget is not None:
-                self._forget(gone)
+            closed = [other for other in self._values if other.is_closed()]
+            discarded += [self._values.pop(other) for other in closed]
+            value = self._values[loop] = self._factory()
+        if self._on_discard is not None:
+            for each in discarded:
+                self._on_discard(each)
         return value
+
+
+class InTime(Protocol):
+    """Awaits something under a deadline; raises when the deadline passes first."""
+
+    def __call__(self, waiting: Awaitable[T], /) -> Awaitable[T]:
+        """Return the result of *waiting*."""
+        ...
+
+
+@attrs.define
+class _CountedLock:
+    lock: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    users: int = 0
+    """Tasks that hold it or wait for it."""
+
+
+class KeyedLock:
+    """A lock for each key, within one event loop; a lock exists only while it is in use."""
+
+    def __init__(self) -> None:
+        self._locks: PerLoop[dict[str, _CountedLock]] = PerLoop(dict)
+
+    @asynccontextmanager
+    async def hold(self, key: str, in_time: InTime | None = None) -> AsyncGenerator[None]:
+        """Hold the lock of *key*, in the order of asking; an empty key locks nothing.
+
+        A wait for the lock happens within *in_time*.
+        """
+        if not key:
+            yield
+            return
+        locks = self._locks.get()
+        counted = locks.setdefault(key, _CountedLock())
+        counted.users += 1
+        try:
+            if in_time is not None and counted.lock.locked():
+                await in_time(counted.lock.acquire())
+            else:
+                await counted.lock.acquire()
+            try:
+                yield
+            finally:
+                counted.lock.release()
+        finally:
+            counted.users -= 1
+            if not counted.users:
+                del locks[key]

@@ -1,51 +1,196 @@
-"""When to send again, and after how long: pure decisions, and tenacity to carry them out.
+"""When to send again, and after how long: tenacity's strategies, and a quota above them.
 
-Delays and quota follow the retry behaviour that the AWS SDKs share since 2026: full jitter over
-an exponential backoff, a smaller base for faults than for throttling, and a quota that a failing
+Default delays and quota follow the retry behaviour that the AWS SDKs share since 2026: full jitter
+over an exponential backoff, a smaller base for failures than for 429s, and a quota that a failing
 platform drains, so that an outage is not met with several times the traffic. Two things differ on
-purpose. A wait that the platform asks for is obeyed in full, never cut. And being throttled
-neither counts as a failed attempt nor fails on an empty quota: a request that was refused for
-being one too many did nothing, and the gate already decides when the next may go.
+purpose. A wait that the platform asks for is obeyed in full, never cut. And a 429 neither counts as
+a failed attempt nor fails on an empty quota: the platform did nothing, and the gate already decides
+when the next request may go.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """
 
 from __future__ import annotations
 
+import inspect
+import logging
+import math
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from random import random
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from sigmamind_async.errors import ConfigurationError
+
 if TYPE_CHECKING:
-    import tenacity
+    from tenacity import AsyncRetrying, RetryCallState
 
-Sleep = Callable[[float], Awaitable[None]]
+Wait = Callable[["RetryCallState"], float]
+"""A wait strategy of tenacity's, or any function like one; seconds."""
+Stop = Callable[["RetryCallState"], bool]
+
+logger = logging.getLogger("sigmamind_async")
 
 
-@attrs.frozen(kw_only=True)
-class RetryPolicy:
-    """How often one call may fail, and how the waits between its attempts grow; seconds."""
+@attrs.frozen
+class Retry:
+    """Why another attempt may follow: what strategies find in ``state.outcome.result()``."""
 
-    max_attempts: int = attrs.field(default=3, validator=attrs.validators.ge(1))
-    """Attempts that may fail, the first included. Throttled attempts do not count."""
-    base: float = attrs.field(default=0.05, validator=attrs.validators.gt(0))
-    """Longest wait before the second attempt, in seconds; doubles with every attempt."""
-    throttle_base: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    """The same after a throttled attempt."""
-    cap: float = attrs.field(default=20.0, validator=attrs.validators.gt(0))
-    """Longest backoff in seconds; a wait asked for by the platform may be longer."""
+    status: int | None = None
+    """HTTP status, where one came."""
+    throttled: bool = False
+    """True if the request was rate-limited."""
+    outage: bool = False
+    """True if it failed as all requests do while the platform is away, and may wait that out."""
+    retry_after: float | None = None
+    """Seconds the platform asked callers to wait."""
+    at_once: bool = False
+    """True if the attempt was no failure, and neither policy nor quota is asked."""
 
-    def delay(
-        self, failures: int, *, throttled: bool, jitter: float, retry_after: float | None = None
-    ) -> float:
-        """Return the seconds to wait after the given number of *failures* (1 or more) in a row.
 
-        *jitter* is a random number from 0 to 1. A *retry_after* is never undercut.
-        """
+def _check_positive(name: str, value: object) -> None:
+    if type(value) not in {int, float} or not 0 < cast("float", value) < math.inf:
+        raise ConfigurationError(f"RetryPolicy: {name}: must be a number of seconds from above 0")
+
+
+@attrs.frozen
+class StandardWait:
+    """Exponential backoff with full jitter: the longest wait doubles with every attempt."""
+
+    base: float = 0.05
+    """Longest wait before the second attempt, in seconds."""
+    throttle_base: float = 1.0
+    """The same after a 429."""
+    cap: float = 20.0
+    """Longest backoff in seconds; a wait that the platform asks for may be longer."""
+    jitter: Callable[[], float] = attrs.field(default=random, repr=False)
+    """Random numbers from 0 to 1."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("base", "throttle_base", "cap"):
+            _check_positive(name, getattr(self, name))
+
+    def __call__(self, state: RetryCallState) -> float:
+        """Return the seconds to wait after the number of failures, or of 429s, in *state*."""
+        throttled = state.outcome is not None and state.outcome.result().throttled
+        return self.seconds(state.attempt_number, throttled=throttled)
+
+    def seconds(self, count: int, *, throttled: bool) -> float:
+        """Return the seconds to wait after *count* failures in a row, or 429s if *throttled*."""
         base = self.throttle_base if throttled else self.base
-        backoff = jitter * min(self.cap, base * 2.0 ** min(failures - 1, 63))
-        return max(backoff, retry_after or 0.0)
+        return self.jitter() * min(self.cap, base * 2.0 ** min(count - 1, 63))
+
+
+@attrs.frozen
+class StandardStop:
+    """Stop once so many attempts have failed; 429s do not count."""
+
+    max_attempts: int = 3
+
+    def __attrs_post_init__(self) -> None:
+        if type(self.max_attempts) is not int or self.max_attempts < 1:
+            raise ConfigurationError("RetryPolicy: max_attempts: must be a whole number from 1")
+
+    def __call__(self, state: RetryCallState) -> bool:
+        """Return whether the number of failures in *state* is enough."""
+        return state.attempt_number >= self.max_attempts
+
+
+@attrs.frozen(init=False)
+class RetryPolicy:
+    """How often one call may fail, and how long it waits between its attempts.
+
+    Either form sets the pauses, and either the number of attempts::
+
+        RetryPolicy(max_attempts=5, base=0.1)
+        RetryPolicy(wait=wait_random_exponential(max=8), stop=stop_after_attempt(4))
+
+    Args:
+        max_attempts: Attempts that may fail, the first included; 3 by default. A 429 does not
+            count.
+        base: Longest wait before the second attempt, in seconds, 0.05 by default; doubles with
+            every attempt.
+        throttle_base: The same after a 429; 1.0 by default.
+        cap: Longest backoff in seconds; 20.0 by default.
+        wait: A wait strategy of tenacity's in place of `base`, `throttle_base` and `cap`. The
+            state's ``attempt_number`` counts failures in a row, or 429s after one.
+        stop: A stop strategy of tenacity's in place of `max_attempts`; ``attempt_number`` counts
+            failures.
+
+    Whatever they say, a wait that the platform asks for is never undercut, and neither the call's
+    deadline nor the quota is passed. A strategy that raises is logged: the default pause is taken
+    for that of a `wait`, and after a `stop` the call ends.
+
+    Raises:
+        ConfigurationError: A value cannot be used, or both forms are given for one thing.
+    """
+
+    wait: Wait
+    stop: Stop
+
+    def __init__(
+        self,
+        *,
+        max_attempts: int | None = None,
+        base: float | None = None,
+        throttle_base: float | None = None,
+        cap: float | None = None,
+        wait: Wait | None = None,
+        stop: Stop | None = None,
+    ) -> None:
+        pauses = _given(base=base, throttle_base=throttle_base, cap=cap)
+        number = _given(max_attempts=max_attempts)
+        self.__attrs_init__(
+            _strategy("wait", wait, pauses) or StandardWait(**pauses),
+            _strategy("stop", stop, number) or StandardStop(**number),
+        )
+
+    def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
+        """Return the seconds that `wait` says, or the default where it says nothing usable."""
+        standard = self.wait if isinstance(self.wait, StandardWait) else StandardWait()
+        if self.wait is not standard:
+            try:
+                seconds = cast("Any", self.wait(state))
+            except Exception:
+                logger.exception("the retry policy's wait failed; the default pause is taken")
+            else:
+                if type(seconds) in {int, float} and seconds >= 0:
+                    return float(seconds)
+                logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
+        return attrs.evolve(standard, jitter=jitter)(state)
+
+    def must_stop(self, state: RetryCallState) -> bool:
+        """Return what `stop` says; True where it raises."""
+        try:
+            return bool(self.stop(state))
+        except Exception:
+            logger.exception("the retry policy's stop failed; the call is not tried again")
+            return True
+
+
+def _given(**options: object) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _strategy(name: str, value: Any, others: dict[str, Any]) -> Any:  # noqa: ANN401 - checked here
+    """Return a caller's strategy, if there is one that can be used."""
+    if value is None:
+        return None
+    if others:
+        raise ConfigurationError(
+            f"RetryPolicy: {name} and {', '.join(others)} exclude each other: give one or the other"
+        )
+    is_async = any(map(inspect.iscoroutinefunction, (value, type(value).__call__)))
+    if not callable(value) or isinstance(value, type) or is_async:
+        raise ConfigurationError(
+            f"RetryPolicy: {name}: must be a tenacity {name} strategy, such as"
+            f" {_EXAMPLES[name]}, or a plain function of its state"
+        )
+    return value
+
+
+_EXAMPLES = {"wait": "wait_fixed(1)", "stop": "stop_after_attempt(3)"}
 
 
 @attrs.define
@@ -73,30 +218,27 @@ class RetryQuota:
             self.tokens = min(self.capacity, self.tokens + amount)
 
 
-@attrs.frozen(kw_only=True)
-class Again:
-    """The verdict over one attempt: send the call once more, after *delay* seconds."""
-
-    delay: float
-
-
-def repeating(sleep: Sleep) -> tenacity.AsyncRetrying:
-    """Return a tenacity object that repeats a coroutine function while it returns an `Again`.
+def retrying(
+    *,
+    wait: Wait,
+    stop: Stop,
+    before_sleep: Callable[[RetryCallState], Awaitable[None]],
+    retry_error_callback: Callable[[RetryCallState], object],
+    sleep: Callable[[float], Awaitable[None]],
+) -> AsyncRetrying:
+    """Return a tenacity object that repeats a coroutine function while it returns a `Retry`.
 
     Made anew for every call: one that is shared keeps its state on itself, and under concurrency
-    silently skips calls (measured: 189 of 500 at 50 % failures). It is asked only once a first
-    attempt has failed, because it costs 14 to 30 microseconds; until then it is not even imported.
+    silently skips calls (measured: 189 of 500 at 50 % failures). It is made only once a first
+    attempt has failed, because it costs 14 to 30 microseconds; a first client does not import it.
     """
     import tenacity
 
     return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_result(lambda outcome: isinstance(outcome, Again)),
-        wait=_asked_delay,
+        retry=tenacity.retry_if_result(lambda end: isinstance(end, Retry)),
+        wait=wait,
+        stop=stop,
+        before_sleep=before_sleep,
+        retry_error_callback=retry_error_callback,
         sleep=sleep,
-        reraise=True,
     )
-
-
-def _asked_delay(state: tenacity.RetryCallState) -> float:
-    outcome = state.outcome.result() if state.outcome is not None else None
-    return outcome.delay if isinstance(outcome, Again) else 0.0

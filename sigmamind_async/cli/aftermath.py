@@ -52,7 +52,7 @@ class Aftermath:
     place: Place
     platform: Platform | None
     """Whose rows they are; `None` where they are of several platforms."""
-    _unknown: list[int] = attrs.field(factory=list[int])
+    _unconfirmed: list[int] = attrs.field(factory=list[int])
     _undecided: list[int] = attrs.field(factory=list[int])
     _left: list[int] = attrs.field(factory=list[int])
     """Left to the workers."""
@@ -68,8 +68,8 @@ class Aftermath:
             self._undecided.append(result.line)
         elif result.fault is not None and result.fault.kind == UNFINISHED:
             self._left.append(result.line)
-        elif result.status == "unknown":
-            self._unknown.append(result.line)
+        elif result.status == "unconfirmed":
+            self._unconfirmed.append(result.line)
         elif result.status == "skipped" and result.remark:
             self._withheld.setdefault(result.remark, []).append(result.line)
         elif result.status == "skipped":
@@ -79,7 +79,7 @@ class Aftermath:
         """Return the commands that settle a row."""
         if result.fault is not None and result.fault.advice == DECIDE:
             return (self.command("status"),)
-        if result.status == "unknown":
+        if result.status == "unconfirmed":
             return (self.command("reconcile", "--wait"), self.command("status"))
         return ()
 
@@ -94,14 +94,14 @@ class Aftermath:
             say(f"  how far they are: {self.command('status')}")
         if self._skipped:
             say(f"not sent: {lines_text(self._skipped)}")
-        if self._unknown:
-            say(f"in doubt, may have been carried out: {lines_text(self._unknown)}")
+        if self._unconfirmed:
+            say(f"in doubt, may have been carried out: {lines_text(self._unconfirmed)}")
             say(f"  what is known of them:  {self.command('status')}")
             say(f"  look until it is known: {self.command('reconcile', '--wait')}")
         if self._undecided:
             say(f"somebody has to decide about {lines_text(self._undecided)}:")
             say(f"  {self.command('status')}")
-        if self._unknown or self._skipped or stopped:
+        if self._unconfirmed or self._skipped or stopped:
             say("to go on, run the same command again: what is done is not sent again")
 
     def command(self, name: str, *words: str) -> str:

@@ -182,12 +182,12 @@ numbers without are skipped. Each call rings a telephone and costs money, and mu
 --max-calls N, or by typing. No number is called from twice, whatever went unanswered. Telephones
 that several numbers ring are rung by one at a time, see --per-destination.
 
-A call that was answered has passed; busy, not answered or refused is failed; unknown is one that
-may ring, or rang and was not seen to end within --timeout. SigmaMind only.
+A call that was answered has passed; busy, not answered or refused is failed; unconfirmed is one
+that may ring, or rang and was not seen to end within --timeout. SigmaMind only.
 
 Ctrl-C takes up no more numbers and follows the calls under way; a second one leaves them.
 
-Exit codes: 0 all passed, 1 some failed or nothing was called, 2 usage, 3 some unknown, 130
+Exit codes: 0 all passed, 1 some failed or nothing was called, 2 usage, 3 some unconfirmed, 130
 interrupted.
 
 Example: sigmamind numbers verify +14155550100 --max-calls 1"""

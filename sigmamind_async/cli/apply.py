@@ -239,7 +239,7 @@ class Application:
             asked=progress.finished,
             done=progress.done,
             failed=progress.failed,
-            unknown=progress.unknown,
+            unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
             earlier=self.aftermath.earlier,
             requests=self.page.traffic.requests,

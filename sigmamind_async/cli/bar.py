@@ -71,7 +71,7 @@ def bar_line(progress: Progress, traffic: Traffic | None = None) -> Table:
         Text(f"{progress.finished:,}/{total:,}"),
         Text(f"{progress.done:,} done", style=STYLES["done"]),
         _count(progress.failed, "failed"),
-        _count(progress.unknown, "unknown"),
+        _count(progress.unconfirmed, "unconfirmed"),
         Text(f"{progress.rate:,.0f}/s"),
         Text(_eta(progress.eta), style="cyan"),
         *(() if traffic is None else (Text(f"{traffic.throttled:,} 429s", style="dim"),)),

@@ -30,6 +30,8 @@ class Column:
     field: attrs.Attribute[Any]
     types: frozenset[object]
     """The types its values may have."""
+    owner: type[Value]
+    """The class that the field is of."""
 
     @property
     def clearable(self) -> bool:
@@ -63,7 +65,7 @@ def columns_of(value: type[Value]) -> Mapping[str, Column]:
     fields: Iterable[attrs.Attribute[Any]] = attrs.fields(value)
     return {
         KEY_COLUMN if field.name == "id" else field.name: Column(
-            field, frozenset(_types(hints[field.name]))
+            field, frozenset(_types(hints[field.name])), value
         )
         for field in fields
         if field.init

@@ -84,7 +84,7 @@ def database_or_default(said: str | None) -> Database:
 
 
 def _database(said: str) -> Database:
-    dsn, words = _found(said)
+    dsn, words = _read_dsn(said)
     try:
         from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
     except ImportError as error:
@@ -92,7 +92,7 @@ def _database(said: str) -> Database:
     return Database(dsn, parse_dsn(dsn, "sigmamind").name, words)
 
 
-def _found(said: str) -> tuple[Secret, tuple[str, ...]]:
+def _read_dsn(said: str) -> tuple[Secret, tuple[str, ...]]:
     """Return the DSN, and how it is said again."""
     kind, colon, _ = said.partition(":")
     if not colon or kind not in {"env", "file"}:
@@ -100,11 +100,11 @@ def _found(said: str) -> tuple[Secret, tuple[str, ...]]:
     try:
         dsn = SecretResolver().resolve(said)
     except SecretReferenceError as error:
-        raise CommandError(_problem(said, error)) from None
+        raise CommandError(_secret_problem(said, error)) from None
     return dsn, (OPTION,) if said == DEFAULT else (OPTION, said)
 
 
-def _problem(said: str, error: SecretReferenceError) -> str:
+def _secret_problem(said: str, error: SecretReferenceError) -> str:
     if said == DEFAULT:
         return f"no database is named: give {OPTION} DSN, or set {VARIABLE}"
     return f"{OPTION} {error}"

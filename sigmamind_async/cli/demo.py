@@ -130,7 +130,7 @@ class Demo:
     def _words(self, sample: Sample) -> list[str]:
         """Return the command line of a job, as it is shown."""
         most = ("--max-purchases", str(sample.purchases))
-        return ["apply", self.stage.file(sample).name, *_platform(sample).words, *most, *OPTIONS]
+        return ["apply", self.stage.file(sample).name, *_client_of(sample).words, *most, *OPTIONS]
 
     def _start(self, sample: Sample) -> subprocess.Popen[bytes]:
         return self.stage.start(sample.platform, [*self._words(sample), *HASTE])
@@ -221,13 +221,13 @@ class Demo:
     def _journal(self, sample: Sample) -> list[Row]:
         """Return all rows of a job's journal; none where it was killed before it made one."""
         path = Path(f"{self.stage.file(sample)}{SUFFIX}")
-        return run(_rows(path, sample.platform)) if path.exists() else []
+        return run(_journal_rows(path, sample.platform)) if path.exists() else []
 
 
-def _platform(sample: Sample) -> Platform:
+def _client_of(sample: Sample) -> Platform:
     return PLATFORMS[sample.platform]
 
 
-async def _rows(path: Path, account: str) -> list[Row]:
+async def _journal_rows(path: Path, account: str) -> list[Row]:
     async with SqliteJournal(path, read_only=True) as journal:
         return await journal.in_states(account, frozenset(State))

@@ -126,7 +126,7 @@ def exit_for_job(summary: Summary) -> Exit:
     """Return the exit code of a job over many rows."""
     if summary.stopped in {"interrupted", "output closed"}:
         return Exit.INTERRUPTED
-    if summary.unknown:
+    if summary.unconfirmed:
         return Exit.UNKNOWN
     if summary.stopped in {"key refused", "not the API", "journal unusable"} and not summary.done:
         return Exit.USAGE

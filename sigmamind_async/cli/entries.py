@@ -12,7 +12,7 @@ import attrs
 
 from sigmamind_async.cli.job import in_plain_words
 from sigmamind_async.cli.platforms import PLATFORMS
-from sigmamind_async.cli.records import Fault, RowResult
+from sigmamind_async.cli.records import RowError, RowResult
 from sigmamind_async.cli.standing import without_call
 from sigmamind_async.provisioning.row import Row as Entry
 from sigmamind_async.provisioning.row import State
@@ -44,35 +44,35 @@ def result_of_entry(entry: Entry, row: RowResult) -> RowResult:
         return attrs.evolve(told, status="done")
     message = without_call(entry.error)
     if entry.state is State.FAILED:
-        fault = Fault(kind=REFUSED, message=message, committed="no")
+        fault = RowError(kind=REFUSED, message=message, committed="no")
         return attrs.evolve(told, status="failed", fault=fault)
-    fault = Fault(kind=_STILL_TO_LOOK_FOR, message=message, committed="unknown")
-    return in_plain_words(attrs.evolve(told, status="unknown", fault=fault), entry)
+    fault = RowError(kind=_STILL_TO_LOOK_FOR, message=message, committed="unknown")
+    return in_plain_words(attrs.evolve(told, status="unconfirmed", fault=fault), entry)
 
 
 def unfinished(row: RowResult) -> RowResult:
     """Return the end of a row that is left to the workers."""
-    fault = Fault(kind=UNFINISHED, message="stays with the workers", committed="unknown")
-    return attrs.evolve(row, status="unknown", fault=fault)
+    fault = RowError(kind=UNFINISHED, message="stays with the workers", committed="unknown")
+    return attrs.evolve(row, status="unconfirmed", fault=fault)
 
 
 def row_of_entry(entry: Entry) -> RowResult:
     """Return the row of *entry*, of which no file is known, as if nothing had become of it."""
-    kinds = PLATFORMS[_platform(entry)].kinds
+    kinds = PLATFORMS[_platform_name(entry)].kinds
     actions = [kind.action for kind in kinds if kind.value.__name__ == entry.request_type]
     return RowResult(
         line=0,
         id=entry.op_id,
         platform=entry.account,
         action=actions[0] if actions else entry.kind.value,
-        status="unknown",
+        status="unconfirmed",
     )
 
 
-def _platform(entry: Entry) -> str:
+def _platform_name(entry: Entry) -> str:
     return entry.account.partition(":")[0]
 
 
 def _record(entry: Entry) -> str | None:
     """Return the id of the record, where that is not the number itself."""
-    return None if PLATFORMS[_platform(entry)].keyed_by_number else entry.record or None
+    return None if PLATFORMS[_platform_name(entry)].keyed_by_number else entry.record or None

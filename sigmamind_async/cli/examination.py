@@ -20,7 +20,7 @@ from sigmamind_async.cli.records import (
     Verifications,
     VerificationSummary,
 )
-from sigmamind_async.cli.trial import NOT_TAKEN_UP, Terms, Trial, result_of, skipped
+from sigmamind_async.cli.trial import NOT_TAKEN_UP, CallTerms, Trial, skipped, verification_of
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 
@@ -35,7 +35,7 @@ def by_turns(numbers: Iterable[PhoneNumber]) -> list[PhoneNumber]:
 
 
 def trials_of(
-    client: SigmaMind, numbers: Iterable[PhoneNumber], terms: Terms, per_destination: int
+    client: SigmaMind, numbers: Iterable[PhoneNumber], terms: CallTerms, per_destination: int
 ) -> list[Trial]:
     """Return a test call for each of *numbers*, in the order in which they are to be placed."""
     lines = defaultdict[str | None, asyncio.Semaphore](lambda: asyncio.Semaphore(per_destination))
@@ -45,10 +45,10 @@ def trials_of(
     ]
 
 
-_LAST_WHAT_MATTERS = ("skipped", "passed", "unknown", "failed")
+_LAST_WHAT_MATTERS = ("skipped", "passed", "unconfirmed", "failed")
 """The table's order: its end is what stays on the screen."""
 
-_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unknown": "unknown"}
+_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unconfirmed": "unconfirmed"}
 """What a call that was followed to its end counts as, if it did not pass."""
 
 _STOPPING: dict[Stopped, str] = {
@@ -109,7 +109,7 @@ class Examination:
             asked=ends.total(),
             passed=ends["passed"],
             failed=ends["failed"],
-            unknown=ends["unknown"],
+            unconfirmed=ends["unconfirmed"],
             skipped=ends["skipped"],
             stopped=self.stopped,
         )
@@ -131,14 +131,14 @@ class Examination:
         if self._bulk is not None:
             self.stopped = why
             self._bulk.stop()
-            under_way = sum(trial.touched for trial in self.trials) - self._followed
+            under_way = sum(trial.may_have_acted for trial in self.trials) - self._followed
             self.output.remark(_STOPPING[why].format(under_way=under_way))
 
     def _settle(self, outcome: Outcome[Trial, Call]) -> None:
-        result = result_of(outcome)
+        result = verification_of(outcome)
         if outcome.status == "done" and result.status in _UNPROVEN:
             self.progress.recount("done", _UNPROVEN[result.status])
-        self._followed += outcome.value.touched
+        self._followed += outcome.value.may_have_acted
         self.report(result)
 
 

@@ -70,7 +70,7 @@ def is_saved_plan(stream: IO[bytes]) -> bool:
 
 
 def _names_in_header(stream: IO[bytes]) -> frozenset[str]:
-    text = _text(stream, "utf-8-sig")
+    text = _decode(stream, "utf-8-sig")
     try:
         return frozenset(name.strip() for name in next(csv.reader([text]), list[str]())) - {""}
     except csv.Error:
@@ -93,7 +93,7 @@ def _names_in(row: bytes) -> frozenset[str]:
     return frozenset(cast("dict[str, object]", found)) if isinstance(found, dict) else frozenset()
 
 
-def _text(stream: IO[bytes], encoding: str) -> str:
+def _decode(stream: IO[bytes], encoding: str) -> str:
     stream.seek(0)
     return stream.readline(LONGEST_LINE).decode(encoding, "replace").rstrip("\r\n")
 

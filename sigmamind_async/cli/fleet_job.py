@@ -19,7 +19,7 @@ from sigmamind_async.cli.job import fault_of, in_plain_words
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.plan_lines import remarks
 from sigmamind_async.cli.platforms import PLATFORMS
-from sigmamind_async.cli.records import Fault, RowResult, Stopped, Summary
+from sigmamind_async.cli.records import RowError, RowResult, Stopped, Summary
 from sigmamind_async.cli.supervision import Supervision
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.apply import Crew
@@ -92,10 +92,10 @@ class FleetJob:
             supervision.stop("journal unusable")
 
     def _ended(self, outcome: StepOutcome) -> None:
-        result = result_of(outcome, self.plan)
+        result = step_result(outcome, self.plan)
         self._unchanged += is_routine(result)
         self._earlier += result.earlier
-        if result.status == "unknown":
+        if result.status == "unconfirmed":
             self._doubtful.append(result)
         else:
             self.report(result)
@@ -119,7 +119,7 @@ class FleetJob:
             done=progress.done - self._unchanged,
             unchanged=self._unchanged,
             failed=progress.failed + bad,
-            unknown=progress.unknown,
+            unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
             earlier=self._earlier,
             requests=traffic.requests,
@@ -135,8 +135,8 @@ class FleetJob:
         entries = await self._entries()
         for result in self._doubtful:
             told = in_plain_words(result, entries.get(result.id or ""))
-            if told.status != "unknown":
-                self.progress.recount("unknown", told.status)
+            if told.status != "unconfirmed":
+                self.progress.recount("unconfirmed", told.status)
             self.report(told)
 
     async def _entries(self) -> Mapping[str, Row]:
@@ -154,14 +154,14 @@ class FleetJob:
 def _awaited(run: FleetRun) -> int:
     """Return how many steps are in doubt, once nothing else is left of *run*."""
     progress = run.progress
-    held = run.doubtful - progress.unknown
+    held = run.doubtful - progress.unconfirmed
     return held if progress.finished + held == progress.total else 0
 
 
 # ---------------------------------------------------------------- results
 
 
-def result_of(outcome: StepOutcome, plan: Plan) -> RowResult:
+def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
     """Return how a step ended, as the end of its row."""
     step, done = outcome.step, outcome.status == "done"
     fault = None if outcome.error is None or done else fault_of_step(outcome.error, step.id)
@@ -200,10 +200,10 @@ def _remarks(outcome: StepOutcome) -> list[str]:
     return [*(remarks(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
 
 
-def fault_of_step(error: BaseException, row_id: str) -> Fault:
+def fault_of_step(error: BaseException, row_id: str) -> RowError:
     """Return what an error tells about the row *row_id*, without the ids of its operations."""
     if isinstance(error, SecretReferenceError):
-        return Fault(kind=type(error).__name__, message=str(error), committed="no")
+        return RowError(kind=type(error).__name__, message=str(error), committed="no")
     fault = fault_of(error)
     operation = rf"{re.escape(row_id)} #\d+(\.\w+)?"
     return attrs.evolve(fault, message=re.sub(rf"^{operation}: ", "", fault.message))

@@ -16,7 +16,7 @@ import attrs
 from sigmamind_async.bulk import Outcome, Progress
 from sigmamind_async.cli.columns import Value
 from sigmamind_async.cli.ending import advice_for, message_of
-from sigmamind_async.cli.records import Fault, RowResult, Stopped
+from sigmamind_async.cli.records import RowError, RowResult, Stopped
 from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.cli.standing import without_call
 from sigmamind_async.cli.supervision import Supervision
@@ -84,7 +84,7 @@ class Job:
 
     def _awaited(self) -> int:
         progress = self.progress
-        return progress.unknown if progress.finished == progress.total else 0
+        return progress.unconfirmed if progress.finished == progress.total else 0
 
     async def _consume(self, bulk: ProvisioningRun[Any], supervision: Supervision) -> None:
         # Closed at once, also when cancelled in here: what it has not handed over comes next.
@@ -110,8 +110,8 @@ class Job:
 
     async def _settle(self, outcome: Outcome[Value, Any]) -> None:
         row = self._pending[outcome.index]
-        result = result_of(row, outcome)
-        if result.status == "unknown":
+        result = row_result(row, outcome)
+        if result.status == "unconfirmed":
             result = in_plain_words(result, await self._entry(row))
             self._recount(result)
         del self._pending[outcome.index]
@@ -125,8 +125,8 @@ class Job:
         return None
 
     def _recount(self, result: RowResult) -> None:
-        if result.status != "unknown":
-            self.progress.recount("unknown", result.status)
+        if result.status != "unconfirmed":
+            self.progress.recount("unconfirmed", result.status)
 
     async def _report_rest(self, bulk: ProvisioningRun[Any]) -> None:
         """Report what a cancelled job had not handed over, and what it never took up."""
@@ -147,7 +147,7 @@ def reason_of(bulk: ProvisioningRun[Any]) -> str:
 
 def bad_row_result(row: BadRow) -> RowResult:
     """Return the end of a row that could not be read."""
-    fault = Fault(kind="BadRow", message=row.message, committed="no")
+    fault = RowError(kind="BadRow", message=row.message, committed="no")
     return RowResult(line=row.line, id=row.id, action=row.action, status="failed", fault=fault)
 
 
@@ -163,7 +163,7 @@ def skipped_result(row: Row) -> RowResult:
     )
 
 
-def result_of(row: Row, outcome: Outcome[Any, Any]) -> RowResult:
+def row_result(row: Row, outcome: Outcome[Any, Any]) -> RowResult:
     """Return how *row* ended."""
     found = None if outcome.result is None else row.platform.shown(outcome.result)
     skipped = outcome.status == "skipped" or outcome.error is None
@@ -181,7 +181,7 @@ def result_of(row: Row, outcome: Outcome[Any, Any]) -> RowResult:
     )
 
 
-def fault_of(error: BaseException | None, row: Row | None = None) -> Fault:
+def fault_of(error: BaseException | None, row: Row | None = None) -> RowError:
     """Return what an error tells about a row."""
     kind, advice = type(error).__name__, advice_for(error)
     if isinstance(error, SigmaMindError):
@@ -190,7 +190,7 @@ def fault_of(error: BaseException | None, row: Row | None = None) -> Fault:
             message = message.removeprefix(f"{row.id}: ")
             if isinstance(error, JournalError) and not error.retryable and row.goes_by_its_place:
                 advice = MOVED
-        return Fault(
+        return RowError(
             kind=kind,
             message=message,
             committed=error.committed,
@@ -200,8 +200,8 @@ def fault_of(error: BaseException | None, row: Row | None = None) -> Fault:
         )
     if isinstance(error, asyncio.CancelledError):
         message = "stopped while it was under way; it may have been carried out"
-        return Fault(kind="Interrupted", message=message, committed="unknown")
-    return Fault(kind=kind, message=f"unexpected {kind}", committed="unknown")
+        return RowError(kind="Interrupted", message=message, committed="unknown")
+    return RowError(kind=kind, message=f"unexpected {kind}", committed="unknown")
 
 
 MOVED = (

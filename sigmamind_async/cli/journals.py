@@ -141,7 +141,7 @@ class FilePlace:
 
 def place_beside(file: str, chosen: Path | None, database: Database | None) -> Place:
     """Return where the rows of *file* are written down."""
-    _check(file, chosen, database)
+    _check_options(file, chosen, database)
     return database or FilePlace.beside(file, chosen)
 
 
@@ -150,15 +150,15 @@ def place_of(file: str | None, chosen: Path | None, database: Database | None) -
     if database is None:
         if file is None:
             raise CommandError(f"name the FILE that was applied, or {OPTION} DSN")
-        _check(file, chosen, database)
+        _check_options(file, chosen, database)
         return FilePlace.of(file, chosen)
     if file is not None:
         raise CommandError(f"{OPTION} is about all that is in the database: leave {file} out")
-    _check("", chosen, database)
+    _check_options("", chosen, database)
     return database
 
 
-def _check(file: str, chosen: Path | None, database: Database | None) -> None:
+def _check_options(file: str, chosen: Path | None, database: Database | None) -> None:
     if file.startswith(("postgresql:", "postgres:")):
         raise CommandError(f"FILE is a database: name that with {OPTION}")  # may hold a password
     if chosen is not None and database is not None:

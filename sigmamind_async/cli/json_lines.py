@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 import attrs
 
 from sigmamind_async.cli.records import (
-    Change,
     Crash,
-    Fault,
     Killed,
     NumberList,
     NumberRecord,
@@ -22,6 +20,8 @@ from sigmamind_async.cli.records import (
     Ready,
     Record,
     Released,
+    RowChange,
+    RowError,
     RowResult,
     SandboxReady,
     Standing,
@@ -57,7 +57,7 @@ def _(record: RowResult) -> str:
             "status": record.status,
             "phone_number": record.phone_number,
             **({} if record.record_id is None else {"record_id": record.record_id}),
-            "error": None if record.fault is None else _fault(record.fault),
+            "error": None if record.fault is None else _fault_object(record.fault),
             "attempts": record.attempts,
             "elapsed_ms": round(record.elapsed * 1000),
             "earlier": record.earlier,
@@ -66,7 +66,7 @@ def _(record: RowResult) -> str:
     )
 
 
-def _fault(fault: Fault) -> dict[str, object]:
+def _fault_object(fault: RowError) -> dict[str, object]:
     return {
         "class": fault.kind,
         "message": fault.message,
@@ -96,7 +96,7 @@ def _(record: PlanShown) -> str:
         "unlisted": list(plan.unlisted),
     }
     steps = [line_of({"step": _step(step)}) for step in plan.steps]
-    return "\n".join([*steps, *map(_problem, plan.problems), line_of({"summary": summary})])
+    return "\n".join([*steps, *map(_problem_line, plan.problems), line_of({"summary": summary})])
 
 
 def _step(step: Step) -> dict[str, object]:
@@ -106,10 +106,10 @@ def _step(step: Step) -> dict[str, object]:
 
 @json_lines.register
 def _(record: Problems) -> str:
-    return "\n".join(map(_problem, record.problems))
+    return "\n".join(map(_problem_line, record.problems))
 
 
-def _problem(problem: Problem) -> str:
+def _problem_line(problem: Problem) -> str:
     return line_of({"problem": attrs.asdict(problem)})
 
 
@@ -134,7 +134,7 @@ def _(record: Killed) -> str:
 
 
 @json_lines.register
-def _(record: Change) -> str:
+def _(record: RowChange) -> str:
     return line_of({"change": attrs.asdict(record)})
 
 
@@ -198,7 +198,7 @@ def _(record: Verification) -> str:
             "termination_reason": record.termination_reason,
             "duration": record.duration,
             "remark": record.remark or None,
-            "error": None if record.fault is None else _fault(record.fault),
+            "error": None if record.fault is None else _fault_object(record.fault),
         }
     )
 

@@ -84,7 +84,7 @@ def move(
         platform=platform,
         before=from_agent,
         after=to_agent,
-        fields=_fields(platform, side),
+        fields=_agent_fields(platform, side),
         output=Output.of_process(json=json),
         traffic=Traffic(),
         times=Times(
@@ -107,12 +107,12 @@ def move(
         finally:
             loop.run(relay.close())
     relay.output.show(summary)
-    if summary.unknown or summary.skipped:
+    if summary.unconfirmed or summary.skipped:
         relay.output.remark("to go on, run the same command again: it looks at what is there")
     return exit_for_job(summary)
 
 
-def _fields(platform: str, side: Side) -> tuple[str, ...]:
+def _agent_fields(platform: str, side: Side) -> tuple[str, ...]:
     taken = CAPABILITIES[platform].update.takes
     fields = tuple(name for name in _FIELDS[side] if name in taken)
     if not fields:

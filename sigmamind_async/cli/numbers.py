@@ -76,7 +76,7 @@ def list_(
         for name in dict.fromkeys(platform)
     ]
     output = Output.of_process(json=json)
-    run(_list(_wanted(accounts, _view(unassigned=unassigned, agent=agent)), output))
+    run(_list(_wanted(accounts, _choose_view(unassigned=unassigned, agent=agent)), output))
     return Exit.DONE
 
 
@@ -84,7 +84,7 @@ View = Callable[[NumberRecord], NumberRecord | None]
 """What is shown of a number: `None` where it is left out."""
 
 
-def _view(*, unassigned: bool, agent: str | None) -> View:
+def _choose_view(*, unassigned: bool, agent: str | None) -> View:
     if unassigned:
         return lambda number: None if number.inbound_agent_id else number
     if agent is None:
@@ -151,7 +151,7 @@ def get(
     )
     value = _about(theirs, theirs.get, number)
     output = Output.of_process(json=json)
-    output.show(theirs.shown(run(_answer(theirs, times, value))))
+    output.show(theirs.shown(run(_run_one(theirs, times, value))))
     return Exit.DONE
 
 
@@ -192,7 +192,7 @@ def update(
         password = UNSET if trunk_password is None else SecretResolver().resolve(trunk_password)
     except SecretReferenceError as error:
         raise CommandError(f"--trunk-password: {error}") from None
-    fields = _fields(
+    fields = _update_fields(
         theirs,
         friendly_name=_given(friendly_name),
         inbound_agent_id=_agent("inbound", inbound_agent_id, clear=clear_inbound_agent),
@@ -204,11 +204,11 @@ def update(
     )
     value = _about(theirs, theirs.update, number, **fields)
     output = Output.of_process(json=json)
-    output.show(theirs.shown(run(_answer(theirs, times, value))))
+    output.show(theirs.shown(run(_run_one(theirs, times, value))))
     return Exit.DONE
 
 
-def _fields(platform: Platform, **options: object) -> dict[str, object]:
+def _update_fields(platform: Platform, **options: object) -> dict[str, object]:
     """Return the fields of an update under the platform's own names."""
     said = {name: text for name, text in options.items() if text is not UNSET}
     for name in said:
@@ -260,7 +260,7 @@ def release(
     if not yes:
         _confirm(number)
     output = Output.of_process(json=json)
-    run(_answer(theirs, times, value))
+    run(_run_one(theirs, times, value))
     output.show(theirs.released(number))
     return Exit.DONE
 
@@ -273,6 +273,6 @@ def _confirm(number: str) -> None:
         raise CommandError("not confirmed; nothing was sent")
 
 
-async def _answer(platform: Platform, times: Times, value: Value) -> Any:  # noqa: ANN401 - a record of any platform
+async def _run_one(platform: Platform, times: Times, value: Value) -> Any:  # noqa: ANN401 - a record of any platform
     async with client_of_environment(platform, times) as client:
         return await client.run(value)

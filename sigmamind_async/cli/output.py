@@ -19,10 +19,10 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.bar import Bar, Traffic
 from sigmamind_async.cli.json_lines import json_lines
 from sigmamind_async.cli.plain import Widths, clean, plain, row_line
-from sigmamind_async.cli.records import Change, Problems, Record, RowResult, Standing
+from sigmamind_async.cli.records import Problems, Record, RowChange, RowResult, Standing
 from sigmamind_async.cli.screen import row_text, screen
 
-_UNFOLDED = (Change, Problems, RowResult, Standing)
+_UNFOLDED = (RowChange, Problems, RowResult, Standing)
 """Records whose lines stay in one piece, however long they are."""
 
 

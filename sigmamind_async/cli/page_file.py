@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from sigmamind_async.cli.bar import Traffic
 from sigmamind_async.cli.new_file import new_file
-from sigmamind_async.cli.page import Header, Line, Tally, Timeline, page
+from sigmamind_async.cli.page import Header, ReportRow, Tally, Timeline, page
 from sigmamind_async.cli.records import RowResult, Summary
 from sigmamind_async.events import Event
 
@@ -43,7 +43,7 @@ class PageFile:
     def add(self, result: RowResult, platform: str, commands: Iterable[str] = ()) -> None:
         """Keep how a row ended, and the *commands* that settle it."""
         if self.stream is not None:
-            self._tally.add(_line(result, platform, tuple(commands)))
+            self._tally.add(_report_line(result, platform, tuple(commands)))
 
     def write(
         self,
@@ -86,9 +86,9 @@ def page_file(path: Path | None) -> Generator[PageFile]:
         yield PageFile(stream=stream)
 
 
-def _line(result: RowResult, platform: str, commands: tuple[str, ...]) -> Line:
+def _report_line(result: RowResult, platform: str, commands: tuple[str, ...]) -> ReportRow:
     fault = result.fault
-    return Line(
+    return ReportRow(
         id=result.id or "",
         platform=platform,
         action=result.action,

@@ -10,13 +10,13 @@ import attrs
 
 from sigmamind_async.cli.records import (
     Crash,
-    Fault,
     Killed,
     NumberList,
     NumberRecord,
     Ready,
     Record,
     Released,
+    RowError,
     RowResult,
     SandboxReady,
     Summary,
@@ -26,7 +26,7 @@ from sigmamind_async.cli.records import (
     VerificationSummary,
 )
 
-STATUS_WIDTH = 7
+STATUS_WIDTH = 11
 NUMBER_WIDTH = 16
 LONGEST_SHOWN = 300
 """Most characters of one text that came from elsewhere."""
@@ -109,7 +109,7 @@ def row_line(result: RowResult, widths: Widths) -> str:
     return "  ".join(row_columns(result, widths)).rstrip()
 
 
-def explained(fault: Fault) -> str:
+def explained(fault: RowError) -> str:
     """Return what went wrong, and what to do about it."""
     advice = f" - {fault.advice}" if fault.advice and fault.advice not in fault.message else ""
     return clean(fault.message) + advice
@@ -123,7 +123,7 @@ def summary_cells(summary: Summary) -> list[tuple[str, str]]:
         ("asked", f"{summary.asked:,}"),
         ("done", f"{summary.done:,}"),
         ("failed", f"{summary.failed:,}"),
-        ("unknown", f"{summary.unknown:,}"),
+        ("unconfirmed", f"{summary.unconfirmed:,}"),
         ("skipped", f"{summary.skipped:,}"),
         *_traffic_cells(summary),
         ("rate", f"{summary.rate:.1f}/s"),
@@ -135,7 +135,7 @@ def _traffic_cells(summary: Summary) -> list[tuple[str, str]]:
     """Return what was sent, unless others have sent it."""
     if summary.requests is None or summary.throttled is None:
         return []
-    return [("requests", f"{summary.requests:,}"), ("429s", f"{summary.throttled:,}")]
+    return [("sent", f"{summary.requests:,}"), ("429s", f"{summary.throttled:,}")]
 
 
 def _fleet_summary_cells(summary: Summary, unchanged: int) -> list[tuple[str, str]]:
@@ -143,7 +143,7 @@ def _fleet_summary_cells(summary: Summary, unchanged: int) -> list[tuple[str, st
         ("done", f"{summary.done:,}"),
         ("unchanged", f"{unchanged:,}"),
         ("failed", f"{summary.failed:,}"),
-        ("unknown", f"{summary.unknown:,}"),
+        ("unconfirmed", f"{summary.unconfirmed:,}"),
         ("skipped", f"{summary.skipped:,}"),
         *_traffic_cells(summary),
         ("secs", f"{summary.seconds:.1f}"),
@@ -250,7 +250,7 @@ def verification_text(result: Verification) -> str:
 
 def verification_summary_cells(summary: VerificationSummary) -> list[tuple[str, str]]:
     """Return heading and content of each column of the sum of test calls."""
-    words = ("asked", "passed", "failed", "unknown", "skipped")
+    words = ("asked", "passed", "failed", "unconfirmed", "skipped")
     return [(word, f"{getattr(summary, word):,}") for word in words]
 
 

@@ -103,19 +103,19 @@ def change_texts(step: Step) -> list[str]:
 
 
 def _brought(change: Change) -> str:
-    return f"{change.field} {_value(change.field, change.after)}"
+    return f"{change.field} {_shown_value(change.field, change.after)}"
 
 
 def _changed(change: Change) -> str:
-    after = _value(change.field, change.after)
+    after = _shown_value(change.field, change.after)
     if change.field in SECRETS:
         return f"{change.field} -> {after}"
-    before = _value(change.field, change.before)
+    before = _shown_value(change.field, change.before)
     drift = " (written by somebody else)" if change.drifted else ""
     return f"{change.field} {before}{drift} -> {after}"
 
 
-def _value(field: str, value: str | int | None) -> str:
+def _shown_value(field: str, value: str | int | None) -> str:
     if value is None or value == "":
         return "(empty)"
     return clean(str(value)) if field in SECRETS or isinstance(value, int) else _quoted(value)
@@ -133,7 +133,7 @@ def remarks(step: Step) -> list[str]:
     if step.leaves is not None:
         said.append(f"then given up on {step.leaves.platform}, for good")
     for kept in step.kept:
-        found, wanted = (_value(kept.field, each) for each in (kept.before, kept.after))
+        found, wanted = (_shown_value(kept.field, each) for each in (kept.before, kept.after))
         said.append(f"{kept.field} stays {found}, written by somebody else; the row says {wanted}")
     if step.withheld:
         said.append(LEFT_OUT)

@@ -132,7 +132,7 @@ class Platform:
 # ---------------------------------------------------------------- the table
 
 
-def _of_sigmamind(number: sigmamind.PhoneNumber) -> NumberRecord:
+def _sigmamind_record(number: sigmamind.PhoneNumber) -> NumberRecord:
     return NumberRecord(
         phone_number=number.sip_phone_number,
         provider=number.provider,
@@ -145,7 +145,7 @@ def _of_sigmamind(number: sigmamind.PhoneNumber) -> NumberRecord:
     )
 
 
-def _of_verbex(number: verbex.PhoneNumber) -> NumberRecord:
+def _verbex_record(number: verbex.PhoneNumber) -> NumberRecord:
     trunk = number.sip_termination_uri if isinstance(number, verbex.SipPhoneNumber) else None
     return NumberRecord(
         phone_number=number.phone_number,
@@ -158,7 +158,7 @@ def _of_verbex(number: verbex.PhoneNumber) -> NumberRecord:
     )
 
 
-def _of_dialnexa(number: dialnexa.PhoneNumber) -> NumberRecord:
+def _dialnexa_record(number: dialnexa.PhoneNumber) -> NumberRecord:
     return NumberRecord(
         phone_number=number.phone_number,
         record_id=number.id,
@@ -190,7 +190,7 @@ _SIGMAMIND = Platform(
     update=sigmamind.UpdatePhoneNumber,
     get=sigmamind.GetPhoneNumber,
     release=sigmamind.DeletePhoneNumber,
-    shown=_of_sigmamind,
+    shown=_sigmamind_record,
     page_size=1000,
 )
 
@@ -222,7 +222,7 @@ _VERBEX = Platform(
     update=verbex.UpdatePhoneNumber,
     get=verbex.GetPhoneNumber,
     release=verbex.DeletePhoneNumber,
-    shown=_of_verbex,
+    shown=_verbex_record,
     page_size=100,
 )
 
@@ -239,7 +239,7 @@ _DIALNEXA = Platform(
     update=dialnexa.UpdatePhoneNumber,
     get=dialnexa.GetPhoneNumber,
     release=dialnexa.ReleasePhoneNumber,
-    shown=_of_dialnexa,
+    shown=_dialnexa_record,
     page_size=100,
 )
 

@@ -54,7 +54,7 @@ class PassedOn:
 
 def apply_to_queue(orders: Orders, database: Database, source: Source) -> int:
     """Have workers carry out the rows of *source*, each of which says what is done with it."""
-    _check(orders)
+    _refuse_worker_options(orders)
     reading = Reading(PLATFORMS[orders.platform or DEFAULT], PassedOn(), shared=True)
     try:
         queue = database.queue()
@@ -77,7 +77,7 @@ def apply_to_queue(orders: Orders, database: Database, source: Source) -> int:
     return exit_for_job(summary)
 
 
-def _check(orders: Orders) -> None:
+def _refuse_worker_options(orders: Orders) -> None:
     """Raise `CommandError` where options were given that are the workers'."""
     theirs = attrs.evolve(orders.times, deadline=DEADLINE) != Times()
     if orders.policy != _OF_WORKERS or theirs or orders.allow_inline:
@@ -142,7 +142,7 @@ class Following:
             asked=progress.finished,
             done=progress.done,
             failed=progress.failed,
-            unknown=progress.unknown,
+            unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
             earlier=self.aftermath.earlier,
             requests=None,

@@ -25,7 +25,7 @@ from sigmamind_async.cli.journals import (
 )
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformName
-from sigmamind_async.cli.records import Change, Standing
+from sigmamind_async.cli.records import RowChange, Standing
 from sigmamind_async.cli.report import moment
 from sigmamind_async.cli.session import (
     ATTEMPT_TIMEOUT,
@@ -258,7 +258,7 @@ class Reconciliation:
 
     def _show_change(self, before: State, row: Row) -> None:
         text = without_call(row.history[-1].text) if row.history else ""
-        change = Change(id=row.op_id, before=WORDS[before], after=WORDS[row.state], text=text)
+        change = RowChange(id=row.op_id, before=WORDS[before], after=WORDS[row.state], text=text)
         self.output.show(change)
         if row.state is State.PLANNED:
             sender = "a worker" if row.enqueued else "the next sigmamind apply"

@@ -27,7 +27,7 @@ Stopped = Literal[
 
 
 @attrs.frozen(kw_only=True)
-class Fault:
+class RowError:
     """Why a row was not carried out, or is in doubt."""
 
     kind: str
@@ -52,7 +52,7 @@ class RowResult:
     phone_number: str | None = None
     record_id: str | None = None
     """What the platform knows the number by, where that is not the number itself."""
-    fault: Fault | None = None
+    fault: RowError | None = None
     attempts: int = 0
     elapsed: float = 0.0
     """Seconds."""
@@ -71,7 +71,7 @@ class Summary:
     asked: int
     done: int = 0
     failed: int = 0
-    unknown: int = 0
+    unconfirmed: int = 0
     skipped: int = 0
     earlier: int = 0
     """Rows among those done that an earlier run carried out."""
@@ -87,7 +87,7 @@ class Summary:
     @property
     def rate(self) -> float:
         """Rows carried out or tried, a second."""
-        tried = self.done + self.failed + self.unknown
+        tried = self.done + self.failed + self.unconfirmed
         return tried / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -238,7 +238,7 @@ class Standing:
 
 
 @attrs.frozen(kw_only=True)
-class Change:
+class RowChange:
     """A row of a journal got further."""
 
     id: str
@@ -295,8 +295,8 @@ class Verdict:
         return not (self.bought_twice or self.lost or self.unknown)
 
 
-TestStatus = Literal["passed", "failed", "unknown", "skipped"]
-"""``failed``: not answered, or not placed; ``unknown``: perhaps placed, and its end not seen."""
+TestStatus = Literal["passed", "failed", "unconfirmed", "skipped"]
+"""``failed``: not answered, or not placed; ``unconfirmed``: may ring, and its end not seen."""
 
 
 @attrs.frozen(kw_only=True)
@@ -317,7 +317,7 @@ class Verification:
     """Seconds that the call took, as the platform counts them."""
     remark: str = ""
     """Why no call was placed, or why its end proves nothing; one line."""
-    fault: Fault | None = None
+    fault: RowError | None = None
     """What went wrong with placing or following the call."""
 
 
@@ -335,7 +335,7 @@ class VerificationSummary:
     asked: int
     passed: int = 0
     failed: int = 0
-    unknown: int = 0
+    unconfirmed: int = 0
     skipped: int = 0
     stopped: Stopped | None = None
 
@@ -356,7 +356,7 @@ class Problems:
 
 
 Record = (
-    Change
+    RowChange
     | Crash
     | Killed
     | NumberList

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from sigmamind_async.cli.plain import clean, plain
-from sigmamind_async.cli.records import Change, OpenRow, Standing
+from sigmamind_async.cli.records import OpenRow, RowChange, Standing
 
 Line: TypeAlias = tuple[str, str]
 
@@ -34,7 +34,7 @@ def standing_lines(standing: Standing) -> Iterator[Line]:
     yield from _next(standing)
 
 
-def change_line(change: Change) -> str:
+def change_line(change: RowChange) -> str:
     """Return what became of a row."""
     return f"{clean(change.id)}: {change.before} -> {change.after} ({clean(change.text)})"
 
@@ -126,5 +126,5 @@ def _(record: Standing) -> str:
 
 
 @plain.register
-def _(record: Change) -> str:
+def _(record: RowChange) -> str:
     return change_line(record)

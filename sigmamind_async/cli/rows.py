@@ -15,6 +15,7 @@ import orjson
 
 from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
+from sigmamind_async.convert import check_field
 from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.secret_references import SecretReferenceError
@@ -94,7 +95,7 @@ class Row:
 
 
 @attrs.frozen
-class Problem:
+class RowProblem:
     """One thing that is wrong with a row."""
 
     column: str | None
@@ -110,7 +111,7 @@ class BadRow:
     """A row that cannot be sent, with everything that is wrong with it."""
 
     line: int
-    problems: tuple[Problem, ...]
+    problems: tuple[RowProblem, ...]
     id: str | None = None
     action: str = ""
 
@@ -211,11 +212,11 @@ def _read_texts(line: int, header: list[str], texts: list[str], reading: Reading
             " a text with a comma stands in quotes",
         )
     pairs = ((name, text.strip()) for name, text in zip(header, texts, strict=True))
-    cells = {name: _cell(name, text, reading.platform) for name, text in pairs if text}
+    cells = {name: _parse_cell(name, text, reading.platform) for name, text in pairs if text}
     return read_row(line, cells, reading)
 
 
-def _cell(name: str, text: str, platform: Platform) -> object:
+def _parse_cell(name: str, text: str, platform: Platform) -> object:
     if text == "null":
         return None
     if name in platform.flag_columns:
@@ -226,7 +227,7 @@ def _cell(name: str, text: str, platform: Platform) -> object:
 
 
 def _bad(line: int, column: str | None, message: str) -> BadRow:
-    return BadRow(line=line, problems=(Problem(column, message),))
+    return BadRow(line=line, problems=(RowProblem(column, message),))
 
 
 def _too_long(line: int) -> BadRow:
@@ -239,19 +240,19 @@ def _too_long(line: int) -> BadRow:
 def read_row(line: int, cells: Cells, reading: Reading) -> Row | BadRow:
     """Return the row that *cells* make, or everything that is wrong with them."""
     row_id = _row_id(cells.get("id"))
-    kind = _kind(cells, reading.platform)
-    if isinstance(kind, Problem):
+    kind = _kind_of_row(cells, reading.platform)
+    if isinstance(kind, RowProblem):
         action = cells.get("action") if kind.column != "action" else ""
         return BadRow(line=line, id=row_id, action=str(action), problems=(kind,))
-    problems: list[Problem] = []
+    problems: list[RowProblem] = []
     if row_id is None and cells.get("id") is not None:
-        problems.append(Problem("id", f"must be text of 1 to {LONGEST_ID} printable characters"))
+        problems.append(RowProblem("id", f"must be text of 1 to {LONGEST_ID} printable characters"))
     if reading.shared and cells.get("id") is None:
-        problems.append(Problem("id", _NO_ID))
+        problems.append(RowProblem("id", _NO_ID))
     own = {*OWN_COLUMNS, *(kind.where or ())[:1]}
     said = {name: cell for name, cell in cells.items() if name not in own}
-    fields = _fields(kind, said, reading, problems)
-    value = None if problems else _value(kind, fields, problems)
+    fields = _checked_fields(kind, said, reading, problems)
+    value = None if problems else _request_value(kind, fields, problems)
     if value is None:
         return BadRow(line=line, id=row_id, action=kind.action, problems=tuple(problems))
     return Row(line=line, id=row_id, platform=reading.platform, kind=kind, value=value, cells=cells)
@@ -265,12 +266,12 @@ def _row_id(said: object) -> str | None:
     return said
 
 
-def _kind(cells: Cells, platform: Platform) -> RowKind | Problem:
+def _kind_of_row(cells: Cells, platform: Platform) -> RowKind | RowProblem:
     """Return the kind of row that *cells* are by their action and, where it matters, one more."""
     action = cells.get("action")
     kinds = platform.kinds_of(action)
     if not kinds:
-        return Problem("action", _action_problem(action, platform))
+        return RowProblem("action", _action_problem(action, platform))
     if kinds[0].where is None:
         return kinds[0]
     column = kinds[0].where[0]
@@ -278,7 +279,7 @@ def _kind(cells: Cells, platform: Platform) -> RowKind | Problem:
     word = cells.get(column)
     if isinstance(word, str) and word in by_word:
         return by_word[word]
-    return Problem(column, _word_problem(word, by_word))
+    return RowProblem(column, _word_problem(word, by_word))
 
 
 def _action_problem(said: object, platform: Platform) -> str:
@@ -305,23 +306,23 @@ def _elsewhere(word: object, known: Mapping[Platform, Collection[str]]) -> str:
     return f"; --platform {' or '.join(names)} has it" if names else ""
 
 
-def _fields(
-    kind: RowKind, said: Cells, reading: Reading, problems: list[Problem]
+def _checked_fields(
+    kind: RowKind, said: Cells, reading: Reading, problems: list[RowProblem]
 ) -> dict[str, object]:
     """Return the checked fields; what is wrong with any of them is added to *problems*."""
     fields: dict[str, object] = {}
     for name, cell in said.items():
         column = kind.columns.get(name)
         if column is None:
-            problems.append(Problem(name[:64], _misplaced(kind, name, reading.platform)))
+            problems.append(RowProblem(name[:64], _misplaced(kind, name, reading.platform)))
             continue
         try:
             fields[column.field.name] = _field(column, cell, reading.references)
         except (InvalidRequestError, SecretReferenceError) as error:
-            problems.append(Problem(name, _without_name(str(error), column.field.name)))
+            problems.append(RowProblem(name, _without_name(str(error), column.field.name)))
     for name, column in kind.columns.items():
         if column.required and name not in said:
-            problems.append(Problem(name, f"is missing: {kind.title} needs it"))
+            problems.append(RowProblem(name, f"is missing: {kind.title} needs it"))
     return fields
 
 
@@ -337,8 +338,7 @@ def _field(column: Column, cell: object, references: Secrets) -> object:
         if not isinstance(cell, str):
             raise InvalidRequestError("must be a reference: env:NAME or file:PATH")
         cell = references.resolve(cell)
-    if column.field.validator is not None:
-        column.field.validator(None, column.field, cell)
+    check_field(column.owner, column.field.name, cell)
     return cell
 
 
@@ -355,7 +355,9 @@ def _without_name(message: str, name: str) -> str:
     return message.removeprefix(f"{name}: ")
 
 
-def _value(kind: RowKind, fields: Mapping[str, Any], problems: list[Problem]) -> Value | None:
+def _request_value(
+    kind: RowKind, fields: Mapping[str, Any], problems: list[RowProblem]
+) -> Value | None:
     make: Callable[..., Value] = kind.value
     try:
         return make(**fields)
@@ -363,7 +365,7 @@ def _value(kind: RowKind, fields: Mapping[str, Any], problems: list[Problem]) ->
         field = error.field or ""
         names = [name for name, column in kind.columns.items() if column.field.name == field]
         message = _without_name(str(error), field)
-        problems.append(Problem(names[0] if names else None, message))
+        problems.append(RowProblem(names[0] if names else None, message))
         return None
 
 
@@ -386,5 +388,5 @@ def with_ids_of_their_own(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow
 
 def _repeated(row: Row | BadRow, first: int) -> BadRow:
     others = row.problems if isinstance(row, BadRow) else ()
-    problem = Problem("id", f"line {first} has the same; each row needs its own")
+    problem = RowProblem("id", f"line {first} has the same; each row needs its own")
     return BadRow(line=row.line, id=row.id, action=row.action, problems=(problem, *others))

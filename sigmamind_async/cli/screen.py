@@ -39,12 +39,12 @@ from sigmamind_async.cli.plan_lines import (
     style_of,
 )
 from sigmamind_async.cli.records import (
-    Change,
     NumberList,
     NumberRecord,
     PlanShown,
     Problems,
     Record,
+    RowChange,
     RowResult,
     Standing,
     Summary,
@@ -59,7 +59,7 @@ STYLES = {
     "done": "green",
     "passed": "green",
     "failed": "red",
-    "unknown": "yellow",
+    "unconfirmed": "yellow",
     "skipped": "dim",
     "being sent": "yellow",
     "in doubt": "yellow",
@@ -125,7 +125,7 @@ def _lines(lines: Iterable[Line]) -> Text:
 
 
 @screen.register
-def _(record: Change) -> RenderableType:
+def _(record: RowChange) -> RenderableType:
     return Text(change_line(record), style=STYLES[record.after])
 
 

@@ -122,7 +122,7 @@ class Serving:
             asked=counts.total(),
             done=counts["done"],
             failed=counts["failed"],
-            unknown=counts["unknown"],
+            unconfirmed=counts["unconfirmed"],
             requests=self.traffic.requests,
             throttled=self.traffic.throttled,
             seconds=seconds,

@@ -77,7 +77,7 @@ def stream_of(file: str) -> Generator[IO[bytes]]:
         with _spooled(sys.stdin.buffer) as stream:
             yield stream
         return
-    with _opened(file) as stream:
+    with _open_source(file) as stream:
         yield stream
 
 
@@ -112,7 +112,7 @@ def survey(rows: Iterable[Row | BadRow]) -> Survey:
 
 
 @contextmanager
-def _opened(file: str) -> Generator[IO[bytes]]:
+def _open_source(file: str) -> Generator[IO[bytes]]:
     try:
         stream = Path(file).open("rb")  # noqa: SIM115 - closed below, whatever it is
     except OSError as error:
@@ -136,10 +136,10 @@ def _spooled(stream: IO[bytes]) -> Generator[IO[bytes]]:
 def _lines(stream: IO[bytes]) -> Iterator[Line]:
     """Yield every line with its number; raise `FileError` where the text is not UTF-8."""
     for number, raw in raw_lines(stream, LONGEST_LINE):
-        yield number, None if raw is None else _text(number, raw)
+        yield number, None if raw is None else _decode_line(number, raw)
 
 
-def _text(number: int, raw: bytes) -> str:
+def _decode_line(number: int, raw: bytes) -> str:
     try:
         # A byte order mark stands at the start of what some spreadsheets write.
         return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")

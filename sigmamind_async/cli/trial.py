@@ -15,7 +15,7 @@ from sigmamind_async import engine
 from sigmamind_async.bulk import Outcome
 from sigmamind_async.cli.ending import message_of
 from sigmamind_async.cli.job import fault_of
-from sigmamind_async.cli.records import Fault, TestStatus, Verification
+from sigmamind_async.cli.records import RowError, TestStatus, Verification
 from sigmamind_async.errors import OutcomeUnknownError, SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, CreateCall, PhoneNumber
@@ -43,7 +43,7 @@ def verdict(call: Call) -> TestStatus:
     reason = _word(call.termination_reason)
     if _word(call.status) in _UNCONNECTED or reason in _UNANSWERED:
         return "failed"
-    return "passed" if reason in _ANSWERED else "unknown"
+    return "passed" if reason in _ANSWERED else "unconfirmed"
 
 
 def _word(text: str | None) -> str:
@@ -64,7 +64,7 @@ def obstacle(number: PhoneNumber, agent_id: str | None) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class Terms:
+class CallTerms:
     """How every test call of a round is placed and followed."""
 
     agent_id: str | None
@@ -80,13 +80,13 @@ class Trial:
 
     client: SigmaMind
     number: PhoneNumber
-    terms: Terms
+    terms: CallTerms
     line: asyncio.Semaphore
     """The telephone that it rings, which takes so many calls at once."""
     call: Call | None = None
     """The call as it was last seen, once it is known to have been placed."""
     ignored: tuple[str, ...] = ()
-    _placing: engine.Call | None = None
+    _placing: engine.Call[Call] | None = None
 
     @property
     def attempts(self) -> int:
@@ -94,9 +94,9 @@ class Trial:
         return 0 if self._placing is None else self._placing.attempts
 
     @property
-    def touched(self) -> bool:
+    def may_have_acted(self) -> bool:
         """Whether it may ring."""
-        return self.call is not None or (self._placing is not None and self._placing.touched)
+        return self.call is not None or (self._placing is not None and self._placing.may_have_acted)
 
     @property
     def waits(self) -> bool:
@@ -127,7 +127,7 @@ class Trial:
             )
         )
         self._placing = runner.engine.begin(operation)
-        return await runner.engine.finish(operation, self._placing)
+        return await runner.engine.finish(self._placing)
 
     async def _follow(self, call: Call) -> Call:
         """Return *call* once it has ended; a look that hangs ends with the time for all of them."""
@@ -172,7 +172,7 @@ def skipped(number: PhoneNumber, why: str) -> Verification:
     )
 
 
-def result_of(outcome: Outcome[Trial, Call]) -> Verification:
+def verification_of(outcome: Outcome[Trial, Call]) -> Verification:
     """Return what a test call, or the attempt at one, says about its number."""
     trial, call = outcome.value, outcome.value.call
     result = skipped(trial.number, NOT_TAKEN_UP)
@@ -187,15 +187,15 @@ def result_of(outcome: Outcome[Trial, Call]) -> Verification:
             duration=call.duration,
         )
     if outcome.error is not None:
-        fault = _fault(outcome.error)
+        fault = _fault_of_call(outcome.error)
         return attrs.evolve(result, status=_ENDS[outcome.status], remark="", fault=fault)
-    status = "unknown" if call is None else verdict(call)
-    return attrs.evolve(result, status=status, remark=_SILENT if status == "unknown" else "")
+    status = "unconfirmed" if call is None else verdict(call)
+    return attrs.evolve(result, status=status, remark=_SILENT if status == "unconfirmed" else "")
 
 
 NOT_TAKEN_UP = "not called: the round ended before its turn"
 _SILENT = "the platform does not say whether it was answered"
-_ENDS: Final[dict[str, TestStatus]] = {"failed": "failed", "unknown": "unknown"}
+_ENDS: Final[dict[str, TestStatus]] = {"failed": "failed", "unconfirmed": "unconfirmed"}
 
 _ADVICE: Final = {
     "BadRequestError": "",
@@ -205,6 +205,6 @@ _ADVICE: Final = {
 """Advice on calls where that on rows of a file would mislead."""
 
 
-def _fault(error: BaseException) -> Fault:
+def _fault_of_call(error: BaseException) -> RowError:
     fault = fault_of(error)
     return attrs.evolve(fault, advice=_ADVICE.get(fault.kind, fault.advice))

@@ -29,7 +29,7 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.cli.trial import Terms, obstacle, skipped
+from sigmamind_async.cli.trial import CallTerms, obstacle, skipped
 from sigmamind_async.errors import NotFoundError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
@@ -72,7 +72,7 @@ def verify(
         trials=trials_of(
             client,
             prospects.callable,
-            Terms(agent_id=agent, timeout=timeout, poll_every=poll_every),
+            CallTerms(agent_id=agent, timeout=timeout, poll_every=poll_every),
             per_destination,
         ),
         output=Output.of_process(json=json),
@@ -110,7 +110,7 @@ def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
     """Return the exit code of a round: what is *named* is to be proven, and something at all."""
     if summary.stopped is not None:
         return Exit.INTERRUPTED
-    if summary.unknown:
+    if summary.unconfirmed:
         return Exit.UNKNOWN
     if summary.failed or not summary.passed or (named and summary.skipped):
         return Exit.FAILED
@@ -132,12 +132,14 @@ async def _prospects(client: SigmaMind, names: Sequence[str], agent_id: str | No
     """Look up the numbers with these *names*, all of the account where there are none."""
     async with client:
         if names:
-            return await _named(client, names, agent_id)
+            return await _named_prospects(client, names, agent_id)
         numbers = [number async for number in client.phone_numbers.list(page_size=1000)]
     return sorted_out(numbers, agent_id)
 
 
-async def _named(client: SigmaMind, names: Sequence[str], agent_id: str | None) -> Prospects:
+async def _named_prospects(
+    client: SigmaMind, names: Sequence[str], agent_id: str | None
+) -> Prospects:
     values = [GetPhoneNumber(phone_number=name) for name in dict.fromkeys(names)]
     found: list[PhoneNumber] = []
     missing: list[Verification] = []

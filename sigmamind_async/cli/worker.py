@@ -89,7 +89,7 @@ def worker(
         Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(
             "what is bought one too many"
         )
-    terms = Terms(
+    terms = AccountTerms(
         max_purchases=max_purchases,
         settle_time=settle_time,
         retry_unconfirmed=retry_unconfirmed,
@@ -105,7 +105,7 @@ def worker(
 
 
 @attrs.frozen(kw_only=True)
-class Terms:
+class AccountTerms:
     """What a worker may do about each account, and in what time."""
 
     max_purchases: int | None
@@ -148,7 +148,7 @@ def _references(allowed: tuple[str, ...]) -> SecretResolver | None:
 def _serve(
     database: Database,
     platforms: list[Platform],
-    terms: Terms,
+    terms: AccountTerms,
     secrets: SecretResolver | None,
     output: Output,
 ) -> None:
@@ -171,7 +171,7 @@ def _serve(
     run(serving.run())
 
 
-def _account(platform: Platform, terms: Terms, traffic: Traffic) -> Account:
+def _account(platform: Platform, terms: AccountTerms, traffic: Traffic) -> Account:
     from sigmamind_async.workers import Account
 
     return Account(

@@ -208,19 +208,19 @@ def database_for_a_while(said: str | None) -> Generator[Database]:
     """Give a database that is gone when the block ends: of the server that was named, or an own."""
     if said is None:
         with own_server() as dsn:
-            yield _made(dsn)
+            yield _make_database(dsn)
         return
     named = database_of(said)
     assert named is not None  # noqa: S101 - it was said
     name = f"sigmamind_demo_{secrets.token_hex(4)}"
     run(_carried_out(named, f"CREATE DATABASE {name}".encode()))
     try:
-        yield _made(_with_name(named, name))
+        yield _make_database(_with_name(named, name))
     finally:
         run(_carried_out(named, f"DROP DATABASE {name} WITH (FORCE)".encode()))
 
 
-def _made(dsn: str) -> Database:
+def _make_database(dsn: str) -> Database:
     database = database_of(dsn)
     assert database is not None  # noqa: S101 - it was said
     return database
@@ -238,12 +238,12 @@ async def _carried_out(database: Database, statement: bytes) -> None:
     import psycopg
 
     from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-    from sigmamind_async.provisioning.journal.postgres.errors import explain
+    from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
     target = parse_dsn(database.dsn, "sigmamind")
     try:
         async with await target.connect() as connection:
             await connection.execute(statement)
     except psycopg.Error as error:
-        problem = " ".join(explain(error, connected=False).splitlines())
+        problem = " ".join(explain_error(error, connected=False).splitlines())
         raise CommandError(f"{target.name}: {target.redact(problem)}") from None

@@ -1,21 +1,22 @@
-"""Bytes to records, and request values to bytes.
+"""Answers to records, and request values to bodies.
 
-The converter is imported with the first body that is read or written: with cattrs it would take a
-fifth of the time that a first client takes above aiohttp's import.
+The converter is imported with the first body: cattrs would add a fifth to what importing a client
+costs on top of aiohttp.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
-import json
-import re
-from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
-from sigmamind_async.convert import codec
 from sigmamind_async.convert.fields import Record, RequestValue
+from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.convert.scalars import WrongTypeError
-from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
+from sigmamind_async.errors import APIConnectionError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import Secret
 
@@ -24,102 +25,57 @@ R = TypeVar("R", bound=Record)
 
 
 def body_of(value: RequestValue[object]) -> dict[str, Any]:
-    """Return the JSON body of *value* by wire names, without what is `UNSET`.
+    """Return the JSON body of *value* by wire names, without the fields that are `UNSET`.
 
-    A `Secret` stays a `Secret`: it is revealed by `dump_json`, as the bytes are written.
+    A `Secret` stays one until `dump_json` writes the bytes.
     """
     kind: Any = type(value)
-    body: dict[str, Any] = _writer(kind)(value)
-    return body
+    return _writer(kind)(value)
 
 
 def dump_record(record: Record) -> dict[str, Any]:
-    """Return *record* as the JSON object it was read from; secrets are revealed.
+    """Return *record* as the JSON object it was read from, secrets revealed.
 
-    A value that was read from another spelling is written as it was read: ``+14155550100`` for
-    14155550100.
+    A value in another spelling comes back as it was understood: ``+14155550100`` for 14155550100.
     """
-    import msgspec
+    return cast("dict[str, Any]", _reveal_secrets(as_object(record)))
 
-    raw: dict[str, Any] = msgspec.to_builtins(as_object(record), enc_hook=_reveal)
-    return raw
+
+def _reveal_secrets(held: object) -> object:
+    """Return parsed JSON with the text of each `Secret` in its place."""
+    if isinstance(held, dict):
+        fields = cast("dict[str, object]", held)
+        return {name: _reveal_secrets(value) for name, value in fields.items()}
+    if isinstance(held, list):
+        return [_reveal_secrets(value) for value in cast("list[object]", held)]
+    return held.reveal() if isinstance(held, Secret) else held
 
 
 def as_object(record: Record) -> dict[str, Any]:
-    """Return *record* as the object it was read from; what was taken for a secret stays one."""
+    """Return *record* as the object it was read from; a `Secret` stays one."""
     kind: Any = type(record)
     return _writer(kind)(record)
 
 
-def told_by(record: Record) -> set[str]:
-    """Return the wire names of the fields that *record* tells about, null included.
+def present_keys(record: Record) -> set[str]:
+    """Return the wire names of the fields that were in the answer, null included.
 
-    Keys without a field, and values that could not be read, are not among them.
+    Keys without a field, and values that could not be read, are left out.
     """
     return as_object(record).keys() - record.extra.keys()
 
 
-def dump_json(body: object) -> bytes:
-    """Encode a body as UTF-8 JSON, revealing its secrets.
-
-    Raises `InvalidRequestError` for what has no JSON form, a redacted secret for instance.
-    """
-    try:
-        return codec.dumps(body, default=_reveal)
-    except TypeError as error:
-        problem = str(error.__cause__ or error)
-    raise InvalidRequestError(f"the body cannot be written: {problem}", "body", "JSON values")
-
-
-def parse_json(body: bytes) -> object:
-    """Parse UTF-8 JSON; raise `ValueError` for anything else, `RecursionError` for deep nesting.
-
-    A damaged text is read with U+FFFD in place of what is damaged: half a surrogate pair, or broken
-    UTF-8, in one label would make a whole page unreadable. Control characters may stand unescaped
-    in a text, and a byte order mark in front of the body.
-    """
-    try:
-        return codec.parse(body)
-    except ValueError:
-        pass
-    read = json.loads(
-        body.decode("utf-8-sig", errors="replace"), strict=False, parse_constant=_refuse
-    )
-    # Which escapes are halves of pairs is known once they are read.
-    text = _HALVES.sub("\N{REPLACEMENT CHARACTER}", json.dumps(read, ensure_ascii=False))
-    return codec.parse(text.encode())
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-_HALVES: Final = re.compile("[\ud800-\udfff]")
-
-
-def load_json(body: bytes) -> object:
-    """Parse UTF-8 JSON, as `parse_json` does; raise `ResponseDecodeError` for anything else.
-
-    Refused are an empty body, NaN and infinities, and nesting deeper than the interpreter's
-    recursion limit. Of duplicate keys the last one counts.
-    """
-    try:
-        return parse_json(body)
-    except (ValueError, RecursionError):
-        problem = "the answer is empty" if not body.strip() else "the answer is not JSON"
-    raise ResponseDecodeError(problem)
-
-
 def structure(raw: object, cls: type[T], *, at: str = "") -> T:
-    """Read a parsed answer as *cls*.
+    """Read a parsed answer as *cls*; *at* is the path that leads to *raw*.
 
-    Raises `ResponseDecodeError` that names the place; *at* is the path that leads to *raw*.
+    Raises `ResponseDecodeError` with the path of the fault.
     """
+    kind: Any = cls
     try:
-        return cast("T", _reader(cls)(raw, cls))
+        return cast("T", _reader(kind)(raw, kind))
     except WrongTypeError as error:
         path, problem = (at + error.path).removeprefix("."), str(error)
-    except Exception:  # noqa: BLE001 - turned into words; nothing of it is kept
+    except Exception:  # noqa: BLE001 - nothing of it may reach the caller
         path, problem = at, "cannot be read"
     unreadable = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
     unreadable.path = path
@@ -127,51 +83,49 @@ def structure(raw: object, cls: type[T], *, at: str = "") -> T:
 
 
 def structure_list(raw: object, cls: type[T], *, at: str = "") -> list[T]:
-    """Read a parsed array of *cls*, like `structure`."""
+    """Read a parsed array of *cls* as `structure` does."""
     return structure(raw, list[cls], at=at)  # type: ignore[valid-type]
 
 
 def record_decoder(cls: type[R]) -> Callable[[Response], R]:
-    """Return the function that reads an answer holding one *cls*."""
-
-    def decode(response: Response) -> R:
-        # `load_json` and `structure`, without three calls in an answer that is as it should be.
-        try:
-            read = _READERS.get(cls) or _reader(cls)
-            record: R = read(codec.parse(response.body), cls)
-        except Exception:  # noqa: BLE001, S110 - they find out what it was
-            pass
-        else:
-            return record
-        return structure(load_json(response.body), cls)
-
-    return decode
+    """Return the function that reads an answer that is one *cls*."""
+    return lambda response: structure(load_json(response.body), cls)
 
 
-_READERS: dict[Any, Callable[[Any, Any], Any]] = {}
-
-
+@functools.cache
 def _reader(cls: Any) -> Callable[[Any, Any], Any]:
-    """Return the fast hook of *cls*: looked up once, not for every answer."""
-    read = _READERS.get(cls)
-    if read is None:
-        with codec.loading():
-            from sigmamind_async.convert.cattrs_setup import reader
+    """Return the hook that reads a *cls*."""
+    with importing():
+        from sigmamind_async.convert.converter import reader
 
-        read = _READERS[cls] = reader(cls)
-    return read
+    return reader(cls)
 
 
 @functools.cache
 def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
-    """Return the hook that writes a *cls*: looked up once, not for every request."""
-    with codec.loading():
-        from sigmamind_async.convert.cattrs_setup import writer
+    """Return the hook that writes a *cls*."""
+    with importing():
+        from sigmamind_async.convert.converter import writer
 
     return writer(cls)
 
 
-def _reveal(value: object) -> str:
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+@contextmanager
+def importing() -> Generator[None, None, None]:
+    """Turn the lack of a file descriptor to read a module with into an `APIConnectionError`.
+
+    A process without one cannot connect either.
+    """
+    try:
+        yield
+    except (OSError, ImportError) as error:
+        # A C library that cannot be opened is an ImportError; only its text gives the reason.
+        code = error.errno if isinstance(error, OSError) else errno.EMFILE
+        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
+            raise
+    else:
+        return
+    reason = os.strerror(code)
+    unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
+    unloaded.__cause__ = OSError(code, reason)
+    raise unloaded

@@ -1,20 +1,25 @@
-"""What request values and records are made of: the base class of each, and names in JSON.
+"""The base classes of request values and records, and what is written beside each of their fields.
 
-The wire name stands beside each field, never computed, because vendors spell one name two ways
-(SigmaMind writes ``terminationSipURI`` and, in one request, ``terminationSipUri``).
+The wire name is never computed, because vendors spell one name two ways: SigmaMind writes
+``terminationSipURI`` and, in one request, ``terminationSipUri``.
 """
 
 from __future__ import annotations
 
+import functools
+import types
 import typing
-from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.convert import validators
+from sigmamind_async.values import UNSET
 
 T_co = TypeVar("T_co", covariant=True)
+
+Check: TypeAlias = Callable[[str, Any], None]
+"""Raises `InvalidRequestError` if the value, its second argument, cannot be that of the field."""
 
 
 @attrs.frozen
@@ -25,7 +30,7 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
     phone_number: bool = False
     """Put a plus before 7 to 15 bare digits, text or integer: later calls take no number without
     it, and some answers print none."""
-    needed: bool = False
+    null_as_empty: bool = False
     """Read null as an empty text: later calls take the field as it is. Implies `strict`."""
     strict: bool = False
     """A value that cannot be read is an error: a key, or what says how a listing goes on."""
@@ -35,12 +40,55 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
 class RequestValue(Generic[T_co]):
     """Base of request values; *T_co* is what running one returns.
 
-    Fields with a `wire` name form the JSON body, others do not.
+    Fields with a `wire` name form the JSON body, others do not. A `Check` beside the type, as in
+    ``Annotated[str | None, wire("agentId"), validators.visible(64)]``, sees every value but `UNSET`
+    and the ``None`` that the type allows.
     """
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
-        validators.only_what_is_said(cls)
+        kind = cast("Any", cls)
+        fill = kind.__init__
+
+        @functools.wraps(fill)
+        def fill_and_check(self: RequestValue[T_co], **given: object) -> None:
+            try:
+                fill(self, **given)
+            except BaseException:
+                del self  # it is half made: no crash reporter could show it
+                raise
+            finally:
+                # A text that became a `Secret` must not be in a frame that an error passes through:
+                # attrs' own validators would run while the frame of its ``__init__`` holds it.
+                given.clear()
+            for name, check, nullable in _checks(kind):
+                value = getattr(self, name)
+                if value is not UNSET and not (nullable and value is None):
+                    check(name, value)
+            self._check_combination()
+
+        cls.__init__ = fill_and_check  # type: ignore[method-assign]
+
+    def _check_combination(self) -> None:
+        """Refuse fields that do not go together; for subclasses."""
+
+
+@functools.cache
+def _checks(cls: type) -> tuple[tuple[str, Check, bool], ...]:
+    """Return the checks of a request value: field, check, and whether ``None`` passes it."""
+    return tuple(
+        (name, check, types.NoneType in typing.get_args(hint.__origin__))
+        for name, hint in _annotations(cls)
+        for check in hint.__metadata__
+        if not isinstance(check, wire)
+    )
+
+
+def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None:
+    """Raise `InvalidRequestError` if *value* alone cannot be the *field* of a *cls*."""
+    for name, check, nullable in _checks(cast("Any", cls)):
+        if name == field and not (nullable and value is None):
+            check(name, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -61,17 +109,27 @@ class Record:
 
     extra: Mapping[str, Any] = attrs.field(hash=False, factory=dict[str, Any], repr=False)
     """What has no place in a field, by wire names: unknown keys, and values of the wrong type."""
-    blanks: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
+    nulls: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False, eq=False)
     """Keys of fields that came without a value, as they came: null, or an empty text."""
 
     @classmethod
-    def kind_of(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
+    def select_class(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
         """Return the class that reads *raw*, where several kinds of record come in one place."""
         return cls
 
 
 def wire_names(cls: type) -> dict[str, wire]:
     """Return the `wire` of each field of *cls* that has one, by field name."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    marks = ((name, getattr(hint, "__metadata__", ())) for name, hint in hints.items())
-    return {name: mark for name, metadata in marks for mark in metadata if isinstance(mark, wire)}
+    return {
+        name: mark
+        for name, hint in _annotations(cls)
+        for mark in hint.__metadata__
+        if isinstance(mark, wire)
+    }
+
+
+def _annotations(cls: type) -> Iterator[tuple[str, Any]]:
+    """Give each field of *cls* that is ``Annotated``, with its type as it is written."""
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        if typing.get_origin(hint) is typing.Annotated:
+            yield name, hint

@@ -14,13 +14,13 @@ from sigmamind_async.platforms.sigmamind.client import SigmaMind
 Ask: TypeAlias = Callable[[Client, Collection[str]], Awaitable[frozenset[str]]]
 
 
-async def _of_sigmamind(client: Client, wanted: Collection[str]) -> frozenset[str]:
+async def _sigmamind_agents(client: Client, wanted: Collection[str]) -> frozenset[str]:
     agents = cast("SigmaMind", client).agents.list()
     ids = [agent.agent_id async for agent in agents]
     return frozenset(wanted).intersection(ids)
 
 
-async def _of_dialnexa(client: Client, wanted: Collection[str]) -> frozenset[str]:
+async def _dialnexa_agents(client: Client, wanted: Collection[str]) -> frozenset[str]:
     there: set[str] = set()
     values = [GetAgent(id=agent) for agent in wanted]
     async for outcome in cast("DialNexa", client).run_many(values):
@@ -32,7 +32,7 @@ async def _of_dialnexa(client: Client, wanted: Collection[str]) -> frozenset[str
 
 
 # Verbex has no agents in its reference: what is wrong with one shows when it is written.
-_ASK: Final[Mapping[str, Ask]] = {"sigmamind": _of_sigmamind, "dialnexa": _of_dialnexa}
+_ASK: Final[Mapping[str, Ask]] = {"sigmamind": _sigmamind_agents, "dialnexa": _dialnexa_agents}
 
 
 async def agents_there(client: Client, wanted: Collection[str]) -> frozenset[str] | None:

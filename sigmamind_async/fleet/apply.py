@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.bulk import BY_DEFAULT, Progress, Status, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, Status, StopOn
 from sigmamind_async.errors import ConfigurationError, PlanError
 from sigmamind_async.fleet.errands import Errands
 from sigmamind_async.fleet.known import Known
@@ -53,7 +53,7 @@ async def apply(
     secrets: SecretResolver | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
-    stop_on: StopOn | None = BY_DEFAULT,
+    stop_on: StopOn | None = DEFAULT_STOP_ON,
 ) -> Result:
     """Carry *plan* out, each of its requests once, and return how that ended.
 
@@ -85,7 +85,7 @@ async def apply(
 
     def note(outcome: StepOutcome) -> None:
         counts[outcome.status] += 1
-        if outcome.status in {"failed", "unknown"}:
+        if outcome.status in {"failed", "unconfirmed"}:
             bad.append(outcome)
         if report is not None:
             report(outcome)
@@ -111,7 +111,7 @@ class Crew:
         *,
         report: Report,
         progress: Progress | None = None,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
     ) -> FleetRun:
         """Return the run of *plan*."""
         return FleetRun(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sigmamind_async.convert import told_by
+from sigmamind_async.convert import present_keys
 from sigmamind_async.fleet.capability import Capability, Form
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from sigmamind_async.provisioning.adapters.dialnexa import DIALNEXA, PurchaseAnyNumber
@@ -43,7 +43,7 @@ _SIGMAMIND_PURCHASE: Final = {
 }
 
 
-def _of_sigmamind(found: sigmamind.PhoneNumber) -> dict[str, tuple[str, object]]:
+def _sigmamind_fields(found: sigmamind.PhoneNumber) -> dict[str, tuple[str, object]]:
     return {
         "label": ("friendlyName", found.friendly_name),
         "inbound_agent_id": ("inboundAgentId", found.inbound_agent_id),
@@ -80,7 +80,7 @@ _SIGMAMIND: Final = Capability(
     ),
     update=Form(value=sigmamind.UpdatePhoneNumber, takes={**_SIGMAMIND_COMMON, **_SIGMAMIND_TRUNK}),
     key="phone_number",
-    shown=_of_sigmamind,
+    shown=_sigmamind_fields,
 )
 
 # --- Verbex ----------------------------------------------------------------------------------
@@ -161,9 +161,9 @@ _DIALNEXA_TRUNK: Final = {
 }
 
 
-def _of_dialnexa(found: dialnexa.PhoneNumber) -> dict[str, tuple[str, object]]:
+def _dialnexa_fields(found: dialnexa.PhoneNumber) -> dict[str, tuple[str, object]]:
     # The agent has two names, of which an answer uses one; it may also be null under its name.
-    newer = found.agent_id is None and "inbound_agent_id" in told_by(found)
+    newer = found.agent_id is None and "inbound_agent_id" in present_keys(found)
     agent = "inbound_agent_id" if newer else "agent_id"
     return {
         "label": ("nickname", found.nickname),
@@ -207,7 +207,7 @@ _DIALNEXA: Final = Capability(
         takes={"label": "nickname", "inbound_agent_id": "agent_id", "accounting_label": "label"},
     ),
     key="id",
-    shown=_of_dialnexa,
+    shown=_dialnexa_fields,
 )
 
 CAPABILITIES: Final[Mapping[str, Capability]] = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.convert import told_by
+from sigmamind_async.convert import check_field, present_keys
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
@@ -48,12 +48,6 @@ class Form:
             if types.NoneType in typing.get_args(hints[attribute])
         )
 
-    @cached_property
-    def _attributes(self) -> Mapping[str, attrs.Attribute[Any]]:
-        fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(self.value)
-        by_name = {field.name: field for field in fields}
-        return {name: by_name[attribute] for name, attribute in self.takes.items()}
-
     def part_of(self, fields: Mapping[str, Cell]) -> dict[str, Cell]:
         """Return those of *fields* that this request can say."""
         return {
@@ -64,13 +58,11 @@ class Form:
 
     def check(self, name: str, cell: Cell) -> str:
         """Return what is wrong with *cell* as the field *name*; empty if nothing is."""
-        attribute = self._attributes[name]
-        if attribute.validator is None:
-            return ""
+        attribute = self.takes[name]
         try:
-            attribute.validator(None, attribute, PLACEHOLDER if name in SECRETS else cell)
+            check_field(self.value, attribute, PLACEHOLDER if name in SECRETS else cell)
         except InvalidRequestError as error:
-            return str(error).removeprefix(f"{attribute.name}: ")
+            return str(error).removeprefix(f"{attribute}: ")
         return ""
 
     def request(self, fields: Mapping[str, Cell], **key: str) -> Value:
@@ -115,7 +107,7 @@ class Capability:
     def found(self, record: Any) -> Found:  # noqa: ANN401 - a record of any platform
         """Return what a record of the listing tells."""
         owned = self.adapter.owned(record)
-        told = told_by(record)
+        told = present_keys(record)
         return Found(
             platform=self.platform,
             record=owned.record,

@@ -31,7 +31,7 @@ def problems_of(row: FleetRow) -> list[Problem]:
     capability = CAPABILITIES.get(row.platform)
     if capability is None:
         known = ", ".join(CAPABILITIES)
-        return [_problem(row, "platform", f"must be one of {known}")]
+        return [_row_problem(row, "platform", f"must be one of {known}")]
     problems = [*_of_itself(row)]
     if row.state is Presence.PRESENT:
         problems += _of_fields(row, capability)
@@ -39,27 +39,27 @@ def problems_of(row: FleetRow) -> list[Problem]:
     return problems
 
 
-def _problem(row: FleetRow, field: str, message: str) -> Problem:
+def _row_problem(row: FleetRow, field: str, message: str) -> Problem:
     return Problem(message=message, id=row.id, field=field, line=row.line)
 
 
 def _of_itself(row: FleetRow) -> Iterator[Problem]:
     if not 0 < len(row.id) <= LONGEST_ID or not row.id.isprintable():
-        yield _problem(row, "id", f"must be text of 1 to {LONGEST_ID} printable characters")
+        yield _row_problem(row, "id", f"must be text of 1 to {LONGEST_ID} printable characters")
     number = row.fields.get("phone_number")
     if number is None:
         return
     try:
         check_phone_number("phone_number", number)
     except InvalidRequestError as error:
-        yield _problem(row, "phone_number", str(error).removeprefix("phone_number: "))
+        yield _row_problem(row, "phone_number", str(error).removeprefix("phone_number: "))
 
 
 def _of_fields(row: FleetRow, capability: Capability) -> Iterator[Problem]:
     for name, cell in row.fields.items():
         message = _field_problem(name, cell, row.source, capability)
         if message:
-            yield _problem(row, name, message)
+            yield _row_problem(row, name, message)
 
 
 def _field_problem(name: str, cell: Cell, source: Source, capability: Capability) -> str:
@@ -111,13 +111,13 @@ def _of_source(row: FleetRow, capability: Capability) -> Iterator[Problem]:
     form = capability.form(row.source, said)
     if form is None:
         needs = _needs(capability.forms(row.source))
-        yield _problem(row, "", f"{row.source.value} on {capability.platform} needs {needs}")
+        yield _row_problem(row, "", f"{row.source.value} on {capability.platform} needs {needs}")
         return
     for name in row.fields:
         known = name in form.takes or name in capability.update.takes
         if name in form.excludes or not known:
             way = f"this {row.source.value} on {capability.platform}"
-            yield _problem(row, name, f"does not go with {way}; leave it blank")
+            yield _row_problem(row, name, f"does not go with {way}; leave it blank")
     yield from _of_request(row, form, {})
 
 
@@ -131,7 +131,7 @@ def _of_request(row: FleetRow, form: Form, key: Mapping[str, str]) -> Iterator[P
     except InvalidRequestError as error:
         attribute = error.field or ""
         message = str(error).removeprefix(f"{attribute}: ")
-        yield _problem(row, form.names.get(attribute, ""), message)
+        yield _row_problem(row, form.names.get(attribute, ""), message)
 
 
 def _needs(forms: Collection[Form]) -> str:

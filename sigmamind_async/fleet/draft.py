@@ -76,20 +76,20 @@ def draft(row: FleetRow, register: Register, rules: Rules) -> Draft:
     """Return what is to be done about *row*."""
     applied = register.applied(row)
     if refusal := another_number(row, applied):
-        return _problem(row, "phone_number", refusal)
+        return _problem_draft(row, "phone_number", refusal)
     if row.state is Presence.ABSENT:
         return _absent(row, applied, register, rules)
     if refusal := not_as_begun(row, register.begun(row)):
-        return _problem(row, "", refusal)
+        return _problem_draft(row, "", refusal)
     if applied is not None and applied.platform != row.platform:
         return _elsewhere(row, applied, register, rules)
-    found = _found(row, row.platform, applied, register)
+    found = _find_number(row, row.platform, applied, register)
     if found is not None and not register.goes_on(row):
         return _present(row, found, applied, register, rules)
     return _missing(row, applied, register)
 
 
-def _problem(row: FleetRow, field: str, message: str) -> Draft:
+def _problem_draft(row: FleetRow, field: str, message: str) -> Draft:
     return Draft(row=row, problems=(_told(row, field, message),))
 
 
@@ -97,7 +97,7 @@ def _told(row: FleetRow, field: str, message: str) -> Problem:
     return Problem(message=message, id=row.id, field=field, line=row.line)
 
 
-def _found(
+def _find_number(
     row: FleetRow, platform: str, applied: Applied | None, register: Register
 ) -> Found | None:
     """Return the number of *row*, if the account has it."""
@@ -116,7 +116,7 @@ def _present(
     row: FleetRow, found: Found, applied: Applied | None, register: Register, rules: Rules
 ) -> Draft:
     if refusal := unclear(row, found, applied, register):
-        return _problem(row, "phone_number", refusal)
+        return _problem_draft(row, "phone_number", refusal)
     adopted = not register.owns(row, found)
     was = (register.predecessor(row, found) or "") if adopted else ""
     if was:
@@ -192,23 +192,23 @@ def _agents(row: FleetRow, fields: Collection[str], register: Register) -> Itera
 def _missing(row: FleetRow, applied: Applied | None, register: Register) -> Draft:
     """Return what is to be done about a number that the account does not have."""
     if applied is not None and row.source is not Source.IMPORT:
-        return _problem(row, "phone_number", lost(applied))
+        return _problem_draft(row, "phone_number", lost(applied))
     if refusal := undecided(register.begun(row)):
-        return _problem(row, "", refusal)
+        return _problem_draft(row, "", refusal)
     if refusal := taken(row, row.phone_number, register):
-        return _problem(row, "phone_number", refusal)
+        return _problem_draft(row, "phone_number", refusal)
     return _new(row, register)
 
 
 def _new(row: FleetRow, register: Register) -> Draft:
     if row.source is Source.EXISTING:
         number = row.phone_number or "its number, which the row does not name,"
-        return _problem(row, "phone_number", f"{number} is not in the account")
+        return _problem_draft(row, "phone_number", f"{number} is not in the account")
     under_way = register.goes_on(row)
     twin = None if under_way or row.phone_number else register.twin(row)
     if twin is not None:
         twin_id = register.twin_id(row)
-        return _problem(
+        return _problem_draft(
             row,
             "",
             f"would buy another number just like {twin_id}, which the file has no longer: if that"
@@ -246,9 +246,9 @@ def _all_of(row: FleetRow) -> tuple[Change, ...]:
 
 
 def _absent(row: FleetRow, applied: Applied | None, register: Register, rules: Rules) -> Draft:
-    found = _found(row, row.platform, applied, register)
+    found = _find_number(row, row.platform, applied, register)
     if refusal := not_absent(row, found, applied, register):
-        return _problem(row, "phone_number", refusal)
+        return _problem_draft(row, "phone_number", refusal)
     if found is None:
         step = Step(
             id=row.id,
@@ -282,11 +282,11 @@ def _elsewhere(row: FleetRow, applied: Applied, register: Register, rules: Rules
     if there is None:
         return _missing(row, applied, register)
     if refusal := not_moved(row, applied, allow_release=rules.allow_release):
-        return _problem(row, "platform", refusal)
+        return _problem_draft(row, "platform", refusal)
     if refusal := contested(row, here, there, register):
-        return _problem(row, "phone_number", refusal)
+        return _problem_draft(row, "phone_number", refusal)
     if here is None and (refusal := undecided(register.begun(row))):
-        return _problem(row, "", refusal)
+        return _problem_draft(row, "", refusal)
     changes = (
         _all_of(row)
         if here is None

@@ -36,7 +36,7 @@ def export(
             id=row_id,
             platform=number.platform,
             source=Source.EXISTING,
-            fields=_fields(number),
+            fields=_row_fields(number),
         )
 
 
@@ -110,6 +110,6 @@ def _free(number: Found, taken: set[str]) -> str:
     return name if name not in taken else f"{number.platform} {name} {number.record}"
 
 
-def _fields(number: Found) -> dict[str, str | int | bool | None]:
+def _row_fields(number: Found) -> dict[str, str | int | bool | None]:
     told = {"phone_number": number.phone_number, **number.shown}
     return {name: told[name] for name in FIELDS if told.get(name)}

@@ -64,7 +64,7 @@ def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
 
     A secret is a reference or a `Secret`.
     """
-    return _fleet(compared((_entry(row) for row in rows), ""))
+    return _fleet(compared((_entry_of(row) for row in rows), ""))
 
 
 def compared(found: Iterable[Entry], name: str) -> Iterator[Entry]:
@@ -125,7 +125,7 @@ def _fleet(found: Iterator[Entry]) -> Fleet:
     return Fleet(rows=rows, problems=problems)
 
 
-def _entry(row: FleetRow) -> Entry:
+def _entry_of(row: FleetRow) -> Entry:
     cells = {
         **row.fields,
         "id": row.id,

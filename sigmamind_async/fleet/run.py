@@ -22,7 +22,7 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.bulk import BY_DEFAULT, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.errors import (
     ConfigurationError,
     NotFoundError,
@@ -72,7 +72,7 @@ class FleetRun:
         *,
         report: Report,
         progress: Progress | None = None,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
     ) -> None:
         self.progress = progress or Progress()
         self._stage = Stage(plan.steps, provisioners, report, self.progress, stop_on)

@@ -160,7 +160,8 @@ def _of_steps(saved: Plan, steps: Mapping[str, Step], known: Known) -> Iterator[
         new = steps.get(old.id)
         if new is None or not new.writes or _tasks(new) == _tasks(old) or _has_begun(old, known):
             continue
-        yield f"{old.id}: was to {old.action.value}, and now is to {new.action.value}{_fields(new)}"
+        changed = f"now is to {new.action.value}{_described(new)}"
+        yield f"{old.id}: was to {old.action.value}, and {changed}"
 
 
 def _tasks(step: Step) -> tuple[object, ...]:
@@ -178,6 +179,6 @@ def _has_begun(old: Step, known: Known) -> bool:
     return under_way or brought
 
 
-def _fields(step: Step) -> str:
+def _described(step: Step) -> str:
     names = ", ".join(change.field for change in step.changes)
     return f" ({names})" if names else ""

@@ -1,8 +1,8 @@
 """The requests of a run, many at once, and the end of each of its steps.
 
 Whatever happens, every step is reported once: one that was carried out and could not be noted is
-``unknown``, one that the run did not come to ``skipped``. An error of the journal or of whoever is
-told stops the run; what is under way is settled first.
+``unconfirmed``, one that the run did not come to ``skipped``. An error of the journal or of whoever
+is told stops the run; what is under way is settled first.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Stage:
     @property
     def doubtful(self) -> int:
         """Operations whose outcome is not known yet, and that are looked for at the end."""
-        return sum(run.progress.unknown for run in self._runs)
+        return sum(run.progress.unconfirmed for run in self._runs)
 
     @property
     def left(self) -> list[Step]:
@@ -154,7 +154,7 @@ class Stage:
         for outcome in left:
             op_id = outcome.op_id or ""
             if op_id in under_way and outcome.status != "skipped":
-                self.report(under_way[op_id][0], "unknown", outcome.error)
+                self.report(under_way[op_id][0], "unconfirmed", outcome.error)
 
     async def _made(self, work: Work, make: Make) -> Errand | None:
         """Return the request, or report why there is none."""
@@ -181,5 +181,5 @@ class Stage:
         try:
             await ended(work, errand, outcome.result)
         except SigmaMindError as failure:  # it was carried out, and could not be noted
-            self.report(work, "unknown", failure)
+            self.report(work, "unconfirmed", failure)
             self.fail(failure)

@@ -1,17 +1,16 @@
-"""Who may send now: one gate for all calls of a client, learning the rate nobody publishes.
+"""Admission control: one gate for all calls of a client, at a rate that no platform publishes.
 
-How fast and how many at once is learned in `pace`, from what is refused, and in `allowance`, where
-the platform tells. A wait that the platform asks for pauses everyone, not only the call that was
-told; but not those kinds of calls of which `lanes` has learned that they have another limit. No
-wait is believed beyond `max_pause`: then one request tries, and the others follow once it passes.
-After repeated failures a circuit opens: calls are refused without being sent, rows of jobs wait,
-and one of them is let through now and then to see whether the platform is back. Only what began
-after the failures tells that; slow answers to earlier requests come in for a while.
+`rate` learns from 429s how fast and how wide to send, `window` reads what the platform reports
+about its own window, and `kinds` finds out which kinds of requests have a limit of their own. A
+pause that the platform asks for holds back every request under the same limit, not only the one
+that was told. No pause is believed beyond `max_pause`: then one request tries, and the others
+follow once it succeeds. After repeated failures a circuit opens: calls are refused without being
+sent, rows of jobs wait, and a single request probes from time to time. Only a request sent after
+the failures began can close the circuit; slow responses to earlier ones keep arriving.
 
-`Admission` decides and is told the time. `Gate` keeps callers in the order they came, and wakes
-only the one whose turn it is. Single calls go before the rows of jobs, and leave them every fourth
-turn. A caller holds its place while it has a request under way, never while it waits to send
-another.
+`Admission` decides, and is pure: it is passed the time. `Gate` keeps the queues and wakes only the
+caller whose turn it is. Single calls go before rows of jobs, which get every fourth turn. A permit
+is held for one request, never while a call waits to retry.
 """
 
 from __future__ import annotations
@@ -28,50 +27,46 @@ import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import IDLE, AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import Remaining
 from sigmamind_async.responses.verdict import REFUSALS
 
 MAX_PAUSE = 300.0
-"""Seconds of the longest pause, unless a gate is told otherwise."""
-PATIENCE = 300.0
-"""Longest time in seconds without any admitted request, after which a patient caller takes a 429
-for an answer."""
-SLOW = 2.0
-"""Requests a second at which a platform that merely sheds load answers most of them."""
-RAREST = 10.0
-"""Most seconds between two probes of an open circuit. As long, what was last found out holds: a job
-waits out each outage that is shorter than its patience."""
-NO_BETTER = 4
-"""Cuts of a rate that is as slow, for 503s between which hardly more passed, after which a 503 is
-no sign of load: one of two servers is dead, for instance."""
+"""Longest pause in seconds, unless a gate sets another."""
+STALL_TIMEOUT = 300.0
+"""Seconds without any success after which an unbounded call no longer retries a 429."""
+SLOW_RATE = 2.0
+"""Requests per second at which a platform that only sheds load answers most of them."""
+MAX_PROBE_INTERVAL = 10.0
+"""Longest time in seconds between two probes of an open circuit, and how long the result of one
+counts: a job survives each outage that is shorter than its patience."""
+MAX_FUTILE_CUTS = 4
+"""Cuts of an already slow rate that hardly improved anything, after which a 503 is no sign of load.
+One of two servers may be dead, for instance."""
 CALLS_PER_ROW = 3
-"""Single calls that go before the rows of jobs that wait, until one of those has its turn."""
+"""Single calls that go before one waiting row of a job."""
 
 
 @attrs.define
 class Admission:
-    """When the next request may go. Pure: every method is told the time, in seconds."""
+    """When the next request may go. Pure: every method is passed the time, in seconds."""
 
     failures_to_open: int = 20
-    """Failures in a row after which the circuit opens."""
+    """Consecutive failures that open the circuit."""
     probe_every: float = 1.0
-    """Seconds from opening to the first probe; doubles with each failed one, to `RAREST`."""
+    """Seconds from opening to the first probe; doubles with each failed one."""
     max_pause: float = MAX_PAUSE
-    """Seconds after which one request tries, however long the platform wants to be left alone."""
 
-    lanes: RateByKind = attrs.field(factory=RateByKind)
-    """What was learned of the platform's limits."""
-    allowance: RateLimitWindow = attrs.field(factory=RateLimitWindow)
-    """What the platform says of them."""
+    rates: RateByKind = attrs.field(factory=RateByKind)
+    window: RateLimitWindow = attrs.field(factory=RateLimitWindow)
     paused_until: float = 0.0
-    """When everybody's pause ends; of a kind that pauses alone, its pace knows."""
+    """When the pause of all requests ends; that of one kind is kept with its rate."""
     excused_until: float = 0.0
-    """When the latest pause ends that tells of a limit, and not of an outage that goes on."""
+    """When the latest pause ends that was asked for by a rate limit, not during an outage."""
     failures: int = 0
-    """Failures since the platform was last known to answer."""
+    """Failures since the platform last worked."""
     failing_since: float = 0.0
     """When the first of them came."""
     failed_at: float = 0.0
@@ -79,305 +74,292 @@ class Admission:
     open_until: float | None = None
     """When the circuit admits its next probe; `None` while it is closed."""
     probed_at: float | None = None
-    """When the probe went; `None` while none is under way."""
-    resumed: bool = False
-    """Whether the latest pause that was cut short goes on: the one that tried was refused."""
+    """When the probe under way was sent; `None` without one."""
+    pause_repeated: bool = False
+    """Whether the request that tried after a capped pause was told to wait again."""
     last_success: float | None = None
-    sheds: bool = True
-    """Whether a 503 is believed to come from a platform that sheds load."""
-    _opened: int = 0
-    _before: RateByKind | None = None
-    """What was learned before the first 503 since the platform was last known to answer."""
-    _shed: int = 0
-    """The 503 since the rate was last cut for one."""
-    _no_better: int = 0
+    sheds_load: bool = True
+    """Whether a 503 is taken for load shedding."""
+    _failed_probes: int = 0
+    _rates_before_503: RateByKind | None = None
+    """The rates before the first 503 since the platform last worked."""
+    _shed_count: int = 0
+    """503s since the rate was last cut for one."""
+    _futile_cuts: int = 0
 
     @property
     def rate(self) -> float | None:
-        """Admitted requests a second; `None` until the platform has throttled once, or told."""
-        rate, spacing = self.lanes.common.rate, self.allowance.spacing
+        """Requests per second; `None` until the platform has throttled one or reported a limit."""
+        rate, spacing = self.rates.common.rate, self.window.spacing
         return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
-    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
-        """Return the seconds until a request may go; 0 if it may go now. Takes nothing.
-
-        *pace* is that of its kind; the common one where left out.
-        """
-        pace = pace or self.lanes.common
-        ready = max(self.paused_until, pace.paused_until)
-        if pace.rate is not None and pace.ready > ready:
-            ready = pace.ready
-        if self.allowance.spacing:
-            ready = max(ready, self.allowance.due)
+    def wait(self, now: float, kind: str = "") -> float:
+        """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing."""
+        limit = self.rates.of(kind)
+        ready = limit.paused_until
+        ready = max(ready, self.paused_until)
+        if limit.rate is not None and limit.ready > ready:
+            ready = limit.ready
+        if self.window.spacing:
+            ready = max(ready, self.window.due)
         if self.open_until is not None:
             probing = self.probed_at is not None
             ready = max(ready, now + self.probe_every if probing else self.open_until)
-        if pace.tried_at is not None:
+        if limit.tried_at is not None:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
-        """Count a request that goes now, at the *pace* of its kind."""
-        pace = pace or self.lanes.common
-        pace.take(now)
-        if self.allowance.spacing:
-            self.allowance.take(now)
+    def take(self, now: float, kind: str = "") -> None:
+        """Count a request of *kind* that goes now."""
+        limit = self.rates.of(kind)
+        limit.take(now)
+        self.rates.sent[kind] += 1
+        if self.window.spacing:
+            self.window.take(now)
         if self.open_until is not None:
             self.probed_at = now
-        if pace.capped:
-            pace.tried_at = now
+        if limit.capped:
+            limit.tried_at = now
 
-    def admits(self, now: float, level: int, kind: str) -> bool:
-        """Take a request of that kind if it may go now, as the *level*-th under way.
-
-        A class with another `wait` or `take` has its own of this, too.
-        """
-        lanes = self.lanes
-        pace = lanes.pace(kind) if lanes.own else lanes.common
-        if level > pace.width:
+    def try_take(self, now: float, under_way: int, kind: str) -> bool:
+        """Take a request of *kind* if it may go now and *under_way*, with it, are not too many."""
+        if under_way > self.rates.of(kind).width or self.wait(now, kind) > 0:
             return False
-        if (
-            pace.rate is None
-            and self.open_until is None
-            and not pace.capped
-            and not self.allowance.spacing
-            and self.paused_until <= now
-            and 0.0 <= now - pace.ready <= IDLE
-        ):
-            # What `wait` and `take` come to where nothing holds requests back, nor a pause.
-            pace.ready = now
-        elif self.wait(now, pace) > 0:
-            return False
-        else:
-            self.take(now, pace)
-        lanes.sent[kind] += 1
+        self.take(now, kind)
         return True
 
     def refuses(self, now: float) -> float | None:
-        """Return the seconds for which the circuit refuses everyone, `None` if it does not."""
+        """Return the seconds for which the circuit refuses calls; `None` if it does not."""
         if self.open_until is None:
             return None
         if self.probed_at is not None:
             return self.probe_every
         return self.open_until - now if now < self.open_until else None
 
-    def succeeded(self, now: float, ticket: Ticket, said: Remaining | None = None) -> None:
-        """Learn that the platform answered in its right mind, be it with a rejection.
+    def pause_ends(self, kind: str) -> float:
+        """Return when the latest pause of requests of *kind* ends, or ended."""
+        return max(self.paused_until, self.rates.of(kind).paused_until)
 
-        *said* is what it told beside that of its window.
-        """
+    # --- results -----------------------------------------------------------------------------
+
+    def succeeded(self, now: float, request: Admitted, window: Remaining | None = None) -> None:
+        """Record a definite response, be it a rejection, and the *window* it reported."""
         self.last_success = now
         if self.failures:
-            self._close_after(ticket)
-        lanes = self.lanes
-        pace = lanes.pace(ticket[2]) if lanes.own else lanes.common
-        pace.passed(now, ticket)
-        if pace.capped and pace.tried_at == ticket[0]:
-            pace.capped, pace.tried_at, self.resumed = False, None, False
-        if said is not None:
-            pause = min(self.allowance.learn(now, ticket, said), self.max_pause)
+            self._close_after(request)
+        limit = self.rates.of(request[2])
+        limit.passed(now, request)
+        if limit.capped and limit.tried_at == request[0]:
+            limit.capped, limit.tried_at, self.pause_repeated = False, None, False
+        if window is not None:
+            pause = min(self.window.learn(now, request, window), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
         self,
         now: float,
-        ticket: Ticket,
+        request: Admitted,
         retry_after: float | None,
         jitter: float,
         *,
         refused: bool = True,
     ) -> float:
-        """Learn that a request was one too many; return the seconds for which its like pause.
+        """Record a request to slow down; return the seconds for which requests like it pause.
 
-        Where the platform's limiter has not *refused* it, a wait may be all that a front says of a
-        platform that is away. That is a sign of life no more than any other failure is.
+        Unless the platform's limiter *refused* the request, a ``Retry-After`` may be all that a
+        gateway says of a platform that is down, so it is no sign of life.
         """
         if refused:
-            self._close_after(ticket)
-        believed = refused or not self.failures
+            self._close_after(request)
         asked = retry_after or 0.0
-        pause = self.lanes.refused(now, ticket, min(asked, self.max_pause), jitter)
+        pause = self.rates.refused(now, request, min(asked, self.max_pause), jitter)
         pause = min(pause, self.max_pause)
-        pace = self.lanes.pace(ticket[2])
+        limit = self.rates.of(request[2])
         if pause:
-            pace.pause(now + pause)
-            if believed:
+            limit.pause(now + pause)
+            if refused or not self.failures:
                 self.excused_until = max(self.excused_until, now + pause)
+        tried = limit.tried_at == request[0]
         if asked > self.max_pause:
-            self.resumed = self.resumed or pace.tried_at == ticket[0]
-            pace.capped, pace.tried_at = True, None
-        elif pace.tried_at == ticket[0]:
-            # What it was told now is believed.
-            pace.capped, pace.tried_at, self.resumed = False, None, False
+            self.pause_repeated = self.pause_repeated or tried
+            limit.capped, limit.tried_at = True, None
+        elif tried:  # a pause that is not capped is believed
+            limit.capped, limit.tried_at, self.pause_repeated = False, None, False
         return pause
 
-    def pause_ends(self, kind: str) -> float:
-        """Return when the latest pause ends, or ended, that holds requests of that kind."""
-        return max(self.paused_until, self.lanes.pace(kind).paused_until)
+    def failed(self, now: float, request: Admitted, *, overloaded: bool = False) -> None:
+        """Record an attempt without a usable response.
 
-    def failed(self, now: float, ticket: Ticket, *, overloaded: bool = False) -> None:
-        """Learn that an attempt failed without a usable answer.
-
-        *overloaded* says that the platform may be shedding load: then the pace learns from it, for
-        as long as it does not turn out to be an outage.
+        An *overloaded* platform may be shedding load: the rate learns from it, unless it turns out
+        to be an outage.
         """
-        if overloaded and self.sheds and self.open_until is None:
-            self._learn_of_load(now, ticket)
-        self._tried_in_vain(ticket)
+        if overloaded and self.sheds_load and self.open_until is None:
+            self._slow_down(now, request)
+        self._let_another_try(request)
         if not self.failures:
             self.failing_since = now
         self.failures += 1
         self.failed_at = now
-        closed = self.open_until is None and self.failures >= self.failures_to_open
-        if closed or self.probed_at == ticket[0]:
+        opens = self.open_until is None and self.failures >= self.failures_to_open
+        if opens or self.probed_at == request[0]:
             self.probed_at = None
-            self.open_until = now + min(RAREST, self.probe_every * 2.0**self._opened)
-            self._opened = min(self._opened + 1, 10)
+            delay = self.probe_every * 2.0**self._failed_probes
+            self.open_until = now + min(MAX_PROBE_INTERVAL, delay)
+            self._failed_probes = min(self._failed_probes + 1, 10)
+
+    def abandoned(self, request: Admitted) -> None:
+        """Record an attempt that was cancelled, or never sent."""
+        if self.probed_at == request[0]:
+            self.probed_at = None
+        self._let_another_try(request)
 
     def failing_for(self, now: float, since: float) -> float:
-        """Return the seconds for which the platform has answered nothing, from *since* on.
+        """Return for how many seconds, from *since* on, the platform has only failed.
 
-        A pause that it asks for is no failure, unless it goes on beyond its cap, or nothing but
-        failures came since the one before.
+        A pause that it asks for is no failure, unless it is asked for again after its cap, or
+        nothing but failures came since the pause before.
         """
         alive = max(since, self.last_success or 0.0)
-        if self.resumed:
+        if self.pause_repeated:
             return max(0.0, now - alive)
         if not self.failures:
             return 0.0
         alive = max(alive, self.paused_until, self.excused_until)
-        # That nothing came since the latest failure may be because nothing was sent.
-        latest = self.failed_at if self.open_until is None else max(self.failed_at, now - RAREST)
+        # Silence since the latest failure may only mean that nothing was sent.
+        latest = self.failed_at
+        if self.open_until is not None:
+            latest = max(latest, now - MAX_PROBE_INTERVAL)
         return max(0.0, latest - alive)
 
-    def abandoned(self, ticket: Ticket) -> None:
-        """Learn that an attempt ended without telling anything, being cancelled."""
-        if self.probed_at == ticket[0]:
-            self.probed_at = None
-        self._tried_in_vain(ticket)
+    def _let_another_try(self, request: Admitted) -> None:
+        """After a capped pause, free the try that *request* held, if it did."""
+        limit = self.rates.of(request[2])
+        if limit.tried_at == request[0]:
+            limit.tried_at = None
 
-    def _tried_in_vain(self, ticket: Ticket) -> None:
-        """Let another request try whether a pause that was cut short is over."""
-        pace = self.lanes.pace(ticket[2])
-        if pace.tried_at == ticket[0]:
-            pace.tried_at = None
-
-    def _close_after(self, ticket: Ticket) -> None:
-        """Close the circuit if an answered request began after the failures had."""
-        if ticket[0] < self.failing_since:
+    def _close_after(self, request: Admitted) -> None:
+        """Close the circuit if an answered *request* was sent after the failures began."""
+        if request[0] < self.failing_since:
             return
-        before, self._before = self._before, None
-        # A first probe that passes tells of a limit that a burst has met; a later one does not.
-        if before is not None and self._opened > 1:
-            self._go_back_to(before)
-        self.failures, self.open_until, self.probed_at, self._opened = 0, None, None, 0
+        before, self._rates_before_503 = self._rates_before_503, None
+        # If the first probe succeeds, the 503s came from a limit that a burst had met; if a later
+        # one does, from an outage, and what the rates learned from them is wrong.
+        if before is not None and self._failed_probes > 1:
+            self._restore(before)
+        self.failures, self.open_until, self.probed_at, self._failed_probes = 0, None, None, 0
 
-    def _learn_of_load(self, now: float, ticket: Ticket) -> None:
-        """Slow down for a 503, unless they come at every rate."""
-        if self._before is None:
-            self._before = self.lanes.copied()
-        pace = self.lanes.pace(ticket[2])
-        cut, slow, passed = pace.cut, (pace.rate or math.inf) <= SLOW, pace.progress
-        self._shed += 1
-        self.lanes.refused(now, ticket, 0.0)
-        if pace.cut == cut:
+    def _slow_down(self, now: float, request: Admitted) -> None:
+        """Cut the rate for a 503, unless 503s come at every rate."""
+        if self._rates_before_503 is None:
+            self._rates_before_503 = self.rates.copy()
+        limit = self.rates.of(request[2])
+        cut, passed = limit.cut, limit.progress
+        slow = limit.rate is not None and limit.rate <= SLOW_RATE
+        self._shed_count += 1
+        self.rates.refused(now, request, 0.0)
+        if limit.cut == cut:
             return
-        shed, self._shed = self._shed, 0
+        shed, self._shed_count = self._shed_count, 0
         if passed >= 2 * shed:
-            self._no_better = 0
+            self._futile_cuts = 0
         elif slow and (self.last_success or 0.0) > cut:
-            self._no_better += 1
-        if self._no_better >= NO_BETTER:
-            self.sheds = False
-            self._go_back_to(RateByKind())
+            self._futile_cuts += 1
+        if self._futile_cuts >= MAX_FUTILE_CUTS:
+            self.sheds_load = False
+            self._restore(RateByKind())
 
-    def _go_back_to(self, lanes: RateByKind) -> None:
-        """Forget what was learned from a 503 that was not for load."""
-        self.lanes = lanes
+    def _restore(self, rates: RateByKind) -> None:
+        """Forget what was learned from 503s that were no sign of load."""
+        self.rates = rates
 
 
 @attrs.define(eq=False)
-class _Turn:
-    """One caller in the queue."""
+class _Waiter:
+    """One caller in a queue."""
 
-    given: asyncio.Future[Place]
+    future: asyncio.Future[Permit]
     deadline: float
 
-    def outlasts(self, pause: float, now: float) -> bool:
-        """Return whether it is of use to this caller to be admitted after *pause* seconds."""
+    def tolerates(self, pause: float, now: float) -> bool:
+        """Return whether the caller's deadline is after a *pause* from *now*."""
         return pause <= self.deadline - now
 
 
-Queue = tuple[bool, str]
-"""Whether those in it are patient, as the rows of jobs are, and the kind of their requests."""
+QueueKey = tuple[bool, str]
+"""Whether its callers are unbounded, as rows of jobs are, and the kind of their requests."""
 
 
 @attrs.define(eq=False)
-class _Line:
-    """The callers of one event loop: those with a request under way, and those in the queue."""
+class LoopQueues:
+    """The callers of one event loop: requests under way, and those that wait."""
 
     width: int
     under_way: int = 0
-    queues: dict[Queue, deque[_Turn]] = attrs.field(factory=dict[Queue, deque[_Turn]])
-    """None of them empty; those whose turn it is come first."""
-    passed_over: int = 0
-    """Calls that have gone since a row had its turn, while rows waited."""
-    alarm: asyncio.TimerHandle | None = None
-    pauses_told: dict[Queue, float] = attrs.field(factory=dict[Queue, float])
-    """End of the latest pause that those in a queue have been told of."""
+    queues: dict[QueueKey, deque[_Waiter]] = attrs.field(factory=dict[QueueKey, deque[_Waiter]])
+    """Never an empty one; kinds take turns, so the next is first."""
+    calls_since_row: int = 0
+    """Single calls that went since a row did, while rows waited."""
+    timer: asyncio.TimerHandle | None = None
+    announced_pauses: dict[QueueKey, float] = attrs.field(factory=dict[QueueKey, float])
+    """End of the latest pause for which each queue was checked."""
 
-    def ahead(self, kind: str) -> int:
-        """Return how many go before a call of that kind that comes now."""
-        waiting = {key[1]: len(queue) for key, queue in self.queues.items() if not key[0]}
-        calls = min(sum(waiting.values()), (waiting.get(kind, 0) + 1) * len(waiting))
-        return calls + (calls + self.passed_over) // CALLS_PER_ROW if self.has_rows else calls
+    def queued_before(self, kind: str) -> int:
+        """Return how many would go before a single call of *kind* that came now."""
+        calls = {key[1]: len(queue) for key, queue in self.queues.items() if not key[0]}
+        ahead = min(sum(calls.values()), (calls.get(kind, 0) + 1) * len(calls))
+        if self.has_rows:
+            ahead += (ahead + self.calls_since_row) // CALLS_PER_ROW
+        return ahead
 
     @property
     def has_rows(self) -> bool:
         """Whether rows of jobs wait."""
-        return any(patient for patient, _ in self.queues)
+        return any(unbounded for unbounded, _ in self.queues)
 
-    def in_turn(self) -> list[Queue]:
-        """Return the queues in the order in which they are asked for the next to go."""
-        rows_first = self.passed_over >= CALLS_PER_ROW
-        return sorted(self.queues, key=lambda queue: queue[0] is not rows_first)
+    def in_order(self) -> list[QueueKey]:
+        """Return the queues in the order in which they may send next."""
+        rows_first = self.calls_since_row >= CALLS_PER_ROW
+        return sorted(self.queues, key=lambda key: key[0] is not rows_first)
 
-    def next_of(self, key: Queue) -> _Turn | None:
-        """Take the first of a queue out; the next turn is another kind's."""
+    def pop(self, key: QueueKey) -> _Waiter | None:
+        """Remove and return the first waiter of a queue, which goes to the end of the order."""
         queue = self.queues.pop(key)
-        turn = queue.popleft()
-        while turn.given.done() and queue:  # it has left
-            turn = queue.popleft()
+        waiter = queue.popleft()
+        while waiter.future.done() and queue:  # has given up
+            waiter = queue.popleft()
         if queue:
             self.queues[key] = queue
-        if turn.given.done():
+        if waiter.future.done():
             return None
-        self.passed_over = self.passed_over + 1 if not key[0] and self.has_rows else 0
-        return turn
+        self.calls_since_row = self.calls_since_row + 1 if not key[0] and self.has_rows else 0
+        return waiter
 
 
-Place = tuple[float, int, str, _Line]
-"""The `Ticket` of a request under way, with the line in which it has its place."""
+Permit = tuple[float, int, str, LoopQueues]
+"""One admitted request, as `Admitted`, and the queues of the loop it belongs to."""
+
+_PAUSED = "the platform asked for a pause that ends too late"
+_FULL = "the platform admits no more requests for now"
 
 
 class Gate:
-    """Admission for all calls of one client, and of the copies that share it.
+    """Admission control for all calls of one client and of its ``with_options`` copies.
 
-    Safe to share between threads and event loops: rate, pause and circuit are common, while
-    queue and width belong to each loop, as its connections do.
+    Safe to share between threads and event loops: rate, pause and circuit are shared; each loop has
+    its own queue and width, as it has its own connections.
 
     Args:
-        max_wait: Longest wait in seconds, in the queue and before further attempts that the
-            platform puts off. A call that would have to wait longer is refused with
-            `CircuitOpenError`, or ends with its `RateLimitError`: for handlers that must answer at
-            once. `None` waits up to the call's deadline. The rows of jobs wait all the same.
+        max_wait: Longest wait in seconds, in the queue and before each retry that the platform
+            delays. A call that would wait longer is refused with `CircuitOpenError`, or ends with
+            its `RateLimitError`: for handlers that must answer at once. With `None` a call waits
+            up to its deadline. Rows of jobs always wait.
         max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
-            cut, a single request tries; the others wait until it is answered.
-        refusal_statuses: Statuses, beside 429, with which the platform's limiter refuses requests
-            that it hands on to nobody, such as 503 where nginx's ``limit_req`` stands in front.
-            They then pause the gate and are sent again, purchases too. Not so by default: gateways
-            answer 503 also after the platform behind them has acted.
-        admission: The rules; a default set where left out.
+            cut short, a single request tries, and the others wait for its response.
+        refusal_statuses: Statuses, beside 429, with which the platform's own limiter refuses
+            requests before they reach anything else, such as 503 from nginx's ``limit_req``.
+            They pause the gate, and the request is sent again, even a purchase. Empty by default,
+            because gateways also answer 503 after the platform has acted.
+        admission: The rules; default ones if left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
     """
@@ -392,11 +374,11 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
-        if max_wait is not None and not (_is_number(max_wait) and 0 <= max_wait < math.inf):
+        if max_wait is not None and not _is_duration(max_wait):
             raise ConfigurationError("max_wait: must be a finite number of seconds, or None")
-        if not (_is_number(max_pause) and 0 < max_pause < math.inf):
+        if not (_is_duration(max_pause) and max_pause > 0):
             raise ConfigurationError("max_pause: must be more than 0 seconds and finite")
-        if not _are_refusals(refusal_statuses):
+        if not _are_statuses(refusal_statuses):
             raise ConfigurationError(
                 "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"
             )
@@ -406,7 +388,7 @@ class Gate:
         self.refusal_statuses = REFUSALS.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
-        self._lines = PerLoop(lambda: _Line(width=100))
+        self._queues = PerLoop(lambda: LoopQueues(width=100))
         self._announced: dict[str, float] = {}
 
     @property
@@ -414,212 +396,215 @@ class Gate:
         """Longest pause in seconds that the platform may ask for."""
         return self.admission.max_pause
 
-    async def enter(
-        self, *, width: int, deadline: float, patient: bool = False, kind: str = ""
-    ) -> Place:
-        """Wait for the turn to send one request; each is paired with one `leave` or `passed`.
+    # --- permits -----------------------------------------------------------------------------
 
-        What is returned goes with the report of how the request fared.
+    async def acquire(
+        self, *, width: int, deadline: float, unbounded: bool = False, kind: str = ""
+    ) -> Permit:
+        """Wait for the permit to send one request; `release` or `complete` gives it back.
 
-        *width* is how many requests may be under way in this loop. Raises `CircuitOpenError`
-        when the circuit is open, the wait is longer than `max_wait`, or the platform asked for a
-        pause that ends after *deadline* (on the gate's clock); `APITimeoutError` when the
-        deadline comes in the queue. Neither sent anything. Requests of one *kind* go in the order
-        they came, and the kinds take turns. A *patient* caller waits out an open circuit, any
-        pause and any queue, and lets others pass.
+        Args:
+            width: Most requests under way in this loop.
+            deadline: On the gate's clock.
+            unbounded: Wait through an open circuit, any pause and any queue, behind single calls.
+            kind: Requests of one kind go in order; the kinds take turns.
+
+        Raises:
+            CircuitOpenError: The circuit is open, the wait would exceed `max_wait`, or the platform
+                asked for a pause that ends after *deadline*. Nothing was sent.
+            APITimeoutError: The deadline passed in the queue. Nothing was sent.
         """
-        ticket = self.try_enter(width=width, kind=kind)
-        if ticket is not None:
-            return ticket
-        line = self._lines.get()
-        if not patient:
-            self._refuse_early(self._clock(), line, kind)
-        return await self._queue_up(line, deadline, (patient, kind))
+        permit = self.try_acquire(width=width, kind=kind)
+        if permit is not None:
+            return permit
+        loop_queues = self._queues.get()
+        if not unbounded:
+            self._refuse_early(self._clock(), loop_queues, kind)
+        return await self._queue_up(loop_queues, deadline, (unbounded, kind))
 
-    def try_enter(self, width: int, kind: str = "") -> Place | None:
-        """Enter where there is nothing to wait for; return `None` where there is.
+    def try_acquire(self, width: int, kind: str = "") -> Permit | None:
+        """Return a permit if there is nothing to wait for, and never overtake the queue.
 
-        Overtakes nobody. A call mostly gets in this way, without a coroutine being made.
+        Most calls get theirs here, without a coroutine.
         """
-        line, now = self._lines.get(), self._clock()
-        under_way = line.under_way + 1
-        if line.queues or under_way > width or not self.admission.admits(now, under_way, kind):
-            line.width = width
+        loop_queues, now = self._queues.get(), self._clock()
+        under_way = loop_queues.under_way + 1
+        if (
+            loop_queues.queues
+            or under_way > width
+            or not self.admission.try_take(now, under_way, kind)
+        ):
+            loop_queues.width = width
             return None
-        line.under_way = under_way
-        return now, under_way, kind, line
+        loop_queues.under_way = under_way
+        return now, under_way, kind, loop_queues
 
-    def passed(self, place: Place, said: Remaining | None = None) -> None:
-        """Report an answer as `succeeded` does, and `leave`."""
-        self.admission.succeeded(self._clock(), place, said)
-        # Not from `PerLoop`: to ask for the running loop takes a tenth of all that a gate does.
-        line = place[3]
-        line.under_way -= 1
-        if line.queues:
-            self._admit(line)
+    def release(self, permit: Permit) -> None:
+        """Give a permit back: its request has ended."""
+        # Not ``self._queues.get()``: looking up the running loop takes a tenth of all gate work.
+        loop_queues = permit[3]
+        loop_queues.under_way -= 1
+        if loop_queues.queues:
+            self._admit_waiting(loop_queues)
 
-    def leave(self) -> None:
-        """Give the place back: the request under way has ended."""
-        line = self._lines.get()
-        line.under_way -= 1
-        if line.queues:
-            self._admit(line)
+    def complete(self, permit: Permit, window: Remaining | None = None) -> None:
+        """Report a definite response as `succeeded` does, and `release` the permit."""
+        self.admission.succeeded(self._clock(), permit, window)
+        self.release(permit)
 
-    def succeeded(self, ticket: Ticket, said: Remaining | None = None) -> None:
-        """Report an answer, be it a rejection, and what it *said* of the platform's window."""
-        self.admission.succeeded(self._clock(), ticket, said)
+    # --- results -----------------------------------------------------------------------------
+
+    def succeeded(self, request: Admitted, window: Remaining | None = None) -> None:
+        """Report a definite response, be it a rejection, and the *window* it reported."""
+        self.admission.succeeded(self._clock(), request, window)
 
     def throttled(
-        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+        self, request: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
-        """Report a request that was one too many; return the seconds for which its like pause.
+        """Report a request to slow down; return the seconds for which requests like it pause.
 
-        One that the platform's limiter has not *refused* has failed as well.
+        Unless the platform's limiter *refused* the request, it has failed as well.
         """
         now = self._clock()
-        pause = self.admission.throttled(now, ticket, retry_after, self._jitter(), refused=refused)
+        pause = self.admission.throttled(now, request, retry_after, self._jitter(), refused=refused)
         if not refused:
-            self.admission.failed(now, ticket)
+            self.admission.failed(now, request)
         return pause
 
-    def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
-        """Report an attempt without a usable answer."""
-        self.admission.failed(self._clock(), ticket, overloaded=overloaded)
+    def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
+        """Report an attempt without a usable response."""
+        self.admission.failed(self._clock(), request, overloaded=overloaded)
 
-    def abandoned(self, ticket: Ticket) -> None:
-        """Report an attempt that was cancelled."""
-        self.admission.abandoned(ticket)
+    def abandoned(self, request: Admitted) -> None:
+        """Report an attempt that was cancelled, or never sent."""
+        self.admission.abandoned(request)
 
     def now(self) -> float:
-        """Return the time by the gate's clock."""
+        """Return the time on the gate's clock."""
         return self._clock()
 
     def failing_for(self, since: float) -> float:
-        """Return the seconds for which the platform has answered nothing, from *since* on."""
+        """Return for how many seconds, from *since* on, the platform has only failed."""
         return self.admission.failing_for(self._clock(), since)
 
-    def is_probe(self, ticket: Ticket) -> bool:
-        """Return whether a request was admitted to see whether the platform is back."""
-        return self.admission.probed_at == ticket[0]
+    def is_probe(self, request: Admitted) -> bool:
+        """Return whether a request was admitted to probe an open circuit."""
+        return self.admission.probed_at == request[0]
 
     def announces(self, kind: str, pause: float) -> bool:
-        """Return whether a *pause* is news, and not another request that is told the same."""
-        lane = kind if kind in self.admission.lanes.own else ""
+        """Return whether a *pause* is new, and not the same one reported by another request."""
+        limit = kind if kind in self.admission.rates.separate else ""
         ends = self._clock() + pause
-        if ends < self._announced.get(lane, -math.inf) + 1.0:
+        if ends < self._announced.get(limit, -math.inf) + 1.0:
             return False
-        self._announced[lane] = ends
+        self._announced[limit] = ends
         return True
 
-    def _refuse_early(self, now: float, line: _Line, kind: str) -> None:
+    # --- the queue ---------------------------------------------------------------------------
+
+    def _refuse_early(self, now: float, loop_queues: LoopQueues, kind: str) -> None:
         closed_for = self.admission.refuses(now)
         if closed_for is not None:
             raise _refusal("the platform keeps failing", closed_for)
-        if self.max_wait is None:
-            return
-        expected = self._expected(now, line, kind)
-        if expected > self.max_wait:
-            raise _refusal(_FULL, expected)
+        if self.max_wait is not None:
+            expected = self._expected_wait(now, loop_queues, kind)
+            if expected > self.max_wait:
+                raise _refusal(_FULL, expected)
 
-    def _expected(self, now: float, line: _Line, kind: str) -> float:
-        """Return the seconds that a newcomer would wait."""
-        expected = self.admission.wait(now, self.admission.lanes.pace(kind))
+    def _expected_wait(self, now: float, loop_queues: LoopQueues, kind: str) -> float:
+        expected = self.admission.wait(now, kind)
         if self.admission.rate is not None:
-            expected += line.ahead(kind) / self.admission.rate
+            expected += loop_queues.queued_before(kind) / self.admission.rate
         return expected
 
-    async def _queue_up(self, line: _Line, deadline: float, key: Queue) -> Place:
-        now, (patient, kind) = self._clock(), key
+    async def _queue_up(self, loop_queues: LoopQueues, deadline: float, key: QueueKey) -> Permit:
+        now, (unbounded, kind) = self._clock(), key
         ends = deadline
-        if self.max_wait is not None and not patient:
+        if self.max_wait is not None and not unbounded:
             ends = min(deadline, now + self.max_wait)
-        turn = _Turn(asyncio.get_running_loop().create_future(), ends)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), ends)
         pause = self.admission.pause_ends(kind) - now
-        if not turn.outlasts(pause, now):
+        if not waiter.tolerates(pause, now):
             raise _refusal(_PAUSED, pause)
-        line.queues.setdefault(key, deque()).append(turn)
-        self._admit(line)
+        loop_queues.queues.setdefault(key, deque()).append(waiter)
+        self._admit_waiting(loop_queues)
         try:
             async with asyncio.timeout(None if ends == math.inf else ends - now):
-                return await turn.given
+                return await waiter.future
         except TimeoutError:
-            self._give_up(line, turn)
+            self._give_up(loop_queues, waiter)
         except asyncio.CancelledError:
-            self._give_up(line, turn)
+            self._give_up(loop_queues, waiter)
             raise
         if ends < deadline:
-            raise _refusal(_FULL, self._expected(self._clock(), line, kind))
+            raise _refusal(_FULL, self._expected_wait(self._clock(), loop_queues, kind))
         raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
-    def _give_up(self, line: _Line, turn: _Turn) -> None:
-        """Leave the queue; a turn that was just given goes to the next in line."""
-        given = turn.given
-        if given.done() and not given.cancelled() and given.exception() is None:
-            self.admission.abandoned(given.result())
-            line.under_way -= 1
-        given.cancel()
-        self._admit(line)
+    def _give_up(self, loop_queues: LoopQueues, waiter: _Waiter) -> None:
+        """Leave the queue; a permit that has just arrived goes to the next waiter."""
+        future = waiter.future
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self.admission.abandoned(future.result())
+            loop_queues.under_way -= 1
+        future.cancel()
+        self._admit_waiting(loop_queues)
 
-    def _admit(self, line: _Line) -> None:
-        """Let callers in, in the order they came, and set an alarm for the next."""
-        if line.alarm is not None:
-            line.alarm.cancel()
-            line.alarm = None
-        self._tell_of_pauses(line, self._clock())
-        while line.queues and line.under_way < line.width:
-            wait = self._admit_one(line, self._clock())
+    def _admit_waiting(self, loop_queues: LoopQueues) -> None:
+        """Admit every waiter that may go now, and set a timer for the next."""
+        if loop_queues.timer is not None:
+            loop_queues.timer.cancel()
+            loop_queues.timer = None
+        self._refuse_paused(loop_queues, self._clock())
+        while loop_queues.queues and loop_queues.under_way < loop_queues.width:
+            wait = self._admit_one(loop_queues, self._clock())
             if wait > 0:
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
-                    line.alarm = loop.call_later(wait, self._admit, line)
+                    loop_queues.timer = loop.call_later(wait, self._admit_waiting, loop_queues)
                 return
 
-    def _admit_one(self, line: _Line, now: float) -> float:
-        """Let the first in whose kind may go; return the seconds until there will be one."""
+    def _admit_one(self, loop_queues: LoopQueues, now: float) -> float:
+        """Admit the first waiter whose kind may go; return the seconds until one may, 0 if so."""
         soonest = math.inf
-        for key in line.queues if len(line.queues) == 1 else line.in_turn():
+        one_queue = len(loop_queues.queues) == 1
+        for key in loop_queues.queues if one_queue else loop_queues.in_order():
             kind = key[1]
-            pace = self.admission.lanes.pace(kind)
-            if line.under_way + 1 > pace.width:
-                continue  # until one leaves
-            wait = self.admission.wait(now, pace)
+            if loop_queues.under_way + 1 > self.admission.rates.of(kind).width:
+                continue  # until a request of this loop ends
+            wait = self.admission.wait(now, kind)
             if wait > 0:
                 soonest = min(soonest, wait)
                 continue
-            turn = line.next_of(key)
-            if turn is not None:
-                self.admission.take(now, pace)
-                self.admission.lanes.sent[kind] += 1
-                line.under_way += 1
-                turn.given.set_result((now, line.under_way, kind, line))
+            waiter = loop_queues.pop(key)
+            if waiter is not None:
+                self.admission.take(now, kind)
+                loop_queues.under_way += 1
+                waiter.future.set_result((now, loop_queues.under_way, kind, loop_queues))
             return 0.0
         return soonest
 
-    def _tell_of_pauses(self, line: _Line, now: float) -> None:
-        """Refuse at once whoever a new pause would keep past its time, instead of then."""
-        for key, queue in line.queues.items():
+    def _refuse_paused(self, loop_queues: LoopQueues, now: float) -> None:
+        """Refuse at once each waiter whose deadline is before the end of a new pause."""
+        for key, queue in loop_queues.queues.items():
             ends = self.admission.pause_ends(key[1])
-            if ends <= line.pauses_told.get(key, 0.0):
+            if ends <= loop_queues.announced_pauses.get(key, 0.0):
                 continue
-            line.pauses_told[key] = ends
-            for turn in queue:
-                if not turn.given.done() and not turn.outlasts(ends - now, now):
-                    turn.given.set_exception(_refusal(_PAUSED, ends - now))
+            loop_queues.announced_pauses[key] = ends
+            for waiter in queue:
+                if not waiter.future.done() and not waiter.tolerates(ends - now, now):
+                    waiter.future.set_exception(_refusal(_PAUSED, ends - now))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_duration(value: object) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= cast("float", value) < math.inf
 
 
-def _are_refusals(statuses: object) -> bool:
-    """Return whether *statuses* can be those of refusals; an iterator could be read only once."""
+def _are_statuses(statuses: object) -> bool:
+    # A collection, because an iterator could be read only once.
     return isinstance(statuses, Collection) and all(
         type(each) is int and 400 <= each <= 599 for each in cast("Collection[object]", statuses)
     )
-
-
-_PAUSED = "the platform asked for a pause that ends too late"
-_FULL = "the platform admits no more requests for now"
 
 
 def _refusal(reason: str, seconds: float) -> CircuitOpenError:

@@ -16,13 +16,13 @@ Pure: every method is told the time, in seconds.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import defaultdict
-from copy import copy
 
 import attrs
 
-from sigmamind_async.limiter.rate import SLOWEST, AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import SLOWEST, AdaptiveRate, Admitted
 
 CERTAIN = math.log(50.0)
 """Weight of the refusals that part a kind from the others."""
@@ -35,7 +35,7 @@ class RateByKind:
     """The pace of each kind of request."""
 
     common: AdaptiveRate = attrs.field(factory=AdaptiveRate)
-    own: dict[str, AdaptiveRate] = attrs.field(factory=dict[str, AdaptiveRate])
+    separate: dict[str, AdaptiveRate] = attrs.field(factory=dict[str, AdaptiveRate])
     """Kinds that have a limit of their own."""
     sent: defaultdict[str, int] = attrs.field(factory=lambda: defaultdict[str, int](int))
     """Requests of each kind, since any of those that share the common pace was refused.
@@ -44,28 +44,28 @@ class RateByKind:
     """
     _weight: dict[str, float] = attrs.field(factory=dict[str, float])
 
-    def pace(self, kind: str) -> AdaptiveRate:
+    def of(self, kind: str) -> AdaptiveRate:
         """Return the pace that requests of this kind keep."""
-        return self.own.get(kind, self.common) if self.own else self.common
+        return self.separate.get(kind, self.common) if self.separate else self.common
 
-    def copied(self) -> RateByKind:
+    def copy(self) -> RateByKind:
         """Return what was learned so far, to go back to."""
-        own = {kind: copy(pace) for kind, pace in self.own.items()}
-        common, sent, weight = copy(self.common), self.sent.copy(), self._weight.copy()
-        return attrs.evolve(self, common=common, own=own, sent=sent, weight=weight)
+        separate = {kind: copy.copy(pace) for kind, pace in self.separate.items()}
+        common, sent, weight = copy.copy(self.common), self.sent.copy(), self._weight.copy()
+        return attrs.evolve(self, common=common, separate=separate, sent=sent, weight=weight)
 
-    def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
+    def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; see `AdaptiveRate.refused`."""
         began, kind = ticket[0], ticket[2]
-        pace = self.pace(kind)
+        pace = self.of(kind)
         if began >= pace.cut and pace is self.common:
-            self._weigh(kind)
+            self._update_evidence(kind)
         return pace.refused(now, ticket, pause, jitter)
 
-    def _weigh(self, kind: str) -> None:
+    def _update_evidence(self, kind: str) -> None:
         """Weigh a refusal, and part its kind from the others if that settles it."""
         sent, self.sent = self.sent, defaultdict(int)
-        shared = {each: count for each, count in sent.items() if each not in self.own}
+        shared = {each: count for each, count in sent.items() if each not in self.separate}
         if shared.keys() <= {kind}:
             return
         total = sum(shared.values()) + 2
@@ -75,11 +75,11 @@ class RateByKind:
             weight = self._weight.get(each, 0.0) + math.log(odds)
             self._weight[each] = max(-2.0 * CERTAIN, weight)
         if self._weight[kind] > CERTAIN:
-            self._part(kind, (shared.get(kind, 0) + 1) / total)
+            self._separate(kind, (shared.get(kind, 0) + 1) / total)
 
-    def _part(self, kind: str, share: float) -> None:
+    def _separate(self, kind: str, share: float) -> None:
         before, rate = self.common, self.common.rate
-        self.own[kind] = AdaptiveRate(
+        self.separate[kind] = AdaptiveRate(
             rate=None if rate is None else max(SLOWEST, rate * share), width=math.inf
         )
         self.common, self._weight = AdaptiveRate(), {}

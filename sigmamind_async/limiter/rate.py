@@ -32,11 +32,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
 
 import attrs
 
-Ticket = tuple[float, int, str, *tuple[object, ...]]
+from sigmamind_async.limiter.snapshot import RateSnapshot
+
+Admitted = tuple[float, int, str, *tuple[object, ...]]
 """One admitted request: when it went, how many of its loop were then under way, and its kind.
 What follows is for whoever gave it."""
 
@@ -59,10 +60,6 @@ _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
 _AT_ONE_NUMBER = 4
 """Refusals in a row that make a limit on requests under way out of a suspicion."""
-_LEARNED = frozenset(
-    {"_spell", "_goal", "_known", "_best", "_usual", "_tolerated", "_wall", "_margin", "_firm"}
-)
-"""What a cut tells of the platform; the rest is of the gate that counts it, or of the moment."""
 
 
 @attrs.define
@@ -166,7 +163,7 @@ class AdaptiveRate:
         self.ready = max(self.ready, until)
         self._since = max(self._since, until)
 
-    def passed(self, now: float, ticket: Ticket) -> None:
+    def passed(self, now: float, ticket: Admitted) -> None:
         """Learn that a request was answered."""
         took, latency = now - ticket[0], self._latency
         self._latency = latency + (took - latency) * 0.125 if latency else took
@@ -204,15 +201,29 @@ class AdaptiveRate:
         """How many requests have passed since the last cut."""
         return self._passed
 
-    def learned(self) -> dict[str, float]:
+    def snapshot(self) -> RateSnapshot:
         """Return what others need to go on as this would from the cut it has just made."""
-        return {name: getattr(self, name) for name in _LEARNED}
+        return RateSnapshot(
+            probation=self._spell,
+            target_rate=self._goal,
+            known_rate=self._known,
+            best_rate=self._best,
+            usual_rate=self._usual,
+            hard_limit=self._wall,
+            below_hard_limit=self._firm,
+            margin=self._margin,
+            tolerated=self._tolerated,
+        )
 
-    def follow(self, now: float, rate: float, learned: Mapping[str, float]) -> None:
+    def adopt(self, now: float, rate: float, snapshot: RateSnapshot | None) -> None:
         """Take over a cut that another gate of the account has made, with what it has learned."""
         self.rate = rate
-        for name in _LEARNED & learned.keys():
-            setattr(self, name, learned[name])
+        if snapshot is not None:
+            self._spell, self._goal = snapshot.probation, snapshot.target_rate
+            self._known, self._best = snapshot.known_rate, snapshot.best_rate
+            self._usual, self._tolerated = snapshot.usual_rate, snapshot.tolerated
+            self._wall, self._firm = snapshot.hard_limit, snapshot.below_hard_limit
+            self._margin = snapshot.margin
         self._since, self.cut, self._start = now, now, rate
         self._wall_since = self._wall_since or now
         self._passed, self._above, self._sent, self._credit = 0, 0, 0, 0.0
@@ -236,7 +247,7 @@ class AdaptiveRate:
             return rate * (0.5 * self._margin + 3.0 * max(0.0, spells - 0.9) ** 2) / spell
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
-    def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
+    def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
         """Learn that a request was one too many; return the seconds for which its like pause.
 
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.

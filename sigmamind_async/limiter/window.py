@@ -18,7 +18,7 @@ import math
 
 import attrs
 
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.responses.headers import Remaining
 
 AT_ONCE = 0.1
@@ -59,7 +59,7 @@ class RateLimitWindow:
         elif self.spacing:
             self._forget()  # nobody has said anything for a whole window
 
-    def learn(self, now: float, ticket: Ticket, said: Remaining) -> float:
+    def learn(self, now: float, ticket: Admitted, said: Remaining) -> float:
         """Take in what an answer *said*; return the seconds for which all should pause."""
         began, under_way = ticket[0], ticket[1]  # as many may not be counted in it yet
         if self._contradicted or (said.reset < _SHORTEST and now >= self._ends):

@@ -28,7 +28,7 @@ async def check_once(context: AccountContext) -> None:
     """
     if context.is_checked:
         return
-    async with context.locks.of("account"):
+    async with context.locks.hold("account"):
         if not context.is_checked:
             _check_clock(context)
             await _check_account(context)
@@ -51,7 +51,7 @@ def _format_delay(seconds: float) -> str:
 
 
 async def _check_account(context: AccountContext) -> None:
-    known = await context.journal.seals(context.account)
+    known = await context.journal.key_fingerprints(context.account)
     if await _fingerprint(context) in known:
         return
     if known and not await _owns_a_number_of_the_journal(context):
@@ -65,7 +65,7 @@ async def _check_account(context: AccountContext) -> None:
 
 async def accept_key(context: AccountContext) -> None:
     """Remember the client's API key as one of the account's."""
-    await context.journal.add_seal(context.account, await _fingerprint(context))
+    await context.journal.add_key_fingerprint(context.account, await _fingerprint(context))
 
 
 async def _fingerprint(context: AccountContext) -> str:

@@ -10,6 +10,8 @@ import attrs
 
 from sigmamind_async.convert import Record, RequestValue
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.provisioning.events import Match
+from sigmamind_async.provisioning.fingerprint import to_result
 from sigmamind_async.provisioning.row import Kind
 
 Value: TypeAlias = RequestValue[Any]
@@ -68,6 +70,16 @@ class OwnedNumber:
     label: str | None
     source: Any
     """The platform's own record."""
+
+    def match(self, *, attempt: int | None = None, agrees: bool = True) -> Match:
+        """Return it as what an operation may have brought."""
+        return Match(
+            record=self.record,
+            phone_number=self.phone_number,
+            attempt=attempt,
+            agrees=agrees,
+            result=to_result(self.source),
+        )
 
 
 class _PhoneNumbers(Protocol):

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from sigmamind_async import bulk
-from sigmamind_async.bulk import BY_DEFAULT, BulkRun, Outcome, Progress, StopOn
+from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkRun, Outcome, Progress, StopOn
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
@@ -33,7 +33,7 @@ class ProvisioningRun(Generic[T]):
     Operations that went unanswered are held back; once all others have ended, one listing after
     another settles them together, and those that may be sent again are. That goes on for as long
     as it makes headway, and for the client's deadline after that. What is then still in doubt is
-    handed over as ``unknown``, and the journal keeps it.
+    handed over as ``unconfirmed``, and the journal keeps it.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ProvisioningRun(Generic[T]):
         operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
         *,
         ordered: bool = False,
-        stop_on: StopOn | None = BY_DEFAULT,
+        stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
         self.progress = progress or Progress()

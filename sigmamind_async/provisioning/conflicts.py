@@ -16,18 +16,19 @@ class Conflicts:
         self._context = context
         self._reserved: set[str] = set()
 
-    async def wait_until_free(self, row: Row, until: float) -> None:
+    async def wait_until_free(self, row: Row, seconds: float) -> None:
         """Wait until no other operation can still change the number of *row*.
 
-        Raises a retryable `JournalError` at *until*.
+        Raises a retryable `JournalError` after so many *seconds*.
         """
-        context = self._context
+        context, clock = self._context, self._context.runner.engine.clock
+        until = clock() + seconds
         pause, longest = POLL_BACKOFF
-        while row.key:
+        while True:
             others = [other for other in await self._others(row) if await self._blocks(row, other)]
             if not others:
                 return
-            if context.now() + pause >= until:
+            if clock() + pause >= until:
                 raise number_in_use(row, others[0], context.policy.settle_time)
             await context.sleep(pause)
             pause = min(2 * pause, longest)

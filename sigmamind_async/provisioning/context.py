@@ -9,6 +9,7 @@ import attrs
 
 from sigmamind_async.client import Runner
 from sigmamind_async.operation import Verdict
+from sigmamind_async.per_loop import KeyedLock
 from sigmamind_async.provisioning.adapter import Adapter
 from sigmamind_async.provisioning.events import AttemptEnded, Event
 from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
@@ -21,7 +22,6 @@ from sigmamind_async.provisioning.transitions import (
     Transition,
     advance,
 )
-from sigmamind_async.provisioning.turns import KeyedLock
 
 POLL_BACKOFF = (0.2, 5.0)
 """Seconds between two reads of the journal or the account: the first pause, which doubles up to
@@ -88,8 +88,9 @@ class AccountContext:
 
     async def apply(self, row: Row, event: Event) -> Transition | None:
         """Store what *event* makes of *row*; return `None` if another writer was faster."""
+        now = self.now()
         try:
-            move = advance(row, event, self.now(), self.policy)
+            move = advance(row, event, now, self.policy)
         except IllegalTransitionError:
             return None
         if move.row.version == row.version:
@@ -97,7 +98,7 @@ class AccountContext:
         # Within its lease no other process writes the row, so this write cannot be refused. If it
         # is lost, the next run finds in a listing what the answer brought.
         confirmed = isinstance(event, AttemptEnded) and event.verdict is Verdict.CONFIRMED
-        durable = not confirmed or self.now() >= row.lease_until
+        durable = not confirmed or now >= row.lease_until
         result = await self.journal.put(move.row, durable=durable)
         return move if result is PutResult.STORED else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from sigmamind_async.errors import NotFoundError, SigmaMindError
-from sigmamind_async.provisioning.adapter import Adapter, Intent, OwnedNumber, Value
+from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
 from sigmamind_async.provisioning.context import AccountContext
 from sigmamind_async.provisioning.events import (
     DuplicateReleased,
@@ -141,9 +141,9 @@ async def _send_repair(
     operation = context.runner.operation(change)
     call = context.runner.engine.begin(operation)
     call.before_send = require_unchanged
-    record = await context.runner.engine.finish(operation, call)
+    record = await context.runner.engine.finish(call)
     written = attrs.evolve(found, result=to_result(record), agrees=True)
-    return RepairDone(match=written, earlier_unanswered=call.doubtful)
+    return RepairDone(match=written, earlier_unanswered=call.ambiguous)
 
 
 # --- records ---------------------------------------------------------------------------------
@@ -171,21 +171,10 @@ def _matches(adapter: Adapter, row: Row, listing: Listing) -> list[Match]:
     """Return the records of *listing* that *row* may have brought."""
     if row.kind is Kind.PURCHASE:
         return [
-            match_of(owned, attempt=attempt) for attempt, owned in listing.tagged.get(row.token, ())
+            owned.match(attempt=attempt) for attempt, owned in listing.tagged.get(row.token, ())
         ]
     by_number = row.kind in {Kind.EXACT_PURCHASE, Kind.IMPORT}
     found = (listing.numbers if by_number else listing.records).get(row.key)
     if found is None:
         return []
-    return [match_of(found, agrees=stored_intent(adapter, row).agrees(found.source))]
-
-
-def match_of(owned: OwnedNumber, *, attempt: int | None = None, agrees: bool = True) -> Match:
-    """Return *owned* as a match."""
-    return Match(
-        record=owned.record,
-        phone_number=owned.phone_number,
-        attempt=attempt,
-        agrees=agrees,
-        result=to_result(owned.source),
-    )
+    return [found.match(agrees=stored_intent(adapter, row).agrees(found.source))]

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -53,7 +52,7 @@ REFUSALS: Final = frozenset({429})
 """Statuses of a rate limit, whichever server they come from."""
 
 
-@static.frozen
+@attrs.frozen
 class AttemptResult:
     """One attempt and what it proved."""
 
@@ -208,15 +207,6 @@ def leads_to_alias(operation: Operation[object], finding: AttemptResult, base_ur
 def _same_case(path: str) -> str:
     """Return *path* with its percent-encodings in capitals: either case says the same."""
     return re.sub("%[0-9a-f]{2}", lambda escape: escape[0].upper(), path, flags=re.IGNORECASE)
-
-
-def ignored_error(operation: Operation[object], fields: Iterable[str]) -> APIStatusError:
-    """Return the error for an answer that says 200 and shows other values than were sent."""
-    names = ", ".join(fields)
-    error = APIStatusError(f"{operation.name}: the platform answered 200 and did not take: {names}")
-    error.operation, error.status, error.code = operation.name, 200, "fields_ignored"
-    error.committed = "yes"
-    return error
 
 
 def error_for(

@@ -81,7 +81,7 @@ class Admin:
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer one request."""
-        refusal = _refusal(request)
+        refusal = _refuse_foreign(request)
         if refusal is not None:
             return refusal
         name = request.path.removeprefix(ADMIN_PREFIX)
@@ -97,7 +97,7 @@ class Admin:
             return _json(400, {"error": str(error)})
 
 
-def _refusal(request: web.BaseRequest) -> web.Response | None:
+def _refuse_foreign(request: web.BaseRequest) -> web.Response | None:
     """Refuse what is not from this machine, or may be a web page's; ``None`` for anything else."""
     if request.remote is None or not _is_loopback(request.remote):
         return _json(403, {"error": "loopback only"})
@@ -136,11 +136,11 @@ def _is_loopback(address: str) -> bool:
 
 
 def _json(status: int, content: object) -> web.Response:
-    body = orjson.dumps(content, default=_plain)
+    body = orjson.dumps(content, default=_as_json)
     return web.Response(status=status, body=body, content_type="application/json")
 
 
-def _plain(value: object) -> object:
+def _as_json(value: object) -> object:
     if isinstance(value, frozenset):
         return sorted(cast("frozenset[str]", value))
     if isinstance(value, Mapping):
@@ -235,7 +235,7 @@ def _script(request: Request) -> object:
     return scripts
 
 
-def _refuse(request: Request) -> object:
+def _refuse_for(request: Request) -> object:
     """``{"seconds": 1.5}``."""
     seconds = _object(request.body).get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
@@ -260,6 +260,6 @@ _ACTIONS: Mapping[tuple[str, str], Callable[[Request], object]] = {
     ("GET", "switches"): _read_switches,
     ("POST", "switches"): _set_switches,
     ("POST", "script"): _script,
-    ("POST", "refuse"): _refuse,
+    ("POST", "refuse"): _refuse_for,
     ("POST", "reset"): _reset,
 }

@@ -33,7 +33,7 @@ class StateFileError(ValueError):
     """The state file cannot be used, and was left as it is."""
 
 
-class Line(TypedDict, total=False):
+class FileLine(TypedDict, total=False):
     """One line of the file."""
 
     commit: dict[str, Any]
@@ -82,7 +82,7 @@ class StateFile:
                     "another sandbox has it open; end that, or name another"
                 ) from None
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[FileLine]:
         """Yield what was written, and cut off at the end a line that was not written to its end."""
         whole = self._content.rfind(b"\n") + 1
         for number, line in enumerate(self._content[:whole].splitlines()[1:], start=2):
@@ -90,7 +90,7 @@ class StateFile:
             found: object = orjson.loads(line)
             if not isinstance(found, dict):
                 raise self.damaged()
-            yield cast("Line", found)
+            yield cast("FileLine", found)
         if whole < len(self._content):
             os.truncate(self._descriptor, whole)
             self._marked = whole > 0
@@ -102,7 +102,7 @@ class StateFile:
             f"line {self._line} is damaged; it was left as it is. Name another file, or remove it"
         )
 
-    def append(self, line: Line) -> None:
+    def append(self, line: FileLine) -> None:
         """Add one line."""
         text = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
         os.write(self._descriptor, text if self._marked else MARK + text)
@@ -147,7 +147,7 @@ class Books:
             return
         raise self.file.damaged()
 
-    def _take(self, line: Line, replay: Callable[[str, Mapping[str, object]], None]) -> None:
+    def _take(self, line: FileLine, replay: Callable[[str, Mapping[str, object]], None]) -> None:
         if "delivered" in line:
             self.ledger.mark_delivered(line["delivered"])
         elif "commit" in line and "state" in line:

@@ -140,11 +140,11 @@ def fits(parsed: Mapping[str, object], fields: Fields) -> bool:
 
 
 def _problems(parsed: Mapping[str, object], fields: Fields) -> list[Problem]:
-    found = (_problem(name, rule, parsed) for name, rule in fields.items())
+    found = (_rule_problem(name, rule, parsed) for name, rule in fields.items())
     return [problem for problem in found if problem is not None]
 
 
-def _problem(name: str, rule: Rule, parsed: Mapping[str, object]) -> Problem | None:
+def _rule_problem(name: str, rule: Rule, parsed: Mapping[str, object]) -> Problem | None:
     if name not in parsed:
         return Problem(kind="missing", name=name, said="is required") if rule.required else None
     if parsed[name] is None and rule.nullable:

@@ -1,4 +1,4 @@
-"""One request as bytes, and whoever carries it."""
+"""One request as bytes, and the protocol of what carries it."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ from typing import Protocol
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 
 
-@static.frozen
+@attrs.define
 class HttpRequest:
     """One request as bytes, addressed and authorized."""
 
     method: str
     url: str
     """Absolute and percent-encoded."""
-    headers: Mapping[str, str] = attrs.field(repr=False, hash=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
     fresh: bool = False
-    """Whether it goes over a new connection, or one that was in use a moment ago: what must not be
-    repeated does, because a server may just be closing a connection that is idle."""
+    """Whether it must not be repeated, and so goes over a connection that is new or was in use a
+    moment ago: a server may be closing one that has been idle."""
 
 
 class Transport(Protocol):
-    """Carries one request to a platform and one answer back."""
+    """Carries one request to a platform and one response back."""
 
     async def send(
-        self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float
+        self, request: HttpRequest, flag: ConnectionFlag, seconds: float, /
     ) -> Response | Fault:
-        """Return what came back within *seconds*.
+        """Return the response, or why there is none, within *seconds*.
 
-        Sets ``mark.connected`` to false before it connects, and to true before the first byte can
-        leave. Where it sets neither, or a status line came, the request counts as sent, whatever
-        the kind of its fault: a purchase is then not made again. Raises nothing but
-        `asyncio.CancelledError`; the mark then tells whether the request may have gone out.
+        Set ``flag.connected`` to false before connecting, and to true before the first byte can
+        leave. If it is never set, or a status line came, the request counts as sent whatever the
+        fault, and a purchase is not repeated. Raise nothing but `asyncio.CancelledError`; the flag
+        then tells whether the request may have left.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close what this transport opened; it may be used again afterwards."""
+        """Close what this transport opened; it can be used again afterwards."""
         ...

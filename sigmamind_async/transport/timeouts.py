@@ -1,14 +1,13 @@
-"""The time limits of all attempts in one event loop, kept by one timer.
+"""The timeouts of all attempts in one event loop, kept by a single timer.
 
-A timer for each attempt is the largest cost that aiohttp leaves to choice: made, put into the
-loop's heap, cancelled, and nearly never rung; `asyncio.timeout` costs 6 microseconds alone and 15
-inside a real call. Here an attempt is put into a set and taken out again. The one timer of the loop
-is set to the earliest end it was told of. Attempts mostly end long before that, and those begun
-later end later, so it rings once in as many seconds as an attempt may take, finds out what is
-under way then, and is set to the earliest end of those.
+One `loop.call_later` per attempt is the largest avoidable cost left in a call: a handle that is
+created, pushed on the loop's heap, cancelled, and nearly never fires; `asyncio.timeout` costs 6
+microseconds alone and 15 in a real call. Here an attempt is added to a set and removed from it. The
+one timer is set to the earliest deadline; when it fires it cancels what is overdue, and is set to
+the earliest deadline of what is then under way.
 
-An end comes on time to within a few milliseconds. It is a cancellation of the task, told from
-anybody else's the way `asyncio.timeout` does it: by counting how many have been asked for.
+Timeouts fire within a few milliseconds, by cancelling the task. As in `asyncio.timeout`,
+``task.cancelling()`` tells our cancellation from the caller's.
 """
 
 from __future__ import annotations
@@ -18,69 +17,68 @@ import math
 
 import attrs
 
-LEAST_REST = 0.005
-"""Seconds between two rings: bounds what thousands of attempts that all hang can cost."""
+MIN_INTERVAL = 0.005
+"""Seconds between two runs of the timer: bounds the cost of thousands of attempts that all hang."""
 
 
 @attrs.define(eq=False)
-class Limit:
-    """The end of one attempt's time."""
+class Timeout:
+    """The deadline of one attempt."""
 
     task: asyncio.Task[object]
     when: float
     """On the loop's clock."""
-    before: int
-    """How many cancellations of the task had been asked for when the attempt began."""
-    passed: bool = False
+    cancelling: int
+    """The task's `cancelling()` count when the attempt began."""
+    fired: bool = False
 
-    def is_why(self) -> bool:
-        """Whether a cancellation that was just caught is this limit's, and nobody else's too."""
-        return self.passed and self.task.cancelling() - 1 <= self.before
+    def caused_cancellation(self) -> bool:
+        """Return whether a `CancelledError` just caught is this timeout's alone."""
+        return self.fired and self.task.cancelling() - 1 <= self.cancelling
 
 
 class TimeoutTimer:
-    """The limits of one event loop. Belongs to its thread, and must be made there."""
+    """The timeouts of one event loop; create and use it in that loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._limits: set[Limit] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._rings_at = math.inf
+        self._timeouts: set[Timeout] = set()
+        self._handle: asyncio.TimerHandle | None = None
+        self._fires_at = math.inf
 
-    def start(self, seconds: float) -> Limit:
-        """Cancel the running task in *seconds*, unless `stop` comes first."""
+    def start(self, seconds: float) -> Timeout:
+        """Cancel the running task after *seconds*, unless `stop` comes first."""
         task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("a request needs a task to run in")
         when = self._loop.time() + seconds
-        limit = Limit(task, when, task.cancelling())
-        self._limits.add(limit)
-        if when < self._rings_at:
-            self._ring_at(when)
-        return limit
+        timeout = Timeout(task, when, task.cancelling())
+        self._timeouts.add(timeout)
+        if when < self._fires_at:
+            self._schedule(when)
+        return timeout
 
-    def stop(self, limit: Limit) -> None:
-        """End the watch; if the time was up, take the cancellation back."""
-        if limit.passed:
-            limit.task.uncancel()
+    def stop(self, timeout: Timeout) -> None:
+        """Remove *timeout*; if it has fired, take its cancellation back."""
+        if timeout.fired:
+            timeout.task.uncancel()
         else:
-            self._limits.remove(limit)
+            self._timeouts.remove(timeout)
 
-    def _ring_at(self, when: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._rings_at = when
-        self._timer = self._loop.call_at(when, self._ring)
+    def _schedule(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._fires_at = when
+        self._handle = self._loop.call_at(when, self._fire)
 
-    def _ring(self) -> None:
-        """Cancel what is out of time, and set the timer to the next end."""
+    def _fire(self) -> None:
         now = self._loop.time()
-        due = max(now, self._rings_at)  # a loop rings up to a tick of its clock early
-        for limit in [limit for limit in self._limits if limit.when <= due]:
-            self._limits.remove(limit)
-            limit.passed = True
-            limit.task.cancel()
-        self._timer, self._rings_at = None, math.inf
-        if self._limits:
-            earliest = min(limit.when for limit in self._limits)
-            self._ring_at(max(earliest, now + LEAST_REST))
+        due = max(now, self._fires_at)  # a loop may run a timer up to one clock tick early
+        for timeout in [each for each in self._timeouts if each.when <= due]:
+            self._timeouts.remove(timeout)
+            timeout.fired = True
+            timeout.task.cancel()
+        self._handle, self._fires_at = None, math.inf
+        if self._timeouts:
+            earliest = min(timeout.when for timeout in self._timeouts)
+            self._schedule(max(earliest, now + MIN_INTERVAL))

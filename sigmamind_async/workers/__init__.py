@@ -8,12 +8,11 @@
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
 in: `queue` is what a caller has, and `entry` what it writes; `worker` is a process, `office` what
 all jobs in it share, `blueprint` the tasks and `sequel` when one is run again; `rate` lets all
-processes keep to one rate. `pages` shows whole programs. Needs the extra ``postgres``.
+processes keep to one rate. Needs the extra ``postgres``.
 """
 
 try:
-    from sigmamind_async.workers.account import Account
-    from sigmamind_async.workers.context import WorkerContext
+    from sigmamind_async.workers.context import Account, WorkerContext
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
     from sigmamind_async.workers.tasks import blueprint

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 import attrs
 
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Streak
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.provisioning import PostgresJournal, Provisioner
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.messages import journal_error
+from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.reconcile import stored_request
 from sigmamind_async.provisioning.row import Row, account_name
+from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret, concealed
-from sigmamind_async.workers.account import Account
-from sigmamind_async.workers.jobs import check_account_name
-from sigmamind_async.workers.rest import Rest
+from sigmamind_async.workers.enqueue import check_account_name
 from sigmamind_async.workers.retry import next_run
 from sigmamind_async.workers.shared_gate import SharedGate
 
@@ -31,6 +33,77 @@ GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
 
 READABLE: Final = ("TRUNK_*",)
 """The variables that a request may name unless a worker is given other `SecretResolver`."""
+
+
+@attrs.frozen
+class Account:
+    """One account; see `Provisioner` for all but the client."""
+
+    client: Callable[..., Client]
+    """Makes the client, once in each process: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``.
+    It is called without arguments to see whose it is, and with the ``gate`` of the account."""
+    label: str | None = attrs.field(default=None, kw_only=True)
+    """Tells several accounts of one platform apart."""
+    settle_time: float = attrs.field(default=SETTLE_TIME, kw_only=True)
+    retry_unconfirmed: bool = attrs.field(default=False, kw_only=True)
+    tag: Literal["keep", "strip"] = attrs.field(default="keep", kw_only=True)
+    max_purchases: int | None = attrs.field(default=None, kw_only=True)
+    release_duplicates: bool = attrs.field(default=False, kw_only=True)
+
+
+log = logging.getLogger(__name__)
+
+FIRST: Final = 60.0
+"""Seconds of the first rest; each that follows without a success between is twice as long."""
+LONGEST: Final = 900.0
+
+
+@attrs.define(kw_only=True)
+class Rest:
+    """One account's, in one process. All times in seconds, by one clock of the caller's."""
+
+    account: str
+    why: str = ""
+    """The refusal because of which it rests; empty while it does not."""
+    until: float = 0.0
+    _streak: Streak = attrs.field(factory=Streak)
+    _length: float = 0.0
+    _asks: bool = False
+    """Whether one of them is finding out."""
+
+    def over(self, now: float) -> bool:
+        """Return whether an operation may begin; the first after a rest is the only one."""
+        if not self.why:
+            return True
+        if now < self.until:
+            return False
+        self.until, self._asks = now + self._length, True
+        return True
+
+    def done(self) -> None:
+        """Take note of an operation that was carried out."""
+        self.why, self._asks, self._streak.length = "", False, 0
+
+    def failed(self, error: SigmaMindError, now: float) -> None:
+        """Take note of one that was not."""
+        self._streak.add(error)
+        if not self._streak.length:
+            self.done()
+        elif self._streak.length >= (DEFAULT_STOP_ON.in_a_row or 1):
+            self._begin(" ".join(str(error).split()), now)
+
+    def _begin(self, why: str, now: float) -> None:
+        if self.why and not self._asks:
+            return  # it was under way when the rest began
+        self._length = min(2 * self._length, LONGEST) if self.why else FIRST
+        self.why, self.until, self._asks = why, now + self._length, False
+        log.warning(
+            "%s: %d operations in a row ended alike, so all others wait %.0f s: %s",
+            self.account,
+            self._streak.length,
+            self._length,
+            why,
+        )
 
 
 class Reschedule(Exception):  # noqa: N818 - no error: the job goes on at another time

@@ -23,17 +23,16 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
-from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
-from sigmamind_async.provisioning.journal.postgres.errors import explain
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.provisioning.journal.postgres.transaction import JournalTransaction
 from sigmamind_async.provisioning.row import Row, account_name, check_op_id
 from sigmamind_async.values import Secret, concealed
-from sigmamind_async.workers.enqueue import Entry
-from sigmamind_async.workers.jobs import check_account_name
+from sigmamind_async.workers.enqueue import Entry, check_account_name
 
 T = TypeVar("T")
 
@@ -206,4 +205,4 @@ def _problem(error: BaseException, *, connected: bool) -> str:
             "the tables of the journal or of the queue are not there.\n"
             "Call Queue.prepare() once, or start a worker."
         )
-    return explain(error, connected=connected)
+    return explain_error(error, connected=connected)

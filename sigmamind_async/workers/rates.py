@@ -16,14 +16,13 @@ of the server may set the rate back by a second.
 from __future__ import annotations
 
 import asyncio
-import json
 from functools import partial
 from typing import Final, Protocol
 
 import attrs
 
 from sigmamind_async.limiter.gate import MAX_PAUSE
-from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import Connection
 
 QUERY_TIMEOUT: Final = 0.75
@@ -156,16 +155,3 @@ def _values(report: RateReport) -> tuple[object, ...]:
         *(report.version, report.rate, report.learned, report.growth, report.passed),
         *(report.pause, report.wanted, HORIZON, LATE, BATCH_SECONDS, IDLE),
     )
-
-
-def written(lesson: dict[str, float]) -> str:
-    """Return what a limiter has learned as text."""
-    return json.dumps(lesson)
-
-
-def read(text: str) -> dict[str, float]:
-    """Return what `written` was given; nothing if another version wrote *text*."""
-    try:
-        return dict(json.loads(text))
-    except (ValueError, TypeError):
-        return {}

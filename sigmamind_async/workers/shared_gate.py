@@ -1,28 +1,26 @@
 """One gate for an account that several processes send to.
 
-A `SharedGate` is a `Gate`: its queue, width, circuit and deadlines are those of this process. What
-the processes have in common is in a row of the journal's database: the rate that was learned, the
-pause that the platform has asked for, and the moments at which requests may go.
+A `SharedGate` is a `Gate`: its queue, width, circuit and deadlines are those of this process. The
+processes of an account share a row of the journal's database: the learned rate, the pause that the
+platform asked for, and the times at which requests may go.
 
-As long as the platform has refused nothing, there is no rate: requests go without a question, and
-a look at the row, four times a second while there are any, tells whether that has changed. From
-the first refusal on, requests go at moments that the row hands out, so that the account as a whole
-keeps to the rate, whoever sends. A caller who comes alone waits for one answer of the database; of
-many who wait, a tenth of a second's worth is asked for at once, and the next before those are gone.
+Until the platform refuses a request there is no rate. Requests go without asking, and the row is
+read four times a second while any are sent. From the first refusal on, the row grants the times at
+which requests go, so the account as a whole keeps to the rate. A single caller waits for one reply
+of the database; for a queue of callers, a tenth of a second's worth is requested at a time, and the
+next batch before that is used up.
 
-What this gate learns is told with the questions: successes, by how much they raised the rate, and a
-cut, at once. A cut counts if it was made from the latest rate; else another gate was refused first,
-for the same reason, and what that one made of it holds here too. How a rate is found is `pace`'s
-business: it counts the requests of all, and does not know that they are sent from several places.
-Kinds of requests are not told apart here, as `lanes` does for one process: the few refusals that
-one process sees say too little.
+With each question this gate reports what it has learned: successes, by how much they raised the
+rate, and at once every cut. A cut counts if it was made from the latest rate. Otherwise another
+gate was refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from
+the requests of all processes, and does not know that there are several. Kinds of requests share one
+rate here: a single process sees too few refusals to tell separate limits apart.
 
 Without the database the gate goes on alone, at this process's share of the rate, and learns from
-what it is refused as any gate does. That is safe: what is sent too fast is refused by the platform,
-and nothing is done; whereas calls that fail because a number in a database cannot be read would
-help nobody. Purchases with a journal in that database stop all the same, at the journal. After at
-most a second without an answer the gate is alone, and asks again once a second. Only a journal that
-is used wrongly, not open or read only, is a `JournalError` for whoever wants to send.
+its own refusals. That is safe: a request that is sent too fast is refused, and does nothing. To
+fail calls because a rate cannot be read would help no caller; purchases with a journal in that
+database stop all the same, at the journal. The gate goes on alone after a second without a reply,
+and asks again once a second. Only a journal that is not open or is read only raises `JournalError`.
 """
 
 from __future__ import annotations
@@ -41,252 +39,240 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.events import logger
-from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, Place, _Line
+from sigmamind_async.limiter.gate import MAX_PAUSE, Admission, Gate, LoopQueues, Permit
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
+from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning import PostgresJournal
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.responses.verdict import REFUSALS
-from sigmamind_async.workers.rates import (
-    HORIZON,
-    RateReport,
-    Rates,
-    RateState,
-    SharedRates,
-    read,
-    written,
-)
+from sigmamind_async.workers.rates import HORIZON, RateReport, Rates, RateState, SharedRates
 
-LOOK: Final = 0.25
-"""Seconds between two looks at the row while requests are sent."""
-FRESH: Final = 0.5
-"""Seconds for which an answer is believed."""
-SILENT: Final = 1.0
-"""Seconds without an answer, after which the gate goes on alone; the journal gives up before."""
-LAPSE: Final = 0.05
-"""Seconds by which a moment may be late; what should have gone before is lost. A process that is
-kept from running would otherwise send too fast afterwards, while the others send as ever."""
-SETTLING: Final = 0.1
-"""Seconds after a cut in which refusals tell nothing: some gates have not heard of it yet."""
+POLL: Final = 0.25
+"""Seconds between two reads of the row while requests are sent."""
+TTL: Final = 0.5
+"""Seconds for which a reply is believed."""
+REPLY_TIMEOUT: Final = 1.0
+"""Seconds without a reply after which the gate goes on alone; the journal gives up earlier."""
+SLACK: Final = 0.05
+"""Seconds by which a request may be late. Grants that are later lapse: a process that was suspended
+would otherwise send too fast afterwards, while the others have sent as usual."""
+GRACE: Final = 0.1
+"""Seconds after a cut in which refusals are ignored: some gates have not heard of it yet."""
 
 
 @attrs.define
-class Hand:
-    """The moments that were handed out to this process, and are not used yet. Pure."""
-
-    left: int = 0
-    """Requests that may still go from the moment that the pace stands at."""
-    size: int = 0
-    """How many the row last gave at once."""
-    _next: deque[tuple[float, int]] = attrs.field(factory=deque[tuple[float, int]])
-
-    @property
-    def count(self) -> int:
-        """Requests that may still go."""
-        return self.left + sum(count for _, count in self._next)
-
-    def add(self, ready: float, count: int) -> None:
-        """Take *count* more, the first of which may go at *ready*."""
-        self.size = count
-        self._next.append((ready, count))
-
-    def use(self, count: int) -> None:
-        """Use *count* of those that were given together."""
-        self.left = max(0, self.left - count)
-
-    def turn(self) -> float | None:
-        """Return when the next may go, where that does not follow from the one before."""
-        if self.left or not self._next:
-            return None
-        ready, self.left = self._next.popleft()
-        return ready
-
-    def drop(self) -> None:
-        """Give all up: the rate has changed, or their time is over."""
-        self.left, self.size = 0, 0
-        self._next.clear()
-
-
-@attrs.define
-class OneLane(RateByKind):
-    """The same pace for all kinds of requests."""
-
-    def _weigh(self, kind: str) -> None:
-        """Part no kind from the others."""
-
-
-@attrs.define
-class SharedAdmission(Admission):
-    """`Admission` at moments that are handed out. Pure, as that is."""
-
-    lanes: RateByKind = attrs.field(factory=OneLane)
-    """The pace of all requests."""
-    hand: Hand = attrs.field(factory=Hand)
-    told_at: float = -math.inf
-    """When the row last said something."""
-    alone: bool = False
-    """Whether the row cannot be asked, so that this process goes by what it knows."""
-    ask_after: float = -math.inf
-    """When the row may be asked again: what it could give now would be too far ahead."""
-
-    @property
-    def pace(self) -> AdaptiveRate:
-        """What was learned of the platform's limit."""
-        return self.lanes.common
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether requests go at moments that are handed out."""
-        return self.pace.rate is not None and not self.alone
-
-    def is_fresh(self, now: float) -> bool:
-        """Whether what the row last said is to be believed."""
-        return self.alone or now - self.told_at < FRESH
-
-    def wait(self, now: float, pace: AdaptiveRate | None = None) -> float:
-        """Return the seconds until a request may go, or until the row must have answered."""
-        wait = super().wait(now, pace)
-        if wait > 0 or (self.is_fresh(now) and (self.hand.left or not self.by_hand)):
-            return wait
-        return SILENT
-
-    def due(self, now: float) -> float:
-        """Return the seconds until a request may go, if the row agrees."""
-        return super().wait(now)
-
-    def admits(self, now: float, level: int, kind: str) -> bool:
-        """Take a request of that kind if it may go now, as the *level*-th under way."""
-        if level > self.lanes.pace(kind).width or self.wait(now) > 0:
-            return False
-        self.take(now)
-        return True
-
-    def take(self, now: float, pace: AdaptiveRate | None = None) -> None:
-        """Count a request that goes now."""
-        late, rate = now - self.pace.ready, self.pace.rate or 0.0
-        super().take(now, pace)
-        if self.by_hand:
-            self.hand.use(1 + int(max(0.0, late - LAPSE) * rate))
-            self.stand_at(self.hand.turn())
-
-    def stand_at(self, ready: float | None) -> None:
-        """Let the next request go at *ready*, where that is another moment."""
-        if ready is not None:
-            self.pace.ready = ready
-
-    def _go_back_to(self, lanes: RateByKind) -> None:
-        """Keep what all processes go by: it rises again by what passes."""
-
-    def pause(self, until: float) -> None:
-        """Let nobody go before *until*."""
-        self.paused_until = max(self.paused_until, until)
-        if self.pace.rate is not None:
-            self.pace.pause(self.paused_until)
-
-    def go_alone(self, now: float, share: float) -> None:
-        """Go on without the row, at a *share* of the rate."""
-        self.told_at = now
-        if not self.alone and self.pace.rate is not None:
-            self.pace.rate = max(SLOWEST, self.pace.rate * share)
-        self.alone = True
-        self.hand.drop()
-
-    def wanted(self, now: float, waiting: int) -> int:
-        """Return for how many of those *waiting* the row is to be asked now."""
-        held = self.hand.count
-        # The next are asked for when the first goes, so that the answer is there in time.
-        if not self.by_hand or held >= max(1, self.hand.size):
-            return 0
-        if max(self.pause_ends("") - SILENT, self.ask_after) > now:
-            return 0
-        return max(0, waiting - held)
-
-
-@attrs.define
-class Standing:
-    """What the gates of an account know of one another, as far as this one was told. Pure."""
+class SyncState:
+    """What this gate and the row know of one another, as of the latest reply. Pure."""
 
     version: int = 0
-    """The cut that holds."""
-    pause_until: float = -math.inf
-    """Until when this gate wants all to pause, by its own clock."""
+    """The latest cut that this gate knows of."""
     paused_until: float = 0.0
-    """Until when all pause, by the common clock."""
+    """End of the account's pause, by the database's clock."""
+    pause_until: float = -math.inf
+    """End of the latest pause that this gate was asked for, by its own clock."""
+    cut_unsent: bool = False
+    pause_unsent: bool = False
     share: float = 1.0
-    """Which part of the account's requests goes from here, of late."""
-    cut: bool = False
-    """Whether a cut of this gate is still to be told."""
-    pause: bool = False
-    """Whether `pause_until` is."""
-    longest: float = MAX_PAUSE
-    """Seconds after which a pause ends, whoever has asked for it."""
+    """Part of the account's recent requests that this process has sent."""
     _rate: float | None = None
-    """Where the rate stood when it was last told, either way."""
+    """The rate as it was last reported or received."""
     _passed: int = 0
-    """Likewise, the requests that have passed since the cut."""
+    """Requests passed since the cut, likewise."""
     _taken: int = 0
 
-    def has_news(self, pace: AdaptiveRate) -> bool:
-        """Whether there is anything to tell."""
-        return self.cut or pace.progress > self._passed
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the other gates should hear of a cut or a pause now."""
+        return self.cut_unsent or self.pause_unsent
 
-    def news(self, pace: AdaptiveRate, now: float, wanted: int) -> RateReport:
-        """Return what is to be told, and count it as told."""
-        told = RateReport(
+    def has_news(self, pace: AdaptiveRate) -> bool:
+        """Return whether a cut, or requests that passed, were not reported yet."""
+        return self.cut_unsent or pace.progress > self._passed
+
+    def report(self, pace: AdaptiveRate, now: float, wanted: int, longest: float) -> RateReport:
+        """Return what to report, and count it as reported."""
+        cut = self.cut_unsent
+        news = RateReport(
             wanted=wanted,
             version=self.version,
-            rate=pace.rate if self.cut else None,
-            learned=written(pace.learned()) if self.cut else "",
-            growth=1.0 if self.cut else self._grown(pace),
+            rate=pace.rate if cut else None,
+            learned=pace.snapshot().to_text() if cut else "",
+            growth=1.0 if cut else self._growth(pace),
             passed=max(0, pace.progress - self._passed),
-            pause=max(0.0, self.pause_until - now) if self.pause else 0.0,
-            longest=self.longest,
+            pause=max(0.0, self.pause_until - now) if self.pause_unsent else 0.0,
+            longest=longest,
         )
-        self.cut, self.pause = False, False
+        self.cut_unsent = self.pause_unsent = False
         self._rate, self._passed = pace.rate, pace.progress
-        return told
+        return news
 
-    def agree(self, pace: AdaptiveRate, now: float, since: float, told: RateState) -> None:
-        """Let *pace* go on from what all know; *since* is that of *told* by its clock."""
+    def merge(self, pace: AdaptiveRate, now: float, since: float, told: RateState) -> None:
+        """Update *pace* from a reply; *since* is the reply's, by this gate's clock."""
+        rate = told.rate if told.rate is not None and 0.0 < told.rate < math.inf else None
         if told.version != self.version:
-            self.version, self.cut = told.version, False
-            if told.rate is not None:
-                pace.follow(now + SETTLING, told.rate, read(told.learned))
+            self.version, self.cut_unsent = told.version, False
+            if rate is not None:
+                pace.adopt(now + GRACE, rate, RateSnapshot.from_text(told.learned))
             self._rate, self._passed = None, pace.progress
-        if self.cut:  # nobody else knows of it yet
-            return
-        rate = None if told.rate is None else told.rate * self._grown(pace)
-        more = max(0, pace.progress - self._passed)
-        pace.agree(rate, since, told.taken, told.passed + more)
-        self._rate, self._passed = told.rate, told.passed
-
-    def count(self, told: RateState) -> None:
-        """Keep the share up to date."""
+        if not self.cut_unsent:  # else the row does not know of it yet
+            grown = None if rate is None else rate * self._growth(pace)
+            more = max(0, pace.progress - self._passed)
+            pace.agree(grown, since, told.taken, told.passed + more)
+            self._rate, self._passed = rate, told.passed
         if told.granted:
-            all_of_them = told.taken - (self._taken if told.taken > self._taken else 0)
-            self.share += (min(1.0, told.granted / all_of_them) - self.share) / 4
+            taken = told.taken - (self._taken if told.taken > self._taken else 0)
+            self.share += (min(1.0, told.granted / taken) - self.share) / 4
             self._taken = told.taken
 
-    def part(self) -> None:
-        """Keep to oneself what is learned without the others."""
-        self._rate, self.cut = None, False
+    def detach(self) -> None:
+        """Report nothing of what is learned while the gate is alone."""
+        self._rate, self.cut_unsent = None, False
 
-    def _grown(self, pace: AdaptiveRate) -> float:
-        """Return by what the rate has been multiplied here since it was told."""
+    def _growth(self, pace: AdaptiveRate) -> float:
+        """Return by how much the rate has grown here since it was reported."""
         if pace.rate is None or self._rate is None:
             return 1.0
         return max(1.0, pace.rate / self._rate)
 
 
-@attrs.define(eq=False)
-class _Desk:
-    """What one event loop has asked the row."""
+@attrs.define
+class SingleRate(RateByKind):
+    """One rate for all kinds of requests."""
 
-    question: asyncio.Future[RateState] | None = None
-    overdue: asyncio.TimerHandle | None = None
-    look: asyncio.TimerHandle | None = None
-    urgent: bool = False
-    """Whether there is something that the others should know now."""
+    def _update_evidence(self, kind: str) -> None:
+        """Split off no kind."""
+
+
+@attrs.define
+class SharedAdmission(Admission):
+    """`Admission` at granted times. Pure, as that is."""
+
+    rates: RateByKind = attrs.field(factory=SingleRate)
+    grants: deque[float] = attrs.field(factory=deque[float])
+    """When the requests may go that the row has granted to this process."""
+    batch: int = 0
+    """How many it granted at once, the last time."""
+    sync: SyncState = attrs.field(factory=SyncState)
+    replied_at: float = -math.inf
+    """When the row last replied."""
+    alone: bool = False
+    """Whether the row cannot be reached, so that this process goes by what it knows itself."""
+    ask_after: float = -math.inf
+    """When to ask for grants again; any earlier, they would be too far ahead."""
+
+    @property
+    def pace(self) -> AdaptiveRate:
+        """The learned rate."""
+        return self.rates.common
+
+    @property
+    def server_paced(self) -> bool:
+        """Whether requests go at granted times."""
+        return self.pace.rate is not None and not self.alone
+
+    def is_fresh(self, now: float) -> bool:
+        """Return whether the latest reply is still to be believed."""
+        return self.alone or now - self.replied_at < TTL
+
+    def wait(self, now: float, kind: str = "") -> float:
+        """Return the seconds until a request may go, or until the row must have replied."""
+        wait = super().wait(now, kind)
+        if wait > 0 or (self.is_fresh(now) and (self.grants or not self.server_paced)):
+            return wait
+        return REPLY_TIMEOUT
+
+    def due(self, now: float) -> float:
+        """Return the seconds until a request may go, if the row agrees."""
+        return super().wait(now)
+
+    def take(self, now: float, kind: str = "") -> None:
+        """Count a request that goes now."""
+        super().take(now, kind)
+        while self.grants and self.grants[0] < now - SLACK:
+            self.grants.popleft()
+        if self.grants:
+            self.grants.popleft()
+        if self.grants:
+            self.pace.ready = self.grants[0]
+
+    def wanted(self, now: float, waiting: int) -> int:
+        """Return for how many of the *waiting* callers to ask for grants now."""
+        held = len(self.grants)
+        # The next batch is requested when the first of one goes, so that it is there in time.
+        if not self.server_paced or held >= max(1, self.batch):
+            return 0
+        if max(self.pause_ends("") - REPLY_TIMEOUT, self.ask_after) > now:
+            return 0
+        return max(0, waiting - held)
+
+    def pause(self, until: float) -> None:
+        """Let no request go before *until*."""
+        self.paused_until = max(self.paused_until, until)
+        if self.pace.rate is not None:
+            self.pace.pause(self.paused_until)
+
+    def note_refusal(self, now: float, before: float | None, pause: float) -> bool:
+        """Keep a cut from *before*, and a pause, to be reported; return whether there is one."""
+        sync, rate, until = self.sync, self.pace.rate, now + pause
+        cut = rate is not None and (before is None or rate < before)
+        if not cut and (not pause or until <= sync.pause_until):
+            return False
+        self.grants.clear()
+        if until > sync.pause_until:
+            sync.pause_until, sync.pause_unsent = until, pause > 0
+        sync.cut_unsent = sync.cut_unsent or (cut and not self.alone)
+        return True
+
+    def merge(self, now: float, offset: float, told: RateState) -> float:
+        """Go on from a reply; return the seconds of a pause that is news, else 0.
+
+        *offset* is this gate's clock less the database's.
+        """
+        is_paused = told.paused_until > self.sync.paused_until
+        is_cut = told.version != self.sync.version
+        if is_paused or is_cut or self.alone or not self.is_fresh(now):
+            self.grants.clear()
+        self.replied_at, self.alone = now, False
+        self.sync.merge(self.pace, now, told.since + offset + GRACE, told)
+        if is_paused:
+            self.sync.paused_until = told.paused_until
+            self.pause(told.paused_until + offset)
+        first = told.first + offset
+        if told.granted and self.pace.rate is not None:
+            start, spacing, self.batch = max(first, now), 1.0 / self.pace.rate, told.granted
+            self.grants.extend(start + count * spacing for count in range(told.granted))
+            self.pace.ready = self.grants[0]
+        elif not self.grants:
+            self.ask_after = first - HORIZON
+            self.pace.ready = min(first, max(now, self.ask_after))
+        return max(0.0, told.paused_until + offset - now) if is_paused else 0.0
+
+    def degrade_to_local(self, now: float) -> None:
+        """Go on without the row, at this process's share of the rate."""
+        self.sync.detach()
+        self.replied_at = now
+        if self.server_paced and self.pace.rate is not None:
+            self.pace.rate = max(SLOWEST, self.pace.rate * self.sync.share)
+        self.alone = True
+        self.grants.clear()
+
+    def _restore(self, rates: RateByKind) -> None:
+        """Keep the rate that all processes share: successes raise it again."""
+
+
+@attrs.define(eq=False)
+class _Exchange:
+    """The question that one event loop has put to the row."""
+
+    reply: asyncio.Future[RateState] | None = None
+    timeout: asyncio.TimerHandle | None = None
+    poll: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        if self.timeout is not None:
+            self.timeout.cancel()
+        self.reply = self.timeout = None
 
 
 class SharedGate(Gate):
@@ -296,11 +282,11 @@ class SharedGate(Gate):
         async with SigmaMind(gate=gate) as client: ...
 
     Args:
-        account: What tells the accounts of one database apart; `Provisioner.account` is such a
-            name. Everybody who sends with the account's keys should give the same.
+        account: Name of the account, the same wherever its key is used, such as
+            `Provisioner.account`.
         journal: An open `PostgresJournal`, in whose database the processes meet.
-        max_wait: As for `Gate`. Less than one answer of the database takes admits nobody who would
-            have to ask.
+        max_wait: As for `Gate`. Where it is shorter than a reply of the database takes, callers
+            that would have to ask are refused.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
         refusal_statuses: As for `Gate`.
         admission: The rules; a default set where left out.
@@ -333,171 +319,126 @@ class SharedGate(Gate):
         self._rates: Rates = (
             SharedRates(journal) if isinstance(journal, PostgresJournal) else journal
         )
-        self._standing = Standing(longest=max_pause)
-        self._desks = PerLoop(_Desk)
+        self._exchanges = PerLoop(_Exchange)
         self.problem: str | None = None
-        """Why the gate goes by what this process knows alone; `None` while it does not."""
+        """Why the gate goes on without the database; `None` while it does not."""
 
-    def try_enter(self, width: int, kind: str = "") -> Place | None:
-        """Enter where there is nothing to wait for, as `enter` tries first; see `Gate`.
+    def try_acquire(self, width: int, kind: str = "") -> Permit | None:
+        """Acquire where there is nothing to wait for, as `acquire` tries first; see `Gate`.
 
-        `enter` raises `JournalError`, too, where the journal is not open or is read only.
+        `acquire` raises `JournalError`, too, where the journal is not open or is read only.
         """
-        desk = self._desks.get()
-        if desk.look is None:
-            desk.look = asyncio.get_running_loop().call_later(LOOK, self._look, desk)
-        return super().try_enter(width, kind)
+        exchange = self._exchanges.get()
+        if exchange.poll is None:
+            loop = asyncio.get_running_loop()
+            exchange.poll = loop.call_later(POLL, self._poll, exchange)
+        return super().try_acquire(width, kind)
 
     def throttled(
-        self, ticket: Ticket, retry_after: float | None, *, refused: bool = True
+        self, ticket: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
-        """Report a request that was one too many; return the seconds of the common pause."""
+        """Report a 429; return the seconds for which all processes pause."""
         before = self._shared.pace.rate
         if before is None and retry_after is not None and retry_after >= LONG:
-            if retry_after > self.max_pause:
-                self._shared.pace.capped, self._shared.pace.tried_at = True, None
-            return self._wait_and_learn(ticket, min(retry_after, self.max_pause))
+            return self._pause_and_learn(ticket, retry_after)
         pause = super().throttled(ticket, retry_after, refused=refused)
-        self._tell(before, pause)
+        self._publish(before, pause)
         return pause
 
-    def failed(self, ticket: Ticket, *, overloaded: bool = False) -> None:
+    def failed(self, ticket: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
         before = self._shared.pace.rate
         super().failed(ticket, overloaded=overloaded)
-        self._tell(before, 0.0)
+        self._publish(before, 0.0)
 
-    # --- asking --------------------------------------------------------------------------------
-
-    def _expected(self, now: float, line: _Line, kind: str) -> float:
-        rate, ahead = self._shared.rate, line.ahead(kind)
-        queue = ahead / (rate * self._standing.share) if rate is not None else 0.0
-        return self._shared.due(now) + queue
-
-    def _admit(self, line: _Line) -> None:
-        super()._admit(line)
-        self._ask_for(line)
-
-    def _ask_for(self, line: _Line) -> None:
-        """Ask the row, if there is reason to and no question is open."""
-        desk, now, waiting = self._desks.get(), self._clock(), _waiting(line)
-        if desk.question is not None or self._shared.alone:
-            return
-        wanted = self._shared.wanted(now, waiting)
-        if wanted or desk.urgent or (waiting and not self._shared.is_fresh(now)):
-            self._ask(line, desk, wanted)
-
-    def _ask(self, line: _Line, desk: _Desk, wanted: int) -> None:
-        news = self._standing.news(self._shared.pace, self._clock(), wanted)
-        desk.urgent = False
-        try:
-            desk.question = self._rates.exchange(self._account, news)
-        except JournalError as error:
-            _refuse_all(line, error)
-            return
-        desk.question.add_done_callback(partial(self._hear, line, desk))
-        late = partial(self._go_alone, line, desk, "no answer came in time")
-        desk.overdue = asyncio.get_running_loop().call_later(SILENT, late)
-
-    def _look(self, desk: _Desk) -> None:
-        """Ask what the others know, as long as anything goes on here."""
-        line, shared, desk.look = self._lines.get(), self._shared, None
-        busy = bool(line.queues or line.under_way or self._standing.has_news(shared.pace))
-        every = SILENT if shared.alone else LOOK
-        due = self._clock() - shared.told_at > every / 2
-        if due and desk.question is None and (busy or shared.alone):
-            self._ask(line, desk, 0)
-        if busy:
-            desk.look = asyncio.get_running_loop().call_later(every, self._look, desk)
-
-    def _tell(self, before: float | None, pause: float) -> None:
-        """Let the others know of a pause, and of a rate that was cut."""
-        standing, shared, rate = self._standing, self._shared, self._shared.pace.rate
-        until = self._clock() + pause
-        cut = rate is not None and (before is None or rate < before)
-        if not cut and (not pause or until <= standing.pause_until):
-            return
-        shared.hand.drop()
-        if until > standing.pause_until:
-            standing.pause_until, standing.pause = until, pause > 0
-        if not shared.alone:
-            standing.cut = standing.cut or cut
-            self._desks.get().urgent = True
-            self._ask_for(self._lines.get())
-
-    def _wait_and_learn(self, ticket: Ticket, pause: float) -> float:
-        """Pause, and make a rate of the first refusal once all have told what had passed."""
+    def _pause_and_learn(self, ticket: Admitted, retry_after: float) -> float:
+        """Pause, and make a rate of the first refusal once all processes have reported."""
+        shared, pause = self._shared, min(retry_after, self.max_pause)
+        if retry_after > pause:
+            shared.pace.capped, shared.pace.tried_at = True, None
         ends = self._clock() + pause
-        if not self._shared.alone and not self._standing.pause:
-            asyncio.get_running_loop().call_later(2 * LOOK, self._learn_now, ticket, ends)
-        self._shared.pause(ends)
-        self._tell(None, pause)
+        if not shared.alone and not shared.sync.pause_unsent:
+            asyncio.get_running_loop().call_later(2 * POLL, self._learn, ticket, ends)
+        shared.pause(ends)
+        self._publish(None, pause)
         return pause
 
-    def _learn_now(self, ticket: Ticket, ends: float) -> None:
+    def _learn(self, ticket: Admitted, ends: float) -> None:
         if self._shared.pace.rate is None:
             super().throttled(ticket, max(LONG, ends - self._clock()))
-            self._tell(None, 0.0)
+            self._publish(None, 0.0)
 
-    # --- hearing -------------------------------------------------------------------------------
+    # --- questions -----------------------------------------------------------------------------
 
-    def _hear(self, line: _Line, desk: _Desk, question: asyncio.Future[RateState]) -> None:
-        error = None if question.cancelled() else question.exception()
-        if desk.question is not question:  # it has been given up
+    def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
+        rate, ahead = self._shared.rate, line.queued_before(kind)
+        queue = ahead / (rate * self._shared.sync.share) if rate is not None else 0.0
+        return self._shared.due(now) + queue
+
+    def _admit_waiting(self, line: LoopQueues) -> None:
+        super()._admit_waiting(line)
+        self._ask_if_needed(line)
+
+    def _publish(self, before: float | None, pause: float) -> None:
+        """Let the others know of a pause, and of a rate that was cut from *before*."""
+        if self._shared.note_refusal(self._clock(), before, pause):
+            self._ask_if_needed(self._queues.get())
+
+    def _ask_if_needed(self, line: LoopQueues) -> None:
+        exchange, shared, now = self._exchanges.get(), self._shared, self._clock()
+        if exchange.reply is not None or shared.alone:
+            return
+        waiting = sum(map(len, line.queues.values()))
+        wanted = shared.wanted(now, waiting)
+        if wanted or shared.sync.is_urgent or (waiting and not shared.is_fresh(now)):
+            self._ask(line, exchange, wanted)
+
+    def _ask(self, line: LoopQueues, exchange: _Exchange, wanted: int) -> None:
+        shared = self._shared
+        news = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
+        try:
+            exchange.reply = self._rates.exchange(self._account, news)
+        except JournalError as error:
+            for turn in itertools.chain.from_iterable(line.queues.values()):
+                if not turn.future.done():
+                    turn.future.set_exception(JournalError(error.message))
+            return
+        exchange.reply.add_done_callback(partial(self._on_reply, line, exchange))
+        late = partial(self._go_on_alone, line, exchange, "no answer came in time")
+        exchange.timeout = asyncio.get_running_loop().call_later(REPLY_TIMEOUT, late)
+
+    def _poll(self, exchange: _Exchange) -> None:
+        """Read the row for as long as requests are sent or something is to be reported."""
+        line, shared, exchange.poll = self._queues.get(), self._shared, None
+        is_busy = bool(line.queues or line.under_way or shared.sync.has_news(shared.pace))
+        every = REPLY_TIMEOUT if shared.alone else POLL
+        is_due = self._clock() - shared.replied_at > every / 2
+        if is_due and exchange.reply is None and (is_busy or shared.alone):
+            self._ask(line, exchange, 0)
+        if is_busy:
+            exchange.poll = asyncio.get_running_loop().call_later(every, self._poll, exchange)
+
+    # --- replies -------------------------------------------------------------------------------
+
+    def _on_reply(
+        self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
+    ) -> None:
+        error = None if reply.cancelled() else reply.exception()
+        if exchange.reply is not reply:  # it came too late
             return
         if error is not None:
-            self._go_alone(line, desk, str(error))
+            self._go_on_alone(line, exchange, str(error))
             return
-        _close(desk)
-        self._learn(question.result())
-        self._admit(line)
+        exchange.close()
+        now, self.problem = self._clock(), None
+        pause = self._shared.merge(now, now - self._rates.now(), reply.result())
+        if pause > 0 and self.announces("", pause):
+            message = "%s: all requests pause for %.1f s, as another process was told to"
+            logger.info(message, self._account, pause)
+        self._admit_waiting(line)
 
-    def _learn(self, told: RateState) -> None:
-        """Go on from what the row has said."""
-        now, shared, standing = self._clock(), self._shared, self._standing
-        here = now - self._rates.now()
-        paused = told.paused_until > standing.paused_until
-        if paused or told.version != standing.version or not shared.is_fresh(now) or shared.alone:
-            shared.hand.drop()
-        shared.told_at, shared.alone, self.problem = now, False, None
-        standing.agree(shared.pace, now, told.since + here + SETTLING, told)
-        standing.count(told)
-        if paused:
-            standing.paused_until = told.paused_until
-            pause = told.paused_until + here - now
-            shared.pause(now + pause)
-            if pause > 0 and self.announces("", pause):
-                told_to = "%s: all requests pause for %.1f s, as another process was told to"
-                logger.info(told_to, self._account, pause)
-        if told.granted:
-            shared.hand.add(told.first + here, told.granted)
-            shared.stand_at(shared.hand.turn())
-        elif not shared.hand.count:
-            shared.ask_after = told.first + here - HORIZON
-            shared.stand_at(min(told.first + here, max(now, shared.ask_after)))
-
-    def _go_alone(self, line: _Line, desk: _Desk, problem: str) -> None:
-        """Go by what this process knows, until the row answers again."""
-        _close(desk)
-        self._standing.part()
-        self._shared.go_alone(self._clock(), self._standing.share)
+    def _go_on_alone(self, line: LoopQueues, exchange: _Exchange, problem: str) -> None:
+        exchange.close()
+        self._shared.degrade_to_local(self._clock())
         self.problem = problem
-        self._admit(line)
-
-
-def _waiting(line: _Line) -> int:
-    return sum(len(queue) for queue in line.queues.values())
-
-
-def _close(desk: _Desk) -> None:
-    """Wait for the open question no longer."""
-    if desk.overdue is not None:
-        desk.overdue.cancel()
-    desk.question = desk.overdue = None
-
-
-def _refuse_all(line: _Line, error: JournalError) -> None:
-    """Let nobody wait for what cannot come."""
-    for turn in itertools.chain.from_iterable(line.queues.values()):
-        if not turn.given.done():
-            turn.given.set_exception(JournalError(error.message))
+        self._admit_waiting(line)

@@ -28,7 +28,7 @@ from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.workers.context import AccountWorker, Reschedule, WorkerContext
-from sigmamind_async.workers.jobs import FIRST, PROVISION, job_for, queue_of, waiting_lock
+from sigmamind_async.workers.enqueue import FIRST, PROVISION, job_for, queue_of, waiting_lock
 from sigmamind_async.workers.retry import LATEST
 
 log = logging.getLogger(__name__)

@@ -19,13 +19,12 @@ from procrastinate.worker import Worker as Serving
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-from sigmamind_async.provisioning.journal.postgres.errors import explain
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, concealed
-from sigmamind_async.workers.account import Account
 from sigmamind_async.workers.connector import Line
-from sigmamind_async.workers.context import GateFor, WorkerContext
-from sigmamind_async.workers.jobs import NAMESPACE, queue_of
+from sigmamind_async.workers.context import Account, GateFor, WorkerContext
+from sigmamind_async.workers.enqueue import NAMESPACE, queue_of
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
 from sigmamind_async.workers.tasks import HOURLY, MARGIN, MINUTELY, blueprint
@@ -76,7 +75,7 @@ class Away(logging.Filter):
         now = self._clock()
         if now - self._told >= MINUTE:
             self._told = now
-            why = explain(error.__cause__ or error, connected=False).partition("\n")[0]
+            why = explain_error(error.__cause__ or error, connected=False).partition("\n")[0]
             log.warning("%s: %s It is asked again.", self._name, f"{why.rstrip('.')}.")
 
     @contextmanager

@@ -63,7 +63,7 @@ def test_the_end_is_a_table(cli: Cli, inside: Inside) -> None:
     done = inside("apply", cli.write("a.csv", MIXED), *BUY)
 
     headings, counts = done.out.splitlines()[-2:]
-    assert headings.split()[:6] == ["asked", "done", "failed", "unknown", "skipped", "requests"]
+    assert headings.split()[:6] == ["asked", "done", "failed", "unconfirmed", "skipped", "sent"]
     assert counts.split()[:6] == ["9", "2", "7", "0", "0", "3"]
 
 
@@ -274,20 +274,20 @@ def test_a_lost_answer_is_found(cli: Cli) -> None:
     assert str(bought.phone_number) in done.out
 
 
-def test_what_cannot_be_found_is_unknown(cli: Cli) -> None:
+def test_what_cannot_be_found_is_unconfirmed(cli: Cli) -> None:
     """It may still come: that is said, and with which commands to go on."""
     cli.box.script("create", ["reset_before_commit"])
     done = cli("apply", cli.purchases(1), *BUY, *HASTE)
 
     assert done.code == 3
-    assert "unknown  create  buy-0" in done.out
+    assert "unconfirmed  create  buy-0" in done.out
     assert "it may have been carried out" in done.out
     assert "in doubt, may have been carried out: line 1" in done.err
     assert "sigmamind reconcile" in done.err
     assert "run the same command again" in done.err
 
 
-def test_unknown_counts_more_than_failed(cli: Cli, inside: Inside) -> None:
+def test_unconfirmed_counts_more_than_failed(cli: Cli, inside: Inside) -> None:
     cli.box.script("create", ["reset_before_commit"])
     text = '{"action": "create", "country_code": "US"}\nno row\n'
 

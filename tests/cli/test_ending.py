@@ -60,9 +60,9 @@ if TYPE_CHECKING:
 def test_exit_codes_of_a_job(
     counts: tuple[int, int, int, int], stopped: Stopped | None, code: int
 ) -> None:
-    done, failed, unknown, skipped = counts
+    done, failed, unconfirmed, skipped = counts
     summary = Summary(
-        asked=3, done=done, failed=failed, unknown=unknown, skipped=skipped, stopped=stopped
+        asked=3, done=done, failed=failed, unconfirmed=unconfirmed, skipped=skipped, stopped=stopped
     )
 
     assert exit_for_job(summary) == code

@@ -57,7 +57,7 @@ def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until
     again = cli("apply", path, *BUY)
 
     assert (stopped.code, stopped.summary["stopped"]) == (130, "interrupted"), on_loop
-    assert stopped.summary["unknown"] == 0
+    assert stopped.summary["unconfirmed"] == 0
     assert stopped.summary["skipped"] > 0
     assert again.code == 0
     assert cli.labels() == sorted(f"n{number}" for number in range(40))
@@ -74,5 +74,5 @@ def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, unti
     done = cli.ended(process)
 
     assert done.code == 130, on_loop
-    assert done.out.count("unknown  create") == 10
-    assert done.out.count("skipped  create") == 20
+    assert done.out.count("unconfirmed  create") == 10
+    assert done.out.count("skipped      create") == 20

@@ -89,7 +89,7 @@ def test_what_is_as_it_should_be_is_only_counted(cli: Cli, inside: Inside) -> No
         cli.box.ledger.owned("sigmamind")[0],
     ]
     assert [line.split() for line in done.out.splitlines()[1:]] == [
-        ["done", "unchanged", "failed", "unknown", "skipped", "requests", "429s", "secs"],
+        ["done", "unchanged", "failed", "unconfirmed", "skipped", "sent", "429s", "secs"],
         ["1", "2", "0", "0", "0", "4", "0", done.out.split()[-1]],
     ]
     assert f"{path}: changes 1 number, 2 rows are as they should be\n" in done.err
@@ -305,7 +305,7 @@ def test_what_is_in_doubt_is_told_and_settled_by_the_commands_that_are_shown(
     standing = inside("status", path)
 
     assert done.code == 3
-    assert "unknown  verbex     purchase  night" in done.out
+    assert "unconfirmed  verbex     purchase  night" in done.out
     assert f"  sigmamind reconcile {path} --wait\n" in done.err.replace(
         "look until it is known:", " "
     )
@@ -346,7 +346,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
 
     assert done.code == 130
     assert len(done.rows) == 200
-    assert (done.summary["stopped"], done.summary["unknown"]) == ("interrupted", 0)
+    assert (done.summary["stopped"], done.summary["unconfirmed"]) == ("interrupted", 0)
     assert done.summary["done"] == len(cli.box.ledger.purchases) < 200
     assert "It ended before its rows did: interrupted." in page
     assert inside("apply", path, *buy).code == 0
@@ -367,8 +367,8 @@ def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
     done = cli.ended(process)
 
     assert done.code == 130
-    assert done.out.count("unknown  sigmamind  purchase") == 11
-    assert done.out.count("skipped  sigmamind  purchase") == 109
+    assert done.out.count("unconfirmed  sigmamind  purchase") == 11
+    assert done.out.count("skipped      sigmamind  purchase") == 109
 
 
 def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) -> None:
@@ -407,7 +407,7 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli) -> None:
     cli.box.latency = (0.2, 0.2)
     process = cli.start(*words, before=["sh", "-c", limit, "sh"])
     done = cli.ended(process)
-    told = {row["id"] for row in done.rows if row["status"] in {"done", "unknown"}}
+    told = {row["id"] for row in done.rows if row["status"] in {"done", "unconfirmed"}}
     labels = {label.replace("n", "r") for label in cli.labels()}
 
     assert done.summary["stopped"] == "journal unusable"
@@ -462,8 +462,8 @@ def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
     assert code == 0
     assert "buys 2 numbers, imports 1 number" in text
     assert "It buys 2 numbers." in text
-    assert "0/3 0 done 0 failed 0 unknown" in text
-    assert "│ done │ unchanged │ failed │ unknown │" in text
+    assert "0/3 0 done 0 failed 0 unconfirmed" in text
+    assert "│ done │ unchanged │ failed │ unconfirmed │" in text
 
 
 # ---------------------------------------------------------------- what somebody else changed

@@ -31,7 +31,7 @@ def agrees(done: Done, box: Sandbox) -> bool:
     labels = {remove_tag(commit.friendly_name or "") for commit in box.ledger.purchases}
     ends = {f"n{row['line'] - 1}": row["status"] for row in done.rows}
     certain = {label for label, status in ends.items() if status == "done"}
-    possible = {label for label, status in ends.items() if status in {"done", "unknown"}}
+    possible = {label for label, status in ends.items() if status in {"done", "unconfirmed"}}
     told_once = len(ends) == len(done.rows) == ROWS
     return told_once and certain <= labels <= possible and not box.ledger.bought_twice(remove_tag)
 
@@ -52,7 +52,7 @@ def test_the_first_ctrl_c_settles_what_is_under_way(cli: Cli, until: Wait) -> No
     assert done.code == 130
     assert agrees(done, cli.box)
     assert done.summary["stopped"] == "interrupted"
-    assert done.summary["unknown"] == 0
+    assert done.summary["unconfirmed"] == 0
     assert done.summary["skipped"] >= 100
 
 
@@ -86,11 +86,11 @@ def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
     done = cli.ended(process)
 
     rows = done.out.splitlines()[:ROWS]
-    doubtful = {int(row.split()[1]) for row in rows if "unknown  create" in row}
+    doubtful = {int(row.split()[1]) for row in rows if "unconfirmed  create" in row}
     told = done.err.partition("in doubt, may have been carried out: lines ")[2].splitlines()[0]
     assert done.code == 130
     assert len(doubtful) == FIRST
-    assert sum("skipped  create" in row for row in rows) == ROWS - FIRST
+    assert sum("skipped      create" in row for row in rows) == ROWS - FIRST
     assert lines_of(told) == doubtful
 
 
@@ -123,7 +123,7 @@ def test_other_ends_are_a_ctrl_c(cli: Cli, until: Wait, numbers: list[signal.Sig
 
     assert done.code == 130
     assert agrees(done, cli.box)
-    assert done.summary["unknown"] == 0
+    assert done.summary["unconfirmed"] == 0
 
 
 def test_under_nohup_the_end_of_the_line_is_no_end(cli: Cli, until: Wait) -> None:
@@ -194,10 +194,10 @@ def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None
     }
     ends = {f"n{row['line'] - 1}": row["status"] for row in done.rows}
     assert done.summary["stopped"] == "platform unreachable"
-    assert done.code == (3 if done.summary["unknown"] else 1)
+    assert done.code == (3 if done.summary["unconfirmed"] else 1)
     assert len(ends) == ROWS
     assert {label for label, end in ends.items() if end == "done"} <= bought
-    assert bought <= {label for label, end in ends.items() if end in {"done", "unknown"}}
+    assert bought <= {label for label, end in ends.items() if end in {"done", "unconfirmed"}}
 
 
 def test_a_listing_into_head_ends_quietly(cli: Cli, inside: Inside) -> None:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.cli.page import Header, Line, Point, Tally, Timeline, page, style, words
+from sigmamind_async.cli.page import Header, Point, ReportRow, Tally, Timeline, page, style, words
 from sigmamind_async.cli.page.cause import cause_of
 from sigmamind_async.cli.page.chart import ceiling, proportion_bar, rate_chart, shown_shares
 from sigmamind_async.cli.page.data import MOST_CAUSES, MOST_KINDS, MOST_LISTED, Allowance, Groups
@@ -43,12 +43,15 @@ HEADER = Header(
     bought=140,
     max_purchases=200,
 )
-DONE = Line(
+DONE = ReportRow(
     id="row-1", platform="sigmamind", action="purchase", status="done", phone_number="+14155550123"
 )
 FAILED = attrs.evolve(DONE, status="failed", cause="409: '+14155550123' is held", advice="look")
 DOUBTFUL = attrs.evolve(
-    DONE, status="unknown", cause="no answer", commands=("sigmamind reconcile fleet.csv --wait",)
+    DONE,
+    status="unconfirmed",
+    cause="no answer",
+    commands=("sigmamind reconcile fleet.csv --wait",),
 )
 
 NASTY = (
@@ -104,14 +107,14 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
-def tally_of(lines: Iterable[Line]) -> Tally:
+def tally_of(lines: Iterable[ReportRow]) -> Tally:
     tally = Tally()
     for line in lines:
         tally.add(line)
     return tally
 
 
-def told(*lines: Line, header: Header = HEADER) -> Reader:
+def told(*lines: ReportRow, header: Header = HEADER) -> Reader:
     return Reader(page(header, tally_of(lines), traffic(3, 1)))
 
 
@@ -213,7 +216,7 @@ def test_a_job_that_is_done_needs_no_command() -> None:
     [
         ("done", "Everything is done"),
         ("failed", "1 row failed"),
-        ("unknown", "1 row is in doubt"),
+        ("unconfirmed", "1 row is in doubt"),
         ("skipped", "1 row was not sent"),
     ],
 )
@@ -225,7 +228,7 @@ def test_a_failed_row_that_waits_for_a_person_stands_where_it_is_looked_for() ->
     waiting = attrs.evolve(FAILED, commands=("sigmamind reconcile fleet.csv --retry-unconfirmed",))
     tally = tally_of([waiting])
 
-    assert words.verdict(HEADER, tally) == ("unknown", "1 row needs a decision")
+    assert words.verdict(HEADER, tally) == ("unconfirmed", "1 row needs a decision")
     assert (tally.attention.count, tally.failures.count) == (1, 0)
 
 
@@ -367,7 +370,7 @@ def test_an_ordinary_page_can_run_and_load_nothing() -> None:
 @pytest.mark.parametrize("nasty", NASTY)
 def test_no_text_becomes_markup(nasty: str) -> None:
     """Ids, causes, advice, names of files: all are written by others."""
-    line = Line(
+    line = ReportRow(
         id=nasty,
         platform=nasty,
         action=nasty,
@@ -377,7 +380,7 @@ def test_no_text_becomes_markup(nasty: str) -> None:
         advice=nasty,
         commands=(nasty,),
     )
-    doubtful = attrs.evolve(line, status="unknown", commands=())
+    doubtful = attrs.evolve(line, status="unconfirmed", commands=())
     skipped = attrs.evolve(doubtful, status="skipped")
     header = attrs.evolve(HEADER, file=nasty, journal=nasty, stopped=nasty, resume=nasty)
     done = attrs.evolve(doubtful, status="done")
@@ -409,19 +412,19 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
 # ---------------------------------------------------------------- bounds
 
 
-def many(count: int, start: int = 0) -> Iterable[Line]:
+def many(count: int, start: int = 0) -> Iterable[ReportRow]:
     """Rows of which every fourth ended in each way, with two commands for each in doubt."""
     for i in range(start, start + count):
-        status: Any = ("done", "failed", "unknown", "skipped")[i % 4]
+        status: Any = ("done", "failed", "unconfirmed", "skipped")[i % 4]
         own = (f"sigmamind reconcile fleet.csv --only row-{i} --retry-unconfirmed", f"see row-{i}")
-        yield Line(
+        yield ReportRow(
             id=f"row-{i}",
             platform="verbex",
             action="purchase",
             status=status,
             phone_number=f"+1415{i:07}",
             cause=f"cause {chr(97 + i % 26)} of request {i}",
-            commands=own if status == "unknown" else (),
+            commands=own if status == "unconfirmed" else (),
         )
 
 
@@ -439,7 +442,7 @@ def test_the_page_is_bounded_whatever_the_texts() -> None:
     """As long as they may be, each character taking six bytes, and no two causes alike."""
     quotes = '"' * 290
     lines = [
-        Line(
+        ReportRow(
             id=quotes,
             platform=quotes,
             action=quotes + str(i),
@@ -450,7 +453,7 @@ def test_the_page_is_bounded_whatever_the_texts() -> None:
             commands=(quotes, quotes + "a", quotes + chr(0x4E00 + i), quotes + "c"),
         )
         for i in range(400)
-        for status in ("failed", "unknown")
+        for status in ("failed", "unconfirmed")
     ]
     lines += [attrs.evolve(each, status="failed", commands=()) for each in lines]
 
@@ -563,10 +566,10 @@ def test_no_request_is_lost_by_doubling(pauses: list[float], most: int) -> None:
 
 
 def test_the_smallest_part_of_the_bar_can_be_seen() -> None:
-    shares = shown_shares({"done": 99_999, "unknown": 1, "failed": 0})
+    shares = shown_shares({"done": 99_999, "unconfirmed": 1, "failed": 0})
 
-    assert list(shares) == ["done", "unknown"]
-    assert shares["unknown"] > 0.7
+    assert list(shares) == ["done", "unconfirmed"]
+    assert shares["unconfirmed"] > 0.7
     assert sum(shares.values()) == pytest.approx(100)
 
 

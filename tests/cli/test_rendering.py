@@ -17,10 +17,8 @@ from sigmamind_async.cli.json_lines import json_lines
 from sigmamind_async.cli.output import Form, Output, chosen_form
 from sigmamind_async.cli.plain import LONGEST_SHOWN, Widths, clean, plain, row_line
 from sigmamind_async.cli.records import (
-    Change,
     Crash,
     Entrance,
-    Fault,
     Killed,
     NumberList,
     NumberRecord,
@@ -30,6 +28,8 @@ from sigmamind_async.cli.records import (
     Ready,
     Record,
     Released,
+    RowChange,
+    RowError,
     RowResult,
     SandboxReady,
     Standing,
@@ -55,9 +55,11 @@ DONE = RowResult(
     attempts=2,
     elapsed=0.1234,
 )
-FAULT = Fault(kind="ConflictError", message="409: held", committed="no", status=409, advice="look")
+FAULT = RowError(
+    kind="ConflictError", message="409: held", committed="no", status=409, advice="look"
+)
 FAILED = RowResult(line=3, id=None, action="import", status="failed", fault=FAULT)
-SUMMARY = Summary(asked=4, done=2, failed=1, unknown=1, requests=9, throttled=3, seconds=2.0)
+SUMMARY = Summary(asked=4, done=2, failed=1, unconfirmed=1, requests=9, throttled=3, seconds=2.0)
 NUMBER = NumberRecord(
     phone_number="+14155550123",
     provider="twilio",
@@ -114,7 +116,7 @@ VERIFIED = Verification(
     termination_reason="agent_ended_call",
     duration=4.2,
 )
-UNPROVEN = attrs.evolve(VERIFIED, status="unknown", fault=FAILED.fault)
+UNPROVEN = attrs.evolve(VERIFIED, status="unconfirmed", fault=FAILED.fault)
 
 RECORDS: list[Record] = [
     DONE,
@@ -134,7 +136,7 @@ RECORDS: list[Record] = [
             ),
         )
     ),
-    Change(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
+    RowChange(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
     Crash(platform="sigmamind", done=12, under_way=8, untouched=100, unheard=3),
     Ready(accounts=("sigmamind", "verbex"), database="PostgreSQL on db", concurrency=20),
     Killed(worker=2, under_way=4, done=12, asked=120),
@@ -145,7 +147,7 @@ RECORDS: list[Record] = [
     attrs.evolve(SUMMARY, unchanged=3),
     VERIFIED,
     Verifications((VERIFIED, UNPROVEN)),
-    VerificationSummary(asked=2, passed=1, unknown=1),
+    VerificationSummary(asked=2, passed=1, unconfirmed=1),
     Verdict(asked_to_buy=2, bought=3, bought_twice=1),
 ]
 
@@ -160,14 +162,14 @@ def drawn(thing: RenderableType, width: int = 120) -> str:
 def test_a_row_is_one_aligned_line() -> None:
     widths = Widths.of(last_line=1200, id_width=8)
 
-    assert row_line(DONE, widths) == "line   12  done     create  order-7   +14155550123"
+    assert row_line(DONE, widths) == "line   12  done         create  order-7   +14155550123"
     assert row_line(FAILED, widths) == (
-        "line    3  failed   import                              409: held - look"
+        "line    3  failed       import                              409: held - look"
     )
 
 
 def test_a_file_without_ids_has_no_column_for_them() -> None:
-    assert plain(DONE) == "line 12  done     create  +14155550123"
+    assert plain(DONE) == "line 12  done         create  +14155550123"
 
 
 def test_a_row_of_a_fleet_tells_its_platform_and_what_was_left_out() -> None:
@@ -175,14 +177,15 @@ def test_a_row_of_a_fleet_tells_its_platform_and_what_was_left_out() -> None:
     widths = Widths(line=2, id=7, action=8, platform=9)
 
     assert row_line(held, widths) == (
-        "line 12  skipped  verbex     create    order-7  +14155550123      needs --allow-release"
+        "line 12  skipped      verbex     create    order-7  +14155550123"
+        "      needs --allow-release"
     )
     assert drawn(row_text(held, widths)).rstrip() == row_line(held, widths)
     assert json.loads(json_lines(held))["platform"] == "verbex"
 
 
 def test_a_row_of_no_file_has_no_line() -> None:
-    assert row_line(DONE, Widths(line=0)) == "done     create  +14155550123"
+    assert row_line(DONE, Widths(line=0)) == "done         create  +14155550123"
 
 
 def test_what_was_as_it_should_be_is_counted_for_fleets_alone() -> None:
@@ -295,10 +298,10 @@ def test_letters_of_all_scripts_are_kept() -> None:
 
 
 def test_the_bar_shows_how_it_goes() -> None:
-    progress = Progress(total=100, done=10, failed=2, unknown=1, started=0.0, clock=lambda: 2.0)
+    progress = Progress(total=100, done=10, failed=2, unconfirmed=1, started=0.0, clock=lambda: 2.0)
     line = drawn(bar_line(progress, Traffic(requests=20, throttled=3)))
 
-    for part in ("13/100", "10 done", "2 failed", "1 unknown", "6/s", "0:13", "3 429s"):
+    for part in ("13/100", "10 done", "2 failed", "1 unconfirmed", "6/s", "0:13", "3 429s"):
         assert part in line
 
 

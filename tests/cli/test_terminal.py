@@ -63,9 +63,9 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
     text = ESCAPES.sub("", seen)
 
     assert code == 0
-    assert "0/3 0 done 0 failed 0 unknown" in text
+    assert "0/3 0 done 0 failed 0 unconfirmed" in text
     assert "━━━" in text
-    assert "│ asked │ done │ failed │ unknown │" in text
+    assert "│ asked │ done │ failed │ unconfirmed │" in text
     assert "line" not in text
 
 
@@ -74,13 +74,13 @@ def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--deadline", "0.5"])
 
     assert "buy-" in ESCAPES.sub("", seen)
-    assert "\x1b[33munknown" in seen
+    assert "\x1b[33munconfirmed" in seen
 
 
 def test_verbose_shows_every_row(cli: Cli) -> None:
     _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--verbose"])
 
-    assert ESCAPES.sub("", seen).count("done     create  buy-") == 3
+    assert ESCAPES.sub("", seen).count("done         create  buy-") == 3
 
 
 @pytest.mark.usefixtures("covered_processes")

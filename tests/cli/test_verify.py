@@ -16,7 +16,7 @@ from sigmamind_async.cli.examination import by_turns
 from sigmamind_async.cli.json_lines import json_lines
 from sigmamind_async.cli.plain import plain
 from sigmamind_async.cli.records import (
-    Fault,
+    RowError,
     Verification,
     Verifications,
     VerificationSummary,
@@ -102,7 +102,7 @@ def test_a_call_that_was_answered_proves_the_trunk(account: Account, inside: Ins
                 "asked": 1,
                 "passed": 1,
                 "failed": 0,
-                "unknown": 0,
+                "unconfirmed": 0,
                 "skipped": 0,
                 "stopped": None,
             }
@@ -116,7 +116,7 @@ def test_a_call_that_was_answered_proves_the_trunk(account: Account, inside: Ins
         (("ended", "user_ended_call"), "passed", 0),
         (("ended", "busy"), "failed", 1),
         (("not-connected", None), "failed", 1),
-        (("ended", None), "unknown", 3),
+        (("ended", None), "unconfirmed", 3),
     ],
 )
 def test_how_a_call_ends_is_the_exit_code(
@@ -141,8 +141,8 @@ def test_how_a_call_ends_is_the_exit_code(
         ("ended", "no_answer", "failed"),
         ("completed", "failed", "failed"),
         ("error", "agent_ended_call", "failed"),
-        ("ended", "a_word_of_next_year", "unknown"),
-        ("completed", None, "unknown"),
+        ("ended", "a_word_of_next_year", "unconfirmed"),
+        ("completed", None, "unconfirmed"),
     ],
 )
 def test_only_a_word_that_is_known_proves_a_trunk(
@@ -161,14 +161,14 @@ def test_a_call_is_followed_to_its_end(account: Account, inside: Inside) -> None
 
 
 def test_a_call_that_never_ends_is_left_in_time(account: Account, inside: Inside) -> None:
-    """It was placed, so it is unknown, and where to look for it is told."""
+    """It was placed, so it is unconfirmed, and where to look for it is told."""
     account.holds({A: CALLABLE})
     account.turn(call_seconds=3600.0)
     words = ("--max-calls", 1, "--json", "--poll-every", 0.02, "--timeout", 0.1)
     [row] = inside("numbers", "verify", *words).rows
 
     assert (row["status"], row["call_status"], row["error"]["committed"]) == (
-        "unknown",
+        "unconfirmed",
         "scheduled",
         "yes",
     )
@@ -186,12 +186,12 @@ def test_a_look_that_hangs_ends_with_the_time_for_the_call(
     words = ("--max-calls", 1, "--json", "--timeout", 0.3, "--poll-every", 0.02, "--deadline", 2)
     [row] = inside("numbers", "verify", *words).rows
 
-    assert row["status"] == "unknown"
+    assert row["status"] == "unconfirmed"
     assert row["error"]["message"] == "the call was placed and has not ended within 0.3 s"
 
 
 @pytest.mark.parametrize("fault", ["status_401", "garbage_body"])
-def test_a_look_that_fails_leaves_a_call_unknown(
+def test_a_look_that_fails_leaves_a_call_unconfirmed(
     account: Account, inside: Inside, fault: str
 ) -> None:
     """The call was placed, so it has not failed; without the conversion of its errors it has."""
@@ -201,7 +201,7 @@ def test_a_look_that_fails_leaves_a_call_unknown(
     words = ("--max-calls", 1, "--json", "--poll-every", 0.02)
     done = inside("numbers", "verify", *words)
 
-    assert (done.code, done.rows[0]["status"], len(account.calls)) == (3, "unknown", 1)
+    assert (done.code, done.rows[0]["status"], len(account.calls)) == (3, "unconfirmed", 1)
     assert done.rows[0]["error"]["message"].startswith("the call was placed and its end")
     assert done.rows[0]["call_id"]
 
@@ -210,7 +210,7 @@ def test_a_look_that_fails_leaves_a_call_unknown(
 
 
 @pytest.mark.parametrize("fault", ["reset_after_commit", "status_500_after_commit", "cut_body"])
-def test_a_lost_answer_is_unknown_and_never_called_again(
+def test_a_lost_answer_is_unconfirmed_and_never_called_again(
     account: Account, inside: Inside, fault: str
 ) -> None:
     """Negative control: the call as a repeatable operation rings twice, and reads "passed"."""
@@ -218,12 +218,12 @@ def test_a_lost_answer_is_unknown_and_never_called_again(
     account.box.script("calls.create", [fault])
     done = inside("numbers", "verify", "--max-calls", 1, "--json")
 
-    assert (done.code, done.rows[0]["status"], done.rows[0]["call_id"]) == (3, "unknown", None)
+    assert (done.code, done.rows[0]["status"], done.rows[0]["call_id"]) == (3, "unconfirmed", None)
     assert done.rows[0]["error"]["class"] == "OutcomeUnknownError"
     assert account.calls == [(A, PHONE, None)]
 
 
-def test_a_request_that_went_unanswered_before_it_was_read_is_unknown_too(
+def test_a_request_that_went_unanswered_before_it_was_read_is_unconfirmed_too(
     account: Account, inside: Inside
 ) -> None:
     """Nobody can tell from here; that nothing rang is luck."""
@@ -304,8 +304,8 @@ def test_a_number_that_is_not_there_fails_alone(account: Account, inside: Inside
         ({"skipped": 2}, False, 1),
         ({}, False, 1),
         ({"passed": 1, "failed": 1}, False, 1),
-        ({"failed": 1, "unknown": 1}, False, 3),
-        ({"unknown": 1, "stopped": "interrupted"}, False, 130),
+        ({"failed": 1, "unconfirmed": 1}, False, 3),
+        ({"unconfirmed": 1, "stopped": "interrupted"}, False, 130),
     ],
 )
 def test_exit_codes(counts: dict[str, Any], named: bool, code: int) -> None:
@@ -381,7 +381,7 @@ def test_on_a_terminal_the_count_is_typed(
     assert (
         "Test calls to place: 1; each rings a telephone and costs money. Type 1 to go on:" in text
     )
-    assert ("│ asked │ passed │ failed │ unknown │ skipped │" in text) is (code == 0)
+    assert ("│ asked │ passed │ failed │ unconfirmed │ skipped │" in text) is (code == 0)
     assert (text.rfind(f"{A} │ passed") > text.find(f"{B} │ skipped") >= 0) is (code == 0)
 
 
@@ -417,7 +417,7 @@ def test_ctrl_c_follows_the_calls_under_way(account: Account, until: Wait) -> No
 
 @pytest.mark.usefixtures("covered_processes")
 def test_a_second_ctrl_c_leaves_them(account: Account, until: Wait) -> None:
-    """What rings may go on ringing, so it is unknown; each number is told of once."""
+    """What rings may go on ringing, so it is unconfirmed; each number is told of once."""
     account.turn(call_seconds=3600.0)
     process = started(account, until)
     process.send_signal(signal.SIGINT)
@@ -429,7 +429,7 @@ def test_a_second_ctrl_c_leaves_them(account: Account, until: Wait) -> None:
 
     assert (done.code, len(account.calls)) == (130, 2)
     assert sorted(name for name, _ in ends) == sorted(SIX)
-    assert [end for _, end in ends].count("unknown") == 2
+    assert [end for _, end in ends].count("unconfirmed") == 2
     assert done.out.count("it is left alone and may still ring") == 2
 
 
@@ -458,15 +458,15 @@ def test_the_help_is_shown_and_its_example_runs(account: Account, inside: Inside
 
 def test_every_form_of_a_verification() -> None:
     """The plain line holds all that a person needs, many are many lines in both forms."""
-    fault = Fault(kind="X", message="lost", committed="unknown", advice="look")
-    lost = Verification(phone_number=A, status="unknown", destination=PHONE, fault=fault)
+    fault = RowError(kind="X", message="lost", committed="unknown", advice="look")
+    lost = Verification(phone_number=A, status="unconfirmed", destination=PHONE, fault=fault)
     both = Verifications((lost, Verification(phone_number=None, status="skipped", remark="why")))
 
     assert plain(both).splitlines() == [
-        f"{A}      unknown  {PHONE}      lost - look",
-        "?                 skipped  -                 why",
+        f"{A}      unconfirmed  {PHONE}      lost - look",
+        "?                 skipped      -                 why",
     ]
     assert [json.loads(line)["status"] for line in json_lines(both).splitlines()] == [
-        "unknown",
+        "unconfirmed",
         "skipped",
     ]

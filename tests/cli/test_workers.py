@@ -115,7 +115,7 @@ def test_workers_carry_out_what_apply_hands_over(
         ["done", "sigmamind", "import", "own"],
     ]
     assert ended.out.splitlines()[-2].split()[:6] == [
-        "asked", "done", "failed", "unknown", "skipped", "requests",
+        "asked", "done", "failed", "unconfirmed", "skipped", "sent",
     ]  # fmt: skip
 
 
@@ -167,8 +167,8 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     assert "the journal holds another request under this id" in done.out
     assert [line.split()[:4] for line in done.out.splitlines()[:3]] == [
         ["line", "1", "failed", "create"],
-        ["line", "2", "unknown", "create"],
-        ["line", "3", "unknown", "create"],
+        ["line", "2", "unconfirmed", "create"],
+        ["line", "3", "unconfirmed", "create"],
     ]
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])
@@ -215,12 +215,12 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
             "must be env:NAME or file:FOLDER",
         ),
         (["status", "--postgres", "env:DB"], "--postgres env:DB: set the variable DB"),
-        (["status", "--postgres", "no dsn"], "dsn: is no PostgreSQL connection string"),
+        (["status", "--postgres", "no dsn"], "dsn: is not a PostgreSQL connection string"),
         (["status", "a.csv", "--postgres", "host=x"], "leave a.csv out"),
         (["status", f"postgresql://u:{PASSWORD}@h/d"], "name that with --postgres"),
         (["worker", f"postgresql://u:{PASSWORD}@h/d"], "postgresql://***@h/d"),
         (["status", "--postgres", "host=127.0.0.1 port=1"], "cannot be reached: "),
-        (["worker", "--postgres", "host=127.0.0.1 port=1"], "Look whether the server runs there"),
+        (["worker", "--postgres", "host=127.0.0.1 port=1"], "Check that the server runs there"),
         (["demo", "--postgres", "host=x"], "say how many, --workers 3"),
         (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
         (["export", "--journal", "j", "--postgres", "host=x"], "exclude each other"),

@@ -159,7 +159,7 @@ async def test_a_job_in_bad_weather_accounts_for_every_row(
     assert len(made) == len(set(made))
     assert set(ended["done"]) <= set(made)
     assert not set(ended.get("failed", [])) & set(made)
-    assert set(made) <= {*ended["done"], *ended.get("unknown", [])}
+    assert set(made) <= {*ended["done"], *ended.get("unconfirmed", [])}
 
 
 async def test_a_reckless_job_buys_twice(box: Sandbox, dialect: Dialect) -> None:

@@ -121,7 +121,7 @@ async def test_a_row_of_a_job_is_not_done(name: str, dialect: Dialect) -> None:
     values = [make(dialect) for make in WORDS.values()]
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         outcomes = [outcome async for outcome in client.run_many(values)]
-    assert {outcome.status for outcome in outcomes} == {"unknown"}
+    assert {outcome.status for outcome in outcomes} == {"unconfirmed"}
 
 
 @pytest.mark.parametrize("name", NO_REMOVAL)
@@ -132,7 +132,7 @@ async def test_a_removal_that_is_not_confirmed_is_an_error(name: str, dialect: D
         [outcome] = [each async for each in client.run_many([dialect.remove(key(dialect))])]
     assert type(error) is OutcomeUnknownError
     assert error.committed in {"yes", "unknown"}
-    assert outcome.status == "unknown"
+    assert outcome.status == "unconfirmed"
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
     careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         await client.run(dialect.remove(key(dialect)))
-        brought = await client.runner.engine.run(careless)
+        brought = await client.runner.engine.begin(careless).run()
     assert brought["success"] is False
 
 
@@ -481,7 +481,7 @@ async def test_an_operation_is_not_done_by_an_answer_that_confirms_nothing(
         sent = account.changes
         await provisioner.reconcile()
         later = await provisioner.status()
-    assert (outcome.status, outcome.result) == ("unknown", None)
+    assert (outcome.status, outcome.result) == ("unconfirmed", None)
     assert [row.state is State.UNCONFIRMED for row in status.unconfirmed] == [True]
     assert State.DONE not in later.counts
     assert account.changes == sent

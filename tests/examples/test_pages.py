@@ -1,4 +1,4 @@
-"""The program of every page in ``workers/pages`` runs as it stands, where its server is there."""
+"""The program of every page in ``pages`` runs unchanged, where its server is available."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from pathlib import Path
 import pytest
 
 from sigmamind_async.sandbox import Sandbox, SandboxThread
-from sigmamind_async.workers import pages
 from tests.functional.postgres import Server
 from tests.functional.workers import prepared
 
-FOLDER = Path(str(pages.__file__)).parent
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+FOLDER = Path(__file__).parent / "pages"
+NAMES = sorted(path.stem for path in FOLDER.iterdir())
 
 
 def program_of(name: str) -> str:
-    """Return the one program of a page."""
-    text = ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text())) or ""
+    """Return the only program of a page."""
+    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     [program] = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(program)
 
 
-def said_by(program: str, folder: Path, box: Sandbox, **environment: str) -> str:
-    """Run a program that is said in *folder* to be a file; return what it prints."""
+def output_of(program: str, folder: Path, box: Sandbox, **environment: str) -> str:
+    """Run a program as a file in *folder*; return what it prints."""
     (folder / "page.py").write_text(program)
     end = box.sigmamind
     keys = {"SIGMAMIND_API_KEY": end.api_key, "SIGMAMIND_BASE_URL": end.base_url}
@@ -55,7 +54,7 @@ def box() -> Iterator[Sandbox]:
         yield opened
 
 
-def test_every_page_is_run_here() -> None:
+def test_every_page_has_a_test() -> None:
     assert NAMES == ["procrastinate_worker", "redis_consumer", "taskiq_task", "web_app"]
 
 
@@ -80,27 +79,27 @@ def test_the_web_app_answers(box: Sandbox, tmp_path: Path) -> None:
     program, start, _ = program_of("web_app").partition('if __name__ == "__main__":')
     assert start
 
-    said = said_by(program + WEB, tmp_path, box)
+    output = output_of(program + WEB, tmp_path, box)
 
-    assert said.splitlines() == ["200 ['agent']", "404 ['error']", "400 ['error']"]
+    assert output.splitlines() == ["200 ['agent']", "404 ['error']", "400 ['error']"]
 
 
 async def test_the_procrastinate_worker_buys_once(
     box: Sandbox, postgres: Server, tmp_path: Path
 ) -> None:
     async with prepared(postgres) as base:
-        said = said_by(program_of("procrastinate_worker"), tmp_path, box, DATABASE_URL=base.dsn)
+        output = output_of(program_of("procrastinate_worker"), tmp_path, box, DATABASE_URL=base.dsn)
 
-    assert ast.literal_eval(said) == [("order-1042", number) for number in box.ledger.owned()]
+    assert ast.literal_eval(output) == [("order-1042", number) for number in box.ledger.owned()]
     assert len(box.ledger.purchases) == 1
 
 
 def test_the_taskiq_task_buys_once(box: Sandbox, tmp_path: Path) -> None:
     pytest.importorskip("taskiq")
 
-    said = said_by(program_of("taskiq_task"), tmp_path, box)
+    output = output_of(program_of("taskiq_task"), tmp_path, box)
 
-    [number] = ast.literal_eval(said)
+    [number] = ast.literal_eval(output)
     assert [number] == list(box.ledger.owned())
 
 
@@ -127,10 +126,10 @@ def redis_url() -> Iterator[str]:
 
 def test_the_redis_consumer_buys_once(box: Sandbox, tmp_path: Path) -> None:
     with redis_url() as url:
-        said = said_by(program_of("redis_consumer"), tmp_path, box, REDIS_URL=url)
+        output = output_of(program_of("redis_consumer"), tmp_path, box, REDIS_URL=url)
 
-    assert len(said.splitlines()) == 2
-    assert len(set(said.splitlines())) == 1
+    assert len(output.splitlines()) == 2
+    assert len(set(output.splitlines())) == 1
     assert len(box.ledger.purchases) == 1
 
 
@@ -139,4 +138,4 @@ def test_a_broken_program_would_be_found(box: Sandbox, tmp_path: Path) -> None:
     program = program_of("web_app").replace("web.AppKey", "web.AppLock")
 
     with pytest.raises(AssertionError, match="AppLock"):
-        said_by(program, tmp_path, box)
+        output_of(program, tmp_path, box)

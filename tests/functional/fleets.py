@@ -150,7 +150,7 @@ class MortalJournal(MemoryJournal):
         if before is not None:
             self.journal_id, self.latest = before.journal_id, before.latest
             self._rows, self._applied = {**before._rows}, {**before._applied}  # noqa: SLF001
-            self._seals = {**before._seals}  # noqa: SLF001
+            self._fingerprints = {**before._fingerprints}  # noqa: SLF001
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
@@ -162,9 +162,9 @@ class MortalJournal(MemoryJournal):
         self.life.step()
         await super().set_last_applied(row_id, text)
 
-    async def add_seal(self, account: str, seal: str) -> None:
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         self.life.step()
-        await super().add_seal(account, seal)
+        await super().add_key_fingerprint(account, fingerprint)
 
 
 @attrs.frozen

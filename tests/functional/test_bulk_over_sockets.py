@@ -34,8 +34,8 @@ def path_of(outcome: Found) -> str:
 
 
 def unaccounted(server: FaultServer, outcomes: list[Found]) -> set[str]:
-    """Return what the platform has seen and no outcome calls done or unknown."""
-    known = {path_of(one) for one in outcomes if one.status in {"done", "unknown"}}
+    """Return what the platform has seen and no outcome calls done or unconfirmed."""
+    known = {path_of(one) for one in outcomes if one.status in {"done", "unconfirmed"}}
     return {request.path for request in server.received} - known
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.transport import AiohttpTransport
-from sigmamind_async.transport.aiohttp_hooks import Connector
+from sigmamind_async.transport.connections import Connector
 from tests.functional.conftest import Run
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.support import client_of, error_of, open_sockets, record, send

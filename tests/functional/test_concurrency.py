@@ -13,7 +13,7 @@ import tenacity
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 from tests.functional.faultserver import Exchange, FaultServer, always, response
 from tests.functional.support import ONCE, client_of, record_at
 
@@ -75,11 +75,11 @@ def all_at_once() -> Gate:
     """Return a gate that begins wide and learns nothing: the calls must run into one another."""
 
     class Unlearned(AdaptiveRate):
-        def refused(self, now: float, ticket: Ticket, pause: float, jitter: float = 1.0) -> float:
+        def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
             return pause
 
     lanes = RateByKind(Unlearned(width=1_000.0))
-    return Gate(admission=Admission(lanes=lanes, failures_to_open=1_000_000))
+    return Gate(admission=Admission(rates=lanes, failures_to_open=1_000_000))
 
 
 async def test_a_retrying_object_that_all_calls_share_loses_some() -> None:

@@ -22,8 +22,8 @@ from aiohttp.connector import Connection
 
 from sigmamind_async import ConfigurationError, OutcomeUnknownError, SigmaMind
 from sigmamind_async import client as client_module
-from sigmamind_async.transport import aiohttp_hooks
-from sigmamind_async.transport.aiohttp_hooks import Connector
+from sigmamind_async.transport import connections as connections_module
+from sigmamind_async.transport.connections import Connector
 from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     Exchange,
@@ -58,7 +58,7 @@ def unguarded(connector: Connector, connection: Connection, protocol: object) ->
 @pytest.fixture
 def no_guard(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Return what takes the guard away: aiohttp alone decides then."""
-    return lambda: monkeypatch.setattr(Connector, "_guarded", unguarded)
+    return lambda: monkeypatch.setattr(Connector, "_guard", unguarded)
 
 
 CALLS: dict[str, Callable[[SigmaMind], Coroutine[Any, Any, Any]]] = {
@@ -117,7 +117,7 @@ def only_first(treatment: Treatment) -> Script:
 def test_what_comes_on_an_idle_connection_is_nobodys_answer(
     run: Run[tuple[list[str | None], int]], monkeypatch: pytest.MonkeyPatch, call: str, stray: str
 ) -> None:
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)  # that a purchase takes a new one anyway
+    monkeypatch.setattr(connections_module, "FRESH", 60.0)  # that a purchase takes a new one anyway
     script = only_first(after_its_answer(STRAYS[stray]))
     assert run(twice(script, call, 0.2)) == (["ours", "ours"], 2)
 
@@ -129,7 +129,7 @@ def test_nor_is_it_over_tls(
     certificates: Certificates,
     stray: str,
 ) -> None:
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)
+    monkeypatch.setattr(connections_module, "FRESH", 60.0)
 
     async def main() -> tuple[list[str | None], int]:
         script = only_first(after_its_answer(STRAYS[stray]))
@@ -183,7 +183,7 @@ def test_what_a_busy_loop_has_not_read_yet_is_asked_for(
 ) -> None:
     """The loop stands still while the stray answer comes; control: nobody asks the system."""
     if not guarded:
-        monkeypatch.setattr(aiohttp_hooks, "BUSY", 60.0)
+        monkeypatch.setattr(connections_module, "BUSY", 60.0)
 
     def serve(connection: socket.socket, first: bool) -> None:
         connection.recv(1 << 16)
@@ -267,7 +267,7 @@ def test_a_purchase_takes_no_connection_that_was_idle(
     run: Run[Came], monkeypatch: pytest.MonkeyPatch, treatment: Treatment, *, fresh: bool
 ) -> None:
     """The server closes it just then; control: with any connection the purchase is in doubt."""
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 0.01 if fresh else 60.0)
+    monkeypatch.setattr(connections_module, "FRESH", 0.01 if fresh else 60.0)
     came = run(after_a_pause("purchase", treatment, pause=0.3))
     assert came == (Came("done", 2) if fresh else Came("unconfirmed", 1))
 
@@ -277,14 +277,14 @@ def test_what_may_be_repeated_takes_the_idle_one(
     run: Run[Came], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """A handshake for each costs more than to send it again now and then."""
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 0.01)
+    monkeypatch.setattr(connections_module, "FRESH", 0.01)
     assert run(after_a_pause(call, answer(200, OURS), pause=0.1)) == Came("done", 1)
 
 
 def test_a_purchase_right_behind_another_call_shares_its_connection(
     run: Run[Came], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)  # however long this machine takes
+    monkeypatch.setattr(connections_module, "FRESH", 60.0)  # however long this machine takes
     assert run(after_a_pause("purchase", answer(200, OURS))) == Came("done", 1)
 
 
@@ -314,8 +314,8 @@ def test_a_server_that_has_closed_a_busy_connection_gets_purchases_over_new_ones
     run: Run[int], monkeypatch: pytest.MonkeyPatch, distrust: float, connections: int
 ) -> None:
     """Its next close may come with a purchase; control: what it did is forgotten at once."""
-    monkeypatch.setattr(aiohttp_hooks, "DISTRUST", distrust)
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)  # however long this machine takes
+    monkeypatch.setattr(connections_module, "DISTRUST", distrust)
+    monkeypatch.setattr(connections_module, "FRESH", 60.0)  # however long this machine takes
     assert run(after_one_that_was_closed()) == connections
 
 
@@ -324,9 +324,9 @@ def test_an_end_that_a_busy_loop_has_not_read_yet_costs_no_purchase(
     run: Run[str], monkeypatch: pytest.MonkeyPatch, *, asked: bool
 ) -> None:
     """The server closes right after its answer; control: nobody asks the system for it."""
-    monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)
+    monkeypatch.setattr(connections_module, "FRESH", 60.0)
     if not asked:
-        monkeypatch.setattr(aiohttp_hooks, "_poll_of", lambda _: None)
+        monkeypatch.setattr(connections_module, "_poll_of", lambda _: None)
 
     def serve(connection: socket.socket, _: bool) -> None:
         connection.recv(1 << 16)

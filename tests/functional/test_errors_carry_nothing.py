@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 
 import sigmamind_async.transport as transport_module
-import sigmamind_async.transport.aiohttp_transport as carrier_module
+import sigmamind_async.transport.aiohttp_transport as sender_module
 from sigmamind_async import Gate, SigmaMindError
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber, UpdatePhoneNumber
 from sigmamind_async.transport import AiohttpTransport, HttpRequest
-from sigmamind_async.transport.aiohttp_hooks import Attempt
+from sigmamind_async.transport.connections import Attempt
 from tests.functional.faultserver import (
     Exchange,
     FaultServer,
@@ -135,7 +135,7 @@ async def test_nothing_is_carried_by_an_interruption(
         raise kind
 
     if not bare:
-        monkeypatch.setattr(carrier_module, "_bare", lambda _: None)
+        monkeypatch.setattr(sender_module, "_strip", lambda _: None)
     async with FaultServer(always(answer(200))) as server, client_of(server.url) as client:
         await client.phone_numbers.delete(NUMBER)
         monkeypatch.setattr(aiohttp.http_writer, "_serialize_headers", interrupted)
@@ -182,7 +182,7 @@ async def test_an_exception_that_kept_its_origin_would_be_found(
     ) -> Response | Fault:
         session = transport._own.get()  # noqa: SLF001
         await session.open()
-        session.attempts[asyncio.current_task()] = Attempt(mark, outgoing)
+        session.attempts[asyncio.current_task()] = Attempt(outgoing, mark)
         await session.request(outgoing)
         raise AssertionError
 

@@ -24,7 +24,7 @@ from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
 from sigmamind_async.responses.verdict import judge
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
 from sigmamind_async.transport import sessions as sessions_module
-from sigmamind_async.transport.aiohttp_hooks import Connector
+from sigmamind_async.transport.connections import Connector
 from tests.functional.conftest import Certificates, Run
 from tests.functional.faultserver import (
     OK,
@@ -532,7 +532,7 @@ def test_without_the_middleware_the_matrix_sees_a_second_delivery(
         return await handler(request)
 
     anyhow = {method: (send_as_it_likes,)}
-    monkeypatch.setattr(sessions_module, "ONLY_ONCE", anyhow)
+    monkeypatch.setattr(sessions_module, "NO_RESEND", anyhow)
     row = row_of("read, closed", method)
     assert run(attempt(row, certificates, handed_in=False)).arrived == 2
 

@@ -319,7 +319,7 @@ async def test_a_journal_that_takes_no_notes_stops_the_run(box: Sandbox, most: i
             await operator.carry_out(made)
             pytest.fail("it ends as if all were well") if most else None
         ends = Counter(one.status for one in operator.told)
-        assert ends["unknown"] <= len(box.ledger.purchases)
+        assert ends["unconfirmed"] <= len(box.ledger.purchases)
         if not most:  # a purchase that cannot be announced is not made
             assert ends == {"failed": len(ROWS)}
             assert not sent(box)

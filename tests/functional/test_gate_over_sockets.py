@@ -99,9 +99,11 @@ async def test_a_job_outlasts_a_platform_that_sheds_load_with_503() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refusals", "unknown"), [({429, 503}, False), ({429}, True)], ids=["told", "the control"]
+    ("refusals", "unconfirmed"), [({429, 503}, False), ({429}, True)], ids=["told", "the control"]
 )
-async def test_purchases_pass_a_limiter_that_says_503(refusals: set[int], *, unknown: bool) -> None:
+async def test_purchases_pass_a_limiter_that_says_503(
+    refusals: set[int], *, unconfirmed: bool
+) -> None:
     """One that hands nothing on; without being told so, nobody may send a purchase again."""
     platform = Limited(rate=50, burst=5, wait=None, status=503)
     wanted = (CreatePhoneNumber(country_code="US") for _ in range(60))
@@ -112,7 +114,7 @@ async def test_purchases_pass_a_limiter_that_says_503(refusals: set[int], *, unk
         found = Counter([outcome.status async for outcome in client.run_many(wanted)])
     assert platform.refused > 0
     assert found.total() == 60
-    assert (found["unknown"] > 0) is unknown
+    assert (found["unconfirmed"] > 0) is unconfirmed
     probes = server.methods["GET"]  # as a circuit sends that has opened
     assert found["done"] <= platform.passed <= found["done"] + probes
 

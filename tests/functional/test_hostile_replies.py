@@ -339,7 +339,7 @@ async def test_a_read_whose_answer_breaks_off_has_lost_its_connection(kind: str)
     assert isinstance(error.__cause__, ConnectionError)
     assert (type(bought), bought.committed) == (OutcomeUnknownError, "yes")
     for each in (error, bought):
-        assert f"127.0.0.1:{server.port} broke (closed in the middle of the answer)" in str(each)
+        assert f"127.0.0.1:{server.port} broke (closed in the middle of the response)" in str(each)
 
 
 async def test_a_read_whose_answer_stalls_names_who_is_waited_for() -> None:

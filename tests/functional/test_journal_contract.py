@@ -298,13 +298,13 @@ async def test_the_latest_write_is_known(opened: Opened) -> None:
         assert journal.latest == 7.5
 
 
-async def test_seals_are_kept_for_each_account(opened: Opened) -> None:
+async def test_key_fingerprints_are_kept_for_each_account(opened: Opened) -> None:
     async with opened as journal:
-        assert await journal.seals(ACCOUNT) == frozenset()
+        assert await journal.key_fingerprints(ACCOUNT) == frozenset()
         for seal in ("a", "b", "a"):
-            await journal.add_seal(ACCOUNT, seal)
-        assert await journal.seals(ACCOUNT) == {"a", "b"}
-        assert await journal.seals("verbex") == frozenset()
+            await journal.add_key_fingerprint(ACCOUNT, seal)
+        assert await journal.key_fingerprints(ACCOUNT) == {"a", "b"}
+        assert await journal.key_fingerprints("verbex") == frozenset()
 
 
 async def test_each_journal_has_an_id_of_its_own(make: Make, tmp_path: Path) -> None:

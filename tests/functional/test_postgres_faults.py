@@ -235,10 +235,10 @@ async def test_a_database_that_does_not_wait_for_the_disk_is_made_to(
 async def test_whoever_cannot_connect_is_told_why(postgres: Server, tmp_path: Path) -> None:
     folder = postgres.folder
     for dsn, problem, advice in [
-        (f"host={tmp_path} password={PASSWORD}", "cannot be reached: ", "whether the server runs"),
+        (f"host={tmp_path} password={PASSWORD}", "cannot be reached: ", "that the server runs"),
         (f"host=127.0.0.1 port=1 password={PASSWORD}", "cannot be reached: ", "server runs"),
         (postgres.dsn(database="nowhere"), 'database "nowhere" does not exist', "Make the user"),
-        (postgres.dsn().replace(PASSWORD, "wrong"), "authentication failed", "Look at user and"),
+        (postgres.dsn().replace(PASSWORD, "wrong"), "authentication failed", "Check user and"),
         (f"host={folder} user=postgres passfile=/nowhere", "no password supplied", "PGPASSWORD"),
     ]:
         said = await problem_of(PostgresJournal(dsn).open())
@@ -264,7 +264,7 @@ async def test_what_is_no_dsn_is_refused_without_showing_it(dsn: str) -> None:
 
     error = await error_of(make())
     assert type(error) is ConfigurationError
-    assert str(error).startswith("dsn: is no PostgreSQL connection string")
+    assert str(error).startswith("dsn: is not a PostgreSQL connection string")
 
 
 @pytest.mark.parametrize(
@@ -318,14 +318,16 @@ async def test_whoever_has_no_right_is_told_so(
     async with postgres.journal(tmp_path):
         pass
     said = await problem_of(PostgresJournal(guest, schema=schema).open())
-    assert said.startswith("this user has not the right to do that: permission denied for schema")
+    assert said.startswith(
+        "this user does not have the right to do that: permission denied for schema"
+    )
     postgres.asked(f'GRANT USAGE ON SCHEMA "{schema}" TO guest')
     rights = "SELECT, INSERT, UPDATE, DELETE"
     postgres.asked(f'GRANT {rights} ON ALL TABLES IN SCHEMA "{schema}" TO guest')
     async with PostgresJournal(guest, schema=schema) as journal:
         assert await journal.put(a_row()) is PutResult.STORED
         await journal.set_last_applied("a", "b")
-        await journal.add_seal(ACCOUNT, "seal")
+        await journal.add_key_fingerprint(ACCOUNT, "seal")
         postgres.asked(f'REVOKE UPDATE ON ALL TABLES IN SCHEMA "{schema}" FROM guest')
         assert "permission denied for table" in await problem_of(journal.put(after(a_row())))
 
@@ -410,7 +412,7 @@ async def test_what_the_driver_cannot_send_is_told(postgres: Server, tmp_path: P
 async def test_a_database_in_another_encoding_is_refused(postgres: Server) -> None:
     postgres.asked("CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0")
     said = await problem_of(PostgresJournal(postgres.dsn(database="old")).open())
-    assert said.startswith("the database keeps text as LATIN1.\nUse one that was made with")
+    assert said.startswith("the database stores text as LATIN1.\nUse one that was made with")
     postgres.asked("DROP DATABASE old")
 
 

@@ -27,8 +27,14 @@ from sigmamind_async.provisioning import Journal, PostgresJournal, Provisioner, 
 from sigmamind_async.provisioning.journal.columns import to_columns
 from sigmamind_async.provisioning.journal.postgres import journal as statements
 from sigmamind_async.provisioning.journal.postgres.connections import ConnectionThread
-from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, migrate, with_schema
+from sigmamind_async.provisioning.journal.postgres.schema import (
+    MIGRATIONS,
+    PUT,
+    migrate,
+    with_schema,
+)
 from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.sql import POSTGRES
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
@@ -117,11 +123,11 @@ async def test_an_index_is_used_for_each_question(
     journal: PostgresJournal, postgres: Server, tmp_path: Path
 ) -> None:
     plans = {
-        statements._IN_STATES: "by_state",  # noqa: SLF001 - the very text, or it proves nothing
-        statements._WITH_TOKENS: "by_token",  # noqa: SLF001
-        statements._WITH_KEY: "by_key",  # noqa: SLF001
-        statements._TAGGED: "by_tag",  # noqa: SLF001
-        statements._HEAD: "by_time",  # noqa: SLF001
+        POSTGRES.in_states: "by_state",
+        POSTGRES.with_tokens: "by_token",
+        POSTGRES.with_key: "by_key",
+        POSTGRES.tagged_before: "by_tag",
+        statements._HEAD: "by_time",  # noqa: SLF001 - the very text, or it proves nothing
     }
     schema = schema_of(tmp_path)
     filled = (
@@ -215,11 +221,12 @@ async def test_what_is_asked_for_after_the_end_is_refused() -> None:
     async def connect() -> psycopg.AsyncConnection:
         raise AssertionError("nobody asks for one")
 
-    lines = ConnectionThread("name", connect, most=1, patience=1.0, scrub=str)
-    lines.start()
-    await lines.stop()
-    error = await error_of(lines.carry_out(lambda connection: connection.execute("SELECT 1")))
-    assert str(error) == "name: is closed.\nUse it inside of `async with`."
+    thread = ConnectionThread("name", connect, max_connections=1, timeout=1.0, redact=str)
+    thread.start()
+    await thread.stop()
+    with pytest.raises(JournalError) as caught:
+        await thread.submit(lambda connection: connection.execute("SELECT 1"))
+    assert str(caught.value) == "name: is closed.\nUse it inside `async with`."
 
 
 async def test_no_more_connections_are_had_than_allowed(postgres: Server, tmp_path: Path) -> None:
@@ -381,7 +388,7 @@ async def test_the_account_is_locked_while_it_is_counted(
             postgres.asked(put.replace("WHERE a.account = new.account FOR UPDATE", "LIMIT 1"))
         first = (*to_columns(a_row("2", State.DONE)), uuid4(), 2, True)
         with postgres.connected() as other, other.transaction():
-            other.execute(with_schema(statements.PUT, schema), first)
+            other.execute(with_schema(PUT, schema), first)
             second = asyncio.create_task(journal.put(a_row("3", State.DONE), max_purchases=2))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while postgres.asked(waiting) == [(0,)]:  # noqa: ASYNC110 - it is the server that waits
@@ -499,7 +506,10 @@ async def test_an_older_schema_is_brought_up_to_date_once(postgres: Server, tmp_
     async with postgres.journal(tmp_path) as journal:
         await journal.put(a_row())
         made = journal.journal_id
-    newer = (*MIGRATIONS, "ALTER TABLE {schema}.notes ADD COLUMN at double precision NOT NULL")
+    newer = (
+        *MIGRATIONS,
+        "ALTER TABLE {schema}.last_applied ADD COLUMN at double precision NOT NULL",
+    )
     await asyncio.gather(*(prepared(postgres, tmp_path, newer) for _ in range(4)))
     schema = schema_of(tmp_path)
     assert postgres.asked(f'SELECT journal_id, version FROM "{schema}".journal') == [
@@ -514,7 +524,7 @@ async def test_an_older_schema_is_brought_up_to_date_once(postgres: Server, tmp_
 async def test_a_step_that_fails_leaves_what_was(postgres: Server, tmp_path: Path) -> None:
     async with postgres.journal(tmp_path):
         pass
-    failing = (*MIGRATIONS, "ALTER TABLE {schema}.notes ADD COLUMN at text", "SELECT 1 / 0")
+    failing = (*MIGRATIONS, "ALTER TABLE {schema}.last_applied ADD COLUMN at text", "SELECT 1 / 0")
     with pytest.raises(psycopg.errors.DivisionByZero):
         await prepared(postgres, tmp_path, failing)
     async with postgres.journal(tmp_path) as journal:
@@ -532,7 +542,7 @@ async def test_looking_on_makes_nothing_and_writes_nothing(
     ):
         await journal.put(a_row())
         assert await looking.get(ACCOUNT, "order-1") == a_row()
-        for write in (looking.put(a_row("2")), looking.add_seal(ACCOUNT, "seal")):
+        for write in (looking.put(a_row("2")), looking.add_key_fingerprint(ACCOUNT, "seal")):
             assert "read_only=True" in str(await error_of(write))
 
 

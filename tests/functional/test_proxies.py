@@ -207,11 +207,11 @@ def refusing(status: int) -> Treatment:
     ("status", "retryable", "words"),
     [
         (407, False, "user name and password"),
-        (403, False, "have it allow this host and port"),
-        (405, False, "takes CONNECT"),
-        (502, True, "does not reach"),
-        (503, True, "does not reach"),
-        (504, True, "does not reach"),
+        (403, False, "allow this host and port there"),
+        (405, False, "supports CONNECT"),
+        (502, True, "cannot reach"),
+        (503, True, "cannot reach"),
+        (504, True, "cannot reach"),
     ],
 )
 async def test_a_refusal_names_proxy_status_and_remedy(

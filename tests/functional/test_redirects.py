@@ -62,7 +62,7 @@ async def test_the_other_spelling_of_a_path_is_followed_on_the_same_origin(statu
     """Only where 307 or 308 keep method and body, and once."""
     script = in_turn(answer(status, Location=ALIAS), answer(201, record()))
     async with FaultServer(script) as server, client_of(server.url) as client:
-        call = client._runner.engine.run(with_alias(CreatePhoneNumber(country_code="US")))  # noqa: SLF001
+        call = client._runner.engine.begin(with_alias(CreatePhoneNumber(country_code="US"))).run()  # noqa: SLF001
         if status in {307, 308}:
             await call
         else:
@@ -77,7 +77,8 @@ async def test_the_other_spelling_is_not_followed_to_another_origin(status: int)
     async with FaultServer(always(OK)) as other:
         script = in_turn(answer(status, Location=f"{other.url}{ALIAS}"), answer(201, record()))
         async with FaultServer(script) as server, client_of(server.url) as client:
-            call = client._runner.engine.run(with_alias(CreatePhoneNumber(country_code="US")))  # noqa: SLF001
+            purchase = with_alias(CreatePhoneNumber(country_code="US"))
+            call = client.runner.engine.begin(purchase).run()
             if status in {307, 308}:
                 await call
             else:
@@ -101,7 +102,7 @@ async def test_scheme_host_and_port_of_the_other_spelling_do_not_count(location:
     moved = answer(307, Location=location.format(alias=ALIAS))
     script = in_turn(moved, answer(201, record()))
     async with FaultServer(script) as server, client_of(server.url) as client:
-        await client._runner.engine.run(with_alias(CreatePhoneNumber(country_code="US")))  # noqa: SLF001
+        await client._runner.engine.begin(with_alias(CreatePhoneNumber(country_code="US"))).run()  # noqa: SLF001
     assert [request.path for request in server.received] == [ALIAS[:-1], ALIAS]
 
 
@@ -115,7 +116,7 @@ async def test_another_path_is_not_followed_and_is_named(location: str) -> None:
         client_of(server.url) as client,
     ):
         value = CreatePhoneNumber(country_code="US")
-        error = await error_of(client._runner.engine.run(with_alias(value)))  # noqa: SLF001
+        error = await error_of(client._runner.engine.begin(with_alias(value)).run())  # noqa: SLF001
     assert (type(error), error.status, len(server.received)) == (APIStatusError, 308, 1)
     assert location in str(error)
 

@@ -32,7 +32,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, mig
 from sigmamind_async.sandbox import RateLimit, Sandbox
 from sigmamind_async.workers import rates as rules
 from sigmamind_async.workers.rates import RateReport, RateState, SharedRates
-from sigmamind_async.workers.shared_gate import FRESH, SharedGate
+from sigmamind_async.workers.shared_gate import POLL, TTL, SharedGate
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.postgres import Server, schema_of
 from tests.functional.relay import relay_to
@@ -136,8 +136,8 @@ def worst_second(times: list[float]) -> int:
 
 ENTER = """
 async def call():
-    await gate.enter(width=100, deadline=right_seconds() + 60.0)
-    gate.leave()
+    permit = await gate.acquire(width=100, deadline=right_seconds() + 60.0)
+    gate.release(permit)
     return journal.now()
 
 say(await asyncio.gather(*(call() for _ in range(int(rest[0])))))
@@ -254,7 +254,7 @@ async def test_a_pause_outlives_who_was_told(place: Place) -> None:
 async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
     place: Place, until: str
 ) -> None:
-    """PutResult by an earlier version, which believed every wait: the year 58882, for instance."""
+    """Written by an earlier version, which believed every wait: the year 58882, for instance."""
     async with (
         FaultServer(always(answer(200, record()))) as server,
         place.journal() as journal,
@@ -276,13 +276,40 @@ async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
     assert third.granted == 1
 
 
+BAD_VALUES = ["rate = 'NaN'", "rate = 'Infinity'", "rate = -1", "rate = 0", "learned = '[0]'"]
+
+
+@pytest.mark.parametrize("values", BAD_VALUES)
+async def test_a_row_with_a_bad_value_stops_no_worker(place: Place, values: str) -> None:
+    """The next cut replaces it. A zero, by which SQL would divide, is as good as no database."""
+    place.know(50.0, ACCOUNT)
+    place.server.asked(f'UPDATE "{schema_of(place.folder)}".rates SET {values}')
+    async with place.journal() as journal:
+        gate = SharedGate(ACCOUNT, journal)
+        for _ in range(20):
+            await passes(gate)
+        permit = await gate.acquire(width=10, deadline=math.inf)
+        gate.throttled(permit, 0.2)
+        gate.release(permit)
+        for _ in range(20):
+            await passes(gate)
+        await asyncio.sleep(2 * POLL)
+
+    rate = gate.admission.rate
+    assert rate is not None
+    assert 0.0 < rate < 1e6
+    if values != "rate = 0":
+        assert problem_of(gate) is None
+        assert place.row("rate") == (rate,)
+
+
 # ---------------------------------------------------------------- processes that die
 
 HOLD = """
-await gate.enter(width=100, deadline=right_seconds() + 60.0)
-calls = [gate.enter(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
+await gate.acquire(width=100, deadline=right_seconds() + 60.0)
+calls = [gate.acquire(width=100, deadline=right_seconds() + 60.0) for _ in range(100)]
 tasks = [asyncio.ensure_future(call) for call in calls]
-while gate.admission.hand.count == 0:
+while not gate.admission.grants:
     await asyncio.sleep(0)
 say("holding")
 time.sleep(600)
@@ -308,8 +335,8 @@ async def test_a_process_that_is_killed_holds_nobody_up(place: Place, unmeasured
     async with place.journal() as journal:
         gate = SharedGate(ACCOUNT, journal)
         for _ in range(5):
-            await gate.enter(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
-            gate.leave()
+            permit = await gate.acquire(width=1, deadline=asyncio.get_running_loop().time() + 30.0)
+            gate.release(permit)
 
 
 async def test_without_a_bound_one_process_could_hold_up_all(
@@ -329,8 +356,8 @@ async def test_without_a_bound_one_process_could_hold_up_all(
 
 
 async def passes(gate: Gate, seconds: float = 30.0) -> None:
-    await gate.enter(width=10, deadline=asyncio.get_running_loop().time() + seconds)
-    gate.leave()
+    permit = await gate.acquire(width=10, deadline=asyncio.get_running_loop().time() + seconds)
+    gate.release(permit)
 
 
 def problem_of(gate: SharedGate) -> str | None:
@@ -352,7 +379,7 @@ async def test_calls_go_on_without_the_database_and_follow_it_again(place: Place
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name = 'sigmamind-async'"
         )
-        await asyncio.sleep(FRESH)
+        await asyncio.sleep(TTL)
         for _ in range(20):
             await passes(gate)
         assert "PostgreSQL database postgres on " in str(problem_of(gate))

@@ -180,7 +180,7 @@ async def test_a_page_in_place_of_the_api_stops_a_job(name: str, status: int) ->
     async with answering(status, HOTEL) as server, connected(kind, server.url) as client:
         result = await getattr(client.phone_numbers, method)(rows)
 
-    assert 3 <= len(result.unknown) + len(result.failed) < 20
+    assert 3 <= len(result.unconfirmed) + len(result.failed) < 20
     assert not result.done
     assert len(result.skipped) > 250
     assert server.url in result.stopped
@@ -216,7 +216,7 @@ async def main(url, path):
         async for _ in run:
             pass
         count = run.progress
-        print(count.done, count.failed + count.unknown, count.skipped, run.stopped)
+        print(count.done, count.failed + count.unconfirmed, count.skipped, run.stopped)
 
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

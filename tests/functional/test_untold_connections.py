@@ -198,13 +198,13 @@ async def test_a_cancelled_purchase_may_have_been_made(session: aiohttp.ClientSe
         runner = client.runner
         operation = runner.operation(ANY_NUMBER)
         call = runner.engine.begin(operation)
-        task = asyncio.create_task(runner.engine.finish(operation, call))
+        task = asyncio.create_task(call.run())
         await server.arrival.wait()
-        assert call.touched
+        assert call.may_have_acted
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert call.touched
+    assert call.may_have_acted
     assert isinstance(events[-1], CallFinished)
     assert (events[-1].error, events[-1].committed) == ("CancelledError", "unknown")
 
@@ -309,8 +309,8 @@ async def test_a_success_counts_whatever_the_mark_says(kind: type[Forgetful]) ->
     runner = client.runner
     operation = runner.operation(ANY_NUMBER)
     call = runner.engine.begin(operation)
-    assert (await runner.engine.finish(operation, call)).sip_phone_number == NUMBER
-    assert (transport.sent, call.touched) == (1, True)
+    assert (await call.run()).sip_phone_number == NUMBER
+    assert (transport.sent, call.may_have_acted) == (1, True)
 
 
 async def test_if_the_mark_came_first_an_answered_purchase_would_be_sent_three_times(

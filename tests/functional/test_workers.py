@@ -331,7 +331,7 @@ async def test_an_account_that_cannot_pay_rests_until_it_can(
 
     The control, a worker whose accounts never rest, let 166 fail.
     """
-    monkeypatch.setattr("sigmamind_async.workers.rest.FIRST", 5.0)
+    monkeypatch.setattr("sigmamind_async.workers.context.FIRST", 5.0)
     box.switches = Switches(max_purchases=5)
     await queue.enqueue([(f"order-{n}", purchase()) for n in range(200)])
     async with working(worker(box, base.dsn, concurrency=5)):

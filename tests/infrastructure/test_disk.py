@@ -56,7 +56,7 @@ async def test_a_full_disk_ends_the_job_and_loses_nothing(small: Path) -> None:
                 for _ in range(60):  # until what was under way can be believed to be settled
                     await again.reconcile()
                     second = [outcome.status async for outcome in again.run_many(operations)]
-                    if "unknown" not in second:
+                    if "unconfirmed" not in second:
                         break
                     await asyncio.sleep(0.5)
 

@@ -21,7 +21,7 @@ from sigmamind_async import (
 )
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNumber
 from sigmamind_async.sandbox import Sandbox, SandboxThread
-from sigmamind_async.transport import aiohttp_hooks
+from sigmamind_async.transport import connections as connections_module
 from tests.functional.support import ONCE, error_of
 from tests.infrastructure.servers import free_port, nginx
 
@@ -176,7 +176,7 @@ async def test_a_platform_that_is_dead_from_the_start_ends_a_job(
 ) -> None:
     """After its patience of a minute: what was never sent is skipped, or failed where it was tried.
 
-    Behind nginx a 502 leaves open what the platform has done, so those few rows are unknown.
+    Behind nginx a 502 leaves open what the platform has done, so those few rows are unconfirmed.
     """
     gone, port = free_port(), free_port()
     http = (
@@ -192,11 +192,11 @@ async def test_a_platform_that_is_dead_from_the_start_ends_a_job(
             took = time.monotonic() - began
 
     found = Counter(outcome.status for outcome in result.outcomes)
-    tried = found["unknown" if front == "nginx" else "failed"]
+    tried = found["unconfirmed" if front == "nginx" else "failed"]
     assert found["skipped"] == 300 - tried
     assert tried <= 100
     assert took <= 75.0
-    assert "the platform has let nothing pass for 6" in result.stopped
+    assert "no request has succeeded for 6" in result.stopped
     assert all("nothing was sent" in str(each.error) for each in result.failed)
 
 
@@ -237,9 +237,9 @@ async def test_purchases_at_the_pace_of_the_keep_alive_limit(
     The loop stands still at that moment, so that it has not read of the end yet.
     """
     if not careful:
-        monkeypatch.setattr(aiohttp_hooks, "FRESH", 60.0)
-        monkeypatch.setattr(aiohttp_hooks, "DISTRUST", 0.0)
-        monkeypatch.setattr(aiohttp_hooks, "_poll_of", lambda _: None)
+        monkeypatch.setattr(connections_module, "FRESH", 60.0)
+        monkeypatch.setattr(connections_module, "DISTRUST", 0.0)
+        monkeypatch.setattr(connections_module, "_poll_of", lambda _: None)
 
     async def buyer(client: SigmaMind) -> Counter[str]:
         ends: Counter[str] = Counter()

@@ -34,7 +34,7 @@ import attrs
 import pytest
 
 from sigmamind_async.engine import Call, Engine
-from sigmamind_async.operation import Fault, Operation, Response, Verdict
+from sigmamind_async.operation import Fault, Response, Verdict
 from sigmamind_async.provisioning import Row, State, context, execution, transitions
 from sigmamind_async.provisioning.context import AccountContext
 from sigmamind_async.provisioning.events import Event
@@ -69,10 +69,10 @@ def written_after_the_request(patch: Patch) -> None:
     """The journal is told when the answer is there."""
     real = Engine._attempt  # noqa: SLF001 - a mutant gets under the skin
 
-    async def attempt(self: Engine, operation: Operation[object], call: Call) -> Any:
+    async def attempt(self: Engine, call: Call[object]) -> Any:
         write, call.before_send = call.before_send, None
         try:
-            return await real(self, operation, call)
+            return await real(self, call)
         finally:
             call.before_send = write
             if write is not None:

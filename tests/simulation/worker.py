@@ -245,8 +245,8 @@ class _Disk:
     async def counts(self, account: str) -> Counts:
         return await (await self._read()).counts(account)
 
-    async def seals(self, account: str) -> frozenset[str]:
-        return await (await self._read()).seals(account)
+    async def key_fingerprints(self, account: str) -> frozenset[str]:
+        return await (await self._read()).key_fingerprints(account)
 
-    async def add_seal(self, account: str, seal: str) -> None:
-        await (await self._read()).add_seal(account, seal)
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
+        await (await self._read()).add_key_fingerprint(account, fingerprint)

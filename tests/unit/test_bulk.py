@@ -34,7 +34,7 @@ class Row:
     value: Any
     seconds: float = 1.0
     attempts: int = 0
-    touched: bool = False
+    may_have_acted: bool = False
     ignored: tuple[str, ...] = ()
     waits: bool = False
 
@@ -200,21 +200,21 @@ async def test_what_reading_the_values_raises_comes_after_the_rows_before_it(mak
 
 
 @pytest.mark.parametrize(
-    ("error", "touched", "status"),
+    ("error", "may_have_acted", "status"),
     [
         (NotFoundError("404"), False, "failed"),
         (NotFoundError("404"), True, "failed"),
         (committed("no"), True, "failed"),
-        (committed("unknown"), True, "unknown"),
-        (committed("yes"), True, "unknown"),
+        (committed("unknown"), True, "unconfirmed"),
+        (committed("yes"), True, "unconfirmed"),
         (ValueError("a bug"), False, "failed"),
-        (ValueError("a bug"), True, "unknown"),
+        (ValueError("a bug"), True, "unconfirmed"),
     ],
 )
 async def test_a_bad_row_is_an_outcome_and_the_job_goes_on(
-    error: Exception, touched: bool, status: str
+    error: Exception, may_have_acted: bool, status: str
 ) -> None:
-    run = job([1, error, 3], prepare=lambda value: Row(value, touched=touched))
+    run = job([1, error, 3], prepare=lambda value: Row(value, may_have_acted=may_have_acted))
     first, bad, last = (await collect(run)).outcomes
 
     assert (first.status, bad.status, last.status) == ("done", status, "done")
@@ -274,7 +274,7 @@ async def test_a_job_stops_at_a_share_once_enough_rows_have_ended() -> None:
     [
         (StopOn(), {"failed": 1_000}, False),
         (StopOn(count=2), {"failed": 1}, False),
-        (StopOn(count=2), {"failed": 1, "unknown": 1}, True),
+        (StopOn(count=2), {"failed": 1, "unconfirmed": 1}, True),
         (StopOn(share=0.1), {"failed": 19}, False),
         (StopOn(share=0.1), {"failed": 2, "done": 18}, True),
         (StopOn(share=0.1), {"failed": 1, "done": 19}, False),
@@ -338,7 +338,7 @@ async def test_a_job_stops_where_several_rows_in_a_row_are_refused_alike(
 async def test_a_result_says_why_its_job_ended_early() -> None:
     result = await collect(job([foreign()] * 4, width=1))
 
-    assert (len(result.unknown), len(result.skipped)) == (3, 1)
+    assert (len(result.unconfirmed), len(result.skipped)) == (3, 1)
     assert "Sign in to the hotel network" in result.stopped
     with pytest.raises(ExceptionGroup, match="1 were skipped: 3 rows in a row"):
         result.raise_for_failures()
@@ -473,7 +473,7 @@ async def test_progress_counts_while_the_job_runs() -> None:
     finished = [progress.finished async for _ in run]
 
     assert finished == [1, 2, 3, 4]
-    assert (progress.done, progress.failed, progress.unknown, progress.skipped) == (2, 1, 1, 0)
+    assert (progress.done, progress.failed, progress.unconfirmed, progress.skipped) == (2, 1, 1, 0)
 
 
 def test_rate_and_estimate(clock: FakeClock) -> None:
@@ -527,11 +527,14 @@ async def test_a_break_out_of_the_loop_ends_every_task() -> None:
     assert run.undelivered
 
 
-@pytest.mark.parametrize(("touched", "status"), [(True, "unknown"), (False, "skipped")])
-async def test_a_cancelled_consumer_loses_nothing_that_is_known(touched: bool, status: str) -> None:
+@pytest.mark.parametrize(("may_have_acted", "status"), [(True, "unconfirmed"), (False, "skipped")])
+async def test_a_cancelled_consumer_loses_nothing_that_is_known(
+    may_have_acted: bool, status: str
+) -> None:
     """Rows under way may have been carried out; those that ended and were not yet seen, too."""
     run = job(
-        range(8), prepare=lambda value: Row(value, 1.0 if value == 0 else 9.0, touched=touched)
+        range(8),
+        prepare=lambda value: Row(value, 1.0 if value == 0 else 9.0, may_have_acted=may_have_acted),
     )
     seen: list[int] = []
 
@@ -562,7 +565,7 @@ async def test_a_consumer_that_is_cancelled_twice_has_what_is_known_by_then() ->
             finally:
                 await asyncio.sleep(5.0)
 
-    rows = [Row(0, 60.0, touched=True), Slow(1, 60.0, touched=True)]
+    rows = [Row(0, 60.0, may_have_acted=True), Slow(1, 60.0, may_have_acted=True)]
     run = job(range(2), prepare=rows.__getitem__)
     task = asyncio.create_task(collect(run))
     for _ in range(2):
@@ -571,7 +574,7 @@ async def test_a_consumer_that_is_cancelled_twice_has_what_is_known_by_then() ->
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert [(each.index, each.status) for each in run.undelivered] == [(0, "unknown")]
+    assert [(each.index, each.status) for each in run.undelivered] == [(0, "unconfirmed")]
     await asyncio.sleep(10.0)
     assert nobody_is_left()
 
@@ -607,9 +610,9 @@ def result() -> BulkResult[int, int]:
     rows: list[tuple[Any, BaseException | None]] = [
         ("done", None),
         ("failed", BAD),
-        ("unknown", committed("unknown")),
+        ("unconfirmed", committed("unknown")),
         ("skipped", None),
-        ("unknown", asyncio.CancelledError()),
+        ("unconfirmed", asyncio.CancelledError()),
     ]
     return BulkResult(
         outcomes=[
@@ -622,7 +625,9 @@ def result() -> BulkResult[int, int]:
 def test_a_result_sorts_its_outcomes_by_how_they_ended() -> None:
     found = result()
 
-    assert [len(group) for group in (found.done, found.failed, found.unknown, found.skipped)] == [
+    assert [
+        len(group) for group in (found.done, found.failed, found.unconfirmed, found.skipped)
+    ] == [
         1,
         1,
         2,
@@ -631,7 +636,7 @@ def test_a_result_sorts_its_outcomes_by_how_they_ended() -> None:
 
 
 def test_failures_are_raised_together() -> None:
-    with pytest.raises(ExceptionGroup, match="2 of 5 rows were not carried out") as caught:
+    with pytest.raises(ExceptionGroup, match="2 of 5 rows failed or are unconfirmed") as caught:
         result().raise_for_failures()
 
     assert [type(each) for each in caught.value.exceptions] == [NotFoundError, OutcomeUnknownError]
@@ -698,6 +703,4 @@ async def test_collecting_says_how_many_rows_had_ended() -> None:
 
     with pytest.raises(ZeroDivisionError) as caught:
         await collect(job(values()))
-    assert caught.value.__notes__ == [
-        "rows ended before: 3; run_many hands each over as soon as it ends"
-    ]
+    assert caught.value.__notes__ == ["3 rows had ended; run_many yields each as soon as it ends"]

@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import attrs
 import orjson
@@ -19,16 +19,17 @@ from sigmamind_async.convert import (
     Record,
     RequestValue,
     body_of,
-    codec,
     dump_json,
     dump_record,
     load_json,
+    present_keys,
     record_decoder,
     structure,
-    told_by,
     wire,
     wire_names,
 )
+from sigmamind_async.convert.conversion import importing
+from sigmamind_async.convert.converter import other_reader, reader, unknown_fields
 from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import REDACTED, UNSET, Secret, Unset
@@ -42,7 +43,7 @@ class Owner(Record):
 
 @attrs.frozen(kw_only=True)
 class Thing(Record):
-    key: Annotated[str, wire("key", needed=True)] = ""
+    key: Annotated[str, wire("key", null_as_empty=True)] = ""
     number: Annotated[str | None, wire("sipNumber", phone_number=True)] = None
     label: Annotated[str | None, wire("friendlyName")] = None
     active: Annotated[bool | None, wire("active")] = None
@@ -146,7 +147,7 @@ def test_absent_and_null_read_alike_and_are_told_apart() -> None:
     absent, null = structure({}, Thing), structure({"active": None}, Thing)
 
     assert absent == null == Thing()
-    assert (absent.blanks, null.blanks) == ({}, {"active": None})
+    assert (absent.nulls, null.nulls) == ({}, {"active": None})
 
 
 def test_a_field_that_later_calls_need_is_an_empty_text_instead_of_none() -> None:
@@ -253,7 +254,7 @@ def test_a_value_of_the_wrong_type_is_kept_beside_an_empty_field(key: str) -> No
         assert json.dumps(dump_record(thing)) == json.dumps(
             {name: raw[name] for name in dump_record(thing)}
         )
-        assert told_by(thing) == raw.keys() - {key}
+        assert present_keys(thing) == raw.keys() - {key}
 
 
 def test_what_is_set_later_wins_over_an_odd_value() -> None:
@@ -386,6 +387,22 @@ def test_a_whole_number_of_any_length_stays_as_it_came() -> None:
     assert dump_record(structure(raw, Thing)) == raw
 
 
+@pytest.mark.parametrize(
+    "number",
+    [(1 << 63) - 1, 1 << 63, (1 << 64) - 1, 1 << 64, -(1 << 63), -(1 << 63) - 1, 10**40, -(10**40)],
+)
+@pytest.mark.parametrize("body", ['{"a":%d}', '{"a": %d}', "[%d]", "[0,%d]", "[\n%d]", "[\t%d,0]"])
+@pytest.mark.parametrize("moved", range(5))
+def test_no_whole_number_is_rounded_wherever_it_stands(number: int, body: str, moved: int) -> None:
+    text = " " * moved + body % number
+
+    assert load_json(text.encode()) == json.loads(text)
+
+
+def test_the_control_orjson_alone_would_round() -> None:
+    assert orjson.loads(b"[18446744073709551617]") != [18446744073709551617]
+
+
 # ---------------------------------------------------------------- round trip
 
 
@@ -460,7 +477,42 @@ def test_no_value_is_turned_into_another(raw: dict[str, Any], key: str, value: o
 
     assert structure(dumped, Thing) == thing
     if dumped[key] != value:
-        assert str(dumped[key]).lower().removeprefix("+") in json.dumps(value)
+        spelling = str(dumped[key]).lower().removeprefix("+").replace("'", "")
+        assert spelling in json.dumps(with_whole_numbers(value))
+
+
+def with_whole_numbers(value: object) -> object:
+    """Return *value* as it reads once ``1.0`` is 1."""
+    if isinstance(value, list):
+        return [with_whole_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: with_whole_numbers(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def read_plainly(raw: dict[str, Any]) -> tuple[Thing, Mapping[str, Any]]:
+    """Read what `structure` reads, one field after another by the hook of its type."""
+    hints, nulls, extra = get_type_hints(Thing), dict[str, Any](), dict[str, Any]()
+    marks = wire_names(Thing)
+    fields: dict[str, Any] = {}
+    for name, mark in marks.items():
+        if mark.name in raw:
+            default = attrs.fields_dict(Thing)[name].default
+            read = other_reader(mark, hints[name], reader(hints[name]), default)
+            fields[name] = read(raw[mark.name], nulls, extra)
+    known = {mark.name for mark in marks.values()}
+    return Thing(**fields, nulls=nulls, extra={**unknown_fields(raw, known), **extra}), nulls
+
+
+@given(things, st.dictionaries(st.sampled_from(sorted(ODD)), json_values, max_size=3))
+def test_the_compiled_reader_agrees_with_a_plain_loop(
+    raw: dict[str, Any], odd: dict[str, Any]
+) -> None:
+    raw |= odd
+    plain, nulls = read_plainly(raw)
+
+    read = structure(raw, Thing)
+    assert (read, read.nulls) == (plain, nulls)
 
 
 # ---------------------------------------------------------------- secrets among the unknown keys
@@ -514,7 +566,7 @@ class Webhook(Record):
     price: Annotated[int | str | None, wire("price")] = None
 
     @classmethod
-    def kind_of(cls, raw: Mapping[str, Any]) -> type[Record]:
+    def select_class(cls, raw: Mapping[str, Any]) -> type[Record]:
         return Hook if raw.get("kind") == "hook" else Webhook
 
 
@@ -593,7 +645,7 @@ class Careful(Record):
 
 
 def passed_by(record: type[Record]) -> list[str]:
-    own = (field for field in attrs.fields(record) if field.name not in {"extra", "blanks"})
+    own = (field for field in attrs.fields(record) if field.name not in {"extra", "nulls"})
     plain = (str, bool, int, type(None))
     names = [
         field.name
@@ -608,7 +660,7 @@ def passed_by(record: type[Record]) -> list[str]:
     [ImportError("cannot import name 'x'"), ModuleNotFoundError("No module named 'orjson'")],
 )
 def test_a_module_that_is_not_there_is_no_lack_of_descriptors(error: ImportError) -> None:
-    with pytest.raises(type(error)), codec.loading():
+    with pytest.raises(type(error)), importing():
         raise error
 
 
@@ -620,7 +672,7 @@ def test_a_module_that_is_not_there_is_no_lack_of_descriptors(error: ImportError
     ],
 )
 def test_a_module_that_cannot_be_read_is_an_error_of_ours(error: Exception) -> None:
-    with pytest.raises(APIConnectionError) as caught, codec.loading():
+    with pytest.raises(APIConnectionError) as caught, importing():
         raise error
     assert str(caught.value) == "no file can be opened (Too many open files); nothing was sent"
     assert isinstance(caught.value.__cause__, OSError)

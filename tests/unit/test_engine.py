@@ -6,7 +6,9 @@ import asyncio
 import errno
 import logging
 import math
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
@@ -14,7 +16,7 @@ import pytest
 
 from sigmamind_async.convert import load_json
 from sigmamind_async.credentials import Credentials
-from sigmamind_async.engine import OUTAGES, Engine, Limits
+from sigmamind_async.engine import MAX_OUTAGES, Engine, Limits
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -37,7 +39,7 @@ from sigmamind_async.events import (
     FieldsIgnored,
     Throttled,
 )
-from sigmamind_async.limiter.gate import MAX_PAUSE, PATIENCE
+from sigmamind_async.limiter.gate import MAX_PAUSE, STALL_TIMEOUT
 from sigmamind_async.operation import (
     Fault,
     FaultKind,
@@ -72,7 +74,7 @@ def call(
     method: Method = "GET",
     *,
     repeatable: bool = True,
-    when_gone: Any = UNSET,
+    on_not_found: Any = UNSET,
     read_back: ReadBack[object] | None = None,
     json: dict[str, object] | None = None,
 ) -> Operation[object]:
@@ -81,13 +83,13 @@ def call(
         request=Request(method=method, path="/v1/things/1", json=json),
         decode=read_json,
         repeatable=repeatable,
-        when_gone=when_gone,
+        on_not_found=on_not_found,
         read_back=read_back,
         value=Order(Secret("hunter2")),
     )
 
 
-READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", when_gone="gone")
+READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", on_not_found="gone")
 BUY = call("POST", repeatable=False)
 
 
@@ -101,7 +103,7 @@ def bought(*, agrees: bool = True) -> Operation[object]:
 
 async def failure(engine: Engine, operation: Operation[object]) -> SigmaMindError:
     with pytest.raises(SigmaMindError) as caught:
-        await engine.run(operation)
+        await engine.begin(operation).run()
     return caught.value
 
 
@@ -111,14 +113,14 @@ async def failure(engine: Engine, operation: Operation[object]) -> SigmaMindErro
 async def test_a_call_that_works_is_sent_once(make_engine: Make, clock: FakeClock) -> None:
     transport = ScriptedTransport([reply(json={"id": 1})])
 
-    assert await make_engine(transport).run(READ) == {"id": 1}
+    assert await make_engine(transport).begin(READ).run() == {"id": 1}
     assert (len(transport.sent), clock.slept) == (1, [])
 
 
 async def test_what_is_sent(make_engine: Make) -> None:
     transport = ScriptedTransport([reply(json={})])
     operation = call("POST", json={"label": "x", "trunkPassword": Secret("hunter2")})
-    await make_engine(transport, base_url="https://proxy.test/acme").run(operation)
+    await make_engine(transport, base_url="https://proxy.test/acme").begin(operation).run()
     [sent] = transport.sent
 
     assert (sent.method, sent.url) == ("POST", "https://proxy.test/acme/v1/things/1")
@@ -138,15 +140,17 @@ async def test_a_rejection_is_not_repeated(make_engine: Make) -> None:
 async def test_an_answer_comes_as_it_is_where_that_was_asked_for(make_engine: Make) -> None:
     engine = make_engine(ScriptedTransport([reply(201, "anything")]))
 
-    assert await engine.exchange(READ) == reply(201, "anything")
+    answer, _ = await engine.exchange(READ)
+
+    assert answer == reply(201, "anything")
 
 
-# Seen to fail with an `exchange` that hands on neither `when_gone`, `read_back` nor `hints`.
+# Seen to fail with an `exchange` that hands on neither `on_not_found`, `read_back` nor `hints`.
 async def test_a_raw_removal_that_is_gone_after_a_lost_one_is_a_success(make_engine: Make) -> None:
     """`run` returns what is said of it, and the raw answer is the 404."""
     said = reply(404, {"message": "none"})
     engine = make_engine(ScriptedTransport([LOST, said]))
-    answer, read = await engine.exchange_to_read(DELETE)
+    answer, read = await engine.exchange(DELETE)
 
     assert (answer, read(answer)) == (said, "gone")
     assert isinstance(await failure(make_engine(ScriptedTransport([said])), DELETE), NotFoundError)
@@ -155,7 +159,7 @@ async def test_a_raw_removal_that_is_gone_after_a_lost_one_is_a_success(make_eng
 async def test_a_raw_purchase_is_looked_up_like_any_other(make_engine: Make) -> None:
     found = reply(json={"id": 1})
     engine = make_engine(ScriptedTransport([LOST, found, LOST, found]))
-    answer, read = await engine.exchange_to_read(bought())
+    answer, read = await engine.exchange(bought())
 
     assert (answer, read(answer)) == (found, {"id": 1})
     with pytest.raises(OutcomeUnknownError):
@@ -213,24 +217,28 @@ async def test_a_repeatable_call_is_sent_up_to_three_times(
 ) -> None:
     transport = ScriptedTransport([answer, answer, reply(json={"id": 1})])
 
-    assert await make_engine(transport).run(UPDATE) == {"id": 1}
+    assert await make_engine(transport).begin(UPDATE).run() == {"id": 1}
     assert clock.slept == [0.05, 0.1]
 
 
-async def test_attempts_go_on_without_what_cannot_be_loaded(
+async def test_nothing_is_sent_before_a_second_attempt_could_be_made(
     make_engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a free descriptor not even tenacity can be read; that it is so is tested for real."""
+    """Without a free descriptor tenacity cannot be read; that it is so is tested for real."""
 
-    def full(_: object) -> object:
+    def full(*_: object) -> object:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("sigmamind_async.engine.repeating", full)
-    transport = ScriptedTransport([reply(500), reply(502), reply(json={"id": 1})])
-    assert await make_engine(transport).run(UPDATE) == {"id": 1}
+    transport = ScriptedTransport([reply(500), reply(json={"id": 1})])
+    engine = make_engine(transport)
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "tenacity")
+        patch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=full)])
+        error = await failure(engine, UPDATE)
+    assert isinstance(error, APIConnectionError)
+    assert (error.committed, len(transport.sent)) == ("no", 0)
 
-    failing = ScriptedTransport(lambda _: reply(500))
-    assert (await failure(make_engine(failing), UPDATE)).attempts == 3
+    assert await engine.begin(UPDATE).run() == {"id": 1}
 
 
 async def test_after_three_failures_the_last_error_comes_with_the_facts_of_all(
@@ -259,7 +267,7 @@ async def test_an_error_is_made_only_for_a_call_that_ends_with_it(
 
     monkeypatch.setattr("sigmamind_async.engine.error_for", counted)
     transport = ScriptedTransport([reply(502), reply(429), reply(json={"id": 1})])
-    await make_engine(transport).run(UPDATE)
+    await make_engine(transport).begin(UPDATE).run()
     assert made == []
 
     # The control: the last of three is raised, and only that is made.
@@ -278,9 +286,9 @@ async def test_a_long_answer_is_not_held_while_a_call_waits(
     async def look(_: float) -> None:
         assert call.failure is not None
         held.append(len(cast("Response", call.failure[0].answer).body))
-        assert "502" in str(runner.ending(UPDATE, call))
+        assert "502" in str(call.ending())
 
-    await attrs.evolve(runner, sleep=look, clock=clock).finish(UPDATE, call)
+    await attrs.evolve(runner, sleep=look, clock=clock).finish(call)
 
     assert held == [MOST_HELD]
 
@@ -300,7 +308,7 @@ async def test_a_purchase_is_never_sent_again_after_silence(
 
 async def test_the_control_an_update_in_its_place_is_sent_again(make_engine: Make) -> None:
     transport = ScriptedTransport([LOST, reply(json={})])
-    await make_engine(transport).run(UPDATE)
+    await make_engine(transport).begin(UPDATE).run()
 
     assert len(transport.sent) == 2
 
@@ -308,7 +316,7 @@ async def test_the_control_an_update_in_its_place_is_sent_again(make_engine: Mak
 async def test_a_purchase_that_was_not_sent_is_sent_again(make_engine: Make) -> None:
     transport = ScriptedTransport([UNREACHED, reply(429), reply(201, {"id": 1})])
 
-    assert await make_engine(transport).run(BUY) == {"id": 1}
+    assert await make_engine(transport).begin(BUY).run() == {"id": 1}
 
 
 async def test_a_purchase_that_was_never_sent_says_so(make_engine: Make) -> None:
@@ -346,7 +354,7 @@ async def test_a_body_that_came_whole_is_not_asked_for_again(make_engine: Make) 
 async def test_a_body_cut_by_a_break_is_asked_for_again(make_engine: Make) -> None:
     cut = Response(status=200, cut=Fault(kind=FaultKind.DROPPED))
 
-    assert await make_engine(ScriptedTransport([cut, reply(json=[])])).run(READ) == []
+    assert await make_engine(ScriptedTransport([cut, reply(json=[])])).begin(READ).run() == []
 
 
 async def test_a_body_that_has_no_json_form_is_refused_before_anything_is_sent(
@@ -358,7 +366,7 @@ async def test_a_body_that_has_no_json_form_is_refused_before_anything_is_sent(
 
     assert isinstance(error, InvalidRequestError)
     assert (error.operation, error.committed, len(transport.sent)) == ("acme.call", "no", 0)
-    await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+    await asyncio.wait_for(engine.gate.acquire(width=1, deadline=math.inf), 1)
 
 
 # ---------------------------------------------------------------- waits
@@ -368,7 +376,7 @@ async def test_a_wait_that_the_platform_asks_for_is_obeyed_in_full(
     make_engine: Make, clock: FakeClock
 ) -> None:
     transport = ScriptedTransport([reply(429, headers={"retry-after": "31"}), reply(json={})])
-    await make_engine(transport).run(READ)
+    await make_engine(transport).begin(READ).run()
 
     assert clock.slept == [31.0]
 
@@ -393,7 +401,7 @@ async def test_the_end_of_a_window_does_not_cost_a_failure_its_retry(
     reset = {"x-ratelimit-reset": "600", "ratelimit": '"default";r=0;t=600'}
     transport = ScriptedTransport([reply(status, headers=reset), reply(json={})])
 
-    await make_engine(transport).run(operation)
+    await make_engine(transport).begin(operation).run()
 
     assert clock.slept == [0.05]
 
@@ -402,7 +410,7 @@ async def test_throttled_attempts_do_not_count_as_failures(
     make_engine: Make, clock: FakeClock
 ) -> None:
     transport = ScriptedTransport([reply(429)] * 5 + [reply(json={})])
-    await make_engine(transport, policy=RetryPolicy(max_attempts=1)).run(READ)
+    await make_engine(transport, policy=RetryPolicy(max_attempts=1)).begin(READ).run()
 
     assert clock.slept == [1.0, 2.0, 4.0, 8.0, 16.0]
 
@@ -442,7 +450,7 @@ async def test_a_wait_without_end_is_reported_and_the_next_call_after_the_cap_is
     assert refused.retry_after == pytest.approx(MAX_PAUSE - 60.0)
 
     clock.advance(MAX_PAUSE - 60.0)
-    assert await engine.run(READ) == {}
+    assert await engine.begin(READ).run() == {}
 
 
 @pytest.mark.parametrize("headers", FOREVER)
@@ -450,12 +458,12 @@ async def test_a_row_of_a_job_tries_once_more_after_the_cap_and_then_takes_it_fo
     headers: dict[str, str], make_engine: Make, clock: FakeClock
 ) -> None:
     engine = make_engine(ScriptedTransport([reply(429, headers=headers), reply(json={})]))
-    assert await engine.finish(READ, engine.begin(READ, patient=True)) == {}
+    assert await engine.finish(engine.begin(READ, patient=True)) == {}
     assert clock.slept == [MAX_PAUSE]
 
     stuck = make_engine(ScriptedTransport(lambda _: reply(429, headers=headers)))
     with pytest.raises(RateLimitError) as caught:
-        await stuck.finish(READ, stuck.begin(READ, patient=True))
+        await stuck.finish(stuck.begin(READ, patient=True))
     assert caught.value.attempts == 2
 
 
@@ -466,7 +474,7 @@ async def test_a_long_pause_is_told_in_the_log_once(
     caplog.set_level(logging.INFO, "sigmamind_async")
     transport = ScriptedTransport(lambda _: reply(429, headers={"retry-after": "86400"}))
     engine = make_engine(transport)
-    calls = (engine.run(UPDATE) for _ in range(3))
+    calls = (engine.begin(UPDATE).run() for _ in range(3))
     await asyncio.gather(*calls, return_exceptions=True)
     [record] = caplog.records
 
@@ -482,7 +490,7 @@ async def test_a_short_pause_is_told_in_the_log_at_info(
 ) -> None:
     caplog.set_level(logging.INFO, "sigmamind_async")
     transport = ScriptedTransport([reply(429, headers={"retry-after": "7"}), reply(json={})])
-    await make_engine(transport).run(READ)
+    await make_engine(transport).begin(READ).run()
     [record] = caplog.records
 
     assert record.levelno == logging.INFO
@@ -497,7 +505,7 @@ async def test_who_cannot_wait_is_put_off_by_nobody(
     transport = ScriptedTransport([reply(429), reply(json={})])
     engine = make_engine(transport, gate=clock.gate(max_wait=max_wait))
     if max_wait is None:
-        await engine.run(READ)
+        await engine.begin(READ).run()
         assert clock.slept == [1.0]
     else:
         assert isinstance(await failure(engine, READ), RateLimitError)
@@ -510,7 +518,7 @@ async def test_a_patient_call_waits_for_the_rate_past_its_deadline(
     transport = ScriptedTransport([reply(429, headers={"retry-after": "200"}), reply(json={})])
     engine = make_engine(transport)
 
-    await engine.finish(READ, engine.begin(READ, patient=True))
+    await engine.finish(engine.begin(READ, patient=True))
 
     assert clock.slept == [200.0]
 
@@ -522,9 +530,9 @@ async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
     engine = make_engine(transport)
 
     with pytest.raises(RateLimitError) as caught:
-        await engine.finish(READ, engine.begin(READ, patient=True))
+        await engine.finish(engine.begin(READ, patient=True))
 
-    assert PATIENCE <= caught.value.elapsed <= PATIENCE + 100.0
+    assert STALL_TIMEOUT <= caught.value.elapsed <= STALL_TIMEOUT + 100.0
 
 
 async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
@@ -547,7 +555,7 @@ async def test_an_attempt_gets_its_own_time_and_never_more_than_the_calls(
 
 async def test_a_503_with_a_wait_is_a_throttle(make_engine: Make, clock: FakeClock) -> None:
     transport = ScriptedTransport([reply(503, headers={"retry-after": "7"}), reply(json={})])
-    await make_engine(transport, policy=RetryPolicy(max_attempts=1)).run(READ)
+    await make_engine(transport, policy=RetryPolicy(max_attempts=1)).begin(READ).run()
 
     assert clock.slept == [7.0]
 
@@ -559,7 +567,7 @@ async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
     transport = ScriptedTransport([*[reply(503)] * 5, reply(json={"id": 1})])
     engine = make_engine(transport, quota=RetryQuota(tokens=0))
 
-    assert await engine.finish(UPDATE, engine.begin(UPDATE, patient=True)) == {"id": 1}
+    assert await engine.finish(engine.begin(UPDATE, patient=True)) == {"id": 1}
     assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
@@ -569,9 +577,9 @@ async def test_a_503_for_one_row_alone_ends_it_in_the_end(
     engine = make_engine(ScriptedTransport(lambda _: reply(503)))
 
     with pytest.raises(ServerError) as caught:
-        await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
+        await engine.finish(engine.begin(UPDATE, patient=True))
 
-    assert (caught.value.attempts, caught.value.committed) == (OUTAGES, "unknown")
+    assert (caught.value.attempts, caught.value.committed) == (MAX_OUTAGES, "unknown")
 
 
 async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Make) -> None:
@@ -580,7 +588,7 @@ async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Ma
     engine = make_engine(transport)
 
     with pytest.raises(OutcomeUnknownError) as caught:
-        await engine.finish(BUY, engine.begin(BUY, patient=True))
+        await engine.finish(engine.begin(BUY, patient=True))
 
     assert (caught.value.attempts, len(transport.sent)) == (1, 1)
 
@@ -597,7 +605,7 @@ async def test_a_status_with_which_a_limiter_refuses_is_a_refusal(
     gate.refusal_statuses = frozenset({429, 503, 509})
     engine = make_engine(transport, gate=gate, policy=RetryPolicy(max_attempts=1))
 
-    assert await engine.finish(operation, engine.begin(operation, patient=patient)) == {"id": 1}
+    assert await engine.finish(engine.begin(operation, patient=patient)) == {"id": 1}
     assert clock.slept == [7.0, 2.0]
 
 
@@ -634,7 +642,7 @@ async def test_a_500_in_a_job_is_a_failure_like_any_other(make_engine: Make) -> 
     engine = make_engine(ScriptedTransport(lambda _: reply(500)))
 
     with pytest.raises(ServerError) as caught:
-        await engine.finish(UPDATE, engine.begin(UPDATE, patient=True))
+        await engine.finish(engine.begin(UPDATE, patient=True))
 
     assert caught.value.attempts == 3
 
@@ -660,7 +668,7 @@ async def test_the_quota_after_a_call(script: list[int], left: int, make_engine:
     quota = RetryQuota(tokens=400)
     engine = make_engine(ScriptedTransport([reply(s, {}) for s in script]), quota=quota)
     try:
-        await engine.run(READ)
+        await engine.begin(READ).run()
     except SigmaMindError:
         assert script[-1] != 200
 
@@ -677,7 +685,7 @@ async def test_an_empty_quota_ends_a_failing_call_at_once(make_engine: Make) -> 
 async def test_an_empty_quota_does_not_end_a_throttled_call(make_engine: Make) -> None:
     transport = ScriptedTransport([reply(429), reply(json={})])
 
-    assert await make_engine(transport, quota=RetryQuota(tokens=0)).run(READ) == {}
+    assert await make_engine(transport, quota=RetryQuota(tokens=0)).begin(READ).run() == {}
 
 
 async def test_a_wait_that_does_not_fit_costs_nothing(make_engine: Make) -> None:
@@ -708,7 +716,7 @@ async def test_a_rejected_key_is_asked_for_again_once(
 ) -> None:
     """A 401 is definite: even a purchase may follow it."""
     transport = ScriptedTransport([reply(401), reply(json={})])
-    await make_engine(transport, credentials=Credentials(Vault())).run(operation)
+    await make_engine(transport, credentials=Credentials(Vault())).begin(operation).run()
 
     assert [sent.headers["X-API-Key"] for sent in transport.sent] == ["key-1", "key-2"]
     assert clock.slept == [0.0]
@@ -747,7 +755,7 @@ async def test_a_purchase_that_is_found_as_asked_for_is_adopted(
 ) -> None:
     transport = ScriptedTransport([lost, reply(json={"id": 7})])
 
-    assert await make_engine(transport).run(bought()) == {"id": 7}
+    assert await make_engine(transport).begin(bought()).run() == {"id": 7}
     assert [sent.method for sent in transport.sent] == ["POST", "GET"]
 
 
@@ -784,7 +792,7 @@ async def test_a_look_up_stays_within_the_deadline_of_the_call(
 async def test_a_404_after_our_own_lost_delete_is_success(make_engine: Make) -> None:
     transport = ScriptedTransport([LOST, reply(404)])
 
-    assert await make_engine(transport).run(DELETE) == "gone"
+    assert await make_engine(transport).begin(DELETE).run() == "gone"
 
 
 async def test_a_first_404_of_a_delete_is_an_error(make_engine: Make) -> None:
@@ -819,7 +827,7 @@ async def test_a_409_after_ambiguity_proves_nothing(make_engine: Make) -> None:
 async def test_events_come_in_order(make_engine: Make) -> None:
     seen: list[Event] = []
     transport = ScriptedTransport([reply(429), LOST, reply(json={})])
-    await make_engine(transport, observer=seen.append).run(READ)
+    await make_engine(transport, observer=seen.append).begin(READ).run()
 
     assert [type(event) for event in seen] == [
         Throttled,
@@ -841,7 +849,7 @@ async def test_events_come_in_order(make_engine: Make) -> None:
 async def test_the_last_event_tells_how_it_ended(make_engine: Make) -> None:
     seen: list[Event] = []
     engine = make_engine(ScriptedTransport([LOST, reply(json={})]), observer=seen.append)
-    await engine.run(bought())
+    await engine.begin(bought()).run()
     *_, last = seen
     assert isinstance(last, CallFinished)
     assert (last.error, last.adopted, last.attempts) == (None, True, 1)
@@ -858,7 +866,7 @@ async def test_an_observer_that_raises_costs_no_answer(make_engine: Make) -> Non
 
     transport = ScriptedTransport([reply(429), reply(json={"id": 1})])
 
-    assert await make_engine(transport, observer=broken).run(READ) == {"id": 1}
+    assert await make_engine(transport, observer=broken).begin(READ).run() == {"id": 1}
 
 
 # ---------------------------------------------------------------- the end of every call
@@ -890,7 +898,7 @@ async def test_the_end_tells_whether_anything_was_changed(
     """As the error says it, where there is one."""
     seen: list[Event] = []
     engine = make_engine(ScriptedTransport(script), observer=seen.append)
-    [error] = await asyncio.gather(engine.run(operation), return_exceptions=True)
+    [error] = await asyncio.gather(engine.begin(operation).run(), return_exceptions=True)
 
     last, attempts = finished(seen)
     assert (last.committed, len(attempts)) == (committed, len(script))
@@ -921,7 +929,7 @@ def test_a_call_that_is_cancelled_has_an_end(
     engine = make_engine(Hanging(connects=connects), observer=seen.append)
     call_ = engine.begin(operation)
     with asyncio.Runner() as runner:
-        running = engine.finish(operation, call_)
+        running = engine.finish(call_)
         runner.run(one_step(running))
         with pytest.raises(way):
             running.throw(way)
@@ -944,7 +952,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_has_an_end(make_engine: M
     for script, committed in (([LOST], "unknown"), ([reply(429)], "no"), ([UNREACHED], "no")):
         seen: list[Event] = []
         engine = make_engine(ScriptedTransport(script), observer=seen.append, sleep=never)
-        task = asyncio.create_task(engine.run(UPDATE))
+        task = asyncio.create_task(engine.begin(UPDATE).run())
         await asyncio.sleep(1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -955,8 +963,8 @@ async def test_a_call_that_is_cancelled_while_it_waits_has_an_end(make_engine: M
     engine = make_engine(
         ScriptedTransport([]), limits=Limits(max_connections=1), observer=seen.append
     )
-    await engine.gate.enter(width=1, deadline=math.inf)
-    task = asyncio.create_task(engine.run(BUY))
+    await engine.gate.acquire(width=1, deadline=math.inf)
+    task = asyncio.create_task(engine.begin(BUY).run())
     await asyncio.sleep(1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -968,7 +976,7 @@ async def test_a_cancelled_look_up_leaves_the_purchase_unknown(make_engine: Make
     """The look-up is a call too, and has an end of its own before that of the purchase."""
     seen: list[Event] = []
     engine = make_engine(Hanging(after=[LOST]), observer=seen.append)
-    task = asyncio.create_task(engine.run(bought()))
+    task = asyncio.create_task(engine.begin(bought()).run())
     await asyncio.sleep(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -976,7 +984,7 @@ async def test_a_cancelled_look_up_leaves_the_purchase_unknown(make_engine: Make
     ends = [(e.operation, e.committed) for e in seen if isinstance(e, CallFinished)]
 
     assert ends == [("acme.look_up", "no"), ("acme.call", "unknown")]
-    assert caught.value.__notes__ == ["acme.call was under way: it may be carried out"]
+    assert caught.value.__notes__ == ["acme.call was under way: it may have been carried out"]
 
 
 async def test_a_call_that_is_refused_here_has_an_end(make_engine: Make) -> None:
@@ -997,7 +1005,7 @@ async def test_what_whoever_began_a_call_raises_is_its_end(make_engine: Make) ->
     call_ = engine.begin(BUY)
     call_.before_send = refuse
     with pytest.raises(LookupError):
-        await engine.finish(BUY, call_)
+        await engine.finish(call_)
 
     last, attempts = finished(seen)
     assert (last.error, last.committed, attempts) == ("LookupError", "no", [])
@@ -1014,7 +1022,7 @@ async def test_the_gate_hears_of_every_attempt(make_engine: Make, clock: FakeClo
     engine = attrs.evolve(
         engine, observer=lambda event: seen.append(engine.gate.admission.failures)
     )
-    await engine.finish(READ, call_)
+    await engine.finish(call_)
 
     assert seen == [1, 1, 2, 2, 0, 0]
     assert engine.gate.admission.last_success == clock.now
@@ -1050,11 +1058,11 @@ async def test_no_place_is_held_during_a_backoff(make_engine: Make, clock: FakeC
     async def sleep(seconds: float) -> None:
         clock.advance(seconds)
         if seconds == 0.05:
-            assert await attrs.evolve(engine, sleep=clock.sleep).run(READ) == "other"
+            assert await attrs.evolve(engine, sleep=clock.sleep).begin(READ).run() == "other"
 
     engine = make_engine(transport, limits=Limits(max_connections=1), sleep=sleep)
 
-    assert await engine.run(READ) == "first"
+    assert await engine.begin(READ).run() == "first"
 
 
 # ---------------------------------------------------------------- cancellation
@@ -1087,24 +1095,24 @@ async def test_a_cancelled_call_tells_whether_it_may_have_been_carried_out(
 ) -> None:
     engine = make_engine(Hanging(connects=connects))
     state = engine.begin(operation)
-    task = asyncio.create_task(engine.finish(operation, state))
+    task = asyncio.create_task(engine.finish(state))
     await asyncio.sleep(1)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    assert state.touched is touched
+    assert state.may_have_acted is touched
     assert bool(getattr(caught.value, "__notes__", [])) is touched
 
 
 async def test_a_cancelled_call_gives_its_place_back(make_engine: Make) -> None:
     engine = make_engine(Hanging(), limits=Limits(max_connections=1))
-    task = asyncio.create_task(engine.run(READ))
+    task = asyncio.create_task(engine.begin(READ).run())
     await asyncio.sleep(1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
-    await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 1)
+    await asyncio.wait_for(engine.gate.acquire(width=1, deadline=math.inf), 1)
 
 
 @pytest.mark.parametrize(
@@ -1127,24 +1135,24 @@ async def test_every_end_gives_the_place_back_once(
 ) -> None:
     """Fails if an end gives it back twice, for then two get in, or never, for then none does."""
     engine = make_engine(ScriptedTransport([end]), policy=RetryPolicy(max_attempts=1))
-    await asyncio.gather(engine.run(BUY), return_exceptions=True)
+    await asyncio.gather(engine.begin(BUY).run(), return_exceptions=True)
 
-    one = await asyncio.wait_for(engine.gate.enter(width=1, deadline=math.inf), 60)
-    two = engine.gate.try_enter(width=1)
+    one = await asyncio.wait_for(engine.gate.acquire(width=1, deadline=math.inf), 60)
+    two = engine.gate.try_acquire(width=1)
     assert (one[1], two) == (1, None)
 
 
 async def test_a_call_cancelled_before_it_is_sent_touched_nothing(make_engine: Make) -> None:
     engine = make_engine(ScriptedTransport([]), limits=Limits(max_connections=1))
-    await engine.gate.enter(width=1, deadline=math.inf)
+    await engine.gate.acquire(width=1, deadline=math.inf)
     state = engine.begin(BUY)
-    task = asyncio.create_task(engine.finish(BUY, state))
+    task = asyncio.create_task(engine.finish(state))
     await asyncio.sleep(1)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (state.touched, state.attempts) == (False, 0)
+    assert (state.may_have_acted, state.attempts) == (False, 0)
 
 
 async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: Make) -> None:
@@ -1153,20 +1161,20 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
     engine = make_engine(ScriptedTransport([LOST]), sleep=never)
     state = engine.begin(UPDATE)
-    task = asyncio.create_task(engine.finish(UPDATE, state))
+    task = asyncio.create_task(engine.finish(state))
     await asyncio.sleep(1)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert state.touched
+    assert state.may_have_acted
 
 
 # ---------------------------------------------------------------- fields that did not take
 
 
 def updating(*ignored: str) -> Operation[object]:
-    return attrs.evolve(UPDATE, not_shown=lambda _: ignored)
+    return attrs.evolve(UPDATE, ignored_fields=lambda _: ignored)
 
 
 async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Make) -> None:
@@ -1175,7 +1183,7 @@ async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Ma
     operation = updating("label")
     state = engine.begin(operation)
 
-    assert await engine.finish(operation, state) == {}
+    assert await engine.finish(state) == {}
     assert FieldsIgnored(operation="acme.call", fields=("label",)) in seen
     assert state.ignored == ("label",)
 
@@ -1193,7 +1201,7 @@ async def test_a_field_that_did_not_take_is_an_error_where_that_was_asked_for(
 async def test_where_every_field_took_nothing_is_told(make_engine: Make) -> None:
     seen: list[Event] = []
     engine = make_engine(ScriptedTransport([reply(json={})]), observer=seen.append, strict=True)
-    await engine.run(updating())
+    await engine.begin(updating()).run()
 
     assert not [event for event in seen if isinstance(event, FieldsIgnored)]
 
@@ -1221,7 +1229,7 @@ async def test_a_redirect_to_the_other_spelling_is_followed_once(
     moved = reply(status, headers={"location": location})
     transport = ScriptedTransport([moved, reply(json={})])
 
-    assert await make_engine(transport).run(ALIASED) == {}
+    assert await make_engine(transport).begin(ALIASED).run() == {}
     assert transport.sent[1].url == "https://api.acme.test/v1/things/1/"
 
 

@@ -65,8 +65,7 @@ def test_a_first_client_loads_nothing_that_only_requests_need() -> None:
     assert not under("tenacity", loaded)
     assert not under("importlib.metadata", loaded)
     assert not under("cattrs", loaded)
-    assert "sigmamind_async.convert.cattrs_setup" not in loaded
-    assert not {"msgspec", "orjson"} & loaded
+    assert "sigmamind_async.convert.converter" not in loaded
 
 
 def test_the_converter_is_imported_with_the_first_body() -> None:
@@ -78,22 +77,12 @@ def test_the_converter_is_imported_with_the_first_body() -> None:
     )
 
     assert under("cattrs", loaded)
-    assert "sigmamind_async.convert.cattrs_setup" in loaded
-    assert {"msgspec", "orjson"} <= loaded
-
-
-def test_what_is_imported_late_is_looked_up_once() -> None:
-    """From the first use on the name is the library's own function."""
-    loaded_by(
-        "from sigmamind_async.convert import codec; import orjson;"
-        "assert 'dumps' not in vars(codec); codec.dumps;"
-        "assert vars(codec)['dumps'] is orjson.dumps"
-    )
+    assert "sigmamind_async.convert.converter" in loaded
 
 
 WITHOUT_A_READER = """
 import asyncio, sys
-sys.modules["msgspec"] = None  # an installation that lacks it
+sys.modules["cattrs"] = None  # an installation that lacks it
 from sigmamind_async import SigmaMind
 from sigmamind_async.testing import ScriptedTransport, reply
 transport = ScriptedTransport(lambda _: reply(201, {"sipPhoneNumber": "+14155550100"}))
@@ -106,9 +95,9 @@ except ImportError as error:
 
 
 def test_what_reads_an_answer_is_there_before_a_purchase_leaves() -> None:
-    """Fails where the two libraries are imported one by one: the number is bought by then."""
+    """Fails where the converter is imported with the answer: the number is bought by then."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_READER], check=True, capture_output=True, text=True
     )
 
-    assert done.stdout.split() == ["msgspec", "0"]
+    assert done.stdout.split() == ["cattrs", "0"]

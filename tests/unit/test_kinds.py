@@ -23,7 +23,7 @@ def live(refuses: dict[str, float], cuts: int, **shares: int) -> RateByKind:
         for kind in chance.choices([*shares], [*shares.values()], k=20):
             at += 0.1
             learned.sent[kind] += 1
-            learned.pace(kind).passed(at, (at, 1, kind))
+            learned.of(kind).passed(at, (at, 1, kind))
         (kind,) = chance.choices([*refuses], [*refuses.values()])
         at += 0.1
         learned.refused(at, (at, 1, kind), 0.0)
@@ -33,37 +33,37 @@ def live(refuses: dict[str, float], cuts: int, **shares: int) -> RateByKind:
 def test_kinds_share_one_pace_at_first() -> None:
     learned = RateByKind()
 
-    assert learned.pace("POST") is learned.pace("PATCH") is learned.common
+    assert learned.of("POST") is learned.of("PATCH") is learned.common
 
 
 def test_refusals_that_fall_on_one_kind_alone_part_it_from_the_others() -> None:
     learned = live({"POST": 1.0}, 15, POST=1, PATCH=1)
 
-    assert [*learned.own] == ["POST"]
+    assert [*learned.separate] == ["POST"]
     assert learned.common.rate is None
 
 
 def test_refusals_in_proportion_part_nobody() -> None:
     """A thousand of them."""
-    assert live({"POST": 1.0, "PATCH": 3.0}, 1_000, POST=1, PATCH=3).own == {}
+    assert live({"POST": 1.0, "PATCH": 3.0}, 1_000, POST=1, PATCH=3).separate == {}
 
 
 def test_a_kind_that_begins_late_is_not_parted_for_that() -> None:
     """Fails if those that were answered are counted: of the late ones, none was so far."""
     admission = Admission()
     for at in range(150):
-        admission.admits(at, 1, "POST")
+        admission.try_take(at, 1, "POST")
         admission.succeeded(at, (at, 1, "POST"))
     for at in range(150, 200):
-        admission.admits(at, 1, "PATCH")
-    assert admission.lanes.sent == {"POST": 150, "PATCH": 50}
-    admission.lanes.refused(200.0, (199.0, 1, "PATCH"), 1.0)
+        admission.try_take(at, 1, "PATCH")
+    assert admission.rates.sent == {"POST": 150, "PATCH": 50}
+    admission.rates.refused(200.0, (199.0, 1, "PATCH"), 1.0)
 
-    assert admission.lanes.own == {}
+    assert admission.rates.separate == {}
 
 
 def test_a_kind_that_is_alone_shows_nothing() -> None:
-    assert live({"PATCH": 1.0}, 100, PATCH=1).own == {}
+    assert live({"PATCH": 1.0}, 100, PATCH=1).separate == {}
 
 
 def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
@@ -72,53 +72,53 @@ def test_a_wait_that_was_asked_for_stops_every_kind() -> None:
     admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
 
     assert admission.pause_ends("PATCH") == admission.pause_ends("POST") == pytest.approx(40.0)
-    assert not admission.admits(39.9, 1, "PATCH")
-    assert admission.admits(40.1, 1, "PATCH")
+    assert not admission.try_take(39.9, 1, "PATCH")
+    assert admission.try_take(40.1, 1, "PATCH")
 
 
 @pytest.mark.parametrize(("told", "other"), [("POST", "PATCH"), ("PATCH", "POST")])
 def test_a_parted_kind_and_the_others_pause_by_themselves(told: str, other: str) -> None:
-    admission = Admission(lanes=RateByKind(own={"POST": AdaptiveRate(rate=2.0)}))
+    admission = Admission(rates=RateByKind(separate={"POST": AdaptiveRate(rate=2.0)}))
     admission.throttled(10.0, (9.0, 1, told), 30.0, 0.0)
 
     assert admission.pause_ends(told) == pytest.approx(40.0)
-    assert not admission.admits(39.9, 1, told)
-    assert admission.admits(11.0, 1, other)
+    assert not admission.try_take(39.9, 1, told)
+    assert admission.try_take(11.0, 1, other)
 
 
 def test_a_kind_that_its_first_refusal_parts_keeps_the_pause() -> None:
     """It has no rate then that would hold it."""
     admission = Admission()
     for _ in range(300):
-        assert admission.admits(9.0, 1, "PATCH")
-    assert admission.admits(9.0, 1, "POST")
+        assert admission.try_take(9.0, 1, "PATCH")
+    assert admission.try_take(9.0, 1, "POST")
     admission.throttled(10.0, (9.0, 1, "POST"), 30.0, 0.0)
 
-    assert [*admission.lanes.own] == ["POST"]
-    assert not admission.admits(39.9, 1, "POST")
-    assert admission.wait(10.0, admission.lanes.pace("POST")) >= 30.0
-    assert admission.admits(11.0, 1, "PATCH")
+    assert [*admission.rates.separate] == ["POST"]
+    assert not admission.try_take(39.9, 1, "POST")
+    assert admission.wait(10.0, "POST") >= 30.0
+    assert admission.try_take(11.0, 1, "PATCH")
 
 
 def test_a_pause_that_all_were_in_outlasts_a_parting() -> None:
     """Others than the one that is parted may have been told of it."""
     admission = Admission()
     for _ in range(300):
-        assert admission.admits(8.0, 1, "PATCH")
+        assert admission.try_take(8.0, 1, "PATCH")
     admission.throttled(9.0, (8.0, 1, "PATCH"), 30.0, 0.0)
-    admission.lanes.sent["PATCH"] = 300
+    admission.rates.sent["PATCH"] = 300
     admission.throttled(10.0, (9.5, 1, "POST"), 5.0, 0.0)
 
-    assert [*admission.lanes.own] == ["POST"]
-    assert not admission.admits(38.9, 1, "PATCH")
+    assert [*admission.rates.separate] == ["POST"]
+    assert not admission.try_take(38.9, 1, "PATCH")
     assert admission.pause_ends("PATCH") == pytest.approx(39.0)
 
 
 def test_a_parted_kind_slows_itself_alone() -> None:
-    learned = RateByKind(own={"POST": AdaptiveRate(rate=2.0, credit=0.0)})
+    learned = RateByKind(separate={"POST": AdaptiveRate(rate=2.0, credit=0.0)})
     learned.refused(10.0, (9.0, 1, "POST"), 0.0)
 
-    assert learned.own["POST"].rate != 2.0
+    assert learned.separate["POST"].rate != 2.0
     assert learned.common.rate is None
 
 

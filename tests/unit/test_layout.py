@@ -9,6 +9,7 @@ import ast
 import functools
 import graphlib
 import importlib
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
@@ -62,6 +63,11 @@ VENDOR_FLOORS = {"models": 0, "webhooks": 0, "operations": 1, "client": 2}
 """Inside ``platforms/<vendor>``; the first two see nothing above ``PURE_FLOOR``."""
 
 PURE_FLOOR = 1
+
+_VENDOR = re.compile("^(sigmamind|verbex|dialnexa)(?=[.]py$|$)")
+
+SHARED = frozenset({"_", "__getattr__"})
+"""What any module may define: an arm of a single dispatch, a lazy import."""
 
 VISIBLE = {
     "CHANGELOG.md",
@@ -260,6 +266,38 @@ def import_cycles(tree: Tree) -> list[str]:
     except graphlib.CycleError as error:
         return ["import cycle: " + " <- ".join(error.args[1])]
     return []
+
+
+def height(tree: Tree, *, without: frozenset[str] = frozenset()) -> int:
+    """Return the length of the longest chain of imports; towers in *without* are left out."""
+    names = {module_name(path) for path in tree} - {PACKAGE}  # which re-exports, lazily
+    names = {name for name in names if tower(name) not in without}
+    graph: dict[str, set[str]] = {name: set() for name in names}
+    for found in imports_of(tree):
+        if found.importer in names and found.target in names:
+            graph[found.importer].add(found.target)
+    heights: dict[str, int] = {}
+    for name in graphlib.TopologicalSorter(graph).static_order():
+        heights[name] = 1 + max((heights[below] for below in graph[name]), default=0)
+    return max(heights.values())
+
+
+def names_of_too_many_things(tree: Tree) -> list[str]:
+    """Find top-level classes and functions that more than two modules define, but for `SHARED`.
+
+    What the vendors repeat on purpose, one shape three times, counts once.
+    """
+    homes: dict[str, set[str]] = {}
+    for path, text in tree.items():
+        home = "/".join(_VENDOR.sub("*", part) for part in path.split("/"))
+        for node in ast.parse(text, filename=path).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                homes.setdefault(node.name, set()).add(home)
+    return [
+        f"{name} is defined in {', '.join(sorted(paths))}: say what each of them is"
+        for name, paths in sorted(homes.items())
+        if len(paths) > 2 and name not in SHARED
+    ]
 
 
 def misplaced_aiohttp(tree: Tree) -> list[str]:

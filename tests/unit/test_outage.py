@@ -174,7 +174,7 @@ async def test_a_call_that_may_not_wait_long_does_not_by_being_repeated(
 ) -> None:
     """All its waits together are bounded; each alone was once, and they added up."""
     if not bounded:
-        monkeypatch.setattr(Engine, "_waits_until", lambda _, call: call.deadline)
+        monkeypatch.setattr(Engine, "_admit_until", lambda _, call: call.deadline)
     front = Front(lambda _: reply(429))
     one = client(front, Gate(clock=now, jitter=random.Random(6).random, max_wait=2.0))
     with pytest.raises((RateLimitError, CircuitOpenError)):
@@ -204,7 +204,7 @@ async def test_a_row_that_fails_alone_ends_the_job_for_nobody_else(
     front = Front(lambda outgoing: answer if outgoing.url.endswith(poison) else None)
     result, _ = await updated(front, 120, max_connections=width)
 
-    assert statuses(result) == {"done": 119, "unknown": 1}
+    assert statuses(result) == {"done": 119, "unconfirmed": 1}
     assert result.stopped == ""
 
 
@@ -218,10 +218,10 @@ async def test_a_front_that_is_dead_from_the_start_ends_a_job_in_time(
 ) -> None:
     front = Front(lambda _: answer)
     result, took = await updated(front, rows)
-    tried = statuses(result).get("failed", 0) + statuses(result).get("unknown", 0)
+    tried = statuses(result).get("failed", 0) + statuses(result).get("unconfirmed", 0)
 
     assert took <= 75.0
-    assert "the platform has let nothing pass for 6" in result.stopped
+    assert "no request has succeeded for 6" in result.stopped
     assert statuses(result).get("skipped", 0) == rows - tried
     assert tried <= 100
     assert len(front.sent) < 200
@@ -236,7 +236,7 @@ async def test_without_patience_a_job_waits_until_its_rows_fail() -> None:
     )
 
     assert now() > 250.0
-    assert statuses(result) == {"unknown": 5}
+    assert statuses(result) == {"unconfirmed": 5}
     assert result.stopped == ""
 
 
@@ -248,7 +248,7 @@ async def test_an_outage_in_the_middle_that_lasts_stops_the_rest() -> None:
     assert took <= 2.0 + 75.0
     assert found["done"] > 0
     assert found["skipped"] == 600 - found["done"] - found["failed"]
-    with pytest.raises(ExceptionGroup, match="were skipped: the platform has let nothing pass"):
+    with pytest.raises(ExceptionGroup, match="were skipped: no request has succeeded"):
         result.raise_for_failures()
 
 
@@ -280,7 +280,7 @@ async def test_a_job_that_waits_for_its_own_values_is_not_stopped() -> None:
             await asyncio.sleep(120.0)
 
     result = await client(front).phone_numbers.update_many(slowly(), friendly_name="x")
-    assert statuses(result) == {"unknown": 1, "done": 2}
+    assert statuses(result) == {"unconfirmed": 1, "done": 2}
 
 
 @pytest.mark.parametrize("pause", [100.0, 250.0])
@@ -299,7 +299,7 @@ async def test_a_pause_that_goes_on_beyond_its_cap_stops_a_job() -> None:
     result, took = await updated(front, 500)
 
     assert took < 310.0
-    assert "the platform has let nothing pass for 30" in result.stopped
+    assert "no request has succeeded for 30" in result.stopped
     assert statuses(result)["skipped"] >= 400
 
 
@@ -319,8 +319,8 @@ async def test_an_outage_costs_no_more_purchases_than_were_sent_as_it_began() ->
     risked = [at for at, method in front.sent if 5.0 <= at < 25.0 and method == "POST"]
     reads = [at for at, method in front.sent if method == "GET"]
 
-    assert found["done"] + found["unknown"] == 1_000
-    assert found["unknown"] == len(risked) < 110
+    assert found["done"] + found["unconfirmed"] == 1_000
+    assert found["unconfirmed"] == len(risked) < 110
     assert max(risked) < 5.5
     assert 3 <= len(reads) <= 8
 
@@ -350,13 +350,13 @@ async def test_a_page_that_asks_to_come_back_later_costs_few_purchases(
     """A front that is closed says so with a wait; as long as each was obeyed, all were in doubt."""
     found = await purchased(Front(lambda _: CLOSED), 300)
 
-    assert found.keys() == {"unknown", "skipped"}
-    assert found["unknown"] < 30
+    assert found.keys() == {"unconfirmed", "skipped"}
+    assert found["unconfirmed"] < 30
     assert now() < 75.0
 
     # The control: a wait counts as a sign of life, whoever asks for it.
     monkeypatch.setattr(AttemptResult, "refused", True)
-    assert (await purchased(Front(lambda _: CLOSED), 300))["unknown"] == 300
+    assert (await purchased(Front(lambda _: CLOSED), 300))["unconfirmed"] == 300
 
 
 @pytest.mark.parametrize("wait", ["5", "50"])

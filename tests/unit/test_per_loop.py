@@ -1,4 +1,4 @@
-"""One value for each loop and process."""
+"""One value per loop and process, and one lock per key."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from sigmamind_async.per_loop import PerLoop
+from sigmamind_async.per_loop import KeyedLock, PerLoop
 
 T = TypeVar("T")
 
@@ -123,3 +123,47 @@ def test_loops_in_threads_have_their_own_values() -> None:
 def test_asking_without_a_loop_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
         PerLoop(object).get()
+
+
+# ---------------------------------------------------------------- KeyedLock
+
+
+async def test_one_holder_at_a_time_for_a_key_and_others_beside_it() -> None:
+    locks = KeyedLock()
+    order: list[str] = []
+
+    async def visit(key: str, who: str) -> None:
+        async with locks.hold(key):
+            order.append(f"{who} in")
+            await asyncio.sleep(1)
+            order.append(f"{who} out")
+
+    await asyncio.gather(visit("a", "1"), visit("a", "2"), visit("b", "3"))
+    assert order.index("1 out") < order.index("2 in")
+    assert order.index("3 in") < order.index("1 out")
+
+
+async def test_an_empty_key_locks_nothing() -> None:
+    locks = KeyedLock()
+    async with locks.hold(""), locks.hold(""):
+        pass
+
+
+async def test_unused_locks_are_dropped() -> None:
+    locks = KeyedLock()
+    for index in range(100):
+        async with locks.hold(f"row-{index}"):
+            assert len(locks._locks.get()) == 1  # noqa: SLF001 - what it keeps is what is tested
+    assert not locks._locks.get()  # noqa: SLF001 - as above
+
+
+async def test_a_cancelled_waiter_blocks_no_other() -> None:
+    locks = KeyedLock()
+    async with locks.hold("a"):
+        waiting = asyncio.create_task(locks.hold("a").__aenter__())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    async with asyncio.timeout(1), locks.hold("a"):
+        pass

@@ -7,8 +7,9 @@ with the jitter fixed to 1. A step is: what came, what follows, the quota then, 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +17,23 @@ import tenacity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.retry import Again, RetryPolicy, RetryQuota, repeating
+from sigmamind_async.engine import Engine
+from sigmamind_async.errors import (
+    ConfigurationError,
+    OutcomeUnknownError,
+    RateLimitError,
+    ServerError,
+)
+from sigmamind_async.operation import FaultKind, Method, Operation, Request
+from sigmamind_async.retry import (
+    Retry,
+    RetryPolicy,
+    RetryQuota,
+    StandardStop,
+    StandardWait,
+    retrying,
+)
+from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
 
 # ---------------------------------------------------------------- the published vectors
 
@@ -133,6 +150,18 @@ VECTORS: list[tuple[str, dict[str, float], list[Step]]] = [
 ]
 
 
+def after(count: int, *, throttled: bool = False) -> tenacity.RetryCallState:
+    """Return the state that strategies are given after so many failures, or 429s."""
+    state = tenacity.RetryCallState(tenacity.AsyncRetrying(), None, (), {})
+    state.attempt_number = count
+    state.set_result(Retry(429 if throttled else 500, throttled=throttled))
+    return state
+
+
+def longest() -> float:
+    return 1.0
+
+
 class Caller:
     """The order in which one call asks policy and quota."""
 
@@ -149,14 +178,14 @@ class Caller:
         throttled = status == 429
         self.throttles += throttled
         self.failures += not throttled
-        if self.failures >= self.policy.max_attempts:
+        if self.policy.must_stop(after(self.failures)):
             return "max_attempts", None
         self.cost = self.quota.spend(throttled=throttled)
         if self.cost is None and not throttled:
             return "quota", None
         count = self.throttles if throttled else self.failures
-        delay = self.policy.delay(count, throttled=throttled, jitter=1.0, retry_after=asked)
-        return "retry", delay
+        delay = self.policy.pause(after(count, throttled=throttled), longest)
+        return "retry", max(delay, asked or 0.0)
 
 
 def caller(given: dict[str, float]) -> Caller:
@@ -195,8 +224,8 @@ def test_the_published_vector_of_two_calls_at_once() -> None:
 
 
 def test_the_published_backoff_of_attempts_1_to_11() -> None:
-    policy = RetryPolicy()
-    delays = [policy.delay(n, throttled=False, jitter=1.0) for n in range(1, 12)]
+    wait = StandardWait(jitter=longest)
+    delays = [wait(after(count)) for count in range(1, 12)]
 
     assert delays == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20, 20]
 
@@ -204,7 +233,8 @@ def test_the_published_backoff_of_attempts_1_to_11() -> None:
 def test_the_published_constants() -> None:
     policy, quota = RetryPolicy(), RetryQuota()
 
-    assert (policy.max_attempts, policy.base, policy.throttle_base, policy.cap) == (3, 0.05, 1, 20)
+    assert policy.wait == StandardWait(base=0.05, throttle_base=1.0, cap=20.0)
+    assert policy.stop == StandardStop(max_attempts=3)
     assert (quota.capacity, quota.fault_cost, quota.throttle_cost) == (500, 14, 5)
     assert (quota.first_try_refund, quota.tokens) == (1, 500)
 
@@ -212,27 +242,193 @@ def test_the_published_constants() -> None:
 # ---------------------------------------------------------------- policy and quota
 
 
-@given(
-    st.integers(1, 10**6),
-    st.booleans(),
-    st.floats(0, 1),
-    st.one_of(st.none(), st.floats(0, 1e9)),
-)
-def test_a_delay_is_at_least_what_was_asked_and_else_at_most_the_cap(
-    failures: int, throttled: bool, jitter: float, asked: float | None
-) -> None:
-    delay = RetryPolicy().delay(failures, throttled=throttled, jitter=jitter, retry_after=asked)
+@given(st.integers(1, 10**6), st.booleans(), st.floats(0, 1))
+def test_a_delay_is_at_most_the_cap(count: int, throttled: bool, jitter: float) -> None:
+    delay = RetryPolicy().pause(after(count, throttled=throttled), lambda: jitter)
 
-    assert delay >= (asked or 0.0)
-    assert delay <= max(20.0, asked or 0.0)
+    assert 0 <= delay <= 20.0
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_attempts": 0}, {"base": 0}, {"throttle_base": 0}, {"cap": -1}]
+    "wrong",
+    [
+        {"max_attempts": 0},
+        {"max_attempts": 2.5},
+        {"base": 0},
+        {"base": math.nan},
+        {"throttle_base": True},
+        {"cap": -1},
+        {"cap": "20"},
+        {"wait": 5},
+        {"wait": tenacity.wait_fixed},
+        {"stop": tenacity.stop_after_attempt},
+        {"stop": asyncio.sleep},
+    ],
+    ids="-".join,
 )
 def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be >"):
+    with pytest.raises(ConfigurationError, match=f"RetryPolicy: {next(iter(wrong))}: must be"):
         RetryPolicy(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("both", "names"),
+    [
+        ({"wait": tenacity.wait_none(), "base": 0.1, "cap": 1.0}, "wait and base, cap"),
+        ({"stop": tenacity.stop_never, "max_attempts": 3}, "stop and max_attempts"),
+    ],
+)
+def test_both_forms_for_one_thing_are_refused(both: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{names} exclude each other"):
+        RetryPolicy(**both)
+
+
+def test_a_strategy_and_the_simple_form_of_the_other_thing_go_together() -> None:
+    policy = RetryPolicy(wait=tenacity.wait_fixed(2), max_attempts=7)
+
+    assert (policy.pause(after(1), longest), policy.stop) == (2.0, StandardStop(7))
+
+
+def test_the_standard_strategies_combine_with_those_of_tenacity() -> None:
+    wait = StandardWait(jitter=longest) + tenacity.wait_fixed(1)
+
+    assert wait(after(2)) == pytest.approx(1.1)
+
+
+# ---------------------------------------------------------------- a caller's own strategies
+
+Make = Callable[..., Engine]
+
+
+def operation(method: Method, *, repeatable: bool = True) -> Operation[object]:
+    request = Request(method=method, path="/v1/things/1")
+    return Operation("acme.call", request, lambda _: {}, repeatable)
+
+
+READ, UPDATE = operation("GET"), operation("PATCH")
+BUY = operation("POST", repeatable=False)
+
+
+async def test_strategies_of_tenacity_time_and_end_a_call(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    policy = RetryPolicy(wait=tenacity.wait_incrementing(1, 2), stop=tenacity.stop_after_attempt(4))
+    engine = make_engine(ScriptedTransport(lambda _: reply(500)), policy=policy)
+    with pytest.raises(ServerError) as caught:
+        await engine.begin(UPDATE).run()
+
+    assert (clock.slept, caught.value.attempts) == ([1.0, 3.0, 5.0], 4)
+
+
+async def test_a_strategy_knows_times_and_what_came(make_engine: Make, clock: FakeClock) -> None:
+    """Times are those of the whole call, the first attempt included."""
+    seen: list[tuple[object, ...]] = []
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        assert state.outcome is not None
+        came: Retry = state.outcome.result()
+        seen.append((state.attempt_number, state.seconds_since_start, came.status, came.throttled))
+        return 2.0
+
+    transport = ScriptedTransport(
+        [reply(500), reply(429), reply(502), reply(json={})], latency=1.0, sleep=clock.sleep
+    )
+    policy = RetryPolicy(wait=wait, stop=tenacity.stop_never)
+    await make_engine(transport, policy=policy).begin(UPDATE).run()
+
+    assert seen == [(1, 1.0, 500, False), (1, 4.0, 429, True), (2, 7.0, 502, False)]
+
+
+async def test_a_429_counts_for_no_stop_after_attempts(make_engine: Make) -> None:
+    policy = RetryPolicy(wait=tenacity.wait_none(), stop=tenacity.stop_after_attempt(1))
+    transport = ScriptedTransport([reply(429)] * 5 + [reply(json={})])
+
+    assert await make_engine(transport, policy=policy).begin(UPDATE).run() == {}
+
+
+@pytest.mark.parametrize(
+    "stop", [tenacity.stop_after_delay(10), tenacity.stop_before_delay(12)], ids=["after", "before"]
+)
+async def test_a_stop_by_time_ends_a_call_that_is_throttled(
+    make_engine: Make, clock: FakeClock, stop: Any
+) -> None:
+    policy = RetryPolicy(wait=tenacity.wait_fixed(4), stop=stop)
+    with pytest.raises(RateLimitError):
+        await make_engine(ScriptedTransport(lambda _: reply(429)), policy=policy).begin(READ).run()
+
+    assert clock.slept == ([4.0] * 3 if isinstance(stop, tenacity.stop_after_delay) else [4.0] * 2)
+
+
+async def test_a_wait_that_the_platform_asks_for_is_not_undercut(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    policy = RetryPolicy(wait=tenacity.wait_none())
+    transport = ScriptedTransport([reply(503, headers={"retry-after": "7"}), reply(json={})])
+    await make_engine(transport, policy=policy).begin(READ).run()
+
+    assert clock.slept == [7.0]
+
+
+async def test_no_strategy_gets_past_deadline_and_quota(
+    make_engine: Make, clock: FakeClock
+) -> None:
+    endless = RetryPolicy(wait=tenacity.wait_fixed(25), stop=tenacity.stop_never)
+    for quota, slept in ((RetryQuota(), [25.0, 25.0]), (RetryQuota(tokens=14), [25.0])):
+        clock.slept.clear()
+        engine = make_engine(ScriptedTransport(lambda _: reply(500)), policy=endless, quota=quota)
+        with pytest.raises(ServerError):
+            await engine.begin(UPDATE).run()
+        assert clock.slept == slept
+
+
+async def test_no_strategy_sends_a_purchase_again(make_engine: Make) -> None:
+    endless = RetryPolicy(wait=tenacity.wait_none(), stop=tenacity.stop_never)
+    transport = ScriptedTransport([fault(FaultKind.DROPPED)])
+    with pytest.raises(OutcomeUnknownError):
+        await make_engine(transport, policy=endless).begin(BUY).run()
+
+    assert len(transport.sent) == 1
+
+
+def breaks(_: object) -> Any:
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "wait", [breaks, lambda _: math.nan, lambda _: -1.0, lambda _: None, lambda _: True, lambda: 0]
+)
+async def test_a_wait_that_says_nothing_usable_is_the_default(
+    make_engine: Make, clock: FakeClock, caplog: pytest.LogCaptureFixture, wait: Any
+) -> None:
+    transport = ScriptedTransport([reply(500), reply(json={})])
+    await make_engine(transport, policy=RetryPolicy(wait=wait)).begin(READ).run()
+
+    assert clock.slept == [0.05]
+    assert "the default pause is taken" in caplog.text
+
+
+@pytest.mark.parametrize(("status", "patient"), [(502, False), (429, False), (429, True)])
+async def test_an_infinite_wait_ends_the_call(
+    make_engine: Make, clock: FakeClock, status: int, patient: bool
+) -> None:
+    engine = make_engine(
+        ScriptedTransport([reply(status)]), policy=RetryPolicy(wait=lambda _: math.inf)
+    )
+    with pytest.raises((ServerError, RateLimitError)):
+        await engine.begin(UPDATE, patient=patient).run()
+
+    assert clock.slept == []
+
+
+async def test_a_stop_that_raises_ends_the_call_with_its_own_error(
+    make_engine: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = make_engine(ScriptedTransport([reply(500)]), policy=RetryPolicy(stop=breaks))
+    with pytest.raises(ServerError) as caught:
+        await engine.begin(READ).run()
+
+    assert (caught.value.__context__, caught.value.attempts) == (None, 1)
+    assert "the call is not tried again" in caplog.text
 
 
 def test_a_first_try_earns_little_and_never_past_the_capacity() -> None:
@@ -254,26 +450,41 @@ def test_an_outage_ends_repetitions_after_35_calls() -> None:
 # ---------------------------------------------------------------- tenacity
 
 
-async def test_repeating_ends_with_the_first_outcome_that_is_final() -> None:
+def repeat(sleep: Callable[[float], Awaitable[None]]) -> tenacity.AsyncRetrying:
+    """Return what repeats for ever, with a pause of half a second."""
+
+    async def nothing(_: object) -> None:
+        pass
+
+    return retrying(
+        wait=tenacity.wait_fixed(0.5),
+        stop=tenacity.stop_never,
+        before_sleep=nothing,
+        retry_error_callback=lambda _: None,
+        sleep=sleep,
+    )
+
+
+async def test_retrying_ends_with_the_first_outcome_that_is_final() -> None:
     slept: list[float] = []
-    outcomes: Iterator[Again | str] = iter([Again(delay=0.5), Again(delay=0.0), "done"])
+    outcomes: Iterator[Retry | str] = iter([Retry(), Retry(), "done"])
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    async def attempt() -> Again | str:
+    async def attempt() -> Retry | str:
         return next(outcomes)
 
-    assert await repeating(sleep)(attempt) == "done"
-    assert slept == [0.5, 0.0]
+    assert await repeat(sleep)(attempt) == "done"
+    assert slept == [0.5, 0.5]
 
 
-async def test_repeating_lets_an_exception_through_unchanged() -> None:
-    async def attempt() -> Again:
+async def test_retrying_lets_an_exception_through_unchanged() -> None:
+    async def attempt() -> Retry:
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        await repeating(asyncio.sleep)(attempt)
+        await repeat(asyncio.sleep)(attempt)
 
 
 async def silently_skipped(retrying: Retrying) -> int:
@@ -331,12 +542,12 @@ async def test_500_calls_that_repeat_at_once_all_end() -> None:
     async def call(index: int) -> str:
         left = 1 if chance.random() > 0.5 else 2
 
-        async def attempt() -> Again | str:
+        async def attempt() -> Retry | str:
             nonlocal left
             await asyncio.sleep(0.001 * (index % 7))
             left -= 1
-            return Again(delay=0.01) if left else "done"
+            return Retry() if left else "done"
 
-        return str(await repeating(asyncio.sleep)(attempt))
+        return str(await repeat(asyncio.sleep)(attempt))
 
     assert await asyncio.gather(*map(call, range(500))) == ["done"] * 500

@@ -90,7 +90,7 @@ async def test_sleeping_lets_others_have_their_turn(clock: FakeClock) -> None:
 async def test_a_gate_on_a_fake_clock_moves_it_on(clock: FakeClock) -> None:
     gate, began = clock.gate(), clock()
     gate.throttled((clock(), 1, ""), 30.0)
-    await gate.enter(width=1, deadline=clock() + 60.0)
+    await gate.acquire(width=1, deadline=clock() + 60.0)
 
     assert clock() - began == 30.0
 
@@ -99,7 +99,7 @@ async def test_a_gate_on_a_fake_clock_refuses_a_pause_past_the_deadline(clock: F
     gate, began = clock.gate(), clock()
     gate.throttled((clock(), 1, ""), 90.0)
     with pytest.raises(CircuitOpenError, match="ends too late"):
-        await gate.enter(width=1, deadline=clock() + 60.0)
+        await gate.acquire(width=1, deadline=clock() + 60.0)
 
     assert clock() == began
 
@@ -108,7 +108,7 @@ async def test_a_gate_on_a_fake_clock_refuses_like_any_other(clock: FakeClock) -
     gate, began = clock.gate(max_wait=5.0), clock()
     gate.throttled((clock(), 1, ""), 30.0)
     with pytest.raises(Exception, match="admits no more"):
-        await gate.enter(width=1, deadline=clock() + 60.0)
+        await gate.acquire(width=1, deadline=clock() + 60.0)
 
     assert clock() == began
 
@@ -118,8 +118,8 @@ async def test_a_broken_circuit_is_waited_out_by_the_patient_alone(clock: FakeCl
     for _ in range(20):
         gate.failed((clock(), 1, ""))
     with pytest.raises(Exception, match="keeps failing"):
-        await gate.enter(width=1, deadline=clock() + 60.0)
+        await gate.acquire(width=1, deadline=clock() + 60.0)
     assert clock() == began
 
-    await gate.enter(width=1, deadline=clock() + 60.0, patient=True)
+    await gate.acquire(width=1, deadline=clock() + 60.0, unbounded=True)
     assert clock() > began

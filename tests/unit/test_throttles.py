@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from benchmarks.throttles import CASES, Case, run
-from sigmamind_async.limiter.rate import AdaptiveRate, Ticket
+from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unmeasured")]  # the same many times
 
@@ -28,7 +28,7 @@ def test_a_pace_that_learns_nothing_is_refused_far_more(monkeypatch: pytest.Monk
     """The control."""
 
     def learn_nothing(
-        self: AdaptiveRate, now: float, ticket: Ticket, pause: float, jitter: float = 1.0
+        self: AdaptiveRate, now: float, ticket: Admitted, pause: float, jitter: float = 1.0
     ) -> float:
         return pause
 

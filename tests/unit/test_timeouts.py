@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.transport.timeouts import LEAST_REST, Limit, TimeoutTimer
+from sigmamind_async.transport.timeouts import MIN_INTERVAL, Timeout, TimeoutTimer
 
 Within = Callable[[float], AbstractAsyncContextManager[object]]
 
@@ -22,14 +22,14 @@ class Ours:
         self.alarms: dict[asyncio.AbstractEventLoop, TimeoutTimer] = {}
 
     @contextlib.asynccontextmanager
-    async def within(self, seconds: float) -> AsyncGenerator[Limit, None]:
+    async def within(self, seconds: float) -> AsyncGenerator[Timeout, None]:
         loop = asyncio.get_running_loop()
         alarm = self.alarms.setdefault(loop, TimeoutTimer())
         limit = alarm.start(seconds)
         try:
             yield limit
         except asyncio.CancelledError:
-            if limit.is_why():
+            if limit.caused_cancellation():
                 raise TimeoutError from None
             raise
         finally:
@@ -202,10 +202,10 @@ async def test_without_counting_an_outer_cancellation_would_be_lost(
 ) -> None:
     """The control: a limit that believes every cancellation to be its own swallows one."""
 
-    def believes(limit: Limit) -> bool:
-        return limit.passed
+    def believes(limit: Timeout) -> bool:
+        return limit.fired
 
-    monkeypatch.setattr(Limit, "is_why", believes)
+    monkeypatch.setattr(Timeout, "caused_cancellation", believes)
 
     async def work() -> None:
         async with Ours().within(1.0):
@@ -223,13 +223,13 @@ async def test_many_ends_close_together_ring_few_times(monkeypatch: pytest.Monke
     rung: list[float] = []
     late: list[float] = []
     ours = Ours()
-    ring = TimeoutTimer._ring  # noqa: SLF001 - counted
+    ring = TimeoutTimer._fire  # noqa: SLF001 - counted
 
     def counted(alarm: TimeoutTimer) -> None:
         rung.append(loop.time())
         ring(alarm)
 
-    monkeypatch.setattr(TimeoutTimer, "_ring", counted)
+    monkeypatch.setattr(TimeoutTimer, "_fire", counted)
 
     async def work(turn: int) -> None:
         await asyncio.sleep(turn * 0.0001)
@@ -241,7 +241,7 @@ async def test_many_ends_close_together_ring_few_times(monkeypatch: pytest.Monke
 
     await asyncio.gather(*map(work, range(1_000)))
     assert min(late) > -0.001
-    assert max(late) <= LEAST_REST + 0.001
+    assert max(late) <= MIN_INTERVAL + 0.001
     assert len(rung) < 30
 
 
@@ -250,9 +250,9 @@ async def test_an_alarm_at_rest_keeps_nothing() -> None:
     async with ours.within(1.0):
         pass
     (alarm,) = ours.alarms.values()
-    assert alarm._limits == set()  # noqa: SLF001 - what nobody else can see
+    assert alarm._timeouts == set()  # noqa: SLF001 - what nobody else can see
     await asyncio.sleep(2.0)
-    assert alarm._timer is None  # noqa: SLF001 - likewise
+    assert alarm._handle is None  # noqa: SLF001 - likewise
 
 
 async def test_a_loop_whose_clock_leaps_ends_what_is_overdue(within: Within) -> None:

@@ -1,28 +1,31 @@
-"""The checks as validators of attrs fields."""
+"""The checks of request fields, alone and in a request value."""
 
+import inspect
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import pytest
 
-from sigmamind_async.convert import RequestValue, validators
+from sigmamind_async.convert import RequestValue, check_field, validators, wire
+from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
-from sigmamind_async.values import E164, REDACTED, UNSET, Secret
+from sigmamind_async.values import REDACTED, UNSET, Secret, Unset, concealed
 
 
-def accepts(validator: validators.Validator, value: object) -> bool:
-    cls = attrs.make_class("Value", {"field": attrs.field(validator=validator)})
+def accepts(check: Check, value: object) -> bool:
     try:
-        cls(value)
+        check("field", value)
     except InvalidRequestError as error:
         return error.field != "field"
     return True
 
 
-CHECKS: dict[str, tuple[validators.Validator, list[Any], list[Any]]] = {
-    "text": (validators.text(3, least=1), ["a", "abc"], ["", "abcd", 5, None]),
+CHECKS: dict[str, tuple[Check, list[Any], list[Any]]] = {
+    "text": (validators.text(3), ["", "abc"], ["abcd", 5, None]),
+    "visible": (validators.visible(3), ["a", "abc"], ["", "abcd", "a c", 5, None]),
     "word": (validators.word, ["a", "x" * 10_000], ["", 5, None]),
     "flag": (validators.flag, [True, False], [1, 0, "true", None]),
     "any text": (validators.any_text, ["", "x" * 10_000], [5, None, b"x"]),
@@ -36,62 +39,114 @@ CHECKS: dict[str, tuple[validators.Validator, list[Any], list[Any]]] = {
     "record id": (validators.record_id(3), ["abc"], ["abcd", "..", "", "a/b", None]),
     "phone number": (validators.phone_number, ["+14155550100"], ["14155550100", None]),
     "country code": (validators.country_code, ["US"], ["us", None]),
-    "or null": (validators.or_null(validators.text(3)), ["abc", None], ["abcd", 5]),
 }
 
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_a_check_takes_what_it_should_and_refuses_the_rest(name: str) -> None:
-    validator, good, bad = CHECKS[name]
+    check, good, bad = CHECKS[name]
 
-    assert [value for value in good if not accepts(validator, value)] == []
-    assert [value for value in bad if accepts(validator, value)] == []
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_what_was_not_said_passes_every_check(name: str) -> None:
-    assert accepts(CHECKS[name][0], UNSET)
+    assert [value for value in good if not accepts(check, value)] == []
+    assert [value for value in bad if accepts(check, value)] == []
 
 
-@pytest.mark.parametrize("name", CHECKS)
-def test_a_quick_test_passes_nothing_that_the_check_refuses(name: str) -> None:
-    """Fails for a test that takes too much: nothing would be checked after it."""
-    validator, good, bad = CHECKS[name]
-    if not isinstance(validator, validators.Quick):
-        return
-    known = {"is_e164": E164.fullmatch}
+def refuse(name: str, value: object) -> None:
+    raise InvalidRequestError(field=name, rule="never")
 
-    def passes(value: object) -> bool:
-        return bool(eval(validator.test.format("value"), known, {"value": value}))
 
-    assert [value for value in good if not passes(value)] == []
-    assert [value for value in (*bad, UNSET) if passes(value)] == []
+@attrs.frozen(kw_only=True)
+class Never(RequestValue[None]):
+    key: Annotated[str | Unset, wire("key"), refuse] = UNSET
+    agent: Annotated[str | Unset | None, refuse] = UNSET
+
+
+def test_what_is_not_set_passes_every_check() -> None:
+    assert Never().key is UNSET
+
+
+def test_null_passes_where_the_type_has_it() -> None:
+    assert Never(agent=None).agent is None
+    with pytest.raises(InvalidRequestError) as caught:
+        Never(key=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert caught.value.field == "key"
+
+
+def test_one_field_can_be_checked_alone() -> None:
+    check_field(Never, "agent", None)
+    check_field(Never, "unknown", "x")
+    with pytest.raises(InvalidRequestError, match="agent: never"):
+        check_field(Never, "agent", "x")
+
+
+def test_checks_are_inherited_and_replaced() -> None:
+    @attrs.frozen(kw_only=True)
+    class Once(Never):
+        key: str = attrs.field()
+
+    assert Once(key="k").key == "k"
+    with pytest.raises(InvalidRequestError):
+        Once(key="k", agent="x")
+
+
+def show(name: str, value: object) -> None:
+    raise InvalidRequestError(repr(value))
+
+
+def listed(value: object) -> list[object]:
+    return [value]
+
+
+@attrs.frozen(kw_only=True)
+class Whole(RequestValue[None]):
+    first: object = UNSET
+    last: object = attrs.field(default=UNSET, converter=listed)
+
+    def _check_combination(self) -> None:
+        show("all", self)
 
 
 def test_a_value_is_whole_when_a_check_speaks() -> None:
     """What is refused may be shown by a crash reporter, with all its fields."""
-
-    def refuse(instance: object, _: object, __: object) -> None:
-        raise InvalidRequestError(repr(instance))
-
-    def listed(value: object) -> object:
-        return [value]
-
-    @attrs.frozen(kw_only=True)
-    class Change(RequestValue[None]):
-        first: object = attrs.field(default=UNSET, validator=refuse)
-        last: object = attrs.field(default=UNSET, converter=listed)
-
-    assert Change(last=1).last == [1]
     with pytest.raises(InvalidRequestError, match=r"first=1, last=\[2\]"):
-        Change(first=1, last=2)
+        Whole(first=1, last=2)
 
 
-def test_a_class_with_a_default_made_anew_keeps_the_checks_of_attrs() -> None:
+@attrs.frozen(kw_only=True)
+class Guarded(RequestValue[None]):
+    key: Annotated[str, validators.word]
+    password: Annotated[Secret | Unset, validators.secret(20)] = attrs.field(
+        default=UNSET, converter=concealed
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"key": "", "password": "hunter2"},
+        {"key": "k", "password": "hunter2" * 3},
+        {"password": "hunter2"},
+        {"key": "k", "password": "hunter2", "unknown": 1},
+    ],
+)
+def test_no_frame_of_a_refused_value_holds_a_password(given: dict[str, Any]) -> None:
+    """Fails where a check runs while the text that was passed is a local of the constructor."""
+    with pytest.raises((InvalidRequestError, TypeError)) as caught:
+        Guarded(**given)
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+
+    assert "hunter2" not in str([frame.locals for frame in report.stack[1:]])
+
+
+def test_a_value_shows_its_own_arguments_to_a_reader() -> None:
+    """`help` and editors read them from the constructor."""
+    assert list(inspect.signature(Guarded).parameters) == ["key", "password"]
+
+
+def test_a_class_with_a_default_made_anew_is_checked() -> None:
     @attrs.frozen(kw_only=True)
     class Change(RequestValue[None]):
         labels: list[str] = attrs.field(factory=list[str])
-        name: object = attrs.field(default=UNSET, validator=validators.text(3))
+        name: Annotated[object, validators.text(3)] = UNSET
 
     assert Change().labels is not Change().labels
     with pytest.raises(InvalidRequestError):
@@ -107,7 +162,7 @@ def test_a_class_may_have_no_fields() -> None:
 
     @attrs.frozen(kw_only=True)
     class Refused(RequestValue[None]):
-        def __attrs_post_init__(self) -> None:
+        def _check_combination(self) -> None:
             raise InvalidRequestError(field="all", rule="not today")
 
     assert ListAll() == ListAll()
@@ -121,9 +176,9 @@ def test_a_change_is_more_than_its_keys() -> None:
         key: str = "k"
         label: object = UNSET
 
-    validators.require_change(Change(label=None), "key")
+    validators.require_any_field(Change(label=None), "key")
     with pytest.raises(InvalidRequestError, match="names no field to change"):
-        validators.require_change(Change(), "key")
+        validators.require_any_field(Change(), "key")
 
 
 MASKS = [
@@ -194,8 +249,8 @@ def test_the_control_a_password_may_hold_asterisks(text: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Checked:
-    trunk_password: Secret = attrs.field(validator=validators.secret())
+class Checked(RequestValue[None]):
+    trunk_password: Annotated[Secret, validators.secret()]
 
 
 UNSEEN = [" ", "\t", "\n", "\r\n", "\0", "\x7f", "\xa0", "\u200b", "\u202e", "\u2028", "\ufeff"]

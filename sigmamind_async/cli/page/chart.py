@@ -81,7 +81,7 @@ def rate_chart(points: Sequence[Point]) -> Markup:
         _bars(points, [point.admitted for point in points], highest, "fill-admitted"),
         _bars(points, [point.throttled for point in points], highest, "fill-throttled"),
         _grid(highest),
-        _line(TOP + HEIGHT),
+        _grid_line(TOP + HEIGHT),
         *_marks(total),
     )
 
@@ -118,7 +118,7 @@ def _grid(highest: float) -> Markup:
         y = TOP + HEIGHT * (1 - share)
         unit = " requests a second" if share == 1.0 else ""
         label = f"{highest * share:,.6g}{unit}"
-        parts += [_line(y), element("text", label, x=0, y=y - 6)]
+        parts += [_grid_line(y), element("text", label, x=0, y=y - 6)]
     return joined(parts)
 
 
@@ -145,7 +145,7 @@ def _mark(at: float, percent: float) -> Markup:
     return element("text", span(at), x=f"{percent:.4g}%", y=TOP + HEIGHT + 18, text_anchor=anchor)
 
 
-def _line(y: float) -> Markup:
+def _grid_line(y: float) -> Markup:
     return element("line", x1="0", x2="100%", y1=y, y2=y)
 
 

@@ -61,7 +61,7 @@ class Header:
 
 
 @attrs.frozen(kw_only=True)
-class Line:
+class ReportRow:
     """One row of the job."""
 
     id: str
@@ -82,7 +82,7 @@ class Line:
     @property
     def needs_attention(self) -> bool:
         """Whether somebody has to do something about it now."""
-        return self.status == "unknown" or bool(self.commands)
+        return self.status == "unconfirmed" or bool(self.commands)
 
 
 @attrs.define
@@ -91,7 +91,7 @@ class Allowance:
 
     left: int
 
-    def take(self, line: Line) -> bool:
+    def take(self, line: ReportRow) -> bool:
         """Make room for *line*; return whether there was any left."""
         if self.left <= 0:
             return False
@@ -119,9 +119,9 @@ class Group:
     commands: tuple[str, ...] = ()
     """Those that all of its rows share."""
     count: int = 0
-    lines: list[Line] = attrs.field(factory=list[Line])
+    lines: list[ReportRow] = attrs.field(factory=list[ReportRow])
 
-    def add(self, line: Line, allowance: Allowance) -> None:
+    def add(self, line: ReportRow, allowance: Allowance) -> None:
         """Count *line*, and keep it where there is room."""
         self._share(line.commands)
         self.count += 1
@@ -149,7 +149,7 @@ class Groups:
     allowance: Allowance
     _groups: dict[tuple[Status, str], Group] = attrs.field(factory=dict[tuple[Status, str], Group])
 
-    def add(self, line: Line) -> None:
+    def add(self, line: ReportRow) -> None:
         """Put *line* to the rows of its cause."""
         key = line.status, cause_of(line.cause, line.id) or UNSAID
         if key not in self._groups and len(self._groups) >= MOST_CAUSES:
@@ -199,7 +199,7 @@ class Tally:
     skipped: Group = attrs.field(factory=lambda: Group(status="skipped", cause="not sent"))
     _allowance: Allowance = attrs.field(factory=lambda: Allowance(100_000))
 
-    def add(self, line: Line) -> None:
+    def add(self, line: ReportRow) -> None:
         """Count *line*, and keep what the page may show of it."""
         line = _bounded(line)
         self.counts[line.status] += 1
@@ -213,7 +213,7 @@ class Tally:
             listed.example = listed.example or line.cause
             listed.add(line, self._allowance)
 
-    def _count_kind(self, line: Line) -> None:
+    def _count_kind(self, line: ReportRow) -> None:
         kind = line.platform, line.action
         if kind not in self.kinds and len(self.kinds) >= MOST_KINDS:
             kind = "others", ""
@@ -225,7 +225,7 @@ class Tally:
         return self.counts.total()
 
 
-def _bounded(line: Line) -> Line:
+def _bounded(line: ReportRow) -> ReportRow:
     """Return *line* with texts that are fit to be shown, and short."""
     return attrs.evolve(
         line,

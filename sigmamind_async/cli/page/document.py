@@ -27,7 +27,7 @@ def page(header: Header, tally: Tally, timeline: Timeline) -> str:
         _failures(tally),
         _speed(timeline),
         _kinds(tally),
-        _rows(tally),
+        _tally_rows(tally),
         _foot(header),
     )
     body = element("body", element("main", *sections))
@@ -53,7 +53,7 @@ def _head_of_job(header: Header, tally: Tally) -> Markup:
     started = f"{words.moment(header.started)}, took {words.lasting(header.seconds)}"
     return element(
         "header",
-        element("p", "Job report for ", _name(header.file), class_="over"),
+        element("p", "Job report for ", _file_name(header.file), class_="over"),
         element("h1", verdict, class_=status),
         element("p", words.summary(header, tally), class_="lead"),
         *_stopped(header),
@@ -62,13 +62,13 @@ def _head_of_job(header: Header, tally: Tally) -> Markup:
             ("Started", started),
             ("Money", " ".join(words.money(header, tally))),
             ("Requests", _requests(header)),
-            ("Journal", _name(header.journal)),
+            ("Journal", _file_name(header.journal)),
         ),
         *_resume(header, tally),
     )
 
 
-def _name(text: str) -> Markup:
+def _file_name(text: str) -> Markup:
     return element("span", text, class_="name")
 
 
@@ -147,7 +147,7 @@ def _kinds(tally: Tally) -> Markup:
         element("th", "Action", scope="col"),
         *(element("th", name.capitalize(), scope="col", class_="number") for name in names),
     ]
-    body = [_kind(kind, counts, present) for kind, counts in sorted(tally.kinds.items())]
+    body = [_kind_row(kind, counts, present) for kind, counts in sorted(tally.kinds.items())]
     return _section(
         "What was asked and done",
         listing.scrolling(
@@ -159,7 +159,7 @@ def _kinds(tally: Tally) -> Markup:
     )
 
 
-def _kind(kind: Kind, counts: Counter[Status], present: list[Status]) -> Markup:
+def _kind_row(kind: Kind, counts: Counter[Status], present: list[Status]) -> Markup:
     platform, action = kind
     return element(
         "tr",
@@ -179,15 +179,15 @@ def _numbers(counts: Counter[Status], present: list[Status]) -> list[Markup]:
     return [element("td", f"{number:,}", class_="number") for number in numbers]
 
 
-def _rows(tally: Tally) -> Markup:
-    listed = [_listed(group) for group in (tally.done, tally.skipped) if group.count]
+def _tally_rows(tally: Tally) -> Markup:
+    listed = [_group_list(group) for group in (tally.done, tally.skipped) if group.count]
     if not listed:
         return _section("Rows", element("p", "No row is done.", class_="quiet"))
     note = "Rows that failed or are in doubt stand above, under their cause."
     return _section("Rows", element("p", note, class_="quiet"), joined(listed))
 
 
-def _listed(group: Group) -> Markup:
+def _group_list(group: Group) -> Markup:
     word = words.STATUSES[group.status]
     heading = element("h3", words.rows(group.count), " ", word)
     why = [element("p", group.example, class_="quiet")] if group.example else []

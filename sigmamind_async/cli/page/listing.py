@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.cli.page.data import Group, Groups, Line
+from sigmamind_async.cli.page.data import Group, Groups, ReportRow
 from sigmamind_async.cli.page.markup import Markup, element, joined
 from sigmamind_async.cli.page.words import count, lasting, rows
 
@@ -32,7 +32,7 @@ def groups(found: Groups) -> Markup:
 
 
 def _group(group: Group) -> Markup:
-    doubt = " in doubt" if group.status == "unknown" else ""
+    doubt = " in doubt" if group.status == "unconfirmed" else ""
     counted = element("span", rows(group.count), doubt, class_=f"count {group.status}")
     parts = [element("h3", counted, " \N{EN DASH} ", group.title)]
     if group.varies:
@@ -74,7 +74,7 @@ def _with_commands(group: Group) -> Markup:
     return element("ul", *items, class_="rows")
 
 
-def _facts(line: Line) -> Iterator[str]:
+def _facts(line: ReportRow) -> Iterator[str]:
     yield from filter(None, (line.platform, line.action, line.phone_number))
     yield count(line.attempts, "attempt", "attempts")
     yield lasting(line.elapsed)
@@ -91,10 +91,10 @@ class Column:
     """One column of a table of rows."""
 
     heading: str
-    read: Callable[[Line], str]
+    read: Callable[[ReportRow], str]
     look: str = "text"
 
-    def cell(self, line: Line) -> Markup:
+    def cell(self, line: ReportRow) -> Markup:
         """Return what stands in the column for *line*."""
         return element("td", self.read(line), class_=self.look)
 
@@ -108,7 +108,7 @@ _COLUMNS: Final = (
 )
 
 
-def table(lines: list[Line], label: str) -> Markup:
+def table(lines: list[ReportRow], label: str) -> Markup:
     """Return a table of rows, without columns in which nothing would stand.
 
     *label* tells it from others to who cannot see it.
@@ -120,7 +120,7 @@ def table(lines: list[Line], label: str) -> Markup:
     return scrolling(element("thead", head), element("tbody", *rows), label=label)
 
 
-def _row(line: Line, columns: list[Column]) -> Markup:
+def _row(line: ReportRow, columns: list[Column]) -> Markup:
     name = element("th", line.id or _NO_ID, scope="row")
     return element("tr", name, *(each.cell(line) for each in columns))
 

@@ -34,7 +34,7 @@ def joined(parts: Iterable[str]) -> Markup:
 def element(name: str, /, *children: str, **attributes: str | float) -> Markup:
     """Return an element; an attribute is written with ``_`` for ``-``, ``class_`` for ``class``."""
     said = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escaped(_value(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escaped(_attribute(value))}"'
         for key, value in attributes.items()
     )
     if name in _VOID:
@@ -42,5 +42,5 @@ def element(name: str, /, *children: str, **attributes: str | float) -> Markup:
     return Markup(f"<{name}{said}>{joined(children)}</{name}>")
 
 
-def _value(value: str | float) -> str:
+def _attribute(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"

@@ -13,11 +13,11 @@ LIGHT: Final = {
     "quiet": "#575e6b",
     "done": "#23704f",
     "failed": "#a8321f",
-    "unknown": "#8a5a00",
+    "unconfirmed": "#8a5a00",
     "skipped": "#626977",
     "done-fill": "#4c9f7b",
     "failed-fill": "#cf5a44",
-    "unknown-fill": "#e0a83a",
+    "unconfirmed-fill": "#e0a83a",
     "skipped-fill": "#b9bec8",
     "admitted": "#a9c3e6",
     "throttled": "#c2472f",
@@ -30,17 +30,17 @@ DARK: Final = {
     "quiet": "#a3abb8",
     "done": "#74cba3",
     "failed": "#f2917e",
-    "unknown": "#ecbd63",
+    "unconfirmed": "#ecbd63",
     "skipped": "#a3abb8",
     "done-fill": "#4f9f7d",
     "failed-fill": "#dd6d57",
-    "unknown-fill": "#dba545",
+    "unconfirmed-fill": "#dba545",
     "skipped-fill": "#596170",
     "admitted": "#48678f",
     "throttled": "#f0836c",
 }
 
-TEXTS: Final = ("ink", "quiet", "done", "failed", "unknown", "skipped")
+TEXTS: Final = ("ink", "quiet", "done", "failed", "unconfirmed", "skipped")
 """Colours that words have, on either ground."""
 GROUNDS: Final = ("paper", "well")
 
@@ -62,14 +62,14 @@ th, td, dd, code, .name { unicode-bidi: isolate; }
 .lead { font-size: 1.125rem; margin-top: 0.6rem; max-width: 44rem; }
 .quiet, .more { color: var(--quiet); font-size: 0.875rem; }
 .done { color: var(--done); } .failed { color: var(--failed); }
-.unknown { color: var(--unknown); } .skipped { color: var(--skipped); }
+.unconfirmed { color: var(--unconfirmed); } .skipped { color: var(--skipped); }
 svg { display: block; width: 100%; }
 svg.bar { border-radius: 5px; margin-top: 1.75rem; }
 svg text { fill: var(--ink); font-size: 12px; }
 svg line { stroke: var(--quiet); stroke-width: 1; opacity: 0.35; shape-rendering: crispEdges; }
 svg rect { shape-rendering: crispEdges; }
 .fill-done { fill: var(--done-fill); } .fill-failed { fill: var(--failed-fill); }
-.fill-unknown { fill: var(--unknown-fill); } .fill-skipped { fill: var(--skipped-fill); }
+.fill-unconfirmed { fill: var(--unconfirmed-fill); } .fill-skipped { fill: var(--skipped-fill); }
 .fill-admitted { fill: var(--admitted); } .fill-throttled { fill: var(--throttled); }
 .key { display: flex; flex-wrap: wrap; gap: 0.4rem 1.75rem; padding: 0; margin: 0.75rem 0 0;
   list-style: none; font-size: 0.9375rem; }

@@ -12,7 +12,7 @@ from sigmamind_async.cli.page.data import Header, Tally
 STATUSES: Final[dict[Status, str]] = {
     "done": "done",
     "failed": "failed",
-    "unknown": "in doubt",
+    "unconfirmed": "in doubt",
     "skipped": "not sent",
 }
 """What the page calls each status, in the order in which it shows them."""
@@ -65,27 +65,27 @@ def moment(at: float, zone: tzinfo | None = None) -> str:
 def summary(header: Header, tally: Tally) -> str:
     """Return all that happened, in one sentence."""
     if not tally.asked:
-        return f"No rows asked; {_bought(header)}."
+        return f"No rows asked; {_purchase_words(header)}."
     parts = [f"{rows(tally.asked)} asked", f"{tally.counts['done']:,} done"]
     parts += [
         f"{tally.counts[status]:,} {STATUSES[status]}"
         for status in present(tally.counts)
         if status != "done"
     ]
-    return f"{', '.join(parts)}; {_bought(header)}."
+    return f"{', '.join(parts)}; {_purchase_words(header)}."
 
 
-def _bought(header: Header) -> str:
+def _purchase_words(header: Header) -> str:
     return f"{count(header.bought, 'number', 'numbers')} bought"
 
 
 def verdict(header: Header, tally: Tally) -> tuple[Status, str]:
     """Return how the job ended, in a few words, and the status whose colour they have."""
-    doubtful, waiting = tally.counts["unknown"], tally.attention.count
+    doubtful, waiting = tally.counts["unconfirmed"], tally.attention.count
     if doubtful:
-        return "unknown", f"{rows(doubtful)} {'is' if doubtful == 1 else 'are'} in doubt"
+        return "unconfirmed", f"{rows(doubtful)} {'is' if doubtful == 1 else 'are'} in doubt"
     if waiting:
-        return "unknown", f"{rows(waiting)} {'needs' if waiting == 1 else 'need'} a decision"
+        return "unconfirmed", f"{rows(waiting)} {'needs' if waiting == 1 else 'need'} a decision"
     if header.stopped is not None:
         return "failed", "The job ended early"
     if failed := tally.counts["failed"]:
@@ -97,13 +97,15 @@ def verdict(header: Header, tally: Tally) -> tuple[Status, str]:
 
 def money(header: Header, tally: Tally) -> list[str]:
     """Return what was spent, in sentences; prices are the platforms' affair."""
-    said = [f"{_bought(header).capitalize()}."]
+    said = [f"{_purchase_words(header).capitalize()}."]
     if header.max_purchases is not None:
         left = max(0, header.max_purchases - header.bought)
-        said = [f"{_bought(header).capitalize()} of at most {header.max_purchases:,} allowed."]
+        said = [
+            f"{_purchase_words(header).capitalize()} of at most {header.max_purchases:,} allowed."
+        ]
         said.append(f"{left:,} left." if left else "Nothing is left to spend.")
     doubtful = sum(
-        each["unknown"] for (_, action), each in tally.kinds.items() if action in PURCHASES
+        each["unconfirmed"] for (_, action), each in tally.kinds.items() if action in PURCHASES
     )
     if doubtful:
         noun = count(doubtful, "purchase is", "purchases are")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from sigmamind_async.fleet.files.entry import Entry, Manner, Place, entry_of, id_of
-from sigmamind_async.fleet.files.fields import KNOWN, Fault, unknown
+from sigmamind_async.fleet.files.fields import KNOWN, CellError, unknown
 from sigmamind_async.fleet.files.lines import Line
 from sigmamind_async.fleet.files.texts import unescaped
 from sigmamind_async.fleet.spec import WHOLE_NUMBERS
@@ -45,7 +45,7 @@ def csv_entries(lines: Iterable[Line], manner: Manner) -> Iterator[Entry]:
     if not header.names:
         return
     for line, text in numbered:
-        entry = _entry(line, text, header, manner)
+        entry = _csv_entry(line, text, header, manner)
         if entry is not None:
             yield attrs.evolve(entry, sound=False) if header.problems else entry
 
@@ -53,8 +53,8 @@ def csv_entries(lines: Iterable[Line], manner: Manner) -> Iterator[Entry]:
 # ---------------------------------------------------------------- the header
 
 
-def _header(text: str | Fault, manner: Manner) -> Header:
-    if isinstance(text, Fault):
+def _header(text: str | CellError, manner: Manner) -> Header:
+    if isinstance(text, CellError):
         return _no_header(f"the header {text.message}")
     try:
         names = [name.strip() for name in _split(text)]
@@ -102,9 +102,9 @@ def _missing_columns(names: Sequence[str], manner: Manner) -> Iterator[str]:
 # ---------------------------------------------------------------- rows
 
 
-def _entry(line: int, text: str | Fault, header: Header, manner: Manner) -> Entry | None:
+def _csv_entry(line: int, text: str | CellError, header: Header, manner: Manner) -> Entry | None:
     """Return the row on a *line*, or none where it is blank."""
-    if isinstance(text, Fault):
+    if isinstance(text, CellError):
         return Entry.broken(line, text.message)
     try:
         texts = _split(text)
@@ -115,7 +115,7 @@ def _entry(line: int, text: str | Fault, header: Header, manner: Manner) -> Entr
     if len(texts) != len(header.names):
         return _wrong_count(line, texts, header)
     cells = {
-        name: _value(name, cell)
+        name: _cell_value(name, cell)
         for name, cell in zip(header.names, texts, strict=True)
         if name and cell.strip()
     }
@@ -133,11 +133,11 @@ def _wrong_count(line: int, texts: Sequence[str], header: Header) -> Entry:
         " a text with a comma stands in quotes"
     )
     # Further right, a cell may have been moved by the one that is too many.
-    first = id_of({"id": _value("id", texts[0])}) if header.names[0] == "id" else ""
+    first = id_of({"id": _cell_value("id", texts[0])}) if header.names[0] == "id" else ""
     return Entry.broken(line, message, id=first if isinstance(first, str) else "")
 
 
-def _value(name: str, cell: str) -> object:
+def _cell_value(name: str, cell: str) -> object:
     text = cell.strip()
     if text == "null":
         return None

@@ -9,7 +9,7 @@ import attrs
 
 from sigmamind_async.did_you_mean import suggestion
 from sigmamind_async.fleet.check import problems_of
-from sigmamind_async.fleet.files.fields import Cells, Fault, field_of, kind_of
+from sigmamind_async.fleet.files.fields import CellError, Cells, field_of, kind_of
 from sigmamind_async.fleet.spec import (
     FIELDS,
     LONGEST_ID,
@@ -74,7 +74,7 @@ def entry_of(cells: Cells, manner: Manner, line: int, where: Where) -> Entry:
         for name, value in cells.items()
         if name not in own
     }
-    faults = {name: value for name, value in said.items() if isinstance(value, Fault)}
+    faults = {name: value for name, value in said.items() if isinstance(value, CellError)}
     row = _draft(said, cells, line)
     row_id = "" if "id" in faults else str(said["id"])
     problems = tuple(_placed(_problems(faults, row, manner), row_id, line, where))
@@ -82,7 +82,7 @@ def entry_of(cells: Cells, manner: Manner, line: int, where: Where) -> Entry:
 
 
 def _problems(
-    faults: Mapping[str, Fault], row: FleetRow | None, manner: Manner
+    faults: Mapping[str, CellError], row: FleetRow | None, manner: Manner
 ) -> Iterator[tuple[str, Problem]]:
     """Yield all problems, each with the name that it is about."""
     for name, fault in faults.items():
@@ -111,7 +111,7 @@ def _draft(said: Mapping[str, object], cells: Cells, line: int) -> FleetRow | No
     ):
         return None
     fields = {
-        name: _stand_in(name, cells[name]) if isinstance(value, Fault) else cast("Cell", value)
+        name: _stand_in(name, cells[name]) if isinstance(value, CellError) else cast("Cell", value)
         for name, value in said.items()
         if name in FIELDS
     }
@@ -144,47 +144,47 @@ def _own_words(own: Cells, manner: Manner) -> dict[str, object]:
     state = _one_of("state", own, _STATES) if "state" in own else Presence.PRESENT
     return {
         "id": id_of(own),
-        "platform": _platform(own, manner),
+        "platform": _platform_of_cells(own, manner),
         "source": _source(own, state),
         "state": state,
     }
 
 
-def id_of(cells: Cells) -> str | Fault:
+def id_of(cells: Cells) -> str | CellError:
     """Return the id that a row says; a whole number is one as well."""
     value = cells.get("id")
     if "id" not in cells:
-        return Fault("is missing; a row needs an id of its own and keeps it")
-    if isinstance(value, Fault):
+        return CellError("is missing; a row needs an id of its own and keeps it")
+    if isinstance(value, CellError):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable():
         return value
-    return Fault(f"must be text of 1 to {LONGEST_ID} printable characters")
+    return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
 
 
-def _platform(own: Cells, manner: Manner) -> str | Fault:
+def _platform_of_cells(own: Cells, manner: Manner) -> str | CellError:
     if "platform" not in own and manner.default_platform is not None:
         return manner.default_platform
     return _one_of("platform", own, _PLATFORMS)
 
 
-def _source(own: Cells, state: object) -> Source | Fault:
+def _source(own: Cells, state: object) -> Source | CellError:
     if "source" not in own and state is not Presence.PRESENT:
         return Source.EXISTING
     return _one_of("source", own, _SOURCES)
 
 
-def _one_of(name: str, own: Cells, words: Mapping[str, Word]) -> Word | Fault:
+def _one_of(name: str, own: Cells, words: Mapping[str, Word]) -> Word | CellError:
     value = own.get(name)
     if isinstance(value, str) and value in words:
         return words[value]
-    if isinstance(value, Fault):
+    if isinstance(value, CellError):
         return value
     if name not in own:
-        return Fault(f"is missing; say one of {', '.join(words)}")
+        return CellError(f"is missing; say one of {', '.join(words)}")
     if isinstance(value, str):
-        return Fault(f"{value[:64]!r} is unknown{suggestion(value, words)}")
+        return CellError(f"{value[:64]!r} is unknown{suggestion(value, words)}")
     what = "cannot be null" if value is None else f"is {kind_of(value)} here"
-    return Fault(f"{what}; say one of {', '.join(words)}")
+    return CellError(f"{what}; say one of {', '.join(words)}")

@@ -21,7 +21,7 @@ EXAMPLE: Final = '"+14155550100"'
 
 
 @attrs.frozen
-class Fault:
+class CellError:
     """What is wrong with one cell, or with a row as a whole; it never repeats a secret."""
 
     message: str
@@ -36,7 +36,7 @@ class Oddity:
 
 Cells: TypeAlias = Mapping[str, object]
 """What a file says of one row by name: a text, a whole number, `None`, or what no row can say. A
-`Fault` stands for a cell that cannot even be read; under an empty name it is the row's own."""
+`CellError` stands for a cell that cannot even be read; under an empty name it is the row's own."""
 
 MEANINGS: Final[Mapping[str, str]] = {
     # Words of the platforms themselves.
@@ -67,16 +67,16 @@ MEANINGS: Final[Mapping[str, str]] = {
 """Likely other words for what a row says, without case and punctuation."""
 
 
-def unknown(kind: str, name: str) -> Fault:
+def unknown(kind: str, name: str) -> CellError:
     """Return the fault of a *kind* (a column, a field) that has a *name* we do not know."""
-    return Fault(f"unknown {kind} {name[:64]!r}{suggestion(name, KNOWN, MEANINGS)}")
+    return CellError(f"unknown {kind} {name[:64]!r}{suggestion(name, KNOWN, MEANINGS)}")
 
 
-def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | Fault:
+def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | CellError:
     """Return what the row says of the field *name*, or why it cannot be that."""
     if name not in FIELDS:
-        return value if isinstance(value, Fault) and not name else unknown("field", name)
-    if value is None or isinstance(value, Fault):
+        return value if isinstance(value, CellError) and not name else unknown("field", name)
+    if value is None or isinstance(value, CellError):
         return value
     if name in WHOLE_NUMBERS:
         return _whole_number(value)
@@ -84,9 +84,9 @@ def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | Fault:
         return value
     if not isinstance(value, str):
         example = f", {EXAMPLE}" if name in PHONE_NUMBERS else ", in quotes"
-        return Fault(f"is {kind_of(value)} here; write it as text{example}")
+        return CellError(f"is {kind_of(value)} here; write it as text{example}")
     if not _is_unicode(value):
-        return Fault("holds half of a character")
+        return CellError("holds half of a character")
     if name in SECRETS:
         return _secret(value, allow_inline=allow_inline)
     return _phone_number(value) if name in PHONE_NUMBERS else value
@@ -115,11 +115,11 @@ def _is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _whole_number(value: object) -> int | Fault:
+def _whole_number(value: object) -> int | CellError:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     quotes = ", without quotes" if isinstance(value, str) and value.strip().isdigit() else ""
-    return Fault(f"must be a whole number{quotes}")
+    return CellError(f"must be a whole number{quotes}")
 
 
 # ---------------------------------------------------------------- phone numbers
@@ -128,13 +128,15 @@ _BARE = re.compile(r"[0-9]{7,15}(?:\.0+)?", re.ASCII)
 _SHORTENED = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}", re.ASCII)
 
 
-def _phone_number(text: str) -> str | Fault:
+def _phone_number(text: str) -> str | CellError:
     """Return *text* trimmed; a number that a spreadsheet has made of it is not guessed back."""
     number = text.strip()
     if _BARE.fullmatch(number):
-        return Fault(f"has no plus; write it as text, plus and country code first, like {EXAMPLE}")
+        return CellError(
+            f"has no plus; write it as text, plus and country code first, like {EXAMPLE}"
+        )
     if _SHORTENED.fullmatch(number):
-        return Fault(
+        return CellError(
             "was shortened by a spreadsheet and its last digits are lost;"
             f" write all of it as text, like {EXAMPLE}"
         )
@@ -159,15 +161,15 @@ def _path(name: str) -> str | None:
 _FORMS: Final[Mapping[str, Form]] = {"env": _variable, "file": _path}
 
 
-def _secret(text: str, *, allow_inline: bool) -> str | Secret | Fault:
+def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
     """Return a reference as it is, and what is none as a `Secret`, where that is allowed."""
     reference = text.strip()
     kind, colon, name = reference.partition(":")
     if colon and kind in _FORMS:
         problem = _FORMS[kind](name)
-        return Fault(problem) if problem else reference
+        return CellError(problem) if problem else reference
     if not reference:
-        return Fault("is empty; write env:NAME or file:PATH")
+        return CellError("is empty; write env:NAME or file:PATH")
     if allow_inline:
         return Secret(text)
-    return Fault("is a secret and must not stand in the open; write env:NAME or file:PATH")
+    return CellError("is a secret and must not stand in the open; write env:NAME or file:PATH")

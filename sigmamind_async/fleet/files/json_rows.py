@@ -10,20 +10,20 @@ from typing import cast
 import orjson
 
 from sigmamind_async.fleet.files.entry import Entry, Manner, entry_of
-from sigmamind_async.fleet.files.fields import Fault
+from sigmamind_async.fleet.files.fields import CellError
 from sigmamind_async.fleet.files.lines import Line
 
 
 def json_entries(lines: Iterable[Line], manner: Manner) -> Iterator[Entry]:
     """Yield the rows."""
     for line, text in lines:
-        if isinstance(text, Fault):
+        if isinstance(text, CellError):
             yield Entry.broken(line, text.message)
         elif text.strip():
-            yield _entry(line, text, manner)
+            yield _json_entry(line, text, manner)
 
 
-def _entry(line: int, text: str, manner: Manner) -> Entry:
+def _json_entry(line: int, text: str, manner: Manner) -> Entry:
     try:
         found: object = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -33,7 +33,7 @@ def _entry(line: int, text: str, manner: Manner) -> Entry:
     cells = cast("dict[str, object]", found)
     # A key that is said twice costs one more colon than there are names.
     if text.count(":") > len(cells):
-        cells |= {name: Fault("is said twice") for name in _repeated(text)}
+        cells |= {name: CellError("is said twice") for name in _repeated(text)}
     return entry_of(cells, manner, line, lambda _: (line, 0))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol, TypeAlias
 
-from sigmamind_async.fleet.files.fields import Fault
+from sigmamind_async.fleet.files.fields import CellError
 
 LONGEST_LINE: Final = 1 << 16
 """Most bytes of one row of CSV or JSON Lines, its end included."""
 
-Line: TypeAlias = tuple[int, "str | Fault"]
+Line: TypeAlias = tuple[int, "str | CellError"]
 """Number from 1, and text without its end, or why there is none."""
 
 
@@ -38,10 +38,13 @@ def raw_lines(stream: ByLine, longest: int = LONGEST_LINE) -> Iterator[tuple[int
 def lines(stream: ByLine) -> Iterator[Line]:
     """Yield every line as text; one that is no text is a fault, and the next one follows."""
     for number, raw in raw_lines(stream):
-        yield number, Fault("is too long to be a row") if raw is None else _text(number, raw)
+        yield (
+            number,
+            CellError("is too long to be a row") if raw is None else _decode_line(number, raw),
+        )
 
 
-def _text(number: int, raw: bytes) -> str | Fault:
+def _decode_line(number: int, raw: bytes) -> str | CellError:
     try:
         # A byte order mark stands at the start of what some spreadsheets write.
         return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -49,6 +52,6 @@ def _text(number: int, raw: bytes) -> str | Fault:
         return not_utf_8(error.start + 1)
 
 
-def not_utf_8(byte: int) -> Fault:
+def not_utf_8(byte: int) -> CellError:
     """Return the fault of a line whose *byte*, from 1, cannot be read."""
-    return Fault(f"byte {byte} is not UTF-8; save the file as UTF-8")
+    return CellError(f"byte {byte} is not UTF-8; save the file as UTF-8")

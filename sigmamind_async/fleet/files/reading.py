@@ -71,11 +71,11 @@ def manner_of(
 def entries(source: Source, name: str, form: Format, manner: Manner) -> Iterator[Entry]:
     """Yield the rows of *source*, sound or not; their problems say *name*."""
     try:
-        found = _opened(source, form, manner)
-        yield from (_named(entry, name) for entry in found)
+        found = _open_entries(source, form, manner)
+        yield from (_with_name(entry, name) for entry in found)
     except OSError as error:
         reason = error.strerror or "it is not readable"
-        yield _named(Entry.broken(0, f"cannot be read: {reason}"), name)
+        yield _with_name(Entry.broken(0, f"cannot be read: {reason}"), name)
 
 
 def flat(found: Iterator[Entry]) -> Iterator[FleetRow | Problem]:
@@ -86,7 +86,7 @@ def flat(found: Iterator[Entry]) -> Iterator[FleetRow | Problem]:
             yield entry.row
 
 
-def _opened(source: Source, form: Format, manner: Manner) -> Iterator[Entry]:
+def _open_entries(source: Source, form: Format, manner: Manner) -> Iterator[Entry]:
     read_entries = _READERS[form]
     if not isinstance(source, str | os.PathLike):
         yield from read_entries(source, manner)
@@ -99,7 +99,7 @@ def _opened(source: Source, form: Format, manner: Manner) -> Iterator[Entry]:
         yield from read_entries(stream, manner)
 
 
-def _named(entry: Entry, name: str) -> Entry:
+def _with_name(entry: Entry, name: str) -> Entry:
     if not entry.problems:
         return entry
     return attrs.evolve(

@@ -17,7 +17,7 @@ import orjson
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet.files.entry import PLATFORMS, id_of
-from sigmamind_async.fleet.files.fields import Fault, field_of
+from sigmamind_async.fleet.files.fields import CellError, field_of
 from sigmamind_async.fleet.files.formats import Format
 from sigmamind_async.fleet.files.lines import LONGEST_LINE
 from sigmamind_async.fleet.files.texts import escaped
@@ -61,7 +61,7 @@ def write(
         ConfigurationError: A row holds a secret, or what could not be read back. What was written
             before it stays: write to a new file and rename that.
     """
-    _WRITERS[format]((_words(row) for row in rows), stream, columns)
+    _WRITERS[format]((_row_cells(row) for row in rows), stream, columns)
 
 
 def columns_of(rows: Iterable[FleetRow]) -> tuple[str, ...]:
@@ -73,15 +73,15 @@ def columns_of(rows: Iterable[FleetRow]) -> tuple[str, ...]:
 # ---------------------------------------------------------------- what a row says
 
 
-def _words(row: FleetRow) -> Words:
-    own = {"id": id_of({"id": row.id}), "platform": _platform(row.platform)}
+def _row_cells(row: FleetRow) -> Words:
+    own = {"id": id_of({"id": row.id}), "platform": _platform_cell(row.platform)}
     own |= {"source": row.source.value, "state": row.state.value}
     said = {name: row.fields[name] for name in sorted(row.fields, key=_place)}
     return {name: _word(row.id, name, value) for name, value in (own | said).items()}
 
 
-def _platform(name: str) -> str | Fault:
-    return name if name in PLATFORMS else Fault("is unknown")
+def _platform_cell(name: str) -> str | CellError:
+    return name if name in PLATFORMS else CellError("is unknown")
 
 
 def _place(name: str) -> int:
@@ -91,18 +91,18 @@ def _place(name: str) -> int:
 def _word(row_id: str, name: str, value: object) -> str | int | None:
     """Return *value* as it will be read, or refuse it; a message never repeats a secret."""
     if isinstance(value, Secret):
-        raise _refusal(row_id, name, "is a secret; only env:NAME or file:PATH is written")
+        raise _unwritable(row_id, name, "is a secret; only env:NAME or file:PATH is written")
     found = value if name in OWN_NAMES else field_of(name, value, allow_inline=False)
-    if isinstance(found, Fault):
-        raise _refusal(row_id, name, found.message)
+    if isinstance(found, CellError):
+        raise _unwritable(row_id, name, found.message)
     if isinstance(found, int) and not -_MOST < found < _MOST:
-        raise _refusal(row_id, name, "is too large")
+        raise _unwritable(row_id, name, "is too large")
     if found != value or not (found is None or isinstance(found, str | int)):
-        raise _refusal(row_id, name, "has spaces around it, which go when it is read")
+        raise _unwritable(row_id, name, "has spaces around it, which go when it is read")
     return found
 
 
-def _refusal(row_id: str, name: str, why: str) -> ConfigurationError:
+def _unwritable(row_id: str, name: str, why: str) -> ConfigurationError:
     return ConfigurationError(f"row {row_id[:128]!r} cannot be written: {name} {why}")
 
 
@@ -131,11 +131,11 @@ def _write_csv(rows: Iterator[Words], stream: Sink, columns: Sequence[str]) -> N
     for words in rows:
         lost = [name for name in words if name not in names]
         if lost:
-            raise _refusal(str(words["id"]), lost[0], "has no column")
-        writer.writerow([_cell(words, name) for name in names])
+            raise _unwritable(str(words["id"]), lost[0], "has no column")
+        writer.writerow([_csv_cell(words, name) for name in names])
 
 
-def _cell(words: Words, name: str) -> str:
+def _csv_cell(words: Words, name: str) -> str:
     if name not in words:
         return ""
     value = words[name]
@@ -143,7 +143,7 @@ def _cell(words: Words, name: str) -> str:
         return "null" if value is None else str(value)
     if _CONTROL.search(value):
         why = "has a line end or control character; JSON Lines and YAML can hold it"
-        raise _refusal(str(words["id"]), name, why)
+        raise _unwritable(str(words["id"]), name, why)
     return escaped(value)
 
 

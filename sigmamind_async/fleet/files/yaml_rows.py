@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import attrs
 
 from sigmamind_async.fleet.files.entry import Entry, Manner, Place, entry_of
-from sigmamind_async.fleet.files.fields import Fault
+from sigmamind_async.fleet.files.fields import CellError
 from sigmamind_async.fleet.files.yaml_sheet import Said, Sheet, sheet_of
 from sigmamind_async.fleet.files.yaml_tokens import YamlError, tokens
 from sigmamind_async.fleet.spec import Problem
@@ -39,7 +39,7 @@ class Whole(Protocol):
 def yaml_entries(stream: Whole, manner: Manner, largest: int = LARGEST) -> Iterator[Entry]:
     """Yield the rows, then what is wrong with the file as a whole."""
     try:
-        sheet = sheet_of(tokens(_text(stream.read(largest + 1), largest)))
+        sheet = sheet_of(tokens(_decode_file(stream.read(largest + 1), largest)))
     except YamlError as unreadable:
         sheet = Sheet(errors=[unreadable])
     yield from _entries(sheet, manner)
@@ -47,7 +47,7 @@ def yaml_entries(stream: Whole, manner: Manner, largest: int = LARGEST) -> Itera
         yield Entry.broken(error.line, error.message, column=error.column)
 
 
-def _text(content: bytes, largest: int) -> str:
+def _decode_file(content: bytes, largest: int) -> str:
     if len(content) > largest:
         raise YamlError(f"is larger than {largest >> 20} MiB; write JSON Lines instead")
     try:
@@ -63,15 +63,15 @@ def _text(content: bytes, largest: int) -> str:
 def _entries(sheet: Sheet, manner: Manner) -> Iterator[Entry]:
     defaults = sheet.defaults[0] if sheet.defaults else Said(0)
     if "id" in defaults.cells:
-        defaults.cells["id"] = Fault("cannot be the same for each row; leave it out")
+        defaults.cells["id"] = CellError("cannot be the same for each row; leave it out")
     told: set[Problem] = set()
     for row in sheet.rows:
-        entry = _entry(row, defaults, manner)
+        entry = _yaml_entry(row, defaults, manner)
         shared = {place for name, place in defaults.places.items() if name not in row.cells}
         yield attrs.evolve(entry, problems=tuple(_untold(entry, shared, told)))
 
 
-def _entry(row: Said, defaults: Said, manner: Manner) -> Entry:
+def _yaml_entry(row: Said, defaults: Said, manner: Manner) -> Entry:
     places = {**defaults.places, **row.places}
     cells = {**defaults.cells, **row.cells}
     return entry_of(cells, manner, row.line, lambda name: places.get(name, (row.line, 0)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import attrs
 
 from sigmamind_async.did_you_mean import suggestion
-from sigmamind_async.fleet.files.fields import KNOWN, Fault, Oddity
+from sigmamind_async.fleet.files.fields import KNOWN, CellError, Oddity
 from sigmamind_async.fleet.files.yaml_tokens import Token, YamlError
 
 ROWS, DEFAULTS = "numbers", "defaults"
@@ -36,13 +36,13 @@ def sheet_of(tokens: Iterator[Token]) -> Sheet:
     """Return all rows of the text, and what is wrong with it as a whole."""
     sheet = Sheet()
     try:
-        _read(tokens, sheet)
+        _read_tokens(tokens, sheet)
     except YamlError as error:
         sheet.errors.append(error)
     return sheet
 
 
-def _read(tokens: Iterator[Token], sheet: Sheet) -> None:
+def _read_tokens(tokens: Iterator[Token], sheet: Sheet) -> None:
     if next(tokens, None) is None:
         raise YamlError(f"is empty; it is a list of rows, or a mapping with {ROWS!r}")
     first = next(tokens)
@@ -98,15 +98,15 @@ def _read_rows(first: Token, tokens: Iterator[Token], sheet: Sheet) -> None:
 
 def _mapping(first: Token, tokens: Iterator[Token]) -> Said:
     said = Said(first.line)
-    if isinstance(first.value, Fault):
+    if isinstance(first.value, CellError):
         _say(said, "", first, first.value)
     for key, value in _pairs(tokens):
         if isinstance(key.value, str) and key.kind == "value":
             twice = key.value in said.cells
-            cell = Fault("is said twice") if twice else _cell(value)
+            cell = CellError("is said twice") if twice else _token_cell(value)
             _say(said, key.value, value if key.value in KNOWN and not twice else key, cell)
         else:
-            _say(said, "", key, Fault("has a name that is not text"))
+            _say(said, "", key, CellError("has a name that is not text"))
         _skip(value, tokens)
     return said
 
@@ -116,7 +116,7 @@ def _say(said: Said, name: str, at: Token, cell: object) -> None:
     said.places[name] = (at.line, at.column)
 
 
-def _cell(token: Token) -> object:
+def _token_cell(token: Token) -> object:
     kinds = {"list": Oddity("a list"), "mapping": Oddity("a mapping")}
     return token.value if token.value is not None else kinds.get(token.kind)
 
@@ -142,7 +142,7 @@ def _skip(token: Token, tokens: Iterator[Token]) -> None:
 
 
 def _note(token: Token, sheet: Sheet) -> None:
-    if isinstance(token.value, Fault):
+    if isinstance(token.value, CellError):
         sheet.errors.append(_error(token, token.value.message))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.files.fields import Fault, Oddity
+from sigmamind_async.fleet.files.fields import CellError, Oddity
 
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -48,8 +48,8 @@ class Token:
     line: int
     column: int
     value: object = None
-    """Of a value: a text, a whole number, `None`, an `Oddity` or a `Fault`. Of the start of a list
-    or mapping: a `Fault`, or `None`."""
+    """Of a value: a text, a whole number, `None`, an `Oddity` or a `CellError`. Of the start of a
+    list or mapping: a `CellError`, or `None`."""
 
 
 class YamlError(ValueError):
@@ -84,7 +84,7 @@ def _parsed(text: str) -> Iterator[Token]:
             if kind is None:
                 continue
             line, column = event.start_mark.line + 1, event.start_mark.column + 1
-            yield Token(kind, line, column, _value(event, yaml, resolve))
+            yield Token(kind, line, column, _event_value(event, yaml, resolve))
     except yaml.YAMLError as error:
         raise _translated(error, text) from None
     except (ValueError, OverflowError):
@@ -114,40 +114,40 @@ def _translated(error: Any, text: str) -> YamlError:  # noqa: ANN401 - PyYAML's,
     mark = getattr(error, "problem_mark", None)
     problem = " ".join(str(getattr(error, "problem", None) or "unreadable").split())
     place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    if mark and _opened(text, mark.index) > DEEPEST:
+    if mark and _count_opened(text, mark.index) > DEEPEST:
         # Some parsers have a limit as well, and meet it first: they read a line ahead.
         return YamlError(_TOO_DEEP, *place)
     return YamlError(f"is not YAML: {problem}", *place)
 
 
-def _opened(text: str, end: int) -> int:
+def _count_opened(text: str, end: int) -> int:
     """Return how many lists and mappings the line opens, up to *end*, and does not close."""
     line = text[text.rfind("\n", 0, end) + 1 : end]
     opened, closed = map(line.count, "[{"), map(line.count, "]}")
     return sum(opened) - sum(closed)
 
 
-def _value(event: Any, yaml: ModuleType, resolve: Any) -> object:  # noqa: ANN401 - see above
+def _event_value(event: Any, yaml: ModuleType, resolve: Any) -> object:  # noqa: ANN401 - see above
     name = type(event).__name__
     if name == "AliasEvent":
-        return Fault("is an alias; write the value itself")
+        return CellError("is an alias; write the value itself")
     if getattr(event, "anchor", None):
-        return Fault("has an anchor; leave it out, aliases are not read")
+        return CellError("has an anchor; leave it out, aliases are not read")
     if getattr(event, "tag", None):
-        return Fault("has a tag; leave it out and write plain text")
+        return CellError("has a tag; leave it out and write plain text")
     if name != "ScalarEvent":
         return None
     if not event.implicit[0]:
         return event.value
     tag = resolve(yaml.ScalarNode, event.value, (True, False))
-    return _plain(event.value, tag.rpartition(":")[2])
+    return _plain_scalar(event.value, tag.rpartition(":")[2])
 
 
-def _plain(text: str, tag: str) -> object:
+def _plain_scalar(text: str, tag: str) -> object:
     """Return what a *text* without quotes is; a date or the like is the text that it looks like."""
     if not text:
         # A line that was left blank would clear the field without a word.
-        return Fault("says nothing; write null to clear it, or leave it out")
+        return CellError("says nothing; write null to clear it, or leave it out")
     if tag == "null":
         return None
     if tag == "int" and _WHOLE_NUMBER.fullmatch(text):

@@ -1,7 +1,8 @@
-"""What SigmaMind is told and what it answers, in its own words.
+"""SigmaMind's records and request values, in its own words.
 
-Request values check themselves when made; records take what comes, see `Record`. Facts are from the
-pages below https://docs.sigmamind.ai/api-reference/phone-numbers/ unless a comment names another.
+Request values check themselves when they are made; records accept what comes, see `Record`. Facts
+are from the pages below https://docs.sigmamind.ai/api-reference/phone-numbers/ unless a comment
+names another page.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
 TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
 BYO: Final = "byo"
-"""Words of `PhoneNumber.provider`; others may come and are kept as they are."""
+"""Values of `PhoneNumber.provider`; others are kept as they come."""
 
 OWN_SIP_DOMAIN: Final = "sip.livekit.cloud"
-"""Where SigmaMind itself takes calls. A termination URI must be the carrier's host, never this."""
+"""SigmaMind's own SIP host. A termination URI is the carrier's host, never this one."""
 
 Text: TypeAlias = str | Unset
 Clearable: TypeAlias = str | Unset | None
@@ -33,22 +34,24 @@ Clearable: TypeAlias = str | Unset | None
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
-    """A phone number as SigmaMind shows it. The trunk's username and password never come back."""
+    """A phone number. The trunk's username and password are in no answer."""
 
-    sip_phone_number: Annotated[str, wire("sipPhoneNumber", phone_number=True, needed=True)] = ""
-    """The number, E.164; also its key in later calls. Empty in an answer that names none."""
+    sip_phone_number: Annotated[
+        str, wire("sipPhoneNumber", phone_number=True, null_as_empty=True)
+    ] = ""
+    """The number, E.164, and its key in later calls; empty in an answer that names none."""
     provider: Annotated[str | None, wire("provider")] = None
-    """Carrier behind it: ``twilio``, ``telnyx``, ``byo``. Absent in the answer to an import."""
+    """The carrier: ``twilio``, ``telnyx`` or ``byo``. Absent from the answer to an import."""
     inbound_agent_id: Annotated[str | None, wire("inboundAgentId")] = None
     outbound_agent_id: Annotated[str | None, wire("outboundAgentId")] = None
     outbound_phone_number: Annotated[str | None, wire("outboundPhoneNumber", phone_number=True)] = (
         None
     )
-    """Who is called by a test call, E.164."""
+    """The number that test calls ring, E.164."""
     active: Annotated[bool | None, wire("active")] = None
     """Usable now; may be false right after a purchase or an import."""
     termination_sip_uri: Annotated[str | None, wire("terminationSipURI")] = None
-    """Host that takes outbound calls. Absent in the answer to a purchase."""
+    """Host that takes outbound calls. Absent from the answer to a purchase."""
     friendly_name: Annotated[str | None, wire("friendlyName")] = None
     """Label shown in listings."""
 
@@ -56,7 +59,7 @@ class PhoneNumber(Record):
 # https://docs.sigmamind.ai/api-reference/agents
 @attrs.frozen(kw_only=True)
 class Agent(Record):
-    """A voice agent, as far as phone numbers need it; settings are kept as they come."""
+    """A voice agent, without a field for each of its settings; those are kept as they come."""
 
     agent_id: Annotated[str | None, wire("agentId", strict=True)] = None
     agent_name: Annotated[str | None, wire("agentName")] = None
@@ -71,7 +74,7 @@ class Agent(Record):
 
 @attrs.frozen(kw_only=True)
 class CallAgent(Record):
-    """The agent named in a call."""
+    """The agent of a call."""
 
     name: Annotated[str | None, wire("name")] = None
     agent_id: Annotated[str | None, wire("agentId")] = None
@@ -81,7 +84,7 @@ class CallAgent(Record):
 # https://docs.sigmamind.ai/api-reference/calls
 @attrs.frozen(kw_only=True)
 class Call(Record):
-    """One call. Times are texts as the platform writes them."""
+    """A phone call. Times are texts, as the platform writes them."""
 
     call_id: Annotated[str | None, wire("callId", strict=True)] = None
     call_type: Annotated[str | None, wire("callType")] = None
@@ -92,7 +95,7 @@ class Call(Record):
         default=None, hash=False
     )
     status: Annotated[str | None, wire("status")] = None
-    """``scheduled``, ``in_progress``, ``ended``; older words exist, see `has_ended`."""
+    """``scheduled``, ``in_progress``, ``ended``; `has_ended` knows the older words."""
     transcript: Annotated[str | None, wire("transcript")] = None
     start_time: Annotated[str | None, wire("startTime")] = None
     end_time: Annotated[str | None, wire("endTime")] = None
@@ -110,7 +113,7 @@ class Call(Record):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the call is over, in any of the words the platform has used for it."""
+        """True once the call is over, whichever of its words the platform uses."""
         return (
             self.status in _ENDED
             or bool(self.end_time)
@@ -126,20 +129,9 @@ _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 # --- request values --------------------------------------------------------------------------
 
 
-_SHORT_TEXT = validators.text(128)
-# An empty agent id is refused: null is how an agent is removed.
-_AGENT_ID = validators.visible(64)
-_AGENT_ID_OR_NULL = validators.or_null(_AGENT_ID)
-_PASSWORD = validators.secret(128)
-_PAGE = validators.whole_number(0, 2**31 - 1)
-_PAGE_SIZE = validators.whole_number(1, 1_000)
-
-
-def _check_termination_uri(name: str, value: object) -> None:
+def _carrier_host(name: str, value: object) -> None:
     check_length(name, value, 253, least=1)
     validators.check_visible(name, str(value))
-    if OWN_SIP_DOMAIN not in str(value).lower():
-        return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
     host = host.partition(";")[0].partition(":")[0].rstrip(".")
     if host == OWN_SIP_DOMAIN or host.endswith(f".{OWN_SIP_DOMAIN}"):
@@ -151,168 +143,127 @@ def _check_termination_uri(name: str, value: object) -> None:
         )
 
 
-_TERMINATION_URI = validators.Quick(
-    validators.said(_check_termination_uri),
-    "type({0}) is str and 1 <= len({0}) <= 253 and {0}.isprintable() and ' ' not in {0}"
-    f" and {OWN_SIP_DOMAIN!r} not in {{0}}.lower()",
-)
+_PHONE_NUMBER = validators.phone_number
+_SHORT_TEXT = validators.text(128)
+# Null removes an agent, so an empty id is refused.
+_AGENT_ID = validators.visible(64)
+_PASSWORD = validators.secret(128)
+_AREA_CODE = validators.whole_number(100, 99_999)
+_PAGE = validators.whole_number(0, 2**31 - 1)
+_PAGE_SIZE = validators.whole_number(1, 1_000)
 
 
 @attrs.frozen(kw_only=True)
 class CreatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers``: buys a number, for money."""
+    """Body of ``POST /v1/phone-numbers``: buys a number."""
 
-    friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
-    """Label, at most 128 characters; the number itself where left out."""
-    country_code: Annotated[Text, wire("countryCode")] = attrs.field(
-        default=UNSET, validator=validators.country_code
-    )
+    friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
+    """Label of at most 128 characters; by default the number itself."""
+    country_code: Annotated[Text, wire("countryCode"), validators.country_code] = UNSET
     """ISO 3166-1 alpha-2; needed without `phone_number`, ignored with it."""
-    area_code: Annotated[int | Unset, wire("areaCode")] = attrs.field(
-        default=UNSET, validator=validators.whole_number(100, 99_999)
-    )
-    """100 to 99999. With nothing in stock there, the nearest match is bought."""
-    phone_number: Annotated[Text, wire("phoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
-    )
+    area_code: Annotated[int | Unset, wire("areaCode"), _AREA_CODE] = UNSET
+    """100 to 99999. With none in stock there, the nearest match is bought."""
+    phone_number: Annotated[Text, wire("phoneNumber"), _PHONE_NUMBER] = UNSET
     """Buys exactly this number."""
-    inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    outbound_agent_id: Annotated[Text, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
-    )
-    """Whom test calls ring."""
+    inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
+    outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
+    """The number that test calls ring."""
 
-    def __attrs_post_init__(self) -> None:
+    def _check_combination(self) -> None:
         if self.phone_number is UNSET and self.country_code is UNSET:
             raise InvalidRequestError(field="country_code", rule="give it, or a phone_number")
 
 
 @attrs.frozen(kw_only=True)
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers/import``: registers a number you own on a SIP trunk."""
+    """Body of ``POST /v1/phone-numbers/import``: registers your own number on a SIP trunk."""
 
-    phone_number: Annotated[str, wire("phoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
-    inbound_agent_id: Annotated[Text, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    outbound_agent_id: Annotated[Text, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID
-    )
-    trunk_username: Annotated[Text, wire("trunkUsername")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
+    phone_number: Annotated[str, wire("phoneNumber"), _PHONE_NUMBER]
+    friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
+    inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
+    outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
+    trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
     """At most 128 characters; needed for outbound calls."""
-    trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
+    trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
+        default=UNSET, hash=False, converter=concealed
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
-    termination_sip_uri: Annotated[Text, wire("terminationSipURI")] = attrs.field(
-        default=UNSET, validator=_TERMINATION_URI
-    )
+    termination_sip_uri: Annotated[Text, wire("terminationSipURI"), _carrier_host] = UNSET
     """The carrier's host, such as ``sip.telnyx.com``; at most 253 characters."""
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
-    )
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 
 
 @attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; what is left out stays as it is."""
+    """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; a field left out stays as it is."""
 
-    phone_number: str = attrs.field(validator=validators.phone_number)
+    phone_number: Annotated[str, _PHONE_NUMBER]
     """The number to change, E.164."""
-    friendly_name: Annotated[Text, wire("friendlyName")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
-    inbound_agent_id: Annotated[Clearable, wire("inboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID_OR_NULL
-    )
+    friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
+    inbound_agent_id: Annotated[Clearable, wire("inboundAgentId"), _AGENT_ID] = UNSET
     """``None`` removes the agent."""
-    outbound_agent_id: Annotated[Clearable, wire("outboundAgentId")] = attrs.field(
-        default=UNSET, validator=_AGENT_ID_OR_NULL
-    )
+    outbound_agent_id: Annotated[Clearable, wire("outboundAgentId"), _AGENT_ID] = UNSET
     """``None`` removes the agent."""
     # "Uri" in this request alone, "URI" everywhere else.
-    termination_sip_uri: Annotated[Text, wire("terminationSipUri")] = attrs.field(
-        default=UNSET, validator=_TERMINATION_URI
+    termination_sip_uri: Annotated[Text, wire("terminationSipUri"), _carrier_host] = UNSET
+    """Imported numbers only; has no effect on a purchased one."""
+    trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
+    trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
+        default=UNSET, hash=False, converter=concealed
     )
-    """Imported numbers only; without effect on bought ones."""
-    trunk_username: Annotated[Text, wire("trunkUsername")] = attrs.field(
-        default=UNSET, validator=_SHORT_TEXT
-    )
-    trunk_password: Annotated[Secret | Unset, wire("trunkPassword")] = attrs.field(
-        hash=False, default=UNSET, converter=concealed, validator=_PASSWORD
-    )
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber")] = attrs.field(
-        default=UNSET, validator=validators.phone_number
-    )
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 
-    def __attrs_post_init__(self) -> None:
-        validators.require_change(self, "phone_number")
+    def _check_combination(self) -> None:
+        validators.require_any_field(self, "phone_number")
 
 
 @attrs.frozen(kw_only=True)
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phoneNumber}``."""
 
-    phone_number: str = attrs.field(validator=validators.phone_number)
+    phone_number: Annotated[str, _PHONE_NUMBER]
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
-    """``DELETE /v1/phone-numbers/{phoneNumber}``: gives the number up, for good."""
+    """``DELETE /v1/phone-numbers/{phoneNumber}``: releases the number, permanently."""
 
-    phone_number: str = attrs.field(validator=validators.phone_number)
+    phone_number: Annotated[str, _PHONE_NUMBER]
 
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
     """One page of ``GET /v1/phone-numbers``."""
 
-    page: int = attrs.field(default=0, validator=_PAGE)
+    page: Annotated[int, _PAGE] = 0
     """Counted from 0."""
-    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
+    size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class GetAgent(RequestValue[Agent]):
     """``GET /v1/agents/{agentId}``."""
 
-    agent_id: str = attrs.field(validator=validators.record_id())
+    agent_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListAgents(RequestValue[Page[Agent]]):
     """One page of ``GET /v1/agents``."""
 
-    page: int = attrs.field(default=0, validator=_PAGE)
-    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
+    page: Annotated[int, _PAGE] = 0
+    size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class CreateCall(RequestValue[Call]):
-    """Body of ``POST /v1/calls``: rings somebody."""
+    """Body of ``POST /v1/calls``: places a call."""
 
-    from_phone_number: Annotated[str, wire("fromPhoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    to_phone_number: Annotated[str, wire("toPhoneNumber")] = attrs.field(
-        validator=validators.phone_number
-    )
-    agent_id: Annotated[Text, wire("agentId")] = attrs.field(default=UNSET, validator=_AGENT_ID)
+    from_phone_number: Annotated[str, wire("fromPhoneNumber"), _PHONE_NUMBER]
+    to_phone_number: Annotated[str, wire("toPhoneNumber"), _PHONE_NUMBER]
+    agent_id: Annotated[Text, wire("agentId"), _AGENT_ID] = UNSET
     """May be left out where the number has an outbound agent."""
     dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = attrs.field(
         default=UNSET, hash=False
@@ -323,21 +274,21 @@ class CreateCall(RequestValue[Call]):
 class GetCall(RequestValue[Call]):
     """``GET /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=validators.record_id())
+    call_id: Annotated[str, validators.record_id()]
 
 
 @attrs.frozen(kw_only=True)
 class ListCalls(RequestValue[Page[Call]]):
     """One page of ``GET /v1/calls``."""
 
-    status: Text = attrs.field(default=UNSET, validator=validators.word)
+    status: Annotated[Text, validators.word] = UNSET
     """Only calls with this status."""
-    page: int = attrs.field(default=0, validator=_PAGE)
-    size: int = attrs.field(default=100, validator=_PAGE_SIZE)
+    page: Annotated[int, _PAGE] = 0
+    size: Annotated[int, _PAGE_SIZE] = 100
 
 
 @attrs.frozen(kw_only=True)
 class DeleteCall(RequestValue[None]):
     """``DELETE /v1/calls/{callId}``."""
 
-    call_id: str = attrs.field(validator=validators.record_id())
+    call_id: Annotated[str, validators.record_id()]

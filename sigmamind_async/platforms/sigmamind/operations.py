@@ -19,9 +19,9 @@ from sigmamind_async.operation import (
     ReadBack,
     Request,
     Response,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.sigmamind.models import (
@@ -41,7 +41,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import not_shown
+from sigmamind_async.readback import ignored_fields
 from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
@@ -79,19 +79,19 @@ def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return changing(
+    return patch_operation(
         "sigmamind.update_phone_number",
         _number_path(value.phone_number),
         body_of(value),
         _about(value.phone_number),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _READABLE_ON_A_TRUNK),
+        ignored_fields=lambda found: ignored_fields(value, found, _READABLE_ON_A_TRUNK),
     )
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up. The documentation mentions the call, but has no page for it."""
-    return reading(
+    return get_operation(
         "sigmamind.get_phone_number", _number_path(value.phone_number), _decode_phone_number, value
     )
 
@@ -110,14 +110,14 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Release a number."""
-    return removing(
+    return delete_operation(
         "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
     )
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look an agent up."""
-    return reading(
+    return get_operation(
         "sigmamind.get_agent", f"/v1/agents/{path_segment(value.agent_id)}", _decode_agent, value
     )
 
@@ -142,7 +142,7 @@ def create_call(value: CreateCall) -> Operation[Call]:
 
 def get_call(value: GetCall) -> Operation[Call]:
     """Look a call up."""
-    return reading(
+    return get_operation(
         "sigmamind.get_call", f"/v1/calls/{path_segment(value.call_id)}", _decode_call, value
     )
 
@@ -158,7 +158,7 @@ def list_calls(value: ListCalls) -> Operation[Page[Call]]:
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
     path = f"/v1/calls/{path_segment(value.call_id)}"
-    return removing("sigmamind.delete_call", path, value, removed)
+    return delete_operation("sigmamind.delete_call", path, value, removed)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -189,7 +189,7 @@ def _number_path(phone_number: str) -> str:
 def _listing(
     name: str, path: str, cls: type[R], value: object, *, size: int, **query: object
 ) -> Operation[Page[R]]:
-    return reading(
+    return get_operation(
         name,
         f"{path}?{urlencode({**query, 'size': size})}",
         # The envelope of the phone numbers is in no copy of the documentation; this is the key of
@@ -206,16 +206,16 @@ def _read_back(
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
         agrees=lambda found: (
-            found.sip_phone_number == phone_number and not _not_shown(value, found)
+            found.sip_phone_number == phone_number and not _ignored_fields(value, found)
         ),
     )
 
 
-def _not_shown(
+def _ignored_fields(
     value: CreatePhoneNumber | ImportPhoneNumber | UpdatePhoneNumber, found: PhoneNumber
 ) -> tuple[str, ...]:
     fields = _READABLE if isinstance(value, CreatePhoneNumber) else _READABLE_ON_A_TRUNK
-    return not_shown(value, found, fields)
+    return ignored_fields(value, found, fields)
 
 
 _READABLE: Final = {

@@ -13,9 +13,9 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     Request,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.verbex.models import (
@@ -31,7 +31,7 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateSipPhoneNumber,
     UpdateTwilioPhoneNumber,
 )
-from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
 from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, Unset, path_segment
@@ -57,14 +57,14 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
         ),
         repeatable=False,
         value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
+        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
         read_back=_read_back(value, value.phone_number),
     )
 
 
 def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return changing(
+    return patch_operation(
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
@@ -73,19 +73,21 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
+        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
     )
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look a number up by its record id."""
-    return reading("verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value)
+    return get_operation(
+        "verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value
+    )
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     """Read one page of the numbers."""
     query = _page_query(value)
-    return reading(
+    return get_operation(
         "verbex.list_phone_numbers",
         f"{_COLLECTION}?{query}",
         # No page of the documentation shows the envelope, so all that were seen pass.
@@ -100,7 +102,9 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
-    return removing("verbex.delete_phone_number", _path(value.phone_number_id), value, removed)
+    return delete_operation(
+        "verbex.delete_phone_number", _path(value.phone_number_id), value, removed
+    )
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -150,11 +154,11 @@ def _read_back(
     if phone_number is UNSET:
         return None
     return ReadBack(
-        operation=on_first_page(
+        operation=find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == phone_number,
         ),
-        agrees=lambda found: not not_shown(value, found, _readable(value)),
+        agrees=lambda found: not ignored_fields(value, found, _readable(value)),
     )
 
 

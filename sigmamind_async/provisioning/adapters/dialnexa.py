@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
 import attrs
 
-from sigmamind_async.convert import RequestValue, body_of, told_by, validators
+from sigmamind_async.convert import RequestValue, body_of, present_keys, validators
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms.dialnexa.models import (
     AvailableNumber,
@@ -39,11 +39,11 @@ class PurchaseAnyNumber(RequestValue[PhoneNumber]):
     A client, which makes one call of a value, refuses it.
     """
 
-    country_iso: str = attrs.field(validator=validators.country_code)
+    country_iso: Annotated[str, validators.country_code]
     """ISO 3166-1 alpha-2."""
-    telephony_provider_id: str = attrs.field(validator=validators.word)
+    telephony_provider_id: Annotated[str, validators.word]
     """From ``client.phone_number_pricing.list()``."""
-    type: str | Unset = attrs.field(default=UNSET, validator=validators.word)
+    type: Annotated[str | Unset, validators.word] = UNSET
     """``local``, ``mobile`` or ``tollfree``."""
 
 
@@ -96,7 +96,7 @@ def _shows_import(value: ImportSipTrunk, found: PhoneNumber) -> bool:
     The trunk's credentials can neither be read nor be written again: no update takes them. To doubt
     an import because of them would never end, so a number that is there counts as imported.
     """
-    return "nickname" not in told_by(found) or confirms_request(import_sip_trunk(value))(found)
+    return "nickname" not in present_keys(found) or confirms_request(import_sip_trunk(value))(found)
 
 
 def _update(value: UpdatePhoneNumber) -> Intent:
@@ -109,7 +109,7 @@ def _shows_update(value: UpdatePhoneNumber, found: PhoneNumber) -> bool:
     Of the three documented shapes of a record only one has all fields. What a record is silent
     about is not proven; the update is sent again then, which does no harm.
     """
-    told = set(told_by(found))
+    told = set(present_keys(found))
     if "inbound_agent_id" in told:
         told.add("agent_id")
     return told.issuperset(body_of(value)) and confirms_request(update_phone_number(value))(found)

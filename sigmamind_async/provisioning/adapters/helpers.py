@@ -38,7 +38,7 @@ def confirms_request(
         return lambda _: False
     if operation.read_back is not None:
         return operation.read_back.agrees
-    differing = operation.not_shown
+    differing = operation.ignored_fields
     assert differing is not None  # noqa: S101 - a call that sends fields has one or the other
     return lambda record: not differing(record)
 

@@ -25,7 +25,7 @@ class MemoryJournal:
         self.may_be_a_copy = False
         self.latest = 0.0
         self._rows: dict[tuple[str, str], Row] = {}
-        self._seals: dict[str, frozenset[str]] = {}
+        self._fingerprints: dict[str, frozenset[str]] = {}
         self._applied: dict[str, str] = {}
 
     async def get(self, account: str, op_id: str) -> Row | None:
@@ -88,11 +88,11 @@ class MemoryJournal:
         else:
             self._applied[row_id] = text
 
-    async def seals(self, account: str) -> frozenset[str]:
-        return self._seals.get(account, frozenset())
+    async def key_fingerprints(self, account: str) -> frozenset[str]:
+        return self._fingerprints.get(account, frozenset())
 
-    async def add_seal(self, account: str, seal: str) -> None:
-        self._seals[account] = self._seals.get(account, frozenset()) | {seal}
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
+        self._fingerprints[account] = self._fingerprints.get(account, frozenset()) | {fingerprint}
 
     async def __aenter__(self) -> Self:
         return self

@@ -43,7 +43,7 @@ class Journal(Protocol):
 
     @property
     def journal_id(self) -> str:
-        """A random text, made with the journal; not secret."""
+        """A random text, made with the journal; not secret. Known once it has been opened."""
         ...
 
     @property
@@ -56,7 +56,10 @@ class Journal(Protocol):
 
     @property
     def latest(self) -> float:
-        """The time of the latest write by any process; 0.0 for a new journal."""
+        """The time of the latest write; 0.0 for a new journal.
+
+        By any process before this one opened the journal, and by this one since.
+        """
         ...
 
     async def get(self, account: str, op_id: str) -> Row | None:
@@ -104,12 +107,12 @@ class Journal(Protocol):
         """Store the last applied state of a fleet's row, or remove it; need not be durable."""
         ...
 
-    async def seals(self, account: str) -> frozenset[str]:
-        """Return the seals of the API keys that the account was used with."""
+    async def key_fingerprints(self, account: str) -> frozenset[str]:
+        """Return the fingerprints of the API keys that the account was used with."""
         ...
 
-    async def add_seal(self, account: str, seal: str) -> None:
-        """Store the seal of another API key."""
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
+        """Store the fingerprint of another API key."""
         ...
 
 

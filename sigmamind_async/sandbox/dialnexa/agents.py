@@ -25,7 +25,7 @@ _NUMBER_FIELDS = ("inbound_phone_number_id", "outbound_phone_number_id")
 
 def get_agent(account: DialNexaAccount, call: Call) -> Outcome:
     """Read one agent."""
-    return Outcome(answer=_answer(call, account.agent(call)))
+    return Outcome(answer=_agent_answer(call, account.agent(call)))
 
 
 def update_agent(account: DialNexaAccount, call: Call) -> Outcome:
@@ -40,7 +40,7 @@ def update_agent(account: DialNexaAccount, call: Call) -> Outcome:
         if body.keys() - {"version_number", "is_published"} or not body.get("is_published"):
             said = "Published versions cannot be updated, except to set is_published: true"
             raise RefusedError(400, said)
-        return Outcome(answer=_answer(call, found))
+        return Outcome(answer=_agent_answer(call, found))
     _check_numbers(account, call, found, body)
     named = {name: text(body, name) or None for name in _NUMBER_FIELDS if name in body}
     agent = changed(found, named)
@@ -65,7 +65,7 @@ def update_agent(account: DialNexaAccount, call: Call) -> Outcome:
             "rerouted": [attrs.asdict(number) for number in rerouted.values()],
         },
     )
-    return Outcome(answer=_answer(call, agent), change=change)
+    return Outcome(answer=_agent_answer(call, agent), change=change)
 
 
 def _check_numbers(
@@ -104,5 +104,5 @@ def _rerouted(account: DialNexaAccount, agent: Agent) -> dict[str, PhoneNumber]:
     return found
 
 
-def _answer(call: Call, agent: Agent) -> Answer:
+def _agent_answer(call: Call, agent: Agent) -> Answer:
     return views.record_answer(200, views.agent_view(agent, call.switches), call.switches)

@@ -90,7 +90,7 @@ def import_number(account: DialNexaAccount, call: Call) -> Outcome:
         state={"number": attrs.asdict(number)},
         secrets={number.key: password} if password else {},
     )
-    return Outcome(answer=_answer(call, number, call.switches.create_status), change=change)
+    return Outcome(answer=_number_answer(call, number, call.switches.create_status), change=change)
 
 
 def update_number(account: DialNexaAccount, call: Call) -> Outcome:
@@ -113,12 +113,12 @@ def update_number(account: DialNexaAccount, call: Call) -> Outcome:
         body=body,
         state={"number": attrs.asdict(number)},
     )
-    return Outcome(answer=_answer(call, number), change=change)
+    return Outcome(answer=_number_answer(call, number), change=change)
 
 
 def get_number(account: DialNexaAccount, call: Call) -> Outcome:
     """Read one number."""
-    return Outcome(answer=_answer(call, account.visible_number(call)))
+    return Outcome(answer=_number_answer(call, account.visible_number(call)))
 
 
 def list_numbers(account: DialNexaAccount, call: Call) -> Outcome:
@@ -162,7 +162,7 @@ def _new_number(
     )
 
 
-def _answer(call: Call, number: PhoneNumber, status: int = 200) -> Answer:
+def _number_answer(call: Call, number: PhoneNumber, status: int = 200) -> Answer:
     return views.record_answer(status, _view(call, number), call.switches)
 
 

@@ -63,13 +63,13 @@ def create_call(account: SigmaMindAccount, call: Call) -> Outcome:
         body=body,
         state={"call": attrs.asdict(made)},
     )
-    view = _view(account, call, made)
+    view = _call_view(account, call, made)
     return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
 def get_call(account: SigmaMindAccount, call: Call) -> Outcome:
     """Read one call."""
-    return Outcome(answer=json_answer(200, _view(account, call, _made(account, call))))
+    return Outcome(answer=json_answer(200, _call_view(account, call, _place_call(account, call))))
 
 
 def list_calls(account: SigmaMindAccount, call: Call) -> Outcome:
@@ -80,12 +80,12 @@ def list_calls(account: SigmaMindAccount, call: Call) -> Outcome:
         for made in account.calls.values()
         if status is None or views.call_status(made, call.now) == status
     ]
-    return Outcome(answer=page_answer(call, rows, lambda made: _view(account, call, made)))
+    return Outcome(answer=page_answer(call, rows, lambda made: _call_view(account, call, made)))
 
 
 def delete_call(account: SigmaMindAccount, call: Call) -> Outcome:
     """Forget a call. Documented as "OK": 200, with a body nobody describes."""
-    made = _made(account, call)
+    made = _place_call(account, call)
     change = Change(
         kind="call_removal",
         phone_number=made.from_phone_number,
@@ -93,17 +93,17 @@ def delete_call(account: SigmaMindAccount, call: Call) -> Outcome:
         body={},
         state={"removed_call": made.call_id},
     )
-    return Outcome(answer=json_answer(200, _view(account, call, made)), change=change)
+    return Outcome(answer=json_answer(200, _call_view(account, call, made)), change=change)
 
 
-def _made(account: SigmaMindAccount, call: Call) -> PhoneCall:
+def _place_call(account: SigmaMindAccount, call: Call) -> PhoneCall:
     made = account.calls.get(call.route.key or "")
     if made is None:
         raise RefusedError(404, "Call not found")
     return made
 
 
-def _view(account: SigmaMindAccount, call: Call, made: PhoneCall) -> Json:
+def _call_view(account: SigmaMindAccount, call: Call, made: PhoneCall) -> Json:
     number = account.numbers.get(made.from_phone_number)
     agent = account.agents.get(made.agent_id)
     return views.call_view(made, number, agent, call.switches, call.now)

@@ -21,7 +21,7 @@ from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet.files import Format, read
 from sigmamind_async.fleet.files.csv_rows import csv_entries
 from sigmamind_async.fleet.files.entry import Entry, Manner
-from sigmamind_async.fleet.files.fields import KNOWN, MEANINGS, Fault
+from sigmamind_async.fleet.files.fields import KNOWN, MEANINGS, CellError
 from sigmamind_async.fleet.files.lines import LONGEST_LINE, lines, raw_lines
 from sigmamind_async.fleet.files.yaml_rows import yaml_entries
 from sigmamind_async.fleet.spec import FleetRow, Presence, Problem, Source
@@ -763,7 +763,7 @@ def test_a_byte_order_mark_is_one_at_the_start_alone() -> None:
 
 def test_a_line_that_cannot_be_read_is_one_row() -> None:
     header = (1, "id,platform,source")
-    [entry] = csv_entries([header, (2, Fault("is wrong"))], Manner())
+    [entry] = csv_entries([header, (2, CellError("is wrong"))], Manner())
 
     assert entry == Entry.broken(2, "is wrong")
 

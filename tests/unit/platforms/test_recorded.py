@@ -151,7 +151,7 @@ def test_only_what_buys_imports_or_rings_is_not_repeatable(platform: str, once: 
 def test_only_removals_take_a_404_of_their_own_for_success(platform: str) -> None:
     calls = [operation(platform, name) for name in PLATFORMS[platform].values]
 
-    assert {each.name for each in calls if each.when_gone is None} == {
+    assert {each.name for each in calls if each.on_not_found is None} == {
         each.name for each in calls if each.request.method == "DELETE"
     }
 
@@ -188,7 +188,7 @@ def test_an_odd_value_hides_nothing_but_itself(platform: str, name: str) -> None
     whole = sample["response"]["json"]
     expected = [dump_record(record) for record in records(platform, name, whole)]
     cls = type(records(platform, name, whole)[0])
-    strict = {mark.name for mark in wire_names(cls).values() if mark.strict or mark.needed}
+    strict = {mark.name for mark in wire_names(cls).values() if mark.strict or mark.null_as_empty}
     for key in as_list(held_at(sample))[0].keys() - strict:
         for odd in ODD:
             body = put_at(whole, sample.get("at", []), with_odd(held_at(sample), key, odd))

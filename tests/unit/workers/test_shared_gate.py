@@ -6,6 +6,7 @@ import asyncio
 import bisect
 import math
 import random
+from collections import deque
 from collections.abc import Awaitable
 from functools import partial
 
@@ -14,12 +15,12 @@ import pytest
 from benchmarks.throttles import Bucket, Job, Limit, Server, Window
 from sigmamind_async.errors import APIConnectionError, CircuitOpenError, JournalError
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
-from sigmamind_async.limiter.rate import Ticket
+from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.workers.shared_gate import (
-    FRESH,
-    LOOK,
-    SETTLING,
-    SILENT,
+    GRACE,
+    POLL,
+    REPLY_TIMEOUT,
+    TTL,
     SharedAdmission,
     SharedGate,
 )
@@ -51,9 +52,9 @@ def knowing(rate: float) -> Meeting:
     return Meeting(rates={"sigmamind": Rate(version=3, rate=rate)})
 
 
-async def entered(gate: Gate, *, deadline: float = DEADLINE) -> Ticket:
-    ticket = await gate.enter(width=100, deadline=deadline, patient=True)
-    gate.leave()
+async def entered(gate: Gate, *, deadline: float = DEADLINE) -> Admitted:
+    ticket = await gate.acquire(width=100, deadline=deadline, unbounded=True)
+    gate.release(ticket)
     return ticket
 
 
@@ -185,12 +186,12 @@ async def test_who_comes_after_a_pause_of_its_own_asks_first() -> None:
     meeting = Meeting()
     gate = gate_of(meeting)
     await entered(gate)
-    await asyncio.sleep(2 * FRESH)
+    await asyncio.sleep(2 * TTL)
     meeting.rates["sigmamind"].paused_until = now() + 5.0
 
     await entered(gate)
 
-    assert now() == pytest.approx(2 * FRESH + 5.0, abs=0.1)
+    assert now() == pytest.approx(2 * TTL + 5.0, abs=0.1)
 
 
 async def test_what_a_caller_gave_up_serves_the_next() -> None:
@@ -236,14 +237,11 @@ def test_a_process_that_was_kept_from_running_does_not_make_up_for_it(
     late: float, left: int
 ) -> None:
     """Its moments lapse: the others have sent all the while. A twentieth of a second is allowed."""
-    admission = SharedAdmission(told_at=5.0)
-    admission.pace.rate = 100.0
-    admission.hand.add(5.0, 10)
-    admission.stand_at(admission.hand.turn())
+    admission = SharedAdmission(grants=deque(5.0 + count / 100.0 for count in range(10)))
 
     admission.take(5.0 + late)
 
-    assert admission.hand.count == left
+    assert len(admission.grants) == left
 
 
 # ---------------------------------------------------------------- what is learned
@@ -288,10 +286,10 @@ async def test_a_cut_that_one_makes_holds_for_all() -> None:
     meeting = knowing(100.0)
     one, other = gate_of(meeting), gate_of(meeting)
     await asyncio.gather(entered(one), entered(other))
-    await asyncio.sleep(2 * SETTLING)
+    await asyncio.sleep(2 * GRACE)
 
     await refused(one)
-    await asyncio.sleep(2 * LOOK)
+    await asyncio.sleep(2 * POLL)
     await entered(other)
 
     row = meeting.rates["sigmamind"]
@@ -306,11 +304,11 @@ async def test_two_who_are_refused_for_one_reason_cut_once() -> None:
     meeting = knowing(100.0)
     gates = [gate_of(meeting) for _ in range(3)]
     await asyncio.gather(*(entered(gate) for gate in gates))
-    await asyncio.sleep(2 * SETTLING)
+    await asyncio.sleep(2 * GRACE)
 
     for gate in gates:
         await refused(gate)
-    await asyncio.sleep(2 * LOOK)
+    await asyncio.sleep(2 * POLL)
 
     row = meeting.rates["sigmamind"]
     assert row.version == 4
@@ -328,7 +326,23 @@ async def test_what_was_learned_is_there_for_who_comes_later() -> None:
 
     row = meeting.rates["sigmamind"]
     assert new.admission.rate == row.rate == pytest.approx(20.0, rel=0.2)
-    assert new.admission.lanes.common.learned() == old.admission.lanes.common.learned()
+    assert new.admission.rates.common.snapshot() == old.admission.rates.common.snapshot()
+
+
+@pytest.mark.parametrize("learned", ["", '{"_spell": 0}', '{"version": 999}', "not JSON"])
+async def test_what_another_version_has_learned_is_ignored(learned: str) -> None:
+    """Its rate holds all the same, and a cut from that holds for all."""
+    meeting = Meeting(rates={"sigmamind": Rate(version=3, rate=40.0, learned=learned)})
+    one, other = gate_of(meeting), gate_of(meeting)
+
+    assert worst_second(await moments(one, 81)) <= 44
+    await refused(one)
+    await asyncio.sleep(2 * POLL)
+    await entered(other)
+
+    row = meeting.rates["sigmamind"]
+    assert (row.version, row.learned) == (4, one.admission.rates.common.snapshot().to_text())
+    assert other.admission.rates.common.snapshot() == one.admission.rates.common.snapshot()
 
 
 async def test_successes_raise_the_rate_for_all() -> None:
@@ -366,7 +380,7 @@ async def test_a_pause_that_one_is_asked_for_holds_all(rate: float | None) -> No
     assert await refused(gate_of(meeting), 29.0) == 29.0
     sent = [at for at in await other if at > 1.1]
 
-    assert len([at for at in sent if at < 29.9]) <= 20 * LOOK
+    assert len([at for at in sent if at < 29.9]) <= 20 * POLL
     assert sent[-1] > 29.9
 
 
@@ -385,7 +399,7 @@ async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() ->
     one, other = gate_of(meeting), gate_of(meeting)
     await entered(other)
     waiting = asyncio.create_task(
-        other.enter(width=100, deadline=other._clock() + 20.0)  # noqa: SLF001 - each has its own
+        other.acquire(width=100, deadline=other._clock() + 20.0)  # noqa: SLF001 - each has its own
     )
     await asyncio.sleep(0.1)
 
@@ -434,7 +448,7 @@ async def test_without_the_database_a_gate_goes_on_at_its_share() -> None:
     times = await asyncio.gather(*(moments(gate, 100) for gate in gates))
 
     assert {gate.problem for gate in gates} == {"cannot be reached"}
-    assert worst_second([at for some in times for at in some if at > began + FRESH]) <= 70
+    assert worst_second([at for some in times for at in some if at > began + TTL]) <= 70
 
 
 async def test_a_gate_that_never_had_the_database_is_a_gate_of_its_own() -> None:
@@ -470,11 +484,11 @@ async def test_a_database_that_says_nothing_is_not_waited_for() -> None:
     hasty, patient = gate_of(meeting), gate_of(meeting)
 
     with pytest.raises(APIConnectionError, match="nothing was sent"):
-        await hasty.enter(width=1, deadline=hasty._clock() + 0.3)  # noqa: SLF001 - each has its own
+        await hasty.acquire(width=1, deadline=hasty._clock() + 0.3)  # noqa: SLF001 - each has its own
     assert now() == pytest.approx(0.3)
     await entered(patient)
 
-    assert now() == pytest.approx(0.3 + SILENT)
+    assert now() == pytest.approx(0.3 + REPLY_TIMEOUT)
     assert patient.problem == "no answer came in time"
 
 
@@ -502,10 +516,10 @@ async def test_who_cannot_wait_is_refused_at_once() -> None:
     waiting = [asyncio.create_task(entered(gate)) for _ in range(3)]
     await asyncio.sleep(0.1)
 
-    assert await kind_of(gate.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
+    assert await kind_of(gate.acquire(width=100, deadline=DEADLINE)) is CircuitOpenError
     await asyncio.gather(*waiting)
     await asyncio.sleep(2.0)
-    await gate.enter(width=100, deadline=DEADLINE)
+    await gate.acquire(width=100, deadline=DEADLINE)
 
 
 async def test_the_circuit_is_this_processs_own() -> None:
@@ -514,13 +528,13 @@ async def test_the_circuit_is_this_processs_own() -> None:
     for _ in range(20):
         one.failed(await entered(one))
 
-    assert await kind_of(one.enter(width=100, deadline=DEADLINE)) is CircuitOpenError
-    await other.enter(width=100, deadline=DEADLINE)
+    assert await kind_of(one.acquire(width=100, deadline=DEADLINE)) is CircuitOpenError
+    await other.acquire(width=100, deadline=DEADLINE)
 
 
 async def test_no_more_than_the_width_are_under_way() -> None:
     gate = gate_of(knowing(1_000.0))
-    calls = [asyncio.create_task(gate.enter(width=3, deadline=DEADLINE)) for _ in range(9)]
+    calls = [asyncio.create_task(gate.acquire(width=3, deadline=DEADLINE)) for _ in range(9)]
     await asyncio.sleep(1.0)
 
     assert sum(call.done() for call in calls) == 3

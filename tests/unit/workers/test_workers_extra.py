@@ -42,7 +42,7 @@ def test_whoever_lacks_a_package_is_told_what_to_install(package: str) -> None:
             {"accounts": [Account(partial(SigmaMind, "key"), label="a" * 101)]},
             "account: must be at most 100 printable characters",
         ),
-        ({"dsn": "u:secret@h/db"}, "dsn: is no PostgreSQL connection string"),
+        ({"dsn": "u:secret@h/db"}, "dsn: is not a PostgreSQL connection string"),
         ({"schema": "Orders"}, "schema: must be 1 to 63 lower-case"),
         ({"concurrency": 0}, "concurrency: must be a whole number from 1"),
         ({"concurrency": True}, "concurrency: must be"),

@@ -365,8 +365,8 @@ def test_an_agents_update_is_compared_with_the_version_that_was_updated(
     operation = update_agent(value)
     found = operation.decode(Response(status=200, body=json.dumps(body).encode()))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(found) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(found) == ignored
 
 
 # ---------------------------------------------------------------- what numbers cost
@@ -556,8 +556,8 @@ def test_fields_that_an_update_does_not_show_are_named(
 ) -> None:
     operation = update_phone_number(UpdatePhoneNumber(id="phn_1", **sent))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(number(**shown)) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(number(**shown)) == ignored
 
 
 @pytest.mark.parametrize(
@@ -579,8 +579,8 @@ def test_fields_that_an_agent_does_not_show_are_named(
     """Unknown fields are dropped without a word there."""
     operation = update_agent(UpdateAgent(id="agt_1", version_number=1, **sent))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(CALLS.decoded("get_agent", {"id": "agt_1", **shown})) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(CALLS.decoded("get_agent", {"id": "agt_1", **shown})) == ignored
 
 
 def test_an_import_is_looked_up_in_the_listing_by_its_number() -> None:

@@ -293,16 +293,16 @@ def test_fields_that_an_update_does_not_show_are_named(
     """A field of another kind of number may be dropped without a word; secrets may be masked."""
     operation = update_phone_number(UpdatePhoneNumber(phone_number_id="a", **sent))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(number(**shown)) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(number(**shown)) == ignored
 
 
 def test_a_region_that_a_creation_does_not_show_is_named() -> None:
     value = CreateSipPhoneNumber(phone_number=NUMBER, sip_infra_region="bd")
     operation = create_phone_number(value)
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(number(provider="sip", sip_infra_region="global")) == (
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(number(provider="sip", sip_infra_region="global")) == (
         "sip_infra_region",
     )
 

@@ -12,7 +12,7 @@ from sigmamind_async.errors import (
     NotFoundError,
     SigmaMindError,
 )
-from sigmamind_async.workers.rest import FIRST, LONGEST, Rest
+from sigmamind_async.workers.context import FIRST, LONGEST, Rest
 
 
 def refused(rest: Rest, *errors: SigmaMindError, now: float = 0.0) -> Rest:
