@@ -3,89 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import procrastinate
-import psycopg
 from procrastinate import signals
 from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as JobRunner
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, as_secret
-from sigmamind_async.workers.connector import WorkerConnector
+from sigmamind_async.workers.connector import OutageLog, WorkerConnector
 from sigmamind_async.workers.context import Account, GateFor, WorkerContext
 from sigmamind_async.workers.enqueue import NAMESPACE, queue_name
 from sigmamind_async.workers.queue import Queue
 from sigmamind_async.workers.shared_gate import SharedGate
 from sigmamind_async.workers.tasks import HOURLY, LEASE_MARGIN, MINUTELY, blueprint
 
-log = logging.getLogger(__name__)
-
 RESTART_DELAY: Final = 1.0
 """Seconds before a worker that has lost its database starts again."""
-REPORT_EVERY: Final = 60.0
-"""Seconds between two log lines about a database that cannot be reached."""
 _JOURNAL_CONNECTIONS: Final = 4
-_NOISY_LOGGERS: Final = (
-    "procrastinate.utils",
-    "procrastinate.worker",
-    "procrastinate.worker.worker",
-    "psycopg.pool",
-)
-
-
-class OutageLog(logging.Filter):
-    """Logs a database that cannot be reached as one line a minute.
-
-    Each part of the queue's packages that meets the outage logs it in its own way, with a
-    traceback. Other records of those packages pass.
-    """
-
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Call the database *name*."""
-        super().__init__()
-        self._name = name
-        self._clock = clock
-        self._reported_at = -REPORT_EVERY
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether *record* is about something else."""
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        for error in (record.exc_info[1] if record.exc_info else None, *arguments):
-            if isinstance(error, (ConnectorException, psycopg.OperationalError)):
-                self.report(error)
-                return False
-        return True
-
-    def report(self, error: BaseException) -> None:
-        """Log *error*, unless one was logged less than a minute ago."""
-        now = self._clock()
-        if now - self._reported_at >= REPORT_EVERY:
-            self._reported_at = now
-            reason = explain_error(error.__cause__ or error, connected=False).partition("\n")[0]
-            log.warning("%s: %s Retrying.", self._name, f"{reason.rstrip('.')}.")
-
-    @contextmanager
-    def installed(self) -> Generator[None]:
-        """Filter the loggers of the queue's packages for as long as the block runs."""
-        loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
-        for logger in loggers:
-            logger.addFilter(self)
-        try:
-            yield
-        finally:
-            for logger in loggers:
-                logger.removeFilter(self)
 
 
 class Worker:
