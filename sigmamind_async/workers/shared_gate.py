@@ -287,7 +287,6 @@ class SharedGate(Gate):
             that would have to ask are refused.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
         refusal_statuses: As for `Gate`.
-        admission: The rules; a default set where left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
     """
@@ -300,11 +299,10 @@ class SharedGate(Gate):
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
         refusal_statuses: Collection[int] = REFUSAL_STATUSES,
-        admission: SharedAdmission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
-        self._shared = admission or SharedAdmission()
+        self._shared = SharedAdmission()
         super().__init__(
             max_wait=max_wait,
             max_pause=max_pause,
@@ -322,9 +320,9 @@ class SharedGate(Gate):
         """Why the gate goes on without the database; `None` while it does not."""
 
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
-        """Acquire where there is nothing to wait for, as `acquire` tries first; see `Gate`.
+        """Acquire where there is nothing to wait for; see `Gate`.
 
-        `acquire` raises `JournalError`, too, where the journal is not open or is read only.
+        `acquire` also raises `JournalError`, if the journal is not open or is read only.
         """
         exchange = self._exchanges.get()
         if exchange.poll is None:
