@@ -36,7 +36,7 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.engine import Engine, Limits
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.events import Observer
@@ -189,7 +189,7 @@ class Runner:
         known = inspect.signature(kind).parameters.keys() - {key}
         for name in change:
             if name not in known:
-                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggestion(name, known)}")
+                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggest(name, known)}")
         dump_json(self.operation(kind(**{key: _SOME_NUMBER}, **change)).request.json)
 
     def run_rows(

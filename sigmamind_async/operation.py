@@ -215,17 +215,6 @@ class Platform:
     """Environment variables are ``<prefix>_API_KEY`` and ``<prefix>_BASE_URL``."""
     authorize: Callable[[Secret], dict[str, str]]
     """Returns the headers that carry the key."""
-    explain: Callable[[Response], ErrorDetail]
-    """Reads an error response of any shape; never raises."""
     probe: str | None = None
     """Path of a cheap read. After repeated failures it is sent instead of a purchase to find out
     whether the platform is back; with `None` the purchase itself finds out."""
-
-
-@attrs.frozen(kw_only=True)
-class ErrorDetail:
-    """What an error response says in words."""
-
-    message: str
-    code: str | None = None
-    request_id: str | None = None

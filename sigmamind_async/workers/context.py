@@ -22,7 +22,7 @@ from sigmamind_async.provisioning.reconcile import stored_request
 from sigmamind_async.provisioning.row import Row, account_name
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import check_account_name
 from sigmamind_async.workers.retry import next_run
 from sigmamind_async.workers.shared_gate import SharedGate
@@ -226,7 +226,7 @@ class WorkerContext:
         gate: GateFor = SharedGate,
         connections: int = 8,
     ) -> None:
-        dsn = concealed(dsn)
+        dsn = as_secret(dsn)
         self.schema: Final = schema
         self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
         self._secrets = secrets or SecretResolver(names=READABLE)

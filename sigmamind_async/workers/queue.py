@@ -31,7 +31,7 @@ from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if
 from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.provisioning.journal.postgres.transaction import JournalTransaction
 from sigmamind_async.provisioning.row import Row, account_name, check_op_id
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import Entry, check_account_name
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Queue:
     """
 
     def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
-        self._dsn = dsn = concealed(dsn)
+        self._dsn = dsn = as_secret(dsn)
         self._schema = schema
         self._target = parse_dsn(dsn, schema)
 

@@ -45,7 +45,7 @@ from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
-from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.responses.headers import REFUSAL_STATUSES
 from sigmamind_async.workers.rates import HORIZON, RateReport, Rates, RateState, SharedRates
 
 POLL: Final = 0.25
@@ -301,7 +301,7 @@ class SharedGate(Gate):
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
-        refusal_statuses: Collection[int] = REFUSALS,
+        refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         admission: SharedAdmission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,

@@ -21,7 +21,7 @@ from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.secret_references import SecretResolver
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.connector import Line
 from sigmamind_async.workers.context import Account, GateFor, WorkerContext
 from sigmamind_async.workers.enqueue import NAMESPACE, queue_of
@@ -143,7 +143,7 @@ class Worker:
         polling: float = 1.0,
         grace: float | None = None,
     ) -> None:
-        dsn = concealed(dsn)
+        dsn = as_secret(dsn)
         _check(concurrency, heartbeat, polling)
         self.office = WorkerContext(
             accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS

@@ -310,7 +310,7 @@ async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
     async with working(hand):
         await settled(base, State.FAILED)
         [row] = await queue_rows(base)
-        assert row.error == "env:TRUNK: set the variable TRUNK, it is missing or empty"
+        assert row.error == "env:TRUNK: set the variable TRUNK; it is missing or empty"
         environment["TRUNK"] = TRUNK_PASSWORD
         await until(lambda: base.jobs == ["failed"])
         await queue.enqueue([IMPORT])

@@ -50,7 +50,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.verdict import MOST_HELD, error_for
+from sigmamind_async.responses.verdict import MAX_HELD, error_for
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
 from sigmamind_async.transport import HttpRequest
@@ -290,7 +290,7 @@ async def test_a_long_answer_is_not_held_while_a_call_waits(
 
     await attrs.evolve(runner, sleep=look, clock=clock).finish(call)
 
-    assert held == [MOST_HELD]
+    assert held == [MAX_HELD]
 
 
 @pytest.mark.parametrize("answer", [LOST, reply(500), reply(303), reply(408), reply(200)])
@@ -1265,4 +1265,4 @@ async def test_a_hint_is_added_to_the_status_it_is_for(make_engine: Make) -> Non
     operation = attrs.evolve(READ, hints={404: "it may have been retired"})
     error = await failure(make_engine(ScriptedTransport([reply(404)])), operation)
 
-    assert str(error) == "404: no reason; it may have been retired"
+    assert str(error) == "404: the platform gave no reason; it may have been retired"

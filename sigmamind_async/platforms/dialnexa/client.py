@@ -27,7 +27,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.dialnexa.operations import DIALNEXA, OPERATIONS
-from sigmamind_async.values import UNSET, Secret, Unset, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class DialNexa(Client):
@@ -120,7 +120,7 @@ class PhoneNumbers(Resource):
 
         User name and password are needed, unless ``auth_mode="ip"``, which forbids them.
         """
-        sip_trunk_password = concealed(sip_trunk_password)
+        sip_trunk_password = as_secret(sip_trunk_password)
         return await self._runner.run(
             ImportSipTrunk(
                 phone_number=phone_number,

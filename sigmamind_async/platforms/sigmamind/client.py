@@ -29,7 +29,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
-from sigmamind_async.values import UNSET, Secret, Unset, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class SigmaMind(Client):
@@ -118,7 +118,7 @@ class PhoneNumbers(Resource):
         Outbound calls need the trunk's username, password and termination URI. Fields and limits:
         `ImportPhoneNumber`.
         """
-        trunk_password = concealed(trunk_password)
+        trunk_password = as_secret(trunk_password)
         return await self._runner.run(
             ImportPhoneNumber(
                 phone_number=phone_number,
@@ -148,7 +148,7 @@ class PhoneNumbers(Resource):
 
         The trunk's fields affect imported numbers only. Fields and limits: `UpdatePhoneNumber`.
         """
-        trunk_password = concealed(trunk_password)
+        trunk_password = as_secret(trunk_password)
         return await self._runner.run(
             UpdatePhoneNumber(
                 phone_number=phone_number,
@@ -226,7 +226,7 @@ class PhoneNumbers(Resource):
         take raises before anything is sent.
         """
         if "trunk_password" in change:
-            change["trunk_password"] = concealed(change["trunk_password"])
+            change["trunk_password"] = as_secret(change["trunk_password"])
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number", change, stop_on=stop_on, progress=progress
         )

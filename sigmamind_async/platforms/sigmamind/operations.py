@@ -42,8 +42,13 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.readback import ignored_fields
-from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.confirmation import (
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    require_named,
+)
 from sigmamind_async.values import UNSET, path_segment
 
 R = TypeVar("R", bound=Record)
@@ -102,7 +107,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Release a number."""
     return delete_operation(
-        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
+        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, decode_removal
     )
 
 
@@ -141,7 +146,7 @@ def list_calls(value: ListCalls) -> Operation[Page[Call]]:
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
     path = f"/v1/calls/{path_segment(value.call_id)}"
-    return delete_operation("sigmamind.delete_call", path, value, removed)
+    return delete_operation("sigmamind.delete_call", path, value, decode_removal)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -217,11 +222,13 @@ are in no answer."""
 
 
 def _number(found: PhoneNumber) -> str:
-    return as_number(found.sip_phone_number)
+    return as_phone_number(found.sip_phone_number)
 
 
 def _about(phone_number: str) -> Callable[[Response], PhoneNumber]:
-    return about(_read_phone_number, lambda found: found.sip_phone_number == phone_number)
+    return confirm_matching(
+        _read_phone_number, lambda found: found.sip_phone_number == phone_number
+    )
 
 
 def _call_id(found: Call) -> str | None:
@@ -230,11 +237,11 @@ def _call_id(found: Call) -> str | None:
 
 _read_phone_number = record_decoder(PhoneNumber)
 _read_call = record_decoder(Call)
-_decode_phone_number = showing(_read_phone_number, _number)
-_decode_named_phone_number = naming(_read_phone_number, _number)
-_decode_agent = showing(record_decoder(Agent), lambda found: found.agent_id)
-_decode_call = showing(_read_call, _call_id)
-_decode_new_call = naming(_read_call, _call_id)
+_decode_phone_number = require_named(_read_phone_number, _number)
+_decode_named_phone_number = confirm_named(_read_phone_number, _number)
+_decode_agent = require_named(record_decoder(Agent), lambda found: found.agent_id)
+_decode_call = require_named(_read_call, _call_id)
+_decode_new_call = confirm_named(_read_call, _call_id)
 
 
 SIGMAMIND: Final = Platform(
@@ -242,6 +249,5 @@ SIGMAMIND: Final = Platform(
     base_url="https://api.sigmamind.ai",
     env_prefix="SIGMAMIND",
     authorize=lambda key: {"X-API-Key": key.reveal()},
-    explain=explain,
     probe="/v1/phone-numbers?page=0&size=1",
 )

@@ -24,7 +24,7 @@ from sigmamind_async.platforms.verbex.models import (
     create_value,
 )
 from sigmamind_async.platforms.verbex.operations import OPERATIONS, VERBEX
-from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class Verbex(Client):
@@ -84,8 +84,8 @@ class PhoneNumbers(Resource):
         A field that this kind does not take is refused. Fields by kind: `CreateSipPhoneNumber`,
         `CreatePiaPhoneNumber`, `CreateTwilioPhoneNumber`.
         """
-        sip_trunk_password = concealed_or_null(sip_trunk_password)
-        twilio_auth_token = concealed(twilio_auth_token)
+        sip_trunk_password = as_secret(sip_trunk_password)
+        twilio_auth_token = as_secret(twilio_auth_token)
         return await self._runner.run(
             create_value(
                 provider,
@@ -121,8 +121,8 @@ class PhoneNumbers(Resource):
         documented: one that the answer shows with another value is reported, and raised with
         ``strict``.
         """
-        sip_trunk_password = concealed_or_null(sip_trunk_password)
-        twilio_auth_token = concealed(twilio_auth_token)
+        sip_trunk_password = as_secret(sip_trunk_password)
+        twilio_auth_token = as_secret(twilio_auth_token)
         return await self._runner.run(
             UpdatePhoneNumber(
                 phone_number_id=phone_number_id,
@@ -187,9 +187,9 @@ class PhoneNumbers(Resource):
         can take raises before anything is sent.
         """
         if "sip_trunk_password" in change:
-            change["sip_trunk_password"] = concealed_or_null(change["sip_trunk_password"])
+            change["sip_trunk_password"] = as_secret(change["sip_trunk_password"])
         if "twilio_auth_token" in change:
-            change["twilio_auth_token"] = concealed(change["twilio_auth_token"])
+            change["twilio_auth_token"] = as_secret(change["twilio_auth_token"])
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number_id", change, stop_on=stop_on, progress=progress
         )

@@ -32,8 +32,13 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateTwilioPhoneNumber,
 )
 from sigmamind_async.readback import find_on_first_page, ignored_fields
-from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.confirmation import (
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    require_named,
+)
 from sigmamind_async.values import UNSET, Unset, path_segment
 
 # Documented with and without the slash; FastAPI redirects from one to the other with a 307.
@@ -47,11 +52,11 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
         "verbex.create_phone_number",
         _COLLECTION,
         body_of(value),
-        about(
+        confirm_matching(
             _decode_named,
             lambda found: (
                 value.phone_number is UNSET
-                or as_number(found.phone_number) in {"", value.phone_number}
+                or as_phone_number(found.phone_number) in {"", value.phone_number}
             ),
         ),
         value=value,
@@ -67,7 +72,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
-        about(
+        confirm_matching(
             _read_phone_number,
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
@@ -102,7 +107,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
     return delete_operation(
-        "verbex.delete_phone_number", _path(value.phone_number_id), value, removed
+        "verbex.delete_phone_number", _path(value.phone_number_id), value, decode_removal
     )
 
 
@@ -166,8 +171,8 @@ def _id(found: PhoneNumber) -> str:
 
 _read_phone_number = record_decoder(PhoneNumber)
 # The API description does not require an id.
-_decode_shown = showing(_read_phone_number, lambda found: found.id or found.phone_number)
-_decode_named = naming(_read_phone_number, _id)
+_decode_shown = require_named(_read_phone_number, lambda found: found.id or found.phone_number)
+_decode_named = confirm_named(_read_phone_number, _id)
 
 
 VERBEX: Final = Platform(
@@ -175,6 +180,5 @@ VERBEX: Final = Platform(
     base_url="https://api.verbex.ai",
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
     probe=f"{_COLLECTION}?page_size=1",
 )
