@@ -84,11 +84,11 @@ def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> list[T]:
         require_no_failure(fields)
         at = next((key for key in keys if key in fields), "")
         rows = fields[at] if at else None
-    if isinstance(rows, list):
-        if len(cast("list[object]", rows)) > PAGE_RECORDS:
-            raise _too_many()
-    elif not at:
+    count = len(cast("list[object]", rows)) if isinstance(rows, list) else None
+    if count is None and not at:
         raise ResponseDecodeError(f"the page holds no list under {' or '.join(keys)}")
+    if (count or 0) > PAGE_RECORDS:
+        raise _too_many()
     return structure_list(rows, cls, at=at)
 
 
