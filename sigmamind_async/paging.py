@@ -78,17 +78,19 @@ def page_of(
 
 def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> list[T]:
     """Return the records of a page; raise `ResponseDecodeError` that names the place."""
-    rows, at = raw, ""
+    rows: object = raw
+    at = ""
     if isinstance(raw, dict):
         fields = cast("dict[str, Any]", raw)
         require_no_failure(fields)
         at = next((key for key in keys if key in fields), "")
         rows = fields[at] if at else None
-    count = len(cast("list[object]", rows)) if isinstance(rows, list) else None
-    if count is None and not at:
+    if isinstance(rows, list):
+        rows = cast("list[object]", rows)
+        if len(rows) > PAGE_RECORDS:
+            raise _too_many()
+    elif not at:
         raise ResponseDecodeError(f"the page holds no list under {' or '.join(keys)}")
-    if (count or 0) > PAGE_RECORDS:
-        raise _too_many()
     return structure_list(rows, cls, at=at)
 
 
