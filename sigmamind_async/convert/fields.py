@@ -67,7 +67,7 @@ class RequestValue(Generic[T_co]):
                     check(name, value)
             self._check_combination()
 
-        cls.__init__ = fill_and_check  # type: ignore[method-assign]
+        kind.__init__ = fill_and_check
 
     def _check_combination(self) -> None:
         """Refuse fields that do not go together; for subclasses."""

@@ -11,10 +11,11 @@ from uuid import uuid4
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
+from sigmamind_async.provisioning.events import Claimed, RateLimited
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
+from sigmamind_async.provisioning.transitions import IllegalTransitionError, advance
 
 _PROCESS: Final = uuid4().hex
 _CLAIMS: Final = itertools.count()
@@ -58,7 +59,7 @@ class Claim:
         event = Claimed(owner=self._owner, lease=context.lease)
         try:
             claimed = advance(self.row, event, context.now(), context.policy).row
-        except IllegalMoveError:
+        except IllegalTransitionError:
             raise SendAborted from None
         result, refusal = None, None
         # Known before the write: if that is cancelled, or comes too late, it may yet be made.
@@ -94,7 +95,7 @@ class Claim:
         If this process ends meanwhile, the row then need not be taken for unconfirmed.
         """
         context = self._context
-        with suppress(JournalError, IllegalMoveError, TimeoutError):
+        with suppress(JournalError, IllegalTransitionError, TimeoutError):
             resting = advance(self.row, RateLimited(), context.now(), context.policy).row
             if await self._put(resting) is PutResult.STORED:
                 self.row = resting

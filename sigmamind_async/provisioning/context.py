@@ -8,18 +8,18 @@ from collections.abc import Callable
 import attrs
 
 from sigmamind_async.client import Runner
+from sigmamind_async.operation import Verdict
 from sigmamind_async.per_loop import KeyedLock
 from sigmamind_async.provisioning.adapter import Adapter
+from sigmamind_async.provisioning.events import AttemptEnded, Event
 from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
 from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.provisioning.transitions import (
-    Confirmed,
-    Event,
-    IllegalMoveError,
-    Move,
+    IllegalTransitionError,
     Policy,
+    Transition,
     advance,
 )
 
@@ -86,18 +86,19 @@ class AccountContext:
             raise journal_error(op_id, f"the journal holds no such operation of {self.account}")
         return row
 
-    async def apply(self, row: Row, event: Event) -> Move | None:
+    async def apply(self, row: Row, event: Event) -> Transition | None:
         """Store what *event* makes of *row*; return `None` if another writer was faster."""
         now = self.now()
         try:
             move = advance(row, event, now, self.policy)
-        except IllegalMoveError:
+        except IllegalTransitionError:
             return None
         if move.row.version == row.version:
             return move
         # Within its lease no other process writes the row, so this write cannot be refused. If it
         # is lost, the next run finds in a listing what the answer brought.
-        durable = not isinstance(event, Confirmed) or now >= row.lease_until
+        confirmed = isinstance(event, AttemptEnded) and event.verdict is Verdict.CONFIRMED
+        durable = not confirmed or now >= row.lease_until
         result = await self.journal.put(move.row, durable=durable)
         return move if result is PutResult.STORED else None
 

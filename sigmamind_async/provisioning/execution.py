@@ -31,6 +31,7 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
@@ -46,18 +47,7 @@ from sigmamind_async.provisioning.reconcile import (
 )
 from sigmamind_async.provisioning.row import Kind, Row, State, check_op_id
 from sigmamind_async.provisioning.tags import add_tag, attempt_tag
-from sigmamind_async.provisioning.transitions import (
-    Confirmed,
-    Event,
-    Listed,
-    Match,
-    Move,
-    NotSent,
-    OwnerLost,
-    Rejected,
-    Unanswered,
-    Unreadable,
-)
+from sigmamind_async.provisioning.transitions import Transition
 from sigmamind_async.values import UNSET, Unset
 
 T = TypeVar("T")
@@ -335,9 +325,10 @@ class Execution(Generic[T]):
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
             match = self._context.adapter.owned(record).match(attempt=attempt)
-        event: Event = Confirmed(match=match, doubtful=call.ambiguous and row.kind.repeatable)
+        unanswered = call.ambiguous and row.kind.repeatable
+        event = AttemptEnded(Verdict.CONFIRMED, match=match, earlier_unanswered=unanswered)
         if match is not None and not (match.record or row.kind.repeatable):
-            event = Unreadable("the answer names no record")
+            event = AttemptEnded(Verdict.COMMITTED_UNREAD, "the answer names no record")
         else:
             self._answer = record
         try:
@@ -366,7 +357,8 @@ class Execution(Generic[T]):
         """Record a failure; raise *error* unless the operation can go on."""
         if not claim.sent:
             raise error
-        row, event = claim.row, _event(claim.row.kind, call, error)
+        row = claim.row
+        event = AttemptEnded(_verdict(row.kind, call, error), error.message)
         try:
             move = await self._in_time(self._context.apply(row, event), sent=True)
         except JournalError as problem:
@@ -380,7 +372,9 @@ class Execution(Generic[T]):
         lost.committed = error.committed
         raise lost
 
-    async def _after_failure(self, op_id: str, move: Move | None, error: SigmaMindError) -> Row:
+    async def _after_failure(
+        self, op_id: str, move: Transition | None, error: SigmaMindError
+    ) -> Row:
         """Return the row from which the operation goes on, or raise *error*."""
         if move is None:
             return await self._in_time(self._context.read(op_id), sent=True)
@@ -402,8 +396,8 @@ class Execution(Generic[T]):
     ) -> Row:
         """Return the stored row of an attempt that could not be claimed, or raise *refusal*."""
         if claim.sent:
-            reason = "it may not be sent again"
-            await self._retract(claim, Unanswered(reason) if call.ambiguous else NotSent(reason))
+            verdict = Verdict.AMBIGUOUS if call.ambiguous else Verdict.NOT_SENT
+            await self._retract(claim, AttemptEnded(verdict, "it may not be sent again"))
         if refusal is not None:
             if call.may_have_acted:  # by an earlier request of the same call
                 refusal.committed = "unknown"
@@ -416,12 +410,12 @@ class Execution(Generic[T]):
     async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
         """Record how far a cancelled call got."""
         if claim.sent:
-            reason = "cancelled before an answer came"
-            await self._retract(
-                claim, Unanswered(reason) if call.may_have_acted else NotSent("cancelled")
-            )
+            event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
+            if call.may_have_acted:
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+            await self._retract(claim, event)
 
-    async def _retract(self, claim: Claim, event: Event) -> None:
+    async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
         """Record *event* if possible: a row left in SENDING would be taken for unconfirmed.
 
         If the journal is slow, that goes on in the background, and this does not wait for it: not
@@ -519,19 +513,18 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     )
 
 
-def _event(kind: Kind, call: Call[object], error: SigmaMindError) -> Event:
-    """Return what a call that ended with *error* means for its row."""
-    unread = call.verdict is Verdict.COMMITTED_UNREAD
+def _verdict(kind: Kind, call: Call[object], error: SigmaMindError) -> Verdict:
+    """Return what the whole call, which ended with *error*, proved about its attempt."""
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
     refused_by_us = call.verdict is Verdict.CONFIRMED
-    if unread or (refused_by_us and not kind.repeatable):
-        return Unreadable(error.message)
+    if call.verdict is Verdict.COMMITTED_UNREAD or (refused_by_us and not kind.repeatable):
+        return Verdict.COMMITTED_UNREAD
     echo = getattr(error, "status", None) == 409
     if echo and call.prior_attempt and not kind.repeatable:
-        return Rejected(error.message)  # by its first success, perhaps: the listing will tell
+        return Verdict.REJECTED  # perhaps because the earlier attempt succeeded
     if call.ambiguous or (call.may_have_acted and not refused_by_us):
-        return Unanswered(error.message)
+        return Verdict.AMBIGUOUS
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):
-        return Rejected(error.message)
-    return NotSent(error.message)
+        return Verdict.REJECTED
+    return Verdict.NOT_SENT

@@ -16,6 +16,14 @@ from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
+from sigmamind_async.provisioning.events import (
+    AbandonApproved,
+    AdoptApproved,
+    Event,
+    RefusedLocally,
+    RetryApproved,
+    TagRemoved,
+)
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.listing import ListingCache
@@ -29,16 +37,7 @@ from sigmamind_async.provisioning.reconcile import (
 from sigmamind_async.provisioning.row import Row, State, account_name
 from sigmamind_async.provisioning.status import Status, open_rows
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
-from sigmamind_async.provisioning.transitions import (
-    SETTLE_TIME,
-    AbandonApproved,
-    AdoptApproved,
-    Event,
-    Policy,
-    RefusedLocally,
-    RetryApproved,
-    TagRemoved,
-)
+from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
 
 T = TypeVar("T")
 

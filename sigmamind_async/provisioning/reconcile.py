@@ -7,22 +7,21 @@ import attrs
 from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
 from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.fingerprint import rebuild_request, to_result
-from sigmamind_async.provisioning.listing import Listing
-from sigmamind_async.provisioning.messages import journal_error, record_without_key
-from sigmamind_async.provisioning.row import Kind, Row, State
-from sigmamind_async.provisioning.transitions import (
+from sigmamind_async.provisioning.events import (
     DuplicateReleased,
     Event,
     Listed,
     Match,
     OwnerLost,
-    Release,
-    Repair,
     RepairDone,
     RepairRefused,
     RepairStarted,
 )
+from sigmamind_async.provisioning.fingerprint import rebuild_request, to_result
+from sigmamind_async.provisioning.listing import Listing
+from sigmamind_async.provisioning.messages import journal_error, record_without_key
+from sigmamind_async.provisioning.row import Kind, Row, State
+from sigmamind_async.provisioning.transitions import Release, Repair
 
 
 class _RowChangedError(Exception):
@@ -144,7 +143,7 @@ async def _send_repair(
     call.before_send = require_unchanged
     record = await context.runner.engine.finish(call)
     written = attrs.evolve(found, result=to_result(record), agrees=True)
-    return RepairDone(match=written, doubtful=call.ambiguous)
+    return RepairDone(match=written, earlier_unanswered=call.ambiguous)
 
 
 # --- records ---------------------------------------------------------------------------------

@@ -35,20 +35,13 @@ import pytest
 
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
-from sigmamind_async.provisioning import Row, State, execution, transitions
+from sigmamind_async.provisioning import Row, State, context, execution, transitions
 from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.events import Event
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
 from sigmamind_async.provisioning.listing import Listing, ListingCache
-from sigmamind_async.provisioning.transitions import (
-    Event,
-    Listed,
-    Move,
-    Policy,
-    Release,
-    Unanswered,
-    Unreadable,
-)
+from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
 from tests.simulation.world import simulate, weather_of
@@ -122,26 +115,26 @@ def lease_ignored(patch: Patch) -> None:
 
 def committed_is_ambiguous(patch: Patch) -> None:
     """A yes that cannot be read is taken for silence, and the purchase sent again."""
-    real = execution._event  # noqa: SLF001 - a mutant gets under the skin
+    real = execution._verdict  # noqa: SLF001 - a mutant gets under the skin
 
-    def event(*known: Any) -> Event:
-        what = real(*known)
-        return Unanswered(what.reason) if isinstance(what, Unreadable) else what
+    def proven_by(*known: Any) -> Verdict:
+        proven = real(*known)
+        return Verdict.AMBIGUOUS if proven is Verdict.COMMITTED_UNREAD else proven
 
-    patch.setattr(execution, "_event", event)
+    patch.setattr(execution, "_verdict", proven_by)
 
 
 def kept_number_released(patch: Patch) -> None:
     """Of two numbers the wrong one is given up."""
-    real = transitions._listed  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions.advance
 
-    def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
+    def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
         move = real(row, event, now, policy)
         if not move.actions or not isinstance(move.actions[0], Release):
             return move
         return attrs.evolve(move, actions=(Release(move.row.record),))
 
-    patch.setattr(transitions, "_listed", listed)
+    patch.setattr(context, "advance", advance)
 
 
 def old_listing_counts(patch: Patch) -> None:
@@ -176,17 +169,15 @@ def limit_beside_the_write(patch: Patch) -> None:
 
 def fence_skips_one(patch: Patch) -> None:
     """Two arrows in one write."""
-    real = transitions._duplicate  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions.advance
 
-    def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-        new = [found for found in event.matches if found.record != row.record]
-        if row.state is State.UNCONFIRMED and len(new) > 1:
-            kept = transitions._adopted(row, new[0], now, "found")  # noqa: SLF001 - likewise
-            return Move(real(kept, new[1:], now))
-        return by_tag(row, event, now, policy)
+    def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
+        move = real(row, event, now, policy)
+        if row.state is State.UNCONFIRMED and move.row.state is State.DUPLICATE:
+            return attrs.evolve(move, row=attrs.evolve(move.row, version=row.version + 2))
+        return move
 
-    by_tag = transitions._listed_by_tag  # noqa: SLF001 - likewise
-    patch.setattr(transitions, "_listed_by_tag", listed)
+    patch.setattr(context, "advance", advance)
 
 
 MUTANTS: dict[str, tuple[Mutant, set[Trouble], int]] = {

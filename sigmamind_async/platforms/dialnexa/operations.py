@@ -20,11 +20,11 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     Response,
     delete_operation,
     get_operation,
     patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
@@ -87,11 +87,11 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
         body = {"phone_number": value.phone_number}
         if value.provider is not UNSET:
             body["provider"] = value.provider
-    return Operation(
-        name="dialnexa.purchase_phone_number",
-        request=Request(method="POST", path=f"{_COLLECTION}/purchase", json=body),
-        decode=_about_number(confirm_named(_decode_purchase, _purchase_key), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.purchase_phone_number",
+        f"{_COLLECTION}/purchase",
+        body,
+        _about_number(confirm_named(_decode_purchase, _purchase_key), value.phone_number),
         value=value,
         read_back=_find_in_listing(value, {}),
     )
@@ -99,11 +99,11 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
 
 def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     """Register your own number; a 409 means that it is already registered."""
-    return Operation(
-        name="dialnexa.import_sip_trunk",
-        request=Request(method="POST", path=f"{_COLLECTION}/sip-trunks", json=body_of(value)),
-        decode=_about_number(confirm_named(_decode_phone_number, _id), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.import_sip_trunk",
+        f"{_COLLECTION}/sip-trunks",
+        body_of(value),
+        _about_number(confirm_named(_decode_phone_number, _id), value.phone_number),
         value=value,
         read_back=_find_in_listing(value, {"nickname": "nickname"}),
     )
@@ -111,11 +111,11 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number. The newest API description no longer lists this route."""
-    return Operation(
-        name="dialnexa.update_phone_number",
-        request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=confirm_matching(_decode_phone_number, lambda found: found.id == value.id),
-        repeatable=True,
+    return patch_operation(
+        "dialnexa.update_phone_number",
+        _number_path(value.id),
+        body_of(value),
+        confirm_matching(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
         ignored_fields=lambda found: ignored_fields(value, found, _shown_number_fields(found)),
         hints={

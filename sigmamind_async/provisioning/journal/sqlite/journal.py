@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
+from sigmamind_async.provisioning.events import OwnerLost
 from sigmamind_async.provisioning.journal.base import SqlJournal, read_rows
 from sigmamind_async.provisioning.journal.columns import COLUMNS, Values, from_columns, to_columns
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
@@ -31,7 +32,7 @@ from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.sqlite.reader import DirectReader
 from sigmamind_async.provisioning.journal.sqlite.writer import Writer
 from sigmamind_async.provisioning.row import Row, State
-from sigmamind_async.provisioning.transitions import OwnerLost, Policy, advance
+from sigmamind_async.provisioning.transitions import Policy, advance
 
 # ruff: noqa: S608 - every part of a statement is a constant of ours
 
