@@ -1,11 +1,10 @@
-"""How a request is remembered without its secrets, and recognised when it is made again.
+"""How a request is stored without its secrets, and recognized when it is made again.
 
-The journal keeps the fields that were said, and only the names of those that are secrets. Whether
-a secret is the same again is told by a seal: a digest of the secrets under the account's API key.
-An unkeyed digest would not do. Passwords of SIP trunks are short, and whoever reads a journal would
-find them by trying words; even a key kept in the journal would be read together with the digest.
-The API key is not in the journal, it is long and random, and whoever has it may set the passwords
-anew anyhow.
+The journal stores the fields that were set, but of secrets only their names. A digest tells whether
+the secrets are the same again. Its key is the account's API key: an unkeyed digest of a short SIP
+password could be reversed by trying words, and a key stored in the journal would be read together
+with the digest. The API key is long, random and not in the journal, and whoever holds it can set
+new passwords anyway.
 """
 
 from __future__ import annotations
@@ -26,42 +25,38 @@ from sigmamind_async.values import REDACTED, Secret, SecretReference
 R = TypeVar("R", bound=Record)
 V = TypeVar("V", bound=RequestValue[Any])
 
-_DIGITS: Final = 32
-"""Hexadecimal digits of a digest that are kept: 128 bits."""
+_DIGITS: Final = 32  # hexadecimal: 128 bits
 
 
 # --- requests --------------------------------------------------------------------------------
 
 
 def set_fields(value: RequestValue[Any]) -> dict[str, Any]:
-    """Return the fields of *value* that are not as they are when left out, by attribute name.
-
-    A default that says something is left out as well: a field that a later version adds must not
-    make the same request look like another one.
-    """
-    kind: type[Any] = type(value)
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
+    """Return the fields of *value* that differ from their defaults, by attribute name."""
+    # Other defaults than `UNSET` are left out too: a field that a later version adds must not make
+    # the same request look different.
+    request_type: type[Any] = type(value)
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(request_type)
     return {
-        field.name: held
+        field.name: content
         for field in fields
-        if (held := getattr(value, field.name)) != field.default
+        if (content := getattr(value, field.name)) != field.default
     }
 
 
 def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what is said in *value*, as plain JSON, and the names of its secrets.
+    """Return the set fields of *value* as plain JSON, and the names of its secrets.
 
-    Raises `InvalidRequestError` for what has no JSON form, such as half of a surrogate pair.
+    Raises `InvalidRequestError` for a field that has no JSON form, such as half a surrogate pair.
     """
     fields = set_fields(value)
-    hidden = tuple(name for name, held in fields.items() if isinstance(held, Secret))
-    shown = {name: held for name, held in fields.items() if name not in hidden}
+    secret = tuple(name for name, content in fields.items() if isinstance(content, Secret))
+    public = {name: content for name, content in fields.items() if name not in secret}
     try:
-        # Not `dump_json`, which would reveal a secret that stands deeper.
-        text = orjson.dumps(shown)
+        text = orjson.dumps(public)  # not `dump_json`, which would reveal a nested secret
     except TypeError:
-        raise InvalidRequestError(field="value", rule="holds what JSON cannot say") from None
-    return orjson.loads(text), hidden
+        raise InvalidRequestError(field="value", rule="has no JSON form") from None
+    return orjson.loads(text), secret
 
 
 def new_row(
@@ -87,58 +82,58 @@ def new_row(
     )
 
 
-def rebuild_request(cls: type[V], asked: Mapping[str, Any], hidden: Iterable[str]) -> V:
-    """Return the request that *asked* and *hidden* were taken from, its secrets `REDACTED`.
+def rebuild_request(cls: type[V], fields: Mapping[str, Any], secret: Iterable[str]) -> V:
+    """Return the request that `split_secrets` split, its secrets `REDACTED`.
 
-    Sending it raises `InvalidRequestError` where it had secrets. Raises `JournalError` for fields
-    that this version of *cls* does not take.
+    Sending it raises `InvalidRequestError` if it had secrets. Raises `JournalError` for fields that
+    this version of *cls* does not take.
     """
     try:
-        return cls(**asked, **dict.fromkeys(hidden, REDACTED))
+        return cls(**fields, **dict.fromkeys(secret, REDACTED))
     except (TypeError, InvalidRequestError) as error:
-        raise _unreadable(cls) from error
+        raise _unreadable_class(cls) from error
 
 
-# --- seals -----------------------------------------------------------------------------------
+# --- digests ---------------------------------------------------------------------------------
 
 
 def key_fingerprint(journal_id: str, key: Secret) -> str:
-    """Return what an API key is recognised by, within one journal.
+    """Return what an API key is recognized by, in one journal.
 
-    It is made with the key itself, so it gives away no more than that: a guess of the whole key
-    can be tested.
+    It reveals only whether a guess of the whole key is right.
     """
-    return _under(key, f"sigmamind_async key\n{journal_id}").hex()[:_DIGITS]
+    return _derive(key, f"sigmamind_async key\n{journal_id}").hex()[:_DIGITS]
 
 
 def secret_digest(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
-    """Return what the secrets of *value* are recognised by, as long as *key* is in use.
+    """Return what the secrets of *value* are recognized by while *key* is in use.
 
-    It is empty where there are none. Raises `InvalidRequestError` for one that is `REDACTED`.
+    It is empty if there are none. Raises `InvalidRequestError` for one that is `REDACTED`.
     """
-    secrets = {name: held for name, held in set_fields(value).items() if isinstance(held, Secret)}
+    secrets = {
+        name: content for name, content in set_fields(value).items() if isinstance(content, Secret)
+    }
     if not secrets:
         return ""
-    root = _under(key, f"sigmamind_async secrets\n{journal_id}")
-    # Each name makes a key of its own, and all digests are of one length: whatever the texts are,
-    # no two sets of secrets are written alike.
+    root = _derive(key, f"sigmamind_async secrets\n{journal_id}")
+    # A key for each name, and digests of one length: no two sets of secrets read alike.
     digests = (
         _digest(_digest(root, name), secret.reveal()) for name, secret in sorted(secrets.items())
     )
-    together = hmac.digest(root, b"".join(digests), "sha256").hex()[:_DIGITS]
-    return f"{key_fingerprint(journal_id, key)}:{together}"
+    combined = hmac.digest(root, b"".join(digests), "sha256").hex()[:_DIGITS]
+    return f"{key_fingerprint(journal_id, key)}:{combined}"
 
 
 def digests_differ(old: str, new: str) -> bool:
-    """Return whether two seals prove that the secrets are not the same.
+    """Return whether two digests prove that the secrets differ.
 
-    After a change of the API key they prove nothing.
+    Digests made with different API keys prove nothing.
     """
     (old_key, _, old_digest), (new_key, _, new_digest) = old.partition(":"), new.partition(":")
     return old_key == new_key and old_digest != new_digest
 
 
-def _under(key: Secret, text: str) -> bytes:
+def _derive(key: Secret, text: str) -> bytes:
     return hmac.digest(_octets(key.reveal()), text.encode(), "sha256")
 
 
@@ -147,7 +142,7 @@ def _digest(key: bytes, text: str) -> bytes:
 
 
 def _octets(text: str) -> bytes:
-    # Half a surrogate pair must not raise: a UnicodeEncodeError holds the text.
+    # Half a surrogate pair must not raise: a UnicodeEncodeError would carry the secret.
     return text.encode(errors="surrogatepass")
 
 
@@ -156,33 +151,33 @@ def _octets(text: str) -> bytes:
 
 def to_result(record: Record) -> dict[str, Any]:
     """Return *record* by wire names, without its secrets: platforms repeat passwords in answers."""
-    return cast("dict[str, Any]", _without_secrets(as_object(record)))
+    return cast("dict[str, Any]", _drop_secrets(as_object(record)))
 
 
 def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
-    """Return the record that *result* was taken from, without its secrets.
+    """Return the record that `to_result` was given, without its secrets.
 
-    Raises `JournalError` where this version cannot read it.
+    Raises `JournalError` if this version cannot read it.
     """
     try:
         return structure(dict(result), cls)
     except ResponseDecodeError as error:
-        raise _unreadable(cls) from error
+        raise _unreadable_class(cls) from error
 
 
-def _without_secrets(held: object) -> object:
-    if isinstance(held, dict):
-        fields = cast("dict[str, object]", held)
+def _drop_secrets(content: object) -> object:
+    if isinstance(content, dict):
+        fields = cast("dict[str, object]", content)
         return {
-            name: _without_secrets(inner)
+            name: _drop_secrets(inner)
             for name, inner in fields.items()
             if not isinstance(inner, Secret)
         }
-    if isinstance(held, list):
-        items = cast("list[object]", held)
-        return [_without_secrets(inner) for inner in items if not isinstance(inner, Secret)]
-    return held
+    if isinstance(content, list):
+        items = cast("list[object]", content)
+        return [_drop_secrets(inner) for inner in items if not isinstance(inner, Secret)]
+    return content
 
 
-def _unreadable(cls: type[object]) -> JournalError:
+def _unreadable_class(cls: type[object]) -> JournalError:
     return JournalError(f"the journal holds a {cls.__name__} that this version cannot read")

@@ -1,4 +1,4 @@
-"""Why an operation does not go on, in words that say what to do."""
+"""Why an operation does not go on, in sentences that say what to do."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import redacted
 
 
-def journal_error(op_id: str, problem: str) -> JournalError:
-    """Return the error for one operation that the journal contradicts."""
+def journal_error(op_id: str, problem: str, *, retryable: bool = False) -> JournalError:
+    """Return the error for one operation."""
     error = JournalError(f"{op_id}: {problem}")
     error.op_id = op_id
+    error.retryable = retryable
     return error
 
 
@@ -29,9 +30,9 @@ def outcome_unknown(row: Row, value: object) -> OutcomeUnknownError:
     elif row.state is State.UNCONFIRMED:
         known = f"{row.error}; reconcile() looks for it, and so does the same call made again"
     elif row.state is State.ABANDONED:
-        known = "it was given up, and is not sent again unless somebody says so"
+        known = "it was abandoned; it is sent again only after retry_unconfirmed()"
     else:
-        known = f"{row.error or row.state.value}; a person has to decide, see status()"
+        known = f"{row.error or row.state.value}; it needs a decision, see status()"
     error = OutcomeUnknownError(f"{row.op_id}: {known}")
     if row.state is State.UNCONFIRMED and row.accepted:
         error.committed = "yes"
@@ -39,14 +40,14 @@ def outcome_unknown(row: Row, value: object) -> OutcomeUnknownError:
     return error
 
 
-def request_mismatch(stored: Row, asked: Row) -> JournalError | None:
-    """Return the error for an id that the journal holds with another request, if it does."""
-    if stored.request_type != asked.request_type:
-        difference = f"a {stored.request_type}, not a {asked.request_type}"
-    elif names := _differing(stored, asked):
+def request_mismatch(stored: Row, requested: Row) -> JournalError | None:
+    """Return the error for an id under which the journal holds a different request, if it does."""
+    if stored.request_type != requested.request_type:
+        difference = f"a {stored.request_type}, not a {requested.request_type}"
+    elif names := _differing_fields(stored, requested):
         difference = f"the same with another {' and '.join(names)}"
-    elif digests_differ(stored.secret_digest, asked.secret_digest):
-        difference = f"the same with another {' or '.join(asked.secret_fields)}"
+    elif digests_differ(stored.secret_digest, requested.secret_digest):
+        difference = f"the same with another {' or '.join(requested.secret_fields)}"
     else:
         return None
     return journal_error(
@@ -56,28 +57,24 @@ def request_mismatch(stored: Row, asked: Row) -> JournalError | None:
     )
 
 
-def _differing(stored: Row, asked: Row) -> list[str]:
-    names = {
-        *stored.request_fields,
-        *asked.request_fields,
-        *stored.secret_fields,
-        *asked.secret_fields,
-    }
+def _differing_fields(stored: Row, requested: Row) -> list[str]:
+    unset = object()
+    old, new = stored.request_fields, requested.request_fields
+    names = {*old, *new, *stored.secret_fields, *requested.secret_fields}
     return sorted(
         name
         for name in names
-        if stored.request_fields.get(name, _NOT_SAID) != asked.request_fields.get(name, _NOT_SAID)
-        or (name in stored.secret_fields) is not (name in asked.secret_fields)
-        or _refer_elsewhere(stored.secret_references.get(name), asked.secret_references.get(name))
+        if old.get(name, unset) != new.get(name, unset)
+        or (name in stored.secret_fields) is not (name in requested.secret_fields)
+        or _refer_to_different_secrets(
+            stored.secret_references.get(name), requested.secret_references.get(name)
+        )
     )
 
 
-_NOT_SAID = object()
-
-
-def _refer_elsewhere(stored: str | None, asked: str | None) -> bool:
-    """Return whether two references prove that the secrets are not the same."""
-    return stored is not None and asked is not None and stored != asked
+def _refer_to_different_secrets(stored: str | None, requested: str | None) -> bool:
+    # Where one was given literally, only the digests can tell.
+    return stored is not None and requested is not None and stored != requested
 
 
 def already_owned(row: Row) -> InvalidRequestError:
@@ -94,32 +91,29 @@ def number_in_use(row: Row, other: Row, settle_time: float) -> JournalError:
     """Return the error for a number that another operation may still change."""
     until = time.strftime("%H:%M:%S", time.localtime(other.unconfirmed_since + settle_time))
     when = f"until {until} " if other.unconfirmed_since else ""
-    error = journal_error(
+    return journal_error(
         row.op_id,
         f"not sent, because {other.op_id} went unanswered and may {when}still change {row.key};"
         " make the call again later",
+        retryable=True,
     )
-    error.retryable = True
-    return error
 
 
 def account_unreadable(row: Row, error: SigmaMindError) -> JournalError:
-    """Return the error for a purchase that an unreadable account may show to be made already."""
-    refusal = journal_error(
+    """Return the error for a purchase that may have been made already, in an unreadable account."""
+    return journal_error(
         row.op_id,
-        "not sent, because the account could not be read, to see whether a later state of this"
-        f" journal bought it already: {error.message}",
+        "not sent, because the account could not be read to see whether a later state of this"
+        f" journal bought the number already: {error.message}",
+        retryable=True,
     )
-    refusal.retryable = True
-    return refusal
 
 
 def record_without_key(row: Row) -> JournalError:
-    """Return the error for a number that the operation bought, listed without a key."""
-    refusal = journal_error(
+    """Return the error for a number that the operation bought and that is listed without a key."""
+    return journal_error(
         row.op_id,
         "not sent, because the account lists a number that it bought already, without its key;"
         " make the call again later",
+        retryable=True,
     )
-    refusal.retryable = True
-    return refusal

@@ -1,7 +1,7 @@
-"""One operation as the journal knows it: what was asked, how far it got, what it brought.
+"""One operation as the journal stores it: what was requested, how far it got, what came of it.
 
-A row holds no secret: of passwords and tokens it keeps one digest, made with a key that is not in
-the journal (see `asking`). Times are wall-clock seconds since the epoch.
+A row holds no secret. Of passwords and tokens it keeps one digest, made with a key that is not in
+the journal (see `fingerprint`). Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.provisioning.tags import attempt_tag
 
 
 class Kind(enum.Enum):
-    """What an operation does, as far as its safety goes."""
+    """What an operation does."""
 
     PURCHASE = "purchase"
     """Buys a number that the platform picks: only a tag in its label tells it from others."""
     EXACT_PURCHASE = "exact purchase"
-    """Buys one named number, which can be owned only once."""
+    """Buys one named number."""
     IMPORT = "import"
-    """Registers a number of one's own; credentials cannot be read back."""
+    """Registers the caller's own number. Its credentials cannot be read back."""
     UPDATE = "update"
     RELEASE = "release"
 
@@ -48,31 +47,31 @@ class State(enum.Enum):
     """How far an operation got."""
 
     PLANNED = "planned"
-    """Nothing of the coming attempt was sent."""
+    """The next attempt has not been sent."""
     SENDING = "sending"
-    """Written down before a byte may leave."""
+    """Stored before the first byte can leave."""
     UNCONFIRMED = "unconfirmed"
-    """An attempt went unanswered: the platform may have acted, or act later."""
+    """An attempt went without a readable answer: the platform may have acted, or act later."""
     DONE = "done"
     FAILED = "failed"
-    """The platform refused; nothing was done. It may be asked again."""
+    """The platform refused and did nothing. It may be sent again."""
     DUPLICATE = "duplicate"
     """More numbers were bought than the one that is kept."""
     NEEDS_DECISION = "needs_decision"
-    """Nothing proves what happened; a person decides."""
+    """Nothing proves what happened."""
     ABANDONED = "abandoned"
-    """A person decided to leave it."""
+    """An operator decided to leave it as it is."""
 
 
 UNSETTLED: Final = frozenset({State.SENDING, State.UNCONFIRMED})
 """States in which no other operation may touch the same number."""
 NEED_DECISION: Final = frozenset({State.NEEDS_DECISION, State.DUPLICATE})
-_SPENDS: Final = UNSETTLED | {State.DONE, State.DUPLICATE, State.NEEDS_DECISION, State.ABANDONED}
+"""States that only an operator can end."""
 
 
 @attrs.frozen
 class Step:
-    """One thing that happened to an operation, in words for a person."""
+    """One thing that happened to an operation, in words."""
 
     at: float
     text: str
@@ -86,55 +85,69 @@ HISTORY: Final = 24
 class Row:
     """One operation in the journal."""
 
+    # --- the request
     op_id: str
-    """The caller's own key of the operation."""
+    """The caller's key of the operation."""
     account: str
-    """Platform and, where the caller gave one, label of the account: ``sigmamind:production``."""
+    """Platform and, if the caller gave one, label of the account: ``sigmamind:production``."""
     kind: Kind
     request_type: str
     """Class of the request value, such as ``CreatePhoneNumber``."""
     request_fields: Mapping[str, Any] = attrs.field(hash=False)
-    """The fields of the request value that are said, without its secrets."""
+    """The fields that were set, without secrets."""
     secret_fields: tuple[str, ...] = ()
-    """Names of the fields that are secrets."""
+    """Names of the secret fields that were set."""
     secret_references: Mapping[str, str] = attrs.field(hash=False, factory=dict[str, str])
-    """Where those secrets are to be found, as far as the caller said so: ``env:NAME`` by field."""
+    """Where a secret can be found, by field: ``env:NAME``. Empty for secrets given literally."""
     secret_digest: str = ""
-    """Keyed digest of the secrets; empty where there are none."""
+    """Keyed digest of the secrets; empty if there are none."""
     token: str
     """What tags of this operation begin with."""
     key: str = ""
-    """The number or record id that nobody else may touch meanwhile; empty where none is known."""
+    """The number or record id that no other operation may touch meanwhile; empty if not known."""
+    enqueued: bool = False
+    """Whether it was handed to the workers."""
+
+    # --- how far it got
     state: State = State.PLANNED
-    attempt: int = 0
-    """Number of the latest attempt; the first is 1."""
     version: int = 0
-    """Counts the writes of this row; each write must follow the one it has seen."""
+    """Number of writes. A write is refused unless it follows the stored version."""
+    updated_at: float = 0.0
+    error: str = ""
+    """Why the latest attempt failed or is unconfirmed."""
+    history: tuple[Step, ...] = ()
+
+    # --- the latest attempt
+    attempt: int = 0
+    """Its number; the first is 1."""
     owner: str = ""
-    """Who carries out the latest attempt."""
+    """Which process carries it out, and which of its claims."""
     lease_until: float = 0.0
-    """Until then nobody but the owner may take the attempt for abandoned."""
-    rate_limited: bool = False
-    """Whether the latest attempt waits to be made again after a refusal, nothing being under
-    way."""
+    """Until then only the owner may write the row."""
     sent_at: float = 0.0
-    """When the latest attempt may have begun to leave."""
-    unconfirmed_since: float = 0.0
-    """From when on an unanswered attempt sent nothing more; 0 where every attempt was answered."""
+    """When it may have begun to leave."""
+    rate_limited: bool = False
+    """Whether it waits after a 429, with no request under way."""
     accepted: bool = False
-    """Whether the platform said yes to the latest attempt, in an answer that cannot be read: it is
-    never sent again because listings do not show it."""
+    """Whether the platform said yes in an answer that cannot be read. It is then never sent again
+    just because listings do not show it."""
+    rejection: str = ""
+    """Why it was refused while an earlier attempt is still unconfirmed."""
+
+    # --- unconfirmed attempts
+    unconfirmed_since: float = 0.0
+    """When the last unanswered attempt ended; 0 if each was answered."""
     absent_listings: int = 0
     """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0
     """When the latest of those began."""
     proven_absent: bool = False
-    """Whether enough listings say that nothing came of the attempts so far, although one that is
-    later than the settle time may still come."""
-    rejection: str = ""
-    """Why the latest attempt was refused, while an earlier one is still in doubt."""
+    """Whether enough listings say that the attempts so far did nothing. A request later than the
+    settle time could still contradict them."""
     repairs: int = 0
-    """How often it was begun to write what was asked for to a record that had been found."""
+    """How often writing the requested fields to a record that was found has begun."""
+
+    # --- the result
     phone_number: str = ""
     """The number it brought, E.164."""
     record: str = ""
@@ -142,45 +155,36 @@ class Row:
     result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
     adopted: bool = False
-    """Whether the record was found, rather than answered to the request."""
-    duplicates: tuple[str, ...] = ()
-    """Keys of numbers that were bought beyond `phone_number` and not released."""
-    released: tuple[str, ...] = ()
-    """Keys of such numbers that were given up again."""
+    """Whether the record was found in the account, rather than in an answer."""
     tagged: bool = False
-    """Whether the label of the number carries a tag."""
-    error: str = ""
-    """Why the latest attempt failed, or what is in doubt."""
-    updated_at: float = 0.0
-    history: tuple[Step, ...] = ()
-    enqueued: bool = False
-    """Whether it was handed to the workers, who carry it out by themselves."""
+    """Whether the number's label carries a tag."""
+    duplicates: tuple[str, ...] = ()
+    """Keys of numbers that were bought beyond `phone_number` and are still owned."""
+    released: tuple[str, ...] = ()
+    """Keys of those that have been released."""
 
     @property
     def is_open(self) -> bool:
-        """Whether a listing may still tell something new about it.
+        """Whether a listing can still change it.
 
-        What can be owned only once is sent again before the first request is proven lost.
+        A number that can be owned only once is planned again before its first attempt is proven
+        lost.
         """
-        waits = self.kind.owned_once and self.unconfirmed_since > 0.0 and not self.proven_absent
-        return self.state in UNSETTLED or (self.state is State.PLANNED and waits)
-
-    @property
-    def tag(self) -> str:
-        """The tag of the latest attempt."""
-        return attempt_tag(self.token, self.attempt)
+        is_early = self.kind.owned_once and self.unconfirmed_since > 0.0 and not self.proven_absent
+        return self.state in UNSETTLED or (self.state is State.PLANNED and is_early)
 
     @property
     def purchase_count(self) -> int:
         """Numbers that were paid for, or may have been."""
         if not self.kind.costs:
             return 0
-        one = self.state in _SPENDS and not (
-            self.state is State.DUPLICATE and not self.phone_number
-        )
-        if self.kind is Kind.EXACT_PURCHASE and self.state is State.PLANNED and self.is_open:
-            one = True  # it may be sent again before the settle time has proven the first one lost
-        return one + len(self.duplicates) + len(self.released)
+        if self.state is State.PLANNED:
+            own = self.kind is Kind.EXACT_PURCHASE and self.is_open
+        elif self.state is State.DUPLICATE:
+            own = bool(self.phone_number)  # none is kept if an abandoned purchase arrived late
+        else:
+            own = self.state is not State.FAILED
+        return own + len(self.duplicates) + len(self.released)
 
 
 def account_name(platform: str, label: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What a journal says about an account, in numbers and in words for a person."""
+"""What a journal says about an account, for an operator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from typing import Self
 import attrs
 
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.row import (
-    NEED_DECISION,
-    UNSETTLED,
-    Kind,
-    Row,
-    State,
-)
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State
+from sigmamind_async.provisioning.tags import attempt_tag
 
 
 @attrs.frozen(kw_only=True)
@@ -28,10 +23,10 @@ class Status:
     purchase_count: int
     """Numbers that were paid for, or may have been."""
     unconfirmed: Sequence[Row] = attrs.field(hash=False)
-    """Operations that are being sent, or were sent and not answered: the next run, or
+    """Operations that are being sent, or went unanswered: the next run, or
     `Provisioner.reconcile`, settles them."""
     need_decision: Sequence[Row] = attrs.field(hash=False)
-    """Operations that nobody but a person can settle."""
+    """Operations that only an operator can settle."""
     settle_time: float
     """Seconds during which "not in the account" proves nothing."""
 
@@ -41,21 +36,20 @@ class Status:
         return sum(self.counts.values())
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing is in doubt and nobody has to decide anything."""
+    def is_settled(self) -> bool:
+        """Whether nothing is unconfirmed and nothing needs a decision."""
         return not self.unconfirmed and not self.need_decision
 
     @classmethod
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
         """Return how the operations of *account* in *journal* stand."""
         counts = await journal.counts(account)
-        waiting = await journal.in_states(account, NEED_DECISION)
         return cls(
             account=account,
             counts=counts.rows,
             purchase_count=counts.purchase_count,
             unconfirmed=await open_rows(journal, account),
-            need_decision=waiting,
+            need_decision=await journal.in_states(account, NEED_DECISION),
             settle_time=settle_time,
         )
 
@@ -66,7 +60,7 @@ async def open_rows(journal: Journal, account: str) -> list[Row]:
     return [row for row in rows if row.is_open]
 
 
-_ASKED = {
+_VERBS = {
     Kind.PURCHASE: "to buy a number that the platform picks",
     Kind.EXACT_PURCHASE: "to buy",
     Kind.IMPORT: "to import",
@@ -76,27 +70,23 @@ _ASKED = {
 
 
 def summary(row: Row) -> str:
-    """Return in one line what *row* asked for."""
-    details = [
-        f"{name}={value!r}" for name, value in row.request_fields.items() if value != row.key
-    ] + [f"{name}=***" for name in row.secret_fields]
-    return " ".join([_ASKED[row.kind], row.key, *details]).replace("  ", " ")
+    """Return the request of *row* in one line."""
+    fields = (f"{name}={value!r}" for name, value in row.request_fields.items() if value != row.key)
+    secrets = (f"{name}=***" for name in row.secret_fields)
+    return " ".join(filter(None, [_VERBS[row.kind], row.key, *fields, *secrets]))
 
 
 def describe(row: Row, settle_time: float) -> list[str]:
-    """Return what happened to *row* and what is known, line by line."""
+    """Return what happened to *row*, line by line."""
     lines = [f"asked {summary(row)}"]
     lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
     if row.kind is Kind.PURCHASE and row.attempt:
-        lines.append(f"its number would carry {row.tag} in its label")
+        lines.append(f"its number would carry {attempt_tag(row.token, row.attempt)} in its label")
     if row.state is State.UNCONFIRMED:
         lines.append(f"not seen in {row.absent_listings} listings since then")
-        lines.append(f'"not in the account" proves nothing before {_until(row, settle_time)}')
+        until = _moment(row.unconfirmed_since + settle_time)
+        lines.append(f'"not in the account" proves nothing before {until}')
     return lines
-
-
-def _until(row: Row, settle_time: float) -> str:
-    return _moment(row.unconfirmed_since + settle_time)
 
 
 def _moment(at: float) -> str:
@@ -104,27 +94,27 @@ def _moment(at: float) -> str:
 
 
 def operator_choices(row: Row) -> list[tuple[str, str]]:
-    """Return what a person can do about *row*: the word of the decision, and what it means."""
+    """Return the decisions that an operator can make about *row*, and what each means."""
+    duplicates = ", ".join(row.duplicates)
     match row.state:
         case State.NEEDS_DECISION:
             return [
-                ("adopt", "a number of the account is the one: keep it for this operation"),
-                (
-                    "retry-unconfirmed",
-                    "send it again; should the first request still come, sweep finds it",
-                ),
-                ("abandon", "leave it; it is not sent again"),
+                ("adopt", "a number of the account is what it brought: keep it"),
+                ("retry-unconfirmed", "send it again; sweep finds the first request if it is late"),
+                ("abandon", "leave it as it is; it is not sent again"),
             ]
         case State.DUPLICATE if row.phone_number:
-            extra = ", ".join(row.duplicates)
             return [
-                ("release-duplicates", f"give up {extra} for good, and keep {row.phone_number}"),
+                (
+                    "release-duplicates",
+                    f"release {duplicates} permanently, keep {row.phone_number}",
+                ),
                 ("abandon", "keep them all"),
             ]
         case State.DUPLICATE:
             return [
-                ("adopt", f"keep one of {', '.join(row.duplicates)} after all"),
-                ("release-duplicates", f"give up {', '.join(row.duplicates)} for good"),
+                ("adopt", f"keep one of {duplicates} after all"),
+                ("release-duplicates", f"release {duplicates} permanently"),
             ]
         case _:
             return []

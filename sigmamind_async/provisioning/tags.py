@@ -1,8 +1,8 @@
-"""Tags in labels: how a number that the platform picked is told from all others.
+"""Tags in labels: which number a purchase brought, if the platform picked it.
 
-A purchase carries a tag behind the user's label, ``Support [sm:7Q2MX4KD9WPTB.1]``: a token of the
-operation and the number of the attempt. Each attempt has a tag of its own, so that a late commit of
-an earlier one is seen for what it is.
+A purchase appends a tag to the user's label, ``Support [sm:7Q2MX4KD9WPTB.1]``: a token of the
+operation and the number of the attempt. Each attempt has its own tag, so a number bought late by an
+earlier attempt is recognized as such.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import re
 from typing import Final
 
 LABEL_CHARACTERS: Final = 128
-"""Most characters of a label that carries a tag."""
+"""Most characters of a label with its tag."""
 
 _TAG = re.compile(r" ?\[sm:([A-Z2-7]{13})\.([1-9][0-9]{0,8})\]\Z", re.ASCII)
 _CUT = "\u2026"
 
 
 def operation_token(journal_id: str, account: str, op_id: str) -> str:
-    """Return the token of an operation: 65 bits, the same for the same three texts.
+    """Return the token of an operation, 65 bits.
 
-    The journal's own id is part of it, so that two journals may use the same ``row-1``.
+    The journal's id is part of it, so two journals may both have a ``row-1``.
     """
     text = f"{journal_id}\x00{account}\x00{op_id}".encode(errors="surrogatepass")
     return base64.b32encode(hashlib.sha256(text).digest()[:10])[:13].decode()
@@ -34,9 +34,9 @@ def attempt_tag(token: str, attempt: int) -> str:
 
 
 def add_tag(label: str | None, tag: str) -> str:
-    """Return *label* with *tag* behind it, at most `LABEL_CHARACTERS` long.
+    """Return *label* with *tag* appended, at most `LABEL_CHARACTERS` long.
 
-    The label is kept whole where it fits; where not, it is cut and an ellipsis shows it.
+    A label that is too long is cut, and ends with an ellipsis.
     """
     if not label:
         return tag
@@ -47,7 +47,7 @@ def add_tag(label: str | None, tag: str) -> str:
 
 
 def find_tag(label: str | None) -> tuple[str, int] | None:
-    """Return token and attempt of the tag at the end of *label*, if it carries one."""
+    """Return token and attempt of the tag at the end of *label*, if there is one."""
     found = _TAG.search(label or "")
     return (found[1], int(found[2])) if found else None
 

@@ -149,7 +149,7 @@ async def test_what_stays_absent_goes_to_a_person_unless_resending_is_allowed(
 ) -> None:
     kit = Kit(dialect, box, patience(fault))
     box.script(dialect.buying, [fault], platform=dialect.name)
-    with pytest.raises(OutcomeUnknownError, match=r"order-1: .* a person has to decide"):
+    with pytest.raises(OutcomeUnknownError, match=r"order-1: .* it needs a decision"):
         await kit.run("order-1", ANY[dialect.name]("Support"))
     status = await kit.provisioner().status()
     assert [row.op_id for row in status.need_decision] == ["order-1"]
@@ -371,7 +371,7 @@ async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: San
     row = await kit.provisioner().release_duplicates("order-1")
     assert row.state is State.DONE
     assert kit.owned() == [bought.sip_phone_number]
-    assert (await kit.provisioner().sweep()).settled
+    assert (await kit.provisioner().sweep()).is_settled
 
 
 @only("sigmamind")

@@ -450,5 +450,5 @@ async def test_an_import_in_doubt_goes_on_with_its_password(platform: str) -> No
             (shown,) = (await heir.state()).numbers.values()
             assert shown["label"] == "Other"
             assert (await heir.notes())["old"].fields["trunk_password"] == "env:TRUNK"
-            assert (await heir.provisioners[platform].status()).settled
+            assert (await heir.provisioners[platform].status()).is_settled
         assert len(box.ledger.of_kind("import")) == 1

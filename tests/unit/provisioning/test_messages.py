@@ -16,8 +16,8 @@ from tests.unit.provisioning.test_transitions import PURCHASE, a_row
         (a_row(PURCHASE, State.SENDING), "another worker is sending it", "unknown"),
         (a_row(PURCHASE, State.UNCONFIRMED), "reconcile() looks for it", "unknown"),
         (a_row(PURCHASE, State.UNCONFIRMED, accepted=True), "reconcile() looks for it", "yes"),
-        (a_row(PURCHASE, State.ABANDONED), "it was given up", "unknown"),
-        (a_row(PURCHASE, State.NEEDS_DECISION), "has to decide, see status()", "unknown"),
+        (a_row(PURCHASE, State.ABANDONED), "it was abandoned", "unknown"),
+        (a_row(PURCHASE, State.NEEDS_DECISION), "it needs a decision, see status()", "unknown"),
     ],
 )
 def test_an_operation_that_is_not_settled_says_who_settles_it(
