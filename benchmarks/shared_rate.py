@@ -24,7 +24,7 @@ import attrs
 
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.journal.postgres.rates import News, Told
+from sigmamind_async.workers.rates import RateReport, RateState, SharedRates
 from sigmamind_async.workers.shared_gate import SharedGate
 
 CALLERS = 20
@@ -128,28 +128,28 @@ async def _each(gate: Gate, calls: int) -> float:
 
 async def _know(dsn: str, account: str, rate: float) -> None:
     async with PostgresJournal(dsn, schema=SCHEMA) as journal:
-        await journal.take(account, News(rate=rate))
+        await SharedRates(journal).exchange(account, RateReport(rate=rate))
 
 
 @attrs.define
 class Counting:
     """The database, and how often it was asked."""
 
-    journal: PostgresJournal
+    rates: SharedRates
     asked: int = 0
 
     def now(self) -> float:
-        return self.journal.now()
+        return self.rates.now()
 
-    def take(self, account: str, news: News) -> asyncio.Future[Told]:
+    def exchange(self, account: str, news: RateReport) -> asyncio.Future[RateState]:
         self.asked += 1
-        return self.journal.take(account, news)
+        return self.rates.exchange(account, news)
 
 
 async def _admissions(dsn: str, account: str, seconds: float) -> dict[str, object]:
     times: list[float] = []
     async with PostgresJournal(dsn, schema=SCHEMA) as journal:
-        counting = Counting(journal)
+        counting = Counting(SharedRates(journal))
         gate = SharedGate(account, counting)
         print("ready", flush=True)
         sys.stdin.read()

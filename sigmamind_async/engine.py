@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import math
-import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from random import random
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
@@ -25,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.convert import dump_json
+from sigmamind_async.convert.conversion import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
-    APIConnectionError,
     Committed,
+    FieldsIgnoredError,
     ResponseDecodeError,
     SigmaMindError,
 )
@@ -54,20 +53,16 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.confirmation import Unconfirmed, sort_of
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
-    abridged,
+    classify_attempt,
+    classify_unreadable,
     committed_by,
-    confirms,
     error_for,
-    find,
-    ignored_error,
-    is_outage,
-    is_strange,
-    leads_to_alias,
-    may_repeat,
+    is_alias_redirect,
+    is_retryable,
+    is_success,
 )
 from sigmamind_async.retry import Retry, RetryPolicy, RetryQuota, retrying
 from sigmamind_async.transport import HttpRequest, Transport
@@ -108,35 +103,14 @@ class Headers:
     def carrying(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # Whatever a second attempt needs has to be there before a first one leaves.
-            with loading():
+            # What a second attempt needs has to be there before a first one leaves.
+            with importing():
                 import tenacity  # noqa: F401 - a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
             # Fastify answers 400 to a content type without content.
             self._with_body = {**self._without_body, "Content-Type": "application/json"}
             self._key = key
         return self._without_body if body is None else self._with_body
-
-
-@contextlib.contextmanager
-def loading() -> Generator[None, None, None]:
-    """Raise `APIConnectionError` for a module that no file descriptor is left to read.
-
-    A process without a free descriptor has none for a connection either.
-    """
-    try:
-        yield
-    except (OSError, ImportError) as error:
-        # An extension module that cannot be opened is an ImportError; only its text says why.
-        code = error.errno if isinstance(error, OSError) else errno.EMFILE
-        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
-            raise
-        reason = os.strerror(code)
-        unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
-        unloaded.__cause__ = OSError(code, reason)
-    else:
-        return
-    raise unloaded
 
 
 def _common_headers() -> dict[str, str]:
@@ -287,7 +261,7 @@ class Engine:
         call = self.begin(_undecoded(operation))
         response, decode = await self.finish(call)
         if call.not_found is not None:
-            return call.not_found, lambda _: cast("T", operation.when_gone)
+            return call.not_found, lambda _: cast("T", operation.on_not_found)
         return response, decode
 
     async def finish(self, call: Call[T]) -> T:
@@ -328,7 +302,7 @@ class Engine:
                 request = self._http_request(call, operation.request, key, operation.repeatable)
                 call.flag = flag = ConnectionFlag()
                 answer = await self.transport.send(request, flag, seconds)
-                if confirms(answer):
+                if is_success(answer):
                     flag.connected = True
                     self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
                     result = None
@@ -347,8 +321,8 @@ class Engine:
             self._notify_attempt(call, call.verdict, answer, self.clock() - began)
         if isinstance(end, AttemptResult):
             return await self._next_step(call, end, key)
-        if operation.not_shown is not None:
-            call.ignored = operation.not_shown(end)
+        if operation.ignored_fields is not None:
+            call.ignored = operation.ignored_fields(end)
             if call.ignored:
                 return self._handle_ignored(call, end)
         return end
@@ -422,26 +396,26 @@ class Engine:
             self.gate.abandoned(permit)
             self.gate.release(permit)
             raise
-        self._report(call, self._find(answer, flag, doubtful=False), permit)
+        self._report(call, self._find(answer, flag, may_be_echo=False), permit)
         self.gate.release(permit)
 
     # --- after an attempt ----------------------------------------------------------------------
 
     def _find(
-        self, answer: Response | Fault, flag: ConnectionFlag, *, doubtful: bool
+        self, answer: Response | Fault, flag: ConnectionFlag, *, may_be_echo: bool
     ) -> AttemptResult:
-        return find(
+        return classify_attempt(
             answer,
             flag,
-            doubtful=doubtful,
+            may_be_echo=may_be_echo,
             wall_clock=self.wall_clock,
-            refusals=self.gate.refusal_statuses,
+            refusal_statuses=self.gate.refusal_statuses,
         )
 
     def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
         """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
-        result = self._find(answer, flag, doubtful=call.may_be_own_echo)
+        result = self._find(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.
         self.gate.release(permit)
@@ -450,11 +424,11 @@ class Engine:
     def _report(self, call: Call[object], result: AttemptResult, ticket: Admitted) -> None:
         """Let the gate learn from an attempt without a confirmation."""
         if result.throttled:
-            pause = self.gate.throttled(ticket, result.wait, refused=result.refused)
+            pause = self.gate.throttled(ticket, result.retry_after, refused=result.rate_limited)
             self._log_pause(call, result, ticket, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(call.operation.name, pause, rate))
-        elif result.healthy and isinstance(result.answer, Response):
+        elif result.is_definite and isinstance(result.answer, Response):
             self.gate.succeeded(ticket, remaining(result.answer.headers, self.wall_clock))
         else:
             self.gate.failed(ticket, overloaded=result.status == 503)
@@ -465,7 +439,7 @@ class Engine:
         """Log once for each pause what pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
-        asked, capped = result.wait or 0.0, (result.wait or 0.0) > self.gate.max_pause
+        asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
         own = ticket[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
@@ -500,7 +474,14 @@ class Engine:
     def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
-        return ignored_error(call.operation, call.ignored) if self.strict else result
+        if not self.strict:
+            return result
+        names = ", ".join(call.ignored)
+        error = FieldsIgnoredError(
+            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+        )
+        error.fields = call.ignored
+        return error
 
     async def _next_step(
         self, call: Call[T], result: AttemptResult, key: Secret
@@ -510,11 +491,11 @@ class Engine:
         if (
             result.status == 404
             and call.may_be_own_echo
-            and not isinstance(operation.when_gone, Unset)
-            and not is_strange(result)
+            and not isinstance(operation.on_not_found, Unset)
+            and not result.is_not_from_api
         ):
             call.not_found = cast("Response", result.answer)
-            return operation.when_gone
+            return operation.on_not_found
         call.failure = (result, key)
         if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.ambiguous = True
@@ -522,20 +503,21 @@ class Engine:
         if result.status == 401 and not call.key_refreshed:
             call.key_refreshed = True
             try:
-                if await self.credentials.renewed(key, self._time_left(call)):
+                if await self.credentials.refresh(key, self._time_left(call)):
                     return Retry(result.status, at_once=True)
             except SigmaMindError as refusal:
                 return refusal.with_traceback(None)
-        if not call.redirected and leads_to_alias(operation, result, self.base_url):
+        if not call.redirected and is_alias_redirect(operation, result, self.base_url):
             call.redirected = True
             return Retry(result.status, at_once=True)
-        if not may_repeat(operation, result):
+        if not is_retryable(operation, result):
             return self._error(call)
         # Only what may be repeated comes here: a patient call waits until an outage is over.
-        outage = call.patient and not result.throttled and is_outage(result)
+        outage = call.patient and not result.throttled and result.is_outage
         # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
         throttled = result.throttled or (outage and result.status == 503)
-        return Retry(result.status, throttled=throttled, outage=outage, retry_after=result.wait)
+        wait = result.retry_after
+        return Retry(result.status, throttled=throttled, outage=outage, retry_after=wait)
 
     # --- further attempts ----------------------------------------------------------------------
 
@@ -613,7 +595,7 @@ class Engine:
             notify(self.observer, scheduled)
         if call.failure is not None:
             result, key = call.failure
-            call.failure = (abridged(result), key)
+            call.failure = (result.trimmed(), key)
         if call.before_pause is not None and not call.ambiguous:
             await call.before_pause()
 
@@ -655,9 +637,7 @@ class Engine:
         result, key = call.failure
         # The platform may repeat any secret of the request in its answer.
         secrets = [key, *secrets_in(call.operation.request.json)]
-        return error_for(
-            call.operation, result, self.platform.explain, secrets, base_url=self.base_url
-        )
+        return error_for(call.operation, result, secrets, base_url=self.base_url)
 
     def _notify_attempt(
         self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, elapsed: float
@@ -688,10 +668,7 @@ def _read(operation: Operation[T], answer: Response | Fault) -> T | AttemptResul
         return operation.decode(answer)
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
-    sort = sort_of(answer)
-    says_nothing = sort is Unconfirmed.PAGE or sort is Unconfirmed.FAILURE
-    verdict = Verdict.AMBIGUOUS if says_nothing else Verdict.COMMITTED_UNREAD
-    return AttemptResult(answer, verdict, unreadable=unreadable, sort=sort)
+    return classify_unreadable(answer, unreadable)
 
 
 def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]:
@@ -704,18 +681,18 @@ def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]
         end = _read(operation, response)
         if not isinstance(end, AttemptResult):
             return end
-        error = cast("ResponseDecodeError", end.unreadable)
+        error = cast("ResponseDecodeError", end.decode_error)
         error.committed = committed_by(operation, end.verdict)
         raise error
 
-    back, gone = operation.read_back, operation.when_gone
+    back, gone = operation.read_back, operation.on_not_found
     return attrs.evolve(
         cast("Operation[Any]", operation),
         decode=lambda response: (response, read),
-        not_shown=None,
+        ignored_fields=None,
         read_back=None if back is None else _undecoded_lookup(back),
         # In place of the 404 itself, which is in `Call.not_found`.
-        when_gone=gone if isinstance(gone, Unset) else (Response(404), read),
+        on_not_found=gone if isinstance(gone, Unset) else (Response(404), read),
     )
 
 

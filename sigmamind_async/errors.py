@@ -15,6 +15,7 @@
         ConflictError                     409
         RateLimitError                    429, with `retry_after`
         ServerError                       5xx
+      FieldsIgnoredError                  strict=True: a 200 shows other values than were sent
       ResponseDecodeError                 a read answered 2xx with a body we cannot read
       CircuitOpenError                    refused at the gate, nothing was sent
       JournalError  PlanError  SpendLimitError
@@ -23,28 +24,28 @@ Classes are split by what the caller can do next: fix the call, wait, look the o
 `committed` says whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
 neither a header nor a request body, so none of them can carry an API key or a trunk password.
 
-All of them survive pickle and deepcopy, and being made again from the name of their type and
-their `args`, as JSON result backends do: the last of `args` holds the facts. Made from a message
-alone, a class that leaves open whether the platform acted has "unknown" for `committed`.
+All of them survive pickle and deepcopy, and being rebuilt from the name of their type and their
+`args`, as JSON result backends do: the last of `args` is `to_dict()`. Built from a message alone, a
+class that does not settle whether the platform acted has "unknown" for `committed`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
 Committed = Literal["no", "yes", "unknown"]
 
-_GIVEN: Any = BaseException.args
+_CONSTRUCTOR_ARGS: Any = BaseException.args
 """The slot behind `args`: what the constructor was given by place."""
 
 
-class _Restoring(type):
-    """Takes the facts out of the arguments of a constructor, which knows nothing of them.
+class _RestoringMeta(type):
+    """Lets each class be called with its own arguments and, after them, what `to_dict` returned.
 
-    So they also reach a subclass whose constructor takes other arguments.
+    A metaclass, because a subclass of a user's may have a constructor that knows nothing of this.
     """
 
     if not TYPE_CHECKING:  # a checker is to see each class's own constructor
@@ -53,21 +54,21 @@ class _Restoring(type):
             facts = [each for each in args[-1:] if _is_facts(each)]
             given = args[: len(args) - len(facts)]
             error = super().__call__(*given, **options)
-            _GIVEN.__set__(error, given)
+            _CONSTRUCTOR_ARGS.__set__(error, given)
             for each in facts:
-                _restore(error, each)
+                error._restore(each)  # noqa: SLF001 - its own class's
             return error
 
 
-class SigmaMindError(Exception, metaclass=_Restoring):
+class SigmaMindError(Exception, metaclass=_RestoringMeta):
     """Base of every exception this package raises on purpose."""
 
     committed: Committed = "unknown"
     """Whether the platform may have acted on the call."""
     retryable: bool = False
-    """Whether the same call may succeed later, without a change, and be safe to make."""
+    """True if the same call may succeed later, unchanged, and is safe to make again."""
     not_from_api: bool = False
-    """True when the answer was not the API's at all, an HTML page for instance."""
+    """True if something other than the API answered, with an HTML page for instance."""
     operation: str | None = None
     """Name of the vendor call, such as ``sigmamind.create_phone_number``."""
     attempts: int = 0
@@ -83,28 +84,39 @@ class SigmaMindError(Exception, metaclass=_Restoring):
 
         @property
         def args(self) -> tuple[Any, ...]:
-            """What the constructor was given, and `to_dict` in the last place.
+            """The constructor's arguments, and then `to_dict`.
 
             ``type(error)(*error.args)`` is the same error, also after `args` went through JSON.
             """
-            return (*_GIVEN.__get__(self), self.to_dict())
+            return (*_CONSTRUCTOR_ARGS.__get__(self), self.to_dict())
 
         @args.setter
         def args(self, given: Iterable[Any]) -> None:
-            _GIVEN.__set__(self, tuple(each for each in given if not _is_facts(each)))
+            _CONSTRUCTOR_ARGS.__set__(self, tuple(each for each in given if not _is_facts(each)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the class's name and every fact; ``None`` for one that JSON cannot hold."""
         facts: dict[str, object] = {}
         for cls in reversed(type(self).__mro__):
-            facts |= {n: value for n, value in vars(cls).items() if _plain(value) == value}
-        facts |= {name: _plain(value) for name, value in vars(self).items()}
+            facts |= {name: value for name, value in vars(cls).items() if _as_json(value) == value}
+        facts |= {name: _as_json(value) for name, value in vars(self).items()}
         facts = {name: value for name, value in facts.items() if not name.startswith("_")}
         return {"type": type(self).__name__, **facts, "notes": [*getattr(self, "__notes__", ())]}
 
+    def _restore(self, facts: dict[str, Any]) -> None:
+        """Take over what `to_dict` returned for the error that this one is built from."""
+        for note in facts["notes"]:
+            self.add_note(str(note))
+        for name in facts.keys() - _NO_FACTS:
+            # What JSON holds less well than the constructor made it is left as it is.
+            if name.startswith("_") or _as_json(getattr(self, name, None)) == facts[name]:
+                continue
+            with suppress(AttributeError):  # a property of a subclass
+                setattr(self, name, facts[name])
+
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be copied without the constructor, whose arguments may be another class's own."""
-        return _bare, (type(self), _GIVEN.__get__(self)), vars(self).copy()
+        """Copy without the constructor, whose arguments may be a subclass's own."""
+        return _new, (type(self), _CONSTRUCTOR_ARGS.__get__(self)), vars(self).copy()
 
     def __str__(self) -> str:
         return self.message
@@ -116,9 +128,9 @@ class SigmaMindError(Exception, metaclass=_Restoring):
 E = TypeVar("E", bound=SigmaMindError)
 
 
-def _bare(cls: type[E], given: tuple[Any, ...]) -> E:
+def _new(cls: type[E], given: tuple[Any, ...]) -> E:
     error = cls.__new__(cls, *given)
-    _GIVEN.__set__(error, given)
+    _CONSTRUCTOR_ARGS.__set__(error, given)
     return error
 
 
@@ -130,34 +142,20 @@ def _is_facts(value: object) -> TypeGuard[dict[str, Any]]:
 
 
 _ALWAYS = {"type", "committed", "retryable", "notes"}
+_NO_FACTS = {"type", "notes", "args", "with_traceback", "add_note", "to_dict"}
 
 
-def _restore(error: SigmaMindError, facts: Mapping[str, Any]) -> None:
-    for note in facts.get("notes", ()):
-        error.add_note(str(note))
-    for name, value in facts.items():
-        if name.startswith("_") or name in _NO_ATTRIBUTE:
-            continue
-        if _plain(getattr(error, name, None)) == value:
-            continue  # also where JSON holds less than the constructor was given
-        with suppress(AttributeError):  # a subclass may compute it
-            setattr(error, name, value)
-
-
-_NO_ATTRIBUTE = frozenset({"type", "notes", "args", "with_traceback", "add_note", "to_dict"})
-
-
-def _plain(value: object) -> object:
+def _as_json(value: object) -> object:
     """Return *value* as JSON can hold it, ``None`` for what it cannot."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str | int):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in cast("Iterable[object]", value)]
+        return [_as_json(each) for each in cast("Iterable[object]", value)]
     if isinstance(value, dict):
         fields = cast("dict[object, object]", value)
-        return {str(name): _plain(held) for name, held in fields.items()}
+        return {str(name): _as_json(each) for name, each in fields.items()}
     return None
 
 
@@ -283,6 +281,14 @@ class ServerError(APIStatusError):
     """5xx: the platform failed, possibly after it had acted."""
 
     retryable = True
+
+
+class FieldsIgnoredError(SigmaMindError):
+    """With ``strict=True``: the platform answered 200 and shows other values than were sent."""
+
+    committed: Committed = "yes"
+    fields: tuple[str, ...] = ()
+    """Names of the fields, as in the request value."""
 
 
 class ResponseDecodeError(SigmaMindError):

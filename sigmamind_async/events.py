@@ -1,10 +1,7 @@
 """What happened, as records handed to an `Observer` while a call runs.
 
-An observer is any callable. It runs inside the call, so it must not block; what it raises is
-logged and dropped, because a broken observer must not cost a purchase its answer.
-
-A record is made for one observer and for nobody else, by position: by name the two of a call took
-twice as long.
+An observer is any callable. It runs inside the call, so it must not block. What it raises is logged
+and dropped: a broken observer must not cost a purchase its answer.
 """
 
 from __future__ import annotations
@@ -12,14 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from sigmamind_async import static
+import attrs
+
 from sigmamind_async.errors import Committed
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
 
 
-@static.frozen
+@attrs.frozen
 class AttemptFinished:
     """One request ended, in whatever way."""
 
@@ -33,7 +31,7 @@ class AttemptFinished:
     """Seconds, without the wait at the gate."""
 
 
-@static.frozen
+@attrs.frozen
 class AttemptScheduled:
     """Another request of the same call will follow."""
 
@@ -41,17 +39,17 @@ class AttemptScheduled:
     attempt: int
     """The attempt to come, from 2."""
     delay: float
-    """Seconds until it asks the gate."""
+    """Seconds until it asks the gate for admission."""
 
 
-@static.frozen
+@attrs.frozen
 class CallFinished:
     """A call returned, raised, or was cancelled: every call that began ends with one."""
 
     operation: str
     attempts: int
     elapsed: float
-    """Seconds, waits and pauses included."""
+    """Seconds, including waits and pauses."""
     error: str | None
     """Name of the exception class, `None` on success."""
     adopted: bool = False
@@ -60,7 +58,7 @@ class CallFinished:
     """Whether the platform may have acted on the call; "no" for a call that only reads."""
 
 
-@static.frozen
+@attrs.frozen
 class FieldsIgnored:
     """A 200 shows fields with other values than were sent."""
 
@@ -69,7 +67,7 @@ class FieldsIgnored:
     """Names of the fields, as in the request value."""
 
 
-@static.frozen
+@attrs.frozen
 class Throttled:
     """The platform rate-limited a request."""
 
@@ -85,7 +83,7 @@ Observer = Callable[[Event], None]
 
 
 def notify(observer: Observer | None, event: Event) -> None:
-    """Hand *event* to *observer*; an observer's own failure is logged, not raised."""
+    """Hand *event* to *observer*; log what it raises."""
     if observer is None:
         return
     try:

@@ -1,4 +1,4 @@
-"""What was sent, did it take? An answer that says 200 may have left a field as it was."""
+"""Comparing a record with what was sent: a 200 may have left a field as it was."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from sigmamind_async.values import UNSET
 T = TypeVar("T")
 
 
-def not_shown(sent: object, shown: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of the fields of *sent* that *shown* holds with another value.
+def ignored_fields(sent: object, record: Record, fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the fields of *sent* that *record* shows with another value.
 
-    *fields* names the record's field for each request field that can be read back. Null, an empty
+    *fields* maps each request field that can be read back to the record's field. Null, an empty
     text and a missing key all mean "none": platforms answer a cleared field with any of them.
     """
     names: tuple[str, ...] = ()
-    for name, place in fields.items():
-        said, held = getattr(sent, name), getattr(shown, place, None)
-        if said == held or said is UNSET:
+    for name, record_name in fields.items():
+        wanted, shown = getattr(sent, name), getattr(record, record_name, None)
+        if wanted == shown or wanted is UNSET:
             continue
-        if (said or None) != (held or None):
+        if (wanted or None) != (shown or None):
             names = (*names, name)
     return names
 
 
-def on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
+def find_on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
     """Return the look-up of one record where a platform only lists: it reads one page.
 
-    A record further back is not found, which leaves the call that asked for it unknown.
+    A record further back is not found, and the call that asked for it stays unconfirmed.
     """
 
     def decode(response: Response) -> T:
@@ -42,4 +42,4 @@ def on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Op
                 return item
         raise ResponseDecodeError("the record is not on the first page of the listing")
 
-    return Operation(name=listing.name, request=listing.request, decode=decode, repeatable=True)
+    return Operation(listing.name, listing.request, decode, repeatable=True)

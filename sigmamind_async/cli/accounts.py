@@ -51,7 +51,7 @@ class Accounts:
 
 async def platforms_in(fleet: Fleet, journal: Journal) -> set[str]:
     """Return the platforms that have to be asked about *fleet*."""
-    notes = await journal.notes()
+    notes = await journal.last_applied()
     ids = {row.id for row in fleet.rows}
     applied = {name: Applied.load(name, text) for name, text in notes.items() if name in ids}
     return platforms_of(fleet, applied)

@@ -86,10 +86,10 @@ def database_or_default(said: str | None) -> Database:
 def _database(said: str) -> Database:
     dsn, words = _read_dsn(said)
     try:
-        from sigmamind_async.provisioning.journal.postgres.dsn import target_of
+        from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
     except ImportError as error:
         raise missing(error) from None
-    return Database(dsn, target_of(dsn, "sigmamind").name, words)
+    return Database(dsn, parse_dsn(dsn, "sigmamind").name, words)
 
 
 def _read_dsn(said: str) -> tuple[Secret, tuple[str, ...]]:

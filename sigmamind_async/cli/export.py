@@ -107,7 +107,7 @@ async def _look(
     applied: dict[str, Applied] = {}
     async with AsyncExitStack() as stack:
         if place is not None:
-            notes = (await (await looked_into(place, stack)).notes()).items()
+            notes = (await (await looked_into(place, stack)).last_applied()).items()
             applied = {row_id: Applied.load(row_id, text) for row_id, text in notes}
         await accounts.open(stack)
         of_each = [await numbers_of(client) for client in accounts.clients.values()]

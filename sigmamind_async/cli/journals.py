@@ -18,7 +18,8 @@ from sigmamind_async.cli.ending import CommandError
 from sigmamind_async.cli.platforms import AnyClient, Platform
 from sigmamind_async.cli.source import STDIN
 from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.journal.sqlite.file import was_made
 from sigmamind_async.provisioning.provisioner import Provisioner

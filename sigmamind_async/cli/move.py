@@ -42,7 +42,8 @@ from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.survey import numbers_of
-from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.secret_references import SecretResolver
@@ -174,7 +175,7 @@ class Relay:
     async def look(self, accounts: Accounts, journal: Journal) -> Prospect:
         """Read the account, and return what is to be done."""
         client = accounts.clients[self.platform]
-        notes = (await journal.notes()).items()
+        notes = (await journal.last_applied()).items()
         applied = {row_id: Applied.load(row_id, text) for row_id, text in notes}
         theirs = [number for number in (await numbers_of(client)).values() if self._names(number)]
         rows = [self._row(row) for row in export(theirs, applied)]

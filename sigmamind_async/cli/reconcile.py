@@ -41,7 +41,7 @@ from sigmamind_async.cli.session import (
 )
 from sigmamind_async.cli.standing import WORDS, standing_of, without_call
 from sigmamind_async.errors import SigmaMindError
-from sigmamind_async.provisioning.account_journal import clock_for
+from sigmamind_async.provisioning.context import clock_for
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State

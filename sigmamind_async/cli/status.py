@@ -15,11 +15,10 @@ from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
 from sigmamind_async.cli.records import Standing
 from sigmamind_async.cli.session import Json, run
 from sigmamind_async.cli.standing import standing_of
-from sigmamind_async.provisioning.account_journal import AccountJournal, clock_for
+from sigmamind_async.provisioning.context import clock_for
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.status import Status
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
-from sigmamind_async.provisioning.transitions import Policy as MachinePolicy
 
 
 def status(
@@ -60,7 +59,4 @@ async def _standings(
 
 async def status_in(journal: Journal, platform: Platform, settle_time: float) -> Status:
     """Return what *journal* says about *platform*, without asking anybody else."""
-    policy = MachinePolicy(settle_time=settle_time)
-    return await Status.of(
-        AccountJournal(journal, platform.name, policy, clock_for(journal, time.time))
-    )
+    return await Status.of(journal, platform.name, settle_time)

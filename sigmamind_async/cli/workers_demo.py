@@ -237,13 +237,13 @@ async def _carried_out(database: Database, statement: bytes) -> None:
     """Carry *statement* out; raise `CommandError` with what the server says against it."""
     import psycopg
 
-    from sigmamind_async.provisioning.journal.postgres.dsn import target_of
-    from sigmamind_async.provisioning.journal.postgres.errors import explained
+    from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
+    from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
-    target = target_of(database.dsn, "sigmamind")
+    target = parse_dsn(database.dsn, "sigmamind")
     try:
         async with await target.connect() as connection:
             await connection.execute(statement)
     except psycopg.Error as error:
-        problem = " ".join(explained(error, connected=False).splitlines())
-        raise CommandError(f"{target.name}: {target.scrubbed(problem)}") from None
+        problem = " ".join(explain_error(error, connected=False).splitlines())
+        raise CommandError(f"{target.name}: {target.redact(problem)}") from None

@@ -1,7 +1,7 @@
-"""Bytes to records, and request values to bytes.
+"""Answers to records, and request values to bodies.
 
-The converter is imported with the first body that is read or written: with cattrs it would take a
-fifth of the time that a first client takes above aiohttp's import.
+The converter is imported with the first body: cattrs would add a fifth to what importing a client
+costs on top of aiohttp.
 """
 
 from __future__ import annotations
@@ -25,59 +25,57 @@ R = TypeVar("R", bound=Record)
 
 
 def body_of(value: RequestValue[object]) -> dict[str, Any]:
-    """Return the JSON body of *value* by wire names, without what is `UNSET`.
+    """Return the JSON body of *value* by wire names, without the fields that are `UNSET`.
 
-    A `Secret` stays a `Secret`: it is revealed by `dump_json`, as the bytes are written.
+    A `Secret` stays one until `dump_json` writes the bytes.
     """
     kind: Any = type(value)
-    body: dict[str, Any] = _writer(kind)(value)
-    return body
+    return _writer(kind)(value)
 
 
 def dump_record(record: Record) -> dict[str, Any]:
-    """Return *record* as the JSON object it was read from; secrets are revealed.
+    """Return *record* as the JSON object it was read from, secrets revealed.
 
-    A value that was read from another spelling is written as it was read: ``+14155550100`` for
-    14155550100.
+    A value in another spelling comes back as it was understood: ``+14155550100`` for 14155550100.
     """
-    return cast("dict[str, Any]", _revealed(as_object(record)))
+    return cast("dict[str, Any]", _reveal_secrets(as_object(record)))
 
 
-def _revealed(held: object) -> object:
+def _reveal_secrets(held: object) -> object:
     """Return parsed JSON with the text of each `Secret` in its place."""
     if isinstance(held, dict):
         fields = cast("dict[str, object]", held)
-        return {name: _revealed(value) for name, value in fields.items()}
+        return {name: _reveal_secrets(value) for name, value in fields.items()}
     if isinstance(held, list):
-        return [_revealed(value) for value in cast("list[object]", held)]
+        return [_reveal_secrets(value) for value in cast("list[object]", held)]
     return held.reveal() if isinstance(held, Secret) else held
 
 
 def as_object(record: Record) -> dict[str, Any]:
-    """Return *record* as the object it was read from; what was taken for a secret stays one."""
+    """Return *record* as the object it was read from; a `Secret` stays one."""
     kind: Any = type(record)
     return _writer(kind)(record)
 
 
-def told_by(record: Record) -> set[str]:
-    """Return the wire names of the fields that *record* tells about, null included.
+def present_keys(record: Record) -> set[str]:
+    """Return the wire names of the fields that were in the answer, null included.
 
-    Keys without a field, and values that could not be read, are not among them.
+    Keys without a field, and values that could not be read, are left out.
     """
     return as_object(record).keys() - record.extra.keys()
 
 
 def structure(raw: object, cls: type[T], *, at: str = "") -> T:
-    """Read a parsed answer as *cls*.
+    """Read a parsed answer as *cls*; *at* is the path that leads to *raw*.
 
-    Raises `ResponseDecodeError` that names the place; *at* is the path that leads to *raw*.
+    Raises `ResponseDecodeError` with the path of the fault.
     """
     kind: Any = cls
     try:
         return cast("T", _reader(kind)(raw, kind))
     except WrongTypeError as error:
         path, problem = (at + error.path).removeprefix("."), str(error)
-    except Exception:  # noqa: BLE001 - turned into words; nothing of it is kept
+    except Exception:  # noqa: BLE001 - nothing of it may reach the caller
         path, problem = at, "cannot be read"
     unreadable = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
     unreadable.path = path
@@ -85,17 +83,13 @@ def structure(raw: object, cls: type[T], *, at: str = "") -> T:
 
 
 def structure_list(raw: object, cls: type[T], *, at: str = "") -> list[T]:
-    """Read a parsed array of *cls*, like `structure`."""
+    """Read a parsed array of *cls* as `structure` does."""
     return structure(raw, list[cls], at=at)  # type: ignore[valid-type]
 
 
 def record_decoder(cls: type[R]) -> Callable[[Response], R]:
-    """Return the function that reads an answer holding one *cls*."""
-
-    def decode(response: Response) -> R:
-        return structure(load_json(response.body), cls)
-
-    return decode
+    """Return the function that reads an answer that is one *cls*."""
+    return lambda response: structure(load_json(response.body), cls)
 
 
 @functools.cache
@@ -118,14 +112,14 @@ def _writer(cls: Any) -> Callable[[Any], dict[str, Any]]:
 
 @contextmanager
 def importing() -> Generator[None, None, None]:
-    """Make an `APIConnectionError` of a module that cannot be read when it is first needed.
+    """Turn the lack of a file descriptor to read a module with into an `APIConnectionError`.
 
-    A process without a free descriptor has none for a connection either.
+    A process without one cannot connect either.
     """
     try:
         yield
     except (OSError, ImportError) as error:
-        # A C library that cannot be opened is an ImportError, and only its text says why.
+        # A C library that cannot be opened is an ImportError; only its text gives the reason.
         code = error.errno if isinstance(error, OSError) else errno.EMFILE
         if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
             raise

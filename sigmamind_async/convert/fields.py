@@ -47,7 +47,8 @@ class RequestValue(Generic[T_co]):
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
-        fill, kind = cls.__init__, cast("Any", cls)
+        kind = cast("Any", cls)
+        fill = kind.__init__
 
         @functools.wraps(fill)
         def fill_and_check(self: RequestValue[T_co], **given: object) -> None:
@@ -66,7 +67,7 @@ class RequestValue(Generic[T_co]):
                     check(name, value)
             self._check_combination()
 
-        cls.__init__ = fill_and_check  # type: ignore[method-assign]
+        kind.__init__ = fill_and_check
 
     def _check_combination(self) -> None:
         """Refuse fields that do not go together; for subclasses."""
@@ -79,7 +80,7 @@ def _checks(cls: type) -> tuple[tuple[str, Check, bool], ...]:
         (name, check, types.NoneType in typing.get_args(hint.__origin__))
         for name, hint in _annotations(cls)
         for check in hint.__metadata__
-        if callable(check)
+        if not isinstance(check, wire)
     )
 
 

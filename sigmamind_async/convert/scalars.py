@@ -1,6 +1,6 @@
-"""Readers of plain JSON values: another spelling of the same value is read, nothing is guessed.
+"""Readers of plain JSON values: another spelling of the same value is accepted, nothing is guessed.
 
-Each takes the value and the type that is asked for, as cattrs calls its hooks.
+Each takes a value and the wanted type, as cattrs calls its hooks.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from sigmamind_async.values import Secret
 
 
 class WrongTypeError(ValueError):
-    """A value that cannot be read as the type that is asked for."""
+    """A value cannot be read as the wanted type."""
 
     path: str = ""
-    """Where the value is, below what is read: ``[3].owner.age``."""
+    """Where the value is, relative to what was being read: ``[3].owner.age``."""
 
     def __init__(self, expected: str, got: object) -> None:
-        """Name both types and not the value, which may be a secret."""
+        # Only the type of the value: it may be a secret.
         super().__init__(f"expected {expected}, got {_json_type(got)}")
 
     def below(self, place: str) -> WrongTypeError:
-        """Put *place*, which leads to what was read, before the path."""
+        """Prefix the path with *place*."""
         self.path = place + self.path
         return self
 
@@ -46,23 +46,23 @@ def _json_type(value: object) -> str:
 
 
 _EXACT: Final = 1 << 53
-"""Whole numbers below it have a float of their own."""
+"""Below it a float stands for one whole number only."""
 
 
 def read_text(raw: object, _: object) -> str:
-    """Read a text, a whole number by its digits, or a text that MongoDB wraps by its type."""
+    """Read a text, the digits of a whole number, or a text in MongoDB's extended JSON."""
     if type(raw) is str:
         return raw
     if type(raw) is int or (type(raw) is float and raw.is_integer() and abs(raw) < _EXACT):
         return str(int(raw))
-    unwrapped = _unwrapped(raw)
-    if unwrapped is None:
+    text = _unwrap(raw)
+    if text is None:
         raise WrongTypeError("text", raw)
-    return unwrapped
+    return text
 
 
-def _unwrapped(raw: object) -> str | None:
-    """Return the text in an object of MongoDB's extended JSON: ``{"$oid": "66f0c2a4"}``."""
+def _unwrap(raw: object) -> str | None:
+    """Return the text in an object such as ``{"$oid": "66f0c2a4"}``."""
     fields = cast("dict[str, object]", raw) if type(raw) is dict else {}
     texts = [held for name, held in fields.items() if name.startswith("$")]
     return texts[0] if len(fields) == len(texts) == 1 and type(texts[0]) is str else None
@@ -72,7 +72,7 @@ _FLAGS: Final = {"true": True, "false": False}
 
 
 def read_flag(raw: object, _: object) -> bool:
-    """Read a boolean, or its word."""
+    """Read a boolean, or ``"true"`` or ``"false"``."""
     if type(raw) is bool:
         return raw
     if type(raw) is str and raw in _FLAGS:
@@ -84,7 +84,7 @@ _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 
 
 def read_whole_number(raw: object, _: object) -> int:
-    """Read a whole number, also one with nothing behind its point, or its digits."""
+    """Read a whole number, also written as ``250.0`` or ``"250"``."""
     if type(raw) is int:
         return raw
     if (type(raw) is float and raw.is_integer()) or (type(raw) is str and _WHOLE.fullmatch(raw)):
@@ -100,11 +100,11 @@ def read_number(raw: object, _: object) -> float:
 
 
 def read_secret(raw: object, _: object) -> Secret:
-    """Read a text as a `Secret`; anything else by its JSON, so that it is shown nowhere either."""
+    """Read a text as a `Secret`; anything else as the JSON of it, which may hold one."""
     return Secret(raw if type(raw) is str else json.dumps(raw))
 
 
-PLAIN_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
+SCALAR_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
     str: read_text,
     bool: read_flag,
     int: read_whole_number,
@@ -113,8 +113,8 @@ PLAIN_READERS: Final[Mapping[type[Any], Callable[[object, object], object]]] = {
 }
 
 
-def reader_of_any(union: Any) -> Callable[[object, object], object]:
-    """Return the reader of a *union* of plain types."""
+def scalar_union_reader(union: Any) -> Callable[[object, object], object]:
+    """Return the reader of a *union* of plain types, which takes each as it is."""
     arms = typing.get_args(union)
     expected = " or ".join(dict.fromkeys(_JSON_TYPES[arm] for arm in arms))
 
@@ -129,23 +129,20 @@ def reader_of_any(union: Any) -> Callable[[object, object], object]:
 _BARE_NUMBER: Final = re.compile(r"[0-9]{7,15}", re.ASCII)
 
 
-def with_plus(number: object) -> object:
-    """Return a phone number with the plus that some answers leave out.
-
-    Anything but 7 to 15 ASCII digits stays as it came.
-    """
+def add_plus(number: object) -> object:
+    """Prefix 7 to 15 bare digits with a plus; return anything else as it is."""
     return f"+{number}" if type(number) is str and _BARE_NUMBER.fullmatch(number) else number
 
 
-def read_object(raw: object) -> dict[str, Any]:
-    """Read an object, whatever is in it."""
+def read_object(raw: object, _: object = None) -> dict[str, Any]:
+    """Read an object, whatever it holds."""
     if type(raw) is not dict:
         raise WrongTypeError("an object", raw)
     return cast("dict[str, Any]", raw)
 
 
 def read_array(raw: object) -> list[object]:
-    """Read an array, whatever is in it."""
+    """Read an array, whatever it holds."""
     if type(raw) is not list:
         raise WrongTypeError("an array", raw)
     return cast("list[object]", raw)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sigmamind_async.convert import told_by
+from sigmamind_async.convert import present_keys
 from sigmamind_async.fleet.capability import Capability, Form
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from sigmamind_async.provisioning.adapters.dialnexa import DIALNEXA, PurchaseAnyNumber
@@ -163,7 +163,7 @@ _DIALNEXA_TRUNK: Final = {
 
 def _dialnexa_fields(found: dialnexa.PhoneNumber) -> dict[str, tuple[str, object]]:
     # The agent has two names, of which an answer uses one; it may also be null under its name.
-    newer = found.agent_id is None and "inbound_agent_id" in told_by(found)
+    newer = found.agent_id is None and "inbound_agent_id" in present_keys(found)
     agent = "inbound_agent_id" if newer else "agent_id"
     return {
         "label": ("nickname", found.nickname),

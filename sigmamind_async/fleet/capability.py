@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.convert import check_field, told_by
+from sigmamind_async.convert import check_field, present_keys
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
@@ -107,7 +107,7 @@ class Capability:
     def found(self, record: Any) -> Found:  # noqa: ANN401 - a record of any platform
         """Return what a record of the listing tells."""
         owned = self.adapter.owned(record)
-        told = told_by(record)
+        told = present_keys(record)
         return Found(
             platform=self.platform,
             record=owned.record,

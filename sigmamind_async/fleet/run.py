@@ -170,7 +170,7 @@ class FleetRun:
         if noted is not None and noted.record and await self._errands.has_released(step):
             row = self._plan.rows[step.id]
             was = Found(platform=noted.platform, record="", phone_number="", shown={})
-            await self._journal.note(row.id, gone(row, was, step.sequence).dump())
+            await self._journal.set_last_applied(row.id, gone(row, was, step.sequence).dump())
 
     async def _bring(self, platform: str) -> None:
         for works in (self._coming(platform), ()):
@@ -242,7 +242,7 @@ class FleetRun:
         """
         ahead = announced(self._plan.rows[step.id], errand)
         if ahead != self._known.applied.get(step.id):
-            await self._journal.note(step.id, ahead.dump())
+            await self._journal.set_last_applied(step.id, ahead.dump())
 
     async def _farewell(self, work: Work) -> Errand:
         leaves = work.step.leaves or work.found
@@ -275,7 +275,7 @@ class FleetRun:
             applied = brought(row, found, errand.fields, errand.sequence)
             changes = still_to_write(row, found, applied)
             if work.step.leaves is None:  # or the journal forgot where it is to be given up
-                await self._journal.note(row.id, applied.dump())
+                await self._journal.set_last_applied(row.id, applied.dump())
         work = attrs.evolve(
             work, found=found, sequence=errand.sequence, changes=changes, applied=applied
         )
@@ -301,7 +301,7 @@ class FleetRun:
             await self._note_as_wanted(work, found)
         else:
             row = self._plan.rows[work.step.id]
-            await self._journal.note(row.id, gone(row, found, work.sequence).dump())
+            await self._journal.set_last_applied(row.id, gone(row, found, work.sequence).dump())
         self._stage.report(work, "done")
 
     async def _note_as_wanted(self, work: Work, found: Found) -> None:
@@ -313,9 +313,9 @@ class FleetRun:
             before = self._known.applied[work.step.was]
         now = as_wanted(row, found, before, work.sequence, work.step.kept)
         if now != noted:
-            await self._journal.note(row.id, now.dump())
+            await self._journal.set_last_applied(row.id, now.dump())
         if work.step.was:
-            await self._journal.note(work.step.was, None)
+            await self._journal.set_last_applied(work.step.was, None)
 
 
 def _check_platforms(plan: Plan, provisioners: Collection[str]) -> None:

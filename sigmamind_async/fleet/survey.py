@@ -40,7 +40,8 @@ async def survey(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) 
         SigmaMindError: An account cannot be read.
     """
     applied = {
-        row_id: Applied.load(row_id, text) for row_id, text in (await journal.notes()).items()
+        row_id: Applied.load(row_id, text)
+        for row_id, text in (await journal.last_applied()).items()
     }
     orphans = await _orphans(fleet, applied, journal)
     for row_id, orphan in orphans.items():
@@ -92,7 +93,7 @@ def platforms_of(fleet: Fleet, applied: Mapping[str, Applied]) -> set[str]:
 async def numbers_of(client: Client) -> dict[str, Found]:
     """Return every number of the account of *client*, by record."""
     capability = CAPABILITIES[client.platform.name]
-    numbers = capability.adapter.listing(client)
+    numbers = capability.adapter.list_numbers(client)
     found = [capability.found(record) async for record in numbers]
     # Pages shift while numbers appear: a number may come twice, and is the same.
     return {one.record: one for one in found if one.record}

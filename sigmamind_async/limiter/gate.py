@@ -30,8 +30,7 @@ from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.responses.headers import Remaining
-from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
 
 MAX_PAUSE = 300.0
 """Longest pause in seconds, unless a gate sets another."""
@@ -351,7 +350,7 @@ class Gate:
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
-        refusal_statuses: Collection[int] = REFUSALS,
+        refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
@@ -367,7 +366,7 @@ class Gate:
         self.max_wait = max_wait
         self.admission = admission or Admission()
         self.admission.max_pause = max_pause
-        self.refusal_statuses = REFUSALS.union(refusal_statuses)
+        self.refusal_statuses = REFUSAL_STATUSES.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
         self._queues = PerLoop(lambda: LoopQueues(width=100))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, TypeAlias
+from operator import attrgetter
+from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 
-from sigmamind_async.client import Client
 from sigmamind_async.convert import Record, RequestValue
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.provisioning.events import Match
+from sigmamind_async.provisioning.fingerprint import to_result
 from sigmamind_async.provisioning.row import Kind
+from sigmamind_async.values import Unset
 
 Value: TypeAlias = RequestValue[Any]
 
@@ -20,45 +23,45 @@ def _shows_all(_: Record) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Choice:
-    """How a request for any number becomes one for exactly one number."""
+class StockSearch:
+    """How a request for any number becomes one for one exact number."""
 
-    search: Value
-    """The request that lists what can be bought."""
+    request: Value
+    """Lists the numbers that can be bought."""
     numbers: Callable[[Any], list[str]]
-    """The numbers (E.164) in its result."""
-    exact: Callable[[str], Value]
-    """The request that buys one of them."""
+    """Returns the numbers (E.164) in its result."""
+    purchase: Callable[[str], Value]
+    """Returns the request that buys a number."""
 
 
 @attrs.frozen(kw_only=True)
 class Intent:
-    """What a request value asks for, as far as its safety goes."""
+    """What a request value asks for, as far as its safety depends on it."""
 
     kind: Kind
     key: str = ""
     """The number (E.164), or the record's id where the platform takes that; empty for a purchase
     of a number that the platform picks."""
     agrees: Callable[[Any], bool] = _shows_all
-    """Whether a record shows every field that was asked for and can be read back. False where a
-    field that was asked for can never be read back, such as a password."""
+    """Whether a record shows every field that the request sets. False if it sets one that can never
+    be read back, such as a password."""
     label: str | None = None
     """The user's own label of a number that the platform picks."""
     with_label: Callable[[str], Value] | None = None
     """The same request with another label; for a `Kind.PURCHASE`, which needs a tag."""
     repair: Callable[[str], Value | None] | None = None
-    """Given a record's key, the update that writes to it what was asked for; `None`, or returning
-    `None`, where there is nothing to write."""
-    look_up: Value | None = None
+    """Given a record's key, the update that writes the requested fields to it; `None`, or returning
+    `None`, if there is nothing to write."""
+    lookup: Value | None = None
     """The request that reads exactly this number, where the platform has one; 404 means that the
     account does not own it."""
-    choice: Choice | None = None
+    search: StockSearch | None = None
     """For a request of any number on a platform that can be searched: `kind` is then
     `Kind.EXACT_PURCHASE`, and `key` is empty until a number has been chosen."""
 
 
 @attrs.frozen(kw_only=True)
-class Owned:
+class OwnedNumber:
     """A phone number as every platform has it."""
 
     record: str
@@ -69,25 +72,93 @@ class Owned:
     source: Any
     """The platform's own record."""
 
+    def match(self, *, attempt: int | None = None, agrees: bool = True) -> Match:
+        """Return it as what an operation may have brought."""
+        return Match(
+            record=self.record,
+            phone_number=self.phone_number,
+            attempt=attempt,
+            agrees=agrees,
+            result=to_result(self.source),
+        )
+
+
+class _PhoneNumbers(Protocol):
+    def list(self, *, page_size: int) -> AsyncIterator[Record]: ...
+
+
+class _Purchase(Protocol):
+    @property
+    def phone_number(self) -> str | Unset | None: ...
+
+
+class _NumbersClient(Protocol):
+    @property
+    def phone_numbers(self) -> _PhoneNumbers: ...
+
 
 @attrs.frozen(kw_only=True)
 class Adapter:
-    """The dealings of one platform."""
+    """One platform, as a provisioner sees it."""
 
-    intent: Callable[[Value], Intent]
-    """Raises `InvalidRequestError` for a value that changes nothing, such as a listing."""
-    requests: Mapping[str, type[Value]] = attrs.field(hash=False)
-    """Every request class that `intent` takes, by its name."""
-    listing: Callable[[Client], AsyncIterator[Any]]
-    """Reads all numbers of the account, page after page."""
-    owned: Callable[[Any], Owned]
-    """Reads a record of the listing."""
+    intents: Mapping[type[Value], Callable[[Any], Intent]] = attrs.field(hash=False)
+    """What each request means, by its class; a release needs no entry."""
+    page_size: int
+    """Numbers in one page of the listing."""
     result: type[Record]
     """Class of the records."""
-    release: Callable[[str], Value]
-    """The request that gives up the record with a key."""
-    relabel: Callable[[str, str], Value]
-    """The request that gives the record with a key another label."""
+    record_fields: tuple[str, str, str]
+    """Attributes of a record: its key in later calls, its number and its label."""
+    release_request: type[Value]
+    update_request: type[Value]
+    """The request that changes the label."""
+    key_field: str
+    """Attribute of both requests that names the record."""
+    purchase_request: type[Value] | None = None
+    """The request that buys any number if it names none; its label takes the tag."""
+    requests: Mapping[str, type[Value]] = attrs.field(hash=False, init=False)
+    """All request classes, by name."""
+
+    @requests.default
+    def _requests_by_name(self) -> dict[str, type[Value]]:
+        return {cls.__name__: cls for cls in (*self.intents, self.release_request)}
+
+    def intent(self, value: Value) -> Intent:
+        """Return what *value* asks for.
+
+        Raises `InvalidRequestError` for a value that changes nothing, such as a listing.
+        """
+        request = type(value)
+        if request is self.purchase_request and not cast("_Purchase", value).phone_number:
+            label = self.record_fields[2]
+            return Intent(
+                kind=Kind.PURCHASE,
+                label=getattr(value, label) or None,
+                with_label=lambda text: attrs.evolve(value, **{label: text}),
+            )
+        if request is self.release_request:
+            return Intent(kind=Kind.RELEASE, key=getattr(value, self.key_field))
+        read = self.intents.get(request)
+        if read is None:
+            raise no_change(value)
+        return read(value)
+
+    def list_numbers(self, client: object) -> AsyncIterator[Record]:
+        """Read all numbers of the account of *client*, a client of this platform."""
+        return cast("_NumbersClient", client).phone_numbers.list(page_size=self.page_size)
+
+    def owned(self, record: Any) -> OwnedNumber:  # noqa: ANN401 - a record of any platform
+        """Return a record of the listing as every platform has it."""
+        key, number, label = attrgetter(*self.record_fields)(record)
+        return OwnedNumber(record=key, phone_number=number, label=label, source=record)
+
+    def release(self, record: str) -> Value:
+        """Return the request that releases the record with this key."""
+        return self.release_request(**{self.key_field: record})
+
+    def relabel(self, record: str, label: str) -> Value:
+        """Return the request that gives the record with this key another label."""
+        return self.update_request(**{self.key_field: record, self.record_fields[2]: label})
 
 
 def no_change(value: object) -> InvalidRequestError:

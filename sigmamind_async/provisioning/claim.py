@@ -1,23 +1,31 @@
-"""The write that precedes every request: without it nothing leaves."""
+"""The write that precedes every request: without it nothing is sent."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import os
 from contextlib import suppress
+from typing import Final
+from uuid import uuid4
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
-from sigmamind_async.per_loop import InTime
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
+from sigmamind_async.provisioning.events import Claimed, RateLimited
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.provisioning.transitions import Claimed, IllegalMoveError, RateLimited, advance
+from sigmamind_async.provisioning.transitions import IllegalTransitionError, advance
+
+_PROCESS: Final = uuid4().hex
+_CLAIMS: Final = itertools.count()
 
 
-class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves this package
-    """A request was about to leave, and may not."""
+class SendAborted(Exception):  # noqa: N818 - a decision, no error; never leaves this package
+    """A request was about to be sent, and must not be."""
 
     def __init__(self, error: SigmaMindError | None = None) -> None:
-        """Give the *error* that says why; without one the row has to be read again."""
+        """Give the *error* that says why; without one the stored row has to be read again."""
         super().__init__()
         self.error = error
 
@@ -25,86 +33,95 @@ class Withheld(Exception):  # noqa: N818 - a decision, no error; never leaves th
 class Claim:
     """Takes a row for one attempt, anew before each request of it.
 
-    Each claim has an owner of its own, so that no other attempt can be taken for this one.
+    Each claim has an owner of its own, so no other attempt can be mistaken for this one.
     """
 
-    def __init__(self, desk: AccountContext, row: Row, in_time: InTime | None = None) -> None:
-        """Begin with *row* as it was read; nothing is written yet.
+    def __init__(self, context: AccountContext, row: Row, ends_at: float | None) -> None:
+        """Begin with *row* as it was read; *ends_at* is the deadline, by the engine's clock.
 
-        Where there is a deadline, *in_time* holds each write to it.
+        A row of a job has none.
         """
         self.row = row
-        self.late = False
-        """Whether the row may be written after this has given up on it."""
-        self._in_time = in_time
         self.sent = False
-        """Whether the row says, or may say, that something was sent."""
-        self._desk = desk
-        self._owner = desk.new_owner()
+        """Whether the stored row says, or may say, that something was sent."""
+        self.late = False
+        """Whether the journal may still store the row, although this has stopped waiting."""
+        self._context = context
+        self._ends_at = ends_at
+        # A fork has the same counter, but another process id.
+        self._owner = f"{_PROCESS}.{os.getpid()}.{next(_CLAIMS)}"
 
     async def __call__(self) -> None:
-        """Write the row down as being sent; raise `Withheld` where that cannot be."""
-        books = self._desk.books
-        event = Claimed(owner=self._owner, lease=self._desk.lease)
-        before = self.row, self.sent
+        """Store the row as being sent; raise `SendAborted` if that cannot be done."""
+        context, before = self._context, (self.row, self.sent)
+        clock = context.runner.engine.clock
+        began = clock()
+        event = Claimed(owner=self._owner, lease=context.lease)
         try:
-            claimed = advance(self.row, event, books.now(), books.policy).row
-            # Should this be cancelled, or come too late, the write may yet be made.
-            self.row, self.sent, self.late = claimed, True, True
-            put = self._put(claimed)
-            written = await (put if self._in_time is None else self._in_time(put))
+            claimed = advance(self.row, event, context.now(), context.policy).row
+        except IllegalTransitionError:
+            raise SendAborted from None
+        result, refusal = None, None
+        # Known before the write: if that is cancelled, or comes too late, it may yet be made.
+        self.row, self.sent, self.late = claimed, True, True
+        try:
+            result = await self._put(claimed, context.max_purchases)
+        except TimeoutError:
+            raise SendAborted(deadline_error(context, claimed.op_id)) from None
         except JournalError as error:
-            refusal: SigmaMindError | None = error.with_traceback(None)
-            if self.late:
-                raise Withheld(refusal) from None
-        except IllegalMoveError:
-            refusal = None
-        else:
-            if written is PutResult.STORED:
-                return self._check_lateness(claimed)
-            refusal = self._too_many() if written is PutResult.SPENT else None
-        self.row, self.sent = before
-        raise Withheld(refusal)
-
-    async def _put(self, claimed: Row) -> PutResult:
-        journal, most = self._desk.books.journal, self._desk.max_purchases
-        try:
-            written = await journal.put(claimed, max_purchases=most)
-        except JournalError:
-            self.late = False
-            raise
+            refusal = error.with_traceback(None)
         self.late = False
-        return written
+        if result is PutResult.STORED:
+            seconds = clock() - began
+            if seconds > LEASE_MARGIN:
+                # The lease may end before the answer comes. Another process would then take the
+                # attempt for abandoned while it is under way.
+                raise SendAborted(self._slow_journal_error(seconds))
+            return
+        self.row, self.sent = before
+        raise SendAborted(self._limit_error() if result is PutResult.LIMIT_REACHED else refusal)
+
+    async def _put(self, row: Row, max_purchases: int | None = None) -> PutResult:
+        """Store *row*; raise `TimeoutError` at the deadline."""
+        put = self._context.journal.put(row, max_purchases=max_purchases)
+        if self._ends_at is None:
+            return await put
+        async with asyncio.timeout(self._ends_at - self._context.runner.engine.clock()):
+            return await put
 
     async def rest(self) -> None:
-        """Write down that nothing is under way until the next call of this.
+        """Record that nothing is under way until the next request.
 
-        Whoever finds the row meanwhile need not take it for doubtful, should this process end.
+        If this process ends meanwhile, the row then need not be taken for unconfirmed.
         """
-        books = self._desk.books
-        with suppress(JournalError, IllegalMoveError):
-            resting = advance(self.row, RateLimited(), books.now(), books.policy).row
-            put = books.journal.put(resting)
-            written = await (put if self._in_time is None else self._in_time(put))
-            if written is PutResult.STORED:
+        context = self._context
+        with suppress(JournalError, IllegalTransitionError, TimeoutError):
+            resting = advance(self.row, RateLimited(), context.now(), context.policy).row
+            if await self._put(resting) is PutResult.STORED:
                 self.row = resting
 
-    def _check_lateness(self, claimed: Row) -> None:
-        """Raise `Withheld` where the write took so long that the lease may end before the answer.
+    def _slow_journal_error(self, seconds: float) -> JournalError:
+        error = journal_error(
+            self.row.op_id, f"not sent, because the journal took {seconds:.0f} s to write it down"
+        )
+        error.retryable = True
+        return error
 
-        Somebody else would take the attempt for abandoned while it is under way.
-        """
-        late = self._desk.books.now() - claimed.sent_at
-        if late > LEASE_MARGIN:
-            error = journal_error(
-                claimed.op_id, f"not sent, because the journal took {late:.0f} s to write it down"
-            )
-            error.retryable = True
-            raise Withheld(error)
-
-    def _too_many(self) -> SpendLimitError:
-        most = self._desk.max_purchases
+    def _limit_error(self) -> SpendLimitError:
+        most = self._context.max_purchases
         return SpendLimitError(
             f"{self.row.op_id}: not sent, it would be one purchase more than the {most} that"
             " are allowed for this journal; max_purchases sets the limit"
         )
+
+
+def deadline_error(context: AccountContext, op_id: str) -> JournalError:
+    """Return the error for an operation that was not sent before its deadline."""
+    error = journal_error(
+        op_id,
+        f"not sent, because the deadline of {context.deadline:g} s passed before the journal had"
+        " answered, or the account had been compared with it; another program may keep the journal"
+        " locked",
+    )
+    error.retryable = True
+    return error

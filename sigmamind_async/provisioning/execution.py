@@ -1,8 +1,8 @@
-"""One operation, from its row to its result: the course that `Provisioner.run` takes.
+"""One operation, from its row to its result: what `Provisioner.run` does.
 
-The row is written before each request may leave, from inside the engine, after the gate has
-admitted the call: an attempt that waits for the platform's rate is not yet one that may have been
-sent. Whoever lost the row meanwhile finds out in that very write, and sends nothing.
+The row is written before each request can leave, from inside the engine, once the gate has admitted
+the call: an attempt that waits for the platform's rate has not been sent. If another process has
+taken the row meanwhile, that write fails, and nothing is sent (see `claim`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import attrs
 
@@ -26,12 +26,14 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
-from sigmamind_async.provisioning.adapter import Intent, Value
-from sigmamind_async.provisioning.claim import Claim, Withheld
-from sigmamind_async.provisioning.context import PAUSES, AccountContext
-from sigmamind_async.provisioning.fingerprint import from_result
+from sigmamind_async.provisioning.account_check import check_once
+from sigmamind_async.provisioning.adapter import Value
+from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
+from sigmamind_async.provisioning.conflicts import Conflicts
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
+from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing
-from sigmamind_async.provisioning.matching import match_of
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,
@@ -39,59 +41,64 @@ from sigmamind_async.provisioning.messages import (
     outcome_unknown,
     request_mismatch,
 )
-from sigmamind_async.provisioning.row import Kind, Row, State
-from sigmamind_async.provisioning.tags import add_tag, attempt_tag
-from sigmamind_async.provisioning.transitions import (
-    Confirmed,
-    Event,
-    Listed,
-    Match,
-    Move,
-    NotSent,
-    OwnerLost,
-    Rejected,
-    Unanswered,
-    Unreadable,
+from sigmamind_async.provisioning.reconcile import (
+    reconcile_with_earlier_purchase,
+    reconcile_with_new_listing,
 )
+from sigmamind_async.provisioning.row import Kind, Row, State, check_op_id
+from sigmamind_async.provisioning.tags import add_tag, attempt_tag
+from sigmamind_async.provisioning.transitions import Transition
 from sigmamind_async.values import UNSET, Unset
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PICKS = 5
-"""Numbers to try where the platform is searched and somebody else buys faster."""
-_FRESH = 60.0
-"""Seconds for which a listing is good enough to say that a number is not owned."""
-_AFTERWARDS = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between two attempts to take a claim back that was given to the journal too late."""
-_LAST_WRITE = 1.0
-"""Seconds, at least, for writing down how a request ended, whatever the deadline."""
+_NUMBERS_TRIED: Final = 5
+"""Numbers to try to buy, if others buy those that a search returned first."""
+_FRESH: Final = 60.0
+"""Seconds for which a listing is good enough to prove that a number is not owned."""
+_RETRACTIONS: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between attempts to retract a claim that the journal may still be about to store."""
+_LAST_WRITE: Final = 1.0
+"""Seconds, at least, for recording how a request ended, even after the deadline."""
 
 
 class Execution(Generic[T]):
     """One operation under way; awaited once.
 
     Args:
-        desk: What it shares with all others.
+        context: What it shares with the account's other operations.
+        conflicts: Keeps them from changing its number.
         op_id: The caller's key of the operation.
         value: The request, with its secrets.
-        in_bulk: Whether to end at the first doubt, because the job settles all of them together,
-            and to wait for the platform's rate as long as it takes.
+        in_bulk: Wait for the platform's rate as long as it takes, but end as soon as the outcome is
+            unknown: the job reconciles all such operations together.
     """
 
     def __init__(
-        self, desk: AccountContext, op_id: str, value: RequestValue[T], *, in_bulk: bool = False
+        self,
+        context: AccountContext,
+        conflicts: Conflicts,
+        op_id: str,
+        value: RequestValue[T],
+        *,
+        in_bulk: bool = False,
     ) -> None:
+        check_op_id(op_id)
         self.op_id = op_id
         self.call: Call[object] | None = None
-        self._desk = desk
-        self._books = desk.books
+        self._context = context
+        self._conflicts = conflicts
         self._value = value
-        self._intent: Intent = desk.adapter.intent(value)
+        self._intent = context.adapter.intent(value)
         self._in_bulk = in_bulk
-        self._until = 0.0
-        self._picks = 0
+        self._engine = context.runner.engine
+        self._ends_at = 0.0
+        """When the deadline passes, by the engine's clock."""
+        self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
+
+    # --- a `PreparedCall` of a job -----------------------------------------------------------
 
     @property
     def attempts(self) -> int:
@@ -100,7 +107,7 @@ class Execution(Generic[T]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it, as far as it got."""
+        """Whether the platform may have acted on it."""
         return self.call is not None and self.call.may_have_acted
 
     @property
@@ -118,26 +125,45 @@ class Execution(Generic[T]):
         return None if self.call is None else self.call.ending()
 
     async def run(self) -> T:
-        """Carry it out, or find out that it has been, and return what it brought."""
-        self._until = self._books.now() + self._desk.patience
-        async with self._desk.locks.hold(f"op {self.op_id}", self._in_time):
-            row = await self._in_time(self._row())
+        """Carry the operation out, or find out that it has been; return its result."""
+        self._ends_at = self._engine.clock() + self._engine.limits.deadline
+        async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
+            row = await self._in_time(self._load())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
                 row = await self._step(row)
-            return self._result(row)
+        if self._answer is not UNSET:
+            return cast("T", self._answer)
+        result = (
+            None if row.result is None else from_result(row.result, self._context.adapter.result)
+        )
+        return cast("T", result)
 
-    async def _row(self) -> Row:
-        """Return the stored row, if it is about the same request, or a new one."""
-        await self._desk.ready()
-        asked = await self._desk.planned(self.op_id, self._value, self._intent)
-        stored = await self._books.get(self.op_id)
+    async def _load(self) -> Row:
+        """Return the stored row if it is about the same request, or a new row."""
+        context = self._context
+        journal_id = context.journal.journal_id
+        row = new_row(
+            self.op_id,
+            self._value,
+            kind=self._intent.kind,
+            key=self._intent.key,
+            journal_id=journal_id,
+            account=context.account,
+        )
+        if row.secret_fields:
+            key = await self._engine.credentials.key()
+            digest = secret_digest(journal_id, key, self._value)
+            row = attrs.evolve(row, secret_digest=digest)
+        if not context.is_checked:
+            await check_once(context)
+        stored = await context.journal.get(context.account, self.op_id)
         if stored is None:
-            return asked
-        difference = request_mismatch(stored, asked)
-        if difference is not None:
-            raise difference
-        # The stored seal may have been made under an API key that is in use no more.
-        return attrs.evolve(stored, secret_digest=asked.secret_digest)
+            return row
+        mismatch = request_mismatch(stored, row)
+        if mismatch is not None:
+            raise mismatch
+        # The stored digest may have been made with an API key that is no longer in use.
+        return attrs.evolve(stored, secret_digest=row.secret_digest)
 
     async def _step(self, row: Row) -> Row:
         """Take the next step from the state that *row* is in."""
@@ -146,130 +172,119 @@ class Execution(Generic[T]):
                 return await self._send(row)
             case State.SENDING:
                 return await self._wait_for_owner(row)
+            case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
+                return await self._send(row)
             case State.UNCONFIRMED:
-                if row.kind.repeatable and self.call is None:
-                    return await self._send(row)
-                return await self._settle(row)
+                return await self._reconcile(row)
             case _:
                 raise outcome_unknown(row, self._value)
 
-    def _result(self, row: Row) -> T:
-        if self._answer is not UNSET:
-            return cast("T", self._answer)
-        if row.result is None:
-            return cast("T", None)
-        return cast("T", from_result(row.result, self._desk.adapter.result))
-
-    # --- sending ---------------------------------------------------------------------------
+    # --- before sending ----------------------------------------------------------------------
 
     async def _send(self, row: Row) -> Row:
-        """Send one attempt, once nothing else on the same number is under way."""
-        if row.kind is Kind.PURCHASE and self._books.journal.may_be_a_copy:
-            found = await self._in_time(self._bought_before(row))
+        """Send one attempt, once no other operation can change the number."""
+        if row.kind is Kind.PURCHASE and self._context.journal.may_be_a_copy:
+            found = await self._in_time(self._find_earlier_purchase(row))
             if found.version != row.version:
                 return found
-        if self._intent.choice is not None:
-            row = await self._in_time(self._with_a_number(row))
+        if self._intent.search is not None:
+            row = await self._in_time(self._choose_number(row))
+        if not row.key:
+            return await self._attempt(row)
         before = self.call
         try:
-            async with self._desk.locks.hold(row.key and f"number {row.key}", self._in_time):
-                if row.key:
-                    await self._in_time(self._free(row))
+            async with self._context.locks.hold(f"number {row.key}", self._in_time):
+                await self._in_time(self._require_free(row))
                 return await self._attempt(row)
         finally:
             sent = self.call is not before and self.may_have_acted
-            if self._intent.choice is not None and not sent:
-                self._desk.unpick(row.key)
+            if self._intent.search is not None and not sent:
+                self._conflicts.cancel_reservation(row.key)
 
-    async def _free(self, row: Row) -> None:
-        """Wait until the number of *row* is nobody else's, and refuse to buy it twice."""
-        await self._desk.free(row, self._books.now() if self._in_bulk else self._until)
-        if row.kind is Kind.EXACT_PURCHASE and not row.unconfirmed_since:
-            await self._refuse_owned(row)
+    async def _require_free(self, row: Row) -> None:
+        """Wait until no other operation can change the number of *row*; refuse to buy it twice."""
+        seconds = 0.0 if self._in_bulk else self._left
+        await self._conflicts.wait_until_free(row, seconds)
+        first = row.kind is Kind.EXACT_PURCHASE and not row.unconfirmed_since
+        if first and self._intent.search is None and await self._is_owned(row):
+            # Another process may have bought it for this row: the claim finds that out.
+            stored = await self._context.get(row.op_id)
+            if (0 if stored is None else stored.version) == row.version:
+                raise already_owned(row)
 
-    async def _bought_before(self, row: Row) -> Row:
+    async def _is_owned(self, row: Row) -> bool:
+        """Return whether the account owns the number, which this purchase would seem to bring."""
+        if self._intent.lookup is None:
+            for age in (_FRESH, 0.0):
+                if row.key not in (await self._listing(self._context.now() - age)).numbers:
+                    return False
+            return True
         try:
-            if self._in_bulk and self._books.journal.may_be_a_copy:
-                await self._listing(0.0)  # in a job, a row waits until the account can be read
-            return await self._desk.bought_before(row, self._value)
+            await self._read(self._intent.lookup)
+        except NotFoundError as error:
+            if error.not_from_api:
+                raise
+            return False
+        return True
+
+    async def _find_earlier_purchase(self, row: Row) -> Row:
+        """Return *row* as the account shows it, if the journal may have forgotten a purchase."""
+        try:
+            if self._in_bulk:
+                await self._listing(0.0)  # waits until the account can be read
+            return await reconcile_with_earlier_purchase(self._context, row, self._value)
         except JournalError:
             raise
         except SigmaMindError as error:
             if not (self._in_bulk and error.retryable):
                 raise
             refusal = account_unreadable(row, error)
-        raise refusal  # a job takes the row up again at its end
+        raise refusal  # retryable: the job runs the row again at its end
 
-    async def _with_a_number(self, row: Row) -> Row:
-        """Pick a number that is on offer, unless one has been picked and not refused."""
-        choice = self._intent.choice
-        assert choice is not None  # noqa: S101 - the caller has looked
+    async def _choose_number(self, row: Row) -> Row:
+        """Choose a number that is on offer, unless one was chosen and not rejected."""
+        search = self._intent.search
+        assert search is not None  # noqa: S101 - the caller has looked
         if row.key and row.state is not State.FAILED:
             return row
-        self._picks += 1
-        offered = choice.numbers(await self._read(choice.search))
-        for number in offered:
-            if await self._desk.pick(number):
+        self._numbers_tried += 1
+        for number in search.numbers(await self._read(search.request)):
+            if await self._conflicts.reserve_number(number):
                 return attrs.evolve(row, key=number)
         raise InvalidRequestError(
             f"{row.op_id}: the platform offers no such number at present", "value", "on offer"
         )
 
-    async def _refuse_owned(self, row: Row) -> None:
-        """Refuse to buy what the account owns: it could not be told from what this would bring."""
-        intent = self._intent
-        if intent.choice is not None:
-            return
-        if intent.look_up is not None:
-            try:
-                await self._read(intent.look_up)
-            except NotFoundError as error:
-                if error.not_from_api:
-                    raise
-                return
-            await self._refuse_unless_ours(row)
-            return
-        for moment in (self._books.now() - _FRESH, self._books.now()):
-            if row.key not in (await self._listing(moment)).numbers:
-                return
-        await self._refuse_unless_ours(row)
-
     async def _listing(self, moment: float) -> Listing:
         """Return a listing that began after *moment*; in a job, wait until the account is read."""
-        (pause, longest), until = PAUSES, self._books.now() + STALL_TIMEOUT
+        (pause, longest), until = POLL_BACKOFF, self._engine.clock() + STALL_TIMEOUT
         while True:
             try:
-                return await self._desk.census.after(moment)
+                return await self._context.listings.newer_than(moment)
             except SigmaMindError as error:
-                if not (self._in_bulk and error.retryable) or self._books.now() >= until:
+                waits = self._in_bulk and error.retryable and self._engine.clock() < until
+                if not waits:
                     raise
-            await self._desk.sleep(pause)
+            await self._context.sleep(pause)
             pause = min(2 * pause, longest)
 
-    async def _read(self, value: RequestValue[T]) -> T:
-        """Read from the platform; in a job, wait for it as the operation itself does."""
-        runner = self._desk.client.runner
-        operation = runner.operation(value)
-        call = runner.engine.begin(operation, patient=self._in_bulk)
-        return await runner.engine.finish(call)
+    async def _read(self, value: RequestValue[R]) -> R:
+        """Read from the platform, as patiently as the operation itself is sent."""
+        operation = self._context.runner.operation(value)
+        call = self._engine.begin(operation, patient=self._in_bulk)
+        return await self._engine.finish(call)
 
-    async def _refuse_unless_ours(self, row: Row) -> None:
-        """Refuse to buy an owned number, unless somebody else has just bought it for *row*.
-
-        The claim finds out then, and the stored row is read again.
-        """
-        stored = await self._books.get(row.op_id)
-        if (0 if stored is None else stored.version) == row.version:
-            raise already_owned(row)
+    # --- sending -----------------------------------------------------------------------------
 
     async def _attempt(self, row: Row) -> Row:
-        engine = self._desk.client.runner.engine
-        operation = self._desk.client.runner.operation(self._outgoing(row))
-        claim = Claim(self._desk, row, None if self._in_bulk else self._in_time)
+        """Send the request, and record how that ended."""
+        engine = self._engine
+        operation = self._context.runner.operation(self._request(row))
+        claim = Claim(self._context, row, None if self._in_bulk else self._ends_at)
         call = engine.begin(operation, patient=self._in_bulk)
         if not self._in_bulk:
-            call.deadline = min(call.deadline, engine.clock() + self._left)
-        # What is in doubt is looked up by one listing for all, not by each for itself.
+            call.deadline = min(call.deadline, self._ends_at)
+        # An unanswered attempt is looked up in a listing that serves all of them.
         call.reads_back = False
         call.before_send = claim
         call.before_pause = claim.rest
@@ -279,8 +294,8 @@ class Execution(Generic[T]):
         refusal: SigmaMindError | None = None
         try:
             record = await engine.finish(call)
-        except Withheld as withheld:
-            refusal = withheld.error
+        except SendAborted as aborted:
+            refusal = aborted.error
         except SigmaMindError as error:
             failure = error.with_traceback(None)
         except BaseException:
@@ -288,221 +303,209 @@ class Execution(Generic[T]):
             raise
         else:
             return await self._confirmed(claim.row, call, record)
-        # Not from within: what is raised there would carry the first error along.
+        # Outside of the handlers: an error raised inside would carry the first one along.
         if failure is not None:
             return await self._failed(claim, call, failure)
-        return await self._withheld(claim, call, row, refusal)
+        return await self._aborted(claim, call, row, refusal)
 
-    @property
-    def _left(self) -> float:
-        return max(0.0, self._until - self._books.now())
-
-    def _outgoing(self, row: Row) -> Value:
-        """Return the request as it leaves, with the tag of the coming attempt if it needs one."""
-        if self._intent.choice is not None:
-            return self._intent.choice.exact(row.key)
+    def _request(self, row: Row) -> Value:
+        """Return the request to send, with the tag of the coming attempt if it needs one."""
+        if self._intent.search is not None:
+            return self._intent.search.purchase(row.key)
         if self._intent.with_label is None:
             return self._value
         tag = attempt_tag(row.token, row.attempt + 1)
         return self._intent.with_label(add_tag(self._intent.label, tag))
 
+    # --- after sending -----------------------------------------------------------------------
+
     async def _confirmed(self, row: Row, call: Call[object], record: T) -> Row:
-        """Write a good end down; what the platform said is known whatever becomes of that."""
+        """Record a success, which the caller learns of even if the journal fails."""
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
-            match = match_of(self._desk.adapter.owned(record), attempt=attempt)
-        event: Event = Confirmed(match=match, doubtful=call.ambiguous and row.kind.repeatable)
+            match = self._context.adapter.owned(record).match(attempt=attempt)
+        unanswered = call.ambiguous and row.kind.repeatable
+        event = AttemptEnded(Verdict.CONFIRMED, match=match, earlier_unanswered=unanswered)
         if match is not None and not (match.record or row.kind.repeatable):
-            event = Unreadable("the answer names no record")
+            event = AttemptEnded(Verdict.COMMITTED_UNREAD, "the answer names no record")
         else:
             self._answer = record
-        brought = "" if match is None else f" ({match.phone_number})"
         try:
-            return await self._noted(self._confirmed_as(row, match, event))
+            move = await self._in_time(self._context.apply(row, event), sent=True)
+            if move is not None:
+                return move.row
+            return await self._in_time(self._confirmed_late(row, match), sent=True)
         except JournalError as error:
-            lost = _unwritten(row, f"it was carried out{brought}", error)
+            brought = "" if match is None else f" ({match.phone_number})"
+            lost = _unrecorded(row, f"it was carried out{brought}", error)
         lost.committed = "yes"
         raise lost
 
-    async def _confirmed_as(self, row: Row, match: Match | None, event: Event) -> Row:
-        move = await self._books.move(row, event)
-        return move.row if move is not None else await self._confirmed_late(row, match)
-
     async def _confirmed_late(self, row: Row, match: Match | None) -> Row:
-        """Bring in an answer that came after somebody else had taken the attempt for abandoned."""
-        row = await self._books.read(row.op_id)
+        """Record an answer that came after another process took the attempt for abandoned."""
+        row = await self._context.read(row.op_id)
         if match is not None:
-            move = await self._books.move(row, Listed(began=self._books.now(), matches=[match]))
+            event = Listed(began=self._context.now(), matches=[match])
+            move = await self._context.apply(row, event)
             row = row if move is None else move.row
         if match is None or row.record != match.record:
             self._answer = UNSET
         return row
 
     async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
-        """Write a bad end down, and raise it unless it can be settled from here."""
+        """Record a failure; raise *error* unless the operation can go on."""
         if not claim.sent:
             raise error
+        row = claim.row
+        event = AttemptEnded(_verdict(row.kind, call, error), error.message)
         try:
-            move = await self._noted(
-                self._books.move(claim.row, _event(claim.row.kind, call, error))
-            )
+            move = await self._in_time(self._context.apply(row, event), sent=True)
         except JournalError as problem:
-            unwritten = problem
+            unrecorded = problem
         else:
-            return await self._followed(claim.row.op_id, move, error)
+            return await self._after_failure(row.op_id, move, error)
         if not call.ambiguous:
-            error.add_note(f"the journal could not write it down: {unwritten.message}")
+            error.add_note(f"the journal could not write it down: {unrecorded.message}")
             raise error
-        lost = _unwritten(claim.row, error.message, unwritten)
+        lost = _unrecorded(row, error.message, unrecorded)
         lost.committed = error.committed
         raise lost
 
-    async def _followed(self, op_id: str, move: Move | None, error: SigmaMindError) -> Row:
-        """Return what a bad end that is written down leaves to do, or raise it."""
+    async def _after_failure(
+        self, op_id: str, move: Transition | None, error: SigmaMindError
+    ) -> Row:
+        """Return the row from which the operation goes on, or raise *error*."""
         if move is None:
-            return await self._noted(self._books.read(op_id))
-        if move.row.state is State.UNCONFIRMED and not self._in_bulk:
-            return move.row
+            return await self._in_time(self._context.read(op_id), sent=True)
         if move.row.state is State.UNCONFIRMED:
-            doubt = outcome_unknown(move.row, self._value)
-            doubt.not_from_api = error.not_from_api
-            raise doubt
-        taken = isinstance(error, (ConflictError, NotFoundError))
-        if self._intent.choice is not None and taken and self._picks < _PICKS:
+            if not self._in_bulk:
+                return move.row
+            unknown = outcome_unknown(move.row, self._value)
+            unknown.not_from_api = error.not_from_api
+            raise unknown
+        taken = self._intent.search is not None and isinstance(
+            error, (ConflictError, NotFoundError)
+        )
+        if taken and self._numbers_tried < _NUMBERS_TRIED:
             return move.row
         raise error
 
-    async def _withheld(
+    async def _aborted(
         self, claim: Claim, call: Call[object], row: Row, refusal: SigmaMindError | None
     ) -> Row:
-        """Take another look at a row that may not be sent as it is."""
+        """Return the stored row of an attempt that could not be claimed, or raise *refusal*."""
         if claim.sent:
-            reason = "it may not be sent again"
-            await self._written(claim, Unanswered(reason) if call.ambiguous else NotSent(reason))
+            verdict = Verdict.AMBIGUOUS if call.ambiguous else Verdict.NOT_SENT
+            await self._retract(claim, AttemptEnded(verdict, "it may not be sent again"))
         if refusal is not None:
+            if call.may_have_acted:  # by an earlier request of the same call
+                refusal.committed = "unknown"
             raise refusal
-        stored = await self._in_time(self._books.get(row.op_id))
+        stored = await self._in_time(self._context.get(row.op_id))
         if stored is not None:
             return stored
-        return attrs.evolve(row, key="") if self._intent.choice is not None else row
+        return attrs.evolve(row, key="") if self._intent.search is not None else row
 
     async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
-        """Write down how far a call got that was cancelled."""
+        """Record how far a cancelled call got."""
         if claim.sent:
-            reason = "cancelled before an answer came"
-            await self._written(
-                claim, Unanswered(reason) if call.may_have_acted else NotSent("cancelled")
-            )
+            event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
+            if call.may_have_acted:
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+            await self._retract(claim, event)
 
-    async def _written(self, claim: Claim, event: Event) -> None:
-        """Write *event* down if possible: a row that stays SENDING is taken for doubtful.
+    async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
+        """Record *event* if possible: a row left in SENDING would be taken for unconfirmed.
 
-        Where the journal is held up that goes on behind this, which does not wait for it: not at
-        all where the claim itself has come to nothing yet.
+        If the journal is slow, that goes on in the background, and this does not wait for it: not
+        at all if the journal has not even answered the claim.
         """
 
-        async def write() -> None:
+        async def record() -> None:
             with suppress(JournalError):
-                for pause in _AFTERWARDS:
-                    if await self._books.move(claim.row, event) is not None or not claim.late:
+                for pause in _RETRACTIONS:
+                    if await self._context.apply(claim.row, event) is not None or not claim.late:
                         return
                     await asyncio.sleep(pause)  # the claim may still be on its way
 
         patience = 0.0 if claim.late else _LAST_WRITE
-        await asyncio.wait({asyncio.ensure_future(write())}, timeout=patience)
+        await asyncio.wait({asyncio.ensure_future(record())}, timeout=patience)
 
-    # --- deadlines -------------------------------------------------------------------------
+    # --- waiting -----------------------------------------------------------------------------
 
-    async def _in_time(self, work: Awaitable[R]) -> R:
-        """Return what *work* brings before the deadline, and before anything is sent.
+    @property
+    def _left(self) -> float:
+        return max(0.0, self._ends_at - self._engine.clock())
 
-        Raises `JournalError` at the deadline. A row of a job has none before it is sent.
+    async def _in_time(self, work: Awaitable[R], *, sent: bool = False) -> R:
+        """Return the result of *work*; raise `JournalError` at the deadline.
+
+        Recording how a request that was *sent* ended always gets a second. A row of a job has no
+        deadline.
         """
         if self._in_bulk:
             return await work
-        deadline = asyncio.timeout(self._left)
+        least = _LAST_WRITE if sent else 0.0
+        limit = asyncio.timeout(max(least, self._ends_at - self._engine.clock()))
         try:
-            async with deadline:
+            async with limit:
                 return await work
         except TimeoutError:
-            if not deadline.expired():
+            if not limit.expired():
                 raise
-        error = journal_error(
-            self.op_id,
-            f"not sent, because the deadline of {self._desk.patience:g} s passed before the journal"
-            " had answered, or the account had been compared with it; another program may keep the"
-            " journal locked",
-        )
-        error.retryable = True
+        if sent:
+            raise JournalError(
+                "the journal gave no answer in time; another program may keep it locked"
+            )
+        error = deadline_error(self._context, self.op_id)
         if self.may_have_acted:
             error.committed = "unknown"
         raise error
 
-    async def _noted(self, work: Awaitable[R]) -> R:
-        """Return what *work* brings that writes down how a request ended; or `JournalError`."""
-        if self._in_bulk:
-            return await work
-        deadline = asyncio.timeout(max(_LAST_WRITE, self._left))
-        try:
-            async with deadline:
-                return await work
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-        raise JournalError("the journal gave no answer in time; another program may keep it locked")
-
-    # --- waiting and settling --------------------------------------------------------------
-
-    async def _settle(self, row: Row) -> Row:
-        """Look in listings for what is in doubt, until it is settled or time is up."""
-        pause, longest = PAUSES
-        while row.state is State.UNCONFIRMED and not self._in_bulk:
+    async def _reconcile(self, row: Row) -> Row:
+        """Compare an unconfirmed row with listings until it is settled or time is up."""
+        pause, longest = POLL_BACKOFF
+        while not self._in_bulk:
             try:
                 async with asyncio.timeout(self._left):
-                    row = await self._desk.look(row, self._value)
+                    row = await reconcile_with_new_listing(self._context, row, self._value)
             except JournalError as error:
                 error.committed = "yes" if row.accepted else "unknown"
                 raise
             except (SigmaMindError, TimeoutError):
-                pass  # the platform cannot be read now, and there may be time left
+                pass  # the account cannot be read now, and there may be time left
             if row.state is not State.UNCONFIRMED:
                 return row
             if pause >= self._left:
                 break
-            await self._desk.sleep(pause)
+            await self._context.sleep(pause)
             pause = min(2 * pause, longest)
         raise outcome_unknown(row, self._value)
 
     async def _wait_for_owner(self, row: Row) -> Row:
-        """Wait until whoever is sending has written down what came of it, or is gone."""
-        pause, longest = PAUSES
+        """Wait until the process that is sending has recorded the outcome, or is gone."""
+        pause, longest = POLL_BACKOFF
         while row.state is State.SENDING:
-            now = self._books.now()
-            abandoned = now >= row.lease_until
-            if not abandoned and (self._in_bulk or not self._left):
-                raise outcome_unknown(row, self._value)
-            if not abandoned:
-                await self._desk.sleep(max(0.001, min(pause, row.lease_until - now)))
+            seconds = row.lease_until - self._context.now()
+            if seconds > 0:
+                if self._in_bulk or not self._left:
+                    raise outcome_unknown(row, self._value)
+                await self._context.sleep(max(0.001, min(pause, seconds)))
                 pause = min(2 * pause, longest)
+                work = self._context.read(row.op_id)
+            else:
+                work = self._context.apply_or_read(row, OwnerLost())
             try:
-                row = await self._noted(self._taken_up(row) if abandoned else self._again(row))
+                row = await self._in_time(work, sent=True)
             except JournalError as error:
                 error.committed = "unknown"
                 raise
         return row
 
-    async def _taken_up(self, row: Row) -> Row:
-        """Return *row* after its sender is known to be gone."""
-        move = await self._books.move(row, OwnerLost())
-        return move.row if move is not None else await self._again(row)
 
-    async def _again(self, row: Row) -> Row:
-        return await self._books.read(row.op_id)
-
-
-def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
-    """Return the error for a request whose end could not be written down."""
+def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
+    """Return the error for a request whose outcome could not be recorded."""
     return journal_error(
         row.op_id,
         f"{what}, and that could not be written down: {error.message}."
@@ -510,19 +513,18 @@ def _unwritten(row: Row, what: str, error: JournalError) -> JournalError:
     )
 
 
-def _event(kind: Kind, call: Call[object], error: SigmaMindError) -> Event:
-    """Return what a call that ended with *error* means for its row."""
-    unreadable = call.verdict is Verdict.COMMITTED_UNREAD
+def _verdict(kind: Kind, call: Call[object], error: SigmaMindError) -> Verdict:
+    """Return what the whole call, which ended with *error*, proved about its attempt."""
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
     refused_by_us = call.verdict is Verdict.CONFIRMED
-    if unreadable or (refused_by_us and not kind.repeatable):
-        return Unreadable(error.message)
+    if call.verdict is Verdict.COMMITTED_UNREAD or (refused_by_us and not kind.repeatable):
+        return Verdict.COMMITTED_UNREAD
     echo = getattr(error, "status", None) == 409
     if echo and call.prior_attempt and not kind.repeatable:
-        return Rejected(error.message)  # by its first success, perhaps: the listing will tell
+        return Verdict.REJECTED  # perhaps because the earlier attempt succeeded
     if call.ambiguous or (call.may_have_acted and not refused_by_us):
-        return Unanswered(error.message)
+        return Verdict.AMBIGUOUS
     throttled = isinstance(error, RateLimitError)
     if refused_by_us or (call.verdict is Verdict.REJECTED and not throttled):
-        return Rejected(error.message)
-    return NotSent(error.message)
+        return Verdict.REJECTED
+    return Verdict.NOT_SENT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -11,40 +10,41 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.account_check import accept_key, check_account, check_clock
-from sigmamind_async.provisioning.account_journal import AccountJournal, clock_for, steady_clock
+from sigmamind_async.provisioning.account_check import accept_key, check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
-from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.listing import ListingCache
-from sigmamind_async.provisioning.matching import intent_of, match_of
-from sigmamind_async.provisioning.messages import journal_error
-from sigmamind_async.provisioning.reconcile import Reconciler
-from sigmamind_async.provisioning.row import Row, State, account_name, check_op_id
-from sigmamind_async.provisioning.status import Status
-from sigmamind_async.provisioning.tags import find_tag, remove_tag
-from sigmamind_async.provisioning.transitions import (
-    SETTLE_TIME,
+from sigmamind_async.provisioning.conflicts import Conflicts
+from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
+from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
     Event,
-    Policy,
     RefusedLocally,
     RetryApproved,
     TagRemoved,
 )
+from sigmamind_async.provisioning.execution import Execution
+from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.listing import ListingCache
+from sigmamind_async.provisioning.messages import journal_error
+from sigmamind_async.provisioning.reconcile import (
+    apply_listing,
+    reconcile_row,
+    release_duplicate,
+    stored_intent,
+)
+from sigmamind_async.provisioning.row import Row, State, account_name
+from sigmamind_async.provisioning.status import Status, open_rows
+from sigmamind_async.provisioning.tags import find_tag, remove_tag
+from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
 
 T = TypeVar("T")
 
 HORIZON: Final = 86_400.0
-"""Seconds after which `Provisioner.sweep` takes a tag from its label, where it should."""
+"""Seconds for which `Provisioner.sweep` leaves a tag in its label, if it removes tags."""
 _CHUNK: Final = 500
 """Tags to look up in the journal at once."""
-
 
 Recall: TypeAlias = Callable[[Row], Awaitable[Value | None] | Value | None]
 
@@ -52,37 +52,35 @@ Recall: TypeAlias = Callable[[Row], Awaitable[Value | None] | Value | None]
 class Provisioner:
     """Buys, imports, changes and releases numbers of one account, each operation once.
 
-    What an operation did is written to the journal before and after each request, so the same
-    ``op_id`` may be run again at any time: after a crash, in another process, by a queue that
-    delivers twice. It is carried out once, and its result is returned every time.
+    The journal is written before and after each request, so the same ``op_id`` may be run again at
+    any time: after a crash, in another process, by a queue that delivers twice. The operation is
+    carried out once, and every run returns its result.
 
-    One thing can be detected and undone, but not prevented by any client: a process that is frozen
-    by its machine between its last look at the journal and its next request sends that request
-    when it wakes, perhaps long after somebody else has taken the operation for lost and has
-    carried it out. `sweep` finds what such a request bought.
+    No client can prevent, but this one detects, the following: a machine freezes a process between
+    its last look at the journal and its next request, and the process sends that request when it
+    wakes up, perhaps long after another one has carried the operation out. `sweep` finds what such
+    a request bought.
 
     Args:
         client: Client of the account.
-        journal: Where operations are remembered; it must be open.
-        settle_time: Seconds during which a number that an unanswered request may have bought is
-            still waited for. It must exceed the longest time that the platform may take to carry
-            out a request, and to show the result in its listing. A purchase of a number of your
-            own choosing, which can be owned only once, is waited for no longer than one attempt
-            may take, and then sent again.
-        retry_unconfirmed: Send a purchase of a number that the platform picks again when it is
-            still not in the account after the settle time. Otherwise a person decides.
+        journal: Remembers the operations; it must be open.
+        settle_time: Seconds for which an unanswered request may still take effect. It must exceed
+            the longest time that the platform takes to carry out a request and to show the result
+            in its listing. A purchase of a number that you choose, which can be owned only once, is
+            sent again as soon as one attempt's time is over.
+        retry_unconfirmed: Send a purchase of a number that the platform picks again if it is not in
+            the account after the settle time. Otherwise an operator decides.
         tag: ``keep`` the tag in labels of numbers that the platform picked, or ``strip`` it in
             the first `sweep` after a day.
         max_purchases: Most purchases that the journal may ever hold for this account.
-        release_duplicates: Let `reconcile` and `sweep` release duplicates. Otherwise a person
+        release_duplicates: Let `reconcile` and `sweep` release duplicates. Otherwise an operator
             decides.
         account: Label that tells several accounts of one platform apart in one journal.
 
     Raises:
         ConfigurationError: A setting cannot be used.
 
-    It tells its `client` and `journal`, as `account` what the journal calls the account, and as
-    `policy` what it may decide by itself.
+    Attributes: `client`, `journal`, `account` (its name in the journal) and `policy`.
     """
 
     def __init__(
@@ -97,70 +95,65 @@ class Provisioner:
         release_duplicates: bool = False,
         account: str | None = None,
     ) -> None:
-        _check(settle_time, tag, max_purchases)
-        platform = client.platform.name
+        _check_settings(settle_time, tag, max_purchases)
         engine = client.runner.engine
-        policy = Policy(
+        self.client = client
+        self.journal = journal
+        self.account = account_name(client.platform.name, account)
+        self.policy = Policy(
             settle_time=settle_time,
             exact_settle_time=min(settle_time, engine.limits.attempt_timeout),
             retry_unconfirmed=retry_unconfirmed,
             release_duplicates=release_duplicates,
         )
-        now = clock_for(journal, steady_clock(engine.clock, engine.wall_clock))
+        self._strips_tags = tag == "strip"
         adapter = adapter_of(client)
-        self.client = client
-        self.journal = journal
-        self.policy = policy
-        self._strips = tag == "strip"
-        self._books = books = AccountJournal(journal, account_name(platform, account), policy, now)
-        self.account = books.account
-        self._census = ListingCache(client, adapter, now)
-        self._settler = Reconciler(client, adapter, books)
-        self._desk = AccountContext(
-            client=client,
+        now = clock_for(journal, steady_clock(engine.clock, engine.wall_clock))
+        self._context = AccountContext(
+            runner=client.runner,
             adapter=adapter,
-            books=books,
-            census=self._census,
-            settler=self._settler,
+            journal=journal,
+            account=self.account,
+            policy=self.policy,
+            now=now,
+            listings=ListingCache(adapter, client, now),
             max_purchases=max_purchases,
-            ready=self._ready,
         )
-        self._locks: PerLoop[asyncio.Lock] = PerLoop(asyncio.Lock)
-        self._checked = False
+        self._conflicts = Conflicts(self._context)
 
     # --- operations ------------------------------------------------------------------------
 
     async def run(self, op_id: str, value: RequestValue[T]) -> T:
-        """Carry *value* out once under *op_id*, and return what it brought.
+        """Carry *value* out once under *op_id*, and return its result.
 
-        This is what a queue's consumer calls: called again, at the same time or later, by this
-        process or another one on the same journal, it returns the stored result (without secrets
-        that the platform may have answered with).
+        Call it from a queue's consumer: called again, at the same time or later, by this process or
+        another one on the same journal, it returns the stored result (without any secrets that the
+        platform may have sent).
 
         Raises:
-            OutcomeUnknownError: A request went unanswered and the client's deadline has passed
-                before it was settled. Call again later, with the same *op_id*.
+            OutcomeUnknownError: A request went unanswered, and the client's deadline passed before
+                its outcome was known. Call again later, with the same *op_id*.
             JournalError: The journal cannot be used, holds another request under *op_id*, or
                 another operation may still change the same number. Nothing was sent, unless
                 `committed` says otherwise.
-            SpendLimitError: It would be one purchase too many. Nothing was sent.
+            SpendLimitError: It would exceed *max_purchases*. Nothing was sent.
             InvalidRequestError: The value changes no number, or buys one that the account owns.
-            SigmaMindError: The platform refused, as in a call of the client. Called again, the
+            SigmaMindError: The platform rejected it, as in a call of the client. Called again, the
                 operation is tried again.
         """
-        return await self._errand(op_id, value, in_bulk=False).run()
+        return await Execution(self._context, self._conflicts, op_id, value).run()
 
     async def send(self, op_id: str, value: RequestValue[T]) -> T:
-        """Do as `run` does, and leave to `reconcile` what goes unanswered.
+        """Do as `run` does, but leave an unknown outcome to `reconcile`.
 
         For a process that carries out many operations, each at its own time: one listing settles
         all of them. Waits for the platform's rate as long as it takes.
 
         Raises:
-            OutcomeUnknownError: The request went unanswered, or somebody else is sending it. Call
-                again once `reconcile` has settled it.
+            OutcomeUnknownError: The request went unanswered, or another process is sending it. Call
+                again after `reconcile`.
         """
-        return await self._errand(op_id, value, in_bulk=True).run()
+        return await self._bulk_execution(op_id, value).run()
 
     def run_many(
         self,
@@ -175,173 +168,163 @@ class Provisioner:
 
         Args:
             operations: Pairs of op_id and value; read lazily.
-            ordered: Hand outcomes over in the order of the operations, instead of as they end.
-            stop_on: When to take up no more of them and skip the rest, as in `Client.run_many`.
+            ordered: Yield outcomes in the order of the operations, instead of as they end.
+            stop_on: When to start no more of them and skip the rest, as in `Client.run_many`.
             progress: Counts, rate and estimated time, kept up to date while the job runs.
 
         Returns:
-            A job that yields one `Outcome` an operation, with its ``op_id``. What is in doubt is
-            settled at the end, all of it with the same listings, for as long as that makes
-            headway; what then is still in doubt is ``unconfirmed``. Where it ended early, its
-            `stopped` says why.
+            A job that yields one `Outcome` per operation, with its ``op_id``. Unconfirmed
+            operations are reconciled at the end, all with the same listings, for as long as that
+            settles more of them; the rest is ``unconfirmed``. If the job ended early, its `stopped`
+            says why.
         """
         return ProvisioningRun(
-            self._desk,
-            lambda op_id, value: self._errand(op_id, value, in_bulk=True),
+            self._context,
+            self._bulk_execution,
             operations,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
         )
 
-    def _errand(self, op_id: str, value: RequestValue[T], *, in_bulk: bool) -> Execution[T]:
-        check_op_id(op_id)
-        return Execution(self._desk, op_id, value, in_bulk=in_bulk)
+    def _bulk_execution(self, op_id: str, value: RequestValue[T]) -> Execution[T]:
+        return Execution(self._context, self._conflicts, op_id, value, in_bulk=True)
 
-    # --- looking after them ----------------------------------------------------------------
+    # --- maintenance -----------------------------------------------------------------------
 
     async def reconcile(self, recall: Recall | None = None) -> Status:
-        """Settle what is in doubt, with one listing of the account, and say what is left.
+        """Compare unconfirmed operations with one listing of the account; return what is left.
 
-        What was found is done. What was not found stays in doubt until the settle time is over;
-        then it may be sent again by the next run, or waits for a person. Nothing is sent from
-        here, except what mends or releases numbers that were found.
+        Those that are found are done. The others stay unconfirmed until the settle time is over;
+        then the next run may send them again, or an operator decides. This sends nothing except
+        what repairs or releases numbers that were found.
 
         Args:
-            recall: Returns the request of a row with its secrets, where it can be had, or awaits
-                it. Without them an import that went unanswered stays in doubt until it is run
-                again, because its password can neither be read back nor be written anew.
+            recall: Returns the request of a row with its secrets, if it can be had, or awaits it.
+                Without them an unanswered import stays unconfirmed until it is run again, because
+                its password can neither be read back nor be written again.
         """
-        await self._ready()
-        now = self._books.now()
+        await check_once(self._context)
+        now = self._context.now()
         rows = [
             row
-            for row in await self._books.open_rows()
+            for row in await open_rows(self.journal, self.account)
             if row.state is not State.SENDING or now >= row.lease_until
         ]
         if rows:
-            listing = await self._census.after(now)
+            listing = await self._context.listings.newer_than(now)
             for row in rows:
                 value = recall(row) if recall is not None and row.secret_fields else None
                 if isinstance(value, Awaitable):
                     value = await value
-                await self._desk.settled(row, listing, value)
+                await reconcile_row(self._context, row, listing, value)
         return await self.status()
 
     async def sweep(self, horizon: float = HORIZON) -> Status:
-        """Find what late requests have bought, and take old tags from labels where that is wanted.
+        """Find what late requests have bought, and remove old tags if they are not to be kept.
 
-        Reads the whole account once: run it every hour, say, as long as purchases are made.
+        Lists the whole account once. Run it about every hour while purchases are made.
 
         Args:
-            horizon: Seconds for which a tag is kept when tags are to be stripped.
+            horizon: Seconds for which a tag is kept, if tags are removed.
         """
-        await self._ready()
-        listing = await self._census.after(self._books.now())
+        await check_once(self._context)
+        listing = await self._context.listings.newer_than(self._context.now())
         tokens = list(listing.tagged)
         for start in range(0, len(tokens), _CHUNK):
             some = tokens[start : start + _CHUNK]
-            for row in await self._books.journal.with_tokens(self._books.account, some):
-                await self._settler.settle(row, listing)
-        if self._strips:
-            before = self._books.now() - horizon
-            for row in await self._books.journal.tagged_before(self._books.account, before):
+            for row in await self.journal.with_tokens(self.account, some):
+                await apply_listing(self._context, row, listing)
+        if self._strips_tags:
+            before = self._context.now() - horizon
+            for row in await self.journal.tagged_before(self.account, before):
                 if row.record in listing.records:
-                    await self._strip(row, listing.records[row.record].label or "")
+                    await self._strip_tag(row, listing.records[row.record].label or "")
         return await self.status()
+
+    async def _strip_tag(self, row: Row, label: str) -> None:
+        """Give the number of *row* the label that was requested, or its number."""
+        wanted = stored_intent(self._context.adapter, row).label or row.phone_number
+        if remove_tag(label) != label:
+            await self.client.run(self._context.adapter.relabel(row.record, wanted))
+        await self._context.apply(row, TagRemoved())
 
     async def status(self) -> Status:
         """Return how many operations are in which state, and those that are not settled.
 
-        Asks the journal only.
+        Reads the journal only.
         """
-        return await Status.of(self._books)
+        return await Status.of(self.journal, self.account, self.policy.settle_time)
 
     async def refuse(self, op_id: str, reason: str) -> Row:
-        """Write down why an operation that was only planned is not carried out: it has failed.
+        """Record why a planned operation is not carried out: it has failed.
 
         One that may have been sent stays as it is. Called again, it is tried again.
         """
-        row = await self._books.read(op_id)
-        move = await self._books.move(row, RefusedLocally(reason))
+        row = await self._context.read(op_id)
+        move = await self._context.apply(row, RefusedLocally(reason))
         return row if move is None else move.row
 
     @property
     def lease(self) -> float:
-        """Seconds after which a process that began to send and wrote no more is taken for gone."""
-        return self._desk.lease
+        """Seconds after which a process that began to send and wrote no more counts as gone."""
+        return self._context.lease
 
-    # --- a person's decisions --------------------------------------------------------------
+    # --- an operator's decisions -----------------------------------------------------------
 
     async def adopt(self, op_id: str, phone_number: str) -> Row:
-        """Take *phone_number*, which the account owns, for what the operation brought."""
-        row = await self._row(op_id)
-        found = (await self._census.after(self._books.now())).numbers.get(phone_number)
+        """Take *phone_number*, which the account owns, as the result of the operation."""
+        row = await self._read_checked(op_id)
+        listing = await self._context.listings.newer_than(self._context.now())
+        found = listing.numbers.get(phone_number)
         if found is None:
             raise journal_error(op_id, f"{phone_number} is not in the account")
         tag = find_tag(found.label)
         if tag is not None and tag[0] != row.token:
             raise journal_error(op_id, f"{phone_number} was bought by another operation")
-        return await self._decided(row, AdoptApproved(match_of(found)))
+        return await self._decide(row, AdoptApproved(found.match()))
 
     async def retry_unconfirmed(self, op_id: str) -> Row:
-        """Let the next run send the operation again, at the risk that the first request comes late.
+        """Let the next run send the operation again, although the first request may still succeed.
 
-        `sweep` finds it, should it come.
+        If it does, `sweep` finds the duplicate.
         """
-        return await self._decided(await self._row(op_id), RetryApproved())
+        return await self._decide(await self._read_checked(op_id), RetryApproved())
 
     async def abandon(self, op_id: str) -> Row:
         """Leave the operation as it is: it is not sent again."""
-        return await self._decided(await self._row(op_id), AbandonApproved())
+        return await self._decide(await self._read_checked(op_id), AbandonApproved())
 
     async def release_duplicates(self, op_id: str) -> Row:
-        """Give up the numbers that the operation bought one too many, for good."""
-        row = await self._row(op_id)
+        """Release the duplicates of the operation, permanently."""
+        row = await self._read_checked(op_id)
         if row.state is not State.DUPLICATE:
-            raise journal_error(op_id, f"nothing was bought one too many, it is {row.state.value}")
+            raise journal_error(op_id, f"has no duplicates, it is {row.state.value}")
         for record in row.duplicates:
-            row = await self._settler.release(row, record)
+            row = await release_duplicate(self._context, row, record)
         return row
 
     async def accept_key(self) -> None:
-        """Take the client's API key for a new one of the account that the journal is about.
+        """Accept the client's API key as a new key of the journal's account.
 
-        A key that the journal does not know is otherwise taken for another account's, unless the
-        account owns a number that the journal brought. Only the caller can know better: under
-        another account's key nothing that was bought is found, and it would be bought again.
+        An unknown key otherwise counts as another account's, unless the account owns a number that
+        the journal brought. Only the caller can know better: under another account's key nothing
+        that was bought is found, and it would be bought again.
         """
-        await accept_key(self._books, self._desk.client)
+        await accept_key(self._context)
 
-    async def _decided(self, row: Row, event: Event) -> Row:
-        move = await self._books.move(row, event)
+    async def _read_checked(self, op_id: str) -> Row:
+        await check_once(self._context)
+        return await self._context.read(op_id)
+
+    async def _decide(self, row: Row, event: Event) -> Row:
+        move = await self._context.apply(row, event)
         if move is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return move.row
 
-    async def _row(self, op_id: str) -> Row:
-        await self._ready()
-        return await self._books.read(op_id)
 
-    async def _strip(self, row: Row, label: str) -> None:
-        """Give the number of *row* the label that was asked for, or its number."""
-        wanted = intent_of(self._desk.adapter, row).label or row.phone_number
-        if remove_tag(label) != label:
-            await self._desk.client.run(self._desk.adapter.relabel(row.record, wanted))
-        await self._books.move(row, TagRemoved())
-
-    async def _ready(self) -> None:
-        """Check, once, that the journal fits the clock and the account."""
-        if self._checked:
-            return
-        async with self._locks.get():
-            if not self._checked:
-                await check_clock(self._books)
-                await check_account(self._books, self._desk.client, self._census)
-                self._checked = True
-
-
-def _check(settle_time: object, tag: object, max_purchases: object) -> None:
+def _check_settings(settle_time: object, tag: object, max_purchases: object) -> None:
     if isinstance(settle_time, bool) or not isinstance(settle_time, (int, float)):
         raise ConfigurationError("settle_time: must be a number of seconds")
     if not 0 <= settle_time < math.inf:

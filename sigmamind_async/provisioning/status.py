@@ -8,9 +8,10 @@ from typing import Self
 
 import attrs
 
-from sigmamind_async.provisioning.account_journal import AccountJournal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import (
     NEED_DECISION,
+    UNSETTLED,
     Kind,
     Row,
     State,
@@ -45,18 +46,24 @@ class Status:
         return not self.unconfirmed and not self.need_decision
 
     @classmethod
-    async def of(cls, books: AccountJournal) -> Self:
-        """Return how the operations in *books* stand."""
-        counts = await books.journal.counts(books.account)
-        waiting = await books.journal.in_states(books.account, NEED_DECISION)
+    async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
+        """Return how the operations of *account* in *journal* stand."""
+        counts = await journal.counts(account)
+        waiting = await journal.in_states(account, NEED_DECISION)
         return cls(
-            account=books.account,
+            account=account,
             counts=counts.rows,
             purchase_count=counts.purchase_count,
-            unconfirmed=await books.open_rows(),
+            unconfirmed=await open_rows(journal, account),
             need_decision=waiting,
-            settle_time=books.policy.settle_time,
+            settle_time=settle_time,
         )
+
+
+async def open_rows(journal: Journal, account: str) -> list[Row]:
+    """Return the rows of *account* that a listing may still change."""
+    rows = await journal.in_states(account, UNSETTLED | {State.PLANNED})
+    return [row for row in rows if row.is_open]
 
 
 _ASKED = {

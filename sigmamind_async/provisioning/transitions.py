@@ -1,28 +1,73 @@
-"""What follows from what happened: a pure function from a row and an event to the next row.
+"""From one state of an operation to the next: a pure function of its row and an event.
 
-    PLANNED -refused here-> FAILED
-    PLANNED -claimed-> SENDING -not sent-> PLANNED
-                               -rejected-> FAILED
-                               -confirmed-> DONE
-                               -unanswered, abandoned-> AMBIGUOUS      -unreadable yes-> COMMITTED
-    AMBIGUOUS, COMMITTED -listed, one match-> DONE                     -more-> DUPLICATE
-    AMBIGUOUS -absent, settle time over-> PLANNED or NEEDS_DECISION
-    COMMITTED -absent, settle time over-> NEEDS_DECISION
-    any state -listed, number of a superseded attempt-> DONE or DUPLICATE
+    PLANNED         Claimed                                       SENDING
+                    RefusedLocally                                FAILED
+    SENDING         Claimed by the same owner, RateLimited        SENDING
+                    AttemptEnded: NOT_SENT                        PLANNED
+                                  REJECTED                        FAILED
+                                  CONFIRMED                       DONE
+                                  AMBIGUOUS, COMMITTED_UNREAD     UNCONFIRMED
+                    OwnerLost                                     UNCONFIRMED
+                      while it waited after a 429                 PLANNED
+    UNCONFIRMED     Claimed, of an update or a release            SENDING
+                    Listed: found                                 DONE
+                            proven absent                         PLANNED, FAILED, NEEDS_DECISION
+                            neither                               UNCONFIRMED
+                    RepairStarted                                 UNCONFIRMED
+                    RepairDone                                    DONE
+                    RepairRefused                                 NEEDS_DECISION
+                    AdoptApproved                                 DONE
+                    AbandonApproved                               ABANDONED
+    NEEDS_DECISION  AdoptApproved                                 DONE
+                    RetryApproved                                 PLANNED
+                    AbandonApproved                               ABANDONED
+    FAILED          Claimed                                       SENDING
+                    RetryApproved                                 PLANNED
+    DONE            TagRemoved                                    DONE
+    DUPLICATE       DuplicateReleased                             DUPLICATE, DONE, ABANDONED
+                    AdoptApproved, if none was kept               DONE, DUPLICATE
+                    AbandonApproved                               DONE, ABANDONED
+    ABANDONED       AdoptApproved                                 DONE
+                    RetryApproved                                 PLANNED
+    any but SENDING Listed: a purchase's tag on one more number   DONE, DUPLICATE
 
-The settle time is what makes "absent" a proof. A request that went unanswered may be carried out
-long after its caller gave up; nothing that a client can do excludes it. So a number counts as not
-bought only when two full listings do not show it and the later one began a whole settle time after
-the attempt had ended.
+While an earlier attempt is still unconfirmed, two ends of a later one lead to UNCONFIRMED instead:
+NOT_SENT of an update or release, and REJECTED of a number that can be owned only once. A number of
+that kind may be PLANNED again before the earlier attempt is proven lost; listings and repairs then
+apply to PLANNED as they do to UNCONFIRMED.
+
+The settle time is what makes "absent" a proof. A platform may carry out a request long after the
+caller has stopped waiting, and no client can exclude that. So a number counts as not bought only
+when two full listings do not show it and the later one began a whole settle time after the attempt
+had ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import attrs
 
+from sigmamind_async.operation import Verdict
+from sigmamind_async.provisioning.events import (
+    AbandonApproved,
+    AdoptApproved,
+    AttemptEnded,
+    Claimed,
+    DuplicateReleased,
+    Event,
+    Listed,
+    Match,
+    OwnerLost,
+    RateLimited,
+    RefusedLocally,
+    RepairDone,
+    RepairRefused,
+    RepairStarted,
+    RetryApproved,
+    TagRemoved,
+)
 from sigmamind_async.provisioning.row import HISTORY, Kind, Row, State, Step
 
 SETTLE_TIME: Final = 900.0
@@ -30,199 +75,54 @@ SETTLE_TIME: Final = 900.0
 LISTINGS: Final = 2
 """Full listings that must agree that a number is absent: one may have shifted while it was read."""
 
+_OPEN: Final = frozenset({State.UNCONFIRMED, State.PLANNED})
+
+LEGAL: Final[Mapping[type[Event], frozenset[State]]] = {
+    Claimed: frozenset({State.PLANNED, State.FAILED, State.SENDING, State.UNCONFIRMED}),
+    RateLimited: frozenset({State.SENDING}),
+    AttemptEnded: frozenset({State.SENDING}),
+    OwnerLost: frozenset({State.SENDING}),
+    RefusedLocally: frozenset({State.PLANNED}),
+    Listed: frozenset(State),
+    RepairStarted: _OPEN,
+    RepairDone: _OPEN,
+    RepairRefused: _OPEN,
+    DuplicateReleased: frozenset({State.DUPLICATE}),
+    TagRemoved: frozenset({State.DONE}),
+    AdoptApproved: frozenset(
+        {State.UNCONFIRMED, State.NEEDS_DECISION, State.DUPLICATE, State.ABANDONED}
+    ),
+    RetryApproved: frozenset({State.NEEDS_DECISION, State.ABANDONED, State.FAILED}),
+    AbandonApproved: frozenset({State.UNCONFIRMED, State.NEEDS_DECISION, State.DUPLICATE}),
+}
+"""In which states an event can happen. For some the kind or the owner of the row must fit too."""
+
 
 @attrs.frozen(kw_only=True)
 class Policy:
-    """What a provisioner may decide by itself."""
+    """What a provisioner may decide without an operator."""
 
     settle_time: float = SETTLE_TIME
     """Seconds after an unanswered attempt during which "absent" proves nothing."""
     exact_settle_time: float = 20.0
-    """The same for a number that can be owned only once: a second request for it can at worst be
-    refused, so that a request is waited for no longer than it could have been answered."""
+    """The same for a number that can be owned only once. A second request for it can at worst be
+    refused, so it only has to wait as long as the first could have been answered."""
     retry_unconfirmed: bool = False
     """Send a purchase of a number that the platform picks again, once it is proven absent."""
     release_duplicates: bool = False
-    """Give up numbers that were bought beyond the one that is kept."""
-
-
-@attrs.frozen(kw_only=True)
-class Match:
-    """A record of the account that may be what an operation brought."""
-
-    record: str
-    """Its key in later calls."""
-    phone_number: str
-    attempt: int | None = None
-    """The attempt that its tag names; `None` where it was matched by number or id."""
-    agrees: bool = True
-    """Whether it shows everything that was asked for and can be read back."""
-    result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
-    """The platform's record by wire names, without its secrets."""
-
-
-# --- what can happen -------------------------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class Claimed:
-    """*owner* is about to send, and will have stopped trying by the end of its lease."""
-
-    owner: str
-    lease: float
-    """Seconds."""
-
-
-@attrs.frozen
-class RateLimited:
-    """The platform has done nothing of the request, which will be made again after a pause."""
-
-
-@attrs.frozen
-class NotSent:
-    """Nothing left."""
-
-    reason: str
-
-
-@attrs.frozen
-class Rejected:
-    """The platform refused."""
-
-    reason: str
-
-
-@attrs.frozen
-class Unanswered:
-    """Something left and nothing readable came back."""
-
-    reason: str
-
-
-@attrs.frozen
-class Unreadable:
-    """The platform said yes, and what it said cannot be read."""
-
-    reason: str
-
-
-@attrs.frozen
-class RefusedLocally:
-    """It is not sent at all, for a reason that was found out here."""
-
-    reason: str
-
-
-@attrs.frozen(kw_only=True)
-class Confirmed:
-    """The platform said yes."""
-
-    match: Match | None
-    """What it brought; `None` for a release."""
-    doubtful: bool = False
-    """Whether an earlier request of the same attempt went unanswered."""
-
-
-@attrs.frozen
-class OwnerLost:
-    """Whoever was sending is gone."""
-
-
-@attrs.frozen(kw_only=True)
-class Listed:
-    """The account was read whole."""
-
-    began: float
-    """When the reading began."""
-    matches: Sequence[Match]
-
-
-@attrs.frozen
-class RepairStarted:
-    """What was asked for is about to be written to a record that was found."""
-
-
-@attrs.frozen
-class RepairDone:
-    """What was asked for has been written to a record that was found."""
-
-    match: Match
-    doubtful: bool = False
-    """Whether a request to write it went unanswered."""
-
-
-@attrs.frozen
-class RepairRefused:
-    """The platform refuses to have it written to a record that was found."""
-
-    match: Match
-    reason: str
-
-
-@attrs.frozen
-class AdoptApproved:
-    """A person says that this record is what the operation brought."""
-
-    match: Match
-
-
-@attrs.frozen
-class RetryApproved:
-    """A person wants it to be sent again."""
-
-
-@attrs.frozen
-class AbandonApproved:
-    """A person wants it to be left as it is."""
-
-
-@attrs.frozen
-class DuplicateReleased:
-    """A duplicate number is held no more."""
-
-    record: str
-
-
-@attrs.frozen
-class TagRemoved:
-    """The tag was taken from the label."""
-
-
-Event: TypeAlias = (
-    Claimed
-    | RateLimited
-    | NotSent
-    | Rejected
-    | RefusedLocally
-    | Unanswered
-    | Unreadable
-    | Confirmed
-    | OwnerLost
-    | Listed
-    | RepairStarted
-    | RepairDone
-    | RepairRefused
-    | AdoptApproved
-    | RetryApproved
-    | AbandonApproved
-    | DuplicateReleased
-    | TagRemoved
-)
-
-
-# --- what to do about it ---------------------------------------------------------------------
+    """Release all numbers but the one that is kept."""
 
 
 @attrs.frozen
 class Repair:
-    """Write what was asked for to a record that exists, and that does not show it all."""
+    """Write the requested fields to a record that exists and does not show them all."""
 
     match: Match
 
 
 @attrs.frozen
 class Release:
-    """Give a duplicate number up."""
+    """Release a duplicate."""
 
     record: str
 
@@ -231,351 +131,153 @@ Action: TypeAlias = Repair | Release
 
 
 @attrs.frozen
-class Move:
-    """The next row, to be written if its `version` follows the stored one; and what to do then."""
+class Transition:
+    """The next row, to be stored if its `version` follows the stored one; and what to do then."""
 
     row: Row
     actions: tuple[Action, ...] = ()
 
 
-class IllegalMoveError(Exception):
-    """The event cannot happen in the row's state; never leaves this package."""
+class IllegalTransitionError(Exception):
+    """The event cannot happen to the row; never leaves this package."""
 
 
-def advance(row: Row, event: Event, now: float, policy: Policy) -> Move:
+def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
     """Return what follows from *event* at *now*.
 
-    A row that stays as it was is returned unchanged, with the same version.
+    A row that does not change is returned as it is, with the same version. Raises
+    `IllegalTransitionError` for an event that cannot happen to the row.
     """
+    if row.state not in LEGAL[type(event)]:
+        raise IllegalTransitionError(row.op_id, row.state)
+    actions: tuple[Action, ...] = ()
+    match event:
+        case Listed():
+            new, actions = _apply_listing(row, event, now, policy)
+        case RepairStarted() | RepairDone() | RepairRefused():
+            new = _apply_repair(row, event, now)
+        case DuplicateReleased(record):
+            new = _release_duplicate(row, record, now)
+        case TagRemoved():
+            tagless = _enter(row, row.state, now, "the tag was removed from the label")
+            new = attrs.evolve(tagless, tagged=False)
+        case AdoptApproved() | RetryApproved() | AbandonApproved():
+            new = _apply_decision(row, event, now)
+        case _:
+            new = _apply_attempt(row, event, now)
+    if new is not row:
+        new = attrs.evolve(new, version=row.version + 1, updated_at=now)
+    return Transition(new, actions)
+
+
+# --- an attempt ------------------------------------------------------------------------------
+
+
+def _apply_attempt(
+    row: Row, event: Claimed | RateLimited | AttemptEnded | OwnerLost | RefusedLocally, now: float
+) -> Row:
     match event:
         case Claimed():
-            return Move(_claimed(row, event, now))
+            return _claim(row, event, now)
         case RateLimited():
-            _require(row, State.SENDING)
-            return Move(
-                attrs.evolve(row, rate_limited=True, version=row.version + 1, updated_at=now)
-            )
-        case RefusedLocally(reason):
-            return Move(_refused(row, reason, now))
-        case Listed():
-            return _listed(row, event, now, policy)
-        case RepairStarted() | RepairDone() | RepairRefused():
-            return Move(_mended(row, event, now))
-        case AdoptApproved() | RetryApproved() | AbandonApproved():
-            return Move(_decided(row, event, now))
-        case DuplicateReleased(record):
-            return Move(_released(row, record, now))
-        case TagRemoved():
-            return Move(_to(row, row.state, now, "the tag was taken from the label", tagged=False))
-        case _:
-            return Move(_ended(row, event, now))
-
-
-def _ended(
-    row: Row,
-    event: NotSent | Rejected | Unanswered | Unreadable | Confirmed | OwnerLost,
-    now: float,
-) -> Row:
-    """Return what an attempt's end makes of its row."""
-    _require(row, State.SENDING)
-    attempt = f"attempt {row.attempt}"
-    match event:
-        case NotSent(reason):
-            return _not_sent(row, now, f"{attempt}: not sent: {reason}")
-        case Rejected(reason):
-            text = f"{attempt}: refused: {reason}"
-            if row.kind.owned_once and row.unconfirmed_since:
-                # The refusal may be the echo of an earlier attempt that is still to be seen.
-                return _to(row, State.UNCONFIRMED, now, text, error=reason, rejection=reason)
-            return _to(row, State.FAILED, now, text, error=reason)
-        case Confirmed(match=found, doubtful=doubtful):
-            said = "confirmed" if found is None else f"confirmed: {_name(found)}"
-            since = now if doubtful else row.unconfirmed_since
-            return _kept(row, found, now, f"{attempt}: {said}", unconfirmed_since=since)
-        case Unanswered(reason):
-            return _doubt(row, now, now, f"{attempt}: {reason}")
-        case Unreadable(reason):
-            return _doubt(row, now, now, f"{attempt}: {reason}", accepted=True)
-        case OwnerLost() if row.rate_limited:
-            return _not_sent(row, now, f"{attempt}: its process ended while nothing was under way")
+            return attrs.evolve(row, rate_limited=True)
+        case AttemptEnded():
+            return _end_attempt(row, event, now)
         case OwnerLost():
-            text = f"{attempt}: the process that sent it ended before an answer"
-            return _doubt(row, now, min(now, row.lease_until), text)
+            return _lose_owner(row, now)
+        case RefusedLocally(reason):
+            if row.is_open:  # an earlier attempt may still have been carried out
+                raise IllegalTransitionError(row.op_id, row.state)
+            return _enter(row, State.FAILED, now, f"not sent: {reason}", error=reason)
         case _:
             assert_never(event)
 
 
-def _refused(row: Row, reason: str, now: float) -> Row:
-    """Give up what nothing was sent of, or nothing that may still come."""
-    _require(row, State.PLANNED)
-    if row.is_open:
-        raise IllegalMoveError(f"{row.op_id} may have been carried out")
-    return _to(row, State.FAILED, now, f"not sent: {reason}", error=reason)
-
-
-def _not_sent(row: Row, now: float, text: str) -> Row:
-    # Whoever took an unanswered attempt up again leaves the doubt about that one.
-    doubted = row.kind.repeatable and row.unconfirmed_since
-    return _to(row, State.UNCONFIRMED if doubted else State.PLANNED, now, text, error=text)
-
-
-def _claimed(row: Row, event: Claimed, now: float) -> Row:
-    """Return the row of an attempt that is about to leave.
-
-    The same owner claims again before each request of one attempt: what was not sent, or was
-    refused for being one too many, may go out again under the same tag.
-    """
-    again = row.state is State.SENDING and row.owner == event.owner
-    if not again:
-        allowed = {State.PLANNED, State.FAILED}
-        if row.kind.repeatable:
-            allowed |= {State.UNCONFIRMED}
-        _require(row, *allowed)
+def _claim(row: Row, event: Claimed, now: float) -> Row:
+    # The same owner claims again before each request of one attempt: what was not sent, or was
+    # rate-limited, may leave again under the same tag.
+    again = row.state is State.SENDING
+    by_another = again and row.owner != event.owner
+    if by_another or (row.state is State.UNCONFIRMED and not row.kind.repeatable):
+        raise IllegalTransitionError(row.op_id, row.state)
     attempt = row.attempt if again else row.attempt + 1
-    step = Step(now, f"attempt {attempt}: sending")
     return attrs.evolve(
         row,
         state=State.SENDING,
         attempt=attempt,
         owner=event.owner,
         rate_limited=False,
-        accepted=False,
         sent_at=now,
         lease_until=now + event.lease,
+        accepted=False,
         absent_listings=0,
         listed_at=0.0,
         rejection="",
         error="",
-        version=row.version + 1,
-        updated_at=now,
-        history=row.history if again else _longer(row.history, step),
+        history=row.history if again else _add_step(row, now, f"attempt {attempt}: sending"),
     )
 
 
-def _doubt(row: Row, now: float, since: float, text: str, *, accepted: bool = False) -> Row:
-    return _to(
-        row,
-        State.UNCONFIRMED,
-        now,
-        text,
-        error=text,
+def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
+    attempt, reason = f"attempt {row.attempt}", event.reason
+    match event.verdict:
+        case Verdict.NOT_SENT:
+            return _not_sent(row, now, f"{attempt}: not sent: {reason}")
+        case Verdict.REJECTED:
+            text = f"{attempt}: refused: {reason}"
+            if row.kind.owned_once and row.unconfirmed_since:
+                # The platform may refuse because an earlier attempt succeeded: a listing decides.
+                unconfirmed = _enter(row, State.UNCONFIRMED, now, text, error=reason)
+                return attrs.evolve(unconfirmed, rejection=reason)
+            return _enter(row, State.FAILED, now, text, error=reason)
+        case Verdict.CONFIRMED:
+            since = now if event.earlier_unanswered else row.unconfirmed_since
+            text = f"{attempt}: confirmed" + (f": {event.match.name}" if event.match else "")
+            return _finish(row, event.match, now, text, unconfirmed_since=since)
+        case Verdict.AMBIGUOUS:
+            return _unconfirmed(row, now, f"{attempt}: {reason}", since=now)
+        case Verdict.COMMITTED_UNREAD:
+            unconfirmed = _unconfirmed(row, now, f"{attempt}: {reason}", since=now)
+            return attrs.evolve(unconfirmed, accepted=True)
+        case _:
+            assert_never(event.verdict)
+
+
+def _lose_owner(row: Row, now: float) -> Row:
+    attempt = f"attempt {row.attempt}"
+    if row.rate_limited:
+        return _not_sent(row, now, f"{attempt}: its process ended between two requests")
+    text = f"{attempt}: the process that sent it ended before an answer"
+    return _unconfirmed(row, now, text, since=min(now, row.lease_until))
+
+
+def _not_sent(row: Row, now: float, text: str) -> Row:
+    # An update or a release is sent again while an earlier attempt is unconfirmed; that one still
+    # is.
+    unconfirmed = row.kind.repeatable and row.unconfirmed_since
+    return _enter(row, State.UNCONFIRMED if unconfirmed else State.PLANNED, now, text, error=text)
+
+
+def _unconfirmed(row: Row, now: float, text: str, *, since: float) -> Row:
+    return attrs.evolve(
+        _enter(row, State.UNCONFIRMED, now, text, error=text),
         unconfirmed_since=since,
-        accepted=accepted,
         proven_absent=False,
         absent_listings=0,
         listed_at=0.0,
     )
 
 
-def _mended(row: Row, event: RepairStarted | RepairDone | RepairRefused, now: float) -> Row:
-    """Follow the writing of what was asked for to a record that was found.
-
-    Each writing is written down before it is sent: one that went unanswered may come late, and
-    would then overwrite what later operations have written to the same number.
-    """
-    _require_open(row)
-    match event:
-        case RepairStarted():
-            text = "writing what was asked for to the record that was found"
-            return _to(row, row.state, now, text, repairs=row.repairs + 1, unconfirmed_since=now)
-        case RepairRefused(found, reason):
-            text = f"found {_name(found)}, and what was asked for cannot be written to it: {reason}"
-            return _to(row, State.NEEDS_DECISION, now, text, error=text)
-        case RepairDone(match=found, doubtful=doubtful):
-            text = f"found {_name(found)} and wrote to it what was asked for"
-            since = now if doubtful or row.repairs > 1 else 0.0
-            return attrs.evolve(_adopted(row, found, now, text), unconfirmed_since=since)
-        case _:
-            assert_never(event)
-
-
-def _decided(row: Row, event: AdoptApproved | RetryApproved | AbandonApproved, now: float) -> Row:
-    """Do what a person wants; the doubt about earlier attempts stays written down."""
-    if isinstance(event, RetryApproved):
-        _require(row, State.NEEDS_DECISION, State.ABANDONED, State.FAILED)
-        return _to(row, State.PLANNED, now, "to be sent again, as told", error="")
-    if isinstance(event, AbandonApproved):
-        _require(row, State.NEEDS_DECISION, State.DUPLICATE, State.UNCONFIRMED)
-        if row.record:
-            return _to(row, State.DONE, now, "all numbers are kept, as told", error="")
-        return _to(row, State.ABANDONED, now, "given up, as told")
-    _require(row, State.NEEDS_DECISION, State.ABANDONED, State.DUPLICATE, State.UNCONFIRMED)
-    if row.record:
-        raise IllegalMoveError(f"{row.op_id} has {row.phone_number}")
-    return _adopted(row, event.match, now, f"adopted {_name(event.match)}, as told")
-
-
-def _released(row: Row, record: str, now: float) -> Row:
-    """Move *record* from the numbers held beyond the one that is kept to those given up."""
-    _require(row, State.DUPLICATE)
-    duplicates = tuple(other for other in row.duplicates if other != record)
-    kept = State.DONE if row.phone_number else State.ABANDONED
-    return _to(
-        row,
-        State.DUPLICATE if duplicates else kept,
-        now,
-        f"released {record}, one too many",
-        duplicates=duplicates,
-        released=(*row.released, record),
-        error=row.error if duplicates else "",
+def _finish(
+    row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float
+) -> Row:
+    done = attrs.evolve(
+        _enter(row, State.DONE, now, text, error=""), unconfirmed_since=unconfirmed_since
     )
-
-
-# --- what a listing proves -------------------------------------------------------------------
-
-
-def _listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-    # A record without a key cannot be taken, and yet it is there: it proves nothing either way.
-    if row.state is State.SENDING or any(not found.record for found in event.matches):
-        return Move(row)
-    if row.kind is Kind.PURCHASE:
-        moved = _listed_by_tag(row, event, now, policy)
-    elif row.is_open:
-        moved = _listed_by_key(row, event, now, policy)
-    else:
-        moved = Move(row)
-    if moved.row.state is State.DUPLICATE and policy.release_duplicates:
-        return Move(moved.row, tuple(Release(record) for record in moved.row.duplicates))
-    return moved
-
-
-def _listed_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-    known = {row.record, *row.duplicates, *row.released} - {""}
-    new = [found for found in event.matches if found.record not in known]
-    if row.state in {State.DONE, State.DUPLICATE}:
-        return Move(_duplicate(row, new, now) if new else row)
-    if not new:
-        return Move(_absent(row, event, now, policy))
-    if row.state is State.ABANDONED:
-        # Nobody wants it any more, and it is paid for: a person decides once more.
-        return Move(_duplicate(row, new, now))
-    # The latest attempt first: the earlier ones have been superseded.
-    first, *others = sorted(new, key=lambda found: -(found.attempt or 0))
-    kept = _adopted(row, first, now, f"found {_name(first)} by its tag")
-    if not others:
-        return Move(kept)
-    # Two arrows and one write: a version two higher would be refused as somebody else's.
-    return Move(attrs.evolve(_duplicate(kept, others, now), version=row.version + 1))
-
-
-def _duplicate(row: Row, more: Sequence[Match], now: float) -> Row:
-    names = ", ".join(_name(found) for found in more)
-    text = f"{names}: bought beyond the one that is kept, by an attempt that came late"
-    return _to(
-        row,
-        State.DUPLICATE,
-        now,
-        text,
-        duplicates=(*row.duplicates, *(found.record for found in more)),
-        error=text,
-    )
-
-
-def _listed_by_key(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-    found = next(iter(event.matches), None)
-    if row.kind is Kind.RELEASE:
-        if found is None:
-            return Move(_gone(row, event, now, policy))
-        return Move(_absent(row, event, now, policy))
     if found is None:
-        return Move(_absent(row, event, now, policy))
-    if found.agrees:
-        return Move(_adopted(row, found, now, f"found {_name(found)} as it was asked for"))
-    if row.kind is Kind.UPDATE:
-        return Move(_absent(row, event, now, policy))
-    return Move(row, (Repair(found),))
-
-
-def _gone(row: Row, event: Listed, now: float, policy: Policy) -> Row:
-    """Take a number for released once enough listings do not show it.
-
-    Not before the settle time is over: a number that has just been bought may not be listed yet.
-    """
-    seen = _counted(row, event, policy)
-    if not _proven(seen, policy):
-        return _noted(row, seen, now)
-    return _to(seen, State.DONE, now, "released: two listings do not show it")
-
-
-def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
-    """Return what follows from not finding what a doubtful attempt would have left."""
-    if not row.is_open:
-        return row
-    seen = _counted(row, event, policy)
-    proven = _proven(seen, policy)
-    if row.state is State.PLANNED and proven:
-        text = "not in the account after the settle_time: nothing came of the earlier attempts"
-        return _to(seen, State.PLANNED, now, text, proven_absent=True)
-    may_go_out_again = not (row.accepted or row.rejection)
-    if row.kind.owned_once and row.state is State.UNCONFIRMED and may_go_out_again:
-        if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
-            return _noted(row, seen, now)
-        return _to(seen, State.PLANNED, now, "not in the account: may be sent again")
-    if not proven:
-        return _noted(row, seen, now)
-    if row.rejection:
-        return _to(seen, State.FAILED, now, "not in the account, and refused", error=row.rejection)
-    if row.accepted:
-        text = "the platform said yes, and two listings do not show it"
-        return _to(seen, State.NEEDS_DECISION, now, text)
-    if row.kind.repeatable:
-        return _to(seen, State.PLANNED, now, "was not carried out: may be sent again")
-    if policy.retry_unconfirmed:
-        return _to(seen, State.PLANNED, now, "not bought, as far as can be known: sent again")
-    text = "not in the account after the settle time; it may have been lost, or come still later"
-    return _to(seen, State.NEEDS_DECISION, now, text)
-
-
-def _counted(row: Row, event: Listed, policy: Policy) -> Row:
-    """Return *row* with a listing counted that began after the doubt did, and that is a new one.
-
-    Counting begins anew with the first one after the settle_time: of two listings of which the
-    earlier one came too early, a single shift in the later one would be believed.
-    """
-    if event.began <= max(row.unconfirmed_since, row.listed_at):
-        return row
-    over = row.unconfirmed_since + policy.settle_time
-    earlier = 0 if row.listed_at < over <= event.began else row.absent_listings
-    return attrs.evolve(row, absent_listings=earlier + 1, listed_at=event.began)
-
-
-def _proven(row: Row, policy: Policy) -> bool:
-    """Return whether enough listings agree that nothing has come of it, and nothing will."""
-    return (
-        row.absent_listings >= LISTINGS
-        and row.listed_at >= row.unconfirmed_since + policy.settle_time
-    )
-
-
-def _noted(row: Row, seen: Row, now: float) -> Row:
-    """Return the row to write where *seen*, which only counts, differs from *row*."""
-    return row if seen is row else attrs.evolve(seen, version=row.version + 1, updated_at=now)
-
-
-# --- parts -----------------------------------------------------------------------------------
-
-
-def _adopted(row: Row, found: Match, now: float, text: str) -> Row:
-    duplicates = tuple(record for record in row.duplicates if record != found.record)
-    row = attrs.evolve(row, adopted=True, duplicates=duplicates)
-    # What can happen once and was asked for once is seen to have happened. All else may come a
-    # second time: a change that a listing shows may be an older one to the same end.
-    over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
-    kept = _kept(row, found, now, text, unconfirmed_since=0.0 if over else row.unconfirmed_since)
-    return attrs.evolve(kept, state=State.DUPLICATE) if duplicates else kept
-
-
-def _kept(row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float) -> Row:
-    """Return the row of an operation that is done."""
-    if found is None:
-        return _to(row, State.DONE, now, text, error="", unconfirmed_since=unconfirmed_since)
-    return _to(
-        row,
-        State.DONE,
-        now,
-        text,
-        error="",
-        unconfirmed_since=unconfirmed_since,
+        return done
+    return attrs.evolve(
+        done,
         phone_number=found.phone_number,
         record=found.record,
         result=found.result,
@@ -583,40 +285,195 @@ def _kept(row: Row, found: Match | None, now: float, text: str, *, unconfirmed_s
     )
 
 
-def _to(
-    row: Row,
-    state: State,
-    now: float,
-    text: str,
-    **changes: Any,  # noqa: ANN401 - fields of a row
+# --- repairs and decisions -------------------------------------------------------------------
+
+
+def _apply_repair(row: Row, event: RepairStarted | RepairDone | RepairRefused, now: float) -> Row:
+    if not row.is_open:
+        raise IllegalTransitionError(row.op_id, row.state)
+    match event:
+        case RepairStarted():
+            # Stored before it is sent: a write that went unanswered may arrive late, and would then
+            # overwrite what later operations have written to the same number.
+            new = _enter(row, row.state, now, "writing the requested fields to the record found")
+            return attrs.evolve(new, repairs=row.repairs + 1, unconfirmed_since=now)
+        case RepairRefused(found, reason):
+            text = f"found {found.name}, but it cannot be given the requested fields: {reason}"
+            return _enter(row, State.NEEDS_DECISION, now, text, error=text)
+        case RepairDone(found, earlier_unanswered):
+            text = f"found {found.name} and wrote the requested fields to it"
+            since = now if earlier_unanswered or row.repairs > 1 else 0.0
+            return attrs.evolve(_adopt(row, found, now, text), unconfirmed_since=since)
+        case _:
+            assert_never(event)
+
+
+def _apply_decision(
+    row: Row, event: AdoptApproved | RetryApproved | AbandonApproved, now: float
 ) -> Row:
-    """Return the row that follows *row*, with one more step in its history."""
+    """Return the row after an operator's decision; earlier attempts remain unconfirmed."""
+    match event:
+        case AdoptApproved(found) if not row.record:
+            return _adopt(row, found, now, f"operator's decision: adopted {found.name}")
+        case AdoptApproved():
+            raise IllegalTransitionError(row.op_id, row.state)
+        case RetryApproved():
+            return _enter(row, State.PLANNED, now, "operator's decision: send again", error="")
+        case AbandonApproved() if row.record:
+            return _enter(row, State.DONE, now, "operator's decision: keep all numbers", error="")
+        case AbandonApproved():
+            return _enter(row, State.ABANDONED, now, "operator's decision: abandoned")
+        case _:
+            assert_never(event)
+
+
+def _release_duplicate(row: Row, record: str, now: float) -> Row:
+    duplicates = tuple(other for other in row.duplicates if other != record)
+    last = State.DONE if row.phone_number else State.ABANDONED
     return attrs.evolve(
-        row,
-        state=state,
-        version=row.version + 1,
-        updated_at=now,
-        history=_longer(row.history, Step(now, text)),
-        **changes,
+        _enter(row, State.DUPLICATE if duplicates else last, now, f"released duplicate {record}"),
+        duplicates=duplicates,
+        released=(*row.released, record),
+        error=row.error if duplicates else "",
     )
 
 
-def _longer(history: tuple[Step, ...], step: Step) -> tuple[Step, ...]:
-    """Return *history* with *step*, without growing for ever: the first step stays."""
+# --- listings --------------------------------------------------------------------------------
+
+
+def _apply_listing(
+    row: Row, event: Listed, now: float, policy: Policy
+) -> tuple[Row, tuple[Action, ...]]:
+    # A record without a key cannot be adopted, and yet it exists: the listing proves nothing.
+    if row.state is State.SENDING or any(not found.record for found in event.matches):
+        return row, ()
+    new = row
+    if row.kind is Kind.PURCHASE:
+        new = _match_by_tag(row, event, now, policy)
+    elif row.is_open:
+        found = next(iter(event.matches), None)
+        if row.kind.owned_once and found is not None and not found.agrees:
+            return row, (Repair(found),)
+        new = _match_by_key(row, event, found, now, policy)
+    if new.state is State.DUPLICATE and policy.release_duplicates:
+        return new, tuple(Release(record) for record in new.duplicates)
+    return new, ()
+
+
+def _match_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Row:
+    known = {row.record, *row.duplicates, *row.released} - {""}
+    found = [match for match in event.matches if match.record not in known]
+    if row.state in {State.DONE, State.DUPLICATE}:
+        return _add_duplicates(row, found, now) if found else row
+    if not found:
+        return _absent(row, event, now, policy)
+    if row.state is State.ABANDONED:
+        # Nobody waits for the number any more, but it is paid for: the operator decides again.
+        return _add_duplicates(row, found, now)
+    # The latest attempt first: the earlier ones have been superseded.
+    first, *others = sorted(found, key=lambda match: -(match.attempt or 0))
+    kept = _adopt(row, first, now, f"found {first.name} by its tag")
+    return _add_duplicates(kept, others, now) if others else kept
+
+
+def _match_by_key(row: Row, event: Listed, found: Match | None, now: float, policy: Policy) -> Row:
+    if row.kind is Kind.RELEASE and found is None:
+        seen = _count_absence(row, event, policy)
+        # Not before the settle time: a number bought a moment ago may not be listed yet.
+        if not _is_proven_absent(seen, policy):
+            return seen
+        return _enter(seen, State.DONE, now, f"released: {LISTINGS} listings do not show it")
+    if row.kind is not Kind.RELEASE and found is not None and found.agrees:
+        return _adopt(row, found, now, f"found {found.name} as requested")
+    return _absent(row, event, now, policy)
+
+
+def _add_duplicates(row: Row, more: Sequence[Match], now: float) -> Row:
+    text = f"{', '.join(match.name for match in more)}: a duplicate, bought by a late attempt"
+    return attrs.evolve(
+        _enter(row, State.DUPLICATE, now, text, error=text),
+        duplicates=(*row.duplicates, *(match.record for match in more)),
+    )
+
+
+def _adopt(row: Row, found: Match, now: float, text: str) -> Row:
+    duplicates = tuple(record for record in row.duplicates if record != found.record)
+    # One attempt at something that can happen only once: it is seen to have happened. Anything else
+    # may happen a second time: the change that a listing shows may be an older one to the same end.
+    over = found.agrees and row.attempt <= 1 and not row.kind.repeatable
+    since = 0.0 if over else row.unconfirmed_since
+    return attrs.evolve(
+        _finish(row, found, now, text, unconfirmed_since=since),
+        state=State.DUPLICATE if duplicates else State.DONE,
+        duplicates=duplicates,
+        adopted=True,
+    )
+
+
+def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
+    """Return *row* after a listing that does not show what its attempts would have left."""
+    if not row.is_open:
+        return row
+    seen = _count_absence(row, event, policy)
+    proven = _is_proven_absent(seen, policy)
+    if (
+        row.state is State.UNCONFIRMED
+        and row.kind.owned_once
+        and not (row.accepted or row.rejection)
+    ):
+        if seen.listed_at < row.unconfirmed_since + policy.exact_settle_time:
+            return seen
+        return _enter(seen, State.PLANNED, now, "not in the account: may be sent again")
+    if not proven:
+        return seen
+    if row.state is State.PLANNED:
+        text = "not in the account after the settle time: the earlier attempts did nothing"
+        return attrs.evolve(_enter(seen, State.PLANNED, now, text), proven_absent=True)
+    if row.rejection:
+        text = "not in the account, and refused"
+        return _enter(seen, State.FAILED, now, text, error=row.rejection)
+    if row.accepted:
+        text = f"the platform said yes, and {LISTINGS} listings do not show it"
+        return _enter(seen, State.NEEDS_DECISION, now, text)
+    if row.kind.repeatable:
+        return _enter(seen, State.PLANNED, now, "was not carried out: may be sent again")
+    text = "not in the account after the settle time"
+    if policy.retry_unconfirmed:
+        return _enter(seen, State.PLANNED, now, f"{text}: sent again")
+    return _enter(seen, State.NEEDS_DECISION, now, f"{text}; the request may be lost, or just late")
+
+
+def _count_absence(row: Row, event: Listed, policy: Policy) -> Row:
+    """Return *row* with one more absence, if the listing is a new one since the attempt ended."""
+    if event.began <= max(row.unconfirmed_since, row.listed_at):
+        return row
+    # Counting starts over with the first listing after the settle time. Otherwise one that came too
+    # early would second one that had shifted.
+    over = row.unconfirmed_since + policy.settle_time
+    earlier = 0 if row.listed_at < over <= event.began else row.absent_listings
+    return attrs.evolve(row, absent_listings=earlier + 1, listed_at=event.began)
+
+
+def _is_proven_absent(row: Row, policy: Policy) -> bool:
+    settled = row.listed_at >= row.unconfirmed_since + policy.settle_time
+    return settled and row.absent_listings >= LISTINGS
+
+
+# --- parts -----------------------------------------------------------------------------------
+
+
+def _enter(row: Row, state: State, now: float, text: str, *, error: str | None = None) -> Row:
+    """Return *row* in *state*, with *text* in its history; `None` keeps its error."""
+    return attrs.evolve(
+        row,
+        state=state,
+        error=row.error if error is None else error,
+        history=_add_step(row, now, text),
+    )
+
+
+def _add_step(row: Row, now: float, text: str) -> tuple[Step, ...]:
+    history, step = row.history, Step(now, text)
     if len(history) < HISTORY:
         return (*history, step)
-    return (history[0], *history[2:], step)
-
-
-def _name(found: Match) -> str:
-    return found.phone_number or found.record
-
-
-def _require_open(row: Row) -> None:
-    if row.state is State.SENDING or not row.is_open:
-        raise IllegalMoveError(f"{row.op_id} is {row.state.value}")
-
-
-def _require(row: Row, *states: State) -> None:
-    if row.state not in states:
-        raise IllegalMoveError(f"{row.op_id} is {row.state.value}")
+    return (history[0], *history[2:], step)  # how it began is always kept

@@ -1,6 +1,6 @@
-"""Doubles for tests of code that uses this package: a platform that follows a script, and a clock.
+"""Doubles for your tests: a platform that answers from a script, and a clock.
 
-Nothing here is a mock: each is a small class with the real protocol.
+None of them is a mock: each is a small class with the real protocol.
 """
 
 from sigmamind_async.testing.clock import FakeClock, in_fake_time

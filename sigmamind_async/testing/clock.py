@@ -14,16 +14,16 @@ C = TypeVar("C", bound=Client)
 
 
 class FakeClock:
-    """Monotonic seconds under a test's control.
+    """Monotonic seconds under a test's control; call it for the time.
 
-    Call it for the time. Awaiting `sleep` takes no time and moves the clock on, so that code which
-    waits between its attempts runs at once, and `slept` tells how long it would have waited.
+    `sleep` returns at once and advances the clock, so that code which waits between its attempts
+    runs without waiting.
     """
 
     def __init__(self, now: float = 1_000.0) -> None:
         self.now = now
         self.slept: list[float] = []
-        """Every wait that was asked for, in seconds."""
+        """Each wait, in seconds."""
 
     def __call__(self) -> float:
         """Return the time."""
@@ -34,23 +34,20 @@ class FakeClock:
         self.now += seconds
 
     async def sleep(self, seconds: float) -> None:
-        """Let *seconds* pass, and other tasks have their turn."""
+        """Let *seconds* pass, and let other tasks run."""
         self.slept.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
 
     def gate(self, *, max_wait: float | None = None, jitter: float = 1.0) -> Gate:
-        """Return a gate that moves this clock on where another would hold a call back."""
+        """Return a gate that advances this clock instead of waiting."""
         return _FakeGate(max_wait=max_wait, clock=self, jitter=lambda: jitter)
 
 
 class _FakeGate(Gate):
-    """Waits for the platform's rate in fake time."""
-
     async def acquire(
         self, *, width: int, deadline: float, unbounded: bool = False, kind: str = ""
     ) -> Permit:
-        """Move the clock on by the wait, and then ask as ever."""
         now = self._clock()
         refused = not unbounded and self.admission.refuses(now) is not None
         wait = self.admission.wait(now, kind)
@@ -62,13 +59,13 @@ class _FakeGate(Gate):
 
 
 def in_fake_time(client: C, clock: FakeClock, *, jitter: float = 1.0) -> C:
-    """Return a copy of *client*, with a gate of its own, that takes its time from *clock*.
+    """Return a copy of *client*, with its own gate, that runs on *clock*.
 
-    *jitter*, from 0 to 1, stands for every random number.
+    *jitter*, from 0 to 1, replaces every random number.
     """
     engine = client._runner.engine  # noqa: SLF001 - no public setting should change a client's time
     twin = client.with_options()
-    twin._bind(  # noqa: SLF001 - likewise
+    twin._bind(  # noqa: SLF001 - as above
         attrs.evolve(
             engine,
             clock=clock,

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
-from sigmamind_async.convert import dump_json
+from sigmamind_async.convert.json_codec import dump_json
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
 from sigmamind_async.transport import HttpRequest
 
@@ -19,26 +19,26 @@ _NEVER_CONNECTED = frozenset({FaultKind.CONNECT, FaultKind.CONNECT_TIMEOUT})
 def reply(
     status: int = 200, json: object = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return an answer; without *json* its body is empty. Give *headers* by lower-case name."""
+    """Return an answer, with an empty body unless *json* is given; *headers* in lower case."""
     body = b"" if json is None else dump_json(json)
     return Response(status=status, headers=dict(headers or {}), body=body)
 
 
 def fault(kind: FaultKind = FaultKind.DROPPED) -> Fault:
-    """Return the end of an attempt that got no answer; by default its connection broke."""
+    """Return the end of an attempt without an answer; by default its connection broke."""
     return Fault(kind=kind, detail=kind.value)
 
 
 class ScriptedTransport:
-    """A `Transport` that answers from a script and remembers what it was given to send.
+    """A `Transport` that answers from a script and keeps the requests.
 
-    An attempt counts as connected unless its answer is a fault of connecting.
+    An attempt counts as connected unless its answer is a failure to connect.
 
     Args:
-        script: The answers in their order, or a function from a request to its answer.
-        latency: Seconds before an answer comes; more than an attempt may take is a timeout.
-        sleep: How those seconds pass.
-        remember: Most requests to keep in `sent`; all of them where left out.
+        script: The answers in order, or a function from a request to its answer.
+        latency: Seconds until an answer comes; an attempt that may not take as long times out.
+        sleep: Waits for the latency.
+        remember: How many requests to keep in `sent`; all of them by default.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class ScriptedTransport:
         self.sent: deque[HttpRequest] = deque(maxlen=remember)
         """The requests, oldest first."""
         self.closed = 0
-        """How often it was closed."""
+        """How many times it was closed."""
         self._answer = script if callable(script) else _in_order(iter(script))
         self._latency = latency
         self._sleep = sleep
 
     async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Answer:
-        """Return the script's next answer; `AssertionError` where it has none."""
+        """Return the script's next answer; raise `AssertionError` if there is none."""
         self.sent.append(outgoing)
         answer = self._answer(outgoing)
         mark.connected = not (isinstance(answer, Fault) and answer.kind in _NEVER_CONNECTED)
@@ -69,14 +69,14 @@ class ScriptedTransport:
         return answer
 
     async def aclose(self) -> None:
-        """Count the closing."""
+        """Count the call."""
         self.closed += 1
 
 
 def _in_order(answers: Iterator[Answer]) -> Callable[[HttpRequest], Answer]:
     def answer(outgoing: HttpRequest) -> Answer:
-        for given in answers:
-            return given
+        for each in answers:
+            return each
         raise AssertionError(f"the script has no answer for {outgoing.method} {outgoing.url}")
 
     return answer

@@ -10,7 +10,6 @@ import asyncio
 
 import aiohttp
 
-from sigmamind_async import static
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport.connections import Attempt
@@ -18,8 +17,6 @@ from sigmamind_async.transport.faults import TooLargeError, fault_of
 from sigmamind_async.transport.interface import HttpRequest
 from sigmamind_async.transport.options import AiohttpOptions
 from sigmamind_async.transport.sessions import CallerSession, LoopSession
-
-_response = static.maker(Response)
 
 
 class AiohttpTransport:
@@ -55,7 +52,7 @@ class AiohttpTransport:
             body = stream.read_nowait() if stream.is_eof() else await _read_body(stream, max_bytes)
             if len(body) > max_bytes:
                 raise TooLargeError  # noqa: TRY301 - becomes a value below, like every fault
-            return _response(response.status, response.headers, body)
+            return Response(response.status, response.headers, body)
         except asyncio.CancelledError as cancelled:
             if not timeout.caused_cancellation():
                 _strip(cancelled)

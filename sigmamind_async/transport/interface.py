@@ -7,18 +7,17 @@ from typing import Protocol
 
 import attrs
 
-from sigmamind_async import static
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 
 
-@static.frozen
+@attrs.define
 class HttpRequest:
     """One request as bytes, addressed and authorized."""
 
     method: str
     url: str
     """Absolute and percent-encoded."""
-    headers: Mapping[str, str] = attrs.field(repr=False, hash=False)
+    headers: Mapping[str, str] = attrs.field(repr=False)
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
     fresh: bool = False

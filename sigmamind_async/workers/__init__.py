@@ -1,4 +1,4 @@
-"""Operations that are carried out by worker processes on any number of machines, once each.
+"""Operations that worker processes on any number of machines carry out, once each.
 
     queue = Queue(dsn)                                    # in the web app; needs no API key
     await queue.enqueue([("order-1042", CreatePhoneNumber(country_code="US"))])
@@ -6,9 +6,9 @@
     await Worker([Account(SigmaMind)], dsn).run()         # in each worker
 
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
-in: `queue` is what a caller has, and `entry` what it writes; `worker` is a process, `office` what
-all jobs in it share, `blueprint` the tasks and `sequel` when one is run again; `rate` lets all
-processes keep to one rate. Needs the extra ``postgres``.
+in: `queue` is what a caller uses, and `enqueue` what it writes; `worker` is a process, `context`
+what all its jobs share, `tasks` what they do, `retry` when they run again, `connector` their
+connections. `shared_gate` keeps all processes to one rate. Needs the extra ``postgres``.
 """
 
 try:

@@ -4,23 +4,21 @@ A `SharedGate` is a `Gate`: its queue, width, circuit and deadlines are those of
 processes of an account share a row of the journal's database: the learned rate, the pause that the
 platform asked for, and the times at which requests may go.
 
-Until the platform refuses a request there is no rate. Requests go without asking, and the row is
-read four times a second while any are sent. From the first refusal on, the row grants the times at
-which requests go, so the account as a whole keeps to the rate. A single caller waits for one reply
-of the database; for a queue of callers, a tenth of a second's worth is requested at a time, and the
-next batch before that is used up.
+Until the platform refuses a request there is no rate: requests go without asking, and the row is
+read four times a second. From the first refusal on, the row grants the times at which requests go.
+A single caller waits for one reply of the database. For a queue of callers a tenth of a second's
+worth is requested at a time, before the batch in hand is used up.
 
-With each question this gate reports what it has learned: successes, by how much they raised the
-rate, and at once every cut. A cut counts if it was made from the latest rate. Otherwise another
-gate was refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from
-the requests of all processes, and does not know that there are several. Kinds of requests share one
-rate here: a single process sees too few refusals to tell separate limits apart.
+Each question reports what this gate has learned: successes, by how much they raised the rate, and
+at once every cut. A cut counts if it was made from the latest rate; otherwise another gate was
+refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from the
+requests of all processes, and does not know that there are several. All kinds of requests share one
+rate: a single process sees too few refusals to tell separate limits apart.
 
-Without the database the gate goes on alone, at this process's share of the rate, and learns from
-its own refusals. That is safe: a request that is sent too fast is refused, and does nothing. To
-fail calls because a rate cannot be read would help no caller; purchases with a journal in that
-database stop all the same, at the journal. The gate goes on alone after a second without a reply,
-and asks again once a second. Only a journal that is not open or is read only raises `JournalError`.
+After a second without a reply the gate goes on alone, at this process's share of the rate, and asks
+again once a second. That is safe: a request that is sent too fast is refused, and does nothing.
+Purchases with a journal in that database stop all the same, at the journal. Only a journal that is
+not open, or is read only, raises `JournalError`.
 """
 
 from __future__ import annotations
@@ -44,8 +42,9 @@ from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, News, Rates, Told
-from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.provisioning.journal.postgres import PostgresJournal
+from sigmamind_async.responses.headers import REFUSAL_STATUSES
+from sigmamind_async.workers.rates import HORIZON, RateReport, Rates, RateState, SharedRates
 
 POLL: Final = 0.25
 """Seconds between two reads of the row while requests are sent."""
@@ -77,7 +76,7 @@ class SyncState:
     _rate: float | None = None
     """The rate as it was last reported or received."""
     _passed: int = 0
-    """Requests passed since the cut, likewise."""
+    """Requests passed since the cut, as they were."""
     _taken: int = 0
 
     @property
@@ -89,10 +88,10 @@ class SyncState:
         """Return whether a cut, or requests that passed, were not reported yet."""
         return self.cut_unsent or pace.progress > self._passed
 
-    def report(self, pace: AdaptiveRate, now: float, wanted: int, longest: float) -> News:
+    def report(self, pace: AdaptiveRate, now: float, wanted: int, longest: float) -> RateReport:
         """Return what to report, and count it as reported."""
         cut = self.cut_unsent
-        news = News(
+        report = RateReport(
             wanted=wanted,
             version=self.version,
             rate=pace.rate if cut else None,
@@ -104,25 +103,25 @@ class SyncState:
         )
         self.cut_unsent = self.pause_unsent = False
         self._rate, self._passed = pace.rate, pace.progress
-        return news
+        return report
 
-    def merge(self, pace: AdaptiveRate, now: float, since: float, told: Told) -> None:
+    def merge(self, pace: AdaptiveRate, now: float, since: float, state: RateState) -> None:
         """Update *pace* from a reply; *since* is the reply's, by this gate's clock."""
-        rate = told.rate if told.rate is not None and 0.0 < told.rate < math.inf else None
-        if told.version != self.version:
-            self.version, self.cut_unsent = told.version, False
+        rate = state.rate if state.rate is not None and 0.0 < state.rate < math.inf else None
+        if state.version != self.version:
+            self.version, self.cut_unsent = state.version, False
             if rate is not None:
-                pace.adopt(now + GRACE, rate, RateSnapshot.from_text(told.learned))
+                pace.adopt(now + GRACE, rate, RateSnapshot.from_text(state.learned))
             self._rate, self._passed = None, pace.progress
         if not self.cut_unsent:  # else the row does not know of it yet
             grown = None if rate is None else rate * self._growth(pace)
             more = max(0, pace.progress - self._passed)
-            pace.agree(grown, since, told.taken, told.passed + more)
-            self._rate, self._passed = rate, told.passed
-        if told.granted:
-            taken = told.taken - (self._taken if told.taken > self._taken else 0)
-            self.share += (min(1.0, told.granted / taken) - self.share) / 4
-            self._taken = told.taken
+            pace.agree(grown, since, state.taken, state.passed + more)
+            self._rate, self._passed = rate, state.passed
+        if state.granted:
+            taken = state.taken - (self._taken if state.taken > self._taken else 0)
+            self.share += (min(1.0, state.granted / taken) - self.share) / 4
+            self._taken = state.taken
 
     def detach(self) -> None:
         """Report nothing of what is learned while the gate is alone."""
@@ -223,35 +222,35 @@ class SharedAdmission(Admission):
         sync.cut_unsent = sync.cut_unsent or (cut and not self.alone)
         return True
 
-    def merge(self, now: float, offset: float, told: Told) -> float:
-        """Go on from a reply; return the seconds of a pause that is news, else 0.
+    def merge(self, now: float, offset: float, state: RateState) -> float:
+        """Go on from a reply; return the seconds of a pause that is report, else 0.
 
         *offset* is this gate's clock less the database's.
         """
-        is_paused = told.paused_until > self.sync.paused_until
-        is_cut = told.version != self.sync.version
+        is_paused = state.paused_until > self.sync.paused_until
+        is_cut = state.version != self.sync.version
         if is_paused or is_cut or self.alone or not self.is_fresh(now):
             self.grants.clear()
         self.replied_at, self.alone = now, False
-        self.sync.merge(self.pace, now, told.since + offset + GRACE, told)
+        self.sync.merge(self.pace, now, state.since + offset + GRACE, state)
         if is_paused:
-            self.sync.paused_until = told.paused_until
-            self.pause(told.paused_until + offset)
-        first = told.first + offset
-        if told.granted and self.pace.rate is not None:
-            start, spacing, self.batch = max(first, now), 1.0 / self.pace.rate, told.granted
-            self.grants.extend(start + count * spacing for count in range(told.granted))
+            self.sync.paused_until = state.paused_until
+            self.pause(state.paused_until + offset)
+        first = state.first + offset
+        if state.granted and self.pace.rate is not None:
+            start, spacing, self.batch = max(first, now), 1.0 / self.pace.rate, state.granted
+            self.grants.extend(start + count * spacing for count in range(state.granted))
             self.pace.ready = self.grants[0]
         elif not self.grants:
-            self.ask_after = first - AHEAD
+            self.ask_after = first - HORIZON
             self.pace.ready = min(first, max(now, self.ask_after))
-        return max(0.0, told.paused_until + offset - now) if is_paused else 0.0
+        return max(0.0, state.paused_until + offset - now) if is_paused else 0.0
 
     def degrade_to_local(self, now: float) -> None:
         """Go on without the row, at this process's share of the rate."""
         self.sync.detach()
         self.replied_at = now
-        if self.server_paced and self.pace.rate is not None:
+        if self.pace.rate is not None and not self.alone:
             self.pace.rate = max(SLOWEST, self.pace.rate * self.sync.share)
         self.alone = True
         self.grants.clear()
@@ -264,7 +263,7 @@ class SharedAdmission(Admission):
 class _Exchange:
     """The question that one event loop has put to the row."""
 
-    reply: asyncio.Future[Told] | None = None
+    reply: asyncio.Future[RateState] | None = None
     timeout: asyncio.TimerHandle | None = None
     poll: asyncio.TimerHandle | None = None
 
@@ -283,7 +282,7 @@ class SharedGate(Gate):
     Args:
         account: Name of the account, the same wherever its key is used, such as
             `Provisioner.account`.
-        rates: An open `PostgresJournal`.
+        journal: An open `PostgresJournal`, in whose database the processes meet.
         max_wait: As for `Gate`. Where it is shorter than a reply of the database takes, callers
             that would have to ask are refused.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
@@ -296,11 +295,11 @@ class SharedGate(Gate):
     def __init__(
         self,
         account: str,
-        rates: Rates,
+        journal: PostgresJournal | Rates,
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
-        refusal_statuses: Collection[int] = REFUSALS,
+        refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         admission: SharedAdmission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
@@ -315,7 +314,9 @@ class SharedGate(Gate):
             jitter=jitter,
         )
         self._account = account
-        self._rates = rates
+        self._rates: Rates = (
+            SharedRates(journal) if isinstance(journal, PostgresJournal) else journal
+        )
         self._exchanges = PerLoop(_Exchange)
         self.problem: str | None = None
         """Why the gate goes on without the database; `None` while it does not."""
@@ -392,9 +393,9 @@ class SharedGate(Gate):
 
     def _ask(self, line: LoopQueues, exchange: _Exchange, wanted: int) -> None:
         shared = self._shared
-        news = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
+        report = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
         try:
-            exchange.reply = self._rates.take(self._account, news)
+            exchange.reply = self._rates.exchange(self._account, report)
         except JournalError as error:
             for turn in itertools.chain.from_iterable(line.waiting.values()):
                 if not turn.future.done():
@@ -417,7 +418,9 @@ class SharedGate(Gate):
 
     # --- replies -------------------------------------------------------------------------------
 
-    def _on_reply(self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[Told]) -> None:
+    def _on_reply(
+        self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
+    ) -> None:
         error = None if reply.cancelled() else reply.exception()
         if exchange.reply is not reply:  # it came too late
             return
@@ -428,7 +431,7 @@ class SharedGate(Gate):
         now, self.problem = self._clock(), None
         pause = self._shared.merge(now, now - self._rates.now(), reply.result())
         if pause > 0 and self.announces("", pause):
-            message = "%s: all requests pause for %.1f s, as another process was told to"
+            message = "%s: all requests pause for %.1f s, as another process was asked to"
             logger.info(message, self._account, pause)
         self._admit_waiting(line)
 

@@ -63,7 +63,7 @@ def test_of_a_decision(cli: Cli, owned: Inside) -> None:
     words = [doubtful["id"] if word == "row-7" else word for word in example(owned, "reconcile")]
     done = owned(*words)
     assert done.code == 0
-    assert f"done (adopted {NUMBER}, as told)" in done.out
+    assert f"done (operator's decision: adopted {NUMBER})" in done.out
 
 
 def test_of_the_sandbox(cli: Cli, inside: Inside) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sigmamind_async.cli.accounts import Accounts
 from sigmamind_async.cli.fleet_apply import Prospect
 from sigmamind_async.fleet import Known, Plan
-from sigmamind_async.provisioning.journal.protocol import MemoryJournal
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import TRUNK_PASSWORD
 from tests.cli.test_plan import FLEET, HEADER

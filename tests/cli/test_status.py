@@ -284,7 +284,7 @@ def test_adopt(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> Non
     again = inside("apply", undecided, *BUY, "--json")
 
     assert done.code == 0
-    assert f"needs a decision -> done (adopted {number}, as told)" in done.out
+    assert f"needs a decision -> done (operator's decision: adopted {number})" in done.out
     assert (again.code, again.summary["earlier"]) == (0, 2)
     assert number in [row["phone_number"] for row in again.rows]
     assert len(cli.box.ledger.purchases) == 1

@@ -76,7 +76,7 @@ async def test_the_second_apply_writes_nothing(
 class Forgetful(MemoryJournal):
     """Takes notes and keeps none."""
 
-    async def note(self, name: str, text: str | None) -> None:
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
         """Forget it."""
 
 

@@ -285,6 +285,6 @@ async def test_without_remembering_its_own_attempt_a_removal_would_fail(
     async with dialect.connect(box) as client:
         key = dialect.key_of(await client.run(dialect.import_(NUMBER)))
         box.script(dialect.removing, [Fault.RESET_AFTER_COMMIT], platform=dialect.name)
-        forgetful = attrs.evolve(dialect.operation(dialect.remove(key)), when_gone=UNSET)
+        forgetful = attrs.evolve(dialect.operation(dialect.remove(key)), on_not_found=UNSET)
         error = await error_of(client._runner.engine.begin(forgetful).run())  # noqa: SLF001
     assert type(error) is NotFoundError

@@ -19,8 +19,8 @@ from sigmamind_async import (
 )
 from sigmamind_async.platforms import sigmamind, verbex
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, PurchaseAnyNumber, State
-from sigmamind_async.provisioning.claim import Claim, Withheld
-from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.claim import Claim, SendAborted
+from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.sandbox import Fault, Sandbox
@@ -320,7 +320,7 @@ async def test_a_number_that_was_not_sent_for_can_be_picked_again(
     Without the forgetting, which is the control, the platform is soon said to offer nothing.
     """
     if not forgets:
-        monkeypatch.setattr(AccountContext, "unpick", lambda *_: None)
+        monkeypatch.setattr(Conflicts, "cancel_reservation", lambda *_: None)
     value = PurchaseAnyNumber(country_iso="US", telephony_provider_id="tp_abc123xyz78")
     provisioner = kit.provisioner(max_purchases=0 if why == "limit" else None)
     with monkeypatch.context() as patched:
@@ -345,7 +345,7 @@ async def _put_fails(*_: object, **__: object) -> PutResult:
 
 
 async def _is_withheld(_: Claim) -> None:
-    raise Withheld(CircuitOpenError("the platform keeps failing"))
+    raise SendAborted(CircuitOpenError("the platform keeps failing"))
 
 
 # --- late commits ----------------------------------------------------------------------------

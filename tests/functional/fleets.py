@@ -149,8 +149,8 @@ class MortalJournal(MemoryJournal):
         self.life = life
         if before is not None:
             self.journal_id, self.latest = before.journal_id, before.latest
-            self._rows, self._notes = {**before._rows}, {**before._notes}  # noqa: SLF001
-            self._seals = {**before._seals}  # noqa: SLF001
+            self._rows, self._applied = {**before._rows}, {**before._applied}  # noqa: SLF001
+            self._fingerprints = {**before._fingerprints}  # noqa: SLF001
 
     async def put(
         self, row: Row, *, max_purchases: int | None = None, durable: bool = True
@@ -158,13 +158,13 @@ class MortalJournal(MemoryJournal):
         self.life.step()
         return await super().put(row, max_purchases=max_purchases, durable=durable)
 
-    async def note(self, name: str, text: str | None) -> None:
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
         self.life.step()
-        await super().note(name, text)
+        await super().set_last_applied(row_id, text)
 
-    async def add_seal(self, account: str, seal: str) -> None:
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
         self.life.step()
-        await super().add_seal(account, seal)
+        await super().add_key_fingerprint(account, fingerprint)
 
 
 @attrs.frozen
@@ -316,7 +316,8 @@ class Operator:
     async def notes(self) -> dict[str, Applied]:
         """Return the journal's notes, by row."""
         return {
-            name: Applied.load(name, text) for name, text in (await self.journal.notes()).items()
+            name: Applied.load(name, text)
+            for name, text in (await self.journal.last_applied()).items()
         }
 
     async def state(self) -> State:

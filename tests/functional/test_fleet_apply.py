@@ -82,7 +82,7 @@ async def test_a_saved_plan_is_carried_out_once(box: Sandbox, client: SigmaMind)
         result = await apply(saved, [provisioner], secrets=references())
         assert (dict(result.counts), result.bad) == ({"done": 2}, ())
     assert sorted(commit.operation for commit in box.ledger.commits) == ["create", "import"]
-    assert SECRET not in str(await journal.notes())
+    assert SECRET not in str(await journal.last_applied())
 
 
 async def test_a_plan_is_refused_once_the_state_has_moved(box: Sandbox, client: SigmaMind) -> None:

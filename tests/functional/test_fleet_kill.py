@@ -210,9 +210,9 @@ class Journal(SqliteJournal):
         life.step()
         return await super().put(row, **options)
 
-    async def note(self, name, text):
+    async def set_last_applied(self, row_id, text):
         life.step()
-        await super().note(name, text)
+        await super().set_last_applied(row_id, text)
 
 async def main():
     box, clock = Places.of(places), FakeClock(float(now))

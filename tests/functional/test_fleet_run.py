@@ -302,11 +302,11 @@ class Forgetful(MemoryJournal):
         super().__init__()
         self.most = most
 
-    async def note(self, name: str, text: str | None) -> None:
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
         self.most -= 1
         if self.most < 0:
             raise JournalError("the disk is full")
-        await super().note(name, text)
+        await super().set_last_applied(row_id, text)
 
 
 @pytest.mark.parametrize("most", range(0, 24, 4))

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.provisioning.journal.protocol import Counts, Journal, MemoryJournal, PutResult
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Counts, Journal, PutResult
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from tests.functional.journals import ACCOUNT, a_row, after
@@ -135,8 +136,8 @@ async def test_a_write_that_is_not_waited_for_is_made_before_the_end(
 async def test_what_was_noted_last_is_kept_by_its_name(opened: Opened) -> None:
     async with opened as journal:
         for name, text in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", None)]:
-            await journal.note(name, text)
-        assert await journal.notes() == {"a": "3", "c": "4"}
+            await journal.set_last_applied(name, text)
+        assert await journal.last_applied() == {"a": "3", "c": "4"}
 
 
 async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:
@@ -147,7 +148,7 @@ async def test_a_number_has_one_unsettled_operation(opened: Opened) -> None:
             await stored(journal, first, second)
             refused = held in UNSETTLED and wanted in UNSETTLED
             answer = await journal.put(after(second, state=wanted))
-            assert answer is (PutResult.BUSY if refused else PutResult.STORED), key
+            assert answer is (PutResult.KEY_IN_USE if refused else PutResult.STORED), key
 
 
 async def test_an_operation_does_not_stand_in_its_own_way(opened: Opened) -> None:
@@ -174,7 +175,7 @@ async def test_of_many_claims_on_a_number_one_wins(opened: Opened) -> None:
     async with opened as journal:
         claims = (journal.put(a_row(str(n), State.SENDING, key=KEY)) for n in range(50))
         written = await asyncio.gather(*claims)
-        assert (written.count(PutResult.STORED), written.count(PutResult.BUSY)) == (1, 49)
+        assert (written.count(PutResult.STORED), written.count(PutResult.KEY_IN_USE)) == (1, 49)
 
 
 # ---------------------------------------------------------------- what may be spent
@@ -184,7 +185,7 @@ async def test_no_more_is_bought_than_allowed(opened: Opened) -> None:
     async with opened as journal:
         puts = (journal.put(bought(str(n)), max_purchases=7) for n in range(50))
         written = await asyncio.gather(*puts)
-        assert (written.count(PutResult.STORED), written.count(PutResult.SPENT)) == (7, 43)
+        assert (written.count(PutResult.STORED), written.count(PutResult.LIMIT_REACHED)) == (7, 43)
         assert (await journal.counts(ACCOUNT)).purchase_count == 7
 
 
@@ -213,7 +214,10 @@ async def test_busy_is_said_before_spent(opened: Opened) -> None:
     async with opened as journal:
         exact = a_row(state=State.SENDING, key=KEY, kind=Kind.EXACT_PURCHASE)
         await stored(journal, exact)
-        for state, answer in ((State.SENDING, PutResult.BUSY), (State.DONE, PutResult.SPENT)):
+        for state, answer in (
+            (State.SENDING, PutResult.KEY_IN_USE),
+            (State.DONE, PutResult.LIMIT_REACHED),
+        ):
             second = attrs.evolve(exact, op_id="order-2", state=state)
             assert await journal.put(second, max_purchases=1) is answer
 
@@ -294,13 +298,13 @@ async def test_the_latest_write_is_known(opened: Opened) -> None:
         assert journal.latest == 7.5
 
 
-async def test_seals_are_kept_for_each_account(opened: Opened) -> None:
+async def test_key_fingerprints_are_kept_for_each_account(opened: Opened) -> None:
     async with opened as journal:
-        assert await journal.seals(ACCOUNT) == frozenset()
+        assert await journal.key_fingerprints(ACCOUNT) == frozenset()
         for seal in ("a", "b", "a"):
-            await journal.add_seal(ACCOUNT, seal)
-        assert await journal.seals(ACCOUNT) == {"a", "b"}
-        assert await journal.seals("verbex") == frozenset()
+            await journal.add_key_fingerprint(ACCOUNT, seal)
+        assert await journal.key_fingerprints(ACCOUNT) == {"a", "b"}
+        assert await journal.key_fingerprints("verbex") == frozenset()
 
 
 async def test_each_journal_has_an_id_of_its_own(make: Make, tmp_path: Path) -> None:

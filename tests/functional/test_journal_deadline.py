@@ -132,8 +132,8 @@ async def until_free(journal: Any) -> None:
     """Wait until what was given to the journal while it was locked has been written or refused."""
     while True:
         try:
-            await journal.note("test", "free")
-            await journal.notes()
+            await journal.set_last_applied("test", "free")
+            await journal.last_applied()
             await journal.in_states(ACCOUNT, list(State))
         except JournalError:
             continue
@@ -293,7 +293,7 @@ async def test_a_lost_answer_and_a_locked_journal_are_unknown_and_not_no(
 
 async def hang_up(connection: connections.Connection, task: asyncio.Future[Any]) -> None:
     """Do as was done before the server was asked to end the statement."""
-    connections._hang_up(connection)  # noqa: SLF001 - the control
+    connections._shutdown(connection)  # noqa: SLF001 - the control
     await asyncio.wait({task})
 
 

@@ -35,8 +35,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nobody who holds a lock."""
-    monkeypatch.setattr(file, "BUSY", 0.01)
-    monkeypatch.setattr(lockfile, "PATIENCE", 0.05)
+    monkeypatch.setattr(file, "BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr(lockfile, "SHARE_TIMEOUT", 0.05)
 
 
 async def problem_of(awaitable: Awaitable[object], path: Path) -> str:
@@ -211,7 +211,7 @@ async def test_a_reader_of_what_was_not_committed_is_told(
     async with SqliteJournal(path) as journal:
         gate = threading.Event()
         assert journal._writer is not None  # noqa: SLF001 - holds the thread up, so that both wait
-        held = asyncio.create_task(journal._writer.carry_out(lambda _: gate.wait()))  # noqa: SLF001
+        held = asyncio.create_task(journal._writer.run(lambda _: gate.wait()))  # noqa: SLF001
         await asyncio.sleep(0.01)
         both = asyncio.gather(
             journal.put(a_row()), journal.get(ACCOUNT, "order-1"), return_exceptions=True
@@ -296,8 +296,8 @@ async def test_a_journal_is_used_while_it_is_open(path: Path) -> None:
         lambda: journal.with_key(ACCOUNT, "+1", 0.0),
         lambda: journal.tagged_before(ACCOUNT, 0.0),
         lambda: journal.counts(ACCOUNT),
-        lambda: journal.seals(ACCOUNT),
-        lambda: journal.add_seal(ACCOUNT, "seal"),
+        lambda: journal.key_fingerprints(ACCOUNT),
+        lambda: journal.add_key_fingerprint(ACCOUNT, "seal"),
         lambda: journal.backup(path.with_name("copy.db")),
     ]
     for _ in ("before", "after"):
@@ -322,7 +322,7 @@ def test_id_and_time_are_known_once_it_was_open(path: Path) -> None:
         ("garbage/orders.db", "a part of the path is a file"),
         ("foreign.db", "is a file of another application, and was left as it is"),
         ("theirs.db", "is a file of another application, and was left as it is"),
-        ("newer.db", "was made by another version of sigmamind-async (schema 99, here 3)"),
+        ("newer.db", "was made by another version of sigmamind-async (schema 99, here 4)"),
     ],
 )
 async def test_what_is_no_journal_is_left_as_it_is(
@@ -461,7 +461,7 @@ async def test_whoever_has_no_right_is_told_so(folder: Path) -> None:
         f"open/made.db: {no_right}",
         "open/new.db: holds 0",
         "seen.db: holds 3",
-        "seen-not.db: cannot be opened. Look whether this user may read the file",
+        "seen-not.db: cannot be opened. Check whether this user may read the file",
     ]
     for said, begins in zip(said_by(NOBODY, folder, *names), expected, strict=True):
         assert said.startswith(begins)

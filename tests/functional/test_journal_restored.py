@@ -19,7 +19,8 @@ from sigmamind_async.errors import InvalidRequestError, ServerError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.platforms.verbex import CreatePiaPhoneNumber
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
-from sigmamind_async.provisioning.journal.protocol import Journal, MemoryJournal
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from tests.functional.postgres import Server, schema_of

@@ -125,7 +125,7 @@ async def test_a_lock_file_that_is_not_ours_is_left_as_it_is(
 async def test_the_control_of_a_planted_link(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opened as it was, through the link, the target is cut: the assertions above can fail."""
     monkeypatch.setattr(
-        lockfile, "_opened", lambda path, flags: os.open(path, flags | os.O_CREAT, 0o600)
+        lockfile, "open_lock_file", lambda path, flags: os.open(path, flags | os.O_CREAT, 0o600)
     )
     target = path.with_name("precious")
     target.write_bytes(b"precious\n" * 1000)
@@ -277,8 +277,8 @@ async def test_the_control_of_what_is_lost(
     restarted: Path, story: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the comparison it is opened, and holds less, or SQLite finds it damaged."""
-    monkeypatch.setattr(file, "_loss", lambda *_, **__: "")
-    monkeypatch.setattr(file, "_require_none_before", lambda _: None)
+    monkeypatch.setattr(file, "_find_loss", lambda *_, **__: "")
+    monkeypatch.setattr(file, "_require_new", lambda _: None)
     story(restarted)
     mixed = story is _with_old_file_beside_the_log
     try:
@@ -453,7 +453,7 @@ def test_the_control_of_two_names(
     """With neither guard both are open at once: the stories above can fail."""
     monkeypatch.setattr(file, "require_one_name", lambda _: None)
     monkeypatch.setattr(inode_lock.InodeLock, "acquire", lambda *_, **__: None)
-    monkeypatch.setattr(file, "_loss", lambda *_, **__: "")
+    monkeypatch.setattr(file, "_find_loss", lambda *_, **__: "")
     link = path.with_name("link.db")
     link.hardlink_to(path)
     assert open_error(link) == ""
@@ -529,7 +529,7 @@ UNLOCKED = "lockfile.lock = inode_lock.lock = lambda *_, **__: True\n"
 def unforwarded(path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has it open on a disk where everybody gets a lock."""
     script = (
-        "from sigmamind_async.provisioning.journal.sqlite import inode, lockfile\n"
+        "from sigmamind_async.provisioning.journal.sqlite import inode_lock, lockfile\n"
         + UNLOCKED
         + HOLDS
     )
@@ -555,7 +555,7 @@ def test_of_two_machines_the_first_stops(
     """Whose process it is cannot be seen from another machine: whoever opened it last has it."""
     monkeypatch.setattr(lockfile, "lock", lambda *_, **__: True)
     monkeypatch.setattr(inode_lock, "lock", lambda *_, **__: True)
-    monkeypatch.setattr(lockfile, "_lives", lambda _: False)
+    monkeypatch.setattr(lockfile, "_exists", lambda _: False)
     assert open_error(path) == ""
     assert "another process has opened it meanwhile" in goes_on(unforwarded)
 
@@ -581,7 +581,7 @@ def test_a_disk_that_does_not_forward_locks_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(
-        inode_lock, "_mount_of", lambda _: inode_lock.Mount(str(path.parent), "fuse.bindfs")
+        inode_lock, "_find_mount", lambda _: inode_lock.Mount(str(path.parent), "fuse.bindfs")
     )
     assert open_error(path) == ""
     assert "is on a disk of type fuse.bindfs" in caplog.text
@@ -612,7 +612,7 @@ async def test_closing_leaves_the_locks_of_a_reader(
 ) -> None:
     """Any descriptor that is closed takes SQLite's locks along; "free" is the control."""
     if not guarded:
-        monkeypatch.setattr(inode_lock, "_opened_times", lambda _: 0)
+        monkeypatch.setattr(inode_lock, "_count_descriptors", lambda _: 0)
     await make(path)
     async with SqliteJournal(path) as journal:
         looking = SqliteJournal(path, read_only=True)

@@ -148,8 +148,10 @@ async def test_a_frozen_writer_holds_nobody_up(
         for n in range(4):
             row = a_row(f"other-{n}", State.SENDING)
             assert await other.put(row, max_purchases=5) is PutResult.STORED
-        assert await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.SPENT
-        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.BUSY
+        assert (
+            await other.put(a_row("5", State.SENDING), max_purchases=5) is PutResult.LIMIT_REACHED
+        )
+        assert await other.put(a_row("6", State.SENDING, key="+1")) is PutResult.KEY_IN_USE
 
 
 # ---------------------------------------------------------------- a server that crashes
@@ -233,10 +235,10 @@ async def test_a_database_that_does_not_wait_for_the_disk_is_made_to(
 async def test_whoever_cannot_connect_is_told_why(postgres: Server, tmp_path: Path) -> None:
     folder = postgres.folder
     for dsn, problem, advice in [
-        (f"host={tmp_path} password={PASSWORD}", "cannot be reached: ", "whether the server runs"),
+        (f"host={tmp_path} password={PASSWORD}", "cannot be reached: ", "that the server runs"),
         (f"host=127.0.0.1 port=1 password={PASSWORD}", "cannot be reached: ", "server runs"),
         (postgres.dsn(database="nowhere"), 'database "nowhere" does not exist', "Make the user"),
-        (postgres.dsn().replace(PASSWORD, "wrong"), "authentication failed", "Look at user and"),
+        (postgres.dsn().replace(PASSWORD, "wrong"), "authentication failed", "Check user and"),
         (f"host={folder} user=postgres passfile=/nowhere", "no password supplied", "PGPASSWORD"),
     ]:
         said = await problem_of(PostgresJournal(dsn).open())
@@ -262,7 +264,7 @@ async def test_what_is_no_dsn_is_refused_without_showing_it(dsn: str) -> None:
 
     error = await error_of(make())
     assert type(error) is ConfigurationError
-    assert str(error).startswith("dsn: is no PostgreSQL connection string")
+    assert str(error).startswith("dsn: is not a PostgreSQL connection string")
 
 
 @pytest.mark.parametrize(
@@ -288,10 +290,10 @@ async def test_no_password_is_shown(postgres: Server, monkeypatch: pytest.Monkey
     """Neither by the journal nor by what it keeps of the DSN, nor from the environment."""
     journal = PostgresJournal(Secret(postgres.dsn()))
     assert PASSWORD not in f"{journal!r} {vars(journal)}"
-    known = target.target_of(Secret(postgres.dsn()), "sigmamind")
-    assert known.scrubbed(f"a {PASSWORD} b") == "a *** b"
+    known = target.parse_dsn(Secret(postgres.dsn()), "sigmamind")
+    assert known.redact(f"a {PASSWORD} b") == "a *** b"
     monkeypatch.setenv("PGPASSWORD", "of-the-environment")
-    assert known.scrubbed("x of-the-environment") == "x ***"
+    assert known.redact("x of-the-environment") == "x ***"
 
 
 # ---------------------------------------------------------------- rights
@@ -316,14 +318,16 @@ async def test_whoever_has_no_right_is_told_so(
     async with postgres.journal(tmp_path):
         pass
     said = await problem_of(PostgresJournal(guest, schema=schema).open())
-    assert said.startswith("this user has not the right to do that: permission denied for schema")
+    assert said.startswith(
+        "this user does not have the right to do that: permission denied for schema"
+    )
     postgres.asked(f'GRANT USAGE ON SCHEMA "{schema}" TO guest')
     rights = "SELECT, INSERT, UPDATE, DELETE"
     postgres.asked(f'GRANT {rights} ON ALL TABLES IN SCHEMA "{schema}" TO guest')
     async with PostgresJournal(guest, schema=schema) as journal:
         assert await journal.put(a_row()) is PutResult.STORED
-        await journal.note("a", "b")
-        await journal.add_seal(ACCOUNT, "seal")
+        await journal.set_last_applied("a", "b")
+        await journal.add_key_fingerprint(ACCOUNT, "seal")
         postgres.asked(f'REVOKE UPDATE ON ALL TABLES IN SCHEMA "{schema}" FROM guest')
         assert "permission denied for table" in await problem_of(journal.put(after(a_row())))
 
@@ -375,7 +379,7 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Server, tmp_pat
     said = await problem_of(PostgresJournal(dsn, schema=schema_of(tmp_path)).open())
     assert said.startswith("the server takes no writes")
     async with PostgresJournal(dsn, schema=schema_of(tmp_path), read_only=True) as looking:
-        assert await looking.notes() == {}
+        assert await looking.last_applied() == {}
 
 
 async def test_a_standby_is_told_from_the_primary() -> None:
@@ -408,7 +412,7 @@ async def test_what_the_driver_cannot_send_is_told(postgres: Server, tmp_path: P
 async def test_a_database_in_another_encoding_is_refused(postgres: Server) -> None:
     postgres.asked("CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0")
     said = await problem_of(PostgresJournal(postgres.dsn(database="old")).open())
-    assert said.startswith("the database keeps text as LATIN1.\nUse one that was made with")
+    assert said.startswith("the database stores text as LATIN1.\nUse one that was made with")
     postgres.asked("DROP DATABASE old")
 
 

@@ -27,8 +27,14 @@ from sigmamind_async.provisioning import Journal, PostgresJournal, Provisioner, 
 from sigmamind_async.provisioning.journal.columns import to_columns
 from sigmamind_async.provisioning.journal.postgres import journal as statements
 from sigmamind_async.provisioning.journal.postgres.connections import ConnectionThread
-from sigmamind_async.provisioning.journal.postgres.schema import STEPS, prepare, rendered
+from sigmamind_async.provisioning.journal.postgres.schema import (
+    MIGRATIONS,
+    PUT,
+    migrate,
+    with_schema,
+)
 from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.sql import POSTGRES
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
@@ -117,11 +123,11 @@ async def test_an_index_is_used_for_each_question(
     journal: PostgresJournal, postgres: Server, tmp_path: Path
 ) -> None:
     plans = {
-        statements._IN_STATES: "by_state",  # noqa: SLF001 - the very text, or it proves nothing
-        statements._WITH_TOKENS: "by_token",  # noqa: SLF001
-        statements._WITH_KEY: "by_key",  # noqa: SLF001
-        statements._TAGGED: "by_tag",  # noqa: SLF001
-        statements._HEAD: "by_time",  # noqa: SLF001
+        POSTGRES.in_states: "by_state",
+        POSTGRES.with_tokens: "by_token",
+        POSTGRES.with_key: "by_key",
+        POSTGRES.tagged_before: "by_tag",
+        statements._HEAD: "by_time",  # noqa: SLF001 - the very text, or it proves nothing
     }
     schema = schema_of(tmp_path)
     filled = (
@@ -132,7 +138,7 @@ async def test_an_index_is_used_for_each_question(
     postgres.asked(filled)
     postgres.asked(f'ANALYZE "{schema}".operations')
     for query, index in plans.items():
-        text = rendered(query, schema).decode().replace("ANY(%s)", "ANY('{7}')")
+        text = with_schema(query, schema).decode().replace("ANY(%s)", "ANY('{7}')")
         text = text.replace("%s", repr(ACCOUNT), 1).replace("%s", "'7'")
         plan = postgres.asked(f"EXPLAIN {text}")
         assert index in str(plan), query
@@ -215,11 +221,12 @@ async def test_what_is_asked_for_after_the_end_is_refused() -> None:
     async def connect() -> psycopg.AsyncConnection:
         raise AssertionError("nobody asks for one")
 
-    lines = ConnectionThread("name", connect, most=1, patience=1.0, scrub=str)
-    lines.start()
-    await lines.stop()
-    error = await error_of(lines.carry_out(lambda connection: connection.execute("SELECT 1")))
-    assert str(error) == "name: is closed.\nUse it inside of `async with`."
+    thread = ConnectionThread("name", connect, max_connections=1, timeout=1.0, redact=str)
+    thread.start()
+    await thread.stop()
+    with pytest.raises(JournalError) as caught:
+        await thread.submit(lambda connection: connection.execute("SELECT 1"))
+    assert str(caught.value) == "name: is closed.\nUse it inside `async with`."
 
 
 async def test_no_more_connections_are_had_than_allowed(postgres: Server, tmp_path: Path) -> None:
@@ -327,9 +334,11 @@ async def test_processes_race_for_rows_numbers_and_purchases(
     printed = await asyncio.gather(*(racer.communicate(b"go\n") for racer in racers))
     answers = [json.loads(text) for text, _ in printed]
     claims = [[each[1 + n] for each in answers] for n in range(15)]
-    assert [sorted(claim) for claim in claims] == [["BUSY", "BUSY", "BUSY", "STORED"]] * 15
+    assert [sorted(claim) for claim in claims] == [
+        ["KEY_IN_USE", "KEY_IN_USE", "KEY_IN_USE", "STORED"]
+    ] * 15
     spent = [answer for each in answers for answer in each[16:]]
-    assert (spent.count("STORED"), spent.count("SPENT")) == (10, 30)
+    assert (spent.count("STORED"), spent.count("LIMIT_REACHED")) == (10, 30)
     async with postgres.journal(tmp_path) as journal:
         row = await journal.get(ACCOUNT, "raced")
         assert row is not None
@@ -350,7 +359,7 @@ async def test_each_guard_is_what_refuses(
     """The controls: without the guard another answer is given."""
     async with postgres.journal(tmp_path) as journal:
         await journal.put(a_row("held", State.SENDING, key="+1"))
-        step = rendered(STEPS[0], schema_of(tmp_path)).decode()
+        step = with_schema(MIGRATIONS[0], schema_of(tmp_path)).decode()
         put = step[step.index("CREATE FUNCTION") :].replace("CREATE", "CREATE OR REPLACE", 1)
         assert broken in put
         postgres.asked(put.replace(broken, instead))
@@ -379,12 +388,12 @@ async def test_the_account_is_locked_while_it_is_counted(
             postgres.asked(put.replace("WHERE a.account = new.account FOR UPDATE", "LIMIT 1"))
         first = (*to_columns(a_row("2", State.DONE)), uuid4(), 2, True)
         with postgres.connected() as other, other.transaction():
-            other.execute(rendered(statements.PUT, schema), first)
+            other.execute(with_schema(PUT, schema), first)
             second = asyncio.create_task(journal.put(a_row("3", State.DONE), max_purchases=2))
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
             while postgres.asked(waiting) == [(0,)]:  # noqa: ASYNC110 - it is the server that waits
                 await asyncio.sleep(0.01)
-        assert await second is (PutResult.SPENT if guarded else PutResult.STORED)
+        assert await second is (PutResult.LIMIT_REACHED if guarded else PutResult.STORED)
 
 
 async def test_the_index_is_what_keeps_a_number_to_one(
@@ -487,9 +496,9 @@ async def test_many_open_a_new_journal_at_once(postgres: Server, tmp_path: Path)
         assert len({journal.journal_id for journal in journals}) == 1
 
 
-async def prepared(server: Server, folder: Path, steps: tuple[str, ...]) -> None:
+async def prepared(server: Server, folder: Path, migrations: tuple[str, ...]) -> None:
     async with await psycopg.AsyncConnection.connect(server.dsn(), autocommit=True) as connection:
-        await prepare(connection, schema_of(folder), steps=steps)
+        await migrate(connection, schema_of(folder), migrations=migrations)
 
 
 async def test_an_older_schema_is_brought_up_to_date_once(postgres: Server, tmp_path: Path) -> None:
@@ -497,7 +506,10 @@ async def test_an_older_schema_is_brought_up_to_date_once(postgres: Server, tmp_
     async with postgres.journal(tmp_path) as journal:
         await journal.put(a_row())
         made = journal.journal_id
-    newer = (*STEPS, "ALTER TABLE {schema}.notes ADD COLUMN at double precision NOT NULL")
+    newer = (
+        *MIGRATIONS,
+        "ALTER TABLE {schema}.last_applied ADD COLUMN at double precision NOT NULL",
+    )
     await asyncio.gather(*(prepared(postgres, tmp_path, newer) for _ in range(4)))
     schema = schema_of(tmp_path)
     assert postgres.asked(f'SELECT journal_id, version FROM "{schema}".journal') == [
@@ -505,14 +517,14 @@ async def test_an_older_schema_is_brought_up_to_date_once(postgres: Server, tmp_
     ]
     assert postgres.asked(f'SELECT op_id FROM "{schema}".operations') == [("order-1",)]
     error = await error_of(postgres.journal(tmp_path).open())
-    versions = f"(schema version {len(newer)}, here {len(STEPS)})"
+    versions = f"(schema version {len(newer)}, here {len(MIGRATIONS)})"
     assert f"was made by another version of sigmamind-async {versions}" in str(error)
 
 
 async def test_a_step_that_fails_leaves_what_was(postgres: Server, tmp_path: Path) -> None:
     async with postgres.journal(tmp_path):
         pass
-    failing = (*STEPS, "ALTER TABLE {schema}.notes ADD COLUMN at text", "SELECT 1 / 0")
+    failing = (*MIGRATIONS, "ALTER TABLE {schema}.last_applied ADD COLUMN at text", "SELECT 1 / 0")
     with pytest.raises(psycopg.errors.DivisionByZero):
         await prepared(postgres, tmp_path, failing)
     async with postgres.journal(tmp_path) as journal:
@@ -530,13 +542,13 @@ async def test_looking_on_makes_nothing_and_writes_nothing(
     ):
         await journal.put(a_row())
         assert await looking.get(ACCOUNT, "order-1") == a_row()
-        for write in (looking.put(a_row("2")), looking.add_seal(ACCOUNT, "seal")):
+        for write in (looking.put(a_row("2")), looking.add_key_fingerprint(ACCOUNT, "seal")):
             assert "read_only=True" in str(await error_of(write))
 
 
 async def test_a_closed_journal_opens_again(postgres: Server, tmp_path: Path) -> None:
     journal = postgres.journal(tmp_path)
-    for name in (journal.put(a_row()), journal.notes()):
+    for name in (journal.put(a_row()), journal.last_applied()):
         assert "is not open" in str(await error_of(name))
     for version in (1, 2):
         async with journal:

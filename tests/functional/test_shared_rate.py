@@ -28,10 +28,10 @@ from sigmamind_async import (
 from sigmamind_async.errors import JournalError
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.journal.postgres import rates as rules
-from sigmamind_async.provisioning.journal.postgres.rates import News, Told
-from sigmamind_async.provisioning.journal.postgres.schema import STEPS, prepare
+from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, migrate
 from sigmamind_async.sandbox import RateLimit, Sandbox
+from sigmamind_async.workers import rates as rules
+from sigmamind_async.workers.rates import RateReport, RateState, SharedRates
 from sigmamind_async.workers.shared_gate import POLL, TTL, SharedGate
 from tests.functional.faultserver import FaultServer, always, answer
 from tests.functional.postgres import Server, schema_of
@@ -240,7 +240,7 @@ async def test_a_process_of_another_account_goes_on(place: Place, unmeasured: No
 async def test_a_pause_outlives_who_was_told(place: Place) -> None:
     """A process that begins later keeps it, too."""
     async with place.journal() as journal:
-        await journal.take(ACCOUNT, News(pause=600.0))
+        await SharedRates(journal).exchange(ACCOUNT, RateReport(pause=600.0))
     async with (
         FaultServer(always(answer(200, record()))) as server,
         place.journal() as journal,
@@ -254,7 +254,7 @@ async def test_a_pause_outlives_who_was_told(place: Place) -> None:
 async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
     place: Place, until: str
 ) -> None:
-    """PutResult by an earlier version, which believed every wait: the year 58882, for instance."""
+    """Written by an earlier version, which believed every wait: the year 58882, for instance."""
     async with (
         FaultServer(always(answer(200, record()))) as server,
         place.journal() as journal,
@@ -262,14 +262,14 @@ async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
             server.url, gate=SharedGate(ACCOUNT, journal, max_pause=1.5), deadline=30.0
         ) as client,
     ):
-        await journal.take(ACCOUNT, News(rate=50.0))
+        await SharedRates(journal).exchange(ACCOUNT, RateReport(rate=50.0))
         place.poison(until)
         began = time.monotonic()
-        first = await journal.take(ACCOUNT, News(longest=1.5))
-        second = await journal.take(ACCOUNT, News(longest=1.5))
+        first = await SharedRates(journal).exchange(ACCOUNT, RateReport(longest=1.5))
+        second = await SharedRates(journal).exchange(ACCOUNT, RateReport(longest=1.5))
         await client.phone_numbers.get(NUMBER)
         took = time.monotonic() - began
-        third = await journal.take(ACCOUNT, News(wanted=1, longest=1.5))
+        third = await SharedRates(journal).exchange(ACCOUNT, RateReport(wanted=1, longest=1.5))
 
     assert first.paused_until == second.paused_until
     assert 1.0 < took < 15.0
@@ -343,10 +343,10 @@ async def test_without_a_bound_one_process_could_hold_up_all(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    monkeypatch.setattr(rules, "WHOLE", 100.0)
+    monkeypatch.setattr(rules, "BATCH_SECONDS", 100.0)
     place.know(50.0, ACCOUNT)
     async with place.journal() as journal:
-        await journal.take(ACCOUNT, News(wanted=1_000))
+        await SharedRates(journal).exchange(ACCOUNT, RateReport(wanted=1_000))
 
     [first, last] = place.row("seen, ready")
     assert last - first == pytest.approx(20.0, abs=0.5)
@@ -424,17 +424,17 @@ async def test_a_journal_that_is_used_wrongly_is_told_before_anything_is_sent(
 # ---------------------------------------------------------------- the rules themselves
 
 STORY = (
-    News(wanted=3),
-    News(passed=7, growth=1.5),
-    News(rate=40.0, learned="first", passed=2),
-    News(rate=30.0, learned="second"),
-    News(version=1, wanted=1),
-    News(version=1, wanted=100, passed=5, growth=1.25),
-    News(version=0, passed=9, growth=2.0),
-    News(version=1, rate=0.5, learned="third", wanted=9),
-    News(version=2, wanted=2),
-    News(version=2, pause=30.0),
-    News(version=2, wanted=1, pause=10.0),
+    RateReport(wanted=3),
+    RateReport(passed=7, growth=1.5),
+    RateReport(rate=40.0, learned="first", passed=2),
+    RateReport(rate=30.0, learned="second"),
+    RateReport(version=1, wanted=1),
+    RateReport(version=1, wanted=100, passed=5, growth=1.25),
+    RateReport(version=0, passed=9, growth=2.0),
+    RateReport(version=1, rate=0.5, learned="third", wanted=9),
+    RateReport(version=2, wanted=2),
+    RateReport(version=2, pause=30.0),
+    RateReport(version=2, wanted=1, pause=10.0),
 )
 """What gates may tell one after the other."""
 
@@ -442,7 +442,7 @@ SWIFT = 0.05
 """Seconds: half of the tenths that are compared."""
 
 
-def comparable(told: Told) -> list[object]:
+def comparable(told: RateState) -> list[object]:
     """Return what does not depend on when exactly it was told."""
     known: list[object] = [
         told.version,
@@ -458,11 +458,11 @@ def comparable(told: Told) -> list[object]:
     return [*known, *(math.floor(10 * each + 0.1) for each in (told.first - told.since, pause))]
 
 
-async def told_swiftly(journal: PostgresJournal) -> list[Told]:
+async def told_swiftly(journal: PostgresJournal) -> list[RateState]:
     """Tell the story so fast that nothing in it depends on time."""
     while True:
         account, began = f"{ACCOUNT}-{uuid4()}", time.monotonic()
-        told = [await journal.take(account, news) for news in STORY]
+        told = [await SharedRates(journal).exchange(account, news) for news in STORY]
         if time.monotonic() - began < SWIFT:
             return told
 
@@ -475,7 +475,7 @@ async def test_the_row_in_memory_follows_the_rules_of_the_one_in_the_database(
         told = await told_swiftly(journal)
     assert [each.learned for each in told] == ["", "", *["first"] * 5, *["third"] * 4]
     meeting = Meeting()
-    in_memory = [await meeting.take(ACCOUNT, news) for news in STORY]
+    in_memory = [await meeting.exchange(ACCOUNT, news) for news in STORY]
     assert list(map(comparable, told)) == list(map(comparable, in_memory))
 
 
@@ -484,6 +484,8 @@ async def test_a_journal_from_before_there_were_rates_is_brought_up_to_date(
 ) -> None:
     schema = schema_of(tmp_path)
     async with await psycopg.AsyncConnection.connect(postgres.dsn(), autocommit=True) as earlier:
-        await prepare(earlier, schema, steps=STEPS[:1])
+        await migrate(earlier, schema, migrations=MIGRATIONS[:1])
     async with postgres.journal(tmp_path) as journal:
-        assert (await journal.take(ACCOUNT, News(rate=5.0, wanted=1))).granted == 1
+        assert (
+            await SharedRates(journal).exchange(ACCOUNT, RateReport(rate=5.0, wanted=1))
+        ).granted == 1

@@ -22,6 +22,7 @@ from hypothesis import example, given, settings
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.sql import SQLITE
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal, writer
 from sigmamind_async.provisioning.journal.sqlite import journal as sqlite
 from sigmamind_async.provisioning.row import Kind, Row, State
@@ -114,17 +115,17 @@ async def test_half_a_pair_is_found_nowhere(path: Path) -> None:
 async def test_what_has_no_json_form_is_refused(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         error = await error_of(journal.put(a_row(request_fields={"a": {1, 2}})))
-        assert str(error) == "'order-1': what was asked for, or its result, has no JSON form"
+        assert str(error) == "'order-1': a value of the request or its result has no JSON form"
 
 
 async def test_rows_outlive_the_journal(path: Path) -> None:
     async with SqliteJournal(path) as journal:
         await journal.put(a_row(updated_at=5.0, state=State.DONE))
-        await journal.add_seal(ACCOUNT, "seal")
+        await journal.add_key_fingerprint(ACCOUNT, "seal")
         made = journal.journal_id
     async with SqliteJournal(path) as journal:
         assert await journal.get(ACCOUNT, "order-1") == a_row(updated_at=5.0, state=State.DONE)
-        assert await journal.seals(ACCOUNT) == {"seal"}
+        assert await journal.key_fingerprints(ACCOUNT) == {"seal"}
         assert (journal.journal_id, journal.latest) == (made, 5.0)
         assert (await journal.counts(ACCOUNT)).purchase_count == 1
 
@@ -149,12 +150,12 @@ async def test_an_index_is_used_for_each_question(path: Path) -> None:
     async with SqliteJournal(path):
         pass
     plans = {
-        sqlite._IN_STATES: "by_state",  # noqa: SLF001 - the very text, or it proves nothing
-        sqlite._WITH_TOKENS: "by_token",  # noqa: SLF001
-        sqlite._WITH_KEY: "by_key",  # noqa: SLF001
-        sqlite._TAGGED: "by_tag",  # noqa: SLF001
-        sqlite._STATES: "COVERING INDEX by_state",  # noqa: SLF001
-        sqlite._KEY_TAKEN: "one_unsettled",  # noqa: SLF001
+        SQLITE.in_states: "by_state",
+        SQLITE.with_tokens: "by_token",
+        SQLITE.with_key: "by_key",
+        SQLITE.tagged_before: "by_tag",
+        SQLITE.counts: "COVERING INDEX by_state",
+        sqlite._KEY_IN_USE: "one_unsettled",  # noqa: SLF001 - the very text, or it proves nothing
     }
     with closing(sqlite3.connect(path)) as database:
         for query, index in plans.items():
@@ -186,16 +187,16 @@ async def test_reads_need_no_transaction(
 
     Were it still called busy then, the look that opens the connection would be one of the twenty.
     """
-    executed, answer = next(words), writer._answer  # noqa: SLF001 - the moment that counts
+    executed, answer = next(words), writer.Writer._answer  # noqa: SLF001 - the moment that counts
 
-    def answer_and_stop(name: str, batch: Any) -> None:
-        answer(name, batch)
+    def answer_and_stop(self: writer.Writer, batch: Any) -> None:
+        answer(self, batch)
         time.sleep(0.05)
 
     if preempted:
-        monkeypatch.setattr(writer, "_answer", answer_and_stop)
+        monkeypatch.setattr(writer.Writer, "_answer", answer_and_stop)
     async with SqliteJournal(path) as journal:
-        monkeypatch.setattr(writer, "_answer", answer)
+        monkeypatch.setattr(writer.Writer, "_answer", answer)
         await journal.get(ACCOUNT, "0")  # opens the connection that later looks are made on
         executed.clear()
         await asyncio.gather(*(journal.get(ACCOUNT, str(n)) for n in range(20)))
@@ -213,17 +214,34 @@ async def test_a_refused_write_does_not_spoil_the_others(path: Path) -> None:
             journal.put(a_row("spent", State.DONE), max_purchases=1),
             journal.put(a_row("2")),
         )
-        assert [answer.name for answer in answers] == ["STORED", "BUSY", "STALE", "SPENT", "STORED"]
+        assert [answer.name for answer in answers] == [
+            "STORED",
+            "KEY_IN_USE",
+            "STALE",
+            "LIMIT_REACHED",
+            "STORED",
+        ]
         assert len(await journal.in_states(ACCOUNT, list(State))) == 3
 
 
-async def test_the_database_itself_keeps_a_number_to_one(path: Path) -> None:
-    """The control of the check in SPENT's way: without the index a second claim would pass."""
+@pytest.mark.parametrize("indexed", [True, False])
+async def test_each_guard_alone_keeps_a_number_to_one(
+    path: Path, indexed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rule or the index; the last lines are the control, without either."""
     async with SqliteJournal(path) as journal:
         await journal.put(a_row("1", State.SENDING, key="+1"))
-        with closing(sqlite3.connect(path)) as other, other:
-            other.execute("DROP INDEX one_unsettled")
-        assert await journal.put(a_row("2", State.SENDING, key="+1")) is PutResult.STORED
+        if not indexed:
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute("DROP INDEX one_unsettled")
+            second = journal.put(a_row("2", State.SENDING, key="+1"))
+            assert await second is PutResult.KEY_IN_USE
+        monkeypatch.setattr(sqlite, "check_put", lambda *_, **__: None)
+        second = journal.put(a_row("2", State.SENDING, key="+1"))
+        if indexed:
+            assert "UNIQUE constraint failed" in str(await error_of(second))
+        else:
+            assert await second is PutResult.STORED
 
 
 # ---------------------------------------------------------------- tasks, loops and cancelling
@@ -354,7 +372,7 @@ async with SqliteJournal(path):
         error = await error_of(SqliteJournal(path).open())
         assert str(error) == (
             f"{path}: process {pid} has it open.\n"
-            "Wait for the end of that, or open it with shared=True everywhere."
+            "Wait until it is closed there, or open it with shared=True everywhere."
         )
         async with SqliteJournal(path, read_only=True) as journal:
             assert await journal.get(ACCOUNT, "order-1") is None
@@ -421,7 +439,8 @@ async with (
         row = await guarded.get(ACCOUNT, "order-1")
         won += await guarded.put(after(row, attempt=row.attempt + 1)) is PutResult.STORED
     mine = after(seen, attempt=seen.attempt + 1)
-    assert await unguarded._write(lambda database: overwrite(database, mine)) is PutResult.STORED
+    work = lambda database: overwrite(database, mine)
+    assert await unguarded._writer.run(work, writes=True) is PutResult.STORED
 """
 
 
@@ -561,7 +580,7 @@ async def test_looking_on_follows_a_job_and_writes_nothing(path: Path) -> None:
         assert looking.journal_id == journal.journal_id
         await journal.put(a_row())
         assert await looking.get(ACCOUNT, "order-1") == a_row()
-        for write in (looking.put(a_row("2")), looking.add_seal(ACCOUNT, "seal")):
+        for write in (looking.put(a_row("2")), looking.add_key_fingerprint(ACCOUNT, "seal")):
             assert "read_only=True" in str(await error_of(write))
         assert await journal.put(a_row("2")) is PutResult.STORED
 

@@ -114,9 +114,9 @@ async def test_a_gate_is_made_for_each_account(base: Database, box: Sandbox) -> 
         asked.append((name, journal))
         return gate
 
-    office = WorkerContext([account(box, label="north")], base.dsn, gate=gate_for)
-    assert asked == [("sigmamind:north", office.journal)]
-    client = office.branch("sigmamind:north").provisioner.client
+    context = WorkerContext([account(box, label="north")], base.dsn, gate=gate_for)
+    assert asked == [("sigmamind:north", context.journal)]
+    client = context.account("sigmamind:north").provisioner.client
     assert client.runner.engine.gate is gate
 
 
@@ -157,7 +157,7 @@ async def test_what_nobody_can_settle_is_left_to_a_person(
     async with working(hand):
         await settled(base, State.NEEDS_DECISION)
         await until(lambda: base.jobs in ([], ["failed"]))
-        await hand.office.branch("sigmamind").provisioner.retry_unconfirmed("order-1")
+        await hand.context.account("sigmamind").provisioner.retry_unconfirmed("order-1")
         await settled(base, State.DONE)
     assert len(box.ledger.purchases) == 1
 
@@ -310,7 +310,7 @@ async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
     async with working(hand):
         await settled(base, State.FAILED)
         [row] = await queue_rows(base)
-        assert row.error == "env:TRUNK: set the variable TRUNK, it is missing or empty"
+        assert row.error == "env:TRUNK: set the variable TRUNK; it is missing or empty"
         environment["TRUNK"] = TRUNK_PASSWORD
         await until(lambda: base.jobs == ["failed"])
         await queue.enqueue([IMPORT])
@@ -331,11 +331,11 @@ async def test_an_account_that_cannot_pay_rests_until_it_can(
 
     The control, a worker whose accounts never rest, let 166 fail.
     """
-    monkeypatch.setattr("sigmamind_async.workers.context.FIRST", 5.0)
+    monkeypatch.setattr("sigmamind_async.workers.context.FIRST_PAUSE", 5.0)
     box.switches = Switches(max_purchases=5)
     await queue.enqueue([(f"order-{n}", purchase()) for n in range(200)])
     async with working(worker(box, base.dsn, concurrency=5)):
-        await until(lambda: "so all others wait" in caplog.text)
+        await until(lambda: "so the others wait" in caplog.text)
         await asyncio.sleep(2.0)  # the others would fail meanwhile
         box.switches = Switches()
         await settled(base, State.DONE, State.FAILED)

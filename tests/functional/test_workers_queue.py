@@ -315,7 +315,7 @@ async def test_a_database_without_tables_is_told(postgres: Server) -> None:
     with database(postgres) as made:
         error = await error_of(Queue(made.dsn).enqueue([ORDER]))
         assert type(error) is JournalError
-        assert "are not there.\nCall Queue.prepare() once, or start a worker." in str(error)
+        assert "do not exist.\nCall Queue.prepare() once, or start a worker." in str(error)
 
 
 async def test_a_database_that_is_not_there_is_told() -> None:

@@ -17,7 +17,7 @@ from benchmarks.consumer import bare
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
-from sigmamind_async.workers.connector import Line
+from sigmamind_async.workers.connector import WorkerConnector
 from tests.functional.postgres import Server
 from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (
@@ -200,7 +200,7 @@ async def test_without_the_journal_ten_deliveries_are_ten(base: Database, queue:
     async with Sandbox() as box:
         await deliver_ten_times(base, queue, 2)
         hand = worker(box, base.dsn)
-        hand.office.branches = bare(hand.office.branches)
+        hand.context.accounts = bare(hand.context.accounts)
         async with working(hand):
             await until(lambda: base.jobs == [])
         assert len(box.ledger.purchases) == 20
@@ -331,7 +331,7 @@ async def test_a_job_whose_end_was_not_heard_of_is_handed_on(base: Database, que
 async def test_a_worker_that_went_on_as_before_would_keep_its_job_for_good(
     base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Line, "_watched", lambda _: nullcontext())
+    monkeypatch.setattr(WorkerConnector, "_report_loss", lambda _: nullcontext())
     async with Sandbox() as box:
         await queue.enqueue([ORDER])
         base.asked(LOST)

@@ -58,8 +58,8 @@ class Database:
         names = {name for _, name in tables}
         assert {
             "operations",
-            "seals",
-            "notes",
+            "key_fingerprints",
+            "last_applied",
             "procrastinate_jobs",
             "procrastinate_events",
         } < names

@@ -35,20 +35,13 @@ import pytest
 
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
-from sigmamind_async.provisioning import Row, State, execution, transitions
+from sigmamind_async.provisioning import Row, State, context, execution, transitions
 from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.journal import protocol
-from sigmamind_async.provisioning.journal.protocol import MemoryJournal, PutResult
+from sigmamind_async.provisioning.events import Event
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
+from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
 from sigmamind_async.provisioning.listing import Listing, ListingCache
-from sigmamind_async.provisioning.transitions import (
-    Event,
-    Listed,
-    Move,
-    Policy,
-    Release,
-    Unanswered,
-    Unreadable,
-)
+from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
 from tests.simulation.world import simulate, weather_of
@@ -90,26 +83,24 @@ def written_after_the_request(patch: Patch) -> None:
 
 def fence_ignored(patch: Patch) -> None:
     """A row is written over whatever stands there."""
-    real = protocol.refused
+    real = check_put
 
-    def refused(row: Row, stored: Row | None, *rest: Any) -> PutResult | None:
-        if stored is not None:
-            stored = attrs.evolve(stored, version=row.version - 1)
-        return real(row, stored, *rest)
+    def check(row: Row, stored: tuple[int, int], *rest: Any, **looks: Any) -> PutResult | None:
+        return real(row, (row.version - 1 if stored[0] else 0, stored[1]), *rest, **looks)
 
-    patch.setattr(protocol, "refused", refused)
+    patch.setattr("sigmamind_async.provisioning.journal.memory.check_put", check)
 
 
 def server_error_is_a_refusal(patch: Patch) -> None:
     """A 5xx is taken for a no."""
-    real = verdict.judge
+    real = verdict.classify
 
-    def judge(answer: Response | Fault, **known: bool) -> Verdict:
+    def classify(answer: Response | Fault, **known: bool) -> Verdict:
         if isinstance(answer, Response) and answer.status >= 500:
             return Verdict.REJECTED
         return real(answer, **known)
 
-    patch.setattr(verdict, "judge", judge)
+    patch.setattr(verdict, "classify", classify)
 
 
 def one_listing_believed(patch: Patch) -> None:
@@ -124,39 +115,39 @@ def lease_ignored(patch: Patch) -> None:
 
 def committed_is_ambiguous(patch: Patch) -> None:
     """A yes that cannot be read is taken for silence, and the purchase sent again."""
-    real = execution._event  # noqa: SLF001 - a mutant gets under the skin
+    real = execution._verdict  # noqa: SLF001 - a mutant gets under the skin
 
-    def event(*known: Any) -> Event:
-        what = real(*known)
-        return Unanswered(what.reason) if isinstance(what, Unreadable) else what
+    def proven_by(*known: Any) -> Verdict:
+        proven = real(*known)
+        return Verdict.AMBIGUOUS if proven is Verdict.COMMITTED_UNREAD else proven
 
-    patch.setattr(execution, "_event", event)
+    patch.setattr(execution, "_verdict", proven_by)
 
 
 def kept_number_released(patch: Patch) -> None:
     """Of two numbers the wrong one is given up."""
-    real = transitions._listed  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions.advance
 
-    def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
+    def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
         move = real(row, event, now, policy)
         if not move.actions or not isinstance(move.actions[0], Release):
             return move
         return attrs.evolve(move, actions=(Release(move.row.record),))
 
-    patch.setattr(transitions, "_listed", listed)
+    patch.setattr(context, "advance", advance)
 
 
 def old_listing_counts(patch: Patch) -> None:
     """A listing that was read before is taken for one of now."""
-    real = ListingCache.after
+    real = ListingCache.newer_than
 
-    async def after(self: ListingCache, moment: float) -> Listing:
+    async def newer_than(self: ListingCache, moment: float) -> Listing:
         known: Listing | None = self._latest
         if known is None:
             return await real(self, moment)
         return attrs.evolve(known, began=self._now())
 
-    patch.setattr(ListingCache, "after", after)
+    patch.setattr(ListingCache, "newer_than", newer_than)
 
 
 def limit_beside_the_write(patch: Patch) -> None:
@@ -170,7 +161,7 @@ def limit_beside_the_write(patch: Patch) -> None:
             bought = (await self.counts(row.account)).purchase_count
             await asyncio.sleep(0.01)
             if row.kind.costs and bought >= max_purchases:
-                return PutResult.SPENT
+                return PutResult.LIMIT_REACHED
         return await real(self, row, durable=durable)
 
     patch.setattr(MemoryJournal, "put", put)
@@ -178,17 +169,15 @@ def limit_beside_the_write(patch: Patch) -> None:
 
 def fence_skips_one(patch: Patch) -> None:
     """Two arrows in one write."""
-    real = transitions._duplicate  # noqa: SLF001 - a mutant gets under the skin
+    real = transitions.advance
 
-    def listed(row: Row, event: Listed, now: float, policy: Policy) -> Move:
-        new = [found for found in event.matches if found.record != row.record]
-        if row.state is State.UNCONFIRMED and len(new) > 1:
-            kept = transitions._adopted(row, new[0], now, "found")  # noqa: SLF001 - likewise
-            return Move(real(kept, new[1:], now))
-        return by_tag(row, event, now, policy)
+    def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
+        move = real(row, event, now, policy)
+        if row.state is State.UNCONFIRMED and move.row.state is State.DUPLICATE:
+            return attrs.evolve(move, row=attrs.evolve(move.row, version=row.version + 2))
+        return move
 
-    by_tag = transitions._listed_by_tag  # noqa: SLF001 - likewise
-    patch.setattr(transitions, "_listed_by_tag", listed)
+    patch.setattr(context, "advance", advance)
 
 
 MUTANTS: dict[str, tuple[Mutant, set[Trouble], int]] = {

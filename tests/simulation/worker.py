@@ -221,11 +221,11 @@ class _Disk:
         await self._worker.pause(self._worker.random.uniform(0.0, 0.002))
         return self._journal
 
-    async def notes(self) -> dict[str, str]:
-        return await (await self._read()).notes()
+    async def last_applied(self) -> dict[str, str]:
+        return await (await self._read()).last_applied()
 
-    async def note(self, name: str, text: str | None) -> None:
-        await (await self._read()).note(name, text)
+    async def set_last_applied(self, row_id: str, text: str | None) -> None:
+        await (await self._read()).set_last_applied(row_id, text)
 
     async def get(self, account: str, op_id: str) -> Row | None:
         return await (await self._read()).get(account, op_id)
@@ -245,8 +245,8 @@ class _Disk:
     async def counts(self, account: str) -> Counts:
         return await (await self._read()).counts(account)
 
-    async def seals(self, account: str) -> frozenset[str]:
-        return await (await self._read()).seals(account)
+    async def key_fingerprints(self, account: str) -> frozenset[str]:
+        return await (await self._read()).key_fingerprints(account)
 
-    async def add_seal(self, account: str, seal: str) -> None:
-        await (await self._read()).add_seal(account, seal)
+    async def add_key_fingerprint(self, account: str, fingerprint: str) -> None:
+        await (await self._read()).add_key_fingerprint(account, fingerprint)

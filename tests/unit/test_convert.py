@@ -7,7 +7,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import attrs
 import orjson
@@ -22,13 +22,14 @@ from sigmamind_async.convert import (
     dump_json,
     dump_record,
     load_json,
+    present_keys,
     record_decoder,
     structure,
-    told_by,
     wire,
     wire_names,
 )
 from sigmamind_async.convert.conversion import importing
+from sigmamind_async.convert.converter import other_reader, reader, unknown_fields
 from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import REDACTED, UNSET, Secret, Unset
@@ -253,7 +254,7 @@ def test_a_value_of_the_wrong_type_is_kept_beside_an_empty_field(key: str) -> No
         assert json.dumps(dump_record(thing)) == json.dumps(
             {name: raw[name] for name in dump_record(thing)}
         )
-        assert told_by(thing) == raw.keys() - {key}
+        assert present_keys(thing) == raw.keys() - {key}
 
 
 def test_what_is_set_later_wins_over_an_odd_value() -> None:
@@ -487,6 +488,31 @@ def with_whole_numbers(value: object) -> object:
     if isinstance(value, dict):
         return {key: with_whole_numbers(item) for key, item in value.items()}
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def read_plainly(raw: dict[str, Any]) -> tuple[Thing, Mapping[str, Any]]:
+    """Read what `structure` reads, one field after another by the hook of its type."""
+    hints, nulls, extra = get_type_hints(Thing), dict[str, Any](), dict[str, Any]()
+    marks = wire_names(Thing)
+    fields: dict[str, Any] = {}
+    for name, mark in marks.items():
+        if mark.name in raw:
+            default = attrs.fields_dict(Thing)[name].default
+            read = other_reader(mark, hints[name], reader(hints[name]), default)
+            fields[name] = read(raw[mark.name], nulls, extra)
+    known = {mark.name for mark in marks.values()}
+    return Thing(**fields, nulls=nulls, extra={**unknown_fields(raw, known), **extra}), nulls
+
+
+@given(things, st.dictionaries(st.sampled_from(sorted(ODD)), json_values, max_size=3))
+def test_the_compiled_reader_agrees_with_a_plain_loop(
+    raw: dict[str, Any], odd: dict[str, Any]
+) -> None:
+    raw |= odd
+    plain, nulls = read_plainly(raw)
+
+    read = structure(raw, Thing)
+    assert (read, read.nulls) == (plain, nulls)
 
 
 # ---------------------------------------------------------------- secrets among the unknown keys

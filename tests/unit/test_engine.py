@@ -50,7 +50,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.verdict import MOST_HELD, error_for
+from sigmamind_async.responses.verdict import MAX_HELD, error_for
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
 from sigmamind_async.transport import HttpRequest
@@ -74,7 +74,7 @@ def call(
     method: Method = "GET",
     *,
     repeatable: bool = True,
-    when_gone: Any = UNSET,
+    on_not_found: Any = UNSET,
     read_back: ReadBack[object] | None = None,
     json: dict[str, object] | None = None,
 ) -> Operation[object]:
@@ -83,13 +83,13 @@ def call(
         request=Request(method=method, path="/v1/things/1", json=json),
         decode=read_json,
         repeatable=repeatable,
-        when_gone=when_gone,
+        on_not_found=on_not_found,
         read_back=read_back,
         value=Order(Secret("hunter2")),
     )
 
 
-READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", when_gone="gone")
+READ, UPDATE, DELETE = call(), call("PATCH"), call("DELETE", on_not_found="gone")
 BUY = call("POST", repeatable=False)
 
 
@@ -145,7 +145,7 @@ async def test_an_answer_comes_as_it_is_where_that_was_asked_for(make_engine: Ma
     assert answer == reply(201, "anything")
 
 
-# Seen to fail with an `exchange` that hands on neither `when_gone`, `read_back` nor `hints`.
+# Seen to fail with an `exchange` that hands on neither `on_not_found`, `read_back` nor `hints`.
 async def test_a_raw_removal_that_is_gone_after_a_lost_one_is_a_success(make_engine: Make) -> None:
     """`run` returns what is said of it, and the raw answer is the 404."""
     said = reply(404, {"message": "none"})
@@ -290,7 +290,7 @@ async def test_a_long_answer_is_not_held_while_a_call_waits(
 
     await attrs.evolve(runner, sleep=look, clock=clock).finish(call)
 
-    assert held == [MOST_HELD]
+    assert held == [MAX_HELD]
 
 
 @pytest.mark.parametrize("answer", [LOST, reply(500), reply(303), reply(408), reply(200)])
@@ -1174,7 +1174,7 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
 
 def updating(*ignored: str) -> Operation[object]:
-    return attrs.evolve(UPDATE, not_shown=lambda _: ignored)
+    return attrs.evolve(UPDATE, ignored_fields=lambda _: ignored)
 
 
 async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Make) -> None:
@@ -1265,4 +1265,4 @@ async def test_a_hint_is_added_to_the_status_it_is_for(make_engine: Make) -> Non
     operation = attrs.evolve(READ, hints={404: "it may have been retired"})
     error = await failure(make_engine(ScriptedTransport([reply(404)])), operation)
 
-    assert str(error) == "404: no reason; it may have been retired"
+    assert str(error) == "404: the platform gave no reason; it may have been retired"

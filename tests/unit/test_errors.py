@@ -264,12 +264,12 @@ def test_every_error_has_the_common_facts(cls: type[SigmaMindError]) -> None:
     error = cls("what happened")
 
     assert str(error) == error.message == "what happened"
-    assert error.committed in {"no", "unknown"}
+    assert error.committed == cls.committed
     assert (error.operation, error.attempts, error.elapsed) == (None, 0, 0.0)
 
 
 def test_an_error_that_leaves_open_what_was_done_starts_out_unknown() -> None:
-    unknown = {cls for cls in CLASSES if cls.committed != "no"}
+    unknown = {cls for cls in CLASSES if cls.committed == "unknown"}
 
     assert unknown == {SigmaMindError, OutcomeUnknownError, APIStatusError, ServerError}
 

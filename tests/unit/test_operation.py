@@ -9,9 +9,10 @@ from sigmamind_async.operation import (
     Operation,
     Request,
     Response,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
 )
+from sigmamind_async.responses.confirmation import decode_removal
 from sigmamind_async.values import UNSET, Secret
 
 
@@ -34,7 +35,7 @@ def test_a_404_is_an_error_unless_said_otherwise() -> None:
         repeatable=True,
     )
 
-    assert operation.when_gone is UNSET
+    assert operation.on_not_found is UNSET
     assert operation.read_back is None
 
 
@@ -57,14 +58,14 @@ def test_showing_a_request_shows_no_secret() -> None:
 
 
 def test_a_reading_and_a_removing_call_may_be_repeated() -> None:
-    read = reading("acme.get", "/v1/things/1", lambda _: 1, None)
-    remove = removing("acme.delete", "/v1/things/1", None)
+    read = get_operation("acme.get", "/v1/things/1", lambda _: 1, None)
+    remove = delete_operation("acme.delete", "/v1/things/1", None, decode_removal)
 
-    assert (read.reads, read.repeatable, read.when_gone) == (True, True, UNSET)
-    assert (remove.reads, remove.repeatable, remove.when_gone) == (False, True, None)
+    assert (read.reads, read.repeatable, read.on_not_found) == (True, True, UNSET)
+    assert (remove.reads, remove.repeatable, remove.on_not_found) == (False, True, None)
 
 
 def test_any_body_ends_a_removing_call() -> None:
-    remove = removing("acme.delete", "/v1/things/1", None)
+    remove = delete_operation("acme.delete", "/v1/things/1", None, decode_removal)
     remove.decode(Response(status=204))
     remove.decode(Response(status=200, body=b"gone"))

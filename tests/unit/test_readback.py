@@ -7,9 +7,9 @@ import pytest
 
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Operation, Response, reading
+from sigmamind_async.operation import Operation, Response, get_operation
 from sigmamind_async.paging import Page
-from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.values import UNSET
 
 
@@ -44,16 +44,16 @@ FIELDS = {"label": "name", "agent": "agent"}
 def test_what_the_answer_shows_otherwise_is_named(
     sent: Sent, shown: Shown, missing: tuple[str, ...]
 ) -> None:
-    assert not_shown(sent, shown, FIELDS) == missing
+    assert ignored_fields(sent, shown, FIELDS) == missing
 
 
-LISTING: Operation[Page[int]] = reading(
+LISTING: Operation[Page[int]] = get_operation(
     "acme.list", "/v1/things", lambda _: Page(items=[1, 2, 3]), None
 )
 
 
 def test_a_record_is_looked_up_on_the_first_page_where_there_is_only_a_listing() -> None:
-    look = on_first_page(LISTING, lambda item: item == 2)
+    look = find_on_first_page(LISTING, lambda item: item == 2)
 
     assert look.decode(Response(status=200)) == 2
     assert (look.request, look.repeatable) == (LISTING.request, True)
@@ -61,4 +61,4 @@ def test_a_record_is_looked_up_on_the_first_page_where_there_is_only_a_listing()
 
 def test_a_record_further_back_is_not_found() -> None:
     with pytest.raises(ResponseDecodeError, match="not on the first page"):
-        on_first_page(LISTING, lambda item: item == 9).decode(Response(status=200))
+        find_on_first_page(LISTING, lambda item: item == 9).decode(Response(status=200))

@@ -1,4 +1,4 @@
-"""The DialNexa client: what a caller can ask for, in the vendor's words."""
+"""The DialNexa client, in the vendor's words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
-from sigmamind_async.paging import Page, all_items
+from sigmamind_async.paging import all_items
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
@@ -27,14 +27,14 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.dialnexa.operations import DIALNEXA, OPERATIONS
-from sigmamind_async.values import UNSET, Secret, Unset, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class DialNexa(Client):
-    """DialNexa's phone numbers, and the agents' side of their routing.
+    """DialNexa's phone numbers and their prices, and the agents that they are routed to.
 
-    Settings are those of `sigmamind_async.client.Client`; the environment variables are
-    ``DIALNEXA_API_KEY``, the whole of ``key_id:secret``, and ``DIALNEXA_BASE_URL``.
+    The settings are those of `sigmamind_async.client.Client`. ``DIALNEXA_API_KEY``, the whole of
+    ``key_id:secret``, and ``DIALNEXA_BASE_URL`` are read from the environment.
     """
 
     platform: ClassVar[Platform] = DIALNEXA
@@ -62,8 +62,8 @@ class PhoneNumberChange(TypedDict, total=False):
 class PhoneNumbers(Resource):
     """https://dialnexa.com/docs, "Phone Numbers".
 
-    Every method may raise `InvalidRequestError` before anything is sent, and any other class of
-    `sigmamind_async.errors` after.
+    Every method raises `InvalidRequestError` for a wrong argument, before anything is sent; the
+    other errors are those of `sigmamind_async.errors`.
     """
 
     async def search(
@@ -72,7 +72,7 @@ class PhoneNumbers(Resource):
         *,
         type: str | Unset = UNSET,  # noqa: A002 - the vendor's word
     ) -> list[AvailableNumber]:
-        """List numbers that can be bought in a country, ISO 3166-1 alpha-2.
+        """List the numbers on offer in a country, ISO 3166-1 alpha-2.
 
         *type* is ``local``, ``mobile`` or ``tollfree``.
         """
@@ -87,14 +87,14 @@ class PhoneNumbers(Resource):
         provider: str | Unset = UNSET,
         older_body: bool = False,
     ) -> PhoneNumber:
-        """Buy exactly *phone_number*; billed monthly from then on, and sent at most once.
+        """Buy exactly *phone_number*, billed monthly from then on; it is sent at most once.
 
-        `search` finds numbers on offer, and ``client.phone_number_pricing.list()`` the
-        *telephony_provider_id* and price for their country.
+        `search` finds numbers on offer; ``client.phone_number_pricing.list()`` gives the
+        *telephony_provider_id* and the price for their country.
 
-        When no readable answer comes, the number is looked for in the listing; if it is not found
-        there, `OutcomeUnknownError` says that it may have been bought. Two bodies are documented:
-        see `PurchasePhoneNumber`.
+        Without a readable answer, the number is looked up in the listing; if it is not there,
+        `OutcomeUnknownError` says that it may have been bought. Two bodies are documented: see
+        `PurchasePhoneNumber`.
         """
         return await self._runner.run(
             PurchasePhoneNumber(
@@ -120,7 +120,7 @@ class PhoneNumbers(Resource):
 
         User name and password are needed, unless ``auth_mode="ip"``, which forbids them.
         """
-        sip_trunk_password = concealed(sip_trunk_password)
+        sip_trunk_password = as_secret(sip_trunk_password)
         return await self._runner.run(
             ImportSipTrunk(
                 phone_number=phone_number,
@@ -140,17 +140,17 @@ class PhoneNumbers(Resource):
         nickname: str | Unset | None = UNSET,
         label: str | Unset = UNSET,
     ) -> PhoneNumber:
-        """Change a number: ``agent_id=None`` detaches routing, ``nickname=None`` clears it.
+        """Change a number: ``agent_id=None`` detaches the agent, ``nickname=None`` clears it.
 
         A 404 means that the number is unknown or that the platform has retired this route; the
-        error says how to route from the agent's side then.
+        error says how to route the number with ``agents.update`` instead.
         """
         return await self._runner.run(
             UpdatePhoneNumber(id=id, agent_id=agent_id, nickname=nickname, label=label)
         )
 
     async def get(self, id: str) -> PhoneNumber:  # noqa: A002 - the vendor's word
-        """Look one number up by its id."""
+        """Look up a number by its id."""
         return await self._runner.run(GetPhoneNumber(id=id))
 
     async def list(
@@ -162,23 +162,25 @@ class PhoneNumbers(Resource):
     ) -> AsyncGenerator[PhoneNumber, None]:
         """Yield every number of the workspace once, reading *page_size* (1 to 100) at a time.
 
-        Numbers may be changed, released and bought meanwhile: each that the workspace holds from
-        beginning to end is yielded. Those of the first page come at once; then all pages are read
-        before the next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
+        A number that the workspace holds throughout is yielded, whatever is changed, released and
+        bought meanwhile. The first page's numbers come at once; then all pages are read before the
+        next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
 
         Raises `ResponseDecodeError` rather than ending before the workspace does.
         """
-
-        async def fetch(page: int) -> Page[PhoneNumber]:
-            return await self._runner.run(
+        numbers = all_items(
+            lambda page: self._runner.run(
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
-            )
-
-        async for number in all_items(fetch, lambda number: number.id, size=page_size, first=1):
+            ),
+            lambda number: number.id,
+            size=page_size,
+            first=1,
+        )
+        async for number in numbers:
             yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word
-        """Give a number up, irreversibly; `ConflictError` while something uses it."""
+        """Release a number, permanently; raises `ConflictError` while something uses it."""
         await self._runner.run(ReleasePhoneNumber(id=id))
 
     async def purchase_many(
@@ -215,9 +217,9 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are `UpdatePhoneNumber` values, each with its own change; or plain ids, which all
-        get the same *change*, given by keyword as in `update`. What no number can
-        take raises before anything is sent.
+        *values* are `UpdatePhoneNumber` values, each with its own change, or plain ids, which all
+        get the same *change*, given by keyword as in `update`. A *change* that no number can take
+        raises before anything is sent.
         """
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "id", change, stop_on=stop_on, progress=progress
@@ -228,16 +230,16 @@ class PhoneNumberPricing(Resource):
     """https://dialnexa.com/docs, "List Phone Number Pricing"."""
 
     async def list(self) -> AsyncGenerator[PhoneNumberPrice, None]:
-        """Yield what a number costs with each provider in each country, in credits."""
+        """Yield the price of a number from each provider in each country, in credits."""
         for price in await self._runner.run(ListPhoneNumberPricing()):
             yield price
 
 
 class Agents(Resource):
-    """https://dialnexa.com/docs, "Agents": the newer way of routing numbers."""
+    """https://dialnexa.com/docs, "Agents": the newer way to route numbers."""
 
     async def get(self, id: str) -> Agent:  # noqa: A002 - the vendor's word
-        """Look one agent up; its `version_number` is the one that `update` takes."""
+        """Look up an agent; `update` takes its `version_number`."""
         return await self._runner.run(GetAgent(id=id))
 
     async def update(
@@ -249,10 +251,10 @@ class Agents(Resource):
         outbound_phone_number_id: str | Unset = UNSET,
         is_published: bool | Unset = UNSET,
     ) -> Agent:
-        """Route numbers to an agent; an empty text detaches.
+        """Route numbers to an agent; an empty text detaches one.
 
-        *version_number* names a draft: published versions take no update. Live calls follow only
-        if ``is_published=True`` is in the same request.
+        *version_number* names a draft: a published version cannot be updated. Live calls follow
+        only if ``is_published=True`` is in the same request.
         """
         return await self._runner.run(
             UpdateAgent(

@@ -1,7 +1,7 @@
-"""What DialNexa is told and what it answers, in its own words.
+"""DialNexa's records and request values, in its own words.
 
 Facts are from the pages "Phone Numbers" of https://dialnexa.mintlify.app and from the newer
-https://dialnexa.com/docs; they differ in places, and both are accepted. Ids are opaque texts.
+https://dialnexa.com/docs; where they differ, both are accepted. Ids are opaque texts.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
 
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
-"""Words of `PhoneNumber.status`; others may come and are kept as they are."""
+"""Values of `PhoneNumber.status`; others are kept as they come."""
 
 Text: TypeAlias = str | Unset
 Clearable: TypeAlias = str | Unset | None
 Amount: TypeAlias = str | float | int | None
-"""Costs and rates come as texts or as numbers."""
+"""Costs and rates are texts in some answers and numbers in others."""
 
 
 # --- records ---------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ Amount: TypeAlias = str | float | int | None
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
-    """A phone number of the workspace, in any of the three shapes it is documented in."""
+    """A phone number of the workspace, in any of its three documented shapes."""
 
     id: Annotated[str, wire("id", null_as_empty=True)] = ""
     """Key of later calls, such as ``phn_f7w2kx5mb9qz``."""
@@ -39,7 +39,7 @@ class PhoneNumber(Record):
     label: Annotated[str | None, wire("label")] = None
     """For internal accounting."""
     nickname: Annotated[str | None, wire("nickname")] = None
-    """What dashboard users see."""
+    """Shown in the dashboard."""
     agent_id: Annotated[str | None, wire("agent_id")] = None
     inbound_agent_id: Annotated[str | None, wire("inbound_agent_id")] = None
     status: Annotated[str | None, wire("status")] = None
@@ -57,13 +57,13 @@ class PhoneNumber(Record):
 
     @property
     def routed_agent_id(self) -> str | None:
-        """The agent that takes inbound calls, under either of its two names."""
+        """The agent that takes inbound calls, from whichever field has it."""
         return self.agent_id or self.inbound_agent_id or None
 
 
 @attrs.frozen(kw_only=True)
 class AvailableNumber(Record):
-    """A number that can be bought, as the carrier lists it."""
+    """A number on offer, as the carrier lists it."""
 
     number: Annotated[str, wire("number", phone_number=True, null_as_empty=True)] = ""
     type: Annotated[str | None, wire("type")] = None
@@ -79,10 +79,10 @@ class AvailableNumber(Record):
 # https://dialnexa.com/docs, "List Phone Number Pricing"
 @attrs.frozen(kw_only=True)
 class PhoneNumberPrice(Record):
-    """What numbers of one country cost with one provider, in credits."""
+    """The price of a number of one country from one provider, in credits."""
 
     telephony_provider_id: Annotated[str, wire("telephony_provider_id", null_as_empty=True)] = ""
-    """What a purchase names the provider by, such as ``tp_abc123xyz789``."""
+    """The provider's id in a purchase, such as ``tp_abc123xyz789``."""
     country_iso: Annotated[str | None, wire("country_iso")] = None
     """2 or 3 characters."""
     country_name: Annotated[str | None, wire("country_name")] = None
@@ -97,20 +97,19 @@ class PhoneNumberPrice(Record):
 # https://dialnexa.com/docs, "Get Agent" and "Update Agent"
 @attrs.frozen(kw_only=True)
 class Agent(Record):
-    """An agent, as far as the routing of numbers needs it.
+    """The part of an agent that routes numbers.
 
-    Answers hold the agent's versions. The fields here are those of one version: after an update of
-    the one that was updated, else of the current one. `extra` keeps all of them, under
-    ``current_version`` and ``versions``.
+    An agent has versions. The fields here are those of one: the version just updated, otherwise the
+    current one. `extra` keeps all of them, under ``current_version`` and ``versions``.
     """
 
     id: Annotated[str, wire("id", null_as_empty=True)] = ""
     name: Annotated[str | None, wire("name")] = None
     """The version's title."""
     version_number: Annotated[int | None, wire("version_number")] = None
-    """What an update names the version by."""
+    """The version's key in an update."""
     is_published: Annotated[bool | None, wire("is_published")] = None
-    """A published version takes no further update."""
+    """A published version cannot be updated."""
     inbound_phone_number_id: Annotated[str | None, wire("inbound_phone_number_id")] = None
     outbound_phone_number_id: Annotated[str | None, wire("outbound_phone_number_id")] = None
 
@@ -128,15 +127,16 @@ def _host(name: str, value: object) -> None:
 
 
 _ID = validators.record_id()
-# Stated for the answer, assumed for the request.
+# Documented for the answer, assumed for the request.
 _NICKNAME = validators.text(255)
+_NUMBER_ID = validators.visible(least=0)
 _LIMIT = validators.whole_number(1, 100)
 _PAGE = validators.whole_number(1, 1_000_000_000)
 
 
 @attrs.frozen(kw_only=True)
 class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
-    """``GET /v1/organization-phone-numbers/plivo-numbers``: numbers that can be bought."""
+    """``GET /v1/organization-phone-numbers/plivo-numbers``: the numbers on offer."""
 
     country_iso: Annotated[str, validators.country_code]
     type: Annotated[Text, validators.word] = UNSET
@@ -145,20 +145,20 @@ class SearchPhoneNumbers(RequestValue[list[AvailableNumber]]):
 
 @attrs.frozen(kw_only=True)
 class ListPhoneNumberPricing(RequestValue[list[PhoneNumberPrice]]):
-    """``GET /v1/phone-number-pricing``: what each provider takes for a number of each country."""
+    """``GET /v1/phone-number-pricing``: what a number of each country costs."""
 
 
 @attrs.frozen(kw_only=True)
 class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     """Body of ``POST /v1/organization-phone-numbers/purchase``: buys exactly one number.
 
-    Two bodies are documented. The newer one names the number, the telephony provider and the
-    country; the older one (``older_body``) the number and, if at all, a provider.
+    Two bodies are documented. The newer one has the number, the telephony provider and the
+    country; the older one (``older_body``) has the number and optionally a provider.
     """
 
     phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
     telephony_provider_id: Annotated[Text, wire("telephonyProviderId"), validators.word] = UNSET
-    """From ``phone_number_pricing.list()``; 12 to 15 characters were seen."""
+    """From ``phone_number_pricing.list()``."""
     country_iso: Annotated[Text, wire("countryISO"), validators.country_code] = UNSET
     provider: Annotated[Text, validators.word] = UNSET
     """Older body only."""
@@ -173,21 +173,20 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
             if self.older_body and value is not UNSET:
                 raise InvalidRequestError(field=name, rule="the older body does not take it")
             if not self.older_body and value is UNSET:
-                raise InvalidRequestError(field=name, rule=f"the newer body needs it{_WHERE[name]}")
+                raise InvalidRequestError(field=name, rule=f"the newer body needs it{_HINTS[name]}")
         if not self.older_body and self.provider is not UNSET:
             raise InvalidRequestError(field="provider", rule="only the older body takes it")
 
 
-_WHERE: Final = {
+_HINTS: Final = {
     "telephony_provider_id": "; phone_number_pricing.list() gives the ids",
     "country_iso": "",
 }
-"""Where a purchase finds what it needs."""
 
 
 @attrs.frozen(kw_only=True)
 class ImportSipTrunk(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: a number you own."""
+    """Body of ``POST /v1/organization-phone-numbers/sip-trunks``: registers your own number."""
 
     phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
     termination_uri: Annotated[str, wire("terminationUri"), _host]
@@ -195,10 +194,10 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
     auth_mode: Annotated[
         Literal["userpass", "ip"] | Unset, wire("authMode"), validators.one_of("userpass", "ip")
     ] = UNSET
-    """``userpass`` where left out."""
+    """By default ``userpass``."""
     sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName"), validators.word] = UNSET
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword"), validators.secret()] = (
-        attrs.field(default=UNSET, hash=False, converter=concealed)
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
     nickname: Annotated[Text, wire("nickname"), _NICKNAME] = UNSET
 
@@ -212,11 +211,11 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
 
 @attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``PATCH /v1/organization-phone-numbers/{id}``; what is left out stays."""
+    """Body of ``PATCH /v1/organization-phone-numbers/{id}``; a field left out stays as it is."""
 
     id: Annotated[str, _ID]
     agent_id: Annotated[Clearable, wire("agent_id"), validators.visible(1_000)] = UNSET
-    """``None`` detaches routing; the number is kept."""
+    """``None`` detaches the agent; the number is kept."""
     nickname: Annotated[Clearable, wire("nickname"), _NICKNAME] = UNSET
     """``None`` or an empty text clears it."""
     label: Annotated[Text, wire("label"), validators.any_text] = UNSET
@@ -245,7 +244,7 @@ class ListPhoneNumbers(RequestValue[Page[PhoneNumber]]):
 
 @attrs.frozen(kw_only=True)
 class ReleasePhoneNumber(RequestValue[None]):
-    """``DELETE /v1/organization-phone-numbers/{id}``: gives the number up, irreversibly."""
+    """``DELETE /v1/organization-phone-numbers/{id}``: releases the number, permanently."""
 
     id: Annotated[str, _ID]
 
@@ -259,21 +258,17 @@ class GetAgent(RequestValue[Agent]):
 
 @attrs.frozen(kw_only=True)
 class UpdateAgent(RequestValue[Agent]):
-    """Body of ``PATCH /v1/agents/{id}``, as far as it routes numbers.
+    """The part of ``PATCH /v1/agents/{id}`` that routes numbers.
 
-    Here an empty text detaches a number, not null. What is sent reaches live calls only together
-    with ``is_published=True``.
+    An empty text, not null, detaches a number. Live calls follow the change only if
+    ``is_published=True`` is in the same request.
     """
 
     id: Annotated[str, _ID]
     version_number: Annotated[int, wire("version_number"), validators.whole_number(0, 2**31 - 1)]
-    """The draft that is changed, `Agent.version_number`; published versions take no update."""
-    inbound_phone_number_id: Annotated[
-        Text, wire("inbound_phone_number_id"), validators.visible(least=0)
-    ] = UNSET
-    outbound_phone_number_id: Annotated[
-        Text, wire("outbound_phone_number_id"), validators.visible(least=0)
-    ] = UNSET
+    """`Agent.version_number` of the draft to change; a published version cannot be updated."""
+    inbound_phone_number_id: Annotated[Text, wire("inbound_phone_number_id"), _NUMBER_ID] = UNSET
+    outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id"), _NUMBER_ID] = UNSET
     is_published: Annotated[bool | Unset, wire("is_published"), validators.flag] = UNSET
 
     def _check_combination(self) -> None:

@@ -10,8 +10,8 @@ from sigmamind_async.convert import (
     RequestValue,
     body_of,
     load_json,
+    present_keys,
     structure,
-    told_by,
     wire_names,
 )
 from sigmamind_async.errors import ResponseDecodeError
@@ -20,11 +20,11 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     Response,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
@@ -43,36 +43,35 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdateAgent,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import not_shown, on_first_page
+from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import (
-    about,
-    as_number,
-    is_failure,
-    naming,
-    refuse_failure,
-    removed,
-    showing,
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    means_failure,
+    require_named,
+    require_no_failure,
 )
-from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
 
 T = TypeVar("T")
 
-_NUMBERS = "/v1/organization-phone-numbers"
+_COLLECTION = "/v1/organization-phone-numbers"
 
 
 def search_phone_numbers(value: SearchPhoneNumbers) -> Operation[list[AvailableNumber]]:
-    """List what can be bought; the carrier's own shape is passed through."""
+    """List the numbers on offer, in the carrier's own shape."""
     query = _query(country_iso=value.country_iso, type=value.type)
-    path = f"{_NUMBERS}/plivo-numbers?{query}"
-    return reading(
+    path = f"{_COLLECTION}/plivo-numbers?{query}"
+    return get_operation(
         "dialnexa.search_phone_numbers", path, _decode_stock, value, max_bytes=PAGE_BYTES
     )
 
 
 def list_phone_number_pricing(value: ListPhoneNumberPricing) -> Operation[list[PhoneNumberPrice]]:
-    """List what numbers cost, by provider and country; the platform does not page it."""
-    return reading(
+    """List the prices by provider and country; the listing has no pages."""
+    return get_operation(
         "dialnexa.list_phone_number_pricing",
         "/v1/phone-number-pricing",
         _decode_pricing,
@@ -82,43 +81,43 @@ def list_phone_number_pricing(value: ListPhoneNumberPricing) -> Operation[list[P
 
 
 def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
-    """Buy one number. No key marks two requests as one: it is never sent again after silence."""
+    """Buy one number. Without an idempotency key, it is not sent again after a lost answer."""
     body = body_of(value)
     if value.older_body:
         body = {"phone_number": value.phone_number}
         if value.provider is not UNSET:
             body["provider"] = value.provider
-    return Operation(
-        name="dialnexa.purchase_phone_number",
-        request=Request(method="POST", path=f"{_NUMBERS}/purchase", json=body),
-        decode=_of_number(naming(_decode_purchase, _bought), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.purchase_phone_number",
+        f"{_COLLECTION}/purchase",
+        body,
+        _about_number(confirm_named(_decode_purchase, _purchase_key), value.phone_number),
         value=value,
-        read_back=_read_back(value, {}),
+        read_back=_find_in_listing(value, {}),
     )
 
 
 def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
-    """Register a number of one's own; 409 says that it is registered already."""
-    return Operation(
-        name="dialnexa.import_sip_trunk",
-        request=Request(method="POST", path=f"{_NUMBERS}/sip-trunks", json=body_of(value)),
-        decode=_of_number(naming(_decode_phone_number, _id), value.phone_number),
-        repeatable=False,
+    """Register your own number; a 409 means that it is already registered."""
+    return post_operation(
+        "dialnexa.import_sip_trunk",
+        f"{_COLLECTION}/sip-trunks",
+        body_of(value),
+        _about_number(confirm_named(_decode_phone_number, _id), value.phone_number),
         value=value,
-        read_back=_read_back(value, {"nickname": "nickname"}),
+        read_back=_find_in_listing(value, {"nickname": "nickname"}),
     )
 
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number. The newest API description no longer lists this route."""
-    return Operation(
-        name="dialnexa.update_phone_number",
-        request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=about(_decode_phone_number, lambda found: found.id == value.id),
-        repeatable=True,
+    return patch_operation(
+        "dialnexa.update_phone_number",
+        _number_path(value.id),
+        body_of(value),
+        confirm_matching(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _told(found)),
+        ignored_fields=lambda found: ignored_fields(value, found, _shown_number_fields(found)),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -130,9 +129,9 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
-    """Look a number up by its id."""
-    decode = showing(_decode_phone_number, lambda found: found.id or found.phone_number)
-    return reading("dialnexa.get_phone_number", _number_path(value.id), decode, value)
+    """Look up a number by its id."""
+    decode = require_named(_decode_phone_number, lambda found: found.id or found.phone_number)
+    return get_operation("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
@@ -140,12 +139,12 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     query = _query(
         page=value.page, limit=value.limit, country_code=value.country_code, type=value.type
     )
-    return reading(
+    return get_operation(
         "dialnexa.list_phone_numbers",
-        f"{_NUMBERS}?{query}",
+        f"{_COLLECTION}?{query}",
         # "data" with "meta", "items" with totals, or a bare array.
         lambda response: page_of(
-            response, PhoneNumber, ("data", "items"), size=value.limit, unwrap=_inside
+            response, PhoneNumber, ("data", "items"), size=value.limit, unwrap=_unwrap
         ),
         value,
         max_bytes=PAGE_BYTES,
@@ -153,31 +152,35 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
-    """Release a number; 409 means that something still uses it."""
-    return removing("dialnexa.release_phone_number", _number_path(value.id), value, removed)
+    """Release a number; a 409 means that something still uses it."""
+    return delete_operation(
+        "dialnexa.release_phone_number", _number_path(value.id), value, decode_removal
+    )
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
-    """Look an agent up."""
-    decode = showing(_decode_agent, _id)
-    return reading("dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value)
+    """Look up an agent."""
+    decode = require_named(_decode_agent, _id)
+    return get_operation(
+        "dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value
+    )
 
 
 def update_agent(value: UpdateAgent) -> Operation[Agent]:
-    """Route numbers from the agent's side. Unknown fields are dropped without a word.
+    """Route numbers from the agent's side; the platform silently drops unknown fields.
 
-    The documented answer does not show the numbers of a version: about them it says nothing.
+    The documented answer does not show a version's numbers, so it does not contradict them either.
     """
-    return changing(
+    return patch_operation(
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        about(
+        confirm_matching(
             lambda response: _decode_agent(response, value.version_number),
             lambda found: found.id == value.id,
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _told_of(found)),
+        ignored_fields=lambda found: ignored_fields(value, found, _shown_routing(found)),
     )
 
 
@@ -194,67 +197,64 @@ OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any
     UpdateAgent: update_agent,
 }
 
-_UPDATABLE: Final = {"agent_id": "routed_agent_id", "nickname": "nickname", "label": "label"}
-_TOLD_BY: Final = {
-    "agent_id": {"agent_id", "inbound_agent_id"},
-    "nickname": {"nickname"},
-    "label": {"label"},
+# Only one of the three documented shapes of a number has all of an update's fields. A field whose
+# keys are absent is not compared.
+_NUMBER_FIELDS: Final = {
+    "agent_id": ("routed_agent_id", {"agent_id", "inbound_agent_id"}),
+    "nickname": ("nickname", {"nickname"}),
+    "label": ("label", {"label"}),
 }
-"""Which keys of a record tell about a field. Of the three documented shapes only one has them all:
-about what an answer does not hold, it says nothing."""
+"""For each field of an update, the record's field, and the keys that show it."""
 _ROUTING: Final = ("inbound_phone_number_id", "outbound_phone_number_id", "is_published")
 
 
-def _told(found: PhoneNumber) -> dict[str, str]:
-    """Return the fields of an update that the record *found* tells about."""
-    told = told_by(found)
-    return {name: place for name, place in _UPDATABLE.items() if told & _TOLD_BY[name]}
+def _shown_number_fields(found: PhoneNumber) -> dict[str, str]:
+    present = present_keys(found)
+    return {name: field for name, (field, keys) in _NUMBER_FIELDS.items() if present & keys}
 
 
-def _told_of(found: Agent) -> dict[str, str]:
-    """Return the fields of an agent's update that the version in *found* tells about."""
-    told = told_by(found)
-    return {name: name for name in _ROUTING if name in told}
+def _shown_routing(found: Agent) -> dict[str, str]:
+    return {name: name for name in _ROUTING if name in present_keys(found)}
 
 
 def _number_path(number_id: str) -> str:
-    return f"{_NUMBERS}/{path_segment(number_id)}"
+    return f"{_COLLECTION}/{path_segment(number_id)}"
 
 
-def _query(**said: object) -> str:
-    return urlencode({name: value for name, value in said.items() if value is not UNSET})
+def _query(**fields: object) -> str:
+    return urlencode({name: value for name, value in fields.items() if value is not UNSET})
 
 
-def _read_back(
+def _find_in_listing(
     value: PurchasePhoneNumber | ImportSipTrunk, fields: Mapping[str, str]
 ) -> ReadBack[PhoneNumber]:
-    """Look for the number on the first page: there is no look-up by number."""
+    """Look for the number on the first page, as there is no look-up by number."""
     return ReadBack(
-        operation=on_first_page(
+        operation=find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == value.phone_number,
         ),
-        agrees=lambda found: not not_shown(value, found, fields),
+        agrees=lambda found: not ignored_fields(value, found, fields),
     )
 
 
 def _unwrapped(response: Response) -> object:
-    """Return what an answer holds, out of the wrappers that some answers come in.
+    return _unwrap(load_json(response.body))
 
-    Seen are ``{"statusCode": 200, "data": ...}`` around most answers, and a bare ``data``. What has
-    an id is no wrapper, whatever else it holds.
+
+def _unwrap(raw: object) -> object:
+    """Return what is inside the wrappers of an answer.
+
+    Most answers come in ``{"statusCode": 200, "data": ...}``, some in a bare ``data``. An object
+    with an id is not a wrapper, whatever else it holds.
     """
-    return _inside(load_json(response.body))
-
-
-def _inside(raw: object) -> object:
-    while isinstance(inner := _fields(raw).get("data"), dict) and "id" not in _fields(raw):
-        refuse_failure(_fields(raw))
+    while isinstance(inner := _object(raw).get("data"), dict) and "id" not in _object(raw):
+        require_no_failure(_object(raw))
         raw = cast("object", inner)
     return raw
 
 
-def _fields(raw: object) -> dict[str, Any]:
+def _object(raw: object) -> dict[str, Any]:
     return cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
 
 
@@ -262,16 +262,18 @@ def _id(found: PhoneNumber | Agent) -> str:
     return found.id
 
 
-def _of_number(
+def _about_number(
     read: Callable[[Response], PhoneNumber], phone_number: str
 ) -> Callable[[Response], PhoneNumber]:
-    """Return *read*, for a record that names *phone_number* or no number at all."""
-    return about(read, lambda found: as_number(found.phone_number) in {"", phone_number})
+    """Return *read* for a record that names *phone_number*, or no number at all."""
+    return confirm_matching(
+        read, lambda found: as_phone_number(found.phone_number) in {"", phone_number}
+    )
 
 
-def _bought(found: PhoneNumber) -> str:
-    """Return the id, or of an acknowledgement that has none, and reports no failure, the number."""
-    return found.id or ("" if is_failure(found.status) else as_number(found.phone_number))
+def _purchase_key(found: PhoneNumber) -> str:
+    """Return the id, or the number of an acknowledgement without one that reports no failure."""
+    return found.id or ("" if means_failure(found.status) else as_phone_number(found.phone_number))
 
 
 def _decode_phone_number(response: Response) -> PhoneNumber:
@@ -280,59 +282,57 @@ def _decode_phone_number(response: Response) -> PhoneNumber:
 
 def _decode_agent(response: Response, updated: int | None = None) -> Agent:
     raw = _unwrapped(response)
-    fields = _fields(raw)
+    fields = _object(raw)
     return structure(_with_version(fields, updated) if fields else raw, Agent)
 
 
 def _with_version(agent: Mapping[str, object], updated: int | None) -> dict[str, object]:
-    """Return *agent* with the fields of its version *updated*, or of the current one.
+    """Return *agent* with the fields of its version *updated*, otherwise of the current one.
 
-    What stands in the agent itself counts first: some answers have no versions.
+    The agent's own fields take precedence: some answers have no versions.
     """
     current = agent.get("current_version_number")
-    version = _version(agent, current if updated is None else updated)
-    told: dict[str, object] = {name: version[name] for name in _OF_A_VERSION if name in version}
+    version = _find_version(agent, current if updated is None else updated)
+    fields: dict[str, object] = {name: version[name] for name in _VERSION_FIELDS if name in version}
     if "title" in version:
-        told.setdefault("name", version["title"])
+        fields.setdefault("name", version["title"])
     if current is not None:
-        told.setdefault("version_number", current)
-    return _filled(agent, told)
+        fields.setdefault("version_number", current)
+    return _fill_gaps(agent, fields)
 
 
-_OF_A_VERSION: Final = ("name", "version_number", *_ROUTING)
+_VERSION_FIELDS: Final = ("name", "version_number", *_ROUTING)
 
 
-def _version(agent: Mapping[str, object], number: object) -> dict[str, Any]:
+def _find_version(agent: Mapping[str, object], number: object) -> dict[str, Any]:
     """Return version *number* of an agent; without a number, the current one."""
-    current = _fields(agent.get("current_version"))
+    current = _object(agent.get("current_version"))
     if number is None:
         return current
-    others = agent.get("versions")
-    listed = cast("list[object]", others) if isinstance(others, list) else []
-    versions = (current, *map(_fields, listed))
-    named = (each for each in versions if str(each.get("version_number")) == str(number))
-    return next(named, _NO_FIELDS)
+    versions = agent.get("versions")
+    listed = cast("list[object]", versions) if isinstance(versions, list) else []
+    for version in (current, *map(_object, listed)):
+        if str(version.get("version_number")) == str(number):
+            return version
+    return {}
 
 
-_NO_FIELDS: Final[dict[str, Any]] = {}
-
-
-def _filled(record: Mapping[str, object], beside: Mapping[str, object]) -> dict[str, object]:
-    """Return *record* with what is *beside* it in place of what it lacks, or holds as null."""
-    lacking = {name: held for name, held in beside.items() if record.get(name) is None}
-    return {**record, **lacking}
+def _fill_gaps(record: Mapping[str, object], others: Mapping[str, object]) -> dict[str, object]:
+    """Return *record* with those of the *others* that it lacks or holds as null."""
+    gaps = {name: value for name, value in others.items() if record.get(name) is None}
+    return {**record, **gaps}
 
 
 def _decode_stock(response: Response) -> list[AvailableNumber]:
-    raw = _inside(load_page(response.body))
+    raw = _unwrap(load_page(response.body))
     return items_of(raw, AvailableNumber, ("objects", "data", "items"))
 
 
 def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
     keys = ("data", "items")
-    page = page_of(response, PhoneNumberPrice, keys, size=PAGE_RECORDS, unwrap=_inside)
+    page = page_of(response, PhoneNumberPrice, keys, size=PAGE_RECORDS, unwrap=_unwrap)
     if page.more or (page.pages or 1) > 1 or (page.total or 0) > len(page.items):
-        # No query is documented that would ask for the rest.
+        # No query for the rest is documented.
         raise ResponseDecodeError(f"the price list goes on after {len(page.items)} prices")
     return page.items
 
@@ -340,22 +340,22 @@ def _decode_pricing(response: Response) -> list[PhoneNumberPrice]:
 def _decode_purchase(response: Response) -> PhoneNumber:
     """Read a purchase: the record, or an acknowledgement with or without the record inside.
 
-    One of the two documented examples names the number in the acknowledgement alone.
+    In one of the two documented examples only the acknowledgement has the number.
     """
     raw = _unwrapped(response)
-    fields = _fields(raw)
+    fields = _object(raw)
     if "phoneNumber" in fields:
         fields["phone_number"] = fields.pop("phoneNumber")
     record = fields.pop("organizationPhoneNumber", None)
     if not isinstance(record, dict):
         return structure(raw, PhoneNumber)
-    refuse_failure(fields)
-    beside = {name: held for name, held in fields.items() if name in _OF_A_NUMBER}
-    held = _filled(cast("dict[str, object]", record), beside)
-    return structure(held, PhoneNumber, at="organizationPhoneNumber")
+    require_no_failure(fields)
+    beside = {name: value for name, value in fields.items() if name in _NUMBER_KEYS}
+    whole = _fill_gaps(cast("dict[str, object]", record), beside)
+    return structure(whole, PhoneNumber, at="organizationPhoneNumber")
 
 
-_OF_A_NUMBER: Final = frozenset(mark.name for mark in wire_names(PhoneNumber).values())
+_NUMBER_KEYS: Final = frozenset(mark.name for mark in wire_names(PhoneNumber).values())
 
 
 DIALNEXA: Final = Platform(
@@ -363,6 +363,5 @@ DIALNEXA: Final = Platform(
     base_url="https://api.dialnexa.com",
     env_prefix="DIALNEXA",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
-    probe=f"{_NUMBERS}?page=1&limit=1",
+    probe=f"{_COLLECTION}?page=1&limit=1",
 )

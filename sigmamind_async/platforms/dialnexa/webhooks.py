@@ -1,8 +1,8 @@
-"""Deliveries of DialNexa: is this one genuine, and what does it say?
+"""DialNexa's webhook deliveries: checking the signature and reading the event.
 
 The signature is HMAC-SHA256 over the raw body with the webhook's secret. Three spellings of its
-header are documented. There is no timestamp in it, so an old delivery can be sent again by whoever
-saw it: keep the ids of events that were handled.
+header are documented. It covers no timestamp, so anyone who has seen a delivery can replay it:
+remember the ids of the events you have handled.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
     Headers,
     Key,
+    as_secrets,
     check_body,
     check_signature,
     header,
-    keys_of,
-    pairs_of,
+    header_pairs,
     read_genuine,
 )
 
@@ -31,7 +31,7 @@ SIGNATURE_HEADERS = ("x-dialnexa-signature", "x-nexa-signature")
 
 @attrs.frozen(kw_only=True)
 class WebhookEvent(Record):
-    """One event; its own fields are in `extra`."""
+    """One event; the fields of its type are in `extra`."""
 
     event_type: Annotated[str | None, wire("event_type", strict=True)] = None
     """``call_initiated``, ``call_ended``, ``transfer_completed``, ``verification`` and others."""
@@ -48,18 +48,18 @@ def verify_webhook(
     """Return the event of a genuine delivery.
 
     Args:
-        body: The raw bytes as they came, not parsed and written again.
-        headers: By name, in any case: a mapping, or pairs as ASGI has them.
+        body: The raw bytes as received, not parsed and serialized again.
+        headers: A mapping in any case, or pairs as ASGI has them.
         secrets: The webhook's secret, or several while one is replaced.
-        max_bytes: Most bytes of a body that is looked at.
+        max_bytes: Maximum size of the body.
 
     Raises:
-        InvalidRequestError: The body is too large, or not signed with a secret of ours.
-        ResponseDecodeError: The delivery is genuine, and its body is not as expected.
+        InvalidRequestError: The body is too large, or not signed with these secrets.
+        ResponseDecodeError: The delivery is genuine, but its body has an unexpected form.
         ConfigurationError: An option cannot be used.
     """
-    secrets, given = keys_of(secrets), pairs_of(headers)
-    del headers  # which may be the secret, given in its place
+    secrets, given = as_secrets(secrets), header_pairs(headers)
+    del headers  # a caller may have passed the secret in its place
     check_body(body, max_bytes)
     sent = re.split(r"[,\s]+", ",".join(header(given, name) for name in SIGNATURE_HEADERS))
     check_signature(body, [part.removeprefix("sha256=") for part in sent if part], secrets)

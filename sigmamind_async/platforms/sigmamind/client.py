@@ -1,8 +1,7 @@
-"""The SigmaMind client: what a caller can ask for, in the vendor's words."""
+"""The SigmaMind client, in the vendor's words."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import Any, ClassVar, TypedDict, Unpack
 
@@ -11,7 +10,7 @@ from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.errors import InvalidRequestError, OutcomeUnknownError
 from sigmamind_async.operation import Platform
-from sigmamind_async.paging import Page, all_items
+from sigmamind_async.paging import all_items
 from sigmamind_async.platforms.sigmamind.models import (
     Agent,
     Call,
@@ -30,14 +29,14 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
-from sigmamind_async.values import UNSET, Secret, Unset, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class SigmaMind(Client):
     """SigmaMind's phone numbers, agents and calls.
 
-    Settings are those of `sigmamind_async.client.Client`; the environment variables are
-    ``SIGMAMIND_API_KEY`` and ``SIGMAMIND_BASE_URL``.
+    The settings are those of `sigmamind_async.client.Client`. ``SIGMAMIND_API_KEY`` and
+    ``SIGMAMIND_BASE_URL`` are read from the environment.
     """
 
     platform: ClassVar[Platform] = SIGMAMIND
@@ -69,8 +68,8 @@ class PhoneNumberChange(TypedDict, total=False):
 class PhoneNumbers(Resource):
     """https://docs.sigmamind.ai/api-reference/phone-numbers.
 
-    Every method may raise `InvalidRequestError` before anything is sent, and any other class of
-    `sigmamind_async.errors` after.
+    Every method raises `InvalidRequestError` for a wrong argument, before anything is sent; the
+    other errors are those of `sigmamind_async.errors`.
     """
 
     async def create(
@@ -86,9 +85,9 @@ class PhoneNumbers(Resource):
     ) -> PhoneNumber:
         """Buy a number: exactly *phone_number*, or one in *country_code* near *area_code*.
 
-        It costs money and is sent at most once. When no readable answer comes, a number of one's
-        own choosing is looked up; otherwise `OutcomeUnknownError` says that it may have been
-        bought. Fields and limits: `CreatePhoneNumber`.
+        It costs money and is sent at most once. Without a readable answer, *phone_number* is looked
+        up; if none was given, `OutcomeUnknownError` says that a number may have been bought. Fields
+        and limits: `CreatePhoneNumber`.
         """
         return await self._runner.run(
             CreatePhoneNumber(
@@ -116,10 +115,10 @@ class PhoneNumbers(Resource):
     ) -> PhoneNumber:
         """Bring a number you own into SigmaMind over a SIP trunk; nothing is bought.
 
-        Outbound calls need username, password and termination URI of the trunk. Fields and
-        limits: `ImportPhoneNumber`.
+        Outbound calls need the trunk's username, password and termination URI. Fields and limits:
+        `ImportPhoneNumber`.
         """
-        trunk_password = concealed(trunk_password)
+        trunk_password = as_secret(trunk_password)
         return await self._runner.run(
             ImportPhoneNumber(
                 phone_number=phone_number,
@@ -145,12 +144,11 @@ class PhoneNumbers(Resource):
         trunk_password: str | Secret | Unset = UNSET,
         outbound_phone_number: str | Unset = UNSET,
     ) -> PhoneNumber:
-        """Change a number; what is left out stays as it is, ``None`` removes an agent.
+        """Change a number; a field left out stays as it is, ``None`` removes an agent.
 
-        The trunk's fields have an effect on imported numbers only. Fields and limits:
-        `UpdatePhoneNumber`.
+        The trunk's fields affect imported numbers only. Fields and limits: `UpdatePhoneNumber`.
         """
-        trunk_password = concealed(trunk_password)
+        trunk_password = as_secret(trunk_password)
         return await self._runner.run(
             UpdatePhoneNumber(
                 phone_number=phone_number,
@@ -165,26 +163,28 @@ class PhoneNumbers(Resource):
         )
 
     async def get(self, phone_number: str) -> PhoneNumber:
-        """Look one number up; `NotFoundError` if the account does not hold it."""
+        """Look up a number; raises `NotFoundError` if the account does not hold it."""
         return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
 
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
         """Yield every number of the account once, reading *page_size* (1 to 1,000) at a time.
 
-        Numbers may be changed, deleted and bought meanwhile: each that the account holds from
-        beginning to end is yielded. Those of the first page come at once; then all pages are read
-        before the next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
+        A number that the account holds throughout is yielded, whatever is changed, deleted and
+        bought meanwhile. The first page's numbers come at once; then all pages are read before the
+        next is yielded, about 1 kB a number. `ListPhoneNumbers` reads a single page.
 
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
-        fetch = functools.partial(self._page, page_size)
-        async for number in all_items(
-            fetch, lambda number: number.sip_phone_number, size=page_size
-        ):
+        numbers = all_items(
+            lambda page: self._runner.run(ListPhoneNumbers(page=page, size=page_size)),
+            lambda number: number.sip_phone_number,
+            size=page_size,
+        )
+        async for number in numbers:
             yield number
 
     async def delete(self, phone_number: str) -> None:
-        """Give a number up, for good: nobody promises that it can be had again."""
+        """Release a number, permanently: it may not be available again."""
         await self._runner.run(DeletePhoneNumber(phone_number=phone_number))
 
     async def create_many(
@@ -221,13 +221,12 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[UpdatePhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are `UpdatePhoneNumber` values, each with its own change; or plain numbers, which
-        all get the same *change*, given by keyword as in `update`. What no number can
+        *values* are `UpdatePhoneNumber` values, each with its own change, or plain numbers, which
+        all get the same *change*, given by keyword as in `update`. A *change* that no number can
         take raises before anything is sent.
         """
         if "trunk_password" in change:
-            change["trunk_password"] = concealed(change["trunk_password"])
-
+            change["trunk_password"] = as_secret(change["trunk_password"])
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number", change, stop_on=stop_on, progress=progress
         )
@@ -236,23 +235,23 @@ class PhoneNumbers(Resource):
         self,
         number: str | PhoneNumber,
         *,
-        timeout: float = 120.0,  # noqa: ASYNC109 - the platform's call, not the coroutine, is timed
+        timeout: float = 120.0,  # noqa: ASYNC109 - it times the phone call
         poll_every: float = 1.0,
     ) -> Call:
-        """Prove a number's trunk: ring its ``outbound_phone_number`` and wait for the call's end.
+        """Test a number's trunk: ring its ``outbound_phone_number`` and wait for the call's end.
 
         Args:
             number: The number, or its record, which saves a look-up.
             timeout: Seconds to wait for the end.
-            poll_every: Seconds between two looks.
+            poll_every: Seconds between two look-ups.
 
         Returns:
-            The ended call; its ``termination_reason`` says how it went.
+            The ended call, with its ``termination_reason``.
 
         Raises:
             InvalidRequestError: The number has no destination for test calls.
-            OutcomeUnknownError: The call was placed and has not ended in time, or may have been
-                placed.
+            OutcomeUnknownError: The call may have been placed, or was placed and has not ended in
+                time.
         """
         if isinstance(number, str):
             number = await self.get(number)
@@ -267,25 +266,23 @@ class PhoneNumbers(Resource):
         )
         return await calls.wait(call, timeout=timeout, poll_every=poll_every)
 
-    async def _page(self, size: int, page: int) -> Page[PhoneNumber]:
-        return await self._runner.run(ListPhoneNumbers(page=page, size=size))
-
 
 class Agents(Resource):
     """https://docs.sigmamind.ai/api-reference/agents."""
 
     async def get(self, agent_id: str) -> Agent:
-        """Look one agent up."""
+        """Look up an agent."""
         return await self._runner.run(GetAgent(agent_id=agent_id))
 
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
         """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
-        fetch = functools.partial(self._page, page_size)
-        async for agent in all_items(fetch, lambda agent: agent.agent_id, size=page_size):
+        agents = all_items(
+            lambda page: self._runner.run(ListAgents(page=page, size=page_size)),
+            lambda agent: agent.agent_id,
+            size=page_size,
+        )
+        async for agent in agents:
             yield agent
-
-    async def _page(self, size: int, page: int) -> Page[Agent]:
-        return await self._runner.run(ListAgents(page=page, size=size))
 
 
 class Calls(Resource):
@@ -299,9 +296,9 @@ class Calls(Resource):
         agent_id: str | Unset = UNSET,
         dynamic_variables: Mapping[str, Any] | Unset = UNSET,
     ) -> Call:
-        """Ring *to_phone_number*, at most once.
+        """Place a call to *to_phone_number*, at most once.
 
-        *agent_id* may be left out where the calling number has an outbound agent.
+        *agent_id* may be left out if *from_phone_number* has an outbound agent.
         """
         return await self._runner.run(
             CreateCall(
@@ -313,15 +310,19 @@ class Calls(Resource):
         )
 
     async def get(self, call_id: str) -> Call:
-        """Look one call up."""
+        """Look up a call."""
         return await self._runner.run(GetCall(call_id=call_id))
 
     async def list(
         self, *, status: str | Unset = UNSET, page_size: int = 100
     ) -> AsyncGenerator[Call, None]:
         """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
-        fetch = functools.partial(self._page, status, page_size)
-        async for call in all_items(fetch, lambda call: call.call_id, size=page_size):
+        calls = all_items(
+            lambda page: self._runner.run(ListCalls(status=status, page=page, size=page_size)),
+            lambda call: call.call_id,
+            size=page_size,
+        )
+        async for call in calls:
             yield call
 
     async def delete(self, call_id: str) -> None:
@@ -332,31 +333,28 @@ class Calls(Resource):
         self,
         call: Call,
         *,
-        timeout: float = 120.0,  # noqa: ASYNC109 - what is timed is the phone call
+        timeout: float = 120.0,  # noqa: ASYNC109 - it times the phone call
         poll_every: float = 1.0,
     ) -> Call:
-        """Look at *call* every *poll_every* seconds until it has ended; return it as it then is.
+        """Look *call* up every *poll_every* seconds until it has ended, and return it.
 
         Raises `OutcomeUnknownError`, with the call as `value`, if it has not ended within
         *timeout* seconds.
         """
         engine = self._runner.engine
-        give_up = engine.clock() + timeout
+        deadline = engine.clock() + timeout
         while not call.has_ended:
-            if not call.call_id or engine.clock() + poll_every > give_up:
-                raise _unfinished(call, timeout)
+            if not call.call_id or engine.clock() + poll_every > deadline:
+                raise _still_running(call, timeout)
             await engine.sleep(poll_every)
             call = await self.get(call.call_id)
         return call
 
-    async def _page(self, status: str | Unset, size: int, page: int) -> Page[Call]:
-        return await self._runner.run(ListCalls(status=status, page=page, size=size))
 
-
-def _unfinished(call: Call, seconds: float) -> OutcomeUnknownError:
+def _still_running(call: Call, seconds: float) -> OutcomeUnknownError:
     error = OutcomeUnknownError(
         f"call {call.call_id or '(no id)'} was placed and has not ended within {seconds:g} s;"
-        " ask calls.get() for it later"
+        " look it up later with calls.get()"
     )
     error.committed = "yes"
     error.value = call

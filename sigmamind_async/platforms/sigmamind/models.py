@@ -1,7 +1,8 @@
-"""What SigmaMind is told and what it answers, in its own words.
+"""SigmaMind's records and request values, in its own words.
 
-Request values check themselves when made; records take what comes, see `Record`. Facts are from the
-pages below https://docs.sigmamind.ai/api-reference/phone-numbers/ unless a comment names another.
+Request values check themselves when they are made; records accept what comes, see `Record`. Facts
+are from the pages below https://docs.sigmamind.ai/api-reference/phone-numbers/ unless a comment
+names another page.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
 
 TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
 BYO: Final = "byo"
-"""Words of `PhoneNumber.provider`; others may come and are kept as they are."""
+"""Values of `PhoneNumber.provider`; others are kept as they come."""
 
 OWN_SIP_DOMAIN: Final = "sip.livekit.cloud"
-"""Where SigmaMind itself takes calls. A termination URI must be the carrier's host, never this."""
+"""SigmaMind's own SIP host. A termination URI is the carrier's host, never this one."""
 
 Text: TypeAlias = str | Unset
 Clearable: TypeAlias = str | Unset | None
@@ -33,24 +34,24 @@ Clearable: TypeAlias = str | Unset | None
 
 @attrs.frozen(kw_only=True)
 class PhoneNumber(Record):
-    """A phone number as SigmaMind shows it. The trunk's username and password never come back."""
+    """A phone number. The trunk's username and password are in no answer."""
 
     sip_phone_number: Annotated[
         str, wire("sipPhoneNumber", phone_number=True, null_as_empty=True)
     ] = ""
-    """The number, E.164; also its key in later calls. Empty in an answer that names none."""
+    """The number, E.164, and its key in later calls; empty in an answer that names none."""
     provider: Annotated[str | None, wire("provider")] = None
-    """Carrier behind it: ``twilio``, ``telnyx``, ``byo``. Absent in the answer to an import."""
+    """The carrier: ``twilio``, ``telnyx`` or ``byo``. Absent from the answer to an import."""
     inbound_agent_id: Annotated[str | None, wire("inboundAgentId")] = None
     outbound_agent_id: Annotated[str | None, wire("outboundAgentId")] = None
     outbound_phone_number: Annotated[str | None, wire("outboundPhoneNumber", phone_number=True)] = (
         None
     )
-    """Who is called by a test call, E.164."""
+    """The number that test calls ring, E.164."""
     active: Annotated[bool | None, wire("active")] = None
     """Usable now; may be false right after a purchase or an import."""
     termination_sip_uri: Annotated[str | None, wire("terminationSipURI")] = None
-    """Host that takes outbound calls. Absent in the answer to a purchase."""
+    """Host that takes outbound calls. Absent from the answer to a purchase."""
     friendly_name: Annotated[str | None, wire("friendlyName")] = None
     """Label shown in listings."""
 
@@ -58,7 +59,7 @@ class PhoneNumber(Record):
 # https://docs.sigmamind.ai/api-reference/agents
 @attrs.frozen(kw_only=True)
 class Agent(Record):
-    """A voice agent, as far as phone numbers need it; settings are kept as they come."""
+    """A voice agent, without a field for each of its settings; those are kept as they come."""
 
     agent_id: Annotated[str | None, wire("agentId", strict=True)] = None
     agent_name: Annotated[str | None, wire("agentName")] = None
@@ -73,7 +74,7 @@ class Agent(Record):
 
 @attrs.frozen(kw_only=True)
 class CallAgent(Record):
-    """The agent named in a call."""
+    """The agent of a call."""
 
     name: Annotated[str | None, wire("name")] = None
     agent_id: Annotated[str | None, wire("agentId")] = None
@@ -83,7 +84,7 @@ class CallAgent(Record):
 # https://docs.sigmamind.ai/api-reference/calls
 @attrs.frozen(kw_only=True)
 class Call(Record):
-    """One call. Times are texts as the platform writes them."""
+    """A phone call. Times are texts, as the platform writes them."""
 
     call_id: Annotated[str | None, wire("callId", strict=True)] = None
     call_type: Annotated[str | None, wire("callType")] = None
@@ -94,7 +95,7 @@ class Call(Record):
         default=None, hash=False
     )
     status: Annotated[str | None, wire("status")] = None
-    """``scheduled``, ``in_progress``, ``ended``; older words exist, see `has_ended`."""
+    """``scheduled``, ``in_progress``, ``ended``; `has_ended` knows the older words."""
     transcript: Annotated[str | None, wire("transcript")] = None
     start_time: Annotated[str | None, wire("startTime")] = None
     end_time: Annotated[str | None, wire("endTime")] = None
@@ -112,7 +113,7 @@ class Call(Record):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the call is over, in any of the words the platform has used for it."""
+        """True once the call is over, whichever of its words the platform uses."""
         return (
             self.status in _ENDED
             or bool(self.end_time)
@@ -142,34 +143,32 @@ def _carrier_host(name: str, value: object) -> None:
         )
 
 
+_PHONE_NUMBER = validators.phone_number
 _SHORT_TEXT = validators.text(128)
-# An empty agent id is refused: null is how an agent is removed.
+# Null removes an agent, so an empty id is refused.
 _AGENT_ID = validators.visible(64)
 _PASSWORD = validators.secret(128)
+_AREA_CODE = validators.whole_number(100, 99_999)
 _PAGE = validators.whole_number(0, 2**31 - 1)
 _PAGE_SIZE = validators.whole_number(1, 1_000)
 
 
 @attrs.frozen(kw_only=True)
 class CreatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers``: buys a number, for money."""
+    """Body of ``POST /v1/phone-numbers``: buys a number."""
 
     friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
-    """Label, at most 128 characters; the number itself where left out."""
+    """Label of at most 128 characters; by default the number itself."""
     country_code: Annotated[Text, wire("countryCode"), validators.country_code] = UNSET
     """ISO 3166-1 alpha-2; needed without `phone_number`, ignored with it."""
-    area_code: Annotated[int | Unset, wire("areaCode"), validators.whole_number(100, 99_999)] = (
-        UNSET
-    )
-    """100 to 99999. With nothing in stock there, the nearest match is bought."""
-    phone_number: Annotated[Text, wire("phoneNumber"), validators.phone_number] = UNSET
+    area_code: Annotated[int | Unset, wire("areaCode"), _AREA_CODE] = UNSET
+    """100 to 99999. With none in stock there, the nearest match is bought."""
+    phone_number: Annotated[Text, wire("phoneNumber"), _PHONE_NUMBER] = UNSET
     """Buys exactly this number."""
     inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
     outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), validators.phone_number] = (
-        UNSET
-    )
-    """Whom test calls ring."""
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
+    """The number that test calls ring."""
 
     def _check_combination(self) -> None:
         if self.phone_number is UNSET and self.country_code is UNSET:
@@ -178,31 +177,29 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
 
 @attrs.frozen(kw_only=True)
 class ImportPhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``POST /v1/phone-numbers/import``: registers a number you own on a SIP trunk."""
+    """Body of ``POST /v1/phone-numbers/import``: registers your own number on a SIP trunk."""
 
-    phone_number: Annotated[str, wire("phoneNumber"), validators.phone_number]
+    phone_number: Annotated[str, wire("phoneNumber"), _PHONE_NUMBER]
     friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
     inbound_agent_id: Annotated[Text, wire("inboundAgentId"), _AGENT_ID] = UNSET
     outbound_agent_id: Annotated[Text, wire("outboundAgentId"), _AGENT_ID] = UNSET
     trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
     """At most 128 characters; needed for outbound calls."""
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
-        default=UNSET, hash=False, converter=concealed
+        default=UNSET, hash=False, converter=as_secret
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
     termination_sip_uri: Annotated[Text, wire("terminationSipURI"), _carrier_host] = UNSET
     """The carrier's host, such as ``sip.telnyx.com``; at most 253 characters."""
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), validators.phone_number] = (
-        UNSET
-    )
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 
 
 @attrs.frozen(kw_only=True)
 class UpdatePhoneNumber(RequestValue[PhoneNumber]):
-    """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; what is left out stays as it is."""
+    """Body of ``PATCH /v1/phone-numbers/{phoneNumber}``; a field left out stays as it is."""
 
-    phone_number: Annotated[str, validators.phone_number]
+    phone_number: Annotated[str, _PHONE_NUMBER]
     """The number to change, E.164."""
     friendly_name: Annotated[Text, wire("friendlyName"), _SHORT_TEXT] = UNSET
     inbound_agent_id: Annotated[Clearable, wire("inboundAgentId"), _AGENT_ID] = UNSET
@@ -211,14 +208,12 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """``None`` removes the agent."""
     # "Uri" in this request alone, "URI" everywhere else.
     termination_sip_uri: Annotated[Text, wire("terminationSipUri"), _carrier_host] = UNSET
-    """Imported numbers only; without effect on bought ones."""
+    """Imported numbers only; has no effect on a purchased one."""
     trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
-        default=UNSET, hash=False, converter=concealed
+        default=UNSET, hash=False, converter=as_secret
     )
-    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), validators.phone_number] = (
-        UNSET
-    )
+    outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 
     def _check_combination(self) -> None:
         validators.require_any_field(self, "phone_number")
@@ -228,14 +223,14 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
 class GetPhoneNumber(RequestValue[PhoneNumber]):
     """``GET /v1/phone-numbers/{phoneNumber}``."""
 
-    phone_number: Annotated[str, validators.phone_number]
+    phone_number: Annotated[str, _PHONE_NUMBER]
 
 
 @attrs.frozen(kw_only=True)
 class DeletePhoneNumber(RequestValue[None]):
-    """``DELETE /v1/phone-numbers/{phoneNumber}``: gives the number up, for good."""
+    """``DELETE /v1/phone-numbers/{phoneNumber}``: releases the number, permanently."""
 
-    phone_number: Annotated[str, validators.phone_number]
+    phone_number: Annotated[str, _PHONE_NUMBER]
 
 
 @attrs.frozen(kw_only=True)
@@ -264,10 +259,10 @@ class ListAgents(RequestValue[Page[Agent]]):
 
 @attrs.frozen(kw_only=True)
 class CreateCall(RequestValue[Call]):
-    """Body of ``POST /v1/calls``: rings somebody."""
+    """Body of ``POST /v1/calls``: places a call."""
 
-    from_phone_number: Annotated[str, wire("fromPhoneNumber"), validators.phone_number]
-    to_phone_number: Annotated[str, wire("toPhoneNumber"), validators.phone_number]
+    from_phone_number: Annotated[str, wire("fromPhoneNumber"), _PHONE_NUMBER]
+    to_phone_number: Annotated[str, wire("toPhoneNumber"), _PHONE_NUMBER]
     agent_id: Annotated[Text, wire("agentId"), _AGENT_ID] = UNSET
     """May be left out where the number has an outbound agent."""
     dynamic_variables: Annotated[Mapping[str, Any] | Unset, wire("dynamicVariables")] = attrs.field(

@@ -1,9 +1,9 @@
-"""The inbound-call webhook of SigmaMind: what it asks, and what it is told.
+"""SigmaMind's inbound-call webhook: its request, and the reply.
 
-Before an inbound call is connected, the number's webhook (its URL is set in the dashboard) is
-asked for the call's variables. It has 10 seconds, and up to 3 further attempts are made while the
-caller hears ringing; without an answer the call is not connected. No signature is documented: do
-not act on what a request says beyond answering it.
+Before it connects an inbound call, the platform asks the number's webhook, whose URL is set in the
+dashboard, for the call's variables. The webhook has 10 seconds; up to 3 more attempts follow while
+the caller hears ringing, and without a reply the call is not connected. No signature is documented:
+do nothing on the word of a request but reply to it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from sigmamind_async.webhook_signatures import MAX_BYTES, check_body, read_deliv
 
 @attrs.frozen(kw_only=True)
 class InboundCall(Record):
-    """What the platform asks; snake_case here, unlike everywhere else."""
+    """The platform's request, in snake_case unlike the rest of the API."""
 
     event: Annotated[str | None, wire("event", strict=True)] = None
     """``inbound_call``."""
     from_number: Annotated[str | None, wire("from_number", phone_number=True)] = None
     to_number: Annotated[str | None, wire("to_number", phone_number=True)] = None
     agent_id: Annotated[str | None, wire("agent_id")] = None
-    """Present where the number has an inbound agent."""
+    """Present if the number has an inbound agent."""
 
 
 @attrs.frozen(kw_only=True)
 class InboundCallReply(RequestValue[None]):
-    """What it is told."""
+    """The reply to it."""
 
     dynamic_variables: Annotated[Mapping[str, Any], wire("dynamic_variables")] = attrs.field(
         hash=False, factory=dict[str, Any]
@@ -40,14 +40,14 @@ class InboundCallReply(RequestValue[None]):
     override_agent_id: Annotated[str | Unset, wire("override_agent_id"), validators.visible(64)] = (
         UNSET
     )
-    """Another agent for this call alone; named in one copy of the page."""
+    """Another agent for this call only; documented in one copy of the page."""
 
     def body(self) -> bytes:
-        """Return the JSON to answer with, beside a 200 and ``Content-Type: application/json``."""
+        """Return the body of a 200 reply with ``Content-Type: application/json``."""
         return dump_json(body_of(self))
 
 
 def read_inbound_call(body: bytes, *, max_bytes: int = MAX_BYTES) -> InboundCall:
-    """Read the raw body of a request; raise `InvalidRequestError` if it is none."""
+    """Read the raw body of a request; raise `InvalidRequestError` if it is not one."""
     check_body(body, max_bytes)
     return read_delivery(body, InboundCall)

@@ -1,4 +1,4 @@
-"""The Verbex client: what a caller can ask for, in the vendor's words."""
+"""The Verbex client, in the vendor's words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkResult, Progress, StopOn
 from sigmamind_async.client import Client, Operations, Resource
 from sigmamind_async.engine import Engine
 from sigmamind_async.operation import Platform
-from sigmamind_async.paging import Page, all_items_by_token
+from sigmamind_async.paging import all_items_by_token
 from sigmamind_async.platforms.verbex.models import (
     SIP,
     CreatePhoneNumber,
@@ -24,14 +24,14 @@ from sigmamind_async.platforms.verbex.models import (
     create_value,
 )
 from sigmamind_async.platforms.verbex.operations import OPERATIONS, VERBEX
-from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class Verbex(Client):
     """Verbex's phone numbers.
 
-    Settings are those of `sigmamind_async.client.Client`; the environment variables are
-    ``VERBEX_API_KEY`` and ``VERBEX_BASE_URL``.
+    The settings are those of `sigmamind_async.client.Client`. ``VERBEX_API_KEY`` and
+    ``VERBEX_BASE_URL`` are read from the environment.
     """
 
     platform: ClassVar[Platform] = VERBEX
@@ -60,8 +60,8 @@ class PhoneNumberChange(TypedDict, total=False):
 class PhoneNumbers(Resource):
     """https://docs.verbex.ai, "Phone Numbers".
 
-    Every method may raise `InvalidRequestError` before anything is sent, and any other class of
-    `sigmamind_async.errors` after.
+    Every method raises `InvalidRequestError` for a wrong argument, before anything is sent; the
+    other errors are those of `sigmamind_async.errors`.
     """
 
     async def create(
@@ -79,13 +79,13 @@ class PhoneNumbers(Resource):
         twilio_account_sid: str | Unset = UNSET,
         twilio_auth_token: str | Secret | Unset = UNSET,
     ) -> PhoneNumber:
-        """Register a number of the kind that *provider* names; it is sent at most once.
+        """Register a number of the *provider*'s kind; it is sent at most once.
 
         A field that this kind does not take is refused. Fields by kind: `CreateSipPhoneNumber`,
         `CreatePiaPhoneNumber`, `CreateTwilioPhoneNumber`.
         """
-        sip_trunk_password = concealed_or_null(sip_trunk_password)
-        twilio_auth_token = concealed(twilio_auth_token)
+        sip_trunk_password = as_secret(sip_trunk_password)
+        twilio_auth_token = as_secret(twilio_auth_token)
         return await self._runner.run(
             create_value(
                 provider,
@@ -115,13 +115,14 @@ class PhoneNumbers(Resource):
         twilio_account_sid: str | Unset = UNSET,
         twilio_auth_token: str | Secret | Unset = UNSET,
     ) -> PhoneNumber:
-        """Change a number; what is left out stays as it is.
+        """Change a number; a field left out stays as it is.
 
         Fields of two kinds of number are refused together. Whether ``None`` clears a field is not
-        stated: what the answer shows with another value is reported, and raised with ``strict``.
+        documented: one that the answer shows with another value is reported, and raised with
+        ``strict``.
         """
-        sip_trunk_password = concealed_or_null(sip_trunk_password)
-        twilio_auth_token = concealed(twilio_auth_token)
+        sip_trunk_password = as_secret(sip_trunk_password)
+        twilio_auth_token = as_secret(twilio_auth_token)
         return await self._runner.run(
             UpdatePhoneNumber(
                 phone_number_id=phone_number_id,
@@ -137,7 +138,7 @@ class PhoneNumbers(Resource):
         )
 
     async def get(self, phone_number_id: str) -> PhoneNumber:
-        """Look one number up by its record id."""
+        """Look up a number by its record id."""
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
     async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
@@ -145,16 +146,18 @@ class PhoneNumbers(Resource):
 
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
-
-        async def fetch(token: str | None, size: int) -> Page[PhoneNumber]:
-            page_token = UNSET if token is None else token
-            return await self._runner.run(ListPhoneNumbers(page_size=size, page_token=page_token))
-
-        async for number in all_items_by_token(fetch, lambda number: number.id, size=page_size):
+        numbers = all_items_by_token(
+            lambda token, size: self._runner.run(
+                ListPhoneNumbers(page_size=size, page_token=UNSET if token is None else token)
+            ),
+            lambda number: number.id,
+            size=page_size,
+        )
+        async for number in numbers:
             yield number
 
     async def delete(self, phone_number_id: str) -> None:
-        """Delete a number's record; whether that releases a ``pia`` number is not stated."""
+        """Delete a number's record; whether that releases a ``pia`` number is not documented."""
         await self._runner.run(DeletePhoneNumber(phone_number_id=phone_number_id))
 
     async def create_many(
@@ -179,15 +182,14 @@ class PhoneNumbers(Resource):
     ) -> BulkResult[UpdatePiaPhoneNumber | str, PhoneNumber]:
         """Change many numbers concurrently.
 
-        *values* are update values of any kind, each with its own change; or plain record ids,
-        which all get the same *change*, given by keyword as in `update`. What no number can
-        take raises before anything is sent.
+        *values* are update values of any kind, each with its own change, or plain record ids,
+        which all get the same *change*, given by keyword as in `update`. A *change* that no number
+        can take raises before anything is sent.
         """
         if "sip_trunk_password" in change:
-            change["sip_trunk_password"] = concealed_or_null(change["sip_trunk_password"])
+            change["sip_trunk_password"] = as_secret(change["sip_trunk_password"])
         if "twilio_auth_token" in change:
-            change["twilio_auth_token"] = concealed(change["twilio_auth_token"])
-
+            change["twilio_auth_token"] = as_secret(change["twilio_auth_token"])
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number_id", change, stop_on=stop_on, progress=progress
         )

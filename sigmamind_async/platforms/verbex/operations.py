@@ -12,10 +12,10 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
-    changing,
-    reading,
-    removing,
+    delete_operation,
+    get_operation,
+    patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.verbex.models import (
@@ -31,64 +31,70 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateSipPhoneNumber,
     UpdateTwilioPhoneNumber,
 )
-from sigmamind_async.readback import not_shown, on_first_page
-from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.readback import find_on_first_page, ignored_fields
+from sigmamind_async.responses.confirmation import (
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    require_named,
+)
 from sigmamind_async.values import UNSET, Unset, path_segment
 
-# Seen with and without the slash; a FastAPI server leads from one spelling to the other by a 307.
+# Documented with and without the slash; FastAPI redirects from one to the other with a 307.
 _COLLECTION = "/v1/phone-numbers"
 _COLLECTION_ALIAS = "/v1/phone-numbers/"
 
 
 def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
-    """Register a number of any kind; a second one of the same number is not described."""
-    return Operation(
-        name="verbex.create_phone_number",
-        request=Request(
-            method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
-        ),
-        decode=about(
+    """Register a number of any kind; what a second registration does is not documented."""
+    return post_operation(
+        "verbex.create_phone_number",
+        _COLLECTION,
+        body_of(value),
+        confirm_matching(
             _decode_named,
             lambda found: (
                 value.phone_number is UNSET
-                or as_number(found.phone_number) in {"", value.phone_number}
+                or as_phone_number(found.phone_number) in {"", value.phone_number}
             ),
         ),
-        repeatable=False,
         value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
-        read_back=_read_back(value, value.phone_number),
+        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
+        read_back=_find_in_listing(value, value.phone_number),
+        alias=_COLLECTION_ALIAS,
     )
 
 
 def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
     """Change a number."""
-    return changing(
+    return patch_operation(
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
-        about(
+        confirm_matching(
             _read_phone_number,
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
         value=value,
-        not_shown=lambda found: not_shown(value, found, _readable(value)),
+        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
     )
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
-    """Look a number up by its record id."""
-    return reading("verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value)
+    """Look up a number by its record id."""
+    return get_operation(
+        "verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value
+    )
 
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     """Read one page of the numbers."""
     query = _page_query(value)
-    return reading(
+    return get_operation(
         "verbex.list_phone_numbers",
         f"{_COLLECTION}?{query}",
-        # No page of the documentation shows the envelope, so all that were seen pass.
+        # The documentation does not show the envelope, so every one that was seen is accepted.
         lambda response: page_of(
             response, PhoneNumber, ("phone_numbers", "data", "items"), size=value.page_size
         ),
@@ -100,7 +106,9 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
-    return removing("verbex.delete_phone_number", _path(value.phone_number_id), value, removed)
+    return delete_operation(
+        "verbex.delete_phone_number", _path(value.phone_number_id), value, decode_removal
+    )
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -127,9 +135,8 @@ def _page_query(value: ListPhoneNumbers) -> str:
 
 
 def _readable(value: RequestValue[PhoneNumber]) -> dict[str, str]:
-    """Return the fields of *value* that come back as they were sent."""
-    names = (name for name in _READABLE if hasattr(value, name))
-    return {name: name for name in names}
+    """Return the fields of *value* that an answer shows."""
+    return {name: name for name in _READABLE if hasattr(value, name)}
 
 
 _READABLE: Final = (
@@ -143,18 +150,18 @@ _READABLE: Final = (
 )
 
 
-def _read_back(
+def _find_in_listing(
     value: CreatePiaPhoneNumber, phone_number: str | Unset
 ) -> ReadBack[PhoneNumber] | None:
-    """Look for the number on the first page: there is no look-up by number."""
+    """Look for the number on the first page, as there is no look-up by number."""
     if phone_number is UNSET:
         return None
     return ReadBack(
-        operation=on_first_page(
+        operation=find_on_first_page(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == phone_number,
         ),
-        agrees=lambda found: not not_shown(value, found, _readable(value)),
+        agrees=lambda found: not ignored_fields(value, found, _readable(value)),
     )
 
 
@@ -163,9 +170,9 @@ def _id(found: PhoneNumber) -> str:
 
 
 _read_phone_number = record_decoder(PhoneNumber)
-# The description does not require an id.
-_decode_shown = showing(_read_phone_number, lambda found: found.id or found.phone_number)
-_decode_named = naming(_read_phone_number, _id)
+# The API description does not require an id.
+_decode_shown = require_named(_read_phone_number, lambda found: found.id or found.phone_number)
+_decode_named = confirm_named(_read_phone_number, _id)
 
 
 VERBEX: Final = Platform(
@@ -173,6 +180,5 @@ VERBEX: Final = Platform(
     base_url="https://api.verbex.ai",
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
     probe=f"{_COLLECTION}?page_size=1",
 )

@@ -1,8 +1,8 @@
-"""Deliveries of Verbex: is this one genuine, and what does it say?
+"""Verbex's webhook deliveries: checking the signature and reading the event.
 
 ``X-Webhook-Signature`` holds one ``v1=`` part, or two for 72 hours after a secret was replaced.
-What exactly is signed is not documented, so the caller says it. Deliveries may come out of order
-and more than once: keep the trace ids that were handled.
+What exactly is signed is not documented, so the caller chooses it. A delivery may come late, out of
+order and more than once: remember the trace ids you have handled.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
     Headers,
     Key,
+    as_secrets,
     check_age,
     check_body,
     check_signature,
     header,
-    keys_of,
-    pairs_of,
+    header_pairs,
     read_genuine,
 )
 
 SignedString: TypeAlias = Callable[[str, bytes], bytes]
-"""From the timestamp header and the raw body to the bytes that were signed."""
+"""Returns the bytes that were signed, given the timestamp header and the raw body."""
 
 
 def body_alone(_: str, body: bytes) -> bytes:
-    """Sign the raw body."""
+    """The raw body was signed."""
     return body
 
 
 def timestamp_and_body(timestamp: str, body: bytes) -> bytes:
-    """Sign the timestamp header, a full stop, and the raw body."""
-    # A header may hold any byte, and servers pass on what is no text as halves of surrogate pairs.
+    """The timestamp header, a full stop and the raw body were signed."""
+    # A header may hold any byte; servers pass on those that are not text as lone surrogates.
     return timestamp.encode(errors="surrogatepass") + b"." + body
 
 
@@ -72,35 +72,35 @@ def verify_webhook(
     """Return the event of a genuine delivery.
 
     Args:
-        body: The raw bytes as they came, not parsed and written again.
-        headers: By name, in any case: a mapping, or pairs as ASGI has them.
-        secrets: The subscription's secret (``whsec_...``), or several while one is replaced. Bytes
-            where the key is what the text stands for: ``b64decode(secret.removeprefix("whsec_"))``.
-        signed: What the platform signs: `body_alone`, `timestamp_and_body`, or your finding.
-        tolerance: Most seconds between ``X-Webhook-Timestamp`` and now, before or after; ``None``
-            takes a delivery of any age. It stops replays only where *signed* covers that header.
-        max_bytes: Most bytes of a body that is looked at.
+        body: The raw bytes as received, not parsed and serialized again.
+        headers: A mapping in any case, or pairs as ASGI has them.
+        secrets: The subscription's secret (``whsec_...``), or several while one is replaced. Give
+            bytes if the text encodes the key: ``b64decode(secret.removeprefix("whsec_"))``.
+        signed: What the platform signs: `body_alone`, `timestamp_and_body`, or your own function.
+        tolerance: Maximum seconds between ``X-Webhook-Timestamp`` and now, in either direction;
+            ``None`` accepts any age. It prevents replays only if *signed* covers that header.
+        max_bytes: Maximum size of the body.
         clock: Returns the seconds since 1970.
 
     Raises:
-        InvalidRequestError: The body is too large, not signed with a secret of ours, or too old.
-        ResponseDecodeError: The delivery is genuine, and its body is not as expected.
+        InvalidRequestError: The body is too large or too old, or not signed with these secrets.
+        ResponseDecodeError: The delivery is genuine, but its body has an unexpected form.
         ConfigurationError: An option cannot be used.
     """
-    secrets, given = keys_of(secrets), pairs_of(headers)
-    del headers  # which may be the secret, given in its place
+    secrets, given = as_secrets(secrets), header_pairs(headers)
+    del headers  # a caller may have passed the secret in its place
     if not callable(signed):
         raise ConfigurationError("signed: must be a function of timestamp and body")
     check_body(body, max_bytes)
     stamp = header(given, "x-webhook-timestamp")
     parts = re.split(r"[,\s]+", header(given, "x-webhook-signature"))
     values = [part.removeprefix("v1=") for part in parts if part.startswith("v1=")]
-    check_signature(_checked(signed(stamp, bytes(body))), values, secrets)
+    check_signature(_require_bytes(signed(stamp, bytes(body))), values, secrets)
     check_age(stamp, tolerance, clock())
     return read_genuine(body, WebhookEvent)
 
 
-def _checked(said: object) -> bytes:
-    if not isinstance(said, bytes):
+def _require_bytes(signed: object) -> bytes:
+    if not isinstance(signed, bytes):
         raise InvalidRequestError(field="signed", rule="must return bytes")
-    return said
+    return signed

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from typing import Annotated, Final, cast
+from collections.abc import Iterable
+from typing import Annotated, Final
 
 import attrs
 
-from sigmamind_async.client import Client
-from sigmamind_async.convert import RequestValue, body_of, told_by, validators
+from sigmamind_async.convert import RequestValue, body_of, present_keys, validators
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.dialnexa.models import (
     AvailableNumber,
     ImportSipTrunk,
@@ -21,18 +19,14 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.dialnexa.operations import import_sip_trunk, update_phone_number
-from sigmamind_async.provisioning.adapter import Adapter, Choice, Intent, Owned
+from sigmamind_async.provisioning.adapter import Adapter, Intent, StockSearch
 from sigmamind_async.provisioning.adapters.helpers import (
-    Intents,
-    names_of,
-    reader_of,
-    shown_by,
-    written_by,
+    confirms_request,
+    repair_update,
 )
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.values import UNSET, Unset, check_phone_number
 
-_PAGE_SIZE: Final = 100
 _KEY: Final = "id"
 
 
@@ -55,10 +49,10 @@ class PurchaseAnyNumber(RequestValue[PhoneNumber]):
 def _purchase_any(value: PurchaseAnyNumber) -> Intent:
     return Intent(
         kind=Kind.EXACT_PURCHASE,
-        choice=Choice(
-            search=SearchPhoneNumbers(country_iso=value.country_iso, type=value.type),
+        search=StockSearch(
+            request=SearchPhoneNumbers(country_iso=value.country_iso, type=value.type),
             numbers=_offered,
-            exact=lambda number: PurchasePhoneNumber(
+            purchase=lambda number: PurchasePhoneNumber(
                 phone_number=number,
                 telephony_provider_id=value.telephony_provider_id,
                 country_iso=value.country_iso,
@@ -91,7 +85,7 @@ def _import(value: ImportSipTrunk) -> Intent:
         kind=Kind.IMPORT,
         key=value.phone_number,
         agrees=lambda found: _shows_import(value, found),
-        repair=written_by(value, UpdatePhoneNumber, _KEY),
+        repair=repair_update(value, UpdatePhoneNumber, _KEY),
     )
 
 
@@ -101,7 +95,7 @@ def _shows_import(value: ImportSipTrunk, found: PhoneNumber) -> bool:
     The trunk's credentials can neither be read nor be written again: no update takes them. To doubt
     an import because of them would never end, so a number that is there counts as imported.
     """
-    return "nickname" not in told_by(found) or shown_by(import_sip_trunk(value))(found)
+    return "nickname" not in present_keys(found) or confirms_request(import_sip_trunk(value))(found)
 
 
 def _update(value: UpdatePhoneNumber) -> Intent:
@@ -114,46 +108,25 @@ def _shows_update(value: UpdatePhoneNumber, found: PhoneNumber) -> bool:
     Of the three documented shapes of a record only one has all fields. What a record is silent
     about is not proven; the update is sent again then, which does no harm.
     """
-    told = set(told_by(found))
+    told = set(present_keys(found))
     if "inbound_agent_id" in told:
         told.add("agent_id")
-    return told.issuperset(body_of(value)) and shown_by(update_phone_number(value))(found)
+    return told.issuperset(body_of(value)) and confirms_request(update_phone_number(value))(found)
 
-
-def _release(value: ReleasePhoneNumber) -> Intent:
-    return Intent(kind=Kind.RELEASE, key=value.id)
-
-
-def _listing(client: Client) -> AsyncIterator[PhoneNumber]:
-    return cast("DialNexa", client).phone_numbers.list(page_size=_PAGE_SIZE)
-
-
-def _owned(found: PhoneNumber) -> Owned:
-    return Owned(
-        record=found.id,
-        phone_number=found.phone_number,
-        label=found.nickname,
-        source=found,
-    )
-
-
-# An update of an agent is not among them: it changes the agent, and no listing of numbers shows
-# what became of it.
-_INTENTS: Final[Intents] = {
-    PurchaseAnyNumber: _purchase_any,
-    PurchasePhoneNumber: _purchase,
-    ImportSipTrunk: _import,
-    UpdatePhoneNumber: _update,
-    ReleasePhoneNumber: _release,
-}
 
 DIALNEXA: Final = Adapter(
-    intent=reader_of(_INTENTS),
-    requests=names_of(_INTENTS),
-    listing=_listing,
-    owned=_owned,
+    # An update of an agent is not among them: no listing of numbers shows whether it was made.
+    intents={
+        PurchaseAnyNumber: _purchase_any,
+        PurchasePhoneNumber: _purchase,
+        ImportSipTrunk: _import,
+        UpdatePhoneNumber: _update,
+    },
+    page_size=100,
     result=PhoneNumber,
-    release=lambda record: ReleasePhoneNumber(id=record),
-    # The nickname is what a dashboard shows; the label is for the accounts.
-    relabel=lambda record, label: UpdatePhoneNumber(id=record, nickname=label),
+    # Dashboards show the nickname; the field `label` is for accounting.
+    record_fields=("id", "phone_number", "nickname"),
+    release_request=ReleasePhoneNumber,
+    update_request=UpdatePhoneNumber,
+    key_field=_KEY,
 )

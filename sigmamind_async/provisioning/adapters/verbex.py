@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Final, cast
+from collections.abc import Mapping
+from typing import Final
 
-import attrs
-
-from sigmamind_async.client import Client
-from sigmamind_async.platforms.verbex.client import Verbex
 from sigmamind_async.platforms.verbex.models import (
     CreatePiaPhoneNumber,
     CreateSipPhoneNumber,
@@ -21,19 +17,14 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateTwilioPhoneNumber,
 )
 from sigmamind_async.platforms.verbex.operations import create_phone_number, update_phone_number
-from sigmamind_async.provisioning.adapter import Adapter, Intent, Owned
+from sigmamind_async.provisioning.adapter import Adapter, Intent
 from sigmamind_async.provisioning.adapters.helpers import (
-    Intents,
-    names_of,
-    reader_of,
-    shown_by,
-    text_or_none,
-    written_by,
+    confirms_request,
+    repair_update,
 )
 from sigmamind_async.provisioning.row import Kind
 
-_PAGE_SIZE: Final = 100
-# Answers repeat them, and whether ever masked is not stated: they are not taken for evidence.
+# Answers repeat them, and may mask them: they are not taken for evidence.
 _CREDENTIALS: Final = ("sip_trunk_password", "twilio_auth_token")
 _KEY: Final = "phone_number_id"
 _UPDATES: Final[Mapping[type[CreatePiaPhoneNumber], type[UpdatePiaPhoneNumber]]] = {
@@ -41,29 +32,17 @@ _UPDATES: Final[Mapping[type[CreatePiaPhoneNumber], type[UpdatePiaPhoneNumber]]]
     CreateSipPhoneNumber: UpdateSipPhoneNumber,
     CreateTwilioPhoneNumber: UpdateTwilioPhoneNumber,
 }
-"""What changes a number of the kind that a request creates."""
+"""What updates a number of the kind that a request creates."""
 
 
-def _create(value: CreatePiaPhoneNumber) -> Intent:
-    if text_or_none(value.phone_number) is None:
-        return Intent(
-            kind=Kind.PURCHASE,
-            label=text_or_none(value.friendly_name),
-            with_label=lambda label: attrs.evolve(value, friendly_name=label),
-        )
-    return _registration(Kind.EXACT_PURCHASE, value)
-
-
-def _import(value: CreateSipPhoneNumber | CreateTwilioPhoneNumber) -> Intent:
-    return _registration(Kind.IMPORT, value)
-
-
-def _registration(kind: Kind, value: CreatePiaPhoneNumber) -> Intent:
+def _registration(value: CreatePiaPhoneNumber) -> Intent:
+    # Numbers of the kind "pia" are the platform's own; all others are brought in.
+    bought = type(value) is CreatePiaPhoneNumber
     return Intent(
-        kind=kind,
+        kind=Kind.EXACT_PURCHASE if bought else Kind.IMPORT,
         key=str(value.phone_number),
-        agrees=shown_by(create_phone_number(value), _CREDENTIALS),
-        repair=written_by(value, _UPDATES[type(value)], _KEY),
+        agrees=confirms_request(create_phone_number(value), _CREDENTIALS),
+        repair=repair_update(value, _UPDATES[type(value)], _KEY),
     )
 
 
@@ -71,44 +50,25 @@ def _update(value: UpdatePiaPhoneNumber) -> Intent:
     return Intent(
         kind=Kind.UPDATE,
         key=value.phone_number_id,
-        agrees=shown_by(update_phone_number(value), _CREDENTIALS),
+        agrees=confirms_request(update_phone_number(value), _CREDENTIALS),
     )
 
-
-def _delete(value: DeletePhoneNumber) -> Intent:
-    return Intent(kind=Kind.RELEASE, key=value.phone_number_id)
-
-
-def _listing(client: Client) -> AsyncIterator[PhoneNumber]:
-    return cast("Verbex", client).phone_numbers.list(page_size=_PAGE_SIZE)
-
-
-def _owned(found: PhoneNumber) -> Owned:
-    return Owned(
-        record=found.id,
-        phone_number=found.phone_number,
-        label=found.friendly_name,
-        source=found,
-    )
-
-
-_INTENTS: Final[Intents] = {
-    CreatePiaPhoneNumber: _create,
-    CreateSipPhoneNumber: _import,
-    CreateTwilioPhoneNumber: _import,
-    UpdatePhoneNumber: _update,
-    UpdatePiaPhoneNumber: _update,
-    UpdateSipPhoneNumber: _update,
-    UpdateTwilioPhoneNumber: _update,
-    DeletePhoneNumber: _delete,
-}
 
 VERBEX: Final = Adapter(
-    intent=reader_of(_INTENTS),
-    requests=names_of(_INTENTS),
-    listing=_listing,
-    owned=_owned,
+    intents={
+        CreatePiaPhoneNumber: _registration,
+        CreateSipPhoneNumber: _registration,
+        CreateTwilioPhoneNumber: _registration,
+        UpdatePhoneNumber: _update,
+        UpdatePiaPhoneNumber: _update,
+        UpdateSipPhoneNumber: _update,
+        UpdateTwilioPhoneNumber: _update,
+    },
+    page_size=100,
     result=PhoneNumber,
-    release=lambda record: DeletePhoneNumber(phone_number_id=record),
-    relabel=lambda record, label: UpdatePiaPhoneNumber(phone_number_id=record, friendly_name=label),
+    record_fields=("id", "phone_number", "friendly_name"),
+    purchase_request=CreatePiaPhoneNumber,
+    release_request=DeletePhoneNumber,
+    update_request=UpdatePiaPhoneNumber,
+    key_field=_KEY,
 )

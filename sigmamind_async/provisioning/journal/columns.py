@@ -1,7 +1,7 @@
 """A row as the columns of a table, and back.
 
-What is queried has a column of its own, and so have the times; all else is one JSON text, so that a
-field which is added to `Row` changes no table.
+Fields that are queried have columns of their own, and so have the times. The others are one JSON
+text, so that a new field of `Row` changes no table.
 """
 
 from __future__ import annotations
@@ -20,36 +20,37 @@ Values: TypeAlias = tuple[
 ]
 """One value for each of `COLUMNS`."""
 
-COLUMNS: Final = (
-    "account",
-    "op_id",
-    "kind",
-    "state",
-    "key",
-    "token",
-    "version",
-    "unconfirmed_since",
-    "lease_until",
-    "sent_at",
-    "listed_at",
-    "updated_at",
-    "tagged",
-    "purchase_count",
-    "detail",
-)
+COLUMNS: Final = {
+    "account": str,
+    "op_id": str,
+    "kind": str,
+    "state": str,
+    "key": str,
+    "token": str,
+    "version": int,
+    "unconfirmed_since": float,
+    "lease_until": float,
+    "sent_at": float,
+    "listed_at": float,
+    "updated_at": float,
+    "tagged": bool,
+    "purchase_count": int,
+    "detail": str,
+}
+"""The columns of an operation, in their order; the first two are its key."""
 
 _DETAIL: Final = tuple(
     field.name for field in attrs.fields(Row) if field.name not in {*COLUMNS, "history"}
 )
 
 _SLOW: Final = " "
-"""Begins a text with lone surrogates or long integers: orjson would not give them back."""
+"""Begins a text with lone surrogates or long integers, which orjson cannot read back."""
 
 
 def to_columns(row: Row) -> Values:
     """Return *row* as a value for each of `COLUMNS`.
 
-    Raises `JournalError` for what has no JSON form.
+    Raises `JournalError` for a value without a JSON form.
     """
     return (
         row.account,
@@ -66,17 +67,17 @@ def to_columns(row: Row) -> Values:
         row.updated_at,
         row.tagged,
         row.purchase_count,
-        _written(row),
+        _dump_detail(row),
     )
 
 
 def from_columns(values: Values) -> Row:
     """Return the row that `to_columns` was given, with plain JSON in its mappings.
 
-    Raises `JournalError` for what `to_columns` has not written.
+    Raises `JournalError` for values that `to_columns` has not written.
     """
     try:
-        return _read(values)
+        return _parse_row(values)
     except (ValueError, TypeError, KeyError):
         pass
     raise JournalError(
@@ -85,7 +86,7 @@ def from_columns(values: Values) -> Row:
     )
 
 
-def _written(row: Row) -> str:
+def _dump_detail(row: Row) -> str:
     detail: dict[str, Any] = {name: getattr(row, name) for name in _DETAIL}
     detail["history"] = [(step.at, step.text) for step in row.history]
     try:
@@ -97,10 +98,10 @@ def _written(row: Row) -> str:
         return _SLOW + json.dumps(detail, default=dict)
     except (TypeError, ValueError):
         pass
-    raise JournalError(f"{row.op_id!r}: what was asked for, or its result, has no JSON form")
+    raise JournalError(f"{row.op_id!r}: a value of the request or its result has no JSON form")
 
 
-def _read(values: Values) -> Row:
+def _parse_row(values: Values) -> Row:
     text = values[14]
     detail = json.loads(text) if text.startswith(_SLOW) else orjson.loads(text)
     return Row(

@@ -151,7 +151,7 @@ def test_only_what_buys_imports_or_rings_is_not_repeatable(platform: str, once: 
 def test_only_removals_take_a_404_of_their_own_for_success(platform: str) -> None:
     calls = [operation(platform, name) for name in PLATFORMS[platform].values]
 
-    assert {each.name for each in calls if each.when_gone is None} == {
+    assert {each.name for each in calls if each.on_not_found is None} == {
         each.name for each in calls if each.request.method == "DELETE"
     }
 

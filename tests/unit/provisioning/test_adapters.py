@@ -140,7 +140,7 @@ def test_a_number_is_looked_up_where_the_platform_takes_numbers(
     by_number = platform_of(value) == "sigmamind" and kind is Kind.EXACT_PURCHASE
     expected = sigmamind.GetPhoneNumber(phone_number=key) if by_number else None
 
-    assert intent(value).look_up == expected
+    assert intent(value).lookup == expected
 
 
 NO_NUMBER = {"CreateCall", "DeleteCall", "UpdateAgent"}
@@ -189,7 +189,7 @@ def test_an_intent_is_the_same_without_the_secrets(value: Value) -> None:
     asked, hidden = split_secrets(value)
     before, after = intent(value), intent(rebuild_request(type(value), asked, hidden))
 
-    for name in ("kind", "key", "label", "look_up"):
+    for name in ("kind", "key", "label", "lookup"):
         assert getattr(after, name) == getattr(before, name)
 
 
@@ -222,11 +222,11 @@ def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: 
 def test_what_has_no_number_of_its_own_is_told_apart_somehow(
     value: Value, kind: Kind, key: str
 ) -> None:
-    """By a tag where the platform picks, by a choice where it is searched, else by its key."""
+    """By a tag where the platform picks, by a search where there is one, else by its key."""
     found = intent(value)
 
     assert (found.with_label is not None) is (kind is Kind.PURCHASE)
-    assert (found.choice is not None) is (kind is Kind.EXACT_PURCHASE and not key)
+    assert (found.search is not None) is (kind is Kind.EXACT_PURCHASE and not key)
 
 
 # ---------------------------------------------------------------- any number in a country
@@ -254,11 +254,11 @@ def test_any_number_is_asked_for_in_valid_words(wrong: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("kind", [UNSET, "local"])
 def test_any_number_becomes_one_that_was_found(kind: Any) -> None:
-    choice = intent(PurchaseAnyNumber(**NEWER, type=kind)).choice
-    assert choice is not None
+    search = intent(PurchaseAnyNumber(**NEWER, type=kind)).search
+    assert search is not None
 
-    assert choice.search == dialnexa.SearchPhoneNumbers(country_iso="US", type=kind)
-    assert choice.exact(NUMBER) == dialnexa.PurchasePhoneNumber(phone_number=NUMBER, **NEWER)
+    assert search.request == dialnexa.SearchPhoneNumbers(country_iso="US", type=kind)
+    assert search.purchase(NUMBER) == dialnexa.PurchasePhoneNumber(phone_number=NUMBER, **NEWER)
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_any_number_becomes_one_that_was_found(kind: Any) -> None:
 def test_numbers_on_offer_are_those_that_can_be_bought(
     raw: dict[str, Any], numbers: list[str]
 ) -> None:
-    choice = intent(PurchaseAnyNumber(**NEWER)).choice
-    assert choice is not None
+    search = intent(PurchaseAnyNumber(**NEWER)).search
+    assert search is not None
     last = structure({"number": "14155550199"}, dialnexa.AvailableNumber)
 
-    offered = choice.numbers([structure(raw, dialnexa.AvailableNumber), last])
+    offered = search.numbers([structure(raw, dialnexa.AvailableNumber), last])
 
     assert offered == [*numbers, "+14155550199"]
-    assert all(choice.exact(number) for number in offered)
+    assert all(search.purchase(number) for number in offered)
 
 
 # ---------------------------------------------------------------- what a record proves
@@ -665,6 +665,6 @@ async def test_a_listing_reads_every_page(name: str, clock: FakeClock) -> None:
     client = in_fake_time(CLIENTS[name]("sk-test", transport=transport), clock)
     adapter = adapter_of(client)
 
-    numbers = [adapter.owned(record).phone_number async for record in adapter.listing(client)]
+    numbers = [adapter.owned(record).phone_number async for record in adapter.list_numbers(client)]
 
     assert numbers == ["+14155550100", "+14155550101"]

@@ -163,7 +163,7 @@ def test_the_same_secrets_have_the_same_seal() -> None:
 
 
 def test_seals_stay_what_they_are() -> None:
-    """PutResult by one version and compared by the next: these must never change."""
+    """Written by one version and compared by the next: these must never change."""
     assert key_fingerprint(JOURNAL, KEY) == "84fbc04db65480d0b28e877ee19f17bf"
     assert secret_digest(JOURNAL, KEY, imported()) == (
         "84fbc04db65480d0b28e877ee19f17bf:266dee10a0da6a69ebb171a4259d4ec7"

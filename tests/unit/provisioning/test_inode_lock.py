@@ -6,9 +6,8 @@ import pytest
 
 from sigmamind_async.provisioning.journal.sqlite.inode_lock import (
     Mount,
-    is_remote,
     mount_of,
-    mounts_in,
+    parse_mounts,
 )
 
 MOUNTINFO = r"""
@@ -36,12 +35,11 @@ a line of another kind
 )
 def test_a_file_is_on_the_mount_that_covers_it(path: str, mount: Mount) -> None:
     """The longest path wins, and of two on one place the later, which hides the other."""
-    assert mount_of(path, mounts_in(MOUNTINFO)) == mount
+    assert mount_of(path, parse_mounts(MOUNTINFO)) == mount
 
 
 def test_nothing_is_known_where_the_system_says_nothing() -> None:
-    assert mount_of("/home/orders.db", mounts_in("")) is None
-    assert not is_remote(None)
+    assert mount_of("/home/orders.db", parse_mounts("")) is None
 
 
 @pytest.mark.parametrize(
@@ -52,4 +50,4 @@ def test_nothing_is_known_where_the_system_says_nothing() -> None:
     ],
 )
 def test_disks_that_do_not_forward_locks_are_known_by_their_type(kind: str, remote: bool) -> None:
-    assert is_remote(Mount("/", kind)) is remote
+    assert Mount("/", kind).is_remote is remote

@@ -107,7 +107,7 @@ async def test_an_operation_that_is_done_leaves_nothing_to_decide(provisioner: P
     for decide in (provisioner.abandon, provisioner.retry_unconfirmed):
         with pytest.raises(JournalError, match="row-1: is done, so there is nothing to decide"):
             await decide("row-1")
-    with pytest.raises(JournalError, match="row-1: nothing was bought one too many, it is done"):
+    with pytest.raises(JournalError, match="row-1: has no duplicates, it is done"):
         await provisioner.release_duplicates("row-1")
 
 

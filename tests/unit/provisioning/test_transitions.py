@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
+from typing import get_args
 
 import attrs
 import pytest
 
-from sigmamind_async.provisioning.row import HISTORY, Kind, Row, State
-from sigmamind_async.provisioning.transitions import (
+from sigmamind_async.operation import Verdict
+from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
+    AttemptEnded,
     Claimed,
-    Confirmed,
     DuplicateReleased,
     Event,
-    IllegalMoveError,
     Listed,
     Match,
-    Move,
-    NotSent,
     OwnerLost,
-    Policy,
     RateLimited,
     RefusedLocally,
-    Rejected,
-    Release,
-    Repair,
     RepairDone,
     RepairRefused,
     RepairStarted,
     RetryApproved,
     TagRemoved,
-    Unanswered,
-    Unreadable,
+)
+from sigmamind_async.provisioning.row import HISTORY, Kind, Row, State
+from sigmamind_async.provisioning.transitions import (
+    LEGAL,
+    IllegalTransitionError,
+    Policy,
+    Release,
+    Repair,
+    Transition,
     advance,
 )
 
@@ -86,12 +88,12 @@ def found(*matches: Match) -> Listed:
 
 CLAIMED = Claimed(owner="me", lease=25.0)
 BY_ANOTHER = Claimed(owner="you", lease=25.0)
-CONFIRMED = Confirmed(match=MATCH)
+CONFIRMED = AttemptEnded(Verdict.CONFIRMED, match=MATCH)
 ENDS: dict[str, tuple[Event, State]] = {
-    "not sent": (NotSent("refused"), S.PLANNED),
-    "rejected": (Rejected("400"), S.FAILED),
-    "unanswered": (Unanswered("reset"), S.UNCONFIRMED),
-    "unreadable": (Unreadable("garbage"), S.UNCONFIRMED),
+    "not sent": (AttemptEnded(Verdict.NOT_SENT, "refused"), S.PLANNED),
+    "rejected": (AttemptEnded(Verdict.REJECTED, "400"), S.FAILED),
+    "unanswered": (AttemptEnded(Verdict.AMBIGUOUS, "reset"), S.UNCONFIRMED),
+    "unreadable": (AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage"), S.UNCONFIRMED),
     "confirmed": (CONFIRMED, S.DONE),
     "abandoned": (OwnerLost(), S.UNCONFIRMED),
 }
@@ -133,7 +135,7 @@ def arrows(kind: Kind, *, accepted: bool) -> Arrows:
         (S.FAILED, "resent"): S.PLANNED,
         (S.DUPLICATE, "released"): S.DONE if kind is not RELEASE else S.ABANDONED,
         (S.DUPLICATE, "given up"): S.DONE if kind is not RELEASE else S.ABANDONED,
-        **{(state, "stripped"): state for state in State},
+        (S.DONE, "stripped"): S.DONE,
     }
     for state in (S.UNCONFIRMED, S.NEEDS_DECISION):
         table[state, "given up"] = S.ABANDONED
@@ -182,7 +184,7 @@ def test_an_event_leads_where_the_table_says_or_nowhere(
     wanted = arrows(kind, accepted=row.accepted).get((state, name))
     try:
         moved = advance(row, EVENTS[name], NOW, POLICY).row
-    except IllegalMoveError:
+    except IllegalTransitionError:
         assert wanted is None
         return
     if wanted is None:
@@ -191,6 +193,18 @@ def test_an_event_leads_where_the_table_says_or_nowhere(
     assert moved.state is wanted
     assert moved.version == row.version + 1
     assert (moved.op_id, moved.kind, moved.token) == (row.op_id, row.kind, row.token)
+
+
+def test_legal_names_every_pair_that_some_row_takes_and_no_other() -> None:
+    """Computed: each event is given to rows of every kind, alone or after an earlier attempt."""
+    taken: set[tuple[type[Event], State]] = set()
+    for kind, state, event in product(Kind, State, EVENTS.values()):
+        for earlier in ({}, {"unconfirmed_since": SENT}, {"record": "", "phone_number": ""}):
+            with suppress(IllegalTransitionError):
+                advance(a_row(kind, state, **earlier), event, NOW, POLICY)
+                taken.add((type(event), state))
+    assert taken == {(event, state) for event, states in LEGAL.items() for state in states}
+    assert LEGAL.keys() == set(get_args(Event))
 
 
 # --- claims ----------------------------------------------------------------------------------
@@ -207,7 +221,7 @@ def test_the_same_owner_sends_again_under_the_same_tag() -> None:
     """After a 429 or a refused connection the attempt goes on."""
     row = a_row(PURCHASE, S.SENDING)
     assert advance(row, CLAIMED, NOW, POLICY).row.tag == row.tag
-    with pytest.raises(IllegalMoveError):
+    with pytest.raises(IllegalTransitionError):
         advance(row, BY_ANOTHER, NOW, POLICY)
 
 
@@ -222,14 +236,17 @@ def test_a_claim_keeps_the_doubt_about_earlier_attempts() -> None:
 @pytest.mark.parametrize("kind", [UPDATE, RELEASE])
 def test_what_was_not_sent_leaves_an_earlier_doubt(kind: Kind) -> None:
     row = a_row(kind, S.SENDING, unconfirmed_since=SENT)
-    assert advance(row, NotSent("refused"), NOW, POLICY).row.state is S.UNCONFIRMED
+    assert (
+        advance(row, AttemptEnded(Verdict.NOT_SENT, "refused"), NOW, POLICY).row.state
+        is S.UNCONFIRMED
+    )
 
 
 @pytest.mark.parametrize("kind", [EXACT, IMPORT])
 def test_a_refusal_after_a_doubt_may_be_its_echo(kind: Kind) -> None:
     """The number may be there because of the first attempt: listings tell, however late it is."""
     row = a_row(kind, S.SENDING, unconfirmed_since=SENT)
-    refused = advance(row, Rejected("400"), NOW, POLICY).row
+    refused = advance(row, AttemptEnded(Verdict.REJECTED, "400"), NOW, POLICY).row
     assert (refused.state, refused.rejection) == (S.UNCONFIRMED, "400")
     once = advance(refused, absent(NOW), NOW, POLICY).row
     assert once.state is S.UNCONFIRMED
@@ -239,7 +256,7 @@ def test_a_refusal_after_a_doubt_may_be_its_echo(kind: Kind) -> None:
 
 def test_a_purchase_of_any_number_is_refused_for_good() -> None:
     row = a_row(PURCHASE, S.SENDING, unconfirmed_since=NOW - 1.0)
-    assert advance(row, Rejected("402"), NOW, POLICY).row.state is S.FAILED
+    assert advance(row, AttemptEnded(Verdict.REJECTED, "402"), NOW, POLICY).row.state is S.FAILED
 
 
 def test_an_attempt_that_rested_when_it_was_abandoned_left_nothing() -> None:
@@ -258,7 +275,9 @@ def test_a_mending_that_went_unanswered_keeps_later_changes_waiting() -> None:
     assert mending.unconfirmed_since == NOW
     assert advance(mending, RepairDone(MATCH), NOW + 1, POLICY).row.unconfirmed_since == 0.0
     assert (
-        advance(mending, RepairDone(MATCH, doubtful=True), NOW + 1, POLICY).row.unconfirmed_since
+        advance(
+            mending, RepairDone(MATCH, earlier_unanswered=True), NOW + 1, POLICY
+        ).row.unconfirmed_since
         > NOW
     )
     # Begun anew after a crash: what became of the first writing is not known.
@@ -282,7 +301,9 @@ def test_a_confirmation_keeps_what_the_platform_said() -> None:
 def test_a_confirmation_after_an_unanswered_request_leaves_its_doubt() -> None:
     """The first one may still come, after somebody else has changed the number."""
     row = a_row(UPDATE, S.SENDING)
-    doubted = advance(row, Confirmed(match=MATCH, doubtful=True), NOW, POLICY).row
+    doubted = advance(
+        row, AttemptEnded(Verdict.CONFIRMED, match=MATCH, earlier_unanswered=True), NOW, POLICY
+    ).row
     assert (doubted.state, doubted.unconfirmed_since) == (S.DONE, NOW)
 
 
@@ -327,7 +348,9 @@ def test_a_listing_counts_once() -> None:
 def test_what_the_platform_said_yes_to_is_never_sent_again() -> None:
     for kind in (PURCHASE, EXACT, IMPORT):
         retry_unconfirmed = attrs.evolve(POLICY, retry_unconfirmed=True)
-        row = advance(a_row(kind, S.SENDING), Unreadable("garbage"), SENT, POLICY).row
+        row = advance(
+            a_row(kind, S.SENDING), AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage"), SENT, POLICY
+        ).row
         assert (row.state, row.accepted) == (S.UNCONFIRMED, True)
         absent = listed_absent(row, OVER, OVER + 1, policy=retry_unconfirmed)
         assert absent.state is S.NEEDS_DECISION
@@ -338,7 +361,7 @@ def test_a_new_attempt_forgets_what_the_platform_said_to_the_one_before(kind: Ki
     row = a_row(kind, S.UNCONFIRMED, accepted=True)
     claimed = advance(row, CLAIMED, NOW, POLICY).row
     assert not claimed.accepted
-    assert not advance(claimed, Unanswered("reset"), NOW, POLICY).row.accepted
+    assert not advance(claimed, AttemptEnded(Verdict.AMBIGUOUS, "reset"), NOW, POLICY).row.accepted
 
 
 @pytest.mark.parametrize("kind", [EXACT, IMPORT])
@@ -372,7 +395,7 @@ def test_a_purchase_that_is_found_ends_the_doubt_if_it_was_sent_once(
 
 def test_what_is_found_otherwise_is_repaired_first() -> None:
     row = a_row(IMPORT, S.UNCONFIRMED)
-    assert advance(row, found(OTHERWISE), NOW, POLICY) == Move(row, (Repair(OTHERWISE),))
+    assert advance(row, found(OTHERWISE), NOW, POLICY) == Transition(row, (Repair(OTHERWISE),))
 
 
 # --- more than one ---------------------------------------------------------------------------
@@ -444,7 +467,10 @@ def test_an_exact_purchase_in_doubt_counts_until_it_is_settled() -> None:
 def test_the_history_stays_short_and_keeps_its_beginning() -> None:
     row = advance(a_row(PURCHASE, S.PLANNED), CLAIMED, 1.0, POLICY).row
     first = row.history[0]
-    steps: list[Callable[[], Event]] = [lambda: NotSent("refused"), lambda: CLAIMED]
+    steps: list[Callable[[], Event]] = [
+        lambda: AttemptEnded(Verdict.NOT_SENT, "refused"),
+        lambda: CLAIMED,
+    ]
     for turn in range(3 * HISTORY):
         row = advance(row, steps[turn % 2](), float(turn), POLICY).row
     assert len(row.history) == HISTORY

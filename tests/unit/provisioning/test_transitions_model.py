@@ -24,29 +24,23 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning import transitions
-from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
-from sigmamind_async.provisioning.transitions import (
+from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
+    AttemptEnded,
     Claimed,
-    Confirmed,
     DuplicateReleased,
     Event,
-    IllegalMoveError,
     Listed,
     Match,
-    NotSent,
     OwnerLost,
-    Policy,
-    Rejected,
-    Release,
-    Repair,
     RepairDone,
     RetryApproved,
-    Unanswered,
-    Unreadable,
 )
+from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
+from sigmamind_async.provisioning.transitions import IllegalTransitionError, Policy, Release, Repair
 
 SETTLE_TIME = 30
 LAG = 4
@@ -55,7 +49,7 @@ TIMEOUT = 5
 LEASE = 7
 HUGE = 10_000
 
-Advance = Callable[[Row, Event, float, Policy], transitions.Move]
+Advance = Callable[[Row, Event, float, Policy], transitions.Transition]
 
 
 @attrs.define(eq=False)
@@ -150,7 +144,7 @@ class World(RuleBasedStateMachine):
         """Write what follows, as `Books` does: only over the row that was seen."""
         try:
             moved = transitions.advance(process.view, event, float(self.now), self.policy)
-        except IllegalMoveError:
+        except IllegalTransitionError:
             return False
         if moved.row.version == process.view.version:
             assert moved.row == process.view
@@ -208,9 +202,9 @@ class World(RuleBasedStateMachine):
         attempt, process.sending = process.sending or 0, None
         match fate:
             case "not sent":
-                self.move(process, NotSent("refused"))
+                self.move(process, AttemptEnded(Verdict.NOT_SENT, "refused"))
             case "rejected":
-                self.move(process, Rejected("402"))
+                self.move(process, AttemptEnded(Verdict.REJECTED, "402"))
             case "confirmed" | "lost" | "unread" | "crash after":
                 self.answer(process, attempt, fate)
             case "late" | "crash late":
@@ -218,20 +212,20 @@ class World(RuleBasedStateMachine):
             case "latest":
                 self.coming.append((self.now + LATEST, attempt))
         if fate in {"late", "latest", "never"}:
-            self.move(process, Unanswered("silence"))
+            self.move(process, AttemptEnded(Verdict.AMBIGUOUS, "silence"))
 
     def answer(self, process: Process, attempt: int, fate: str) -> None:
         number = self.commit(attempt)
         if fate == "crash after":
             return
         if fate == "lost":
-            self.move(process, Unanswered("reset"))
+            self.move(process, AttemptEnded(Verdict.AMBIGUOUS, "reset"))
         elif number is None:
-            self.move(process, Rejected("409"))
+            self.move(process, AttemptEnded(Verdict.REJECTED, "409"))
         elif fate == "unread":
             self.yes = attempt
-            self.move(process, Unreadable("garbage"))
-        elif not self.move(process, Confirmed(match=self.match(number))):
+            self.move(process, AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage"))
+        elif not self.move(process, AttemptEnded(Verdict.CONFIRMED, match=self.match(number))):
             process.view = self.stored
             self.move(process, Listed(began=self.now, matches=[self.match(number)]))
 
@@ -355,11 +349,17 @@ def test_nothing_is_bought_twice_and_nothing_is_lost() -> None:
 def _advance(changed: Callable[[Row, Event, float, Policy], tuple[Row, Event, Policy]]) -> Advance:
     real = transitions.advance
 
-    def mutant(row: Row, event: Event, now: float, policy: Policy) -> transitions.Move:
+    def mutant(row: Row, event: Event, now: float, policy: Policy) -> transitions.Transition:
         row, event, policy = changed(row, event, now, policy)
         return real(row, event, now, policy)
 
     return mutant
+
+
+def _with_verdict(event: Event, real: Verdict, instead: Verdict) -> Event:
+    if isinstance(event, AttemptEnded) and event.verdict is real:
+        return AttemptEnded(instead, event.reason)
+    return event
 
 
 def _no_quarantine(row: Row, event: Event, now: float, policy: Policy) -> Any:
@@ -367,11 +367,11 @@ def _no_quarantine(row: Row, event: Event, now: float, policy: Policy) -> Any:
 
 
 def _yes_is_a_maybe(row: Row, event: Event, now: float, policy: Policy) -> Any:
-    return row, Unanswered("?") if isinstance(event, Unreadable) else event, policy
+    return row, _with_verdict(event, Verdict.COMMITTED_UNREAD, Verdict.AMBIGUOUS), policy
 
 
 def _error_is_a_refusal(row: Row, event: Event, now: float, policy: Policy) -> Any:
-    return row, Rejected("?") if isinstance(event, Unanswered) else event, policy
+    return row, _with_verdict(event, Verdict.AMBIGUOUS, Verdict.REJECTED), policy
 
 
 def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy) -> Any:
@@ -380,6 +380,7 @@ def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy)
 
 MUTANTS: dict[str, tuple[str, Any]] = {
     "no settle time": ("advance", _advance(_no_quarantine)),
+    "a yes is a maybe": ("advance", _advance(_yes_is_a_maybe)),
     "a lost answer is a refusal": ("advance", _advance(_error_is_a_refusal)),
     "the settle time begins with the claim": ("advance", _advance(_doubt_from_the_claim_on)),
 }

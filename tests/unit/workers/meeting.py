@@ -11,7 +11,7 @@ import asyncio
 import attrs
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.postgres.rates import AHEAD, IDLE, LATE, WHOLE, News, Told
+from sigmamind_async.workers.rates import BATCH_SECONDS, HORIZON, IDLE, LATE, RateReport, RateState
 
 
 @attrs.define
@@ -28,7 +28,7 @@ class Rate:
     taken: int = 0
     seen: float = 0.0
 
-    def take(self, now: float, news: News) -> Told:
+    def take(self, now: float, news: RateReport) -> RateState:
         if self.seen < now - IDLE:
             self.since, self.passed, self.taken = now, 0, 0
         self.seen = now
@@ -38,15 +38,15 @@ class Rate:
         if news.version == self.version:
             self._learn(now, news)
         spacing = 1 / self.rate if self.rate else 0.0
-        if self.ready > max(now, self.paused_until) + AHEAD + 2 * max(WHOLE, spacing):
+        if self.ready > max(now, self.paused_until) + HORIZON + 2 * max(BATCH_SECONDS, spacing):
             self.ready = now
         first, granted = max(self.ready, self.paused_until), 0
         start = max(first, now - LATE)
-        if self.rate and news.wanted and start <= now + AHEAD:
-            granted = min(news.wanted, max(1, int(WHOLE * self.rate)))
+        if self.rate and news.wanted and start <= now + HORIZON:
+            granted = min(news.wanted, max(1, int(BATCH_SECONDS * self.rate)))
             self.ready = start + granted * spacing
             self.taken += granted
-        return Told(
+        return RateState(
             version=self.version,
             rate=self.rate,
             learned=self.learned,
@@ -58,7 +58,7 @@ class Rate:
             first=first,
         )
 
-    def _learn(self, now: float, news: News) -> None:
+    def _learn(self, now: float, news: RateReport) -> None:
         if news.rate is not None:
             self.version, self.rate, self.learned = news.version + 1, news.rate, news.learned
             self.since = max(now, self.paused_until)
@@ -86,16 +86,16 @@ class Meeting:
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def take(self, account: str, news: News) -> asyncio.Future[Told]:
+    def exchange(self, account: str, news: RateReport) -> asyncio.Future[RateState]:
         if self.misuse:
             raise JournalError(self.misuse)
         self.asked += 1
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Told] = loop.create_future()
+        answer: asyncio.Future[RateState] = loop.create_future()
         loop.call_later(self.latency / 2, self._reach, account, news, answer)
         return answer
 
-    def _reach(self, account: str, news: News, answer: asyncio.Future[Told]) -> None:
+    def _reach(self, account: str, news: RateReport, answer: asyncio.Future[RateState]) -> None:
         loop = asyncio.get_running_loop()
         if self.problem:
             loop.call_later(self.latency / 2, answer.set_exception, JournalError(self.problem))

@@ -1,8 +1,8 @@
 """A journal in a PostgreSQL database, for workers on many machines. Needs the extra ``postgres``.
 
-`journal` is what is called; `lines` the thread and the connections that carry it out; `tables` what
-is in the database, and `target` which one it is; `diagnosis` says what is wrong with it, and
-`clock` what time it is there. `rate` is how fast all workers of an account may send together.
+`journal` has the class to use, `connections` its thread and connections, `schema` the tables,
+`transaction` rows written in the caller's own transaction, `dsn` the name of the database, `errors`
+what is wrong with it, and `clock` the time there.
 """
 
 try:

@@ -1,12 +1,12 @@
 """The time by the clock of the database.
 
 Workers on many machines judge one another's leases, so they go by one clock. Each knows it from
-answers: one that came between two moments here says within which bounds the difference between the
-clocks lies. What is known is kept as long as it agrees with that, and else moved as little as need
-be. An answer that took long has wide bounds and moves nothing; a clock that drifts is followed.
+replies: a reply between two times here bounds the difference between the clocks. The difference
+that is known is kept as long as it agrees with the bounds, and otherwise moved as little as needed.
+So a slow reply, with wide bounds, moves nothing, while a clock that drifts is followed.
 
-Between answers the process's own monotonic clock goes on. A machine that sleeps may stop it, and
-this clock is slow then, until the next answer: an early look finds a lease that has not ended.
+Between replies the process's own monotonic clock is used. On a machine that sleeps it may stop, and
+this clock is then slow until the next reply: a lease is found to last longer than it does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 import attrs
 
 STALE: Final = 60.0
-"""Seconds for which an answer is relied on: clocks drift apart by a few milliseconds meanwhile."""
+"""Seconds for which a reply is relied on: clocks drift apart by a few milliseconds meanwhile."""
 
 
 @attrs.define(eq=False)
@@ -28,7 +28,7 @@ class DatabaseClock:
 
     monotonic: Callable[[], float] = time.monotonic
     _offset: float | None = None
-    _told_at: float = -math.inf
+    _learned_at: float = -math.inf
 
     def now(self) -> float:
         """Return the time there; the monotonic one as long as nothing is known."""
@@ -36,14 +36,14 @@ class DatabaseClock:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the last answer is too old."""
-        return self.monotonic() - self._told_at > STALE
+        """True if the last reply is too old."""
+        return self.monotonic() - self._learned_at > STALE
 
     def learn(self, asked: float, told: float, answered: float) -> None:
-        """Take in that the clock there showed *told* between two moments of `monotonic` here."""
-        least, most = told - answered, told - asked
+        """Take over that the clock there showed *told* between two times of `monotonic` here."""
+        lowest, highest = told - answered, told - asked
         if self._offset is None:
-            self._offset = (least + most) / 2
+            self._offset = (lowest + highest) / 2
         else:
-            self._offset = min(max(self._offset, least), most)
-        self._told_at = answered
+            self._offset = min(max(self._offset, lowest), highest)
+        self._learned_at = answered

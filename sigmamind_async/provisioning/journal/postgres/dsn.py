@@ -1,4 +1,4 @@
-"""Which database a journal is in: how it is reached, and what it is called in messages."""
+"""Which database a journal is in: how to reach it, and its name in messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sigmamind_async.values import Secret
 log = logging.getLogger(__name__)
 
 SLOW: Final = 5.0
-"""Seconds after which it is said that something waits for the database."""
+"""Seconds after which a wait for the database is logged."""
 
 _SCHEMA: Final = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", re.ASCII)
 
@@ -28,7 +28,7 @@ _DEFAULTS: Final = {
     "application_name": "sigmamind-async",
     # For each host of several, so that the next one gets its turn.
     "connect_timeout": "3",
-    # A machine that is gone says nothing: without these it is waited for by the hour.
+    # A machine that is gone sends nothing: without these it is waited for by the hour.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -40,16 +40,16 @@ _SECRETS: Final = ("password", "sslpassword", "oauth_client_secret")
 
 
 @contextmanager
-def noticed(name: str) -> Generator[None]:
-    """Log a warning where the block, which waits for the database *name*, takes long.
+def warn_if_slow(name: str) -> Generator[None]:
+    """Log a warning if the block, which waits for the database *name*, takes long.
 
-    A pooler that has no connection left lets its clients wait, and tells them nothing.
+    A pooler without a free connection lets its clients wait, and sends them nothing.
     """
     alarm = asyncio.get_running_loop().call_later(
         SLOW,
         log.warning,
-        "%s: waiting for a connection, or an answer, for %.0f s: look at the size of the pool,"
-        " here and in a pooler such as PgBouncer, and at locks that other programs hold",
+        "%s: waiting for a connection, or an answer, for %.0f s: check the size of the pool,"
+        " here and in a pooler such as PgBouncer, and locks that other programs hold",
         name,
         SLOW,
     )
@@ -73,64 +73,64 @@ class Target:
         return await psycopg.AsyncConnection.connect(
             **self._parameters,
             autocommit=True,
-            # What is prepared on a connection is not there where a pooler has swapped it.
+            # A statement prepared on a connection is missing once a pooler has swapped that.
             prepare_threshold=None,
         )
 
     @property
     def conninfo(self) -> str:
-        """All of it as libpq takes it, with the password: for who makes connections himself."""
+        """All of it as libpq takes it, with the password, for other connections."""
         return make_conninfo(**self._parameters)
 
-    def scrubbed(self, text: str) -> str:
-        """Return *text* without the passwords that lead to the database."""
+    def redact(self, text: str) -> str:
+        """Return *text* without the passwords of the database."""
         secrets = [self._parameters.get(name) for name in _SECRETS]
         for secret in (*secrets, os.environ.get("PGPASSWORD")):
             text = text.replace(str(secret), "***") if secret else text
         return text
 
 
-def target_of(dsn: Secret, schema: str) -> Target:
-    """Return what *dsn* leads to.
+def parse_dsn(dsn: Secret, schema: str) -> Target:
+    """Return the target that *dsn* names.
 
-    Raises `ConfigurationError`, without a word of *dsn*, where nobody can connect with it.
+    Raises `ConfigurationError`, which quotes nothing of *dsn*, if that cannot be used.
     """
     if _SCHEMA.fullmatch(schema) is None:
         raise ConfigurationError(
             "schema: must be 1 to 63 lower-case letters, digits and underscores, begin with no"
             " digit and not with pg_"
         )
-    parameters = _parsed(dsn)
+    parameters = _parse(dsn)
     if parameters is None:
-        # The parser's own words show what it has not understood, which may be the password.
+        # The parser's own message quotes what it did not understand, which may be the password.
         raise ConfigurationError(
-            "dsn: is no PostgreSQL connection string; write postgresql://user:password@host/name,"
+            "dsn: is not a PostgreSQL connection string; write postgresql://user:password@host/name,"
             " with special characters of user and password percent-encoded"
         )
     return Target(
-        name=_name(parameters, schema),
+        name=_describe_target(parameters, schema),
         schema=schema,
         parameters={**_DEFAULTS, **parameters, "client_encoding": "utf8"},
     )
 
 
-def _parsed(dsn: Secret) -> dict[str, Any] | None:
+def _parse(dsn: Secret) -> dict[str, Any] | None:
     try:
         parameters = conninfo_to_dict(dsn.reveal())
     except (psycopg.Error, UnicodeError):
         return None
-    # A password with a slash or an at sign in it, not encoded, ends up in what messages show.
+    # Part of a password with a slash or an at sign, not encoded, ends up in what messages show.
     shown = [str(parameters.get(name, "")) for name in _SHOWN]
     whole = _PORT.fullmatch(str(parameters.get("port", ""))) is not None
     return parameters if whole and not any("@" in text for text in shown) else None
 
 
-def _name(parameters: dict[str, Any], schema: str) -> str:
+def _describe_target(parameters: dict[str, Any], schema: str) -> str:
     host = parameters.get("host") or parameters.get("hostaddr") or os.environ.get("PGHOST")
     port = parameters.get("port") or os.environ.get("PGPORT")
     database = parameters.get("dbname") or os.environ.get("PGDATABASE")
     service = parameters.get("service") or os.environ.get("PGSERVICE")
     if service and not host:
-        host = f"the host of service {service}"  # its file is libpq's to read
+        host = f"the host of service {service}"  # only libpq reads its file
     place = f"{host or 'this machine'}{f':{port}' if port else ''}"
     return f"PostgreSQL {f'database {database} ' if database else ''}on {place}, schema {schema}"

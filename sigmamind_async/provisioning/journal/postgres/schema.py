@@ -1,8 +1,8 @@
-"""What is in the database: its tables, and how older ones become these.
+"""The tables in the database, and how earlier ones are brought up to date.
 
-One step of `STEPS` is one version, and is never changed once it has been released: whoever needs
-other tables, or another `put`, appends a step. `prepare` takes the steps that are missing, all in
-one transaction, under a lock that one process has at a time.
+Each of `MIGRATIONS` makes one version, and is never changed once it has been released: for other
+tables, or another `put`, append one. `migrate` runs those that are missing, all in one transaction,
+under a lock that one process holds at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any, Final
 import psycopg
 
 from sigmamind_async.errors import JournalError
+from sigmamind_async.provisioning.journal.columns import COLUMNS
+from sigmamind_async.provisioning.journal.sql import NAMES, UPDATES, quote_states
+from sigmamind_async.provisioning.row import UNSETTLED
 
 OLDEST: Final = 140_000
-"""The oldest server that is supported, as it tells its version: PostgreSQL 14."""
+"""The oldest supported server, by its own number: PostgreSQL 14."""
 
 _TABLES: Final = """
 CREATE TABLE {schema}.journal (
@@ -25,18 +28,18 @@ CREATE TABLE {schema}.journal (
 );
 INSERT INTO {schema}.journal VALUES (replace(gen_random_uuid()::text, '-', ''), 0, 0);
 
--- Bytes are compared, not words: an index in a language's order breaks when the system changes it.
+-- Texts compare by bytes: an index in a language's order breaks when the system changes that.
 CREATE TABLE {schema}.accounts (
     account text COLLATE "C" PRIMARY KEY,
     purchase_count bigint NOT NULL
 );
-CREATE TABLE {schema}.seals (
+CREATE TABLE {schema}.key_fingerprints (
     account text COLLATE "C" NOT NULL,
-    seal text COLLATE "C" NOT NULL,
-    PRIMARY KEY (account, seal)
+    fingerprint text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account, fingerprint)
 );
-CREATE TABLE {schema}.notes (
-    name text COLLATE "C" PRIMARY KEY,
+CREATE TABLE {schema}.last_applied (
+    row_id text COLLATE "C" PRIMARY KEY,
     text text NOT NULL
 );
 CREATE TABLE {schema}.operations (
@@ -65,12 +68,12 @@ CREATE INDEX by_key ON {schema}.operations (account, key) WHERE key <> '';
 CREATE INDEX by_tag ON {schema}.operations (account, updated_at) WHERE state = 'done' AND tagged;
 CREATE INDEX by_time ON {schema}.operations (updated_at);
 CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
-    WHERE key <> '' AND state IN ('sending', 'unconfirmed');
+    WHERE key <> '' AND state IN {unsettled};
 """
 
-# A function, because then a write is one statement: no lock is ever held while the server waits for
-# a client, which may be frozen, or cut off. Whoever lost the answer calls it again with the same
-# write_id, and is told what became of the write, whoever has come in between.
+# These are the rules of `check_put`. A function makes a write one statement: no lock is ever held
+# while the server waits for a client, which may be frozen or cut off. A client that lost the answer
+# calls it again with the same write_id, and gets the same answer even if others wrote in between.
 _PUT: Final = """
 CREATE FUNCTION {schema}.put(new {schema}.operations, most bigint, durable boolean)
 RETURNS text LANGUAGE plpgsql AS $put$
@@ -79,16 +82,16 @@ DECLARE
     more bigint;
     total bigint;
 BEGIN
-    -- Nobody holds these locks for longer than a commit takes, but for a person at a console.
+    -- Only a person at a console holds these locks for longer than a commit takes.
     PERFORM set_config('lock_timeout', '4s', true);
-    -- What is stronger, a standby that confirms for instance, is left as it is.
+    -- A stronger setting, a standby that confirms for instance, is left as it is.
     IF NOT durable THEN
         PERFORM set_config('synchronous_commit', 'off', true);
     ELSIF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- One writer of an operation at a time, also where it has no row yet that could be locked.
+    -- One writer of an operation at a time, even while it has no row that could be locked.
     PERFORM pg_advisory_xact_lock(
         hashtextextended('{schema} ' || new.account || ' ' || new.op_id, 0));
     SELECT * INTO old FROM {schema}.operations AS o
@@ -107,35 +110,23 @@ BEGIN
         SELECT a.purchase_count INTO total FROM {schema}.accounts AS a
             WHERE a.account = new.account FOR UPDATE;
         IF more > 0 AND total + more > most THEN
-            RETURN CASE WHEN new.state IN ('sending', 'unconfirmed') AND EXISTS (
+            RETURN CASE WHEN new.state IN {unsettled} AND EXISTS (
                 SELECT FROM {schema}.operations AS o
                 WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
-                    AND o.op_id <> new.op_id AND o.state IN ('sending', 'unconfirmed')
-            ) THEN 'busy' ELSE 'spent' END;
+                    AND o.op_id <> new.op_id AND o.state IN {unsettled}
+            ) THEN 'key_in_use' ELSE 'limit_reached' END;
         END IF;
     END IF;
 
     BEGIN
-        INSERT INTO {schema}.operations AS o (
-            account, op_id, kind, state, key, token, version, unconfirmed_since, lease_until,
-            sent_at, listed_at, updated_at, tagged, purchase_count, detail, write_id
-        ) VALUES (
-            new.account, new.op_id, new.kind, new.state, new.key, new.token, new.version,
-            new.unconfirmed_since, new.lease_until, new.sent_at, new.listed_at, new.updated_at,
-            new.tagged, new.purchase_count, new.detail, new.write_id
-        ) ON CONFLICT (account, op_id) DO UPDATE SET
-            kind = excluded.kind, state = excluded.state, key = excluded.key,
-            token = excluded.token, version = excluded.version,
-            unconfirmed_since = excluded.unconfirmed_since,
-            lease_until = excluded.lease_until, sent_at = excluded.sent_at,
-            listed_at = excluded.listed_at, updated_at = excluded.updated_at,
-            tagged = excluded.tagged, purchase_count = excluded.purchase_count,
-            detail = excluded.detail, write_id = excluded.write_id
-        -- Whoever writes without this function has no lock to wait for.
+        INSERT INTO {schema}.operations AS o ({columns}, write_id)
+        VALUES ({new_values}, new.write_id)
+        ON CONFLICT (account, op_id) DO UPDATE SET {updates}, write_id = excluded.write_id
+        -- A program that writes without this function has not waited for the lock above.
         WHERE o.version = excluded.version - 1;
     EXCEPTION WHEN unique_violation THEN
-        -- Of one_unsettled: the key of the table is what ON CONFLICT is about.
-        RETURN 'busy';
+        -- Of one_unsettled: ON CONFLICT handles the primary key.
+        RETURN 'key_in_use';
     END;
     IF NOT FOUND THEN
         RETURN 'stale';
@@ -149,8 +140,10 @@ END
 $put$;
 """
 
-# What is known of one account's rate, and who may send when: the generic cell rate algorithm, with
-# the moment `ready` in place of a bucket. All moments are by the clock of the database.
+# The shared rate of the workers (see `workers.rates`). The table is here because a schema has one
+# version, and a user who may write to the journal may not have the right to create tables. This is
+# the generic cell rate algorithm, with the time `ready` in place of a bucket; all times are by the
+# clock of the database.
 _RATES: Final = """
 CREATE TABLE {schema}.rates (
     account text COLLATE "C" PRIMARY KEY,
@@ -166,8 +159,8 @@ CREATE TABLE {schema}.rates (
 ) WITH (fillfactor = 50);
 """
 
-# One function for all, so that a gate asks once for what it needs and tells what it has to tell.
-# It holds the row for as long as it runs, and waits for no disk.
+# A gate reports what it learned and takes requests in one call. The row is locked while this runs;
+# it does not wait for the disk.
 _TAKE: Final = """
 CREATE FUNCTION {schema}.take(
     name text, known bigint, new_rate double precision, lesson text, growth double precision,
@@ -186,7 +179,7 @@ BEGIN
         INSERT INTO {schema}.rates (account) VALUES (name) ON CONFLICT DO NOTHING;
         SELECT * INTO told FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
     END IF;
-    -- Whoever waited for the row must not take an older moment than the one who had it.
+    -- After waiting for the row: the time must not be before that of the call that had it.
     now := extract(epoch FROM clock_timestamp())::double precision;
 
     IF told.seen < now - idle THEN
@@ -211,7 +204,7 @@ BEGIN
         told.passed := told.passed + more;
     END IF;
 
-    -- A moment that no gate can have taken: the clock has been set back.
+    -- A time that no gate can have taken: the clock has been set back.
     IF told.ready > greatest(now, told.paused_until) + ahead + 2 * greatest(whole, 1 / told.rate)
     THEN
         told.ready := now;
@@ -233,8 +226,8 @@ END
 $take$;
 """
 
-# A dump, a base backup or a standby brings the rows of its time back, and this text; but the table
-# that it is compared with, the cluster or its timeline is another one then.
+# A dump, a base backup or a promoted standby brings back the rows of its time together with this
+# text, but in another table, cluster or timeline than the text names.
 _INCARNATION: Final = """
 CREATE FUNCTION {schema}.incarnation() RETURNS text LANGUAGE plpgsql AS $incarnation$
 DECLARE
@@ -244,7 +237,7 @@ BEGIN
         SELECT s.system_identifier || ' ' || c.timeline_id INTO cluster
             FROM pg_control_system() AS s, pg_control_checkpoint() AS c;
     EXCEPTION WHEN insufficient_privilege OR undefined_function THEN
-        NULL;  -- some hosts keep them from their users
+        NULL;  -- some hosts withhold them from their users
     END;
     RETURN cluster || ' ' || '{schema}.operations'::regclass::oid;
 END
@@ -253,50 +246,71 @@ ALTER TABLE {schema}.journal ADD COLUMN incarnation text NOT NULL DEFAULT '';
 UPDATE {schema}.journal SET incarnation = {schema}.incarnation();
 """
 
-STEPS: Final = (_TABLES + _PUT, _RATES + _TAKE + _INCARNATION)
 
-_HOLDS: Final = """
+def _generate(text: str) -> str:
+    """Fill in what follows from the columns and states of a row."""
+    parts = {
+        "{unsettled}": quote_states(UNSETTLED),
+        "{columns}": NAMES,
+        "{new_values}": ", ".join(f"new.{name}" for name in COLUMNS),
+        "{updates}": UPDATES,
+    }
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    return text
+
+
+MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _TAKE + _INCARNATION)
+
+NOW: Final = "extract(epoch FROM clock_timestamp())::double precision"
+PUT: Final = (
+    f"SELECT {{schema}}.put(ROW({', '.join(['%s'] * (len(COLUMNS) + 1))}, NULL)"
+    "::{schema}.operations, %s, %s)"
+)
+"""Takes the columns of a row, a write id, the most purchases, and whether it must be durable."""
+
+_TABLE_NAMES: Final = """
 SELECT array_agg(relname) FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
-_IS_THERE: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
+_SCHEMA_EXISTS: Final = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async ' || %s, 0))"
 _VERSION: Final = "SELECT version FROM {schema}.journal"
 _SERVER: Final = "SELECT pg_is_in_recovery(), current_setting('server_encoding')"
 
 _NOT_OURS: Final = (
     "the schema holds tables of another application, and was left as it is.\n"
-    "Name another schema; it is made where there is none."
+    "Name another schema; it is made if there is none."
 )
 
 
-def rendered(text: str, schema: str) -> bytes:
+def with_schema(text: str, schema: str) -> bytes:
     """Return a statement about the tables of *schema*."""
     return text.replace("{schema}", f'"{schema}"').encode()
 
 
-async def prepare(
+async def migrate(
     connection: psycopg.AsyncConnection,
     schema: str,
     *,
     read_only: bool = False,
-    steps: Sequence[str] = STEPS,
+    migrations: Sequence[str] = MIGRATIONS,
 ) -> None:
     """Make the tables, or bring them up to date; prove that they are ours.
 
-    Raises `JournalError`, without a name before it, where that cannot be.
+    Raises `JournalError`, without the name of the journal, if that is not possible.
     """
     await _check_server(connection, read_only=read_only)
-    version = await _version(connection, schema)
-    if version < len(steps) and not read_only:
-        version = await _bring_up(connection, schema, steps)
+    version = await _read_version(connection, schema)
+    if version < len(migrations) and not read_only:
+        version = await _run_migrations(connection, schema, migrations)
     if version == 0:
         raise JournalError("there is no journal.\nName the one that a job has made.")
-    if version != len(steps):
+    if version != len(migrations):
         raise JournalError(
             "was made by another version of sigmamind-async"
-            f" (schema version {version}, here {len(steps)}).\n"
+            f" (schema version {version}, here {len(migrations)}).\n"
             "Use one version everywhere: the one that made it, or a later one."
         )
 
@@ -308,7 +322,7 @@ async def _check_server(connection: psycopg.AsyncConnection, *, read_only: bool)
             f"the server is PostgreSQL {version // 10_000}.\n"
             f"Use version {OLDEST // 10_000} or later."
         )
-    standby, encoding = await _one(connection, _SERVER.encode()) or (False, "")
+    standby, encoding = await _fetch_one(connection, _SERVER.encode()) or (False, "")
     if standby and not read_only:
         raise JournalError(
             "the server is a standby, which takes no writes.\n"
@@ -316,19 +330,19 @@ async def _check_server(connection: psycopg.AsyncConnection, *, read_only: bool)
         )
     if encoding != "UTF8":
         raise JournalError(
-            f"the database keeps text as {encoding}.\nUse one that was made with ENCODING 'UTF8'."
+            f"the database stores text as {encoding}.\nUse one that was made with ENCODING 'UTF8'."
         )
 
 
-async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
-    """Return the version of what is in *schema*; 0 where nothing is."""
-    (names,) = await _one(connection, _HOLDS.encode(), schema) or (None,)
+async def _read_version(connection: psycopg.AsyncConnection, schema: str) -> int:
+    """Return the version of the tables in *schema*; 0 without any."""
+    (names,) = await _fetch_one(connection, _TABLE_NAMES.encode(), schema) or (None,)
     if not names:
         return 0
     if not {"journal", "operations"} <= set(names):
         raise JournalError(_NOT_OURS)
     try:
-        found = await _one(connection, rendered(_VERSION, schema))
+        found = await _fetch_one(connection, with_schema(_VERSION, schema))
     except psycopg.errors.UndefinedColumn:
         found = None
     if found is None:
@@ -336,25 +350,27 @@ async def _version(connection: psycopg.AsyncConnection, schema: str) -> int:
     return int(found[0])
 
 
-async def _bring_up(connection: psycopg.AsyncConnection, schema: str, steps: Sequence[str]) -> int:
-    """Take the steps that are still missing once nobody else is taking any."""
+async def _run_migrations(
+    connection: psycopg.AsyncConnection, schema: str, migrations: Sequence[str]
+) -> int:
+    """Run the missing migrations, once no other process is running any."""
     async with connection.transaction():
-        # Whoever has waited for the lock must see what was made meanwhile.
+        # After waiting for the lock, what was made meanwhile must be visible.
         await connection.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         await connection.execute(_LOCK, (schema,))
-        version = await _version(connection, schema)
-        if not await _one(connection, _IS_THERE.encode(), schema):
-            await connection.execute(rendered("CREATE SCHEMA {schema}", schema))
-        for step in steps[version:]:
-            await connection.execute(rendered(step, schema))
-        version = max(version, len(steps))
+        version = await _read_version(connection, schema)
+        if not await _fetch_one(connection, _SCHEMA_EXISTS.encode(), schema):
+            await connection.execute(with_schema("CREATE SCHEMA {schema}", schema))
+        for migration in migrations[version:]:
+            await connection.execute(with_schema(migration, schema))
+        version = max(version, len(migrations))
         await connection.execute(
-            rendered("UPDATE {schema}.journal SET version = %s", schema), (version,)
+            with_schema("UPDATE {schema}.journal SET version = %s", schema), (version,)
         )
     return version
 
 
-async def _one(
+async def _fetch_one(
     connection: psycopg.AsyncConnection, query: bytes, *values: object
 ) -> tuple[Any, ...] | None:
     cursor = await connection.execute(query, values or None)

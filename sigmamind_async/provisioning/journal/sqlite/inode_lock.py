@@ -1,19 +1,17 @@
-"""One journal, one name: the file itself is locked, whatever path leads to it.
+"""One journal, one name, one copy: the file itself is locked, whatever path leads to it.
 
-The lock file, and SQLite's log, lie beside the path of a journal. A file that has a second path in
+The lock file and SQLite's log are beside the path of a journal. A file with a second path in
 another folder, by a hard link or by being mounted alone into a container, has a second lock and a
-second log there: two processes write to it without seeing each other. So a file with a second name
-is refused, and the file itself is locked besides, which two mounts of one folder, or a lock file
-that was removed, cannot get around.
+second log there, and two processes write to it without seeing each other. So a file with a second
+name is refused, and the file itself is locked too, which holds across two mounts of one folder and
+after the lock file was removed. A copy of a journal is another file, which no lock protects; each
+of the two would buy what is missing in it. So a process announces the id and the file of the
+journal that it has open, and refuses one that is announced with another file.
 
-That lock is one of ``flock``, on a descriptor that is opened here. On Linux it does not meet the
-locks of SQLite, which are of ``fcntl``; elsewhere the two may exclude each other, and the file is
-not locked. A process that closes any descriptor of a file loses all its ``fcntl`` locks on it, so
-ours is closed only where it is the last one, and kept until then.
-
-A copy of a journal is another file, which no lock keeps from being used beside the first; each of
-the two would buy what is missing in it. So a process that has a journal open announces its id and
-its file to the machine, and refuses one that is announced with another file.
+The lock is one of ``flock``, on a descriptor of our own. On Linux it does not meet SQLite's locks,
+which are of ``fcntl``; elsewhere the two may exclude each other, and the file is not locked. A
+process that closes any descriptor of a file loses all its ``fcntl`` locks on it, so ours is kept
+until it is the last one.
 """
 
 from __future__ import annotations
@@ -53,13 +51,18 @@ _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 @attrs.frozen
 class Mount:
-    """Where a file system is mounted, and what kind it is of."""
+    """Where a file system is mounted, and its kind."""
 
     point: str
     kind: str
 
+    @property
+    def is_remote(self) -> bool:
+        """True if its locks may be known to one machine, or one mount, only."""
+        return _REMOTE.fullmatch(self.kind) is not None
 
-def mounts_in(text: str) -> list[Mount]:
+
+def parse_mounts(text: str) -> list[Mount]:
     """Return the mounts in the text of ``/proc/<pid>/mountinfo``, in its order.
 
     https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
@@ -76,17 +79,20 @@ def mounts_in(text: str) -> list[Mount]:
 
 def mount_of(path: str, mounts: list[Mount]) -> Mount | None:
     """Return the mount that *path*, absolute and without links, is on: of several the latest."""
-    held = [
+    above = [
         mount
         for mount in mounts
         if path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/")
     ]
-    return max(reversed(held), key=lambda mount: len(mount.point), default=None)
+    return max(reversed(above), key=lambda mount: len(mount.point), default=None)
 
 
-def is_remote(mount: Mount | None) -> bool:
-    """Return whether locks on *mount* may be known to one machine, or one mount, only."""
-    return mount is not None and _REMOTE.fullmatch(mount.kind) is not None
+def _find_mount(path: Path) -> Mount | None:
+    try:
+        text = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None  # not on Linux
+    return mount_of(str(path), parse_mounts(text))
 
 
 def require_one_name(path: Path) -> None:
@@ -94,21 +100,21 @@ def require_one_name(path: Path) -> None:
     names = path.stat().st_nlink
     if names > 1:
         raise JournalError(
-            f"the file has {names} names (hard links), and its lock and log lie beside only one.\n"
+            f"the file has {names} names (hard links), and its lock and log are beside only one.\n"
             "Keep one of them and remove the others: find the folders with `find / -samefile`."
         )
-    mount = _mount_of(path)
+    mount = _find_mount(path)
     if mount is not None and mount.point == str(path):
         raise JournalError(
-            "the file is mounted alone: its lock and its log would lie beside the mount, and be"
-            " lost with the container.\nMount the folder that it is in."
+            "the file is mounted alone: its lock and its log would be beside the mount, and lost"
+            " with the container.\nMount the folder that it is in."
         )
 
 
 def require_own_disk(path: Path, *, shared: bool) -> None:
     """Warn of a disk that may not keep two processes apart; raise `JournalError` to share one."""
-    mount = _mount_of(path)
-    if mount is None or not is_remote(mount):
+    mount = _find_mount(path)
+    if mount is None or not mount.is_remote:
         return
     if shared:
         raise JournalError(
@@ -123,14 +129,6 @@ def require_own_disk(path: Path, *, shared: bool) -> None:
     )
 
 
-def _mount_of(path: Path) -> Mount | None:
-    try:
-        text = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return None  # not on Linux
-    return mount_of(str(path), mounts_in(text))
-
-
 # --- the lock ------------------------------------------------------------------------------------
 
 _kept: dict[tuple[int, int], list[int]] = {}
@@ -142,20 +140,20 @@ class InodeLock:
     """The lock on the file itself; taken before SQLite opens it, and released after."""
 
     def __init__(self) -> None:
-        """Nothing is locked yet."""
         self._descriptor = -1
 
     def acquire(self, path: Path, *, shared: bool) -> None:
-        """Lock the file; raise `JournalError` where it is locked under another name."""
-        # A disk that turns this into a lock of fcntl would lock SQLite out.
-        if sys.platform != "linux" or is_remote(_mount_of(path)):
+        """Lock the file; raise `JournalError` if it is locked under another name."""
+        mount = _find_mount(path)
+        # Such a disk may turn this into a lock of fcntl, which would lock SQLite out.
+        if sys.platform != "linux" or (mount is not None and mount.is_remote):
             return
-        self._descriptor = _opened(path)
+        self._descriptor = _open_descriptor(path)
         if not lock(self._descriptor, shared=shared):
             self.release()
             raise JournalError(
                 "another process has the same file open, under another name or after its lock file"
-                " was removed.\nWait for the end of that, and name the file as it does."
+                " was removed.\nWait until that has ended, and name the file as it does."
             )
 
     def release(self) -> None:
@@ -163,11 +161,11 @@ class InodeLock:
         if self._descriptor < 0:
             return
         unlock(self._descriptor)
-        _let_go(self._descriptor)
+        _close_descriptor(self._descriptor)
         self._descriptor = -1
 
 
-def _opened(path: Path) -> int:
+def _open_descriptor(path: Path) -> int:
     found = path.stat()
     with _keeping:
         kept = _kept.get((found.st_dev, found.st_ino))
@@ -176,30 +174,27 @@ def _opened(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def _let_go(descriptor: int) -> None:
-    """Close a descriptor, and those kept for it, unless the file is open here otherwise."""
+def _close_descriptor(descriptor: int) -> None:
+    """Close a descriptor and those kept for its file, unless the file is open here otherwise."""
     found = os.fstat(descriptor)
-    place = found.st_dev, found.st_ino
+    file = found.st_dev, found.st_ino
     with _keeping:
-        kept = _kept.setdefault(place, [])
+        kept = _kept.setdefault(file, [])
         kept.append(descriptor)
-        if _opened_times(place) > len(kept):
+        if _count_descriptors(file) > len(kept):
             return
-        for each in _kept.pop(place):
+        for each in _kept.pop(file):
             os.close(each)
 
 
-def _opened_times(place: tuple[int, int]) -> int:
+def _count_descriptors(file: tuple[int, int]) -> int:
     """Return how many descriptors of this process are of one file."""
-    return sum(_place_of(each) == place for each in _DESCRIPTORS.iterdir())
-
-
-def _place_of(descriptor: Path) -> tuple[int, int] | None:
-    try:
-        found = descriptor.stat()
-    except OSError:
-        return None  # the one that the folder was read with
-    return found.st_dev, found.st_ino
+    count = 0
+    for descriptor in _DESCRIPTORS.iterdir():
+        with suppress(OSError):  # the one that the folder is read with is closed by now
+            found = descriptor.stat()
+            count += (found.st_dev, found.st_ino) == file
+    return count
 
 
 # --- copies --------------------------------------------------------------------------------------
@@ -213,11 +208,10 @@ class Announcement:
     """
 
     def __init__(self) -> None:
-        """Nothing is announced yet."""
         self._socket: socket.socket | None = None
 
     def make(self, journal_id: str, path: Path) -> None:
-        """Announce the file; raise `JournalError` where another file of its journal is open."""
+        """Announce the file; raise `JournalError` if another file of its journal is open."""
         if sys.platform != "linux":
             return
         found = path.stat()
@@ -227,23 +221,23 @@ class Announcement:
             self._socket = socket.socket(socket.AF_UNIX)
             # A forked process may still hold the name of an earlier opening.
             self._socket.bind(f"\0{file}{secrets.token_hex(8)}")
-        # After that, so that of two that open at the same time one sees the other.
+        # Only then, so that of two that open at the same time one sees the other.
         if any(journal in line and file not in line for line in _socket_names()):
             self.end()
             raise JournalError(
                 "a copy of this journal is open in another place, and what is missing in one of"
-                " them would be bought by both.\nUse one of them alone."
+                " them would be bought by both.\nUse only one of them."
             )
 
     def end(self) -> None:
-        """Take it back."""
+        """Withdraw it."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
 
 def _socket_names() -> list[str]:
-    """Return the lines of Linux's table of local sockets; none where it cannot be read."""
+    """Return the lines of Linux's table of local sockets; none if it cannot be read."""
     try:
         return _SOCKETS.read_text(errors="replace").splitlines()
     except OSError:

@@ -1,22 +1,18 @@
-"""A file beside the journal: locked by whoever may write to it, and a witness of what it holds.
+"""A file beside the journal: locked by each process that may write to it, and a witness.
 
-The system gives the lock back when the process ends, however it ends. The file itself stays, for
-two reasons: removed, it could be taken from under a process that is just locking it; and it keeps
-what nothing beside it can show, how far the journal has come.
+A SQLite journal is a file and its write-ahead log; SQLite takes a missing log for an empty one, and
+an old file for a current one. So each commit is counted, in the journal and then here. The count is
+written after the commit is on the disk, so it may lag behind the journal but is never ahead of it,
+unless the journal has lost something. That needs no wait for the disk: a killed process leaves its
+writes to the system, and a machine that fails can only take this file back to an earlier count.
 
-A SQLite journal consists of a file and of its write-ahead log, and SQLite takes a missing log for
-an empty one, and an old file for a current one. So each commit is counted, in the journal, and then
-here. The commit is on the disk before the count is written here, so the count here may be behind
-that of the journal, and is never ahead of it unless the journal has lost something. That needs no
-wait for the disk: a process that is killed leaves its writes to the system, and a machine that
-fails can only take this file back, to an earlier count.
+The lock itself ends with the process. The file stays: removed, it could be taken from a process
+that is just locking it. Its first line has a fixed length, so that it is overwritten in place:
 
-The first line has one length, so that it is written in place, within one sector of the disk:
+    journal <id> commits <count> openings <count> opened <by which process>
 
-    journal <id> commits <count> openings <count> opened <by whom>
-
-The lines that follow name the processes that have the journal open, each with the time it started
-at: a number alone may have become another process's.
+The lines after it name the processes that have the journal open, each with the time at which it
+started, because a process id alone may be another process's by now.
 """
 
 from __future__ import annotations
@@ -36,26 +32,24 @@ import attrs
 
 from sigmamind_async.errors import JournalError
 
-PATIENCE: Final = 5.0
-"""Seconds that one of several sharers waits for another that is just making the file."""
+SHARE_TIMEOUT: Final = 5.0
+"""Seconds that a sharer waits for another one that is just making the file."""
 _DYING: Final = 1.0
-"""Seconds that a process is waited for that has the lock: one that was killed has it until the
-system has taken all that it held."""
+"""Seconds to wait for a killed process, which has its lock until the system has cleaned up."""
 _PAUSE: Final = 0.02
 
 _HEAD: Final = re.compile(
     rb"journal ([0-9a-f]{32}) commits (\d{20}) openings (\d{12}) opened ([0-9a-f]{32})\n", re.ASCII
 )
-_UNKNOWN: Final = b" " * 131 + b"\n"
-"""The first line of a file that has seen no journal yet."""
-_HOLDERS: Final = re.compile(rb"(?:\d{1,10}(?: \d{1,20})?\n)*", re.ASCII)
-_PARTS: Final = re.compile(rb"[\d \n\0]*", re.ASCII)
-"""What lines look like while other processes write theirs: cut, or followed by zero bytes where one
-of them has just shortened the file."""
-_MOST: Final = 1 << 16
+_EMPTY_HEAD: Final = b" " * 131 + b"\n"
+"""The first line as long as there has been no journal."""
+_PIDS: Final = re.compile(rb"(?:\d{1,10}(?: \d{1,20})?\n)*", re.ASCII)
+_PARTIAL_PIDS: Final = re.compile(rb"[\d \n\0]*", re.ASCII)
+"""The lines while other processes write theirs: cut, or with zero bytes after them."""
+_MAX_SIZE: Final = 1 << 16
 
-NOBODY: Final = "0" * 32
-"""Who has opened a journal that is closed, or that several processes share."""
+NO_OPENER: Final = "0" * 32
+"""The opener of a journal that is closed or shared."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,8 +60,8 @@ class Evidence:
     commits: int
     """Transactions that the journal holds, at least."""
     openings: int
-    """The opening that the file shows even without its log, or a later one."""
-    opener: str = NOBODY
+    """The number of openings that the file shows even without its log, at least."""
+    opener: str = NO_OPENER
     """A random text of the process that has it to itself."""
 
     def line(self) -> bytes:
@@ -78,29 +72,24 @@ class Evidence:
         ).encode()
 
 
-def evidence_in(content: bytes) -> Evidence | None:
-    """Return what the content of a lock file says, if it says anything."""
+def _parse(content: bytes) -> Evidence | None:
     found = _HEAD.match(content)
     if found is None:
         return None
-    journal_id, commits, openings, opener = found.groups()
+    journal_id, commits, openings, opener = (part.decode() for part in found.groups())
     return Evidence(
-        journal_id=journal_id.decode(),
-        commits=int(commits),
-        openings=int(openings),
-        opener=opener.decode(),
+        journal_id=journal_id, commits=int(commits), openings=int(openings), opener=opener
     )
 
 
 def evidence_at(path: Path) -> Evidence | None:
-    """Return what the lock file at *path* says, without locking it."""
+    """Return what the lock file at *path* knows, without locking it."""
     try:
-        descriptor = _opened(path, os.O_RDONLY)
+        descriptor = open_lock_file(path, os.O_RDONLY)
     except (OSError, JournalError):
         return None
     try:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return evidence_in(os.read(descriptor, _MOST))
+        return _parse(_read_file(descriptor))
     finally:
         os.close(descriptor)
 
@@ -109,79 +98,85 @@ class LockFile:
     """The lock of one journal, held by this process or not."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing happens yet."""
         self._path = path
         self._descriptor = -1
         self._shared = False
         self._identity = (0, 0)
-        self._opener = NOBODY
+        self._opener = NO_OPENER
         self.evidence: Evidence | None = None
-        """What it knew when it was locked, and has been told since."""
+        """What it knew when it was locked, and what was recorded since."""
 
     def acquire(self, *, shared: bool) -> None:
-        """Take the lock for this process alone; where others *share* it, share it with them.
+        """Take the lock for this process alone or, if *shared*, together with other sharers.
 
-        Raises `JournalError` when another has it, and `OSError` when the file cannot be used.
+        Raises `JournalError` if another process has it, and `OSError` if the file cannot be used.
         """
         self._shared = shared
-        self._descriptor = _opened(self._path, os.O_RDWR | os.O_CREAT)
+        self._descriptor = open_lock_file(self._path, os.O_RDWR | os.O_CREAT)
         try:
-            self._take()
-            content = self._content()
-            self.evidence = evidence_in(content)
-            self._require_nobody(content)
+            self._lock()
+            found = os.fstat(self._descriptor)
+            self._identity = found.st_dev, found.st_ino
+            self.evidence = None
+            self.check()  # the process that had it before may have removed the file
+            content = _read_file(self._descriptor)
+            self.evidence = _parse(content)
+            self._require_no_opener(content)
             if hasattr(os, "fchmod"):
                 os.fchmod(self._descriptor, 0o600)
-            self._sign()
+            self._write_pid(content)
         except BaseException:
-            self._abandon()
+            self._close()
             raise
 
     def share(self) -> None:
-        """Let others share the lock; raise `JournalError` when another took it for itself."""
+        """Let other sharers in; raise `JournalError` if another process took it for itself."""
         if not lock(self._descriptor, shared=True):
-            raise JournalError(self._who())
+            raise self._locked()
 
-    def alone(self) -> bool:
-        """Return whether no other process has the journal open; none can from then on."""
+    def try_own(self) -> bool:
+        """Return whether no other process has the journal open; none can open it from then on."""
         return lock(self._descriptor, shared=False)
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self._descriptor < 0:
             return
         with suppress(OSError, JournalError):
             self.check()
-            self._sign_off()
-        self._abandon()
+            self._remove_pid()
+        self._close()
 
     def record(self, evidence: Evidence) -> None:
-        """Write down how far the journal has come; it must be on the disk already."""
+        """Record how far the journal is, which must be on the disk; wait until this is, too."""
         self.evidence = attrs.evolve(evidence, opener=self._opener)
-        self._write(0, self.evidence.line())
-
-    def sync(self) -> None:
-        """Wait until what was recorded is on the disk."""
+        self._write(self.evidence.line())
         os.fsync(self._descriptor)
+
+    def record_commits(self, commits: int) -> None:
+        """Record the number of commits, which must be on the disk."""
+        if self.evidence is not None:
+            self.evidence = attrs.evolve(self.evidence, commits=commits)
+            self._write(self.evidence.line())
 
     def check(self) -> None:
         """Raise `JournalError` unless this is still the journal's lock, and still held by us.
 
-        Where the file system does not forward locks, which is so of many network disks, another
-        process gets one too: it is told from us by what it has written here.
+        If the file system does not forward locks, as with many network disks, another process gets
+        the lock too: its text in the first line gives it away.
         """
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - before each commit: half the time of a Path's
+            found = os.stat(self._path)  # noqa: PTH116 - before each commit: half a Path's time
         except FileNotFoundError:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._identity:
             raise JournalError(
                 f"its lock file {self._path.name} was removed or replaced while it was open.\n"
-                "Stop, and find out who does that: another process may have opened the journal."
+                "Stop, and find out what did that: another process may have opened the journal."
             )
         if self._shared or self.evidence is None:
             return
-        written = evidence_in(self._content(len(_UNKNOWN)))
+        written = _parse(_read_file(self._descriptor, len(_EMPTY_HEAD)))
         if written is None or written.opener != self._opener:
             raise JournalError(
                 "another process has opened it meanwhile, on a disk that does not forward locks.\n"
@@ -190,182 +185,167 @@ class LockFile:
 
     # --- parts -------------------------------------------------------------------------------
 
-    def _take(self) -> None:
-        if not self._taken():
-            raise JournalError(self._who())
-        found = os.fstat(self._descriptor)
-        self._identity = found.st_dev, found.st_ino
-        self.evidence = None
-        self.check()  # whoever held it before may have removed it
-
-    def _taken(self) -> bool:
-        give_up = time.monotonic() + (PATIENCE if self._shared else _DYING)
-        while True:
-            # Alone at first even where it is to be shared: the first one makes the journal.
-            if lock(self._descriptor, shared=False):
-                return True
+    def _lock(self) -> None:
+        until = time.monotonic() + (SHARE_TIMEOUT if self._shared else _DYING)
+        # Alone at first, even to share it: the first sharer makes the journal.
+        while not lock(self._descriptor, shared=False):
             if self._shared and lock(self._descriptor, shared=True):
-                return True
-            if time.monotonic() > give_up:
-                return False
+                return
+            if time.monotonic() > until:
+                raise self._locked()
             time.sleep(_PAUSE)
 
-    def _require_nobody(self, content: bytes) -> None:
-        """Refuse a journal that a living process has to itself, although the lock was given."""
-        if self.evidence is None or self.evidence.opener == NOBODY:
+    def _require_no_opener(self, content: bytes) -> None:
+        """Refuse a journal that a running process has to itself, though the lock was granted."""
+        if self.evidence is None or self.evidence.opener == NO_OPENER:
             return
-        others = [pid for pid in _holders(content) if pid != os.getpid()]
-        if others:
-            raise JournalError(self._who())
+        if any(pid != os.getpid() for pid in _running_in(content)):
+            raise self._locked()
 
-    def _sign(self) -> None:
-        pids = {*(_holders(self._content()) if self._shared else ()), os.getpid()}
-        self._opener = NOBODY if self._shared else secrets.token_hex(16)
+    def _write_pid(self, content: bytes) -> None:
+        self._opener = NO_OPENER if self._shared else secrets.token_hex(16)
         if self.evidence is not None:
             self.evidence = attrs.evolve(self.evidence, opener=self._opener)
-        head = _UNKNOWN if self.evidence is None else self.evidence.line()
-        self._rewrite(head, pids)
+        others = _running_in(content) if self._shared else ()
+        self._rewrite(self.evidence, {*others, os.getpid()})
 
-    def _sign_off(self) -> None:
-        content = self._content()
-        written = evidence_in(content)
-        head = _UNKNOWN if written is None else attrs.evolve(written, opener=NOBODY).line()
-        self._rewrite(head, {*_holders(content)} - {os.getpid()} if self._shared else set())
+    def _remove_pid(self) -> None:
+        content = _read_file(self._descriptor)
+        written = _parse(content)
+        if written is not None:
+            written = attrs.evolve(written, opener=NO_OPENER)
+        others = {*_running_in(content)} - {os.getpid()} if self._shared else set()
+        self._rewrite(written, others)
 
-    def _rewrite(self, head: bytes, pids: set[int]) -> None:
-        text = "".join(f"{pid} {_started(pid)}\n" for pid in sorted(pids)).encode()
-        # Never cut before it is written: a process that is killed in between leaves the first line.
-        self._write(0, head + text)
-        os.ftruncate(self._descriptor, len(head) + len(text))
+    def _rewrite(self, evidence: Evidence | None, pids: set[int]) -> None:
+        head = _EMPTY_HEAD if evidence is None else evidence.line()
+        lines = "".join(f"{pid} {_process(pid)[1]}\n" for pid in sorted(pids)).encode()
+        # Written before it is cut: a process killed in between leaves the first line.
+        self._write(head + lines)
+        os.ftruncate(self._descriptor, len(head) + len(lines))
 
-    def _write(self, at: int, content: bytes) -> None:
-        os.lseek(self._descriptor, at, os.SEEK_SET)
+    def _write(self, content: bytes) -> None:
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
         os.write(self._descriptor, content)
 
-    def _content(self, size: int = _MOST) -> bytes:
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        return os.read(self._descriptor, size)
-
-    def _abandon(self) -> None:
+    def _close(self) -> None:
         unlock(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
 
-    def _who(self) -> str:
-        pids = _holders(self._content())
+    def _locked(self) -> JournalError:
+        pids = _running_in(_read_file(self._descriptor))
         if os.getpid() in pids:
-            who = "this process has it open already"
+            holder = "this process has it open already"
         elif len(pids) > 1:
-            who = f"processes {', '.join(map(str, pids))} have it open"
+            holder = f"processes {', '.join(map(str, pids))} have it open"
         else:
-            who = f"process {pids[0]} has it open" if pids else "another process has it open"
-        return f"{who}.\nWait for the end of that, or open it with shared=True everywhere."
+            holder = f"process {pids[0]} has it open" if pids else "another process has it open"
+        return JournalError(
+            f"{holder}.\nWait until it is closed there, or open it with shared=True everywhere."
+        )
 
 
-def _opened(path: Path, flags: int) -> int:
-    """Open a lock file, and no file of another's: nothing is written, cut or followed.
+# --- the file ------------------------------------------------------------------------------------
 
-    Whoever may write to the folder could put a link there, and have this process write to its
+_NOT_A_FILE: Final = {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK, errno.EOPNOTSUPP}
+"""Errors of opening a symbolic link, a folder, or a socket."""
+
+
+def open_lock_file(path: Path, flags: int) -> int:
+    """Open a lock file, and no other file: no link is followed, nothing is written or cut.
+
+    Any user who may write to the folder could put a link there, to have this process write to its
     target.
     """
-    # A pipe without a reader must not be waited for.
+    # A pipe without a reader must not block.
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    problem = "is no ordinary file"
     try:
         descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
-        if error.errno not in _NO_FILE:
+        if error.errno not in _NOT_A_FILE:
             raise
-        problem = _foreign(path, "is no ordinary file")
     else:
         try:
-            problem = _problem(path, descriptor)
+            problem = _why_foreign(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
         if not problem:
             return descriptor
         os.close(descriptor)
-    raise JournalError(problem)
-
-
-_NO_FILE: Final = {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EMLINK, errno.EOPNOTSUPP}
-"""What opening says of a symbolic link, a folder, and a socket."""
-
-
-def _problem(path: Path, descriptor: int) -> str:
-    """Return why this is no lock file of ours, if it is not."""
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        return _foreign(path, "is no ordinary file")
-    if found.st_nlink > 1:
-        return _foreign(path, "is a hard link to another file")
-    if hasattr(os, "geteuid") and os.geteuid() not in {0, found.st_uid}:
-        raise PermissionError(errno.EPERM, "another user's")
-    content = os.read(descriptor, _MOST)
-    rest = content[len(_UNKNOWN) :]
-    headed = _HEAD.match(content) or content.startswith(_UNKNOWN)
-    ours = _PARTS.fullmatch(rest) if headed else _HOLDERS.fullmatch(content)
-    # A machine that failed may have left the file without its content.
-    return "" if ours or not content.strip(b"\0") else _foreign(path, "is another program's file")
-
-
-def _foreign(path: Path, what: str) -> str:
-    return (
-        f"its lock file {path.name} {what}, and was left as it is.\n"
-        "Find out who put it there, and remove it once no process has the journal open."
+    raise JournalError(
+        f"its lock file {path.name} {problem}, and was left as it is.\n"
+        "Find out what put it there, and remove it once no process has the journal open."
     )
 
 
-def _holders(content: bytes) -> list[int]:
-    """Return the processes that have signed and still run."""
-    head = len(_UNKNOWN) if _HEAD.match(content) or content.startswith(_UNKNOWN) else 0
-    pairs = filter(None, map(bytes.split, content[head:].replace(b"\0", b"\n").splitlines()))
-    return [
-        int(pid)
-        for pid, *started in pairs
-        if pid.isdigit() and _runs(int(pid), int(started[0]) if started else 0)
-    ]
+def _why_foreign(descriptor: int) -> str:
+    """Return why this is no lock file of ours; empty if it is one."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return "is no ordinary file"
+    if found.st_nlink > 1:
+        return "is a hard link to another file"
+    if hasattr(os, "geteuid") and os.geteuid() not in {0, found.st_uid}:
+        raise PermissionError(errno.EPERM, "another user's")
+    content = _read_file(descriptor)
+    size = _head_size(content)
+    ours = (_PARTIAL_PIDS if size else _PIDS).fullmatch(content[size:])
+    # A machine that failed may have left the file without its content.
+    return "" if ours or not content.strip(b"\0") else "is another program's file"
 
 
-def _started(pid: int) -> int:
-    """Return when a process started, in whatever unit the system counts; 0 where it is not told."""
-    try:
-        return int(_fields(pid)[19])
-    except (OSError, IndexError, ValueError):
-        return 0
+def _read_file(descriptor: int, size: int = _MAX_SIZE) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, size)
 
 
-def _fields(pid: int) -> list[bytes]:
-    """Return what Linux tells of a process, from its state on."""
-    # The name of the program, in brackets, may hold anything.
-    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+def _head_size(content: bytes) -> int:
+    has_head = _HEAD.match(content) or content.startswith(_EMPTY_HEAD)
+    return len(_EMPTY_HEAD) if has_head else 0
 
 
-def _runs(pid: int, started: int) -> bool:
-    if not _lives(pid) or _is_over(pid):
+# --- processes -----------------------------------------------------------------------------------
+
+
+def _running_in(content: bytes) -> list[int]:
+    """Return the processes named in a lock file that still run."""
+    lines = content[_head_size(content) :].replace(b"\0", b"\n").splitlines()
+    # A file that is being written may have half a line.
+    named = [[int(word) for word in line.split()[:2] if word.isdigit()] for line in lines]
+    return [numbers[0] for numbers in named if numbers and _runs(*numbers)]
+
+
+def _runs(pid: int, started: int = 0) -> bool:
+    if not _exists(pid):
         return False
-    now = _started(pid)
-    return not started or not now or now == started
+    state, now = _process(pid)
+    # Z and X have ended and wait for their parent to collect them. In a container that may take
+    # forever: its first process seldom collects orphans.
+    return state not in {b"Z", b"X"} and (not started or not now or now == started)
 
 
-def _is_over(pid: int) -> bool:
-    """Return whether a process has ended and waits for its parent to take notice.
+def _process(pid: int) -> tuple[bytes, int]:
+    """Return a process's state and start time, as Linux counts it; nothing on other systems."""
+    with suppress(OSError, IndexError, ValueError):
+        # The name of the program, in brackets, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return fields[0], int(fields[19])
+    return b"", 0
 
-    In a container that may be forever: the first process there seldom takes notice of orphans.
-    """
-    with suppress(OSError, IndexError):
-        return _fields(pid)[0] in {b"Z", b"X"}
-    return False
 
+# --- the lock ------------------------------------------------------------------------------------
 
 if sys.platform == "win32":  # pragma: no cover - the tests run on POSIX systems
     import msvcrt
 
     _BYTE: Final = 1 << 30
-    """The byte that is locked, behind all text: nobody can read a locked one."""
+    """The byte that is locked, after all text: a locked one cannot be read."""
 
     def lock(descriptor: int, *, shared: bool) -> bool:
-        """Take the lock; Windows has no shared one, so sharers take none."""
+        """Take the lock. Windows has no shared one, so sharers take none."""
         if shared:
             return True
         os.lseek(descriptor, _BYTE, os.SEEK_SET)
@@ -378,14 +358,14 @@ if sys.platform == "win32":  # pragma: no cover - the tests run on POSIX systems
     def unlock(descriptor: int) -> None:
         """Closing does it."""
 
-    def _lives(pid: int) -> bool:
+    def _exists(pid: int) -> bool:
         return pid > 0
 
 else:
     import fcntl
 
     def lock(descriptor: int, *, shared: bool) -> bool:
-        """Take the lock, or turn the one that is held into the other kind, without waiting."""
+        """Take the lock, or change the kind of the one that is held, without waiting."""
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -397,7 +377,7 @@ else:
         """Unlock it for a forked process too, which has the same file open."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
-    def _lives(pid: int) -> bool:
+    def _exists(pid: int) -> bool:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

@@ -31,6 +31,7 @@ from sigmamind_async.platforms.dialnexa.operations import (
     update_agent,
     update_phone_number,
 )
+from sigmamind_async.responses.error_body import parse_error_body
 from sigmamind_async.values import Secret
 from tests.unit.platforms.recorded import DIALNEXA as CALLS
 from tests.unit.platforms.recorded import held_at
@@ -365,8 +366,8 @@ def test_an_agents_update_is_compared_with_the_version_that_was_updated(
     operation = update_agent(value)
     found = operation.decode(Response(status=200, body=json.dumps(body).encode()))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(found) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(found) == ignored
 
 
 # ---------------------------------------------------------------- what numbers cost
@@ -521,7 +522,7 @@ def test_a_documented_error_is_explained(
     name: str, message: str, code: str, sample: Sample
 ) -> None:
     body = json.dumps(sample(name)["response"]["json"]).encode()
-    said = DIALNEXA.explain(Response(status=400, body=body))
+    said = parse_error_body(Response(status=400, body=body))
 
     assert (said.message, said.code) == (message, code)
 
@@ -556,8 +557,8 @@ def test_fields_that_an_update_does_not_show_are_named(
 ) -> None:
     operation = update_phone_number(UpdatePhoneNumber(id="phn_1", **sent))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(number(**shown)) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(number(**shown)) == ignored
 
 
 @pytest.mark.parametrize(
@@ -579,8 +580,8 @@ def test_fields_that_an_agent_does_not_show_are_named(
     """Unknown fields are dropped without a word there."""
     operation = update_agent(UpdateAgent(id="agt_1", version_number=1, **sent))
 
-    assert operation.not_shown is not None
-    assert operation.not_shown(CALLS.decoded("get_agent", {"id": "agt_1", **shown})) == ignored
+    assert operation.ignored_fields is not None
+    assert operation.ignored_fields(CALLS.decoded("get_agent", {"id": "agt_1", **shown})) == ignored
 
 
 def test_an_import_is_looked_up_in_the_listing_by_its_number() -> None:

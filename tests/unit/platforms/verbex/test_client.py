@@ -12,7 +12,7 @@ import pytest
 
 from sigmamind_async import Verbex
 from sigmamind_async.convert import RequestValue
-from sigmamind_async.errors import APIStatusError, InvalidRequestError
+from sigmamind_async.errors import APIStatusError, FieldsIgnoredError, InvalidRequestError
 from sigmamind_async.events import Event, FieldsIgnored
 from sigmamind_async.operation import Response
 from sigmamind_async.platforms.verbex.client import PhoneNumberChange, PhoneNumbers
@@ -271,10 +271,10 @@ async def test_fields_that_were_ignored_are_an_event_and_stand_in_the_outcome(
 
 async def test_strict_raises_for_a_field_that_was_ignored(make_client: Make) -> None:
     client, _ = make_client([reply(json=RECORD)], strict=True)
-    with pytest.raises(APIStatusError, match="did not take: friendly_name") as caught:
+    with pytest.raises(FieldsIgnoredError, match="did not take: friendly_name") as caught:
         await client.phone_numbers.update("a1", friendly_name="x")
 
-    assert (caught.value.code, caught.value.committed) == ("fields_ignored", "yes")
+    assert (caught.value.fields, caught.value.committed) == (("friendly_name",), "yes")
 
 
 # ---------------------------------------------------------------- many at once
