@@ -333,99 +333,99 @@ class SharedGate(Gate):
         return super().try_acquire(width, kind)
 
     def throttled(
-        self, ticket: Admitted, retry_after: float | None, *, refused: bool = True
+        self, request: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
         """Report a 429; return the seconds for which all processes pause."""
         before = self._shared.pace.rate
         if before is None and retry_after is not None and retry_after >= LONG:
-            return self._pause_and_learn(ticket, retry_after)
-        pause = super().throttled(ticket, retry_after, refused=refused)
+            return self._pause_and_learn(request, retry_after)
+        pause = super().throttled(request, retry_after, refused=refused)
         self._publish(before, pause)
         return pause
 
-    def failed(self, ticket: Admitted, *, overloaded: bool = False) -> None:
+    def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
         before = self._shared.pace.rate
-        super().failed(ticket, overloaded=overloaded)
+        super().failed(request, overloaded=overloaded)
         self._publish(before, 0.0)
 
-    def _pause_and_learn(self, ticket: Admitted, retry_after: float) -> float:
+    def _pause_and_learn(self, request: Admitted, retry_after: float) -> float:
         """Pause, and make a rate of the first refusal once all processes have reported."""
         shared, pause = self._shared, min(retry_after, self.max_pause)
         if retry_after > pause:
             shared.pace.capped, shared.pace.tried_at = True, None
         ends = self._clock() + pause
         if not shared.alone and not shared.sync.pause_unsent:
-            asyncio.get_running_loop().call_later(2 * POLL, self._learn, ticket, ends)
+            asyncio.get_running_loop().call_later(2 * POLL, self._learn, request, ends)
         shared.pause(ends)
         self._publish(None, pause)
         return pause
 
-    def _learn(self, ticket: Admitted, ends: float) -> None:
+    def _learn(self, request: Admitted, ends: float) -> None:
         if self._shared.pace.rate is None:
-            super().throttled(ticket, max(LONG, ends - self._clock()))
+            super().throttled(request, max(LONG, ends - self._clock()))
             self._publish(None, 0.0)
 
     # --- questions -----------------------------------------------------------------------------
 
-    def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
-        rate, ahead = self._shared.rate, line.queued_before(kind)
+    def _expected_wait(self, now: float, queues: LoopQueues, kind: str) -> float:
+        rate, ahead = self._shared.rate, queues.queued_before(kind)
         queue = ahead / (rate * self._shared.sync.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
-    def _admit_waiting(self, line: LoopQueues) -> None:
-        super()._admit_waiting(line)
-        self._ask_if_needed(line)
+    def _admit_waiting(self, queues: LoopQueues) -> None:
+        super()._admit_waiting(queues)
+        self._ask_if_needed(queues)
 
     def _publish(self, before: float | None, pause: float) -> None:
         """Let the others know of a pause, and of a rate that was cut from *before*."""
         if self._shared.note_refusal(self._clock(), before, pause):
             self._ask_if_needed(self._queues.get())
 
-    def _ask_if_needed(self, line: LoopQueues) -> None:
+    def _ask_if_needed(self, queues: LoopQueues) -> None:
         exchange, shared, now = self._exchanges.get(), self._shared, self._clock()
         if exchange.reply is not None or shared.alone:
             return
-        waiting = sum(map(len, line.waiting.values()))
+        waiting = sum(map(len, queues.waiting.values()))
         wanted = shared.wanted(now, waiting)
         if wanted or shared.sync.is_urgent or (waiting and not shared.is_fresh(now)):
-            self._ask(line, exchange, wanted)
+            self._ask(queues, exchange, wanted)
 
-    def _ask(self, line: LoopQueues, exchange: _Exchange, wanted: int) -> None:
+    def _ask(self, queues: LoopQueues, exchange: _Exchange, wanted: int) -> None:
         shared = self._shared
         report = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
         try:
             exchange.reply = self._rates.exchange(self._account, report)
         except JournalError as error:
-            for turn in itertools.chain.from_iterable(line.waiting.values()):
-                if not turn.future.done():
-                    turn.future.set_exception(JournalError(error.message))
+            for waiter in itertools.chain.from_iterable(queues.waiting.values()):
+                if not waiter.future.done():
+                    waiter.future.set_exception(JournalError(error.message))
             return
-        exchange.reply.add_done_callback(partial(self._on_reply, line, exchange))
-        late = partial(self._go_on_alone, line, exchange, "no answer came in time")
+        exchange.reply.add_done_callback(partial(self._on_reply, queues, exchange))
+        late = partial(self._go_on_alone, queues, exchange, "no answer came in time")
         exchange.timeout = asyncio.get_running_loop().call_later(REPLY_TIMEOUT, late)
 
     def _poll(self, exchange: _Exchange) -> None:
         """Read the row for as long as requests are sent or something is to be reported."""
-        line, shared, exchange.poll = self._queues.get(), self._shared, None
-        is_busy = bool(line.waiting or line.under_way or shared.sync.has_news(shared.pace))
+        queues, shared, exchange.poll = self._queues.get(), self._shared, None
+        is_busy = bool(queues.waiting or queues.under_way or shared.sync.has_news(shared.pace))
         every = REPLY_TIMEOUT if shared.alone else POLL
         is_due = self._clock() - shared.replied_at > every / 2
         if is_due and exchange.reply is None and (is_busy or shared.alone):
-            self._ask(line, exchange, 0)
+            self._ask(queues, exchange, 0)
         if is_busy:
             exchange.poll = asyncio.get_running_loop().call_later(every, self._poll, exchange)
 
     # --- replies -------------------------------------------------------------------------------
 
     def _on_reply(
-        self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
+        self, queues: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
     ) -> None:
         error = None if reply.cancelled() else reply.exception()
         if exchange.reply is not reply:  # it came too late
             return
         if error is not None:
-            self._go_on_alone(line, exchange, str(error))
+            self._go_on_alone(queues, exchange, str(error))
             return
         exchange.close()
         now, self.problem = self._clock(), None
@@ -433,10 +433,10 @@ class SharedGate(Gate):
         if pause > 0 and self.announces("", pause):
             message = "%s: all requests pause for %.1f s, as another process was asked to"
             logger.info(message, self._account, pause)
-        self._admit_waiting(line)
+        self._admit_waiting(queues)
 
-    def _go_on_alone(self, line: LoopQueues, exchange: _Exchange, problem: str) -> None:
+    def _go_on_alone(self, queues: LoopQueues, exchange: _Exchange, problem: str) -> None:
         exchange.close()
         self._shared.degrade_to_local(self._clock())
         self.problem = problem
-        self._admit_waiting(line)
+        self._admit_waiting(queues)
