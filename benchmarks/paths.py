@@ -1,8 +1,8 @@
 """How far a reader has to follow a call: the functions and files of ours that it goes through.
 
 ``python -m benchmarks paths`` prints the frames between an update and its transport, those between
-a purchase and the write before its first byte, and the course of one purchase with a journal on disk. All of it is counted, nothing is
-timed. A function that goes on after an ``await`` counts once.
+a purchase and the write before its first byte, and the course of a purchase with a journal on disk.
+All of it is counted, nothing is timed. A function that goes on after an ``await`` counts once.
 """
 
 from __future__ import annotations
