@@ -271,7 +271,7 @@ class Execution(Generic[T]):
     async def _read(self, value: RequestValue[R]) -> R:
         """Read from the platform, as patiently as the operation itself is sent."""
         operation = self._context.runner.operation(value)
-        call = self._engine.begin(operation, patient=self._in_bulk)
+        call = self._engine.begin(operation, unbounded=self._in_bulk)
         return await self._engine.finish(call)
 
     # --- sending -----------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class Execution(Generic[T]):
         engine = self._engine
         operation = self._context.runner.operation(self._request(row))
         claim = Claim(self._context, row, None if self._in_bulk else self._ends_at)
-        call = engine.begin(operation, patient=self._in_bulk)
+        call = engine.begin(operation, unbounded=self._in_bulk)
         if not self._in_bulk:
             call.deadline = min(call.deadline, self._ends_at)
         # An unanswered attempt is looked up in a listing that serves all of them.
