@@ -165,7 +165,7 @@ def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
         raise _unreadable_class(cls) from error
 
 
-_CONTAINERS: Final[tuple[type[Any], ...]] = (dict, list)
+_CONTAINERS: Final = cast("tuple[type[object], ...]", (dict, list))
 
 
 def _drop_secrets(content: object) -> object:
