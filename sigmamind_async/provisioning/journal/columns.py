@@ -47,7 +47,7 @@ _get_detail: Final = attrgetter(*_DETAIL)
 _get_step: Final = attrgetter("at", "text")
 
 _STDLIB_MARK: Final = " "
-"""Begins a text that only the standard library reads back: with lone surrogates or long integers."""
+"""Begins a text that orjson cannot read back: it has lone surrogates or long integers."""
 
 
 def to_columns(row: Row) -> Values:
