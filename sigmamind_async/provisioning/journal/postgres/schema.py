@@ -249,7 +249,10 @@ UPDATE {schema}.journal SET incarnation = {schema}.incarnation();
 
 
 def _generate(text: str) -> str:
-    """Fill in what follows from the columns and states of a row."""
+    """Fill in what follows from the columns and states of a row.
+
+    A change of either needs a migration that makes the function ``put`` and the index anew.
+    """
     parts = {
         "{unsettled}": quote_states(UNSETTLED),
         "{columns}": NAMES,
