@@ -276,7 +276,10 @@ async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
     assert third.granted == 1
 
 
-BAD_VALUES = ["rate = 'NaN'", "rate = 'Infinity'", "rate = -1", "rate = 0", "learned = '[0]'"]
+BAD_VALUES = [
+    *("rate = 'NaN'", "rate = 'Infinity'", "rate = -1", "rate = 0", "learned = '[0]'"),
+    *("ready = 'NaN'", "ready = 'Infinity'", "since = 'NaN'", "passed = -9", "taken = -1"),
+]
 
 
 @pytest.mark.parametrize("values", BAD_VALUES)
