@@ -194,14 +194,14 @@ def check_phone_number(field: str, value: object) -> None:
             f"{_short(value)} is not a phone number like '+14155550100' ('+', then 7 to 15 digits,"
             " no spaces)"
         )
-        raise _invalid(field, problem, "E.164 with a leading plus")
+        raise _invalid_request(field, problem, "E.164 with a leading plus")
 
 
 def check_country_code(field: str, value: object) -> None:
     """Require an ISO 3166-1 alpha-2 code in capitals, such as ``US``."""
     if not isinstance(value, str) or not _COUNTRY_CODE.fullmatch(value):
         problem = f"{_short(value)} is not a two-letter country code like 'US'"
-        raise _invalid(field, problem, "two capital letters")
+        raise _invalid_request(field, problem, "two capital letters")
 
 
 def check_length(field: str, value: object, most: int, *, least: int = 0) -> None:
@@ -210,14 +210,14 @@ def check_length(field: str, value: object, most: int, *, least: int = 0) -> Non
         raise InvalidRequestError(field=field, rule="must be text")
     if not least <= len(value) <= most:
         problem = f"has {len(value)} characters, allowed are {least} to {most}"
-        raise _invalid(field, problem, f"{least} to {most} characters")
+        raise _invalid_request(field, problem, f"{least} to {most} characters")
 
 
 def check_range(field: str, value: object, least: int, most: int) -> None:
     """Require a whole number from *least* to *most*."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         problem = f"{_short(value)} is not a whole number from {least} to {most}"
-        raise _invalid(field, problem, f"{least} to {most}")
+        raise _invalid_request(field, problem, f"{least} to {most}")
 
 
 def check_id(field: str, value: object, most: int = 128) -> None:
@@ -225,7 +225,7 @@ def check_id(field: str, value: object, most: int = 128) -> None:
     is_id = isinstance(value, str) and len(value) <= most and _ID.fullmatch(value)
     if not is_id or value in _DOTS:
         problem = f"{_short(value)} is not an id (1 to {most} letters, digits or _.~:@+-)"
-        raise _invalid(field, problem, "an id that cannot change the path")
+        raise _invalid_request(field, problem, "an id that cannot change the path")
 
 
 def path_segment(value: str) -> str:
@@ -233,5 +233,5 @@ def path_segment(value: str) -> str:
     return quote(value, safe="")
 
 
-def _invalid(field: str, problem: str, rule: str) -> InvalidRequestError:
+def _invalid_request(field: str, problem: str, rule: str) -> InvalidRequestError:
     return InvalidRequestError(f"{field}: {problem}", field, rule)

@@ -320,10 +320,10 @@ class _ErrorMaker:
         """Return the error of a 2xx that is no success."""
         cut = answer.cut
         if not self.operation.reads:
-            return self._unknown(self._problem(answer))
+            return self._unknown(self._unread_problem(answer))
         if cut is not None and cut.kind in _BROKEN:
             return self._of_fault(cut)
-        error = ResponseDecodeError(self._problem(answer))
+        error = ResponseDecodeError(self._unread_problem(answer))
         # A name in the body may be part of the path.
         path = self.result.decode_error.path if self.result.decode_error else ""
         error.path = self._redact(path, "")
@@ -359,7 +359,7 @@ class _ErrorMaker:
         error.value = redacted(self.operation.value)
         return error
 
-    def _problem(self, answer: Response) -> str:
+    def _unread_problem(self, answer: Response) -> str:
         """Return what is wrong with a 2xx that is no success."""
         if answer.cut is not None:
             return answer.cut.detail or answer.cut.kind.value
