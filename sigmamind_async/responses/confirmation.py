@@ -5,8 +5,8 @@ portal, a web firewall or a web application at a wrong base URL answers 200 with
 success is a record that names itself, with nothing beside it that reports a failure; a removal is a
 success unless its body objects.
 
-What is no success is told apart here too, because it proves different things: a body that reports a
-failure, or that the API never wrote, leaves open whether anything was done.
+Bodies that are no success are distinguished too, because they prove different things: one that
+reports a failure, or that the API never wrote, leaves open whether anything was done.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ Decode = Callable[[Response], R]
 def require_named(decode: Decode[R], key_of: Callable[[R], str | None]) -> Decode[R]:
     """Return *decode* for a look-up: the record must name itself, by *key_of*.
 
-    It may hold an error of its own, such as that of a call that failed. Raises
-    `ResponseDecodeError` otherwise.
+    It may hold an error, such as that of a failed call. Raises `ResponseDecodeError` otherwise.
     """
 
     def decode_named(response: Response) -> R:

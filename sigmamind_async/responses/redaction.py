@@ -40,7 +40,7 @@ _MAX_READ: Final = 4096
 _MAX_READINGS: Final = 100
 """Most readings of one text. Ordinary bodies have about ten."""
 _MIN_LENGTH: Final = 4
-"""A shorter secret cannot be told from words: it withholds the text."""
+"""A shorter secret looks like any word: it withholds the text."""
 _MIN_ID: Final = 8
 """Length from which the id in ``id:secret`` is masked too."""
 _MIN_BARE: Final = 6
@@ -198,7 +198,7 @@ def _span(places: list[_Place]) -> _Place:
 def _readings(text: str, least: int) -> list[_Reading] | None:
     """Return every reading of *text*, itself first; ``None`` if they are too many or too long.
 
-    Base64 that stands for fewer than *least* characters is left alone: most words would be some.
+    Base64 of fewer than *least* characters is not decoded: most words look like some.
     """
     runs = re.compile(rf"[A-Za-z0-9+/_-]{{{max(_MIN_RUN, least * 4 // 3)},}}")
     read_run = functools.cache(_read_run)  # most runs are in every reading
