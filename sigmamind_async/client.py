@@ -215,7 +215,7 @@ class Runner:
 
     def row(self, value: RequestValue[T]) -> PreparedCall[T]:
         """Return the call for *value* as one row of a job."""
-        return self.engine.begin(self.operation(value), patient=True)
+        return self.engine.begin(self.operation(value), unbounded=True)
 
 
 class Resource:

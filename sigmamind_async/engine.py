@@ -77,15 +77,15 @@ T_co = TypeVar("T_co", covariant=True)
 Decode: TypeAlias = Callable[[Response], T]
 
 MAX_OUTAGES = 18
-"""Failures of a kind that outages bring, such as a 502, after which a patient call gives up.
+"""Failures of a kind that outages bring, such as a 502, after which an unbounded call gives up.
 
 Earlier ones, over about half a minute, are put down to the platform, not to this request; with one
 of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
 opens where nothing else passes either.
 """
 MAX_OUTAGE_PAUSE = 5.0
-"""Most seconds between two attempts of a patient call in an outage, so that its end is seen soon.
-Likewise that it has lasted too long for the job."""
+"""Most seconds between two attempts of an unbounded call in an outage: its end is seen soon, and so
+is that it has lasted too long for the job."""
 
 
 class Headers:
@@ -144,7 +144,7 @@ class Call(Generic[T_co]):
     failures: int = 0
     throttles: int = 0
     outages: int = 0
-    """Failures of a patient call that were put down to the platform."""
+    """Failures of an unbounded call that were put down to the platform."""
     ambiguous: bool = False
     """True once an attempt ended without showing whether the platform acted."""
     prior_attempt: bool = False
@@ -181,14 +181,14 @@ class Call(Generic[T_co]):
         operation: Operation[T_co],
         started: float,
         deadline: float,
-        patient: bool,  # noqa: FBT001 - by name it takes twice as long
+        unbounded: bool,  # noqa: FBT001 - by name it takes twice as long
     ) -> None:
         self.engine = engine
         self.operation = operation
         self.started = started
         self.deadline = deadline
-        """On the engine's clock; infinite while a patient call waits to be admitted."""
-        self.patient = patient
+        """On the engine's clock; infinite while an unbounded call waits to be admitted."""
+        self.unbounded = unbounded
 
     @property
     def may_be_own_echo(self) -> bool:
@@ -243,15 +243,15 @@ class Engine:
         repr=False,
     )
 
-    def begin(self, operation: Operation[T], *, patient: bool = False) -> Call[T]:
+    def begin(self, operation: Operation[T], *, unbounded: bool = False) -> Call[T]:
         """Return a new call, which nothing has been sent for.
 
-        A *patient* one, as a bulk job makes, waits for the platform's rate as long as it takes:
+        An *unbounded* one, as a bulk job makes, waits for the platform's rate as long as it takes:
         its deadline starts when the gate admits it, and again after a 429.
         """
         now = self.clock()
-        deadline = math.inf if patient else now + self.limits.deadline
-        return Call(self, operation, now, deadline, patient)
+        deadline = math.inf if unbounded else now + self.limits.deadline
+        return Call(self, operation, now, deadline, unbounded)
 
     async def exchange(self, operation: Operation[T]) -> tuple[Response, Decode[T]]:
         """Run *operation*; return its answer as it came, and the function that reads it.
@@ -335,7 +335,7 @@ class Engine:
     def _admit_until(self, call: Call[object]) -> float:
         """Return when the latest attempt of *call* has to be admitted."""
         most = self.gate.max_wait
-        if most is None or call.patient or not call.throttles:
+        if most is None or call.unbounded or not call.throttles:
             return call.deadline
         return min(call.deadline, call.started + most)
 
@@ -343,7 +343,7 @@ class Engine:
         return self.gate.acquire(
             width=self.limits.max_connections,
             deadline=deadline,
-            unbounded=call.patient,
+            unbounded=call.unbounded,
             kind=call.operation.request.method,
         )
 
@@ -500,24 +500,30 @@ class Engine:
         if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.ambiguous = True
         call.flag = None
-        if result.status == 401 and not call.key_refreshed:
-            call.key_refreshed = True
-            try:
-                if await self.credentials.refresh(key, self._time_left(call)):
-                    return Retry(result.status, at_once=True)
-            except SigmaMindError as refusal:
-                return refusal.with_traceback(None)
-        if not call.redirected and is_alias_redirect(operation, result, self.base_url):
-            call.redirected = True
-            return Retry(result.status, at_once=True)
+        try:
+            if await self._can_be_fixed(call, result, key):
+                return Retry(result.status, at_once=True)
+        except SigmaMindError as refusal:
+            return refusal.with_traceback(None)
         if not is_retryable(operation, result):
             return self._error(call)
-        # Only what may be repeated comes here: a patient call waits until an outage is over.
-        outage = call.patient and not result.throttled and result.is_outage
+        # Only what may be repeated comes here: an unbounded call waits until an outage is over.
+        outage = call.unbounded and not result.throttled and result.is_outage
         # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
         throttled = result.throttled or (outage and result.status == 503)
         wait = result.retry_after
         return Retry(result.status, throttled=throttled, outage=outage, retry_after=wait)
+
+    async def _can_be_fixed(self, call: Call[object], result: AttemptResult, key: Secret) -> bool:
+        """Ask for the key again after a 401, or follow the one redirect; each once."""
+        if result.status == 401 and not call.key_refreshed:
+            call.key_refreshed = True
+            if await self.credentials.refresh(key, self._time_left(call)):
+                return True
+        if not call.redirected and is_alias_redirect(call.operation, result, self.base_url):
+            call.redirected = True
+            return True
+        return False
 
     # --- further attempts ----------------------------------------------------------------------
 
@@ -571,7 +577,7 @@ class Engine:
         if self.policy.must_stop(state):
             return True
         resumes = self.clock() + state.upcoming_sleep
-        if call.patient and (retry.throttled or retry.outage):
+        if call.unbounded and (retry.throttled or retry.outage):
             if self._is_hopeless(call):
                 return True
             call.deadline = math.inf
