@@ -36,11 +36,11 @@ def text(most: int) -> Check:
 def visible(most: int = 10_000, *, least: int = 1) -> Check:
     """Require *least* to *most* visible characters, as in an id or the name of a host."""
 
-    def check(name: str, value: object) -> None:
+    def check(name: str, value: Any) -> None:
         if value == "" and least:
             raise InvalidRequestError(field=name, rule=_EMPTY)
         check_length(name, value, most, least=least)
-        check_visible(name, str(value))
+        check_visible(name, value)
 
     return check
 
