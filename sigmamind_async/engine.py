@@ -64,7 +64,7 @@ from sigmamind_async.responses.verdict import (
     is_retryable,
     is_success,
 )
-from sigmamind_async.retry import Retry, RetryPolicy, RetryQuota, retrying
+from sigmamind_async.retry import NoResult, Retry, RetryPolicy, RetryQuota, retrying
 from sigmamind_async.transport import HttpRequest, Transport
 from sigmamind_async.values import Secret, Unset, secrets_in
 
@@ -216,6 +216,13 @@ class Call(Generic[T_co]):
         return self.engine.ending(self)
 
 
+@attrs.define
+class Failed(NoResult):
+    """The error that ends a call. A value until `Engine.finish` raises it."""
+
+    error: SigmaMindError
+
+
 @attrs.frozen(kw_only=True)
 class Engine:
     """Runs operations of one platform."""
@@ -268,13 +275,13 @@ class Engine:
         """Run *call* to its end and return what its answer decodes to."""
         try:
             end = await self._attempt(call)
-            if isinstance(end, (Retry, SigmaMindError)):
+            if isinstance(end, NoResult):
                 end = await self._recover(call, end)
         except BaseException as interruption:
             self._interrupted(call, interruption)
             raise
-        if isinstance(end, SigmaMindError):
-            error = _annotate(end, call, self.clock() - call.started)
+        if isinstance(end, Failed):
+            error = _annotate(end.error, call, self.clock() - call.started)
             if self.observer is not None:
                 self._notify_finished(call, error, error.committed)
             raise error
@@ -283,7 +290,7 @@ class Engine:
         self.quota.refund(call.cost)
         return end
 
-    async def _attempt(self, call: Call[T]) -> T | SigmaMindError | Retry:
+    async def _attempt(self, call: Call[T]) -> T | Failed | Retry:
         """Send once; return the result, the error that ends the call, or why to send again."""
         # One long function: every coroutine that it were cut into costs each call a microsecond.
         operation = call.operation
@@ -305,22 +312,22 @@ class Engine:
                 if is_success(answer):
                     flag.connected = True
                     self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
-                    result = None
+                    proof: Response | AttemptResult = answer
                 else:
-                    result = self._judge(call, answer, permit)
+                    proof = self._judge(call, answer, permit)
             except BaseException:
                 self._abandon(call, permit, began)
                 raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
             # platform answered before is the better reason.
-            return self._error(call) if call.failure else refusal.with_traceback(None)
-        end = _read(operation, answer) if result is None else result
-        call.verdict = end.verdict if isinstance(end, AttemptResult) else Verdict.CONFIRMED
-        if self.observer is not None:
-            self._notify_attempt(call, call.verdict, answer, self.clock() - began)
+            return Failed(self._error(call) if call.failure else refusal.with_traceback(None))
+        end = proof if isinstance(proof, AttemptResult) else _read(operation, proof)
         if isinstance(end, AttemptResult):
-            return await self._next_step(call, end, key)
+            return await self._next_step(call, end, key, began)
+        call.verdict = Verdict.CONFIRMED
+        if self.observer is not None:
+            self._notify_attempt(call, Verdict.CONFIRMED, answer, began)
         if operation.ignored_fields is not None:
             call.ignored = operation.ignored_fields(end)
             if call.ignored:
@@ -460,7 +467,7 @@ class Engine:
             self.gate.release(permit)
         if call.flag is not None and self.observer is not None:
             verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
-            self._notify_attempt(call, verdict, None, self.clock() - began)
+            self._notify_attempt(call, verdict, None, began)
 
     def _interrupted(self, call: Call[object], interruption: BaseException) -> None:
         """Report the end of a call that was cancelled, in whatever way."""
@@ -471,7 +478,7 @@ class Engine:
             committed: Committed = "unknown" if call.may_have_acted else "no"
             self._notify_finished(call, interruption, committed)
 
-    def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
+    def _handle_ignored(self, call: Call[T], result: T) -> T | Failed:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
         if not self.strict:
@@ -481,13 +488,15 @@ class Engine:
             f"{call.operation.name}: the platform answered 200 and did not take: {names}"
         )
         error.fields = call.ignored
-        return error
+        return Failed(error)
 
     async def _next_step(
-        self, call: Call[T], result: AttemptResult, key: Secret
-    ) -> T | SigmaMindError | Retry:
+        self, call: Call[T], result: AttemptResult, key: Secret, began: float
+    ) -> T | Failed | Retry:
         """Decide what follows an attempt that brought no result."""
-        operation = call.operation
+        operation, call.verdict = call.operation, result.verdict
+        if self.observer is not None:
+            self._notify_attempt(call, result.verdict, result.answer, began)
         if (
             result.status == 404
             and call.may_be_own_echo
@@ -504,9 +513,9 @@ class Engine:
             if await self._can_be_fixed(call, result, key):
                 return Retry(result.status, at_once=True)
         except SigmaMindError as refusal:
-            return refusal.with_traceback(None)
+            return Failed(refusal.with_traceback(None))
         if not is_retryable(operation, result):
-            return self._error(call)
+            return Failed(self._error(call))
         # Only what may be repeated comes here: an unbounded call waits until an outage is over.
         outage = call.unbounded and not result.throttled and result.is_outage
         # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
@@ -527,28 +536,28 @@ class Engine:
 
     # --- further attempts ----------------------------------------------------------------------
 
-    async def _recover(self, call: Call[T], end: Retry | SigmaMindError) -> T | SigmaMindError:
+    async def _recover(self, call: Call[T], first: NoResult) -> T | Failed:
         """Do what follows a first attempt that brought no result."""
-        final = await self._retry(call, end) if isinstance(end, Retry) else end
-        if isinstance(final, SigmaMindError) and call.ambiguous:
-            return await self._read_back(call, final)
-        return final
+        end: T | NoResult = await self._retry(call, first) if isinstance(first, Retry) else first
+        if isinstance(end, Failed) and call.ambiguous:
+            return await self._read_back(call, end)
+        return cast("T | Failed", end)
 
-    async def _retry(self, call: Call[T], first: Retry) -> T | SigmaMindError:
+    async def _retry(self, call: Call[T], first: Retry) -> T | Failed:
         """Send again until there is a result, or a reason to stop; *first* is why to begin."""
         pending = [first]
 
-        async def attempt() -> T | SigmaMindError | Retry:
+        async def attempt() -> T | Failed | Retry:
             return pending.pop() if pending else await self._attempt(call)
 
         attempts = retrying(
             wait=partial(self._pause, call),
             stop=partial(self._must_stop, call),
             before_sleep=partial(self._prepare_pause, call),
-            retry_error_callback=lambda _: self._error(call),
+            retry_error_callback=lambda _: Failed(self._error(call)),
             sleep=self.sleep,
         )
-        return cast("T | SigmaMindError", await attempts(attempt))
+        return cast("T | Failed", await attempts(attempt))
 
     def _pause(self, call: Call[object], state: RetryCallState) -> float:
         """Return the seconds before the next attempt: the policy's, and at least the platform's."""
@@ -605,19 +614,19 @@ class Engine:
         if call.before_pause is not None and not call.ambiguous:
             await call.before_pause()
 
-    async def _read_back(self, call: Call[T], error: SigmaMindError) -> T | SigmaMindError:
+    async def _read_back(self, call: Call[T], failed: Failed) -> T | Failed:
         """Adopt the record that an unanswered call made, if it is there as it was requested."""
         read_back = call.operation.read_back
         if read_back is None or not call.reads_back:
-            return error
+            return failed
         lookup = self.begin(read_back.operation)
         lookup.deadline = min(lookup.deadline, call.deadline)
         try:
             found = await self.finish(lookup)
         except SigmaMindError:
-            return error
+            return failed
         if not read_back.agrees(found):
-            return error
+            return failed
         call.adopted = True
         return found
 
@@ -646,10 +655,10 @@ class Engine:
         return error_for(call.operation, result, secrets, base_url=self.base_url)
 
     def _notify_attempt(
-        self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, elapsed: float
+        self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, began: float
     ) -> None:
         status = answer.status if isinstance(answer, Response) else None
-        name = call.operation.name
+        name, elapsed = call.operation.name, self.clock() - began
         notify(self.observer, AttemptFinished(name, call.attempts, verdict, status, elapsed))
 
     def _notify_finished(
@@ -667,9 +676,8 @@ def _retry_in(state: RetryCallState) -> Retry:
     return cast("Retry", state.outcome.result() if state.outcome else None)
 
 
-def _read(operation: Operation[T], answer: Response | Fault) -> T | AttemptResult:
+def _read(operation: Operation[T], answer: Response) -> T | AttemptResult:
     """Read a confirmed answer; the less an answer that is no success says, the less it proves."""
-    assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
         return operation.decode(answer)
     except ResponseDecodeError as error:

@@ -33,8 +33,14 @@ Stop = Callable[["RetryCallState"], bool]
 logger = logging.getLogger("sigmamind_async")
 
 
+class NoResult:
+    """What an attempt ends with in place of a result: an error, or another attempt."""
+
+    __slots__ = ()
+
+
 @attrs.frozen
-class Retry:
+class Retry(NoResult):
     """Why another attempt may follow: what strategies find in ``state.outcome.result()``."""
 
     status: int | None = None
