@@ -65,18 +65,11 @@ def page_of(
     size: int,
     unwrap: Callable[[object], object] | None = None,
 ) -> Page[T]:
-    """Read one page of a listing.
+    """Read one page of a listing: an array of *cls*, bare or under one of *keys*.
 
-    Args:
-        response: A bare array of *cls*, or an object with the array in it.
-        cls: The class of the records.
-        keys: Names under which the array may be.
-        size: How many records were asked for.
-        unwrap: Removes what is around the page, such as ``{"statusCode": 200, "data": ...}``.
-
-    Raises:
-        ResponseDecodeError: There is no such array, a record cannot be read, the page holds more
-            than `PAGE_RECORDS`, or it states an impossible number.
+    *size* is how many records were asked for. *unwrap* removes what is around the page, such as
+    ``{"statusCode": 200, "data": ...}``. Raises `ResponseDecodeError` where there is no such array,
+    a record cannot be read, or the page has too many records or states an impossible number.
     """
     raw = load_page(response.body)
     items = items_of(raw if unwrap is None else unwrap(raw), cls, keys)
@@ -84,18 +77,17 @@ def page_of(
 
 
 def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> list[T]:
-    """Return the records of a page: a bare array, or an object with the array under one of *keys*.
-
-    Raises `ResponseDecodeError` that names the place.
-    """
-    rows, at = raw, ""
+    """Return the records of a page; raise `ResponseDecodeError` that names the place."""
+    rows: object = raw
+    at = ""
     if isinstance(raw, dict):
         fields = cast("dict[str, Any]", raw)
         require_no_failure(fields)
         at = next((key for key in keys if key in fields), "")
         rows = fields[at] if at else None
     if isinstance(rows, list):
-        if len(cast("list[object]", rows)) > PAGE_RECORDS:
+        rows = cast("list[object]", rows)
+        if len(rows) > PAGE_RECORDS:
             raise _too_many()
     elif not at:
         raise ResponseDecodeError(f"the page holds no list under {' or '.join(keys)}")
@@ -126,16 +118,10 @@ def _too_many() -> ResponseDecodeError:
 def page_with_statements(
     items: list[T], raw: object, headers: Mapping[str, str], size: int
 ) -> Page[T]:
-    """Return a page of *items*; of several statements the one that promises more counts.
+    """Return a page of *items* with what the body and the headers state about the listing.
 
-    Args:
-        items: The records of the page.
-        raw: The parsed body.
-        headers: Read for a ``Link`` to the next page, and for ``X-Total-Count`` and its kind.
-        size: How many records were asked for.
-
-    Raises:
-        ResponseDecodeError: A number of records or pages is negative or absurd.
+    Of several statements the one that promises more counts. Raises `ResponseDecodeError` where a
+    number of records or pages is negative or absurd.
     """
     found: defaultdict[str, list[Any]] = defaultdict(list)
     if isinstance(raw, dict):
@@ -287,7 +273,7 @@ def all_items(
 
     Args:
         fetch: Reads the page with a number.
-        key: What tells one record from another; empty where a record has nothing of the kind.
+        key: Identifies a record; empty where it has nothing to identify it.
         size: How many records a page is asked for.
         first: The number of the first page.
 
@@ -304,15 +290,9 @@ def all_items_by_token(
     *,
     size: int,
 ) -> AsyncGenerator[T, None]:
-    """Yield every record of pages that name the token of the next one.
+    """Do as `all_items` does for pages that name the token of the next one.
 
-    Args:
-        fetch: Reads the page that a token leads to, `None` for the first, with so many records.
-        key: What tells one record from another; empty where a record has nothing of the kind.
-        size: How many records to ask for.
-
-    Raises:
-        ResponseDecodeError: The pages contradict their statements, or lead in a circle.
+    *fetch* reads the page that a token leads to, `None` for the first, with so many records.
     """
     read = functools.partial(_read_by_token, fetch, key, size)
     return _all_records(lambda: fetch(None, size), read, key)

@@ -1,4 +1,4 @@
-"""The base classes of request values and records, and what is written beside each of their fields.
+"""The base classes of request values and records, and the annotations of their fields.
 
 The wire name is never computed, because vendors spell one name two ways: SigmaMind writes
 ``terminationSipURI`` and, in one request, ``terminationSipUri``.

@@ -72,16 +72,6 @@ class OwnedNumber:
     source: Any
     """The platform's own record."""
 
-    def match(self, *, attempt: int | None = None, agrees: bool = True) -> Match:
-        """Return it as what an operation may have brought."""
-        return Match(
-            record=self.record,
-            phone_number=self.phone_number,
-            attempt=attempt,
-            agrees=agrees,
-            result=to_result(self.source),
-        )
-
 
 class _PhoneNumbers(Protocol):
     def list(self, *, page_size: int) -> AsyncIterator[Record]: ...
@@ -151,6 +141,12 @@ class Adapter:
         """Return a record of the listing as every platform has it."""
         key, number, label = attrgetter(*self.record_fields)(record)
         return OwnedNumber(record=key, phone_number=number, label=label, source=record)
+
+    def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - likewise
+        """Return a record as what an operation may have brought."""
+        key, number, _ = attrgetter(*self.record_fields)(record)
+        result = to_result(record)
+        return Match(record=key, phone_number=number, attempt=attempt, agrees=agrees, result=result)
 
     def release(self, record: str) -> Value:
         """Return the request that releases the record with this key."""

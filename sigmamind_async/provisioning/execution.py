@@ -324,7 +324,7 @@ class Execution(Generic[T]):
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
-            match = self._context.adapter.owned(record).match(attempt=attempt)
+            match = self._context.adapter.match(record, attempt=attempt)
         unanswered = call.ambiguous and row.kind.repeatable
         event = AttemptEnded(Verdict.CONFIRMED, match=match, earlier_unanswered=unanswered)
         if match is not None and not (match.record or row.kind.repeatable):
@@ -358,7 +358,7 @@ class Execution(Generic[T]):
         if not claim.sent:
             raise error
         row = claim.row
-        event = AttemptEnded(_verdict(row.kind, call, error), error.message)
+        event = AttemptEnded(_proven_by(row.kind, call, error), error.message)
         try:
             move = await self._in_time(self._context.apply(row, event), sent=True)
         except JournalError as problem:
@@ -513,15 +513,15 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     )
 
 
-def _verdict(kind: Kind, call: Call[object], error: SigmaMindError) -> Verdict:
-    """Return what the whole call, which ended with *error*, proved about its attempt."""
+def _proven_by(kind: Kind, call: Call[object], error: SigmaMindError) -> Verdict:
+    """Return what a call that ended with *error* proved about its attempt."""
     # A 2xx that ended in an error: fields were ignored, and the caller is strict about that.
     refused_by_us = call.verdict is Verdict.CONFIRMED
     if call.verdict is Verdict.COMMITTED_UNREAD or (refused_by_us and not kind.repeatable):
         return Verdict.COMMITTED_UNREAD
     echo = getattr(error, "status", None) == 409
     if echo and call.prior_attempt and not kind.repeatable:
-        return Verdict.REJECTED  # perhaps because the earlier attempt succeeded
+        return Verdict.REJECTED  # because the earlier attempt succeeded, perhaps
     if call.ambiguous or (call.may_have_acted and not refused_by_us):
         return Verdict.AMBIGUOUS
     throttled = isinstance(error, RateLimitError)

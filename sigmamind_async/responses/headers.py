@@ -44,6 +44,7 @@ _RESETS: Final = (
     "x-ratelimit-reset-requests",
 )
 _REMAINING: Final = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
+_WINDOW_HEADERS: Final = frozenset({*_REMAINING, "ratelimit"})
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION_PART: Final = r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)"
 
@@ -85,15 +86,15 @@ def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Re
     Read are limit, remaining and reset, with and without the ``X-``, and the ``RateLimit`` field.
     *wall_clock* is `time.time`.
     """
-    for name in _REMAINING:  # every success comes through here, and most have none of these
+    if _WINDOW_HEADERS.isdisjoint(headers):  # on the path of every success
+        return None
+    for name in _REMAINING:
         if name in headers:
             family, left = name.removesuffix("remaining"), headers[name]
             # Beside the limit there may be the policies that it comes from: "100, 100;w=60".
             limit = re.split("[,;]", headers.get(f"{family}limit", left), maxsplit=1)[0]
             reset = headers.get(f"{family}reset") or headers.get(f"{family}reset-after", "")
             return _believable(_finite(limit), _finite(left), _seconds_to_go(reset, wall_clock()))
-    if "ratelimit" not in headers:
-        return None
     windows = (_believable(*each) for each in _windows(headers["ratelimit"], wall_clock()))
     # Of several windows the one that admits least has to be kept to.
     return min(filter(None, windows), key=lambda each: each.remaining / each.reset, default=None)

@@ -1,10 +1,16 @@
 """What one attempt proved, whether it may be sent again, and which error it is.
 
-Exception types and status codes alone lie: a "cannot connect" error was seen for a request that
-the server had processed, and a gateway answers 503 after the server behind it has committed. A
-status line proves that the request left, whatever a session or a transport reports. Without one, a
-single fact decides: was a connection ever handed to the attempt? If not, nothing was sent. If so,
-or where that cannot be known, silence proves nothing.
+    no connection was handed to the attempt, and no status line came    NOT_SENT
+    3xx or 4xx, but not 303, 408, 499; 409 on a first attempt           REJECTED
+    2xx whose body was read and names its object                        CONFIRMED
+    2xx whose body was cut, cannot be read or names nothing; 303        COMMITTED_UNREAD
+    2xx that reports a failure, or is not the API's at all              AMBIGUOUS
+    all else: 5xx, 408, 499, timeout, reset, 409 as a possible echo     AMBIGUOUS
+
+Exception types and status codes alone lie: a "cannot connect" error was seen for a request that the
+server had processed, and a gateway answers 503 after the server behind it has committed. A status
+line proves that the request left, whatever a session or transport reports. Without one, whether a
+connection was ever handed to the attempt decides; where that is unknown, it counts as connected.
 
 Pure: everything here is a function of the response.
 """

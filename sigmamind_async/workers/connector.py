@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +22,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
+from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,15 @@ MAX_CONNECTIONS: Final = 4
 """Enough for jobs that end at the same time, beside one connection that listens."""
 MAX_IDLE: Final = 30.0
 """Seconds after which idle connections are closed, all but one."""
+REPORT_EVERY: Final = 60.0
+"""Seconds between two log lines about a database that cannot be reached."""
 _FETCH: Final = sql.queries["fetch_job"]
+_NOISY_LOGGERS: Final = (
+    "procrastinate.utils",
+    "procrastinate.worker",
+    "procrastinate.worker.worker",
+    "psycopg.pool",
+)
 
 
 class WorkerConnector(PsycopgConnector):
@@ -142,3 +152,47 @@ class _Pool(AsyncConnectionPool[psycopg.AsyncConnection[Any]]):
         """Return a connection, once there is one."""
         with warn_if_slow(self._database):
             return await super().getconn(timeout)
+
+
+class OutageLog(logging.Filter):
+    """Logs a database that cannot be reached as one line a minute.
+
+    Each part of the queue's packages that meets the outage logs it in its own way, with a
+    traceback. Other records of those packages pass.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Call the database *name*."""
+        super().__init__()
+        self._name = name
+        self._clock = clock
+        self._reported_at = -REPORT_EVERY
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether *record* is about something else."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        for error in (record.exc_info[1] if record.exc_info else None, *arguments):
+            if isinstance(error, (ConnectorException, psycopg.OperationalError)):
+                self.report(error)
+                return False
+        return True
+
+    def report(self, error: BaseException) -> None:
+        """Log *error*, unless one was logged less than a minute ago."""
+        now = self._clock()
+        if now - self._reported_at >= REPORT_EVERY:
+            self._reported_at = now
+            reason = explain_error(error.__cause__ or error, connected=False).partition("\n")[0]
+            log.warning("%s: %s Retrying.", self._name, f"{reason.rstrip('.')}.")
+
+    @contextmanager
+    def installed(self) -> Generator[None]:
+        """Filter the loggers of the queue's packages for as long as the block runs."""
+        loggers = [logging.getLogger(name) for name in _NOISY_LOGGERS]
+        for logger in loggers:
+            logger.addFilter(self)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(self)

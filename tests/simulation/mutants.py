@@ -115,13 +115,13 @@ def lease_ignored(patch: Patch) -> None:
 
 def committed_is_ambiguous(patch: Patch) -> None:
     """A yes that cannot be read is taken for silence, and the purchase sent again."""
-    real = execution._verdict  # noqa: SLF001 - a mutant gets under the skin
+    real = execution._proven_by  # noqa: SLF001 - a mutant gets under the skin
 
     def proven_by(*known: Any) -> Verdict:
         proven = real(*known)
         return Verdict.AMBIGUOUS if proven is Verdict.COMMITTED_UNREAD else proven
 
-    patch.setattr(execution, "_verdict", proven_by)
+    patch.setattr(execution, "_proven_by", proven_by)
 
 
 def kept_number_released(patch: Patch) -> None:

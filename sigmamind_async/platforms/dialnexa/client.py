@@ -153,7 +153,7 @@ class PhoneNumbers(Resource):
         """Look up a number by its id."""
         return await self._runner.run(GetPhoneNumber(id=id))
 
-    async def list(
+    def list(
         self,
         *,
         page_size: int = 100,
@@ -168,7 +168,7 @@ class PhoneNumbers(Resource):
 
         Raises `ResponseDecodeError` rather than ending before the workspace does.
         """
-        numbers = all_items(
+        return all_items(
             lambda page: self._runner.run(
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
             ),
@@ -176,8 +176,6 @@ class PhoneNumbers(Resource):
             size=page_size,
             first=1,
         )
-        async for number in numbers:
-            yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word
         """Release a number, permanently; raises `ConflictError` while something uses it."""

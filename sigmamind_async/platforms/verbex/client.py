@@ -141,20 +141,18 @@ class PhoneNumbers(Resource):
         """Look up a number by its record id."""
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
-    async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+    def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
         """Yield every number of the account, reading *page_size* (1 to 100) at a time.
 
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
-        numbers = all_items_by_token(
+        return all_items_by_token(
             lambda token, size: self._runner.run(
                 ListPhoneNumbers(page_size=size, page_token=UNSET if token is None else token)
             ),
             lambda number: number.id,
             size=page_size,
         )
-        async for number in numbers:
-            yield number
 
     async def delete(self, phone_number_id: str) -> None:
         """Delete a number's record; whether that releases a ``pia`` number is not documented."""

@@ -12,7 +12,7 @@ pytest.importorskip("procrastinate")
 from procrastinate.exceptions import ConnectorException
 
 from sigmamind_async.testing import FakeClock
-from sigmamind_async.workers.worker import OutageLog
+from sigmamind_async.workers.connector import OutageLog
 
 REFUSED = psycopg.OperationalError("connection failed: Connection refused")
 
