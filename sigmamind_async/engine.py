@@ -266,10 +266,11 @@ class Engine:
         The answer is a 2xx, or the 404 after a removal that went unanswered.
         """
         call = self.begin(_undecoded(operation))
-        response, decode = await self.finish(call)
+        response = await self.finish(call)
         if call.not_found is not None:
             return call.not_found, lambda _: cast("T", operation.on_not_found)
-        return response, decode
+        back = operation.read_back if call.adopted else None
+        return response, partial(_parse_answer, operation if back is None else back.operation)
 
     async def finish(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
@@ -685,41 +686,38 @@ def _read(operation: Operation[T], answer: Response) -> T | AttemptResult:
     return classify_unreadable(answer, unreadable)
 
 
-def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]:
-    """Return *operation* with its answer as the result, and beside it the function that reads it.
+def _parse_answer(operation: Operation[T], response: Response) -> T:
+    end = _read(operation, response)
+    if not isinstance(end, AttemptResult):
+        return end
+    error = cast("ResponseDecodeError", end.decode_error)
+    error.committed = committed_by(operation, end.verdict)
+    raise error
 
-    Whatever follows from an answer that is no 2xx stays as it is.
-    """
 
-    def read(response: Response) -> T:
-        end = _read(operation, response)
-        if not isinstance(end, AttemptResult):
-            return end
-        error = cast("ResponseDecodeError", end.decode_error)
-        error.committed = committed_by(operation, end.verdict)
-        raise error
-
-    back, gone = operation.read_back, operation.on_not_found
+def _undecoded(operation: Operation[object]) -> Operation[Response]:
+    """Return *operation* with its answer as the result; what is no 2xx is treated as before."""
+    gone = operation.on_not_found
     return attrs.evolve(
         cast("Operation[Any]", operation),
-        decode=lambda response: (response, read),
+        decode=lambda response: response,
         ignored_fields=None,
-        read_back=None if back is None else _undecoded_lookup(back),
+        read_back=operation.read_back and _undecoded_lookup(operation.read_back),
         # In place of the 404 itself, which is in `Call.not_found`.
-        on_not_found=gone if isinstance(gone, Unset) else (Response(404), read),
+        on_not_found=gone if isinstance(gone, Unset) else Response(404),
     )
 
 
-def _undecoded_lookup(back: ReadBack[T]) -> ReadBack[tuple[Response, Decode[T]]]:
+def _undecoded_lookup(back: ReadBack[T]) -> ReadBack[Response]:
     read = back.operation.decode
 
-    def decode(response: Response) -> tuple[Response, Decode[T]]:
+    def decode(response: Response) -> Response:
         read(response)  # a record that cannot be read counts as not found
-        return response, read
+        return response
 
     return ReadBack(
         operation=attrs.evolve(cast("Operation[Any]", back.operation), decode=decode),
-        agrees=lambda kept: back.agrees(read(kept[0])),
+        agrees=lambda response: back.agrees(read(response)),
     )
 
 
