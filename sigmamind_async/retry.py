@@ -147,10 +147,10 @@ class RetryPolicy:
     ) -> None:
         pauses = _given(base=base, throttle_base=throttle_base, cap=cap)
         number = _given(max_attempts=max_attempts)
-        self.__attrs_init__(
-            _strategy("wait", wait, pauses) or StandardWait(**pauses),
-            _strategy("stop", stop, number) or StandardStop(**number),
-        )
+        wait = _strategy("wait", wait, pauses) or StandardWait(**pauses)
+        stop = _strategy("stop", stop, number) or StandardStop(**number)
+        object.__setattr__(self, "wait", wait)
+        object.__setattr__(self, "stop", stop)
 
     def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
         """Return the seconds that `wait` says, or the default where it says nothing usable."""
