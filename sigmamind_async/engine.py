@@ -43,7 +43,6 @@ from sigmamind_async.events import (
     notify,
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
-from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.operation import (
     ConnectionFlag,
     Fault,
@@ -254,8 +253,8 @@ class Engine:
     def begin(self, operation: Operation[T], *, unbounded: bool = False) -> Call[T]:
         """Return a new call, which nothing has been sent for.
 
-        An *unbounded* one, as a bulk job makes, waits for the platform's rate as long as it takes:
-        its deadline starts when the gate admits it, and again after a 429.
+        An *unbounded* one, as a bulk job makes, waits for the platform's rate without limit: its
+        deadline starts when the gate admits it, and anew after a 429.
         """
         now = self.clock()
         deadline = math.inf if unbounded else now + self.limits.deadline
@@ -294,7 +293,7 @@ class Engine:
 
     async def _attempt(self, call: Call[T]) -> T | Failed | Retry:
         """Send once; return the result, the error that ends the call, or why to send again."""
-        # One long function: every coroutine that it were cut into costs each call a microsecond.
+        # One long function: each coroutine cut from it would cost every call a microsecond.
         operation = call.operation
         try:
             key = self.credentials.known or await self.credentials.key(self._time_left(call))
@@ -430,31 +429,31 @@ class Engine:
         self.gate.release(permit)
         return result
 
-    def _report(self, call: Call[object], result: AttemptResult, ticket: Admitted) -> None:
+    def _report(self, call: Call[object], result: AttemptResult, permit: Permit) -> None:
         """Let the gate learn from an attempt without a confirmation."""
         if result.throttled:
-            pause = self.gate.throttled(ticket, result.retry_after, refused=result.rate_limited)
-            self._log_pause(call, result, ticket, pause)
+            pause = self.gate.throttled(permit, result.retry_after, refused=result.rate_limited)
+            self._log_pause(call, result, permit, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(call.operation.name, pause, rate))
         elif result.is_definite and isinstance(result.answer, Response):
-            self.gate.succeeded(ticket, remaining(result.answer.headers, self.wall_clock))
+            self.gate.succeeded(permit, remaining(result.answer.headers, self.wall_clock))
         else:
-            self.gate.failed(ticket, overloaded=result.status == 503)
+            self.gate.failed(permit, overloaded=result.status == 503)
 
     def _log_pause(
-        self, call: Call[object], result: AttemptResult, ticket: Admitted, pause: float
+        self, call: Call[object], result: AttemptResult, permit: Permit, pause: float
     ) -> None:
         """Log once for each pause what pauses, until when, and why."""
-        if not pause or not self.gate.announces(ticket[2], pause):
+        if not pause or not self.gate.announces(permit[2], pause):
             return
         asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
-        own = ticket[2] in self.gate.admission.rates.separate
+        own = permit[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
             self.platform.name,
-            f"{ticket[2]} requests" if own else "all requests",
+            f"{permit[2]} requests" if own else "all requests",
             pause,
             time.strftime("%H:%M:%S", time.gmtime(self.wall_clock() + pause)),
             call.operation.name,
@@ -464,7 +463,7 @@ class Engine:
 
     def _abandon(self, call: Call[object], permit: Permit, began: float) -> None:
         """Give back the permit of an attempt that was cancelled, or never made."""
-        with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's places with it
+        with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's permits with it
             self.gate.abandoned(permit)
             self.gate.release(permit)
         if call.flag is not None and self.observer is not None:

@@ -70,8 +70,8 @@ class StandardWait:
     """The same after a 429."""
     cap: float = 20.0
     """Longest backoff in seconds; a wait that the platform asks for may be longer."""
-    jitter: Callable[[], float] = attrs.field(default=random, repr=False)
-    """Random numbers from 0 to 1."""
+    jitter: Callable[[], float] | None = None
+    """Gives random numbers from 0 to 1; `None` stands for the client's."""
 
     def __attrs_post_init__(self) -> None:
         for name in ("base", "throttle_base", "cap"):
@@ -85,7 +85,7 @@ class StandardWait:
     def seconds(self, count: int, *, throttled: bool) -> float:
         """Return the seconds to wait after *count* failures in a row, or 429s if *throttled*."""
         base = self.throttle_base if throttled else self.base
-        return self.jitter() * min(self.cap, base * 2.0 ** min(count - 1, 63))
+        return (self.jitter or random)() * min(self.cap, base * 2.0 ** min(count - 1, 63))
 
 
 @attrs.frozen
@@ -154,17 +154,17 @@ class RetryPolicy:
 
     def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
         """Return the seconds that `wait` says, or the default where it says nothing usable."""
-        standard = self.wait if isinstance(self.wait, StandardWait) else StandardWait()
-        if self.wait is not standard:
-            try:
-                seconds = cast("Any", self.wait(state))
-            except Exception:
-                logger.exception("the retry policy's wait failed; the default pause is taken")
-            else:
-                if type(seconds) in {int, float} and seconds >= 0:
-                    return float(seconds)
-                logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
-        return attrs.evolve(standard, jitter=jitter)(state)
+        if isinstance(self.wait, StandardWait):
+            return attrs.evolve(self.wait, jitter=self.wait.jitter or jitter)(state)
+        try:
+            seconds = cast("Any", self.wait(state))
+        except Exception:
+            logger.exception("the retry policy's wait failed; the default pause is taken")
+        else:
+            if type(seconds) in {int, float} and seconds >= 0:
+                return float(seconds)
+            logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
+        return StandardWait(jitter=jitter)(state)
 
     def must_stop(self, state: RetryCallState) -> bool:
         """Return what `stop` says; True where it raises."""

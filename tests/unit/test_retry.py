@@ -289,6 +289,12 @@ def test_a_strategy_and_the_simple_form_of_the_other_thing_go_together() -> None
     assert (policy.pause(after(1), longest), policy.stop) == (2.0, StandardStop(7))
 
 
+def test_a_standard_wait_may_have_its_own_jitter() -> None:
+    own, shared = RetryPolicy(wait=StandardWait(jitter=lambda: 0.5)), RetryPolicy()
+
+    assert (own.pause(after(1), longest), shared.pause(after(1), longest)) == (0.025, 0.05)
+
+
 def test_the_standard_strategies_combine_with_those_of_tenacity() -> None:
     wait = StandardWait(jitter=longest) + tenacity.wait_fixed(1)
 
