@@ -120,13 +120,14 @@ class RetryPolicy:
         throttle_base: The same after a 429; 1.0 by default.
         cap: Longest backoff in seconds; 20.0 by default.
         wait: A wait strategy of tenacity's in place of `base`, `throttle_base` and `cap`. The
-            state's ``attempt_number`` counts failures in a row, or 429s after one.
-        stop: A stop strategy of tenacity's in place of `max_attempts`; ``attempt_number`` counts
-            failures.
+            state's ``attempt_number`` counts failures, or 429s after one, and
+            ``outcome.result()`` is the `Retry`.
+        stop: A stop strategy of tenacity's in place of `max_attempts`. The state's
+            ``attempt_number`` counts failures only.
 
-    Whatever they say, a wait that the platform asks for is never undercut, and neither the call's
-    deadline nor the quota is passed. A strategy that raises is logged: the default pause is taken
-    for that of a `wait`, and after a `stop` the call ends.
+    Whatever they return, a wait that the platform asks for is never undercut, and neither the
+    call's deadline nor the quota is exceeded. If `wait` raises, or returns no number from 0, that
+    is logged and the default pause taken; if `stop` raises, that is logged and the call ends.
 
     Raises:
         ConfigurationError: A value cannot be used, or both forms are given for one thing.
