@@ -162,7 +162,7 @@ async def test_what_nobody_can_settle_is_left_to_a_person(
     assert len(box.ledger.purchases) == 1
 
 
-async def test_a_person_need_not_wait_for_a_quarantine(
+async def test_a_person_need_not_wait_for_a_settle_time(
     base: Database, queue: Queue, box: Sandbox
 ) -> None:
     """Who knows better ends it, and the job that it has put off for a quarter hour runs."""

@@ -158,7 +158,7 @@ async def test_a_worker_that_is_killed_settles_nothing(base: Database, queue: Qu
 async def test_what_takes_too_long_is_cut_short_and_taken_over(
     base: Database, queue: Queue
 ) -> None:
-    """It may have been bought: it is written down as in doubt, and its job waits for others."""
+    """It may have been bought: it is written down as unconfirmed, and its job waits for others."""
     async with Sandbox(faults=Faults(hang=30.0)) as box:
         box.script("create", [Fault.HANG_AFTER_COMMIT])
         await queue.enqueue([ORDER])
@@ -259,7 +259,7 @@ async def test_if_only_one_might_look_all_would_be_held_up(base: Database, queue
 # ---------------------------------------------------------------- too late
 
 
-async def test_what_came_late_is_found_and_given_up(base: Database, queue: Queue) -> None:
+async def test_what_came_late_is_found_and_released(base: Database, queue: Queue) -> None:
     """The platform commits after the settle_time: a sweep finds it, and nothing else does."""
     async with Sandbox(faults=Faults(late=3.0)) as box:
         box.script("create", [Fault.LATE_COMMIT])
