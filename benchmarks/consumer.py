@@ -33,9 +33,9 @@ class Bare(AccountWorker):
 
     async def provision(self, op_id: str, attempts: int = 0) -> None:
         del attempts
-        row = await self._row(op_id)
+        row = await self._read_row(op_id)
         try:
-            await self.provisioner.client.run(await self._value(row))
+            await self.provisioner.client.run(await self._restore(row))
         except SigmaMindError as error:
             raise Reschedule(time.time() + POLLING, error.message) from None
 
@@ -72,15 +72,15 @@ def worker(chosen: argparse.Namespace) -> Worker:
         polling=POLLING,
     )
     if chosen.bare:
-        made.office.branches = bare(made.office.branches)
+        made.context.accounts = bare(made.context.accounts)
     return made
 
 
-def bare(branches: Mapping[str, AccountWorker]) -> Mapping[str, AccountWorker]:
+def bare(accounts: Mapping[str, AccountWorker]) -> Mapping[str, AccountWorker]:
     """Return what does the same without asking the journal what was done before."""
     return {
-        name: Bare(branch.provisioner, branch.adapter, branch.secrets)
-        for name, branch in branches.items()
+        name: Bare(account.provisioner, account.adapter, account.secrets)
+        for name, account in accounts.items()
     }
 
 

@@ -1,8 +1,8 @@
 """How far a reader has to follow a call: the functions and files of ours that it goes through.
 
-``python -m benchmarks paths`` prints the frames between an update and its transport, and the course
-of one purchase through a provisioner with a journal on disk. All of it is counted, nothing is
-timed. A function that goes on after an ``await`` counts once.
+``python -m benchmarks paths`` prints the frames between an update and its transport, those between
+a purchase and the write before its first byte, and the course of a purchase with a journal on disk.
+All of it is counted, nothing is timed. A function that goes on after an ``await`` counts once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import sigmamind_async
 from sigmamind_async import SigmaMind
 from sigmamind_async.operation import Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
-from sigmamind_async.provisioning import Provisioner, SqliteJournal
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.testing import ScriptedTransport, reply
 
@@ -88,6 +89,30 @@ def _frames_above(frame: FrameType | None) -> Iterator[Step]:
         frame = frame.f_back
 
 
+def frames_of_a_claim() -> Sequence[Step]:
+    """Return the frames between the caller of ``run`` and the write before the first byte."""
+    frames: list[Step] = []
+
+    class Watched(MemoryJournal):
+        async def put(
+            self, row: Row, *, max_purchases: int | None = None, durable: bool = True
+        ) -> PutResult:
+            if row.state is State.SENDING and not frames:
+                frames.extend(_frames_above(sys._getframe(1)))  # noqa: SLF001 - as above
+            return await super().put(row, max_purchases=max_purchases, durable=durable)
+
+    async def buy() -> None:
+        async with (
+            Sandbox(seed=1) as box,
+            SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client,
+        ):
+            provisioner = Provisioner(client, Watched())
+            await provisioner.run("first", CreatePhoneNumber(country_code="US"))
+
+    asyncio.run(buy())
+    return frames[::-1]
+
+
 def course_of_a_purchase() -> Course:
     """Return what one purchase goes through once another one has been made."""
     steps: list[Step] = []
@@ -139,11 +164,13 @@ def _step_of(code: CodeType) -> Step | None:
 
 
 def show() -> dict[str, int]:
-    """Print both; return their figures."""
-    frames, purchase = frames_of_an_update(), course_of_a_purchase()
+    """Print all three; return their figures."""
+    frames, claim, purchase = frames_of_an_update(), frames_of_a_claim(), course_of_a_purchase()
     inner = purchase.within("provisioning")
     print(f"\nAn update: {len(frames)} frames before the transport")
     print(*frames, sep="\n")
+    print(f"\nA purchase: {len(claim)} frames before it is written down")
+    print(*claim, sep="\n")
     print(f"\nA purchase: {len(purchase.steps)} calls in {len(purchase.files)} files,")
     print(
         f"of which provisioning has {len(inner.steps)} in {len(inner.files)},"

@@ -16,7 +16,7 @@ import attrs
 from sigmamind_async.sandbox import Faults, Sandbox
 from sigmamind_async.sandbox.sigmamind import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import JSON, Call, Moved, NoRoute, Outcome, Route
+from sigmamind_async.sandbox.tower import JSON, ApiRequest, Moved, NoRoute, Outcome, Route
 
 PURCHASE = "/v1/phone-numbers"
 PEERS = {
@@ -39,11 +39,11 @@ class Shop(SigmaMindApi):
         bearer = headers.get("Authorization") == f"Bearer {api_key}"
         return bearer or super().is_authorized(headers, api_key)
 
-    def process(self, call: Call) -> Outcome:
+    def process(self, call: ApiRequest) -> Outcome:
         return super().process(_translated(call) if call.route.operation == "create" else call)
 
 
-def _translated(call: Call) -> Call:
+def _translated(call: ApiRequest) -> ApiRequest:
     """Return a peer's purchase as SigmaMind's."""
     asked = json.loads(call.body)
     for label in PEERS.values():

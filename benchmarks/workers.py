@@ -139,7 +139,7 @@ class Crew:
 @contextmanager
 def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
     """Run workers; end what is left of them with the block."""
-    options = {"settle_time": plan.settle_time, "width": plan.width, "every": plan.every}
+    options = {"settle-time": plan.settle_time, "width": plan.width, "every": plan.every}
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     bare = ["--bare"] if plan.bare else []
     command = [sys.executable, "-m", "benchmarks.consumer", shop.url, shop.key, dsn]

@@ -11,14 +11,7 @@ import ipaddress
 import math
 import os
 import ssl as tls
-from collections.abc import (
-    AsyncIterable,
-    Callable,
-    Collection,
-    Coroutine,
-    Iterable,
-    Mapping,
-)
+from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
 from urllib.parse import SplitResult, urlsplit
@@ -36,7 +29,7 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.engine import Engine, Limits
 from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 from sigmamind_async.events import Observer
@@ -53,22 +46,22 @@ from sigmamind_async.transport import (
 )
 from sigmamind_async.values import Secret
 
-_BRIEFLY = 5.0
-"""Seconds that requests under way get when an exception leaves the client's block."""
+_GRACE_AFTER_ERROR = 5.0
+"""Seconds that running requests get when an exception leaves the client's block."""
 
 T = TypeVar("T")
 V = TypeVar("V")
 R = TypeVar("R", bound=RequestValue[Any])
 
-_SOME_NUMBER: Final = "+12025550100"
-"""A key on all platforms, in a request that is made to be checked and never sent."""
+_PLACEHOLDER_KEY: Final = "+12025550100"
+"""Valid as a key on all platforms, for a request that is built to be checked and never sent."""
 
 Operations = Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]
 
 
 @attrs.frozen(kw_only=True)
 class RawResponse(Generic[T]):
-    """An answer as it came: a 2xx, or the 404 that says a removal of ours has been made."""
+    """A response as it came: a 2xx, or the 404 that shows an earlier removal succeeded."""
 
     status: int
     headers: dict[str, str] = attrs.field(hash=False, repr=False)
@@ -125,10 +118,10 @@ class Runner:
     ) -> BulkResult[R, T]:
         """Run *values*, each a request for the same call as *kind*, and keep every outcome.
 
-        Any other value fails its row: by mistake, no number is bought.
+        Any other value fails its row, so that no number is bought by mistake.
         """
-        return await self._collected(
-            values, lambda value: self._of(kind, value), stop_on=stop_on, progress=progress
+        return await self._collect(
+            values, lambda value: self._require_kind(kind, value), stop_on, progress
         )
 
     async def change_all(
@@ -141,10 +134,10 @@ class Runner:
         stop_on: StopOn | None,
         progress: Progress | None,
     ) -> BulkResult[V | str, T]:
-        """Run each of *values*, for a key the *kind* of request that makes *change* to its number.
+        """Run *values*; for one that is a number's key, run the *kind* of request with *change*.
 
-        A *change* that no number can take raises before the first request: `TypeError` for a name
-        that is none, `InvalidRequestError` for a value.
+        A *change* that no number can take raises before the first request: `TypeError` for an
+        unknown name, `InvalidRequestError` for a value.
         """
         if change:
             self._check_change(kind, key, change)
@@ -154,29 +147,29 @@ class Runner:
             raise InvalidRequestError(field="change", rule="nothing to change was given")
 
         def make(value: V | str) -> RequestValue[T]:
-            return (
-                kind(**{key: value}, **change) if isinstance(value, str) else self._of(kind, value)
-            )
+            if isinstance(value, str):
+                return kind(**{key: value}, **change)
+            return self._require_kind(kind, value)
 
-        return await self._collected(values, make, stop_on=stop_on, progress=progress)
+        return await self._collect(values, make, stop_on, progress)
 
-    async def _collected(
+    async def _collect(
         self,
         values: Iterable[V] | AsyncIterable[V],
         make: Callable[[V], RequestValue[T]],
-        *,
         stop_on: StopOn | None,
         progress: Progress | None,
     ) -> BulkResult[V, T]:
         if isinstance(values, (str, bytes)):
             raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
-        run = self.run_rows(
-            values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+        return await collect(
+            self.run_rows(
+                values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
+            )
         )
-        return await collect(run)
 
-    def _of(self, kind: type[RequestValue[T]], value: object) -> RequestValue[T]:
-        """Return *value*, if it is a request for the same call as *kind*."""
+    def _require_kind(self, kind: type[RequestValue[T]], value: object) -> RequestValue[T]:
+        """Return *value* if it is a request for the same call as *kind*."""
         build: object = self.operations.get(cast("Any", type(value)))
         if build is not self.operations[kind]:
             rule = f"{type(value).__name__} given where {kind.__name__} is needed"
@@ -189,8 +182,8 @@ class Runner:
         known = inspect.signature(kind).parameters.keys() - {key}
         for name in change:
             if name not in known:
-                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggestion(name, known)}")
-        dump_json(self.operation(kind(**{key: _SOME_NUMBER}, **change)).request.json)
+                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggest(name, known)}")
+        dump_json(self.operation(kind(**{key: _PLACEHOLDER_KEY}, **change)).request.json)
 
     def run_rows(
         self,
@@ -201,7 +194,7 @@ class Runner:
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> BulkRun[V, T]:
-        """Return a job over anything that *prepare* makes a row of."""
+        """Return a job over any values that *prepare* turns into calls."""
         return BulkRun(
             prepare,
             values,
@@ -213,7 +206,7 @@ class Runner:
         )
 
     def operation(self, value: RequestValue[T]) -> Operation[T]:
-        """Return the vendor call that *value* stands for."""
+        """Return the vendor call for *value*."""
         build = self.operations.get(type(value))
         if build is None:
             kind, platform = type(value).__name__, self.engine.platform.name
@@ -221,15 +214,14 @@ class Runner:
         return build(value)
 
     def row(self, value: RequestValue[T]) -> PreparedCall[T]:
-        """Return the call of *value*, prepared to be one row of a job."""
-        return self.engine.begin(self.operation(value), patient=True)
+        """Return the call for *value* as one row of a job."""
+        return self.engine.begin(self.operation(value), unbounded=True)
 
 
 class Resource:
     """Base of a client's resources, such as ``client.phone_numbers``."""
 
     def __init__(self, runner: Runner) -> None:
-        """Run what is asked for with *runner*."""
         self._runner = runner
 
 
@@ -238,28 +230,28 @@ class Client:
 
     Args:
         api_key: The key, or an async callable that returns it and is asked again, once, after a
-            401. Left out, ``<PLATFORM>_API_KEY`` of the environment is taken.
-        base_url: Origin with an optional path prefix; https, or http on loopback. Left out,
-            ``<PLATFORM>_BASE_URL`` or the platform's own address is taken.
+            401. By default ``<PLATFORM>_API_KEY`` of the environment.
+        base_url: Origin with an optional path prefix; https, or http on loopback. By default
+            ``<PLATFORM>_BASE_URL`` of the environment, or the platform's own address.
         deadline: Seconds for a whole call: all attempts, pauses and queueing.
         attempt_timeout: Seconds for one attempt.
         connect_timeout: Seconds for making a connection.
         retry: How often and how fast failed attempts are repeated.
-        gate: Admission for all calls of this client; pass one to share it, or to fail fast.
-        max_connections: Most connections, and calls under way, in one event loop.
+        gate: Admits all calls of this client; pass one to share it, or to fail fast.
+        max_connections: Most connections, and calls running at once, in one event loop.
         session: An aiohttp session to use and leave open. It works in its own loop only, and its
-            own middlewares are not run: ours takes their place. It keeps its own connections, so a
-            purchase may go over one that was idle, unless its connector closes them
+            middlewares do not run, because ours take their place. It keeps its own connections, so
+            a purchase may go over one that was idle, unless its connector closes them
             (``TCPConnector(keepalive_timeout=0.1)``). Where it does not show its connections to
             aiohttp's traces, a request without an answer counts as sent.
         ssl: A context that verifies certificates and host names.
-        proxy: URL of an HTTP proxy, ``http://user:password@host:port``; what is special in user
-            name or password is percent-encoded. The proxy is never told the key.
-        trust_env: Use the proxy that ``HTTPS_PROXY`` names, but for the hosts of ``NO_PROXY``,
-            where none is given. Nothing else is read: no ``.netrc``.
-        strict: Raise when an answer says 200 and shows a field with another value than was sent;
-            otherwise that is an event and stands in the bulk outcome.
-        observer: Told what happens; see `sigmamind_async.events`.
+        proxy: URL of an HTTP proxy, ``http://user:password@host:port``; special characters in user
+            name and password are percent-encoded. The proxy never sees the key.
+        trust_env: Without a *proxy*, use the one that ``HTTPS_PROXY`` names, except for the hosts
+            in ``NO_PROXY``. Nothing else is read: no ``.netrc``.
+        strict: Raise `FieldsIgnoredError` when a 200 shows a field with another value than was
+            sent; otherwise that is an event, and part of the bulk outcome.
+        observer: Called with what happens; see `sigmamind_async.events`.
         transport: Carries the requests in place of aiohttp, in tests for instance.
 
     Raises:
@@ -294,7 +286,7 @@ class Client:
             deadline=deadline, attempt_timeout=attempt_timeout, connect_timeout=connect_timeout
         )
         _check_count("max_connections", max_connections)
-        url = _base_url(self.platform, base_url)
+        url = _checked_base_url(self.platform, base_url)
         if proxy is None and trust_env:
             proxy = proxy_of_environment(url)
         options = AiohttpOptions(
@@ -305,7 +297,7 @@ class Client:
                 platform=self.platform,
                 base_url=url,
                 credentials=Credentials(
-                    _key_of_environment(self.platform) if api_key is None else api_key,
+                    _key_from_environment(self.platform) if api_key is None else api_key,
                     deadline,
                 ),
                 transport=transport or AiohttpTransport(options, session),
@@ -323,12 +315,12 @@ class Client:
         )
 
     def _bind(self, engine: Engine) -> None:
-        """Take *engine* into use; platforms make their resources here."""
+        """Use *engine*; platforms create their resources here."""
         self._runner = Runner(engine, self.operations)
 
     @property
     def runner(self) -> Runner:
-        """What carries the calls, for packages that build on a client."""
+        """Runs the calls, for packages that build on a client."""
         return self._runner
 
     async def run(self, value: RequestValue[T]) -> T:
@@ -336,7 +328,7 @@ class Client:
         return await self._runner.run(value)
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
-        """Run any request value; return status, headers and body, with ``parse()``."""
+        """Run any request value; return status, headers and body, and ``parse()`` to read it."""
         return await self._runner.run_raw(value)
 
     def run_many(
@@ -351,16 +343,16 @@ class Client:
 
         Args:
             values: Any iterable or async iterable; read lazily, so a million rows may stream.
-            ordered: Hand outcomes over in the order of the values, instead of as they end.
-            stop_on: When to take up no more rows and skip the rest: after three in a row that the
-                platform refuses with 401, 402 or 403, and after a minute in which it lets nothing
-                pass, unless another `StopOn` says otherwise; ``None`` never.
-            progress: Counts, rate and estimated time, kept up to date while the job runs.
+            ordered: Yield outcomes in the order of the values, instead of as they end.
+            stop_on: When to take no more rows and skip the rest. By default that is after three in
+                a row that the platform refuses with 401, 402 or 403, and after a minute in which
+                it answers nothing; with ``None`` it is never.
+            progress: Counts, rate and estimated time, updated while the job runs.
 
         Returns:
             A job that yields one `Outcome` a row. A row that fails is an outcome; the job goes on.
-            Where it ended early, its `stopped` says why.
-            A row's deadline starts when the gate admits it.
+            If it ended early, its `stopped` says why. A row's deadline starts when the gate admits
+            it.
         """
         return self._runner.run_many(values, ordered=ordered, stop_on=stop_on, progress=progress)
 
@@ -375,33 +367,20 @@ class Client:
     ) -> Self:
         """Return a copy with other options that shares this client's session, gate and quota."""
         engine = self._runner.engine
-        limits = attrs.evolve(
-            engine.limits,
-            deadline=engine.limits.deadline if deadline is None else deadline,
-            attempt_timeout=(
-                engine.limits.attempt_timeout if attempt_timeout is None else attempt_timeout
-            ),
-        )
-        _check_seconds(deadline=limits.deadline, attempt_timeout=limits.attempt_timeout)
+        times = _given(deadline=deadline, attempt_timeout=attempt_timeout)
+        _check_seconds(**times)
+        options = _given(policy=retry, strict=strict, observer=observer)
         twin = object.__new__(type(self))
-        twin._bind(
-            attrs.evolve(
-                engine,
-                limits=limits,
-                policy=retry or engine.policy,
-                strict=engine.strict if strict is None else strict,
-                observer=observer or engine.observer,
-            )
-        )
+        twin._bind(attrs.evolve(engine, limits=attrs.evolve(engine.limits, **times), **options))
         return twin
 
     async def close(self, grace: float | None = None) -> None:
-        """Close the connections of the running loop; a session that was handed in stays open.
+        """Close the connections of the running loop; a session that was passed in stays open.
 
-        Requests under way are waited for, so that no purchase is cut off, for *grace* seconds at
-        most: `attempt_timeout` where left out, after which none of them can still be under way.
-        A call that is made later, or goes on with another attempt, opens connections again; those
-        are closed by the next `close`, or when the loop ends.
+        Running requests are waited for, so that no purchase is cut off, for *grace* seconds at
+        most; by default for `attempt_timeout`, after which none can still be running. A call that
+        is made later, or makes another attempt, opens connections again; the next `close` closes
+        those, or the end of the loop.
         """
         if grace is not None and not (_is_number(grace) and grace >= 0):
             raise ConfigurationError("grace: must be a number of seconds from 0, or None")
@@ -420,11 +399,16 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # An error, a Ctrl-C for one, is not held up for as long as a request may take.
-        await self.close(grace=None if error is None else _BRIEFLY)
+        # An error, such as a Ctrl-C, must not wait for as long as a request may take.
+        await self.close(grace=None if error is None else _GRACE_AFTER_ERROR)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"
+
+
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
+    """Return the options that are not ``None``."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _check_count(name: str, value: object) -> None:
@@ -436,7 +420,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _check_seconds(**seconds: Any) -> None:  # noqa: ANN401 - looked at here
+def _check_seconds(**seconds: Any) -> None:  # noqa: ANN401 - checked here
     for name, value in seconds.items():
         if not _is_number(value):
             raise ConfigurationError(f"{name}: must be a number of seconds")
@@ -444,7 +428,7 @@ def _check_seconds(**seconds: Any) -> None:  # noqa: ANN401 - looked at here
             raise ConfigurationError(f"{name}: must be more than 0 seconds and finite")
 
 
-def _key_of_environment(platform: Platform) -> Secret:
+def _key_from_environment(platform: Platform) -> Secret:
     name = f"{platform.env_prefix}_API_KEY"
     text = os.environ.get(name)
     if not text:
@@ -452,12 +436,12 @@ def _key_of_environment(platform: Platform) -> Secret:
     return Secret(text)
 
 
-def _base_url(platform: Platform, given: str | None) -> str:
-    """Return the checked origin and prefix; a refused one may hold a password and is not shown."""
+def _checked_base_url(platform: Platform, given: str | None) -> str:
+    """Return origin and prefix. A refused URL may hold a password and is not shown."""
     text = given or os.environ.get(f"{platform.env_prefix}_BASE_URL") or platform.base_url
     try:
         url = urlsplit(text)
-        problem = _problem(url)
+        problem = _base_url_problem(url)
     except ValueError:
         url, problem = urlsplit(""), "is not a URL"
     if problem:
@@ -472,8 +456,7 @@ _HOST_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-:")
 _PATH_CHARACTERS = _HOST_CHARACTERS | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ/_~%")
 
 
-def _problem(url: SplitResult) -> str | None:
-    """Return what is wrong with a base URL, if anything."""
+def _base_url_problem(url: SplitResult) -> str | None:
     host = url.hostname or ""
     rules = {
         "needs https, or http to a loopback address": (
@@ -481,24 +464,22 @@ def _problem(url: SplitResult) -> str | None:
         ),
         "holds a user name or password": "@" not in url.netloc,
         "has no host, or one with other than ASCII letters": (
-            # The host was lowered, and the Kelvin sign lowers to "k".
+            # `hostname` is lowered, and the Kelvin sign lowers to "k".
             bool(host) and url.netloc.isascii() and _HOST_CHARACTERS.issuperset(host)
         ),
         "has a host whose name is no name": is_host(host),
-        "has a port that is none": url.port is None or url.port > 0,
+        "has port 0": url.port is None or url.port > 0,
         "has a query or a fragment": not url.query and not url.fragment,
         "has a path that is no plain prefix": (
             _PATH_CHARACTERS.issuperset(url.path) and ".." not in url.path
         ),
-        "ends with /v1, which every path brings itself": not url.path.rstrip("/").endswith("/v1"),
+        "ends with /v1, which every path begins with": not url.path.rstrip("/").endswith("/v1"),
     }
     return next((problem for problem, holds in rules.items() if not holds), None)
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

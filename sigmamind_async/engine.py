@@ -53,19 +53,16 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.confirmation import Unconfirmed, sort_of
 from sigmamind_async.responses.headers import remaining
 from sigmamind_async.responses.verdict import (
     AttemptResult,
-    abridged,
+    classify_attempt,
+    classify_unreadable,
     committed_by,
-    confirms,
     error_for,
-    find,
-    is_outage,
-    is_strange,
-    leads_to_alias,
-    may_repeat,
+    is_alias_redirect,
+    is_retryable,
+    is_success,
 )
 from sigmamind_async.retry import Retry, RetryPolicy, RetryQuota, retrying
 from sigmamind_async.transport import HttpRequest, Transport
@@ -80,15 +77,15 @@ T_co = TypeVar("T_co", covariant=True)
 Decode: TypeAlias = Callable[[Response], T]
 
 MAX_OUTAGES = 18
-"""Failures of a kind that outages bring, such as a 502, after which a patient call gives up.
+"""Failures of a kind that outages bring, such as a 502, after which an unbounded call gives up.
 
 Earlier ones, over about half a minute, are put down to the platform, not to this request; with one
 of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
 opens where nothing else passes either.
 """
 MAX_OUTAGE_PAUSE = 5.0
-"""Most seconds between two attempts of a patient call in an outage, so that its end is seen soon.
-Likewise that it has lasted too long for the job."""
+"""Most seconds between two attempts of an unbounded call in an outage: its end is seen soon, and so
+is that it has lasted too long for the job."""
 
 
 class Headers:
@@ -147,7 +144,7 @@ class Call(Generic[T_co]):
     failures: int = 0
     throttles: int = 0
     outages: int = 0
-    """Failures of a patient call that were put down to the platform."""
+    """Failures of an unbounded call that were put down to the platform."""
     ambiguous: bool = False
     """True once an attempt ended without showing whether the platform acted."""
     prior_attempt: bool = False
@@ -184,14 +181,14 @@ class Call(Generic[T_co]):
         operation: Operation[T_co],
         started: float,
         deadline: float,
-        patient: bool,  # noqa: FBT001 - by name it takes twice as long
+        unbounded: bool,  # noqa: FBT001 - by name it takes twice as long
     ) -> None:
         self.engine = engine
         self.operation = operation
         self.started = started
         self.deadline = deadline
-        """On the engine's clock; infinite while a patient call waits to be admitted."""
-        self.patient = patient
+        """On the engine's clock; infinite while an unbounded call waits to be admitted."""
+        self.unbounded = unbounded
 
     @property
     def may_be_own_echo(self) -> bool:
@@ -246,15 +243,15 @@ class Engine:
         repr=False,
     )
 
-    def begin(self, operation: Operation[T], *, patient: bool = False) -> Call[T]:
+    def begin(self, operation: Operation[T], *, unbounded: bool = False) -> Call[T]:
         """Return a new call, which nothing has been sent for.
 
-        A *patient* one, as a bulk job makes, waits for the platform's rate as long as it takes:
+        An *unbounded* one, as a bulk job makes, waits for the platform's rate as long as it takes:
         its deadline starts when the gate admits it, and again after a 429.
         """
         now = self.clock()
-        deadline = math.inf if patient else now + self.limits.deadline
-        return Call(self, operation, now, deadline, patient)
+        deadline = math.inf if unbounded else now + self.limits.deadline
+        return Call(self, operation, now, deadline, unbounded)
 
     async def exchange(self, operation: Operation[T]) -> tuple[Response, Decode[T]]:
         """Run *operation*; return its answer as it came, and the function that reads it.
@@ -305,7 +302,7 @@ class Engine:
                 request = self._http_request(call, operation.request, key, operation.repeatable)
                 call.flag = flag = ConnectionFlag()
                 answer = await self.transport.send(request, flag, seconds)
-                if confirms(answer):
+                if is_success(answer):
                     flag.connected = True
                     self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
                     result = None
@@ -338,7 +335,7 @@ class Engine:
     def _admit_until(self, call: Call[object]) -> float:
         """Return when the latest attempt of *call* has to be admitted."""
         most = self.gate.max_wait
-        if most is None or call.patient or not call.throttles:
+        if most is None or call.unbounded or not call.throttles:
             return call.deadline
         return min(call.deadline, call.started + most)
 
@@ -346,7 +343,7 @@ class Engine:
         return self.gate.acquire(
             width=self.limits.max_connections,
             deadline=deadline,
-            unbounded=call.patient,
+            unbounded=call.unbounded,
             kind=call.operation.request.method,
         )
 
@@ -399,26 +396,26 @@ class Engine:
             self.gate.abandoned(permit)
             self.gate.release(permit)
             raise
-        self._report(call, self._find(answer, flag, doubtful=False), permit)
+        self._report(call, self._find(answer, flag, may_be_echo=False), permit)
         self.gate.release(permit)
 
     # --- after an attempt ----------------------------------------------------------------------
 
     def _find(
-        self, answer: Response | Fault, flag: ConnectionFlag, *, doubtful: bool
+        self, answer: Response | Fault, flag: ConnectionFlag, *, may_be_echo: bool
     ) -> AttemptResult:
-        return find(
+        return classify_attempt(
             answer,
             flag,
-            doubtful=doubtful,
+            may_be_echo=may_be_echo,
             wall_clock=self.wall_clock,
-            refusals=self.gate.refusal_statuses,
+            refusal_statuses=self.gate.refusal_statuses,
         )
 
     def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
         """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
-        result = self._find(answer, flag, doubtful=call.may_be_own_echo)
+        result = self._find(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.
         self.gate.release(permit)
@@ -427,11 +424,11 @@ class Engine:
     def _report(self, call: Call[object], result: AttemptResult, ticket: Admitted) -> None:
         """Let the gate learn from an attempt without a confirmation."""
         if result.throttled:
-            pause = self.gate.throttled(ticket, result.wait, refused=result.refused)
+            pause = self.gate.throttled(ticket, result.retry_after, refused=result.rate_limited)
             self._log_pause(call, result, ticket, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(call.operation.name, pause, rate))
-        elif result.healthy and isinstance(result.answer, Response):
+        elif result.is_definite and isinstance(result.answer, Response):
             self.gate.succeeded(ticket, remaining(result.answer.headers, self.wall_clock))
         else:
             self.gate.failed(ticket, overloaded=result.status == 503)
@@ -442,7 +439,7 @@ class Engine:
         """Log once for each pause what pauses, until when, and why."""
         if not pause or not self.gate.announces(ticket[2], pause):
             return
-        asked, capped = result.wait or 0.0, (result.wait or 0.0) > self.gate.max_pause
+        asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
         own = ticket[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
@@ -495,7 +492,7 @@ class Engine:
             result.status == 404
             and call.may_be_own_echo
             and not isinstance(operation.on_not_found, Unset)
-            and not is_strange(result)
+            and not result.is_not_from_api
         ):
             call.not_found = cast("Response", result.answer)
             return operation.on_not_found
@@ -503,23 +500,30 @@ class Engine:
         if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.ambiguous = True
         call.flag = None
-        if result.status == 401 and not call.key_refreshed:
-            call.key_refreshed = True
-            try:
-                if await self.credentials.renewed(key, self._time_left(call)):
-                    return Retry(result.status, at_once=True)
-            except SigmaMindError as refusal:
-                return refusal.with_traceback(None)
-        if not call.redirected and leads_to_alias(operation, result, self.base_url):
-            call.redirected = True
-            return Retry(result.status, at_once=True)
-        if not may_repeat(operation, result):
+        try:
+            if await self._can_be_fixed(call, result, key):
+                return Retry(result.status, at_once=True)
+        except SigmaMindError as refusal:
+            return refusal.with_traceback(None)
+        if not is_retryable(operation, result):
             return self._error(call)
-        # Only what may be repeated comes here: a patient call waits until an outage is over.
-        outage = call.patient and not result.throttled and is_outage(result)
+        # Only what may be repeated comes here: an unbounded call waits until an outage is over.
+        outage = call.unbounded and not result.throttled and result.is_outage
         # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
         throttled = result.throttled or (outage and result.status == 503)
-        return Retry(result.status, throttled=throttled, outage=outage, retry_after=result.wait)
+        wait = result.retry_after
+        return Retry(result.status, throttled=throttled, outage=outage, retry_after=wait)
+
+    async def _can_be_fixed(self, call: Call[object], result: AttemptResult, key: Secret) -> bool:
+        """Ask for the key again after a 401, or follow the one redirect; each once."""
+        if result.status == 401 and not call.key_refreshed:
+            call.key_refreshed = True
+            if await self.credentials.refresh(key, self._time_left(call)):
+                return True
+        if not call.redirected and is_alias_redirect(call.operation, result, self.base_url):
+            call.redirected = True
+            return True
+        return False
 
     # --- further attempts ----------------------------------------------------------------------
 
@@ -573,7 +577,7 @@ class Engine:
         if self.policy.must_stop(state):
             return True
         resumes = self.clock() + state.upcoming_sleep
-        if call.patient and (retry.throttled or retry.outage):
+        if call.unbounded and (retry.throttled or retry.outage):
             if self._is_hopeless(call):
                 return True
             call.deadline = math.inf
@@ -597,7 +601,7 @@ class Engine:
             notify(self.observer, scheduled)
         if call.failure is not None:
             result, key = call.failure
-            call.failure = (abridged(result), key)
+            call.failure = (result.trimmed(), key)
         if call.before_pause is not None and not call.ambiguous:
             await call.before_pause()
 
@@ -639,9 +643,7 @@ class Engine:
         result, key = call.failure
         # The platform may repeat any secret of the request in its answer.
         secrets = [key, *secrets_in(call.operation.request.json)]
-        return error_for(
-            call.operation, result, self.platform.explain, secrets, base_url=self.base_url
-        )
+        return error_for(call.operation, result, secrets, base_url=self.base_url)
 
     def _notify_attempt(
         self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, elapsed: float
@@ -672,10 +674,7 @@ def _read(operation: Operation[T], answer: Response | Fault) -> T | AttemptResul
         return operation.decode(answer)
     except ResponseDecodeError as error:
         unreadable = error.with_traceback(None)
-    sort = sort_of(answer)
-    says_nothing = sort is Unconfirmed.PAGE or sort is Unconfirmed.FAILURE
-    verdict = Verdict.AMBIGUOUS if says_nothing else Verdict.COMMITTED_UNREAD
-    return AttemptResult(answer, verdict, unreadable=unreadable, sort=sort)
+    return classify_unreadable(answer, unreadable)
 
 
 def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]:
@@ -688,7 +687,7 @@ def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]
         end = _read(operation, response)
         if not isinstance(end, AttemptResult):
             return end
-        error = cast("ResponseDecodeError", end.unreadable)
+        error = cast("ResponseDecodeError", end.decode_error)
         error.committed = committed_by(operation, end.verdict)
         raise error
 

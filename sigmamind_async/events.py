@@ -1,10 +1,7 @@
 """What happened, as records handed to an `Observer` while a call runs.
 
-An observer is any callable. It runs inside the call, so it must not block; what it raises is
-logged and dropped, because a broken observer must not cost a purchase its answer.
-
-A record is made for one observer and for nobody else, by position: by name the two of a call took
-twice as long.
+An observer is any callable. It runs inside the call, so it must not block. What it raises is logged
+and dropped: a broken observer must not cost a purchase its answer.
 """
 
 from __future__ import annotations
@@ -42,7 +39,7 @@ class AttemptScheduled:
     attempt: int
     """The attempt to come, from 2."""
     delay: float
-    """Seconds until it asks the gate."""
+    """Seconds until it asks the gate for admission."""
 
 
 @attrs.frozen
@@ -52,7 +49,7 @@ class CallFinished:
     operation: str
     attempts: int
     elapsed: float
-    """Seconds, waits and pauses included."""
+    """Seconds, including waits and pauses."""
     error: str | None
     """Name of the exception class, `None` on success."""
     adopted: bool = False
@@ -86,7 +83,7 @@ Observer = Callable[[Event], None]
 
 
 def notify(observer: Observer | None, event: Event) -> None:
-    """Hand *event* to *observer*; an observer's own failure is logged, not raised."""
+    """Hand *event* to *observer*; log what it raises."""
     if observer is None:
         return
     try:

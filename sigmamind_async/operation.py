@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 
@@ -110,6 +110,9 @@ class ReadBack(Generic[T]):
     """True if the record that was found shows every field that was sent and can be read back."""
 
 
+_NO_HINTS: Final[Mapping[int, str]] = {}
+
+
 @attrs.define
 class Operation(Generic[T_co]):
     """One vendor call: what to send and how to read the response."""
@@ -126,7 +129,7 @@ class Operation(Generic[T_co]):
     """Given the result, returns the names of the sent fields that it shows with another value."""
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
-    hints: Mapping[int, str] = {}
+    hints: Mapping[int, str] = _NO_HINTS
     """What to add to the message of an error status that means more than it says."""
     on_not_found: T_co | Unset = UNSET
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
@@ -151,6 +154,29 @@ def get_operation(
     return Operation(name, request, decode, repeatable=True, value=value)
 
 
+def post_operation(
+    name: str,
+    path: str,
+    body: Mapping[str, object],
+    decode: Callable[[Response], T],
+    *,
+    value: object,
+    ignored_fields: Callable[[T], tuple[str, ...]] | None = None,
+    read_back: ReadBack[T] | None = None,
+    alias: str | None = None,
+) -> Operation[T]:
+    """Return a call that creates a record; no platform promises that two of them make one."""
+    return Operation(
+        name,
+        Request("POST", path, body, alias),
+        decode,
+        repeatable=False,
+        value=value,
+        ignored_fields=ignored_fields,
+        read_back=read_back,
+    )
+
+
 def patch_operation(
     name: str,
     path: str,
@@ -159,10 +185,12 @@ def patch_operation(
     *,
     value: object,
     ignored_fields: Callable[[T], tuple[str, ...]],
+    hints: Mapping[int, str] = _NO_HINTS,
 ) -> Operation[T]:
     """Return a call that sets fields of a record, which may be made twice."""
+    request = Request("PATCH", path, body)
     # Keyword arguments would take twice as long.
-    return Operation(name, Request("PATCH", path, body), decode, True, value, ignored_fields)  # noqa: FBT003
+    return Operation(name, request, decode, True, value, ignored_fields, None, hints)  # noqa: FBT003
 
 
 def delete_operation(
@@ -187,17 +215,6 @@ class Platform:
     """Environment variables are ``<prefix>_API_KEY`` and ``<prefix>_BASE_URL``."""
     authorize: Callable[[Secret], dict[str, str]]
     """Returns the headers that carry the key."""
-    explain: Callable[[Response], ErrorDetail]
-    """Reads an error response of any shape; never raises."""
     probe: str | None = None
     """Path of a cheap read. After repeated failures it is sent instead of a purchase to find out
     whether the platform is back; with `None` the purchase itself finds out."""
-
-
-@attrs.frozen(kw_only=True)
-class ErrorDetail:
-    """What an error response says in words."""
-
-    message: str
-    code: str | None = None
-    request_id: str | None = None

@@ -4,17 +4,16 @@ A listing yields the whole account or raises. Two things could end it early with
 statement "there is more" that is not understood, and records that move onto a page that was read
 before, because others on that page were removed meanwhile.
 
-Against the first, `statement` reads what an envelope says in any common spelling, and every
-statement counts: while one of them promises more, the listing goes on, or raises where it cannot.
-Where a platform says nothing, numbered pages end at an empty page and at no other.
+Against the first, every common spelling of such a statement is understood, and every statement
+counts: while one of them promises more, the listing goes on, or raises where it cannot. Where a
+platform states nothing, numbered pages end at an empty page and at no other.
 
 Against the second, nothing is yielded between two pages, whether numbered or reached by a token.
 The first page is yielded as soon as it was read. Then all pages are read in a row, the first one
-once more, and what was not yielded yet is yielded from memory: whatever the caller does to the
-records meanwhile, nothing that is still to be read can shift. What others remove between two
-requests shows in the totals; where no total is stated, the page before each is read again. Not
-everything shows: records that others add and remove between neighbouring requests may hide one
-another.
+again, and the rest is yielded from memory: whatever the caller does to the records meanwhile,
+nothing that is still to be read can shift. What others remove between two requests shows in the
+totals; where no total is stated, the page before each is read again. Not everything shows: records
+that others add and remove between neighbouring requests may hide one another.
 """
 
 from __future__ import annotations
@@ -22,22 +21,16 @@ from __future__ import annotations
 import functools
 import re
 from collections import defaultdict
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Hashable,
-    Iterable,
-    Mapping,
-)
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.convert import load_json, structure_list
+from sigmamind_async.convert.conversion import structure_list
+from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
-from sigmamind_async.responses.confirmation import refuse_failure
+from sigmamind_async.responses.confirmation import require_no_failure
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -45,19 +38,21 @@ T_co = TypeVar("T_co", covariant=True)
 PAGE_RECORDS: Final = 100_000
 """Most records of one page: a hundred times the largest page that can be asked for, because a
 platform that does not page answers with the whole account."""
+_UNCOUNTED_BYTES: Final = 1 << 20
+"""A body up to here holds too little to do harm; counting would take its share of the reading."""
 
 
 @attrs.frozen(kw_only=True)
 class Page(Generic[T_co]):
-    """One page of a listing."""
+    """One page of a listing, and what it states; `None` where it states nothing."""
 
     items: list[T_co] = attrs.field(hash=False)
     more: bool | None = None
-    """Whether the platform says that another page follows; `None` where it does not say."""
+    """Whether another page follows."""
     total: int | None = None
-    """How many records the whole listing has, where the platform says."""
+    """How many records the whole listing has."""
     pages: int | None = None
-    """How many pages it has, where the platform says."""
+    """How many pages it has."""
     token: str | None = None
     """What the next page is asked with, where pages are not numbered."""
 
@@ -70,44 +65,37 @@ def page_of(
     size: int,
     unwrap: Callable[[object], object] | None = None,
 ) -> Page[T]:
-    """Read one page of a listing.
+    """Read one page of a listing: an array of *cls*, bare or under one of *keys*.
 
-    Args:
-        response: The answer: a bare array of *cls*, or an object with the array in it.
-        cls: What the page holds.
-        keys: Names under which the array may be.
-        size: How many records were asked for.
-        unwrap: Takes off what is around the page, such as ``{"statusCode": 200, "data": ...}``.
-
-    Raises:
-        ResponseDecodeError: There is no such array, a record cannot be read, the page holds more
-            than `PAGE_RECORDS`, or it states a number that cannot be.
+    *size* is how many records were asked for. *unwrap* removes what is around the page, such as
+    ``{"statusCode": 200, "data": ...}``. Raises `ResponseDecodeError` where there is no such array,
+    a record cannot be read, or the page has too many records or states an impossible number.
     """
     raw = load_page(response.body)
     items = items_of(raw if unwrap is None else unwrap(raw), cls, keys)
-    said = statement(raw, response.headers, held=len(items), size=size)
-    return Page(items=items, more=said.more, total=said.total, pages=said.pages, token=said.token)
+    return page_with_statements(items, raw, response.headers, size)
 
 
 def items_of(raw: object, cls: type[T], keys: Iterable[str]) -> list[T]:
-    """Return the records of a page.
-
-    *raw* is a parsed answer: a bare array, or an object with the array under one of *keys*.
-    Raises `ResponseDecodeError` that names the place.
-    """
+    """Return the records of a page; raise `ResponseDecodeError` that names the place."""
+    rows: object = raw
+    at = ""
     if isinstance(raw, dict):
-        refuse_failure(cast("dict[str, Any]", raw))
-    if isinstance(raw, list):
-        return structure_list(_bounded(cast("object", raw)), cls)
-    envelope = cast("dict[str, object]", raw) if isinstance(raw, dict) else {}
-    for key in keys:
-        if key in envelope:
-            return structure_list(_bounded(envelope[key]), cls, at=key)
-    raise ResponseDecodeError(f"the page holds no list under {' or '.join(keys)}")
+        fields = cast("dict[str, Any]", raw)
+        require_no_failure(fields)
+        at = next((key for key in keys if key in fields), "")
+        rows = fields[at] if at else None
+    if isinstance(rows, list):
+        rows = cast("list[object]", rows)
+        if len(rows) > PAGE_RECORDS:
+            raise _too_many()
+    elif not at:
+        raise ResponseDecodeError(f"the page holds no list under {' or '.join(keys)}")
+    return structure_list(rows, cls, at=at)
 
 
 def load_page(body: bytes) -> object:
-    """Parse the JSON of a page as `load_json` does, but refuse a crowd of empty records unparsed.
+    """Parse the JSON of a page, but refuse a crowd of empty records unparsed.
 
     A million of them take 3 kB on the wire and become hundreds of megabytes of objects.
     """
@@ -120,102 +108,35 @@ def load_page(body: bytes) -> object:
     return load_json(body)
 
 
-_UNCOUNTED_BYTES: Final = 1 << 20
-"""A body up to here holds too little to do harm, and counting would take its share of reading."""
-
-
-def _bounded(raw: object) -> object:
-    if isinstance(raw, list) and len(cast("list[object]", raw)) > PAGE_RECORDS:
-        raise _too_many()
-    return raw  # pyright: ignore[reportUnknownVariableType]  # narrowed to a list of anything
-
-
 def _too_many() -> ResponseDecodeError:
     return ResponseDecodeError(f"the page holds more than {PAGE_RECORDS:,} records")
 
 
-# --- what a page says about its listing ------------------------------------------------------
+# --- what a page states about its listing ----------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class Statement:
-    """What a page says about the listing that it is part of; `None` where it does not say."""
+def page_with_statements(
+    items: list[T], raw: object, headers: Mapping[str, str], size: int
+) -> Page[T]:
+    """Return a page of *items* with what the body and the headers state about the listing.
 
-    more: bool | None = None
-    """Whether another page follows."""
-    total: int | None = None
-    """Records of the whole listing."""
-    pages: int | None = None
-    """Pages of the whole listing."""
-    token: str | None = None
-    """What the next page is asked with."""
-
-
-_SPELLINGS: Final = {
-    "total": "total totalcount totalcounts totalelements totalitems totalrecords totalresults"
-    " totalrows totalhits",
-    "count": "count",
-    "pages": "pages totalpages totalpage numberofpages",
-    "last page": "lastpage",
-    "more": "more hasmore hasmorepages hasmoreitems hasnext hasnextpage moreavailable",
-    "last": "last islast islastpage",
-    "next": "next nextpage nextpageurl nexturl nextlink nextpagelink nextoffset odatanextlink",
-    "links": "links",
-    "token": "nextpagetoken nexttoken nextcursor nextpagecursor continuationtoken",
-    "cursor": "cursor",
-}
-_MEANINGS: Final = {
-    name: meaning for meaning, names in _SPELLINGS.items() for name in names.split()
-}
-"""What a name means, by its letters in lower case."""
-_AROUND: Final = frozenset(
-    {"meta", "metadata", "pagination", "paging", "pageinfo", "pageinformation", "pager", "page"}
-    | {
-        "pages",
-        "links",
-        "cursor",
-        "cursors",
-        "data",
-        "result",
-        "results",
-        "response",
-        "list",
-        "info",
-    }
-)
-"""Names of the objects beside or around the array in which statements are made."""
-_DEPTH: Final = 3
-_MOST: Final = 10**12
-_LINK_TO_NEXT: Final = re.compile(r';\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)', re.IGNORECASE)
-_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.0+)?")
-_FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def statement(raw: object, headers: Mapping[str, str], *, held: int, size: int) -> Statement:
-    """Return what an answer says about its listing; of several statements the one that says more.
-
-    Args:
-        raw: The parsed body.
-        headers: Read for a ``Link`` to the next page, and for ``X-Total-Count`` and its kind.
-        held: How many records the page holds.
-        size: How many were asked for.
-
-    Raises:
-        ResponseDecodeError: A number of records or pages is negative or absurd.
+    Of several statements the one that promises more counts. Raises `ResponseDecodeError` where a
+    number of records or pages is negative or absurd.
     """
-    said: defaultdict[str, list[Any]] = defaultdict(list)
+    found: defaultdict[str, list[Any]] = defaultdict(list)
     if isinstance(raw, dict):
-        _collect(cast("dict[str, object]", raw), said, _DEPTH)
+        _collect(cast("dict[str, object]", raw), found, _DEPTH)
     if headers:
-        _collect(_header_fields(headers), said, 0)
+        _collect(_header_fields(headers), found, 0)
     # A "count" is the records of this page, or the size that was asked for, or the total.
-    totals = [*said["total"], *(each for each in said["count"] if each > held and each != size)]
+    totals = found["total"] + [n for n in found["count"] if n > len(items) and n != size]
     # A last page 1 may be the second of two, counted from 0.
-    pages = [*said["pages"], *(each for each in said["last page"] if each > 1)]
-    tokens = [str(each) for each in said["token"] or said["cursor"] if _is_token(each)]
-    more = [*said["more"], *said["next"], *said["links"], *map(bool, said["token"])]
-    more += [not last for last in said["last"]]
-    return Statement(
+    pages = found["pages"] + [n for n in found["last page"] if n > 1]
+    # Some platforms write tokens as numbers.
+    tokens = [str(t) for t in found["token"] or found["cursor"] if t and type(t) in (str, int)]
+    more = [*found["more"], *map(bool, found["token"])]
+    return Page(
+        items=items,
         more=any(more) if more else None,
         total=max(totals, default=None),
         pages=max(pages, default=None),
@@ -223,23 +144,20 @@ def statement(raw: object, headers: Mapping[str, str], *, held: int, size: int) 
     )
 
 
-def _collect(fields: Mapping[str, object], said: defaultdict[str, list[Any]], depth: int) -> None:
-    """Add what *fields*, and the objects among them that hold statements, say."""
+def _collect(fields: Mapping[str, object], found: defaultdict[str, list[Any]], depth: int) -> None:
+    """Add what *fields* state, and the objects among them that hold statements."""
     for key, value in fields.items():
-        meaning, around = _meaning(key)
+        meaning, is_around = _meaning(key)
         if meaning is not None:
-            read = _READERS[meaning](key, value)
-            if read is not None:
-                said[meaning].append(read)
-        if around and depth and isinstance(value, dict):
-            _collect(cast("dict[str, object]", value), said, depth - 1)
-
-
-@functools.lru_cache(maxsize=512)
-def _meaning(key: str) -> tuple[str | None, bool]:
-    """Return what a name means, and whether statements may be in an object with that name."""
-    name = "".join(filter(str.isalnum, key)).lower()
-    return _MEANINGS.get(name), name in _AROUND
+            name, read = meaning
+            stated = read(value)
+            if read is _count and stated is not None and not 0 <= stated <= _MAX_COUNT:
+                message = f"the page says {key}: {value!s:.40}; no listing has that many"
+                raise ResponseDecodeError(message)
+            if stated is not None:
+                found[name].append(stated)
+        if is_around and depth and isinstance(value, dict):
+            _collect(cast("dict[str, object]", value), found, depth - 1)
 
 
 def _header_fields(headers: Mapping[str, str]) -> dict[str, object]:
@@ -253,35 +171,34 @@ def _header_fields(headers: Mapping[str, str]) -> dict[str, object]:
     return fields
 
 
-def _count(name: str, value: object) -> int | None:
-    """Read a number of records or pages, also from a text; anything else is no statement."""
+# Each of these reads one kind of statement; `None` is none.
+
+
+def _count(value: object) -> int | None:
+    """Read a number of records or pages, also from a text."""
     number = value
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
         number = float(value) if len(value) > 18 else int(value.partition(".")[0])
-    if type(number) is float and (number.is_integer() or abs(number) > _MOST):
-        number = int(max(-1, min(number, _MOST + 1)))
-    if type(number) is not int:
-        return None
-    if not 0 <= number <= _MOST:
-        raise ResponseDecodeError(f"the page says {name}: {value!s:.40}; no listing has that many")
-    return number
+    if type(number) is float and (number.is_integer() or abs(number) > _MAX_COUNT):
+        number = int(max(-1, min(number, _MAX_COUNT + 1)))
+    return number if type(number) is int else None
 
 
-def _flag(_: str, value: object) -> bool | None:
-    """Read a yes or no, also from a text or number; anything else is no statement."""
+def _flag(value: object) -> bool | None:
+    """Read a yes or no, also from a text or number."""
     if isinstance(value, str):
         return _FLAGS.get(value.strip().lower())
     return bool(value) if isinstance(value, bool | int) else None
 
 
-def _last(name: str, value: object) -> bool | None:
-    """Read whether this is the last page; a number or address is that of the last page."""
-    words = isinstance(value, bool | str) and str(value).strip().lower() in {"true", "false"}
-    return _flag(name, value) if words else None
+def _not_last(value: object) -> bool | None:
+    """Read whether this is not the last page; a number or address is that of the last page."""
+    is_last = str(value).strip().lower() if isinstance(value, bool | str) else ""
+    return {"true": False, "false": True}.get(is_last)
 
 
-def _link(_: str, value: object) -> bool:
-    """Return whether a next page is named: by an address, a number, a token or an object."""
+def _link(value: object) -> bool:
+    """Read whether a next page is named: by an address, a number, a token or an object."""
     if isinstance(value, dict):
         fields = cast("dict[str, object]", value)
         addresses = [fields[name] for name in ("href", "url") if name in fields]
@@ -289,43 +206,63 @@ def _link(_: str, value: object) -> bool:
     return bool(value)
 
 
-def _links(_: str, value: object) -> bool | None:
-    """Return whether a list of links has one to the next page."""
-    if not isinstance(value, list):
-        return None
-    links = cast("list[object]", value)
+def _links(value: object) -> bool | None:
+    """Read whether a list of links has one to the next page."""
+    links = cast("list[object]", value) if isinstance(value, list) else []
     rels = [cast("dict[str, object]", link).get("rel") for link in links if isinstance(link, dict)]
     return True if "next" in rels else None
 
 
-def _token(_: str, value: object) -> object:
-    """Read a token; null, an empty text and 0 say that there is none, and so no next page."""
+def _token(value: object) -> object:
+    """Read a token; null, an empty text and 0 say that no page follows."""
     return value or ""
 
 
-def _is_token(value: object) -> bool:
-    """Return whether a next page can be asked for with *value*; some platforms write numbers."""
-    return type(value) in (str, int) and bool(value)
-
-
-_READERS: Final[Mapping[str, Callable[[str, object], object]]] = {
-    "total": _count,
-    "count": _count,
-    "pages": _count,
-    "last page": _count,
-    "more": _flag,
-    "last": _last,
-    "next": _link,
-    "links": _links,
-    "token": _token,
-    "cursor": _token,
+_Reader = Callable[[object], Any]
+_SPELLINGS: Final[Mapping[str, tuple[str, _Reader]]] = {
+    "total totalcount totalcounts totalelements totalitems totalrecords totalresults"
+    " totalrows totalhits": ("total", _count),
+    "count": ("count", _count),
+    "pages totalpages totalpage numberofpages": ("pages", _count),
+    "lastpage": ("last page", _count),
+    "more hasmore hasmorepages hasmoreitems hasnext hasnextpage moreavailable": ("more", _flag),
+    "last islast islastpage": ("more", _not_last),
+    "next nextpage nextpageurl nexturl nextlink nextpagelink nextoffset odatanextlink": (
+        "more",
+        _link,
+    ),
+    "links": ("more", _links),
+    "nextpagetoken nexttoken nextcursor nextpagecursor continuationtoken": ("token", _token),
+    "cursor": ("cursor", _token),
 }
+_MEANINGS: Final[Mapping[str, tuple[str, _Reader]]] = {
+    name: meaning for names, meaning in _SPELLINGS.items() for name in names.split()
+}
+"""What each name means, by its letters in lower case, and how its value is read."""
+_ENVELOPES: Final = (
+    "meta metadata pagination paging pageinfo pageinformation pager page pages links cursor cursors"
+    " data result results response list info"
+)
+_AROUND: Final = frozenset(_ENVELOPES.split())
+"""Names of the objects beside or around the array in which statements are made."""
+_DEPTH: Final = 3
+_MAX_COUNT: Final = 10**12
+_LINK_TO_NEXT: Final = re.compile(r';\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)', re.IGNORECASE)
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]+(?:\.0+)?")
+_FLAGS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@functools.lru_cache(maxsize=512)
+def _meaning(key: str) -> tuple[tuple[str, _Reader] | None, bool]:
+    """Return what a name means, and whether statements may be in an object with that name."""
+    name = "".join(filter(str.isalnum, key)).lower()
+    return _MEANINGS.get(name), name in _AROUND
 
 
 # --- all pages -------------------------------------------------------------------------------
 
 
-async def all_items(
+def all_items(
     fetch: Callable[[int], Awaitable[Page[T]]],
     key: Callable[[T], str | None],
     *,
@@ -336,28 +273,103 @@ async def all_items(
 
     Args:
         fetch: Reads the page with a number.
-        key: What tells one record from another; empty where a record has nothing of the kind.
+        key: Identifies a record; empty where it has nothing to identify it.
         size: How many records a page is asked for.
         first: The number of the first page.
 
     Raises:
         ResponseDecodeError: The pages contradict their statements, or are not all there.
     """
-    reading = _Reading(fetch, key, size, first)
-    opening = await fetch(first)
-    yielded: dict[Hashable, T] = {}
-    if _promises(opening, 1, len(opening.items)):
-        yielded = _identified(first, opening, key)
+    reading = _NumberedReading(lambda index: fetch(first + index), key, size)
+    return _all_records(lambda: fetch(first), reading.read, key)
+
+
+def all_items_by_token(
+    fetch: Callable[[str | None, int], Awaitable[Page[T]]],
+    key: Callable[[T], str | None],
+    *,
+    size: int,
+) -> AsyncGenerator[T, None]:
+    """Do as `all_items` does for pages that name the token of the next one.
+
+    *fetch* reads the page that a token leads to, `None` for the first, with so many records.
+    """
+    read = functools.partial(_read_by_token, fetch, key, size)
+    return _all_records(lambda: fetch(None, size), read, key)
+
+
+_Found = dict[Hashable, T]
+"""Records by key, and by place where they have none, in the order in which they were read."""
+
+
+async def _all_records(
+    fetch_first: Callable[[], Awaitable[Page[T]]],
+    read: Callable[[Page[T]], Awaitable[_Found[T]]],
+    key: Callable[[T], str | None],
+) -> AsyncGenerator[T, None]:
+    """Yield the first page, then what *read* finds from there on and was not yielded yet."""
+    opening = await fetch_first()
+    yielded: _Found[T] = {}
+    if opening.token or _Tally.of(opening).promises_more(opening):
+        yielded = _by_key(0, opening, key)
         for item in yielded.values():
             yield item
-        # The caller may have removed what is on it.
-        opening = await fetch(first)
-    for identity, item in (await reading.finish(opening)).items():
+        # The caller may have removed what is on it. A token may count, in whatever spelling, and
+        # then leads elsewhere as well.
+        opening = await fetch_first()
+    for identity, item in (await read(opening)).items():
         if identity not in yielded:
             yield item
 
 
-class _Reading(Generic[T]):
+def _by_key(index: int, page: Page[T], key: Callable[[T], str | None]) -> _Found[T]:
+    return {key(item) or (index, place): item for place, item in enumerate(page.items)}
+
+
+@attrs.define
+class _Tally:
+    """How much of a listing has been read."""
+
+    pages: int = 0
+    records: int = 0
+    longest: int = 0
+    """Records of the longest page."""
+    total: int | None = None
+    """The smallest total that was stated: what is there throughout is in every one."""
+
+    @classmethod
+    def of(cls, page: Page[Any]) -> _Tally:
+        tally = cls()
+        tally.add(page)
+        return tally
+
+    def add(self, page: Page[Any]) -> None:
+        self.pages += 1
+        self.records += len(page.items)
+        self.longest = max(self.longest, len(page.items))
+        if page.total is not None:
+            self.total = page.total if self.total is None else min(self.total, page.total)
+
+    def promises_more(self, page: Page[Any]) -> bool:
+        """Return whether *page* states more pages or records than were read."""
+        more_pages, more_records = (page.pages or 0) > self.pages, (page.total or 0) > self.records
+        return bool(page.more) or more_pages or more_records
+
+    def check_end(self, last: Page[Any]) -> None:
+        """Raise `ResponseDecodeError` if *last* cannot be the last page, or records are missing."""
+        reported = (
+            f"a total of {self.total}" if (self.total or 0) > self.records else "",
+            f"{last.pages} pages" if (last.pages or 0) > self.pages else "",
+            "that more follow" if last.more else "",
+        )
+        if any(reported):
+            raise ResponseDecodeError(
+                f"the listing ends at page {self.pages} (records read: {self.records}), but the"
+                f" platform reports {' and '.join(filter(None, reported))}"
+            )
+
+
+class _NumberedReading(Generic[T]):
     """One reading of all numbered pages, during which nothing is yielded."""
 
     def __init__(
@@ -365,65 +377,54 @@ class _Reading(Generic[T]):
         fetch: Callable[[int], Awaitable[Page[T]]],
         key: Callable[[T], str | None],
         size: int,
-        first: int,
     ) -> None:
         self._fetch = fetch
         self._key = key
         self._size = size
-        self._first = first
-        self._found: dict[Hashable, T] = {}
-        """By key, in the order in which they were read."""
-        self._totals: set[int] = set()
+        self._found: _Found[T] = {}
 
-    async def finish(self, opening: Page[T]) -> dict[Hashable, T]:
-        """Return all records by key; *opening* is the first page, read just now."""
-        least = await self._read_all(opening)
+    async def read(self, opening: Page[T]) -> _Found[T]:
+        """Return all records; *opening* is the first page, read just now."""
+        total = await self._read_once(opening)
         known = 0
         # As many records as there should be, but some of them twice: they came in another order
-        # each time, or they are there twice, which a reading that brings nothing new shows.
-        while known < len(self._found) < least:
+        # each time, or they are there twice, which a reading that finds nothing new shows.
+        while known < len(self._found) < total:
             known = len(self._found)
-            least = await self._read_all(await self._fetch(self._first))
+            total = await self._read_once(await self._fetch(0))
         return self._found
 
-    async def _read_all(self, page: Page[T]) -> int:
-        """Read every page once, *page* being the first; return how many records there were.
-
-        What is there throughout is in every total, so the smallest one that was stated counts.
-        """
-        number, records, totals = self._first, len(page.items), {page.total}
-        longest = records
-        items, _ = self._take(number, page)
-        while self._goes_on(page, number - self._first + 1, records, longest):
-            number, before, items_before = number + 1, page, items
-            page = await self._fetch(number)
-            if self._are_alike(page, before) and await self._is_repeated(number, page):
-                number -= 1
+    async def _read_once(self, page: Page[T]) -> int:
+        """Read every page, *page* being the first; return the total that was stated."""
+        index, tally = 0, _Tally.of(page)
+        items, _ = self._take(index, page)
+        while self._goes_on(page, tally):
+            index, before, items_before = index + 1, page, items
+            page = await self._fetch(index)
+            if self._are_alike(page, before) and await self._is_repeated(index, page):
                 break
-            records, longest = records + len(page.items), max(longest, len(page.items))
-            totals.add(page.total)
-            items, new = self._take(number, page)
+            tally.add(page)
+            items, new = self._take(index, page)
             if _may_have_shifted(before, page) and items.keys().isdisjoint(items_before):
-                await self._read_back(number, new)
-        least = min((total for total in totals if total is not None), default=0)
-        _check_end(page, number - self._first + 1, records, least)
-        return least
+                await self._read_back(index, new)
+        tally.check_end(page)
+        return tally.total or 0
 
-    def _goes_on(self, page: Page[T], pages: int, records: int, longest: int) -> bool:
-        """Return whether to ask for the page after *page*, with which so much has been read."""
+    def _goes_on(self, page: Page[T], tally: _Tally) -> bool:
+        """Return whether to ask for the page after *page*."""
         held = len(page.items)
-        if not held or _promises(page, pages, records):
+        if not held or tally.promises_more(page):
             return held > 0
         if page.more is None and page.pages is None:
             # On some platforms the "total" is that of the page, which may be full by chance.
             return page.total is None or page.total == held == self._size
         # A platform that cuts pages down may count those it was asked for: they end too early,
         # with a page that is as long as the others.
-        return page.total is None and pages > 1 and held == longest
+        return page.total is None and tally.pages > 1 and held == tally.longest
 
-    def _take(self, number: int, page: Page[T]) -> tuple[dict[Hashable, T], set[Hashable]]:
+    def _take(self, index: int, page: Page[T]) -> tuple[_Found[T], set[Hashable]]:
         """Keep what is on a page; return it, and the keys that were on no page before."""
-        items = _identified(number, page, self._key)
+        items = _by_key(index, page, self._key)
         new = items.keys() - self._found.keys()
         self._found.update(items)
         return items, new
@@ -432,37 +433,27 @@ class _Reading(Generic[T]):
         marks, others = ([self._key(item) or item for item in each.items] for each in (page, other))
         return bool(marks) and marks == others
 
-    async def _is_repeated(self, number: int, page: Page[T]) -> bool:
+    async def _is_repeated(self, index: int, page: Page[T]) -> bool:
         """Return whether a platform that does not page answers with *page* each time.
 
         Otherwise a whole page of new records has moved all others back by one page.
         """
-        again = await self._fetch(number - 1)
-        self._take(number - 1, again)
+        again = await self._fetch(index - 1)
+        self._take(index - 1, again)
         return self._are_alike(page, again)
 
-    async def _read_back(self, number: int, new: set[Hashable]) -> None:
-        """Find what has moved from the page with *number* onto pages before it.
+    async def _read_back(self, index: int, new: set[Hashable]) -> None:
+        """Find what has moved from the page at *index* onto pages before it.
 
         Of those the nearest that holds a record which is not *new* holds the first that moved, or
         one of those after it does: removals keep the order.
         """
-        while number > self._first:
-            number -= 1
-            items, unseen = self._take(number, await self._fetch(number))
+        while index > 0:
+            index -= 1
+            items, unseen = self._take(index, await self._fetch(index))
             new |= unseen
             if not items.keys() <= new:
                 return
-
-
-def _identified(number: int, page: Page[T], key: Callable[[T], str | None]) -> dict[Hashable, T]:
-    """Return the records of a page by key, and by place where they have none."""
-    return {key(item) or (number, place): item for place, item in enumerate(page.items)}
-
-
-def _promises(page: Page[Any], pages: int, records: int) -> bool:
-    """Return whether *page* says that there are more pages or records than so many."""
-    return bool(page.more) or (page.pages or 0) > pages or (page.total or 0) > records
 
 
 def _may_have_shifted(before: Page[Any], page: Page[Any]) -> bool:
@@ -470,66 +461,15 @@ def _may_have_shifted(before: Page[Any], page: Page[Any]) -> bool:
     return page.total is None or page.total != before.total
 
 
-def _check_end(page: Page[Any], pages: int, records: int, least: int) -> None:
-    """Raise `ResponseDecodeError` where *page* cannot be the last, or records are missing.
-
-    Args:
-        page: The last page that can be asked for.
-        pages: How many have been read.
-        records: How many records they hold.
-        least: The smallest total that was stated.
-    """
-    reported = (
-        f"a total of {least}" if least > records else "",
-        f"{page.pages} pages" if (page.pages or 0) > pages else "",
-        "that more follow" if page.more else "",
-    )
-    if any(reported):
-        raise ResponseDecodeError(
-            f"the listing ends at page {pages} (records read: {records}), but the platform"
-            f" reports {' and '.join(filter(None, reported))}"
-        )
-
-
-async def all_items_by_token(
+async def _read_by_token(
     fetch: Callable[[str | None, int], Awaitable[Page[T]]],
     key: Callable[[T], str | None],
-    *,
     size: int,
-) -> AsyncGenerator[T, None]:
-    """Yield every record of pages that name the token of the next one.
-
-    Args:
-        fetch: Reads the page that a token leads to, `None` for the first, with so many records.
-        key: What tells one record from another; empty where a record has nothing of the kind.
-        size: How many records to ask for.
-
-    Raises:
-        ResponseDecodeError: The pages contradict their statements, or lead in a circle.
-    """
-    opening = await fetch(None, size)
-    await _check_lone_page(fetch, opening, size)
-    yielded = _identified(0, opening, key)
-    for item in yielded.values():
-        yield item
-    if opening.token is not None:
-        # A token may count, in whatever spelling, and then leads elsewhere once the caller has
-        # removed records: read ahead, as with numbered pages.
-        opening = await fetch(None, size)
-    pages = [opening, *[page async for page in _pages_after(fetch, opening, size)]]
-    found: dict[Hashable, T] = {}
-    for number, page in enumerate(pages):
-        found.update(_identified(number, page, key))
-    for identity, item in found.items():
-        if identity not in yielded:
-            yield item
-
-
-async def _pages_after(
-    fetch: Callable[[str | None, int], Awaitable[Page[T]]], opening: Page[T], size: int
-) -> AsyncGenerator[Page[T], None]:
-    page, pages, records = opening, 1, len(opening.items)
-    totals = [opening.total]
+    page: Page[T],
+) -> _Found[T]:
+    """Return the records of *page*, the first one, and of all that follow it."""
+    await _check_lone_page(fetch, page, size)
+    found, tally = _by_key(0, page, key), _Tally.of(page)
     used: set[str] = set()
     while page.token:
         if page.token in used:
@@ -538,24 +478,23 @@ async def _pages_after(
         before, page = page, await fetch(page.token, size)
         if page.items and page.items == before.items:
             raise ResponseDecodeError("a page of the listing repeats the page before it")
-        pages, records = pages + 1, records + len(page.items)
-        totals.append(page.total)
-        yield page
-    least = min((total for total in totals if total is not None), default=0)
-    _check_end(page, pages, records, least)
+        found.update(_by_key(tally.pages, page, key))
+        tally.add(page)
+    tally.check_end(page)
+    return found
 
 
 async def _check_lone_page(
     fetch: Callable[[str | None, int], Awaitable[Page[Any]]], page: Page[Any], size: int
 ) -> None:
-    """Raise `ResponseDecodeError` where a page that says nothing is a part of the listing.
+    """Raise `ResponseDecodeError` where a page that states nothing is a part of the listing.
 
     Asked for one record less, a platform that gives one less cuts listings into pages. It names
     the next page then, or there is no way to the rest.
     """
     records = len(page.items)
-    said = (page.token, page.more, page.pages, page.total)
-    if not 2 <= records <= size or any(each is not None for each in said):
+    statements = (page.token, page.more, page.pages, page.total)
+    if not 2 <= records <= size or any(each is not None for each in statements):
         return
     shorter = await fetch(None, records - 1)
     if len(shorter.items) < records and not shorter.token and shorter.more is not False:

@@ -20,16 +20,16 @@ from sigmamind_async.values import Secret
 
 T = TypeVar("T")
 
-LARGEST = 4096
+MAX_BYTES = 4096
 """Most bytes of a file that holds one secret."""
 _BOM = "\ufeff"
 
 
 class SecretReferenceError(ValueError):
-    """A secret cannot be had; the message names the reference and never a value."""
+    """A secret cannot be read; the message names the reference and never a value."""
 
 
-def _listed(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...] | None:
+def _as_texts(several: str | Path | Iterable[str | Path] | None) -> tuple[str, ...] | None:
     if several is None:
         return None
     return tuple(map(str, [several] if isinstance(several, str | Path) else several))
@@ -51,10 +51,10 @@ class SecretResolver:
     allow_inline: bool = False
     """Whether a text that is no reference is taken for the secret itself."""
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
-    names: tuple[str, ...] | None = attrs.field(default=None, converter=_listed, kw_only=True)
+    names: tuple[str, ...] | None = attrs.field(default=None, converter=_as_texts, kw_only=True)
     """The variables that may be read; ``*`` stands for any letters."""
-    folders: tuple[str, ...] | None = attrs.field(default=None, converter=_listed, kw_only=True)
-    """The folders whose files may be read, also those of folders in them."""
+    folders: tuple[str, ...] | None = attrs.field(default=None, converter=_as_texts, kw_only=True)
+    """The folders whose files, at any depth, may be read."""
     _known: dict[str, Secret] = attrs.field(factory=dict[str, Secret], init=False, repr=False)
 
     def resolve(self, text: str) -> Secret:
@@ -64,11 +64,11 @@ class SecretResolver:
             if self.allow_inline:
                 return Secret(text)
             raise SecretReferenceError(
-                "is a secret and must not stand in the open: write env:NAME or file:PATH"
+                "is a secret and must not be in plain text; write env:NAME or file:PATH"
             )
         if text not in self._known:
-            read = self._variable if kind == "env" else self._content
-            self._known[text] = _one(text, read(name))
+            read = self._read_variable if kind == "env" else self._read_file
+            self._known[text] = _one_secret(text, read(name))
         return self._known[text]
 
     async def fetch(self, text: str, seconds: float) -> Secret:
@@ -84,23 +84,23 @@ class SecretResolver:
     def _is_limited(self) -> bool:
         return self.names is not None or self.folders is not None
 
-    def _variable(self, name: str) -> str:
+    def _read_variable(self, name: str) -> str:
         if self._is_limited and not any(fnmatchcase(name, each) for each in self.names or ()):
-            raise _not_listed(f"env:{name}", "variable")
+            raise _not_allowed(f"env:{name}", "variable")
         value = self.environment.get(name)
         if not value:
             raise SecretReferenceError(
-                f"env:{name}: set the variable {name}, it is missing or empty"
+                f"env:{name}: set the variable {name}; it is missing or empty"
             )
         return value
 
-    def _content(self, name: str) -> str:
+    def _read_file(self, name: str) -> str:
         try:
             # Links are followed first, so that none leads out of the folders.
             path = (self.folder / name).resolve(strict=not self._is_limited)
             if self._is_limited and not self._may_read(path):
-                raise _not_listed(f"file:{name}", "folder")
-            return _content_of(path).decode()
+                raise _not_allowed(f"file:{name}", "folder")
+            return _read_bytes(path).decode()
         except SecretReferenceError:
             raise
         except OSError as error:
@@ -116,14 +116,14 @@ class SecretResolver:
         return any(path.is_relative_to(Path(each).resolve()) for each in self.folders or ())
 
 
-def _not_listed(reference: str, kind: str) -> SecretReferenceError:
+def _not_allowed(reference: str, kind: str) -> SecretReferenceError:
     return SecretReferenceError(
         f"{reference}: this {kind} is not among those that may be read here; add it to `names` or"
         " `folders` of SecretResolver, or to --allow-secret of a worker"
     )
 
 
-def _content_of(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     """Return the bytes of a regular file of moderate size; anything else is an `OSError`.
 
     A pipe would wait for a writer, and a terminal for input.
@@ -135,18 +135,17 @@ def _content_of(path: Path) -> bytes:
             raise OSError(0, "Is a directory")
         if not stat.S_ISREG(mode):
             raise OSError(0, "it is not a regular file")
-        content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise OSError(0, f"it must hold one secret, of at most {LARGEST} bytes")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(0, f"it must hold one secret, of at most {MAX_BYTES} bytes")
     return content
 
 
-def _one(reference: str, text: str) -> Secret:
+def _one_secret(reference: str, text: str) -> Secret:
     """Return the one secret in *text*, without byte order mark and line end."""
-    text = text.removeprefix(_BOM)
-    text = text.removesuffix("\n").removesuffix("\r")
+    text = text.removeprefix(_BOM).removesuffix("\n").removesuffix("\r")
     if not text:
-        problem = f"must hold one secret, 1 to {LARGEST} bytes"
+        problem = f"must hold one secret, 1 to {MAX_BYTES} bytes"
     elif text.splitlines() != [text] or "\0" in text:
         problem = "must hold one secret, on one line"
     elif is_mask(text):
@@ -179,11 +178,11 @@ async def in_thread(work: Callable[[], T], seconds: float) -> T:
             loop.call_soon_threadsafe(give, settle, what)
 
     threading.Thread(target=run, name="secrets", daemon=True).start()
-    scope = asyncio.timeout(seconds)
+    timeout = asyncio.timeout(seconds)
     try:
-        async with scope:
+        async with timeout:
             return await done
     except TimeoutError:
-        if not scope.expired():
+        if not timeout.expired():
             raise
     raise APITimeoutError(f"a secret could not be read within {seconds:.1f} s")

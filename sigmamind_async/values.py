@@ -1,6 +1,6 @@
-"""Small values that every floor uses: `UNSET`, secrets, and the checks of numbers and ids.
+"""Small values that every module uses: `UNSET`, secrets, and the checks of numbers and ids.
 
-`UNSET` means "not said" and is left out of a request; `None` means "say null". A request field
+`UNSET` means "not set" and is left out of a request; `None` means "send null". A request field
 therefore defaults to `UNSET`, so that leaving a field alone is never confused with clearing it.
 """
 
@@ -36,11 +36,11 @@ UNSET: Final = Unset.UNSET
 
 
 class Secret:
-    """A text that shows itself to nobody who does not ask for it by name.
+    """Text that only `reveal` shows; the library calls it while it writes a header or a body.
 
     `repr`, `str` and `format` give a mask. Pickle, hash and json refuse, because each would carry
     the text, or something it can be guessed from, out of the process. A deep copy is the object
-    itself. Only `reveal` gives the text; the library calls it while it writes a header or a body.
+    itself.
     """
 
     __slots__ = ("_text",)
@@ -54,7 +54,7 @@ class Secret:
 
     @property
     def known(self) -> bool:
-        """Whether `reveal` returns a text: not once it was redacted, nor by a mere reference."""
+        """True if `reveal` returns the text: not after redaction, nor for a mere reference."""
         return self._text is not None
 
     def reveal(self) -> str:
@@ -91,40 +91,38 @@ class Secret:
         return self
 
     def __reduce_ex__(self, protocol: object) -> str:
-        """Refuse to be pickled; only `REDACTED`, which holds nothing, may be."""
         if self is REDACTED:
             return "REDACTED"
         raise TypeError("a Secret cannot be pickled")
 
 
 REDACTED: Final = Secret("")
-"""Stands where a secret was, in values that leave the call they were made for."""
+"""Replaces a secret in values that leave the call they were made for."""
 REDACTED._text = None  # noqa: SLF001 - the one secret that holds nothing
 
 
 class SecretReference(Secret):
-    """Where a secret is to be found, in place of the secret: ``env:NAME`` or ``file:PATH``.
+    """Where to find a secret, in place of the secret: ``env:NAME`` or ``file:PATH``.
 
-    It may be shown, stored and sent to another machine, where somebody resolves it (see
-    `SecretResolver`). It cannot be revealed itself, so a request that still holds one is not sent.
+    It may be shown, stored and sent to another machine, where a `SecretResolver` resolves it. It
+    cannot be revealed itself, so a request that still holds one is not sent.
     """
 
     __slots__ = ("reference",)
     __hash__ = None
 
     def __init__(self, reference: str) -> None:
-        """Take ``env:NAME`` or ``file:PATH``."""
         kind, _, name = str(reference).partition(":")
         if kind not in {"env", "file"} or not name.isprintable() or not name:
-            # Not repeated: whoever mixes them up has given the secret itself.
+            # The text is not repeated: it may be the secret itself.
             raise InvalidRequestError(field="reference", rule="must be env:NAME or file:PATH")
         self._text = None
         self.reference = reference
 
     def reveal(self) -> str:
-        """Raise `InvalidRequestError`: the secret is not here."""
+        """Raise `InvalidRequestError`: only its place is known."""
         raise InvalidRequestError(
-            field="secret", rule=f"is known by its reference alone, {self.reference}; resolve that"
+            field="secret", rule=f"is only a reference, {self.reference}; resolve it first"
         )
 
     def __repr__(self) -> str:
@@ -136,26 +134,22 @@ class SecretReference(Secret):
         return self.reference == other.reference
 
     def __reduce_ex__(self, protocol: object) -> tuple[type[SecretReference], tuple[str]]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Let itself be pickled: it gives nothing away."""
         return SecretReference, (self.reference,)
 
 
 @overload
-def concealed(text: str | Secret) -> Secret: ...
+def as_secret(text: str | Secret) -> Secret: ...
 @overload
-def concealed(text: str | Secret | Unset) -> Secret | Unset: ...
-def concealed(text: str | Secret | Unset) -> Secret | Unset:
-    """Wrap a plain text into a `Secret`; pass a `Secret` or `UNSET` through.
+def as_secret(text: str | Secret | Unset) -> Secret | Unset: ...
+@overload
+def as_secret(text: str | Secret | Unset | None) -> Secret | Unset | None: ...
+def as_secret(text: str | Secret | Unset | None) -> Secret | Unset | None:
+    """Wrap a plain text; return anything else as it is.
 
-    Public methods rebind their secret arguments with this in their first line, so that no frame
-    of ours holds the plain text when an exception passes through it.
+    Public methods rebind their secret arguments with this in their first line, so that no frame of
+    ours holds the plain text when an exception passes through it.
     """
     return Secret(text) if isinstance(text, str) else text
-
-
-def concealed_or_null(text: str | Secret | Unset | None) -> Secret | Unset | None:
-    """Do as `concealed` does, and pass ``None`` through, where the platform takes null."""
-    return None if text is None else concealed(text)
 
 
 def redacted(value: object) -> object:
@@ -169,13 +163,13 @@ def redacted(value: object) -> object:
         return value
     twin = copy.copy(value)
     for name in hidden:
-        # Past `frozen` and past the validators, which would ask the secret for its length.
+        # Bypasses `frozen` and the validators, which would ask the secret for its length.
         object.__setattr__(twin, name, REDACTED)
     return twin
 
 
 def secrets_in(value: object) -> Iterator[Secret]:
-    """Give every secret of a request's body, however deep it is in there."""
+    """Yield every secret in a request's body, at any depth."""
     if isinstance(value, Secret):
         yield value
     elif isinstance(value, Mapping):
@@ -196,22 +190,18 @@ _short = reprlib.repr
 def check_phone_number(field: str, value: object) -> None:
     """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
     if not isinstance(value, str) or not E164.fullmatch(value):
-        raise InvalidRequestError(
-            f"{field}: {_short(value)} is not a phone number like '+14155550100'"
-            " ('+', then 7 to 15 digits, no spaces)",
-            field,
-            "E.164 with a leading plus",
+        problem = (
+            f"{_short(value)} is not a phone number like '+14155550100' ('+', then 7 to 15 digits,"
+            " no spaces)"
         )
+        raise _invalid(field, problem, "E.164 with a leading plus")
 
 
 def check_country_code(field: str, value: object) -> None:
     """Require an ISO 3166-1 alpha-2 code in capitals, such as ``US``."""
     if not isinstance(value, str) or not _COUNTRY_CODE.fullmatch(value):
-        raise InvalidRequestError(
-            f"{field}: {_short(value)} is not a two-letter country code like 'US'",
-            field,
-            "two capital letters",
-        )
+        problem = f"{_short(value)} is not a two-letter country code like 'US'"
+        raise _invalid(field, problem, "two capital letters")
 
 
 def check_length(field: str, value: object, most: int, *, least: int = 0) -> None:
@@ -219,38 +209,29 @@ def check_length(field: str, value: object, most: int, *, least: int = 0) -> Non
     if not isinstance(value, str):
         raise InvalidRequestError(field=field, rule="must be text")
     if not least <= len(value) <= most:
-        raise InvalidRequestError(
-            f"{field}: has {len(value)} characters, allowed are {least} to {most}",
-            field,
-            f"{least} to {most} characters",
-        )
+        problem = f"has {len(value)} characters, allowed are {least} to {most}"
+        raise _invalid(field, problem, f"{least} to {most} characters")
 
 
 def check_range(field: str, value: object, least: int, most: int) -> None:
     """Require a whole number from *least* to *most*."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidRequestError(
-            f"{field}: {_short(value)} is not a whole number from {least} to {most}",
-            field,
-            f"{least} to {most}",
-        )
+        problem = f"{_short(value)} is not a whole number from {least} to {most}"
+        raise _invalid(field, problem, f"{least} to {most}")
 
 
 def check_id(field: str, value: object, most: int = 128) -> None:
     """Require an opaque id: letters, digits and ``_.~:@+-``, neither empty nor only dots."""
-    if (
-        not isinstance(value, str)
-        or len(value) > most
-        or not _ID.fullmatch(value)
-        or value in _DOTS
-    ):
-        raise InvalidRequestError(
-            f"{field}: {_short(value)} is not an id (1 to {most} letters, digits or _.~:@+-)",
-            field,
-            "an id that cannot change the path",
-        )
+    is_id = isinstance(value, str) and len(value) <= most and _ID.fullmatch(value)
+    if not is_id or value in _DOTS:
+        problem = f"{_short(value)} is not an id (1 to {most} letters, digits or _.~:@+-)"
+        raise _invalid(field, problem, "an id that cannot change the path")
 
 
 def path_segment(value: str) -> str:
     """Percent-encode a checked number or id so that it stays one segment of a path."""
     return quote(value, safe="")
+
+
+def _invalid(field: str, problem: str, rule: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{field}: {problem}", field, rule)

@@ -194,12 +194,12 @@ def update(
         raise CommandError(f"--trunk-password: {error}") from None
     fields = _update_fields(
         theirs,
-        friendly_name=_given(friendly_name),
+        friendly_name=_given_options(friendly_name),
         inbound_agent_id=_agent("inbound", inbound_agent_id, clear=clear_inbound_agent),
         outbound_agent_id=_agent("outbound", outbound_agent_id, clear=clear_outbound_agent),
-        outbound_phone_number=_given(outbound_phone_number),
-        termination_sip_uri=_given(termination_sip_uri),
-        trunk_username=_given(trunk_username),
+        outbound_phone_number=_given_options(outbound_phone_number),
+        termination_sip_uri=_given_options(termination_sip_uri),
+        trunk_username=_given_options(trunk_username),
         trunk_password=password,
     )
     value = _about(theirs, theirs.update, number, **fields)
@@ -229,14 +229,14 @@ def _about(platform: Platform, kind: type[Value], key: str, **fields: object) ->
     return platform.request(kind, key, **fields)
 
 
-def _given(text: str | None) -> str | Unset:
+def _given_options(text: str | None) -> str | Unset:
     return UNSET if text is None else text
 
 
 def _agent(side: str, agent_id: str | None, *, clear: bool) -> str | Unset | None:
     if clear and agent_id is not None:
         raise CommandError(f"--{side}-agent-id and --clear-{side}-agent exclude each other")
-    return None if clear else _given(agent_id)
+    return None if clear else _given_options(agent_id)
 
 
 def release(

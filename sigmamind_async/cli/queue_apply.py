@@ -47,7 +47,7 @@ class PassedOn:
             return SecretReference(text)
         except InvalidRequestError:
             raise SecretReferenceError(
-                "is a secret and must not stand in the open: write env:NAME or file:PATH, which"
+                "is a secret and must not be in plain text; write env:NAME or file:PATH, which"
                 " the worker resolves"
             ) from None
 

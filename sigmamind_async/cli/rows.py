@@ -16,7 +16,7 @@ import orjson
 from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.convert import check_field
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.values import Secret
@@ -292,12 +292,12 @@ def _word_problem(said: object, known: Collection[str]) -> str:
         return f"is missing: say one of {', '.join(known)}"
     if not isinstance(said, str):
         return f"must be one of {', '.join(known)}"
-    return f"{said[:64]!r} is unknown{suggestion(said, known)}"
+    return f"{said[:64]!r} is unknown{suggest(said, known)}"
 
 
 def _right_column(name: str, platform: Platform) -> str:
     others = {other: other.known for other in PLATFORMS.values()}
-    return suggestion(name, platform.known) + _elsewhere(name, others)
+    return suggest(name, platform.known) + _elsewhere(name, others)
 
 
 def _elsewhere(word: object, known: Mapping[Platform, Collection[str]]) -> str:

@@ -1,7 +1,7 @@
 """The cattrs converter, and the hook for each kind of field.
 
 cattrs coerces by default (``None`` becomes ``"None"``, ``"no"`` becomes ``True``); here a value of
-the wrong type raises `WrongTypeError`, which the field that holds it takes or passes on.
+the wrong type raises `WrongTypeError`, which its field catches unless it is a key.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _list_reader(cls: Any, converter: Converter) -> Reader:
         try:
             return [read(entry, item) for entry in entries]
         except WrongTypeError:
-            # Only a list with a fault pays for knowing where it is.
+            # Only a list with a fault pays for finding its place.
             return [read_at(index, entry) for index, entry in enumerate(entries)]
 
     def read_at(index: int, entry: object) -> Any:
@@ -153,7 +153,7 @@ _READER_FACTORIES: Final[tuple[tuple[Callable[[Any], bool], Callable[..., Reader
     (_is_record_or_text, _record_or_text_reader),
     (_is_record, _record_reader),
 )
-"""A reader for each kind of field; where several match, the last counts."""
+"""A reader for each kind of field; of several that match, the last is used."""
 
 
 # --- one record ------------------------------------------------------------------------------
@@ -279,14 +279,14 @@ def _record_writer(cls: type[Record], converter: Converter) -> Writer:
     overrides: dict[str, Any] = dict.fromkeys(("extra", "nulls"), override(omit=True))
     overrides |= {field: override(rename=mark.name) for field, mark in wire_names(cls).items()}
     write = make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **overrides)
-    # The fields last: one that was set since wins over what came in its place.
+    # Fields last: a value that was set later wins over the one in the answer.
     return lambda record: {**record.nulls, **record.extra, **write(record)}
 
 
 def _request_writer(cls: type[RequestValue[object]]) -> Writer:
-    """Return the function that writes a body; what is in a value goes through as it is.
+    """Return the function that writes a body; it passes the values on unchanged.
 
-    A default other than `UNSET`, such as the constant word of a variant, is sent.
+    A default other than `UNSET`, such as the provider of a variant, is sent.
     """
     names = [(field, mark.name) for field, mark in wire_names(cls).items()]
 

@@ -1,4 +1,4 @@
-"""The base classes of request values and records, and what is written beside each of their fields.
+"""The base classes of request values and records, and the annotations of their fields.
 
 The wire name is never computed, because vendors spell one name two ways: SigmaMind writes
 ``terminationSipURI`` and, in one request, ``terminationSipUri``.
@@ -67,7 +67,7 @@ class RequestValue(Generic[T_co]):
                     check(name, value)
             self._check_combination()
 
-        cls.__init__ = fill_and_check  # type: ignore[method-assign]
+        kind.__init__ = fill_and_check
 
     def _check_combination(self) -> None:
         """Refuse fields that do not go together; for subclasses."""

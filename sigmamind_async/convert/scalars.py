@@ -46,7 +46,7 @@ def _json_type(value: object) -> str:
 
 
 _EXACT: Final = 1 << 53
-"""Below it a float stands for one whole number only."""
+"""Below it, no two whole numbers share a float."""
 
 
 def read_text(raw: object, _: object) -> str:

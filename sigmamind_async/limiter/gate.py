@@ -30,8 +30,7 @@ from sigmamind_async.limiter.kinds import RateByKind
 from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.responses.headers import Remaining
-from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
 
 MAX_PAUSE = 300.0
 """Longest pause in seconds, unless a gate sets another."""
@@ -61,30 +60,20 @@ class Admission:
 
     rates: RateByKind = attrs.field(factory=RateByKind)
     window: RateLimitWindow = attrs.field(factory=RateLimitWindow)
-    paused_until: float = 0.0
-    """When the pause of all requests ends; that of one kind is kept with its rate."""
-    excused_until: float = 0.0
-    """When the latest pause ends that was asked for by a rate limit, not during an outage."""
-    failures: int = 0
-    """Failures since the platform last worked."""
+    paused_until: float = 0.0  # of all requests; the pause of one kind is kept with its rate
+    excused_until: float = 0.0  # end of the latest pause for a rate limit, not in an outage
+    pause_repeated: bool = False  # whether the one that tried after a cut pause must wait again
+    last_success: float | None = None
+    failures: int = 0  # since the platform last worked
     failing_since: float = 0.0
-    """When the first of them came."""
-    failed_at: float = 0.0
-    """When the latest came."""
+    failed_at: float = 0.0  # when the latest failure came
     open_until: float | None = None
     """When the circuit admits its next probe; `None` while it is closed."""
-    probed_at: float | None = None
-    """When the probe under way was sent; `None` without one."""
-    pause_repeated: bool = False
-    """Whether the request that tried after a capped pause was told to wait again."""
-    last_success: float | None = None
-    sheds_load: bool = True
-    """Whether a 503 is taken for load shedding."""
+    probed_at: float | None = None  # when the probe under way was sent
+    sheds_load: bool = True  # whether a 503 is taken for load shedding
     _failed_probes: int = 0
-    _rates_before_503: RateByKind | None = None
-    """The rates before the first 503 since the platform last worked."""
-    _shed_count: int = 0
-    """503s since the rate was last cut for one."""
+    _rates_before_503: RateByKind | None = None  # before the first since the platform last worked
+    _shed_count: int = 0  # 503s since the rate was last cut for one
     _futile_cuts: int = 0
 
     @property
@@ -152,7 +141,7 @@ class Admission:
         if limit.capped and limit.tried_at == request[0]:
             limit.capped, limit.tried_at, self.pause_repeated = False, None, False
         if window is not None:
-            pause = min(self.window.learn(now, request, window), self.max_pause)
+            pause = min(self.window.update(now, request, window), self.max_pause)
             self.paused_until = max(self.paused_until, now + pause)
 
     def throttled(
@@ -275,14 +264,8 @@ class Admission:
 
 @attrs.define(eq=False)
 class _Waiter:
-    """One caller in a queue."""
-
     future: asyncio.Future[Permit]
     deadline: float
-
-    def tolerates(self, pause: float, now: float) -> bool:
-        """Return whether the caller's deadline is after a *pause* from *now*."""
-        return pause <= self.deadline - now
 
 
 QueueKey = tuple[bool, str]
@@ -295,17 +278,15 @@ class LoopQueues:
 
     width: int
     under_way: int = 0
-    queues: dict[QueueKey, deque[_Waiter]] = attrs.field(factory=dict[QueueKey, deque[_Waiter]])
-    """Never an empty one; kinds take turns, so the next is first."""
-    calls_since_row: int = 0
-    """Single calls that went since a row did, while rows waited."""
+    # No queue is empty, and the one whose turn is next comes first.
+    waiting: dict[QueueKey, deque[_Waiter]] = attrs.field(factory=dict[QueueKey, deque[_Waiter]])
+    calls_since_row: int = 0  # single calls that went since a row did, while rows waited
     timer: asyncio.TimerHandle | None = None
-    announced_pauses: dict[QueueKey, float] = attrs.field(factory=dict[QueueKey, float])
-    """End of the latest pause for which each queue was checked."""
+    known_pauses: dict[QueueKey, float] = attrs.field(factory=dict[QueueKey, float])
 
     def queued_before(self, kind: str) -> int:
         """Return how many would go before a single call of *kind* that came now."""
-        calls = {key[1]: len(queue) for key, queue in self.queues.items() if not key[0]}
+        calls = {key[1]: len(queue) for key, queue in self.waiting.items() if not key[0]}
         ahead = min(sum(calls.values()), (calls.get(kind, 0) + 1) * len(calls))
         if self.has_rows:
             ahead += (ahead + self.calls_since_row) // CALLS_PER_ROW
@@ -314,21 +295,21 @@ class LoopQueues:
     @property
     def has_rows(self) -> bool:
         """Whether rows of jobs wait."""
-        return any(unbounded for unbounded, _ in self.queues)
+        return any(unbounded for unbounded, _ in self.waiting)
 
     def in_order(self) -> list[QueueKey]:
         """Return the queues in the order in which they may send next."""
         rows_first = self.calls_since_row >= CALLS_PER_ROW
-        return sorted(self.queues, key=lambda key: key[0] is not rows_first)
+        return sorted(self.waiting, key=lambda key: key[0] is not rows_first)
 
     def pop(self, key: QueueKey) -> _Waiter | None:
         """Remove and return the first waiter of a queue, which goes to the end of the order."""
-        queue = self.queues.pop(key)
+        queue = self.waiting.pop(key)
         waiter = queue.popleft()
         while waiter.future.done() and queue:  # has given up
             waiter = queue.popleft()
         if queue:
-            self.queues[key] = queue
+            self.waiting[key] = queue
         if waiter.future.done():
             return None
         self.calls_since_row = self.calls_since_row + 1 if not key[0] and self.has_rows else 0
@@ -369,7 +350,7 @@ class Gate:
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
-        refusal_statuses: Collection[int] = REFUSALS,
+        refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
@@ -385,7 +366,7 @@ class Gate:
         self.max_wait = max_wait
         self.admission = admission or Admission()
         self.admission.max_pause = max_pause
-        self.refusal_statuses = REFUSALS.union(refusal_statuses)
+        self.refusal_statuses = REFUSAL_STATUSES.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
         self._queues = PerLoop(lambda: LoopQueues(width=100))
@@ -417,35 +398,32 @@ class Gate:
         permit = self.try_acquire(width=width, kind=kind)
         if permit is not None:
             return permit
-        loop_queues = self._queues.get()
+        queues = self._queues.get()
         if not unbounded:
-            self._refuse_early(self._clock(), loop_queues, kind)
-        return await self._queue_up(loop_queues, deadline, (unbounded, kind))
+            self._refuse_early(self._clock(), queues, kind)
+        return await self._queue_up(queues, deadline, (unbounded, kind))
 
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
         """Return a permit if there is nothing to wait for, and never overtake the queue.
 
         Most calls get theirs here, without a coroutine.
         """
-        loop_queues, now = self._queues.get(), self._clock()
-        under_way = loop_queues.under_way + 1
-        if (
-            loop_queues.queues
-            or under_way > width
-            or not self.admission.try_take(now, under_way, kind)
-        ):
-            loop_queues.width = width
-            return None
-        loop_queues.under_way = under_way
-        return now, under_way, kind, loop_queues
+        queues, now = self._queues.get(), self._clock()
+        under_way = queues.under_way + 1
+        may_go = under_way <= width and not queues.waiting
+        if may_go and self.admission.try_take(now, under_way, kind):
+            queues.under_way = under_way
+            return now, under_way, kind, queues
+        queues.width = width
+        return None
 
     def release(self, permit: Permit) -> None:
         """Give a permit back: its request has ended."""
         # Not ``self._queues.get()``: looking up the running loop takes a tenth of all gate work.
-        loop_queues = permit[3]
-        loop_queues.under_way -= 1
-        if loop_queues.queues:
-            self._admit_waiting(loop_queues)
+        queues = permit[3]
+        queues.under_way -= 1
+        if queues.waiting:
+            self._admit_waiting(queues)
 
     def complete(self, permit: Permit, window: Remaining | None = None) -> None:
         """Report a definite response as `succeeded` does, and `release` the permit."""
@@ -502,96 +480,96 @@ class Gate:
 
     # --- the queue ---------------------------------------------------------------------------
 
-    def _refuse_early(self, now: float, loop_queues: LoopQueues, kind: str) -> None:
+    def _refuse_early(self, now: float, queues: LoopQueues, kind: str) -> None:
         closed_for = self.admission.refuses(now)
         if closed_for is not None:
             raise _refusal("the platform keeps failing", closed_for)
         if self.max_wait is not None:
-            expected = self._expected_wait(now, loop_queues, kind)
+            expected = self._expected_wait(now, queues, kind)
             if expected > self.max_wait:
                 raise _refusal(_FULL, expected)
 
-    def _expected_wait(self, now: float, loop_queues: LoopQueues, kind: str) -> float:
+    def _expected_wait(self, now: float, queues: LoopQueues, kind: str) -> float:
         expected = self.admission.wait(now, kind)
         if self.admission.rate is not None:
-            expected += loop_queues.queued_before(kind) / self.admission.rate
+            expected += queues.queued_before(kind) / self.admission.rate
         return expected
 
-    async def _queue_up(self, loop_queues: LoopQueues, deadline: float, key: QueueKey) -> Permit:
+    async def _queue_up(self, queues: LoopQueues, deadline: float, key: QueueKey) -> Permit:
         now, (unbounded, kind) = self._clock(), key
         ends = deadline
         if self.max_wait is not None and not unbounded:
             ends = min(deadline, now + self.max_wait)
         waiter = _Waiter(asyncio.get_running_loop().create_future(), ends)
         pause = self.admission.pause_ends(kind) - now
-        if not waiter.tolerates(pause, now):
+        if pause > ends - now:
             raise _refusal(_PAUSED, pause)
-        loop_queues.queues.setdefault(key, deque()).append(waiter)
-        self._admit_waiting(loop_queues)
+        queues.waiting.setdefault(key, deque()).append(waiter)
+        self._admit_waiting(queues)
         try:
             async with asyncio.timeout(None if ends == math.inf else ends - now):
                 return await waiter.future
         except TimeoutError:
-            self._give_up(loop_queues, waiter)
+            self._give_up(queues, waiter)
         except asyncio.CancelledError:
-            self._give_up(loop_queues, waiter)
+            self._give_up(queues, waiter)
             raise
         if ends < deadline:
-            raise _refusal(_FULL, self._expected_wait(self._clock(), loop_queues, kind))
+            raise _refusal(_FULL, self._expected_wait(self._clock(), queues, kind))
         raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
-    def _give_up(self, loop_queues: LoopQueues, waiter: _Waiter) -> None:
+    def _give_up(self, queues: LoopQueues, waiter: _Waiter) -> None:
         """Leave the queue; a permit that has just arrived goes to the next waiter."""
         future = waiter.future
         if future.done() and not future.cancelled() and future.exception() is None:
             self.admission.abandoned(future.result())
-            loop_queues.under_way -= 1
+            queues.under_way -= 1
         future.cancel()
-        self._admit_waiting(loop_queues)
+        self._admit_waiting(queues)
 
-    def _admit_waiting(self, loop_queues: LoopQueues) -> None:
+    def _admit_waiting(self, queues: LoopQueues) -> None:
         """Admit every waiter that may go now, and set a timer for the next."""
-        if loop_queues.timer is not None:
-            loop_queues.timer.cancel()
-            loop_queues.timer = None
-        self._refuse_paused(loop_queues, self._clock())
-        while loop_queues.queues and loop_queues.under_way < loop_queues.width:
-            wait = self._admit_one(loop_queues, self._clock())
+        if queues.timer is not None:
+            queues.timer.cancel()
+            queues.timer = None
+        self._refuse_paused(queues, self._clock())
+        while queues.waiting and queues.under_way < queues.width:
+            wait = self._admit_one(queues, self._clock())
             if wait > 0:
                 if wait < math.inf:
                     loop = asyncio.get_running_loop()
-                    loop_queues.timer = loop.call_later(wait, self._admit_waiting, loop_queues)
+                    queues.timer = loop.call_later(wait, self._admit_waiting, queues)
                 return
 
-    def _admit_one(self, loop_queues: LoopQueues, now: float) -> float:
+    def _admit_one(self, queues: LoopQueues, now: float) -> float:
         """Admit the first waiter whose kind may go; return the seconds until one may, 0 if so."""
         soonest = math.inf
-        one_queue = len(loop_queues.queues) == 1
-        for key in loop_queues.queues if one_queue else loop_queues.in_order():
+        one_queue = len(queues.waiting) == 1
+        for key in queues.waiting if one_queue else queues.in_order():
             kind = key[1]
-            if loop_queues.under_way + 1 > self.admission.rates.of(kind).width:
+            if queues.under_way + 1 > self.admission.rates.of(kind).width:
                 continue  # until a request of this loop ends
             wait = self.admission.wait(now, kind)
             if wait > 0:
                 soonest = min(soonest, wait)
                 continue
-            waiter = loop_queues.pop(key)
+            waiter = queues.pop(key)
             if waiter is not None:
                 self.admission.take(now, kind)
-                loop_queues.under_way += 1
-                waiter.future.set_result((now, loop_queues.under_way, kind, loop_queues))
+                queues.under_way += 1
+                waiter.future.set_result((now, queues.under_way, kind, queues))
             return 0.0
         return soonest
 
-    def _refuse_paused(self, loop_queues: LoopQueues, now: float) -> None:
+    def _refuse_paused(self, queues: LoopQueues, now: float) -> None:
         """Refuse at once each waiter whose deadline is before the end of a new pause."""
-        for key, queue in loop_queues.queues.items():
+        for key, queue in queues.waiting.items():
             ends = self.admission.pause_ends(key[1])
-            if ends <= loop_queues.announced_pauses.get(key, 0.0):
+            if ends <= queues.known_pauses.get(key, 0.0):
                 continue
-            loop_queues.announced_pauses[key] = ends
+            queues.known_pauses[key] = ends
             for waiter in queue:
-                if not waiter.future.done() and not waiter.tolerates(ends - now, now):
+                if not waiter.future.done() and ends > waiter.deadline:
                     waiter.future.set_exception(_refusal(_PAUSED, ends - now))
 
 

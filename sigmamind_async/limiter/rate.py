@@ -38,8 +38,8 @@ import attrs
 from sigmamind_async.limiter.snapshot import RateSnapshot
 
 Admitted = tuple[float, int, str, *tuple[object, ...]]
-"""One admitted request: when it went, how many of its loop were then under way, and its kind.
-What follows is for whoever gave it."""
+"""One admitted request: when it was sent, how many of its loop were then under way, and its kind.
+`Gate` adds the queues it belongs to."""
 
 FIRST = 10.0
 """Requests under way at the start; each that passes makes room for one more."""
@@ -73,13 +73,13 @@ class AdaptiveRate:
     ready: float = -math.inf
     """When the next request may go at that rate."""
     cut: float = -math.inf
-    """When a refusal last changed them."""
+    """When a refusal last changed rate or width."""
     paused_until: float = 0.0
-    """When the pause ends that was last asked for."""
+    """When the latest pause ends."""
     capped: bool = False
-    """Whether that was cut short, so that one request tries before the others go."""
+    """Whether that pause was cut short, so that one request tries before the others go."""
     tried_at: float | None = None
-    """When that request went; `None` while it is not under way."""
+    """When that request was sent; `None` while it is not under way."""
 
     _latency: float = 0.0
     _passed: int = 0
@@ -158,13 +158,13 @@ class AdaptiveRate:
         self.ready = spacing + (self.ready if late < _LATE else now - _LATE)
 
     def pause(self, until: float) -> None:
-        """Let nobody go before *until*; then let requests go one by one, not all at once."""
+        """Hold requests back until *until*; then let them go one by one, not all at once."""
         self.paused_until = max(self.paused_until, until)
         self.ready = max(self.ready, until)
         self._since = max(self._since, until)
 
     def passed(self, now: float, ticket: Admitted) -> None:
-        """Learn that a request was answered."""
+        """Record a request that was answered."""
         took, latency = now - ticket[0], self._latency
         self._latency = latency + (took - latency) * 0.125 if latency else took
         if self.rate is None:  # all that there is to learn before the first cut
@@ -248,7 +248,7 @@ class AdaptiveRate:
         return rate * min(0.5, 0.05 + 0.15 * spells * spells + max(0.0, spells - 1.0) ** 2) / spell
 
     def refused(self, now: float, ticket: Admitted, pause: float, jitter: float = 1.0) -> float:
-        """Learn that a request was one too many; return the seconds for which its like pause.
+        """Record a refusal; return the seconds for which requests like it pause.
 
         *pause* is what the platform asked for, 0 if nothing; *jitter* a random number from 0 to 1.
         """

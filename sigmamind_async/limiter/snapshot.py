@@ -45,8 +45,8 @@ class RateSnapshot:
     def from_text(cls, text: str) -> Self | None:
         """Return the snapshot in *text*.
 
-        `None` if another version wrote it or a value is impossible: whoever reads it then goes on
-        from the rate alone, and learns the rest again.
+        `None` if another version wrote it or a value is impossible: the reader then goes on from
+        the rate alone, and learns the rest again.
         """
         try:
             snapshot = cls(**json.loads(text))

@@ -13,6 +13,7 @@ from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.provisioning.events import Match
 from sigmamind_async.provisioning.fingerprint import to_result
 from sigmamind_async.provisioning.row import Kind
+from sigmamind_async.values import Unset
 
 Value: TypeAlias = RequestValue[Any]
 
@@ -71,19 +72,14 @@ class OwnedNumber:
     source: Any
     """The platform's own record."""
 
-    def match(self, *, attempt: int | None = None, agrees: bool = True) -> Match:
-        """Return it as what an operation may have brought."""
-        return Match(
-            record=self.record,
-            phone_number=self.phone_number,
-            attempt=attempt,
-            agrees=agrees,
-            result=to_result(self.source),
-        )
-
 
 class _PhoneNumbers(Protocol):
     def list(self, *, page_size: int) -> AsyncIterator[Record]: ...
+
+
+class _Purchase(Protocol):
+    @property
+    def phone_number(self) -> str | Unset | None: ...
 
 
 class _NumbersClient(Protocol):
@@ -96,9 +92,7 @@ class Adapter:
     """One platform, as a provisioner sees it."""
 
     intents: Mapping[type[Value], Callable[[Any], Intent]] = attrs.field(hash=False)
-    """What each request means, by its class."""
-    requests: Mapping[str, type[Value]] = attrs.field(hash=False, init=False)
-    """The classes in `intents`, by name."""
+    """What each request means, by its class; a release needs no entry."""
     page_size: int
     """Numbers in one page of the listing."""
     result: type[Record]
@@ -110,17 +104,31 @@ class Adapter:
     """The request that changes the label."""
     key_field: str
     """Attribute of both requests that names the record."""
+    purchase_request: type[Value] | None = None
+    """The request that buys any number if it names none; its label takes the tag."""
+    requests: Mapping[str, type[Value]] = attrs.field(hash=False, init=False)
+    """All request classes, by name."""
 
     @requests.default
     def _requests_by_name(self) -> dict[str, type[Value]]:
-        return {cls.__name__: cls for cls in self.intents}
+        return {cls.__name__: cls for cls in (*self.intents, self.release_request)}
 
     def intent(self, value: Value) -> Intent:
         """Return what *value* asks for.
 
         Raises `InvalidRequestError` for a value that changes nothing, such as a listing.
         """
-        read = self.intents.get(type(value))
+        request = type(value)
+        if request is self.purchase_request and not cast("_Purchase", value).phone_number:
+            label = self.record_fields[2]
+            return Intent(
+                kind=Kind.PURCHASE,
+                label=getattr(value, label) or None,
+                with_label=lambda text: attrs.evolve(value, **{label: text}),
+            )
+        if request is self.release_request:
+            return Intent(kind=Kind.RELEASE, key=getattr(value, self.key_field))
+        read = self.intents.get(request)
         if read is None:
             raise no_change(value)
         return read(value)
@@ -133,6 +141,12 @@ class Adapter:
         """Return a record of the listing as every platform has it."""
         key, number, label = attrgetter(*self.record_fields)(record)
         return OwnedNumber(record=key, phone_number=number, label=label, source=record)
+
+    def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - likewise
+        """Return a record as what an operation may have brought."""
+        key, number, _ = attrgetter(*self.record_fields)(record)
+        result = to_result(record)
+        return Match(record=key, phone_number=number, attempt=attempt, agrees=agrees, result=result)
 
     def release(self, record: str) -> Value:
         """Return the request that releases the record with this key."""

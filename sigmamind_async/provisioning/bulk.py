@@ -1,15 +1,21 @@
-"""Many operations in one job, and what is in doubt among them settled together at its end."""
+"""Many operations in one job; at its end the unconfirmed ones are reconciled together."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import attrs
 
-from sigmamind_async import bulk
-from sigmamind_async.bulk import DEFAULT_STOP_ON, BulkRun, Outcome, Progress, StopOn
+from sigmamind_async.bulk import (
+    DEFAULT_STOP_ON,
+    BulkRun,
+    Outcome,
+    PreparedCall,
+    Progress,
+    StopOn,
+)
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import JournalError, OutcomeUnknownError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Value
@@ -20,110 +26,113 @@ from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 T = TypeVar("T")
 
-Given = tuple[str, RequestValue[T]]
-Ended = Outcome[RequestValue[T], T]
+_Operation: TypeAlias = tuple[str, RequestValue[T]]
+_Outcome: TypeAlias = Outcome[RequestValue[T], T]
 
-_GOES_ON = frozenset({State.PLANNED, State.FAILED})
+_SENDABLE = frozenset({State.PLANNED, State.FAILED})
 """States from which the next run sends again."""
 
 
 class ProvisioningRun(Generic[T]):
-    """A job over many operations, made by `Provisioner.run_many`; run it, once, with ``async for``.
+    """A job over many operations, made by `Provisioner.run_many`; iterate it once.
 
-    Operations that went unanswered are held back; once all others have ended, one listing after
-    another settles them together, and those that may be sent again are. That goes on for as long
-    as it makes headway, and for the client's deadline after that. What is then still in doubt is
-    handed over as ``unconfirmed``, and the journal keeps it.
+    Unanswered operations are held until all others have ended. Then one listing after another
+    reconciles them together, and those that may be sent again are. That goes on for as long as it
+    settles more of them, and for the client's deadline after that. What is left is yielded as
+    ``unconfirmed``, and stays in the journal.
     """
 
     def __init__(
         self,
         context: AccountContext,
-        execution: Callable[[str, Value], bulk.PreparedCall[T]],
-        operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
+        prepare: Callable[[str, Value], PreparedCall[T]],
+        operations: Iterable[_Operation[T]] | AsyncIterable[_Operation[T]],
         *,
         ordered: bool = False,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
         progress: Progress | None = None,
     ) -> None:
         self.progress = progress or Progress()
-        self.undelivered: list[Ended[T]] = []
-        """After an early end: each outcome that was known and not handed over."""
+        self.undelivered: list[_Outcome[T]] = []
+        """After an early end: each outcome that was known and not yielded."""
         self._context = context
-        self._execution = execution
+        self._prepare = prepare
         self._ordered = ordered
-        self._held: dict[int, Ended[T]] = {}
-        self._later: list[Ended[T]] = []
-        self._first = self._bulk(operations, stop_on, self.progress)
+        self._held: dict[int, _Outcome[T]] = {}
+        """Unconfirmed outcomes, by index."""
+        self._later: list[_Outcome[T]] = []
+        """In an ordered job, the outcomes behind those that are held."""
+        self._first = self._run(operations, stop_on, self.progress)
 
-    def _bulk(
+    def _run(
         self,
-        operations: Iterable[Given[T]] | AsyncIterable[Given[T]],
+        operations: Iterable[_Operation[T]] | AsyncIterable[_Operation[T]],
         stop_on: StopOn | None,
-        progress: Progress | None,
-    ) -> BulkRun[Given[T], T]:
+        progress: Progress,
+    ) -> BulkRun[_Operation[T], T]:
+        engine = self._context.runner.engine
         return BulkRun(
-            lambda given: self._execution(*given),
+            lambda operation: self._prepare(*operation),
             operations,
-            width=self._context.runner.engine.limits.max_connections,
+            width=engine.limits.max_connections,
             ordered=self._ordered,
             stop_on=stop_on,
             progress=progress,
-            gate=self._context.runner.engine.gate,
+            gate=engine.gate,
         )
 
     @property
     def stopped(self) -> str:
-        """Why it takes up no more operations, as a sentence; empty while it does."""
+        """Why it starts no more operations, as a sentence; empty while it does."""
         return self._first.stopped
 
     @property
     def stopped_by(self) -> SigmaMindError | None:
-        """The error that the operations to come would meet as well, where one has stopped it."""
+        """The error that stopped it, which the remaining operations would meet as well."""
         return self._first.stopped_by
 
     def stop(self) -> None:
-        """Take up no more operations: those that were sent are settled, all others are skipped."""
+        """Start no more operations: those that were sent are settled, all others are skipped."""
         self._first.stop()
 
-    async def __aiter__(self) -> AsyncGenerator[Ended[T]]:
+    async def __aiter__(self) -> AsyncGenerator[_Outcome[T]]:
         """Run the job; yield the `Outcome` of every operation."""
         try:
             async with aclosing(aiter(self._first)) as outcomes:
-                async for given in outcomes:
-                    outcome = _named(given)
-                    if _held_back(outcome):
+                async for raw in outcomes:
+                    outcome = _with_op_id(raw)
+                    if _may_be_reconciled(outcome):
                         self._held[outcome.index] = outcome
                     elif self._ordered and self._held:
                         self._later.append(outcome)
                     else:
                         yield outcome
             if not self._ordered:
-                async for outcome in self._settled():
+                async for outcome in self._reconcile():
                     yield outcome
             else:
-                self._later += [outcome async for outcome in self._settled()]
+                self._later += [outcome async for outcome in self._reconcile()]
                 self._later.sort(key=lambda outcome: -outcome.index)
                 while self._later:
                     yield self._later.pop()
         finally:
-            self.undelivered += [_named(given) for given in self._first.undelivered]
+            self.undelivered += [_with_op_id(raw) for raw in self._first.undelivered]
             self.undelivered += [*self._held.values(), *self._later]
 
-    # --- what is in doubt --------------------------------------------------------------------
+    # --- reconciling -------------------------------------------------------------------------
 
-    async def _settled(self) -> AsyncGenerator[Ended[T]]:
-        """Yield what was held back, as it is settled; at the end what could not be."""
-        context, (pause, longest) = self._context, POLL_BACKOFF
-        until = context.now() + self._context.deadline
+    async def _reconcile(self) -> AsyncGenerator[_Outcome[T]]:
+        """Yield the held outcomes as they are settled, and those that cannot be at the end."""
+        clock, deadline = self._context.now, self._context.deadline
+        until, (pause, longest) = clock() + deadline, POLL_BACKOFF
         while self._held:
             before = len(self._held)
-            async for outcome in self._looked_up():
-                self._let_go(outcome)
+            async for outcome in self._reconcile_held():
+                self._drop_held(outcome)
                 yield outcome
             if len(self._held) < before:
-                until, pause = context.now() + self._context.deadline, POLL_BACKOFF[0]
-            elif self.stopped or context.now() + pause >= until:
+                until, pause = clock() + deadline, POLL_BACKOFF[0]
+            elif self.stopped or clock() + pause >= until:
                 break
             else:
                 await self._context.sleep(pause)
@@ -132,20 +141,20 @@ class ProvisioningRun(Generic[T]):
             del self._held[outcome.index]
             yield outcome
 
-    async def _looked_up(self) -> AsyncGenerator[Ended[T]]:
-        """Read the account once; yield what is settled by that, sending again what may be."""
+    async def _reconcile_held(self) -> AsyncGenerator[_Outcome[T]]:
+        """List the account once; yield what that settles, after sending again what may be sent."""
         try:
-            rows = await self._rows_after_a_listing()
+            rows = await self._rows_after_listing()
         except SigmaMindError:
-            return  # neither the platform nor the journal may be readable at every moment
-        again: list[Ended[T]] = []
+            return  # the account or the journal cannot be read now
+        again: list[_Outcome[T]] = []
         for outcome in list(self._held.values()):
             row = rows.get(outcome.op_id or "")
             if row is None:
-                again.append(outcome)  # another operation had its number
+                again.append(outcome)  # it waited for another operation on its number
             elif row.state in UNSETTLED:
                 continue
-            elif row.state in _GOES_ON or row.record or row.state is State.DONE:
+            elif row.state in _SENDABLE or row.record or row.state is State.DONE:
                 again.append(outcome)
             else:
                 yield attrs.evolve(outcome, error=outcome_unknown(row, outcome.value))
@@ -154,7 +163,7 @@ class ProvisioningRun(Generic[T]):
         async for outcome in self._run_again(again):
             yield outcome
 
-    async def _rows_after_a_listing(self) -> dict[str, Row]:
+    async def _rows_after_listing(self) -> dict[str, Row]:
         context = self._context
         listing = await context.listings.newer_than(context.now())
         rows: dict[str, Row] = {}
@@ -164,29 +173,28 @@ class ProvisioningRun(Generic[T]):
                 rows[row.op_id] = await reconcile_row(context, row, listing, outcome.value)
         return rows
 
-    async def _run_again(self, held: list[Ended[T]]) -> AsyncGenerator[Ended[T]]:
+    async def _run_again(self, held: list[_Outcome[T]]) -> AsyncGenerator[_Outcome[T]]:
         operations = [(outcome.op_id or "", outcome.value) for outcome in held]
-        async with aclosing(aiter(self._bulk(operations, None, Progress()))) as outcomes:
-            async for given in outcomes:
-                first = held[given.index]
+        async with aclosing(aiter(self._run(operations, None, Progress()))) as outcomes:
+            async for raw in outcomes:
+                first = held[raw.index]
                 outcome = attrs.evolve(
-                    _named(given),
+                    _with_op_id(raw),
                     index=first.index,
-                    attempts=first.attempts + given.attempts,
-                    elapsed=first.elapsed + given.elapsed,
+                    attempts=first.attempts + raw.attempts,
+                    elapsed=first.elapsed + raw.elapsed,
                 )
-                if _held_back(outcome):
+                if _may_be_reconciled(outcome):
                     self._held[outcome.index] = outcome
                 else:
                     yield outcome
 
-    def _let_go(self, outcome: Ended[T]) -> None:
-        held = self._held[outcome.index]
-        self.progress.recount(held.status, outcome.status)
+    def _drop_held(self, outcome: _Outcome[T]) -> None:
+        self.progress.recount(self._held[outcome.index].status, outcome.status)
         del self._held[outcome.index]
 
 
-def _named(outcome: Outcome[Given[T], T]) -> Ended[T]:
+def _with_op_id(outcome: Outcome[_Operation[T], T]) -> _Outcome[T]:
     """Return *outcome* with id and value apart."""
     op_id, value = outcome.value
     return Outcome(
@@ -202,14 +210,14 @@ def _named(outcome: Outcome[Given[T], T]) -> Ended[T]:
     )
 
 
-def _held_back(outcome: Ended[T]) -> bool:
-    """Return whether a listing may still tell how *outcome* ended."""
+def _may_be_reconciled(outcome: _Outcome[T]) -> bool:
+    """Return whether a listing may still show how *outcome* ended."""
     error = outcome.error
     return isinstance(error, OutcomeUnknownError) or (
         isinstance(error, JournalError) and error.retryable
     )
 
 
-def _would_send(outcome: Ended[T], rows: dict[str, Row]) -> bool:
+def _would_send(outcome: _Outcome[T], rows: dict[str, Row]) -> bool:
     row = rows.get(outcome.op_id or "")
-    return row is None or row.state in _GOES_ON
+    return row is None or row.state in _SENDABLE

@@ -31,7 +31,7 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
-from sigmamind_async.provisioning.events import AttemptEnded, Event, Listed, Match, OwnerLost
+from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
 from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
@@ -271,7 +271,7 @@ class Execution(Generic[T]):
     async def _read(self, value: RequestValue[R]) -> R:
         """Read from the platform, as patiently as the operation itself is sent."""
         operation = self._context.runner.operation(value)
-        call = self._engine.begin(operation, patient=self._in_bulk)
+        call = self._engine.begin(operation, unbounded=self._in_bulk)
         return await self._engine.finish(call)
 
     # --- sending -----------------------------------------------------------------------------
@@ -281,7 +281,7 @@ class Execution(Generic[T]):
         engine = self._engine
         operation = self._context.runner.operation(self._request(row))
         claim = Claim(self._context, row, None if self._in_bulk else self._ends_at)
-        call = engine.begin(operation, patient=self._in_bulk)
+        call = engine.begin(operation, unbounded=self._in_bulk)
         if not self._in_bulk:
             call.deadline = min(call.deadline, self._ends_at)
         # An unanswered attempt is looked up in a listing that serves all of them.
@@ -324,7 +324,7 @@ class Execution(Generic[T]):
         match = None
         if record is not None:
             attempt = row.attempt if row.kind is Kind.PURCHASE else None
-            match = self._context.adapter.owned(record).match(attempt=attempt)
+            match = self._context.adapter.match(record, attempt=attempt)
         unanswered = call.ambiguous and row.kind.repeatable
         event = AttemptEnded(Verdict.CONFIRMED, match=match, earlier_unanswered=unanswered)
         if match is not None and not (match.record or row.kind.repeatable):
@@ -415,7 +415,7 @@ class Execution(Generic[T]):
                 event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
             await self._retract(claim, event)
 
-    async def _retract(self, claim: Claim, event: Event) -> None:
+    async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
         """Record *event* if possible: a row left in SENDING would be taken for unconfirmed.
 
         If the journal is slow, that goes on in the background, and this does not wait for it: not

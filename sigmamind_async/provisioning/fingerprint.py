@@ -49,14 +49,15 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 
     Raises `InvalidRequestError` for a field that has no JSON form, such as half a surrogate pair.
     """
-    fields = set_fields(value)
-    secret = tuple(name for name, content in fields.items() if isinstance(content, Secret))
-    public = {name: content for name, content in fields.items() if name not in secret}
+    public = set_fields(value)
+    secret = [name for name, content in public.items() if isinstance(content, Secret)]
+    for name in secret:
+        del public[name]
     try:
         text = orjson.dumps(public)  # not `dump_json`, which would reveal a nested secret
     except TypeError:
         raise InvalidRequestError(field="value", rule="has no JSON form") from None
-    return orjson.loads(text), secret
+    return orjson.loads(text), tuple(secret)
 
 
 def new_row(
@@ -64,7 +65,6 @@ def new_row(
 ) -> Row:
     """Return the row of an operation that has not begun, without a digest of its secrets."""
     request_fields, secret_fields = split_secrets(value)
-    secrets = {name: getattr(value, name) for name in secret_fields}
     return Row(
         op_id=op_id,
         account=account,
@@ -74,8 +74,8 @@ def new_row(
         secret_fields=secret_fields,
         secret_references={
             name: secret.reference
-            for name, secret in secrets.items()
-            if isinstance(secret, SecretReference)
+            for name in secret_fields
+            if isinstance(secret := getattr(value, name), SecretReference)
         },
         token=operation_token(journal_id, account, op_id),
         key=key,
@@ -166,17 +166,21 @@ def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
 
 
 def _drop_secrets(content: object) -> object:
+    """Return the object or array *content* without the secrets in it, however deep."""
+    # Only into containers: most of what a record holds is text.
     if isinstance(content, dict):
         fields = cast("dict[str, object]", content)
         return {
-            name: _drop_secrets(inner)
+            name: _drop_secrets(inner) if isinstance(inner, (dict, list)) else inner
             for name, inner in fields.items()
             if not isinstance(inner, Secret)
         }
-    if isinstance(content, list):
-        items = cast("list[object]", content)
-        return [_drop_secrets(inner) for inner in items if not isinstance(inner, Secret)]
-    return content
+    items = cast("list[object]", content)
+    return [
+        _drop_secrets(inner) if isinstance(inner, (dict, list)) else inner
+        for inner in items
+        if not isinstance(inner, Secret)
+    ]
 
 
 def _unreadable_class(cls: type[object]) -> JournalError:

@@ -282,7 +282,7 @@ class Provisioner:
         tag = find_tag(found.label)
         if tag is not None and tag[0] != row.token:
             raise journal_error(op_id, f"{phone_number} was bought by another operation")
-        return await self._decide(row, AdoptApproved(found.match()))
+        return await self._decide(row, AdoptApproved(self._context.adapter.match(found.source)))
 
     async def retry_unconfirmed(self, op_id: str) -> Row:
         """Let the next run send the operation again, although the first request may still succeed.

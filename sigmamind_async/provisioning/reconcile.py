@@ -171,10 +171,11 @@ def _matches(adapter: Adapter, row: Row, listing: Listing) -> list[Match]:
     """Return the records of *listing* that *row* may have brought."""
     if row.kind is Kind.PURCHASE:
         return [
-            owned.match(attempt=attempt) for attempt, owned in listing.tagged.get(row.token, ())
+            adapter.match(owned.source, attempt=attempt)
+            for attempt, owned in listing.tagged.get(row.token, ())
         ]
     by_number = row.kind in {Kind.EXACT_PURCHASE, Kind.IMPORT}
     found = (listing.numbers if by_number else listing.records).get(row.key)
     if found is None:
         return []
-    return [found.match(agrees=stored_intent(adapter, row).agrees(found.source))]
+    return [adapter.match(found.source, agrees=stored_intent(adapter, row).agrees(found.source))]

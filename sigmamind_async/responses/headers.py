@@ -1,4 +1,4 @@
-"""What the headers of an answer say about the platform's limits: how long to wait, what is left.
+"""What response headers say about the platform's limits: how long to wait, and what is left.
 
 No two platforms agree on the spelling. Seen in the field, and understood here:
 
@@ -9,7 +9,7 @@ No two platforms agree on the spelling. Seen in the field, and understood here:
     RateLimit              ``limit=100, remaining=0, reset=30`` (draft 07), ``"default";r=0;t=30``
 
 and durations such as ``6m0s`` or ``20ms`` in place of seconds. What cannot be read is ignored, and
-nothing here raises: an answer that cost money would be lost with it.
+nothing here raises: a response that cost money would be lost with it.
 
 Pure: the time is an argument, in seconds. Headers are by lower-case name.
 """
@@ -23,16 +23,18 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-LONGEST_WAIT: Final = 1e9
+REFUSAL_STATUSES: Final = frozenset({429})
+"""Statuses with which a limiter refuses a request, whichever server it runs on."""
+MAX_WAIT: Final = 1e9
 """Most seconds that a wait is reported as, about 32 years: every clock can still add them."""
-LONGEST_WINDOW: Final = 300.0
+MAX_WINDOW: Final = 300.0
 """Seconds of the longest window that is spread evenly. A day's quota is not: a caller who needs
 all of it in an hour may have it."""
-EPOCH_FROM: Final = 1_000_000.0
-"""A reset below this is seconds to go, above it a moment since 1970: both were seen from platforms
-whose documentation names only one."""
-_MILLISECONDS_FROM: Final = 1e11
-"""A moment above this is no count of seconds: they would end in the year 5138."""
+MIN_EPOCH: Final = 1_000_000.0
+"""A reset below this is seconds to go, from here on a moment since 1970: both were seen from
+platforms whose documentation names only one."""
+_MIN_MILLISECONDS: Final = 1e11
+"""A moment above this is not in seconds: they would end in the year 5138."""
 
 _RESETS: Final = (
     "x-ratelimit-reset",
@@ -41,12 +43,14 @@ _RESETS: Final = (
     "x-ratelimit-reset-after",
     "x-ratelimit-reset-requests",
 )
+_REMAINING: Final = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
+_WINDOW_HEADERS: Final = frozenset({*_REMAINING, "ratelimit"})
 _UNITS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_PART: Final = r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)"
+_DURATION_PART: Final = r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)"
 
 
 class Remaining(NamedTuple):
-    """What one answer said of the window it was counted in."""
+    """What is left of the window that one response was counted in."""
 
     remaining: int
     reset: float
@@ -58,10 +62,13 @@ def retry_after(
 ) -> float | None:
     """Return the seconds a caller was asked to wait, `None` where no usable header says so.
 
-    Only an answer that has *refused* the request for the platform's limit has its resets read: on
-    a 500 they tell when the window ends, which helps nobody. *wall_clock* is `time.time()`.
+    Resets are read only where the platform's limit *refused* the request: on a 500 they say when
+    the window ends, which is beside the point. *wall_clock* is `time.time()`.
     """
-    wait = _asked_in_ms(headers) if refused else None
+    wait = None
+    if refused:
+        milliseconds = _finite(headers.get("retry-after-ms", ""))
+        wait = milliseconds / 1000 if milliseconds is not None and milliseconds >= 0 else None
     if wait is None and "retry-after" in headers:
         text = headers["retry-after"]
         wait = _number_or_duration(text)
@@ -69,69 +76,44 @@ def retry_after(
             moment = _moment_of_date(text)
             wait = None if moment is None else max(0.0, moment - wall_clock)
     if (wait is None or wait < 0) and refused:
-        wait = _until_reset(headers, wall_clock)
-    return None if wait is None or wait < 0 else min(wait, LONGEST_WAIT)
+        wait = _seconds_until_reset(headers, wall_clock)
+    return None if wait is None or wait < 0 else min(wait, MAX_WAIT)
 
 
 def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Remaining | None:
-    """Return what an answer's headers say remains of a window, `None` where nothing usable does.
+    """Return what the headers say is left of a window, `None` where nothing usable does.
 
     Read are limit, remaining and reset, with and without the ``X-``, and the ``RateLimit`` field.
     *wall_clock* is `time.time`.
     """
-    # Every answer comes through here, and most have none of these.
-    if "x-ratelimit-remaining" in headers:
-        family = "x-ratelimit-"
-    elif "ratelimit-remaining" in headers:
-        family = "ratelimit-"
-    elif "x-rate-limit-remaining" in headers:
-        family = "x-rate-limit-"
-    elif "ratelimit" in headers:
-        windows = [_believable(*each) for each in _windows(headers["ratelimit"], wall_clock())]
-        # Of several windows the one that admits least has to be kept to.
-        return min(
-            (window for window in windows if window is not None),
-            key=lambda window: window.remaining / window.reset,
-            default=None,
-        )
-    else:
+    if _WINDOW_HEADERS.isdisjoint(headers):  # on the path of every success
         return None
-    left = headers[family + "remaining"]
-    # Beside the limit there may be the policies that it comes from: "100, 100;w=60".
-    limit = re.split("[,;]", headers.get(family + "limit", left), maxsplit=1)[0]
-    reset = headers.get(family + "reset") or headers.get(family + "reset-after", "")
-    return _believable(number_in(limit), number_in(left), _seconds_to_go(reset, wall_clock()))
-
-
-def number_in(text: str) -> float | None:
-    """Return the finite number that *text* is, `None` if it is none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    for name in _REMAINING:
+        if name in headers:
+            family, left = name.removesuffix("remaining"), headers[name]
+            # Beside the limit there may be the policies that it comes from: "100, 100;w=60".
+            limit = re.split("[,;]", headers.get(f"{family}limit", left), maxsplit=1)[0]
+            reset = headers.get(f"{family}reset") or headers.get(f"{family}reset-after", "")
+            return _believable(_finite(limit), _finite(left), _seconds_to_go(reset, wall_clock()))
+    windows = (_believable(*each) for each in _windows(headers["ratelimit"], wall_clock()))
+    # Of several windows the one that admits least has to be kept to.
+    return min(filter(None, windows), key=lambda each: each.remaining / each.reset, default=None)
 
 
 def _believable(limit: float | None, count: float | None, reset: float | None) -> Remaining | None:
     if limit is None or count is None or reset is None:
         return None
-    if not (0.0 <= count <= limit and 0.0 < reset <= LONGEST_WINDOW):
+    if not (0.0 <= count <= limit and 0.0 < reset <= MAX_WINDOW):
         return None
     return Remaining(int(count), reset)
 
 
-def _asked_in_ms(headers: Mapping[str, str]) -> float | None:
-    number = number_in(headers.get("retry-after-ms", ""))
-    return None if number is None or number < 0 else number / 1000.0
-
-
-def _until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the seconds until the platform's window ends, by whichever header tells."""
+def _seconds_until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
+    """Return the seconds until the platform's window ends, by the first header that says so."""
     for name in _RESETS:
-        if name in headers:
-            wait = _seconds_to_go(headers[name], wall_clock)
-            if wait is not None:
-                return wait
+        wait = _seconds_to_go(headers.get(name, ""), wall_clock)
+        if wait is not None:
+            return wait
     windows = list(_windows(headers.get("ratelimit", ""), wall_clock))
     used_up = [reset for _, count, reset in windows if count == 0]
     # Where none is used up, one of them still has refused the request.
@@ -145,47 +127,55 @@ def _windows(
     """Yield limit, remaining and reset of each window in a ``RateLimit`` field."""
     # Policies have names of any text, in quotes.
     bare = "".join(field.lower().split('"')[::2])
-    first_generation = "reset=" in bare
-    for item in [bare.replace(",", ";")] if first_generation else bare.split(","):
+    is_draft_07 = "reset=" in bare
+    for item in [bare.replace(",", ";")] if is_draft_07 else bare.split(","):
         parts = (part.partition("=") for part in item.split(";"))
-        said = {name.strip(): text.strip() for name, _, text in parts}
-        count = number_in(said.get("remaining") or said.get("r", ""))
-        limit = number_in(said.get("limit") or said.get("q", ""))
-        reset = _seconds_to_go(said.get("reset") or said.get("t", ""), wall_clock)
+        fields = {name.strip(): text.strip() for name, _, text in parts}
+        count = _finite(fields.get("remaining") or fields.get("r", ""))
+        limit = _finite(fields.get("limit") or fields.get("q", ""))
+        reset = _seconds_to_go(fields.get("reset") or fields.get("t", ""), wall_clock)
         yield count if limit is None else limit, count, reset
 
 
 def _seconds_to_go(text: str, wall_clock: float) -> float | None:
     """Return the seconds until a reset, given as seconds, as a duration or as a moment."""
     number = _number_or_duration(text)
-    if number is None or number >= EPOCH_FROM:
+    if number is None or number >= MIN_EPOCH:
         moment = _moment_of_date(text) if number is None else number
         if moment is None:
             return None
-        while moment >= _MILLISECONDS_FROM:
+        while moment >= _MIN_MILLISECONDS:
             moment /= 1000.0
         number = moment - wall_clock
     return number if number >= 0 else None
 
 
+def _finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 def _number_or_duration(text: str) -> float | None:
-    number = number_in(text)
-    if number is None and re.fullmatch(f"(?:{_PART})+", text.strip()):
-        parts = re.findall(_PART, text)
-        number = number_in(str(sum(float(count) * _UNITS[unit] for count, unit in parts)))
+    number = _finite(text)
+    if number is None and re.fullmatch(f"(?:{_DURATION_PART})+", text.strip()):
+        parts = re.findall(_DURATION_PART, text)
+        number = _finite(str(sum(float(count) * _UNITS[unit] for count, unit in parts)))
     return number
 
 
 def _moment_of_date(text: str) -> float | None:
-    """Return the Unix time of an HTTP date or an ISO 8601 one; without a zone they are UTC."""
+    """Return the Unix time of an HTTP or ISO 8601 date; without a zone it is UTC."""
     try:
-        said = email.utils.parsedate_tz(text)
-        if said is None:
+        parsed = email.utils.parsedate_tz(text)
+        if parsed is None:
             date = datetime.fromisoformat(text.strip())
             return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
-        year, month, day, hour, minute, second, *_ = said
-        # A second that was put in, 60, is as good as the one before.
+        year, month, day, hour, minute, second, *_ = parsed
+        # A leap second, 60, is as good as the second before.
         date = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)
-        return (date - timedelta(seconds=said[9] or 0)).timestamp()
+        return (date - timedelta(seconds=parsed[9] or 0)).timestamp()
     except (ValueError, OverflowError, TypeError, IndexError):
         return None

@@ -15,7 +15,7 @@ import attrs
 from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.stock import choose_number
-from sigmamind_async.sandbox.tower import Call, Change
+from sigmamind_async.sandbox.tower import ApiRequest, Change
 
 
 class Held(Protocol):
@@ -79,31 +79,31 @@ class Account(Generic[NumberT]):
             "released": self.drop_number,
         }
 
-    def visible(self, call: Call) -> list[NumberT]:
+    def visible(self, call: ApiRequest) -> list[NumberT]:
         """Return the numbers a read may show, oldest first."""
         newest = call.now - call.list_lag
         return [number for number in self.numbers.values() if number.created_at <= newest]
 
-    def number(self, call: Call) -> NumberT:
+    def number(self, call: ApiRequest) -> NumberT:
         """Return the number named in the path; raises :class:`RefusedError` without one."""
         number = self.numbers.get(call.route.key or "")
         if number is None:
             raise RefusedError(404, "Phone number not found")
         return number
 
-    def visible_number(self, call: Call) -> NumberT:
+    def visible_number(self, call: ApiRequest) -> NumberT:
         """Return the number named in the path if a read may show it already."""
         number = self.number(call)
         if number.created_at + call.list_lag > call.now:
             raise RefusedError(404, "Phone number not found")
         return number
 
-    def check_free(self, call: Call, phone_number: str) -> None:
+    def check_free(self, call: ApiRequest, phone_number: str) -> None:
         """Refuse a number already held, unless the switch lets it be taken again."""
         if self._holding[phone_number] and call.switches.duplicates == "reject":
             raise RefusedError(409, f"Phone number {phone_number} already exists")
 
-    def check_balance(self, call: Call) -> None:
+    def check_balance(self, call: ApiRequest) -> None:
         """Refuse a purchase that the switch leaves no money for."""
         most = call.switches.max_purchases
         if most is not None and self.purchases >= most:

@@ -12,7 +12,7 @@ from sigmamind_async.sandbox.chance import draw_token
 from sigmamind_async.sandbox.refusals import Refusal, RefusedError
 from sigmamind_async.sandbox.routes import Routes
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Call, Moved, NoRoute, Outcome, Route
+from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Outcome, Route
 
 AccountT = TypeVar("AccountT", bound=Account[Any])
 
@@ -24,7 +24,7 @@ class Api(ABC, Generic[AccountT]):
         self,
         name: str,
         account: AccountT,
-        operations: Mapping[str, Callable[[AccountT, Call], Outcome]],
+        operations: Mapping[str, Callable[[AccountT, ApiRequest], Outcome]],
         routes: Routes,
     ) -> None:
         """Take what sets one vendor apart; *name* is also the folder of its OpenAPI document."""
@@ -62,7 +62,7 @@ class Api(ABC, Generic[AccountT]):
     def refuse(self, refusal: Refusal, *, path: str, now: float, switches: Switches) -> Answer:
         """Return the error answer in the vendor's form."""
 
-    def process(self, call: Call) -> Outcome:
+    def process(self, call: ApiRequest) -> Outcome:
         """Do what the request asks, entirely or not at all."""
         try:
             outcome = self._operations[call.route.operation](self.account, call)

@@ -31,7 +31,7 @@ from sigmamind_async.sandbox.limits import Limiter, limit_headers
 from sigmamind_async.sandbox.presence import Presence
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.spoil import gzip_bomb, spoil
-from sigmamind_async.sandbox.tower import Answer, Call, Moved, NoRoute, Route, Tower
+from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Route, Tower
 from sigmamind_async.sandbox.wire import ENDINGS, reset
 
 _LOGGER = logging.getLogger(__name__)
@@ -217,7 +217,7 @@ class Endpoint:
     def _process(self, exchange: Exchange, body: bytes) -> tuple[Answer, Commit | None]:
         """Let the tower act, and enter what it did."""
         request, conditions, now = exchange.request, self._conditions, time.time()
-        call = Call(
+        call = ApiRequest(
             route=exchange.route,
             query=request.query,
             content_type=request.headers.get("Content-Type", ""),

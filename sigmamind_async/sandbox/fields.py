@@ -14,7 +14,7 @@ import attrs
 import orjson
 
 from sigmamind_async.sandbox.refusals import Problem, ProblemKind, RefusedError
-from sigmamind_async.sandbox.tower import JSON, Call
+from sigmamind_async.sandbox.tower import JSON, ApiRequest
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
@@ -98,7 +98,7 @@ class Mapped(Rule):
 Fields = Mapping[str, Rule]
 
 
-def read_body(call: Call, fields: Fields) -> dict[str, object]:
+def read_body(call: ApiRequest, fields: Fields) -> dict[str, object]:
     """Return the known fields of a request body.
 
     Raises :class:`RefusedError` when it is not a JSON object or breaks a rule.
@@ -106,7 +106,7 @@ def read_body(call: Call, fields: Fields) -> dict[str, object]:
     return check_body(call, parse_body(call), fields)
 
 
-def parse_body(call: Call) -> dict[str, object]:
+def parse_body(call: ApiRequest) -> dict[str, object]:
     """Return a request body as it came; raises :class:`RefusedError` if it is no JSON object."""
     if call.content_type.partition(";")[0].strip().lower() != JSON:
         problem = Problem(kind="media_type", said=f"Content-Type must be {JSON}")
@@ -122,7 +122,7 @@ def parse_body(call: Call) -> dict[str, object]:
     return cast("dict[str, object]", parsed)
 
 
-def check_body(call: Call, parsed: Mapping[str, object], fields: Fields) -> dict[str, object]:
+def check_body(call: ApiRequest, parsed: Mapping[str, object], fields: Fields) -> dict[str, object]:
     """Return the known fields of *parsed*; raises :class:`RefusedError` with all problems."""
     unknown = sorted(parsed.keys() - fields.keys())
     if unknown and call.switches.unknown_keys == "reject":

@@ -51,7 +51,7 @@ class Moved:
 
 
 @attrs.frozen(kw_only=True)
-class Call:
+class ApiRequest:
     """One request, read whole, at the moment it is processed."""
 
     route: Route
@@ -136,7 +136,7 @@ class Tower(Protocol):
         """Return the error answer in the vendor's form, or the form switched to."""
         ...
 
-    def process(self, call: Call) -> Outcome:
+    def process(self, call: ApiRequest) -> Outcome:
         """Do what the request asks, at once and entirely or not at all."""
         ...
 

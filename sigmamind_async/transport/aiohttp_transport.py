@@ -49,7 +49,7 @@ class AiohttpTransport:
             attempt.has_head = True
             stream, max_bytes = response.content, request.max_bytes
             # A short body arrives whole with its head, and is read without waiting.
-            body = stream.read_nowait() if stream.is_eof() else await _read(stream, max_bytes)
+            body = stream.read_nowait() if stream.is_eof() else await _read_body(stream, max_bytes)
             if len(body) > max_bytes:
                 raise TooLargeError  # noqa: TRY301 - becomes a value below, like every fault
             return Response(response.status, response.headers, body)
@@ -103,7 +103,7 @@ def _strip(interruption: BaseException) -> None:
     interruption.__cause__ = interruption.__context__ = None
 
 
-async def _read(stream: aiohttp.StreamReader, max_bytes: int) -> bytes:
+async def _read_body(stream: aiohttp.StreamReader, max_bytes: int) -> bytes:
     """Return the body; raise `TooLargeError` above *max_bytes*, counted after decompression."""
     chunks: list[bytes] = []
     size = 0

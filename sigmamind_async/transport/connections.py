@@ -60,6 +60,10 @@ class Attempt:
     """Pieces of data received."""
     heads: int = 0
     """Heads received after the first piece, before the final one."""
+    unsent: bool = True
+    """In a caller's session: whether no request of it has been given a connection."""
+    failure: BaseException | None = None
+    """In a caller's session: what ended the latest request; others may have followed."""
 
     def __init__(self, request: HttpRequest, flag: ConnectionFlag) -> None:
         self.request = request

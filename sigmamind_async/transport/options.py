@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl as tls
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,23 +12,6 @@ from yarl import URL
 from sigmamind_async.errors import ConfigurationError
 
 
-def _check_ssl(_: object, __: object, context: Any) -> None:  # noqa: ANN401 - the caller's
-    if context is None:
-        return
-    if not isinstance(context, tls.SSLContext):
-        raise ConfigurationError("ssl: must be an ssl.SSLContext, or None")
-    if context.verify_mode is not tls.CERT_REQUIRED or not context.check_hostname:
-        raise ConfigurationError(
-            "ssl: the context must verify certificates and host names"
-            " (verify_mode=CERT_REQUIRED, check_hostname=True)"
-        )
-
-
-def _check_proxy_option(_: object, __: object, proxy: str | None) -> None:
-    if proxy is not None:
-        check_proxy("proxy", proxy)
-
-
 @attrs.frozen(kw_only=True)
 class AiohttpOptions:
     """How connections are made."""
@@ -37,9 +19,25 @@ class AiohttpOptions:
     connect_timeout: float = 5.0
     """Seconds for the TCP connection and the TLS handshake together."""
     max_connections: int = 100
-    ssl: tls.SSLContext | None = attrs.field(default=None, validator=_check_ssl)
-    proxy: str | None = attrs.field(default=None, repr=False, validator=_check_proxy_option)
+    ssl: tls.SSLContext | None = None
+    proxy: str | None = attrs.field(default=None, repr=False)
     """URL of an HTTP proxy, with user name and password if it needs them."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.ssl is not None:
+            _check_ssl(self.ssl)
+        if self.proxy is not None:
+            check_proxy("proxy", self.proxy)
+
+
+def _check_ssl(context: object) -> None:
+    if not isinstance(context, tls.SSLContext):
+        raise ConfigurationError("ssl: must be an ssl.SSLContext, or None")
+    if context.verify_mode is not tls.CERT_REQUIRED or not context.check_hostname:
+        raise ConfigurationError(
+            "ssl: the context must verify certificates and host names"
+            " (verify_mode=CERT_REQUIRED, check_hostname=True)"
+        )
 
 
 def check_proxy(name: str, proxy: object) -> None:

@@ -13,15 +13,12 @@ import contextlib
 import contextvars
 import sys
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Coroutine
-from types import SimpleNamespace
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias
 
 import aiohttp
-import attrs
 from yarl import URL
 
-from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport.aiohttp_hooks import NO_RESEND, BytesBody, NoCookies
 from sigmamind_async.transport.connections import Attempt, Attempts, Connector
@@ -73,20 +70,7 @@ class _AttemptTracker:
 # --- the caller's ----------------------------------------------------------------------------
 
 
-@attrs.define
-class _TracedAttempt:
-    """What the trace events of a caller's session have shown of one attempt."""
-
-    flag: ConnectionFlag
-    unsent: bool = True
-    """Whether no request that the trace saw has been given a connection."""
-    failure: BaseException | None = None
-    """What ended the latest of them; the session may have gone on after it."""
-
-
-_traced: contextvars.ContextVar[_TracedAttempt | None] = contextvars.ContextVar(
-    "traced", default=None
-)
+_traced: contextvars.ContextVar[Attempt | None] = contextvars.ContextVar("traced", default=None)
 """The attempt under way; a context variable, because the session may send it in another task."""
 
 
@@ -115,9 +99,9 @@ class CallerSession(_AttemptTracker):
 
     async def request(self, request: HttpRequest) -> aiohttp.ClientResponse:
         """Send *request* and return the response, of which the head has been read."""
-        traced = _TracedAttempt(self.attempts[asyncio.current_task()].flag)
+        attempt = self.attempts[asyncio.current_task()]
         closed = getattr(self._session, "closed", False)  # a test double may have none
-        token = _traced.set(traced)
+        token = _traced.set(attempt)
         try:
             return await self._session.request(
                 request.method,
@@ -132,9 +116,9 @@ class CallerSession(_AttemptTracker):
                 middlewares=NO_RESEND.get(request.method, ()),
             )
         except BaseException as error:
-            # If this is not the error that the trace saw, the session has done more than it shows.
-            seen = closed or traced.failure is error
-            traced.flag.connected = not (seen and traced.unsent)
+            # If the trace saw another error, the session has done more than it shows.
+            seen = closed or attempt.failure is error
+            attempt.flag.connected = not (seen and attempt.unsent)
             raise
         finally:
             _traced.reset(token)
@@ -143,36 +127,30 @@ class CallerSession(_AttemptTracker):
 def _flagging_trace() -> aiohttp.TraceConfig:
     """Return the trace that flags attempts in a session whose connector is not ours."""
 
-    async def on_start(
-        _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
-    ) -> None:
-        traced = _traced.get()
-        if traced is not None:
-            traced.flag.connected = not traced.unsent
+    def on(change: Callable[[Attempt, Any], None]) -> Callable[..., Awaitable[None]]:
+        async def on_event(_session: object, _context: object, params: object) -> None:
+            attempt = _traced.get()
+            if attempt is not None:
+                change(attempt, params)
 
-    async def on_connected(
-        _session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object
-    ) -> None:
-        traced = _traced.get()
-        if traced is not None:
-            traced.flag.connected, traced.unsent = True, False
+        return on_event
 
-    async def on_exception(
-        _session: aiohttp.ClientSession,
-        _context: SimpleNamespace,
-        params: aiohttp.TraceRequestExceptionParams,
-    ) -> None:
-        traced = _traced.get()
-        if traced is not None:
-            traced.flag.connected, traced.failure = True, params.exception
+    def started(attempt: Attempt, _: object) -> None:
+        attempt.flag.connected = not attempt.unsent
+
+    def connected(attempt: Attempt, _: object) -> None:
+        attempt.flag.connected, attempt.unsent = True, False
+
+    def failed(attempt: Attempt, params: aiohttp.TraceRequestExceptionParams) -> None:
+        attempt.flag.connected, attempt.failure = True, params.exception
 
     trace = aiohttp.TraceConfig()
-    trace.on_request_start.append(on_start)
-    trace.on_connection_create_end.append(on_connected)
-    trace.on_connection_reuseconn.append(on_connected)
+    trace.on_request_start.append(on(started))
+    trace.on_connection_create_end.append(on(connected))
+    trace.on_connection_reuseconn.append(on(connected))
     # A connector that has its connections made elsewhere runs neither of these two.
-    trace.on_request_headers_sent.append(on_connected)
-    trace.on_request_exception.append(on_exception)
+    trace.on_request_headers_sent.append(on(connected))
+    trace.on_request_exception.append(on(failed))
     trace.freeze()
     return trace
 

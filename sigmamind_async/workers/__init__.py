@@ -1,4 +1,4 @@
-"""Operations that are carried out by worker processes on any number of machines, once each.
+"""Operations that worker processes on any number of machines carry out, once each.
 
     queue = Queue(dsn)                                    # in the web app; needs no API key
     await queue.enqueue([("order-1042", CreatePhoneNumber(country_code="US"))])
@@ -6,17 +6,16 @@
     await Worker([Account(SigmaMind)], dsn).run()         # in each worker
 
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
-in: `queue` is what a caller has, and `entry` what it writes; `worker` is a process, `office` what
-all jobs in it share, `blueprint` the tasks and `sequel` when one is run again; `rate` lets all
-processes keep to one rate. Needs the extra ``postgres``.
+in: `queue` is what a caller uses, `enqueue` what it writes, `worker` a process and its tasks,
+`context` what they share, `retry` when a job runs again, `connector` the queue's connections.
+`shared_gate` keeps all processes to one rate, through `rates`. Needs the extra ``postgres``.
 """
 
 try:
     from sigmamind_async.workers.context import Account, WorkerContext
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
-    from sigmamind_async.workers.tasks import blueprint
-    from sigmamind_async.workers.worker import Worker
+    from sigmamind_async.workers.worker import Worker, blueprint
 except ImportError as error:
     # Without libpq, psycopg is installed and cannot be imported: that error names no module.
     if (error.name or "psycopg").partition(".")[0] not in {"procrastinate", "psycopg"}:

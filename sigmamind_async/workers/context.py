@@ -1,4 +1,4 @@
-"""What all jobs of one process share: the journal, and a client for each account."""
+"""What the jobs of one process share: the journal, and a client for each account."""
 
 from __future__ import annotations
 
@@ -22,26 +22,30 @@ from sigmamind_async.provisioning.reconcile import stored_request
 from sigmamind_async.provisioning.row import Row, account_name
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import check_account_name
-from sigmamind_async.workers.retry import next_run
+from sigmamind_async.workers.retry import next_attempt_at
 from sigmamind_async.workers.shared_gate import SharedGate
 
+log = logging.getLogger(__name__)
+
 GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
-"""Returns the gate for the client of an account, given its name and the journal of the process."""
+"""Returns the gate of an account's client, given the account's name and the journal."""
 
-
-READABLE: Final = ("TRUNK_*",)
-"""The variables that a request may name unless a worker is given other `SecretResolver`."""
+DEFAULT_VARIABLES: Final = ("TRUNK_*",)
+"""Environment variables that a request may name unless the worker is given a `SecretResolver`."""
+FIRST_PAUSE: Final = 60.0
+"""Seconds of an account's first pause; each further one without a success is twice as long."""
+LONGEST_PAUSE: Final = 900.0
 
 
 @attrs.frozen
 class Account:
-    """One account; see `Provisioner` for all but the client."""
+    """An account that a worker serves; see `Provisioner` for all fields but the client."""
 
     client: Callable[..., Client]
-    """Makes the client, once in each process: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``.
-    It is called without arguments to see whose it is, and with the ``gate`` of the account."""
+    """Makes the client: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``. It is called twice in
+    each process: without arguments to learn the platform, and with the account's ``gate``."""
     label: str | None = attrs.field(default=None, kw_only=True)
     """Tells several accounts of one platform apart."""
     settle_time: float = attrs.field(default=SETTLE_TIME, kw_only=True)
@@ -51,58 +55,54 @@ class Account:
     release_duplicates: bool = attrs.field(default=False, kw_only=True)
 
 
-log = logging.getLogger(__name__)
-
-FIRST: Final = 60.0
-"""Seconds of the first rest; each that follows without a success between is twice as long."""
-LONGEST: Final = 900.0
-
-
 @attrs.define(kw_only=True)
-class Rest:
-    """One account's, in one process. All times in seconds, by one clock of the caller's."""
+class AccountPause:
+    """Pauses an account while the platform refuses all of its operations, for lack of money say.
+
+    A bulk job stops there. A worker goes on: once the pause is over, one operation finds out
+    whether the account is accepted again. All times are in seconds of the caller's clock.
+    """
 
     account: str
-    why: str = ""
-    """The refusal because of which it rests; empty while it does not."""
+    reason: str = ""
+    """The refusal that began the pause; empty while there is none."""
     until: float = 0.0
     _streak: Streak = attrs.field(factory=Streak)
     _length: float = 0.0
-    _asks: bool = False
-    """Whether one of them is finding out."""
+    _is_probing: bool = False
 
-    def over(self, now: float) -> bool:
-        """Return whether an operation may begin; the first after a rest is the only one."""
-        if not self.why:
+    def admits(self, now: float) -> bool:
+        """Return whether an operation may begin; after a pause a single one may."""
+        if not self.reason:
             return True
         if now < self.until:
             return False
-        self.until, self._asks = now + self._length, True
+        self.until, self._is_probing = now + self._length, True
         return True
 
-    def done(self) -> None:
-        """Take note of an operation that was carried out."""
-        self.why, self._asks, self._streak.length = "", False, 0
+    def succeeded(self) -> None:
+        """Record an operation that the platform accepted."""
+        self.reason, self._is_probing, self._streak.length = "", False, 0
 
     def failed(self, error: SigmaMindError, now: float) -> None:
-        """Take note of one that was not."""
+        """Record an operation that ended with *error*."""
         self._streak.add(error)
         if not self._streak.length:
-            self.done()
+            self.succeeded()
         elif self._streak.length >= (DEFAULT_STOP_ON.in_a_row or 1):
             self._begin(" ".join(str(error).split()), now)
 
-    def _begin(self, why: str, now: float) -> None:
-        if self.why and not self._asks:
-            return  # it was under way when the rest began
-        self._length = min(2 * self._length, LONGEST) if self.why else FIRST
-        self.why, self.until, self._asks = why, now + self._length, False
+    def _begin(self, reason: str, now: float) -> None:
+        if self.reason and not self._is_probing:
+            return  # it was under way when the pause began
+        self._length = min(2 * self._length, LONGEST_PAUSE) if self.reason else FIRST_PAUSE
+        self.reason, self.until, self._is_probing = reason, now + self._length, False
         log.warning(
-            "%s: %d operations in a row ended alike, so all others wait %.0f s: %s",
+            "%s: %d operations in a row were refused, so the others wait %.0f s: %s",
             self.account,
             self._streak.length,
             self._length,
-            why,
+            reason,
         )
 
 
@@ -110,106 +110,107 @@ class Reschedule(Exception):  # noqa: N818 - no error: the job goes on at anothe
     """The job is to be run again."""
 
     def __init__(self, at: float, reason: str) -> None:
-        """Give the moment, in seconds since the epoch, and why."""
+        """Take the time, in seconds since the epoch, and the reason."""
         super().__init__(reason)
         self.at = at
 
 
 @attrs.frozen(eq=False)
 class AccountWorker:
-    """One account at work."""
+    """Carries out the operations of one account."""
 
     provisioner: Provisioner
     adapter: Adapter
     secrets: SecretResolver
-    rest: Rest = attrs.field(
-        default=attrs.Factory(lambda self: Rest(account=self.provisioner.account), takes_self=True)
+    pause: AccountPause = attrs.field(
+        default=attrs.Factory(
+            lambda self: AccountPause(account=self.provisioner.account), takes_self=True
+        )
     )
 
     async def provision(self, op_id: str, attempts: int = 0) -> None:
-        """Carry out a planned operation, so far as it can be now.
+        """Carry out a planned operation, as far as is possible now.
 
-        Raises `Reschedule` where it has to be looked at again, and what `Provisioner.run` raises
-        where it has ended otherwise; the row then says why.
+        Raises `Reschedule` if the job is to be run again, else what `Provisioner.run` raises; the
+        row then says why it failed.
         """
-        if not self.rest.over(self.now()):
-            raise Reschedule(self.rest.until, self.rest.why)
+        if not self.pause.admits(self.now()):
+            raise Reschedule(self.pause.until, self.pause.reason)
         try:
-            row = await self._row(op_id)
-            await self.provisioner.send(op_id, await self._value(row))
+            row = await self._read_row(op_id)
+            await self.provisioner.send(op_id, await self._restore(row))
         except SigmaMindError as error:
             failure = error
-            self.rest.failed(error, self.now())
+            self.pause.failed(error, self.now())
         else:
-            self.rest.done()
+            self.pause.succeeded()
             return
-        at = await self._next_run(op_id, failure, attempts)
+        at = await self._next_attempt_at(op_id, failure, attempts)
         if at is not None:
             raise Reschedule(at, failure.message)
         await self.provisioner.refuse(op_id, failure.message)
         raise failure
 
-    async def recalled(self, row: Row) -> Value | None:
-        """Return the request of *row* with its secrets, where those can be had here."""
+    async def recall(self, row: Row) -> Value | None:
+        """Return the request of *row* with its secrets; `None` if they cannot be resolved."""
         try:
-            return await self._value(row)
+            return await self._restore(row)
         except SigmaMindError:
             return None
 
-    async def _row(self, op_id: str) -> Row:
-        row = await self._stored(op_id)
+    def now(self) -> float:
+        """Return the time by the clock of the database, which the queue goes by too."""
+        journal = self.provisioner.journal
+        assert isinstance(journal, PostgresJournal)  # noqa: S101 - `WorkerContext` makes no other
+        return journal.now()
+
+    async def _read_row(self, op_id: str) -> Row:
+        row = await self.provisioner.journal.get(self.provisioner.account, op_id)
         if row is None:
             raise journal_error(op_id, "the journal holds no such operation")
         return row
 
-    async def _stored(self, op_id: str) -> Row | None:
-        return await self.provisioner.journal.get(self.provisioner.account, op_id)
-
-    async def _value(self, row: Row) -> Value:
-        """Return the request of *row*, its secrets resolved at this last moment."""
+    async def _restore(self, row: Row) -> Value:
+        """Return the request of *row*; its secrets are resolved now, as late as possible."""
         value = stored_request(self.adapter, row)
         try:
-            secrets = {name: await self._secret(row, name) for name in row.secret_fields}
+            secrets = {name: await self._fetch_secret(row, name) for name in row.secret_fields}
             return attrs.evolve(value, **secrets)
         except SecretReferenceError as error:
             raise InvalidRequestError(str(error), "secret", "must be there") from None
 
-    async def _secret(self, row: Row, name: str) -> Secret:
+    async def _fetch_secret(self, row: Row, name: str) -> Secret:
         reference = row.secret_references.get(name)
         if reference is None:
             raise journal_error(
-                row.op_id, f"where its {name} is to be found was not said: enqueue it anew"
+                row.op_id, f"its row has no reference for {name}: enqueue it again with one"
             )
         deadline = self.provisioner.client.runner.engine.limits.deadline
         return await self.secrets.fetch(reference, deadline)
 
-    async def _next_run(self, op_id: str, error: SigmaMindError, attempts: int) -> float | None:
+    async def _next_attempt_at(
+        self, op_id: str, error: SigmaMindError, attempts: int
+    ) -> float | None:
         try:
-            row = await self._stored(op_id)
+            row = await self.provisioner.journal.get(self.provisioner.account, op_id)
         except SigmaMindError:
             row = None
-        return next_run(error, row, self.provisioner.policy, self.now(), attempts)
-
-    def now(self) -> float:
-        """Return the time by the clock of the journal, which is that of the queue too."""
-        journal = self.provisioner.journal
-        assert isinstance(journal, PostgresJournal)  # noqa: S101 - made by the office
-        return journal.now()
+        return next_attempt_at(error, row, self.provisioner.policy, self.now(), attempts)
 
 
 class WorkerContext:
     """The journal and the clients of one worker process; open it with ``async with``.
 
-    For a procrastinate application of your own: register ``blueprint(office)`` with it, and have
-    the office open for as long as its worker runs. `Worker` does all that.
+    `Worker` does that. For a procrastinate app of your own, register ``blueprint(context)`` with it
+    and keep the context open while its worker runs.
 
     Args:
-        accounts: Those that are served; of each the API key must be had here.
+        accounts: The accounts to serve; the API key of each must be available here.
         dsn: The database, as `PostgresJournal` takes it.
-        schema: That of the journal.
-        secrets: Resolves the references in requests: left out, variables ``TRUNK_*`` alone.
-        gate: Returns what a client is given as its ``gate``, for the name of an account and
-            the journal; left out, one that all processes share.
+        schema: The journal's schema.
+        secrets: Resolves the references in requests; by default only variables ``TRUNK_*``.
+        gate: Returns the ``gate`` of an account's client, given the account's name and the
+            journal; by default one that all processes share.
         connections: Most connections of the journal.
 
     Raises:
@@ -226,23 +227,23 @@ class WorkerContext:
         gate: GateFor = SharedGate,
         connections: int = 8,
     ) -> None:
-        dsn = concealed(dsn)
+        dsn = as_secret(dsn)
         self.schema: Final = schema
         self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
-        self._secrets = secrets or SecretResolver(names=READABLE)
+        self._secrets = secrets or SecretResolver(names=DEFAULT_VARIABLES)
         self._gate = gate
-        self.branches: Mapping[str, AccountWorker] = self._branches(accounts)
+        self.accounts: Mapping[str, AccountWorker] = self._open_accounts(accounts)
 
     @property
     def lease(self) -> float:
-        """Seconds after which whoever began to send and wrote no more is taken for gone."""
-        return max(branch.provisioner.lease for branch in self.branches.values())
+        """Seconds without a write after which a sending process counts as dead."""
+        return max(account.provisioner.lease for account in self.accounts.values())
 
-    def branch(self, account: str) -> AccountWorker:
-        """Return the account of a name; raise `ConfigurationError` for one that is not served."""
-        if account not in self.branches:
-            raise ConfigurationError(f"account: {account} is not served here")
-        return self.branches[account]
+    def account(self, name: str) -> AccountWorker:
+        """Return the account of that name; raise `ConfigurationError` if it is not served."""
+        if name not in self.accounts:
+            raise ConfigurationError(f"account: {name} is not served by this worker")
+        return self.accounts[name]
 
     async def __aenter__(self) -> Self:
         await self.journal.open()
@@ -254,25 +255,28 @@ class WorkerContext:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for branch in self.branches.values():
-            await branch.provisioner.client.close()
+        for account in self.accounts.values():
+            await account.provisioner.client.close()
         await self.journal.close()
 
-    def _branches(self, accounts: Iterable[Account]) -> dict[str, AccountWorker]:
-        branches: dict[str, AccountWorker] = {}
+    def _open_accounts(self, accounts: Iterable[Account]) -> dict[str, AccountWorker]:
+        opened: dict[str, AccountWorker] = {}
         for account in accounts:
-            branch = self._branch(account)
-            name = branch.provisioner.account
+            worker = self._open_account(account)
+            name = worker.provisioner.account
             check_account_name(name)
-            if name in branches:
-                raise ConfigurationError(f"account: {name} is there twice; give one a label")
-            branches[name] = branch
-        if not branches:
+            if name in opened:
+                raise ConfigurationError(f"account: {name} is given twice; give one a label")
+            opened[name] = worker
+        if not opened:
             raise ConfigurationError("accounts: at least one is needed")
-        return branches
+        return opened
 
-    def _branch(self, account: Account) -> AccountWorker:
-        client = self._client(account)
+    def _open_account(self, account: Account) -> AccountWorker:
+        platform = account.client().platform.name
+        client = account.client(
+            gate=self._gate(account_name(platform, account.label), self.journal)
+        )
         provisioner = Provisioner(
             client,
             self.journal,
@@ -284,8 +288,3 @@ class WorkerContext:
             account=account.label,
         )
         return AccountWorker(provisioner, adapter_of(client), self._secrets)
-
-    def _client(self, account: Account) -> Client:
-        platform = account.client().platform.name
-        gate = self._gate(account_name(platform, account.label), self.journal)
-        return account.client(gate=gate)

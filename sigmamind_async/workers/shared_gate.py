@@ -4,23 +4,21 @@ A `SharedGate` is a `Gate`: its queue, width, circuit and deadlines are those of
 processes of an account share a row of the journal's database: the learned rate, the pause that the
 platform asked for, and the times at which requests may go.
 
-Until the platform refuses a request there is no rate. Requests go without asking, and the row is
-read four times a second while any are sent. From the first refusal on, the row grants the times at
-which requests go, so the account as a whole keeps to the rate. A single caller waits for one reply
-of the database; for a queue of callers, a tenth of a second's worth is requested at a time, and the
-next batch before that is used up.
+Until the platform refuses a request there is no rate: requests go without asking, and the row is
+read four times a second. From the first refusal on, the row grants the times at which requests go.
+A single caller waits for one reply of the database. For a queue of callers a tenth of a second's
+worth is requested at a time, before the batch in hand is used up.
 
-With each question this gate reports what it has learned: successes, by how much they raised the
-rate, and at once every cut. A cut counts if it was made from the latest rate. Otherwise another
-gate was refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from
-the requests of all processes, and does not know that there are several. Kinds of requests share one
-rate here: a single process sees too few refusals to tell separate limits apart.
+Each question reports what this gate has learned: successes, by how much they raised the rate, and
+at once every cut. A cut counts if it was made from the latest rate; otherwise another gate was
+refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from the
+requests of all processes, and does not know that there are several. All kinds of requests share one
+rate: a single process sees too few refusals to tell separate limits apart.
 
-Without the database the gate goes on alone, at this process's share of the rate, and learns from
-its own refusals. That is safe: a request that is sent too fast is refused, and does nothing. To
-fail calls because a rate cannot be read would help no caller; purchases with a journal in that
-database stop all the same, at the journal. The gate goes on alone after a second without a reply,
-and asks again once a second. Only a journal that is not open or is read only raises `JournalError`.
+After a second without a reply the gate goes on alone, at this process's share of the rate, and asks
+again once a second. That is safe: a request that is sent too fast is refused, and does nothing.
+Purchases with a journal in that database stop all the same, at the journal. Only a journal that is
+not open, or is read only, raises `JournalError`.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ from sigmamind_async.limiter.rate import LONG, SLOWEST, AdaptiveRate, Admitted
 from sigmamind_async.limiter.snapshot import RateSnapshot
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
-from sigmamind_async.responses.verdict import REFUSALS
+from sigmamind_async.responses.headers import REFUSAL_STATUSES
 from sigmamind_async.workers.rates import HORIZON, RateReport, Rates, RateState, SharedRates
 
 POLL: Final = 0.25
@@ -78,7 +76,7 @@ class SyncState:
     _rate: float | None = None
     """The rate as it was last reported or received."""
     _passed: int = 0
-    """Requests passed since the cut, likewise."""
+    """Requests passed since the cut, as they were."""
     _taken: int = 0
 
     @property
@@ -86,54 +84,54 @@ class SyncState:
         """Whether the other gates should hear of a cut or a pause now."""
         return self.cut_unsent or self.pause_unsent
 
-    def has_news(self, pace: AdaptiveRate) -> bool:
+    def has_news(self, limit: AdaptiveRate) -> bool:
         """Return whether a cut, or requests that passed, were not reported yet."""
-        return self.cut_unsent or pace.progress > self._passed
+        return self.cut_unsent or limit.progress > self._passed
 
-    def report(self, pace: AdaptiveRate, now: float, wanted: int, longest: float) -> RateReport:
+    def report(self, limit: AdaptiveRate, now: float, wanted: int, longest: float) -> RateReport:
         """Return what to report, and count it as reported."""
         cut = self.cut_unsent
-        news = RateReport(
+        report = RateReport(
             wanted=wanted,
             version=self.version,
-            rate=pace.rate if cut else None,
-            learned=pace.snapshot().to_text() if cut else "",
-            growth=1.0 if cut else self._growth(pace),
-            passed=max(0, pace.progress - self._passed),
+            rate=limit.rate if cut else None,
+            learned=limit.snapshot().to_text() if cut else "",
+            growth=1.0 if cut else self._growth(limit),
+            passed=max(0, limit.progress - self._passed),
             pause=max(0.0, self.pause_until - now) if self.pause_unsent else 0.0,
             longest=longest,
         )
         self.cut_unsent = self.pause_unsent = False
-        self._rate, self._passed = pace.rate, pace.progress
-        return news
+        self._rate, self._passed = limit.rate, limit.progress
+        return report
 
-    def merge(self, pace: AdaptiveRate, now: float, since: float, told: RateState) -> None:
-        """Update *pace* from a reply; *since* is the reply's, by this gate's clock."""
-        rate = told.rate if told.rate is not None and 0.0 < told.rate < math.inf else None
-        if told.version != self.version:
-            self.version, self.cut_unsent = told.version, False
+    def merge(self, limit: AdaptiveRate, now: float, since: float, state: RateState) -> None:
+        """Update *limit* from a reply; *since* is the reply's, by this gate's clock."""
+        rate = state.rate if state.rate is not None and 0.0 < state.rate < math.inf else None
+        if state.version != self.version:
+            self.version, self.cut_unsent = state.version, False
             if rate is not None:
-                pace.adopt(now + GRACE, rate, RateSnapshot.from_text(told.learned))
-            self._rate, self._passed = None, pace.progress
+                limit.adopt(now + GRACE, rate, RateSnapshot.from_text(state.learned))
+            self._rate, self._passed = None, limit.progress
         if not self.cut_unsent:  # else the row does not know of it yet
-            grown = None if rate is None else rate * self._growth(pace)
-            more = max(0, pace.progress - self._passed)
-            pace.agree(grown, since, told.taken, told.passed + more)
-            self._rate, self._passed = rate, told.passed
-        if told.granted:
-            taken = told.taken - (self._taken if told.taken > self._taken else 0)
-            self.share += (min(1.0, told.granted / taken) - self.share) / 4
-            self._taken = told.taken
+            grown = None if rate is None else rate * self._growth(limit)
+            more = max(0, limit.progress - self._passed)
+            limit.agree(grown, since, state.taken, state.passed + more)
+            self._rate, self._passed = rate, state.passed
+        if state.granted:
+            taken = state.taken - (self._taken if state.taken > self._taken else 0)
+            self.share += (min(1.0, state.granted / taken) - self.share) / 4
+            self._taken = state.taken
 
     def detach(self) -> None:
         """Report nothing of what is learned while the gate is alone."""
         self._rate, self.cut_unsent = None, False
 
-    def _growth(self, pace: AdaptiveRate) -> float:
+    def _growth(self, limit: AdaptiveRate) -> float:
         """Return by how much the rate has grown here since it was reported."""
-        if pace.rate is None or self._rate is None:
+        if limit.rate is None or self._rate is None:
             return 1.0
-        return max(1.0, pace.rate / self._rate)
+        return max(1.0, limit.rate / self._rate)
 
 
 @attrs.define
@@ -162,14 +160,14 @@ class SharedAdmission(Admission):
     """When to ask for grants again; any earlier, they would be too far ahead."""
 
     @property
-    def pace(self) -> AdaptiveRate:
+    def limit(self) -> AdaptiveRate:
         """The learned rate."""
         return self.rates.common
 
     @property
     def server_paced(self) -> bool:
         """Whether requests go at granted times."""
-        return self.pace.rate is not None and not self.alone
+        return self.limit.rate is not None and not self.alone
 
     def is_fresh(self, now: float) -> bool:
         """Return whether the latest reply is still to be believed."""
@@ -194,7 +192,7 @@ class SharedAdmission(Admission):
         if self.grants:
             self.grants.popleft()
         if self.grants:
-            self.pace.ready = self.grants[0]
+            self.limit.ready = self.grants[0]
 
     def wanted(self, now: float, waiting: int) -> int:
         """Return for how many of the *waiting* callers to ask for grants now."""
@@ -209,12 +207,12 @@ class SharedAdmission(Admission):
     def pause(self, until: float) -> None:
         """Let no request go before *until*."""
         self.paused_until = max(self.paused_until, until)
-        if self.pace.rate is not None:
-            self.pace.pause(self.paused_until)
+        if self.limit.rate is not None:
+            self.limit.pause(self.paused_until)
 
     def note_refusal(self, now: float, before: float | None, pause: float) -> bool:
         """Keep a cut from *before*, and a pause, to be reported; return whether there is one."""
-        sync, rate, until = self.sync, self.pace.rate, now + pause
+        sync, rate, until = self.sync, self.limit.rate, now + pause
         cut = rate is not None and (before is None or rate < before)
         if not cut and (not pause or until <= sync.pause_until):
             return False
@@ -224,36 +222,36 @@ class SharedAdmission(Admission):
         sync.cut_unsent = sync.cut_unsent or (cut and not self.alone)
         return True
 
-    def merge(self, now: float, offset: float, told: RateState) -> float:
-        """Go on from a reply; return the seconds of a pause that is news, else 0.
+    def merge(self, now: float, offset: float, state: RateState) -> float:
+        """Go on from a reply; return the seconds of a pause that is new, else 0.
 
         *offset* is this gate's clock less the database's.
         """
-        is_paused = told.paused_until > self.sync.paused_until
-        is_cut = told.version != self.sync.version
+        is_paused = state.paused_until > self.sync.paused_until
+        is_cut = state.version != self.sync.version
         if is_paused or is_cut or self.alone or not self.is_fresh(now):
             self.grants.clear()
         self.replied_at, self.alone = now, False
-        self.sync.merge(self.pace, now, told.since + offset + GRACE, told)
+        self.sync.merge(self.limit, now, state.since + offset + GRACE, state)
         if is_paused:
-            self.sync.paused_until = told.paused_until
-            self.pause(told.paused_until + offset)
-        first = told.first + offset
-        if told.granted and self.pace.rate is not None:
-            start, spacing, self.batch = max(first, now), 1.0 / self.pace.rate, told.granted
-            self.grants.extend(start + count * spacing for count in range(told.granted))
-            self.pace.ready = self.grants[0]
+            self.sync.paused_until = state.paused_until
+            self.pause(state.paused_until + offset)
+        first = state.first + offset
+        if state.granted and self.limit.rate is not None:
+            start, spacing, self.batch = max(first, now), 1.0 / self.limit.rate, state.granted
+            self.grants.extend(start + count * spacing for count in range(state.granted))
+            self.limit.ready = self.grants[0]
         elif not self.grants:
             self.ask_after = first - HORIZON
-            self.pace.ready = min(first, max(now, self.ask_after))
-        return max(0.0, told.paused_until + offset - now) if is_paused else 0.0
+            self.limit.ready = min(first, max(now, self.ask_after))
+        return max(0.0, state.paused_until + offset - now) if is_paused else 0.0
 
     def degrade_to_local(self, now: float) -> None:
         """Go on without the row, at this process's share of the rate."""
         self.sync.detach()
         self.replied_at = now
-        if self.server_paced and self.pace.rate is not None:
-            self.pace.rate = max(SLOWEST, self.pace.rate * self.sync.share)
+        if self.limit.rate is not None and not self.alone:
+            self.limit.rate = max(SLOWEST, self.limit.rate * self.sync.share)
         self.alone = True
         self.grants.clear()
 
@@ -289,7 +287,6 @@ class SharedGate(Gate):
             that would have to ask are refused.
         max_pause: As for `Gate`. The shortest that any process gives holds for all.
         refusal_statuses: As for `Gate`.
-        admission: The rules; a default set where left out.
         clock: Monotonic seconds.
         jitter: Random numbers from 0 to 1.
     """
@@ -301,12 +298,11 @@ class SharedGate(Gate):
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
-        refusal_statuses: Collection[int] = REFUSALS,
-        admission: SharedAdmission | None = None,
+        refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
-        self._shared = admission or SharedAdmission()
+        self._shared = SharedAdmission()
         super().__init__(
             max_wait=max_wait,
             max_pause=max_pause,
@@ -324,9 +320,9 @@ class SharedGate(Gate):
         """Why the gate goes on without the database; `None` while it does not."""
 
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
-        """Acquire where there is nothing to wait for, as `acquire` tries first; see `Gate`.
+        """Acquire where there is nothing to wait for; see `Gate`.
 
-        `acquire` raises `JournalError`, too, where the journal is not open or is read only.
+        `acquire` also raises `JournalError`, if the journal is not open or is read only.
         """
         exchange = self._exchanges.get()
         if exchange.poll is None:
@@ -335,110 +331,110 @@ class SharedGate(Gate):
         return super().try_acquire(width, kind)
 
     def throttled(
-        self, ticket: Admitted, retry_after: float | None, *, refused: bool = True
+        self, request: Admitted, retry_after: float | None, *, refused: bool = True
     ) -> float:
         """Report a 429; return the seconds for which all processes pause."""
-        before = self._shared.pace.rate
+        before = self._shared.limit.rate
         if before is None and retry_after is not None and retry_after >= LONG:
-            return self._pause_and_learn(ticket, retry_after)
-        pause = super().throttled(ticket, retry_after, refused=refused)
+            return self._pause_and_learn(request, retry_after)
+        pause = super().throttled(request, retry_after, refused=refused)
         self._publish(before, pause)
         return pause
 
-    def failed(self, ticket: Admitted, *, overloaded: bool = False) -> None:
+    def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
         """Report an attempt without a usable answer."""
-        before = self._shared.pace.rate
-        super().failed(ticket, overloaded=overloaded)
+        before = self._shared.limit.rate
+        super().failed(request, overloaded=overloaded)
         self._publish(before, 0.0)
 
-    def _pause_and_learn(self, ticket: Admitted, retry_after: float) -> float:
+    def _pause_and_learn(self, request: Admitted, retry_after: float) -> float:
         """Pause, and make a rate of the first refusal once all processes have reported."""
         shared, pause = self._shared, min(retry_after, self.max_pause)
         if retry_after > pause:
-            shared.pace.capped, shared.pace.tried_at = True, None
+            shared.limit.capped, shared.limit.tried_at = True, None
         ends = self._clock() + pause
         if not shared.alone and not shared.sync.pause_unsent:
-            asyncio.get_running_loop().call_later(2 * POLL, self._learn, ticket, ends)
+            asyncio.get_running_loop().call_later(2 * POLL, self._learn, request, ends)
         shared.pause(ends)
         self._publish(None, pause)
         return pause
 
-    def _learn(self, ticket: Admitted, ends: float) -> None:
-        if self._shared.pace.rate is None:
-            super().throttled(ticket, max(LONG, ends - self._clock()))
+    def _learn(self, request: Admitted, ends: float) -> None:
+        if self._shared.limit.rate is None:
+            super().throttled(request, max(LONG, ends - self._clock()))
             self._publish(None, 0.0)
 
     # --- questions -----------------------------------------------------------------------------
 
-    def _expected_wait(self, now: float, line: LoopQueues, kind: str) -> float:
-        rate, ahead = self._shared.rate, line.queued_before(kind)
+    def _expected_wait(self, now: float, queues: LoopQueues, kind: str) -> float:
+        rate, ahead = self._shared.rate, queues.queued_before(kind)
         queue = ahead / (rate * self._shared.sync.share) if rate is not None else 0.0
         return self._shared.due(now) + queue
 
-    def _admit_waiting(self, line: LoopQueues) -> None:
-        super()._admit_waiting(line)
-        self._ask_if_needed(line)
+    def _admit_waiting(self, queues: LoopQueues) -> None:
+        super()._admit_waiting(queues)
+        self._ask_if_needed(queues)
 
     def _publish(self, before: float | None, pause: float) -> None:
         """Let the others know of a pause, and of a rate that was cut from *before*."""
         if self._shared.note_refusal(self._clock(), before, pause):
             self._ask_if_needed(self._queues.get())
 
-    def _ask_if_needed(self, line: LoopQueues) -> None:
+    def _ask_if_needed(self, queues: LoopQueues) -> None:
         exchange, shared, now = self._exchanges.get(), self._shared, self._clock()
         if exchange.reply is not None or shared.alone:
             return
-        waiting = sum(map(len, line.queues.values()))
+        waiting = sum(map(len, queues.waiting.values()))
         wanted = shared.wanted(now, waiting)
         if wanted or shared.sync.is_urgent or (waiting and not shared.is_fresh(now)):
-            self._ask(line, exchange, wanted)
+            self._ask(queues, exchange, wanted)
 
-    def _ask(self, line: LoopQueues, exchange: _Exchange, wanted: int) -> None:
+    def _ask(self, queues: LoopQueues, exchange: _Exchange, wanted: int) -> None:
         shared = self._shared
-        news = shared.sync.report(shared.pace, self._clock(), wanted, self.max_pause)
+        report = shared.sync.report(shared.limit, self._clock(), wanted, self.max_pause)
         try:
-            exchange.reply = self._rates.exchange(self._account, news)
+            exchange.reply = self._rates.exchange(self._account, report)
         except JournalError as error:
-            for turn in itertools.chain.from_iterable(line.queues.values()):
-                if not turn.future.done():
-                    turn.future.set_exception(JournalError(error.message))
+            for waiter in itertools.chain.from_iterable(queues.waiting.values()):
+                if not waiter.future.done():
+                    waiter.future.set_exception(JournalError(error.message))
             return
-        exchange.reply.add_done_callback(partial(self._on_reply, line, exchange))
-        late = partial(self._go_on_alone, line, exchange, "no answer came in time")
+        exchange.reply.add_done_callback(partial(self._on_reply, queues, exchange))
+        late = partial(self._go_on_alone, queues, exchange, "no answer came in time")
         exchange.timeout = asyncio.get_running_loop().call_later(REPLY_TIMEOUT, late)
 
     def _poll(self, exchange: _Exchange) -> None:
         """Read the row for as long as requests are sent or something is to be reported."""
-        line, shared, exchange.poll = self._queues.get(), self._shared, None
-        is_busy = bool(line.queues or line.under_way or shared.sync.has_news(shared.pace))
+        queues, shared, exchange.poll = self._queues.get(), self._shared, None
+        is_busy = bool(queues.waiting or queues.under_way or shared.sync.has_news(shared.limit))
         every = REPLY_TIMEOUT if shared.alone else POLL
         is_due = self._clock() - shared.replied_at > every / 2
         if is_due and exchange.reply is None and (is_busy or shared.alone):
-            self._ask(line, exchange, 0)
+            self._ask(queues, exchange, 0)
         if is_busy:
             exchange.poll = asyncio.get_running_loop().call_later(every, self._poll, exchange)
 
     # --- replies -------------------------------------------------------------------------------
 
     def _on_reply(
-        self, line: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
+        self, queues: LoopQueues, exchange: _Exchange, reply: asyncio.Future[RateState]
     ) -> None:
         error = None if reply.cancelled() else reply.exception()
         if exchange.reply is not reply:  # it came too late
             return
         if error is not None:
-            self._go_on_alone(line, exchange, str(error))
+            self._go_on_alone(queues, exchange, str(error))
             return
         exchange.close()
         now, self.problem = self._clock(), None
         pause = self._shared.merge(now, now - self._rates.now(), reply.result())
         if pause > 0 and self.announces("", pause):
-            message = "%s: all requests pause for %.1f s, as another process was told to"
+            message = "%s: all requests pause for %.1f s, as another process was asked to"
             logger.info(message, self._account, pause)
-        self._admit_waiting(line)
+        self._admit_waiting(queues)
 
-    def _go_on_alone(self, line: LoopQueues, exchange: _Exchange, problem: str) -> None:
+    def _go_on_alone(self, queues: LoopQueues, exchange: _Exchange, problem: str) -> None:
         exchange.close()
         self._shared.degrade_to_local(self._clock())
         self.problem = problem
-        self._admit_waiting(line)
+        self._admit_waiting(queues)

@@ -1,4 +1,14 @@
-"""A worker process: it serves the queues of its accounts until it is told to stop."""
+"""A worker process: it serves the queues of its accounts until it is stopped.
+
+It runs four tasks of procrastinate (https://procrastinate.readthedocs.io). `provision` carries out
+one operation. `reconcile` settles the unconfirmed ones, with one listing of the account, and sees
+that every operation that may be sent has a job. `sweep` finds what late requests have bought.
+`retry_stalled` hands the jobs of dead workers to others.
+
+The queue delivers a job at least once, and no more is expected of it. The journal sees that each
+operation is carried out once: a job that runs twice, at the same time or in a worker that was taken
+for dead, finds in the row what the other run has done.
+"""
 
 from __future__ import annotations
 
@@ -6,89 +16,75 @@ import asyncio
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
+import attrs
 import procrastinate
-import psycopg
-from procrastinate import signals
-from procrastinate.exceptions import ConnectorException
-from procrastinate.worker import Worker as Serving
+from procrastinate import BaseRetryStrategy, Blueprint, JobContext, RetryDecision, signals
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException, UniqueViolation
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+from procrastinate.worker import Worker as JobRunner
 
-from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.errors import ConfigurationError, SigmaMindError
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-from sigmamind_async.provisioning.journal.postgres.errors import explain_error
+from sigmamind_async.provisioning.journal.postgres.schema import with_schema
+from sigmamind_async.provisioning.row import State
 from sigmamind_async.secret_references import SecretResolver
-from sigmamind_async.values import Secret, concealed
-from sigmamind_async.workers.connector import Line
-from sigmamind_async.workers.context import Account, GateFor, WorkerContext
-from sigmamind_async.workers.enqueue import NAMESPACE, queue_of
+from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.workers.connector import OutageLog, WorkerConnector
+from sigmamind_async.workers.context import (
+    Account,
+    AccountWorker,
+    GateFor,
+    Reschedule,
+    WorkerContext,
+)
+from sigmamind_async.workers.enqueue import (
+    NAMESPACE,
+    PROVISION,
+    UPKEEP_PRIORITY,
+    job_for,
+    operation_lock,
+    queue_name,
+)
 from sigmamind_async.workers.queue import Queue
+from sigmamind_async.workers.retry import MAX_DELAY
 from sigmamind_async.workers.shared_gate import SharedGate
-from sigmamind_async.workers.tasks import HOURLY, MARGIN, MINUTELY, blueprint
 
 log = logging.getLogger(__name__)
 
-PAUSE: Final = 1.0
-"""Seconds before a worker that has lost its database begins anew."""
-_CONNECTIONS: Final = 4
-"""To the journal, at most: a write takes a millisecond or a few."""
-
-
-_TALKATIVE: Final = (
-    "procrastinate.utils",
-    "procrastinate.worker",
-    "procrastinate.worker.worker",
-    "psycopg.pool",
-)
-MINUTE: Final = 60.0
-
-
-class Away(logging.Filter):
-    """Has a database that is away told of once a minute, in one line.
-
-    The packages of the queue tell of it whenever one of their parts meets it, each in its own way,
-    with a traceback. What they say of anything else passes.
-    """
-
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Call the database *name*."""
-        super().__init__()
-        self._name = name
-        self._clock = clock
-        self._told = -MINUTE
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether *record* is about something else."""
-        given = record.args if isinstance(record.args, tuple) else ()
-        errors = (record.exc_info[1] if record.exc_info else None, *given)
-        for error in errors:
-            if isinstance(error, (ConnectorException, psycopg.OperationalError)):
-                self.tell(error)
-                return False
-        return True
-
-    def tell(self, error: BaseException) -> None:
-        """Tell of *error*, unless something was told less than a minute ago."""
-        now = self._clock()
-        if now - self._told >= MINUTE:
-            self._told = now
-            why = explain_error(error.__cause__ or error, connected=False).partition("\n")[0]
-            log.warning("%s: %s It is asked again.", self._name, f"{why.rstrip('.')}.")
-
-    @contextmanager
-    def over(self) -> Generator[None]:
-        """Stand before the loggers of those packages for as long as the block runs."""
-        loggers = [*map(logging.getLogger, _TALKATIVE)]
-        for logger in loggers:
-            logger.addFilter(self)
-        try:
-            yield
-        finally:
-            for logger in loggers:
-                logger.removeFilter(self)
+RESTART_DELAY: Final = 1.0
+"""Seconds before a worker that has lost its database starts again."""
+_JOURNAL_CONNECTIONS: Final = 4
+MINUTELY: Final = "* * * * *"
+HOURLY: Final = "0 * * * *"
+LEASE_MARGIN: Final = 5.0
+"""Seconds beyond its longest lease after which a silent worker counts as dead."""
+_BATCH: Final = 1000
+"""Operations without a job that are given one at once."""
+_WITHOUT_JOB: Final = """
+SELECT op_id FROM {schema}.operations AS o
+WHERE account = %(account)s AND state = 'planned'
+    AND (detail LIKE '%%"enqueued":true%%' OR detail LIKE '%%"enqueued": true%%')
+    AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS j
+        WHERE j.queueing_lock = %(prefix)s || o.op_id
+            AND j.status IN ('todo', 'doing', 'cancelled', 'aborted')
+    )
+LIMIT %(batch)s
+"""
+# Only jobs that waited for a settle time: others come back within the longest delay anyway.
+_RUN_NOW: Final = """
+UPDATE procrastinate_jobs AS j SET scheduled_at = NULL FROM {schema}.operations AS o
+WHERE o.account = %(account)s AND o.state = 'planned'
+    AND j.queueing_lock = %(prefix)s || o.op_id AND j.status = 'todo'
+    AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
+RETURNING j.id
+"""
 
 
 class Worker:
@@ -96,32 +92,32 @@ class Worker:
 
         await Worker([Account(SigmaMind)], "postgresql://user@db.example/orders").run()
 
-    SIGTERM, SIGHUP and Ctrl-C let it take no more jobs and settle those under way. What is killed
-    instead is taken over by others once its leases have ended. Where the database goes away, it
-    waits until that is there again.
+    On SIGTERM, SIGHUP or Ctrl-C it takes no more jobs and finishes those under way. The jobs of a
+    worker that is killed are taken over by others once its leases have ended. While the database
+    cannot be reached, it waits.
 
-    It holds at most nine connections: four to the journal, four to the queue, and one that listens
-    for new jobs. Those that it has not needed for 30 s it gives back. Behind a pooler such as
+    It opens at most nine connections: four for the journal, four for the queue, and one that
+    listens for new jobs. Connections that are idle for 30 s are closed. Behind a pooler such as
     PgBouncer it does not listen, and finds new jobs by polling.
 
     Args:
-        accounts: Those that are served; of each the API key must be had here.
+        accounts: The accounts to serve; the API key of each must be available here.
         dsn: The database, as `PostgresJournal` takes it.
-        schema: That of the journal.
+        schema: The journal's schema.
         secrets: Resolves the references in requests. Callers that enqueue choose what is read here,
-            so without it only variables ``TRUNK_*`` may be named, and no file; for others give
+            so by default they may name only variables ``TRUNK_*``, and no file. To allow others:
             ``SecretResolver(names=["SIP_PASSWORD"], folders=["/run/secrets/trunks"])``.
-        gate: Returns what a client is given as its ``gate``, for the name of an account and the
-            journal of this process; left out, one that all processes share.
+        gate: Returns the ``gate`` of an account's client, given the account's name and the
+            journal; by default one that all processes share.
         concurrency: Jobs under way at once.
-        reconcile: When to settle what is in doubt: minute, hour, day of the month, month, day of
-            the week and, if you like, second. One worker of all does it.
-        sweep: When to look for what came late, likewise.
-        retry_stalled: When to look for workers that are gone, likewise.
+        reconcile: When to settle unconfirmed operations: a cron expression of five fields, or of
+            six with seconds, as for the next two. One worker of all does it.
+        sweep: When to look for numbers that late requests have bought.
+        retry_stalled: When to look for dead workers.
         heartbeat: Seconds between two signs of life.
-        polling: Seconds between two looks for jobs whose time has come.
-        grace: Seconds that jobs have to end once it is to stop, after which they are cut short, and
-            what they sent is left to others to settle; by default as long as a lease.
+        polling: Seconds between two looks for jobs that are due.
+        grace: Seconds that jobs have to finish once the worker is stopped. Then they are cancelled,
+            and others settle what they have sent. By default as long as a lease.
 
     Raises:
         ConfigurationError: A setting cannot be used, or an account's key is missing.
@@ -143,79 +139,82 @@ class Worker:
         polling: float = 1.0,
         grace: float | None = None,
     ) -> None:
-        dsn = concealed(dsn)
-        _check(concurrency, heartbeat, polling)
-        self.office = WorkerContext(
-            accounts, dsn, schema=schema, secrets=secrets, gate=gate, connections=_CONNECTIONS
+        dsn = as_secret(dsn)
+        _check_options(concurrency, heartbeat=heartbeat, polling=polling)
+        self.context = WorkerContext(
+            accounts,
+            dsn,
+            schema=schema,
+            secrets=secrets,
+            gate=gate,
+            connections=_JOURNAL_CONNECTIONS,
         )
         self._queue = Queue(dsn, schema=schema)
         self._target = parse_dsn(dsn, schema)
-        self._away = Away(self._target.name)
+        self._outages = OutageLog(self._target.name)
         self._tasks = blueprint(
-            self.office, reconcile=reconcile, sweep=sweep, retry_stalled=retry_stalled
+            self.context, reconcile=reconcile, sweep=sweep, retry_stalled=retry_stalled
         )
+        lease = self.context.lease
         self._options: dict[str, Any] = {
             "concurrency": concurrency,
             "update_heartbeat_interval": heartbeat,
-            "stalled_worker_timeout": max(self.office.lease + MARGIN, 3 * heartbeat),
+            "stalled_worker_timeout": max(lease + LEASE_MARGIN, 3 * heartbeat),
             "fetch_job_polling_interval": polling,
-            "shutdown_graceful_timeout": self.office.lease if grace is None else grace,
+            "shutdown_graceful_timeout": lease if grace is None else grace,
         }
-        self._serving: Serving | None = None
-        self._end = asyncio.Event()
+        self._runner: JobRunner | None = None
+        self._is_stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """Take no more jobs; `run` returns once those under way have ended."""
-        self._end.set()
-        self._begin_anew()
+        """Take no more jobs; `run` returns once those under way have finished."""
+        self._is_stopped.set()
+        self._stop_runner()
 
     async def run(self) -> None:
-        """Serve until `stop`, or a signal; to be called once.
+        """Serve until `stop` or a signal; call it once.
 
-        Raises `JournalError` where the database cannot be used at the start.
+        Raises `JournalError` if the database cannot be used at the start.
         """
         await self._queue.prepare()
         app = procrastinate.App(connector=self._connector())
         app.add_tasks_from(self._tasks, namespace=NAMESPACE)
-        async with self.office, app.open_async():
-            with self._away.over(), signals.on_stop(self.stop), _on_hangup(self.stop):
-                while not self._end.is_set():
+        async with self.context, app.open_async():
+            with self._outages.installed(), signals.on_stop(self.stop), _on_hangup(self.stop):
+                while not self._is_stopped.is_set():
                     await self._serve(app)
 
     async def _serve(self, app: procrastinate.App) -> None:
-        """Serve under one registration, until it is to end or is lost."""
-        queues = [queue_of(account) for account in self.office.branches]
-        self._serving = Serving(
+        """Serve as one registered worker, until it is stopped or has lost a statement."""
+        self._runner = JobRunner(
             app,
-            queues,
+            [queue_name(account) for account in self.context.accounts],
             delete_jobs="successful",
             install_signal_handlers=False,
             **self._options,
         )
         try:
-            await self._serving.run()  # type: ignore[no-untyped-call]
+            await self._runner.run()  # type: ignore[no-untyped-call]
         except ConnectorException as error:
-            self._away.tell(error)
-        self._serving = None
-        if not self._end.is_set():
-            await self._pause()
+            self._outages.report(error)
+        self._runner = None
+        if not self._is_stopped.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESTART_DELAY):
+                    await self._is_stopped.wait()
 
-    async def _pause(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PAUSE):
-                await self._end.wait()
+    def _connector(self) -> WorkerConnector:
+        return WorkerConnector(self._stop_runner, self._target.name, self._target.conninfo)
 
-    def _connector(self) -> Line:
-        return Line(self._begin_anew, self._target.name, self._target.conninfo)
-
-    def _begin_anew(self) -> None:
-        if self._serving is not None:
-            self._serving.stop()  # type: ignore[no-untyped-call]
+    def _stop_runner(self) -> None:
+        """Let the registered worker finish; unless stopped, `run` goes on with another."""
+        if self._runner is not None:
+            self._runner.stop()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
-    """Call *stop* when the terminal goes away, unless something else is to happen then already."""
+    """Call *stop* when the terminal goes away, unless SIGHUP has a handler already."""
     hangup = getattr(signal, "SIGHUP", None)
     in_main = threading.current_thread() is threading.main_thread()
     if hangup is None or not in_main or signal.getsignal(hangup) is not signal.SIG_DFL:
@@ -229,9 +228,154 @@ def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
         loop.remove_signal_handler(hangup)
 
 
-def _check(concurrency: object, heartbeat: object, polling: object) -> None:
+def _check_options(concurrency: object, **intervals: object) -> None:
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigurationError("concurrency: must be a whole number from 1")
-    for name, seconds in (("heartbeat", heartbeat), ("polling", polling)):
+    for name, seconds in intervals.items():
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
             raise ConfigurationError(f"{name}: must be a number of seconds above 0")
+
+
+class JobRetry(BaseRetryStrategy):
+    """Runs a job again when it asks for it, or when its worker ended before it did."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Return when *job* is to be run again, if at all."""
+        del job
+        if isinstance(exception, Reschedule):
+            return RetryDecision(retry_at=datetime.fromtimestamp(exception.at, UTC))
+        return RetryDecision() if isinstance(exception, asyncio.CancelledError) else None
+
+
+def blueprint(
+    context: WorkerContext,
+    *,
+    reconcile: str = MINUTELY,
+    sweep: str = HOURLY,
+    retry_stalled: str = MINUTELY,
+) -> Blueprint:
+    """Return the tasks of *context*, to be registered under the namespace ``sigmamind``.
+
+        app.add_tasks_from(blueprint(context), namespace="sigmamind")
+
+    Args:
+        context: The accounts to work on; it must be open when a job runs.
+        reconcile: When to settle unconfirmed operations: a cron expression of five fields, or of
+            six with seconds, as for the next two.
+        sweep: When to look for numbers that late requests have bought.
+        retry_stalled: When to look for dead workers.
+
+    Raises:
+        ConfigurationError: A cron expression cannot be parsed.
+    """
+    tasks = Tasks(context)
+    made = Blueprint()
+    made.task(name=PROVISION, retry=JobRetry(), pass_context=True)(tasks.provision)
+    for name, work, cron, is_exclusive in [
+        ("reconcile", tasks.reconcile, reconcile, True),
+        ("sweep", tasks.sweep, sweep, True),
+        # Not exclusive: a worker that dies in this task would hold the lock forever.
+        ("retry_stalled", tasks.retry_stalled, retry_stalled, False),
+    ]:
+        task = made.task(name=name, pass_context=True)(work)
+        for account in context.accounts:
+            lock = f"{queue_name(account)} {name}"
+            made.periodic(
+                cron=cron,
+                periodic_id=account,
+                queue=queue_name(account),
+                priority=UPKEEP_PRIORITY,
+                lock=lock if is_exclusive else None,
+                queueing_lock=lock,
+                task_kwargs={"account": account},
+            )(task)
+    _check_cron(made)
+    return made
+
+
+def _check_cron(made: Blueprint) -> None:
+    periodic_tasks = made.periodic_registry.periodic_tasks  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    for (name, _), periodic in periodic_tasks.items():  # pyright: ignore[reportUnknownVariableType]
+        try:
+            _ = periodic.croniter
+        except ValueError:
+            raise ConfigurationError(
+                f"{name}: must be a time like '*/5 * * * *', with five or six fields"
+            ) from None
+
+
+@attrs.frozen(eq=False)
+class Tasks:
+    """The functions that jobs run."""
+
+    context: WorkerContext
+
+    async def provision(self, job_context: JobContext, account: str, op_id: str) -> None:
+        """Carry out one operation."""
+        await self.context.account(account).provision(op_id, job_context.job.attempts)
+
+    async def reconcile(self, job_context: JobContext, timestamp: int, account: str) -> None:
+        """Settle unconfirmed operations, and give a job to planned ones that have none."""
+        del timestamp
+        worker = self.context.account(account)
+        with _log_failure("reconcile", account):
+            await worker.provisioner.reconcile(worker.recall)
+        await self._requeue(job_context, worker)
+
+    async def sweep(self, job_context: JobContext, timestamp: int, account: str) -> None:
+        """Find numbers that late requests have bought."""
+        del job_context, timestamp
+        with _log_failure("sweep", account):
+            await self.context.account(account).provisioner.sweep()
+
+    async def retry_stalled(self, job_context: JobContext, timestamp: int, account: str) -> None:
+        """Hand the jobs of dead workers to others."""
+        del timestamp
+        jobs = job_context.app.job_manager
+        # Not before their leases have ended: until then their operations cannot be taken over.
+        silence = self.context.lease + LEASE_MARGIN
+        stalled = await jobs.get_stalled_jobs(
+            queue=queue_name(account), seconds_since_heartbeat=silence
+        )
+        for job in stalled:
+            try:
+                await _run_again(jobs, job)
+            except ConnectorException as error:
+                log.info("job %s is no longer stalled: %s", job.id, error)
+
+    async def _requeue(self, job_context: JobContext, worker: AccountWorker) -> None:
+        """Have planned operations carried out soon, as after an operator has allowed a retry.
+
+        One without a job is given one, unless its job was cancelled; a job that still waits for
+        the end of a settle time waits no longer.
+        """
+        journal, account = self.context.journal, worker.provisioner.account
+        execute, schema = job_context.app.connector.execute_query_all_async, self.context.schema
+        prefix = operation_lock(account, "")
+        # procrastinate asks for a literal, which a statement about a schema of any name is not.
+        run_now: Any = with_schema(_RUN_NOW, schema)
+        await execute(run_now, account=account, prefix=prefix, max_delay=MAX_DELAY)
+        without_job: Any = with_schema(_WITHOUT_JOB, schema)
+        found = await execute(without_job, account=account, prefix=prefix, batch=_BATCH)
+        for each in found:
+            row = await journal.get(account, each["op_id"])
+            if row is not None and row.enqueued and row.state is State.PLANNED:
+                with suppress(AlreadyEnqueued):
+                    await job_context.app.job_manager.defer_job_async(job_for(row))
+
+
+async def _run_again(jobs: JobManager, job: Job) -> None:
+    try:
+        await jobs.retry_job(job)
+    except UniqueViolation:
+        # The operation has another job already, which may wait for this one's lock.
+        await jobs.finish_job(job, Status.FAILED, delete_job=True)
+
+
+@contextmanager
+def _log_failure(task: str, account: str) -> Generator[None]:
+    """Leave a failure to the next round: platform or journal may be away."""
+    try:
+        yield
+    except SigmaMindError as error:
+        log.warning("%s of %s failed and is tried again: %s", task, account, error)

@@ -13,10 +13,14 @@ def test_an_update_is_a_few_frames_away_from_the_transport() -> None:
 
 
 def test_a_purchase_is_written_down_in_the_third_file() -> None:
-    """The claim, before a byte can leave."""
-    inner = paths.course_of_a_purchase().within("provisioning")
+    """Before a byte can leave, and with nothing of provisioning's between."""
+    frames = paths.Course(paths.frames_of_a_claim()).within("provisioning")
 
-    assert any(step.file == "provisioning/claim.py" for step in inner.steps)
+    assert frames.files == [
+        "provisioning/provisioner.py",
+        "provisioning/execution.py",
+        "provisioning/claim.py",
+    ]
 
 
 def test_a_purchase_is_a_short_course() -> None:

@@ -81,7 +81,7 @@ def test_a_plan_for_programs_is_one_object_a_line(cli: Cli, inside: Inside) -> N
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ("own,sigmamind,import,,+14155550188,,,,,,hunter2", "must not stand in the open"),
+        ("own,sigmamind,import,,+14155550188,,,,,,hunter2", "must not be in plain text"),
         ("own,sigmamind,import,,+14155550188,,,,,,env:NOWHERE", "set the variable NOWHERE"),
         ("own,sigmamind,existing,,+14155550188,,,,,,", "is not in the account"),
     ],

@@ -24,7 +24,7 @@ from sigmamind_async.cli.rows import (
     read_row,
 )
 from sigmamind_async.cli.source import LONGEST_LINE, Source, survey
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.platforms.sigmamind.models import (
     CreatePhoneNumber,
     ImportPhoneNumber,
@@ -244,13 +244,13 @@ def test_columns_are_the_fields_of_the_request_values() -> None:
 
 @pytest.mark.parametrize("word", ["phoneNumber", "Phone Number", "phone_numbr", "PHONE-NUMBER"])
 def test_a_near_miss_is_recognised(word: str) -> None:
-    assert suggestion(word, SIGMAMIND.known) == "; did you mean 'phone_number'?"
+    assert suggest(word, SIGMAMIND.known) == "; did you mean 'phone_number'?"
 
 
 @pytest.mark.parametrize(
     ("reference", "problem"),
     [
-        ("hunter2", "must not stand in the open"),
+        ("hunter2", "must not be in plain text"),
         ("env:NOPE", "set the variable NOPE"),
         ("file:missing", "cannot be read: No such file"),
         ("file:.", "cannot be read: Is a directory"),

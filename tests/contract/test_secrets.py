@@ -29,7 +29,7 @@ from tests.functional.support import FAST, KEY, PASSWORD, error_of, leaks
 NUMBER = "+14155550100"
 
 
-def tells(text: str) -> bool:
+def shows_secret(text: str) -> bool:
     return KEY in text or PASSWORD in text
 
 
@@ -113,7 +113,7 @@ async def test_no_error_event_or_log_carries_a_secret(
     shown = "".join(traceback.format_exception(error)) + repr(seen) + caplog.text + repr(client)
     assert isinstance(error, SigmaMindError)
     assert seen
-    assert not tells(shown)
+    assert not shows_secret(shown)
     for twin in (copy.deepcopy(error), pickle.loads(pickle.dumps(error))):
         assert leaks(twin) == []
 
@@ -123,24 +123,24 @@ async def test_an_answer_that_repeats_the_request_is_masked(status: int, dialect
     """As some debug pages do, with the key and the body."""
 
     def echo(sent: HttpRequest) -> Response:
-        said = f"{dict(sent.headers)} {(sent.body or b'').decode()}"
-        return Response(status=status, body=said.encode())
+        echo = f"{dict(sent.headers)} {(sent.body or b'').decode()}"
+        return Response(status=status, body=echo.encode())
 
     transport = ScriptedTransport(echo)
     client = dialect.client(f"{KEY}:s3cret", transport=transport, retry=FAST)
     await error_of(client.run(dialect.import_(NUMBER)))
     if dialect.name in WITH_SECRET:
         await error_of(client.run(WITH_SECRET[dialect.name](NUMBER)))
-    assert tells(f"{transport.sent[0].headers}")
+    assert shows_secret(f"{transport.sent[0].headers}")
 
 
-async def test_a_secret_that_comes_back_is_shown_to_nobody(box: Sandbox, dialect: Dialect) -> None:
+async def test_a_secret_that_comes_back_is_never_shown(box: Sandbox, dialect: Dialect) -> None:
     switched(box, dialect, echo_secrets=True)
     async with dialect.connect(box) as client:
         made = await client.run(dialect.import_(NUMBER))
         read = await client.run(dialect.get(dialect.key_of(made)))
         listed = [each async for each in dialect.list(client, 10)]
-    assert not tells(repr([made, read, listed, attrs.asdict(read), read.extra]))
+    assert not shows_secret(repr([made, read, listed, attrs.asdict(read), read.extra]))
 
 
 # --- the control -----------------------------------------------------------------------------

@@ -49,24 +49,24 @@ def record(dialect: Dialect, **beside: object) -> dict[str, object]:
     return {**shapes[dialect.name], **beside}
 
 
-def said(what: object, status: int = 200, kind: str = JSON) -> Treatment:
+def sending(what: object, status: int = 200, kind: str = JSON) -> Treatment:
     body = what if isinstance(what, bytes) else json.dumps(what).encode()
     return answer(status, body, Content_Type=kind)
 
 
 ODD: dict[str, tuple[Treatment, str]] = {
-    "success false": (said({"success": False, "error": "gone for now"}), "unknown"),
-    "ok false": (said({"ok": False, "message": "gone for now"}), "unknown"),
-    "errors": (said({"errors": [{"message": "gone for now"}]}), "unknown"),
-    "status code": (said({"statusCode": 402, "message": "gone for now"}), "unknown"),
-    "in data": (said({"data": {"success": False, "message": "gone for now"}}), "unknown"),
-    "page": (said(PAGE, kind="text/html"), "unknown"),
-    "text": (said(b"Request blocked", kind="text/plain"), "unknown"),
-    "nothing": (said({}), "yes"),
-    "queued": (said({"status": "queued"}, 202), "yes"),
-    "not deleted": (said({"deleted": False, "message": "gone for now"}), "unknown"),
-    "message": (said({"message": "gone for now"}), "yes"),
-    "array": (said([]), "yes"),
+    "success false": (sending({"success": False, "error": "gone for now"}), "unknown"),
+    "ok false": (sending({"ok": False, "message": "gone for now"}), "unknown"),
+    "errors": (sending({"errors": [{"message": "gone for now"}]}), "unknown"),
+    "status code": (sending({"statusCode": 402, "message": "gone for now"}), "unknown"),
+    "in data": (sending({"data": {"success": False, "message": "gone for now"}}), "unknown"),
+    "page": (sending(PAGE, kind="text/html"), "unknown"),
+    "text": (sending(b"Request blocked", kind="text/plain"), "unknown"),
+    "nothing": (sending({}), "yes"),
+    "queued": (sending({"status": "queued"}, 202), "yes"),
+    "not deleted": (sending({"deleted": False, "message": "gone for now"}), "unknown"),
+    "message": (sending({"message": "gone for now"}), "yes"),
+    "array": (sending([]), "yes"),
 }
 NO_REMOVAL = (
     *("success false", "ok false", "errors", "status code", "in data", "page", "queued"),
@@ -140,10 +140,10 @@ async def test_a_removal_that_is_not_confirmed_is_an_error(name: str, dialect: D
     [
         answer(204, b""),
         answer(200, b""),
-        said(b"OK", kind="text/plain; charset=utf-8"),
-        said({"message": "ok"}),
-        said({"success": True, "error": None}),
-        said({}),
+        sending(b"OK", kind="text/plain; charset=utf-8"),
+        sending({"message": "ok"}),
+        sending({"success": True, "error": None}),
+        sending({}),
     ],
 )
 async def test_a_removal_is_confirmed(end: Treatment, dialect: Dialect) -> None:
@@ -157,7 +157,7 @@ async def test_a_removal_is_confirmed(end: Treatment, dialect: Dialect) -> None:
 async def test_a_record_that_names_itself_is_a_success(what: str, dialect: Dialect) -> None:
     """The control: what a record holds beside its key is no failure."""
     beside: dict[str, object] = {"error": None, "errors": [], "status": "failed", "success": True}
-    treatment = said(record(dialect, **beside))
+    treatment = sending(record(dialect, **beside))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         found = await client.run(WORDS[what](dialect))
     assert dialect.number_of(found) == NUMBER
@@ -168,7 +168,7 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
 ) -> None:
     """The control: a purchase brings a record of nothing, and a removal that failed is done."""
     treatment, _ = ODD["success false"]
-    monkeypatch.setattr(confirmation, "_objection", lambda _: None)
+    monkeypatch.setattr(confirmation, "_removal_problem", lambda _: None)
     buying = dialect.operation(dialect.buy(NUMBER))
     careless = attrs.evolve(buying, decode=lambda answer: load_json(answer.body))
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
@@ -179,8 +179,11 @@ async def test_without_a_look_at_what_they_say_both_would_be_successes(
 
 @pytest.mark.parametrize("what", WORDS)
 async def test_a_failure_beside_a_record_is_no_success(what: str, dialect: Dialect) -> None:
-    odd = said(record(dialect, success=False, message="gone for now"))
-    async with FaultServer(in_turn(odd, said([]))) as server, connect(dialect, server) as client:
+    odd = sending(record(dialect, success=False, message="gone for now"))
+    async with (
+        FaultServer(in_turn(odd, sending([]))) as server,
+        connect(dialect, server) as client,
+    ):
         error = await error_of(client.run(WORDS[what](dialect)))
     assert (type(error), error.committed) == (OutcomeUnknownError, "unknown")
     assert "gone for now" in str(error)
@@ -193,7 +196,10 @@ async def test_an_update_that_names_another_record_is_not_done(dialect: Dialect)
         if name in record(dialect)
     }
     value = WORDS["update"](dialect)
-    async with FaultServer(always(said(other))) as server, connect(dialect, server) as client:
+    async with (
+        FaultServer(always(sending(other))) as server,
+        connect(dialect, server) as client,
+    ):
         error = await error_of(client.run(value))
         raw = await client.run_raw(value)
     assert (type(error), error.committed) == (OutcomeUnknownError, "yes")
@@ -211,7 +217,7 @@ async def test_a_number_that_was_asked_for_is_the_one_that_comes(
     other = {n: "+14155550199" if n in shapes else v for n, v in record(dialect).items()}
     value = WORDS[what](dialect)
     async with (
-        FaultServer(in_turn(said(other), said([]))) as server,
+        FaultServer(in_turn(sending(other), sending([]))) as server,
         connect(dialect, server) as client,
     ):
         error = await error_of(client.run(value))
@@ -229,7 +235,7 @@ async def test_an_acknowledgement_of_a_purchase_names_the_number(
     body = {"phoneNumber": NUMBER, "status": status, "message": "gone for now"}
     value = DIALECTS["dialnexa"].buy(NUMBER)
     async with (
-        FaultServer(in_turn(said(body), said([]))) as server,
+        FaultServer(in_turn(sending(body), sending([]))) as server,
         DialNexa(KEY, base_url=server.url, retry=FAST) as client,
     ):
         if bought:
@@ -240,8 +246,9 @@ async def test_an_acknowledgement_of_a_purchase_names_the_number(
 
 
 async def test_a_number_without_its_plus_is_the_same_record() -> None:
+    shown = {"sipPhoneNumber": 14155550100, "friendlyName": "x"}
     async with (
-        FaultServer(always(said({"sipPhoneNumber": 14155550100, "friendlyName": "x"}))) as server,
+        FaultServer(always(sending(shown))) as server,
         SigmaMind(KEY, base_url=server.url) as client,
     ):
         found = await client.phone_numbers.update(NUMBER, friendly_name="x")
@@ -249,7 +256,7 @@ async def test_a_number_without_its_plus_is_the_same_record() -> None:
 
 
 async def test_a_raw_answer_stays_raw_and_is_read_with_care(dialect: Dialect) -> None:
-    treatment = said({"success": False, "error": "gone for now"})
+    treatment = sending({"success": False, "error": "gone for now"})
     value = dialect.buy(NUMBER)
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         raw = await client.run_raw(value)
@@ -265,8 +272,8 @@ async def test_a_raw_answer_stays_raw_and_is_read_with_care(dialect: Dialect) ->
 async def test_a_listing_that_reports_a_failure_is_no_empty_account(
     beside: dict[str, object] | None, dialect: Dialect
 ) -> None:
-    """The control is the last: beside an empty list nothing else is said."""
-    treatment = said({"data": [], **(beside or {"success": True, "error": None})})
+    """The control is the last: beside an empty list nothing else is reported."""
+    treatment = sending({"data": [], **(beside or {"success": True, "error": None})})
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         if beside is None:
             assert [each async for each in dialect.list(client, 10)] == []
@@ -291,7 +298,10 @@ async def test_a_read_that_reports_a_failure_or_names_nothing_brings_nothing(
     what: str, body: dict[str, object], dialect: Dialect
 ) -> None:
     """The control: a record that names itself is brought, in all of `tests/contract`."""
-    async with FaultServer(always(said(body))) as server, connect(dialect, server) as client:
+    async with (
+        FaultServer(always(sending(body))) as server,
+        connect(dialect, server) as client,
+    ):
         read = client.run(dialect.get(key(dialect)))
         error = await error_of(anext(dialect.list(client, 10)) if what == "list" else read)
         read.close()
@@ -300,13 +310,13 @@ async def test_a_read_that_reports_a_failure_or_names_nothing_brings_nothing(
     assert server.methods == {"GET": 1}
 
 
-# --- what is said ----------------------------------------------------------------------------
+# --- messages ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", [*WORDS, "get", "list", "remove"])
 async def test_a_page_is_named_by_its_title_and_the_base_url(what: str, dialect: Dialect) -> None:
     async with (
-        FaultServer(always(said(PAGE, kind="text/html"))) as server,
+        FaultServer(always(sending(PAGE, kind="text/html"))) as server,
         connect(dialect, server) as client,
     ):
         calls: dict[str, Callable[[], Any]] = {
@@ -326,7 +336,7 @@ async def test_a_page_is_named_by_its_title_and_the_base_url(what: str, dialect:
 @pytest.mark.parametrize("body", [PAGE, b'{"message": "gone for now"}'], ids=["page", "API"])
 async def test_a_page_does_not_say_that_a_number_is_gone(body: bytes, dialect: Dialect) -> None:
     """The control is the API's own 404 after a removal that went unanswered."""
-    end = said(body, 404, "text/html" if body == PAGE else JSON)
+    end = sending(body, 404, "text/html" if body == PAGE else JSON)
     async with (
         FaultServer(in_turn(close_when_read, end)) as server,
         connect(dialect, server) as client,
@@ -345,7 +355,7 @@ async def test_a_page_does_not_say_that_a_number_is_gone(body: bytes, dialect: D
 async def test_a_page_does_not_say_that_a_number_is_free(body: bytes, sent: int) -> None:
     """A journal's purchase is not sent on its word; the control is the API's own 404."""
     dialect = DIALECTS["sigmamind"]
-    missing, bought = said(body, 404, "text/html"), said(record(dialect), 201)
+    missing, bought = sending(body, 404, "text/html"), sending(record(dialect), 201)
     async with (
         FaultServer(in_turn(missing, bought)) as server,
         connect(dialect, server) as client,
@@ -356,7 +366,7 @@ async def test_a_page_does_not_say_that_a_number_is_free(body: bytes, sent: int)
 
 
 async def test_json_is_from_the_api(dialect: Dialect) -> None:
-    async with FaultServer(always(said({}))) as server, connect(dialect, server) as client:
+    async with FaultServer(always(sending({}))) as server, connect(dialect, server) as client:
         error = await error_of(client.run(dialect.buy(NUMBER)))
     assert not error.not_from_api
 
@@ -364,7 +374,7 @@ async def test_json_is_from_the_api(dialect: Dialect) -> None:
 @pytest.mark.parametrize("status", [200, 409, 500, 502])
 async def test_a_quoted_message_holds_no_secret(status: int, dialect: Dialect) -> None:
     """`error_of` looks for key and password in the error."""
-    treatment = said(
+    treatment = sending(
         {"success": False, "message": f"{PASSWORD} of {KEY} is bad " + "x" * 999}, status
     )
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
@@ -382,7 +392,7 @@ async def test_the_reason_of_an_unclear_end_is_quoted(status: int, dialect: Dial
         "error": "Bad Gateway",
     }
     async with (
-        FaultServer(always(said(body, status))) as server,
+        FaultServer(always(sending(body, status))) as server,
         connect(dialect, server) as client,
     ):
         error = await error_of(client.run(dialect.import_(NUMBER)))
@@ -392,7 +402,7 @@ async def test_the_reason_of_an_unclear_end_is_quoted(status: int, dialect: Dial
 
 @pytest.mark.parametrize("body", [PAGE, b"<html><p>secret</p></html>"], ids=["titled", "untitled"])
 async def test_of_a_page_no_more_than_its_title_is_quoted(body: bytes, dialect: Dialect) -> None:
-    treatment = said(body, 502, kind="text/html")
+    treatment = sending(body, 502, kind="text/html")
     async with FaultServer(always(treatment)) as server, connect(dialect, server) as client:
         error = await error_of(client.run(dialect.buy(NUMBER)))
     assert ("Hotel Wi-Fi & login" in str(error)) is (body == PAGE)
@@ -413,8 +423,8 @@ OTHERS: list[tuple[type[Client], Any, str]] = [
 async def test_a_failure_of_any_change_is_an_error(
     cls: type[Client], value: Any, name: str
 ) -> None:
-    odd = said({"success": False, "error": "gone for now"})
-    good = said({name: "agt_1", "is_published": True} if name else {})
+    odd = sending({"success": False, "error": "gone for now"})
+    good = sending({name: "agt_1", "is_published": True} if name else {})
     async with (
         FaultServer(in_turn(odd, good)) as server,
         cls(KEY, base_url=server.url, retry=FAST) as client,
@@ -490,7 +500,7 @@ async def test_an_operation_is_not_done_by_an_answer_that_confirms_nothing(
 
 
 @pytest.mark.parametrize("answer", ["failure", "page"])
-async def test_a_purchase_in_doubt_is_found_when_the_account_shows_it(
+async def test_an_unconfirmed_purchase_is_found_when_the_account_shows_it(
     answer: str,
     dialect: Dialect,
 ) -> None:

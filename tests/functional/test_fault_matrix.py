@@ -21,7 +21,7 @@ import pytest
 from aiohttp.connector import Connection
 
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response, Verdict
-from sigmamind_async.responses.verdict import judge
+from sigmamind_async.responses.verdict import classify
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport
 from sigmamind_async.transport import sessions as sessions_module
 from sigmamind_async.transport.connections import Connector
@@ -70,7 +70,7 @@ class Row:
     """Requests that the server receives whole."""
     acts: bool = True
     """Whether the server carries out what it received."""
-    doubtful: bool = False
+    may_be_echo: bool = False
     warm: bool = False
     """Whether a request came before, on the same connection."""
     idle: bool = False
@@ -94,7 +94,7 @@ def rows(
     *,
     arrives: int = 1,
     acts: bool = True,
-    doubtful: bool = False,
+    may_be_echo: bool = False,
     seconds: float = 5.0,
     big: bool = False,
 ) -> Iterator[Row]:
@@ -106,7 +106,7 @@ def rows(
             verdict=verdict,
             arrives=arrives,
             acts=acts,
-            doubtful=doubtful,
+            may_be_echo=may_be_echo,
             seconds=seconds,
             big=big,
         )
@@ -204,7 +204,7 @@ ROWS = [
         for status in (400, 401, 402, 403, 404, 409, 413, 422, 429)
         for row in rows(f"{status}", SOME, answer(status), REJECTED, acts=False)
     ),
-    *rows("409 unconfirmed", SOME, answer(409), AMBIGUOUS, doubtful=True),
+    *rows("409 unconfirmed", SOME, answer(409), AMBIGUOUS, may_be_echo=True),
     *(
         row
         for status in (408, 499, 500, 501, 502, 503, 504, 599)
@@ -311,7 +311,7 @@ async def attempt(row: Row, certificates: Certificates, *, handed_in: bool) -> A
             body = b"x" * 8_000_000 if row.big else b"{}"
             came = await send(transport, url, row.method, body=body, seconds=row.seconds, mark=mark)
         await server.all_served()
-    verdict = judge(came, connected=mark.may_have_left, doubtful=row.doubtful)
+    verdict = classify(came, connected=mark.may_have_left, may_be_echo=row.may_be_echo)
     return Attempt(verdict, len(server.received) - before)
 
 
@@ -351,7 +351,7 @@ async def test_a_session_that_sends_in_a_task_of_its_own_is_believed() -> None:
     async with FaultServer(always(close_when_read)) as server, Wrapping() as session:
         came = await send(AiohttpTransport(session=session), server.url, "POST", mark=mark)
 
-    assert judge(came, connected=mark.may_have_left) is AMBIGUOUS
+    assert classify(came, connected=mark.may_have_left) is AMBIGUOUS
 
 
 # --- no connection ---------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_without_a_connection_nothing_was_sent(
     mark = ConnectionFlag()
     came = run(main())
     assert isinstance(came, Fault)
-    assert judge(came, connected=mark.may_have_left) is NOT_SENT
+    assert classify(came, connected=mark.may_have_left) is NOT_SENT
 
 
 def closed_port() -> int:
@@ -399,7 +399,7 @@ def test_a_black_hole_was_sent_nothing(
 
     mark = ConnectionFlag()
     came = run(main())
-    assert judge(came, connected=mark.may_have_left) is NOT_SENT
+    assert classify(came, connected=mark.may_have_left) is NOT_SENT
     assert isinstance(came, Fault)
     assert came.kind is FaultKind.CONNECT_TIMEOUT
 
@@ -436,7 +436,7 @@ def test_a_wait_for_the_pool_sent_nothing(
             await server.arrival.wait()
             came = await send(transport, server.url, method, seconds=0.05, mark=mark)
             first.cancel()
-        return judge(came, connected=mark.may_have_left), len(server.received)
+        return classify(came, connected=mark.may_have_left), len(server.received)
 
     assert run(main()) == (NOT_SENT, 1)
 
@@ -448,7 +448,7 @@ def test_a_closed_session_sends_nothing(run: Run[Response | Fault]) -> None:
         return await send(AiohttpTransport(session=session), "http://127.0.0.1:9", mark=mark)
 
     mark = ConnectionFlag()
-    assert judge(run(main()), connected=mark.may_have_left) is NOT_SENT
+    assert classify(run(main()), connected=mark.may_have_left) is NOT_SENT
 
 
 @pytest.mark.parametrize("reply", [response(407), response(502), b""], ids=["407", "502", "EOF"])
@@ -469,7 +469,7 @@ def test_a_proxy_that_refuses_the_tunnel_sent_nothing(
                 return await send(transport, "https://api.example.invalid", mark=mark)
 
     mark = ConnectionFlag()
-    assert judge(run(main()), connected=mark.may_have_left) is NOT_SENT
+    assert classify(run(main()), connected=mark.may_have_left) is NOT_SENT
 
 
 # --- a connection that dies in our hands -----------------------------------------------------
@@ -508,7 +508,7 @@ def test_a_connection_that_dies_between_pool_and_write_is_in_doubt(
             await send(transport, server.url, "GET")
             dies_now.append(True)
             came = await send(transport, server.url, method, mark=mark)
-            return Attempt(judge(came, connected=mark.may_have_left), len(server.received) - 1)
+            return Attempt(classify(came, connected=mark.may_have_left), len(server.received) - 1)
 
     mark, dies_now = ConnectionFlag(), list[bool]()
     monkeypatch.setattr(Connector, "connect", connect_and_lose)

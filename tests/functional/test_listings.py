@@ -18,7 +18,6 @@ from sigmamind_async import (
     ResponseDecodeError,
     SigmaMind,
     Verbex,
-    paging,
 )
 from sigmamind_async.fleet.survey import numbers_of
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
@@ -41,7 +40,7 @@ MOST = 50
 
 Fields = Mapping[str, Any]
 Style = Callable[[int, int], Fields]
-"""What stands around a page, by its number from 0 and the number of all records."""
+"""The fields around a page, by its number from 0 and the number of all records."""
 
 
 def _pages(total: int) -> int:
@@ -306,7 +305,7 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system tells no peak")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system reports no peak")
 async def test_a_crowd_of_empty_records_takes_no_memory() -> None:
     """Control: without the bound they take hundreds of megabytes."""
     assert int(await run_script(GROWTH, "100000", strict=False)) < 32 << 10  # KiB
@@ -388,7 +387,7 @@ async def test_if_the_early_end_were_believed_it_would_be_bought_twice(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the two before."""
-    monkeypatch.setattr(paging, "_check_end", lambda *_: None)
+    monkeypatch.setattr("sigmamind_async.paging._Tally.check_end", lambda *_: None)
     shop = shop_of(name, whole=False)
     with pytest.raises(OutcomeUnknownError):
         await provisioned(name, shop)

@@ -20,7 +20,7 @@ from sigmamind_async.events import CallFinished, Event
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response, Verdict
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
-from sigmamind_async.responses.verdict import AttemptResult, find
+from sigmamind_async.responses.verdict import AttemptResult, classify_attempt
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, in_fake_time
 from sigmamind_async.transport import HttpRequest
 from tests.functional.faultserver import (
@@ -321,9 +321,9 @@ async def test_if_the_mark_came_first_an_answered_purchase_would_be_sent_three_t
     def mark_first(answer: Response | Fault, mark: ConnectionFlag, **known: Any) -> AttemptResult:
         if not mark.connected:
             return AttemptResult(answer, Verdict.NOT_SENT)
-        return find(answer, mark, **known)
+        return classify_attempt(answer, mark, **known)
 
-    monkeypatch.setattr(engine_module, "find", mark_first)
+    monkeypatch.setattr(engine_module, "classify_attempt", mark_first)
     transport = Careless(Response(status=500, body=b"{}"))
     await error_of(CALLS["purchase"](client_over(transport)))
     assert transport.sent == 3

@@ -114,9 +114,9 @@ async def test_a_gate_is_made_for_each_account(base: Database, box: Sandbox) -> 
         asked.append((name, journal))
         return gate
 
-    office = WorkerContext([account(box, label="north")], base.dsn, gate=gate_for)
-    assert asked == [("sigmamind:north", office.journal)]
-    client = office.branch("sigmamind:north").provisioner.client
+    context = WorkerContext([account(box, label="north")], base.dsn, gate=gate_for)
+    assert asked == [("sigmamind:north", context.journal)]
+    client = context.account("sigmamind:north").provisioner.client
     assert client.runner.engine.gate is gate
 
 
@@ -146,30 +146,30 @@ async def test_what_is_found_out_here_fails_too(base: Database, queue: Queue, bo
     assert "it would be one purchase more than the 1 that are allowed" in row.error
 
 
-async def test_what_nobody_can_settle_is_left_to_a_person(
+async def test_what_cannot_be_settled_is_left_to_an_operator(
     base: Database, queue: Queue, box: Sandbox
 ) -> None:
     """Its job ends; told to be sent again it gets another one from the next reconciliation."""
     box.script("create", [Fault.RESET_BEFORE_COMMIT])
     await queue.enqueue([ORDER])
     served = account(box, settle_time=0.5)
-    hand = worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)
-    async with working(hand):
+    running = worker(box, base.dsn, served=served, reconcile=EVERY_SECOND)
+    async with working(running):
         await settled(base, State.NEEDS_DECISION)
         await until(lambda: base.jobs in ([], ["failed"]))
-        await hand.office.branch("sigmamind").provisioner.retry_unconfirmed("order-1")
+        await running.context.account("sigmamind").provisioner.retry_unconfirmed("order-1")
         await settled(base, State.DONE)
     assert len(box.ledger.purchases) == 1
 
 
-async def test_a_person_need_not_wait_for_a_settle_time(
+async def test_an_operator_need_not_wait_for_the_settle_time(
     base: Database, queue: Queue, box: Sandbox
 ) -> None:
     """Who knows better ends it, and the job that it has put off for a quarter hour runs."""
     box.script("create", [Fault.RESET_BEFORE_COMMIT])
     await queue.enqueue([ORDER])
-    hand = worker(box, base.dsn, reconcile=EVERY_SECOND)
-    async with working(hand), PostgresJournal(base.dsn) as journal:
+    running = worker(box, base.dsn, reconcile=EVERY_SECOND)
+    async with working(running), PostgresJournal(base.dsn) as journal:
         await until(lambda: base.states["order-1"] is State.UNCONFIRMED and base.jobs == ["todo"])
         async with account(box).client() as client:
             person = Provisioner(client, journal, settle_time=0.0)
@@ -253,8 +253,8 @@ async def test_no_secret_reaches_the_database(
     box.script("import", [Fault.RESET_AFTER_COMMIT, Fault.STATUS_401])
     secrets = SecretResolver(environment={"TRUNK": TRUNK_PASSWORD})
     served = account(box, settle_time=0.5)
-    hand = worker(box, base.dsn, served=served, secrets=secrets, reconcile=EVERY_SECOND)
-    async with working(hand):
+    running = worker(box, base.dsn, served=served, secrets=secrets, reconcile=EVERY_SECOND)
+    async with working(running):
         await settled(base, State.DONE, State.FAILED)
         async with served.client() as client:
             [done] = [row for row in await queue_rows(base) if row.state is State.DONE]
@@ -306,11 +306,11 @@ async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
     """Enqueued again once it is there, the import is made."""
     await queue.enqueue([IMPORT])
     environment: dict[str, str] = {}
-    hand = worker(box, base.dsn, secrets=SecretResolver(environment=environment))
-    async with working(hand):
+    running = worker(box, base.dsn, secrets=SecretResolver(environment=environment))
+    async with working(running):
         await settled(base, State.FAILED)
         [row] = await queue_rows(base)
-        assert row.error == "env:TRUNK: set the variable TRUNK, it is missing or empty"
+        assert row.error == "env:TRUNK: set the variable TRUNK; it is missing or empty"
         environment["TRUNK"] = TRUNK_PASSWORD
         await until(lambda: base.jobs == ["failed"])
         await queue.enqueue([IMPORT])
@@ -320,7 +320,7 @@ async def test_a_secret_that_cannot_be_had_fails_and_names_the_reference(
 # ---------------------------------------------------------------- an account that is refused
 
 
-async def test_an_account_that_cannot_pay_rests_until_it_can(
+async def test_an_account_that_cannot_pay_is_paused_until_it_can(
     base: Database,
     queue: Queue,
     box: Sandbox,
@@ -331,11 +331,11 @@ async def test_an_account_that_cannot_pay_rests_until_it_can(
 
     The control, a worker whose accounts never rest, let 166 fail.
     """
-    monkeypatch.setattr("sigmamind_async.workers.context.FIRST", 5.0)
+    monkeypatch.setattr("sigmamind_async.workers.context.FIRST_PAUSE", 5.0)
     box.switches = Switches(max_purchases=5)
     await queue.enqueue([(f"order-{n}", purchase()) for n in range(200)])
     async with working(worker(box, base.dsn, concurrency=5)):
-        await until(lambda: "so all others wait" in caplog.text)
+        await until(lambda: "so the others wait" in caplog.text)
         await asyncio.sleep(2.0)  # the others would fail meanwhile
         box.switches = Switches()
         await settled(base, State.DONE, State.FAILED)

@@ -311,21 +311,21 @@ async def test_what_changes_no_number_is_refused(queue: Queue) -> None:
     assert error.field == "op_id"
 
 
-async def test_a_database_without_tables_is_told(postgres: Server) -> None:
+async def test_a_database_without_tables_is_reported(postgres: Server) -> None:
     with database(postgres) as made:
         error = await error_of(Queue(made.dsn).enqueue([ORDER]))
         assert type(error) is JournalError
-        assert "are not there.\nCall Queue.prepare() once, or start a worker." in str(error)
+        assert "do not exist.\nCall Queue.prepare() once, or start a worker." in str(error)
 
 
-async def test_a_database_that_is_not_there_is_told() -> None:
+async def test_a_database_that_is_not_there_is_reported() -> None:
     dsn = f"postgresql://u:{PASSWORD}@127.0.0.1:1/db"
     error = await error_of(Queue(dsn).enqueue([ORDER]))
     assert type(error) is JournalError
     assert "cannot be reached: " in str(error)
 
 
-async def test_whoever_prepares_at_the_same_time_makes_it_once(postgres: Server) -> None:
+async def test_tables_prepared_at_the_same_time_are_created_once(postgres: Server) -> None:
     with database(postgres) as made:
         await asyncio.gather(*(Queue(made.dsn).prepare() for _ in range(4)))
         await Queue(made.dsn).enqueue([ORDER])

@@ -17,7 +17,7 @@ from benchmarks.consumer import bare
 from sigmamind_async.provisioning import State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from sigmamind_async.workers import Queue, Worker
-from sigmamind_async.workers.connector import Line
+from sigmamind_async.workers.connector import WorkerConnector
 from tests.functional.postgres import Server
 from tests.functional.relay import Relay, relay_to
 from tests.functional.workers import (
@@ -47,7 +47,7 @@ from sigmamind_async.workers import Account, Worker
 url, key, dsn, concurrency, attempt, freeze = sys.argv[1:]
 
 class Freezing(AiohttpTransport):
-    "Stops the process for as long as somebody else wants, when everything is decided."
+    "Stops the process for as long as another process wants, when everything is decided."
 
     async def send(self, outgoing, mark, seconds):
         if outgoing.method == "POST":
@@ -126,16 +126,16 @@ def hands(count: int, box: Sandbox, base: Database) -> Generator[None]:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-async def test_a_worker_that_is_told_to_end_settles_what_is_under_way(
+async def test_a_worker_that_is_stopped_settles_what_is_under_way(
     base: Database, queue: Queue, ending: signal.Signals
 ) -> None:
     """It takes no more jobs: those are left, planned, for the next one."""
     async with Sandbox(latency=(0.5, 0.5)) as box:
         await queue.enqueue([(f"row-{number}", purchase()) for number in range(30)])
-        with process(box, base, concurrency=5) as hand:
+        with process(box, base, concurrency=5) as running:
             await until(lambda: State.SENDING in base.states.values())
-            hand.send_signal(ending)
-            assert await asyncio.to_thread(hand.wait, 30) == 0
+            running.send_signal(ending)
+            assert await asyncio.to_thread(running.wait, 30) == 0
         states = list(base.states.values())
         assert set(states) == {State.DONE, State.PLANNED}
         assert base.jobs == ["todo"] * states.count(State.PLANNED)
@@ -147,10 +147,10 @@ async def test_a_worker_that_is_killed_settles_nothing(base: Database, queue: Qu
     """What the signals before are compared with."""
     async with Sandbox(latency=(0.5, 0.5)) as box:
         await queue.enqueue([(f"row-{number}", purchase()) for number in range(30)])
-        with process(box, base, concurrency=5) as hand:
+        with process(box, base, concurrency=5) as running:
             await until(lambda: State.SENDING in base.states.values())
-            hand.kill()
-            await asyncio.to_thread(hand.wait, 30)
+            running.kill()
+            await asyncio.to_thread(running.wait, 30)
         assert State.SENDING in base.states.values()
         assert "doing" in base.jobs
 
@@ -199,9 +199,9 @@ async def test_ten_deliveries_are_one_purchase(base: Database, queue: Queue) -> 
 async def test_without_the_journal_ten_deliveries_are_ten(base: Database, queue: Queue) -> None:
     async with Sandbox() as box:
         await deliver_ten_times(base, queue, 2)
-        hand = worker(box, base.dsn)
-        hand.office.branches = bare(hand.office.branches)
-        async with working(hand):
+        running = worker(box, base.dsn)
+        running.context.accounts = bare(running.context.accounts)
+        async with working(running):
             await until(lambda: base.jobs == [])
         assert len(box.ledger.purchases) == 20
 
@@ -235,7 +235,7 @@ async def test_a_stalled_job_makes_way_for_one_that_waits(base: Database, queue:
     assert stalled == 1
 
 
-async def test_who_dies_looking_for_stalled_jobs_holds_nobody_up(
+async def test_a_worker_that_dies_looking_for_stalled_jobs_holds_up_no_other(
     base: Database, queue: Queue
 ) -> None:
     """Else nothing that a dead worker has left would be taken over ever again."""
@@ -280,7 +280,7 @@ async def test_what_came_late_is_found_and_released(base: Database, queue: Queue
 async def test_a_worker_that_wakes_up_too_late_is_found_out(base: Database, queue: Queue) -> None:
     """It is frozen between its last look at the journal and its request; others have gone on.
 
-    No client can prevent that purchase. Within two sweeps it is found and given up.
+    No client can prevent that purchase. Within two sweeps it is found and released.
     """
     async with Sandbox() as box:
         await queue.enqueue([ORDER])
@@ -328,10 +328,10 @@ async def test_a_job_whose_end_was_not_heard_of_is_handed_on(base: Database, que
         assert len(box.ledger.purchases) == 1
 
 
-async def test_a_worker_that_went_on_as_before_would_keep_its_job_for_good(
+async def test_a_worker_that_went_on_as_before_would_keep_its_job(
     base: Database, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Line, "_watched", lambda _: nullcontext())
+    monkeypatch.setattr(WorkerConnector, "_report_loss", lambda _: nullcontext())
     async with Sandbox() as box:
         await queue.enqueue([ORDER])
         base.asked(LOST)

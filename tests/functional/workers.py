@@ -104,15 +104,15 @@ def worker(box: Sandbox, dsn: str, *, served: Account | None = None, **options: 
 
 
 @asynccontextmanager
-async def working(hand: Worker) -> AsyncGenerator[Worker]:
-    """Have *hand* work in this process, and stop it with the block."""
+async def working(running: Worker) -> AsyncGenerator[Worker]:
+    """Run the worker in this process, and stop it with the block."""
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(hand.run())
+        run = tasks.create_task(running.run())
         try:
-            yield hand
+            yield running
         finally:
-            hand.stop()
-            await asyncio.wait({running})
+            running.stop()
+            await asyncio.wait({run})
 
 
 async def until(holds: Callable[[], bool], seconds: float = 90.0) -> None:

@@ -26,7 +26,7 @@ from sigmamind_async.provisioning.journal.postgres import dsn as target
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.workers import Queue
-from sigmamind_async.workers import connector as queue_line
+from sigmamind_async.workers import connector as queue_connector
 from tests.functional.journals import ACCOUNT, a_row
 from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, prepared, purchase, settled, until, worker, working
@@ -193,13 +193,13 @@ async def test_the_control_of_the_workers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With statements that are prepared, as they were, the log is full of trouble."""
-    made = queue_line.Line.__init__
+    made = queue_connector.WorkerConnector.__init__
 
-    def prepares(self: queue_line.Line, *arguments: Any) -> None:
+    def prepares(self: queue_connector.WorkerConnector, *arguments: Any) -> None:
         made(self, *arguments)
         self._pool_args["kwargs"] = {"prepare_threshold": 0}
 
-    monkeypatch.setattr(queue_line.Line, "__init__", prepares)
+    monkeypatch.setattr(queue_connector.WorkerConnector, "__init__", prepares)
     queue = Queue(transactions)
     await queue.enqueue((f"order-{n}", purchase(f"row {n}")) for n in range(20))
     async with (

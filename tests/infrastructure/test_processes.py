@@ -196,5 +196,5 @@ def test_a_worker_waits_for_its_database_and_says_so_once(cli: Cli, until: Wait)
     assert (done.code, ended.code) == (0, 0), ended.err
     assert len(away) == 1, ended.err
     assert away[0].startswith("PostgreSQL database")
-    assert away[0].endswith("It is asked again.")
+    assert away[0].endswith("Retrying.")
     assert len(cli.box.ledger.purchases) == ROWS + 1

@@ -20,7 +20,7 @@ from sigmamind_async.sandbox import (
     SandboxThread,
     serve,
 )
-from sigmamind_async.sandbox.tower import Call, Outcome
+from sigmamind_async.sandbox.tower import ApiRequest, Outcome
 from tests.sandbox.support import DIALNEXA, SIGMAMIND, VERBEX, Send, Vendor, every_vendor
 
 NUMBERS = SIGMAMIND.numbers
@@ -254,7 +254,7 @@ async def test_a_failure_of_the_sandbox_itself_is_a_500_without_the_request(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def fail(call: Call) -> Outcome:
+    def fail(call: ApiRequest) -> Outcome:
         raise RuntimeError("planted")
 
     monkeypatch.setattr(vendor.endpoint(box).tower, "process", fail)

@@ -93,14 +93,14 @@ def fence_ignored(patch: Patch) -> None:
 
 def server_error_is_a_refusal(patch: Patch) -> None:
     """A 5xx is taken for a no."""
-    real = verdict.judge
+    real = verdict.classify
 
-    def judge(answer: Response | Fault, **known: bool) -> Verdict:
+    def classify(answer: Response | Fault, **known: bool) -> Verdict:
         if isinstance(answer, Response) and answer.status >= 500:
             return Verdict.REJECTED
         return real(answer, **known)
 
-    patch.setattr(verdict, "judge", judge)
+    patch.setattr(verdict, "classify", classify)
 
 
 def one_listing_believed(patch: Patch) -> None:

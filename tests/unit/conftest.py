@@ -11,7 +11,7 @@ import pytest
 
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.engine import Engine, Limits
-from sigmamind_async.operation import ErrorDetail, Platform
+from sigmamind_async.operation import Platform
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.testing import FakeClock
 from sigmamind_async.transport import Transport
@@ -57,7 +57,6 @@ PLATFORM = Platform(
     base_url="https://api.acme.test",
     env_prefix="ACME",
     authorize=lambda key: {"X-API-Key": key.reveal()},
-    explain=lambda response: ErrorDetail(message=response.body.decode() or "no reason"),
 )
 
 

@@ -13,13 +13,13 @@ from sigmamind_async.operation import Response
 from sigmamind_async.platforms.dialnexa.models import PhoneNumber as DialNexaNumber
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.responses.confirmation import (
-    Unconfirmed,
-    as_number,
-    naming,
-    removed,
+    BodyProblem,
+    as_phone_number,
+    body_problem,
+    confirm_named,
+    decode_removal,
     reports_failure,
-    showing,
-    sort_of,
+    require_named,
 )
 from sigmamind_async.testing import reply
 
@@ -109,13 +109,13 @@ GARBLED: dict[str, Response] = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_an_envelope_that_reports_a_failure(name: str) -> None:
     assert reports_failure(FAILURES[name])
-    assert sort_of(reply(200, FAILURES[name])) is Unconfirmed.FAILURE
+    assert body_problem(reply(200, FAILURES[name])) is BodyProblem.REPORTS_FAILURE
 
 
 @pytest.mark.parametrize("name", SILENT)
 def test_an_envelope_that_reports_none(name: str) -> None:
     assert not reports_failure(SILENT[name])
-    assert sort_of(reply(200, SILENT[name])) is Unconfirmed.SILENT
+    assert body_problem(reply(200, SILENT[name])) is BodyProblem.NAMES_NOTHING
 
 
 def test_the_depth_of_an_answer_is_no_matter() -> None:
@@ -127,17 +127,17 @@ def test_the_depth_of_an_answer_is_no_matter() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_not_from_the_api(name: str) -> None:
-    assert sort_of(PAGES[name]) is Unconfirmed.PAGE
+    assert body_problem(PAGES[name]) is BodyProblem.NOT_FROM_API
 
 
 @pytest.mark.parametrize("name", GARBLED)
 def test_what_may_have_been_the_api(name: str) -> None:
-    assert sort_of(GARBLED[name]) is Unconfirmed.GARBLED
+    assert body_problem(GARBLED[name]) is BodyProblem.NOT_JSON
 
 
 # ---------------------------------------------------------------- records
 
-named = naming(record_decoder(PhoneNumber), lambda found: found.sip_phone_number)
+named = confirm_named(record_decoder(PhoneNumber), lambda found: found.sip_phone_number)
 
 
 @pytest.mark.parametrize("name", [*FAILURES, *SILENT])
@@ -183,7 +183,7 @@ def test_what_a_record_may_hold_is_no_failure(beside: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("status", ["active", "pending", "failed", "error"])
 def test_a_status_of_the_record_is_not_one_of_the_request(status: str) -> None:
-    read = naming(record_decoder(DialNexaNumber), lambda found: found.id)
+    read = confirm_named(record_decoder(DialNexaNumber), lambda found: found.id)
     assert read(reply(200, {"id": "phn_1", "status": status})).status == status
 
 
@@ -194,30 +194,30 @@ NAMELESS = [
 ]
 
 
-@pytest.mark.parametrize("said", NAMELESS, ids=json.dumps)
-@pytest.mark.parametrize("guard", [showing, naming])
-def test_what_does_not_name_itself_is_no_record(guard: Any, said: object) -> None:
+@pytest.mark.parametrize("content", NAMELESS, ids=json.dumps)
+@pytest.mark.parametrize("guard", [require_named, confirm_named])
+def test_what_does_not_name_itself_is_no_record(guard: Any, content: object) -> None:
     """The control is the next test: what does is shown, whatever else it says."""
     read = guard(record_decoder(Call), lambda found: found.call_id)
     with pytest.raises(ResponseDecodeError, match="does not identify a record"):
-        read(reply(200, said))
+        read(reply(200, content))
 
 
 def test_a_record_of_something_that_failed_is_shown() -> None:
-    read = showing(record_decoder(Call), lambda found: found.call_id)
+    read = require_named(record_decoder(Call), lambda found: found.call_id)
     shown = read(reply(200, {"callId": "c", "status": "failed", "error": "busy"}))
     assert (shown.status, shown.extra) == ("failed", {"error": "busy"})
 
 
 @pytest.mark.parametrize("text", [NUMBER, "+1 415 555 0100"])
 def test_a_number_names_a_record(text: str) -> None:
-    assert as_number(text) == text
+    assert as_phone_number(text) == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "pending", "N/A", "null", "0"])
 def test_a_word_in_place_of_a_number_names_none(text: str) -> None:
     """No later call would take it."""
-    assert as_number(text) == ""
+    assert as_phone_number(text) == ""
 
 
 # ---------------------------------------------------------------- removals
@@ -250,7 +250,7 @@ DENIALS: list[object] = [
         Response(200, {}, b"gone"),
         Response(200, {"content-type": "application/json"}, b"{"),
         *map(reply, [200] * 7, [{}, None, True, [], "ok", {"message": "ok"}, {"deleted": True}]),
-        *(reply(200, said) for said in CONFIRMATIONS),
+        *(reply(200, content) for content in CONFIRMATIONS),
         *(Response(200, TEXT, text) for text in (b"OK", b"Deleted\r\n")),
         reply(200, {"sipPhoneNumber": NUMBER, "active": False}),
         reply(200, {"id": "phn_1", "phone_number": NUMBER, "status": "pending"}),
@@ -258,13 +258,13 @@ DENIALS: list[object] = [
     ids=str,
 )
 def test_a_removal_is_confirmed(answer: Response) -> None:
-    removed(answer)
+    decode_removal(answer)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        *(reply(200, said) for said in [*FAILURES.values(), *DENIALS]),
+        *(reply(200, content) for content in [*FAILURES.values(), *DENIALS]),
         *PAGES.values(),
         Response(200, TEXT, b"OK computer"),
         Response(202),
@@ -276,4 +276,4 @@ def test_a_removal_is_confirmed(answer: Response) -> None:
 )
 def test_a_removal_is_not_confirmed(answer: Response) -> None:
     with pytest.raises(ResponseDecodeError):
-        removed(answer)
+        decode_removal(answer)

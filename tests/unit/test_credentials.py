@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from sigmamind_async.credentials import Credentials, KeyProvider, checked_key
+from sigmamind_async.credentials import Credentials, KeyProvider, check_key
 from sigmamind_async.errors import APITimeoutError, ConfigurationError
 from sigmamind_async.values import REDACTED, Secret
 
@@ -27,12 +27,12 @@ class Provider:
         return self.keys[min(self.asked, len(self.keys)) - 1]
 
 
-async def test_a_fixed_key_is_handed_out_and_cannot_be_renewed() -> None:
+async def test_a_fixed_key_is_handed_out_and_cannot_be_refreshed() -> None:
     key = Secret("sk-1")
     credentials = Credentials(key)
 
     assert await credentials.key() is key
-    assert not await credentials.renewed(key)
+    assert not await credentials.refresh(key)
 
 
 @pytest.mark.parametrize("given", ["sk-1", Secret("sk-1")])
@@ -56,14 +56,14 @@ async def test_callers_that_come_together_ask_once() -> None:
     assert len({id(key) for key in keys}) == 1
 
 
-async def test_a_rejected_key_is_replaced_once_for_all_who_were_rejected() -> None:
+async def test_a_rejected_key_is_replaced_once_for_all_rejected_callers() -> None:
     provider = Provider("old", "new", seconds=1.0)
     credentials = Credentials(provider)
     old = await credentials.key()
 
-    renewed = await asyncio.gather(*(credentials.renewed(old) for _ in range(50)))
+    refreshed = await asyncio.gather(*(credentials.refresh(old) for _ in range(50)))
 
-    assert renewed == [True] * 50
+    assert refreshed == [True] * 50
     assert provider.asked == 2
     assert (await credentials.key()).reveal() == "new"
 
@@ -73,17 +73,17 @@ async def test_a_key_that_was_replaced_meanwhile_is_not_asked_for_again() -> Non
     credentials = Credentials(provider)
     old = await credentials.key()
 
-    assert await credentials.renewed(old)
-    assert await credentials.renewed(old)
+    assert await credentials.refresh(old)
+    assert await credentials.refresh(old)
     assert provider.asked == 2
 
 
 @pytest.mark.parametrize(
     "text", ["", " ", "sk 1", "sk-1\n", "sk-1\r\nX-Evil: 1", "\tsk", "sk-é", "sk-\x7f", "“sk”"]
 )
-def test_a_key_that_cannot_stand_in_a_header_is_refused_and_not_repeated(text: str) -> None:
+def test_a_key_that_does_not_fit_a_header_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ConfigurationError, match="api_key: the key is empty, or holds") as caught:
-        checked_key(Secret(text))
+        check_key(Secret(text))
 
     assert not text.strip() or text not in str(caught.value)
 
@@ -186,12 +186,12 @@ async def test_a_provider_that_hangs_ends_with_the_deadline() -> None:
     with pytest.raises(APITimeoutError):
         await credentials.key(2.0)
     with pytest.raises(APITimeoutError):
-        await credentials.renewed(Secret("old"), 3.0)
+        await credentials.refresh(Secret("old"), 3.0)
 
     assert clock() - began == pytest.approx(10.0)
 
 
-async def test_who_waits_for_anothers_question_waits_no_longer_than_allowed() -> None:
+async def test_a_caller_that_waits_for_anothers_question_waits_no_longer_than_allowed() -> None:
     credentials = Credentials(Provider("sk-1", seconds=100.0), 200.0)
     first = asyncio.create_task(_text(credentials.key()))
     await asyncio.sleep(1.0)
@@ -201,7 +201,7 @@ async def test_who_waits_for_anothers_question_waits_no_longer_than_allowed() ->
     assert await first == "sk-1"
 
 
-async def test_one_that_gives_up_does_not_take_the_key_from_the_others() -> None:
+async def test_a_caller_that_stops_waiting_does_not_take_the_key_from_the_others() -> None:
     provider = Provider("sk-1", seconds=10.0)
     credentials = Credentials(provider)
     first, *others = [asyncio.create_task(_text(credentials.key())) for _ in range(5)]

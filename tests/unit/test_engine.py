@@ -50,7 +50,7 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.verdict import MOST_HELD, error_for
+from sigmamind_async.responses.verdict import MAX_HELD, error_for
 from sigmamind_async.retry import RetryPolicy, RetryQuota
 from sigmamind_async.testing import FakeClock, ScriptedTransport, fault, reply
 from sigmamind_async.transport import HttpRequest
@@ -290,7 +290,7 @@ async def test_a_long_answer_is_not_held_while_a_call_waits(
 
     await attrs.evolve(runner, sleep=look, clock=clock).finish(call)
 
-    assert held == [MOST_HELD]
+    assert held == [MAX_HELD]
 
 
 @pytest.mark.parametrize("answer", [LOST, reply(500), reply(303), reply(408), reply(200)])
@@ -458,12 +458,12 @@ async def test_a_row_of_a_job_tries_once_more_after_the_cap_and_then_takes_it_fo
     headers: dict[str, str], make_engine: Make, clock: FakeClock
 ) -> None:
     engine = make_engine(ScriptedTransport([reply(429, headers=headers), reply(json={})]))
-    assert await engine.finish(engine.begin(READ, patient=True)) == {}
+    assert await engine.finish(engine.begin(READ, unbounded=True)) == {}
     assert clock.slept == [MAX_PAUSE]
 
     stuck = make_engine(ScriptedTransport(lambda _: reply(429, headers=headers)))
     with pytest.raises(RateLimitError) as caught:
-        await stuck.finish(stuck.begin(READ, patient=True))
+        await stuck.finish(stuck.begin(READ, unbounded=True))
     assert caught.value.attempts == 2
 
 
@@ -518,7 +518,7 @@ async def test_a_patient_call_waits_for_the_rate_past_its_deadline(
     transport = ScriptedTransport([reply(429, headers={"retry-after": "200"}), reply(json={})])
     engine = make_engine(transport)
 
-    await engine.finish(engine.begin(READ, patient=True))
+    await engine.finish(engine.begin(READ, unbounded=True))
 
     assert clock.slept == [200.0]
 
@@ -530,7 +530,7 @@ async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
     engine = make_engine(transport)
 
     with pytest.raises(RateLimitError) as caught:
-        await engine.finish(engine.begin(READ, patient=True))
+        await engine.finish(engine.begin(READ, unbounded=True))
 
     assert STALL_TIMEOUT <= caught.value.elapsed <= STALL_TIMEOUT + 100.0
 
@@ -567,7 +567,7 @@ async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
     transport = ScriptedTransport([*[reply(503)] * 5, reply(json={"id": 1})])
     engine = make_engine(transport, quota=RetryQuota(tokens=0))
 
-    assert await engine.finish(engine.begin(UPDATE, patient=True)) == {"id": 1}
+    assert await engine.finish(engine.begin(UPDATE, unbounded=True)) == {"id": 1}
     assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
@@ -577,7 +577,7 @@ async def test_a_503_for_one_row_alone_ends_it_in_the_end(
     engine = make_engine(ScriptedTransport(lambda _: reply(503)))
 
     with pytest.raises(ServerError) as caught:
-        await engine.finish(engine.begin(UPDATE, patient=True))
+        await engine.finish(engine.begin(UPDATE, unbounded=True))
 
     assert (caught.value.attempts, caught.value.committed) == (MAX_OUTAGES, "unknown")
 
@@ -588,15 +588,15 @@ async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Ma
     engine = make_engine(transport)
 
     with pytest.raises(OutcomeUnknownError) as caught:
-        await engine.finish(engine.begin(BUY, patient=True))
+        await engine.finish(engine.begin(BUY, unbounded=True))
 
     assert (caught.value.attempts, len(transport.sent)) == (1, 1)
 
 
-@pytest.mark.parametrize("patient", [True, False])
+@pytest.mark.parametrize("unbounded", [True, False])
 @pytest.mark.parametrize("operation", [BUY, UPDATE, READ], ids=["buy", "update", "get"])
 async def test_a_status_with_which_a_limiter_refuses_is_a_refusal(
-    operation: Operation[object], patient: bool, make_engine: Make, clock: FakeClock
+    operation: Operation[object], unbounded: bool, make_engine: Make, clock: FakeClock
 ) -> None:
     """As of an nginx whose ``limit_req`` has its default: nothing was handed on to anybody."""
     refused = reply(503, headers={"x-ratelimit-reset": "7"})
@@ -605,7 +605,7 @@ async def test_a_status_with_which_a_limiter_refuses_is_a_refusal(
     gate.refusal_statuses = frozenset({429, 503, 509})
     engine = make_engine(transport, gate=gate, policy=RetryPolicy(max_attempts=1))
 
-    assert await engine.finish(engine.begin(operation, patient=patient)) == {"id": 1}
+    assert await engine.finish(engine.begin(operation, unbounded=unbounded)) == {"id": 1}
     assert clock.slept == [7.0, 2.0]
 
 
@@ -642,7 +642,7 @@ async def test_a_500_in_a_job_is_a_failure_like_any_other(make_engine: Make) -> 
     engine = make_engine(ScriptedTransport(lambda _: reply(500)))
 
     with pytest.raises(ServerError) as caught:
-        await engine.finish(engine.begin(UPDATE, patient=True))
+        await engine.finish(engine.begin(UPDATE, unbounded=True))
 
     assert caught.value.attempts == 3
 
@@ -1265,4 +1265,4 @@ async def test_a_hint_is_added_to_the_status_it_is_for(make_engine: Make) -> Non
     operation = attrs.evolve(READ, hints={404: "it may have been retired"})
     error = await failure(make_engine(ScriptedTransport([reply(404)])), operation)
 
-    assert str(error) == "404: no reason; it may have been retired"
+    assert str(error) == "404: the platform gave no reason; it may have been retired"

@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 
 from sigmamind_async.convert import dump_json
 from sigmamind_async.operation import Response
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.error_body import parse_error_body
 
 SILENT = "the platform gave no reason"
 
 
 def message(body: bytes) -> str:
-    return explain(Response(status=400, body=body)).message
+    return parse_error_body(Response(status=400, body=body)).message
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("content", "expected"),
     [
         ({"message": "m", "detail": "d", "error": "e"}, "m"),
         ({"message": "", "detail": "d"}, "d"),
@@ -32,8 +32,8 @@ def message(body: bytes) -> str:
         (None, SILENT),
     ],
 )
-def test_the_first_words_that_say_something_are_taken(said: object, expected: str) -> None:
-    assert message(dump_json(said)) == expected
+def test_the_first_text_is_taken(content: object, expected: str) -> None:
+    assert message(dump_json(content)) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_what_is_no_json_is_taken_as_it_is(body: bytes, expected: str) -> None:
     assert message(body) == expected
 
 
-def test_a_short_name_and_an_id_are_taken_where_they_stand() -> None:
+def test_code_and_request_id_are_read() -> None:
     headers = {"x-request-id": "r-1"}
-    said = explain(Response(status=400, headers=headers, body=b'{"error": "no_funds"}'))
+    detail = parse_error_body(Response(status=400, headers=headers, body=b'{"error": "no_funds"}'))
 
-    assert (said.code, said.request_id) == ("no_funds", "r-1")
-    assert explain(Response(status=400, body=b'{"error": {}}')).code is None
+    assert (detail.code, detail.request_id) == ("no_funds", "r-1")
+    assert parse_error_body(Response(status=400, body=b'{"error": {}}')).code is None
 
 
-def test_a_bottomless_answer_is_no_reason_to_fail() -> None:
+def test_a_deeply_nested_body_is_no_error() -> None:
     """JSON may be nested deeper than calls may be."""
     body = b'{"message":' * 1_000 + b'"x"' + b"}" * 1_000
 

@@ -66,6 +66,11 @@ PURE_FLOOR = 1
 
 _VENDOR = re.compile("^(sigmamind|verbex|dialnexa)(?=[.]py$|$)")
 
+MOST_ROOT_MODULES = 18
+
+HIGHEST = {"core": 18, "whole": 27}
+"""Modules in the longest chain of imports: of the library without its towers on top, and of all."""
+
 SHARED = frozenset({"_", "__getattr__"})
 """What any module may define: an arm of a single dispatch, a lazy import."""
 
@@ -300,6 +305,25 @@ def names_of_too_many_things(tree: Tree) -> list[str]:
     ]
 
 
+def too_many_root_modules(tree: Tree) -> list[str]:
+    """Find more modules directly under the package than a reader takes in at a glance."""
+    roots = [path for path in tree if path.count("/") == 1 and "__" not in path]
+    return [f"{len(roots)} modules at the root"] if len(roots) > MOST_ROOT_MODULES else []
+
+
+def more_than_one_exec(tree: Tree) -> list[str]:
+    """Find source that is made while running, but for one place, which says what it is worth."""
+    calls = [
+        f"{path}, line {node.lineno}"
+        for path, text in tree.items()
+        for node in ast.walk(ast.parse(text, filename=path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"exec", "eval"}
+    ]
+    return calls[1:]
+
+
 def misplaced_aiohttp(tree: Tree) -> list[str]:
     """Find uses of aiohttp outside its two homes: the transport, and the sandbox's server."""
     complaints = []
@@ -410,12 +434,24 @@ CHECKERS: list[Callable[[Tree], list[str]]] = [
     misplaced_aiohttp,
     logic_in_front_doors,
     untidy_exports,
+    names_of_too_many_things,
+    too_many_root_modules,
+    more_than_one_exec,
 ]
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_the_package_keeps(checker: Callable[[Tree], list[str]]) -> None:
     assert checker(read_tree(ROOT)) == []
+
+
+def test_no_chain_of_imports_is_long() -> None:
+    """A module is understood once those below it are: their chain is what a reader climbs."""
+    tree = read_tree(ROOT)
+    top = frozenset({"cli", "fleet", "sandbox", "__main__"})
+
+    assert height(tree, without=top) <= HIGHEST["core"]
+    assert height(tree) <= HIGHEST["whole"]
 
 
 def test_the_package_was_read() -> None:
@@ -595,6 +631,40 @@ def test_a_misplaced_aiohttp_is_found(path: str, text: str, home: str, tmp_path:
     [complaint] = misplaced_aiohttp(planted(tmp_path, path, text))
 
     assert f"only {home} may" in complaint
+
+
+def test_a_longer_chain_of_imports_is_found() -> None:
+    files = {f"{PACKAGE}/a.py": "", f"{PACKAGE}/cli/b.py": f"from {PACKAGE} import a"}
+
+    assert height(files) == 2
+    assert height(files, without=frozenset({"cli"})) == 1
+    assert height(files | {f"{PACKAGE}/c.py": f"from {PACKAGE}.cli.b import name"}) == 3
+
+
+def test_a_name_of_three_things_is_found() -> None:
+    """What each vendor has once is one thing."""
+    vendors = ("verbex", "dialnexa", "sigmamind")
+    files = {f"{PACKAGE}/platforms/{each}/models.py": "class Number: ..." for each in vendors}
+    files[f"{PACKAGE}/engine.py"] = "class Number: ..."
+    assert names_of_too_many_things(files) == []
+
+    files[f"{PACKAGE}/cli/app.py"] = "def Number(): ..."
+    [complaint] = names_of_too_many_things(files)
+    assert f"Number is defined in {PACKAGE}/cli/app.py" in complaint
+
+
+def test_a_crowded_root_is_found() -> None:
+    files = {f"{PACKAGE}/module{number}.py": "" for number in range(MOST_ROOT_MODULES)}
+    assert too_many_root_modules({**files, f"{PACKAGE}/__init__.py": ""}) == []
+
+    assert len(too_many_root_modules({**files, f"{PACKAGE}/more.py": ""})) == 1
+
+
+def test_a_second_exec_is_found() -> None:
+    files = {f"{PACKAGE}/a.py": "exec('pass')"}
+    assert more_than_one_exec(files) == []
+
+    assert len(more_than_one_exec({**files, f"{PACKAGE}/b.py": "eval('1')"})) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sigmamind_async.operation import (
     delete_operation,
     get_operation,
 )
-from sigmamind_async.responses.confirmation import removed
+from sigmamind_async.responses.confirmation import decode_removal
 from sigmamind_async.values import UNSET, Secret
 
 
@@ -59,13 +59,13 @@ def test_showing_a_request_shows_no_secret() -> None:
 
 def test_a_reading_and_a_removing_call_may_be_repeated() -> None:
     read = get_operation("acme.get", "/v1/things/1", lambda _: 1, None)
-    remove = delete_operation("acme.delete", "/v1/things/1", None, removed)
+    remove = delete_operation("acme.delete", "/v1/things/1", None, decode_removal)
 
     assert (read.reads, read.repeatable, read.on_not_found) == (True, True, UNSET)
     assert (remove.reads, remove.repeatable, remove.on_not_found) == (False, True, None)
 
 
 def test_any_body_ends_a_removing_call() -> None:
-    remove = delete_operation("acme.delete", "/v1/things/1", None, removed)
+    remove = delete_operation("acme.delete", "/v1/things/1", None, decode_removal)
     remove.decode(Response(status=204))
     remove.decode(Response(status=200, body=b"gone"))

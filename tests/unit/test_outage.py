@@ -355,7 +355,7 @@ async def test_a_page_that_asks_to_come_back_later_costs_few_purchases(
     assert now() < 75.0
 
     # The control: a wait counts as a sign of life, whoever asks for it.
-    monkeypatch.setattr(AttemptResult, "refused", True)
+    monkeypatch.setattr(AttemptResult, "rate_limited", True)
     assert (await purchased(Front(lambda _: CLOSED), 300))["unconfirmed"] == 300
 
 

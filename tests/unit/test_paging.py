@@ -22,7 +22,7 @@ from sigmamind_async.paging import (
     all_items_by_token,
     items_of,
     page_of,
-    statement,
+    page_with_statements,
 )
 
 
@@ -239,7 +239,7 @@ async def test_deleting_while_listing_reaches_every_record(
 
 
 async def test_without_the_second_look_at_the_first_page_records_are_left_over() -> None:
-    """The control of the one before: what numbered pages do to who deletes what is yielded."""
+    """The control of the one before: a caller deletes what is yielded, page after page."""
     account = Account(letters(25))
     number = 0
     while (page := await account.fetch(number)).items:
@@ -524,9 +524,14 @@ MORE: dict[str, object] = {
 }
 
 
+def statement(raw: object, headers: dict[str, str], *, held: int, size: int) -> Page[None]:
+    """Return what an answer with *held* records states, without them."""
+    return attrs.evolve(page_with_statements([None] * held, raw, headers, size), items=[])
+
+
 def promised(raw: object, headers: dict[str, str] | None = None) -> bool:
-    said = statement(raw, headers or {}, held=50, size=100)
-    return bool(said.more or (said.total or 0) > 50 or (said.pages or 0) > 1 or said.token)
+    page = statement(raw, headers or {}, held=50, size=100)
+    return bool(page.more or (page.total or 0) > 50 or (page.pages or 0) > 1 or page.token)
 
 
 @pytest.mark.parametrize("name", MORE)
@@ -575,14 +580,14 @@ def test_headers_make_statements_too(headers: dict[str, str]) -> None:
     ],
 )
 def test_what_is_no_statement_is_none(around: dict[str, Any]) -> None:
-    said = statement({"data": ROWS, **around}, {}, held=50, size=100)
+    page = statement({"data": ROWS, **around}, {}, held=50, size=100)
 
-    assert said == paging.Statement()
+    assert page == Page(items=[])
 
 
 @pytest.mark.parametrize("headers", [{"Link": '</>; rel="prev"'}, {"x-request-id": "250"}])
 def test_other_headers_are_no_statement(headers: dict[str, str]) -> None:
-    assert statement(ROWS, headers, held=50, size=100) == paging.Statement()
+    assert statement(ROWS, headers, held=50, size=100) == Page(items=[])
 
 
 @pytest.mark.parametrize(
@@ -679,7 +684,7 @@ class Thing(Record):
     "raw",
     [[{"active": True}], {"data": [{"active": True}], "page": 1}, {"items": [{"active": True}]}],
 )
-def test_records_stand_in_an_array_or_under_a_key(raw: object) -> None:
+def test_records_are_in_an_array_or_under_a_key(raw: object) -> None:
     assert items_of(raw, Thing, ["data", "items"]) == [Thing(active=True)]
 
 

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from sigmamind_async.errors import BadRequestError
 from sigmamind_async.operation import Operation, Request, Response, Verdict
 from sigmamind_async.responses import redaction
-from sigmamind_async.responses.error_body import explain
-from sigmamind_async.responses.redaction import MASK, WITHHELD, masked, scrub
+from sigmamind_async.responses.redaction import MASK, WITHHELD, redact
 from sigmamind_async.responses.verdict import AttemptResult, error_for
 from sigmamind_async.values import REDACTED, Secret, SecretReference
 
@@ -131,7 +130,7 @@ AROUND: dict[str, Encoder] = {
 def test_a_secret_is_found_in_every_spelling(encoder: str, around: str) -> None:
     spelled = ENCODERS[encoder](SECRET)
     text = AROUND[around](spelled)
-    scrubbed = masked(text, [Secret("another"), Secret(SECRET)])
+    scrubbed = redact(text, [Secret("another"), Secret(SECRET)])
 
     assert spelled not in scrubbed
     assert MASK in scrubbed
@@ -148,16 +147,16 @@ def test_the_control_without_decoders_a_spelling_stays(
     encoder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redaction, "_DECODERS", ())
-    monkeypatch.setattr(redaction, "_read_code", nothing)
+    monkeypatch.setattr(redaction, "_read_run", nothing)
     spelled = ENCODERS[encoder](SECRET)
 
-    assert masked(spelled, [Secret(SECRET)]) == spelled
+    assert redact(spelled, [Secret(SECRET)]) == spelled
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_only_the_secret_is_masked(encoder: str) -> None:
     text = f"the password ({ENCODERS[encoder](SECRET)}) is wrong, 4 of 5"
-    scrubbed = masked(text, [Secret(SECRET)])
+    scrubbed = redact(text, [Secret(SECRET)])
 
     assert scrubbed.startswith("the password (")
     assert scrubbed.endswith(") is wrong, 4 of 5")
@@ -186,11 +185,11 @@ def test_an_error_never_shows_a_secret_however_it_was_wrapped(
     answer = Response(
         400, {"x-request-id": spelled}, json.dumps({"error": spelled, "detail": body}).encode()
     )
-    error = error_for(BUY, AttemptResult(answer, Verdict.REJECTED), explain, [Secret(secret)])
+    error = error_for(BUY, AttemptResult(answer, Verdict.REJECTED), [Secret(secret)])
 
-    told = str(error).removeprefix("400: ").replace(WITHHELD, "")
+    message = str(error).removeprefix("400: ").replace(WITHHELD, "")
     assert isinstance(error, BadRequestError)
-    for text in (told, error.body, error.code or "", error.request_id or ""):
+    for text in (message, error.body, error.code or "", error.request_id or ""):
         assert not any(spelled in each for each in texts_in(text))
 
 
@@ -213,41 +212,41 @@ def leaves(held: object) -> Iterator[str]:
 def test_a_text_that_repeats_a_very_short_secret_is_not_kept(secret: str) -> None:
     text = json.dumps({"message": f"wrong: {secret}", "code": "x"})
 
-    assert masked(text, [Secret(secret)]) == WITHHELD
-    assert scrub(text, [Secret(secret)]) is None
-    assert masked("none here", [Secret("xyz")]) == "none here"
+    assert redact(text, [Secret(secret)]) == WITHHELD
+    assert redact(text, [Secret(secret)], withheld="") == ""
+    assert redact("none here", [Secret("xyz")]) == "none here"
 
 
 def test_a_short_secret_is_masked_where_it_is() -> None:
-    assert masked("PIN 4711 is wrong: [4711]", [Secret("4711")]) == "PIN *** is wrong: [***]"
+    assert redact("PIN 4711 is wrong: [4711]", [Secret("4711")]) == "PIN *** is wrong: [***]"
 
 
 def test_a_number_that_is_the_secret_is_masked() -> None:
-    assert masked('{"pin": 12345678}', [Secret("12345678")]) == '{"pin": ***}'
+    assert redact('{"pin": 12345678}', [Secret("12345678")]) == '{"pin": ***}'
 
 
 def test_a_text_with_too_many_layers_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_READINGS", 2)
+    monkeypatch.setattr(redaction, "_MAX_READINGS", 2)
 
-    assert masked("a%2541b \\u0026 &amp;", [Secret(SECRET)]) == WITHHELD
+    assert redact("a%2541b \\u0026 &amp;", [Secret(SECRET)]) == WITHHELD
 
 
 def test_letters_that_were_lost_hide_nothing() -> None:
     body = "pässwört".encode("latin-1").decode(errors="replace")
 
-    assert masked(body, [Secret("pässwört")]) == WITHHELD
-    assert masked(body, [Secret("another")]) == body
+    assert redact(body, [Secret("pässwört")]) == WITHHELD
+    assert redact(body, [Secret("another")]) == body
 
 
 def test_a_mask_that_completes_a_secret_is_no_mask() -> None:
-    text = masked("xab**cdef", [Secret("ab**"), Secret("x***cd")])
+    text = redact("xab**cdef", [Secret("ab**"), Secret("x***cd")])
 
     assert "x***cd" not in text
 
 
 @pytest.mark.parametrize("secret", [REDACTED, SecretReference("env:A"), Secret("")])
 def test_what_is_not_known_masks_nothing(secret: Secret) -> None:
-    assert masked("a text", [secret]) == "a text"
+    assert redact("a text", [secret]) == "a text"
 
 
 ORDINARY = [
@@ -264,7 +263,7 @@ ORDINARY = [
 def test_the_control_an_ordinary_answer_stays_as_it_is(text: str) -> None:
     keys = [Secret("sk_live_51H8abcdefgh"), Secret("trunk-Pa55w0rd"), Secret("id_1:s3cr3tS3cr3t")]
 
-    assert masked(text, keys) == text
+    assert redact(text, keys) == text
 
 
 HOSTILE = [
@@ -282,14 +281,14 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_text_makes_little_work(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert characters_read(text, monkeypatch) <= 9 * redaction.WORK
-    assert len(masked(text, [Secret(KEY)])) <= redaction.KEPT
+    assert len(redact(text, [Secret(KEY)])) <= redaction.KEPT
 
 
 def test_the_control_without_a_bound_a_text_makes_much_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(redaction, "WORK", 10**9)
-    monkeypatch.setattr(redaction, "_READINGS", 10**9)
+    monkeypatch.setattr(redaction, "_MAX_READINGS", 10**9)
 
     assert characters_read(HOSTILE[5], monkeypatch) > 9 * 50_000
 
@@ -311,11 +310,11 @@ def characters_read(text: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
     with monkeypatch.context() as patched:
         patched.setattr(redaction.Decoder, "read", counted)
-        masked(text, [Secret(KEY)])
+        redact(text, [Secret(KEY)])
     return work
 
 
 def test_half_of_a_secret_at_the_end_of_what_is_read_is_not_kept() -> None:
     text = "." * 4_090 + "0123456789abcdef" + "." * 4_000
 
-    assert "0123" not in masked(text, [Secret("0123456789abcdef")])
+    assert "0123" not in redact(text, [Secret("0123456789abcdef")])

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from benchmarks.throttles import EPOCH
 from sigmamind_async.responses import headers as response_headers
 from sigmamind_async.responses.headers import (
-    EPOCH_FROM,
-    LONGEST_WAIT,
+    MAX_WAIT,
+    MIN_EPOCH,
     Remaining,
     remaining,
     retry_after,
@@ -72,12 +72,12 @@ def test_retry_after_is_read_as_seconds_or_date(asked: str, wait: float | None) 
         ("86400", 86_400.0),
         ("86400000", 86_400_000.0),
         ("1000000000", 1e9),
-        ("1e300", LONGEST_WAIT),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        ("1e300", MAX_WAIT),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_WAIT),
     ],
 )
 def test_a_huge_wait_is_reported_and_no_clock_overflows_from_it(asked: str, wait: float) -> None:
-    """The gate has a bound of its own; a caller may add what it is told to a date."""
+    """The gate has a bound of its own; a caller may add the wait to a date."""
     found = retry_after(headers(asked), NOW)
 
     assert found == wait
@@ -89,7 +89,7 @@ def test_a_huge_wait_is_reported_and_no_clock_overflows_from_it(asked: str, wait
     [
         ("12", 12.0),
         ("0.5", 0.5),
-        (str(EPOCH_FROM - 1), EPOCH_FROM - 1),
+        (str(MIN_EPOCH - 1), MIN_EPOCH - 1),
         (str(int(NOW) + 45), 45.0),
         (str(int(NOW) - 45), None),
         ("-3", None),
@@ -242,7 +242,7 @@ def test_the_headers_without_an_x_say_the_same() -> None:
     assert remaining(headers, lambda: EPOCH) == Remaining(90, 30.0)
 
 
-def test_the_limit_need_not_be_said() -> None:
+def test_the_limit_may_be_left_out() -> None:
     assert read(limit=None) == Remaining(90, 30.0)
 
 
@@ -286,7 +286,7 @@ def test_a_days_quota_is_not_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: with no longest window it would be."""
     assert read(reset="86400") is None
 
-    monkeypatch.setattr(response_headers, "LONGEST_WINDOW", 100_000.0)
+    monkeypatch.setattr(response_headers, "MAX_WINDOW", 100_000.0)
     assert read(reset="86400") == Remaining(90, 86_400.0)
 
 
@@ -304,7 +304,7 @@ ODD = st.one_of(
 @given(st.one_of(st.none(), ODD), st.one_of(st.none(), ODD), st.floats(0, 4e9))
 @example("Mon, 01 Jan 0001 00:00:00 +2359", None, 0.0)
 @example("0 Jan 0", None, 0.0)
-def test_a_wait_is_a_number_or_nothing_whatever_stands_there(
+def test_a_wait_is_a_number_or_nothing_whatever_the_header_holds(
     asked: str | None, reset: str | None, now: float
 ) -> None:
     """A header must never be able to raise: an answer that cost money would be lost with it."""
@@ -332,5 +332,5 @@ def test_no_header_raises_or_says_more_than_a_finite_wait(
 ) -> None:
     wait, left = retry_after(given, now, refused=refused), remaining(given, lambda: now)
 
-    assert wait is None or 0 <= wait <= LONGEST_WAIT
+    assert wait is None or 0 <= wait <= MAX_WAIT
     assert left is None or (left.remaining >= 0 and 0 < left.reset <= 300)

@@ -407,15 +407,15 @@ async def test_a_wait_that_says_nothing_usable_is_the_default(
     assert "the default pause is taken" in caplog.text
 
 
-@pytest.mark.parametrize(("status", "patient"), [(502, False), (429, False), (429, True)])
+@pytest.mark.parametrize(("status", "unbounded"), [(502, False), (429, False), (429, True)])
 async def test_an_infinite_wait_ends_the_call(
-    make_engine: Make, clock: FakeClock, status: int, patient: bool
+    make_engine: Make, clock: FakeClock, status: int, unbounded: bool
 ) -> None:
     engine = make_engine(
         ScriptedTransport([reply(status)]), policy=RetryPolicy(wait=lambda _: math.inf)
     )
     with pytest.raises((ServerError, RateLimitError)):
-        await engine.begin(UPDATE, patient=patient).run()
+        await engine.begin(UPDATE, unbounded=unbounded).run()
 
     assert clock.slept == []
 

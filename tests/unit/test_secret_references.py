@@ -14,7 +14,7 @@ import pytest
 
 from sigmamind_async.errors import APITimeoutError
 from sigmamind_async.secret_references import (
-    LARGEST,
+    MAX_BYTES,
     SecretReferenceError,
     SecretResolver,
     in_thread,
@@ -57,7 +57,7 @@ def test_a_file_holds_one_secret(tmp_path: Path, content: bytes) -> None:
         (b"****\n", "holds a mask; put the secret itself there"),
         (b"canary\xe9", "not UTF-8 text"),
         ("canary-1".encode("utf-16"), "not UTF-8 text"),
-        (b"canary" * LARGEST, "at most 4096 bytes"),
+        (b"canary" * MAX_BYTES, "at most 4096 bytes"),
     ],
 )
 def test_a_file_that_holds_anything_else_is_refused(

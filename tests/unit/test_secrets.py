@@ -67,7 +67,7 @@ def leaked(seen: object) -> bool:
     return any(spelling in text for spelling in SPELLINGS)
 
 
-# ---------------------------------------------------------------- a value in somebody's hands
+# ---------------------------------------------------------------- a value outside the library
 
 
 @attrs.frozen

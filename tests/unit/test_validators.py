@@ -12,7 +12,7 @@ from sigmamind_async.convert import RequestValue, check_field, validators, wire
 from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
-from sigmamind_async.values import REDACTED, UNSET, Secret, Unset, concealed
+from sigmamind_async.values import REDACTED, UNSET, Secret, Unset, as_secret
 
 
 def accepts(check: Check, value: object) -> bool:
@@ -115,7 +115,7 @@ def test_a_value_is_whole_when_a_check_speaks() -> None:
 class Guarded(RequestValue[None]):
     key: Annotated[str, validators.word]
     password: Annotated[Secret | Unset, validators.secret(20)] = attrs.field(
-        default=UNSET, converter=concealed
+        default=UNSET, converter=as_secret
     )
 
 

@@ -16,13 +16,12 @@ from sigmamind_async.values import (
     UNSET,
     Secret,
     SecretReference,
+    as_secret,
     check_country_code,
     check_id,
     check_length,
     check_phone_number,
     check_range,
-    concealed,
-    concealed_or_null,
     path_segment,
     redacted,
     secrets_in,
@@ -103,17 +102,17 @@ def test_the_redacted_secret_equals_only_itself() -> None:
     assert Secret("") != REDACTED
 
 
-def test_concealed_wraps_texts_and_passes_the_rest() -> None:
+def test_text_becomes_a_secret_and_anything_else_is_returned() -> None:
     secret = Secret("a")
 
-    assert concealed("a") == secret
-    assert concealed(secret) is secret
-    assert concealed(UNSET) is UNSET
+    assert as_secret("a") == secret
+    assert as_secret(secret) is secret
+    assert as_secret(UNSET) is UNSET
 
 
 def test_null_passes_where_the_platform_takes_it() -> None:
-    assert concealed_or_null(None) is None
-    assert concealed_or_null("a") == Secret("a")
+    assert as_secret(None) is None
+    assert as_secret("a") == Secret("a")
 
 
 @attrs.frozen
@@ -134,8 +133,8 @@ def test_a_reference_shows_itself_and_no_secret(text: str) -> None:
     assert reference == SecretReference(text) == pickle.loads(pickle.dumps(reference))
     assert reference != SecretReference("env:OTHER")
     assert reference not in (Secret(text), REDACTED, text)
-    assert concealed(reference) is reference
-    with pytest.raises(InvalidRequestError, match=f"is known by its reference alone, {text}"):
+    assert as_secret(reference) is reference
+    with pytest.raises(InvalidRequestError, match=f"is only a reference, {text}"):
         reference.reveal()
 
 

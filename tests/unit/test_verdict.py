@@ -21,7 +21,6 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.operation import (
     ConnectionFlag,
-    ErrorDetail,
     Fault,
     FaultKind,
     Method,
@@ -30,8 +29,14 @@ from sigmamind_async.operation import (
     Response,
     Verdict,
 )
-from sigmamind_async.responses.redaction import KEPT, masked
-from sigmamind_async.responses.verdict import AttemptResult, error_for, find, judge, may_repeat
+from sigmamind_async.responses.redaction import KEPT, redact
+from sigmamind_async.responses.verdict import (
+    AttemptResult,
+    classify,
+    classify_attempt,
+    error_for,
+    is_retryable,
+)
 from sigmamind_async.values import REDACTED, Secret
 
 NOT_SENT, REJECTED, CONFIRMED = Verdict.NOT_SENT, Verdict.REJECTED, Verdict.CONFIRMED
@@ -66,20 +71,15 @@ def fault(kind: FaultKind) -> Fault:
 
 
 def found(
-    answer: Response | Fault, *, connected: bool = True, doubtful: bool = False, now: float = 0.0
+    answer: Response | Fault, *, connected: bool = True, may_be_echo: bool = False, now: float = 0.0
 ) -> AttemptResult:
     mark = ConnectionFlag()
     mark.connected = connected
-    return find(answer, mark, doubtful=doubtful, wall_clock=lambda: now)
-
-
-def explain(response: Response) -> ErrorDetail:
-    text = response.body.decode()
-    return ErrorDetail(message=text or "no reason", code=text or None, request_id=text or None)
+    return classify_attempt(answer, mark, may_be_echo=may_be_echo, wall_clock=lambda: now)
 
 
 def error(operation: Operation[None], finding: AttemptResult) -> SigmaMindError:
-    return error_for(operation, finding, explain, [KEY])
+    return error_for(operation, finding, [KEY])
 
 
 # ---------------------------------------------------------------- what an attempt proves
@@ -87,13 +87,13 @@ def error(operation: Operation[None], finding: AttemptResult) -> SigmaMindError:
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_without_a_connection_nothing_was_sent(kind: FaultKind) -> None:
-    assert judge(fault(kind), connected=False) is NOT_SENT
+    assert classify(fault(kind), connected=False) is NOT_SENT
 
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_silence_on_a_connection_proves_nothing(kind: FaultKind) -> None:
     """A "cannot connect" was seen for a request that had been processed: only the mark counts."""
-    assert judge(fault(kind), connected=True) is AMBIGUOUS
+    assert classify(fault(kind), connected=True) is AMBIGUOUS
 
 
 @pytest.mark.parametrize(
@@ -105,25 +105,25 @@ def test_silence_on_a_connection_proves_nothing(kind: FaultKind) -> None:
     + [(status, AMBIGUOUS) for status in (0, 100, 103, 199, 600)],
 )
 def test_a_status_proves(status: int, verdict: Verdict) -> None:
-    assert judge(Response(status=status), connected=True) is verdict
+    assert classify(Response(status=status), connected=True) is verdict
 
 
 @pytest.mark.parametrize("cut", FaultKind)
 def test_a_2xx_whose_body_ends_early_is_committed(cut: FaultKind) -> None:
-    assert judge(Response(status=201, cut=Fault(kind=cut)), connected=True) is UNREAD
+    assert classify(Response(status=201, cut=Fault(kind=cut)), connected=True) is UNREAD
 
 
 def test_a_rejection_whose_body_ends_early_is_a_rejection() -> None:
     answer = Response(status=422, cut=Fault(kind=FaultKind.DROPPED))
 
-    assert judge(answer, connected=True) is REJECTED
+    assert classify(answer, connected=True) is REJECTED
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 429])
-def test_after_an_ambiguous_attempt_only_409_is_doubtful(status: int) -> None:
+def test_after_an_ambiguous_attempt_only_409_may_be_an_echo(status: int) -> None:
     """Already existing may be the echo of our own success; no other rejection is."""
-    assert judge(Response(status=409), connected=True, doubtful=True) is AMBIGUOUS
-    assert judge(Response(status=status), connected=True, doubtful=True) is REJECTED
+    assert classify(Response(status=409), connected=True, may_be_echo=True) is AMBIGUOUS
+    assert classify(Response(status=status), connected=True, may_be_echo=True) is REJECTED
 
 
 # ---------------------------------------------------------------- waits and throttles
@@ -133,14 +133,14 @@ def test_429_is_throttled_with_or_without_a_wait() -> None:
     asked = found(Response(status=429, headers={"retry-after": "7"}))
     silent = found(Response(status=429))
 
-    assert (asked.throttled, asked.wait) == (True, 7.0)
-    assert (silent.throttled, silent.wait) == (True, None)
+    assert (asked.throttled, asked.retry_after) == (True, 7.0)
+    assert (silent.throttled, silent.retry_after) == (True, None)
 
 
 def test_503_is_throttled_only_with_a_wait_beside_it() -> None:
     asked = found(Response(status=503, headers={"retry-after": "7"}))
 
-    assert (asked.throttled, asked.wait) == (True, 7.0)
+    assert (asked.throttled, asked.retry_after) == (True, 7.0)
     assert not found(Response(status=503)).throttled
     assert not found(Response(status=500, headers={"retry-after": "7"})).throttled
 
@@ -148,17 +148,17 @@ def test_503_is_throttled_only_with_a_wait_beside_it() -> None:
 def test_a_date_to_wait_for_is_read_against_the_wall_clock() -> None:
     headers = {"retry-after": "Thu, 01 Jan 1970 00:01:40 GMT"}
 
-    assert found(Response(status=429, headers=headers), now=70.0).wait == 30.0
+    assert found(Response(status=429, headers=headers), now=70.0).retry_after == 30.0
 
 
 def test_a_success_is_never_throttled() -> None:
     finding = found(Response(status=200, headers={"retry-after": "7"}))
 
-    assert (finding.throttled, finding.wait) == (False, None)
+    assert (finding.throttled, finding.retry_after) == (False, None)
 
 
 @pytest.mark.parametrize(
-    ("answer", "connected", "healthy"),
+    ("answer", "connected", "is_definite"),
     [
         (Response(status=200), True, True),
         (Response(status=404), True, True),
@@ -168,10 +168,10 @@ def test_a_success_is_never_throttled() -> None:
         (fault(FaultKind.CONNECT), False, False),
     ],
 )
-def test_a_platform_is_healthy_when_it_answers_in_its_right_mind(
-    answer: Response | Fault, connected: bool, healthy: bool
+def test_a_success_or_a_clear_rejection_is_definite(
+    answer: Response | Fault, connected: bool, is_definite: bool
 ) -> None:
-    assert found(answer, connected=connected).healthy is healthy
+    assert found(answer, connected=connected).is_definite is is_definite
 
 
 # ---------------------------------------------------------------- may it be sent again?
@@ -186,7 +186,7 @@ ATTEMPTS: dict[str, AttemptResult] = {
     "no answer in time": found(fault(FaultKind.TIMEOUT)),
     "dropped": found(fault(FaultKind.DROPPED)),
     "not HTTP": found(fault(FaultKind.UNPARSABLE)),
-    "doubtful 409": found(Response(status=409), doubtful=True),
+    "409, maybe an echo": found(Response(status=409), may_be_echo=True),
     "first 409": found(Response(status=409)),
     "404": found(Response(status=404)),
     "302": found(Response(status=302)),
@@ -198,7 +198,7 @@ ATTEMPTS: dict[str, AttemptResult] = {
     "2xx unreadable": AttemptResult(
         answer=Response(status=200, body=b"nonsense"),
         verdict=UNREAD,
-        unreadable=ResponseDecodeError("the answer is not JSON"),
+        decode_error=ResponseDecodeError("the answer is not JSON"),
     ),
 }
 
@@ -211,7 +211,7 @@ REPEATED_IF_REPEATABLE = REPEATED_ANYWAY | {
     "no answer in time",
     "dropped",
     "not HTTP",
-    "doubtful 409",
+    "409, maybe an echo",
     "2xx dropped",
     "2xx timed out",
     "2xx not HTTP",
@@ -220,14 +220,14 @@ REPEATED_IF_REPEATABLE = REPEATED_ANYWAY | {
 
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_a_repeatable_call_is_repeated_where_that_may_help(name: str) -> None:
-    assert may_repeat(WRITE, ATTEMPTS[name]) is (name in REPEATED_IF_REPEATABLE)
-    assert may_repeat(READ, ATTEMPTS[name]) is (name in REPEATED_IF_REPEATABLE)
+    assert is_retryable(WRITE, ATTEMPTS[name]) is (name in REPEATED_IF_REPEATABLE)
+    assert is_retryable(READ, ATTEMPTS[name]) is (name in REPEATED_IF_REPEATABLE)
 
 
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_a_purchase_is_repeated_only_where_nothing_can_have_happened(name: str) -> None:
     """The promise: no silence, no 5xx and no unreadable answer makes it go out again."""
-    assert may_repeat(BUY, ATTEMPTS[name]) is (name in REPEATED_ANYWAY)
+    assert is_retryable(BUY, ATTEMPTS[name]) is (name in REPEATED_ANYWAY)
 
 
 # ---------------------------------------------------------------- which error it is
@@ -244,7 +244,7 @@ ERRORS_OF_A_PURCHASE: dict[str, Row] = {
     "no answer in time": (OutcomeUnknownError, "unknown", False),
     "dropped": (OutcomeUnknownError, "unknown", False),
     "not HTTP": (OutcomeUnknownError, "unknown", False),
-    "doubtful 409": (OutcomeUnknownError, "unknown", False),
+    "409, maybe an echo": (OutcomeUnknownError, "unknown", False),
     "first 409": (ConflictError, "no", False),
     "404": (NotFoundError, "no", False),
     "302": (APIStatusError, "no", False),
@@ -264,7 +264,7 @@ ERRORS_OF_AN_UPDATE: dict[str, Row] = ERRORS_OF_A_PURCHASE | {
     "no answer in time": (OutcomeUnknownError, "unknown", True),
     "dropped": (OutcomeUnknownError, "unknown", True),
     "not HTTP": (OutcomeUnknownError, "unknown", True),
-    "doubtful 409": (ConflictError, "unknown", True),
+    "409, maybe an echo": (ConflictError, "unknown", True),
     "303": (APIStatusError, "yes", False),
     "2xx dropped": (OutcomeUnknownError, "yes", True),
     "2xx timed out": (OutcomeUnknownError, "yes", True),
@@ -347,14 +347,15 @@ def test_a_connection_error_says_that_nothing_was_sent() -> None:
     assert str(error(BUY, ATTEMPTS["not sent"])) == "could not connect; nothing was sent"
 
 
-def test_a_status_error_carries_what_the_platform_said() -> None:
-    answer = Response(status=429, headers={"retry-after": "7"}, body=b"slow down")
-    caught = error(BUY, found(answer))
+def test_a_status_error_carries_what_the_platform_reports() -> None:
+    headers = {"retry-after": "7", "x-request-id": "r-1"}
+    body = b'{"error": "too_fast", "message": "slow down"}'
+    caught = error(BUY, found(Response(status=429, headers=headers, body=body)))
 
     assert isinstance(caught, RateLimitError)
     assert str(caught) == "429: slow down"
-    assert (caught.status, caught.retry_after, caught.body) == (429, 7.0, "slow down")
-    assert (caught.code, caught.request_id) == ("slow down", "slow down")
+    assert (caught.status, caught.retry_after, caught.body) == (429, 7.0, body.decode())
+    assert (caught.code, caught.request_id) == ("too_fast", "r-1")
 
 
 def test_what_the_platform_repeats_of_a_secret_is_masked_everywhere() -> None:
@@ -367,7 +368,7 @@ def test_what_the_platform_repeats_of_a_secret_is_masked_everywhere() -> None:
 def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
     odd = ResponseDecodeError("data.sk-canary-1.active: is no bool")
     odd.path = "data.sk-canary-1.active"
-    finding = AttemptResult(Response(status=200), Verdict.COMMITTED_UNREAD, unreadable=odd)
+    finding = AttemptResult(Response(status=200), Verdict.COMMITTED_UNREAD, decode_error=odd)
     caught = error(READ, finding)
 
     assert isinstance(caught, ResponseDecodeError)
@@ -377,12 +378,12 @@ def test_a_name_in_an_answer_that_cannot_be_read_is_masked_too() -> None:
 def test_half_of_a_key_that_is_joined_by_a_colon_is_masked_too() -> None:
     key = Secret("key_1:s3cretS3cret")
 
-    assert masked("bad key key_1:s3cretS3cret", [key]) == "bad key ***"
-    assert masked("s3cretS3cret of key_1", [key]) == "*** of key_1"
+    assert redact("bad key key_1:s3cretS3cret", [key]) == "bad key ***"
+    assert redact("s3cretS3cret of key_1", [key]) == "*** of key_1"
 
 
 def test_the_control_what_is_no_secret_is_not_masked() -> None:
-    caught = error_for(BUY, found(Response(status=401, body=b"sk-canary-1")), explain, [])
+    caught = error_for(BUY, found(Response(status=401, body=b"sk-canary-1")), [])
 
     assert str(caught) == "401: sk-canary-1"
 
@@ -397,7 +398,8 @@ def test_a_secret_across_the_cut_of_a_long_text_is_masked_before_cutting() -> No
 
 
 def test_a_long_answer_is_cut() -> None:
-    caught = error(WRITE, found(Response(status=500, body=b"y" * 10_000)))
+    headers, body = {"x-request-id": "y" * 10_000}, b'{"error": "%s"}' % (b"y" * 10_000)
+    caught = error(WRITE, found(Response(status=500, headers=headers, body=body)))
 
     assert isinstance(caught, ServerError)
     assert [len(text or "") for text in (caught.body, caught.code, caught.request_id)] == [512] * 3
@@ -405,12 +407,11 @@ def test_a_long_answer_is_cut() -> None:
 
 
 def test_a_body_that_is_no_text_is_kept_as_far_as_it_is() -> None:
-    answer = Response(status=500, body=b"\xff\xfebad")
-    caught = error_for(WRITE, found(answer), lambda _: ErrorDetail(message="-"), [])
+    caught = error(WRITE, found(Response(status=500, body=b"\xff\xfebad")))
 
     assert isinstance(caught, ServerError)
     assert caught.body == "\ufffd\ufffdbad"
 
 
 def test_an_empty_secret_masks_nothing() -> None:
-    assert masked("text", [Secret("")]) == "text"
+    assert redact("text", [Secret("")]) == "text"

@@ -17,7 +17,7 @@ def hear(
 ) -> float:
     """Let the allowance hear an answer that was sent at once, or at *began*."""
     sent = at if began is None else began
-    return heard.learn(at, (sent, 1, ""), Remaining(left, reset))
+    return heard.update(at, (sent, 1, ""), Remaining(left, reset))
 
 
 # ---------------------------------------------------------------- spreading

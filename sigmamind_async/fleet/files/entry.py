@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.fleet.check import problems_of
 from sigmamind_async.fleet.files.fields import CellError, Cells, field_of, kind_of
 from sigmamind_async.fleet.spec import (
@@ -185,6 +185,6 @@ def _one_of(name: str, own: Cells, words: Mapping[str, Word]) -> Word | CellErro
     if name not in own:
         return CellError(f"is missing; say one of {', '.join(words)}")
     if isinstance(value, str):
-        return CellError(f"{value[:64]!r} is unknown{suggestion(value, words)}")
+        return CellError(f"{value[:64]!r} is unknown{suggest(value, words)}")
     what = "cannot be null" if value is None else f"is {kind_of(value)} here"
     return CellError(f"{what}; say one of {', '.join(words)}")

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS, WHOLE_NUMBERS, Cell
 from sigmamind_async.values import Secret
 
@@ -69,7 +69,7 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 def unknown(kind: str, name: str) -> CellError:
     """Return the fault of a *kind* (a column, a field) that has a *name* we do not know."""
-    return CellError(f"unknown {kind} {name[:64]!r}{suggestion(name, KNOWN, MEANINGS)}")
+    return CellError(f"unknown {kind} {name[:64]!r}{suggest(name, KNOWN, MEANINGS)}")
 
 
 def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | CellError:
@@ -172,4 +172,4 @@ def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
         return CellError("is empty; write env:NAME or file:PATH")
     if allow_inline:
         return Secret(text)
-    return CellError("is a secret and must not stand in the open; write env:NAME or file:PATH")
+    return CellError("is a secret and must not be in plain text; write env:NAME or file:PATH")

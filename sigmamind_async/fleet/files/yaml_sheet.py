@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggestion
+from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.fleet.files.fields import KNOWN, CellError, Oddity
 from sigmamind_async.fleet.files.yaml_tokens import Token, YamlError
 
@@ -81,7 +81,7 @@ def _wrong_part(name: object) -> str:
     if isinstance(name, str) and name in wanted:
         return f"{name!r} must be {wanted[name]}"
     word = name if isinstance(name, str) else ""
-    return f"unknown key {word[:64]!r}{suggestion(word, wanted)}"
+    return f"unknown key {word[:64]!r}{suggest(word, wanted)}"
 
 
 def _read_rows(first: Token, tokens: Iterator[Token], sheet: Sheet) -> None:

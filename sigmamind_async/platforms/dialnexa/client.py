@@ -27,7 +27,7 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.dialnexa.operations import DIALNEXA, OPERATIONS
-from sigmamind_async.values import UNSET, Secret, Unset, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class DialNexa(Client):
@@ -120,7 +120,7 @@ class PhoneNumbers(Resource):
 
         User name and password are needed, unless ``auth_mode="ip"``, which forbids them.
         """
-        sip_trunk_password = concealed(sip_trunk_password)
+        sip_trunk_password = as_secret(sip_trunk_password)
         return await self._runner.run(
             ImportSipTrunk(
                 phone_number=phone_number,
@@ -153,7 +153,7 @@ class PhoneNumbers(Resource):
         """Look up a number by its id."""
         return await self._runner.run(GetPhoneNumber(id=id))
 
-    async def list(
+    def list(
         self,
         *,
         page_size: int = 100,
@@ -168,7 +168,7 @@ class PhoneNumbers(Resource):
 
         Raises `ResponseDecodeError` rather than ending before the workspace does.
         """
-        numbers = all_items(
+        return all_items(
             lambda page: self._runner.run(
                 ListPhoneNumbers(page=page, limit=page_size, country_code=country_code, type=type)
             ),
@@ -176,8 +176,6 @@ class PhoneNumbers(Resource):
             size=page_size,
             first=1,
         )
-        async for number in numbers:
-            yield number
 
     async def release(self, id: str) -> None:  # noqa: A002 - the vendor's word
         """Release a number, permanently; raises `ConflictError` while something uses it."""

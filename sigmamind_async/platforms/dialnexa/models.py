@@ -13,7 +13,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
 
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
@@ -197,7 +197,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
     """By default ``userpass``."""
     sip_trunk_user_name: Annotated[Text, wire("sipTrunkUserName"), validators.word] = UNSET
     sip_trunk_password: Annotated[Secret | Unset, wire("sipTrunkPassword"), validators.secret()] = (
-        attrs.field(default=UNSET, hash=False, converter=concealed)
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
     nickname: Annotated[Text, wire("nickname"), _NICKNAME] = UNSET
 

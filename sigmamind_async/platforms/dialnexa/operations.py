@@ -20,11 +20,11 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     Response,
     delete_operation,
     get_operation,
     patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
 from sigmamind_async.platforms.dialnexa.models import (
@@ -45,15 +45,14 @@ from sigmamind_async.platforms.dialnexa.models import (
 )
 from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import (
-    about,
-    as_number,
-    is_failure,
-    naming,
-    refuse_failure,
-    removed,
-    showing,
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    means_failure,
+    require_named,
+    require_no_failure,
 )
-from sigmamind_async.responses.error_body import explain
 from sigmamind_async.values import UNSET, path_segment
 
 T = TypeVar("T")
@@ -88,11 +87,11 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
         body = {"phone_number": value.phone_number}
         if value.provider is not UNSET:
             body["provider"] = value.provider
-    return Operation(
-        name="dialnexa.purchase_phone_number",
-        request=Request(method="POST", path=f"{_COLLECTION}/purchase", json=body),
-        decode=_about_number(naming(_decode_purchase, _purchase_key), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.purchase_phone_number",
+        f"{_COLLECTION}/purchase",
+        body,
+        _about_number(confirm_named(_decode_purchase, _purchase_key), value.phone_number),
         value=value,
         read_back=_find_in_listing(value, {}),
     )
@@ -100,11 +99,11 @@ def purchase_phone_number(value: PurchasePhoneNumber) -> Operation[PhoneNumber]:
 
 def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
     """Register your own number; a 409 means that it is already registered."""
-    return Operation(
-        name="dialnexa.import_sip_trunk",
-        request=Request(method="POST", path=f"{_COLLECTION}/sip-trunks", json=body_of(value)),
-        decode=_about_number(naming(_decode_phone_number, _id), value.phone_number),
-        repeatable=False,
+    return post_operation(
+        "dialnexa.import_sip_trunk",
+        f"{_COLLECTION}/sip-trunks",
+        body_of(value),
+        _about_number(confirm_named(_decode_phone_number, _id), value.phone_number),
         value=value,
         read_back=_find_in_listing(value, {"nickname": "nickname"}),
     )
@@ -112,11 +111,11 @@ def import_sip_trunk(value: ImportSipTrunk) -> Operation[PhoneNumber]:
 
 def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
     """Change a number. The newest API description no longer lists this route."""
-    return Operation(
-        name="dialnexa.update_phone_number",
-        request=Request(method="PATCH", path=_number_path(value.id), json=body_of(value)),
-        decode=about(_decode_phone_number, lambda found: found.id == value.id),
-        repeatable=True,
+    return patch_operation(
+        "dialnexa.update_phone_number",
+        _number_path(value.id),
+        body_of(value),
+        confirm_matching(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
         ignored_fields=lambda found: ignored_fields(value, found, _shown_number_fields(found)),
         hints={
@@ -131,7 +130,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
     """Look up a number by its id."""
-    decode = showing(_decode_phone_number, lambda found: found.id or found.phone_number)
+    decode = require_named(_decode_phone_number, lambda found: found.id or found.phone_number)
     return get_operation("dialnexa.get_phone_number", _number_path(value.id), decode, value)
 
 
@@ -154,12 +153,14 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 
 def release_phone_number(value: ReleasePhoneNumber) -> Operation[None]:
     """Release a number; a 409 means that something still uses it."""
-    return delete_operation("dialnexa.release_phone_number", _number_path(value.id), value, removed)
+    return delete_operation(
+        "dialnexa.release_phone_number", _number_path(value.id), value, decode_removal
+    )
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
     """Look up an agent."""
-    decode = showing(_decode_agent, _id)
+    decode = require_named(_decode_agent, _id)
     return get_operation(
         "dialnexa.get_agent", f"/v1/agents/{path_segment(value.id)}", decode, value
     )
@@ -174,7 +175,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
         "dialnexa.update_agent",
         f"/v1/agents/{path_segment(value.id)}",
         body_of(value),
-        about(
+        confirm_matching(
             lambda response: _decode_agent(response, value.version_number),
             lambda found: found.id == value.id,
         ),
@@ -248,7 +249,7 @@ def _unwrap(raw: object) -> object:
     with an id is not a wrapper, whatever else it holds.
     """
     while isinstance(inner := _object(raw).get("data"), dict) and "id" not in _object(raw):
-        refuse_failure(_object(raw))
+        require_no_failure(_object(raw))
         raw = cast("object", inner)
     return raw
 
@@ -265,12 +266,14 @@ def _about_number(
     read: Callable[[Response], PhoneNumber], phone_number: str
 ) -> Callable[[Response], PhoneNumber]:
     """Return *read* for a record that names *phone_number*, or no number at all."""
-    return about(read, lambda found: as_number(found.phone_number) in {"", phone_number})
+    return confirm_matching(
+        read, lambda found: as_phone_number(found.phone_number) in {"", phone_number}
+    )
 
 
 def _purchase_key(found: PhoneNumber) -> str:
     """Return the id, or the number of an acknowledgement without one that reports no failure."""
-    return found.id or ("" if is_failure(found.status) else as_number(found.phone_number))
+    return found.id or ("" if means_failure(found.status) else as_phone_number(found.phone_number))
 
 
 def _decode_phone_number(response: Response) -> PhoneNumber:
@@ -346,7 +349,7 @@ def _decode_purchase(response: Response) -> PhoneNumber:
     record = fields.pop("organizationPhoneNumber", None)
     if not isinstance(record, dict):
         return structure(raw, PhoneNumber)
-    refuse_failure(fields)
+    require_no_failure(fields)
     beside = {name: value for name, value in fields.items() if name in _NUMBER_KEYS}
     whole = _fill_gaps(cast("dict[str, object]", record), beside)
     return structure(whole, PhoneNumber, at="organizationPhoneNumber")
@@ -360,6 +363,5 @@ DIALNEXA: Final = Platform(
     base_url="https://api.dialnexa.com",
     env_prefix="DIALNEXA",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
     probe=f"{_COLLECTION}?page=1&limit=1",
 )

@@ -18,11 +18,11 @@ from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
     Headers,
     Key,
+    as_secrets,
     check_body,
     check_signature,
     header,
-    keys_of,
-    pairs_of,
+    header_pairs,
     read_genuine,
 )
 
@@ -58,7 +58,7 @@ def verify_webhook(
         ResponseDecodeError: The delivery is genuine, but its body has an unexpected form.
         ConfigurationError: An option cannot be used.
     """
-    secrets, given = keys_of(secrets), pairs_of(headers)
+    secrets, given = as_secrets(secrets), header_pairs(headers)
     del headers  # a caller may have passed the secret in its place
     check_body(body, max_bytes)
     sent = re.split(r"[,\s]+", ",".join(header(given, name) for name in SIGNATURE_HEADERS))

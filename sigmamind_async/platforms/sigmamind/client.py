@@ -29,7 +29,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
-from sigmamind_async.values import UNSET, Secret, Unset, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class SigmaMind(Client):
@@ -118,7 +118,7 @@ class PhoneNumbers(Resource):
         Outbound calls need the trunk's username, password and termination URI. Fields and limits:
         `ImportPhoneNumber`.
         """
-        trunk_password = concealed(trunk_password)
+        trunk_password = as_secret(trunk_password)
         return await self._runner.run(
             ImportPhoneNumber(
                 phone_number=phone_number,
@@ -148,7 +148,7 @@ class PhoneNumbers(Resource):
 
         The trunk's fields affect imported numbers only. Fields and limits: `UpdatePhoneNumber`.
         """
-        trunk_password = concealed(trunk_password)
+        trunk_password = as_secret(trunk_password)
         return await self._runner.run(
             UpdatePhoneNumber(
                 phone_number=phone_number,
@@ -166,7 +166,7 @@ class PhoneNumbers(Resource):
         """Look up a number; raises `NotFoundError` if the account does not hold it."""
         return await self._runner.run(GetPhoneNumber(phone_number=phone_number))
 
-    async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+    def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
         """Yield every number of the account once, reading *page_size* (1 to 1,000) at a time.
 
         A number that the account holds throughout is yielded, whatever is changed, deleted and
@@ -175,13 +175,11 @@ class PhoneNumbers(Resource):
 
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
-        numbers = all_items(
+        return all_items(
             lambda page: self._runner.run(ListPhoneNumbers(page=page, size=page_size)),
             lambda number: number.sip_phone_number,
             size=page_size,
         )
-        async for number in numbers:
-            yield number
 
     async def delete(self, phone_number: str) -> None:
         """Release a number, permanently: it may not be available again."""
@@ -226,7 +224,7 @@ class PhoneNumbers(Resource):
         take raises before anything is sent.
         """
         if "trunk_password" in change:
-            change["trunk_password"] = concealed(change["trunk_password"])
+            change["trunk_password"] = as_secret(change["trunk_password"])
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number", change, stop_on=stop_on, progress=progress
         )
@@ -274,15 +272,13 @@ class Agents(Resource):
         """Look up an agent."""
         return await self._runner.run(GetAgent(agent_id=agent_id))
 
-    async def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
+    def list(self, *, page_size: int = 100) -> AsyncGenerator[Agent, None]:
         """Yield every agent of the account once, as `PhoneNumbers.list` does numbers."""
-        agents = all_items(
+        return all_items(
             lambda page: self._runner.run(ListAgents(page=page, size=page_size)),
             lambda agent: agent.agent_id,
             size=page_size,
         )
-        async for agent in agents:
-            yield agent
 
 
 class Calls(Resource):
@@ -313,17 +309,15 @@ class Calls(Resource):
         """Look up a call."""
         return await self._runner.run(GetCall(call_id=call_id))
 
-    async def list(
+    def list(
         self, *, status: str | Unset = UNSET, page_size: int = 100
     ) -> AsyncGenerator[Call, None]:
         """Yield every call, or those with one *status*, as `PhoneNumbers.list` does numbers."""
-        calls = all_items(
+        return all_items(
             lambda page: self._runner.run(ListCalls(status=status, page=page, size=page_size)),
             lambda call: call.call_id,
             size=page_size,
         )
-        async for call in calls:
-            yield call
 
     async def delete(self, call_id: str) -> None:
         """Delete the record of a call."""

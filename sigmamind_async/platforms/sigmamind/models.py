@@ -15,7 +15,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, check_length, concealed
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
 
 TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
@@ -186,7 +186,7 @@ class ImportPhoneNumber(RequestValue[PhoneNumber]):
     trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
     """At most 128 characters; needed for outbound calls."""
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
-        default=UNSET, hash=False, converter=concealed
+        default=UNSET, hash=False, converter=as_secret
     )
     """At most 128 characters; needed for outbound calls, never returned."""
     # "URI" here and in every answer, "Uri" in the update request.
@@ -211,7 +211,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """Imported numbers only; has no effect on a purchased one."""
     trunk_username: Annotated[Text, wire("trunkUsername"), _SHORT_TEXT] = UNSET
     trunk_password: Annotated[Secret | Unset, wire("trunkPassword"), _PASSWORD] = attrs.field(
-        default=UNSET, hash=False, converter=concealed
+        default=UNSET, hash=False, converter=as_secret
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 

@@ -17,11 +17,11 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     Response,
     delete_operation,
     get_operation,
     patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.sigmamind.models import (
@@ -42,38 +42,41 @@ from sigmamind_async.platforms.sigmamind.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.readback import ignored_fields
-from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.confirmation import (
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    require_named,
+)
 from sigmamind_async.values import UNSET, path_segment
 
 R = TypeVar("R", bound=Record)
 
 
 def create_phone_number(value: CreatePhoneNumber) -> Operation[PhoneNumber]:
-    """Buy a number. Nothing marks two requests as one: it is never sent again after silence."""
-    exact = value.phone_number
-    return Operation(
-        name="sigmamind.create_phone_number",
-        request=Request(method="POST", path="/v1/phone-numbers", json=body_of(value)),
-        decode=_decode_named_phone_number if exact is UNSET else _about(exact),
-        repeatable=False,
+    """Buy a number. Without an idempotency key, it is not sent again after a lost answer."""
+    number = value.phone_number
+    return post_operation(
+        "sigmamind.create_phone_number",
+        "/v1/phone-numbers",
+        body_of(value),
+        _decode_named_phone_number if number is UNSET else _about(number),
         value=value,
-        # Without a number of our choosing there is nothing to look up.
-        read_back=None
-        if value.phone_number is UNSET
-        else _read_back(value, str(value.phone_number)),
+        # A number of the platform's choice cannot be looked up.
+        read_back=None if number is UNSET else _read_back(value, number, _READABLE),
     )
 
 
 def import_phone_number(value: ImportPhoneNumber) -> Operation[PhoneNumber]:
-    """Register a number of one's own. What a second import of it does is not documented."""
-    return Operation(
-        name="sigmamind.import_phone_number",
-        request=Request(method="POST", path="/v1/phone-numbers/import", json=body_of(value)),
-        decode=_about(value.phone_number),
-        repeatable=False,
+    """Register your own number. What a second import does is not documented."""
+    return post_operation(
+        "sigmamind.import_phone_number",
+        "/v1/phone-numbers/import",
+        body_of(value),
+        _about(value.phone_number),
         value=value,
-        read_back=_read_back(value, value.phone_number),
+        read_back=_read_back(value, value.phone_number, _READABLE_ON_A_TRUNK),
     )
 
 
@@ -90,7 +93,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
-    """Look a number up. The documentation mentions the call, but has no page for it."""
+    """Look up a number. The documentation mentions the call but has no page for it."""
     return get_operation(
         "sigmamind.get_phone_number", _number_path(value.phone_number), _decode_phone_number, value
     )
@@ -98,25 +101,18 @@ def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
 
 def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     """Read one page of the numbers."""
-    return _listing(
-        "sigmamind.list_phone_numbers",
-        "/v1/phone-numbers",
-        PhoneNumber,
-        value,
-        page=value.page,
-        size=value.size,
-    )
+    return _list("sigmamind.list_phone_numbers", "/v1/phone-numbers", PhoneNumber, value)
 
 
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Release a number."""
     return delete_operation(
-        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, removed
+        "sigmamind.delete_phone_number", _number_path(value.phone_number), value, decode_removal
     )
 
 
 def get_agent(value: GetAgent) -> Operation[Agent]:
-    """Look an agent up."""
+    """Look up an agent."""
     return get_operation(
         "sigmamind.get_agent", f"/v1/agents/{path_segment(value.agent_id)}", _decode_agent, value
     )
@@ -124,24 +120,18 @@ def get_agent(value: GetAgent) -> Operation[Agent]:
 
 def list_agents(value: ListAgents) -> Operation[Page[Agent]]:
     """Read one page of the agents."""
-    return _listing(
-        "sigmamind.list_agents", "/v1/agents", Agent, value, page=value.page, size=value.size
-    )
+    return _list("sigmamind.list_agents", "/v1/agents", Agent, value)
 
 
 def create_call(value: CreateCall) -> Operation[Call]:
-    """Start a phone call; never sent twice."""
-    return Operation(
-        name="sigmamind.create_call",
-        request=Request(method="POST", path="/v1/calls", json=body_of(value)),
-        decode=_decode_new_call,
-        repeatable=False,
-        value=value,
+    """Place a phone call; never sent twice."""
+    return post_operation(
+        "sigmamind.create_call", "/v1/calls", body_of(value), _decode_new_call, value=value
     )
 
 
 def get_call(value: GetCall) -> Operation[Call]:
-    """Look a call up."""
+    """Look up a call."""
     return get_operation(
         "sigmamind.get_call", f"/v1/calls/{path_segment(value.call_id)}", _decode_call, value
     )
@@ -149,16 +139,14 @@ def get_call(value: GetCall) -> Operation[Call]:
 
 def list_calls(value: ListCalls) -> Operation[Page[Call]]:
     """Read one page of the calls."""
-    chosen = {} if value.status is UNSET else {"status": value.status}
-    return _listing(
-        "sigmamind.list_calls", "/v1/calls", Call, value, **chosen, page=value.page, size=value.size
-    )
+    query = {} if value.status is UNSET else {"status": value.status}
+    return _list("sigmamind.list_calls", "/v1/calls", Call, value, **query)
 
 
 def delete_call(value: DeleteCall) -> Operation[None]:
     """Delete the record of a call."""
     path = f"/v1/calls/{path_segment(value.call_id)}"
-    return delete_operation("sigmamind.delete_call", path, value, removed)
+    return delete_operation("sigmamind.delete_call", path, value, decode_removal)
 
 
 OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any]]]] = {
@@ -181,41 +169,39 @@ OPERATIONS: Final[Mapping[type[RequestValue[Any]], Callable[[Any], Operation[Any
 
 
 def _number_path(phone_number: str) -> str:
-    # The escaping of "+" is not described; "%2B" means the same to every server. What follows it
-    # in a checked number is digits.
+    # Whether "+" must be escaped is not documented; "%2B" means the same to every server. The rest
+    # of a checked number is digits.
     return f"/v1/phone-numbers/%2B{phone_number[1:]}"
 
 
-def _listing(
-    name: str, path: str, cls: type[R], value: object, *, size: int, **query: object
+def _list(
+    name: str,
+    path: str,
+    cls: type[R],
+    value: ListPhoneNumbers | ListAgents | ListCalls,
+    **query: str,
 ) -> Operation[Page[R]]:
+    parameters = urlencode({**query, "page": value.page, "size": value.size})
     return get_operation(
         name,
-        f"{path}?{urlencode({**query, 'size': size})}",
-        # The envelope of the phone numbers is in no copy of the documentation; this is the key of
-        # the standard wrapper.
-        lambda response: page_of(response, cls, ("data",), size=size),
+        f"{path}?{parameters}",
+        # No copy of the documentation shows the envelope of the phone numbers; "data" is the key
+        # that the other listings use.
+        lambda response: page_of(response, cls, ("data",), size=value.size),
         value,
         max_bytes=PAGE_BYTES,
     )
 
 
 def _read_back(
-    value: CreatePhoneNumber | ImportPhoneNumber, phone_number: str
+    value: object, phone_number: str, fields: Mapping[str, str]
 ) -> ReadBack[PhoneNumber]:
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
         agrees=lambda found: (
-            found.sip_phone_number == phone_number and not _ignored_fields(value, found)
+            found.sip_phone_number == phone_number and not ignored_fields(value, found, fields)
         ),
     )
-
-
-def _ignored_fields(
-    value: CreatePhoneNumber | ImportPhoneNumber | UpdatePhoneNumber, found: PhoneNumber
-) -> tuple[str, ...]:
-    fields = _READABLE if isinstance(value, CreatePhoneNumber) else _READABLE_ON_A_TRUNK
-    return ignored_fields(value, found, fields)
 
 
 _READABLE: Final = {
@@ -228,19 +214,21 @@ _READABLE: Final = {
     )
 }
 _READABLE_ON_A_TRUNK: Final = {**_READABLE, "termination_sip_uri": "termination_sip_uri"}
-"""Request fields that come back, by the field they come back in. A trunk's username and password
-never do."""
+"""The record's field for each request field that an answer shows. A trunk's username and password
+are in no answer."""
 
 
 # --- answers ---------------------------------------------------------------------------------
 
 
 def _number(found: PhoneNumber) -> str:
-    return as_number(found.sip_phone_number)
+    return as_phone_number(found.sip_phone_number)
 
 
 def _about(phone_number: str) -> Callable[[Response], PhoneNumber]:
-    return about(_read_phone_number, lambda found: found.sip_phone_number == phone_number)
+    return confirm_matching(
+        _read_phone_number, lambda found: found.sip_phone_number == phone_number
+    )
 
 
 def _call_id(found: Call) -> str | None:
@@ -249,11 +237,11 @@ def _call_id(found: Call) -> str | None:
 
 _read_phone_number = record_decoder(PhoneNumber)
 _read_call = record_decoder(Call)
-_decode_phone_number = showing(_read_phone_number, _number)
-_decode_named_phone_number = naming(_read_phone_number, _number)
-_decode_agent = showing(record_decoder(Agent), lambda found: found.agent_id)
-_decode_call = showing(_read_call, _call_id)
-_decode_new_call = naming(_read_call, _call_id)
+_decode_phone_number = require_named(_read_phone_number, _number)
+_decode_named_phone_number = confirm_named(_read_phone_number, _number)
+_decode_agent = require_named(record_decoder(Agent), lambda found: found.agent_id)
+_decode_call = require_named(_read_call, _call_id)
+_decode_new_call = confirm_named(_read_call, _call_id)
 
 
 SIGMAMIND: Final = Platform(
@@ -261,6 +249,5 @@ SIGMAMIND: Final = Platform(
     base_url="https://api.sigmamind.ai",
     env_prefix="SIGMAMIND",
     authorize=lambda key: {"X-API-Key": key.reveal()},
-    explain=explain,
     probe="/v1/phone-numbers?page=0&size=1",
 )

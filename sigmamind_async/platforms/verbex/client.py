@@ -24,7 +24,7 @@ from sigmamind_async.platforms.verbex.models import (
     create_value,
 )
 from sigmamind_async.platforms.verbex.operations import OPERATIONS, VERBEX
-from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 
 class Verbex(Client):
@@ -84,8 +84,8 @@ class PhoneNumbers(Resource):
         A field that this kind does not take is refused. Fields by kind: `CreateSipPhoneNumber`,
         `CreatePiaPhoneNumber`, `CreateTwilioPhoneNumber`.
         """
-        sip_trunk_password = concealed_or_null(sip_trunk_password)
-        twilio_auth_token = concealed(twilio_auth_token)
+        sip_trunk_password = as_secret(sip_trunk_password)
+        twilio_auth_token = as_secret(twilio_auth_token)
         return await self._runner.run(
             create_value(
                 provider,
@@ -121,8 +121,8 @@ class PhoneNumbers(Resource):
         documented: one that the answer shows with another value is reported, and raised with
         ``strict``.
         """
-        sip_trunk_password = concealed_or_null(sip_trunk_password)
-        twilio_auth_token = concealed(twilio_auth_token)
+        sip_trunk_password = as_secret(sip_trunk_password)
+        twilio_auth_token = as_secret(twilio_auth_token)
         return await self._runner.run(
             UpdatePhoneNumber(
                 phone_number_id=phone_number_id,
@@ -141,20 +141,18 @@ class PhoneNumbers(Resource):
         """Look up a number by its record id."""
         return await self._runner.run(GetPhoneNumber(phone_number_id=phone_number_id))
 
-    async def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
+    def list(self, *, page_size: int = 100) -> AsyncGenerator[PhoneNumber, None]:
         """Yield every number of the account, reading *page_size* (1 to 100) at a time.
 
         Raises `ResponseDecodeError` rather than ending before the account does.
         """
-        numbers = all_items_by_token(
+        return all_items_by_token(
             lambda token, size: self._runner.run(
                 ListPhoneNumbers(page_size=size, page_token=UNSET if token is None else token)
             ),
             lambda number: number.id,
             size=page_size,
         )
-        async for number in numbers:
-            yield number
 
     async def delete(self, phone_number_id: str) -> None:
         """Delete a number's record; whether that releases a ``pia`` number is not documented."""
@@ -187,9 +185,9 @@ class PhoneNumbers(Resource):
         can take raises before anything is sent.
         """
         if "sip_trunk_password" in change:
-            change["sip_trunk_password"] = concealed_or_null(change["sip_trunk_password"])
+            change["sip_trunk_password"] = as_secret(change["sip_trunk_password"])
         if "twilio_auth_token" in change:
-            change["twilio_auth_token"] = concealed(change["twilio_auth_token"])
+            change["twilio_auth_token"] = as_secret(change["twilio_auth_token"])
         return await self._runner.change_all(
             values, UpdatePhoneNumber, "phone_number_id", change, stop_on=stop_on, progress=progress
         )

@@ -16,7 +16,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, as_object, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, concealed, concealed_or_null
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 SIP: Final = "sip"
 PIA: Final = "pia"
@@ -146,7 +146,7 @@ class CreateSipPhoneNumber(CreatePiaPhoneNumber):
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri"), _HOST] = UNSET
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username"), _TEXT] = UNSET
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password"), _PASSWORD] = (
-        attrs.field(default=UNSET, hash=False, converter=concealed_or_null)
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
     sip_infra_region: Annotated[str | Unset, wire("sip_infra_region"), _WORD] = UNSET
     """``global`` (the platform's default), ``bd`` or ``bd_link3``."""
@@ -160,7 +160,7 @@ class CreateTwilioPhoneNumber(CreatePiaPhoneNumber):
     phone_number: Annotated[str, wire("phone_number"), _PHONE_NUMBER] = attrs.field()
     twilio_account_sid: Annotated[str, wire("twilio_account_sid"), _WORD]
     twilio_auth_token: Annotated[Secret, wire("twilio_auth_token"), _PASSWORD] = attrs.field(
-        hash=False, converter=concealed
+        hash=False, converter=as_secret
     )
 
 
@@ -185,7 +185,7 @@ class UpdateSipPhoneNumber(UpdatePiaPhoneNumber):
     sip_termination_uri: Annotated[Clearable, wire("sip_termination_uri"), _HOST] = UNSET
     sip_trunk_username: Annotated[Clearable, wire("sip_trunk_username"), _TEXT] = UNSET
     sip_trunk_password: Annotated[ClearableSecret, wire("sip_trunk_password"), _PASSWORD] = (
-        attrs.field(default=UNSET, hash=False, converter=concealed_or_null)
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
 
@@ -195,7 +195,7 @@ class UpdateTwilioPhoneNumber(UpdatePiaPhoneNumber):
 
     twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid"), _WORD] = UNSET
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token"), _PASSWORD] = (
-        attrs.field(default=UNSET, hash=False, converter=concealed)
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
 
@@ -209,7 +209,7 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
 
     twilio_account_sid: Annotated[str | Unset, wire("twilio_account_sid"), _WORD] = UNSET
     twilio_auth_token: Annotated[Secret | Unset, wire("twilio_auth_token"), _PASSWORD] = (
-        attrs.field(default=UNSET, hash=False, converter=concealed)
+        attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
     def _check_combination(self) -> None:

@@ -12,10 +12,10 @@ from sigmamind_async.operation import (
     Operation,
     Platform,
     ReadBack,
-    Request,
     delete_operation,
     get_operation,
     patch_operation,
+    post_operation,
 )
 from sigmamind_async.paging import Page, page_of
 from sigmamind_async.platforms.verbex.models import (
@@ -32,33 +32,37 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateTwilioPhoneNumber,
 )
 from sigmamind_async.readback import find_on_first_page, ignored_fields
-from sigmamind_async.responses.confirmation import about, as_number, naming, removed, showing
-from sigmamind_async.responses.error_body import explain
+from sigmamind_async.responses.confirmation import (
+    as_phone_number,
+    confirm_matching,
+    confirm_named,
+    decode_removal,
+    require_named,
+)
 from sigmamind_async.values import UNSET, Unset, path_segment
 
-# Seen with and without the slash; a FastAPI server leads from one spelling to the other by a 307.
+# Documented with and without the slash; FastAPI redirects from one to the other with a 307.
 _COLLECTION = "/v1/phone-numbers"
 _COLLECTION_ALIAS = "/v1/phone-numbers/"
 
 
 def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
-    """Register a number of any kind; a second one of the same number is not described."""
-    return Operation(
-        name="verbex.create_phone_number",
-        request=Request(
-            method="POST", path=_COLLECTION, alias=_COLLECTION_ALIAS, json=body_of(value)
-        ),
-        decode=about(
+    """Register a number of any kind; what a second registration does is not documented."""
+    return post_operation(
+        "verbex.create_phone_number",
+        _COLLECTION,
+        body_of(value),
+        confirm_matching(
             _decode_named,
             lambda found: (
                 value.phone_number is UNSET
-                or as_number(found.phone_number) in {"", value.phone_number}
+                or as_phone_number(found.phone_number) in {"", value.phone_number}
             ),
         ),
-        repeatable=False,
         value=value,
         ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
-        read_back=_read_back(value, value.phone_number),
+        read_back=_find_in_listing(value, value.phone_number),
+        alias=_COLLECTION_ALIAS,
     )
 
 
@@ -68,7 +72,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
         "verbex.update_phone_number",
         _path(value.phone_number_id),
         body_of(value),
-        about(
+        confirm_matching(
             _read_phone_number,
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
@@ -78,7 +82,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
 
 
 def get_phone_number(value: GetPhoneNumber) -> Operation[PhoneNumber]:
-    """Look a number up by its record id."""
+    """Look up a number by its record id."""
     return get_operation(
         "verbex.get_phone_number", _path(value.phone_number_id), _decode_shown, value
     )
@@ -90,7 +94,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
     return get_operation(
         "verbex.list_phone_numbers",
         f"{_COLLECTION}?{query}",
-        # No page of the documentation shows the envelope, so all that were seen pass.
+        # The documentation does not show the envelope, so every one that was seen is accepted.
         lambda response: page_of(
             response, PhoneNumber, ("phone_numbers", "data", "items"), size=value.page_size
         ),
@@ -103,7 +107,7 @@ def list_phone_numbers(value: ListPhoneNumbers) -> Operation[Page[PhoneNumber]]:
 def delete_phone_number(value: DeletePhoneNumber) -> Operation[None]:
     """Delete a number's record; 204, 200 and an empty body all mean that it is gone."""
     return delete_operation(
-        "verbex.delete_phone_number", _path(value.phone_number_id), value, removed
+        "verbex.delete_phone_number", _path(value.phone_number_id), value, decode_removal
     )
 
 
@@ -131,9 +135,8 @@ def _page_query(value: ListPhoneNumbers) -> str:
 
 
 def _readable(value: RequestValue[PhoneNumber]) -> dict[str, str]:
-    """Return the fields of *value* that come back as they were sent."""
-    names = (name for name in _READABLE if hasattr(value, name))
-    return {name: name for name in names}
+    """Return the fields of *value* that an answer shows."""
+    return {name: name for name in _READABLE if hasattr(value, name)}
 
 
 _READABLE: Final = (
@@ -147,10 +150,10 @@ _READABLE: Final = (
 )
 
 
-def _read_back(
+def _find_in_listing(
     value: CreatePiaPhoneNumber, phone_number: str | Unset
 ) -> ReadBack[PhoneNumber] | None:
-    """Look for the number on the first page: there is no look-up by number."""
+    """Look for the number on the first page, as there is no look-up by number."""
     if phone_number is UNSET:
         return None
     return ReadBack(
@@ -167,9 +170,9 @@ def _id(found: PhoneNumber) -> str:
 
 
 _read_phone_number = record_decoder(PhoneNumber)
-# The description does not require an id.
-_decode_shown = showing(_read_phone_number, lambda found: found.id or found.phone_number)
-_decode_named = naming(_read_phone_number, _id)
+# The API description does not require an id.
+_decode_shown = require_named(_read_phone_number, lambda found: found.id or found.phone_number)
+_decode_named = confirm_named(_read_phone_number, _id)
 
 
 VERBEX: Final = Platform(
@@ -177,6 +180,5 @@ VERBEX: Final = Platform(
     base_url="https://api.verbex.ai",
     env_prefix="VERBEX",
     authorize=lambda key: {"Authorization": f"Bearer {key.reveal()}"},
-    explain=explain,
     probe=f"{_COLLECTION}?page_size=1",
 )

@@ -20,12 +20,12 @@ from sigmamind_async.webhook_signatures import (
     MAX_BYTES,
     Headers,
     Key,
+    as_secrets,
     check_age,
     check_body,
     check_signature,
     header,
-    keys_of,
-    pairs_of,
+    header_pairs,
     read_genuine,
 )
 
@@ -87,7 +87,7 @@ def verify_webhook(
         ResponseDecodeError: The delivery is genuine, but its body has an unexpected form.
         ConfigurationError: An option cannot be used.
     """
-    secrets, given = keys_of(secrets), pairs_of(headers)
+    secrets, given = as_secrets(secrets), header_pairs(headers)
     del headers  # a caller may have passed the secret in its place
     if not callable(signed):
         raise ConfigurationError("signed: must be a function of timestamp and body")

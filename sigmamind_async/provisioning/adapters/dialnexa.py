@@ -22,7 +22,6 @@ from sigmamind_async.platforms.dialnexa.operations import import_sip_trunk, upda
 from sigmamind_async.provisioning.adapter import Adapter, Intent, StockSearch
 from sigmamind_async.provisioning.adapters.helpers import (
     confirms_request,
-    release_intent,
     repair_update,
 )
 from sigmamind_async.provisioning.row import Kind
@@ -122,7 +121,6 @@ DIALNEXA: Final = Adapter(
         PurchasePhoneNumber: _purchase,
         ImportSipTrunk: _import,
         UpdatePhoneNumber: _update,
-        ReleasePhoneNumber: release_intent(_KEY),
     },
     page_size=100,
     result=PhoneNumber,

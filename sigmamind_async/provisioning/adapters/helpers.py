@@ -8,23 +8,8 @@ from typing import Any, cast
 import attrs
 
 from sigmamind_async.operation import Operation
-from sigmamind_async.provisioning.adapter import Intent, Value
+from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import set_fields
-from sigmamind_async.provisioning.row import Kind
-
-
-def purchase_intent(value: Any) -> Intent:  # noqa: ANN401 - a request of any platform
-    """Return the intent of a purchase of any number, whose label takes the tag."""
-    return Intent(
-        kind=Kind.PURCHASE,
-        label=value.friendly_name or None,
-        with_label=lambda label: attrs.evolve(value, friendly_name=label),
-    )
-
-
-def release_intent(key: str) -> Callable[[Any], Intent]:
-    """Return what reads the intent of a release; its attribute *key* names the record."""
-    return lambda value: Intent(kind=Kind.RELEASE, key=getattr(value, key))
 
 
 def confirms_request(

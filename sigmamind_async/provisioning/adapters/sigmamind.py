@@ -20,8 +20,6 @@ from sigmamind_async.platforms.sigmamind.operations import (
 from sigmamind_async.provisioning.adapter import Adapter, Intent
 from sigmamind_async.provisioning.adapters.helpers import (
     confirms_request,
-    purchase_intent,
-    release_intent,
     repair_update,
 )
 from sigmamind_async.provisioning.row import Kind
@@ -31,10 +29,8 @@ _TRUNK: Final = ("trunk_username", "trunk_password")
 _KEY: Final = "phone_number"
 
 
-def _create(value: CreatePhoneNumber) -> Intent:
-    number = str(value.phone_number or "")
-    if not number:
-        return purchase_intent(value)
+def _purchase(value: CreatePhoneNumber) -> Intent:
+    number = str(value.phone_number)
     return Intent(
         kind=Kind.EXACT_PURCHASE,
         key=number,
@@ -63,15 +59,15 @@ def _update(value: UpdatePhoneNumber) -> Intent:
 
 SIGMAMIND: Final = Adapter(
     intents={
-        CreatePhoneNumber: _create,
+        CreatePhoneNumber: _purchase,
         ImportPhoneNumber: _import,
         UpdatePhoneNumber: _update,
-        DeletePhoneNumber: release_intent(_KEY),
     },
     # No maximum is documented; this is the most that the client asks for.
     page_size=1_000,
     result=PhoneNumber,
     record_fields=("sip_phone_number", "sip_phone_number", "friendly_name"),
+    purchase_request=CreatePhoneNumber,
     release_request=DeletePhoneNumber,
     update_request=UpdatePhoneNumber,
     key_field=_KEY,

@@ -20,8 +20,6 @@ from sigmamind_async.platforms.verbex.operations import create_phone_number, upd
 from sigmamind_async.provisioning.adapter import Adapter, Intent
 from sigmamind_async.provisioning.adapters.helpers import (
     confirms_request,
-    purchase_intent,
-    release_intent,
     repair_update,
 )
 from sigmamind_async.provisioning.row import Kind
@@ -37,19 +35,11 @@ _UPDATES: Final[Mapping[type[CreatePiaPhoneNumber], type[UpdatePiaPhoneNumber]]]
 """What updates a number of the kind that a request creates."""
 
 
-def _create(value: CreatePiaPhoneNumber) -> Intent:
-    if not value.phone_number:
-        return purchase_intent(value)
-    return _registration(Kind.EXACT_PURCHASE, value)
-
-
-def _import(value: CreateSipPhoneNumber | CreateTwilioPhoneNumber) -> Intent:
-    return _registration(Kind.IMPORT, value)
-
-
-def _registration(kind: Kind, value: CreatePiaPhoneNumber) -> Intent:
+def _registration(value: CreatePiaPhoneNumber) -> Intent:
+    # Numbers of the kind "pia" are the platform's own; all others are brought in.
+    bought = type(value) is CreatePiaPhoneNumber
     return Intent(
-        kind=kind,
+        kind=Kind.EXACT_PURCHASE if bought else Kind.IMPORT,
         key=str(value.phone_number),
         agrees=confirms_request(create_phone_number(value), _CREDENTIALS),
         repair=repair_update(value, _UPDATES[type(value)], _KEY),
@@ -66,18 +56,18 @@ def _update(value: UpdatePiaPhoneNumber) -> Intent:
 
 VERBEX: Final = Adapter(
     intents={
-        CreatePiaPhoneNumber: _create,
-        CreateSipPhoneNumber: _import,
-        CreateTwilioPhoneNumber: _import,
+        CreatePiaPhoneNumber: _registration,
+        CreateSipPhoneNumber: _registration,
+        CreateTwilioPhoneNumber: _registration,
         UpdatePhoneNumber: _update,
         UpdatePiaPhoneNumber: _update,
         UpdateSipPhoneNumber: _update,
         UpdateTwilioPhoneNumber: _update,
-        DeletePhoneNumber: release_intent(_KEY),
     },
     page_size=100,
     result=PhoneNumber,
     record_fields=("id", "phone_number", "friendly_name"),
+    purchase_request=CreatePiaPhoneNumber,
     release_request=DeletePhoneNumber,
     update_request=UpdatePiaPhoneNumber,
     key_field=_KEY,

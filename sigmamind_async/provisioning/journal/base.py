@@ -52,12 +52,14 @@ class SqlJournal(Journal):
 
     @property
     def journal_id(self) -> str:
-        self._require_opened()
+        if not self._journal_id:
+            raise self._not_open()
         return self._journal_id
 
     @property
     def may_be_a_copy(self) -> bool:
-        self._require_opened()
+        if not self._journal_id:
+            raise self._not_open()
         return self._may_be_a_copy
 
     @property

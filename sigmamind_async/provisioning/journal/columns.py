@@ -7,6 +7,7 @@ text, so that a new field of `Row` changes no table.
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -42,6 +43,8 @@ COLUMNS: Final = {
 _DETAIL: Final = tuple(
     field.name for field in attrs.fields(Row) if field.name not in {*COLUMNS, "history"}
 )
+_get_detail: Final = attrgetter(*_DETAIL)
+_get_step: Final = attrgetter("at", "text")
 
 _SLOW: Final = " "
 """Begins a text with lone surrogates or long integers, which orjson cannot read back."""
@@ -52,6 +55,7 @@ def to_columns(row: Row) -> Values:
 
     Raises `JournalError` for a value without a JSON form.
     """
+    detail = _dump_detail(row)
     return (
         row.account,
         row.op_id,
@@ -67,7 +71,7 @@ def to_columns(row: Row) -> Values:
         row.updated_at,
         row.tagged,
         row.purchase_count,
-        _dump_detail(row),
+        detail,
     )
 
 
@@ -87,8 +91,8 @@ def from_columns(values: Values) -> Row:
 
 
 def _dump_detail(row: Row) -> str:
-    detail: dict[str, Any] = {name: getattr(row, name) for name in _DETAIL}
-    detail["history"] = [(step.at, step.text) for step in row.history]
+    detail: dict[str, Any] = dict(zip(_DETAIL, _get_detail(row), strict=True))
+    detail["history"] = list(map(_get_step, row.history))
     try:
         return orjson.dumps(detail, default=dict).decode()
     except TypeError:

@@ -6,8 +6,8 @@ import asyncio
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -58,16 +58,14 @@ class JournalThread(ABC):
                 self._finish()
         await asyncio.to_thread(self._thread.join)
 
-    @contextmanager
-    def _handing_over(self) -> Generator[None]:
-        """Hold the lock for a new call; raise `JournalError` if none is taken any more."""
-        # Before the lock: a fork may have copied it while it was held.
+    def _require_own_process(self) -> None:
+        # Called before locking: a fork may have copied the lock while it was held.
         if os.getpid() != self._pid:
             raise JournalError(f"{self._name}: {_FORKED.format(self._owner)}")
-        with self._lock:
-            if self._closed:
-                raise JournalError(f"{self._name}: {self._closed}")
-            yield
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise JournalError(f"{self._name}: {self._closed}")
 
     @abstractmethod
     def _finish(self) -> None:

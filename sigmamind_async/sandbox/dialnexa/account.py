@@ -10,7 +10,7 @@ import attrs
 from sigmamind_async.sandbox.account import Account, restored
 from sigmamind_async.sandbox.dialnexa.records import AGENTS, Agent, PhoneNumber
 from sigmamind_async.sandbox.refusals import RefusedError
-from sigmamind_async.sandbox.tower import Call
+from sigmamind_async.sandbox.tower import ApiRequest
 
 
 def _seeded() -> dict[str, Agent]:
@@ -32,7 +32,7 @@ class DialNexaAccount(Account[PhoneNumber]):
         """Return what makes each part of a change."""
         return {**super().appliers(), "agent": self.put_agent, "rerouted": self.reroute}
 
-    def agent(self, call: Call) -> Agent:
+    def agent(self, call: ApiRequest) -> Agent:
         """Return the agent named in the path; raises :class:`RefusedError` without one."""
         agent = self.agents.get(call.route.key or "")
         if agent is None:

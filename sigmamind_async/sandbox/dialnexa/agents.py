@@ -18,17 +18,17 @@ from sigmamind_async.sandbox.dialnexa.account import DialNexaAccount
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
 from sigmamind_async.sandbox.fields import read_body, text
 from sigmamind_async.sandbox.refusals import RefusedError
-from sigmamind_async.sandbox.tower import Answer, Call, Change, Outcome
+from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 _NUMBER_FIELDS = ("inbound_phone_number_id", "outbound_phone_number_id")
 
 
-def get_agent(account: DialNexaAccount, call: Call) -> Outcome:
+def show_agent(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Read one agent."""
     return Outcome(answer=_agent_answer(call, account.agent(call)))
 
 
-def update_agent(account: DialNexaAccount, call: Call) -> Outcome:
+def update_agent(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Change which numbers an agent answers and calls from."""
     found = account.agent(call)
     body = read_body(call, rules.AGENT)
@@ -70,7 +70,7 @@ def update_agent(account: DialNexaAccount, call: Call) -> Outcome:
 
 def _check_numbers(
     account: DialNexaAccount,
-    call: Call,
+    call: ApiRequest,
     agent: Agent,
     body: Mapping[str, object],
 ) -> None:
@@ -104,5 +104,5 @@ def _rerouted(account: DialNexaAccount, agent: Agent) -> dict[str, PhoneNumber]:
     return found
 
 
-def _agent_answer(call: Call, agent: Agent) -> Answer:
+def _agent_answer(call: ApiRequest, agent: Agent) -> Answer:
     return views.record_answer(200, views.agent_view(agent, call.switches), call.switches)

@@ -21,7 +21,7 @@ OPERATIONS = {
     "get": numbers.get_number,
     "list": numbers.list_numbers,
     "release": numbers.release_number,
-    "agents.get": agents.get_agent,
+    "agents.get": agents.show_agent,
     "agents.update": agents.update_agent,
 }
 

@@ -17,13 +17,13 @@ from sigmamind_async.sandbox.dialnexa.records import CARRIER, TRUNK, PhoneNumber
 from sigmamind_async.sandbox.fields import COUNTRY_CODE, read_body, text, without_secrets
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
 from sigmamind_async.sandbox.stock import COUNTRIES, country_of, on_offer
-from sigmamind_async.sandbox.tower import Answer, Call, Change, Outcome
+from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 FOUND = 20
 """Numbers a search finds."""
 
 
-def search_numbers(account: DialNexaAccount, call: Call) -> Outcome:
+def search_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Find numbers for sale. Nothing is reserved: who buys first has it."""
     country = call.query.get("country_iso", "")
     if not COUNTRY_CODE.fullmatch(country):
@@ -42,14 +42,14 @@ def search_numbers(account: DialNexaAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(200, content))
 
 
-def list_pricing(account: DialNexaAccount, call: Call) -> Outcome:
+def list_pricing(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """List what a number of each country costs. Nothing is paged."""
     del account
     prices = [views.price_view(iso, name, call.switches) for iso, name in COUNTRIES.items()]
     return Outcome(answer=json_answer(200, prices))
 
 
-def purchase_number(account: DialNexaAccount, call: Call) -> Outcome:
+def purchase_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Buy exactly the number that is named."""
     body = rules.read_purchase(call)
     wanted = text(body, "phone_number") or str(body["phoneNumber"])
@@ -71,7 +71,7 @@ def purchase_number(account: DialNexaAccount, call: Call) -> Outcome:
     return Outcome(answer=answer, change=change)
 
 
-def import_number(account: DialNexaAccount, call: Call) -> Outcome:
+def import_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Take in a number the customer owns, over the customer's trunk."""
     body = rules.read_import(call)
     wanted = str(body["phoneNumber"])
@@ -93,7 +93,7 @@ def import_number(account: DialNexaAccount, call: Call) -> Outcome:
     return Outcome(answer=_number_answer(call, number, call.switches.create_status), change=change)
 
 
-def update_number(account: DialNexaAccount, call: Call) -> Outcome:
+def update_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Change what the body names; what it leaves out stays."""
     found = account.number(call)
     body = read_body(call, rules.UPDATE)
@@ -116,17 +116,17 @@ def update_number(account: DialNexaAccount, call: Call) -> Outcome:
     return Outcome(answer=_number_answer(call, number), change=change)
 
 
-def get_number(account: DialNexaAccount, call: Call) -> Outcome:
+def get_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Read one number."""
     return Outcome(answer=_number_answer(call, account.visible_number(call)))
 
 
-def list_numbers(account: DialNexaAccount, call: Call) -> Outcome:
+def list_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Read a page of numbers, oldest first."""
     return Outcome(answer=page_answer(call, account.visible(call), lambda row: _view(call, row)))
 
 
-def release_number(account: DialNexaAccount, call: Call) -> Outcome:
+def release_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
     """Release a number, permanently."""
     number = account.number(call)
     if call.switches.dialnexa.numbers_in_use:
@@ -138,7 +138,7 @@ def release_number(account: DialNexaAccount, call: Call) -> Outcome:
     return Outcome(answer=answer, change=change)
 
 
-def _check_agent(account: DialNexaAccount, call: Call, agent_id: str | None) -> None:
+def _check_agent(account: DialNexaAccount, call: ApiRequest, agent_id: str | None) -> None:
     switches = call.switches.dialnexa
     if agent_id is None or agent_id in account.agents:
         return
@@ -148,7 +148,7 @@ def _check_agent(account: DialNexaAccount, call: Call, agent_id: str | None) -> 
 
 def _new_number(
     account: DialNexaAccount,
-    call: Call,
+    call: ApiRequest,
     phone_number: str,
     provider: str,
 ) -> PhoneNumber:
@@ -162,9 +162,9 @@ def _new_number(
     )
 
 
-def _number_answer(call: Call, number: PhoneNumber, status: int = 200) -> Answer:
+def _number_answer(call: ApiRequest, number: PhoneNumber, status: int = 200) -> Answer:
     return views.record_answer(status, _view(call, number), call.switches)
 
 
-def _view(call: Call, number: PhoneNumber) -> Json:
+def _view(call: ApiRequest, number: PhoneNumber) -> Json:
     return views.number_view(number, call.switches, call.now)

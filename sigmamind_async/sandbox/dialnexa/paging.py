@@ -9,7 +9,7 @@ from sigmamind_async.sandbox.answers import Json, json_answer
 from sigmamind_async.sandbox.dialnexa.records import PhoneNumber
 from sigmamind_async.sandbox.queries import whole_number
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.tower import Answer, Call
+from sigmamind_async.sandbox.tower import Answer, ApiRequest
 
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
@@ -24,7 +24,7 @@ TYPES: Mapping[str, str] = {
 
 
 def page_answer(
-    call: Call,
+    call: ApiRequest,
     rows: Sequence[PhoneNumber],
     view: Callable[[PhoneNumber], Json],
 ) -> Answer:

@@ -23,7 +23,7 @@ from sigmamind_async.sandbox.fields import (
 )
 from sigmamind_async.sandbox.queries import INT32_MAX
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.tower import Call
+from sigmamind_async.sandbox.tower import ApiRequest
 
 # "host[:port]" without a scheme.
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", re.ASCII)
@@ -63,7 +63,7 @@ AGENT: Fields = {
 _CREDENTIALS = ("sipTrunkUserName", "sipTrunkPassword")
 
 
-def read_purchase(call: Call) -> dict[str, object]:
+def read_purchase(call: ApiRequest) -> dict[str, object]:
     """Return the fields of a purchase, in whichever spelling; raises :class:`RefusedError`."""
     parsed = parse_body(call)
     spelling = call.switches.dialnexa.purchase_body
@@ -73,7 +73,7 @@ def read_purchase(call: Call) -> dict[str, object]:
     return check_body(call, parsed, CAMEL_PURCHASE)
 
 
-def read_import(call: Call) -> dict[str, object]:
+def read_import(call: ApiRequest) -> dict[str, object]:
     """Return the fields of an import; raises :class:`RefusedError`.
 
     Name and password are both required for ``userpass`` and both forbidden for ``ip``.

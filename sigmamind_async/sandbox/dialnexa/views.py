@@ -9,7 +9,7 @@ from sigmamind_async.sandbox.answers import Json, error_answer, finished, json_a
 from sigmamind_async.sandbox.dialnexa.records import Agent, PhoneNumber
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Call
+from sigmamind_async.sandbox.tower import Answer, ApiRequest
 
 
 def number_status(number: PhoneNumber, now: float) -> str:
@@ -84,7 +84,7 @@ def record_answer(status: int, record: Json, switches: Switches) -> Answer:
     return json_answer(status, record)
 
 
-def purchase_view(number: PhoneNumber, call: Call) -> Json:
+def purchase_view(number: PhoneNumber, call: ApiRequest) -> Json:
     """Return what a purchase answers: a summary with or without the record, or the record."""
     record = number_view(number, call.switches, call.now)
     answer = call.switches.dialnexa.purchase_answer

@@ -11,7 +11,7 @@ from sigmamind_async.sandbox.account import Account, restored
 from sigmamind_async.sandbox.fields import E164
 from sigmamind_async.sandbox.refusals import RefusedError
 from sigmamind_async.sandbox.sigmamind.records import AGENTS, Agent, PhoneCall, PhoneNumber
-from sigmamind_async.sandbox.tower import Call
+from sigmamind_async.sandbox.tower import ApiRequest
 
 
 @attrs.define
@@ -37,13 +37,13 @@ class SigmaMindAccount(Account[PhoneNumber]):
         own = {"call": self.put_call, "removed_call": self.drop_call}
         return {**super().appliers(), **own}
 
-    def number(self, call: Call) -> PhoneNumber:
+    def number(self, call: ApiRequest) -> PhoneNumber:
         """Return the number named in the path; raises :class:`RefusedError` without one."""
         if not E164.fullmatch(call.route.key or ""):
             raise RefusedError(400, f"phoneNumber must match ^{E164.pattern}$")
         return super().number(call)
 
-    def check_agents(self, call: Call, *agent_ids: str | None) -> None:
+    def check_agents(self, call: ApiRequest, *agent_ids: str | None) -> None:
         """Refuse an agent the account does not have, where the switch says so."""
         if not call.switches.check_agents:
             return

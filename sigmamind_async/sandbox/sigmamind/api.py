@@ -21,7 +21,7 @@ OPERATIONS = {
     "list": numbers.list_numbers,
     "delete": numbers.delete_number,
     "agents.list": calls.list_agents,
-    "agents.get": calls.get_agent,
+    "agents.get": calls.show_agent,
     "calls.create": calls.create_call,
     "calls.get": calls.get_call,
     "calls.list": calls.list_calls,

@@ -18,15 +18,15 @@ from sigmamind_async.sandbox.sigmamind import rules, views
 from sigmamind_async.sandbox.sigmamind.account import SigmaMindAccount
 from sigmamind_async.sandbox.sigmamind.paging import page_answer
 from sigmamind_async.sandbox.sigmamind.records import PhoneCall
-from sigmamind_async.sandbox.tower import Call, Change, Outcome
+from sigmamind_async.sandbox.tower import ApiRequest, Change, Outcome
 
 
-def list_agents(account: SigmaMindAccount, call: Call) -> Outcome:
+def list_agents(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Read a page of agents."""
     return Outcome(answer=page_answer(call, list(account.agents.values()), views.agent_view))
 
 
-def get_agent(account: SigmaMindAccount, call: Call) -> Outcome:
+def show_agent(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Read one agent."""
     agent = account.agents.get(call.route.key or "")
     if agent is None:
@@ -34,7 +34,7 @@ def get_agent(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(200, views.agent_view(agent)))
 
 
-def create_call(account: SigmaMindAccount, call: Call) -> Outcome:
+def create_call(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Place a call from a number of the account."""
     body = read_body(call, rules.CREATE_CALL)
     number = account.numbers.get(str(body["fromPhoneNumber"]))
@@ -67,12 +67,12 @@ def create_call(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def get_call(account: SigmaMindAccount, call: Call) -> Outcome:
+def get_call(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Read one call."""
     return Outcome(answer=json_answer(200, _call_view(account, call, _place_call(account, call))))
 
 
-def list_calls(account: SigmaMindAccount, call: Call) -> Outcome:
+def list_calls(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Read a page of calls, those of one status where the query names it."""
     status = call.query.get("status")
     rows = [
@@ -83,7 +83,7 @@ def list_calls(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=page_answer(call, rows, lambda made: _call_view(account, call, made)))
 
 
-def delete_call(account: SigmaMindAccount, call: Call) -> Outcome:
+def delete_call(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Forget a call. Documented as "OK": 200, with a body nobody describes."""
     made = _place_call(account, call)
     change = Change(
@@ -96,14 +96,14 @@ def delete_call(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(200, _call_view(account, call, made)), change=change)
 
 
-def _place_call(account: SigmaMindAccount, call: Call) -> PhoneCall:
+def _place_call(account: SigmaMindAccount, call: ApiRequest) -> PhoneCall:
     made = account.calls.get(call.route.key or "")
     if made is None:
-        raise RefusedError(404, "Call not found")
+        raise RefusedError(404, "ApiRequest not found")
     return made
 
 
-def _call_view(account: SigmaMindAccount, call: Call, made: PhoneCall) -> Json:
+def _call_view(account: SigmaMindAccount, call: ApiRequest, made: PhoneCall) -> Json:
     number = account.numbers.get(made.from_phone_number)
     agent = account.agents.get(made.agent_id)
     return views.call_view(made, number, agent, call.switches, call.now)

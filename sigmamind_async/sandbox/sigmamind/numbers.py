@@ -23,12 +23,12 @@ from sigmamind_async.sandbox.sigmamind.records import (
     PROVISIONED_PROVIDERS,
     PhoneNumber,
 )
-from sigmamind_async.sandbox.tower import Answer, Call, Change, Outcome
+from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 
 _NO_CONTENT = 204
 
 
-def create_number(account: SigmaMindAccount, call: Call) -> Outcome:
+def create_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Buy a number: exactly the one named, or one the platform picks."""
     body = read_body(call, rules.CREATE)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
@@ -48,7 +48,7 @@ def create_number(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def import_number(account: SigmaMindAccount, call: Call) -> Outcome:
+def import_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Take in a number the customer owns, over the customer's trunk."""
     body = read_body(call, rules.IMPORT)
     account.check_agents(call, text(body, "inboundAgentId"), text(body, "outboundAgentId"))
@@ -71,7 +71,7 @@ def import_number(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def update_number(account: SigmaMindAccount, call: Call) -> Outcome:
+def update_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Change what the body names; what it leaves out stays."""
     found = account.number(call)
     body = read_body(call, rules.UPDATE)
@@ -91,19 +91,19 @@ def update_number(account: SigmaMindAccount, call: Call) -> Outcome:
     return Outcome(answer=json_answer(200, view), change=change)
 
 
-def get_number(account: SigmaMindAccount, call: Call) -> Outcome:
+def get_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Read one number."""
     number = account.visible_number(call)
     return Outcome(answer=json_answer(200, _view(account, call, number)))
 
 
-def list_numbers(account: SigmaMindAccount, call: Call) -> Outcome:
+def list_numbers(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Read a page of numbers, oldest first."""
     rows = account.visible(call)
     return Outcome(answer=page_answer(call, rows, lambda number: _view(account, call, number)))
 
 
-def delete_number(account: SigmaMindAccount, call: Call) -> Outcome:
+def delete_number(account: SigmaMindAccount, call: ApiRequest) -> Outcome:
     """Release a number."""
     number = account.number(call)
     change = releasing(number)
@@ -173,5 +173,5 @@ def _secrets(number: PhoneNumber, body: Mapping[str, object]) -> dict[str, str |
     return {number.phone_number: password}
 
 
-def _view(account: SigmaMindAccount, call: Call, number: PhoneNumber) -> Json:
+def _view(account: SigmaMindAccount, call: ApiRequest, number: PhoneNumber) -> Json:
     return views.number_view(number, call.switches, account.secrets.get(number.phone_number))

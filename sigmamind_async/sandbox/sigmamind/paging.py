@@ -13,14 +13,14 @@ from typing import TypeVar
 from sigmamind_async.sandbox.answers import Json, json_answer
 from sigmamind_async.sandbox.queries import whole_number
 from sigmamind_async.sandbox.switches import Switches
-from sigmamind_async.sandbox.tower import Answer, Call
+from sigmamind_async.sandbox.tower import Answer, ApiRequest
 
 T = TypeVar("T")
 
 DEFAULT_SIZE = 10
 
 
-def page_answer(call: Call, rows: Sequence[T], view: Callable[[T], Json]) -> Answer:
+def page_answer(call: ApiRequest, rows: Sequence[T], view: Callable[[T], Json]) -> Answer:
     """Return the page a request asks for out of all *rows*.
 
     Raises :class:`RefusedError` when the page or its size is out of range.

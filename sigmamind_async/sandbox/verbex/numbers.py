@@ -13,7 +13,7 @@ import attrs
 from sigmamind_async.sandbox.account import Account, changed, releasing
 from sigmamind_async.sandbox.answers import Json, json_answer
 from sigmamind_async.sandbox.fields import text, without_secrets
-from sigmamind_async.sandbox.tower import Answer, Call, Change, Outcome
+from sigmamind_async.sandbox.tower import Answer, ApiRequest, Change, Outcome
 from sigmamind_async.sandbox.verbex import rules, views
 from sigmamind_async.sandbox.verbex.paging import page_answer
 from sigmamind_async.sandbox.verbex.records import (
@@ -30,7 +30,7 @@ _COUNTRY = "US"
 _NO_CONTENT = 204
 
 
-def create_number(account: Numbers, call: Call) -> Outcome:
+def create_number(account: Numbers, call: ApiRequest) -> Outcome:
     """Add a number: the platform's own is bought, the others are the customer's."""
     variant, body = rules.read_creation(call)
     bought = variant == "pia"
@@ -54,7 +54,7 @@ def create_number(account: Numbers, call: Call) -> Outcome:
     return Outcome(answer=json_answer(call.switches.create_status, view), change=change)
 
 
-def update_number(account: Numbers, call: Call) -> Outcome:
+def update_number(account: Numbers, call: ApiRequest) -> Outcome:
     """Change what the body names; what it leaves out stays."""
     found = account.number(call)
     body = rules.read_update(call, found.provider)
@@ -81,19 +81,19 @@ def update_number(account: Numbers, call: Call) -> Outcome:
     return Outcome(answer=json_answer(200, view), change=change)
 
 
-def get_number(account: Numbers, call: Call) -> Outcome:
+def get_number(account: Numbers, call: ApiRequest) -> Outcome:
     """Read one number."""
     number = account.visible_number(call)
     return Outcome(answer=json_answer(200, _view(account, call, number)))
 
 
-def list_numbers(account: Numbers, call: Call) -> Outcome:
+def list_numbers(account: Numbers, call: ApiRequest) -> Outcome:
     """Read a page of numbers, oldest first."""
     rows = account.visible(call)
     return Outcome(answer=page_answer(call, rows, lambda number: _view(account, call, number)))
 
 
-def delete_number(account: Numbers, call: Call) -> Outcome:
+def delete_number(account: Numbers, call: ApiRequest) -> Outcome:
     """Remove a number. Neither status nor body is documented."""
     number = account.number(call)
     change = releasing(number)
@@ -105,7 +105,7 @@ def delete_number(account: Numbers, call: Call) -> Outcome:
 
 def _new_number(
     account: Numbers,
-    call: Call,
+    call: ApiRequest,
     variant: Variant,
     body: Mapping[str, object],
 ) -> PhoneNumber:
@@ -131,5 +131,5 @@ def _secrets(number: PhoneNumber, body: Mapping[str, object]) -> dict[str, str |
     return {number.key: text(body, name)} if name in body else {}
 
 
-def _view(account: Numbers, call: Call, number: PhoneNumber) -> Json:
+def _view(account: Numbers, call: ApiRequest, number: PhoneNumber) -> Json:
     return views.number_view(number, call.switches, account.secrets.get(number.key))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from sigmamind_async.sandbox.answers import Json, finished, json_answer
 from sigmamind_async.sandbox.queries import whole_number
 from sigmamind_async.sandbox.refusals import RefusedError
-from sigmamind_async.sandbox.tower import Answer, Call
+from sigmamind_async.sandbox.tower import Answer, ApiRequest
 from sigmamind_async.sandbox.verbex.records import PhoneNumber
 
 DEFAULT_SIZE = 20
@@ -23,7 +23,7 @@ _AFTER = b"after:"
 
 
 def page_answer(
-    call: Call,
+    call: ApiRequest,
     rows: list[PhoneNumber],
     view: Callable[[PhoneNumber], Json],
 ) -> Answer:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from sigmamind_async.sandbox.fields import E164, Fields, Text, check_body, fits, parse_body
 from sigmamind_async.sandbox.refusals import Problem, RefusedError
-from sigmamind_async.sandbox.tower import Call
+from sigmamind_async.sandbox.tower import ApiRequest
 from sigmamind_async.sandbox.verbex.records import Variant
 
 _OPTIONAL = Text(nullable=True)
@@ -60,14 +60,14 @@ UPDATE: Mapping[Variant, Fields] = {
 _ALL_UPDATES: Fields = {**UPDATE["sip"], **UPDATE["twilio"]}
 
 
-def read_creation(call: Call) -> tuple[Variant, dict[str, object]]:
+def read_creation(call: ApiRequest) -> tuple[Variant, dict[str, object]]:
     """Return which variant a body creates and its fields; raises :class:`RefusedError`."""
     parsed = parse_body(call)
     variant = _variant(parsed)
     return variant, check_body(call, parsed, CREATE[variant])
 
 
-def read_update(call: Call, variant: Variant) -> dict[str, object]:
+def read_update(call: ApiRequest, variant: Variant) -> dict[str, object]:
     """Return the fields of an update that a number of *variant* has.
 
     The body does not say which variant it is for, so that any of their fields may come.

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.did_you_mean import plain, suggestion
+from sigmamind_async.did_you_mean import normalize, suggest
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet.files import Format, read
 from sigmamind_async.fleet.files.csv_rows import csv_entries
@@ -209,7 +209,7 @@ defaults: {platform: verbex, source: import, label: ours}
             "label,trunk_password",
             '"x, ""y""",hunter2',
             (
-                "fleet.csv:2:28: a trunk_password: is a secret and must not stand in the open;"
+                "fleet.csv:2:28: a trunk_password: is a secret and must not be in plain text;"
                 " write env:NAME or file:PATH"
             ),
         ),
@@ -771,8 +771,8 @@ def test_a_line_that_cannot_be_read_is_one_row() -> None:
 def test_meanings_lead_to_words_that_there_are() -> None:
     """A known word needs none, and each is spelled as it is looked up."""
     assert set(MEANINGS.values()) <= set(KNOWN)
-    assert all(word == plain(word) for word in MEANINGS)
-    assert not set(MEANINGS) & {plain(word) for word in KNOWN}
+    assert all(word == normalize(word) for word in MEANINGS)
+    assert not set(MEANINGS) & {normalize(word) for word in KNOWN}
 
 
 @pytest.mark.parametrize(
@@ -789,4 +789,4 @@ def test_meanings_lead_to_words_that_there_are() -> None:
     ],
 )
 def test_a_platforms_own_word_is_recognised(word: str, meant: str) -> None:
-    assert suggestion(word, KNOWN, MEANINGS) == f"; did you mean {meant!r}?"
+    assert suggest(word, KNOWN, MEANINGS) == f"; did you mean {meant!r}?"

@@ -198,7 +198,7 @@ def test_a_file_without_rows_is_one(form: Format) -> None:
         (
             row(trunk_password="hunter2"),
             (
-                "trunk_password is a secret and must not stand in the open;"
+                "trunk_password is a secret and must not be in plain text;"
                 " write env:NAME or file:PATH"
             ),
         ),

@@ -21,7 +21,7 @@ from sigmamind_async.errors import (
 from sigmamind_async.limiter.gate import MAX_PAUSE
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.transitions import Policy
-from sigmamind_async.workers.retry import next_run
+from sigmamind_async.workers.retry import next_attempt_at
 
 NOW = 10_000.0
 POLICY = Policy(settle_time=900.0, exact_settle_time=20.0)
@@ -51,7 +51,7 @@ def error(kind: type[SigmaMindError], **fields: Any) -> SigmaMindError:
 
 def after(ended: SigmaMindError, row: Row | None = None, attempts: int = 0) -> float | None:
     """Return the seconds until the job is run again."""
-    at = next_run(ended, row, POLICY, NOW, attempts)
+    at = next_attempt_at(ended, row, POLICY, NOW, attempts)
     return None if at is None else at - NOW
 
 

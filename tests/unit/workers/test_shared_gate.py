@@ -232,6 +232,19 @@ async def test_a_clock_that_was_set_back_stops_nobody() -> None:
     assert now() < 2.0
 
 
+async def test_a_batch_that_is_granted_after_an_idle_time_goes_at_the_rate() -> None:
+    """From now on, not from when the row was last used: none of it lapses or is hurried."""
+    meeting = knowing(50.0)
+    await asyncio.sleep(10.0)
+
+    times = await moments(gate_of(meeting), 5)
+
+    assert [at - times[0] for at in times] == pytest.approx(
+        [0.0, 0.02, 0.04, 0.06, 0.08], abs=0.003
+    )
+    assert meeting.rates["sigmamind"].taken == 5
+
+
 @pytest.mark.parametrize(("late", "left"), [(0.0, 9), (0.05, 9), (0.08, 6), (1.0, 0)])
 def test_a_process_that_was_kept_from_running_does_not_make_up_for_it(
     late: float, left: int

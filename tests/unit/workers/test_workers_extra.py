@@ -37,7 +37,7 @@ def test_whoever_lacks_a_package_is_told_what_to_install(package: str) -> None:
     ("options", "problem"),
     [
         ({"accounts": []}, "accounts: at least one is needed"),
-        ({"accounts": [ACCOUNT, ACCOUNT]}, "account: sigmamind is there twice; give one a label"),
+        ({"accounts": [ACCOUNT, ACCOUNT]}, "account: sigmamind is given twice; give one a label"),
         (
             {"accounts": [Account(partial(SigmaMind, "key"), label="a" * 101)]},
             "account: must be at most 100 printable characters",
@@ -69,5 +69,5 @@ def test_whoever_enqueues_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_account_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="verbex is not served here"):
-        WorkerContext([ACCOUNT]).branch("verbex")
+    with pytest.raises(ConfigurationError, match="verbex is not served by this worker"):
+        WorkerContext([ACCOUNT]).account("verbex")

@@ -116,7 +116,9 @@ class ConnectionThread(JournalThread):
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         seconds = self._timeout if timeout is None else timeout
         call = _ConnectionCall(future, work, writes, seconds, retry_connect)
-        with self._handing_over():
+        self._require_own_process()
+        with self._lock:
+            self._require_open()
             self._loop.call_soon_threadsafe(self._begin, call)
         return future
 

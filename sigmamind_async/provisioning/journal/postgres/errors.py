@@ -7,6 +7,7 @@ Without a connection there are only libpq's own words.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg
@@ -46,48 +47,30 @@ _SERVER_ERRORS: Final = {
     ),
 }
 
-_ADVICE: Final = (
+_ADVICE: Final = {
     # The first that fits counts: a missing file of certificates "does not exist" either.
-    (
-        ("root certificate", "certificate verify failed"),
-        (
-            "Set sslrootcert to the file of the authority that signed the server's certificate;"
-            " sslrootcert=system trusts those of the system."
-        ),
+    "root certificate|certificate verify failed": (
+        "Set sslrootcert to the file of the authority that signed the server's certificate;"
+        " sslrootcert=system trusts those of the system."
     ),
-    (
-        ("does not match host name",),
-        "Name the server as its certificate does; hostaddr gives its address beside that.",
+    "does not match host name": (
+        "Name the server as its certificate does; hostaddr gives its address beside that."
     ),
-    (
-        ("definition of service",),
-        "Check ~/.pg_service.conf, or the file that PGSERVICEFILE names.",
+    "definition of service": "Check ~/.pg_service.conf, or the file that PGSERVICEFILE names.",
+    "certificate file|private key file": (
+        "Check sslcert and sslkey, and whether this user may read the files."
     ),
-    (
-        ("certificate file", "private key file"),
-        "Check sslcert and sslkey, and whether this user may read the files.",
+    "does not exist": "Make the user and the database first, or name others.",
+    "authentication failed": "Check user and password; ~/.pgpass and PGPASSWORD are used too.",
+    "no password supplied": "Give the password: in the DSN, in PGPASSWORD or in ~/.pgpass.",
+    "pg_hba.conf": "Have the server allow this user to connect from here, in its pg_hba.conf.",
+    "permission denied for database": "Grant the user CONNECT on the database.",
+    "too many clients|remaining connection slots": (
+        "Raise the server's max_connections, or open fewer connections."
     ),
-    (("does not exist",), "Make the user and the database first, or name others."),
-    (
-        ("authentication failed",),
-        "Check user and password; ~/.pgpass and PGPASSWORD are used too.",
-    ),
-    (
-        ("no password supplied",),
-        "Give the password: in the DSN, in PGPASSWORD or in ~/.pgpass.",
-    ),
-    (
-        ("pg_hba.conf",),
-        "Have the server allow this user to connect from here, in its pg_hba.conf.",
-    ),
-    (("permission denied for database",), "Grant the user CONNECT on the database."),
-    (
-        ("too many clients", "remaining connection slots"),
-        "Raise the server's max_connections, or open fewer connections.",
-    ),
-    (("could not translate host name",), "Check the host's name."),
-)
-"""What to do, by libpq's words."""
+    "could not translate host name": "Check the host's name.",
+}
+"""What to do, by libpq's words as a pattern."""
 _REACH: Final = "Check that the server runs there and can be reached from here, and call again."
 
 _BROKEN: Final = ("08", "57P")
@@ -165,6 +148,6 @@ def _explain_connection(error: BaseException, *, connected: bool) -> str:
         # Further lines repeat the same for each address that was tried.
         reason = str(error).strip().split("\n")[0].removesuffix(".")
         reason = reason.rsplit("failed: ", maxsplit=1)[-1].removeprefix("FATAL:").strip()
-    fitting = (advice for parts, advice in _ADVICE if any(part in str(error) for part in parts))
+    fitting = (advice for words, advice in _ADVICE.items() if re.search(words, str(error)))
     problem = "the connection was lost" if connected else "cannot be reached"
     return f"{problem}: {reason}.\n{next(fitting, _REACH)}"

@@ -28,7 +28,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import NOW, PUT, migra
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sql import POSTGRES, Statements
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.values import Secret, concealed
+from sigmamind_async.values import Secret, as_secret
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class PostgresJournal(SqlJournal):
         read_only: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        dsn = concealed(dsn)
+        dsn = as_secret(dsn)
         _check_settings(connections, timeout)
         self._target = parse_dsn(dsn, schema)
         super().__init__(self._target.name, read_only=read_only)

@@ -1,7 +1,8 @@
 """A journal in one SQLite file.
 
-`journal` is what is called, `writer` the thread that carries it out, `file` what that opens, and
-`lockfile` how others are kept out.
+`journal` has the class to use, `writer` the thread that works for it, `reader` a short cut for
+reads, `file` what proves that the file is whole, `lockfile` and `inode_lock` what keeps other
+processes out, `schema` the tables, and `errors` what is wrong with the file.
 """
 
 from sigmamind_async.provisioning.journal.sqlite.journal import SqliteJournal

@@ -167,9 +167,9 @@ class SqliteJournal(SqlJournal):
 
     async def get(self, account: str, op_id: str) -> Row | None:
         """Return the row of an operation."""
-        reader, found = self._reader, None
+        reader, writer, found = self._reader, self._writer, None
         # If the thread is busy, it answers all waiting reads in one go, which costs the loop less.
-        if reader is not None and self._open_writer().is_idle:
+        if reader is not None and writer is not None and writer.is_idle:
             found = reader.read(SQLITE.get, account, op_id)
         if found is None:
             return await super().get(account, op_id)
@@ -192,7 +192,9 @@ class SqliteJournal(SqlJournal):
                 self._latest = max(self._latest, row.updated_at)
             return result
 
-        writer = self._writer_to_write()
+        writer = self._writer
+        if writer is None or self._read_only:
+            writer = self._writer_to_write()  # raises, and says why
         on_done = self._reader.hold_reads(row.account, row.op_id) if self._reader else None
         if durable:
             return await writer.run(work, writes=True, on_done=on_done)

@@ -214,8 +214,8 @@ class LockFile:
         written = _parse(content)
         if written is not None:
             written = attrs.evolve(written, opener=NO_OPENER)
-        others = {*_running_in(content)} - {os.getpid()} if self._shared else set()
-        self._rewrite(written, others)
+        others = _running_in(content) if self._shared else ()
+        self._rewrite(written, {*others} - {os.getpid()})
 
     def _rewrite(self, evidence: Evidence | None, pids: set[int]) -> None:
         head = _EMPTY_HEAD if evidence is None else evidence.line()

@@ -77,7 +77,9 @@ class Writer(JournalThread):
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         call = _WriterCall(future, work, writes, on_done)
-        with self._handing_over():
+        self._require_own_process()
+        with self._lock:
+            self._require_open()
             self._flush()
             self._queue.put(call)
         return await future
@@ -92,7 +94,9 @@ class Writer(JournalThread):
         Raises `JournalError` if there is no thread to do it.
         """
         loop = asyncio.get_running_loop()
-        with self._handing_over():
+        self._require_own_process()
+        with self._lock:
+            self._require_open()
             self._held_back.append(_WriterCall(None, work, writes=True, on_done=on_done))
         if self._flushing_loop is not loop:
             self._flushing_loop = loop

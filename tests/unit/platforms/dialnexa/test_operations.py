@@ -31,6 +31,7 @@ from sigmamind_async.platforms.dialnexa.operations import (
     update_agent,
     update_phone_number,
 )
+from sigmamind_async.responses.error_body import parse_error_body
 from sigmamind_async.values import Secret
 from tests.unit.platforms.recorded import DIALNEXA as CALLS
 from tests.unit.platforms.recorded import held_at
@@ -521,7 +522,7 @@ def test_a_documented_error_is_explained(
     name: str, message: str, code: str, sample: Sample
 ) -> None:
     body = json.dumps(sample(name)["response"]["json"]).encode()
-    said = DIALNEXA.explain(Response(status=400, body=body))
+    said = parse_error_body(Response(status=400, body=body))
 
     assert (said.message, said.code) == (message, code)
 

@@ -21,6 +21,7 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
 )
 from sigmamind_async.platforms.sigmamind.operations import OPERATIONS, SIGMAMIND
+from sigmamind_async.responses.error_body import parse_error_body
 from sigmamind_async.values import Secret
 from tests.unit.platforms.recorded import SIGMAMIND as SIGMAMIND_CALLS
 
@@ -209,7 +210,7 @@ def test_a_page_that_cannot_be_read_names_the_place(body: object, path: str) -> 
 
 def test_the_documented_error_is_explained(sample: Sample) -> None:
     body = json.dumps(sample("error")["response"]["json"]).encode()
-    said = SIGMAMIND.explain(Response(status=400, body=body))
+    said = parse_error_body(Response(status=400, body=body))
 
     assert (said.message, said.code) == ("Invalid request parameters", "Bad Request")
 
@@ -229,7 +230,7 @@ def test_the_documented_error_is_explained(sample: Sample) -> None:
     ],
 )
 def test_any_other_error_is_read_as_far_as_it_goes(body: bytes, message: str) -> None:
-    said = SIGMAMIND.explain(Response(status=500, headers={"x-request-id": "r-1"}, body=body))
+    said = parse_error_body(Response(status=500, headers={"x-request-id": "r-1"}, body=body))
 
     assert (said.message, said.request_id) == (message, "r-1")
 

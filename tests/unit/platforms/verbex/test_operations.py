@@ -30,6 +30,7 @@ from sigmamind_async.platforms.verbex.operations import (
     create_phone_number,
     update_phone_number,
 )
+from sigmamind_async.responses.error_body import parse_error_body
 from sigmamind_async.values import Secret
 from tests.unit.platforms.recorded import VERBEX as CALLS
 from tests.unit.platforms.recorded import VERBEX_ID, held_at
@@ -243,7 +244,7 @@ def test_a_page_that_cannot_be_read_names_the_place() -> None:
 def test_the_documented_error_is_explained(sample: Sample) -> None:
     body = json.dumps(sample("error_422")["response"]["json"]).encode()
 
-    assert VERBEX.explain(Response(status=422, body=body)).message == (
+    assert parse_error_body(Response(status=422, body=body)).message == (
         "body.phone_number: Field required;"
         " body.sip_infra_region: Input should be 'global', 'bd' or 'bd_link3'"
     )
@@ -262,7 +263,7 @@ def test_the_documented_error_is_explained(sample: Sample) -> None:
     ],
 )
 def test_any_other_error_is_read_as_far_as_it_goes(body: bytes, message: str) -> None:
-    assert VERBEX.explain(Response(status=500, body=body)).message == message
+    assert parse_error_body(Response(status=500, body=body)).message == message
 
 
 def test_the_key_is_a_bearer() -> None:

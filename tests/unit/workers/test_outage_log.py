@@ -12,7 +12,7 @@ pytest.importorskip("procrastinate")
 from procrastinate.exceptions import ConnectorException
 
 from sigmamind_async.testing import FakeClock
-from sigmamind_async.workers.worker import Away
+from sigmamind_async.workers.connector import OutageLog
 
 REFUSED = psycopg.OperationalError("connection failed: Connection refused")
 
@@ -38,20 +38,20 @@ def test_a_database_that_is_away_is_one_line_a_minute(caplog: pytest.LogCaptureF
     assert len(caplog.messages) == 3
     caplog.clear()
 
-    with Away("PostgreSQL on db", clock).over():
+    with OutageLog("PostgreSQL on db", clock).installed():
         for _ in range(150):
             complain()
             clock.advance(1.0)
 
     assert (
         caplog.messages
-        == ["PostgreSQL on db: cannot be reached: Connection refused. It is asked again."] * 3
+        == ["PostgreSQL on db: cannot be reached: Connection refused. Retrying."] * 3
     )
     assert not any(record.exc_info for record in caplog.records)
 
 
 def test_everything_else_is_said_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    with Away("PostgreSQL on db", FakeClock()).over():
+    with OutageLog("PostgreSQL on db", FakeClock()).installed():
         for name in ("psycopg.pool", "procrastinate.utils", "procrastinate.worker"):
             logging.getLogger(name).error("a fault", exc_info=ValueError("ours"))
     complain()
