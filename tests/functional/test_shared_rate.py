@@ -189,7 +189,7 @@ async def test_three_jobs_do_all_their_rows_at_the_rate_of_the_platform(
     assert version > 0
     assert rate > 10.0  # and how near, the unit tests say: here it is the machine that is measured
     assert paused > 0
-    # Mostly of the first moment, when no process knows a rate: 3 processes with 10 at once and more.
+    # Mostly of the first moment, when no process knows a rate: 3 processes, 10 at once and more.
     assert by_status[429] < by_status[200]
 
 
