@@ -102,7 +102,7 @@ class Progress:
 
 
 def _optional(
-    rule: str, accepts: Callable[[Any], bool]
+    rule: str, accepts: Callable[[object], bool]
 ) -> Callable[[object, attrs.Attribute[Any], object], None]:
     def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
         if value is not None and not accepts(value):
