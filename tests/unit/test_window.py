@@ -15,7 +15,7 @@ from sigmamind_async.responses.headers import Remaining
 def report(
     window: RateLimitWindow, at: float, left: int, reset: float, began: float | None = None
 ) -> float:
-    """Let the allowance report an answer that was sent at once, or at *began*."""
+    """Report the response to a request that was sent just now, or at *began*."""
     sent = at if began is None else began
     return window.update(at, (sent, 1, ""), Remaining(left, reset))
 
