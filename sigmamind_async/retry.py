@@ -147,8 +147,8 @@ class RetryPolicy:
         wait: Wait | None = None,
         stop: Stop | None = None,
     ) -> None:
-        pauses = _given(base=base, throttle_base=throttle_base, cap=cap)
-        number = _given(max_attempts=max_attempts)
+        pauses = _drop_none(base=base, throttle_base=throttle_base, cap=cap)
+        number = _drop_none(max_attempts=max_attempts)
         wait = _strategy("wait", wait, pauses) or StandardWait(**pauses)
         stop = _strategy("stop", stop, number) or StandardStop(**number)
         object.__setattr__(self, "wait", wait)
@@ -177,7 +177,7 @@ class RetryPolicy:
             return True
 
 
-def _given(**options: object) -> dict[str, Any]:
+def _drop_none(**options: object) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
