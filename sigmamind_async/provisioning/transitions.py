@@ -227,8 +227,8 @@ def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
             text = f"{attempt}: refused: {reason}"
             if row.kind.owned_once and row.unconfirmed_since:
                 # The platform may refuse because an earlier attempt succeeded: a listing decides.
-                unconfirmed = _enter(row, State.UNCONFIRMED, now, text, error=reason)
-                return attrs.evolve(unconfirmed, rejection=reason)
+                echo = _enter(row, State.UNCONFIRMED, now, text, error=reason)
+                return attrs.evolve(echo, rejection=reason)
             return _enter(row, State.FAILED, now, text, error=reason)
         case Verdict.CONFIRMED:
             since = now if event.earlier_unanswered else row.unconfirmed_since
@@ -237,8 +237,7 @@ def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
         case Verdict.AMBIGUOUS:
             return _unconfirmed(row, now, f"{attempt}: {reason}", since=now)
         case Verdict.COMMITTED_UNREAD:
-            unconfirmed = _unconfirmed(row, now, f"{attempt}: {reason}", since=now)
-            return attrs.evolve(unconfirmed, accepted=True)
+            return _unconfirmed(row, now, f"{attempt}: {reason}", since=now, accepted=True)
         case _:
             assert_never(event.verdict)
 
@@ -258,10 +257,14 @@ def _not_sent(row: Row, now: float, text: str) -> Row:
     return _enter(row, State.UNCONFIRMED if unconfirmed else State.PLANNED, now, text, error=text)
 
 
-def _unconfirmed(row: Row, now: float, text: str, *, since: float) -> Row:
+def _unconfirmed(row: Row, now: float, text: str, *, since: float, accepted: bool = False) -> Row:
     return attrs.evolve(
-        _enter(row, State.UNCONFIRMED, now, text, error=text),
+        row,
+        state=State.UNCONFIRMED,
+        error=text,
+        history=_add_step(row, now, text),
         unconfirmed_since=since,
+        accepted=accepted,
         proven_absent=False,
         absent_listings=0,
         listed_at=0.0,
@@ -271,13 +274,15 @@ def _unconfirmed(row: Row, now: float, text: str, *, since: float) -> Row:
 def _finish(
     row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float
 ) -> Row:
-    done = attrs.evolve(
-        _enter(row, State.DONE, now, text, error=""), unconfirmed_since=unconfirmed_since
-    )
     if found is None:
-        return done
+        done = _enter(row, State.DONE, now, text, error="")
+        return attrs.evolve(done, unconfirmed_since=unconfirmed_since)
     return attrs.evolve(
-        done,
+        row,
+        state=State.DONE,
+        error="",
+        history=_add_step(row, now, text),
+        unconfirmed_since=unconfirmed_since,
         phone_number=found.phone_number,
         record=found.record,
         result=found.result,
