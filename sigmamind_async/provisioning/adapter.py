@@ -106,10 +106,13 @@ class Adapter:
     """Attribute of both requests that names the record."""
     purchase_request: type[Value] | None = None
     """The request that buys any number if it names none; its label takes the tag."""
-    requests: Mapping[str, type[Value]] = attrs.field(hash=False, init=False)
+    requests: Mapping[str, type[Value]] = attrs.field(
+        default=attrs.Factory(lambda self: self._requests_by_name(), takes_self=True),
+        hash=False,
+        init=False,
+    )
     """All request classes, by name."""
 
-    @requests.default
     def _requests_by_name(self) -> dict[str, type[Value]]:
         return {cls.__name__: cls for cls in (*self.intents, self.release_request)}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Final
 from uuid import uuid4
 
@@ -65,7 +66,8 @@ class Claim:
         # Known before the write: if that is cancelled, or comes too late, it may yet be made.
         self.row, self.sent, self.late = claimed, True, True
         try:
-            result = await self._put(claimed, context.max_purchases)
+            async with self._deadline(clock):
+                result = await context.journal.put(claimed, max_purchases=context.max_purchases)
         except TimeoutError:
             raise SendAborted(deadline_error(context, claimed.op_id)) from None
         except JournalError as error:
@@ -81,14 +83,6 @@ class Claim:
         self.row, self.sent = before
         raise SendAborted(self._limit_error() if result is PutResult.LIMIT_REACHED else refusal)
 
-    async def _put(self, row: Row, max_purchases: int | None = None) -> PutResult:
-        """Store *row*; raise `TimeoutError` at the deadline."""
-        put = self._context.journal.put(row, max_purchases=max_purchases)
-        if self._ends_at is None:
-            return await put
-        async with asyncio.timeout(self._ends_at - self._context.runner.engine.clock()):
-            return await put
-
     async def rest(self) -> None:
         """Record that nothing is under way until the next request.
 
@@ -97,8 +91,16 @@ class Claim:
         context = self._context
         with suppress(JournalError, IllegalTransitionError, TimeoutError):
             resting = advance(self.row, RateLimited(), context.now(), context.policy).row
-            if await self._put(resting) is PutResult.STORED:
+            async with self._deadline(context.runner.engine.clock):
+                result = await context.journal.put(resting)
+            if result is PutResult.STORED:
                 self.row = resting
+
+    def _deadline(self, clock: Callable[[], float]) -> AbstractAsyncContextManager[object]:
+        """Return what raises `TimeoutError` at the deadline."""
+        if self._ends_at is None:
+            return nullcontext()
+        return asyncio.timeout(self._ends_at - clock())
 
     def _slow_journal_error(self, seconds: float) -> JournalError:
         error = journal_error(

@@ -165,19 +165,21 @@ def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
         raise _unreadable_class(cls) from error
 
 
+_CONTAINERS: Final = cast("tuple[type[object], ...]", (dict, list))
+
+
 def _drop_secrets(content: object) -> object:
     """Return the object or array *content* without the secrets in it, however deep."""
-    # Only into containers: most of what a record holds is text.
     if isinstance(content, dict):
         fields = cast("dict[str, object]", content)
         return {
-            name: _drop_secrets(inner) if isinstance(inner, (dict, list)) else inner
+            name: _drop_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
             for name, inner in fields.items()
             if not isinstance(inner, Secret)
         }
     items = cast("list[object]", content)
     return [
-        _drop_secrets(inner) if isinstance(inner, (dict, list)) else inner
+        _drop_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
         for inner in items
         if not isinstance(inner, Secret)
     ]

@@ -81,7 +81,7 @@ HISTORY: Final = 24
 """Most steps that a row keeps: the first, and the latest ones."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # a dictionary is copied faster than slots are
 class Row:
     """One operation in the journal."""
 

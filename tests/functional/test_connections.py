@@ -512,7 +512,7 @@ def test_closing_does_not_wait_for_ever(
     run: Run[None], monkeypatch: pytest.MonkeyPatch, leaving: str
 ) -> None:
     """What never ends is cut off when the grace is over; an error leaves sooner than that."""
-    monkeypatch.setattr(client_module, "_BRIEFLY", 0.05)
+    monkeypatch.setattr(client_module, "_GRACE_AFTER_ERROR", 0.05)
 
     async def block(server: FaultServer, buying: list[asyncio.Task[Any]]) -> None:
         async with client_of(server.url, attempt_timeout=300.0, deadline=300.0) as client:
