@@ -147,7 +147,7 @@ async def _has_any(journal: Journal, platform: Platform, _: Sequence[str]) -> bo
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """What a person wants done: about some rows, or as a rule for all."""
+    """What an operator decided: about some rows, or as a rule for all."""
 
     only: tuple[str, ...]
     adopt: str | None

@@ -1,4 +1,4 @@
-"""What is to be done about one row, or why nobody but a person can tell. Pure.
+"""What is to be done about one row, or why only an operator can tell. Pure.
 
 A row is known by its id, and its number by the journal or by the number that the row names. Nothing
 is bought, moved or released on a guess: whatever cannot be told apart with certainty is a problem.

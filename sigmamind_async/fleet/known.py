@@ -22,7 +22,7 @@ IN_THE_OPEN = "***"
 """Is remembered of a secret that stood in the row itself."""
 
 _OVER = frozenset({State.DONE, State.DUPLICATE})
-_LEFT_TO_A_PERSON = NEED_DECISION | {State.ABANDONED}
+_NEED_AN_OPERATOR = NEED_DECISION | {State.ABANDONED}
 
 
 @attrs.frozen(kw_only=True)
@@ -96,9 +96,9 @@ class Begun:
 
     @property
     def waits(self) -> bool:
-        """Whether it goes on only when a person has decided about it."""
+        """Whether it needs a decision before it goes on."""
         row = self.row
-        return row is not None and self.brought is None and row.state in _LEFT_TO_A_PERSON
+        return row is not None and self.brought is None and row.state in _NEED_AN_OPERATOR
 
 
 @attrs.frozen(kw_only=True)

@@ -58,7 +58,7 @@ async def _check_account(context: AccountContext) -> None:
         raise JournalError(
             f"the journal was made with another API key for {context.account}, and this account"
             " owns none of its numbers: use that key, or another journal; if it is the same account"
-            " with a new key, call accept_key(). Nothing has been sent."
+            " with a new key, confirm that with accept_key(). Nothing has been sent."
         )
     await accept_key(context)
 

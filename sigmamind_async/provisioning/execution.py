@@ -509,7 +509,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     return journal_error(
         row.op_id,
         f"{what}, and that could not be written down: {error.message}."
-        " It stays in doubt until the next run finds it.",
+        " It stays unconfirmed until the next run finds it.",
     )
 
 

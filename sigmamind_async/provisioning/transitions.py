@@ -142,7 +142,9 @@ class IllegalTransitionError(Exception):
     """The event cannot happen to the row; never leaves this package."""
 
 
-def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
+def advance(  # noqa: C901, PLR0912 - one case for each event
+    row: Row, event: Event, now: float, policy: Policy
+) -> Transition:
     """Return what follows from *event* at *now*.
 
     A row that does not change is returned as it is, with the same version. Raises
@@ -152,6 +154,16 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
         raise IllegalTransitionError(row.op_id, row.state)
     actions: tuple[Action, ...] = ()
     match event:
+        case Claimed():
+            new = _claim(row, event, now)
+        case RateLimited():
+            new = _evolve(row, rate_limited=True)
+        case AttemptEnded():
+            new = _end_attempt(row, event, now)
+        case OwnerLost():
+            new = _lose_owner(row, now)
+        case RefusedLocally(reason):
+            new = _refuse(row, reason, now)
         case Listed():
             new, actions = _apply_listing(row, event, now, policy)
         case RepairStarted() | RepairDone() | RepairRefused():
@@ -164,7 +176,7 @@ def advance(row: Row, event: Event, now: float, policy: Policy) -> Transition:
         case AdoptApproved() | RetryApproved() | AbandonApproved():
             new = _apply_decision(row, event, now)
         case _:
-            new = _apply_attempt(row, event, now)
+            assert_never(event)
     if new is not row:
         new = _evolve(new, version=row.version + 1, updated_at=now)
     return Transition(new, actions)
@@ -186,26 +198,6 @@ else:
 
 
 # --- an attempt ------------------------------------------------------------------------------
-
-
-def _apply_attempt(
-    row: Row, event: Claimed | RateLimited | AttemptEnded | OwnerLost | RefusedLocally, now: float
-) -> Row:
-    match event:
-        case Claimed():
-            return _claim(row, event, now)
-        case RateLimited():
-            return _evolve(row, rate_limited=True)
-        case AttemptEnded():
-            return _end_attempt(row, event, now)
-        case OwnerLost():
-            return _lose_owner(row, now)
-        case RefusedLocally(reason):
-            if row.is_open:  # an earlier attempt may still have been carried out
-                raise IllegalTransitionError(row.op_id, row.state)
-            return _enter(row, State.FAILED, now, f"not sent: {reason}", error=reason)
-        case _:
-            assert_never(event)
 
 
 def _claim(row: Row, event: Claimed, now: float) -> Row:
@@ -256,6 +248,12 @@ def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
             return _evolve(unconfirmed, accepted=True)
         case _:
             assert_never(event.verdict)
+
+
+def _refuse(row: Row, reason: str, now: float) -> Row:
+    if row.is_open:  # an earlier attempt may still have been carried out
+        raise IllegalTransitionError(row.op_id, row.state)
+    return _enter(row, State.FAILED, now, f"not sent: {reason}", error=reason)
 
 
 def _lose_owner(row: Row, now: float) -> Row:

@@ -245,7 +245,7 @@ def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
 
     assert (refused.code, refused.out) == (2, "")
     assert "made with another API key" in refused.err
-    assert "say so with --accept-key" in refused.err
+    assert "confirm that with --accept-key" in refused.err
     assert accepted.code == 0
     assert len(cli.box.ledger.purchases) == 2
 

@@ -81,7 +81,7 @@ class ReportRow:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody has to do something about it now."""
+        """Whether it needs a decision now."""
         return self.status == "unconfirmed" or bool(self.commands)
 
 
