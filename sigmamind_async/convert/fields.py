@@ -50,9 +50,11 @@ class RequestValue(Generic[T_co]):
     def __attrs_init_subclass__(cls) -> None:
         kind = cast("Any", cls)
         fill = kind.__init__
+        plan: _Plan | None = None
 
         @functools.wraps(fill)
         def fill_and_check(self: RequestValue[T_co], **given: object) -> None:
+            nonlocal plan
             try:
                 fill(self, **given)
             except BaseException:
@@ -62,10 +64,12 @@ class RequestValue(Generic[T_co]):
                 # A text that became a `Secret` must not be in a frame that an error passes through:
                 # attrs' own validators would run while the frame of its ``__init__`` holds it.
                 given.clear()
-            read, checks = _checks(kind)
-            for value, (name, check, nullable) in zip(read(self), checks, strict=True):
-                if value is not UNSET and not (nullable and value is None):
-                    check(name, value)
+            if plan is None:  # only now does every name in the annotations exist
+                plan = _plan(kind)
+            read, checks = plan
+            for check, value in zip(checks, read(self), strict=True):
+                if value is not UNSET:
+                    check(value)
             self._check_combination()
 
         kind.__init__ = fill_and_check
@@ -74,19 +78,30 @@ class RequestValue(Generic[T_co]):
         """Refuse fields that do not go together; for subclasses."""
 
 
-@functools.cache
-def _checks(cls: type) -> tuple[Callable[[object], tuple[Any, ...]], list[tuple[str, Check, bool]]]:
-    """Return what reads the checked fields of a request value, and their checks.
+def _checks(cls: type) -> Iterator[tuple[str, Callable[[Any], None]]]:
+    """Give the checks of a request value, each with the name of its field."""
+    for name, hint in _annotations(cls):
+        nullable = types.NoneType in typing.get_args(hint.__origin__)
+        for check in hint.__metadata__:
+            if not isinstance(check, wire):
+                bound = functools.partial(check, name)
+                yield name, _unless_none(bound) if nullable else bound
 
-    Each with the field's name, and whether ``None`` passes it.
-    """
-    checks = [
-        (name, check, types.NoneType in typing.get_args(hint.__origin__))
-        for name, hint in _annotations(cls)
-        for check in hint.__metadata__
-        if not isinstance(check, wire)
-    ]
-    return values_of([name for name, _, _ in checks]), checks
+
+def _unless_none(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    return lambda value: None if value is None else check(value)
+
+
+_Plan: TypeAlias = tuple[Callable[[object], tuple[Any, ...]], list[Callable[[Any], None]]]
+"""What reads the checked fields of a request value, and their checks."""
+
+
+def _plan(cls: type) -> _Plan:
+    names, checks = [], []
+    for name, check in _checks(cls):
+        names.append(name)
+        checks.append(check)
+    return values_of(names), checks
 
 
 def values_of(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
@@ -98,10 +113,9 @@ def values_of(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
 
 def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None:
     """Raise `InvalidRequestError` if *value* alone cannot be the *field* of a *cls*."""
-    _, checks = _checks(cast("Any", cls))
-    for name, check, nullable in checks:
-        if name == field and not (nullable and value is None):
-            check(name, value)
+    for name, check in _checks(cls):
+        if name == field:
+            check(value)
 
 
 @attrs.frozen(kw_only=True)

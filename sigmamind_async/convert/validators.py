@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import reprlib
 from typing import Any
-
-import attrs
 
 from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
@@ -143,15 +140,10 @@ def record_id(most: int = 128) -> Check:
 def require_any_field(value: object, *keys: str) -> None:
     """Refuse an update that sets nothing but its *keys*."""
     kind: Any = type(value)
-    for name in _field_names(kind):
-        if name not in keys and getattr(value, name) is not UNSET:
+    for field in kind.__attrs_attrs__:
+        if field.name not in keys and getattr(value, field.name) is not UNSET:
             return
     raise InvalidRequestError(field="update", rule="names no field to change")
-
-
-@functools.cache
-def _field_names(cls: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(cls))
 
 
 def _refusal(name: str, problem: str, rule: str) -> InvalidRequestError:
