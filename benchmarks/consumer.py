@@ -1,4 +1,4 @@
-"""One worker; run as a process of its own, which may be killed or frozen at any moment.
+"""One worker in one process, which may be killed or frozen at any moment.
 
 With ``--bare`` the queue is the same and there is no journal between a job and the purchase.
 """

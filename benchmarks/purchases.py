@@ -9,7 +9,7 @@ command, until it has bought everything. The judge is the platform's ledger, not
 
 The settle time is what makes it true. ``--settle-time 0`` takes a number that two listings do not
 show for one that will never come: two runs bought 10 and 14 of 10,000 twice, two more with
-``--count 1000 --kills 3`` 11 and 13 of 1,000 (a job settles what is in doubt at its end, so a
+``--count 1000 --kills 3`` 11 and 13 of 1,000 (a job settles what is unconfirmed at its end, so a
 short one believes sooner).
 
 ``--peers`` buys from the same platform, without killing anybody, with the published clients of
@@ -207,7 +207,7 @@ class Moment:
 def kill_moments(plan: Plan) -> list[Moment]:
     """Draw the moments: all that were asked for before the buyer can have finished, and more.
 
-    The further ones, one for every four, come while it settles what is in doubt.
+    The further ones, one for every four, come while it settles what is unconfirmed.
     """
     chance = random.Random(plan.seed)
     early = [chance.randrange(plan.count) for _ in range(plan.kills)]

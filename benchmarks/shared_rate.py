@@ -92,7 +92,7 @@ def exactness(dsn: str, *, rate: float, processes: int = 3, seconds: float = 10.
 
 
 def _all_at_once(started: Sequence[subprocess.Popen[str]]) -> list[str]:
-    """Let all processes begin; return what they say."""
+    """Let all processes begin; return what they print."""
     for process in started:
         assert process.stdin is not None
         process.stdin.close()

@@ -6,7 +6,7 @@ faults, as in `purchases`. Again and again one of the workers is killed with SIG
 started in its place, or is stopped for some seconds and goes on where it was. The judge is the
 platform's ledger: the numbers that are held in the end, against the rows of the journal.
 
-``--bare`` takes the journal away and leaves the queue: what is in doubt is then simply tried again.
+``--bare`` takes the journal away and leaves the queue: an unconfirmed purchase is then sent again.
 
 ``--speed`` measures instead how many numbers one, two and three workers buy in a second where
 nothing goes wrong. All of them share the cores of this machine with the platform and the server.
@@ -82,9 +82,9 @@ class Report:
     adopted: int
     resent: int
     released: int
-    """Numbers that a late request bought one too many, found and given up again."""
+    """Duplicates that late requests bought, which were found and released."""
     ended: int
-    """Workers that ended by themselves."""
+    """Workers that ended without being told to."""
     rate: float
     """Purchases a second, the first and the last tenth left out."""
 
@@ -218,7 +218,7 @@ def rate_of(moments: Sequence[float]) -> float:
 
 
 def _work(plan: Plan, shop: Shop, workers: Crew, dsn: str, meanwhile: Callable[[], object]) -> None:
-    """Do to the workers what was drawn, until everything is bought."""
+    """Kill and stop workers as drawn, until everything is bought."""
     drawn, called = moments(plan), False
     until = time.monotonic() + PATIENCE
     while drawn or workers.frozen or not _all_bought(plan, dsn):
@@ -270,7 +270,7 @@ async def _rows(dsn: str) -> list[Row]:
 def judge(count: int, ledger: Ledger, rows: Sequence[Row]) -> Verdict:
     """Judge as for one process, but count as bought twice only what is still held.
 
-    A frozen worker that buys late cannot be prevented: what it bought is found, and given up.
+    A frozen worker that buys late cannot be prevented: what it bought is found, and released.
     """
     held = ledger.owned_twice(by=row_name)
     return attrs.evolve(
@@ -296,7 +296,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
-    """Run what was asked for, print it and add it to *figures*; return whether all was right."""
+    """Run, print the report and add it to *figures*; return whether the verdict is clean."""
     if chosen.speed:
         figures["speed"] = speed(chosen.count or 2000, chosen.workers, chosen.seed)
         return True
@@ -320,7 +320,7 @@ def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
         f" {plan.stops} SIGSTOP of {plan.frozen:g} s; {report.adopted} adopted, {report.resent}"
         f" sent again after a settle time of {plan.settle_time:g} s,"
         f"\n{report.released} bought late,"
-        f" found and given up; {report.ended} workers ended by themselves"
+        f" found and released; {report.ended} workers ended without being told to"
     )
     print(", ".join(f"{name} {number}" for name, number in attrs.asdict(report.verdict).items()))
     return report.verdict.clean

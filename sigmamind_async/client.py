@@ -89,25 +89,6 @@ class Runner:
         # Not by `Call.run`: each function between a call and its transport is one to read.
         return self.engine.finish(self.engine.begin(self.operation(value)))
 
-    async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
-        """Run *value* and return the answer as it came."""
-        response, decode = await self.engine.exchange(self.operation(value))
-        headers = {name.lower(): text for name, text in response.headers.items()}
-        return RawResponse(
-            status=response.status, headers=headers, body=response.body, decode=decode
-        )
-
-    def run_many(
-        self,
-        values: Iterable[RequestValue[T]] | AsyncIterable[RequestValue[T]],
-        *,
-        ordered: bool = False,
-        stop_on: StopOn | None = DEFAULT_STOP_ON,
-        progress: Progress | None = None,
-    ) -> BulkRun[RequestValue[T], T]:
-        """Return the job that runs all *values*; see `Client.run_many`."""
-        return self.run_rows(values, self.row, ordered=ordered, stop_on=stop_on, progress=progress)
-
     async def run_all(
         self,
         values: Iterable[R] | AsyncIterable[R],
@@ -162,11 +143,10 @@ class Runner:
     ) -> BulkResult[V, T]:
         if isinstance(values, (str, bytes)):
             raise TypeError(f"values: an iterable of requests or keys is needed, not {values!r}")
-        return await collect(
-            self.run_rows(
-                values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
-            )
+        rows = self.run_rows(
+            values, lambda value: self.row(make(value)), stop_on=stop_on, progress=progress
         )
+        return await collect(rows)
 
     def _require_kind(self, kind: type[RequestValue[T]], value: object) -> RequestValue[T]:
         """Return *value* if it is a request for the same call as *kind*."""
@@ -190,9 +170,9 @@ class Runner:
         values: Iterable[V] | AsyncIterable[V],
         prepare: Callable[[V], PreparedCall[T]],
         *,
+        stop_on: StopOn | None,
+        progress: Progress | None,
         ordered: bool = False,
-        stop_on: StopOn | None = DEFAULT_STOP_ON,
-        progress: Progress | None = None,
     ) -> BulkRun[V, T]:
         """Return a job over any values that *prepare* turns into calls."""
         return BulkRun(
@@ -329,7 +309,11 @@ class Client:
 
     async def run_raw(self, value: RequestValue[T]) -> RawResponse[T]:
         """Run any request value; return status, headers and body, and ``parse()`` to read it."""
-        return await self._runner.run_raw(value)
+        response, decode = await self._runner.engine.exchange(self._runner.operation(value))
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        return RawResponse(
+            status=response.status, headers=headers, body=response.body, decode=decode
+        )
 
     def run_many(
         self,
@@ -354,7 +338,10 @@ class Client:
             If it ended early, its `stopped` says why. A row's deadline starts when the gate admits
             it.
         """
-        return self._runner.run_many(values, ordered=ordered, stop_on=stop_on, progress=progress)
+        runner = self._runner
+        return runner.run_rows(
+            values, runner.row, ordered=ordered, stop_on=stop_on, progress=progress
+        )
 
     def with_options(
         self,

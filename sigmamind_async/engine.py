@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
+from importlib import import_module
 from random import random
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
@@ -42,7 +43,6 @@ from sigmamind_async.events import (
     notify,
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT, Gate, Permit
-from sigmamind_async.limiter.rate import Admitted
 from sigmamind_async.operation import (
     ConnectionFlag,
     Fault,
@@ -64,7 +64,7 @@ from sigmamind_async.responses.verdict import (
     is_retryable,
     is_success,
 )
-from sigmamind_async.retry import Retry, RetryPolicy, RetryQuota, retrying
+from sigmamind_async.retry import NoResult, Retry, RetryPolicy, RetryQuota, retrying
 from sigmamind_async.transport import HttpRequest, Transport
 from sigmamind_async.values import Secret, Unset, secrets_in
 
@@ -105,7 +105,7 @@ class Headers:
         if key is not self._key:
             # What a second attempt needs has to be there before a first one leaves.
             with importing():
-                import tenacity  # noqa: F401 - a tenth of the time a first client takes
+                import_module("tenacity")  # a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
             # Fastify answers 400 to a content type without content.
             self._with_body = {**self._without_body, "Content-Type": "application/json"}
@@ -216,6 +216,13 @@ class Call(Generic[T_co]):
         return self.engine.ending(self)
 
 
+@attrs.define
+class Failed(NoResult):
+    """The error that ends a call. A value until `Engine.finish` raises it."""
+
+    error: SigmaMindError
+
+
 @attrs.frozen(kw_only=True)
 class Engine:
     """Runs operations of one platform."""
@@ -246,8 +253,8 @@ class Engine:
     def begin(self, operation: Operation[T], *, unbounded: bool = False) -> Call[T]:
         """Return a new call, which nothing has been sent for.
 
-        An *unbounded* one, as a bulk job makes, waits for the platform's rate as long as it takes:
-        its deadline starts when the gate admits it, and again after a 429.
+        An *unbounded* one, as a bulk job makes, waits for the platform's rate without limit: its
+        deadline starts when the gate admits it, and anew after a 429.
         """
         now = self.clock()
         deadline = math.inf if unbounded else now + self.limits.deadline
@@ -259,22 +266,23 @@ class Engine:
         The answer is a 2xx, or the 404 after a removal that went unanswered.
         """
         call = self.begin(_undecoded(operation))
-        response, decode = await self.finish(call)
+        response = await self.finish(call)
         if call.not_found is not None:
             return call.not_found, lambda _: cast("T", operation.on_not_found)
-        return response, decode
+        back = operation.read_back if call.adopted else None
+        return response, partial(_parse_answer, operation if back is None else back.operation)
 
     async def finish(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
         try:
             end = await self._attempt(call)
-            if isinstance(end, (Retry, SigmaMindError)):
+            if isinstance(end, NoResult):
                 end = await self._recover(call, end)
         except BaseException as interruption:
             self._interrupted(call, interruption)
             raise
-        if isinstance(end, SigmaMindError):
-            error = _annotate(end, call, self.clock() - call.started)
+        if isinstance(end, Failed):
+            error = _annotate(end.error, call, self.clock() - call.started)
             if self.observer is not None:
                 self._notify_finished(call, error, error.committed)
             raise error
@@ -283,9 +291,9 @@ class Engine:
         self.quota.refund(call.cost)
         return end
 
-    async def _attempt(self, call: Call[T]) -> T | SigmaMindError | Retry:
+    async def _attempt(self, call: Call[T]) -> T | Failed | Retry:
         """Send once; return the result, the error that ends the call, or why to send again."""
-        # One long function: every coroutine that it were cut into costs each call a microsecond.
+        # One long function: each coroutine cut from it would cost every call a microsecond.
         operation = call.operation
         try:
             key = self.credentials.known or await self.credentials.key(self._time_left(call))
@@ -305,22 +313,22 @@ class Engine:
                 if is_success(answer):
                     flag.connected = True
                     self.gate.complete(permit, remaining(answer.headers, self.wall_clock))
-                    result = None
+                    proof: Response | AttemptResult = answer
                 else:
-                    result = self._judge(call, answer, permit)
+                    proof = self._judge(call, answer, permit)
             except BaseException:
                 self._abandon(call, permit, began)
                 raise
         except SigmaMindError as refusal:
             # Nothing was sent: no usable key, no admission, or no JSON form of the body. What the
             # platform answered before is the better reason.
-            return self._error(call) if call.failure else refusal.with_traceback(None)
-        end = _read(operation, answer) if result is None else result
-        call.verdict = end.verdict if isinstance(end, AttemptResult) else Verdict.CONFIRMED
-        if self.observer is not None:
-            self._notify_attempt(call, call.verdict, answer, self.clock() - began)
+            return Failed(self._error(call) if call.failure else refusal.with_traceback(None))
+        end = proof if isinstance(proof, AttemptResult) else _read(operation, proof)
         if isinstance(end, AttemptResult):
-            return await self._next_step(call, end, key)
+            return await self._next_step(call, end, key, began)
+        call.verdict = Verdict.CONFIRMED
+        if self.observer is not None:
+            self._notify_attempt(call, Verdict.CONFIRMED, answer, began)
         if operation.ignored_fields is not None:
             call.ignored = operation.ignored_fields(end)
             if call.ignored:
@@ -421,31 +429,31 @@ class Engine:
         self.gate.release(permit)
         return result
 
-    def _report(self, call: Call[object], result: AttemptResult, ticket: Admitted) -> None:
+    def _report(self, call: Call[object], result: AttemptResult, permit: Permit) -> None:
         """Let the gate learn from an attempt without a confirmation."""
         if result.throttled:
-            pause = self.gate.throttled(ticket, result.retry_after, refused=result.rate_limited)
-            self._log_pause(call, result, ticket, pause)
+            pause = self.gate.throttled(permit, result.retry_after, refused=result.rate_limited)
+            self._log_pause(call, result, permit, pause)
             rate = self.gate.admission.rate or 0.0
             notify(self.observer, Throttled(call.operation.name, pause, rate))
         elif result.is_definite and isinstance(result.answer, Response):
-            self.gate.succeeded(ticket, remaining(result.answer.headers, self.wall_clock))
+            self.gate.succeeded(permit, remaining(result.answer.headers, self.wall_clock))
         else:
-            self.gate.failed(ticket, overloaded=result.status == 503)
+            self.gate.failed(permit, overloaded=result.status == 503)
 
     def _log_pause(
-        self, call: Call[object], result: AttemptResult, ticket: Admitted, pause: float
+        self, call: Call[object], result: AttemptResult, permit: Permit, pause: float
     ) -> None:
         """Log once for each pause what pauses, until when, and why."""
-        if not pause or not self.gate.announces(ticket[2], pause):
+        if not pause or not self.gate.announces(permit[2], pause):
             return
         asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
-        own = ticket[2] in self.gate.admission.rates.separate
+        own = permit[2] in self.gate.admission.rates.separate
         logger.log(
             logging.WARNING if capped else logging.INFO,
             "%s: %s pause for %.1f s, until %s UTC: %s was answered %s%s",
             self.platform.name,
-            f"{ticket[2]} requests" if own else "all requests",
+            f"{permit[2]} requests" if own else "all requests",
             pause,
             time.strftime("%H:%M:%S", time.gmtime(self.wall_clock() + pause)),
             call.operation.name,
@@ -455,12 +463,12 @@ class Engine:
 
     def _abandon(self, call: Call[object], permit: Permit, began: float) -> None:
         """Give back the permit of an attempt that was cancelled, or never made."""
-        with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's places with it
+        with contextlib.suppress(RuntimeError):  # its loop is over, and that loop's permits with it
             self.gate.abandoned(permit)
             self.gate.release(permit)
         if call.flag is not None and self.observer is not None:
             verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
-            self._notify_attempt(call, verdict, None, self.clock() - began)
+            self._notify_attempt(call, verdict, None, began)
 
     def _interrupted(self, call: Call[object], interruption: BaseException) -> None:
         """Report the end of a call that was cancelled, in whatever way."""
@@ -471,7 +479,7 @@ class Engine:
             committed: Committed = "unknown" if call.may_have_acted else "no"
             self._notify_finished(call, interruption, committed)
 
-    def _handle_ignored(self, call: Call[T], result: T) -> T | SigmaMindError:
+    def _handle_ignored(self, call: Call[T], result: T) -> T | Failed:
         if self.observer is not None:
             notify(self.observer, FieldsIgnored(call.operation.name, call.ignored))
         if not self.strict:
@@ -481,13 +489,15 @@ class Engine:
             f"{call.operation.name}: the platform answered 200 and did not take: {names}"
         )
         error.fields = call.ignored
-        return error
+        return Failed(error)
 
     async def _next_step(
-        self, call: Call[T], result: AttemptResult, key: Secret
-    ) -> T | SigmaMindError | Retry:
+        self, call: Call[T], result: AttemptResult, key: Secret, began: float
+    ) -> T | Failed | Retry:
         """Decide what follows an attempt that brought no result."""
-        operation = call.operation
+        operation, call.verdict = call.operation, result.verdict
+        if self.observer is not None:
+            self._notify_attempt(call, result.verdict, result.answer, began)
         if (
             result.status == 404
             and call.may_be_own_echo
@@ -504,9 +514,9 @@ class Engine:
             if await self._can_be_fixed(call, result, key):
                 return Retry(result.status, at_once=True)
         except SigmaMindError as refusal:
-            return refusal.with_traceback(None)
+            return Failed(refusal.with_traceback(None))
         if not is_retryable(operation, result):
-            return self._error(call)
+            return Failed(self._error(call))
         # Only what may be repeated comes here: an unbounded call waits until an outage is over.
         outage = call.unbounded and not result.throttled and result.is_outage
         # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
@@ -527,28 +537,28 @@ class Engine:
 
     # --- further attempts ----------------------------------------------------------------------
 
-    async def _recover(self, call: Call[T], end: Retry | SigmaMindError) -> T | SigmaMindError:
+    async def _recover(self, call: Call[T], first: NoResult) -> T | Failed:
         """Do what follows a first attempt that brought no result."""
-        final = await self._retry(call, end) if isinstance(end, Retry) else end
-        if isinstance(final, SigmaMindError) and call.ambiguous:
-            return await self._read_back(call, final)
-        return final
+        end: T | NoResult = await self._retry(call, first) if isinstance(first, Retry) else first
+        if isinstance(end, Failed) and call.ambiguous:
+            return await self._read_back(call, end)
+        return cast("T | Failed", end)
 
-    async def _retry(self, call: Call[T], first: Retry) -> T | SigmaMindError:
+    async def _retry(self, call: Call[T], first: Retry) -> T | Failed:
         """Send again until there is a result, or a reason to stop; *first* is why to begin."""
         pending = [first]
 
-        async def attempt() -> T | SigmaMindError | Retry:
+        async def attempt() -> T | Failed | Retry:
             return pending.pop() if pending else await self._attempt(call)
 
         attempts = retrying(
             wait=partial(self._pause, call),
             stop=partial(self._must_stop, call),
             before_sleep=partial(self._prepare_pause, call),
-            retry_error_callback=lambda _: self._error(call),
+            retry_error_callback=lambda _: Failed(self._error(call)),
             sleep=self.sleep,
         )
-        return cast("T | SigmaMindError", await attempts(attempt))
+        return cast("T | Failed", await attempts(attempt))
 
     def _pause(self, call: Call[object], state: RetryCallState) -> float:
         """Return the seconds before the next attempt: the policy's, and at least the platform's."""
@@ -605,19 +615,19 @@ class Engine:
         if call.before_pause is not None and not call.ambiguous:
             await call.before_pause()
 
-    async def _read_back(self, call: Call[T], error: SigmaMindError) -> T | SigmaMindError:
+    async def _read_back(self, call: Call[T], failed: Failed) -> T | Failed:
         """Adopt the record that an unanswered call made, if it is there as it was requested."""
         read_back = call.operation.read_back
         if read_back is None or not call.reads_back:
-            return error
+            return failed
         lookup = self.begin(read_back.operation)
         lookup.deadline = min(lookup.deadline, call.deadline)
         try:
             found = await self.finish(lookup)
         except SigmaMindError:
-            return error
+            return failed
         if not read_back.agrees(found):
-            return error
+            return failed
         call.adopted = True
         return found
 
@@ -646,10 +656,10 @@ class Engine:
         return error_for(call.operation, result, secrets, base_url=self.base_url)
 
     def _notify_attempt(
-        self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, elapsed: float
+        self, call: Call[object], verdict: Verdict, answer: Response | Fault | None, began: float
     ) -> None:
         status = answer.status if isinstance(answer, Response) else None
-        name = call.operation.name
+        name, elapsed = call.operation.name, self.clock() - began
         notify(self.observer, AttemptFinished(name, call.attempts, verdict, status, elapsed))
 
     def _notify_finished(
@@ -667,9 +677,8 @@ def _retry_in(state: RetryCallState) -> Retry:
     return cast("Retry", state.outcome.result() if state.outcome else None)
 
 
-def _read(operation: Operation[T], answer: Response | Fault) -> T | AttemptResult:
+def _read(operation: Operation[T], answer: Response) -> T | AttemptResult:
     """Read a confirmed answer; the less an answer that is no success says, the less it proves."""
-    assert isinstance(answer, Response)  # noqa: S101 - CONFIRMED says so
     try:
         return operation.decode(answer)
     except ResponseDecodeError as error:
@@ -677,41 +686,42 @@ def _read(operation: Operation[T], answer: Response | Fault) -> T | AttemptResul
     return classify_unreadable(answer, unreadable)
 
 
-def _undecoded(operation: Operation[T]) -> Operation[tuple[Response, Decode[T]]]:
-    """Return *operation* with its answer as the result, and beside it the function that reads it.
+def _parse_answer(operation: Operation[T], response: Response) -> T:
+    end = _read(operation, response)
+    if not isinstance(end, AttemptResult):
+        return end
+    error = cast("ResponseDecodeError", end.decode_error)
+    error.committed = committed_by(operation, end.verdict)
+    raise error
 
-    Whatever follows from an answer that is no 2xx stays as it is.
-    """
 
-    def read(response: Response) -> T:
-        end = _read(operation, response)
-        if not isinstance(end, AttemptResult):
-            return end
-        error = cast("ResponseDecodeError", end.decode_error)
-        error.committed = committed_by(operation, end.verdict)
-        raise error
+def _as_it_came(response: Response) -> Response:
+    return response
 
-    back, gone = operation.read_back, operation.on_not_found
+
+def _undecoded(operation: Operation[object]) -> Operation[Response]:
+    """Return *operation* with its answer as the result; what is no 2xx is treated as before."""
+    gone = operation.on_not_found
     return attrs.evolve(
         cast("Operation[Any]", operation),
-        decode=lambda response: (response, read),
+        decode=_as_it_came,
         ignored_fields=None,
-        read_back=None if back is None else _undecoded_lookup(back),
+        read_back=operation.read_back and _undecoded_lookup(operation.read_back),
         # In place of the 404 itself, which is in `Call.not_found`.
-        on_not_found=gone if isinstance(gone, Unset) else (Response(404), read),
+        on_not_found=gone if isinstance(gone, Unset) else Response(404),
     )
 
 
-def _undecoded_lookup(back: ReadBack[T]) -> ReadBack[tuple[Response, Decode[T]]]:
+def _undecoded_lookup(back: ReadBack[T]) -> ReadBack[Response]:
     read = back.operation.decode
 
-    def decode(response: Response) -> tuple[Response, Decode[T]]:
+    def decode(response: Response) -> Response:
         read(response)  # a record that cannot be read counts as not found
-        return response, read
+        return response
 
     return ReadBack(
         operation=attrs.evolve(cast("Operation[Any]", back.operation), decode=decode),
-        agrees=lambda kept: back.agrees(read(kept[0])),
+        agrees=lambda response: back.agrees(read(response)),
     )
 
 

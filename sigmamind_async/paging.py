@@ -151,7 +151,7 @@ def _collect(fields: Mapping[str, object], found: defaultdict[str, list[Any]], d
         if meaning is not None:
             name, read = meaning
             stated = read(value)
-            if read is _count and stated is not None and not 0 <= stated <= _MAX_COUNT:
+            if read is _read_count and stated is not None and not 0 <= stated <= _MAX_COUNT:
                 message = f"the page says {key}: {value!s:.40}; no listing has that many"
                 raise ResponseDecodeError(message)
             if stated is not None:
@@ -174,7 +174,7 @@ def _header_fields(headers: Mapping[str, str]) -> dict[str, object]:
 # Each of these reads one kind of statement; `None` is none.
 
 
-def _count(value: object) -> int | None:
+def _read_count(value: object) -> int | None:
     """Read a number of records or pages, also from a text."""
     number = value
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
@@ -184,20 +184,20 @@ def _count(value: object) -> int | None:
     return number if type(number) is int else None
 
 
-def _flag(value: object) -> bool | None:
+def _read_flag(value: object) -> bool | None:
     """Read a yes or no, also from a text or number."""
     if isinstance(value, str):
         return _FLAGS.get(value.strip().lower())
     return bool(value) if isinstance(value, bool | int) else None
 
 
-def _not_last(value: object) -> bool | None:
+def _read_not_last(value: object) -> bool | None:
     """Read whether this is not the last page; a number or address is that of the last page."""
     is_last = str(value).strip().lower() if isinstance(value, bool | str) else ""
     return {"true": False, "false": True}.get(is_last)
 
 
-def _link(value: object) -> bool:
+def _read_link(value: object) -> bool:
     """Read whether a next page is named: by an address, a number, a token or an object."""
     if isinstance(value, dict):
         fields = cast("dict[str, object]", value)
@@ -206,14 +206,14 @@ def _link(value: object) -> bool:
     return bool(value)
 
 
-def _links(value: object) -> bool | None:
+def _read_links(value: object) -> bool | None:
     """Read whether a list of links has one to the next page."""
     links = cast("list[object]", value) if isinstance(value, list) else []
     rels = [cast("dict[str, object]", link).get("rel") for link in links if isinstance(link, dict)]
     return True if "next" in rels else None
 
 
-def _token(value: object) -> object:
+def _read_token(value: object) -> object:
     """Read a token; null, an empty text and 0 say that no page follows."""
     return value or ""
 
@@ -221,19 +221,22 @@ def _token(value: object) -> object:
 _Reader = Callable[[object], Any]
 _SPELLINGS: Final[Mapping[str, tuple[str, _Reader]]] = {
     "total totalcount totalcounts totalelements totalitems totalrecords totalresults"
-    " totalrows totalhits": ("total", _count),
-    "count": ("count", _count),
-    "pages totalpages totalpage numberofpages": ("pages", _count),
-    "lastpage": ("last page", _count),
-    "more hasmore hasmorepages hasmoreitems hasnext hasnextpage moreavailable": ("more", _flag),
-    "last islast islastpage": ("more", _not_last),
+    " totalrows totalhits": ("total", _read_count),
+    "count": ("count", _read_count),
+    "pages totalpages totalpage numberofpages": ("pages", _read_count),
+    "lastpage": ("last page", _read_count),
+    "more hasmore hasmorepages hasmoreitems hasnext hasnextpage moreavailable": (
+        "more",
+        _read_flag,
+    ),
+    "last islast islastpage": ("more", _read_not_last),
     "next nextpage nextpageurl nexturl nextlink nextpagelink nextoffset odatanextlink": (
         "more",
-        _link,
+        _read_link,
     ),
-    "links": ("more", _links),
-    "nextpagetoken nexttoken nextcursor nextpagecursor continuationtoken": ("token", _token),
-    "cursor": ("cursor", _token),
+    "links": ("more", _read_links),
+    "nextpagetoken nexttoken nextcursor nextpagecursor continuationtoken": ("token", _read_token),
+    "cursor": ("cursor", _read_token),
 }
 _MEANINGS: Final[Mapping[str, tuple[str, _Reader]]] = {
     name: meaning for names, meaning in _SPELLINGS.items() for name in names.split()

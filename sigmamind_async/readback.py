@@ -22,10 +22,10 @@ def ignored_fields(sent: object, record: Record, fields: Mapping[str, str]) -> t
     """
     names: tuple[str, ...] = ()
     for name, record_name in fields.items():
-        wanted, shown = getattr(sent, name), getattr(record, record_name, None)
-        if wanted == shown or wanted is UNSET:
+        wanted = getattr(sent, name)
+        if wanted is UNSET:
             continue
-        if (wanted or None) != (shown or None):
+        if (wanted or None) != (getattr(record, record_name, None) or None):
             names = (*names, name)
     return names
 

@@ -33,8 +33,14 @@ Stop = Callable[["RetryCallState"], bool]
 logger = logging.getLogger("sigmamind_async")
 
 
+class NoResult:
+    """What an attempt ends with in place of a result: an error, or another attempt."""
+
+    __slots__ = ()
+
+
 @attrs.frozen
-class Retry:
+class Retry(NoResult):
     """Why another attempt may follow: what strategies find in ``state.outcome.result()``."""
 
     status: int | None = None
@@ -64,8 +70,8 @@ class StandardWait:
     """The same after a 429."""
     cap: float = 20.0
     """Longest backoff in seconds; a wait that the platform asks for may be longer."""
-    jitter: Callable[[], float] = attrs.field(default=random, repr=False)
-    """Random numbers from 0 to 1."""
+    jitter: Callable[[], float] | None = None
+    """Gives random numbers from 0 to 1; `None` stands for the client's."""
 
     def __attrs_post_init__(self) -> None:
         for name in ("base", "throttle_base", "cap"):
@@ -79,7 +85,7 @@ class StandardWait:
     def seconds(self, count: int, *, throttled: bool) -> float:
         """Return the seconds to wait after *count* failures in a row, or 429s if *throttled*."""
         base = self.throttle_base if throttled else self.base
-        return self.jitter() * min(self.cap, base * 2.0 ** min(count - 1, 63))
+        return (self.jitter or random)() * min(self.cap, base * 2.0 ** min(count - 1, 63))
 
 
 @attrs.frozen
@@ -114,13 +120,14 @@ class RetryPolicy:
         throttle_base: The same after a 429; 1.0 by default.
         cap: Longest backoff in seconds; 20.0 by default.
         wait: A wait strategy of tenacity's in place of `base`, `throttle_base` and `cap`. The
-            state's ``attempt_number`` counts failures in a row, or 429s after one.
-        stop: A stop strategy of tenacity's in place of `max_attempts`; ``attempt_number`` counts
-            failures.
+            state's ``attempt_number`` counts failures, or 429s after one, and
+            ``outcome.result()`` is the `Retry`.
+        stop: A stop strategy of tenacity's in place of `max_attempts`. The state's
+            ``attempt_number`` counts failures only.
 
-    Whatever they say, a wait that the platform asks for is never undercut, and neither the call's
-    deadline nor the quota is passed. A strategy that raises is logged: the default pause is taken
-    for that of a `wait`, and after a `stop` the call ends.
+    Whatever they return, a wait that the platform asks for is never undercut, and neither the
+    call's deadline nor the quota is exceeded. If `wait` raises, or returns no number from 0, that
+    is logged and the default pause taken; if `stop` raises, that is logged and the call ends.
 
     Raises:
         ConfigurationError: A value cannot be used, or both forms are given for one thing.
@@ -141,24 +148,24 @@ class RetryPolicy:
     ) -> None:
         pauses = _given(base=base, throttle_base=throttle_base, cap=cap)
         number = _given(max_attempts=max_attempts)
-        self.__attrs_init__(
-            _strategy("wait", wait, pauses) or StandardWait(**pauses),
-            _strategy("stop", stop, number) or StandardStop(**number),
-        )
+        wait = _strategy("wait", wait, pauses) or StandardWait(**pauses)
+        stop = _strategy("stop", stop, number) or StandardStop(**number)
+        object.__setattr__(self, "wait", wait)
+        object.__setattr__(self, "stop", stop)
 
     def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
         """Return the seconds that `wait` says, or the default where it says nothing usable."""
-        standard = self.wait if isinstance(self.wait, StandardWait) else StandardWait()
-        if self.wait is not standard:
-            try:
-                seconds = cast("Any", self.wait(state))
-            except Exception:
-                logger.exception("the retry policy's wait failed; the default pause is taken")
-            else:
-                if type(seconds) in {int, float} and seconds >= 0:
-                    return float(seconds)
-                logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
-        return attrs.evolve(standard, jitter=jitter)(state)
+        if isinstance(self.wait, StandardWait):
+            return attrs.evolve(self.wait, jitter=self.wait.jitter or jitter)(state)
+        try:
+            seconds = cast("Any", self.wait(state))
+        except Exception:
+            logger.exception("the retry policy's wait failed; the default pause is taken")
+        else:
+            if type(seconds) in {int, float} and seconds >= 0:
+                return float(seconds)
+            logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
+        return StandardWait(jitter=jitter)(state)
 
     def must_stop(self, state: RetryCallState) -> bool:
         """Return what `stop` says; True where it raises."""

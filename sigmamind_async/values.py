@@ -1,4 +1,4 @@
-"""Small values that every module uses: `UNSET`, secrets, and the checks of numbers and ids.
+"""Small values that every module uses: `UNSET` and secrets.
 
 `UNSET` means "not set" and is left out of a request; `None` means "send null". A request field
 therefore defaults to `UNSET`, so that leaving a field alone is never confused with clearing it.
@@ -10,7 +10,6 @@ import copy
 import enum
 import hmac
 import re
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast, overload
 from urllib.parse import quote
@@ -181,57 +180,8 @@ def secrets_in(value: object) -> Iterator[Secret]:
 
 
 E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
-_COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
-_ID = re.compile(r"[A-Za-z0-9_.~:@+-]+", re.ASCII)
-_DOTS = frozenset({".", ".."})
-_short = reprlib.repr
-
-
-def check_phone_number(field: str, value: object) -> None:
-    """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
-    if not isinstance(value, str) or not E164.fullmatch(value):
-        problem = (
-            f"{_short(value)} is not a phone number like '+14155550100' ('+', then 7 to 15 digits,"
-            " no spaces)"
-        )
-        raise _invalid(field, problem, "E.164 with a leading plus")
-
-
-def check_country_code(field: str, value: object) -> None:
-    """Require an ISO 3166-1 alpha-2 code in capitals, such as ``US``."""
-    if not isinstance(value, str) or not _COUNTRY_CODE.fullmatch(value):
-        problem = f"{_short(value)} is not a two-letter country code like 'US'"
-        raise _invalid(field, problem, "two capital letters")
-
-
-def check_length(field: str, value: object, most: int, *, least: int = 0) -> None:
-    """Require a text of *least* to *most* characters; the text itself is never repeated."""
-    if not isinstance(value, str):
-        raise InvalidRequestError(field=field, rule="must be text")
-    if not least <= len(value) <= most:
-        problem = f"has {len(value)} characters, allowed are {least} to {most}"
-        raise _invalid(field, problem, f"{least} to {most} characters")
-
-
-def check_range(field: str, value: object, least: int, most: int) -> None:
-    """Require a whole number from *least* to *most*."""
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        problem = f"{_short(value)} is not a whole number from {least} to {most}"
-        raise _invalid(field, problem, f"{least} to {most}")
-
-
-def check_id(field: str, value: object, most: int = 128) -> None:
-    """Require an opaque id: letters, digits and ``_.~:@+-``, neither empty nor only dots."""
-    is_id = isinstance(value, str) and len(value) <= most and _ID.fullmatch(value)
-    if not is_id or value in _DOTS:
-        problem = f"{_short(value)} is not an id (1 to {most} letters, digits or _.~:@+-)"
-        raise _invalid(field, problem, "an id that cannot change the path")
 
 
 def path_segment(value: str) -> str:
     """Percent-encode a checked number or id so that it stays one segment of a path."""
     return quote(value, safe="")
-
-
-def _invalid(field: str, problem: str, rule: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{field}: {problem}", field, rule)

@@ -16,7 +16,7 @@ from sigmamind_async.cli.records import RowResult, Stopped
 
 _STOPPING: Final[dict[Stopped, str]] = {
     "interrupted": "stopping: {rows} under way and will be settled;"
-    " Ctrl-C again leaves them in doubt",
+    " Ctrl-C again leaves them unconfirmed",
     "key refused": "stopping: the platform refuses the key, see {key}; {rows} under way",
     "cannot pay": "stopping: the account cannot pay; {rows} under way",
     "not the API": "stopping: what answers is not the API; {rows} under way",
@@ -40,8 +40,8 @@ def stopping_text(why: Stopped, key: str, under_way: int | None = None, reason: 
 def waiting_text(doubtful: int, patience: float) -> str:
     """Return what a job waits for once all its rows have been sent."""
     return (
-        f"{doubtful} rows are in doubt and looked for in the account for"
-        f" {patience:.0f} s at most; Ctrl-C leaves them in doubt"
+        f"{doubtful} rows are unconfirmed and looked for in the account for"
+        f" {patience:.0f} s at most; Ctrl-C leaves them unconfirmed"
     )
 
 
@@ -95,11 +95,11 @@ class Aftermath:
         if self._skipped:
             say(f"not sent: {lines_text(self._skipped)}")
         if self._unconfirmed:
-            say(f"in doubt, may have been carried out: {lines_text(self._unconfirmed)}")
+            say(f"unconfirmed, may have been carried out: {lines_text(self._unconfirmed)}")
             say(f"  what is known of them:  {self.command('status')}")
             say(f"  look until it is known: {self.command('reconcile', '--wait')}")
         if self._undecided:
-            say(f"somebody has to decide about {lines_text(self._undecided)}:")
+            say(f"needs a decision: {lines_text(self._undecided)}")
             say(f"  {self.command('status')}")
         if self._unconfirmed or self._skipped or stopped:
             say("to go on, run the same command again: what is done is not sent again")

@@ -22,8 +22,8 @@ from sigmamind_async.errors import SigmaMindError
 
 _PLAN = """Show what apply would do about the numbers of a fleet; send and write nothing.
 
-Each row of FILE is one number as it should be: a column `id`, by which the journal knows its number
-for good, `platform`, `source` (purchase, import, existing), `state` (present, absent) and the
+Each row of FILE is one number as it should be: a column `id`, by which the journal always knows its
+number, `platform`, `source` (purchase, import, existing), `state` (present, absent) and the
 fields: phone_number, country_code, area_code, label, inbound_agent_id, outbound_agent_id,
 test_number, termination_uri, trunk_username, trunk_password, and those of one platform alone,
 sip_infra_region, twilio_account_sid, twilio_auth_token, telephony_provider_id, type, auth_mode,
@@ -47,7 +47,7 @@ included, the same command again goes on with it: what is done is shown and not 
 
 The rows of FILE say what should be, as in plan, or FILE is a plan that was saved by plan. All of it
 is looked at before anything is sent: with one problem nothing is, or --skip-bad. A second apply
-changes nothing. A number is only given up where its row says absent, with --allow-release.
+changes nothing. A number is only released where its row says absent, with --allow-release.
 
 Or the rows say what to do, in a column `action`, with an optional `id`, of which each row has its
 own, and the platform's own fields in snake case:
@@ -72,7 +72,7 @@ The journal knows a row by its id. One with an action and without an id is row-N
 the rows: add rows at the end. A row that says something else than the journal holds under its id is
 refused; where rows without an id say the same, exchanging them changes nothing.
 
-Ctrl-C settles what is under way; a second one leaves it in doubt. What went unanswered is looked
+Ctrl-C settles what is under way; a second one leaves it unconfirmed. What went unanswered is looked
 for in the account. A purchase that has not turned up after --settle-time seconds waits for a
 person, see status, or is sent again with --retry-unconfirmed.
 
@@ -87,16 +87,16 @@ interrupted.
 
 Example: sigmamind apply fleet.csv --max-purchases 20 --yes"""
 
-_STATUS = """Show how the rows of a file stand: what was bought, what is in doubt, what to decide.
+_STATUS = """Show the rows of a file: what was bought, what is unconfirmed, what needs a decision.
 
 Reads the journal and nothing else: no key, no network, and a running apply is not disturbed. With
 --postgres, in place of FILE, it is the journal of the workers.
 
-Exit codes: 0 all settled, 2 usage, 3 something is in doubt or waits for a decision.
+Exit codes: 0 all settled, 2 usage, 3 something is unconfirmed or needs a decision.
 
 Example: sigmamind status orders.csv"""
 
-_RECONCILE = """Settle what is in doubt, by looking for it in the account; send and buy nothing.
+_RECONCILE = """Settle what is unconfirmed, by looking for it in the account; send and buy nothing.
 
 --wait looks until the settle time is over. --only ROW carries out a decision about one row, which
 status lists: --adopt NUMBER, --retry-unconfirmed (the next apply sends, or a worker), --abandon,
@@ -104,9 +104,10 @@ status lists: --adopt NUMBER, --retry-unconfirmed (the next apply sends, or a wo
 every row.
 
 With --postgres, in place of FILE, it is about the journal of the workers, who settle what they can
-by themselves: what is left to a person are the decisions.
+by themselves: only the decisions are left to an operator.
 
-Exit codes: 0 all settled, 1 not carried out, 2 usage, 3 something is in doubt or waits.
+Exit codes: 0 all settled, 1 not carried out, 2 usage, 3 something is unconfirmed or needs a
+decision.
 
 Example: sigmamind reconcile orders.csv --only row-7 --adopt +14155550100"""
 
@@ -171,7 +172,7 @@ _UPDATE = """Change one number; what is not named stays as it is.
 
 Example: sigmamind numbers update +14155550100 --inbound-agent-id agent_1"""
 
-_RELEASE = """Give one number up, for good; asks for it to be typed.
+_RELEASE = """Release one number, permanently; asks for it to be typed.
 
 Example: sigmamind numbers release +14155550100"""
 

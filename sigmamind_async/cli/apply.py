@@ -20,9 +20,9 @@ from sigmamind_async.cli.journals import (
     JournalFile,
     Place,
     Policy,
-    Quarantine,
-    ReleaseSurplus,
-    Resend,
+    ReleaseDuplicates,
+    RetryUnconfirmed,
+    SettleTime,
     bought_by,
     look_after_earlier_runs,
     place_beside,
@@ -89,9 +89,9 @@ def apply(
     yes: Annotated[
         bool, Parameter(help="Buy without asking; needs --max-purchases. Release likewise.")
     ] = False,
-    settle_time: Quarantine = SETTLE_TIME,
-    retry_unconfirmed: Resend = False,
-    release_duplicates: ReleaseSurplus = False,
+    settle_time: SettleTime = SETTLE_TIME,
+    retry_unconfirmed: RetryUnconfirmed = False,
+    release_duplicates: ReleaseDuplicates = False,
     accept_key: AcceptKey = False,
     on_drift: Drift = FAIL,
     allow_release: AllowRelease = False,
@@ -157,7 +157,7 @@ def _apply_rows(orders: Orders, place: Place, source: Source) -> int:
         consent = orders.consent
         limit = consent.limit(source.name, found)
         if orders.policy.release_duplicates:
-            consent.check_release("what is bought one too many")
+            consent.check_release("duplicates")
         output = Output.of_process(json=orders.json, verbose=orders.verbose)
         application = Application(
             source=source,

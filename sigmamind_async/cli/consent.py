@@ -1,4 +1,4 @@
-"""What the caller has agreed to spend, or to give up; nothing is sent without it."""
+"""What the caller has agreed to spend, or to release; nothing is sent without it."""
 
 from __future__ import annotations
 
@@ -61,26 +61,26 @@ class Consent:
         return most
 
     def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
-        """Raise `CommandError` unless giving *phone_numbers* up for good is agreed to."""
+        """Raise `CommandError` unless releasing *phone_numbers* is agreed to."""
         count = len(phone_numbers)
         if not count or self.yes:
             return
         numbers = "number" if count == 1 else "numbers"
-        which = f"{count} {numbers} up, for good: {_some(phone_numbers)}"
+        which = f"{count} {numbers}, permanently: {_some(phone_numbers)}"
         if not self.ask:
             raise CommandError(
-                f"{name} gives {which}. Agree with --allow-release --yes; nothing was sent"
+                f"{name} releases {which}. Agree with --allow-release --yes; nothing was sent"
             )
-        if typed(f"{name} gives {which}.\nType {count} to go on: ") != str(count):
+        if typed(f"{name} releases {which}.\nType {count} to go on: ") != str(count):
             raise CommandError("not confirmed; nothing was sent")
 
     def check_release(self, what: str) -> None:
-        """Raise `CommandError` unless giving *what* up for good is agreed to."""
+        """Raise `CommandError` unless releasing *what* is agreed to."""
         if self.yes:
             return
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
-        if typed(f"Releasing {what} is for good. Type release to go on: ") != "release":
+        if typed(f"Releasing {what} is permanent. Type release to go on: ") != "release":
             raise CommandError("not confirmed; nothing was sent")
 
 

@@ -88,7 +88,7 @@ def _check_problems(
 
 
 def _releases(plan: Plan) -> list[str]:
-    """Return the numbers that *plan* gives up."""
+    """Return the numbers that *plan* releases."""
     leaving = {Action.RELEASE, Action.MOVE}
     return [step.phone_number for step in plan.steps if step.writes and step.action in leaving]
 
@@ -140,7 +140,7 @@ class FleetApplication:
     # --- before anything is sent -------------------------------------------------------------
 
     async def prepare(self) -> Prospect:
-        """Settle what earlier runs left in doubt, read the accounts, and make the plan."""
+        """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, orders = self.given, self.orders
         journal = await self._stack.enter_async_context(given.place.opened())
         platforms = await platforms_in(given.fleet, journal)
@@ -179,7 +179,7 @@ class FleetApplication:
         )
         consent.check_releases(name, releases)
         if self.orders.policy.release_duplicates:
-            consent.check_release("what is bought one too many")
+            consent.check_release("duplicates")
         return Terms(limit=limit, asked=bool(to_buy or releases) and not consent.yes)
 
     # --- carrying it out ---------------------------------------------------------------------

@@ -128,10 +128,10 @@ class FleetJob:
             stopped=self.stopped,
         )
 
-    # --- what is in doubt --------------------------------------------------------------------
+    # --- what is unconfirmed --------------------------------------------------------------------
 
     async def _tell_of_doubts(self) -> None:
-        """Report the rows in doubt with what the journal says about them by now."""
+        """Report the unconfirmed rows with what the journal says about them by now."""
         entries = await self._entries()
         for result in self._doubtful:
             told = in_plain_words(result, entries.get(result.id or ""))
@@ -152,7 +152,7 @@ class FleetJob:
 
 
 def _awaited(run: FleetRun) -> int:
-    """Return how many steps are in doubt, once nothing else is left of *run*."""
+    """Return how many steps are unconfirmed, once nothing else is left of *run*."""
     progress = run.progress
     held = run.doubtful - progress.unconfirmed
     return held if progress.finished + held == progress.total else 0

@@ -1,7 +1,7 @@
 """The rows of a file, carried out concurrently, until they end or something ends them.
 
 However it ends, every row of the file is reported once, and the journal knows all that the report
-says. Of rows that were cut off, what is known is reported, and the rest is in doubt.
+says. Of rows that were cut off, what is known is reported, and the rest is unconfirmed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Job:
     on_stop: Callable[[Stopped, int, str], None]
     """Told once why the job ends early, how many rows are under way, and the job's own words."""
     on_wait: Callable[[int], None]
-    """Told once that every row has been sent, and how many of them are still in doubt."""
+    """Told once that every row has been sent, and how many of them are still unconfirmed."""
     keep_going: Callable[[], bool] = lambda: True
     progress: Progress = attrs.field(factory=Progress)
     _pending: dict[int, Row] = attrs.field(factory=dict[int, Row])
@@ -211,11 +211,11 @@ MOVED = (
 
 
 def in_plain_words(result: RowResult, entry: Entry | None) -> RowResult:
-    """Return the end of a row in doubt with what the journal says about it."""
+    """Return the end of an unconfirmed row with what the journal says about it."""
     if entry is None or result.fault is None:
         return result
     if entry.state is State.ABANDONED:
-        fault = attrs.evolve(result.fault, message=_GIVEN_UP, committed="unknown", advice="")
+        fault = attrs.evolve(result.fault, message=_ABANDONED, committed="unknown", advice="")
         return attrs.evolve(result, status="failed", fault=fault)
     if entry.state in NEED_DECISION:
         message, advice = entry.history[-1].text, DECIDE
@@ -227,7 +227,7 @@ def in_plain_words(result: RowResult, entry: Entry | None) -> RowResult:
     return attrs.evolve(result, fault=fault)
 
 
-_GIVEN_UP = "was given up, as a person decided: it is not sent again"
+_ABANDONED = "was abandoned by an operator: it is not sent again"
 _SENT_ELSEWHERE = "another run has sent it and has not written down how it ended"
-DECIDE = "somebody has to decide: sigmamind status shows how"
+DECIDE = "needs a decision: sigmamind status shows how"
 """Advice on a row that no run settles by itself."""

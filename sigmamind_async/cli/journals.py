@@ -31,19 +31,17 @@ JournalFile = Annotated[
     Path | None,
     Parameter(name="--journal", help="The journal; FILE.journal.db where nothing is said."),
 ]
-Quarantine = Annotated[
+SettleTime = Annotated[
     float,
     Parameter(
         validator=Number(gte=0),
         help="Seconds for which an unanswered purchase may still turn up.",
     ),
 ]
-Resend = Annotated[
+RetryUnconfirmed = Annotated[
     bool, Parameter(help="Let a purchase that has not turned up by then be sent again.")
 ]
-ReleaseSurplus = Annotated[
-    bool, Parameter(help="Give up, for good, what is bought one too many; needs --yes.")
-]
+ReleaseDuplicates = Annotated[bool, Parameter(help="Release duplicates, permanently; needs --yes.")]
 AcceptKey = Annotated[
     bool, Parameter(help="The API key is a new one of the account that the journal is about.")
 ]
@@ -203,13 +201,13 @@ async def accept_restored(place: Place) -> None:
 
 
 async def look_after_earlier_runs(provisioner: Provisioner) -> None:
-    """Settle what they left in doubt; raise `JournalError` for a journal of another account."""
+    """Settle what they left unconfirmed; raise `JournalError` for a journal of another account."""
     try:
         await provisioner.reconcile()
     except JournalError:
         raise
     except SigmaMindError:
-        return  # the rows will tell, and what is in doubt is looked for at their end again
+        return  # the rows will tell, and what is unconfirmed is looked for at their end again
 
 
 async def looked_into(place: Place, stack: AsyncExitStack) -> Journal:

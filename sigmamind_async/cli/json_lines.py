@@ -135,7 +135,9 @@ def _(record: Killed) -> str:
 
 @json_lines.register
 def _(record: RowChange) -> str:
-    return line_of({"change": attrs.asdict(record)})
+    change = attrs.asdict(record)
+    change |= {"before": record.before.value, "after": record.after.value}
+    return line_of({"change": change})
 
 
 @json_lines.register
@@ -144,7 +146,7 @@ def _(record: Standing) -> str:
         "journal": record.journal,
         "platform": record.platform,
         "settled": record.settled,
-        "rows": dict(record.counts),
+        "rows": {state.value: count for state, count in record.counts.items()},
         "bought": record.bought,
     }
     return "\n".join([line_of({"status": head}), *map(_open_row, record.rows)])
@@ -152,6 +154,7 @@ def _(record: Standing) -> str:
 
 def _open_row(row: OpenRow) -> str:
     fields = attrs.asdict(row)
+    fields["state"] = row.state.value
     fields["since"], fields["believable"] = _iso(row.since), _iso(row.believable)
     return line_of({"row": fields})
 

@@ -251,7 +251,7 @@ def release(
     proxy: Proxy = None,
     refusal_status: RefusalStatus = (),
 ) -> int:
-    """Give one number up, for good."""
+    """Release one number, permanently."""
     theirs, times = (
         PLATFORMS[platform],
         Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
@@ -268,7 +268,7 @@ def release(
 def _confirm(number: str) -> None:
     if not can_ask():
         raise CommandError(f"releasing {number} needs --yes where there is no terminal")
-    question = f"Releasing {number} is for good. Type {number} to go on: "
+    question = f"Releasing {number} is permanent. Type {number} to go on: "
     if typed(question) != number:
         raise CommandError("not confirmed; nothing was sent")
 

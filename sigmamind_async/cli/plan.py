@@ -50,7 +50,7 @@ Drift = Annotated[
 ]
 AllowRelease = Annotated[
     bool,
-    Parameter(help="Let numbers of rows that say absent, or that move, be given up: for good."),
+    Parameter(help="Let numbers of rows that say absent, or that move, be released, permanently."),
 ]
 RewriteSecrets = Annotated[
     bool, Parameter(help="Write passwords again: a new one behind the same reference goes unseen.")

@@ -1,4 +1,4 @@
-"""A plan for a person: first what costs money and what is for good, then row by row. Pure.
+"""A plan for a person: first what costs money and what is permanent, then row by row. Pure.
 
 A line is its text and the word whose colour it has.
 """
@@ -36,10 +36,10 @@ LEFT_OUT: Final = "left out, see above"
 _COUNTED: Final[Mapping[Action, tuple[str, str]]] = {
     Action.PURCHASE: ("buys {n} number", "buys {n} numbers"),
     Action.MOVE: (
-        "moves {n} number to another platform, and gives it up where it was, for good",
-        "moves {n} numbers to other platforms, and gives them up where they were, for good",
+        "moves {n} number to another platform, and releases it where it was, permanently",
+        "moves {n} numbers to other platforms, and releases them where they were, permanently",
     ),
-    Action.RELEASE: ("gives {n} number up, for good", "gives {n} numbers up, for good"),
+    Action.RELEASE: ("releases {n} number, permanently", "releases {n} numbers, permanently"),
     Action.IMPORT: ("imports {n} number", "imports {n} numbers"),
     Action.ADOPT: (
         "takes over {n} number that the account has already",
@@ -131,7 +131,7 @@ def remarks(step: Step) -> list[str]:
     if step.was:
         said.append(f"was the row {step.was}")
     if step.leaves is not None:
-        said.append(f"then given up on {step.leaves.platform}, for good")
+        said.append(f"then released on {step.leaves.platform}, permanently")
     for kept in step.kept:
         found, wanted = (_shown_value(kept.field, each) for each in (kept.before, kept.after))
         said.append(f"{kept.field} stays {found}, written by somebody else; the row says {wanted}")

@@ -119,7 +119,7 @@ class Platform:
         return make(**{columns_of(value)[self.key].field.name: key}, **fields)
 
     def released(self, key: str) -> Released:
-        """Return the record of a number given up that went by *key*."""
+        """Return the record of a released number that went by *key*."""
         if self.keyed_by_number:
             return Released(phone_number=key)
         return Released(record_id=key)

@@ -49,11 +49,11 @@ class QueueJob:
     rows: Iterator[Row | BadRow]
     report: Report
     patience: float
-    """Seconds for which rows are followed of which all are in doubt."""
+    """Seconds for which rows are followed of which all are unconfirmed."""
     on_stop: Callable[[Stopped, int], None]
     """Told once why the job ends early, and how many rows are left to the workers."""
     on_wait: Callable[[int], None]
-    """Told once that nothing but doubt is left, and of how many rows."""
+    """Told once that everything left is unconfirmed, and how many rows are."""
     on_idle: Callable[[], None]
     """Told once that nothing happens."""
     on_broken: Callable[[JournalError], None]
@@ -195,7 +195,7 @@ class QueueJob:
     # --- waiting -----------------------------------------------------------------------------
 
     def _doubtful(self) -> int:
-        """Return how many rows are in doubt, once nothing else is left."""
+        """Return how many rows are unconfirmed, once nothing else is left."""
         states = [self._seen[op_id].state for op_id in self._waiting if op_id in self._seen]
         doubtful = sum(state is State.UNCONFIRMED for state in states)
         return doubtful if doubtful == len(self._waiting) else 0

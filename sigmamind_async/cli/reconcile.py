@@ -1,4 +1,4 @@
-"""``sigmamind reconcile``: settle what is in doubt, or write down what a person decided."""
+"""``sigmamind reconcile``: settle what is unconfirmed, or write down what an operator decided."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sigmamind_async.cli.journals import (
     JournalFile,
     Place,
     Policy,
-    Quarantine,
-    ReleaseSurplus,
+    ReleaseDuplicates,
+    SettleTime,
     accept_restored,
     place_of,
 )
@@ -39,7 +39,7 @@ from sigmamind_async.cli.session import (
     client_of_environment,
     run,
 )
-from sigmamind_async.cli.standing import WORDS, standing_of, without_call
+from sigmamind_async.cli.standing import standing_of, without_call
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.provisioning.context import clock_for
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -74,10 +74,10 @@ def reconcile(
         bool, Parameter(help="Let the next apply send again what has not turned up.")
     ] = False,
     abandon: Annotated[bool, Parameter(help="Leave the row as it is.")] = False,
-    release_duplicates: ReleaseSurplus = False,
-    wait: Annotated[bool, Parameter(help="Look until nothing is in doubt any more.")] = False,
+    release_duplicates: ReleaseDuplicates = False,
+    wait: Annotated[bool, Parameter(help="Look until nothing is unconfirmed any more.")] = False,
     yes: Annotated[bool, Parameter(help="Release without asking.")] = False,
-    settle_time: Quarantine = SETTLE_TIME,
+    settle_time: SettleTime = SETTLE_TIME,
     accept_key: AcceptKey = False,
     restored: Annotated[
         bool,
@@ -89,7 +89,7 @@ def reconcile(
     proxy: Proxy = None,
     refusal_status: RefusalStatus = (),
 ) -> int:
-    """Settle what is in doubt among the rows of *file*, or in a database."""
+    """Settle what is unconfirmed among the rows of *file*, or in a database."""
     place = place_of(file, journal, database_of(postgres))
     times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     decision = Decision(
@@ -106,7 +106,7 @@ def reconcile(
     clients = [client_of_environment(theirs, times) for theirs in platforms]
     if release_duplicates:
         found = [what for theirs in platforms if (what := run(_duplicate(place, theirs, only)))]
-        what = ", ".join(found) or "what is bought one too many"
+        what = ", ".join(found) or "duplicates"
         Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(what)
     looks = [
         Reconciliation(
@@ -213,7 +213,7 @@ class Reconciliation:
     def _standing(self, status: Status) -> Standing:
         return standing_of(status, self.place, self.platform, self._now())
 
-    # --- what can be settled without a person ----------------------------------------------
+    # --- what can be settled without a decision ----------------------------------------------
 
     async def _settle(self, provisioner: Provisioner, journal: Journal) -> None:
         status = await self._look(provisioner, journal)
@@ -242,7 +242,7 @@ class Reconciliation:
     def _say_waiting(self, doubtful: int, until: float) -> None:
         """Say what is waited for, whenever that is something else."""
         when = moment(until)
-        text = f"{doubtful} in doubt, to be settled soon after {when}; Ctrl-C loses nothing"
+        text = f"{doubtful} unconfirmed, to be settled soon after {when}; Ctrl-C loses nothing"
         if text != self._said:
             self.output.remark(text)
             self._said = text
@@ -258,13 +258,13 @@ class Reconciliation:
 
     def _show_change(self, before: State, row: Row) -> None:
         text = without_call(row.history[-1].text) if row.history else ""
-        change = RowChange(id=row.op_id, before=WORDS[before], after=WORDS[row.state], text=text)
+        change = RowChange(id=row.op_id, before=before, after=row.state, text=text)
         self.output.show(change)
         if row.state is State.PLANNED:
             sender = "a worker" if row.enqueued else "the next sigmamind apply"
             self.output.remark(f"{row.op_id} is sent by {sender}, not by this")
 
-    # --- what a person decided ---------------------------------------------------------------
+    # --- what an operator decided ---------------------------------------------------------------
 
     async def _decide(self, provisioner: Provisioner, journal: Journal, row_id: str) -> None:
         asked, before = self.decision, await self._row(journal, row_id)

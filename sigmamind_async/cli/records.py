@@ -13,6 +13,7 @@ from sigmamind_async.errors import Committed
 if TYPE_CHECKING:  # ``--help`` answers without loading a platform
     from sigmamind_async.fleet.plan import Plan
     from sigmamind_async.fleet.spec import Problem
+    from sigmamind_async.provisioning.row import State
 
 Stopped = Literal[
     "interrupted",
@@ -28,7 +29,7 @@ Stopped = Literal[
 
 @attrs.frozen(kw_only=True)
 class RowError:
-    """Why a row was not carried out, or is in doubt."""
+    """Why a row was not carried out, or is unconfirmed."""
 
     kind: str
     """Name of the exception class; ``BadRow`` for a row that could not be read."""
@@ -125,7 +126,7 @@ class NumberList:
 
 @attrs.frozen(kw_only=True)
 class Released:
-    """A number was given up: one or the other name of it."""
+    """A number was released: one or the other name of it."""
 
     phone_number: str | None = None
     record_id: str | None = None
@@ -160,22 +161,9 @@ class Ready:
     """Operations under way at once."""
 
 
-Word = Literal[
-    "done",
-    "being sent",
-    "in doubt",
-    "needs a decision",
-    "one too many",
-    "to be sent",
-    "failed",
-    "given up",
-]
-"""How far a row of a journal got, for a person."""
-
-
 @attrs.frozen(kw_only=True)
 class Way:
-    """One thing that a person can decide about a row."""
+    """One decision that an operator can make about a row."""
 
     command: str
     meaning: str
@@ -186,11 +174,11 @@ class OpenRow:
     """A row of a journal that is not settled."""
 
     id: str
-    word: Word
+    state: State
     asked: str
     """What it asked for, in one line."""
     since: float
-    """When it was sent, or the doubt about it began; seconds since the epoch."""
+    """When it was sent, or it became unconfirmed; seconds since the epoch."""
     believable: float | None
     """From when on "not in the account" can be believed; `None` where no waiting helps."""
     listings: int
@@ -209,13 +197,13 @@ class Standing:
 
     journal: str
     platform: str
-    counts: Mapping[Word, int]
+    counts: Mapping[State, int]
     bought: int
-    """Numbers bought, those in doubt included."""
+    """Numbers bought, unconfirmed ones included."""
     rows: tuple[OpenRow, ...]
-    """Rows that are not settled, first those that wait for a person."""
+    """Rows that are not settled, first those that need a decision."""
     settle: str
-    """The command that settles what can be settled without a person."""
+    """The command that settles what can be settled without a decision."""
     sender: str = "the next apply"
     """Who sends what is to be sent."""
     now: float
@@ -223,7 +211,7 @@ class Standing:
 
     @property
     def waiting(self) -> tuple[OpenRow, ...]:
-        """Rows that somebody has to decide about."""
+        """Rows that need a decision."""
         return tuple(row for row in self.rows if row.ways)
 
     @property
@@ -233,7 +221,7 @@ class Standing:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is in doubt and nobody has to decide anything."""
+        """Whether nothing is unconfirmed and nothing needs a decision."""
         return not self.rows
 
 
@@ -242,8 +230,8 @@ class RowChange:
     """A row of a journal got further."""
 
     id: str
-    before: Word
-    after: Word
+    before: State
+    after: State
     text: str
     """What happened to it last."""
 

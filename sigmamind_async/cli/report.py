@@ -1,4 +1,4 @@
-"""How the rows of a journal stand, as lines under a headline: first what somebody has to do. Pure.
+"""How the rows of a journal stand, as lines under a headline: decisions first. Pure.
 
 A line is its text and the word whose colour it has. Commands are never folded, so that they can be
 copied.
@@ -12,16 +12,17 @@ from typing import Final, TypeAlias
 
 from sigmamind_async.cli.plain import clean, plain
 from sigmamind_async.cli.records import OpenRow, RowChange, Standing
+from sigmamind_async.provisioning.row import State
 
 Line: TypeAlias = tuple[str, str]
 
 _APPLY: Final = "the next apply"
 MOST: Final = 20
-"""Rows of one kind that are shown to a person."""
+"""Most rows of one kind that are shown."""
 
 
 def standing_lines(standing: Standing) -> Iterator[Line]:
-    """Yield what a person is told."""
+    """Yield the report of one journal."""
     yield _headline(standing)
     yield "", ""
     yield from _counts(standing)
@@ -36,7 +37,13 @@ def standing_lines(standing: Standing) -> Iterator[Line]:
 
 def change_line(change: RowChange) -> str:
     """Return what became of a row."""
-    return f"{clean(change.id)}: {change.before} -> {change.after} ({clean(change.text)})"
+    before, after = state_name(change.before), state_name(change.after)
+    return f"{clean(change.id)}: {before} -> {after} ({clean(change.text)})"
+
+
+def state_name(state: State) -> str:
+    """Return the name of a state in prose."""
+    return "needs a decision" if state is State.NEEDS_DECISION else state.value
 
 
 def _headline(standing: Standing) -> Line:
@@ -45,13 +52,13 @@ def _headline(standing: Standing) -> Line:
         parts.append(f"{count:,} {_needs(count)}")
     if count := len(standing.doubtful):
         noun = "" if parts else "row " if count == 1 else "rows "
-        parts.append(f"{count:,} {noun}{'is' if count == 1 else 'are'} in doubt")
+        parts.append(f"{count:,} {noun}{'is' if count == 1 else 'are'} unconfirmed")
     where = f"{standing.journal} ({standing.platform})"
-    if not parts and (count := standing.counts.get("to be sent", 0)):
-        return f"{where}: nothing is in doubt, {count:,} to be sent", "to be sent"
+    if not parts and (count := standing.counts.get(State.PLANNED, 0)):
+        return f"{where}: nothing is unconfirmed, {count:,} planned", "planned"
     if not parts:
         return f"{where}: all settled", "done"
-    return f"{where}: {', '.join(parts)}", "needs a decision" if standing.waiting else "in doubt"
+    return f"{where}: {', '.join(parts)}", "needs_decision" if standing.waiting else "unconfirmed"
 
 
 def _needs(count: int) -> str:
@@ -59,15 +66,15 @@ def _needs(count: int) -> str:
 
 
 def _counts(standing: Standing) -> Iterator[Line]:
-    for word, number in standing.counts.items():
-        yield f"{number:>7,}  {word}", word
-    included = ", those in doubt included" if standing.rows else ""
+    for state, number in standing.counts.items():
+        yield f"{number:>7,}  {state_name(state)}", state.value
+    included = ", unconfirmed ones included" if standing.rows else ""
     yield f"{standing.bought:>7,}  numbers paid for{included}", "dim"
 
 
 def _decision(row: OpenRow) -> Iterator[Line]:
     yield "", ""
-    yield f"{clean(row.id)}: {row.word}", row.word
+    yield f"{clean(row.id)}: {state_name(row.state)}", row.state.value
     for line in row.story:
         yield f"  {clean(line)}", ""
     yield "  decide with one of:", "dim"
@@ -78,7 +85,7 @@ def _decision(row: OpenRow) -> Iterator[Line]:
 
 def _doubt(row: OpenRow, now: float) -> Iterator[Line]:
     yield "", ""
-    yield f"{clean(row.id)}: {row.word} since {moment(row.since)}", row.word
+    yield f"{clean(row.id)}: {state_name(row.state)} since {moment(row.since)}", row.state.value
     yield f"  asked {clean(row.asked)}", ""
     yield f"  {clean(row.known)}", ""
     if row.believable is None:
@@ -99,13 +106,13 @@ def _more(count: int) -> Iterator[Line]:
 def _next(standing: Standing) -> Iterator[Line]:
     if standing.doubtful:
         yield "", ""
-        yield "to settle what is in doubt, as far as it can be:", "dim"
+        yield "to settle what is unconfirmed:", "dim"
         yield f"  {standing.settle}", "command"
-    if standing.counts.keys() & {"to be sent", "failed"}:
+    if standing.counts.keys() & {State.PLANNED, State.FAILED}:
         yield "", ""
         again = "tries again what failed"
         also = again if standing.sender == _APPLY else f"{_APPLY} {again}"
-        yield f"{standing.sender} sends what is to be sent, and {also}", "dim"
+        yield f"{standing.sender} sends planned rows, and {also}", "dim"
 
 
 def moment(at: float) -> str:

@@ -61,12 +61,11 @@ STYLES = {
     "failed": "red",
     "unconfirmed": "yellow",
     "skipped": "dim",
-    "being sent": "yellow",
-    "in doubt": "yellow",
-    "needs a decision": "bold red",
-    "one too many": "bold red",
-    "given up": "dim",
-    "to be sent": "cyan",
+    "sending": "yellow",
+    "needs_decision": "bold red",
+    "duplicate": "bold red",
+    "abandoned": "dim",
+    "planned": "cyan",
     "purchase": "bold yellow",
     "move": "bold red",
     "release": "bold red",
@@ -126,7 +125,7 @@ def _lines(lines: Iterable[Line]) -> Text:
 
 @screen.register
 def _(record: RowChange) -> RenderableType:
-    return Text(change_line(record), style=STYLES[record.after])
+    return Text(change_line(record), style=STYLES[record.after.value])
 
 
 @screen.register

@@ -1,40 +1,24 @@
-"""What a journal says, for a person who has to act on it. Pure."""
+"""What a journal says, for an operator who has to act on it. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
-from sigmamind_async.cli.records import OpenRow, Standing, Way, Word
+from sigmamind_async.cli.records import OpenRow, Standing, Way
 from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
 from sigmamind_async.provisioning.status import Status, describe, operator_choices, summary
-
-WORDS: Final[Mapping[State, Word]] = {
-    State.DONE: "done",
-    State.SENDING: "being sent",
-    State.UNCONFIRMED: "in doubt",
-    State.NEEDS_DECISION: "needs a decision",
-    State.DUPLICATE: "one too many",
-    State.PLANNED: "to be sent",
-    State.FAILED: "failed",
-    State.ABANDONED: "given up",
-}
 
 
 def standing_of(status: Status, place: Place, platform: Platform, now: float) -> Standing:
     """Return how the rows of *platform* in the journal at *place* stand."""
-    counts: dict[Word, int] = {}
-    for state, word in WORDS.items():
-        if number := status.counts.get(state, 0):
-            counts[word] = counts.get(word, 0) + number
     rows = (*status.need_decision, *status.unconfirmed)
     return Standing(
         journal=place.name,
         platform=platform.name,
-        counts=counts,
+        counts={state: number for state in State if (number := status.counts.get(state, 0))},
         bought=status.purchase_count,
         rows=tuple(_open_row(row, status.settle_time, place, platform) for row in rows),
         settle=place.command("reconcile", platform, "--wait"),
@@ -46,7 +30,7 @@ def standing_of(status: Status, place: Place, platform: Platform, now: float) ->
 def _open_row(row: Row, settle_time: float, place: Place, platform: Platform) -> OpenRow:
     return OpenRow(
         id=row.op_id,
-        word=WORDS[row.state],
+        state=row.state,
         asked=summary(row),
         since=row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at,
         believable=_believable(row, settle_time),

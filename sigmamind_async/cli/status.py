@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.ending import Exit
-from sigmamind_async.cli.journals import JournalFile, Place, Quarantine, place_of
+from sigmamind_async.cli.journals import JournalFile, Place, SettleTime, place_of
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
 from sigmamind_async.cli.records import Standing
@@ -32,7 +32,7 @@ def status(
     ] = None,
     journal: JournalFile = None,
     postgres: Postgres = None,
-    settle_time: Quarantine = SETTLE_TIME,
+    settle_time: SettleTime = SETTLE_TIME,
     json: Json = False,
 ) -> int:
     """Show how the rows of *file*, or in a database, stand."""

@@ -40,9 +40,9 @@ class Supervision:
     on_stop: Callable[[Stopped], None]
     """Told once why the job ends early."""
     on_wait: Callable[[int], None]
-    """Told once that every row has been sent, and how many of them are still in doubt."""
+    """Told once that every row has been sent, and how many of them are still unconfirmed."""
     awaited: Callable[[], int]
-    """Tells how many rows are in doubt once nothing else is left of the job; 0 before."""
+    """Tells how many rows are unconfirmed once nothing else is left of the job; 0 before."""
     admissions: Sequence[Admission]
     """The clients' own: they tell whether the platforms can be reached."""
     patience: float
@@ -118,7 +118,7 @@ class Supervision:
         self._look_for_a_wait()
 
     def _look_for_a_wait(self) -> None:
-        """Say what the job is waiting for once nothing but doubt is left of it."""
+        """Say what the job is waiting for once everything left of it is unconfirmed."""
         now, doubtful = self.progress.clock(), self.awaited()
         if self._waiting or not doubtful:
             self._quiet_since = None

@@ -14,7 +14,7 @@ from sigmamind_async.cli.bar import Traffic
 from sigmamind_async.cli.consent import Consent, can_ask
 from sigmamind_async.cli.database import Database, Postgres, database_or_default, missing
 from sigmamind_async.cli.ending import CommandError, Exit
-from sigmamind_async.cli.journals import Quarantine, ReleaseSurplus, Resend
+from sigmamind_async.cli.journals import ReleaseDuplicates, RetryUnconfirmed, SettleTime
 from sigmamind_async.cli.output import Output
 from sigmamind_async.cli.platforms import PLATFORMS, Platform, PlatformName
 from sigmamind_async.cli.session import (
@@ -57,9 +57,9 @@ def worker(
             help="Most numbers that the journal may count as bought of a platform, all together.",
         ),
     ] = None,
-    settle_time: Quarantine = SETTLE_TIME,
-    retry_unconfirmed: Resend = False,
-    release_duplicates: ReleaseSurplus = False,
+    settle_time: SettleTime = SETTLE_TIME,
+    retry_unconfirmed: RetryUnconfirmed = False,
+    release_duplicates: ReleaseDuplicates = False,
     allow_secret: Annotated[
         tuple[str, ...],
         Parameter(
@@ -72,8 +72,8 @@ def worker(
         int,
         Parameter(
             validator=Number(gte=1, lte=3540),
-            help="Seconds, about, between two looks at what is in doubt, and for workers that are"
-            " gone; one worker of all looks.",
+            help="Seconds, about, between two looks at what is unconfirmed, and for lost workers;"
+            " one worker of all looks.",
         ),
     ] = UPKEEP,
     json: Json = False,
@@ -86,9 +86,7 @@ def worker(
     database = database_or_default(postgres)
     platforms = _platforms(platform)
     if release_duplicates:
-        Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release(
-            "what is bought one too many"
-        )
+        Consent(max_purchases=None, yes=yes, ask=not json and can_ask()).check_release("duplicates")
     terms = AccountTerms(
         max_purchases=max_purchases,
         settle_time=settle_time,

@@ -72,11 +72,13 @@ def structure(raw: object, cls: type[T], *, at: str = "") -> T:
     """
     kind: Any = cls
     try:
-        return cast("T", _reader(kind)(raw, kind))
+        record: T = _reader(kind)(raw, kind)
     except WrongTypeError as error:
         path, problem = (at + error.path).removeprefix("."), str(error)
     except Exception:  # noqa: BLE001 - nothing of it may reach the caller
         path, problem = at, "cannot be read"
+    else:
+        return record
     unreadable = ResponseDecodeError(f"{path or 'the answer'}: {problem}")
     unreadable.path = path
     raise unreadable

@@ -63,6 +63,8 @@ def parse_json(body: bytes) -> object:
         except ValueError:
             pass
     parsed = _DECODER.decode(body.decode("utf-8-sig", errors="replace"))
+    if not _SURROGATE_ESCAPE.search(body):
+        return parsed
     # Only a parsed text shows which surrogate escapes have no partner.
     text = _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(parsed, ensure_ascii=False))
     return _DECODER.decode(text)
@@ -72,6 +74,7 @@ _OUTLINE: Final = bytes.maketrans(b"-0123456789,:[ \t\r\n", b"0" * 11 + b":" * 7
 _HUGE_INTEGER: Final = b":" + b"0" * 20
 """In outline: a whole number past 64 bits has 20 digits, or a sign and 19. Digits in a text are not
 meant: they follow a quotation mark."""
+_SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 

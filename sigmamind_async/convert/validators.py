@@ -11,21 +11,37 @@ import attrs
 
 from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.values import (
-    UNSET,
-    Secret,
-    check_country_code,
-    check_id,
-    check_length,
-    check_phone_number,
-    check_range,
-)
+from sigmamind_async.values import E164, UNSET, Secret
 
-phone_number: Check = check_phone_number
-"""An E.164 number with a leading plus."""
+_short = reprlib.repr
+_COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9_.~:@+-]+", re.ASCII)
 
-country_code: Check = check_country_code
-"""Two capital letters, such as ``US``."""
+
+def phone_number(name: str, value: object) -> None:
+    """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
+    if not isinstance(value, str) or not E164.fullmatch(value):
+        problem = (
+            f"{_short(value)} is not a phone number like '+14155550100' ('+', then 7 to 15 digits,"
+            " no spaces)"
+        )
+        raise _refusal(name, problem, "E.164 with a leading plus")
+
+
+def country_code(name: str, value: object) -> None:
+    """Require an ISO 3166-1 alpha-2 code in capitals, such as ``US``."""
+    if not isinstance(value, str) or not _COUNTRY_CODE.fullmatch(value):
+        problem = f"{_short(value)} is not a two-letter country code like 'US'"
+        raise _refusal(name, problem, "two capital letters")
+
+
+def check_length(name: str, value: object, most: int, *, least: int = 0) -> None:
+    """Require a text of *least* to *most* characters; the text itself is never repeated."""
+    if not isinstance(value, str):
+        raise InvalidRequestError(field=name, rule="must be text")
+    if not least <= len(value) <= most:
+        problem = f"has {len(value)} characters, allowed are {least} to {most}"
+        raise _refusal(name, problem, f"{least} to {most} characters")
 
 
 def text(most: int) -> Check:
@@ -36,11 +52,11 @@ def text(most: int) -> Check:
 def visible(most: int = 10_000, *, least: int = 1) -> Check:
     """Require *least* to *most* visible characters, as in an id or the name of a host."""
 
-    def check(name: str, value: object) -> None:
+    def check(name: str, value: Any) -> None:
         if value == "" and least:
             raise InvalidRequestError(field=name, rule=_EMPTY)
         check_length(name, value, most, least=least)
-        check_visible(name, str(value))
+        check_visible(name, value)
 
     return check
 
@@ -51,11 +67,8 @@ _EMPTY = "must not be empty; leave it out instead"
 def check_visible(name: str, value: str) -> None:
     """Refuse spaces of any kind and invisible characters: they are pasted by accident."""
     if " " in value or not value.isprintable():
-        raise InvalidRequestError(
-            f"{name}: {reprlib.repr(value)} contains a space or an invisible character",
-            name,
-            "no spaces, no invisible characters",
-        )
+        problem = f"{_short(value)} contains a space or an invisible character"
+        raise _refusal(name, problem, "no spaces, no invisible characters")
 
 
 def any_text(name: str, value: object) -> None:
@@ -79,7 +92,13 @@ def flag(name: str, value: object) -> None:
 
 def whole_number(least: int, most: int) -> Check:
     """Require a whole number from *least* to *most*."""
-    return functools.partial(check_range, least=least, most=most)
+
+    def check(name: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            problem = f"{_short(value)} is not a whole number from {least} to {most}"
+            raise _refusal(name, problem, f"{least} to {most}")
+
+    return check
 
 
 def one_of(*words: str) -> Check:
@@ -115,8 +134,15 @@ def secret(most: int = 10_000) -> Check:
 
 
 def record_id(most: int = 128) -> Check:
-    """Require an opaque id that stays one segment of a path."""
-    return functools.partial(check_id, most=most)
+    """Require an opaque id: letters, digits and ``_.~:@+-``, neither empty nor only dots."""
+
+    def check(name: str, value: object) -> None:
+        is_id = isinstance(value, str) and len(value) <= most and _ID.fullmatch(value)
+        if not is_id or value in {".", ".."}:
+            problem = f"{_short(value)} is not an id (1 to {most} letters, digits or _.~:@+-)"
+            raise _refusal(name, problem, "an id that cannot change the path")
+
+    return check
 
 
 def require_any_field(value: object, *keys: str) -> None:
@@ -131,6 +157,10 @@ def require_any_field(value: object, *keys: str) -> None:
 @functools.cache
 def _field_names(cls: Any) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(cls))
+
+
+def _refusal(name: str, problem: str, rule: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name}: {problem}", name, rule)
 
 
 _DOT = r"[*\uff0a\u2022\u2219\u25aa\u25cf\u2588\u2026]"

@@ -36,7 +36,7 @@ class Result:
     counts: Mapping[Status, int] = attrs.field(hash=False)
     """Steps by how they ended."""
     bad: tuple[StepOutcome, ...]
-    """Steps that failed or are in doubt."""
+    """Steps that failed or are unconfirmed."""
     stopped: str = ""
     """Why it ended before its steps did, as a sentence; empty where it did not."""
 
@@ -57,7 +57,7 @@ async def apply(
 ) -> Result:
     """Carry *plan* out, each of its requests once, and return how that ended.
 
-    What earlier runs left in doubt is settled first, and the accounts are read: a plan that was
+    What earlier runs left unconfirmed is settled first, and the accounts are read: a plan that was
     made against another state is refused.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from sigmamind_async.convert import validators
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.capabilities import CAPABILITIES
 from sigmamind_async.fleet.capability import PLACEHOLDER, Capability, Form, type_problem
@@ -19,7 +20,6 @@ from sigmamind_async.fleet.spec import (
     Source,
 )
 from sigmamind_async.provisioning.tags import find_tag
-from sigmamind_async.values import check_phone_number
 
 _NUMBER_CLEARED: Final = "cannot be cleared; leave it blank where the platform picks the number"
 _ANY_KEY: Final = "+14155550100"
@@ -50,7 +50,7 @@ def _of_itself(row: FleetRow) -> Iterator[Problem]:
     if number is None:
         return
     try:
-        check_phone_number("phone_number", number)
+        validators.phone_number("phone_number", number)
     except InvalidRequestError as error:
         yield _row_problem(row, "phone_number", str(error).removeprefix("phone_number: "))
 

@@ -1,7 +1,7 @@
 """What is to be done about one row, or why nobody but a person can tell. Pure.
 
 A row is known by its id, and its number by the journal or by the number that the row names. Nothing
-is bought, moved or given up on a guess: whatever cannot be told apart with certainty is a problem.
+is bought, moved or released on a guess: whatever cannot be told apart with certainty is a problem.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ class Rules:
     on_drift: OnDrift = "fail"
     """What becomes of a field that somebody else has changed since it was applied."""
     allow_release: bool = False
-    """Whether numbers of rows that say ``absent``, or move, are given up where they are: for good.
-    """
+    """Whether numbers of rows that say ``absent``, or move, are released, permanently."""
     rewrite_secrets: bool = False
     """Whether passwords are written again: a new one behind the same reference is not noticed."""
 

@@ -1,7 +1,7 @@
 """The requests that carry a step out.
 
 Each has an id in the journal that tells what it is for: what brings a number ``ROW #N``, what
-changes one ``ROW #N.DIGEST`` with a digest of what it writes, what gives one up ``ROW #N.release``.
+changes one ``ROW #N.DIGEST`` with a digest of what it writes, what releases one ``ROW #N.release``.
 So the same step, planned again by a later run, has the same id and is carried out once. What the
 file says otherwise by then has another one, and waits until the earlier request is settled.
 """

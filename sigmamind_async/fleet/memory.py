@@ -75,7 +75,7 @@ def as_wanted(
 
 
 def gone(row: FleetRow, found: Found, sequence: int) -> Applied:
-    """Return what is remembered of a row whose number was given up."""
+    """Return what is remembered of a row whose number was released."""
     return Applied(
         platform=found.platform,
         record="",

@@ -16,7 +16,7 @@ from sigmamind_async.fleet.spec import Fleet, FleetRow, Problem
 from sigmamind_async.fleet.step import Action, Step
 
 ORDER: Final = {action: place for place, action in enumerate(Action)}
-"""Money first, then what is for good, then the rest."""
+"""Money first, then what is permanent, then the rest."""
 
 
 @attrs.frozen(kw_only=True, slots=False)

@@ -13,7 +13,7 @@ from sigmamind_async.fleet.register import Register
 from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.provisioning.row import Row, State
 
-NOT_ALLOWED: Final = "releasing a number is for good, and needs --allow-release"
+NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"
 
 
 # --- numbers ---------------------------------------------------------------------------------
@@ -82,11 +82,8 @@ def undecided(begun: Begun | None) -> str:
     if begun is None or begun.row is None or not begun.waits:
         return ""
     if begun.row.state is State.ABANDONED:
-        return (
-            f"{begun.row.op_id!r} was given up by a person: give the row a new id to let it begin"
-            " anew"
-        )
-    return f"{begun.row.op_id!r} waits for a person, who has to decide what came of it"
+        return f"{begun.row.op_id!r} was abandoned: give the row a new id to let it begin anew"
+    return f"{begun.row.op_id!r} needs a decision about what it brought"
 
 
 def _under_way(begun: Begun | None) -> Row | None:
@@ -103,7 +100,7 @@ def _verb(stored: Row) -> str:
 def not_absent(
     row: FleetRow, found: Found | None, applied: Applied | None, register: Register
 ) -> str:
-    """Return why the number of *row* can neither be given up nor be taken for gone."""
+    """Return why the number of *row* can neither be released nor count as gone."""
     stored = _under_way(register.begun(row))
     if stored is not None:
         return (
@@ -156,8 +153,8 @@ def not_moved(row: FleetRow, applied: Applied, *, allow_release: bool) -> str:
     where = f"from {applied.platform} to {row.platform}"
     if applied.source == "purchase":
         return (
-            f"{applied.phone_number} was bought on {applied.platform}, and would be given up there"
-            " for good: a number that was bought cannot move"
+            f"{applied.phone_number} was bought on {applied.platform}, and would be released there"
+            " permanently: a number that was bought cannot move"
         )
     if row.source is not Source.IMPORT or row.phone_number != applied.phone_number:
         return (

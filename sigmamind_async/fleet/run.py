@@ -230,7 +230,7 @@ class FleetRun:
         errand = await self._errands.creation(step)
         if step.action is Action.PURCHASE and not errand.begun:
             self._errands.refuse_second(step, errand, self._orphans)
-        if step.leaves is None:  # or the journal forgot where it is to be given up
+        if step.leaves is None:  # or the journal forgot where it is to be released
             await self._announce(step, errand)
         return errand
 
@@ -247,7 +247,7 @@ class FleetRun:
     async def _farewell(self, work: Work) -> Errand:
         leaves = work.step.leaves or work.found
         if leaves is None or not self._is_of(work.step, leaves):
-            raise PlanError(f"{work.step.id}: the number to be given up is not the row's")
+            raise PlanError(f"{work.step.id}: the number to be released is not the row's")
         return await self._errands.release(work.step, leaves, work.sequence)
 
     def _is_of(self, step: Step, found: Found) -> bool:
@@ -274,7 +274,7 @@ class FleetRun:
         if work.found is None:
             applied = brought(row, found, errand.fields, errand.sequence)
             changes = still_to_write(row, found, applied)
-            if work.step.leaves is None:  # or the journal forgot where it is to be given up
+            if work.step.leaves is None:  # or the journal forgot where it is to be released
                 await self._journal.set_last_applied(row.id, applied.dump())
         work = attrs.evolve(
             work, found=found, sequence=errand.sequence, changes=changes, applied=applied
@@ -293,10 +293,10 @@ class FleetRun:
             self._stage.report(work, "done")
 
     async def _gone(self, work: Work, errand: Errand, _: None) -> None:
-        """Note a number that was given up."""
+        """Note a number that was released."""
         work = attrs.evolve(work, sequence=errand.sequence)
         found = work.found
-        assert found is not None  # noqa: S101 - or nothing could have been given up
+        assert found is not None  # noqa: S101 - or nothing could have been released
         if work.step.leaves is not None:
             await self._note_as_wanted(work, found)
         else:

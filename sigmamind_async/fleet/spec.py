@@ -35,7 +35,7 @@ class Presence(enum.Enum):
 
     PRESENT = "present"
     ABSENT = "absent"
-    """Released, for good, where the caller allows that as well."""
+    """Released, permanently, where the caller allows that as well."""
 
 
 LONGEST_ID: Final = 128

@@ -18,7 +18,7 @@ class Action(enum.Enum):
     MOVE = "move"
     """Import the number on the row's platform, then release it on the one it was on."""
     RELEASE = "release"
-    """Give the number up, for good."""
+    """Release the number, permanently."""
     IMPORT = "import"
     ADOPT = "adopt"
     """Take a number of the account for this row's, and write what differs."""

@@ -5,8 +5,8 @@ portal, a web firewall or a web application at a wrong base URL answers 200 with
 success is a record that names itself, with nothing beside it that reports a failure; a removal is a
 success unless its body objects.
 
-What is no success is told apart here too, because it proves different things: a body that reports a
-failure, or that the API never wrote, leaves open whether anything was done.
+Bodies that are no success are distinguished too, because they prove different things: one that
+reports a failure, or that the API never wrote, leaves open whether anything was done.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ Decode = Callable[[Response], R]
 def require_named(decode: Decode[R], key_of: Callable[[R], str | None]) -> Decode[R]:
     """Return *decode* for a look-up: the record must name itself, by *key_of*.
 
-    It may hold an error of its own, such as that of a call that failed. Raises
-    `ResponseDecodeError` otherwise.
+    It may hold an error, such as that of a failed call. Raises `ResponseDecodeError` otherwise.
     """
 
     def decode_named(response: Response) -> R:
@@ -230,15 +229,15 @@ _PENDING: Final = "the answer says that the removal is still pending"
 
 
 # Keys by their letters alone, words in lower case.
-def _words(text: str) -> frozenset[str]:
+def _word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_SUCCESS: Final = _words("success successful succeeded issuccess issuccessful ok isok")
-_ERROR: Final = _words(
+_SUCCESS: Final = _word_set("success successful succeeded issuccess issuccessful ok isok")
+_ERROR: Final = _word_set(
     "error errors exception fault failed failure haserror haserrors iserror errormessage errorcode"
 )
-_STATUS: Final = _words("statuscode httpstatus httpstatuscode httpcode")
+_STATUS: Final = _word_set("statuscode httpstatus httpstatuscode httpcode")
 _REPORTS: Final[Mapping[str, Callable[[object], bool]]] = {
     **dict.fromkeys(_SUCCESS, _is_denial),
     **dict.fromkeys(_ERROR, _states_error),
@@ -246,12 +245,12 @@ _REPORTS: Final[Mapping[str, Callable[[object], bool]]] = {
     "status": lambda value: value is False or _is_error_status(value),
 }
 """Keys that report how the request fared, and which of their values mean that it failed."""
-_REMOVED: Final = _words(
+_REMOVED: Final = _word_set(
     "deleted isdeleted removed isremoved released isreleased acknowledged deletedcount removedcount"
 )
 """Keys with which the response to a removal reports success; a record may hold them as well."""
 _WRAPPERS: Final = ("data", "result", "response", "body", "payload")
-_ENVELOPE: Final = _words(
+_ENVELOPE: Final = _word_set(
     "code state outcome message messages msg detail details description reason title type timestamp"
     " time path instance requestid traceid correlationid"
 ).union(_REPORTS, _WRAPPERS)
@@ -260,13 +259,13 @@ _ECHO: Final = frozenset({"phonenumber"})
 _TICKET: Final = frozenset({"id", "jobid", "taskid"})
 _AGREEMENTS: Final = frozenset({b"ok", b"success", b"done", b"deleted", b"removed", b"released"})
 """Bodies that confirm a removal: Express sends ``OK`` for ``res.sendStatus(200)``."""
-_FAILED: Final = _words(
+_FAILED: Final = _word_set(
     "error errored fail failed failure unsuccessful rejected denied declined refused invalid"
     " forbidden unauthorized aborted exception"
 )
 _DENIALS: Final = _FAILED | {"false", "no", "0"}
 _NO_ERROR: Final = frozenset({"", "0", "false", "no", "none", "null", "nil", "ok", "success"})
-_WAITING: Final = _words(
+_WAITING: Final = _word_set(
     "queued enqueued pending accepted processing scheduled deferred waiting in_progress in-progress"
     " inprogress deleting removing releasing pending_deletion pending_removal pending_release"
 )

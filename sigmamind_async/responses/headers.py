@@ -67,7 +67,7 @@ def retry_after(
     """
     wait = None
     if refused:
-        milliseconds = _finite(headers.get("retry-after-ms", ""))
+        milliseconds = _finite_number(headers.get("retry-after-ms", ""))
         wait = milliseconds / 1000 if milliseconds is not None and milliseconds >= 0 else None
     if wait is None and "retry-after" in headers:
         text = headers["retry-after"]
@@ -94,7 +94,9 @@ def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Re
             # Beside the limit there may be the policies that it comes from: "100, 100;w=60".
             limit = re.split("[,;]", headers.get(f"{family}limit", left), maxsplit=1)[0]
             reset = headers.get(f"{family}reset") or headers.get(f"{family}reset-after", "")
-            return _believable(_finite(limit), _finite(left), _seconds_to_go(reset, wall_clock()))
+            return _believable(
+                _finite_number(limit), _finite_number(left), _seconds_to_go(reset, wall_clock())
+            )
     windows = (_believable(*each) for each in _windows(headers["ratelimit"], wall_clock()))
     # Of several windows the one that admits least has to be kept to.
     return min(filter(None, windows), key=lambda each: each.remaining / each.reset, default=None)
@@ -131,8 +133,8 @@ def _windows(
     for item in [bare.replace(",", ";")] if is_draft_07 else bare.split(","):
         parts = (part.partition("=") for part in item.split(";"))
         fields = {name.strip(): text.strip() for name, _, text in parts}
-        count = _finite(fields.get("remaining") or fields.get("r", ""))
-        limit = _finite(fields.get("limit") or fields.get("q", ""))
+        count = _finite_number(fields.get("remaining") or fields.get("r", ""))
+        limit = _finite_number(fields.get("limit") or fields.get("q", ""))
         reset = _seconds_to_go(fields.get("reset") or fields.get("t", ""), wall_clock)
         yield count if limit is None else limit, count, reset
 
@@ -150,7 +152,7 @@ def _seconds_to_go(text: str, wall_clock: float) -> float | None:
     return number if number >= 0 else None
 
 
-def _finite(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:
@@ -159,10 +161,10 @@ def _finite(text: str) -> float | None:
 
 
 def _number_or_duration(text: str) -> float | None:
-    number = _finite(text)
+    number = _finite_number(text)
     if number is None and re.fullmatch(f"(?:{_DURATION_PART})+", text.strip()):
         parts = re.findall(_DURATION_PART, text)
-        number = _finite(str(sum(float(count) * _UNITS[unit] for count, unit in parts)))
+        number = _finite_number(str(sum(float(count) * _UNITS[unit] for count, unit in parts)))
     return number
 
 

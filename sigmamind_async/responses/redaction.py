@@ -40,7 +40,7 @@ _MAX_READ: Final = 4096
 _MAX_READINGS: Final = 100
 """Most readings of one text. Ordinary bodies have about ten."""
 _MIN_LENGTH: Final = 4
-"""A shorter secret cannot be told from words: it withholds the text."""
+"""A shorter secret looks like any word: it withholds the text."""
 _MIN_ID: Final = 8
 """Length from which the id in ``id:secret`` is masked too."""
 _MIN_BARE: Final = 6
@@ -62,16 +62,16 @@ def redact(text: str, secrets: Iterable[Secret], withheld: str = WITHHELD) -> st
     if len(kept) == len(text):
         margin = 0  # otherwise half of a secret may be at the end of what was read
     for _ in range(3):  # a mask may complete a secret that contains asterisks
-        places = _places(kept, needles)
+        places = _find_secrets(kept, needles)
         if places is None:
             return withheld
         if not places:
             return kept[: max(0, len(kept) - margin)][:KEPT]
-        kept = _masked(kept, places)
+        kept = _mask_places(kept, places)
     return withheld
 
 
-def _masked(text: str, places: list[_Place]) -> str:
+def _mask_places(text: str, places: list[_Place]) -> str:
     hidden = bytearray(len(text))
     for start, end in places:
         hidden[start:end] = b"\1" * (end - start)
@@ -120,7 +120,7 @@ def _forms(texts: set[str]) -> frozenset[str]:
     return frozenset(map(str.casefold, forms.union(texts)))
 
 
-def _places(text: str, needles: _Needles) -> list[_Place] | None:
+def _find_secrets(text: str, needles: _Needles) -> list[_Place] | None:
     """Return where *needles* are written in *text*; ``None`` where that is not certain."""
     if "\ufffd" in text and not all(map(str.isascii, needles.forms)):
         return None  # bytes of another encoding, whose letters are lost
@@ -198,7 +198,7 @@ def _span(places: list[_Place]) -> _Place:
 def _readings(text: str, least: int) -> list[_Reading] | None:
     """Return every reading of *text*, itself first; ``None`` if they are too many or too long.
 
-    Base64 that stands for fewer than *least* characters is left alone: most words would be some.
+    Base64 of fewer than *least* characters is not decoded: most words look like some.
     """
     runs = re.compile(rf"[A-Za-z0-9+/_-]{{{max(_MIN_RUN, least * 4 // 3)},}}")
     read_run = functools.cache(_read_run)  # most runs are in every reading
@@ -247,18 +247,18 @@ def _unescape(match: re.Match[str]) -> str:
     """Return what one escape stands for, by the name of its group."""
     kind, written = match.lastgroup or "", match[0]
     if kind == "octal":
-        return _text_of(bytes(int(digits, 8) for digits in written.split("\\")[1:]))
+        return _decode_text(bytes(int(digits, 8) for digits in written.split("\\")[1:]))
     if kind == "sign":
         return _CONTROLS.get(written[1], written[1])
     digits = _NOT_HEX.sub("", written)
     if kind == "bytes":
-        return _text_of(bytes.fromhex(digits))
+        return _decode_text(bytes.fromhex(digits))
     if kind == "units":
         return bytes.fromhex(digits).decode("utf-16-be", errors="replace")
     return chr(int(digits, 16)) if int(digits, 16) <= sys.maxunicode else ""
 
 
-def _text_of(data: bytes) -> str:
+def _decode_text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:

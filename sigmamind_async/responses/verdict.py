@@ -295,15 +295,15 @@ class _ErrorMaker:
     def make(self) -> SigmaMindError:
         answer = self.result.answer
         if isinstance(answer, Fault):
-            return self._of_fault(answer)
+            return self._fault_error(answer)
         if 200 <= answer.status < 300:
-            return self._of_unread(answer)
+            return self._unread_error(answer)
         if not self.operation.repeatable and self.result.verdict is not Verdict.REJECTED:
             problem = f"the platform answered {answer.status}{self._quote(answer)}"
-            return self._unknown(problem)
-        return self._of_status(answer)
+            return self._unknown_error(problem)
+        return self._status_error(answer)
 
-    def _of_fault(self, fault: Fault) -> SigmaMindError:
+    def _fault_error(self, fault: Fault) -> SigmaMindError:
         problem = fault.detail or fault.kind.value
         if self.result.verdict is Verdict.NOT_SENT:
             message = f"{problem}; nothing was sent"
@@ -311,32 +311,32 @@ class _ErrorMaker:
             name = self.operation.name
             message = f"{name}: {problem}; the call changes nothing and can be repeated"
         else:
-            return self._unknown(problem)
+            return self._unknown_error(problem)
         error = (APITimeoutError if fault.kind in _TIMEOUTS else APIConnectionError)(message)
         error.__cause__ = fault.cause
         return error
 
-    def _of_unread(self, answer: Response) -> SigmaMindError:
+    def _unread_error(self, answer: Response) -> SigmaMindError:
         """Return the error of a 2xx that is no success."""
         cut = answer.cut
         if not self.operation.reads:
-            return self._unknown(self._problem(answer))
+            return self._unknown_error(self._unread_problem(answer))
         if cut is not None and cut.kind in _BROKEN:
-            return self._of_fault(cut)
-        error = ResponseDecodeError(self._problem(answer))
+            return self._fault_error(cut)
+        error = ResponseDecodeError(self._unread_problem(answer))
         # A name in the body may be part of the path.
         path = self.result.decode_error.path if self.result.decode_error else ""
         error.path = self._redact(path, "")
         return error
 
-    def _of_status(self, answer: Response) -> APIStatusError:
+    def _status_error(self, answer: Response) -> APIStatusError:
         status = answer.status
         message = f"{status}: {self.detail.message}"
         if self.result.is_not_from_api:
             message = self._page_problem(answer)
         elif 300 <= status < 400:
             location = self._redact(answer.headers.get("location", "")) or "nowhere"
-            message = f"{message}; it leads to {location}, which is not followed"
+            message = f"{message}; it redirects to {location}, which is not followed"
         elif status == 407:
             message = f"{message}; the proxy wants user name and password in its URL"
         if status in self.operation.hints:
@@ -348,7 +348,7 @@ class _ErrorMaker:
         error.retry_after = self.result.retry_after
         return error
 
-    def _unknown(self, problem: str) -> OutcomeUnknownError:
+    def _unknown_error(self, problem: str) -> OutcomeUnknownError:
         if self.result.verdict is Verdict.COMMITTED_UNREAD:
             done = "accepted" if self.result.status == 202 else "carried out"
             known = f"it was {done}, but its result is not known"
@@ -359,7 +359,7 @@ class _ErrorMaker:
         error.value = redacted(self.operation.value)
         return error
 
-    def _problem(self, answer: Response) -> str:
+    def _unread_problem(self, answer: Response) -> str:
         """Return what is wrong with a 2xx that is no success."""
         if answer.cut is not None:
             return answer.cut.detail or answer.cut.kind.value
@@ -379,7 +379,7 @@ class _ErrorMaker:
 
     def _page_problem(self, answer: Response) -> str:
         title = self._redact(title_of(answer.body))
-        page = f"a page titled {title!r}" if title else "a page or a text"
+        page = f"a page titled {title!r}" if title else "a page or plain text"
         return (
             f"{self.base_url or 'the base URL'} answered {answer.status} with {page}, which is not"
             " the API's: check base_url, and what is in between (a portal, a proxy, a firewall)"

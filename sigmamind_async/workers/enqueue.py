@@ -97,7 +97,7 @@ class Enqueuer:
         planned = [self._as_new(row) for row in planned]
         new = await self.transaction.insert(planned)
         known = (row.op_id for row in planned if row.op_id not in new)
-        stored = await self.transaction.stored(account, known)
+        stored = await self.transaction.rows_of(account, known)
         rows = [
             row if row.op_id in new else await self._enqueue_again(stored[row.op_id], row)
             for row in planned
@@ -130,7 +130,7 @@ class Enqueuer:
     async def _add_jobs(self, account: str, rows: Sequence[Row], new: set[str]) -> None:
         """Add a job for each row that needs one and has none."""
         locks = [operation_lock(account, row.op_id) for row in rows]
-        existing = {lock for (lock,) in await self.transaction.ask(_EXISTING_JOBS, locks, locks)}
+        existing = {lock for (lock,) in await self.transaction.fetch(_EXISTING_JOBS, locks, locks)}
         missing = [
             row
             for row in rows

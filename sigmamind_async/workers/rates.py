@@ -39,9 +39,9 @@ _PAUSE_TOLERANCE: Final = 1.0
 """Seconds by which a stored pause may exceed the longest one before it is shortened."""
 
 _EXCHANGE: Final = (
-    "SELECT (t.told).version, (t.told).rate, (t.told).learned, (t.told).since, (t.told).passed,"
-    " (t.told).paused_until, (t.told).taken, t.granted, t.first, (t.told).seen"
-    " FROM {schema}.take(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS t"
+    "SELECT (state).version, (state).rate, (state).learned, (state).since, (state).passed,"
+    " (state).paused_until, (state).taken, granted, first, (state).seen"
+    " FROM {schema}.exchange(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _SHORTEN_PAUSE: Final = (
     "UPDATE {schema}.rates SET paused_until = least(paused_until, %(end)s),"

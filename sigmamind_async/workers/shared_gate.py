@@ -120,7 +120,7 @@ class SyncState:
             self._rate, self._passed = rate, state.passed
         if state.granted:
             taken = state.taken - (self._taken if state.taken > self._taken else 0)
-            self.share += (min(1.0, state.granted / taken) - self.share) / 4
+            self.share += (state.granted / max(state.granted, taken) - self.share) / 4
             self._taken = state.taken
 
     def detach(self) -> None:

@@ -282,7 +282,7 @@ def test_what_cannot_be_found_is_unconfirmed(cli: Cli) -> None:
     assert done.code == 3
     assert "unconfirmed  create  buy-0" in done.out
     assert "it may have been carried out" in done.out
-    assert "in doubt, may have been carried out: line 1" in done.err
+    assert "unconfirmed, may have been carried out: line 1" in done.err
     assert "sigmamind reconcile" in done.err
     assert "run the same command again" in done.err
 

@@ -46,7 +46,7 @@ def test_without_it_the_loop_is_that_of_asyncio(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until: Wait) -> None:
-    """Signals reach both loops: nothing is in doubt after one, and nothing is bought twice."""
+    """Signals reach both loops: nothing is unconfirmed after one, and nothing is bought twice."""
     cli.box.latency = (0.3, 0.3)
     path = cli.purchases(40)
     process = cli.start("apply", path, *BUY)

@@ -202,7 +202,7 @@ def test_a_release_needs_two_words(
 
     assert done.code == code
     assert len(cli.box.ledger.owned()) == (2 if code == 0 else 3)
-    told = "left out: line 4: releasing a number is for good, and needs --allow-release"
+    told = "left out: line 4: releasing a number is permanent, and needs --allow-release"
     assert (told in done.err) is (code == 1)
 
 
@@ -216,7 +216,7 @@ def test_a_release_is_confirmed_by_its_count(
 
     assert (got, len(cli.box.ledger.owned())) == (code, left)
     text = ESCAPES.sub("", seen)
-    assert "gives 1 number up, for good: +14155550188." in text
+    assert "releases 1 number, permanently: +14155550188." in text
     assert "Type 1 to go on:" in text
 
 
@@ -497,14 +497,14 @@ def test_what_somebody_else_changed_is_kept_or_written_over_as_was_said(
 
 
 def test_a_number_moves_to_another_platform(cli: Cli, inside: Inside, applied: Path) -> None:
-    """Imported there before it is given up here, and only where that is agreed to."""
+    """Imported there before it is released here, and only where that is agreed to."""
     moved = FLEET.replace("own,dialnexa", "own,sigmamind")
     cli.write("fleet.csv", moved)
     asked = inside("apply", applied, "--allow-release")
     done = inside("apply", applied, "--allow-release", "--yes")
 
     assert (asked.code, done.code) == (2, 0)
-    assert "gives 1 number up, for good: +14155550188. Agree with --allow-release" in asked.err
+    assert "releases 1 number, permanently: +14155550188. Agree with --allow-release" in asked.err
     assert [commit.kind for commit in cli.box.ledger.commits[-2:]] == ["import", "release"]
     assert cli.box.ledger.owned("dialnexa") == []
     assert inside("apply", applied).code == 0

@@ -87,7 +87,7 @@ def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
 
     rows = done.out.splitlines()[:ROWS]
     doubtful = {int(row.split()[1]) for row in rows if "unconfirmed  create" in row}
-    told = done.err.partition("in doubt, may have been carried out: lines ")[2].splitlines()[0]
+    told = done.err.partition("unconfirmed, may have been carried out: lines ")[2].splitlines()[0]
     assert done.code == 130
     assert len(doubtful) == FIRST
     assert sum("skipped      create" in row for row in rows) == ROWS - FIRST
@@ -102,7 +102,9 @@ def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
     done = cli.ended(process)
 
     assert done.code == 130
-    assert "rows are under way and will be settled; Ctrl-C again leaves them in doubt" in done.err
+    assert (
+        "rows are under way and will be settled; Ctrl-C again leaves them unconfirmed" in done.err
+    )
     assert "not sent: lines " in done.err
     assert "to go on, run the same command again: what is done is not sent again" in done.err
 
@@ -111,7 +113,7 @@ def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
 def test_other_ends_are_a_ctrl_c(cli: Cli, until: Wait, numbers: list[signal.Signals]) -> None:
     """What a container runtime, or a lost line, sends must not cost a purchase its answer.
 
-    A second Ctrl-C is the control: it leaves rows in doubt.
+    A second Ctrl-C is the control: it leaves rows unconfirmed.
     """
     cli.box.latency = (0.3, 0.3)
     process = cli.start("apply", cli.purchases(ROWS), *BUY)
@@ -164,7 +166,7 @@ def test_a_terminal_that_is_closed_settles_what_is_under_way(
 
     assert process.returncode == 130
     assert bought < ROWS
-    assert standing.code == 0, "nothing is being sent or in doubt"
+    assert standing.code == 0, "nothing is sending or unconfirmed"
     assert (again.code, again.summary["earlier"]) == (0, bought)
     assert not cli.box.ledger.bought_twice(remove_tag)
 
@@ -230,7 +232,7 @@ def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
 
 
 def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
-    """Rows that were begun are settled, and those in doubt still told, on stderr."""
+    """Rows that were begun are settled, and those unconfirmed still told, on stderr."""
     cli.box.latency = (0.1, 0.1)
     cli.box.script("create", ["reset_before_commit"])
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
@@ -239,6 +241,6 @@ def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
 
     assert process.returncode == 130
     assert "stdout takes no more results" in err
-    assert "in doubt, may have been carried out: line" in err
+    assert "unconfirmed, may have been carried out: line" in err
     assert cli.box.sigmamind.in_flight == 0
     assert len(cli.box.ledger.purchases) < ROWS

@@ -162,7 +162,7 @@ def test_the_page_begins_with_one_sentence_that_says_it_all() -> None:
     """A manager needs no other line."""
     lines = [DONE] * 1982 + [FAILED] * 12 + [DOUBTFUL] * 6
 
-    assert "2,000 rows asked, 1,982 done, 12 failed, 6 in doubt; 140 numbers bought." in (
+    assert "2,000 rows asked, 1,982 done, 12 failed, 6 unconfirmed; 140 numbers bought." in (
         told(*lines).text
     )
 
@@ -193,8 +193,11 @@ def test_a_job_of_which_nothing_is_known_says_so_first() -> None:
     """No row of it is called done or failed."""
     read = told(*[attrs.evolve(DOUBTFUL, id=f"row-{i}") for i in range(3)])
 
-    assert "3 rows are in doubt 3 rows asked, 0 done, 3 in doubt; 140 numbers bought." in read.text
-    assert "3 purchases are in doubt: each may have been paid for." in read.text
+    assert (
+        "3 rows are unconfirmed 3 rows asked, 0 done, 3 unconfirmed; 140 numbers bought."
+        in read.text
+    )
+    assert "3 purchases are unconfirmed: each may have been paid for." in read.text
     assert "Nothing failed." in read.text
 
 
@@ -216,7 +219,7 @@ def test_a_job_that_is_done_needs_no_command() -> None:
     [
         ("done", "Everything is done"),
         ("failed", "1 row failed"),
-        ("unconfirmed", "1 row is in doubt"),
+        ("unconfirmed", "1 row is unconfirmed"),
         ("skipped", "1 row was not sent"),
     ],
 )
@@ -413,7 +416,7 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
 
 
 def many(count: int, start: int = 0) -> Iterable[ReportRow]:
-    """Rows of which every fourth ended in each way, with two commands for each in doubt."""
+    """Rows of which every fourth ended in each way, with two commands for each unconfirmed one."""
     for i in range(start, start + count):
         status: Any = ("done", "failed", "unconfirmed", "skipped")[i % 4]
         own = (f"sigmamind reconcile fleet.csv --only row-{i} --retry-unconfirmed", f"see row-{i}")
@@ -433,7 +436,7 @@ def test_a_page_of_100_000_rows_is_small_and_counts_them_all() -> None:
     text = page(HEADER, tally_of(many(100_000)), traffic(3, 1))
 
     assert len(text.encode()) < MOST_BYTES
-    assert "100,000 rows asked, 25,000 done, 25,000 failed, 25,000 in doubt" in Reader(text).text
+    assert "100,000 rows asked, 25,000 done, 25,000 failed, 25,000 unconfirmed" in Reader(text).text
     assert text.count(f"and {25_000 - MOST_LISTED:,} more") == 2
 
 
@@ -581,7 +584,7 @@ def test_drawings_say_in_words_what_they_show() -> None:
     assert "1,200 done, 3 failed." in bar.texts
     assert (
         "90 requests in 3.0\N{NO-BREAK SPACE}s, at most 40.0 a second;"
-        " 5 refused as one too many (429), from 0:01 to 0:02."
+        " 5 rate-limited (429), from 0:01 to 0:02."
     ) in chart.texts
     named = {value for _, name, value in chart.attributes if name == "aria-labelledby"}
     assert named == {" ".join(value for _, name, value in chart.attributes if name == "id")}
@@ -671,7 +674,7 @@ def test_a_browser_shows_and_prints_the_page(tmp_path: Path) -> None:
     )
     browse(tmp_path, file, "--blink-settings=preferredColorScheme=0", f"--screenshot={dark}")
 
-    assert "400 rows asked, 100 done, 100 failed, 100 in doubt, 100 not sent" in shown
+    assert "400 rows asked, 100 done, 100 failed, 100 unconfirmed, 100 not sent" in shown
     assert light.read_bytes().startswith(b"\x89PNG")
     assert dark.read_bytes().startswith(b"\x89PNG")
     assert light.read_bytes() != dark.read_bytes()

@@ -208,13 +208,13 @@ def test_a_plan_as_text() -> None:
     assert plain(PlanShown(file="fleet.csv", plan=PLAN)).splitlines() == [
         "fleet.csv: something to do for 2 rows",
         "",
-        "  moves 1 number to another platform, and gives it up where it was, for good",
+        "  moves 1 number to another platform, and releases it where it was, permanently",
         "  takes over 2 numbers that the account has already",
         "  leaves 1 number as somebody else has changed it",
         "  1 row is as it should be",
         "  leaves 1 row out: needs --allow-release",
         "",
-        "sales  sigmamind  move       +14155550101      then given up on verbex, for good",
+        "sales  sigmamind  move       +14155550101      then released on verbex, permanently",
         "old    verbex     release    (any)             left out, see above",
         (
             "front  sigmamind  adopt      +14155550102      label 'A' (written by somebody else) ->"
@@ -234,7 +234,7 @@ def test_a_plan_on_a_terminal_fits_it(width: int) -> None:
     text = drawn(PLAN, width)
 
     assert all(len(line) <= width for line in text.splitlines())
-    for word in ("moves 1 number", "then given up on verbex", "+14155550103", "was the row"):
+    for word in ("moves 1 number", "then released on verbex", "+14155550103", "was the row"):
         assert word in text
 
 

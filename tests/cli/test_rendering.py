@@ -45,6 +45,7 @@ from sigmamind_async.events import AttemptFinished, Throttled
 from sigmamind_async.fleet import Action, Plan, Problem, Step
 from sigmamind_async.fleet import Change as FieldChange
 from sigmamind_async.operation import Verdict as Proof
+from sigmamind_async.provisioning.row import State
 
 DONE = RowResult(
     line=12,
@@ -72,7 +73,7 @@ NUMBER = NumberRecord(
 )
 WAITING = OpenRow(
     id="row-7",
-    word="needs a decision",
+    state=State.NEEDS_DECISION,
     asked="to buy",
     since=1.0,
     believable=None,
@@ -85,11 +86,11 @@ WAITING = OpenRow(
         ),
     ),
 )
-DOUBTFUL = attrs.evolve(WAITING, id="row-8", word="in doubt", believable=1000.0, ways=())
+DOUBTFUL = attrs.evolve(WAITING, id="row-8", state=State.UNCONFIRMED, believable=1000.0, ways=())
 STANDING = Standing(
     journal="a.csv.journal.db",
     platform="sigmamind",
-    counts={"done": 1200, "in doubt": 1, "needs a decision": 1},
+    counts={State.DONE: 1200, State.UNCONFIRMED: 1, State.NEEDS_DECISION: 1},
     bought=1202,
     rows=(WAITING, DOUBTFUL),
     settle="sigmamind reconcile a.csv --wait",
@@ -136,7 +137,9 @@ RECORDS: list[Record] = [
             ),
         )
     ),
-    RowChange(id="row-7", before="in doubt", after="done", text="found +14155550123 by its tag"),
+    RowChange(
+        id="row-7", before=State.UNCONFIRMED, after=State.DONE, text="found +14155550123 by its tag"
+    ),
     Crash(platform="sigmamind", done=12, under_way=8, untouched=100, unheard=3),
     Ready(accounts=("sigmamind", "verbex"), database="PostgreSQL on db", concurrency=20),
     Killed(worker=2, under_way=4, done=12, asked=120),
@@ -259,12 +262,12 @@ def test_a_standing_begins_with_what_somebody_has_to_do() -> None:
     headline, *lines = plain(STANDING).splitlines()
     decision, doubt = lines.index("row-7: needs a decision"), plain(STANDING).index("row-8")
 
-    assert headline == ("a.csv.journal.db (sigmamind): 1 row needs a decision, 1 is in doubt")
+    assert headline == ("a.csv.journal.db (sigmamind): 1 row needs a decision, 1 is unconfirmed")
     assert lines[1:5] == [
         "  1,200  done",
-        "      1  in doubt",
+        "      1  unconfirmed",
         "      1  needs a decision",
-        "  1,202  numbers paid for, those in doubt included",
+        "  1,202  numbers paid for, unconfirmed ones included",
     ]
     assert "    sigmamind reconcile a.csv --only row-7 --retry-unconfirmed" in lines[decision:]
     assert plain(STANDING).index("row-7") < doubt

@@ -303,7 +303,7 @@ def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, un
     assert f"process {first.pid}" in second.err or str(first.pid) in second.err
     assert time.monotonic() - began < 20
     assert standing.code == 3
-    assert "5  being sent" in standing.out
+    assert "5  sending" in standing.out
     assert done.code == 0
     assert cli.labels() == labels(5)
 

@@ -81,7 +81,7 @@ def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, l
     done = inside("status", lost, "--settle-time", 600, **NOBODY)
 
     assert done.code == 3
-    assert "(sigmamind): 1 row is in doubt" in done.out
+    assert "(sigmamind): 1 row is unconfirmed" in done.out
     assert "asked to buy a number that the platform picks" in done.out
     assert "the connection to 127.0.0.1:" in done.out
     assert '"not in the account" can be believed from 20' in done.out
@@ -89,7 +89,7 @@ def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, l
     assert "sigmamind.create" not in done.out
 
 
-def test_the_end_of_the_quarantine_is_told(inside: Inside, lost: Path) -> None:
+def test_the_end_of_the_settle_time_is_told(inside: Inside, lost: Path) -> None:
     assert "can be believed by now" in inside("status", lost, "--settle-time", 0).out
 
 
@@ -100,8 +100,8 @@ def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
     row = doubtful_id(inside, undecided)
 
     assert applied.code == done.code == 3
-    assert "somebody has to decide about line" in applied.err
-    assert f":\n  sigmamind status {undecided}\n" in applied.err
+    assert "needs a decision: line" in applied.err
+    assert f"\n  sigmamind status {undecided}\n" in applied.err
     assert "--wait" not in applied.err
     assert done.out.startswith(f"{undecided}.journal.db (sigmamind): 1 row needs a decision\n")
     for way in ("--adopt +NUMBER", "--retry-unconfirmed", "--abandon"):
@@ -118,10 +118,10 @@ def test_status_as_json(inside: Inside, undecided: Path) -> None:
         "journal": f"{undecided}.journal.db",
         "platform": "sigmamind",
         "settled": False,
-        "rows": {"done": 1, "needs a decision": 1},
+        "rows": {"done": 1, "needs_decision": 1},
         "bought": 2,
     }
-    assert row["word"] == "needs a decision"
+    assert row["state"] == "needs_decision"
     assert row["believable"] is None
     assert [way["command"].split(" --")[-1] for way in row["ways"]] == [
         "adopt +NUMBER",
@@ -153,7 +153,7 @@ def test_status_while_a_job_runs_and_after_its_death(cli: Cli, inside: Inside, u
 
     for done in (running, dead):
         assert done.code == 3
-        assert "4 rows are in doubt" in done.out
+        assert "4 rows are unconfirmed" in done.out
         assert "under way, or its process was killed" in done.out
 
 
@@ -210,7 +210,7 @@ def test_reconcile_shows_what_it_found(cli: Cli, inside: Inside) -> None:
 
     assert done.code == 0
     assert done.out.splitlines()[:2] == [
-        f"buy-0: in doubt -> done (found {number} by its tag)",
+        f"buy-0: unconfirmed -> done (found {number} by its tag)",
         f"{path}.journal.db (sigmamind): all settled",
     ]
 
@@ -223,17 +223,17 @@ def test_reconcile_sends_nothing(cli: Cli, inside: Inside, lost: Path) -> None:
     again = inside("apply", lost, *BUY)
 
     assert (done.code, before) == (0, 1)
-    assert (change["before"], change["after"]) == ("in doubt", "to be sent")
+    assert (change["before"], change["after"]) == ("unconfirmed", "planned")
     assert again.code == 0
     assert cli.labels() == ["n0", "n1"]
 
 
-def test_waiting_ends_with_the_quarantine(inside: Inside, lost: Path) -> None:
+def test_waiting_ends_with_the_settle_time(inside: Inside, lost: Path) -> None:
     done = inside("reconcile", lost, "--wait", "--settle-time", 2)
 
     assert done.code == 3
-    assert "in doubt -> needs a decision" in done.out
-    assert "1 in doubt, to be settled soon after 20" in done.err
+    assert "unconfirmed -> needs a decision" in done.out
+    assert "1 unconfirmed, to be settled soon after 20" in done.err
     assert done.err.count("\n") == 1
 
 
@@ -311,7 +311,7 @@ def test_a_number_that_is_not_there_cannot_be_adopted(
     assert inside("status", undecided).code == 3
 
 
-def test_resend(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
+def test_retry_unconfirmed(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
     done = follow(undecided, "--retry-unconfirmed")
     before = len(cli.box.ledger.purchases)
     again = inside("apply", undecided, *BUY)
@@ -328,11 +328,11 @@ def test_give_up(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> N
 
     assert done.code == 0
     assert again.code == 1
-    assert "was given up, as a person decided: it is not sent again" in again.out
+    assert "was abandoned by an operator: it is not sent again" in again.out
     assert len(cli.box.ledger.purchases) == 1
 
 
-def test_release_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
+def test_release_duplicates(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
     """The second number is paid for, and given back; only after a yes."""
     refused = follow(two, "--release-duplicates")
     assert len(cli.box.ledger.owned()) == 2
@@ -345,7 +345,7 @@ def test_release_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) ->
     assert inside("apply", two, *BUY).code == 0
 
 
-def test_keep_the_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
+def test_keep_the_duplicates(cli: Cli, inside: Inside, two: Path, follow: Follow) -> None:
     done = follow(two, "--abandon")
     again = inside("apply", two, *BUY, "--json")
 
@@ -354,7 +354,7 @@ def test_keep_the_surplus(cli: Cli, inside: Inside, two: Path, follow: Follow) -
     assert inside("reconcile", two).code == 0
 
 
-def test_surplus_is_released_by_a_rule(
+def test_duplicates_are_released_by_a_rule(
     cli: Cli, inside: Inside, duplicates: Path, until: Wait
 ) -> None:
     """Without a row: whatever is found."""

@@ -115,7 +115,7 @@ def test_a_release_is_confirmed_by_the_number(
 
 @pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("release\n", 0), ("y\n", 2)])
-def test_a_surplus_is_released_by_a_word(
+def test_duplicates_are_released_by_a_word(
     cli: Cli, inside: Inside, until: Wait, typed: str, code: int
 ) -> None:
     cli.box.faults = Faults(late=0.5)
@@ -128,7 +128,7 @@ def test_a_surplus_is_released_by_a_word(
     got, seen = on_terminal(cli, words, typed)
 
     assert got == code
-    assert "is for good. Type release to go on:" in seen
+    assert "is permanent. Type release to go on:" in seen
     assert len(cli.box.ledger.owned()) == (1 if code == 0 else 2)
 
 

@@ -127,18 +127,18 @@ def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside
     done = discreet(inside("apply", path, "--postgres", *BUY, "--deadline", 0.5))
 
     assert done.code == 3
-    assert "in doubt, may have been carried out: line" in done.err
+    assert "unconfirmed, may have been carried out: line" in done.err
     assert "  what is known of them:  sigmamind status --postgres\n" in done.err
     assert "  look until it is known: sigmamind reconcile --postgres --wait\n" in done.err
 
     [open_row] = discreet(inside("status", "--postgres", "--json", **NOBODY)).open_rows
-    assert open_row["word"] == "in doubt"
+    assert open_row["state"] == "unconfirmed"
     assert inside("reconcile", "--postgres", "--settle-time", 0, "--wait").code == 3
     decided = inside("reconcile", "--postgres", "--only", open_row["id"], "--abandon")
     assert decided.code == 0
     again = inside("apply", path, "--postgres", *BUY)
     assert again.code == 1
-    assert "was given up, as a person decided: it is not sent again" in again.out
+    assert "was abandoned by an operator: it is not sent again" in again.out
     assert len(cli.labels()) == 1
 
 
@@ -172,8 +172,8 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     ]
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])
-    assert "      3  to be sent\n" in standing.out
-    assert "a worker sends what is to be sent, and the next apply tries again" in standing.out
+    assert "      3  planned\n" in standing.out
+    assert "a worker sends planned rows, and the next apply tries again" in standing.out
 
 
 # ---------------------------------------------------------------- fleets

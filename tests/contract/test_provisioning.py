@@ -144,7 +144,7 @@ async def test_a_lost_purchase_of_any_number_is_found_by_its_tag(
 @pytest.mark.parametrize(
     "fault", [Fault.RESET_BEFORE_COMMIT, Fault.HANG_BEFORE_COMMIT, Fault.STATUS_503_BEFORE_COMMIT]
 )
-async def test_what_stays_absent_goes_to_a_person_unless_resending_is_allowed(
+async def test_what_stays_absent_needs_a_decision_unless_retrying_is_allowed(
     dialect: Dialect, box: Sandbox, fault: Fault
 ) -> None:
     kit = Kit(dialect, box, patience(fault))
@@ -176,7 +176,7 @@ async def test_a_chosen_number_that_did_not_come_is_asked_for_again(kit: Kit) ->
 
 
 @PICKED
-async def test_nothing_is_sent_again_before_the_quarantine_is_over(kit: Kit) -> None:
+async def test_nothing_is_sent_again_before_the_settle_time_is_over(kit: Kit) -> None:
     kit.reconnect(deadline=0.6)
     kit.box.script(kit.dialect.buying, [Fault.RESET_BEFORE_COMMIT], platform=kit.dialect.name)
     value = ANY[kit.dialect.name]("Support")

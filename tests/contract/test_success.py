@@ -474,7 +474,7 @@ async def test_an_operation_is_not_done_by_an_answer_that_confirms_nothing(
     what: str,
     dialect: Dialect,
 ) -> None:
-    """It stays in doubt, and what may not be repeated is not sent by a later run either."""
+    """It stays unconfirmed, and what may not be repeated is not sent by a later run either."""
     changes: dict[str, Callable[[Dialect], Any]] = {
         **WORDS,
         "remove": lambda dialect: dialect.remove(key(dialect)),

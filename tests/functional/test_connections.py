@@ -266,7 +266,7 @@ async def after_a_pause(call: str, treatment: Treatment, pause: float = 0.0) -> 
 def test_a_purchase_takes_no_connection_that_was_idle(
     run: Run[Came], monkeypatch: pytest.MonkeyPatch, treatment: Treatment, *, fresh: bool
 ) -> None:
-    """The server closes it just then; control: with any connection the purchase is in doubt."""
+    """The server closes it just then; control: with any connection the purchase is unconfirmed."""
     monkeypatch.setattr(connections_module, "FRESH", 0.01 if fresh else 60.0)
     came = run(after_a_pause("purchase", treatment, pause=0.3))
     assert came == (Came("done", 2) if fresh else Came("unconfirmed", 1))
@@ -512,7 +512,7 @@ def test_closing_does_not_wait_for_ever(
     run: Run[None], monkeypatch: pytest.MonkeyPatch, leaving: str
 ) -> None:
     """What never ends is cut off when the grace is over; an error leaves sooner than that."""
-    monkeypatch.setattr(client_module, "_BRIEFLY", 0.05)
+    monkeypatch.setattr(client_module, "_GRACE_AFTER_ERROR", 0.05)
 
     async def block(server: FaultServer, buying: list[asyncio.Task[Any]]) -> None:
         async with client_of(server.url, attempt_timeout=300.0, deadline=300.0) as client:

@@ -204,7 +204,7 @@ ROWS = [
         for status in (400, 401, 402, 403, 404, 409, 413, 422, 429)
         for row in rows(f"{status}", SOME, answer(status), REJECTED, acts=False)
     ),
-    *rows("409 in doubt", SOME, answer(409), AMBIGUOUS, may_be_echo=True),
+    *rows("409 unconfirmed", SOME, answer(409), AMBIGUOUS, may_be_echo=True),
     *(
         row
         for status in (408, 499, 500, 501, 502, 503, 504, 599)

@@ -316,7 +316,7 @@ async def test_an_id_that_changes_with_the_run_buys_again(
     assert bought_twice
 
 
-# --- files that are edited while a purchase is in doubt ----------------------------------------
+# --- files that are edited while a purchase is unconfirmed ----------------------------------------
 
 
 @attrs.frozen
@@ -421,7 +421,7 @@ async def test_another_platform_buys_nothing(doubt: Doubt) -> None:
 
 
 async def test_another_number_buys_nothing(doubt: Doubt) -> None:
-    """Where the number that is in doubt is known; elsewhere what was begun goes on, as it was."""
+    """Where the unconfirmed number is known; elsewhere what was begun goes on, as it was."""
     edited = saying(doubt.row, phone_number="+14155550177")
     for _ in range(3):
         assert set((await doubt.operator.apply([edited])).values()) <= {"failed", "problem"}

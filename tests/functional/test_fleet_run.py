@@ -208,7 +208,7 @@ async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) 
             found = attrs.evolve(found, phone_number=OTHER)
         case _:  # no move: the row is on this platform
             step = attrs.evolve(step, action=Action.MOVE, leaves=found)
-    with pytest.raises(PlanError, match="releasing a number is for good"):
+    with pytest.raises(PlanError, match="releasing a number is permanent"):
         await Errands(made, operator.journal, operator.resolve).release(step, found, 1)
 
 
@@ -311,7 +311,7 @@ class Forgetful(MemoryJournal):
 
 @pytest.mark.parametrize("most", range(0, 24, 4))
 async def test_a_journal_that_takes_no_notes_stops_the_run(box: Sandbox, most: int) -> None:
-    """What was carried out and could not be noted is in doubt, until it is found again."""
+    """What was carried out and could not be noted is unconfirmed, until it is found again."""
     journal = Forgetful(most)
     async with Operator(box, journal) as operator:
         made = await operator.planned(ROWS)

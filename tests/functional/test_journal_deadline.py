@@ -173,7 +173,7 @@ async def test_several_calls_of_one_operation_wait_no_longer_than_one(
 async def test_a_claim_that_came_through_after_the_deadline_is_taken_back(
     box: Sandbox, journal_and_lock: tuple[Opened, Locked]
 ) -> None:
-    """Nothing was sent, so nothing is in doubt, and the next call sends."""
+    """Nothing was sent, so nothing is unconfirmed, and the next call sends."""
     opened, locked = journal_and_lock
     async with client_for(box) as client, opened() as journal:
         provisioner = Provisioner(client, journal)

@@ -76,7 +76,7 @@ def row(op_id: str, number: str) -> Row:
 
 
 @pytest.mark.parametrize(("settle_time", "bought"), [(0.0, 2), (LATE + 1.0, 1)])
-async def test_the_quarantine_is_what_prevents_a_second_purchase(
+async def test_the_settle_time_is_what_prevents_a_second_purchase(
     tmp_path: Path, settle_time: float, bought: int
 ) -> None:
     """A request that is carried out late is bought a second time by who does not wait for it."""

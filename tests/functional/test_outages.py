@@ -120,7 +120,7 @@ async def test_a_job_that_is_resumed_against_nothing_ends_and_was_not_sent(
 
 
 async def test_a_platform_that_is_away_ends_a_job_under_a_journal() -> None:
-    """Its rows can be carried out by the next run: none is in doubt, most were never sent."""
+    """Its rows can be carried out by the next run: none is unconfirmed, most were never sent."""
     journal = MemoryJournal()
     async with client_of(f"http://127.0.0.1:{closed_port()}", max_connections=8) as client:
         provisioner = Provisioner(client, journal)

@@ -349,7 +349,7 @@ async def test_processes_race_for_rows_numbers_and_purchases(
     ("broken", "instead", "answers"),
     [
         ("new.version <> coalesce(old.version, 0) + 1", "false", ["STALE"]),
-        ("total + more > most", "false", ["STORED"]),
+        ("total + more > max_purchases", "false", ["STORED"]),
         ("EXCEPTION WHEN unique_violation THEN", "EXCEPTION WHEN division_by_zero THEN", None),
     ],
 )

@@ -174,7 +174,7 @@ async with SigmaMind(key, base_url=url, gate=gate) as client:
 async def test_three_jobs_do_all_their_rows_at_the_rate_of_the_platform(
     place: Place, unmeasured: None
 ) -> None:
-    """Nobody is told the rate; one row knows it in the end, and few requests were refused."""
+    """No process is given the rate; the row knows it in the end, and few requests were refused."""
     async with Sandbox(seed=1) as box:
         async with SigmaMind(box.sigmamind.api_key, base_url=box.sigmamind.base_url) as client:
             for _ in range(60):
@@ -189,7 +189,7 @@ async def test_three_jobs_do_all_their_rows_at_the_rate_of_the_platform(
     assert version > 0
     assert rate > 10.0  # and how near, the unit tests say: here it is the machine that is measured
     assert paused > 0
-    # Mostly of the first moment, when nobody knows a rate: 3 processes with 10 at once and more.
+    # Mostly of the first moment, when no process knows a rate: 3 processes, 10 at once and more.
     assert by_status[429] < by_status[200]
 
 
@@ -233,11 +233,11 @@ async def test_a_pause_that_one_process_is_asked_for_holds_all(
 
 
 async def test_a_process_of_another_account_goes_on(place: Place, unmeasured: None) -> None:
-    """The control: without that row nobody hears of it."""
+    """The control: another row knows nothing of it."""
     assert await told_to_pause(place, account="another") == "never stopped"
 
 
-async def test_a_pause_outlives_who_was_told(place: Place) -> None:
+async def test_a_pause_outlives_the_process_that_was_asked_for_it(place: Place) -> None:
     """A process that begins later keeps it, too."""
     async with place.journal() as journal:
         await SharedRates(journal).exchange(ACCOUNT, RateReport(pause=600.0))
@@ -276,7 +276,10 @@ async def test_a_row_that_holds_a_pause_without_end_is_recovered_from(
     assert third.granted == 1
 
 
-BAD_VALUES = ["rate = 'NaN'", "rate = 'Infinity'", "rate = -1", "rate = 0", "learned = '[0]'"]
+BAD_VALUES = [
+    *("rate = 'NaN'", "rate = 'Infinity'", "rate = -1", "rate = 0", "learned = '[0]'"),
+    *("ready = 'NaN'", "ready = 'Infinity'", "since = 'NaN'", "passed = -9", "taken = -1"),
+]
 
 
 @pytest.mark.parametrize("values", BAD_VALUES)
@@ -327,7 +330,7 @@ async def held_by_the_killed(place: Place) -> float:
     return float(last - first)
 
 
-async def test_a_process_that_is_killed_holds_nobody_up(place: Place, unmeasured: None) -> None:
+async def test_a_process_that_is_killed_holds_up_no_other(place: Place, unmeasured: None) -> None:
     """What it has taken is over in a tenth of a second, however many were waiting."""
     place.know(50.0, ACCOUNT)
 
@@ -390,7 +393,7 @@ async def test_calls_go_on_without_the_database_and_follow_it_again(place: Place
     assert gate.admission.rate == 200.0
 
 
-async def test_a_row_that_somebody_keeps_locked_is_not_waited_for_past_a_deadline(
+async def test_a_locked_row_is_not_waited_for_past_a_deadline(
     place: Place,
 ) -> None:
     """And after a second not at all."""
@@ -405,7 +408,7 @@ async def test_a_row_that_somebody_keeps_locked_is_not_waited_for_past_a_deadlin
             assert problem_of(gate) is not None
 
 
-async def test_a_journal_that_is_used_wrongly_is_told_before_anything_is_sent(
+async def test_a_journal_that_is_used_wrongly_is_an_error_before_anything_is_sent(
     place: Place,
 ) -> None:
     closed = place.journal()

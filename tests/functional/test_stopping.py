@@ -188,7 +188,7 @@ async def test_a_page_in_place_of_the_api_stops_a_job(name: str, status: int) ->
 
 
 async def test_a_page_in_place_of_the_api_stops_a_job_of_a_provisioner() -> None:
-    """What was sent stays in doubt, and the rest is planned another time."""
+    """What was sent stays unconfirmed, and the rest is planned another time."""
     values = [sigmamind.CreatePhoneNumber(country_code="US") for _ in range(300)]
     operations = [(f"row-{index}", value) for index, value in enumerate(values)]
     server, journal = answering(200, HOTEL), MemoryJournal()

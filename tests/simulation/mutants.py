@@ -5,7 +5,7 @@ names for every mutant the promise that it breaks, and a seed that showed it: ch
 library move the seeds.
 
     mutant                     promise                                    seed
-    no_quarantine              a number is as its last operation left it      21
+    no_settle_time             a number is as its last operation left it    21
     one_tag_for_all_attempts   each request has a tag of its attempt         7
     written_after_the_request  nothing leaves that no row tells of           0
     fence_ignored              nobody writes over a row unseen               2
@@ -13,14 +13,14 @@ library move the seeds.
     one_listing_believed       what was told yes is not sent again         126
     lease_ignored              nobody is taken for gone while sending        2
     committed_is_ambiguous     what was told yes is not sent again         729
-    kept_number_released       only duplicate is released                   2359
+    kept_number_released       only a duplicate is released            2359
     old_listing_counts         what was told yes is not sent again          50
     limit_beside_the_write     the spending limit holds                    135
-    fence_skips_one            nothing stays in doubt for ever             989
+    fence_skips_one            nothing stays unconfirmed for ever      989
 
-Three more are found by `tests/unit/provisioning/test_machine.py` alone, for the simulation needs
-a rare day for them: a change that a listing shows is taken for the unanswered one, an exact
-purchase in doubt does not count, a listing before the end of the settle time seconds one after it.
+Three more are found by `tests/unit/provisioning/test_transitions.py` alone: the simulation needs
+a rare day for them: a change that a listing shows is taken for the unanswered one, an unconfirmed
+exact purchase does not count, a listing before the end of the settle time seconds one after it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
 
 
-def no_quarantine(patch: Patch) -> None:
+def no_settle_time(patch: Patch) -> None:
     """Absence is believed at once."""
     real = transitions.Policy
 
@@ -183,7 +183,7 @@ def fence_skips_one(patch: Patch) -> None:
 MUTANTS: dict[str, tuple[Mutant, set[Trouble], int]] = {
     mutant.__name__: (mutant, needs, first)
     for mutant, needs, first in (
-        (no_quarantine, {Trouble.HANG_LATE}, 0),
+        (no_settle_time, {Trouble.HANG_LATE}, 0),
         (one_tag_for_all_attempts, set[Trouble](), 0),
         (written_after_the_request, set[Trouble](), 0),
         (fence_ignored, set[Trouble](), 0),

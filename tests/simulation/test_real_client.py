@@ -129,6 +129,6 @@ def test_each_number_is_bought_once(seed: int) -> None:
     assert bought_twice(seed, settle_time=LATE + 1.0) == 0
 
 
-def test_without_the_quarantine_some_are_bought_twice() -> None:
+def test_without_the_settle_time_some_are_bought_twice() -> None:
     """The negative control."""
     assert sum(bought_twice(seed, settle_time=0.0) for seed in SEEDS) > 0

@@ -3,7 +3,7 @@
     chaos     processes carry operations out, die, start again and get in each other's way, while
               requests and journal fail as the seed has it; an operator decides now and then
     calm      nothing fails any more; once the settle time is over, every late commit has come
-    heal      everything that is in doubt is reconciled: nothing may be left in doubt after that
+    heal      everything unconfirmed is reconciled: nothing may be left unconfirmed after that
     again     every operation is asked for again until it is done
     sweep     and late commits are looked for
     judgment  the platform's ledger against the journal, and against what callers were told

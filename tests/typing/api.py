@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, assert_type
 
+from tenacity import stop_after_attempt, wait_random_exponential
+
 from sigmamind_async import (
     UNSET,
     BulkResult,
@@ -49,6 +51,8 @@ def made() -> SigmaMind:
 
     SigmaMind()
     SigmaMind(Secret("sk"), gate=Gate(max_wait=1.0), retry=RetryPolicy(max_attempts=1))
+    RetryPolicy(wait=wait_random_exponential(max=8), stop=stop_after_attempt(4))
+    RetryPolicy(wait=lambda state: 0.5 * state.attempt_number)
     SigmaMind(b"sk")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     return assert_type(SigmaMind(provider), SigmaMind)
 

@@ -65,7 +65,7 @@ async def statuses(run: BulkRun[Any, Any]) -> list[str]:
     return [each.status for each in (await collect(run)).outcomes]
 
 
-def nobody_is_left() -> bool:
+def no_task_is_left() -> bool:
     return asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -87,7 +87,7 @@ async def test_outcomes_come_as_they_end() -> None:
     assert [outcome.value async for outcome in run] == [1, 2, 3]
 
 
-async def test_outcomes_come_in_order_where_that_was_asked_for() -> None:
+async def test_outcomes_come_in_order_if_ordered() -> None:
     run = job([3, 1, 2], prepare=lambda seconds: Row(seconds, seconds), ordered=True)
 
     assert [outcome.value async for outcome in run] == [3, 1, 2]
@@ -153,7 +153,7 @@ class Reader(Iterator[int]):
 async def test_values_are_read_as_they_are_needed_and_a_slow_consumer_slows_the_job(
     ordered: bool,
 ) -> None:
-    """Memory stays bounded: at most four rows a worker are taken up and not yet handed over."""
+    """Memory stays bounded: at most four rows a worker are started and not yet delivered."""
     reader = Reader()
     iterator = aiter(job(reader, ordered=ordered))
     for _ in range(10):
@@ -164,7 +164,7 @@ async def test_values_are_read_as_they_are_needed_and_a_slow_consumer_slows_the_
     await iterator.aclose()
 
 
-async def test_a_row_that_hangs_holds_an_ordered_job_within_its_bound() -> None:
+async def test_a_row_that_hangs_keeps_an_ordered_job_within_its_bound() -> None:
     reader = Reader()
     run = job(reader, prepare=lambda v: Row(v, 1e6 if v == 1 else 1.0), ordered=True)
     iterator = aiter(run)
@@ -178,7 +178,7 @@ async def test_a_row_that_hangs_holds_an_ordered_job_within_its_bound() -> None:
 
 
 @pytest.mark.parametrize("make", [iter, "async"])
-async def test_what_reading_the_values_raises_comes_after_the_rows_before_it(make: Any) -> None:
+async def test_an_exception_of_the_iterator_comes_after_the_rows_before_it(make: Any) -> None:
     def values() -> Iterator[int]:
         yield 1
         yield 2
@@ -193,7 +193,7 @@ async def test_what_reading_the_values_raises_comes_after_the_rows_before_it(mak
 
     with pytest.raises(OSError, match="broke off"):
         await anext(outcomes)
-    assert nobody_is_left()
+    assert no_task_is_left()
 
 
 # ---------------------------------------------------------------- bad rows
@@ -221,7 +221,7 @@ async def test_a_bad_row_is_an_outcome_and_the_job_goes_on(
     assert (bad.error, bad.result, bad.attempts) == (error, None, 1)
 
 
-async def test_a_value_that_cannot_be_prepared_fails_its_row_alone() -> None:
+async def test_a_value_that_cannot_be_prepared_fails_only_its_row() -> None:
     def prepare(value: int) -> Row:
         if value == 2:
             raise InvalidRequestError(field="phone_number", rule="E.164")
@@ -377,7 +377,7 @@ async def test_rows_in_a_row_are_those_without_another_answer_between(
         (committed("no"), False),
     ],
 )
-async def test_what_no_row_can_get_past_stops_a_job_at_the_first(
+async def test_an_error_that_no_row_can_avoid_stops_a_job_at_once(
     error: SigmaMindError, stops: bool
 ) -> None:
     run = job([1, error, 3, 4], width=1)
@@ -387,7 +387,7 @@ async def test_what_no_row_can_get_past_stops_a_job_at_the_first(
     assert (await statuses(control))[2:] == ["done", "done"]
 
 
-async def test_the_journals_word_about_one_row_stops_nothing() -> None:
+async def test_a_journal_error_about_one_row_does_not_stop_the_job() -> None:
     about_one = JournalError("row-1: another request")
     about_one.op_id = "row-1"
 
@@ -398,7 +398,7 @@ async def test_the_journals_word_about_one_row_stops_nothing() -> None:
     "options",
     [{"stop_on": 3}, {"stop_on": {"count": 1}}, {"progress": 5}, {"progress": Progress}],
 )
-def test_options_that_are_none_are_refused_before_the_first_row(options: dict[str, Any]) -> None:
+def test_impossible_options_are_refused_before_the_first_row(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         job([1], **options)
 
@@ -407,12 +407,12 @@ def test_options_that_are_none_are_refused_before_the_first_row(options: dict[st
     "options",
     [{"count": 0}, {"count": True}, {"in_a_row": 0}, {"in_a_row": 1.5}, {"share": 2}],
 )
-def test_a_stop_that_can_never_be_meant_is_refused(options: dict[str, Any]) -> None:
+def test_an_impossible_stop_on_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         StopOn(**options)
 
 
-async def test_a_job_can_be_stopped_by_hand() -> None:
+async def test_a_job_can_be_stopped_by_the_caller() -> None:
     run = job(range(10), width=1)
     found = []
     async for outcome in run:
@@ -424,7 +424,7 @@ async def test_a_job_can_be_stopped_by_hand() -> None:
     assert found[-7:] == ["skipped"] * 7
 
 
-async def test_a_stop_skips_what_waits_to_be_admitted_and_finishes_what_was_sent() -> None:
+async def test_a_stop_skips_rows_that_wait_for_the_gate_and_finishes_those_sent() -> None:
     """Ctrl-C does not spend minutes on sending what has not been sent."""
 
     class Queued(Row):
@@ -440,7 +440,7 @@ async def test_a_stop_skips_what_waits_to_be_admitted_and_finishes_what_was_sent
     assert asyncio.get_running_loop().time() == pytest.approx(5.0)
 
 
-async def test_a_stop_does_not_disturb_who_waits_for_the_next_value() -> None:
+async def test_a_stop_does_not_disturb_the_worker_that_waits_for_a_value() -> None:
     """Were the failed row still under way, the stop would cancel the reading and lose the rest."""
     more = asyncio.Event()
 
@@ -495,7 +495,7 @@ def test_without_a_total_there_is_no_estimate(clock: FakeClock) -> None:
     assert progress.eta is None
 
 
-def test_more_rows_than_foretold_are_no_negative_time(clock: FakeClock) -> None:
+def test_more_rows_than_expected_give_no_negative_estimate(clock: FakeClock) -> None:
     progress = Progress(total=1, clock=clock, started=clock(), done=5)
     clock.advance(1.0)
 
@@ -505,7 +505,7 @@ def test_more_rows_than_foretold_are_no_negative_time(clock: FakeClock) -> None:
 # ---------------------------------------------------------------- leaving early
 
 
-async def test_leaving_early_ends_every_task_and_keeps_what_is_known() -> None:
+async def test_leaving_early_ends_every_task_and_keeps_the_outcomes() -> None:
     run = job(range(100))
     iterator = aiter(run)
     first = await anext(iterator)
@@ -514,7 +514,7 @@ async def test_leaving_early_ends_every_task_and_keeps_what_is_known() -> None:
 
     kept = [first, *run.undelivered]
     assert sorted(each.index for each in kept) == list(range(len(kept)))
-    assert nobody_is_left()
+    assert no_task_is_left()
 
 
 async def test_a_break_out_of_the_loop_ends_every_task() -> None:
@@ -523,14 +523,12 @@ async def test_a_break_out_of_the_loop_ends_every_task() -> None:
         break
     await asyncio.sleep(0.1)
 
-    assert nobody_is_left()
+    assert no_task_is_left()
     assert run.undelivered
 
 
 @pytest.mark.parametrize(("may_have_acted", "status"), [(True, "unconfirmed"), (False, "skipped")])
-async def test_a_cancelled_consumer_loses_nothing_that_is_known(
-    may_have_acted: bool, status: str
-) -> None:
+async def test_a_cancelled_consumer_loses_no_outcome(may_have_acted: bool, status: str) -> None:
     """Rows under way may have been carried out; those that ended and were not yet seen, too."""
     run = job(
         range(8),
@@ -552,10 +550,10 @@ async def test_a_cancelled_consumer_loses_nothing_that_is_known(
     assert {(each.index, each.status) for each in run.undelivered} == {
         (index, status) for index in (1, 2, 3, 4)
     }
-    assert nobody_is_left()
+    assert no_task_is_left()
 
 
-async def test_a_consumer_that_is_cancelled_twice_has_what_is_known_by_then() -> None:
+async def test_a_consumer_cancelled_twice_keeps_the_outcomes_until_then() -> None:
     """The second time cuts short the waiting for rows that take their time to end."""
 
     class Slow(Row):
@@ -576,11 +574,11 @@ async def test_a_consumer_that_is_cancelled_twice_has_what_is_known_by_then() ->
 
     assert [(each.index, each.status) for each in run.undelivered] == [(0, "unconfirmed")]
     await asyncio.sleep(10.0)
-    assert nobody_is_left()
+    assert no_task_is_left()
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-async def test_cancelling_at_any_moment_accounts_for_every_row_taken_up(ordered: bool) -> None:
+async def test_cancelling_at_any_moment_accounts_for_every_row_started(ordered: bool) -> None:
     for moment in range(40):
         reader = Reader()
         run = job(reader, prepare=lambda v: Row(v, 0.3 + v % 3), ordered=ordered)
@@ -600,7 +598,7 @@ async def test_cancelling_at_any_moment_accounts_for_every_row_taken_up(ordered:
 
         accounted = seen + [each.index for each in run.undelivered]
         assert sorted(accounted) == list(range(reader.read))
-        assert nobody_is_left()
+        assert no_task_is_left()
 
 
 # ---------------------------------------------------------------- results
@@ -652,7 +650,7 @@ def test_an_outcome_can_be_copied() -> None:
     assert copy.deepcopy(outcome).index == 1
 
 
-# ---------------------------------------------------------------- counts of the caller's own
+# ---------------------------------------------------------------- the caller's own counts
 
 
 class BrokenCounts(Progress):
@@ -677,7 +675,7 @@ BROKEN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("ordered", [False, True])
 @pytest.mark.parametrize("what", BROKEN)
-async def test_what_counting_raises_ends_the_job_and_costs_no_row_its_outcome(
+async def test_an_exception_in_counting_ends_the_job_and_costs_no_row_its_outcome(
     what: str, *, ordered: bool
 ) -> None:
     """The control: with a `Progress` that counts nothing is raised, in all other tests here."""
@@ -693,10 +691,10 @@ async def test_what_counting_raises_ends_the_job_and_costs_no_row_its_outcome(
     assert sorted(each.index for each in outcomes) == list(range(100))
     assert {each.status for each in outcomes if each.attempts} == {"done", "failed"}
     assert "ZeroDivisionError" in run.stopped
-    assert nobody_is_left()
+    assert no_task_is_left()
 
 
-async def test_collecting_says_how_many_rows_had_ended() -> None:
+async def test_collect_notes_how_many_rows_had_ended() -> None:
     def values() -> Iterator[int]:
         yield from range(3)
         raise ZeroDivisionError

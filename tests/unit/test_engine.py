@@ -1019,10 +1019,11 @@ async def test_the_gate_hears_of_every_attempt(make_engine: Make, clock: FakeClo
     engine = make_engine(transport)
     call_ = engine.begin(READ)
     seen: list[int] = []
-    engine = attrs.evolve(
-        engine, observer=lambda event: seen.append(engine.gate.admission.failures)
-    )
-    await engine.finish(call_)
+
+    def look(_: Event) -> None:
+        seen.append(engine.gate.admission.failures)
+
+    await attrs.evolve(engine, observer=look).finish(call_)
 
     assert seen == [1, 1, 2, 2, 0, 0]
     assert engine.gate.admission.last_success == clock.now
@@ -1174,7 +1175,10 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
 
 def updating(*ignored: str) -> Operation[object]:
-    return attrs.evolve(UPDATE, ignored_fields=lambda _: ignored)
+    def find(_: object) -> tuple[str, ...]:
+        return ignored
+
+    return attrs.evolve(UPDATE, ignored_fields=find)
 
 
 async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Make) -> None:

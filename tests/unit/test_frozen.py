@@ -36,7 +36,7 @@ HANDED_OUT = [
 
 def an_instance(cls: type[Any]) -> Any:
     """Return an object of *cls* whose fields hold what cannot be hashed, where that may be."""
-    required = {
+    required: dict[str, object] = {
         field.alias: {} if field.hash is False else field.name
         for field in attrs.fields(cls)
         if field.default is attrs.NOTHING

@@ -27,7 +27,7 @@ def now() -> float:
 
 
 def one() -> Admitted:
-    """Return the ticket of a request that goes now, alone."""
+    """Return the permit of a request that goes now, alone."""
     return now(), 1, ""
 
 
@@ -89,16 +89,16 @@ class TenASecond(Server):
         return 200, None
 
 
-async def treated(gate: Gate, server: Server, ticket: Permit) -> int:
+async def treated(gate: Gate, server: Server, permit: Permit) -> int:
     """Send a request that the gate has admitted, and let the gate learn how it fared."""
     try:
         status, asked = await server.call()
     finally:
-        gate.release(ticket)
+        gate.release(permit)
     if status == 429:
-        gate.throttled(ticket, asked)
+        gate.throttled(permit, asked)
     else:
-        gate.succeeded(ticket)
+        gate.succeeded(permit)
     return status
 
 
@@ -110,10 +110,10 @@ async def bulk_through(gate: Gate, server: Server, rows: int) -> None:
         for _ in left:
             status = 429
             while status == 429:
-                ticket = await gate.acquire(
+                permit = await gate.acquire(
                     width=100, deadline=DEADLINE, unbounded=True, kind="PATCH"
                 )
-                status = await treated(gate, server, ticket)
+                status = await treated(gate, server, permit)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(50):
@@ -121,16 +121,16 @@ async def bulk_through(gate: Gate, server: Server, rows: int) -> None:
 
 
 async def one_call(gate: Gate, server: Server, width: int) -> None:
-    """Send until it is done, as the engine does for a patient call that may be repeated."""
+    """Send until it is done, as the engine does for an unbounded call that may be repeated."""
     while True:
-        ticket = await gate.acquire(width=width, deadline=DEADLINE, unbounded=True)
+        permit = await gate.acquire(width=width, deadline=DEADLINE, unbounded=True)
         try:
             status, _ = await server.call()
         finally:
-            gate.release(ticket)
+            gate.release(permit)
         if status == 200:
-            return gate.succeeded(ticket)
-        gate.failed(ticket)
+            return gate.succeeded(permit)
+        gate.failed(permit)
         await asyncio.sleep(0.05)
 
 
@@ -250,7 +250,7 @@ async def test_no_more_than_the_width_are_under_way() -> None:
         task.cancel()
 
 
-async def test_a_wider_caller_widens_the_line() -> None:
+async def test_a_wider_caller_raises_the_width() -> None:
     gate, order = virtual_gate(), list[int]()
     tasks = await started(entered(gate, order, 0), entered(gate, order, 1))
 
@@ -261,7 +261,7 @@ async def test_a_wider_caller_widens_the_line() -> None:
 
 
 @pytest.mark.parametrize("cancelled", [0, 1, 2, 3])
-async def test_a_caller_that_is_cancelled_in_the_queue_leaves_no_gap(cancelled: int) -> None:
+async def test_a_caller_cancelled_in_the_queue_leaves_no_gap(cancelled: int) -> None:
     gate, order = virtual_gate(), list[int]()
     permit = await gate.acquire(width=1, deadline=DEADLINE)
     tasks = await started(*(entered(gate, order, index) for index in range(4)))
@@ -275,7 +275,7 @@ async def test_a_caller_that_is_cancelled_in_the_queue_leaves_no_gap(cancelled: 
     assert order == [index for index in range(4) if index != cancelled]
 
 
-async def test_a_turn_that_is_given_and_cancelled_at_once_goes_to_the_next() -> None:
+async def test_a_permit_that_is_cancelled_at_once_goes_to_the_next_waiter() -> None:
     gate, order = virtual_gate(), list[int]()
     permit = await gate.acquire(width=1, deadline=DEADLINE)
     first, _ = await started(entered(gate, order, 1), entered(gate, order, 2))
@@ -288,7 +288,7 @@ async def test_a_turn_that_is_given_and_cancelled_at_once_goes_to_the_next() -> 
     assert order == [2]
 
 
-async def test_cancelling_everybody_at_every_moment_leaks_no_place() -> None:
+async def test_cancelling_callers_at_any_moment_leaks_no_permit() -> None:
     gate = virtual_gate()
     chance = random.Random(3)
 
@@ -312,8 +312,8 @@ async def test_cancelling_everybody_at_every_moment_leaks_no_place() -> None:
     rest[-1].cancel()
 
 
-async def test_who_does_not_want_to_wait_overtakes_nobody() -> None:
-    """Fails if `try_acquire` looks at the places alone: there are four free ones."""
+async def test_try_acquire_never_overtakes_the_queue() -> None:
+    """Fails if `try_acquire` looks at the permits alone: there are four free ones."""
     gate = virtual_gate()
     await gate.acquire(width=1, deadline=DEADLINE)
     (waiting,) = await started(gate.acquire(width=1, deadline=DEADLINE))
@@ -322,7 +322,7 @@ async def test_who_does_not_want_to_wait_overtakes_nobody() -> None:
     waiting.cancel()
 
 
-async def test_who_does_not_want_to_wait_enters_where_there_is_nothing_to_wait_for() -> None:
+async def test_try_acquire_succeeds_when_there_is_nothing_to_wait_for() -> None:
     gate = virtual_gate()
     entered = [gate.try_acquire(width=2, kind="GET") for _ in range(3)]
 
@@ -333,7 +333,7 @@ async def test_who_does_not_want_to_wait_enters_where_there_is_nothing_to_wait_f
     ]
 
 
-async def test_who_does_not_want_to_wait_is_no_second_probe() -> None:
+async def test_try_acquire_gets_no_second_probe() -> None:
     """Fails if `try_acquire` does not ask the circuit."""
     gate = Gate(clock=now, admission=Admission(failures_to_open=1))
     gate.failed(one())
@@ -344,13 +344,13 @@ async def test_who_does_not_want_to_wait_is_no_second_probe() -> None:
     assert (closed, probe and probe[:3], second) == (None, (now(), 1, ""), None)
 
 
-async def test_one_that_passed_is_learned_from_and_makes_room_for_the_next() -> None:
+async def test_complete_records_a_success_and_admits_the_next_waiter() -> None:
     gate, order = virtual_gate(), list[int]()
-    ticket = await gate.acquire(width=1, deadline=DEADLINE)
+    permit = await gate.acquire(width=1, deadline=DEADLINE)
     await started(entered(gate, order, 1))
     await asyncio.sleep(1.0)
 
-    gate.complete(ticket)
+    gate.complete(permit)
     await asyncio.sleep(0)
 
     assert (order, gate.admission.last_success) == ([1], now())
@@ -365,7 +365,7 @@ async def test_a_deadline_ends_the_wait_in_the_queue() -> None:
     assert now() == pytest.approx(5.0)
 
 
-async def test_who_gives_up_in_the_queue_does_not_hold_up_the_others() -> None:
+async def test_a_caller_that_gives_up_does_not_hold_up_the_others() -> None:
     gate, order = virtual_gate(), list[int]()
     permit = await gate.acquire(width=1, deadline=DEADLINE)
     with pytest.raises(APIConnectionError):
@@ -427,7 +427,7 @@ async def beside_a_bulk_job(kind: str, *, patient: bool = False) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", ["PATCH", "GET"])
-async def test_a_single_call_does_not_stand_behind_the_rows_of_a_job(kind: str) -> None:
+async def test_a_single_call_does_not_wait_behind_the_rows_of_a_job(kind: str) -> None:
     """It waits for the request before it, or for one row more; ones like it, as a rule, do so."""
     assert max(await beside_a_bulk_job(kind)) <= 2 / 10.0 + 0.01
 
@@ -482,7 +482,7 @@ async def test_without_a_turn_of_their_own_rows_would_starve(
 
 @pytest.mark.parametrize("max_wait", [0.2, 0.5])
 @pytest.mark.parametrize("rows", [0, 5_000])
-async def test_nobody_waits_longer_than_it_may_while_the_rate_is_being_learned(
+async def test_no_call_outwaits_its_deadline_while_the_rate_is_being_learned(
     max_wait: float, rows: int
 ) -> None:
     """Twenty single calls a second where ten are admitted, alone and beside a job of that kind.
@@ -495,12 +495,12 @@ async def test_nobody_waits_longer_than_it_may_while_the_rate_is_being_learned(
     async def handle() -> None:
         began = now()
         try:
-            ticket = await gate.acquire(width=100, deadline=began + 60.0, kind="PATCH")
+            permit = await gate.acquire(width=100, deadline=began + 60.0, kind="PATCH")
         except CircuitOpenError:
             assert now() - began <= max_wait + 0.001
             return
         waits.append(now() - began)
-        await treated(gate, server, ticket)
+        await treated(gate, server, permit)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(1_200):
@@ -530,7 +530,7 @@ async def test_two_jobs_on_one_client_share_its_rate() -> None:
 # ---------------------------------------------------------------- refusing at once
 
 
-async def test_a_pause_past_the_deadline_is_refused_at_once_to_who_comes_and_who_waits() -> None:
+async def test_a_pause_past_the_deadline_refuses_newcomers_and_waiters_at_once() -> None:
     """Nobody sits out a wait that is known to be in vain."""
     gate = virtual_gate()
     permit = await gate.acquire(width=1, deadline=100.0)
@@ -569,7 +569,7 @@ async def test_a_pause_of_one_kind_is_told_while_another_goes_on() -> None:
     assert now() == 0.0
 
 
-async def test_who_is_refused_in_the_queue_and_cancelled_at_once_holds_no_place() -> None:
+async def test_a_caller_refused_and_cancelled_at_once_holds_no_permit() -> None:
     gate = virtual_gate()
     permit = await gate.acquire(width=1, deadline=100.0)
     (waiting,) = await started(gate.acquire(width=1, deadline=20.0))
@@ -621,7 +621,7 @@ def broken(gate: Gate) -> Gate:
     return gate
 
 
-async def test_an_open_circuit_refuses_the_impatient() -> None:
+async def test_an_open_circuit_refuses_single_calls() -> None:
     gate = broken(virtual_gate())
 
     with pytest.raises(CircuitOpenError, match="the platform keeps failing") as caught:
@@ -630,7 +630,7 @@ async def test_an_open_circuit_refuses_the_impatient() -> None:
     assert caught.value.retry_after == pytest.approx(1.0)
 
 
-async def test_an_open_circuit_is_waited_out_by_the_patient() -> None:
+async def test_unbounded_callers_wait_through_an_open_circuit() -> None:
     gate = broken(virtual_gate())
 
     await gate.acquire(width=10, deadline=DEADLINE, unbounded=True)
@@ -679,9 +679,9 @@ FOREVER = [86_400.0, 1e9, 1.7e12 - 1.7e9]
 
 async def refused_for(gate: Gate, seconds: float) -> None:
     """Let one request go, and be refused with that wait."""
-    ticket = await gate.acquire(width=100, deadline=DEADLINE, unbounded=True)
-    gate.release(ticket)
-    gate.throttled(ticket, seconds)
+    permit = await gate.acquire(width=100, deadline=DEADLINE, unbounded=True)
+    gate.release(permit)
+    gate.throttled(permit, seconds)
 
 
 @pytest.mark.parametrize("asked", FOREVER)
@@ -701,7 +701,7 @@ async def test_nothing_that_a_platform_says_stops_a_client_for_longer_than_its_c
     assert now() == pytest.approx(MAX_PAUSE, abs=11.0)
 
 
-async def test_a_cap_that_is_a_day_lets_a_client_stand_still_for_a_day() -> None:
+async def test_a_cap_of_a_day_lets_a_client_pause_for_a_day() -> None:
     """The control."""
     gate = Gate(clock=now, max_pause=86_400.0)
     await refused_for(gate, 1e9)
@@ -712,75 +712,75 @@ async def test_a_cap_that_is_a_day_lets_a_client_stand_still_for_a_day() -> None
 
 async def tried(max_pause: float, asked: float) -> tuple[Gate, list[Permit], list[object]]:
     """Let ten rows wait until a pause is over; return who has been let in."""
-    gate, places = Gate(clock=now, max_pause=max_pause), list[Permit]()
+    gate, permits = Gate(clock=now, max_pause=max_pause), list[Permit]()
     gate.admission.rates.common.rate = 100.0
     await refused_for(gate, asked)
     gate.admission.rates.common.rate = 100.0
 
     async def row() -> None:
-        places.append(await gate.acquire(width=100, deadline=DEADLINE, unbounded=True))
+        permits.append(await gate.acquire(width=100, deadline=DEADLINE, unbounded=True))
 
     tasks: list[object] = [*(await started(*(row() for _ in range(10))))]
     await asyncio.sleep(min(asked, max_pause) + 0.5)
-    return gate, places, tasks
+    return gate, permits, tasks
 
 
 async def test_after_a_pause_that_was_cut_one_request_tries_and_the_others_follow() -> None:
-    gate, places, _ = await tried(300.0, 1e9)
-    assert len(places) == 1
+    gate, permits, _ = await tried(300.0, 1e9)
+    assert len(permits) == 1
 
-    gate.succeeded(places[0])
-    gate.release(places[0])
+    gate.succeeded(permits[0])
+    gate.release(permits[0])
     await asyncio.sleep(1.0)
-    assert len(places) == 10
+    assert len(permits) == 10
 
 
 async def test_after_a_pause_that_was_not_cut_all_go() -> None:
     """The control."""
-    _, places, _ = await tried(300.0, 299.0)
+    _, permits, _ = await tried(300.0, 299.0)
 
-    assert len(places) == 10
+    assert len(permits) == 10
 
 
 async def test_a_pause_goes_on_where_the_one_that_tries_is_refused() -> None:
-    gate, places, _ = await tried(300.0, 1e9)
-    gate.throttled(places[0], 1e9)
-    gate.release(places[0])
+    gate, permits, _ = await tried(300.0, 1e9)
+    gate.throttled(permits[0], 1e9)
+    gate.release(permits[0])
     await asyncio.sleep(299.0)
-    assert len(places) == 1
+    assert len(permits) == 1
 
     await asyncio.sleep(2.0)
-    assert len(places) == 2
-    assert places[1][0] == pytest.approx(now(), abs=2.0)
+    assert len(permits) == 2
+    assert permits[1][0] == pytest.approx(now(), abs=2.0)
 
 
 @pytest.mark.parametrize("how", ["failed", "abandoned", "told of a short wait"])
 async def test_another_tries_where_the_first_has_found_out_nothing(how: str) -> None:
     """Fails, with a gate that admits nobody ever again, if the try stays taken."""
-    gate, places, _ = await tried(300.0, 1e9)
+    gate, permits, _ = await tried(300.0, 1e9)
     if how == "failed":
-        gate.failed(places[0])
+        gate.failed(permits[0])
     elif how == "abandoned":
-        gate.abandoned(places[0])
+        gate.abandoned(permits[0])
     else:
-        gate.throttled(places[0], 1.0)
-    gate.release(places[0])
+        gate.throttled(permits[0], 1.0)
+    gate.release(permits[0])
     await asyncio.sleep(3.0)
 
-    assert len(places) == (10 if how == "told of a short wait" else 2)
+    assert len(permits) == (10 if how == "told of a short wait" else 2)
 
 
-async def test_a_stranger_that_ends_is_not_taken_for_the_one_that_tries() -> None:
+async def test_an_earlier_request_that_ends_is_not_taken_for_the_try() -> None:
     """A request from before the pause, which took its time."""
-    gate, places, _ = await tried(300.0, 1e9)
+    gate, permits, _ = await tried(300.0, 1e9)
     old: Admitted = (0.0, 1, "")
     gate.succeeded(old)
     gate.abandoned(old)
     gate.failed(old)
-    gate.release(places[0])
+    gate.release(permits[0])
     await asyncio.sleep(3.0)
 
-    assert len(places) == 1
+    assert len(permits) == 1
 
 
 async def test_a_kind_that_is_refused_for_a_day_holds_only_itself() -> None:
@@ -802,7 +802,7 @@ async def test_a_window_that_ends_late_is_cut_as_well() -> None:
     assert gate.admission.paused_until == 20.0
 
 
-def test_a_pause_is_news_once() -> None:
+def test_a_pause_is_announced_once() -> None:
     """For those who say so in a log: the hundred under way are told the same."""
     time = [0.0]
     gate = Gate(clock=lambda: time[0])
@@ -840,7 +840,7 @@ def test_a_gate_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- sharing
 
 
-def test_two_loops_share_rate_and_pause_and_have_lines_of_their_own() -> None:
+def test_two_loops_share_rate_and_pause_but_not_the_queue() -> None:
     """What was learned in one thread is heeded in the other; its queue is not."""
     time = [0.0]
     gate = Gate(clock=lambda: time[0], max_wait=1.0)

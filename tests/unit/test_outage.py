@@ -313,7 +313,7 @@ async def purchased(front: Front, rows: int) -> dict[str, int]:
 
 
 async def test_an_outage_costs_no_more_purchases_than_were_sent_as_it_began() -> None:
-    """Those end in doubt; then reads find out when the platform is back."""
+    """Those end unconfirmed; then reads find out when the platform is back."""
     front = Front(away(5.0, 25.0, reply(502)))
     found = await purchased(front, 1_000)
     risked = [at for at, method in front.sent if 5.0 <= at < 25.0 and method == "POST"]
@@ -347,7 +347,7 @@ async def test_purchases_that_are_not_sent_wait_until_the_platform_can_be_reache
 async def test_a_page_that_asks_to_come_back_later_costs_few_purchases(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A front that is closed says so with a wait; as long as each was obeyed, all were in doubt."""
+    """A front that is closed says so with a wait; while each was obeyed, all were unconfirmed."""
     found = await purchased(Front(lambda _: CLOSED), 300)
 
     assert found.keys() == {"unconfirmed", "skipped"}

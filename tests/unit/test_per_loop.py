@@ -26,28 +26,28 @@ async def test_a_loop_gets_one_value_and_keeps_it() -> None:
     assert values.get() is values.get()
 
 
-def test_another_loop_gets_another_value_and_the_closed_one_is_forgotten() -> None:
+def test_another_loop_gets_another_value_and_that_of_a_closed_loop_is_discarded() -> None:
     """A closed loop's value cannot be used again, and would otherwise never be let go."""
-    forgotten: list[object] = []
-    values = PerLoop(object, forgotten.append)
+    discarded: list[object] = []
+    values = PerLoop(object, discarded.append)
 
     first = in_a_new_loop(values.get)
     second = in_a_new_loop(values.get)
 
     assert first is not second
-    assert forgotten == [first]
+    assert discarded == [first]
 
 
 def test_a_hundred_loops_leave_one_value_behind() -> None:
-    forgotten: list[object] = []
-    values = PerLoop(object, forgotten.append)
+    discarded: list[object] = []
+    values = PerLoop(object, discarded.append)
 
     made = [in_a_new_loop(values.get) for _ in range(100)]
 
-    assert forgotten == made[:-1]
+    assert discarded == made[:-1]
 
 
-def test_values_of_dead_loops_go_even_when_nobody_is_told() -> None:
+def test_values_of_closed_loops_are_dropped_without_a_callback() -> None:
     values = PerLoop(object)
 
     assert in_a_new_loop(values.get) is not in_a_new_loop(values.get)
@@ -55,15 +55,15 @@ def test_values_of_dead_loops_go_even_when_nobody_is_told() -> None:
 
 async def test_another_process_gets_another_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a fork the copy of a loop's value belongs to the parent."""
-    forgotten: list[object] = []
-    values = PerLoop(object, forgotten.append)
+    discarded: list[object] = []
+    values = PerLoop(object, discarded.append)
     parents = values.get()
 
     monkeypatch.setattr("sigmamind_async.per_loop._forks", -1)
     childs = values.get()
 
     assert childs is not parents
-    assert forgotten == [parents]
+    assert discarded == [parents]
 
 
 async def test_a_lock_that_the_parent_held_does_not_hang_the_child(
@@ -89,15 +89,15 @@ async def test_a_value_can_be_taken_out_once() -> None:
 
 
 async def test_a_discarded_value_is_made_anew_and_not_reported() -> None:
-    forgotten: list[object] = []
-    values = PerLoop(object, forgotten.append)
+    discarded: list[object] = []
+    values = PerLoop(object, discarded.append)
     value = values.get()
 
     values.discard(asyncio.get_running_loop(), value)
     values.discard(asyncio.get_running_loop(), value)
 
     assert values.get() is not value
-    assert forgotten == []
+    assert discarded == []
 
 
 def test_loops_in_threads_have_their_own_values() -> None:

@@ -289,6 +289,12 @@ def test_a_strategy_and_the_simple_form_of_the_other_thing_go_together() -> None
     assert (policy.pause(after(1), longest), policy.stop) == (2.0, StandardStop(7))
 
 
+def test_a_standard_wait_may_have_its_own_jitter() -> None:
+    own, shared = RetryPolicy(wait=StandardWait(jitter=lambda: 0.5)), RetryPolicy()
+
+    assert (own.pause(after(1), longest), shared.pause(after(1), longest)) == (0.025, 0.05)
+
+
 def test_the_standard_strategies_combine_with_those_of_tenacity() -> None:
     wait = StandardWait(jitter=longest) + tenacity.wait_fixed(1)
 
@@ -300,9 +306,13 @@ def test_the_standard_strategies_combine_with_those_of_tenacity() -> None:
 Make = Callable[..., Engine]
 
 
+def nothing(_: object) -> object:
+    return {}
+
+
 def operation(method: Method, *, repeatable: bool = True) -> Operation[object]:
     request = Request(method=method, path="/v1/things/1")
-    return Operation("acme.call", request, lambda _: {}, repeatable)
+    return Operation("acme.call", request, nothing, repeatable)
 
 
 READ, UPDATE = operation("GET"), operation("PATCH")
@@ -394,8 +404,17 @@ def breaks(_: object) -> Any:
     raise ZeroDivisionError
 
 
+def no_argument() -> float:
+    return 0.0
+
+
+def always(answer: object) -> Callable[[object], object]:
+    return lambda _: answer
+
+
 @pytest.mark.parametrize(
-    "wait", [breaks, lambda _: math.nan, lambda _: -1.0, lambda _: None, lambda _: True, lambda: 0]
+    "wait",
+    [breaks, no_argument, always(math.nan), always(-1.0), always(None), always(True)],
 )
 async def test_a_wait_that_says_nothing_usable_is_the_default(
     make_engine: Make, clock: FakeClock, caplog: pytest.LogCaptureFixture, wait: Any

@@ -1,18 +1,22 @@
 """The checks of request fields, alone and in a request value."""
 
 import inspect
+import posixpath
 import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 import attrs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from sigmamind_async.convert import RequestValue, check_field, validators, wire
 from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
-from sigmamind_async.values import REDACTED, UNSET, Secret, Unset, as_secret
+from sigmamind_async.values import REDACTED, UNSET, Secret, Unset, as_secret, path_segment
 
 
 def accepts(check: Check, value: object) -> bool:
@@ -305,3 +309,158 @@ def test_an_id_or_a_host_has_no_space_and_nothing_invisible(what: str, unseen: s
 @pytest.mark.parametrize("text", ["sip.example.com", "sip.example.com:5061", "agent_1", "\u00e4"])
 def test_the_control_what_is_seen_is_taken(what: str, text: str) -> None:
     assert text in repr(SET[what](text))
+
+
+# ---------------------------------------------------------------- numbers, codes and ids
+
+
+@pytest.mark.parametrize("number", ["+1415555", "+14155550100", "+123456789012345"])
+def test_phone_numbers_of_7_to_15_digits_pass(number: str) -> None:
+    validators.phone_number("phone_number", number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "",
+        "+",
+        "+141555",
+        "+1234567890123456",
+        "14155550100",
+        "+04155550100",
+        "+1 415 555 0100",
+        "+1-415-555-0100",
+        "+14155550100\n",
+        "\n+14155550100",
+        "+1415555010a",
+        "+\u0661\u0664\u0661\u0665\u0665\u0665\u0665",
+        "+1415555010\uff10",
+        "\uff0b14155550100",
+        None,
+        14155550100,
+        b"+14155550100",
+    ],
+)
+def test_other_phone_numbers_are_refused(number: object) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        validators.phone_number("phone_number", number)
+
+    assert caught.value.field == "phone_number"
+    assert caught.value.rule == "E.164 with a leading plus"
+
+
+def test_a_refused_number_is_shown_in_short() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        validators.phone_number("phone_number", "9" * 100_000)
+
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("code", ["us", "USA", "U", "", "U1", "ÜS", "US\n", None, 1])
+def test_other_than_two_capitals_is_no_country(code: object) -> None:
+    validators.country_code("country_code", "US")
+    with pytest.raises(InvalidRequestError, match="two-letter country code"):
+        validators.country_code("country_code", code)
+
+
+@pytest.mark.parametrize("value", [99, 100_000, True, 415.0, "415", None])
+def test_other_than_whole_numbers_in_range_are_refused(value: object) -> None:
+    validators.whole_number(100, 99_999)("area_code", 100)
+    validators.whole_number(100, 99_999)("area_code", 99_999)
+    with pytest.raises(InvalidRequestError, match="area_code"):
+        validators.whole_number(100, 99_999)("area_code", value)
+
+
+def test_lengths_are_checked_at_both_edges() -> None:
+    validators.check_length("label", "", 3)
+    validators.check_length("label", "abc", 3)
+    with pytest.raises(InvalidRequestError, match="has 4 characters, allowed are 0 to 3"):
+        validators.check_length("label", "abcd", 3)
+    with pytest.raises(InvalidRequestError, match="allowed are 1 to 3"):
+        validators.check_length("label", "", 3, least=1)
+
+
+def test_a_length_is_that_of_a_text_and_the_text_is_not_repeated() -> None:
+    with pytest.raises(InvalidRequestError, match="label: must be text"):
+        validators.check_length("label", 5, 3)
+    with pytest.raises(InvalidRequestError) as caught:
+        validators.check_length("label", "hunter2", 3)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["agent_1", "call-2", "a.b", "...", "a:b", "x" * 128, "~", "+1"])
+def test_opaque_ids_pass(value: str) -> None:
+    validators.record_id()("id", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        ".",
+        "..",
+        "/",
+        "a/b",
+        "a?b",
+        "a#b",
+        "%2e%2e",
+        "a%2fb",
+        "\\",
+        "a b",
+        "a\n",
+        "é",
+        "\u0661",
+        "a\x00",
+        "x" * 129,
+        None,
+        7,
+        b"id",
+    ],
+)
+def test_ids_that_could_change_a_path_are_refused(value: object) -> None:
+    with pytest.raises(InvalidRequestError, match="is not an id"):
+        validators.record_id()("id", value)
+
+
+def test_the_longest_id_can_be_set() -> None:
+    validators.record_id(64)("id", "x" * 64)
+    with pytest.raises(InvalidRequestError, match="1 to 64"):
+        validators.record_id(64)("id", "x" * 65)
+
+
+def passes(check: object, value: str) -> bool:
+    assert callable(check)
+    try:
+        check("field", value)
+    except InvalidRequestError:
+        return False
+    return True
+
+
+ADDRESS_LIKE = st.text(alphabet="./?#%2eEfF\\@:+~-_aZ0\uff19\n\r\t ;&=\0", max_size=12)
+
+
+@given(st.one_of(ADDRESS_LIKE, st.text(max_size=20)))
+@example("..")
+@example("%2e%2e")
+@example("+1415555\n")
+def test_what_passes_a_check_stays_one_segment_of_a_path(value: str) -> None:
+    """No id and no number leads a request to another route, whatever a server decodes."""
+    if not (passes(validators.record_id(), value) or passes(validators.phone_number, value)):
+        return
+    path = f"/v1/phone-numbers/{path_segment(value)}"
+
+    assert urlsplit("https://host" + path).path == path
+    assert posixpath.normpath(unquote(path)) == f"/v1/phone-numbers/{value}"
+
+
+@given(st.text(max_size=30))
+@example("../../admin")
+@example("a?b#c")
+def test_an_encoded_segment_is_one_even_without_a_check(value: str) -> None:
+    """Only dots alone get through the encoding, which is why the check refuses them."""
+    encodable = value.encode(errors="ignore").decode()
+
+    assert not set("/?#") & set(path_segment(encodable))
+    assert unquote(path_segment(encodable)) == encodable

@@ -95,11 +95,11 @@ def rates_text(points: Sequence[Point]) -> str:
     sent = count(requests, "request", "requests")
     text = f"{sent} in {lasting(total)}, at most {most:,.1f} a second"
     if not throttled:
-        return f"{text}; none refused as one too many."
+        return f"{text}; none rate-limited."
     refused = sum(point.throttled for point in throttled)
     first, last = throttled[0].start, throttled[-1].start + throttled[-1].seconds
     when = f"from {span(first)} to {span(last)}"
-    return f"{text}; {refused:,} refused as one too many (429), {when}."
+    return f"{text}; {refused:,} rate-limited (429), {when}."
 
 
 def ceiling(value: float) -> float:

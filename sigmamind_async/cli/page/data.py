@@ -71,7 +71,7 @@ class ReportRow:
     status: Status
     phone_number: str = ""
     cause: str = ""
-    """Why it failed or is in doubt, on one line; without any secret."""
+    """Why it failed or is unconfirmed, on one line; without any secret."""
     advice: str = ""
     commands: tuple[str, ...] = ()
     """Commands that settle it, to be copied."""
@@ -193,7 +193,7 @@ class Tally:
     counts: Counter[Status] = attrs.field(factory=Counter[Status])
     kinds: dict[Kind, Counter[Status]] = attrs.field(factory=dict[Kind, Counter[Status]])
     attention: Groups = attrs.field(factory=lambda: Groups(Allowance(250_000)))
-    """Rows in doubt, and those that somebody has to decide about."""
+    """Rows that are unconfirmed or need a decision."""
     failures: Groups = attrs.field(factory=lambda: Groups(Allowance(250_000)))
     done: Group = attrs.field(factory=lambda: Group(status="done", cause="done"))
     skipped: Group = attrs.field(factory=lambda: Group(status="skipped", cause="not sent"))

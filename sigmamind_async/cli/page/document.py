@@ -94,8 +94,8 @@ def _facts(*facts: tuple[str, str]) -> Markup:
 def _requests(header: Header) -> str:
     sent = f"{header.requests:,} sent"
     if not header.throttled:
-        return f"{sent}, none refused as one too many"
-    return f"{sent}, {header.throttled:,} of them refused as one too many (429)"
+        return f"{sent}, none rate-limited"
+    return f"{sent}, {header.throttled:,} of them rate-limited (429)"
 
 
 def _resume(header: Header, tally: Tally) -> list[Markup]:
@@ -113,8 +113,8 @@ def _section(title: str, *parts: str) -> Markup:
 
 def _attention(tally: Tally) -> Markup:
     if not tally.attention.count:
-        return _section("Needs attention", element("p", "Nothing is in doubt.", class_="quiet"))
-    said = "A row in doubt may have been carried out: look before anything is sent again."
+        return _section("Needs attention", element("p", "Nothing is unconfirmed.", class_="quiet"))
+    said = "An unconfirmed row may have been carried out: look before anything is sent again."
     intro = element("p", said)
     return _section("Needs attention", intro, listing.groups(tally.attention))
 
@@ -131,7 +131,7 @@ def _speed(timeline: Timeline) -> Markup:
         return _section("Requests over time", element("p", "Nothing was sent.", class_="quiet"))
     entries = (
         ("admitted", "requests a second"),
-        ("throttled", "429s a second: refused as one too many"),
+        ("throttled", "429s a second: rate-limited"),
     )
     figure = element("figure", rate_chart(points), key(entries))
     return _section("Requests over time", element("p", rates_text(points), class_="quiet"), figure)
@@ -183,7 +183,7 @@ def _tally_rows(tally: Tally) -> Markup:
     listed = [_group_list(group) for group in (tally.done, tally.skipped) if group.count]
     if not listed:
         return _section("Rows", element("p", "No row is done.", class_="quiet"))
-    note = "Rows that failed or are in doubt stand above, under their cause."
+    note = "Rows that failed or are unconfirmed are above, under their cause."
     return _section("Rows", element("p", note, class_="quiet"), joined(listed))
 
 

@@ -32,7 +32,7 @@ def groups(found: Groups) -> Markup:
 
 
 def _group(group: Group) -> Markup:
-    doubt = " in doubt" if group.status == "unconfirmed" else ""
+    doubt = " unconfirmed" if group.status == "unconfirmed" else ""
     counted = element("span", rows(group.count), doubt, class_=f"count {group.status}")
     parts = [element("h3", counted, " \N{EN DASH} ", group.title)]
     if group.varies:

@@ -22,7 +22,7 @@ class Point:
     seconds: float
     """How long the stretch is."""
     admitted: int
-    """Requests that were sent and ended, those refused as one too many included."""
+    """Requests that were sent and ended, rate-limited ones included."""
     throttled: int
 
 

@@ -12,7 +12,7 @@ from sigmamind_async.cli.page.data import Header, Tally
 STATUSES: Final[dict[Status, str]] = {
     "done": "done",
     "failed": "failed",
-    "unconfirmed": "in doubt",
+    "unconfirmed": "unconfirmed",
     "skipped": "not sent",
 }
 """What the page calls each status, in the order in which it shows them."""
@@ -83,7 +83,7 @@ def verdict(header: Header, tally: Tally) -> tuple[Status, str]:
     """Return how the job ended, in a few words, and the status whose colour they have."""
     doubtful, waiting = tally.counts["unconfirmed"], tally.attention.count
     if doubtful:
-        return "unconfirmed", f"{rows(doubtful)} {'is' if doubtful == 1 else 'are'} in doubt"
+        return "unconfirmed", f"{rows(doubtful)} {'is' if doubtful == 1 else 'are'} unconfirmed"
     if waiting:
         return "unconfirmed", f"{rows(waiting)} {'needs' if waiting == 1 else 'need'} a decision"
     if header.stopped is not None:
@@ -109,5 +109,5 @@ def money(header: Header, tally: Tally) -> list[str]:
     )
     if doubtful:
         noun = count(doubtful, "purchase is", "purchases are")
-        said.append(f"{noun} in doubt: each may have been paid for.")
+        said.append(f"{noun} unconfirmed: each may have been paid for.")
     return said

@@ -13,7 +13,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
@@ -118,7 +118,7 @@ class Agent(Record):
 
 
 def _host(name: str, value: object) -> None:
-    check_length(name, value, 253, least=1)
+    validators.check_length(name, value, 253, least=1)
     validators.check_visible(name, str(value))
     if str(value).lower().startswith(("sip:", "sips:")):
         raise InvalidRequestError(

@@ -15,7 +15,7 @@ import attrs
 from sigmamind_async.convert import Record, RequestValue, validators, wire
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.paging import Page
-from sigmamind_async.values import UNSET, Secret, Unset, as_secret, check_length
+from sigmamind_async.values import UNSET, Secret, Unset, as_secret
 
 TWILIO: Final = "twilio"
 TELNYX: Final = "telnyx"
@@ -130,7 +130,7 @@ _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 
 
 def _carrier_host(name: str, value: object) -> None:
-    check_length(name, value, 253, least=1)
+    validators.check_length(name, value, 253, least=1)
     validators.check_visible(name, str(value))
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
     host = host.partition(";")[0].partition(":")[0].rstrip(".")

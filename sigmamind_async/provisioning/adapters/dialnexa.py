@@ -25,7 +25,7 @@ from sigmamind_async.provisioning.adapters.helpers import (
     repair_update,
 )
 from sigmamind_async.provisioning.row import Kind
-from sigmamind_async.values import UNSET, Unset, check_phone_number
+from sigmamind_async.values import UNSET, Unset
 
 _KEY: Final = "id"
 
@@ -69,7 +69,7 @@ def _offered(stock: Iterable[AvailableNumber]) -> list[str]:
 
 def _is_phone_number(text: str) -> bool:
     try:
-        check_phone_number("number", text)
+        validators.phone_number("number", text)
     except InvalidRequestError:
         return False
     return True

@@ -46,8 +46,8 @@ _DETAIL: Final = tuple(
 _get_detail: Final = attrgetter(*_DETAIL)
 _get_step: Final = attrgetter("at", "text")
 
-_SLOW: Final = " "
-"""Begins a text with lone surrogates or long integers, which orjson cannot read back."""
+_STDLIB_MARK: Final = " "
+"""Begins a text that orjson cannot read back: it has lone surrogates or long integers."""
 
 
 def to_columns(row: Row) -> Values:
@@ -99,7 +99,7 @@ def _dump_detail(row: Row) -> str:
         pass
     try:
         # A lone surrogate in the text of an error must not keep a purchase from being written down.
-        return _SLOW + json.dumps(detail, default=dict)
+        return _STDLIB_MARK + json.dumps(detail, default=dict)
     except (TypeError, ValueError):
         pass
     raise JournalError(f"{row.op_id!r}: a value of the request or its result has no JSON form")
@@ -107,7 +107,7 @@ def _dump_detail(row: Row) -> str:
 
 def _parse_row(values: Values) -> Row:
     text = values[14]
-    detail = json.loads(text) if text.startswith(_SLOW) else orjson.loads(text)
+    detail = json.loads(text) if text.startswith(_STDLIB_MARK) else orjson.loads(text)
     return Row(
         account=values[0],
         op_id=values[1],

@@ -127,7 +127,7 @@ def list_numbers(account: DialNexaAccount, call: ApiRequest) -> Outcome:
 
 
 def release_number(account: DialNexaAccount, call: ApiRequest) -> Outcome:
-    """Give a number back, for good."""
+    """Release a number, permanently."""
     number = account.number(call)
     if call.switches.dialnexa.numbers_in_use:
         raise RefusedError(409, "Phone number is used by an active workflow")

@@ -465,7 +465,7 @@ def test_a_release_without_leave() -> None:
     step = only(planned([absent(row(phone_number=NUMBER))], known([found()])))
 
     assert (step.action, step.writes) == (Action.RELEASE, False)
-    assert step.withheld == "releasing a number is for good, and needs --allow-release"
+    assert step.withheld == "releasing a number is permanent, and needs --allow-release"
 
 
 @pytest.mark.parametrize("made", [bought(), row(phone_number=NUMBER), row()])
@@ -583,7 +583,7 @@ def test_a_number_that_may_not_be_released() -> None:
     assert messages(moving()) == [
         (
             f"a platform: moving {NUMBER} from sigmamind to verbex releases it there: releasing a"
-            " number is for good, and needs --allow-release"
+            " number is permanent, and needs --allow-release"
         )
     ]
 
@@ -592,15 +592,15 @@ def test_a_number_that_was_bought() -> None:
     """It would be lost, whatever its row says of its source by now."""
     assert messages(moving("purchase", allow_release=True)) == [
         (
-            f"a platform: {NUMBER} was bought on sigmamind, and would be given up there for good: a"
-            " number that was bought cannot move"
+            f"a platform: {NUMBER} was bought on sigmamind, and would be released there"
+            " permanently: a number that was bought cannot move"
         )
     ]
 
 
 @pytest.mark.parametrize("make", [row, bought])
 def test_a_number_that_is_not_imported_there(make: Any) -> None:
-    """Nothing brings it there, so it is not given up here."""
+    """Nothing brings it there, so it is not released here."""
     notes = {"a": note(imported())}
 
     assert messages(
@@ -656,7 +656,7 @@ def test_a_number_that_another_row_has_there() -> None:
 
 
 def test_a_number_that_another_row_wants_to_stay() -> None:
-    """It is not given up under its feet."""
+    """It is not released under its feet."""
     rows = [imported("a", "verbex"), row("b", phone_number=NUMBER)]
     made = planned(rows, known([found()], {"a": note(imported())}), allow_release=True)
 
@@ -668,7 +668,7 @@ def test_a_number_that_another_row_wants_to_stay() -> None:
 
 
 def test_a_moving_number_that_two_rows_have() -> None:
-    """It is not given up by one of them."""
+    """It is not released by one of them."""
     notes = {"a": note(imported()), "b": note(imported("b"))}
     rows = [imported("a", "verbex"), imported("b")]
     made = planned(rows, known([found()], notes), allow_release=True)
@@ -751,22 +751,22 @@ def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> 
 @pytest.mark.parametrize("state", [State.NEEDS_DECISION, State.DUPLICATE])
 def test_a_purchase_that_waits_for_a_person(state: State) -> None:
     """Nothing is sent until one has decided, whether the row wants its number or not."""
-    message = ["a: 'a #1' waits for a person, who has to decide what came of it"]
+    message = ["a: 'a #1' needs a decision about what it brought"]
 
     assert messages(going(bought(), begun(state=state))) == message
     gone = going(absent(bought()), begun(state=state), allow_release=True)
     assert [problem.message for problem in gone.problems] == [message[0].removeprefix("a: ")]
 
 
-def test_a_purchase_that_was_given_up() -> None:
+def test_a_purchase_that_was_abandoned() -> None:
     """A person decided so; a row that is absent has nothing to add to that."""
     assert messages(going(bought(), begun(state=State.ABANDONED))) == [
-        "a: 'a #1' was given up by a person: give the row a new id to let it begin anew"
+        "a: 'a #1' was abandoned: give the row a new id to let it begin anew"
     ]
     assert not only(going(absent(bought()), begun(state=State.ABANDONED))).writes
 
 
-def test_an_import_that_was_given_up_and_whose_number_is_there() -> None:
+def test_an_import_that_was_abandoned_and_whose_number_is_there() -> None:
     """It is seen for what it is."""
     what = begun(state=State.ABANDONED, kind=Kind.IMPORT, key=NUMBER)
 

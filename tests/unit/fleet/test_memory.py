@@ -184,7 +184,7 @@ def test_a_field_that_the_platform_ignores() -> None:
 # ---------------------------------------------------------------- numbers that are gone
 
 
-def test_a_number_that_was_given_up() -> None:
+def test_a_number_that_was_released() -> None:
     """Its row has none any more, and counts on."""
     assert gone(bought(), found(), 5) == Applied(
         platform="sigmamind", record="", phone_number="", source="purchase", sequence=5

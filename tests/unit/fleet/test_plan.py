@@ -34,7 +34,7 @@ def test_an_empty_fleet() -> None:
 
 
 def test_money_stands_first() -> None:
-    """Then what is for good, then the rest, each as in the file."""
+    """Then what is permanent, then the rest, each as in the file."""
     rows = [
         row("same", phone_number=NUMBER),
         imported("own", phone_number="+14155550102"),
@@ -140,14 +140,14 @@ def test_two_rows_that_are_gone() -> None:
 
 
 def test_two_rows_that_give_up_one_number() -> None:
-    """It is given up once at most."""
+    """It is released once at most."""
     rows = [absent(row(id_, phone_number=NUMBER)) for id_ in ("a", "b")]
 
     assert planned(rows, known([found()]), allow_release=True).steps == ()
 
 
 def test_what_no_row_lists() -> None:
-    """It is left alone, and named; what was given up before is not."""
+    """It is left alone, and named; what was released before is not."""
     notes = {
         "z": note(row("z")),
         "y": note(row("y"), OTHER),

@@ -576,7 +576,7 @@ def test_a_repair_carries_the_password() -> None:
     ("value", "kind", "key"), [case for case in INTENTS if case[1] is Kind.IMPORT], ids=told
 )
 def test_an_import_that_nothing_proves_can_be_repaired(value: Value, kind: Kind, key: str) -> None:
-    """Otherwise one that is in doubt would stay so for ever."""
+    """Otherwise one that is unconfirmed would stay so for ever."""
     found = intent(value)
 
     raw = {"sipPhoneNumber": key, "_id": ID, "id": ID, "phone_number": key}

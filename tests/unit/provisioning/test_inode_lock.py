@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sigmamind_async.provisioning.journal.sqlite.inode_lock import (
-    Mount,
-    mount_of,
-    parse_mounts,
-)
+from sigmamind_async.provisioning.journal.sqlite.inode_lock import Mount, mount_of
 
 MOUNTINFO = r"""
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -35,11 +31,11 @@ a line of another kind
 )
 def test_a_file_is_on_the_mount_that_covers_it(path: str, mount: Mount) -> None:
     """The longest path wins, and of two on one place the later, which hides the other."""
-    assert mount_of(path, parse_mounts(MOUNTINFO)) == mount
+    assert mount_of(path, MOUNTINFO) == mount
 
 
 def test_nothing_is_known_where_the_system_says_nothing() -> None:
-    assert mount_of("/home/orders.db", parse_mounts("")) is None
+    assert mount_of("/home/orders.db", "") is None
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ async def test_a_number_is_adopted_that_the_account_owns_and_nobody_else_bought(
     assert (await provisioner.run("row-1", VALUE)).sip_phone_number == bought_by_hand
 
 
-async def test_what_was_given_up_is_not_sent_again_unless_somebody_says_so(
+async def test_what_was_abandoned_is_not_sent_again_unless_somebody_says_so(
     provisioner: Provisioner, account: Account
 ) -> None:
     await in_doubt_for_good(provisioner, account)

@@ -95,25 +95,25 @@ ENDS: dict[str, tuple[Event, State]] = {
     "unanswered": (AttemptEnded(Verdict.AMBIGUOUS, "reset"), S.UNCONFIRMED),
     "unreadable": (AttemptEnded(Verdict.COMMITTED_UNREAD, "garbage"), S.UNCONFIRMED),
     "confirmed": (CONFIRMED, S.DONE),
-    "abandoned": (OwnerLost(), S.UNCONFIRMED),
+    "owner lost": (OwnerLost(), S.UNCONFIRMED),
 }
 EVENTS: dict[str, Event] = {
     "claimed": CLAIMED,
     "claimed by another": BY_ANOTHER,
-    "resting": RateLimited(),
-    "refused": RefusedLocally("too many"),
+    "rate-limited": RateLimited(),
+    "refused here": RefusedLocally("too many"),
     **{name: event for name, (event, _) in ENDS.items()},
     "absent": absent(),
     "found": found(MATCH),
     "found otherwise": found(OTHERWISE),
-    "mending": RepairStarted(),
-    "repaired": RepairDone(MATCH),
-    "not repaired": RepairRefused(MATCH, "400"),
-    "adopted": AdoptApproved(MATCH),
-    "resent": RetryApproved(),
-    "given up": AbandonApproved(),
-    "released": DuplicateReleased("rec-9"),
-    "stripped": TagRemoved(),
+    "repair started": RepairStarted(),
+    "repair done": RepairDone(MATCH),
+    "repair refused": RepairRefused(MATCH, "400"),
+    "adopt approved": AdoptApproved(MATCH),
+    "retry approved": RetryApproved(),
+    "abandon approved": AbandonApproved(),
+    "duplicate released": DuplicateReleased("rec-9"),
+    "tag removed": TagRemoved(),
 }
 
 Arrows = dict[tuple[State, str], State]
@@ -124,27 +124,27 @@ def arrows(kind: Kind, *, accepted: bool) -> Arrows:
     table: Arrows = {
         (S.PLANNED, "claimed"): S.SENDING,
         (S.PLANNED, "claimed by another"): S.SENDING,
-        (S.PLANNED, "refused"): S.FAILED,
+        (S.PLANNED, "refused here"): S.FAILED,
         (S.FAILED, "claimed"): S.SENDING,
         (S.FAILED, "claimed by another"): S.SENDING,
         (S.SENDING, "claimed"): S.SENDING,
-        (S.SENDING, "resting"): S.SENDING,
+        (S.SENDING, "rate-limited"): S.SENDING,
         **{(S.SENDING, name): state for name, (_, state) in ENDS.items()},
-        (S.NEEDS_DECISION, "resent"): S.PLANNED,
-        (S.ABANDONED, "resent"): S.PLANNED,
-        (S.FAILED, "resent"): S.PLANNED,
-        (S.DUPLICATE, "released"): S.DONE if kind is not RELEASE else S.ABANDONED,
-        (S.DUPLICATE, "given up"): S.DONE if kind is not RELEASE else S.ABANDONED,
-        (S.DONE, "stripped"): S.DONE,
+        (S.NEEDS_DECISION, "retry approved"): S.PLANNED,
+        (S.ABANDONED, "retry approved"): S.PLANNED,
+        (S.FAILED, "retry approved"): S.PLANNED,
+        (S.DUPLICATE, "duplicate released"): S.DONE if kind is not RELEASE else S.ABANDONED,
+        (S.DUPLICATE, "abandon approved"): S.DONE if kind is not RELEASE else S.ABANDONED,
+        (S.DONE, "tag removed"): S.DONE,
     }
     for state in (S.UNCONFIRMED, S.NEEDS_DECISION):
-        table[state, "given up"] = S.ABANDONED
-        table[state, "adopted"] = S.DONE
-    table[S.ABANDONED, "adopted"] = S.DONE
+        table[state, "abandon approved"] = S.ABANDONED
+        table[state, "adopt approved"] = S.DONE
+    table[S.ABANDONED, "adopt approved"] = S.DONE
     table |= {
-        (S.UNCONFIRMED, "mending"): S.UNCONFIRMED,
-        (S.UNCONFIRMED, "repaired"): S.DONE,
-        (S.UNCONFIRMED, "not repaired"): S.NEEDS_DECISION,
+        (S.UNCONFIRMED, "repair started"): S.UNCONFIRMED,
+        (S.UNCONFIRMED, "repair done"): S.DONE,
+        (S.UNCONFIRMED, "repair refused"): S.NEEDS_DECISION,
         (S.UNCONFIRMED, "absent"): S.UNCONFIRMED,  # counted
         (S.UNCONFIRMED, "found"): S.DONE,
     }
@@ -159,7 +159,7 @@ def arrows(kind: Kind, *, accepted: bool) -> Arrows:
         RELEASE: {(S.UNCONFIRMED, name): S.UNCONFIRMED for name in ("found", "found otherwise")},
     }[kind]
     if kind is RELEASE:
-        table[S.DUPLICATE, "adopted"] = S.DUPLICATE  # a row that never is
+        table[S.DUPLICATE, "adopt approved"] = S.DUPLICATE  # a row that never is
     return table
 
 
@@ -318,7 +318,7 @@ def listed_absent(row: Row, *moments: float, policy: Policy = POLICY) -> Row:
 OVER = SENT + 900.0
 
 
-def test_absence_is_proven_by_two_listings_after_the_quarantine() -> None:
+def test_absence_is_proven_by_two_listings_after_the_settle_time() -> None:
     row = a_row(PURCHASE, S.UNCONFIRMED)
     assert listed_absent(row, SENT + 1, SENT + 2, SENT + 3).state is S.UNCONFIRMED
     assert listed_absent(row, OVER, OVER + 1).state is S.NEEDS_DECISION
@@ -326,7 +326,7 @@ def test_absence_is_proven_by_two_listings_after_the_quarantine() -> None:
     assert listed_absent(row, OVER, OVER + 1, policy=retry_unconfirmed).state is S.PLANNED
 
 
-def test_a_listing_before_the_end_of_the_quarantine_does_not_second_one_after_it() -> None:
+def test_a_listing_before_the_end_of_the_settle_time_does_not_second_one_after_it() -> None:
     """Or a late commit and one shifted page would be enough to buy twice."""
     row = a_row(PURCHASE, S.UNCONFIRMED)
     assert listed_absent(row, OVER - 1, OVER).state is S.UNCONFIRMED
@@ -370,7 +370,7 @@ def test_a_number_that_can_be_owned_once_waits_no_longer_than_an_answer(kind: Ki
     assert listed_absent(row, SENT + 20).state is S.PLANNED
 
 
-def test_a_release_is_seen_after_the_quarantine_and_keeps_its_doubt() -> None:
+def test_a_release_is_seen_after_the_settle_time_and_keeps_its_doubt() -> None:
     """A number that was just bought may not be listed yet, and a DELETE may come later."""
     row = a_row(RELEASE, S.UNCONFIRMED)
     assert listed_absent(row, SENT + 1, SENT + 2).state is S.UNCONFIRMED
@@ -400,7 +400,7 @@ def test_what_is_found_otherwise_is_repaired_first() -> None:
 # --- more than one ---------------------------------------------------------------------------
 
 
-def test_the_latest_attempt_is_kept_and_the_others_are_surplus() -> None:
+def test_the_latest_attempt_is_kept_and_the_others_are_duplicates() -> None:
     """In one write: the journal refuses a version that skips one."""
     row = a_row(PURCHASE, S.UNCONFIRMED, attempt=2)
     moved = advance(row, found(MATCH, LATER), NOW, POLICY).row
@@ -408,7 +408,7 @@ def test_the_latest_attempt_is_kept_and_the_others_are_surplus() -> None:
     assert moved.version == row.version + 1
 
 
-def test_surplus_is_released_where_that_is_allowed_and_never_the_kept_one() -> None:
+def test_duplicates_are_released_where_that_is_allowed_and_never_the_kept_one() -> None:
     row = a_row(PURCHASE, S.DONE)
     assert not advance(row, found(MATCH), NOW, POLICY).actions
     allowed = attrs.evolve(POLICY, release_duplicates=True)
@@ -422,7 +422,7 @@ def test_what_is_known_is_not_found_again() -> None:
     assert advance(row, found(kept, extra, MATCH), NOW, POLICY).row == row
 
 
-def test_surplus_without_a_kept_number_can_be_adopted_or_released() -> None:
+def test_duplicates_without_a_kept_number_can_be_adopted_or_released() -> None:
     abandoned = advance(a_row(PURCHASE, S.ABANDONED), found(MATCH, LATER), NOW, POLICY).row
     assert (abandoned.state, abandoned.duplicates) == (S.DUPLICATE, ("rec-1", "rec-2"))
     adopted = advance(abandoned, AdoptApproved(MATCH), NOW, POLICY).row
@@ -452,7 +452,7 @@ def test_what_may_have_been_bought_counts(state: State, bought: int) -> None:
     assert [a_row(kind, state).purchase_count for kind in (IMPORT, UPDATE, RELEASE)] == [0, 0, 0]
 
 
-def test_surplus_that_nobody_kept_counts_by_itself() -> None:
+def test_duplicates_of_which_none_is_kept_count() -> None:
     row = a_row(PURCHASE, S.DUPLICATE, record="", phone_number="", released=("rec-8",))
     assert row.purchase_count == 2
 

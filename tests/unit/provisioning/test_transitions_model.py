@@ -71,7 +71,7 @@ class Process:
     owner: str = ""
     sending: int | None = None
     doubtful: bool = False
-    """Whether an earlier attempt was in doubt when this one was claimed."""
+    """Whether an earlier attempt was unconfirmed when this one was claimed."""
     ends: int = 0
     reading: tuple[int, list[Bought]] | None = None
 
@@ -302,7 +302,7 @@ class World(RuleBasedStateMachine):
         one = Process("c", self.stored)
         self.processes = [one]
         self.settle(one)
-        assert self.stored.state not in UNSETTLED, "still in doubt"
+        assert self.stored.state not in UNSETTLED, "still unconfirmed"
         if self.stored.state is State.PLANNED:
             self.claim(one)
             self.answer(one, one.sending or 0, "confirmed")
@@ -356,22 +356,14 @@ def _advance(changed: Callable[[Row, Event, float, Policy], tuple[Row, Event, Po
     return mutant
 
 
-def _with_verdict(event: Event, real: Verdict, instead: Verdict) -> Event:
-    if isinstance(event, AttemptEnded) and event.verdict is real:
-        return AttemptEnded(instead, event.reason)
-    return event
-
-
-def _no_quarantine(row: Row, event: Event, now: float, policy: Policy) -> Any:
+def _no_settle_time(row: Row, event: Event, now: float, policy: Policy) -> Any:
     return row, event, attrs.evolve(policy, settle_time=0.0)
 
 
-def _yes_is_a_maybe(row: Row, event: Event, now: float, policy: Policy) -> Any:
-    return row, _with_verdict(event, Verdict.COMMITTED_UNREAD, Verdict.AMBIGUOUS), policy
-
-
 def _error_is_a_refusal(row: Row, event: Event, now: float, policy: Policy) -> Any:
-    return row, _with_verdict(event, Verdict.AMBIGUOUS, Verdict.REJECTED), policy
+    if isinstance(event, AttemptEnded) and event.verdict is Verdict.AMBIGUOUS:
+        return row, AttemptEnded(Verdict.REJECTED, "?"), policy
+    return row, event, policy
 
 
 def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy) -> Any:
@@ -379,8 +371,7 @@ def _doubt_from_the_claim_on(row: Row, event: Event, now: float, policy: Policy)
 
 
 MUTANTS: dict[str, tuple[str, Any]] = {
-    "no settle time": ("advance", _advance(_no_quarantine)),
-    "a yes is a maybe": ("advance", _advance(_yes_is_a_maybe)),
+    "no settle time": ("advance", _advance(_no_settle_time)),
     "a lost answer is a refusal": ("advance", _advance(_error_is_a_refusal)),
     "the settle time begins with the claim": ("advance", _advance(_doubt_from_the_claim_on)),
 }

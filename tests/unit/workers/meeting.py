@@ -1,7 +1,7 @@
 """Where the gates of a test meet: the row of an account, kept in memory, in virtual time.
 
-It follows the rules of the function ``take`` in the database, and is held to them by a test that
-asks both the same.
+It follows the rules of the function ``exchange`` in the database, and a test that asks both the
+same holds it to them.
 """
 
 from __future__ import annotations

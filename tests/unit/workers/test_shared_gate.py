@@ -162,7 +162,7 @@ async def test_without_a_refusal_no_call_waits_for_the_database() -> None:
     assert meeting.asked <= 22
 
 
-async def test_many_who_wait_are_asked_for_at_once() -> None:
+async def test_a_queue_of_callers_is_asked_for_at_once() -> None:
     meeting = knowing(200.0)
 
     await moments(gate_of(meeting), 400)
@@ -181,8 +181,8 @@ async def test_a_gate_that_is_not_used_asks_nothing() -> None:
     assert meeting.asked == asked
 
 
-async def test_who_comes_after_a_pause_of_its_own_asks_first() -> None:
-    """What was told a while ago is not believed: meanwhile all may have been paused."""
+async def test_a_call_after_an_idle_time_asks_first() -> None:
+    """An old reply is not believed: all processes may have been paused meanwhile."""
     meeting = Meeting()
     gate = gate_of(meeting)
     await entered(gate)
@@ -194,8 +194,8 @@ async def test_who_comes_after_a_pause_of_its_own_asks_first() -> None:
     assert now() == pytest.approx(2 * TTL + 5.0, abs=0.1)
 
 
-async def test_what_a_caller_gave_up_serves_the_next() -> None:
-    """A moment that was taken for somebody who left is not lost."""
+async def test_the_grant_of_a_caller_that_left_serves_the_next() -> None:
+    """What was granted for a caller that was cancelled is not lost."""
     meeting = knowing(10.0)
     gate = gate_of(meeting)
     calls = [asyncio.create_task(entered(gate)) for _ in range(4)]
@@ -223,7 +223,7 @@ async def test_a_moment_that_is_too_far_ahead_is_not_taken() -> None:
     assert now() == pytest.approx(38.0, abs=3.0)
 
 
-async def test_a_clock_that_was_set_back_stops_nobody() -> None:
+async def test_a_clock_that_was_set_back_stops_no_process() -> None:
     meeting = knowing(10.0)
     meeting.rates["sigmamind"].ready = 3_600.0
 
@@ -312,7 +312,7 @@ async def test_a_cut_that_one_makes_holds_for_all() -> None:
     assert row.rate < 100.0
 
 
-async def test_two_who_are_refused_for_one_reason_cut_once() -> None:
+async def test_two_refusals_for_one_reason_cut_once() -> None:
     """The second has cut from a rate that is none any more: it follows the first."""
     meeting = knowing(100.0)
     gates = [gate_of(meeting) for _ in range(3)]
@@ -328,7 +328,7 @@ async def test_two_who_are_refused_for_one_reason_cut_once() -> None:
     assert [gate.admission.rate for gate in gates] == [row.rate] * 3
 
 
-async def test_what_was_learned_is_there_for_who_comes_later() -> None:
+async def test_a_process_that_starts_later_knows_what_was_learned() -> None:
     """A process that begins goes at the known rate, and knows how firm that is."""
     meeting = Meeting()
     old = gate_of(meeting)
@@ -407,7 +407,7 @@ async def test_without_the_row_the_others_go_on() -> None:
     assert len([at for at in await other if at > 1.1]) > 30
 
 
-async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() -> None:
+async def test_a_caller_kept_too_long_by_the_pause_of_another_process_is_refused() -> None:
     meeting = knowing(1.0)
     one, other = gate_of(meeting), gate_of(meeting)
     await entered(other)
@@ -426,7 +426,7 @@ async def test_who_waits_past_its_time_because_of_anothers_pause_is_refused() ->
 async def test_no_pause_holds_a_set_of_processes_for_longer_than_its_cap(
     rate: float | None,
 ) -> None:
-    """What one of them was told is cut before it is shared; the year 58882 would outlive them."""
+    """The pause is capped before it is shared; one until the year 58882 would outlive them."""
     meeting = Meeting(rates={"sigmamind": Rate(version=3, rate=rate)})
     gates = [gate_of(meeting) for _ in range(3)]
     sent = [asyncio.create_task(sends_on(gate, 325.0)) for gate in gates]
@@ -476,7 +476,7 @@ async def test_a_gate_that_never_had_the_database_is_a_gate_of_its_own() -> None
 
 
 async def test_a_database_that_comes_back_is_followed_again() -> None:
-    """And is not told what a gate has learned for itself meanwhile."""
+    """What the gate has learned alone meanwhile is not reported."""
     meeting = knowing(60.0)
     gate = gate_of(meeting)
     await moments(gate, 20)
@@ -505,7 +505,7 @@ async def test_a_database_that_says_nothing_is_not_waited_for() -> None:
     assert patient.problem == "no answer came in time"
 
 
-async def test_a_journal_that_is_not_open_is_told_to_who_comes_and_who_waits() -> None:
+async def test_a_journal_that_is_not_open_is_an_error_for_every_caller() -> None:
     meeting = knowing(1.0)
     gate = gate_of(meeting)
     waiting = [asyncio.create_task(entered(gate)) for _ in range(3)]
@@ -522,7 +522,7 @@ async def test_a_journal_that_is_not_open_is_told_to_who_comes_and_who_waits() -
 # ---------------------------------------------------------------- as any gate
 
 
-async def test_who_cannot_wait_is_refused_at_once() -> None:
+async def test_a_caller_that_cannot_wait_is_refused_at_once() -> None:
     """By what the row said last of the requests before."""
     meeting = knowing(0.5)
     gate = gate_of(meeting, max_wait=1.0)

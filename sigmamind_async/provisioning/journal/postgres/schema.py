@@ -75,7 +75,7 @@ CREATE UNIQUE INDEX one_unsettled ON {schema}.operations (account, key)
 # while the server waits for a client, which may be frozen or cut off. A client that lost the answer
 # calls it again with the same write_id, and gets the same answer even if others wrote in between.
 _PUT: Final = """
-CREATE FUNCTION {schema}.put(new {schema}.operations, most bigint, durable boolean)
+CREATE FUNCTION {schema}.put(new {schema}.operations, max_purchases bigint, durable boolean)
 RETURNS text LANGUAGE plpgsql AS $put$
 DECLARE
     old {schema}.operations;
@@ -109,7 +109,7 @@ BEGIN
             ON CONFLICT DO NOTHING;
         SELECT a.purchase_count INTO total FROM {schema}.accounts AS a
             WHERE a.account = new.account FOR UPDATE;
-        IF more > 0 AND total + more > most THEN
+        IF more > 0 AND total + more > max_purchases THEN
             RETURN CASE WHEN new.state IN {unsettled} AND EXISTS (
                 SELECT FROM {schema}.operations AS o
                 WHERE o.account = new.account AND o.key = new.key AND o.key <> ''
@@ -161,69 +161,70 @@ CREATE TABLE {schema}.rates (
 
 # A gate reports what it learned and takes requests in one call. The row is locked while this runs;
 # it does not wait for the disk.
-_TAKE: Final = """
-CREATE FUNCTION {schema}.take(
-    name text, known bigint, new_rate double precision, lesson text, growth double precision,
-    more bigint, pause double precision, wanted integer, ahead double precision,
-    late double precision, whole double precision, idle double precision,
-    OUT told {schema}.rates, OUT granted integer, OUT first double precision
-) LANGUAGE plpgsql AS $take$
+_EXCHANGE: Final = """
+CREATE FUNCTION {schema}.exchange(
+    name text, known bigint, new_rate double precision, new_learned text, growth double precision,
+    new_passed bigint, pause double precision, wanted integer, horizon double precision,
+    late double precision, batch_seconds double precision, idle double precision,
+    OUT state {schema}.rates, OUT granted integer, OUT first double precision
+) LANGUAGE plpgsql AS $exchange$
 DECLARE
     now double precision;
     start double precision;
 BEGIN
     PERFORM set_config('lock_timeout', '4s', true);
     PERFORM set_config('synchronous_commit', 'off', true);
-    SELECT * INTO told FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
+    SELECT * INTO state FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
     IF NOT FOUND THEN
         INSERT INTO {schema}.rates (account) VALUES (name) ON CONFLICT DO NOTHING;
-        SELECT * INTO told FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
+        SELECT * INTO state FROM {schema}.rates AS r WHERE r.account = name FOR UPDATE;
     END IF;
     -- After waiting for the row: the time must not be before that of the call that had it.
     now := extract(epoch FROM clock_timestamp())::double precision;
 
-    IF told.seen < now - idle THEN
-        told.since := now;
-        told.passed := 0;
-        told.taken := 0;
+    IF state.seen < now - idle THEN
+        state.since := now;
+        state.passed := 0;
+        state.taken := 0;
     END IF;
-    told.seen := now;
+    state.seen := now;
     IF pause > 0 THEN
-        told.paused_until := greatest(told.paused_until, now + pause);
+        state.paused_until := greatest(state.paused_until, now + pause);
     END IF;
-    IF new_rate IS NOT NULL AND told.version = known THEN
-        told.version := known + 1;
-        told.rate := new_rate;
-        told.learned := lesson;
-        told.since := greatest(now, told.paused_until);
-        told.passed := 0;
-        told.taken := 0;
-        told.ready := now + 1 / new_rate;
-    ELSIF told.version = known THEN
-        told.rate := told.rate * growth;
-        told.passed := told.passed + more;
+    IF new_rate IS NOT NULL AND state.version = known THEN
+        state.version := known + 1;
+        state.rate := new_rate;
+        state.learned := new_learned;
+        state.since := greatest(now, state.paused_until);
+        state.passed := 0;
+        state.taken := 0;
+        state.ready := now + 1 / new_rate;
+    ELSIF state.version = known THEN
+        state.rate := state.rate * growth;
+        state.passed := state.passed + new_passed;
     END IF;
 
     -- A time that no gate can have taken: the clock has been set back.
-    IF told.ready > greatest(now, told.paused_until) + ahead + 2 * greatest(whole, 1 / told.rate)
+    IF state.ready > greatest(now, state.paused_until) + horizon
+        + 2 * greatest(batch_seconds, 1 / state.rate)
     THEN
-        told.ready := now;
+        state.ready := now;
     END IF;
-    first := told.ready;
+    first := state.ready;
     granted := 0;
-    start := greatest(told.ready, told.paused_until, now - late);
-    IF told.rate IS NOT NULL AND wanted > 0 AND start <= now + ahead THEN
-        granted := least(wanted, greatest(1, floor(whole * told.rate)::integer));
-        told.ready := start + granted / told.rate;
-        told.taken := told.taken + granted;
+    start := greatest(state.ready, state.paused_until, now - late);
+    IF state.rate IS NOT NULL AND wanted > 0 AND start <= now + horizon THEN
+        granted := least(wanted, greatest(1, floor(batch_seconds * state.rate)::integer));
+        state.ready := start + granted / state.rate;
+        state.taken := state.taken + granted;
     END IF;
-    first := greatest(first, told.paused_until);
-    UPDATE {schema}.rates AS r SET version = told.version, rate = told.rate,
-        learned = told.learned, ready = told.ready, paused_until = told.paused_until,
-        since = told.since, passed = told.passed, taken = told.taken, seen = told.seen
+    first := greatest(first, state.paused_until);
+    UPDATE {schema}.rates AS r SET version = state.version, rate = state.rate,
+        learned = state.learned, ready = state.ready, paused_until = state.paused_until,
+        since = state.since, passed = state.passed, taken = state.taken, seen = state.seen
         WHERE r.account = name;
 END
-$take$;
+$exchange$;
 """
 
 # A dump, a base backup or a promoted standby brings back the rows of its time together with this
@@ -248,7 +249,10 @@ UPDATE {schema}.journal SET incarnation = {schema}.incarnation();
 
 
 def _generate(text: str) -> str:
-    """Fill in what follows from the columns and states of a row."""
+    """Fill in what follows from the columns and states of a row.
+
+    A change of either needs a migration that makes the function ``put`` and the index anew.
+    """
     parts = {
         "{unsettled}": quote_states(UNSETTLED),
         "{columns}": NAMES,
@@ -260,7 +264,7 @@ def _generate(text: str) -> str:
     return text
 
 
-MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _TAKE + _INCARNATION)
+MIGRATIONS: Final = (_generate(_TABLES + _PUT), _RATES + _EXCHANGE + _INCARNATION)
 
 NOW: Final = "extract(epoch FROM clock_timestamp())::double precision"
 PUT: Final = (

@@ -31,7 +31,7 @@ _INSERT: Final = (
     f" SELECT made.*, gen_random_uuid() FROM unnest({_ARRAYS}) AS made"
     " ON CONFLICT (account, op_id) DO NOTHING RETURNING op_id"
 )
-_THESE: Final = f"{POSTGRES.rows} AND op_id = ANY(%s)"
+_ROWS_OF: Final = f"{POSTGRES.rows} AND op_id = ANY(%s)"
 _SETTINGS: Final = "SELECT current_setting('lock_timeout'), current_setting('synchronous_commit')"
 _RESTORE: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('synchronous_commit', %s, true)"
@@ -59,7 +59,7 @@ class JournalTransaction:
 
     async def head(self) -> JournalHead:
         """Return id and time of the journal; raise `JournalError` for one of another version."""
-        [(journal_id, version, now)] = await self.ask(_HEAD)
+        [(journal_id, version, now)] = await self.fetch(_HEAD)
         if version != len(MIGRATIONS):
             raise JournalError(
                 f"the journal is of another version of sigmamind-async"
@@ -70,23 +70,23 @@ class JournalTransaction:
     async def insert(self, rows: Sequence[Row]) -> set[str]:
         """Write those of *rows*, all of one account, that are not there yet; return their ids."""
         columns = zip(*map(to_columns, rows), strict=True)
-        return {op_id for (op_id,) in await self.ask(_INSERT, *map(list, columns))}
+        return {op_id for (op_id,) in await self.fetch(_INSERT, *map(list, columns))}
 
-    async def stored(self, account: str, op_ids: Iterable[str]) -> dict[str, Row]:
+    async def rows_of(self, account: str, op_ids: Iterable[str]) -> dict[str, Row]:
         """Return the rows of *op_ids* that exist."""
-        rows = [from_columns(found) for found in await self.ask(_THESE, account, list(op_ids))]
+        rows = [from_columns(found) for found in await self.fetch(_ROWS_OF, account, list(op_ids))]
         return {row.op_id: row for row in rows}
 
     async def put(self, row: Row) -> PutResult:
         """Write *row* in place of the version before it."""
-        [before] = await self.ask(_SETTINGS)
+        [before] = await self.fetch(_SETTINGS)
         values = (*to_columns(row), uuid4(), None, True)
-        [(verdict,)] = await self.ask(PUT, *values)
+        [(verdict,)] = await self.fetch(PUT, *values)
         # The function has set them for the rest of the transaction, which is the caller's.
-        await self.ask(_RESTORE, *before)
+        await self.fetch(_RESTORE, *before)
         return PutResult[verdict.upper()]
 
-    async def ask(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+    async def fetch(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Return the rows that a query about the schema's tables finds."""
         # The rows of the caller's connection may be dictionaries.
         async with self.connection.cursor(row_factory=tuple_row) as cursor:

@@ -62,29 +62,23 @@ class Mount:
         return _REMOTE.fullmatch(self.kind) is not None
 
 
-def parse_mounts(text: str) -> list[Mount]:
-    """Return the mounts in the text of ``/proc/<pid>/mountinfo``, in its order.
+def mount_of(path: str, mountinfo: str) -> Mount | None:
+    """Return the mount that *path*, absolute and without links, is on.
 
     https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
     """
-    mounts: list[Mount] = []
-    for line in text.splitlines():
+    found: Mount | None = None
+    for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         fields, kind = left.split(" "), right.split(" ")[0]
-        if len(fields) > 4 and kind:
-            point = _ESCAPED.sub(lambda found: chr(int(found[1], 8)), fields[4])
-            mounts.append(Mount(point, kind))
-    return mounts
-
-
-def mount_of(path: str, mounts: list[Mount]) -> Mount | None:
-    """Return the mount that *path*, absolute and without links, is on: of several the latest."""
-    above = [
-        mount
-        for mount in mounts
-        if path == mount.point or path.startswith(f"{mount.point.rstrip('/')}/")
-    ]
-    return max(reversed(above), key=lambda mount: len(mount.point), default=None)
+        if len(fields) < 5 or not kind:
+            continue
+        point = _ESCAPED.sub(lambda code: chr(int(code[1], 8)), fields[4])
+        covers = path == point or path.startswith(f"{point.rstrip('/')}/")
+        # Of two mounts on one place the later hides the other.
+        if covers and (found is None or len(point) >= len(found.point)):
+            found = Mount(point, kind)
+    return found
 
 
 def _find_mount(path: Path) -> Mount | None:
@@ -92,7 +86,7 @@ def _find_mount(path: Path) -> Mount | None:
         text = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None  # not on Linux
-    return mount_of(str(path), parse_mounts(text))
+    return mount_of(str(path), text)
 
 
 def require_one_name(path: Path) -> None:
