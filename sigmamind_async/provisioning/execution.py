@@ -95,6 +95,8 @@ class Execution(Generic[T]):
         self._engine = context.runner.engine
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
+        self._may_be_forgotten = False
+        """Whether the journal may have forgotten a purchase, being an old copy of itself."""
         self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
 
@@ -141,6 +143,7 @@ class Execution(Generic[T]):
         """Return the stored row if it is about the same request, or a new row."""
         context = self._context
         journal_id = context.journal.journal_id
+        self._may_be_forgotten = context.journal.may_be_a_copy
         row = new_row(
             self.op_id,
             self._value,
@@ -182,7 +185,7 @@ class Execution(Generic[T]):
 
     async def _send(self, row: Row) -> Row:
         """Send one attempt, once no other operation can change the number."""
-        if row.kind is Kind.PURCHASE and self._context.journal.may_be_a_copy:
+        if row.kind is Kind.PURCHASE and self._may_be_forgotten:
             found = await self._in_time(self._find_earlier_purchase(row))
             if found.version != row.version:
                 return found
