@@ -108,10 +108,10 @@ def _shows_update(value: UpdatePhoneNumber, found: PhoneNumber) -> bool:
     Only one of the three documented shapes of a record has all fields. A field that a record does
     not show is not proven; then the update is sent again, which does no harm.
     """
-    told = set(present_keys(found))
-    if "inbound_agent_id" in told:
-        told.add("agent_id")
-    return told.issuperset(body_of(value)) and confirms_request(update_phone_number(value))(found)
+    shown = set(present_keys(found))
+    if "inbound_agent_id" in shown:
+        shown.add("agent_id")
+    return shown.issuperset(body_of(value)) and confirms_request(update_phone_number(value))(found)
 
 
 DIALNEXA: Final = Adapter(
