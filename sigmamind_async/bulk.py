@@ -102,7 +102,7 @@ class Progress:
 
 
 def _optional(
-    rule: str, accepts: Callable[[Any], bool]
+    rule: str, accepts: Callable[[object], bool]
 ) -> Callable[[object, attrs.Attribute[Any], object], None]:
     def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
         if value is not None and not accepts(value):
@@ -392,8 +392,7 @@ class BulkRun(Generic[V, T]):
                 result = await row.run()
             except BaseException as error:
                 self._running.pop(worker, None)
-                cause = self._cause(row, error)
-                self._finish(_failure(index, value, row, cause, clock() - began))
+                self._finish(self._failure(index, value, row, error, clock() - began))
                 if not isinstance(error, Exception):
                     raise  # cancelled
             else:
@@ -416,12 +415,6 @@ class BulkRun(Generic[V, T]):
             await self._has_room.wait()
         return await self._input.take_async() if self._input.is_async else self._input.take()
 
-    def _cause(self, row: PreparedCall[T] | None, error: BaseException) -> BaseException:
-        """Return why *row* ended: in an outage, its latest error instead of our cancellation."""
-        if row is None or not self._unreachable or self._closing or isinstance(error, Exception):
-            return error
-        return row.ending() or error
-
     # --- outcomes ----------------------------------------------------------------------------
 
     def _finish(self, outcome: Outcome[V, T]) -> None:
@@ -431,6 +424,35 @@ class BulkRun(Generic[V, T]):
             self._check_error(outcome.error)
         if self._failure_limit is not None:
             self._check_failures(self._failure_limit)
+
+    def _failure(
+        self,
+        index: int,
+        value: V,
+        row: PreparedCall[T] | None,
+        error: BaseException,
+        elapsed: float,
+    ) -> Outcome[V, T]:
+        """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did."""
+        cancelled = not isinstance(error, Exception)
+        if cancelled and row is not None and self._unreachable and not self._closing:
+            error = row.ending() or error  # it was cancelled because of the outage
+        status: Status = "failed"
+        if isinstance(error, SigmaMindError):
+            status = "failed" if error.committed == "no" else "unconfirmed"
+        elif row is not None and row.may_have_acted:
+            status = "unconfirmed"
+        elif isinstance(error, asyncio.CancelledError):
+            status = "skipped"
+        return Outcome(
+            index=index,
+            status=status,
+            value=value,
+            error=None if status == "skipped" else error,
+            attempts=0 if row is None else row.attempts,
+            elapsed=elapsed,
+            ignored=() if row is None else row.ignored,
+        )
 
     def _emit(self, outcome: Outcome[V, T]) -> None:
         if not self._ready:
@@ -473,28 +495,6 @@ def _check_type(name: str, value: object, kind: type) -> None:
 
 def _one_line(error: SigmaMindError) -> str:
     return " ".join(str(error).split())
-
-
-def _failure(
-    index: int, value: V, row: PreparedCall[T] | None, error: BaseException, elapsed: float
-) -> Outcome[V, T]:
-    """Return the outcome of a row that raised *error*; *row* is `None` if preparing it did."""
-    status: Status = "failed"
-    if isinstance(error, SigmaMindError):
-        status = "failed" if error.committed == "no" else "unconfirmed"
-    elif row is not None and row.may_have_acted:
-        status = "unconfirmed"
-    elif isinstance(error, asyncio.CancelledError):
-        status = "skipped"
-    return Outcome(
-        index=index,
-        status=status,
-        value=value,
-        error=None if status == "skipped" else error,
-        attempts=0 if row is None else row.attempts,
-        elapsed=elapsed,
-        ignored=() if row is None else row.ignored,
-    )
 
 
 class _End(enum.Enum):

@@ -354,9 +354,9 @@ class Client:
     ) -> Self:
         """Return a copy with other options that shares this client's session, gate and quota."""
         engine = self._runner.engine
-        times = _given(deadline=deadline, attempt_timeout=attempt_timeout)
+        times = _drop_none(deadline=deadline, attempt_timeout=attempt_timeout)
         _check_seconds(**times)
-        options = _given(policy=retry, strict=strict, observer=observer)
+        options = _drop_none(policy=retry, strict=strict, observer=observer)
         twin = object.__new__(type(self))
         twin._bind(attrs.evolve(engine, limits=attrs.evolve(engine.limits, **times), **options))
         return twin
@@ -393,7 +393,7 @@ class Client:
         return f"{type(self).__name__}(base_url={self._runner.engine.base_url!r})"
 
 
-def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
+def _drop_none(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
     """Return the options that are not ``None``."""
     return {name: value for name, value in options.items() if value is not None}
 

@@ -100,7 +100,7 @@ class Headers:
         self._without_body: dict[str, str] = {}
         self._with_body: dict[str, str] = {}
 
-    def carrying(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
+    def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
             # What a second attempt needs has to be there before a first one leaves.
@@ -265,7 +265,7 @@ class Engine:
 
         The answer is a 2xx, or the 404 after a removal that went unanswered.
         """
-        call = self.begin(_undecoded(operation))
+        call = self.begin(_without_decoding(operation))
         response = await self.finish(call)
         if call.not_found is not None:
             return call.not_found, lambda _: cast("T", operation.on_not_found)
@@ -279,7 +279,7 @@ class Engine:
             if isinstance(end, NoResult):
                 end = await self._recover(call, end)
         except BaseException as interruption:
-            self._interrupted(call, interruption)
+            self._report_interruption(call, interruption)
             raise
         if isinstance(end, Failed):
             error = _annotate(end.error, call, self.clock() - call.started)
@@ -374,7 +374,7 @@ class Engine:
         return HttpRequest(
             request.method,
             self.base_url + path,
-            self._headers.carrying(key, body),
+            self._headers.get(key, body),
             request.max_bytes,
             body,
             not may_reuse,
@@ -404,12 +404,12 @@ class Engine:
             self.gate.abandoned(permit)
             self.gate.release(permit)
             raise
-        self._report(call, self._find(answer, flag, may_be_echo=False), permit)
+        self._report(call, self._classify(answer, flag, may_be_echo=False), permit)
         self.gate.release(permit)
 
     # --- after an attempt ----------------------------------------------------------------------
 
-    def _find(
+    def _classify(
         self, answer: Response | Fault, flag: ConnectionFlag, *, may_be_echo: bool
     ) -> AttemptResult:
         return classify_attempt(
@@ -423,7 +423,7 @@ class Engine:
     def _judge(self, call: Call[object], answer: Response | Fault, permit: Permit) -> AttemptResult:
         """Judge an attempt without a confirmation, and give its permit back."""
         flag = cast("ConnectionFlag", call.flag)
-        result = self._find(answer, flag, may_be_echo=call.may_be_own_echo)
+        result = self._classify(answer, flag, may_be_echo=call.may_be_own_echo)
         self._report(call, result, permit)
         # Last, because after any exception before it `_abandon` gives the permit back.
         self.gate.release(permit)
@@ -470,7 +470,7 @@ class Engine:
             verdict = Verdict.AMBIGUOUS if call.flag.may_have_left else Verdict.NOT_SENT
             self._notify_attempt(call, verdict, None, began)
 
-    def _interrupted(self, call: Call[object], interruption: BaseException) -> None:
+    def _report_interruption(self, call: Call[object], interruption: BaseException) -> None:
         """Report the end of a call that was cancelled, in whatever way."""
         name = call.operation.name
         if call.may_have_acted:
@@ -495,37 +495,30 @@ class Engine:
         self, call: Call[T], result: AttemptResult, key: Secret, began: float
     ) -> T | Failed | Retry:
         """Decide what follows an attempt that brought no result."""
-        operation, call.verdict = call.operation, result.verdict
+        call.verdict = result.verdict
         if self.observer is not None:
             self._notify_attempt(call, result.verdict, result.answer, began)
-        if (
-            result.status == 404
-            and call.may_be_own_echo
-            and not isinstance(operation.on_not_found, Unset)
-            and not result.is_not_from_api
-        ):
+        gone = call.operation.on_not_found
+        if not isinstance(gone, Unset) and _shows_own_removal(call, result):
             call.not_found = cast("Response", result.answer)
-            return operation.on_not_found
+            return gone
         call.failure = (result, key)
         if result.verdict in {Verdict.AMBIGUOUS, Verdict.COMMITTED_UNREAD}:
             call.ambiguous = True
         call.flag = None
         try:
-            if await self._can_be_fixed(call, result, key):
+            if await self._refresh_or_redirect(call, result, key):
                 return Retry(result.status, at_once=True)
         except SigmaMindError as refusal:
             return Failed(refusal.with_traceback(None))
-        if not is_retryable(operation, result):
-            return Failed(self._error(call))
-        # Only what may be repeated comes here: an unbounded call waits until an outage is over.
-        outage = call.unbounded and not result.throttled and result.is_outage
-        # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
-        throttled = result.throttled or (outage and result.status == 503)
-        wait = result.retry_after
-        return Retry(result.status, throttled=throttled, outage=outage, retry_after=wait)
+        if is_retryable(call.operation, result):
+            return _retry_for(call, result)
+        return Failed(self._error(call))
 
-    async def _can_be_fixed(self, call: Call[object], result: AttemptResult, key: Secret) -> bool:
-        """Ask for the key again after a 401, or follow the one redirect; each once."""
+    async def _refresh_or_redirect(
+        self, call: Call[object], result: AttemptResult, key: Secret
+    ) -> bool:
+        """Return whether a new key, after a 401, or the one redirect may help; each once."""
         if result.status == 401 and not call.key_refreshed:
             call.key_refreshed = True
             if await self.credentials.refresh(key, self._time_left(call)):
@@ -673,6 +666,21 @@ class Engine:
         notify(self.observer, event)
 
 
+def _shows_own_removal(call: Call[object], result: AttemptResult) -> bool:
+    """True for a 404 that may come from the success of an earlier, unanswered attempt."""
+    return result.status == 404 and call.may_be_own_echo and not result.is_not_from_api
+
+
+def _retry_for(call: Call[object], result: AttemptResult) -> Retry:
+    """Return why *call*, whose operation allows it, may be sent again."""
+    # Only an unbounded call waits until an outage is over.
+    outage = call.unbounded and not result.throttled and result.is_outage
+    # A 503 without a wait may be shed load, so its backoff is slower than that after a 502.
+    throttled = result.throttled or (outage and result.status == 503)
+    wait = result.retry_after
+    return Retry(result.status, throttled=throttled, outage=outage, retry_after=wait)
+
+
 def _retry_in(state: RetryCallState) -> Retry:
     return cast("Retry", state.outcome.result() if state.outcome else None)
 
@@ -695,24 +703,24 @@ def _parse_answer(operation: Operation[T], response: Response) -> T:
     raise error
 
 
-def _as_it_came(response: Response) -> Response:
+def _keep_response(response: Response) -> Response:
     return response
 
 
-def _undecoded(operation: Operation[object]) -> Operation[Response]:
+def _without_decoding(operation: Operation[object]) -> Operation[Response]:
     """Return *operation* with its answer as the result; what is no 2xx is treated as before."""
     gone = operation.on_not_found
     return attrs.evolve(
         cast("Operation[Any]", operation),
-        decode=_as_it_came,
+        decode=_keep_response,
         ignored_fields=None,
-        read_back=operation.read_back and _undecoded_lookup(operation.read_back),
+        read_back=operation.read_back and _lookup_without_decoding(operation.read_back),
         # In place of the 404 itself, which is in `Call.not_found`.
         on_not_found=gone if isinstance(gone, Unset) else Response(404),
     )
 
 
-def _undecoded_lookup(back: ReadBack[T]) -> ReadBack[Response]:
+def _lookup_without_decoding(back: ReadBack[T]) -> ReadBack[Response]:
     read = back.operation.decode
 
     def decode(response: Response) -> Response:

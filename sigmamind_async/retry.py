@@ -77,10 +77,11 @@ class StandardWait:
         for name in ("base", "throttle_base", "cap"):
             _check_positive(name, getattr(self, name))
 
-    def __call__(self, state: RetryCallState) -> float:
-        """Return the seconds to wait after the number of failures, or of 429s, in *state*."""
-        throttled = state.outcome is not None and state.outcome.result().throttled
-        return self.seconds(state.attempt_number, throttled=throttled)
+    # The parameter's name is tenacity's: its combinations of strategies pass it by name.
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Return the seconds to wait after the failures, or 429s, that *retry_state* counts."""
+        throttled = retry_state.outcome is not None and retry_state.outcome.result().throttled
+        return self.seconds(retry_state.attempt_number, throttled=throttled)
 
     def seconds(self, count: int, *, throttled: bool) -> float:
         """Return the seconds to wait after *count* failures in a row, or 429s if *throttled*."""
@@ -98,9 +99,9 @@ class StandardStop:
         if type(self.max_attempts) is not int or self.max_attempts < 1:
             raise ConfigurationError("RetryPolicy: max_attempts: must be a whole number from 1")
 
-    def __call__(self, state: RetryCallState) -> bool:
-        """Return whether the number of failures in *state* is enough."""
-        return state.attempt_number >= self.max_attempts
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Return whether *retry_state* counts enough failures."""
+        return retry_state.attempt_number >= self.max_attempts
 
 
 @attrs.frozen(init=False)
@@ -146,8 +147,8 @@ class RetryPolicy:
         wait: Wait | None = None,
         stop: Stop | None = None,
     ) -> None:
-        pauses = _given(base=base, throttle_base=throttle_base, cap=cap)
-        number = _given(max_attempts=max_attempts)
+        pauses = _drop_none(base=base, throttle_base=throttle_base, cap=cap)
+        number = _drop_none(max_attempts=max_attempts)
         wait = _strategy("wait", wait, pauses) or StandardWait(**pauses)
         stop = _strategy("stop", stop, number) or StandardStop(**number)
         object.__setattr__(self, "wait", wait)
@@ -176,7 +177,7 @@ class RetryPolicy:
             return True
 
 
-def _given(**options: object) -> dict[str, Any]:
+def _drop_none(**options: object) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 

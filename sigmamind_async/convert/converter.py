@@ -17,7 +17,7 @@ import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from sigmamind_async.convert.fields import Record, RequestValue, wire, wire_names
+from sigmamind_async.convert.fields import Record, RequestValue, values_of, wire, wire_names
 from sigmamind_async.convert.scalars import (
     SCALAR_READERS,
     WrongTypeError,
@@ -288,9 +288,11 @@ def _request_writer(cls: type[RequestValue[object]]) -> Writer:
 
     A default other than `UNSET`, such as the provider of a variant, is sent.
     """
-    names = [(field, mark.name) for field, mark in wire_names(cls).items()]
+    names = [mark.name for mark in wire_names(cls).values()]
+    read = values_of(list(wire_names(cls)))
 
     def write(value: object) -> dict[str, Any]:
-        return {name: held for field, name in names if (held := getattr(value, field)) is not UNSET}
+        pairs = zip(names, read(value), strict=True)
+        return {name: held for name, held in pairs if held is not UNSET}
 
     return write

@@ -7,9 +7,10 @@ The wire name is never computed, because vendors spell one name two ways: SigmaM
 from __future__ import annotations
 
 import functools
+import operator
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
@@ -61,8 +62,8 @@ class RequestValue(Generic[T_co]):
                 # A text that became a `Secret` must not be in a frame that an error passes through:
                 # attrs' own validators would run while the frame of its ``__init__`` holds it.
                 given.clear()
-            for name, check, nullable in _checks(kind):
-                value = getattr(self, name)
+            read, checks = _checks(kind)
+            for value, (name, check, nullable) in zip(read(self), checks, strict=True):
                 if value is not UNSET and not (nullable and value is None):
                     check(name, value)
             self._check_combination()
@@ -74,19 +75,31 @@ class RequestValue(Generic[T_co]):
 
 
 @functools.cache
-def _checks(cls: type) -> tuple[tuple[str, Check, bool], ...]:
-    """Return the checks of a request value: field, check, and whether ``None`` passes it."""
-    return tuple(
+def _checks(cls: type) -> tuple[Callable[[object], tuple[Any, ...]], list[tuple[str, Check, bool]]]:
+    """Return what reads the checked fields of a request value, and their checks.
+
+    Each with the field's name, and whether ``None`` passes it.
+    """
+    checks = [
         (name, check, types.NoneType in typing.get_args(hint.__origin__))
         for name, hint in _annotations(cls)
         for check in hint.__metadata__
         if not isinstance(check, wire)
-    )
+    ]
+    return values_of([name for name, _, _ in checks]), checks
+
+
+def values_of(names: Sequence[str]) -> Callable[[object], tuple[Any, ...]]:
+    """Return a function that reads the attributes *names*, at the price of one call."""
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda held: tuple(getattr(held, name) for name in names)
 
 
 def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None:
     """Raise `InvalidRequestError` if *value* alone cannot be the *field* of a *cls*."""
-    for name, check, nullable in _checks(cast("Any", cls)):
+    _, checks = _checks(cast("Any", cls))
+    for name, check, nullable in checks:
         if name == field and not (nullable and value is None):
             check(name, value)
 

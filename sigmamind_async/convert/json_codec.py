@@ -10,6 +10,7 @@ import math
 import re
 from typing import Final
 
+import msgspec
 import orjson
 
 from sigmamind_async.errors import InvalidRequestError, ResponseDecodeError
@@ -54,14 +55,10 @@ def parse_json(body: bytes) -> object:
     Raises `ValueError` for anything else, including NaN and infinities, and `RecursionError` for
     nesting deeper than the interpreter's recursion limit.
     """
-    # Twenty digits in a row show as four in every fifth byte; looking at every byte of a page would
-    # take half as long as parsing it does.
-    may_be_huge = body[::5].translate(_OUTLINE).find(b"0000") >= 0
-    if not may_be_huge or _HUGE_INTEGER not in body.translate(_OUTLINE):
-        try:
-            return orjson.loads(body)
-        except ValueError:
-            pass
+    try:
+        return _parse(body)
+    except ValueError:
+        pass
     parsed = _DECODER.decode(body.decode("utf-8-sig", errors="replace"))
     if not _SURROGATE_ESCAPE.search(body):
         return parsed
@@ -70,10 +67,10 @@ def parse_json(body: bytes) -> object:
     return _DECODER.decode(text)
 
 
-_OUTLINE: Final = bytes.maketrans(b"-0123456789,:[ \t\r\n", b"0" * 11 + b":" * 7)
-_HUGE_INTEGER: Final = b":" + b"0" * 20
-"""In outline: a whole number past 64 bits has 20 digits, or a sign and 19. Digits in a text are not
-meant: they follow a quotation mark."""
+# orjson reads with 512-bit instructions, for which many processors lower their clock: all that
+# follows then takes longer, 3 to 5 % of an update in one process on an EPYC and on a Xeon. It also
+# rounds whole numbers past 64 bits. Writing bodies with it has neither effect.
+_parse: Final = msgspec.json.Decoder().decode
 _SURROGATE_ESCAPE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 

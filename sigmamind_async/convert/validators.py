@@ -35,40 +35,35 @@ def country_code(name: str, value: object) -> None:
         raise _refusal(name, problem, "two capital letters")
 
 
-def check_length(name: str, value: object, most: int, *, least: int = 0) -> None:
+def text(most: int, *, least: int = 0) -> Check:
     """Require a text of *least* to *most* characters; the text itself is never repeated."""
-    if not isinstance(value, str):
-        raise InvalidRequestError(field=name, rule="must be text")
-    if not least <= len(value) <= most:
-        problem = f"has {len(value)} characters, allowed are {least} to {most}"
-        raise _refusal(name, problem, f"{least} to {most} characters")
 
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, str):
+            raise InvalidRequestError(field=name, rule="must be text")
+        if not least <= len(value) <= most:
+            problem = f"has {len(value)} characters, allowed are {least} to {most}"
+            raise _refusal(name, problem, f"{least} to {most} characters")
 
-def text(most: int) -> Check:
-    """Require at most *most* characters."""
-    return functools.partial(check_length, most=most)
+    return check
 
 
 def visible(most: int = 10_000, *, least: int = 1) -> Check:
     """Require *least* to *most* visible characters, as in an id or the name of a host."""
+    check_length = text(most, least=least)
 
     def check(name: str, value: Any) -> None:
         if value == "" and least:
             raise InvalidRequestError(field=name, rule=_EMPTY)
-        check_length(name, value, most, least=least)
-        check_visible(name, value)
+        check_length(name, value)
+        if " " in value or not value.isprintable():  # pasted by accident
+            problem = f"{_short(value)} contains a space or an invisible character"
+            raise _refusal(name, problem, "no spaces, no invisible characters")
 
     return check
 
 
 _EMPTY = "must not be empty; leave it out instead"
-
-
-def check_visible(name: str, value: str) -> None:
-    """Refuse spaces of any kind and invisible characters: they are pasted by accident."""
-    if " " in value or not value.isprintable():
-        problem = f"{_short(value)} contains a space or an invisible character"
-        raise _refusal(name, problem, "no spaces, no invisible characters")
 
 
 def any_text(name: str, value: object) -> None:
@@ -124,7 +119,7 @@ def secret(most: int = 10_000) -> Check:
             raise InvalidRequestError(field=name, rule="must be text")
         if not value.known:
             return
-        # Not `check_length`: its frame would hold the text while the error passes through.
+        # Not `text`: its frame would hold the text while the error passes through.
         if len(value.reveal()) > most:
             raise InvalidRequestError(field=name, rule=f"at most {most} characters")
         if is_mask(value.reveal()):

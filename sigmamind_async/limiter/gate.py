@@ -86,7 +86,8 @@ class Admission:
         """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing."""
         limit = self.rates.of(kind)
         ready = limit.paused_until
-        ready = max(ready, self.paused_until)
+        if self.paused_until > ready:  # noqa: PLR1730 - for each call; `max` takes 0.1 us more
+            ready = self.paused_until
         if limit.rate is not None and limit.ready > ready:
             ready = limit.ready
         if self.window.spacing:

@@ -14,7 +14,7 @@ import contextvars
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import aiohttp
 from yarl import URL
@@ -124,11 +124,14 @@ class CallerSession(_AttemptTracker):
             _traced.reset(token)
 
 
+_ErrorParams: TypeAlias = aiohttp.TraceRequestExceptionParams
+
+
 def _flagging_trace() -> aiohttp.TraceConfig:
     """Return the trace that flags attempts in a session whose connector is not ours."""
 
-    def on(change: Callable[[Attempt, Any], None]) -> Callable[..., Awaitable[None]]:
-        async def on_event(_session: object, _context: object, params: object) -> None:
+    def on(change: Callable[[Attempt, _ErrorParams], None]) -> Callable[..., Awaitable[None]]:
+        async def on_event(_session: object, _context: object, params: _ErrorParams) -> None:
             attempt = _traced.get()
             if attempt is not None:
                 change(attempt, params)
@@ -141,7 +144,7 @@ def _flagging_trace() -> aiohttp.TraceConfig:
     def connected(attempt: Attempt, _: object) -> None:
         attempt.flag.connected, attempt.unsent = True, False
 
-    def failed(attempt: Attempt, params: aiohttp.TraceRequestExceptionParams) -> None:
+    def failed(attempt: Attempt, params: _ErrorParams) -> None:
         attempt.flag.connected, attempt.failure = True, params.exception
 
     trace = aiohttp.TraceConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -19,9 +20,11 @@ from sigmamind_async.errors import (
     ServerError,
 )
 from sigmamind_async.events import CallFinished, Event
+from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 from sigmamind_async.testing.transport import Script
+from sigmamind_async.transport import HttpRequest
 
 NUMBER = "+14155552671"
 GET = GetPhoneNumber(phone_number=NUMBER)
@@ -450,3 +453,31 @@ async def test_what_must_not_be_repeated_takes_no_idle_connection() -> None:
     await one.phone_numbers.create(country_code="US")
 
     assert [sent.fresh for sent in transport.sent] == [False, False, True]
+
+
+# ---------------------------------------------------------------- the way to the transport
+
+
+class Onlooker(ScriptedTransport):
+    """Notes which functions of ours wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__([reply(json={"sipPhoneNumber": NUMBER, "friendlyName": "Support"})])
+        self.waiting: list[str] = []
+
+    async def send(self, outgoing: HttpRequest, mark: ConnectionFlag, seconds: float) -> Any:
+        frame = inspect.currentframe()
+        while frame is not None:
+            if "/sigmamind_async/" in frame.f_code.co_filename:
+                self.waiting.append(frame.f_code.co_name)
+            frame = frame.f_back
+        return await super().send(outgoing, mark, seconds)
+
+
+async def test_a_reader_meets_the_transport_after_three_functions_that_wait() -> None:
+    """`Runner.run` is the fourth: it makes the call, and waits for nothing."""
+    transport = Onlooker()
+    client = SigmaMind("sk", transport=transport)
+    await client.phone_numbers.update(NUMBER, friendly_name="Support")
+
+    assert transport.waiting == ["_attempt", "finish", "update"]

@@ -915,7 +915,7 @@ async def test_the_end_tells_whether_anything_was_changed(
         (READ, True, ("no", Verdict.AMBIGUOUS)),
     ],
 )
-# Seen to fail with `_interrupted` left out of `Engine.finish`, and with one that says "no".
+# Seen to fail with `_report_interruption` left out of `Engine.finish`, and with one that says "no".
 @pytest.mark.parametrize("way", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
 def test_a_call_that_is_cancelled_has_an_end(
     operation: Operation[object],

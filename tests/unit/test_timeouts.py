@@ -1,4 +1,4 @@
-"""The alarm beside `asyncio.timeout`, which it stands in for: the same ends, told the same way."""
+"""`TimeoutTimer` beside `asyncio.timeout`, which it replaces: both must behave the same."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Within = Callable[[float], AbstractAsyncContextManager[object]]
 
 
 class Ours:
-    """Lets the alarm be used as `asyncio.timeout` is, so that both can run the same cases."""
+    """Adapts the timer to the form of `asyncio.timeout`, so that both run the same cases."""
 
     def __init__(self) -> None:
-        self.alarms: dict[asyncio.AbstractEventLoop, TimeoutTimer] = {}
+        self.timers: dict[asyncio.AbstractEventLoop, TimeoutTimer] = {}
 
     @contextlib.asynccontextmanager
     async def within(self, seconds: float) -> AsyncGenerator[Timeout, None]:
         loop = asyncio.get_running_loop()
-        alarm = self.alarms.setdefault(loop, TimeoutTimer())
-        limit = alarm.start(seconds)
+        timer = self.timers.setdefault(loop, TimeoutTimer())
+        timeout = timer.start(seconds)
         try:
-            yield limit
+            yield timeout
         except asyncio.CancelledError:
-            if limit.caused_cancellation():
+            if timeout.caused_cancellation():
                 raise TimeoutError from None
             raise
         finally:
-            alarm.stop(limit)
+            timer.stop(timeout)
 
 
 @pytest.fixture(params=["ours", "asyncio"])
@@ -200,10 +200,10 @@ async def test_a_task_group_outlives_a_time_that_is_up_inside(within: Within) ->
 async def test_without_counting_an_outer_cancellation_would_be_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control: a limit that believes every cancellation to be its own swallows one."""
+    """The control: a timeout that believes every cancellation to be its own swallows one."""
 
-    def believes(limit: Timeout) -> bool:
-        return limit.fired
+    def believes(timeout: Timeout) -> bool:
+        return timeout.fired
 
     monkeypatch.setattr(Timeout, "caused_cancellation", believes)
 
@@ -223,11 +223,11 @@ async def test_many_ends_close_together_ring_few_times(monkeypatch: pytest.Monke
     rung: list[float] = []
     late: list[float] = []
     ours = Ours()
-    ring = TimeoutTimer._fire  # noqa: SLF001 - counted
+    fire = TimeoutTimer._fire  # noqa: SLF001 - counted
 
-    def counted(alarm: TimeoutTimer) -> None:
+    def counted(timer: TimeoutTimer) -> None:
         rung.append(loop.time())
-        ring(alarm)
+        fire(timer)
 
     monkeypatch.setattr(TimeoutTimer, "_fire", counted)
 
@@ -249,10 +249,10 @@ async def test_an_alarm_at_rest_keeps_nothing() -> None:
     ours = Ours()
     async with ours.within(1.0):
         pass
-    (alarm,) = ours.alarms.values()
-    assert alarm._timeouts == set()  # noqa: SLF001 - what nobody else can see
+    (timer,) = ours.timers.values()
+    assert timer._timeouts == set()  # noqa: SLF001 - not visible from outside
     await asyncio.sleep(2.0)
-    assert alarm._handle is None  # noqa: SLF001 - likewise
+    assert timer._handle is None  # noqa: SLF001 - as above
 
 
 async def test_a_loop_whose_clock_leaps_ends_what_is_overdue(within: Within) -> None:
@@ -291,6 +291,6 @@ def test_without_a_task_there_is_no_time_to_keep() -> None:
     async def main() -> TimeoutTimer:
         return TimeoutTimer()
 
-    alarm = asyncio.run(main())
+    timer = asyncio.run(main())
     with pytest.raises(RuntimeError, match="needs a task"):
-        alarm.start(1.0)
+        timer.start(1.0)

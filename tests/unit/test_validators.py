@@ -372,19 +372,19 @@ def test_other_than_whole_numbers_in_range_are_refused(value: object) -> None:
 
 
 def test_lengths_are_checked_at_both_edges() -> None:
-    validators.check_length("label", "", 3)
-    validators.check_length("label", "abc", 3)
+    validators.text(3)("label", "")
+    validators.text(3)("label", "abc")
     with pytest.raises(InvalidRequestError, match="has 4 characters, allowed are 0 to 3"):
-        validators.check_length("label", "abcd", 3)
+        validators.text(3)("label", "abcd")
     with pytest.raises(InvalidRequestError, match="allowed are 1 to 3"):
-        validators.check_length("label", "", 3, least=1)
+        validators.text(3, least=1)("label", "")
 
 
 def test_a_length_is_that_of_a_text_and_the_text_is_not_repeated() -> None:
     with pytest.raises(InvalidRequestError, match="label: must be text"):
-        validators.check_length("label", 5, 3)
+        validators.text(3)("label", 5)
     with pytest.raises(InvalidRequestError) as caught:
-        validators.check_length("label", "hunter2", 3)
+        validators.text(3)("label", "hunter2")
 
     assert "hunter2" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""What platforms say of their windows: spread, and believed while it holds together."""
+"""Reports of a rate limit's window: spread, and believed while they are consistent."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.responses.headers import Remaining
 
 
-def hear(
-    heard: RateLimitWindow, at: float, left: int, reset: float, began: float | None = None
+def report(
+    window: RateLimitWindow, at: float, left: int, reset: float, began: float | None = None
 ) -> float:
-    """Let the allowance hear an answer that was sent at once, or at *began*."""
+    """Report the response to a request that was sent just now, or at *began*."""
     sent = at if began is None else began
-    return heard.update(at, (sent, 1, ""), Remaining(left, reset))
+    return window.update(at, (sent, 1, ""), Remaining(left, reset))
 
 
 # ---------------------------------------------------------------- spreading
 
 
 def test_what_is_left_is_spread_over_the_time_that_is_left() -> None:
-    heard = RateLimitWindow()
-    hear(heard, 0.0, 120, 60.0)
+    window = RateLimitWindow()
+    report(window, 0.0, 120, 60.0)
     for _ in range(13):  # those ahead of their time
-        heard.take(0.0)
+        window.take(0.0)
 
-    assert heard.spacing == pytest.approx(0.5)
-    assert heard.due == pytest.approx(0.5)
-
-
-def test_what_is_used_up_is_a_pause_for_everybody() -> None:
-    assert hear(RateLimitWindow(), 0.0, 0, 45.0) == 45.0
+    assert window.spacing == pytest.approx(0.5)
+    assert window.due == pytest.approx(0.5)
 
 
-def test_a_window_that_nobody_speaks_of_any_more_is_forgotten() -> None:
-    heard = RateLimitWindow()
-    hear(heard, 0.0, 10, 60.0)
-    heard.take(1_000.0)
+def test_a_window_that_is_used_up_is_a_pause_for_all_requests() -> None:
+    assert report(RateLimitWindow(), 0.0, 0, 45.0) == 45.0
 
-    assert (heard.spacing, heard.due) == (0.0, -math.inf)
+
+def test_a_window_without_further_reports_is_forgotten() -> None:
+    window = RateLimitWindow()
+    report(window, 0.0, 10, 60.0)
+    window.take(1_000.0)
+
+    assert (window.spacing, window.due) == (0.0, -math.inf)
 
 
 def early(counts: list[float]) -> float:
@@ -70,49 +70,49 @@ def test_without_hints_the_first_window_begins_with_a_burst(
 # ---------------------------------------------------------------- believing
 
 
-def is_believed(heard: RateLimitWindow) -> bool:
+def is_believed(window: RateLimitWindow) -> bool:
     """Whether another answer is heeded."""
-    hear(heard, 1_000.0, 10, 60.0)
-    return heard.spacing > 0.0
+    report(window, 1_000.0, 10, 60.0)
+    return window.spacing > 0.0
 
 
 def test_a_window_that_is_used_up_evenly_is_believed() -> None:
     """Its end is told in whole seconds, and answers come out of order."""
-    heard = RateLimitWindow()
+    window = RateLimitWindow()
     for second in range(1, 50):
-        hear(heard, float(second), 100 - second, math.ceil(60 - second + 0.9))
-        hear(heard, float(second), 101 - second, math.ceil(60 - second + 0.9), second - 1.5)
+        report(window, float(second), 100 - second, math.ceil(60 - second + 0.9))
+        report(window, float(second), 101 - second, math.ceil(60 - second + 0.9), second - 1.5)
 
-    assert is_believed(heard)
+    assert is_believed(window)
 
 
 def test_an_end_that_moves_on_is_a_bucket_and_no_window() -> None:
-    heard = RateLimitWindow()
+    window = RateLimitWindow()
     for index in range(8):
-        hear(heard, index / 10, 100 - index, 2.0 + index / 2)
+        report(window, index / 10, 100 - index, 2.0 + index / 2)
 
-    assert not is_believed(heard)
+    assert not is_believed(window)
 
 
 def test_a_number_that_never_becomes_less_is_made_up() -> None:
-    heard = RateLimitWindow()
+    window = RateLimitWindow()
     for index in range(8):
-        hear(heard, float(index), 1, 60.0 - index)
+        report(window, float(index), 1, 60.0 - index)
 
-    assert not is_believed(heard)
+    assert not is_believed(window)
 
 
 def test_a_new_window_that_is_used_up_already_is_made_up() -> None:
     """Such headers may stop a job once, and not for good."""
-    heard = RateLimitWindow()
-    pauses = [hear(heard, at, 0, 60.0) for at in (0.0, 60.0, 120.0)]
+    window = RateLimitWindow()
+    pauses = [report(window, at, 0, 60.0) for at in (0.0, 60.0, 120.0)]
 
     assert pauses == [60.0, 0.0, 0.0]
-    assert not is_believed(heard)
+    assert not is_believed(window)
 
 
 def test_a_second_rounded_up_begins_no_window() -> None:
-    heard = RateLimitWindow()
-    hear(heard, 0.0, 3, 1.0)
+    window = RateLimitWindow()
+    report(window, 0.0, 3, 1.0)
 
-    assert heard.spacing == 0.0
+    assert window.spacing == 0.0

@@ -117,9 +117,11 @@ class Agent(Record):
 # --- request values --------------------------------------------------------------------------
 
 
+_VISIBLE = validators.visible(253)
+
+
 def _host(name: str, value: object) -> None:
-    validators.check_length(name, value, 253, least=1)
-    validators.check_visible(name, str(value))
+    _VISIBLE(name, value)
     if str(value).lower().startswith(("sip:", "sips:")):
         raise InvalidRequestError(
             f"{name}: give host or host:port, without 'sip:' in front", name, "host[:port]"

@@ -129,9 +129,13 @@ _RUNNING = frozenset({"scheduled", "in-progress", "in_progress"})
 # --- request values --------------------------------------------------------------------------
 
 
+_HOST = validators.visible(253)
+
+
 def _carrier_host(name: str, value: object) -> None:
-    validators.check_length(name, value, 253, least=1)
-    validators.check_visible(name, str(value))
+    _HOST(name, value)
+    if OWN_SIP_DOMAIN not in str(value).lower():
+        return
     host = str(value).lower().removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
     host = host.partition(";")[0].partition(":")[0].rstrip(".")
     if host == OWN_SIP_DOMAIN or host.endswith(f".{OWN_SIP_DOMAIN}"):
