@@ -4,9 +4,10 @@
         provisioner = Provisioner(client, journal)
         number = await provisioner.run("order-1042", CreatePhoneNumber(country_code="US"))
 
-Read from the outside in: `provisioner` is what is called; `errand` is the course of one operation,
-`job` of many; `machine` decides, without any I/O, what follows from what happened; `journal` and
-`sqlite` remember it; `census` and `settling` find out what became of unanswered requests.
+Read from the outside in. `provisioner` is what a program calls; `execution` carries out one
+operation, `bulk` many. `claim` is the write before each request. `transitions` decides, without any
+I/O, what follows from each of the `events`, and `journal` stores it. `listing` and `reconcile` find
+out what unanswered requests did; `conflicts` keeps operations on the same number apart.
 """
 
 from typing import TYPE_CHECKING

@@ -83,18 +83,18 @@ class Claim:
         self.row, self.sent = before
         raise SendAborted(self._limit_error() if result is PutResult.LIMIT_REACHED else refusal)
 
-    async def rest(self) -> None:
+    async def mark_rate_limited(self) -> None:
         """Record that nothing is under way until the next request.
 
         If this process ends meanwhile, the row then need not be taken for unconfirmed.
         """
         context = self._context
         with suppress(JournalError, IllegalTransitionError, TimeoutError):
-            resting = advance(self.row, RateLimited(), context.now(), context.policy).row
+            waiting = advance(self.row, RateLimited(), context.now(), context.policy).row
             async with self._deadline(context.runner.engine.clock):
-                result = await context.journal.put(resting)
+                result = await context.journal.put(waiting)
             if result is PutResult.STORED:
-                self.row = resting
+                self.row = waiting
 
     def _deadline(self, clock: Callable[[], float]) -> AbstractAsyncContextManager[object]:
         """Return what raises `TimeoutError` at the deadline."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import attrs
@@ -30,9 +29,7 @@ LEASE_MARGIN = 5.0
 """Seconds in which an owner must record that an attempt begins, and how it ended."""
 
 
-def steady_clock(
-    monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
-) -> Callable[[], float]:
+def steady_clock(monotonic: Callable[[], float], wall: Callable[[], float]) -> Callable[[], float]:
     """Return a wall clock that no adjustment of the system's clock can move in this process."""
     origin = wall() - monotonic()
     return lambda: origin + monotonic()
@@ -90,19 +87,19 @@ class AccountContext:
         """Store what *event* makes of *row*; return `None` if another writer was faster."""
         now = self.now()
         try:
-            move = advance(row, event, now, self.policy)
+            transition = advance(row, event, now, self.policy)
         except IllegalTransitionError:
             return None
-        if move.row.version == row.version:
-            return move
+        if transition.row.version == row.version:
+            return transition
         # Within its lease no other process writes the row, so this write cannot be refused. If it
         # is lost, the next run finds in a listing what the answer brought.
         confirmed = isinstance(event, AttemptEnded) and event.verdict is Verdict.CONFIRMED
         durable = not confirmed or now >= row.lease_until
-        result = await self.journal.put(move.row, durable=durable)
-        return move if result is PutResult.STORED else None
+        result = await self.journal.put(transition.row, durable=durable)
+        return transition if result is PutResult.STORED else None
 
     async def apply_or_read(self, row: Row, event: Event) -> Row:
         """Store what *event* makes of *row*; return the stored row if another writer was faster."""
-        move = await self.apply(row, event)
-        return await self.read(row.op_id) if move is None else move.row
+        transition = await self.apply(row, event)
+        return await self.read(row.op_id) if transition is None else transition.row

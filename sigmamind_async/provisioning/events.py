@@ -24,11 +24,6 @@ class Match:
     result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
 
-    @property
-    def name(self) -> str:
-        """The number, or its key if it has none."""
-        return self.phone_number or self.record
-
 
 # --- an attempt ------------------------------------------------------------------------------
 

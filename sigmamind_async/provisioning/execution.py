@@ -95,6 +95,8 @@ class Execution(Generic[T]):
         self._engine = context.runner.engine
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
+        self._may_be_forgotten = False
+        """Whether the journal may have forgotten a purchase, being an old copy of itself."""
         self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
 
@@ -133,15 +135,15 @@ class Execution(Generic[T]):
                 row = await self._step(row)
         if self._answer is not UNSET:
             return cast("T", self._answer)
-        result = (
-            None if row.result is None else from_result(row.result, self._context.adapter.result)
-        )
-        return cast("T", result)
+        if row.result is None:
+            return cast("T", None)
+        return cast("T", from_result(row.result, self._context.adapter.result))
 
     async def _load(self) -> Row:
         """Return the stored row if it is about the same request, or a new row."""
         context = self._context
         journal_id = context.journal.journal_id
+        self._may_be_forgotten = context.journal.may_be_a_copy
         row = new_row(
             self.op_id,
             self._value,
@@ -183,7 +185,7 @@ class Execution(Generic[T]):
 
     async def _send(self, row: Row) -> Row:
         """Send one attempt, once no other operation can change the number."""
-        if row.kind is Kind.PURCHASE and self._context.journal.may_be_a_copy:
+        if row.kind is Kind.PURCHASE and self._may_be_forgotten:
             found = await self._in_time(self._find_earlier_purchase(row))
             if found.version != row.version:
                 return found
@@ -287,7 +289,7 @@ class Execution(Generic[T]):
         # An unanswered attempt is looked up in a listing that serves all of them.
         call.reads_back = False
         call.before_send = claim
-        call.before_pause = claim.rest
+        call.before_pause = claim.mark_rate_limited
         call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
         self.call = call
         failure: SigmaMindError | None = None
@@ -332,9 +334,9 @@ class Execution(Generic[T]):
         else:
             self._answer = record
         try:
-            move = await self._in_time(self._context.apply(row, event), sent=True)
-            if move is not None:
-                return move.row
+            transition = await self._in_time(self._context.apply(row, event), sent=True)
+            if transition is not None:
+                return transition.row
             return await self._in_time(self._confirmed_late(row, match), sent=True)
         except JournalError as error:
             brought = "" if match is None else f" ({match.phone_number})"
@@ -347,8 +349,8 @@ class Execution(Generic[T]):
         row = await self._context.read(row.op_id)
         if match is not None:
             event = Listed(began=self._context.now(), matches=[match])
-            move = await self._context.apply(row, event)
-            row = row if move is None else move.row
+            transition = await self._context.apply(row, event)
+            row = row if transition is None else transition.row
         if match is None or row.record != match.record:
             self._answer = UNSET
         return row
@@ -360,11 +362,11 @@ class Execution(Generic[T]):
         row = claim.row
         event = AttemptEnded(_proven_by(row.kind, call, error), error.message)
         try:
-            move = await self._in_time(self._context.apply(row, event), sent=True)
+            transition = await self._in_time(self._context.apply(row, event), sent=True)
         except JournalError as problem:
             unrecorded = problem
         else:
-            return await self._after_failure(row.op_id, move, error)
+            return await self._after_failure(row.op_id, transition, error)
         if not call.ambiguous:
             error.add_note(f"the journal could not write it down: {unrecorded.message}")
             raise error
@@ -373,22 +375,22 @@ class Execution(Generic[T]):
         raise lost
 
     async def _after_failure(
-        self, op_id: str, move: Transition | None, error: SigmaMindError
+        self, op_id: str, transition: Transition | None, error: SigmaMindError
     ) -> Row:
         """Return the row from which the operation goes on, or raise *error*."""
-        if move is None:
+        if transition is None:
             return await self._in_time(self._context.read(op_id), sent=True)
-        if move.row.state is State.UNCONFIRMED:
+        if transition.row.state is State.UNCONFIRMED:
             if not self._in_bulk:
-                return move.row
-            unknown = outcome_unknown(move.row, self._value)
+                return transition.row
+            unknown = outcome_unknown(transition.row, self._value)
             unknown.not_from_api = error.not_from_api
             raise unknown
         taken = self._intent.search is not None and isinstance(
             error, (ConflictError, NotFoundError)
         )
         if taken and self._numbers_tried < _NUMBERS_TRIED:
-            return move.row
+            return transition.row
         raise error
 
     async def _aborted(

@@ -262,8 +262,8 @@ class Provisioner:
         One that may have been sent stays as it is. Called again, it is tried again.
         """
         row = await self._context.read(op_id)
-        move = await self._context.apply(row, RefusedLocally(reason))
-        return row if move is None else move.row
+        transition = await self._context.apply(row, RefusedLocally(reason))
+        return row if transition is None else transition.row
 
     @property
     def lease(self) -> float:
@@ -318,10 +318,10 @@ class Provisioner:
         return await self._context.read(op_id)
 
     async def _decide(self, row: Row, event: Event) -> Row:
-        move = await self._context.apply(row, event)
-        if move is None:
+        transition = await self._context.apply(row, event)
+        if transition is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
-        return move.row
+        return transition.row
 
 
 def _check_settings(settle_time: object, tag: object, max_purchases: object) -> None:

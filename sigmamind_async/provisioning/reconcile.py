@@ -80,11 +80,11 @@ async def apply_listing(
     *value* is the request with its secrets, if the caller has it.
     """
     matches = _matches(context.adapter, row, listing)
-    move = await context.apply(row, Listed(began=listing.began, matches=matches))
-    if move is None:
+    transition = await context.apply(row, Listed(began=listing.began, matches=matches))
+    if transition is None:
         return await context.read(row.op_id)
-    row = move.row
-    for action in move.actions:
+    row = transition.row
+    for action in transition.actions:
         match action:
             case Repair(found):
                 row = await _repair(context, row, found, value)

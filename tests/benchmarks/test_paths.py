@@ -28,4 +28,4 @@ def test_a_purchase_is_a_short_course() -> None:
     course = paths.course_of_a_purchase()
 
     assert len(course.steps) <= 150
-    assert course.within("provisioning").switches <= 42
+    assert course.within("provisioning").switches <= 38

@@ -106,7 +106,7 @@ async def test_a_locked_journal_holds_a_call_no_longer_than_its_deadline(
     """The first call of a process, and one whose account is known already.
 
     Nor is that it was not sent waited for. Control: with `_LAST_WRITE` for the patience of
-    `_written`, whatever the claim, the second call ends long after its deadline.
+    `_retract`, whatever the claim, the second call ends long after its deadline.
     """
     monkeypatch.setattr(course, "_LAST_WRITE", 60.0)
     opened, locked = journal_and_lock

@@ -32,10 +32,10 @@ _KEY: Final = "id"
 
 @attrs.frozen(kw_only=True)
 class PurchaseAnyNumber(RequestValue[PhoneNumber]):
-    """Buys one number of a country, whichever is on offer; for a `Provisioner` only.
+    """Buys one number of a country, whichever is on offer, through a `Provisioner` only.
 
-    It is two calls, a search and a purchase, with the choice written to the journal between them.
-    A client, which makes one call of a value, refuses it.
+    It takes two calls, a search and a purchase; the journal stores the choice between them. A
+    client, which makes one call of each value, refuses it.
     """
 
     country_iso: Annotated[str, validators.country_code]
@@ -76,7 +76,7 @@ def _is_phone_number(text: str) -> bool:
 
 
 def _purchase(value: PurchasePhoneNumber) -> Intent:
-    # The number is all that is asked for: nothing else to compare, or to write.
+    # The request names the number alone: there is nothing else to compare, or to write.
     return Intent(kind=Kind.EXACT_PURCHASE, key=value.phone_number)
 
 
@@ -90,10 +90,10 @@ def _import(value: ImportSipTrunk) -> Intent:
 
 
 def _shows_import(value: ImportSipTrunk, found: PhoneNumber) -> bool:
-    """Return whether *found* is named as *value* says, if it tells its name at all.
+    """Return whether *found* has the name that *value* sets, if it shows a name at all.
 
-    The trunk's credentials can neither be read nor be written again: no update takes them. To doubt
-    an import because of them would never end, so a number that is there counts as imported.
+    The trunk's credentials can be neither read nor written again: no update takes them. An import
+    would stay unconfirmed because of them, so a number that is there counts as imported.
     """
     return "nickname" not in present_keys(found) or confirms_request(import_sip_trunk(value))(found)
 
@@ -103,15 +103,15 @@ def _update(value: UpdatePhoneNumber) -> Intent:
 
 
 def _shows_update(value: UpdatePhoneNumber, found: PhoneNumber) -> bool:
-    """Return whether *found* tells about each field of *value*, and tells what was asked for.
+    """Return whether *found* shows each field of *value*, with the value that was sent.
 
-    Of the three documented shapes of a record only one has all fields. What a record is silent
-    about is not proven; the update is sent again then, which does no harm.
+    Only one of the three documented shapes of a record has all fields. A field that a record does
+    not show is not proven; then the update is sent again, which does no harm.
     """
-    told = set(present_keys(found))
-    if "inbound_agent_id" in told:
-        told.add("agent_id")
-    return told.issuperset(body_of(value)) and confirms_request(update_phone_number(value))(found)
+    shown = set(present_keys(found))
+    if "inbound_agent_id" in shown:
+        shown.add("agent_id")
+    return shown.issuperset(body_of(value)) and confirms_request(update_phone_number(value))(found)
 
 
 DIALNEXA: Final = Adapter(

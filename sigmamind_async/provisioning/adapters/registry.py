@@ -20,9 +20,9 @@ _ADAPTERS: Final[Mapping[str, Adapter]] = {
 
 
 def adapter_for(value: Value) -> tuple[str, Adapter]:
-    """Return the platform that *value* is a request of, and its adapter.
+    """Return the name of the platform that *value* is a request of, and its adapter.
 
-    Raises `InvalidRequestError` for what changes no phone number.
+    Raises `InvalidRequestError` for a request that changes no phone number.
     """
     name = type(value).__name__
     for platform, adapter in _ADAPTERS.items():

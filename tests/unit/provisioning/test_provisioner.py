@@ -15,8 +15,9 @@ from sigmamind_async import (
     SigmaMind,
     SigmaMindError,
 )
-from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
-from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
+from sigmamind_async.platforms.sigmamind import CreatePhoneNumber, UpdatePhoneNumber
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, State
+from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 from sigmamind_async.transport import HttpRequest
 
@@ -154,3 +155,34 @@ async def test_a_journal_keeps_the_accounts_of_one_platform_apart(account: Accou
         client = SigmaMind("key", transport=ScriptedTransport(account))
         await Provisioner(client, journal, account=label).run("row-1", VALUE)
     assert len(account.numbers) == 3
+
+
+class FullJournal(MemoryJournal):
+    """Has room for *writes* of an operation."""
+
+    def __init__(self, writes: int) -> None:
+        super().__init__()
+        self.writes = writes
+
+    async def put(self, row: Row, **options: Any) -> PutResult:
+        if row.version > self.writes:
+            raise JournalError("the disk is full")
+        return await super().put(row, **options)
+
+
+@pytest.mark.parametrize(("writes", "committed"), [(0, "no"), (1, "unknown")])
+async def test_a_journal_that_fails_between_two_requests_does_not_hide_the_first(
+    clock: FakeClock, writes: int, committed: str
+) -> None:
+    """The platform may have acted on it. Control: one that fails before the first."""
+    sent: list[HttpRequest] = []
+
+    def answer(request: HttpRequest) -> Any:
+        sent.append(request)
+        return reply(503, {})
+
+    client = in_fake_time(SigmaMind("key", transport=ScriptedTransport(answer)), clock)
+    value = UpdatePhoneNumber(phone_number="+14155550100", friendly_name="Desk")
+    with pytest.raises(JournalError, match="the disk is full") as failure:
+        await Provisioner(client, FullJournal(writes)).run("row-1", value)
+    assert (failure.value.committed, len(sent)) == (committed, writes)
