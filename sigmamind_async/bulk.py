@@ -20,6 +20,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 import attrs
 
+from sigmamind_async.compiled import quick
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -39,8 +40,8 @@ T_co = TypeVar("T_co", covariant=True)
 Status = Literal["done", "failed", "unconfirmed", "skipped"]
 
 
-# Without slots, because attrs then writes the nine fields in two thirds of the time.
-@attrs.frozen(slots=False)
+@quick
+@attrs.frozen
 class Outcome(Generic[V, T]):
     """How one row ended."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 
+from sigmamind_async.compiled import quick
 from sigmamind_async.values import UNSET, Secret, Unset
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class Fault:
     """True if another attempt would end the same way: a certificate or a proxy refuses."""
 
 
+@quick
 @attrs.frozen
 class Response:
     """A response whose status line and headers were read completely."""

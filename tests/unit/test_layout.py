@@ -26,7 +26,7 @@ PACKAGE = "sigmamind_async"
 FLOORS = {
     "errors": 0,
     "values": 0,
-    "static": 0,
+    "compiled": 0,
     "convert": 1,
     "did_you_mean": 1,
     "events": 1,
