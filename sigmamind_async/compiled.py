@@ -40,32 +40,38 @@ def compile_init(
 ) -> Callable[..., None]:
     """Return an ``__init__`` that does for *cls*, frozen and with slots, what attrs' *given* does.
 
-    The lines *then* run last; they find each field under its name, converted, and *names*.
+    The lines *then* run last; they find each field under its name, converted, and *names*. Attrs'
+    validators, aliases, and what it calls before or after are left out.
     """
     scope: dict[str, Any] = {
         **(names or {}),
-        "_become": object.__setattr__,
+        "_become": vars(object)["__class__"].__set__,
         "_Open": open_twin(cls),
         "_NOTHING": attrs.NOTHING,
     }
     by_place, by_name, values, stores = ["self"], ["*"], [], []
     for field in attrs.fields(cls):
-        parameter, default = field.name, field.default
-        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-            scope[f"_new_{field.name}"] = default.factory
-            values.append(f"if {field.name} is _NOTHING: {field.name} = _new_{field.name}()")
-            parameter += "=_NOTHING"
-        elif default is not attrs.NOTHING:
-            scope[f"_default_{field.name}"] = default
-            parameter += f"=_default_{field.name}"
+        name, default = field.name, ""
+        if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+            scope[f"_new_{name}"] = field.default.factory
+            default = "_NOTHING"
+        elif field.default is not attrs.NOTHING:
+            scope[f"_default_{name}"] = field.default
+            default = f"_default_{name}"
+        if field.init:
+            parameter = f"{name}={default}" if default else name
+            (by_name if field.kw_only else by_place).append(parameter)
+        else:
+            values.append(f"{name} = {default}")
+        if default == "_NOTHING":
+            values.append(f"if {name} is _NOTHING: {name} = _new_{name}()")
         if field.converter is not None:
-            scope[f"_convert_{field.name}"] = field.converter
+            scope[f"_convert_{name}"] = field.converter
             # Into the same variable: what a password was given as is in no frame from here on.
-            values.append(f"{field.name} = _convert_{field.name}({field.name})")
-        (by_name if field.kw_only else by_place).append(parameter)
-        stores.append(f"self.{field.name} = {field.name}")
+            values.append(f"{name} = _convert_{name}({name})")
+        stores.append(f"self.{name} = {name}")
     parameters = by_place + (by_name if len(by_name) > 1 else [])
-    fill = ["_become(self, '__class__', _Open)", *stores, "self.__class__ = _kind"]
+    fill = ["_become(self, _Open)", *stores, "self.__class__ = _kind"]
     lines = ["_kind = self.__class__", *values, *fill, *then]
     compiled = compile_function(f"__init__({', '.join(parameters)})", lines, scope)
     return functools.wraps(given)(compiled)

@@ -32,32 +32,30 @@ def country_code(name: str, value: object) -> None:
         raise _refusal(name, problem, "two capital letters")
 
 
-def text(most: int, *, least: int = 0) -> Check:
-    """Require a text of *least* to *most* characters; the text itself is never repeated."""
+def text(most: int, *, least: int = 0, all_visible: bool = False) -> Check:
+    """Require a text of *least* to *most* characters, *all_visible* or any.
+
+    Only one with an invisible character is ever repeated.
+    """
 
     def check(name: str, value: Any) -> None:
         if not isinstance(value, str):
             raise InvalidRequestError(field=name, rule="must be text")
         if not least <= len(value) <= most:
+            if all_visible and not value:
+                raise InvalidRequestError(field=name, rule=_EMPTY)
             problem = f"has {len(value)} characters, allowed are {least} to {most}"
             raise _refusal(name, problem, f"{least} to {most} characters")
+        if all_visible and (" " in value or not value.isprintable()):  # pasted by accident
+            problem = f"{_short(value)} contains a space or an invisible character"
+            raise _refusal(name, problem, "no spaces, no invisible characters")
 
     return check
 
 
 def visible(most: int = 10_000, *, least: int = 1) -> Check:
     """Require *least* to *most* visible characters, as in an id or the name of a host."""
-    check_length = text(most, least=least)
-
-    def check(name: str, value: Any) -> None:
-        if value == "" and least:
-            raise InvalidRequestError(field=name, rule=_EMPTY)
-        check_length(name, value)
-        if " " in value or not value.isprintable():  # pasted by accident
-            problem = f"{_short(value)} contains a space or an invisible character"
-            raise _refusal(name, problem, "no spaces, no invisible characters")
-
-    return check
+    return text(most, least=least, all_visible=True)
 
 
 _EMPTY = "must not be empty; leave it out instead"

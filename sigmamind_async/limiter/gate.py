@@ -27,7 +27,7 @@ import attrs
 
 from sigmamind_async.errors import APITimeoutError, CircuitOpenError, ConfigurationError
 from sigmamind_async.limiter.kinds import RateByKind
-from sigmamind_async.limiter.rate import Admitted
+from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
@@ -82,9 +82,12 @@ class Admission:
         rate, spacing = self.rates.common.rate, self.window.spacing
         return min(rate or math.inf, 1.0 / spacing) if spacing else rate
 
-    def wait(self, now: float, kind: str = "") -> float:
-        """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing."""
-        limit = self.rates.of(kind)
+    def wait(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> float:
+        """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing.
+
+        Its *limit* is looked up where the caller has not.
+        """
+        limit = limit or self.rates.of(kind)
         ready = limit.paused_until
         if self.paused_until > ready:  # noqa: PLR1730 - for each call; `max` takes 0.1 us more
             ready = self.paused_until
@@ -99,9 +102,9 @@ class Admission:
             ready = max(ready, now + self.probe_every)
         return ready - now if ready > now else 0.0
 
-    def take(self, now: float, kind: str = "") -> None:
+    def take(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> None:
         """Count a request of *kind* that goes now."""
-        limit = self.rates.of(kind)
+        limit = limit or self.rates.of(kind)
         limit.take(now)
         self.rates.sent[kind] += 1
         if self.window.spacing:
@@ -113,9 +116,10 @@ class Admission:
 
     def try_take(self, now: float, under_way: int, kind: str) -> bool:
         """Take a request of *kind* if it may go now and *under_way*, with it, are not too many."""
-        if under_way > self.rates.of(kind).width or self.wait(now, kind) > 0:
+        limit = self.rates.of(kind)
+        if under_way > limit.width or self.wait(now, kind, limit) > 0:
             return False
-        self.take(now, kind)
+        self.take(now, kind, limit)
         return True
 
     def refuses(self, now: float) -> float | None:

@@ -59,13 +59,18 @@ def confirm_matching(decode: Decode[R], matches: Callable[[R], bool]) -> Decode[
 
     def decode_matching(response: Response) -> R:
         record = decode(response)
-        if not matches(record):
-            raise ResponseDecodeError(_ANOTHER)
-        if record.extra:
-            require_no_failure(record.extra)
-        return record
+        return confirm(record, matches=matches(record))
 
     return decode_matching
+
+
+def confirm(record: R, *, matches: bool) -> R:
+    """Return *record* if it *matches* what was changed, with no failure beside it."""
+    if not matches:
+        raise ResponseDecodeError(_ANOTHER)
+    if record.extra:
+        require_no_failure(record.extra)
+    return record
 
 
 def require_no_failure(fields: Mapping[str, Any]) -> None:

@@ -173,9 +173,9 @@ class SharedAdmission(Admission):
         """Return whether the latest reply is still to be believed."""
         return self.alone or now - self.replied_at < TTL
 
-    def wait(self, now: float, kind: str = "") -> float:
+    def wait(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> float:
         """Return the seconds until a request may go, or until the row must have replied."""
-        wait = super().wait(now, kind)
+        wait = super().wait(now, kind, limit)
         if wait > 0 or (self.is_fresh(now) and (self.grants or not self.server_paced)):
             return wait
         return REPLY_TIMEOUT
@@ -184,9 +184,9 @@ class SharedAdmission(Admission):
         """Return the seconds until a request may go, if the row agrees."""
         return super().wait(now)
 
-    def take(self, now: float, kind: str = "") -> None:
+    def take(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> None:
         """Count a request that goes now."""
-        super().take(now, kind)
+        super().take(now, kind, limit)
         while self.grants and self.grants[0] < now - SLACK:
             self.grants.popleft()
         if self.grants:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import pickle
 import re
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sigmamind_async.bulk import Outcome
 from sigmamind_async.convert import (
     Record,
     RequestValue,
@@ -642,6 +644,29 @@ class Careful(Record):
 
     def __attrs_post_init__(self) -> None:
         raise AssertionError
+
+
+@pytest.mark.parametrize("platform", ["dialnexa", "sigmamind", "verbex"])
+def test_no_request_has_what_its_compiled_init_leaves_out(platform: str) -> None:
+    """The same parameters as attrs' own, no validator, and nothing before or after."""
+    models = importlib.import_module(f"sigmamind_async.platforms.{platform}.models")
+    requests = [
+        held
+        for held in vars(models).values()
+        if isinstance(held, type) and issubclass(held, RequestValue) and held is not RequestValue
+    ]
+    assert len(requests) > 8
+    for cls in [*requests, Response, Outcome]:
+        init: Any = getattr(cls, "__init__")  # noqa: B009 - mypy doubts it on a class
+        compiled, own = init.__code__, inspect.signature(init).parameters
+        assert compiled.co_filename == "<string>"
+        assert compiled.co_varnames[: len(own)] == tuple(own)
+        assert compiled.co_kwonlyargcount == sum(
+            each.kind is each.KEYWORD_ONLY for each in own.values()
+        )
+        assert [field.name for field in attrs.fields(cls) if field.validator is not None] == []
+        assert not hasattr(cls, "__attrs_pre_init__")
+        assert not hasattr(cls, "__attrs_post_init__")
 
 
 def passed_by(record: type[Record]) -> list[str]:

@@ -44,7 +44,7 @@ from sigmamind_async.platforms.sigmamind.models import (
 from sigmamind_async.readback import ignored_fields
 from sigmamind_async.responses.confirmation import (
     as_phone_number,
-    confirm_matching,
+    confirm,
     confirm_named,
     decode_removal,
     require_named,
@@ -226,9 +226,12 @@ def _number(found: PhoneNumber) -> str:
 
 
 def _about(phone_number: str) -> Callable[[Response], PhoneNumber]:
-    return confirm_matching(
-        _read_phone_number, lambda found: found.sip_phone_number == phone_number
-    )
+    # Not `confirm_matching`, which takes two functions for each call: 1,500 instructions.
+    def decode(response: Response) -> PhoneNumber:
+        found = _read_phone_number(response)
+        return confirm(found, matches=found.sip_phone_number == phone_number)
+
+    return decode
 
 
 def _call_id(found: Call) -> str | None:
