@@ -41,7 +41,7 @@ def compile_init(
     """Return an ``__init__`` that does for *cls*, frozen and with slots, what attrs' *given* does.
 
     The lines *then* run last; they find each field under its name, converted, and *names*. Attrs'
-    validators, aliases, and what it calls before or after are left out.
+    validators, aliases, and what it calls before or after are left out; a default is not converted.
     """
     scope: dict[str, Any] = {
         **(names or {}),
@@ -68,7 +68,8 @@ def compile_init(
         if field.converter is not None:
             scope[f"_convert_{name}"] = field.converter
             # Into the same variable: what a password was given as is in no frame from here on.
-            values.append(f"{name} = _convert_{name}({name})")
+            test = f"if {name} is not {default}: " if default else ""
+            values.append(f"{test}{name} = _convert_{name}({name})")
         stores.append(f"self.{name} = {name}")
     parameters = by_place + (by_name if len(by_name) > 1 else [])
     fill = ["_become(self, _Open)", *stores, "self.__class__ = _kind"]

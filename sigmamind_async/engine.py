@@ -302,7 +302,7 @@ class Engine:
             ) or await self._admit(call, self._admit_until(call))
             if not operation.repeatable and self._is_probe(permit):
                 permit = await self._probe_until_back(call, key, permit)
-            began = self.clock()
+            began = permit[0]  # the gate goes by the same clock
             try:
                 if call.before_send is not None:
                     await call.before_send()

@@ -280,14 +280,9 @@ def _request_writer(cls: type[RequestValue[object]]) -> Writer:
 
     A default other than `UNSET`, such as the provider of a variant, is sent.
     """
-    pairs = [(mark.name, field) for field, mark in wire_names(cls).items()]
-
-    def write(value: object) -> dict[str, Any]:
-        body: dict[str, Any] = {}
-        for name, field in pairs:
-            held = getattr(value, field)
-            if held is not UNSET:
-                body[name] = held
-        return body
-
-    return write
+    # A loop would call a function for each field, of all that a call calls 2 %.
+    lines = [
+        f"if value.{field} is not UNSET: body[{mark.name!r}] = value.{field}"
+        for field, mark in wire_names(cls).items()
+    ]
+    return compile_function("write(value)", ["body = {}", *lines, "return body"], {"UNSET": UNSET})

@@ -17,7 +17,7 @@ _ID = re.compile(r"[A-Za-z0-9_.~:@+-]+", re.ASCII)
 
 def phone_number(name: str, value: object) -> None:
     """Require an E.164 number with a leading plus: ``+`` and 7 to 15 digits."""
-    if not isinstance(value, str) or not E164.fullmatch(value):
+    if (type(value) is not str and not isinstance(value, str)) or not E164.fullmatch(value):
         problem = (
             f"{_short(value)} is not a phone number like '+14155550100' ('+', then 7 to 15 digits,"
             " no spaces)"
@@ -39,7 +39,7 @@ def text(most: int, *, least: int = 0, all_visible: bool = False) -> Check:
     """
 
     def check(name: str, value: Any) -> None:
-        if not isinstance(value, str):
+        if type(value) is not str and not isinstance(value, str):
             raise InvalidRequestError(field=name, rule="must be text")
         if not least <= len(value) <= most:
             if all_visible and not value:

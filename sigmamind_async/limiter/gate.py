@@ -116,7 +116,9 @@ class Admission:
 
     def try_take(self, now: float, under_way: int, kind: str) -> bool:
         """Take a request of *kind* if it may go now and *under_way*, with it, are not too many."""
-        limit = self.rates.of(kind)
+        rates = self.rates
+        # For most platforms no kind has its own: there this takes half the time of `of`.
+        limit = rates.of(kind) if rates.separate else rates.common
         if under_way > limit.width or self.wait(now, kind, limit) > 0:
             return False
         self.take(now, kind, limit)
@@ -141,7 +143,8 @@ class Admission:
         self.last_success = now
         if self.failures:
             self._close_after(request)
-        limit = self.rates.of(request[2])
+        rates = self.rates
+        limit = rates.of(request[2]) if rates.separate else rates.common
         limit.passed(now, request)
         if limit.capped and limit.tried_at == request[0]:
             limit.capped, limit.tried_at, self.pause_repeated = False, None, False

@@ -45,7 +45,7 @@ class RateByKind:
 
     def of(self, kind: str) -> AdaptiveRate:
         """Return the rate of requests of *kind*."""
-        return self.separate.get(kind, self.common) if self.separate else self.common
+        return self.separate.get(kind, self.common)
 
     def copy(self) -> RateByKind:
         """Return a copy that can be restored."""

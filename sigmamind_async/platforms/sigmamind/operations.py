@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
@@ -88,7 +89,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _about(value.phone_number),
         value=value,
-        ignored_fields=lambda found: ignored_fields(value, found, _READABLE_ON_A_TRUNK),
+        ignored_fields=partial(ignored_fields, value, fields=_READABLE_ON_A_TRUNK),
     )
 
 
