@@ -49,10 +49,14 @@ def compile_init(
         "_Open": open_twin(cls),
         "_NOTHING": attrs.NOTHING,
     }
-    by_place, by_name, values, stores = ["self"], ["*"], [], []
-    for field in attrs.fields(cls):
+    by_place, by_name = ["self"], ["*"]
+    values: list[str] = []
+    stores: list[str] = []
+    fields: Any = attrs.fields(cls)
+    factory: Any = attrs.Factory  # a function to type checkers
+    for field in fields:
         name, default = field.name, ""
-        if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+        if isinstance(field.default, factory):
             scope[f"_new_{name}"] = field.default.factory
             default = "_NOTHING"
         elif field.default is not attrs.NOTHING:

@@ -73,7 +73,8 @@ class _CheckingInit:
             names[f"_check_{len(lines)}"] = check
             given = f"{name} is not _UNSET" + (f" and {name} is not None" if nullable else "")
             lines.append(f"if {given}: _check_{len(lines)}({name!r}, {name})")
-        if self._cls._check_combination is not RequestValue._check_combination:  # noqa: SLF001
+        base: Any = RequestValue
+        if self._cls._check_combination is not base._check_combination:  # noqa: SLF001
             lines.append("self._check_combination()")
         self._cls.__init__ = compiled = compile_init(self._cls, self._given, lines, names)
         return compiled.__get__(value, owner)
