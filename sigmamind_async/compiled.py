@@ -47,11 +47,14 @@ def compile_init(
         **(names or {}),
         "_become": vars(object)["__class__"].__set__,
         "_Open": open_twin(cls),
+        "_cls": cls,
+        "_write": object.__setattr__,
         "_NOTHING": attrs.NOTHING,
     }
     by_place, by_name = ["self"], ["*"]
     values: list[str] = []
     stores: list[str] = []
+    others: list[str] = []
     fields: Any = attrs.fields(cls)
     factory: Any = attrs.Factory  # a function to type checkers
     for field in fields:
@@ -74,18 +77,21 @@ def compile_init(
             # Into the same variable: what a password was given as is in no frame from here on.
             test = f"if {name} is not {default}: " if default else ""
             values.append(f"{test}{name} = _convert_{name}({name})")
-        stores.append(f"self.{name} = {name}")
+        stores.append(f"    self.{name} = {name}")
+        others.append(f"    _write(self, {name!r}, {name})")
     parameters = by_place + (by_name if len(by_name) > 1 else [])
-    fill = ["_become(self, _Open)", *stores, "self.__class__ = _kind"]
-    lines = ["_kind = self.__class__", *values, *fill, *then]
+    fill = ["if self.__class__ is _cls:", "    _become(self, _Open)", *stores]
+    fill += ["    self.__class__ = _cls"]
+    # A subclass that is no attrs class has another layout.
+    other = ["else:", *others] if others else []
+    lines = [*values, *fill, *other, *then]
     compiled = compile_function(f"__init__({', '.join(parameters)})", lines, scope)
     return functools.wraps(given)(compiled)
 
 
 def quick(cls: type[T]) -> type[T]:
     """Let objects of a frozen attrs class be made nearly as fast as those of an open one."""
-    # A loop over the fields, as attrs unrolls it: a job's outcome takes 0.87 us, and 0.55 so, which
-    # is 1 % of a row.
+    # attrs' own `__init__` of a frozen class takes 0.87 us for the outcome of a row, this one 0.55.
     kind: Any = cls
     kind.__init__ = compile_init(cls, kind.__init__)
     return cls

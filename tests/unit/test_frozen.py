@@ -83,6 +83,17 @@ def test_a_copy_equals_its_original(value: Any) -> None:
     assert pickled is not value
 
 
+def test_a_subclass_without_slots_is_filled_as_well() -> None:
+    class Answer(Response):
+        pass
+
+    answer = Answer(200, body=b"{}")
+
+    assert (type(answer), answer.status, answer.body) == (Answer, 200, b"{}")
+    with pytest.raises(FrozenInstanceError):
+        answer.status = 201  # type: ignore[misc]
+
+
 # ---------------------------------------------------------------- records, requests and the rest
 
 UNHASHABLE = (dict, list, set, Mapping, Secret)
