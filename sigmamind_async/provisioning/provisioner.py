@@ -15,7 +15,12 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
+from sigmamind_async.provisioning.context import (
+    LEASE_MARGIN,
+    AccountContext,
+    clock_for,
+    steady_clock,
+)
 from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
@@ -117,6 +122,7 @@ class Provisioner:
             policy=self.policy,
             now=now,
             listings=ListingCache(adapter, client, now),
+            lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
         )
         self._conflicts = Conflicts(self._context)
