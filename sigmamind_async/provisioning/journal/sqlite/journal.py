@@ -27,10 +27,9 @@ from sigmamind_async.provisioning.journal.sql import (
     UPDATES,
     Statements,
 )
-from sigmamind_async.provisioning.journal.sqlite.errors import explain_error
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.sqlite.reader import DirectReader
-from sigmamind_async.provisioning.journal.sqlite.writer import Writer
+from sigmamind_async.provisioning.journal.sqlite.writer import Writer, explain_error
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.transitions import Policy, advance
 
