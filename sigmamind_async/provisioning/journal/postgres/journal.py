@@ -15,8 +15,6 @@ from typing import Any, ClassVar, Final, TypeVar
 from uuid import uuid4
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.journal.base import SqlJournal
-from sigmamind_async.provisioning.journal.columns import to_columns
 from sigmamind_async.provisioning.journal.postgres.clock import DatabaseClock
 from sigmamind_async.provisioning.journal.postgres.connections import (
     Connection,
@@ -26,7 +24,7 @@ from sigmamind_async.provisioning.journal.postgres.connections import (
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import NOW, PUT, migrate, with_schema
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.journal.sql import POSTGRES, Statements
+from sigmamind_async.provisioning.journal.sql import POSTGRES, SqlJournal, Statements, to_columns
 from sigmamind_async.provisioning.row import Row
 from sigmamind_async.values import Secret, as_secret
 

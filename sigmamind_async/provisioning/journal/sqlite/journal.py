@@ -20,16 +20,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from sigmamind_async.provisioning.events import OwnerLost
-from sigmamind_async.provisioning.journal.base import SqlJournal, read_rows
-from sigmamind_async.provisioning.journal.columns import COLUMNS, Values, from_columns, to_columns
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
 from sigmamind_async.provisioning.journal.sql import (
+    COLUMNS,
     HAS_KEY,
     IS_UNSETTLED,
     NAMES,
     SQLITE,
     UPDATES,
+    SqlJournal,
     Statements,
+    Values,
+    from_columns,
+    read_rows,
+    to_columns,
 )
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
 from sigmamind_async.provisioning.journal.sqlite.writer import Writer, explain_error
