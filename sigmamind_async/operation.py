@@ -1,10 +1,10 @@
-"""What a vendor call is, without sending it: the request, and how to read the response."""
+"""What a vendor call is: the request, what carries it, and how to read the response."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -89,6 +89,41 @@ class ConnectionFlag:
     def may_have_left(self) -> bool:
         """False only where the transport reported that it did not connect."""
         return self.connected is not False
+
+
+@attrs.define
+class HttpRequest:
+    """One request as bytes, addressed and authorized."""
+
+    method: str
+    url: str
+    """Absolute and percent-encoded."""
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    max_bytes: int
+    body: bytes | None = attrs.field(default=None, repr=False)
+    fresh: bool = False
+    """Whether it must not be repeated, and so goes over a connection that is new or was in use a
+    moment ago: a server may be closing one that has been idle."""
+
+
+class Transport(Protocol):
+    """Carries one request to a platform and one response back."""
+
+    async def send(
+        self, request: HttpRequest, flag: ConnectionFlag, seconds: float, /
+    ) -> Response | Fault:
+        """Return the response, or why there is none, within *seconds*.
+
+        Set ``flag.connected`` to false before connecting, and to true before the first byte can
+        leave. If it is never set, or a status line came, the request counts as sent whatever the
+        fault, and a purchase is not repeated. Raise nothing but `asyncio.CancelledError`; the flag
+        then tells whether the request may have left.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this transport opened; it can be used again afterwards."""
+        ...
 
 
 class Verdict(enum.Enum):
