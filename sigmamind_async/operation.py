@@ -145,6 +145,22 @@ class ReadBack(Generic[T]):
     """True if the record that was found shows every field that was sent and can be read back."""
 
 
+def differing_fields(sent: object, record: object, fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the fields of *sent* that *record* shows with another value.
+
+    *fields* maps each request field that can be read back to the record's field. Null, an empty
+    text and a missing key all mean "none": platforms answer a cleared field with any of them.
+    """
+    names: tuple[str, ...] = ()
+    for name, record_name in fields.items():
+        wanted = getattr(sent, name)
+        if wanted is UNSET:
+            continue
+        if (wanted or None) != (getattr(record, record_name, None) or None):
+            names = (*names, name)
+    return names
+
+
 _NO_HINTS: Final[Mapping[int, str]] = {}
 
 
