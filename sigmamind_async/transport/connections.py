@@ -19,8 +19,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 
-from sigmamind_async.operation import ConnectionFlag
-from sigmamind_async.transport.interface import HttpRequest
+from sigmamind_async.operation import ConnectionFlag, HttpRequest
 from sigmamind_async.transport.options import AiohttpOptions
 
 FRESH = 0.1

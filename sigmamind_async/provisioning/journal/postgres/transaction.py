@@ -17,10 +17,15 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.columns import COLUMNS, from_columns, to_columns
 from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, NOW, PUT, with_schema
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.journal.sql import NAMES, POSTGRES
+from sigmamind_async.provisioning.journal.sql import (
+    COLUMNS,
+    NAMES,
+    POSTGRES,
+    from_columns,
+    to_columns,
+)
 from sigmamind_async.provisioning.row import Row
 
 _HEAD: Final = f"SELECT journal_id, version, {NOW} FROM {{schema}}.journal"  # noqa: S608 - all of it is ours
