@@ -26,13 +26,13 @@ async def check_once(context: AccountContext) -> None:
 
     It is checked until it fits, and then never again.
     """
-    if context.is_checked:
+    if context.journal_id:
         return
     async with context.locks.hold("account"):
-        if not context.is_checked:
+        if not context.journal_id:
             _check_clock(context)
             await _check_account(context)
-            context.is_checked = True
+            context.journal_id = context.journal.journal_id
 
 
 def _check_clock(context: AccountContext) -> None:

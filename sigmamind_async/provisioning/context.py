@@ -57,8 +57,8 @@ class AccountContext:
     lease: float
     """Seconds after which a sender that has written nothing counts as gone."""
     max_purchases: int | None = None
-    is_checked: bool = False
-    """Whether the journal is known to belong to the account."""
+    journal_id: str = ""
+    """Id of the journal, once that is known to belong to the account."""
 
     @property
     def deadline(self) -> float:

@@ -10,7 +10,7 @@ import attrs
 
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State
-from sigmamind_async.provisioning.tags import attempt_tag
+from sigmamind_async.provisioning.tags import add_tag
 
 
 @attrs.frozen(kw_only=True)
@@ -81,7 +81,7 @@ def describe(row: Row, settle_time: float) -> list[str]:
     lines = [f"asked {summary(row)}"]
     lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
     if row.kind is Kind.PURCHASE and row.attempt:
-        lines.append(f"its number would carry {attempt_tag(row.token, row.attempt)} in its label")
+        lines.append(f"its number would carry {add_tag('', row.token, row.attempt)} in its label")
     if row.state is State.UNCONFIRMED:
         lines.append(f"not seen in {row.absent_listings} listings since then")
         until = _moment(row.unconfirmed_since + settle_time)
