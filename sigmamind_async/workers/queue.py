@@ -178,7 +178,7 @@ def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None
     return dict(accounts)
 
 
-def _plan_rows(op_id: str, value: Value, journal_id: str, account: str) -> Row:
+def _new_row(op_id: str, value: Value, journal_id: str, account: str) -> Row:
     _, adapter = adapter_for(value)
     intent = adapter.intent(value)
     row = new_row(
