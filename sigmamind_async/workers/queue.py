@@ -134,7 +134,7 @@ class Queue:
             enqueuer = Enqueuer(transaction, head)
             for account, values in accounts.items():
                 planned = [
-                    _plan_rows(op_id, value, head.journal_id, account)
+                    _new_row(op_id, value, head.journal_id, account)
                     for op_id, value in values.items()
                 ]
                 for start in range(0, len(planned), _BATCH):
