@@ -1,4 +1,4 @@
-"""Whether the journal belongs to the account; checked once, before the first operation.
+"""Checks, before the first operation, that the journal belongs to the account.
 
 A job repeated with another account's key would not find what it bought, and would buy it again. So
 the journal stores a fingerprint of each API key that was used with it. An unknown key is either new

@@ -44,9 +44,9 @@ class Claim:
         """
         self.row = row
         self.sent = False
-        """Whether the stored row says, or may say, that something was sent."""
+        """True if the stored row says, or may say, that something was sent."""
         self.late = False
-        """Whether the journal may still store the row, although this has stopped waiting."""
+        """True if the journal may still store the row, although this has stopped waiting."""
         self._context = context
         self._ends_at = ends_at
         # A fork has the same counter, but another process id.

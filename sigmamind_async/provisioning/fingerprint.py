@@ -1,10 +1,10 @@
 """How a request is stored without its secrets, and recognized when it is made again.
 
-The journal stores the fields that were set, but of secrets only their names. A digest tells whether
+The journal stores the fields that were set, but of secrets only their names. A digest shows whether
 the secrets are the same again. Its key is the account's API key: an unkeyed digest of a short SIP
 password could be reversed by trying words, and a key stored in the journal would be read together
-with the digest. The API key is long, random and not in the journal, and whoever holds it can set
-new passwords anyway.
+with the digest. The API key is long, random and not in the journal, and anyone who holds it
+can set new passwords anyway.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 def new_row(
     op_id: str, value: RequestValue[Any], *, kind: Kind, key: str, journal_id: str, account: str
 ) -> Row:
-    """Return the row of an operation that has not begun, without a digest of its secrets."""
+    """Return the row of an operation that has not started, without a digest of its secrets."""
     request_fields, secret_fields = split_secrets(value)
     return Row(
         op_id=op_id,

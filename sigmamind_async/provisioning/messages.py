@@ -73,7 +73,7 @@ def _differing_fields(stored: Row, requested: Row) -> list[str]:
 
 
 def _refer_to_different_secrets(stored: str | None, requested: str | None) -> bool:
-    # Where one was given literally, only the digests can tell.
+    # Where one was given literally, only the digests show it.
     return stored is not None and requested is not None and stored != requested
 
 

@@ -75,7 +75,7 @@ class Provisioner:
         max_purchases: Most purchases that the journal may ever hold for this account.
         release_duplicates: Let `reconcile` and `sweep` release duplicates. Otherwise an operator
             decides.
-        account: Label that tells several accounts of one platform apart in one journal.
+        account: Label that distinguishes several accounts of one platform in one journal.
 
     Raises:
         ConfigurationError: A setting cannot be used.

@@ -37,12 +37,12 @@ class Status:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is unconfirmed and nothing needs a decision."""
+        """True if nothing is unconfirmed and nothing needs a decision."""
         return not self.unconfirmed and not self.need_decision
 
     @classmethod
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
-        """Return how the operations of *account* in *journal* stand."""
+        """Return the state of the operations of *account* in *journal*."""
         counts = await journal.counts(account)
         return cls(
             account=account,

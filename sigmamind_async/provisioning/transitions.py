@@ -381,7 +381,7 @@ def _match_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     if not found:
         return _absent(row, event, now, policy)
     if row.state is State.ABANDONED:
-        # Nobody waits for the number any more, but it is paid for: the operator decides again.
+        # No caller waits for the number any more, but it is paid for: the operator decides again.
         return _add_duplicates(row, found, now)
     # The latest attempt first: the earlier ones have been superseded.
     first, *others = sorted(found, key=lambda match: -(match.attempt or 0))

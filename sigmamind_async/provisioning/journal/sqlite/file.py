@@ -307,7 +307,7 @@ def _find_loss(evidence: Evidence | None, alone: _Head, whole: _Head, *, has_log
         evidence: What the lock file knows of it.
         alone: What the file says without its log.
         whole: What it says with that.
-        has_log: Whether there is one.
+        has_log: True if there is one.
     """
     if evidence is None:
         if alone.open and not has_log:
