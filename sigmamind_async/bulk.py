@@ -199,7 +199,7 @@ class PreparedCall(Protocol[T_co]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         ...
 
     @property
@@ -209,7 +209,7 @@ class PreparedCall(Protocol[T_co]):
 
     @property
     def waits(self) -> bool:
-        """Whether one attempt has ended and the next has not begun."""
+        """True if one attempt has ended and the next has not begun."""
         ...
 
     def ending(self) -> SigmaMindError | None:

@@ -48,7 +48,7 @@ class Page(Generic[T_co]):
 
     items: list[T_co] = attrs.field(hash=False)
     more: bool | None = None
-    """Whether another page follows."""
+    """True if another page follows."""
     total: int | None = None
     """How many records the whole listing has."""
     pages: int | None = None
