@@ -64,7 +64,7 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
     """Base of every exception this package raises on purpose."""
 
     committed: Committed = "unknown"
-    """True if the platform may have acted on the call."""
+    """Evidence that the platform acted on the call: "no", "yes" or "unknown"."""
     retryable: bool = False
     """True if the same call may succeed later, unchanged, and is safe to make again."""
     not_from_api: bool = False

@@ -1,11 +1,11 @@
 """How fast and how many at once: what a platform admits, learned from what it refuses.
 
 Platforms do not publish these limits, and they differ in kind: buckets and windows of requests,
-places for requests under way, refusals drawn by lot. One measure serves for nearly all of them: how many
-requests passed, and in what time, since the last refusal. A bucket that was empty at both ends of
-that time, or a window that was used up, has passed exactly what it admits. So a refusal sets the
-rate to between what was *delivered* and what was attempted; the next one halves the uncertainty, and a
-rate that was found is cut by a few percent, not by a third.
+places for requests under way, refusals drawn by lot. One measure serves for nearly all of
+them: how many requests passed, and in what time, since the last refusal. A bucket that was empty at
+both ends of that time, or a window that was used up, has passed exactly what it admits. So a
+refusal sets the rate to between what was *delivered* and what was attempted; the next one halves
+the uncertainty, and a rate that was found is cut by a few percent, not by a third.
 
 After a cut the rate returns quickly to just below where it was refused, stays there for a while,
 and then rises ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). The
