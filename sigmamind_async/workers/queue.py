@@ -134,7 +134,8 @@ class Queue:
             enqueuer = Enqueuer(transaction, head)
             for account, values in accounts.items():
                 planned = [
-                    _plan(op_id, value, head.journal_id, account) for op_id, value in values.items()
+                    _new_row(op_id, value, head.journal_id, account)
+                    for op_id, value in values.items()
                 ]
                 for start in range(0, len(planned), _BATCH):
                     written = await enqueuer.write(account, planned[start : start + _BATCH])
@@ -177,7 +178,7 @@ def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None
     return dict(accounts)
 
 
-def _plan(op_id: str, value: Value, journal_id: str, account: str) -> Row:
+def _new_row(op_id: str, value: Value, journal_id: str, account: str) -> Row:
     _, adapter = adapter_for(value)
     intent = adapter.intent(value)
     row = new_row(
