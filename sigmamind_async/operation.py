@@ -80,7 +80,7 @@ class ConnectionFlag:
     """Records whether an attempt was given a connection; from then on bytes may have left.
 
     A transport sets it to false before it connects and to true before it sends. One that leaves it
-    at `None` does not know it, so the request may have left.
+    at `None` does not report it, so the request may have left.
     """
 
     connected: bool | None = None

@@ -24,7 +24,7 @@ _MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
 async def check_once(context: AccountContext) -> None:
     """Raise `JournalError` if the journal does not fit the clock or the account.
 
-    It is checked until it fits, and then never again.
+    Once it fits, it is not checked again.
     """
     if context.is_checked:
         return

@@ -129,8 +129,8 @@ class Row:
     rate_limited: bool = False
     """True if it waits after a 429, with no request under way."""
     accepted: bool = False
-    """True if a 2xx that cannot be read confirmed it. It is then never sent again just
-    because listings do not show it."""
+    """True if a 2xx that cannot be read confirmed it. It is then never sent again just because
+    listings do not show it."""
     rejection: str = ""
     """Why it was refused while an earlier attempt is still unconfirmed."""
 

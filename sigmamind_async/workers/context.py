@@ -47,7 +47,7 @@ class Account:
     """Makes the client: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``. It is called twice in
     each process: without arguments to learn the platform, and with the account's ``gate``."""
     label: str | None = attrs.field(default=None, kw_only=True)
-    """Distinguishes several accounts of one platform."""
+    """Distinguishes several accounts of one platform; the *account* of `Provisioner`."""
     settle_time: float = attrs.field(default=SETTLE_TIME, kw_only=True)
     retry_unconfirmed: bool = attrs.field(default=False, kw_only=True)
     tag: Literal["keep", "strip"] = attrs.field(default="keep", kw_only=True)
