@@ -162,7 +162,7 @@ class Runner:
         known = inspect.signature(kind).parameters.keys() - {key}
         for name in change:
             if name not in known:
-                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggest(name, known)}")
+                raise TypeError(f"{name!r} is not a field of {kind.__name__}{suggest(name, known)}")
         dump_json(self.operation(kind(**{key: _PLACEHOLDER_KEY}, **change)).request.json)
 
     def run_rows(
@@ -190,7 +190,7 @@ class Runner:
         build = self.operations.get(type(value))
         if build is None:
             kind, platform = type(value).__name__, self.engine.platform.name
-            raise InvalidRequestError(field="value", rule=f"{kind} is no request of {platform}")
+            raise InvalidRequestError(field="value", rule=f"{kind} is not a request of {platform}")
         return build(value)
 
     def row(self, value: RequestValue[T]) -> PreparedCall[T]:
@@ -455,14 +455,14 @@ def _base_url_problem(url: SplitResult) -> str | None:
             url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
         ),
         "holds a user name or password": "@" not in url.netloc,
-        "has no host, or one with other than ASCII letters": (
+        "has no host, or one with characters other than ASCII letters, digits, - and .": (
             # `hostname` is lowered, and the Kelvin sign lowers to "k".
             bool(host) and url.netloc.isascii() and _HOST_CHARACTERS.issuperset(host)
         ),
-        "has a host whose name is no name": is_host(host),
+        "has a host that is not a valid name": is_host(host),
         "has port 0": url.port is None or url.port > 0,
         "has a query or a fragment": not url.query and not url.fragment,
-        "has a path that is no plain prefix": (
+        "has a path that is not a plain prefix": (
             _PATH_CHARACTERS.issuperset(url.path) and ".." not in url.path
         ),
         "ends with /v1, which every path begins with": not url.path.rstrip("/").endswith("/v1"),

@@ -486,7 +486,7 @@ class Engine:
             return result
         names = ", ".join(call.ignored)
         error = FieldsIgnoredError(
-            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+            f"{call.operation.name}: the platform answered 200 but did not set: {names}"
         )
         error.fields = call.ignored
         return Failed(error)

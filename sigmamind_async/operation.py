@@ -45,7 +45,7 @@ class FaultKind(enum.Enum):
 
     CONNECT = "could not connect"
     CONNECT_TIMEOUT = "no connection in time"
-    TIMEOUT = "no whole answer in time"
+    TIMEOUT = "no complete response in time"
     DROPPED = "the connection broke"
     UNPARSABLE = "the answer is not HTTP"
     TOO_LARGE = "the answer is larger than allowed"

@@ -503,5 +503,5 @@ async def _check_lone_page(
     if len(shorter.items) < records and not shorter.token and shorter.more is not False:
         raise ResponseDecodeError(
             f"the platform cuts the listing into pages, of {records} records and of"
-            f" {len(shorter.items)}, and names no token of the next"
+            f" {len(shorter.items)}, and gives no token for the next"
         )

@@ -104,7 +104,7 @@ class Claim:
 
     def _slow_journal_error(self, seconds: float) -> JournalError:
         error = journal_error(
-            self.row.op_id, f"not sent, because the journal took {seconds:.0f} s to write it down"
+            self.row.op_id, f"not sent, because the journal took {seconds:.0f} s to store it"
         )
         error.retryable = True
         return error

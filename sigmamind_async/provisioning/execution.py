@@ -368,7 +368,7 @@ class Execution(Generic[T]):
         else:
             return await self._after_failure(row.op_id, transition, error)
         if not call.ambiguous:
-            error.add_note(f"the journal could not write it down: {unrecorded.message}")
+            error.add_note(f"the journal could not store it: {unrecorded.message}")
             raise error
         lost = _unrecorded(row, error.message, unrecorded)
         lost.committed = error.committed
@@ -414,7 +414,7 @@ class Execution(Generic[T]):
         if claim.sent:
             event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
             if call.may_have_acted:
-                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before a response arrived")
             await self._retract(claim, event)
 
     async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
@@ -510,7 +510,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose outcome could not be recorded."""
     return journal_error(
         row.op_id,
-        f"{what}, and that could not be written down: {error.message}."
+        f"{what}, and that could not be stored: {error.message}."
         " It stays unconfirmed until the next run finds it.",
     )
 

@@ -99,7 +99,7 @@ def operator_choices(row: Row) -> list[tuple[str, str]]:
     match row.state:
         case State.NEEDS_DECISION:
             return [
-                ("adopt", "a number of the account is what it brought: keep it"),
+                ("adopt", "a number of the account is its result: keep it"),
                 ("retry-unconfirmed", "send it again; sweep finds the first request if it is late"),
                 ("abandon", "leave it as it is; it is not sent again"),
             ]

@@ -446,7 +446,7 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
         text = "not in the account, and refused"
         return _enter(seen, State.FAILED, now, text, error=row.rejection)
     if row.accepted:
-        text = f"the platform said yes, and {LISTINGS} listings do not show it"
+        text = f"the platform confirmed it, but {LISTINGS} listings do not show it"
         return _enter(seen, State.NEEDS_DECISION, now, text)
     if row.kind.repeatable:
         return _enter(seen, State.PLANNED, now, "was not carried out: may be sent again")

@@ -338,7 +338,7 @@ class _ErrorMaker:
             location = self._redact(answer.headers.get("location", "")) or "nowhere"
             message = f"{message}; it redirects to {location}, which is not followed"
         elif status == 407:
-            message = f"{message}; the proxy wants user name and password in its URL"
+            message = f"{message}; the proxy requires a user name and password in its URL"
         if status in self.operation.hints:
             message = f"{message}; {self.operation.hints[status]}"
         error = (RateLimitError if self.result.rate_limited else status_error(status))(message)
