@@ -1,4 +1,4 @@
-"""Whether the journal belongs to the account; checked once, before the first operation.
+"""Checks, before the first operation, that the journal belongs to the account.
 
 A job repeated with another account's key would not find what it bought, and would buy it again. So
 the journal stores a fingerprint of each API key that was used with it. An unknown key is either new
@@ -24,7 +24,7 @@ _MAY_HAVE_ACTED = frozenset(State) - {State.FAILED}
 async def check_once(context: AccountContext) -> None:
     """Raise `JournalError` if the journal does not fit the clock or the account.
 
-    It is checked until it fits, and then never again.
+    Once it fits, it is not checked again.
     """
     if context.is_checked:
         return

@@ -56,7 +56,7 @@ class AccountContext:
     locks: KeyedLock = attrs.field(factory=KeyedLock)
     max_purchases: int | None = None
     is_checked: bool = False
-    """Whether the journal is known to belong to the account."""
+    """True if the journal is known to belong to the account."""
 
     @property
     def lease(self) -> float:

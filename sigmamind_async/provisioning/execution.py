@@ -96,7 +96,7 @@ class Execution(Generic[T]):
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
         self._may_be_forgotten = False
-        """Whether the journal may have forgotten a purchase, being an old copy of itself."""
+        """True if the journal may have forgotten a purchase, being an old copy of itself."""
         self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
 
@@ -109,7 +109,7 @@ class Execution(Generic[T]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         return self.call is not None and self.call.may_have_acted
 
     @property
@@ -119,7 +119,7 @@ class Execution(Generic[T]):
 
     @property
     def waits(self) -> bool:
-        """Whether a request of it has ended and another is to follow."""
+        """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits
 
     def ending(self) -> SigmaMindError | None:
@@ -215,7 +215,7 @@ class Execution(Generic[T]):
                 raise already_owned(row)
 
     async def _is_owned(self, row: Row) -> bool:
-        """Return whether the account owns the number, which this purchase would seem to bring."""
+        """Return whether the account owns the number, so that this purchase would seem done."""
         if self._intent.lookup is None:
             for age in (_FRESH, 0.0):
                 if row.key not in (await self._listing(self._context.now() - age)).numbers:
@@ -368,7 +368,7 @@ class Execution(Generic[T]):
         else:
             return await self._after_failure(row.op_id, transition, error)
         if not call.ambiguous:
-            error.add_note(f"the journal could not write it down: {unrecorded.message}")
+            error.add_note(f"the journal could not store it: {unrecorded.message}")
             raise error
         lost = _unrecorded(row, error.message, unrecorded)
         lost.committed = error.committed
@@ -414,7 +414,7 @@ class Execution(Generic[T]):
         if claim.sent:
             event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
             if call.may_have_acted:
-                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before a response arrived")
             await self._retract(claim, event)
 
     async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
@@ -510,7 +510,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose outcome could not be recorded."""
     return journal_error(
         row.op_id,
-        f"{what}, and that could not be written down: {error.message}."
+        f"{what}, and that could not be stored: {error.message}."
         " It stays unconfirmed until the next run finds it.",
     )
 

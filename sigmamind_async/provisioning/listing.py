@@ -34,7 +34,7 @@ class Listing:
 
 
 class ListingCache:
-    """Reads the account for all who ask, one reading at a time."""
+    """Reads the account for all callers, one reading at a time."""
 
     def __init__(self, adapter: Adapter, client: object, now: Callable[[], float]) -> None:
         self._adapter = adapter

@@ -152,7 +152,7 @@ class Decoder:
     pattern: re.Pattern[str]
     decode: Callable[[re.Match[str]], str]
     alone: bool = False
-    """Whether nothing is kept but what the matches stand for."""
+    """True if only what the matches stand for is kept."""
 
     def read(self, text: str) -> str:
         """Return *text* as this decoder reads it."""

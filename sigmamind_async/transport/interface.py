@@ -21,7 +21,7 @@ class HttpRequest:
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
     fresh: bool = False
-    """Whether it must not be repeated, and so goes over a connection that is new or was in use a
+    """True if it must not be repeated, and so goes over a connection that is new or was in use a
     moment ago: a server may be closing one that has been idle."""
 
 
@@ -36,7 +36,7 @@ class Transport(Protocol):
         Set ``flag.connected`` to false before connecting, and to true before the first byte can
         leave. If it is never set, or a status line came, the request counts as sent whatever the
         fault, and a purchase is not repeated. Raise nothing but `asyncio.CancelledError`; the flag
-        then tells whether the request may have left.
+        then shows whether the request may have left.
         """
         ...
 

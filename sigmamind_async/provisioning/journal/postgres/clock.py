@@ -39,9 +39,9 @@ class DatabaseClock:
         """True if the last reply is too old."""
         return self.monotonic() - self._learned_at > STALE
 
-    def learn(self, asked: float, told: float, answered: float) -> None:
-        """Take over that the clock there showed *told* between two times of `monotonic` here."""
-        lowest, highest = told - answered, told - asked
+    def learn(self, asked: float, shown: float, answered: float) -> None:
+        """Record that the clock there showed *shown* between two times of `monotonic` here."""
+        lowest, highest = shown - answered, shown - asked
         if self._offset is None:
             self._offset = (lowest + highest) / 2
         else:
