@@ -21,8 +21,14 @@ from yarl import URL
 
 from sigmamind_async.operation import HttpRequest
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.transport.aiohttp_hooks import NO_RESEND, BytesBody, NoCookies
-from sigmamind_async.transport.connections import Attempt, Attempts, Connector
+from sigmamind_async.transport.connections import (
+    NO_RESEND,
+    Attempt,
+    Attempts,
+    BytesBody,
+    Connector,
+    NoCookies,
+)
 from sigmamind_async.transport.options import AiohttpOptions
 from sigmamind_async.transport.timeouts import TimeoutTimer
 
