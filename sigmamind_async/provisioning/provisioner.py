@@ -10,12 +10,17 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.account_check import accept_key, check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
+from sigmamind_async.provisioning.context import (
+    AccountContext,
+    accept_key,
+    check_once,
+    clock_for,
+    steady_clock,
+)
 from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
