@@ -27,8 +27,8 @@ from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
+from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
-from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 from sigmamind_async.provisioning.row import Row, account_name, check_op_id
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name

@@ -207,6 +207,8 @@ def _do(call: _WriterCall, database: sqlite3.Connection) -> str:
     return ""
 
 
+# --- what is wrong with the file, and what to do, in words for a person ----------------------
+
 _NO_RIGHT: Final = (
     "the file or its folder cannot be written by this user, or the disk is mounted read-only.\n"
     "Give the user the right to write to both, or name another folder."
