@@ -29,10 +29,9 @@ from sigmamind_async.operation import Verdict
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext, check_once
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext, Listing, check_once
 from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
-from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,

@@ -16,6 +16,7 @@ from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import (
     AccountContext,
+    ListingCache,
     accept_key,
     check_once,
     clock_for,
@@ -31,7 +32,6 @@ from sigmamind_async.provisioning.events import (
 )
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
