@@ -26,14 +26,12 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
-from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext, Listing, check_once
 from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
-from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,

@@ -36,11 +36,10 @@ import pytest
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
 from sigmamind_async.provisioning import Row, State, context, execution, transitions
-from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.context import AccountContext, Listing, ListingCache
 from sigmamind_async.provisioning.events import Event
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
-from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
