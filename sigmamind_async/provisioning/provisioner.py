@@ -15,6 +15,7 @@ from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import (
+    LEASE_MARGIN,
     AccountContext,
     ListingCache,
     accept_key,
@@ -124,6 +125,7 @@ class Provisioner:
             policy=self.policy,
             now=now,
             listings=ListingCache(adapter, client, now),
+            lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
         )
         self._conflicts = Conflicts(self._context)
