@@ -44,7 +44,7 @@ class Intent:
     """The number (E.164), or the record's id where the platform takes that; empty for a purchase
     of a number that the platform picks."""
     agrees: Callable[[Any], bool] = _shows_all
-    """Whether a record shows every field that the request sets. False if it sets one that can never
+    """True if a record shows every field that the request sets. False if it sets one that can never
     be read back, such as a password."""
     label: str = ""
     """The user's own label of a number that the platform picks; empty if there is none."""

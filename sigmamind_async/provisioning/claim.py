@@ -43,9 +43,9 @@ class Claim:
         """
         self.row = row
         self.sent = False
-        """Whether the stored row says, or may say, that something was sent."""
+        """True if the stored row says, or may say, that something was sent."""
         self.late = False
-        """Whether the journal may still store the row, although this has stopped waiting."""
+        """True if the journal may still store the row, although this has stopped waiting."""
         self._context = context
         self._ends_at = ends_at
         # A fork has the same counter, but another process id.
@@ -98,7 +98,7 @@ class Claim:
 
     def _slow_journal_error(self, seconds: float) -> JournalError:
         error = journal_error(
-            self.row.op_id, f"not sent, because the journal took {seconds:.0f} s to write it down"
+            self.row.op_id, f"not sent, because the journal took {seconds:.0f} s to store it"
         )
         error.retryable = True
         return error

@@ -26,14 +26,12 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
-from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext, Listing, check_once
 from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
-from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,
@@ -96,7 +94,7 @@ class Execution(Generic[T]):
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
         self._may_be_forgotten = False
-        """Whether the journal may have forgotten a purchase, being an old copy of itself."""
+        """True if the journal may have forgotten a purchase, being an old copy of itself."""
         self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
 
@@ -109,7 +107,7 @@ class Execution(Generic[T]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         return self.call is not None and self.call.may_have_acted
 
     @property
@@ -119,7 +117,7 @@ class Execution(Generic[T]):
 
     @property
     def waits(self) -> bool:
-        """Whether a request of it has ended and another is to follow."""
+        """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits
 
     def ending(self) -> SigmaMindError | None:
@@ -210,7 +208,7 @@ class Execution(Generic[T]):
                 raise already_owned(row)
 
     async def _is_owned(self, row: Row) -> bool:
-        """Return whether the account owns the number, which this purchase would seem to bring."""
+        """Return whether the account owns the number, so that this purchase would seem done."""
         if self._intent.lookup is None:
             for age in (_FRESH, 0.0):
                 if row.key not in (await self._listing(self._context.now() - age)).numbers:
@@ -363,7 +361,7 @@ class Execution(Generic[T]):
         else:
             return await self._after_failure(row.op_id, transition, error)
         if not call.ambiguous:
-            error.add_note(f"the journal could not write it down: {unrecorded.message}")
+            error.add_note(f"the journal could not store it: {unrecorded.message}")
             raise error
         lost = _unrecorded(row, error.message, unrecorded)
         lost.committed = error.committed
@@ -409,7 +407,7 @@ class Execution(Generic[T]):
         if claim.sent:
             event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
             if call.may_have_acted:
-                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before a response arrived")
             await self._retract(claim, event)
 
     async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
@@ -505,7 +503,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose outcome could not be recorded."""
     return journal_error(
         row.op_id,
-        f"{what}, and that could not be written down: {error.message}."
+        f"{what}, and that could not be stored: {error.message}."
         " It stays unconfirmed until the next run finds it.",
     )
 

@@ -1,10 +1,10 @@
 """How a request is stored without its secrets, and recognized when it is made again.
 
-The journal stores the fields that were set, but of secrets only their names. A digest tells whether
+The journal stores the fields that were set, but of secrets only their names. A digest shows whether
 the secrets are the same again. Its key is the account's API key: an unkeyed digest of a short SIP
 password could be reversed by trying words, and a key stored in the journal would be read together
-with the digest. The API key is long, random and not in the journal, and whoever holds it can set
-new passwords anyway.
+with the digest. The API key is long, random and not in the journal, and anyone who holds it can
+set new passwords anyway.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 def new_row(
     op_id: str, value: RequestValue[Any], *, kind: Kind, key: str, journal_id: str, account: str
 ) -> Row:
-    """Return the row of an operation that has not begun, without a digest of its secrets."""
+    """Return the row of an operation that has not started, without a digest of its secrets."""
     request_fields, secret_fields = split_secrets(value)
     return Row(
         op_id=op_id,
@@ -101,7 +101,7 @@ def rebuild_request(cls: type[V], fields: Mapping[str, Any], secret: Iterable[st
 
 
 def key_fingerprint(journal_id: str, key: Secret) -> str:
-    """Return what an API key is recognized by, in one journal.
+    """Return the fingerprint of an API key in one journal.
 
     It reveals only whether a guess of the whole key is right.
     """
@@ -109,7 +109,7 @@ def key_fingerprint(journal_id: str, key: Secret) -> str:
 
 
 def secret_digest(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
-    """Return what the secrets of *value* are recognized by while *key* is in use.
+    """Return the digest of the secrets of *value*, made with *key*.
 
     It is empty if there are none. Raises `InvalidRequestError` for one that is `REDACTED`.
     """

@@ -383,7 +383,7 @@ def _match_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Row:
     if not found:
         return _absent(row, event, now, policy)
     if row.state is State.ABANDONED:
-        # Nobody waits for the number any more, but it is paid for: the operator decides again.
+        # No caller waits for the number any more, but it is paid for: the operator decides again.
         return _add_duplicates(row, found, now)
     # The latest attempt first: the earlier ones have been superseded.
     first, *others = sorted(found, key=lambda match: -(match.attempt or 0))
@@ -450,7 +450,7 @@ def _absent(row: Row, event: Listed, now: float, policy: Policy) -> Row:
         text = "not in the account, and refused"
         return _enter(seen, State.FAILED, now, text, error=row.rejection)
     if row.accepted:
-        text = f"the platform said yes, and {LISTINGS} listings do not show it"
+        text = f"the platform confirmed it, but {LISTINGS} listings do not show it"
         return _enter(seen, State.NEEDS_DECISION, now, text)
     if row.kind.repeatable:
         return _enter(seen, State.PLANNED, now, "was not carried out: may be sent again")

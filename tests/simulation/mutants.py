@@ -36,10 +36,10 @@ import pytest
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
 from sigmamind_async.provisioning import Row, State, claim, context, execution, transitions
+from sigmamind_async.provisioning.context import Listing, ListingCache
 from sigmamind_async.provisioning.events import Claimed, Event
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
-from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.tags import add_tag
 from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict

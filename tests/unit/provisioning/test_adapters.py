@@ -235,7 +235,7 @@ async def test_a_client_refuses_to_buy_any_number() -> None:
     """It is two calls, and a client makes one of a value."""
     transport = ScriptedTransport([])
 
-    with pytest.raises(InvalidRequestError, match="PurchaseAnyNumber is no request of dialnexa"):
+    with pytest.raises(InvalidRequestError, match="PurchaseAnyNumber is not a request of dialnexa"):
         await DialNexa("sk-test", transport=transport).run(PurchaseAnyNumber(**NEWER))
 
     assert not transport.sent
