@@ -57,7 +57,7 @@ class Outcome(Generic[V, T]):
     elapsed: float = 0.0
     """Seconds from the row's start to its end."""
     ignored: tuple[str, ...] = ()
-    """Fields that were sent but that the response does not show."""
+    """Fields that were sent and that the response shows with another value."""
 
 
 @attrs.define
@@ -65,12 +65,13 @@ class Progress:
     """Counts of a job, updated while it runs."""
 
     total: int | None = None
-    """Number of rows, where it is known beforehand."""
+    """Number of rows; `None` if it is not known beforehand."""
     done: int = 0
     failed: int = 0
     unconfirmed: int = 0
     skipped: int = 0
     started: float | None = None
+    """When the job started, by *clock*; `None` before."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
 
     @property
@@ -128,9 +129,10 @@ class StopOn:
     """
 
     count: int | None = attrs.field(default=None, validator=_COUNT)
-    """Stop after this many failed or unconfirmed rows."""
+    """Stop after this many failed or unconfirmed rows; with `None` their number stops nothing."""
     share: float | None = attrs.field(default=None, validator=_SHARE)
-    """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, after *least* rows."""
+    """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, once *least* rows have
+    ended; with `None` their share stops nothing."""
     least: int = 20
     in_a_row: int | None = attrs.field(default=3, validator=_COUNT)
     """Stop after this many consecutive rows that end with a 401, 402 or 403, or with a response
@@ -199,21 +201,21 @@ class PreparedCall(Protocol[T_co]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         ...
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Fields that were sent but that the response does not show."""
+        """Fields that were sent and that the response shows with another value."""
         ...
 
     @property
     def waits(self) -> bool:
-        """Whether one attempt has ended and the next has not begun."""
+        """True if one attempt has ended and the next has not begun."""
         ...
 
     def ending(self) -> SigmaMindError | None:
-        """Return the error with which it would end if it were not retried, while it `waits`."""
+        """Return the error it would end with without another attempt; `None` unless it `waits`."""
         ...
 
     def run(self) -> Awaitable[T_co]:

@@ -77,7 +77,7 @@ T_co = TypeVar("T_co", covariant=True)
 Decode: TypeAlias = Callable[[Response], T]
 
 MAX_OUTAGES = 18
-"""Failures of a kind that outages bring, such as a 502, after which an unbounded call gives up.
+"""Failures of a kind that outages bring, such as a 502, after which an unbounded call fails.
 
 Earlier ones, over about half a minute, are put down to the platform, not to this request; with one
 of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
@@ -135,7 +135,7 @@ class Limits:
 class Call(Generic[T_co]):
     """One call while it runs: its operation, and what is known of its attempts so far.
 
-    Whoever began it may read it while it runs, and before that set what is not an argument of
+    The caller may read it while it runs, and before that set what is not an argument of
     `Engine.begin`.
     """
 
@@ -148,7 +148,7 @@ class Call(Generic[T_co]):
     ambiguous: bool = False
     """True once an attempt ended without showing whether the platform acted."""
     prior_attempt: bool = False
-    """True if an earlier call for the same thing may have acted; set by whoever began this one."""
+    """True if an earlier call for the same thing may have acted; set by the caller."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
     failure: tuple[AttemptResult, Secret] | None = None
@@ -170,7 +170,7 @@ class Call(Generic[T_co]):
     """False if an unanswered call is not to be looked up."""
     before_send: Callable[[], Awaitable[None]] | None = None
     """Awaited before each request, once the gate has admitted it. What it raises ends the call
-    with nothing sent, and reaches whoever began it."""
+    with nothing sent, and reaches the caller."""
     before_pause: Callable[[], Awaitable[None]] | None = None
     """Awaited before a pause after which the same request is sent again, if the platform has
     certainly not acted on it."""
@@ -486,7 +486,7 @@ class Engine:
             return result
         names = ", ".join(call.ignored)
         error = FieldsIgnoredError(
-            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+            f"{call.operation.name}: the platform answered 200 but did not set: {names}"
         )
         error.fields = call.ignored
         return Failed(error)

@@ -20,7 +20,7 @@
       CircuitOpenError                    refused at the gate, nothing was sent
       JournalError  PlanError  SpendLimitError
 
-Classes are split by what the caller can do next: fix the call, wait, look the outcome up, give up.
+Classes are split by what the caller can do next: fix the call, wait, look the outcome up, or stop.
 `committed` says whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
 neither a header nor a request body, so none of them can carry an API key or a trunk password.
 
@@ -64,7 +64,7 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
     """Base of every exception this package raises on purpose."""
 
     committed: Committed = "unknown"
-    """Whether the platform may have acted on the call."""
+    """Evidence that the platform acted on the call: "no", "yes" or "unknown"."""
     retryable: bool = False
     """True if the same call may succeed later, unchanged, and is safe to make again."""
     not_from_api: bool = False

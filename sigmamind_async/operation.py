@@ -45,7 +45,7 @@ class FaultKind(enum.Enum):
 
     CONNECT = "could not connect"
     CONNECT_TIMEOUT = "no connection in time"
-    TIMEOUT = "no whole answer in time"
+    TIMEOUT = "no complete response in time"
     DROPPED = "the connection broke"
     UNPARSABLE = "the answer is not HTTP"
     TOO_LARGE = "the answer is larger than allowed"
@@ -77,10 +77,10 @@ class Response:
 
 
 class ConnectionFlag:
-    """Whether an attempt was given a connection: from then on bytes may have left.
+    """Records whether an attempt was given a connection; from then on bytes may have left.
 
     A transport sets it to false before it connects and to true before it sends. One that leaves it
-    at `None` cannot tell, so the request may have left.
+    at `None` does not report it, so the request may have left.
     """
 
     connected: bool | None = None

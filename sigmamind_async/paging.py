@@ -48,7 +48,7 @@ class Page(Generic[T_co]):
 
     items: list[T_co] = attrs.field(hash=False)
     more: bool | None = None
-    """Whether another page follows."""
+    """True if another page follows."""
     total: int | None = None
     """How many records the whole listing has."""
     pages: int | None = None
@@ -518,5 +518,5 @@ async def _check_lone_page(
     if len(shorter.items) < records and not shorter.token and shorter.more is not False:
         raise ResponseDecodeError(
             f"the platform cuts the listing into pages, of {records} records and of"
-            f" {len(shorter.items)}, and names no token of the next"
+            f" {len(shorter.items)}, and gives no token for the next"
         )

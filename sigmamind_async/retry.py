@@ -44,13 +44,13 @@ class Retry(NoResult):
     """Why another attempt may follow: what strategies find in ``state.outcome.result()``."""
 
     status: int | None = None
-    """HTTP status, where one came."""
+    """HTTP status; `None` if the attempt brought no status line."""
     throttled: bool = False
     """True if the request was rate-limited."""
     outage: bool = False
     """True if it failed as all requests do while the platform is away, and may wait that out."""
     retry_after: float | None = None
-    """Seconds the platform asked callers to wait."""
+    """Seconds the platform asked callers to wait; `None` if it did not."""
     at_once: bool = False
     """True if the attempt was no failure, and neither policy nor quota is asked."""
 
@@ -71,7 +71,7 @@ class StandardWait:
     cap: float = 20.0
     """Longest backoff in seconds; a wait that the platform asks for may be longer."""
     jitter: Callable[[], float] | None = None
-    """Gives random numbers from 0 to 1; `None` stands for the client's."""
+    """Gives random numbers from 0 to 1; by default the client's."""
 
     def __attrs_post_init__(self) -> None:
         for name in ("base", "throttle_base", "cap"):
@@ -156,15 +156,15 @@ class RetryPolicy:
 
     def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
         """Return the seconds that `wait` says, or the default where it says nothing usable."""
-        if isinstance(self.wait, StandardWait):
-            return attrs.evolve(self.wait, jitter=self.wait.jitter or jitter)(state)
+        if isinstance(self.wait, StandardWait) and self.wait.jitter is None:
+            return attrs.evolve(self.wait, jitter=jitter)(state)
         try:
             seconds = cast("Any", self.wait(state))
+            if type(seconds) in {int, float} and seconds >= 0:
+                return float(seconds)  # fails for an int past the largest float
         except Exception:
             logger.exception("the retry policy's wait failed; the default pause is taken")
         else:
-            if type(seconds) in {int, float} and seconds >= 0:
-                return float(seconds)
             logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
         return StandardWait(jitter=jitter)(state)
 

@@ -44,12 +44,12 @@ class Intent:
     """The number (E.164), or the record's id where the platform takes that; empty for a purchase
     of a number that the platform picks."""
     agrees: Callable[[Any], bool] = _shows_all
-    """Whether a record shows every field that the request sets. False if it sets one that can never
+    """True if a record shows every field that the request sets. False if it sets one that can never
     be read back, such as a password."""
     label: str | None = None
     """The user's own label of a number that the platform picks."""
-    with_label: Callable[[str], Value] | None = None
-    """The same request with another label; for a `Kind.PURCHASE`, which needs a tag."""
+    label_field: str = ""
+    """Field of the request that holds the label; for a `Kind.PURCHASE`, which needs a tag."""
     repair: Callable[[str], Value | None] | None = None
     """Given a record's key, the update that writes the requested fields to it; `None`, or returning
     `None`, if there is nothing to write."""
@@ -128,7 +128,7 @@ class Adapter:
             return Intent(
                 kind=Kind.PURCHASE,
                 label=getattr(value, label) or None,
-                with_label=lambda text: attrs.evolve(value, **{label: text}),
+                label_field=label,
             )
         if request is self.release_request:
             return Intent(kind=Kind.RELEASE, key=getattr(value, self.key_field))

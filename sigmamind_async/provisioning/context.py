@@ -125,14 +125,11 @@ class AccountContext:
     """Seconds since the epoch, by the clock that all writers of the journal share."""
     listings: ListingCache
     locks: KeyedLock = attrs.field(factory=KeyedLock)
+    lease: float
+    """Seconds after which a sender that has written nothing counts as gone."""
     max_purchases: int | None = None
     is_checked: bool = False
-    """Whether the journal is known to belong to the account."""
-
-    @property
-    def lease(self) -> float:
-        """Seconds after which a sender that has written nothing counts as gone."""
-        return self.runner.engine.limits.attempt_timeout + LEASE_MARGIN
+    """True if the journal is known to belong to the account."""
 
     @property
     def deadline(self) -> float:

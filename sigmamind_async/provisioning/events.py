@@ -20,7 +20,7 @@ class Match:
     attempt: int | None = None
     """The attempt named by its tag; `None` if it was matched by number or id."""
     agrees: bool = True
-    """Whether it shows every requested field that can be read back."""
+    """True if it shows every requested field that can be read back."""
     result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
 
@@ -52,7 +52,7 @@ class AttemptEnded:
     match: Match | None = attrs.field(default=None, kw_only=True)
     """What a confirmed attempt brought; `None` for a release."""
     earlier_unanswered: bool = attrs.field(default=False, kw_only=True)
-    """Whether an earlier request of a confirmed attempt went unanswered."""
+    """True if an earlier request of a confirmed attempt went unanswered."""
 
 
 @attrs.frozen
@@ -90,7 +90,7 @@ class RepairDone:
 
     match: Match
     earlier_unanswered: bool = False
-    """Whether an earlier request to write them went unanswered."""
+    """True if an earlier request to write them went unanswered."""
 
 
 @attrs.frozen

@@ -94,7 +94,7 @@ class Execution(Generic[T]):
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
         self._may_be_forgotten = False
-        """Whether the journal may have forgotten a purchase, being an old copy of itself."""
+        """True if the journal may have forgotten a purchase, being an old copy of itself."""
         self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
 
@@ -107,7 +107,7 @@ class Execution(Generic[T]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         return self.call is not None and self.call.may_have_acted
 
     @property
@@ -117,7 +117,7 @@ class Execution(Generic[T]):
 
     @property
     def waits(self) -> bool:
-        """Whether a request of it has ended and another is to follow."""
+        """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits
 
     def ending(self) -> SigmaMindError | None:
@@ -130,7 +130,17 @@ class Execution(Generic[T]):
         async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
-                row = await self._step(row)
+                match row.state:
+                    case State.PLANNED | State.FAILED:
+                        row = await self._send(row)
+                    case State.SENDING:
+                        row = await self._wait_for_owner(row)
+                    case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
+                        row = await self._send(row)
+                    case State.UNCONFIRMED:
+                        row = await self._reconcile(row)
+                    case _:
+                        raise outcome_unknown(row, self._value)
         if self._answer is not UNSET:
             return cast("T", self._answer)
         if row.result is None:
@@ -164,20 +174,6 @@ class Execution(Generic[T]):
             raise mismatch
         # The stored digest may have been made with an API key that is no longer in use.
         return attrs.evolve(stored, secret_digest=row.secret_digest)
-
-    async def _step(self, row: Row) -> Row:
-        """Take the next step from the state that *row* is in."""
-        match row.state:
-            case State.PLANNED | State.FAILED:
-                return await self._send(row)
-            case State.SENDING:
-                return await self._wait_for_owner(row)
-            case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
-                return await self._send(row)
-            case State.UNCONFIRMED:
-                return await self._reconcile(row)
-            case _:
-                raise outcome_unknown(row, self._value)
 
     # --- before sending ----------------------------------------------------------------------
 
@@ -213,7 +209,7 @@ class Execution(Generic[T]):
                 raise already_owned(row)
 
     async def _is_owned(self, row: Row) -> bool:
-        """Return whether the account owns the number, which this purchase would seem to bring."""
+        """Return whether the account owns the number, so that this purchase would seem done."""
         if self._intent.lookup is None:
             for age in (_FRESH, 0.0):
                 if row.key not in (await self._listing(self._context.now() - age)).numbers:
@@ -312,10 +308,10 @@ class Execution(Generic[T]):
         """Return the request to send, with the tag of the coming attempt if it needs one."""
         if self._intent.search is not None:
             return self._intent.search.purchase(row.key)
-        if self._intent.with_label is None:
+        if not self._intent.label_field:
             return self._value
-        tag = attempt_tag(row.token, row.attempt + 1)
-        return self._intent.with_label(add_tag(self._intent.label, tag))
+        label = add_tag(self._intent.label, attempt_tag(row.token, row.attempt + 1))
+        return attrs.evolve(self._value, **{self._intent.label_field: label})
 
     # --- after sending -----------------------------------------------------------------------
 
@@ -366,7 +362,7 @@ class Execution(Generic[T]):
         else:
             return await self._after_failure(row.op_id, transition, error)
         if not call.ambiguous:
-            error.add_note(f"the journal could not write it down: {unrecorded.message}")
+            error.add_note(f"the journal could not store it: {unrecorded.message}")
             raise error
         lost = _unrecorded(row, error.message, unrecorded)
         lost.committed = error.committed
@@ -412,7 +408,7 @@ class Execution(Generic[T]):
         if claim.sent:
             event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
             if call.may_have_acted:
-                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before a response arrived")
             await self._retract(claim, event)
 
     async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
@@ -508,7 +504,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose outcome could not be recorded."""
     return journal_error(
         row.op_id,
-        f"{what}, and that could not be written down: {error.message}."
+        f"{what}, and that could not be stored: {error.message}."
         " It stays unconfirmed until the next run finds it.",
     )
 

@@ -1,10 +1,10 @@
 """How a request is stored without its secrets, and recognized when it is made again.
 
-The journal stores the fields that were set, but of secrets only their names. A digest tells whether
+The journal stores the fields that were set, but of secrets only their names. A digest shows whether
 the secrets are the same again. Its key is the account's API key: an unkeyed digest of a short SIP
 password could be reversed by trying words, and a key stored in the journal would be read together
-with the digest. The API key is long, random and not in the journal, and whoever holds it can set
-new passwords anyway.
+with the digest. The API key is long, random and not in the journal, and anyone who holds it can
+set new passwords anyway.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 
     Raises `InvalidRequestError` for a field that has no JSON form, such as half a surrogate pair.
     """
-    public = set_fields(value)
-    secret = [name for name, content in public.items() if isinstance(content, Secret)]
-    for name in secret:
-        del public[name]
+    public: dict[str, Any] = {}
+    secret: list[str] = []
+    for name, content in set_fields(value).items():
+        if isinstance(content, Secret):
+            secret.append(name)
+        else:
+            public[name] = content
     try:
         text = orjson.dumps(public)  # not `dump_json`, which would reveal a nested secret
     except TypeError:
@@ -63,7 +66,7 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 def new_row(
     op_id: str, value: RequestValue[Any], *, kind: Kind, key: str, journal_id: str, account: str
 ) -> Row:
-    """Return the row of an operation that has not begun, without a digest of its secrets."""
+    """Return the row of an operation that has not started, without a digest of its secrets."""
     request_fields, secret_fields = split_secrets(value)
     return Row(
         op_id=op_id,
@@ -98,7 +101,7 @@ def rebuild_request(cls: type[V], fields: Mapping[str, Any], secret: Iterable[st
 
 
 def key_fingerprint(journal_id: str, key: Secret) -> str:
-    """Return what an API key is recognized by, in one journal.
+    """Return the fingerprint of an API key in one journal.
 
     It reveals only whether a guess of the whole key is right.
     """
@@ -106,7 +109,7 @@ def key_fingerprint(journal_id: str, key: Secret) -> str:
 
 
 def secret_digest(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
-    """Return what the secrets of *value* are recognized by while *key* is in use.
+    """Return the digest of the secrets of *value*, made with *key*.
 
     It is empty if there are none. Raises `InvalidRequestError` for one that is `REDACTED`.
     """

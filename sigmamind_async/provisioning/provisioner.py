@@ -1,4 +1,4 @@
-"""Operations that are carried out once, whatever happens to the process that asked for them."""
+"""Operations that are carried out once, whatever happens to the process that requested them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import (
+    LEASE_MARGIN,
     AccountContext,
     ListingCache,
     accept_key,
@@ -77,10 +78,12 @@ class Provisioner:
             the account after the settle time. Otherwise an operator decides.
         tag: ``keep`` the tag in labels of numbers that the platform picked, or ``strip`` it in
             the first `sweep` after a day.
-        max_purchases: Most purchases that the journal may ever hold for this account.
+        max_purchases: Most purchases that the journal may ever hold for this account, unconfirmed
+            ones included. With `None` there is no limit.
         release_duplicates: Let `reconcile` and `sweep` release duplicates. Otherwise an operator
             decides.
-        account: Label that tells several accounts of one platform apart in one journal.
+        account: Label that distinguishes several accounts of one platform in one journal; `None` if
+            there is one.
 
     Raises:
         ConfigurationError: A setting cannot be used.
@@ -122,6 +125,7 @@ class Provisioner:
             policy=self.policy,
             now=now,
             listings=ListingCache(adapter, client, now),
+            lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
         )
         self._conflicts = Conflicts(self._context)
@@ -208,6 +212,10 @@ class Provisioner:
             recall: Returns the request of a row with its secrets, if it can be had, or awaits it.
                 Without them an unanswered import stays unconfirmed until it is run again, because
                 its password can neither be read back nor be written again.
+
+        Raises:
+            JournalError: The journal cannot be used, or belongs to another account.
+            SigmaMindError: The account could not be listed.
         """
         await check_once(self._context)
         now = self._context.now()
@@ -232,6 +240,10 @@ class Provisioner:
 
         Args:
             horizon: Seconds for which a tag is kept, if tags are removed.
+
+        Raises:
+            JournalError: The journal cannot be used, or belongs to another account.
+            SigmaMindError: The account could not be listed, or a label not be changed.
         """
         await check_once(self._context)
         listing = await self._context.listings.newer_than(self._context.now())
@@ -264,7 +276,8 @@ class Provisioner:
     async def refuse(self, op_id: str, reason: str) -> Row:
         """Record why a planned operation is not carried out: it has failed.
 
-        One that may have been sent stays as it is. Called again, it is tried again.
+        One that may have been sent stays as it is. Run again, it is tried again. Raises
+        `JournalError` if there is no such operation.
         """
         row = await self._context.read(op_id)
         transition = await self._context.apply(row, RefusedLocally(reason))
@@ -272,13 +285,17 @@ class Provisioner:
 
     @property
     def lease(self) -> float:
-        """Seconds after which a process that began to send and wrote no more counts as gone."""
+        """Seconds after which a process that began to send, and wrote no more, is lost."""
         return self._context.lease
 
     # --- an operator's decisions -----------------------------------------------------------
 
     async def adopt(self, op_id: str, phone_number: str) -> Row:
-        """Take *phone_number*, which the account owns, as the result of the operation."""
+        """Take *phone_number*, which the account owns, as the result of the operation.
+
+        Raises `JournalError` if the account does not own it, if another operation bought it, or if
+        there is nothing to decide.
+        """
         row = await self._read_checked(op_id)
         listing = await self._context.listings.newer_than(self._context.now())
         found = listing.numbers.get(phone_number)
@@ -292,16 +309,23 @@ class Provisioner:
     async def retry_unconfirmed(self, op_id: str) -> Row:
         """Let the next run send the operation again, although the first request may still succeed.
 
-        If it does, `sweep` finds the duplicate.
+        If it does, `sweep` finds the duplicate. Raises `JournalError` if there is nothing to
+        decide.
         """
         return await self._decide(await self._read_checked(op_id), RetryApproved())
 
     async def abandon(self, op_id: str) -> Row:
-        """Leave the operation as it is: it is not sent again."""
+        """Leave the operation as it is: it is not sent again, and no number is released.
+
+        Raises `JournalError` if there is nothing to decide.
+        """
         return await self._decide(await self._read_checked(op_id), AbandonApproved())
 
     async def release_duplicates(self, op_id: str) -> Row:
-        """Release the duplicates of the operation, permanently."""
+        """Release the duplicates of the operation, permanently.
+
+        Raises `JournalError` if it has none, and what the platform's refusal raises.
+        """
         row = await self._read_checked(op_id)
         if row.state is not State.DUPLICATE:
             raise journal_error(op_id, f"has no duplicates, it is {row.state.value}")

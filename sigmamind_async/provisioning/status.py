@@ -37,12 +37,12 @@ class Status:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is unconfirmed and nothing needs a decision."""
+        """True if nothing is unconfirmed and nothing needs a decision."""
         return not self.unconfirmed and not self.need_decision
 
     @classmethod
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
-        """Return how the operations of *account* in *journal* stand."""
+        """Return the state of the operations of *account* in *journal*."""
         counts = await journal.counts(account)
         return cls(
             account=account,
@@ -99,7 +99,7 @@ def operator_choices(row: Row) -> list[tuple[str, str]]:
     match row.state:
         case State.NEEDS_DECISION:
             return [
-                ("adopt", "a number of the account is what it brought: keep it"),
+                ("adopt", "a number of the account is its result: keep it"),
                 ("retry-unconfirmed", "send it again; sweep finds the first request if it is late"),
                 ("abandon", "leave it as it is; it is not sent again"),
             ]

@@ -57,13 +57,13 @@ class Attempt:
     guard: Guard | None = None
     """The guard of its connection."""
     has_head: bool = False
-    """Whether the head of its response has been read."""
+    """True if the head of its response has been read."""
     chunks: int = 0
     """Pieces of data received."""
     heads: int = 0
     """Heads received after the first piece, before the final one."""
     unsent: bool = True
-    """In a caller's session: whether no request of it has been given a connection."""
+    """In a caller's session: true while no request of it has been given a connection."""
     failure: BaseException | None = None
     """In a caller's session: what ended the latest request; others may have followed."""
 

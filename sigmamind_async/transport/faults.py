@@ -54,7 +54,7 @@ def fault_of(error: Exception, url: str, proxy: str | None, *, connected: bool) 
             return _refused_by_proxy(error.status, peer, proxy)
         if proxy is not None:
             proxy_address = address_of(proxy)
-            # Only the exception tells which of the two hosts it is about.
+            # Only the exception shows which of the two hosts it is about.
             at_proxy = isinstance(error, aiohttp.ClientConnectorError) and (
                 _host_and_port(error.host, error.port) == proxy_address
             )

@@ -57,7 +57,7 @@ class Account:
     """Makes the client: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``. It is called twice in
     each process: without arguments to learn the platform, and with the account's ``gate``."""
     label: str | None = attrs.field(default=None, kw_only=True)
-    """Tells several accounts of one platform apart."""
+    """Distinguishes several accounts of one platform; the *account* of `Provisioner`."""
     settle_time: float = attrs.field(default=SETTLE_TIME, kw_only=True)
     retry_unconfirmed: bool = attrs.field(default=False, kw_only=True)
     tag: Literal["keep", "strip"] = attrs.field(default="keep", kw_only=True)
@@ -139,7 +139,7 @@ class AccountWorker:
     )
 
     async def provision(self, op_id: str, attempts: int = 0) -> None:
-        """Carry out a planned operation, as far as is possible now.
+        """Carry out a planned operation, unless it has to wait.
 
         Raises `Reschedule` if the job is to be run again, else what `Provisioner.run` raises; the
         row then says why it failed.

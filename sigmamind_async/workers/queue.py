@@ -100,7 +100,7 @@ class Queue:
 
         Args:
             operations: Each goes to the account of the platform whose request its value is.
-            account: Label that tells several accounts of one platform apart, as in `Provisioner`.
+            account: Label of the account if there are several of one platform, as in `Provisioner`.
             connection: Your own connection: the operations are part of its transaction, and the
                 workers see them once you commit. With autocommit they are committed at once. By
                 default a new connection is opened for this call.

@@ -1,13 +1,13 @@
 """A worker process: it serves the queues of its accounts until it is stopped.
 
 It runs four tasks of procrastinate (https://procrastinate.readthedocs.io). `provision` carries out
-one operation. `reconcile` settles the unconfirmed ones, with one listing of the account, and sees
-that every operation that may be sent has a job. `sweep` finds what late requests have bought.
-`retry_stalled` hands the jobs of dead workers to others.
+one operation. `reconcile` settles the unconfirmed ones, with one listing of the account, and
+ensures that every operation that may be sent has a job. `sweep` finds what late requests have
+bought. `retry_stalled` hands the jobs of dead workers to others.
 
-The queue delivers a job at least once, and no more is expected of it. The journal sees that each
-operation is carried out once: a job that runs twice, at the same time or in a worker that was taken
-for dead, finds in the row what the other run has done.
+The queue only has to deliver a job at least once. The journal ensures that each operation is
+carried out once: a job that runs twice, at the same time or in a worker that was taken for dead,
+finds in the row what the other run has done.
 """
 
 from __future__ import annotations

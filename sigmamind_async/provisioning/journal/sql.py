@@ -65,7 +65,12 @@ def to_columns(row: Row) -> Values:
 
     Raises `JournalError` for a value without a JSON form.
     """
-    detail = _dump_detail(row)
+    detail: dict[str, Any] = dict(zip(_DETAIL, _get_detail(row), strict=True))
+    detail["history"] = list(map(_get_step, row.history))
+    try:
+        text = orjson.dumps(detail, default=dict).decode()
+    except TypeError:
+        text = ""
     return (
         row.account,
         row.op_id,
@@ -81,7 +86,7 @@ def to_columns(row: Row) -> Values:
         row.updated_at,
         row.tagged,
         row.purchase_count,
-        detail,
+        text or _dump_with_stdlib(row.op_id, detail),
     )
 
 
@@ -100,19 +105,13 @@ def from_columns(values: Values) -> Row:
     )
 
 
-def _dump_detail(row: Row) -> str:
-    detail: dict[str, Any] = dict(zip(_DETAIL, _get_detail(row), strict=True))
-    detail["history"] = list(map(_get_step, row.history))
+def _dump_with_stdlib(op_id: str, detail: dict[str, Any]) -> str:
+    # A lone surrogate in the text of an error must not keep a purchase from being written down.
     try:
-        return orjson.dumps(detail, default=dict).decode()
-    except TypeError:
-        pass
-    try:
-        # A lone surrogate in the text of an error must not keep a purchase from being written down.
         return _STDLIB_MARK + json.dumps(detail, default=dict)
     except (TypeError, ValueError):
         pass
-    raise JournalError(f"{row.op_id!r}: a value of the request or its result has no JSON form")
+    raise JournalError(f"{op_id!r}: a value of the request or its result has no JSON form")
 
 
 def _parse_row(values: Values) -> Row:

@@ -69,7 +69,7 @@ class JournalThread(ABC):
 
     @abstractmethod
     def _finish(self) -> None:
-        """Tell the thread to end after its last call; the lock is held."""
+        """Make the thread end after its last call; the lock is held."""
 
     @abstractmethod
     def _run(self) -> None:

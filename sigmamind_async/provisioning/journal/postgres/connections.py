@@ -39,7 +39,7 @@ PAUSES: Final = (0.02, 0.5)
 IDLE: Final = 30.0
 """Seconds after which an unused connection is closed."""
 CANCELLING: Final = 0.5
-"""Seconds in which a healthy server ends a statement that it is told to cancel."""
+"""Seconds in which a healthy server ends a statement that is cancelled."""
 LATE: Final = (
     "no answer came in time; nothing was stored. Another program may keep its rows or tables"
     " locked.\nEnd that program's transaction, and call again."
@@ -55,7 +55,7 @@ class _ConnectionCall(ThreadCall):
     timeout: float
     """Seconds for it, from when it has a connection to itself."""
     retry_connect: bool
-    """Whether to try again if the server cannot be reached."""
+    """True to try again if the server cannot be reached."""
 
 
 class ConnectionThread(JournalThread):

@@ -59,8 +59,8 @@ class PostgresJournal(SqlJournal):
     A row that a process was sending when it ended is left to its lease. Leases, and all other times
     in the rows, are by the clock of the database (see `now`), so the workers' clocks do not matter.
 
-    Every method raises `JournalError` if the journal is not open or the database does not do what
-    it is told to; the journal stays usable, and a call that failed can be repeated once the cause
+    Every method raises `JournalError` if the journal is not open or the database does not carry
+    the call out; the journal stays usable, and a call that failed can be repeated once the cause
     is gone. A write that failed has been stored only if the message says that it may have been.
 
     Args:

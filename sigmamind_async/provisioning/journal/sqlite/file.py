@@ -128,7 +128,7 @@ class JournalFile:
                 ) from None
             return
         if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             raise JournalError(f"is {what}.\nName a file.")
         require_one_name(self._path)
 
@@ -161,7 +161,7 @@ class JournalFile:
                 continue
             if not stat.S_ISREG(mode):
                 raise JournalError(
-                    f"{path.name} beside it is no ordinary file, and was left as it is.\n"
+                    f"{path.name} beside it is not a regular file, and was left as it is.\n"
                     "Find out what put it there, and remove it."
                 )
             if mode & 0o077:
@@ -307,16 +307,16 @@ def _find_loss(evidence: Evidence | None, alone: _Head, whole: _Head, *, has_log
         evidence: What the lock file knows of it.
         alone: What the file says without its log.
         whole: What it says with that.
-        has_log: Whether there is one.
+        has_log: True if there is one.
     """
     if evidence is None:
         if alone.open and not has_log:
             return "its log (-wal) is missing: it was not closed, and it has the latest purchases."
     elif whole.journal_id != evidence.journal_id:
-        return "is another journal than the one that was here."
+        return "is not the journal that was here."
     elif alone.openings < evidence.openings or whole.commits < evidence.commits:
         return (
-            f"went back in time, to {whole.commits} of {evidence.commits} transactions: its log"
+            f"holds only {whole.commits} of {evidence.commits} transactions: its log"
             " (-wal) is missing, or an old copy was put back."
         )
     return ""
@@ -327,7 +327,7 @@ def _require_new(evidence: Evidence | None) -> None:
     if evidence is not None:
         raise JournalError(
             f"is gone or empty, and its lock file knows of a journal with {evidence.commits}"
-            " transactions.\nPut that back; to begin with nothing, and buy all of it again,"
+            " transactions.\nPut it back. To start from nothing, and buy all of it again,"
             " remove the lock file too."
         )
 
