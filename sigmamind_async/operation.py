@@ -1,10 +1,10 @@
-"""What a vendor call is, without sending it: the request, and how to read the response."""
+"""What a vendor call is: the request, what carries it, and how to read the response."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -91,6 +91,41 @@ class ConnectionFlag:
         return self.connected is not False
 
 
+@attrs.define
+class HttpRequest:
+    """One request as bytes, addressed and authorized."""
+
+    method: str
+    url: str
+    """Absolute and percent-encoded."""
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    max_bytes: int
+    body: bytes | None = attrs.field(default=None, repr=False)
+    fresh: bool = False
+    """Whether it must not be repeated, and so goes over a connection that is new or was in use a
+    moment ago: a server may be closing one that has been idle."""
+
+
+class Transport(Protocol):
+    """Carries one request to a platform and one response back."""
+
+    async def send(
+        self, request: HttpRequest, flag: ConnectionFlag, seconds: float, /
+    ) -> Response | Fault:
+        """Return the response, or why there is none, within *seconds*.
+
+        Set ``flag.connected`` to false before connecting, and to true before the first byte can
+        leave. If it is never set, or a status line came, the request counts as sent whatever the
+        fault, and a purchase is not repeated. Raise nothing but `asyncio.CancelledError`; the flag
+        then tells whether the request may have left.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this transport opened; it can be used again afterwards."""
+        ...
+
+
 class Verdict(enum.Enum):
     """What one attempt proved about the platform."""
 
@@ -108,6 +143,22 @@ class ReadBack(Generic[T]):
     operation: Operation[T]
     agrees: Callable[[T], bool]
     """True if the record that was found shows every field that was sent and can be read back."""
+
+
+def differing_fields(sent: object, record: object, fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the fields of *sent* that *record* shows with another value.
+
+    *fields* maps each request field that can be read back to the record's field. Null, an empty
+    text and a missing key all mean "none": platforms answer a cleared field with any of them.
+    """
+    names: tuple[str, ...] = ()
+    for name, record_name in fields.items():
+        wanted = getattr(sent, name)
+        if wanted is UNSET:
+            continue
+        if (wanted or None) != (getattr(record, record_name, None) or None):
+            names = (*names, name)
+    return names
 
 
 _NO_HINTS: Final[Mapping[int, str]] = {}

@@ -29,7 +29,7 @@ import attrs
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Response
+from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
 T = TypeVar("T")
@@ -110,6 +110,21 @@ def load_page(body: bytes) -> object:
 
 def _too_many() -> ResponseDecodeError:
     return ResponseDecodeError(f"the page holds more than {PAGE_RECORDS:,} records")
+
+
+def find_on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
+    """Return the look-up of one record where a platform only lists: it reads one page.
+
+    A record further back is not found, and the call that asked for it stays unconfirmed.
+    """
+
+    def decode(response: Response) -> T:
+        for item in listing.decode(response).items:
+            if is_it(item):
+                return item
+        raise ResponseDecodeError("the record is not on the first page of the listing")
+
+    return Operation(listing.name, listing.request, decode, repeatable=True)
 
 
 # --- what a page states about its listing ----------------------------------------------------

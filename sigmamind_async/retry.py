@@ -156,15 +156,15 @@ class RetryPolicy:
 
     def pause(self, state: RetryCallState, jitter: Callable[[], float]) -> float:
         """Return the seconds that `wait` says, or the default where it says nothing usable."""
-        if isinstance(self.wait, StandardWait):
-            return attrs.evolve(self.wait, jitter=self.wait.jitter or jitter)(state)
+        if isinstance(self.wait, StandardWait) and self.wait.jitter is None:
+            return attrs.evolve(self.wait, jitter=jitter)(state)
         try:
             seconds = cast("Any", self.wait(state))
+            if type(seconds) in {int, float} and seconds >= 0:
+                return float(seconds)  # fails for an int past the largest float
         except Exception:
             logger.exception("the retry policy's wait failed; the default pause is taken")
         else:
-            if type(seconds) in {int, float} and seconds >= 0:
-                return float(seconds)
             logger.error("the retry policy's wait is %r; the default pause is taken", seconds)
         return StandardWait(jitter=jitter)(state)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -10,8 +10,9 @@ import attrs
 
 from sigmamind_async.convert import Record, RequestValue
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.operation import Operation
 from sigmamind_async.provisioning.events import Match
-from sigmamind_async.provisioning.fingerprint import to_result
+from sigmamind_async.provisioning.fingerprint import set_fields, to_result
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.values import Unset
 
@@ -47,8 +48,8 @@ class Intent:
     be read back, such as a password."""
     label: str | None = None
     """The user's own label of a number that the platform picks."""
-    with_label: Callable[[str], Value] | None = None
-    """The same request with another label; for a `Kind.PURCHASE`, which needs a tag."""
+    label_field: str = ""
+    """Field of the request that holds the label; for a `Kind.PURCHASE`, which needs a tag."""
     repair: Callable[[str], Value | None] | None = None
     """Given a record's key, the update that writes the requested fields to it; `None`, or returning
     `None`, if there is nothing to write."""
@@ -127,7 +128,7 @@ class Adapter:
             return Intent(
                 kind=Kind.PURCHASE,
                 label=getattr(value, label) or None,
-                with_label=lambda text: attrs.evolve(value, **{label: text}),
+                label_field=label,
             )
         if request is self.release_request:
             return Intent(kind=Kind.RELEASE, key=getattr(value, self.key_field))
@@ -164,3 +165,34 @@ def no_change(value: object) -> InvalidRequestError:
     """Return the error for a value that is no operation on phone numbers."""
     kind = type(value).__name__
     return InvalidRequestError(field="value", rule=f"{kind} changes no phone number")
+
+
+def confirms_request(
+    operation: Operation[Any], unreadable: Collection[str] = ()
+) -> Callable[[Any], bool]:
+    """Return whether a record shows what *operation* sent, by the operation's own comparison.
+
+    If it set one of the *unreadable* fields, no record does: nothing proves that it was taken.
+    """
+    if not set_fields(cast("Value", operation.value)).keys().isdisjoint(unreadable):
+        return lambda _: False
+    if operation.read_back is not None:
+        return operation.read_back.agrees
+    differing = operation.ignored_fields
+    assert differing is not None  # noqa: S101 - a call that sends fields has one or the other
+    return lambda record: not differing(record)
+
+
+def repair_update(value: Value, update: type[Value], key: str) -> Callable[[str], Value | None]:
+    """Return the `Intent.repair` of *value*: an *update* with those of its fields that it takes.
+
+    *key* names the field of *update* that holds the record's key.
+    """
+    takes: tuple[attrs.Attribute[Any], ...] = attrs.fields(update)
+    names = {field.name for field in takes} - {key}
+    fields = {name: held for name, held in set_fields(value).items() if name in names}
+
+    def repair(record: str) -> Value | None:
+        return update(**{key: record}, **fields) if fields else None
+
+    return repair

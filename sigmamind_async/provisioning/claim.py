@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import Final
 from uuid import uuid4
 
@@ -66,7 +65,7 @@ class Claim:
         # Known before the write: if that is cancelled, or comes too late, it may yet be made.
         self.row, self.sent, self.late = claimed, True, True
         try:
-            async with self._deadline(clock):
+            async with asyncio.timeout(None if self._ends_at is None else self._ends_at - began):
                 result = await context.journal.put(claimed, max_purchases=context.max_purchases)
         except TimeoutError:
             raise SendAborted(deadline_error(context, claimed.op_id)) from None
@@ -89,18 +88,13 @@ class Claim:
         If this process ends meanwhile, the row then need not be taken for unconfirmed.
         """
         context = self._context
+        left = None if self._ends_at is None else self._ends_at - context.runner.engine.clock()
         with suppress(JournalError, IllegalTransitionError, TimeoutError):
             waiting = advance(self.row, RateLimited(), context.now(), context.policy).row
-            async with self._deadline(context.runner.engine.clock):
+            async with asyncio.timeout(left):
                 result = await context.journal.put(waiting)
             if result is PutResult.STORED:
                 self.row = waiting
-
-    def _deadline(self, clock: Callable[[], float]) -> AbstractAsyncContextManager[object]:
-        """Return what raises `TimeoutError` at the deadline."""
-        if self._ends_at is None:
-            return nullcontext()
-        return asyncio.timeout(self._ends_at - clock())
 
     def _slow_journal_error(self, seconds: float) -> JournalError:
         error = journal_error(

@@ -26,14 +26,12 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
-from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext, Listing, check_once
 from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
-from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,
@@ -132,7 +130,17 @@ class Execution(Generic[T]):
         async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
-                row = await self._step(row)
+                match row.state:
+                    case State.PLANNED | State.FAILED:
+                        row = await self._send(row)
+                    case State.SENDING:
+                        row = await self._wait_for_owner(row)
+                    case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
+                        row = await self._send(row)
+                    case State.UNCONFIRMED:
+                        row = await self._reconcile(row)
+                    case _:
+                        raise outcome_unknown(row, self._value)
         if self._answer is not UNSET:
             return cast("T", self._answer)
         if row.result is None:
@@ -166,20 +174,6 @@ class Execution(Generic[T]):
             raise mismatch
         # The stored digest may have been made with an API key that is no longer in use.
         return attrs.evolve(stored, secret_digest=row.secret_digest)
-
-    async def _step(self, row: Row) -> Row:
-        """Take the next step from the state that *row* is in."""
-        match row.state:
-            case State.PLANNED | State.FAILED:
-                return await self._send(row)
-            case State.SENDING:
-                return await self._wait_for_owner(row)
-            case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
-                return await self._send(row)
-            case State.UNCONFIRMED:
-                return await self._reconcile(row)
-            case _:
-                raise outcome_unknown(row, self._value)
 
     # --- before sending ----------------------------------------------------------------------
 
@@ -314,10 +308,10 @@ class Execution(Generic[T]):
         """Return the request to send, with the tag of the coming attempt if it needs one."""
         if self._intent.search is not None:
             return self._intent.search.purchase(row.key)
-        if self._intent.with_label is None:
+        if not self._intent.label_field:
             return self._value
-        tag = attempt_tag(row.token, row.attempt + 1)
-        return self._intent.with_label(add_tag(self._intent.label, tag))
+        label = add_tag(self._intent.label, attempt_tag(row.token, row.attempt + 1))
+        return attrs.evolve(self._value, **{self._intent.label_field: label})
 
     # --- after sending -----------------------------------------------------------------------
 

@@ -49,10 +49,13 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 
     Raises `InvalidRequestError` for a field that has no JSON form, such as half a surrogate pair.
     """
-    public = set_fields(value)
-    secret = [name for name, content in public.items() if isinstance(content, Secret)]
-    for name in secret:
-        del public[name]
+    public: dict[str, Any] = {}
+    secret: list[str] = []
+    for name, content in set_fields(value).items():
+        if isinstance(content, Secret):
+            secret.append(name)
+        else:
+            public[name] = content
     try:
         text = orjson.dumps(public)  # not `dump_json`, which would reveal a nested secret
     except TypeError:

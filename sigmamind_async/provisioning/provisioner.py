@@ -10,12 +10,19 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.account_check import accept_key, check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
+from sigmamind_async.provisioning.context import (
+    LEASE_MARGIN,
+    AccountContext,
+    ListingCache,
+    accept_key,
+    check_once,
+    clock_for,
+    steady_clock,
+)
 from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
@@ -26,7 +33,6 @@ from sigmamind_async.provisioning.events import (
 )
 from sigmamind_async.provisioning.execution import Execution
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.listing import ListingCache
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
@@ -119,6 +125,7 @@ class Provisioner:
             policy=self.policy,
             now=now,
             listings=ListingCache(adapter, client, now),
+            lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
         )
         self._conflicts = Conflicts(self._context)

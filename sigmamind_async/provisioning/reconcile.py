@@ -6,7 +6,7 @@ import attrs
 
 from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
-from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.context import AccountContext, Listing
 from sigmamind_async.provisioning.events import (
     DuplicateReleased,
     Event,
@@ -18,7 +18,6 @@ from sigmamind_async.provisioning.events import (
     RepairStarted,
 )
 from sigmamind_async.provisioning.fingerprint import rebuild_request, to_result
-from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import journal_error, record_without_key
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.transitions import Release, Repair

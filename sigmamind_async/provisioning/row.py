@@ -27,20 +27,13 @@ class Kind(enum.Enum):
     UPDATE = "update"
     RELEASE = "release"
 
-    @property
-    def costs(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.costs: Final = word in {"purchase", "exact purchase"}
         """True if it costs money."""
-        return self is Kind.PURCHASE or self is Kind.EXACT_PURCHASE
-
-    @property
-    def owned_once(self) -> bool:
+        self.owned_once: Final = word in {"exact purchase", "import"}
         """True if it names a number, which an account can own only once."""
-        return self is Kind.EXACT_PURCHASE or self is Kind.IMPORT
-
-    @property
-    def repeatable(self) -> bool:
+        self.repeatable: Final = word in {"update", "release"}
         """True if sending it twice leaves the platform as sending it once does."""
-        return self is Kind.UPDATE or self is Kind.RELEASE
 
 
 class State(enum.Enum):

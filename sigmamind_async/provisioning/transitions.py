@@ -239,7 +239,7 @@ def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
             return _enter(row, State.FAILED, now, text, error=reason)
         case Verdict.CONFIRMED:
             since = now if event.earlier_unanswered else row.unconfirmed_since
-            text = f"{attempt}: confirmed" + (f": {_name(event.match)}" if event.match else "")
+            text = f"{attempt}: confirmed" + (f": {_number_of(event.match)}" if event.match else "")
             return _finish(row, event.match, now, text, unconfirmed_since=since)
         case Verdict.AMBIGUOUS:
             return _unconfirmed(row, now, f"{attempt}: {reason}", since=now)
@@ -285,7 +285,11 @@ def _finish(
     row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float
 ) -> Row:
     done = _evolve(
-        _enter(row, State.DONE, now, text, error=""), unconfirmed_since=unconfirmed_since
+        row,
+        state=State.DONE,
+        error="",
+        history=_add_step(row, now, text),
+        unconfirmed_since=unconfirmed_since,
     )
     if found is None:
         return done
@@ -311,10 +315,12 @@ def _apply_repair(row: Row, event: RepairStarted | RepairDone | RepairRefused, n
             new = _enter(row, row.state, now, "writing the requested fields to the record found")
             return _evolve(new, repairs=row.repairs + 1, unconfirmed_since=now)
         case RepairRefused(found, reason):
-            text = f"found {_name(found)}, but it cannot be given the requested fields: {reason}"
+            text = (
+                f"found {_number_of(found)}, but it cannot be given the requested fields: {reason}"
+            )
             return _enter(row, State.NEEDS_DECISION, now, text, error=text)
         case RepairDone(found, earlier_unanswered):
-            text = f"found {_name(found)} and wrote the requested fields to it"
+            text = f"found {_number_of(found)} and wrote the requested fields to it"
             since = now if earlier_unanswered or row.repairs > 1 else 0.0
             return _evolve(_adopt(row, found, now, text), unconfirmed_since=since)
         case _:
@@ -327,7 +333,7 @@ def _apply_decision(
     """Return the row after an operator's decision; earlier attempts remain unconfirmed."""
     match event:
         case AdoptApproved(found) if not row.record:
-            return _adopt(row, found, now, f"operator's decision: adopted {_name(found)}")
+            return _adopt(row, found, now, f"operator's decision: adopted {_number_of(found)}")
         case AdoptApproved():
             raise IllegalTransitionError(row.op_id, row.state)
         case RetryApproved():
@@ -385,7 +391,7 @@ def _match_by_tag(row: Row, event: Listed, now: float, policy: Policy) -> Row:
         return _add_duplicates(row, found, now)
     # The latest attempt first: the earlier ones have been superseded.
     first, *others = sorted(found, key=lambda match: -(match.attempt or 0))
-    kept = _adopt(row, first, now, f"found {_name(first)} by its tag")
+    kept = _adopt(row, first, now, f"found {_number_of(first)} by its tag")
     return _add_duplicates(kept, others, now) if others else kept
 
 
@@ -397,12 +403,14 @@ def _match_by_key(row: Row, event: Listed, found: Match | None, now: float, poli
             return seen
         return _enter(seen, State.DONE, now, f"released: {LISTINGS} listings do not show it")
     if row.kind is not Kind.RELEASE and found is not None and found.agrees:
-        return _adopt(row, found, now, f"found {_name(found)} as requested")
+        return _adopt(row, found, now, f"found {_number_of(found)} as requested")
     return _absent(row, event, now, policy)
 
 
 def _add_duplicates(row: Row, more: Sequence[Match], now: float) -> Row:
-    text = f"{', '.join(_name(match) for match in more)}: a duplicate, bought by a late attempt"
+    text = (
+        f"{', '.join(_number_of(match) for match in more)}: a duplicate, bought by a late attempt"
+    )
     return _evolve(
         _enter(row, State.DUPLICATE, now, text, error=text),
         duplicates=(*row.duplicates, *(match.record for match in more)),
@@ -492,6 +500,6 @@ def _add_step(row: Row, now: float, text: str) -> tuple[Step, ...]:
     return (history[0], *history[2:], step)  # how it began is always kept
 
 
-def _name(match: Match) -> str:
+def _number_of(match: Match) -> str:
     """Return the number, or its key if it has none."""
     return match.phone_number or match.record

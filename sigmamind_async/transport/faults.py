@@ -16,8 +16,7 @@ from http import HTTPStatus
 import aiohttp
 
 from sigmamind_async.operation import Fault, FaultKind
-from sigmamind_async.transport.aiohttp_hooks import DroppedError
-from sigmamind_async.transport.connections import MAX_INTERIM_HEADS, FloodError
+from sigmamind_async.transport.connections import MAX_INTERIM_HEADS, DroppedError, FloodError
 
 _DETAILS = {
     FaultKind.CONNECT: "could not connect to {peer} ({reason})",

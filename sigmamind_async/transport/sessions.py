@@ -19,10 +19,16 @@ from typing import TypeAlias
 import aiohttp
 from yarl import URL
 
+from sigmamind_async.operation import HttpRequest
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.transport.aiohttp_hooks import NO_RESEND, BytesBody, NoCookies
-from sigmamind_async.transport.connections import Attempt, Attempts, Connector
-from sigmamind_async.transport.interface import HttpRequest
+from sigmamind_async.transport.connections import (
+    NO_RESEND,
+    Attempt,
+    Attempts,
+    BytesBody,
+    Connector,
+    NoCookies,
+)
 from sigmamind_async.transport.options import AiohttpOptions
 from sigmamind_async.transport.timeouts import TimeoutTimer
 

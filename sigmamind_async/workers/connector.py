@@ -21,8 +21,8 @@ from procrastinate.exceptions import ConnectorException, NoResult, UniqueViolati
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
-from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
 log = logging.getLogger(__name__)
 

@@ -37,6 +37,7 @@ from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.connector import OutageLog, WorkerConnector
 from sigmamind_async.workers.context import (
+    MAX_DELAY,
     Account,
     AccountWorker,
     GateFor,
@@ -52,7 +53,6 @@ from sigmamind_async.workers.enqueue import (
     queue_name,
 )
 from sigmamind_async.workers.queue import Queue
-from sigmamind_async.workers.retry import MAX_DELAY
 from sigmamind_async.workers.shared_gate import SharedGate
 
 log = logging.getLogger(__name__)

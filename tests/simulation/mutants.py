@@ -35,12 +35,11 @@ import pytest
 
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
-from sigmamind_async.provisioning import Row, State, context, execution, transitions
-from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.events import Event
+from sigmamind_async.provisioning import Row, State, claim, context, execution, transitions
+from sigmamind_async.provisioning.context import Listing, ListingCache
+from sigmamind_async.provisioning.events import Claimed, Event
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
-from sigmamind_async.provisioning.listing import Listing, ListingCache
 from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
@@ -110,7 +109,7 @@ def one_listing_believed(patch: Patch) -> None:
 
 def lease_ignored(patch: Patch) -> None:
     """Whoever finds a row being sent takes it for abandoned."""
-    patch.setattr(AccountContext, "lease", property(lambda _: 0.0))
+    patch.setattr(claim, "Claimed", lambda owner, **_: Claimed(owner=owner, lease=0.0))
 
 
 def committed_is_ambiguous(patch: Patch) -> None:

@@ -23,7 +23,7 @@ from sigmamind_async.events import CallFinished, Event
 from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
-from sigmamind_async.testing.transport import Script
+from sigmamind_async.testing.doubles import Script
 from sigmamind_async.transport import HttpRequest
 
 NUMBER = "+14155552671"

@@ -33,7 +33,6 @@ FLOORS = {
     "operation": 1,
     "paging": 1,
     "per_loop": 1,
-    "readback": 1,
     "responses": 1,
     "secret_references": 1,
     "webhook_signatures": 1,

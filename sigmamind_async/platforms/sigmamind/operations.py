@@ -6,12 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from sigmamind_async.convert import (
-    Record,
-    RequestValue,
-    body_of,
-    record_decoder,
-)
+from sigmamind_async.convert import Record, RequestValue, body_of, record_decoder
 from sigmamind_async.operation import (
     PAGE_BYTES,
     Operation,
@@ -19,6 +14,7 @@ from sigmamind_async.operation import (
     ReadBack,
     Response,
     delete_operation,
+    differing_fields,
     get_operation,
     patch_operation,
     post_operation,
@@ -41,7 +37,6 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import ignored_fields
 from sigmamind_async.responses.confirmation import (
     as_phone_number,
     confirm_matching,
@@ -88,7 +83,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _about(value.phone_number),
         value=value,
-        ignored_fields=lambda found: ignored_fields(value, found, _READABLE_ON_A_TRUNK),
+        ignored_fields=lambda found: differing_fields(value, found, _READABLE_ON_A_TRUNK),
     )
 
 
@@ -199,7 +194,7 @@ def _read_back(
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
         agrees=lambda found: (
-            found.sip_phone_number == phone_number and not ignored_fields(value, found, fields)
+            found.sip_phone_number == phone_number and not differing_fields(value, found, fields)
         ),
     )
 

@@ -209,9 +209,8 @@ TAGGED: list[tuple[Value, str | None]] = [
 def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: str | None) -> None:
     found = intent(value)
     assert found.label == label
-    assert found.with_label is not None
 
-    tagged = found.with_label("Desk [sm:AAAAAAAAAAAAA.1]")
+    tagged = attrs.evolve(value, **{found.label_field: "Desk [sm:AAAAAAAAAAAAA.1]"})
 
     fields = {**set_fields(value), "friendly_name": "Desk [sm:AAAAAAAAAAAAA.1]"}
     assert tagged == type(value)(**fields)
@@ -225,7 +224,7 @@ def test_what_has_no_number_of_its_own_is_told_apart_somehow(
     """By a tag where the platform picks, by a search where there is one, else by its key."""
     found = intent(value)
 
-    assert (found.with_label is not None) is (kind is Kind.PURCHASE)
+    assert bool(found.label_field) is (kind is Kind.PURCHASE)
     assert (found.search is not None) is (kind is Kind.EXACT_PURCHASE and not key)
 
 

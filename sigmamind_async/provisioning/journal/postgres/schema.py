@@ -13,8 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.columns import COLUMNS
-from sigmamind_async.provisioning.journal.sql import NAMES, UPDATES, quote_states
+from sigmamind_async.provisioning.journal.sql import COLUMNS, NAMES, UPDATES, quote_states
 from sigmamind_async.provisioning.row import UNSETTLED
 
 OLDEST: Final = 140_000

@@ -6,8 +6,7 @@ import sqlite3
 from typing import Final
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.columns import COLUMNS
-from sigmamind_async.provisioning.journal.sql import HAS_KEY, HAS_TAG, IS_UNSETTLED
+from sigmamind_async.provisioning.journal.sql import COLUMNS, HAS_KEY, HAS_TAG, IS_UNSETTLED
 
 APPLICATION_ID: Final = 0x534D4A4C
 """Marks an SQLite file as a journal: ``SMJL``."""
