@@ -28,9 +28,8 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
-from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.engine import Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, suggest
 from sigmamind_async.events import Observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response

@@ -10,7 +10,7 @@ from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import (

@@ -28,7 +28,6 @@ FLOORS = {
     "values": 0,
     "static": 0,
     "convert": 1,
-    "did_you_mean": 1,
     "events": 1,
     "operation": 1,
     "paging": 1,
