@@ -221,7 +221,7 @@ class SqlJournal(Journal):
         self._read_only = read_only
         self._journal_id = ""
         self._latest = 0.0
-        self._may_be_a_copy = True
+        self._may_be_a_copy = True  # unless opening it proves otherwise
 
     @abstractmethod
     async def open(self) -> None:
@@ -250,7 +250,6 @@ class SqlJournal(Journal):
 
     @property
     def may_be_a_copy(self) -> bool:
-        self._require_opened()
         return self._may_be_a_copy
 
     @property
