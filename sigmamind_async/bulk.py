@@ -484,7 +484,7 @@ class BulkRun(Generic[V, T]):
         self.stop(f"{why}: {_one_line(error)}")
 
     def _check_failures(self, limit: StopOn) -> None:
-        """Stop if *limit* says that enough rows have failed."""
+        """Stop if enough rows have failed for *limit*."""
         if not self.stopped and limit.reached(self.progress):
             bad = self.progress.failed + self.progress.unconfirmed
             self.stop(f"{bad} of {self.progress.finished} rows failed or are unconfirmed")

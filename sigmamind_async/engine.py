@@ -254,7 +254,7 @@ class Engine:
         """Return a new call, which nothing has been sent for.
 
         An *unbounded* one, as a bulk job makes, waits for the platform's rate without limit: its
-        deadline starts when the gate admits it, and anew after a 429.
+        deadline starts when the gate admits it, and again after a 429.
         """
         now = self.clock()
         deadline = math.inf if unbounded else now + self.limits.deadline
@@ -686,7 +686,7 @@ def _retry_in(state: RetryCallState) -> Retry:
 
 
 def _read(operation: Operation[T], answer: Response) -> T | AttemptResult:
-    """Read a confirmed answer; the less an answer that is no success says, the less it proves."""
+    """Read a confirmed answer; the less an answer that is no success holds, the less it proves."""
     try:
         return operation.decode(answer)
     except ResponseDecodeError as error:

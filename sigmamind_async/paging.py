@@ -229,7 +229,7 @@ def _read_links(value: object) -> bool | None:
 
 
 def _read_token(value: object) -> object:
-    """Read a token; null, an empty text and 0 say that no page follows."""
+    """Read a token; null, an empty text and 0 mean that no page follows."""
     return value or ""
 
 

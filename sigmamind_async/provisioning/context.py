@@ -66,7 +66,7 @@ class Listing:
 
 
 class ListingCache:
-    """Reads the account for all who ask, one reading at a time.
+    """Reads the account for all callers, one reading at a time.
 
     A listing for each unconfirmed operation would break a platform that is already in trouble: a
     thousand of them were seen to push its latency past the settle time. So operations share a

@@ -1,4 +1,4 @@
-"""What a journal says about an account, for an operator."""
+"""The state of an account's operations, for an operator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sigmamind_async.provisioning.tags import attempt_tag
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """How the operations of one account stand."""
+    """The state of the operations of one account."""
 
     account: str
     counts: Mapping[State, int] = attrs.field(hash=False)

@@ -264,7 +264,7 @@ _CHANGED: Final = (
 
 _SERVER_ERRORS: Final = {
     "25006": (
-        "the server takes no writes: it is a standby, or set to be read-only.\n"
+        "the server accepts no writes: it is a standby, or set to be read-only.\n"
         "Name the primary; target_session_attrs=read-write finds it among several hosts."
     ),
     "3F000": _CHANGED,
@@ -277,7 +277,7 @@ _SERVER_ERRORS: Final = {
         "the server's disk is full; nothing was stored.\nFree some space there, and call again."
     ),
     "53300": (
-        "the server takes no more connections.\n"
+        "the server accepts no more connections.\n"
         "Raise its max_connections, or open this journal with fewer connections in each process."
     ),
     "55P03": (
@@ -362,7 +362,7 @@ def explain_error(error: BaseException, *, connected: bool) -> str:
         case _:
             return (
                 f"cannot be used: {type(error).__name__}: {error}.\n"
-                "Look the words up, and open the journal again."
+                "Look the error up, and open the journal again."
             )
 
 
@@ -380,7 +380,7 @@ def _explain_refusal(error: psycopg.Error, code: str) -> str:
             "Have the schema's owner grant it, or let that user open the journal."
         )
     return _SERVER_ERRORS.get(code) or (
-        f"the server refuses: {reason} ({code}).\nLook the words up, and call again."
+        f"the server refuses: {reason} ({code}).\nLook the error up, and call again."
     )
 
 

@@ -219,7 +219,7 @@ _SQLITE_ERRORS: Final = {
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
     sqlite3.SQLITE_IOERR: (
-        "the disk refuses to read or write; count what was being written as not stored.\n"
+        "the disk refuses to read or write; assume that the pending write was not stored.\n"
         "Check free space, quota, file size limit and the disk itself, and call again."
     ),
     sqlite3.SQLITE_READONLY: _NO_RIGHT,
@@ -232,7 +232,9 @@ _SQLITE_ERRORS: Final = {
         "Close it there, in a database browser for instance, and call again."
     ),
     sqlite3.SQLITE_CORRUPT: DAMAGED,
-    sqlite3.SQLITE_NOTADB: "is no journal: not a SQLite file, or damaged.\nName another file.",
+    sqlite3.SQLITE_NOTADB: (
+        "is not a journal: it is not a SQLite file, or is damaged.\nName another file."
+    ),
 }
 
 _SYSTEM_ERRORS: Final = {
@@ -256,7 +258,7 @@ def explain_error(error: BaseException) -> str:
             code = getattr(error, "sqlite_errorcode", 0)
             known = _SQLITE_ERRORS.get(code) or _SQLITE_ERRORS.get(code & 0xFF)
             return known or (
-                f"SQLite cannot use it: {error}.\nLook the words up, and open the journal again."
+                f"SQLite cannot use it: {error}.\nLook the error up, and open the journal again."
             )
         case OSError():
             reason = error.strerror or type(error).__name__
@@ -266,5 +268,5 @@ def explain_error(error: BaseException) -> str:
         case _:
             return (
                 f"cannot be used: {type(error).__name__}: {error}.\n"
-                "Count what was being written as not stored, and open the journal again."
+                "Assume that the pending write was not stored, and open the journal again."
             )
