@@ -67,7 +67,7 @@ class Account:
 
 @attrs.define(kw_only=True)
 class AccountPause:
-    """Pauses an account while the platform refuses all of its operations, as it does for lack of money.
+    """Pauses an account while the platform refuses all of its operations, as with no money left.
 
     A bulk job stops there. A worker continues: once the pause is over, one operation finds out
     whether the account is accepted again. All times are in seconds of the caller's clock.
