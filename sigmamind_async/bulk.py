@@ -374,7 +374,7 @@ class BulkRun(Generic[V, T]):
         worker = cast("asyncio.Task[None]", asyncio.current_task())
         source, clock = self._input, self.progress.clock
         while True:
-            # Awaiting a value that is at hand would cost half a microsecond.
+            # Awaiting a value that is available would cost half a microsecond.
             if source.is_async or source.taken - self._delivered >= self._max_pending:
                 value = await self._next_value()
             else:

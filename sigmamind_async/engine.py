@@ -103,7 +103,7 @@ class Headers:
     def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # What a second attempt needs has to be there before a first one leaves.
+            # A second attempt needs it, so it must be importable before the first one is sent.
             with importing():
                 import_module("tenacity")  # a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}

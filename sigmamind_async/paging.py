@@ -405,7 +405,7 @@ class _NumberedReading(Generic[T]):
         """Return all records; *opening* is the first page, read just now."""
         total = await self._read_once(opening)
         known = 0
-        # As many records as there should be, but some of them twice: they came in another order
+        # As many records as there should be, but some of them twice: they arrived in another order
         # each time, or they are there twice, which a reading that finds nothing new shows.
         while known < len(self._found) < total:
             known = len(self._found)
