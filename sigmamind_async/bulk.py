@@ -31,6 +31,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.settings import check_count, check_seconds
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -102,23 +103,24 @@ class Progress:
         self.count(after)
 
 
-def _optional(
-    rule: str, accepts: Callable[[object], bool]
+def _unless_none(
+    check: Callable[[str, object], None],
 ) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and not accepts(value):
-            raise ConfigurationError(f"StopOn: {field.name}: must be {rule}, or None")
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(f"StopOn: {field.name}", value)
 
-    return check
+    return validate
 
 
-_COUNT = _optional("a whole number from 1", lambda value: type(value) is int and value >= 1)
-_SHARE = _optional(
-    "a number from 0 to 1", lambda value: isinstance(value, (int, float)) and 0 <= value <= 1
-)
-_SECONDS = _optional(
-    "a number of seconds above 0", lambda value: isinstance(value, (int, float)) and value > 0
-)
+def _check_share(name: str, value: object) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigurationError(f"{name}: must be a number from 0 to 1")
+
+
+_COUNT = _unless_none(check_count)
+_SHARE = _unless_none(_check_share)
+_SECONDS = _unless_none(check_seconds)
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import ipaddress
-import math
 import os
 import ssl as tls
 from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
@@ -29,13 +28,13 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
-from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.engine import Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, suggest
 from sigmamind_async.events import Observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
 from sigmamind_async.retry import RetryPolicy, RetryQuota
+from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.transport import (
     AiohttpOptions,
     AiohttpTransport,
@@ -263,10 +262,10 @@ class Client:
     ) -> None:
         if isinstance(api_key, str):
             api_key = Secret(api_key)
-        _check_seconds(
-            deadline=deadline, attempt_timeout=attempt_timeout, connect_timeout=connect_timeout
-        )
-        _check_count("max_connections", max_connections)
+        check_seconds("deadline", deadline)
+        check_seconds("attempt_timeout", attempt_timeout)
+        check_seconds("connect_timeout", connect_timeout)
+        check_count("max_connections", max_connections)
         url = _checked_base_url(self.platform, base_url)
         if proxy is None and trust_env:
             proxy = proxy_of_environment(url)
@@ -360,7 +359,8 @@ class Client:
         """
         engine = self._runner.engine
         times = _drop_none(deadline=deadline, attempt_timeout=attempt_timeout)
-        _check_seconds(**times)
+        for name, seconds in times.items():
+            check_seconds(name, seconds)
         options = _drop_none(policy=retry, strict=strict, observer=observer)
         twin = object.__new__(type(self))
         twin._bind(attrs.evolve(engine, limits=attrs.evolve(engine.limits, **times), **options))
@@ -374,8 +374,8 @@ class Client:
         is made later, or makes another attempt, opens connections again; the next `close` closes
         those, or the end of the loop. Raises `ConfigurationError` for a *grace* below 0.
         """
-        if grace is not None and not (_is_number(grace) and grace >= 0):
-            raise ConfigurationError("grace: must be a number of seconds from 0, or None")
+        if grace is not None:
+            check_seconds("grace", grace, zero=True)
         transport, limits = self._runner.engine.transport, self._runner.engine.limits
         if not isinstance(transport, AiohttpTransport):
             await transport.aclose()
@@ -401,23 +401,6 @@ class Client:
 def _drop_none(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
     """Return the options that are not ``None``."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name}: must be a whole number from 1")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_seconds(**seconds: Any) -> None:  # noqa: ANN401 - checked here
-    for name, value in seconds.items():
-        if not _is_number(value):
-            raise ConfigurationError(f"{name}: must be a number of seconds")
-        if not 0 < value < math.inf:
-            raise ConfigurationError(f"{name}: must be more than 0 seconds and finite")
 
 
 def _key_from_environment(platform: Platform) -> Secret:

@@ -32,7 +32,7 @@ class that does not settle whether the platform acted has "unknown" for `committ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
@@ -344,3 +344,25 @@ def status_error(status: int) -> type[APIStatusError]:
     if status >= 500:
         return ServerError
     return _BY_STATUS.get(status, APIStatusError)
+
+
+def suggest(word: str, known: Iterable[str], meanings: Mapping[str, str] | None = None) -> str:
+    """Return the end of a message about an unknown *word*: what it was probably meant to be.
+
+    ``; did you mean ...?`` if one of *known* is close to it, else a list of them all. *meanings*
+    gives the known word for unknown ones that look like none of *known*.
+    """
+    import difflib  # needed only after a mistake
+
+    names = {normalize_word(name): name for name in sorted(known)}
+    spelled = normalize_word(word)
+    meant = None if spelled in names else (meanings or {}).get(spelled)
+    close = [] if meant else difflib.get_close_matches(spelled, names, n=1)
+    if meant or close:
+        return f"; did you mean {meant or names[close[0]]!r}?"
+    return f"; known are {', '.join(names.values())}"
+
+
+def normalize_word(name: str) -> str:
+    """Return what ``phoneNumber``, ``Phone Number`` and ``phone_number`` have in common."""
+    return "".join(letter for letter in name.lower()[:64] if letter.isalnum())

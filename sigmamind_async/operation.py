@@ -20,8 +20,8 @@ PAGE_BYTES = 64 << 20
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
-# Of the classes below, of which every call creates an object, those that no user is given are not
-# frozen: attrs takes three times as long to fill a frozen object.
+# Classes of which each call makes an object are mutable unless users receive them: attrs takes
+# three times as long to fill a frozen object.
 
 
 @attrs.define

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from random import random
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.settings import check_count, check_seconds
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState
@@ -55,11 +55,6 @@ class Retry(NoResult):
     """True if the attempt was no failure, and neither policy nor quota is asked."""
 
 
-def _check_positive(name: str, value: object) -> None:
-    if type(value) not in {int, float} or not 0 < cast("float", value) < math.inf:
-        raise ConfigurationError(f"RetryPolicy: {name}: must be a number of seconds from above 0")
-
-
 @attrs.frozen
 class StandardWait:
     """Exponential backoff with full jitter: the longest wait doubles with every attempt."""
@@ -75,7 +70,7 @@ class StandardWait:
 
     def __attrs_post_init__(self) -> None:
         for name in ("base", "throttle_base", "cap"):
-            _check_positive(name, getattr(self, name))
+            check_seconds(f"RetryPolicy: {name}", getattr(self, name))
 
     # The parameter's name is tenacity's: its combinations of strategies pass it by name.
     def __call__(self, retry_state: RetryCallState) -> float:
@@ -96,8 +91,7 @@ class StandardStop:
     max_attempts: int = 3
 
     def __attrs_post_init__(self) -> None:
-        if type(self.max_attempts) is not int or self.max_attempts < 1:
-            raise ConfigurationError("RetryPolicy: max_attempts: must be a whole number from 1")
+        check_count("RetryPolicy: max_attempts", self.max_attempts)
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         """Return whether *retry_state* counts enough failures."""

@@ -7,11 +7,11 @@ both ends of that time, or a window that was used up, has passed exactly what it
 refusal sets the rate to between what was *delivered* and what was attempted; the next one halves
 the uncertainty, and a rate that was found is cut by a few percent, not by a third.
 
-After a cut the rate returns quickly to just below where it was refused, stays there for a while,
-and then rises ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). The
-while is counted in requests, so that about one in fifty is refused, and in seconds where a refusal
-stops all requests. Refusals rarer than that cut nothing: they cost less than a slower rate,
-and may be drawn by lot. Where they do not become rarer at half the rate, more are tolerated.
+After a cut the rate returns quickly to just below where it was refused, stays there, and then rises
+ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). It stays for a number
+of requests, chosen so that about one in fifty is refused; where a refusal pauses all requests, it
+stays for a number of seconds. Refusals rarer than one in fifty cut nothing: they cost less than a
+slower rate, and may be random. Where they do not become rarer at half the rate, more are tolerated.
 
 Where a refusal asks for a short wait it stops all requests, so few are worth having. A bucket that
 saves up nothing refuses at one same rate, however many passed before: the wall. It is believed at
@@ -106,7 +106,7 @@ class AdaptiveRate:
     _probes: int = 0
     """Requests that were tried in that time."""
     _opened: float = math.inf
-    """When that ended, the last time, or requests began."""
+    """When requests last began to pass again after `_shut`, or the first one went."""
     _since_open: int = 0
     """Requests that passed since then."""
     _emptied: float = 0.0
@@ -114,9 +114,9 @@ class AdaptiveRate:
     _in_one_go: int = 0
     """How many had passed before it."""
     _period: float = 0.0
-    """Seconds from the last but one end to the last."""
+    """Seconds between the latest two times at which they began to pass again."""
     _cycle: float = 0.0
-    """The same, where it came again."""
+    """The same, once it has repeated."""
     _empty: int = 0
     """Cuts in a row between which nothing passed."""
     _usual: float = SLOWEST

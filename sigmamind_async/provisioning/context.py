@@ -184,7 +184,7 @@ class AccountContext:
 async def check_once(context: AccountContext) -> None:
     """Raise `JournalError` if the journal does not fit the clock or the account.
 
-    It is checked until it fits, and then never again.
+    Once it fits, it is not checked again.
     """
     if context.is_checked:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -11,7 +10,7 @@ from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
 from sigmamind_async.provisioning.context import (
@@ -44,6 +43,7 @@ from sigmamind_async.provisioning.row import Row, State, account_name
 from sigmamind_async.provisioning.status import Status, open_rows
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
+from sigmamind_async.settings import check_count, check_seconds
 
 T = TypeVar("T")
 
@@ -103,7 +103,11 @@ class Provisioner:
         release_duplicates: bool = False,
         account: str | None = None,
     ) -> None:
-        _check_settings(settle_time, tag, max_purchases)
+        check_seconds("settle_time", settle_time, zero=True)
+        if max_purchases is not None:
+            check_count("max_purchases", max_purchases, least=0)
+        if tag not in {"keep", "strip"}:
+            raise ConfigurationError("tag: must be 'keep' or 'strip'")
         engine = client.runner.engine
         self.client = client
         self.journal = journal
@@ -351,16 +355,3 @@ class Provisioner:
         if transition is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return transition.row
-
-
-def _check_settings(settle_time: object, tag: object, max_purchases: object) -> None:
-    if isinstance(settle_time, bool) or not isinstance(settle_time, (int, float)):
-        raise ConfigurationError("settle_time: must be a number of seconds")
-    if not 0 <= settle_time < math.inf:
-        raise ConfigurationError("settle_time: must be 0 seconds or more, and finite")
-    if tag not in {"keep", "strip"}:
-        raise ConfigurationError("tag: must be 'keep' or 'strip'")
-    if max_purchases is None:
-        return
-    if isinstance(max_purchases, bool) or not isinstance(max_purchases, int) or max_purchases < 0:
-        raise ConfigurationError("max_purchases: must be a whole number from 0")

@@ -20,7 +20,7 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.provisioner import Provisioner

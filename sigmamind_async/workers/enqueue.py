@@ -89,20 +89,13 @@ def operation_lock(account: str, op_id: str) -> str:
     return f"{NAMESPACE}/{account} operation {op_id}"
 
 
-def number_lock(row: Row) -> str | None:
-    """Return the lock that allows one running job for each number.
-
-    `None` for the purchase of a number that the platform chooses.
-    """
-    return f"{NAMESPACE}/{row.account} number {row.key}" if row.key else None
-
-
 def job_for(row: Row) -> Job:
     """Return the job that carries out the operation of *row*."""
     return Job(
         queue=queue_name(row.account),
         task_name=f"{NAMESPACE}:{PROVISION}",
-        lock=number_lock(row),
+        # One running job for each number; a number that the platform picks is not known yet.
+        lock=f"{NAMESPACE}/{row.account} number {row.key}" if row.key else None,
         queueing_lock=operation_lock(row.account, row.op_id),
         task_kwargs={"account": row.account, "op_id": row.op_id},
     )

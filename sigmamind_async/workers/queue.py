@@ -24,7 +24,7 @@ from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.adapters import adapter_for
+from sigmamind_async.provisioning.adapters.registry import adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error

@@ -34,6 +34,7 @@ from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.secret_references import SecretResolver
+from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.connector import OutageLog, WorkerConnector
 from sigmamind_async.workers.context import (
@@ -140,7 +141,9 @@ class Worker:
         grace: float | None = None,
     ) -> None:
         dsn = as_secret(dsn)
-        _check_options(concurrency, heartbeat=heartbeat, polling=polling)
+        check_count("concurrency", concurrency)
+        check_seconds("heartbeat", heartbeat)
+        check_seconds("polling", polling)
         self.context = WorkerContext(
             accounts,
             dsn,
@@ -226,14 +229,6 @@ def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         loop.remove_signal_handler(hangup)
-
-
-def _check_options(concurrency: object, **intervals: object) -> None:
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ConfigurationError("concurrency: must be a whole number from 1")
-    for name, seconds in intervals.items():
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
-            raise ConfigurationError(f"{name}: must be a number of seconds above 0")
 
 
 class JobRetry(BaseRetryStrategy):

@@ -209,10 +209,15 @@ async def test_a_reader_of_what_was_not_committed_is_told(
     path: Path, fails: dict[str, BaseException]
 ) -> None:
     async with SqliteJournal(path) as journal:
-        gate = threading.Event()
+        begun, gate = threading.Event(), threading.Event()
+
+        def hold(_: object) -> None:
+            begun.set()
+            gate.wait()
+
         assert journal._writer is not None  # noqa: SLF001 - holds the thread up, so that both wait
-        held = asyncio.create_task(journal._writer.run(lambda _: gate.wait()))  # noqa: SLF001
-        await asyncio.sleep(0.01)
+        held = asyncio.create_task(journal._writer.run(hold))  # noqa: SLF001
+        await asyncio.to_thread(begun.wait)
         both = asyncio.gather(
             journal.put(a_row()), journal.get(ACCOUNT, "order-1"), return_exceptions=True
         )

@@ -245,14 +245,12 @@ class SqlJournal(Journal):
 
     @property
     def journal_id(self) -> str:
-        if not self._journal_id:
-            raise self._not_open()
+        self._require_opened()
         return self._journal_id
 
     @property
     def may_be_a_copy(self) -> bool:
-        if not self._journal_id:
-            raise self._not_open()
+        self._require_opened()
         return self._may_be_a_copy
 
     @property

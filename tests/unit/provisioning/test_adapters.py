@@ -21,8 +21,8 @@ from sigmamind_async.platforms.dialnexa import models as dialnexa
 from sigmamind_async.platforms.sigmamind import models as sigmamind
 from sigmamind_async.platforms.verbex import models as verbex
 from sigmamind_async.provisioning.adapter import Intent, Value
-from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.fingerprint import rebuild_request, set_fields, split_secrets
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply

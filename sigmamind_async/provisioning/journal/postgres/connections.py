@@ -345,7 +345,7 @@ def explain_error(error: BaseException, *, connected: bool) -> str:
 
     Args:
         error: The exception.
-        connected: Whether there was a connection.
+        connected: True if there was a connection.
     """
     match error:
         case JournalError():

@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import attrs
 
-from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.provisioning.journal.postgres.connections import (
     Connection,
     ConnectionThread,
@@ -27,6 +26,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import NOW, PUT, migra
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sql import POSTGRES, SqlJournal, Statements, to_columns
 from sigmamind_async.provisioning.row import Row
+from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.values import Secret, as_secret
 
 T = TypeVar("T")
@@ -91,7 +91,8 @@ class PostgresJournal(SqlJournal):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         dsn = as_secret(dsn)
-        _check_settings(connections, timeout)
+        check_count("connections", connections)
+        check_seconds("timeout", timeout)
         self._target = parse_dsn(dsn, schema)
         super().__init__(self._target.name, read_only=read_only)
         self._max_connections = connections
@@ -238,15 +239,6 @@ def _can_be_stored(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _check_settings(connections: object, timeout: object) -> None:
-    if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:
-        raise ConfigurationError("connections: must be a whole number from 1")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise ConfigurationError("timeout: must be a number of seconds")
-    if not 0 < timeout < math.inf:
-        raise ConfigurationError("timeout: must be more than 0 seconds, and finite")
-
-
 @attrs.define(eq=False)
 class DatabaseClock:
     """Seconds since the epoch, by the clock of the database.
@@ -273,9 +265,9 @@ class DatabaseClock:
         """True if the last reply is too old."""
         return self.monotonic() - self._learned_at > CLOCK_STALE
 
-    def learn(self, asked: float, told: float, answered: float) -> None:
-        """Take over that the clock there showed *told* between two times of `monotonic` here."""
-        lowest, highest = told - answered, told - asked
+    def learn(self, asked: float, shown: float, answered: float) -> None:
+        """Record that the clock there showed *shown* between two times of `monotonic` here."""
+        lowest, highest = shown - answered, shown - asked
         if self._offset is None:
             self._offset = (lowest + highest) / 2
         else:
