@@ -161,7 +161,7 @@ def check_put(
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """How the operations of one account stand."""
+    """The state of the operations of one account."""
 
     account: str
     counts: Mapping[State, int] = attrs.field(hash=False)
