@@ -376,7 +376,7 @@ class BulkRun(Generic[V, T]):
         worker = cast("asyncio.Task[None]", asyncio.current_task())
         source, clock = self._input, self.progress.clock
         while True:
-            # Awaiting a value that is at hand would cost half a microsecond.
+            # Awaiting a value that is available would cost half a microsecond.
             if source.is_async or source.taken - self._delivered >= self._max_pending:
                 value = await self._next_value()
             else:
@@ -486,7 +486,7 @@ class BulkRun(Generic[V, T]):
         self.stop(f"{why}: {_one_line(error)}")
 
     def _check_failures(self, limit: StopOn) -> None:
-        """Stop if *limit* says that enough rows have failed."""
+        """Stop if enough rows have failed for *limit*."""
         if not self.stopped and limit.reached(self.progress):
             bad = self.progress.failed + self.progress.unconfirmed
             self.stop(f"{bad} of {self.progress.finished} rows failed or are unconfirmed")

@@ -103,7 +103,7 @@ class Headers:
     def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # What a second attempt needs has to be there before a first one leaves.
+            # A second attempt needs it, so it must be importable before the first one is sent.
             with importing():
                 import_module("tenacity")  # a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
@@ -254,7 +254,7 @@ class Engine:
         """Return a new call, which nothing has been sent for.
 
         An *unbounded* one, as a bulk job makes, waits for the platform's rate without limit: its
-        deadline starts when the gate admits it, and anew after a 429.
+        deadline starts when the gate admits it, and again after a 429.
         """
         now = self.clock()
         deadline = math.inf if unbounded else now + self.limits.deadline
@@ -686,7 +686,7 @@ def _retry_in(state: RetryCallState) -> Retry:
 
 
 def _read(operation: Operation[T], answer: Response) -> T | AttemptResult:
-    """Read a confirmed answer; the less an answer that is no success says, the less it proves."""
+    """Read a confirmed answer; the less an answer that is no success holds, the less it proves."""
     try:
         return operation.decode(answer)
     except ResponseDecodeError as error:

@@ -21,7 +21,7 @@
       JournalError  PlanError  SpendLimitError
 
 Classes are split by what the caller can do next: fix the call, wait, look the outcome up, or stop.
-`committed` says whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
+`committed` shows whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
 neither a header nor a request body, so none of them can carry an API key or a trunk password.
 
 All of them survive pickle and deepcopy, and being rebuilt from the name of their type and their

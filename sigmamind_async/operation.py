@@ -102,7 +102,7 @@ class HttpRequest:
     max_bytes: int
     body: bytes | None = attrs.field(default=None, repr=False)
     fresh: bool = False
-    """Whether it must not be repeated, and so goes over a connection that is new or was in use a
+    """True if it must not be repeated, and so goes over a connection that is new or was in use a
     moment ago: a server may be closing one that has been idle."""
 
 
@@ -117,7 +117,7 @@ class Transport(Protocol):
         Set ``flag.connected`` to false before connecting, and to true before the first byte can
         leave. If it is never set, or a status line came, the request counts as sent whatever the
         fault, and a purchase is not repeated. Raise nothing but `asyncio.CancelledError`; the flag
-        then tells whether the request may have left.
+        then shows whether the request may have left.
         """
         ...
 
@@ -181,7 +181,7 @@ class Operation(Generic[T_co]):
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
     hints: Mapping[int, str] = _NO_HINTS
-    """What to add to the message of an error status that means more than it says."""
+    """What to add to the message of an error status, by status."""
     on_not_found: T_co | Unset = UNSET
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
 

@@ -229,7 +229,7 @@ def _read_links(value: object) -> bool | None:
 
 
 def _read_token(value: object) -> object:
-    """Read a token; null, an empty text and 0 say that no page follows."""
+    """Read a token; null, an empty text and 0 mean that no page follows."""
     return value or ""
 
 
@@ -405,7 +405,7 @@ class _NumberedReading(Generic[T]):
         """Return all records; *opening* is the first page, read just now."""
         total = await self._read_once(opening)
         known = 0
-        # As many records as there should be, but some of them twice: they came in another order
+        # As many records as there should be, but some of them twice: they arrived in another order
         # each time, or they are there twice, which a reading that finds nothing new shows.
         while known < len(self._found) < total:
             known = len(self._found)

@@ -9,8 +9,8 @@ from typing import Final
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import OpenRow, Standing, Way
+from sigmamind_async.provisioning.journal.protocol import Status
 from sigmamind_async.provisioning.row import NEED_DECISION, Kind, Row, State
-from sigmamind_async.provisioning.status import Status
 from sigmamind_async.provisioning.tags import add_tag
 
 

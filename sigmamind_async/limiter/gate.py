@@ -157,7 +157,7 @@ class Admission:
         """Record a request to slow down; return the seconds for which requests like it pause.
 
         Unless the platform's limiter *refused* the request, a ``Retry-After`` may be all that a
-        gateway says of a platform that is down, so it is no sign of life.
+        gateway sends for a platform that is down, so it is no sign of life.
         """
         if refused:
             self._close_after(request)

@@ -202,7 +202,7 @@ class AdaptiveRate:
         return self._passed
 
     def snapshot(self) -> RateSnapshot:
-        """Return what others need to go on as this would from the cut it has just made."""
+        """Return what other gates need to continue as this one does after its latest cut."""
         return RateSnapshot(
             probation=self._spell,
             target_rate=self._goal,

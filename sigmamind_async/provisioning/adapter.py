@@ -37,7 +37,7 @@ class StockSearch:
 
 @attrs.frozen(kw_only=True)
 class Intent:
-    """What a request value asks for, as far as its safety depends on it."""
+    """The part of a request that decides how it can be carried out safely."""
 
     kind: Kind
     key: str = ""
@@ -149,7 +149,7 @@ class Adapter:
         key, number, label = attrgetter(*self.record_fields)(record)
         return OwnedNumber(record=key, phone_number=number, label=label, source=record)
 
-    def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - likewise
+    def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - a record of any platform
         """Return a record as what an operation may have brought."""
         key, number, _ = attrgetter(*self.record_fields)(record)
         result = drop_secrets(as_object(record))

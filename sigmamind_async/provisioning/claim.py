@@ -25,13 +25,13 @@ class SendAborted(Exception):  # noqa: N818 - a decision, no error; never leaves
     """A request was about to be sent, and must not be."""
 
     def __init__(self, error: SigmaMindError | None = None) -> None:
-        """Give the *error* that says why; without one the stored row has to be read again."""
+        """Give the *error* that explains it; without one the stored row has to be read again."""
         super().__init__()
         self.error = error
 
 
 class Claim:
-    """Takes a row for one attempt, anew before each request of it.
+    """Takes a row for one attempt, again before each of its requests.
 
     Each claim has an owner of its own, so no other attempt can be mistaken for this one.
     """
@@ -85,7 +85,7 @@ class Claim:
     async def mark_rate_limited(self) -> None:
         """Record that nothing is under way until the next request.
 
-        If this process ends meanwhile, the row then need not be taken for unconfirmed.
+        If this process ends meanwhile, the row then need not become unconfirmed.
         """
         context = self._context
         left = None if self._ends_at is None else self._ends_at - context.runner.engine.clock()

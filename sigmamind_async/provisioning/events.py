@@ -1,4 +1,4 @@
-"""What can happen to an operation. `transitions` says what follows from it."""
+"""What can happen to an operation; `transitions` decides what follows from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sigmamind_async.operation import Verdict
 
 @attrs.frozen(kw_only=True)
 class Match:
-    """A record of the account that may be what an operation brought."""
+    """A record of the account that may be the result of an operation."""
 
     record: str
     """Its key in later calls."""
@@ -39,7 +39,7 @@ class Claimed:
 
 @attrs.frozen
 class RateLimited:
-    """The platform refused for its rate and did nothing: the attempt goes on after a pause."""
+    """The platform refused for its rate and did nothing: the attempt continues after a pause."""
 
 
 @attrs.frozen

@@ -349,7 +349,7 @@ class Execution(Generic[T]):
         return row
 
     async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
-        """Record a failure; raise *error* unless the operation can go on."""
+        """Record a failure; raise *error* unless the operation can continue."""
         if not claim.sent:
             raise error
         row = claim.row
@@ -370,7 +370,7 @@ class Execution(Generic[T]):
     async def _after_failure(
         self, op_id: str, transition: Transition | None, error: SigmaMindError
     ) -> Row:
-        """Return the row from which the operation goes on, or raise *error*."""
+        """Return the row from which the operation continues, or raise *error*."""
         if transition is None:
             return await self._in_time(self._context.read(op_id), sent=True)
         if transition.row.state is State.UNCONFIRMED:

@@ -1,4 +1,4 @@
-"""Why an operation does not go on, in sentences that say what to do."""
+"""Messages for an operation that cannot continue: the reason, and what to do."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class _Needles:
     bare: frozenset[str]
     """Letters and digits alone, where they are enough."""
     ascii: bool
-    """Whether the secrets have only letters that every encoding writes alike."""
+    """True if the secrets have only letters that every encoding writes alike."""
 
     @classmethod
     def of(cls, secrets: Iterable[Secret]) -> _Needles:

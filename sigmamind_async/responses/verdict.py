@@ -183,7 +183,7 @@ def classify_attempt(
 
 
 def classify_unreadable(answer: Response, error: ResponseDecodeError) -> AttemptResult:
-    """Classify a 2xx that its operation could not read: the less it says, the less it proves."""
+    """Classify a 2xx that its operation could not read: the less it holds, the less it proves."""
     problem = body_problem(answer)
     proves_nothing = problem in {BodyProblem.NOT_FROM_API, BodyProblem.REPORTS_FAILURE}
     verdict = Verdict.AMBIGUOUS if proves_nothing else Verdict.COMMITTED_UNREAD
@@ -281,7 +281,7 @@ class _ErrorMaker:
 
     @functools.cached_property
     def detail(self) -> ErrorDetail:
-        """What the platform says, without secrets."""
+        """The platform's message, without secrets."""
         answer = self.result.answer
         if isinstance(answer, Fault):
             return ErrorDetail(message=NO_REASON)

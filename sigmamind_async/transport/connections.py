@@ -78,7 +78,7 @@ connection. A context variable costs twice as much."""
 
 
 class Guard(asyncio.Protocol):
-    """Stands between a connection and aiohttp's protocol; passes on what an attempt waits for.
+    """Sits between a connection and aiohttp's protocol; passes on what an attempt waits for.
 
     aiohttp keeps reading while a connection is idle, would take half a response that arrives then
     for the beginning of the next one, and accepts interim responses without end: uvloop delivers

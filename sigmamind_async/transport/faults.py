@@ -47,7 +47,7 @@ class TooLargeError(Exception):
 
 
 def fault_of(error: Exception, url: str, proxy: str | None, *, connected: bool) -> Fault:
-    """Return what *error* says of an attempt for *url*, sent through *proxy* if there is one."""
+    """Return what *error* proves about an attempt for *url*, sent through *proxy*, if any."""
     peer = address_of(url)
     if not connected:
         if isinstance(error, aiohttp.ClientHttpProxyError):

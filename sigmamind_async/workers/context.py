@@ -67,9 +67,9 @@ class Account:
 
 @attrs.define(kw_only=True)
 class AccountPause:
-    """Pauses an account while the platform refuses all of its operations, for lack of money say.
+    """Pauses an account while the platform refuses all of its operations, as with no money left.
 
-    A bulk job stops there. A worker goes on: once the pause is over, one operation finds out
+    A bulk job stops there. A worker continues: once the pause is over, one operation finds out
     whether the account is accepted again. All times are in seconds of the caller's clock.
     """
 
@@ -142,7 +142,7 @@ class AccountWorker:
         """Carry out a planned operation, unless it has to wait.
 
         Raises `Reschedule` if the job is to be run again, else what `Provisioner.run` raises; the
-        row then says why it failed.
+        row then holds the reason.
         """
         if not self.pause.admits(self.now()):
             raise Reschedule(self.pause.until, self.pause.reason)

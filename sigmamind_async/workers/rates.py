@@ -26,7 +26,7 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import Connection
 
 QUERY_TIMEOUT: Final = 0.75
-"""Seconds for one query: a caller who waits to send has no longer."""
+"""Seconds for one query: a caller that waits to send cannot wait longer."""
 HORIZON: Final = 10.0
 """A request is given a moment at most this many seconds ahead."""
 BATCH_SECONDS: Final = 0.1

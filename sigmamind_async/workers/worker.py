@@ -210,7 +210,7 @@ class Worker:
         return WorkerConnector(self._stop_runner, self._target.name, self._target.conninfo)
 
     def _stop_runner(self) -> None:
-        """Let the registered worker finish; unless stopped, `run` goes on with another."""
+        """Let the registered worker finish; unless stopped, `run` continues with another."""
         if self._runner is not None:
             self._runner.stop()  # type: ignore[no-untyped-call]
 

@@ -275,7 +275,7 @@ class JournalFile:
 
 @attrs.frozen
 class _Head:
-    """What a journal says about itself."""
+    """The journal's own record of itself."""
 
     journal_id: str
     commits: int
@@ -290,7 +290,7 @@ _UNREADABLE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLIT
 
 
 def _read_head(path: Path, mode: str) -> _Head | None:
-    """Return what the file says; `None` if it is no journal of this version."""
+    """Return what the file records; `None` if it is not a journal of this version."""
     try:
         with closing(_connect(path, mode)) as database:
             return _Head(*database.execute(_HEAD).fetchone())
@@ -304,9 +304,9 @@ def _find_loss(evidence: Evidence | None, alone: _Head, whole: _Head, *, has_log
     """Return what the journal has lost; empty if nothing.
 
     Args:
-        evidence: What the lock file knows of it.
-        alone: What the file says without its log.
-        whole: What it says with that.
+        evidence: What the lock file records of it.
+        alone: What the file holds without its log.
+        whole: What it holds with the log.
         has_log: True if there is one.
     """
     if evidence is None:
@@ -326,14 +326,14 @@ def _require_new(evidence: Evidence | None) -> None:
     """Raise `JournalError` if there is no file, or an empty one, where there was a journal."""
     if evidence is not None:
         raise JournalError(
-            f"is gone or empty, and its lock file knows of a journal with {evidence.commits}"
+            f"is gone or empty, and its lock file records a journal with {evidence.commits}"
             " transactions.\nPut it back. To start from nothing, and buy all of it again,"
             " remove the lock file too."
         )
 
 
 def was_made(path: Path) -> bool:
-    """Return whether there is a journal at *path*, or was one that its lock file knows of."""
+    """Return whether there is a journal at *path*, or was one that its lock file records."""
     return path.exists() or evidence_at(path.with_name(f"{path.name}-lock")) is not None
 
 

@@ -54,7 +54,7 @@ NO_OPENER: Final = "0" * 32
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What the lock file knows of its journal."""
+    """What the lock file records of its journal."""
 
     journal_id: str
     commits: int
@@ -104,7 +104,7 @@ class LockFile:
         self._identity = (0, 0)
         self._opener = NO_OPENER
         self.evidence: Evidence | None = None
-        """What it knew when it was locked, and what was recorded since."""
+        """What it held when it was locked, and what was recorded since."""
 
     def acquire(self, *, shared: bool) -> None:
         """Take the lock for this process alone or, if *shared*, together with other sharers.
