@@ -80,8 +80,8 @@ MAX_OUTAGES = 18
 """Failures of a kind that outages bring, such as a 502, after which an unbounded call fails.
 
 Earlier ones, over about half a minute, are attributed to the platform and not to this request; with
-one of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
-opens where nothing else passes either.
+one of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is
+open: it opens where nothing else passes either.
 """
 MAX_OUTAGE_PAUSE = 5.0
 """Most seconds between two attempts of an unbounded call in an outage, so that both its end and the

@@ -16,7 +16,7 @@ requests of all processes, and does not know that there are several. All kinds o
 rate: a single process sees too few refusals to detect separate limits.
 
 After a second without a reply the gate continues alone, at this process's share of the rate, and
-asks again once a second. That is safe: a request that is sent too fast is refused, and does nothing.
+asks again once a second. That is safe: a request sent too fast is refused and does nothing.
 Purchases with a journal in that database stop all the same, at the journal. Only a journal that is
 not open, or is read only, raises `JournalError`.
 """
