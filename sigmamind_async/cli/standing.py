@@ -9,9 +9,9 @@ from typing import Final
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import OpenRow, Standing, Way
+from sigmamind_async.provisioning.journal.protocol import Status
 from sigmamind_async.provisioning.row import NEED_DECISION, Kind, Row, State
-from sigmamind_async.provisioning.status import Status
-from sigmamind_async.provisioning.tags import attempt_tag
+from sigmamind_async.provisioning.tags import add_tag
 
 
 def standing_of(status: Status, place: Place, platform: Platform, now: float) -> Standing:
@@ -64,7 +64,7 @@ def describe(row: Row, settle_time: float) -> list[str]:
     lines = [f"asked {summary(row)}"]
     lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
     if row.kind is Kind.PURCHASE and row.attempt:
-        lines.append(f"its number would carry {attempt_tag(row.token, row.attempt)} in its label")
+        lines.append(f"its number would carry {add_tag('', row.token, row.attempt)} in its label")
     if row.state is State.UNCONFIRMED:
         lines.append(f"not seen in {row.absent_listings} listings since then")
         until = _moment(row.unconfirmed_since + settle_time)

@@ -8,11 +8,11 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 
-from sigmamind_async.convert import Record, RequestValue
+from sigmamind_async.convert import Record, RequestValue, as_object
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.operation import Operation
 from sigmamind_async.provisioning.events import Match
-from sigmamind_async.provisioning.fingerprint import set_fields, to_result
+from sigmamind_async.provisioning.fingerprint import drop_secrets, set_fields
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.values import Unset
 
@@ -46,8 +46,8 @@ class Intent:
     agrees: Callable[[Any], bool] = _shows_all
     """True if a record shows every field that the request sets. False if it sets one that can never
     be read back, such as a password."""
-    label: str | None = None
-    """The user's own label of a number that the platform picks."""
+    label: str = ""
+    """The user's own label of a number that the platform picks; empty if there is none."""
     label_field: str = ""
     """Field of the request that holds the label; for a `Kind.PURCHASE`, which needs a tag."""
     repair: Callable[[str], Value | None] | None = None
@@ -123,12 +123,15 @@ class Adapter:
         Raises `InvalidRequestError` for a value that changes nothing, such as a listing.
         """
         request = type(value)
-        if request is self.purchase_request and not cast("_Purchase", value).phone_number:
-            label = self.record_fields[2]
+        if request is self.purchase_request and not isinstance(
+            cast("_Purchase", value).phone_number, str
+        ):
+            field = self.record_fields[2]
+            label = getattr(value, field)
             return Intent(
                 kind=Kind.PURCHASE,
-                label=getattr(value, label) or None,
-                label_field=label,
+                label=label if isinstance(label, str) else "",
+                label_field=field,
             )
         if request is self.release_request:
             return Intent(kind=Kind.RELEASE, key=getattr(value, self.key_field))
@@ -149,7 +152,7 @@ class Adapter:
     def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - a record of any platform
         """Return a record as the possible result of an operation."""
         key, number, _ = attrgetter(*self.record_fields)(record)
-        result = to_result(record)
+        result = drop_secrets(as_object(record))
         return Match(record=key, phone_number=number, attempt=attempt, agrees=agrees, result=result)
 
     def release(self, record: str) -> Value:

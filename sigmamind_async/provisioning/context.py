@@ -128,8 +128,8 @@ class AccountContext:
     lease: float
     """Seconds after which a sender that has written nothing counts as lost."""
     max_purchases: int | None = None
-    is_checked: bool = False
-    """True if the journal is known to belong to the account."""
+    journal_id: str = ""
+    """Id of the journal, once that is known to belong to the account."""
 
     @property
     def deadline(self) -> float:
@@ -186,13 +186,13 @@ async def check_once(context: AccountContext) -> None:
 
     Once it fits, it is not checked again.
     """
-    if context.is_checked:
+    if context.journal_id:
         return
     async with context.locks.hold("account"):
-        if not context.is_checked:
+        if not context.journal_id:
             _check_clock(context)
             await _check_account(context)
-            context.is_checked = True
+            context.journal_id = context.journal.journal_id
 
 
 def _check_clock(context: AccountContext) -> None:

@@ -44,7 +44,7 @@ from sigmamind_async.provisioning.reconcile import (
     reconcile_with_new_listing,
 )
 from sigmamind_async.provisioning.row import Kind, Row, State, check_op_id
-from sigmamind_async.provisioning.tags import add_tag, attempt_tag
+from sigmamind_async.provisioning.tags import add_tag
 from sigmamind_async.provisioning.transitions import Transition
 from sigmamind_async.values import UNSET, Unset
 
@@ -150,22 +150,21 @@ class Execution(Generic[T]):
     async def _load(self) -> Row:
         """Return the stored row if it is about the same request, or a new row."""
         context = self._context
-        journal_id = context.journal.journal_id
+        if not context.journal_id:
+            await check_once(context)
         self._may_be_forgotten = context.journal.may_be_a_copy
         row = new_row(
             self.op_id,
             self._value,
             kind=self._intent.kind,
             key=self._intent.key,
-            journal_id=journal_id,
+            journal_id=context.journal_id,
             account=context.account,
         )
         if row.secret_fields:
             key = await self._engine.credentials.key()
-            digest = secret_digest(journal_id, key, self._value)
+            digest = secret_digest(context.journal_id, key, self._value)
             row = attrs.evolve(row, secret_digest=digest)
-        if not context.is_checked:
-            await check_once(context)
         stored = await context.journal.get(context.account, self.op_id)
         if stored is None:
             return row
@@ -310,7 +309,7 @@ class Execution(Generic[T]):
             return self._intent.search.purchase(row.key)
         if not self._intent.label_field:
             return self._value
-        label = add_tag(self._intent.label, attempt_tag(row.token, row.attempt + 1))
+        label = add_tag(self._intent.label, row.token, row.attempt + 1)
         return attrs.evolve(self._value, **{self._intent.label_field: label})
 
     # --- after sending -----------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import orjson
 
-from sigmamind_async.convert import Record, RequestValue, as_object, structure
+from sigmamind_async.convert import Record, RequestValue, structure
 from sigmamind_async.errors import InvalidRequestError, JournalError, ResponseDecodeError
 from sigmamind_async.provisioning.row import Kind, Row
 from sigmamind_async.provisioning.tags import operation_token
@@ -152,13 +152,33 @@ def _octets(text: str) -> bytes:
 # --- results ---------------------------------------------------------------------------------
 
 
-def to_result(record: Record) -> dict[str, Any]:
-    """Return *record* by wire names, without its secrets: platforms repeat passwords in answers."""
-    return cast("dict[str, Any]", _drop_secrets(as_object(record)))
+_CONTAINERS: Final = cast("tuple[type[object], ...]", (dict, list))
+
+
+def drop_secrets(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *result*, a record by wire names, without the secrets in it, however deep.
+
+    Platforms repeat passwords in their answers.
+    """
+    return {
+        name: _drop_inner_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
+        for name, inner in result.items()
+        if not isinstance(inner, Secret)
+    }
+
+
+def _drop_inner_secrets(content: object) -> object:
+    if isinstance(content, dict):
+        return drop_secrets(cast("dict[str, object]", content))
+    return [
+        _drop_inner_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
+        for inner in cast("list[object]", content)
+        if not isinstance(inner, Secret)
+    ]
 
 
 def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
-    """Return the record that `to_result` was given, without its secrets.
+    """Return the record that *result* shows.
 
     Raises `JournalError` if this version cannot read it.
     """
@@ -166,26 +186,6 @@ def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
         return structure(dict(result), cls)
     except ResponseDecodeError as error:
         raise _unreadable_class(cls) from error
-
-
-_CONTAINERS: Final = cast("tuple[type[object], ...]", (dict, list))
-
-
-def _drop_secrets(content: object) -> object:
-    """Return the object or array *content* without the secrets in it, however deep."""
-    if isinstance(content, dict):
-        fields = cast("dict[str, object]", content)
-        return {
-            name: _drop_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
-            for name, inner in fields.items()
-            if not isinstance(inner, Secret)
-        }
-    items = cast("list[object]", content)
-    return [
-        _drop_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
-        for inner in items
-        if not isinstance(inner, Secret)
-    ]
 
 
 def _unreadable_class(cls: type[object]) -> JournalError:

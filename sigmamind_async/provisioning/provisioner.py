@@ -31,7 +31,7 @@ from sigmamind_async.provisioning.events import (
     TagRemoved,
 )
 from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, open_rows
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
@@ -40,7 +40,6 @@ from sigmamind_async.provisioning.reconcile import (
     stored_intent,
 )
 from sigmamind_async.provisioning.row import Row, State, account_name
-from sigmamind_async.provisioning.status import Status, open_rows
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
 from sigmamind_async.settings import check_count, check_seconds

@@ -189,8 +189,8 @@ else:
     def _evolve(row: Row, **fields: Any) -> Row:  # noqa: ANN401 - fields of a row
         """Return *row* with other *fields*; checkers see `attrs.evolve`.
 
-        A purchase changes its row five times. For each, `attrs.evolve` takes 10 microseconds, a
-        sixth of all that a job spends on the purchase; this takes 1.
+        A purchase copies its row four times. For each copy, `attrs.evolve` takes 10 microseconds,
+        together an eighth of what a job spends on the purchase; this takes 1.
         """
         new = object.__new__(Row)
         new.__dict__.update(row.__dict__, **fields)
@@ -284,21 +284,17 @@ def _unconfirmed(row: Row, now: float, text: str, *, since: float) -> Row:
 def _finish(
     row: Row, found: Match | None, now: float, text: str, *, unconfirmed_since: float
 ) -> Row:
-    done = _evolve(
+    brought = row if found is None else found
+    return _evolve(
         row,
         state=State.DONE,
         error="",
         history=_add_step(row, now, text),
         unconfirmed_since=unconfirmed_since,
-    )
-    if found is None:
-        return done
-    return _evolve(
-        done,
-        phone_number=found.phone_number,
-        record=found.record,
-        result=found.result,
-        tagged=found.attempt is not None,
+        phone_number=brought.phone_number,
+        record=brought.record,
+        result=brought.result,
+        tagged=row.tagged if found is None else found.attempt is not None,
     )
 
 

@@ -40,6 +40,7 @@ from sigmamind_async.provisioning.context import Listing, ListingCache
 from sigmamind_async.provisioning.events import Claimed, Event
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
+from sigmamind_async.provisioning.tags import add_tag
 from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
@@ -61,7 +62,7 @@ def no_settle_time(patch: Patch) -> None:
 
 def one_tag_for_all_attempts(patch: Patch) -> None:
     """The tag names the operation only."""
-    patch.setattr(execution, "attempt_tag", lambda token, _: f"[sm:{token}.1]")
+    patch.setattr(execution, "add_tag", lambda label, token, _: add_tag(label, token, 1))
 
 
 def written_after_the_request(patch: Patch) -> None:

@@ -26,6 +26,7 @@ def test_seconds(value: float) -> None:
         (-1.0, "must be more than 0 seconds, and finite"),
         (math.inf, "must be more than 0 seconds, and finite"),
         (math.nan, "must be more than 0 seconds, and finite"),
+        (10**400, "must be more than 0 seconds, and finite"),
     ],
 )
 def test_what_is_no_number_of_seconds(value: object, rule: str) -> None:

@@ -195,18 +195,18 @@ def test_an_intent_is_the_same_without_the_secrets(value: Value) -> None:
 
 # ---------------------------------------------------------------- purchases that need a tag
 
-TAGGED: list[tuple[Value, str | None]] = [
-    (sigmamind.CreatePhoneNumber(country_code="US", area_code=415), None),
-    (sigmamind.CreatePhoneNumber(country_code="US", friendly_name=""), None),
+TAGGED: list[tuple[Value, str]] = [
+    (sigmamind.CreatePhoneNumber(country_code="US", area_code=415), ""),
+    (sigmamind.CreatePhoneNumber(country_code="US", friendly_name=""), ""),
     (sigmamind.CreatePhoneNumber(country_code="US", friendly_name="Desk"), "Desk"),
-    (verbex.CreatePiaPhoneNumber(inbound_agent_id="a"), None),
-    (verbex.CreatePiaPhoneNumber(friendly_name=None), None),
+    (verbex.CreatePiaPhoneNumber(inbound_agent_id="a"), ""),
+    (verbex.CreatePiaPhoneNumber(friendly_name=None), ""),
     (verbex.CreatePiaPhoneNumber(friendly_name="Desk", outbound_agent_id=None), "Desk"),
 ]
 
 
 @pytest.mark.parametrize(("value", "label"), TAGGED, ids=told)
-def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: str | None) -> None:
+def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: str) -> None:
     found = intent(value)
     assert found.label == label
 

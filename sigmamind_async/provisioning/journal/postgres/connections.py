@@ -15,6 +15,7 @@ be reached, and after a restart of the server it pauses longer than an operation
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 import time
@@ -111,9 +112,11 @@ class ConnectionThread(JournalThread):
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         seconds = self._timeout if timeout is None else timeout
         call = _ConnectionCall(future, work, writes, seconds, retry_connect)
-        self._require_own_process()
+        if os.getpid() != self._pid:
+            raise self._refusal()
         with self._lock:
-            self._require_open()
+            if self._closed:
+                raise self._refusal()
             self._loop.call_soon_threadsafe(self._begin, call)
         return future
 

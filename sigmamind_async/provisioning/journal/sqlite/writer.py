@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -52,12 +53,8 @@ class Writer(JournalThread):
         self._held_back: list[_WriterCall] = []
         self._flushing_loop: asyncio.AbstractEventLoop | None = None
         """The loop that will put what is held back into the queue."""
-        self._busy = False
-
-    @property
-    def is_idle(self) -> bool:
-        """True if a call would be carried out at once."""
-        return not self._busy and self._queue.empty()
+        self.is_idle = True
+        """Whether a call would be carried out at once. A hint, read without the lock."""
 
     async def start(self) -> None:
         """Open the file; raise `JournalError` if that fails."""
@@ -78,10 +75,14 @@ class Writer(JournalThread):
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         call = _WriterCall(future, work, writes, on_done)
-        self._require_own_process()
+        if os.getpid() != self._pid:
+            raise self._refusal()
         with self._lock:
-            self._require_open()
-            self._flush()
+            if self._closed:
+                raise self._refusal()
+            if self._held_back:
+                self._flush()
+            self.is_idle = False
             self._queue.put(call)
         return await future
 
@@ -95,9 +96,11 @@ class Writer(JournalThread):
         Raises `JournalError` if there is no thread to do it.
         """
         loop = asyncio.get_running_loop()
-        self._require_own_process()
+        if os.getpid() != self._pid:
+            raise self._refusal()
         with self._lock:
-            self._require_open()
+            if self._closed:
+                raise self._refusal()
             self._held_back.append(_WriterCall(None, work, writes=True, on_done=on_done))
         if self._flushing_loop is not loop:
             self._flushing_loop = loop
@@ -139,13 +142,13 @@ class Writer(JournalThread):
 
     def _serve(self, database: sqlite3.Connection) -> None:
         while (first := self._queue.get()) is not None:
-            self._busy = True
+            self.is_idle = False
             batch = [first, *self._take(min(self._queue.qsize(), MAX_BATCH - 1))]
             try:
                 self._carry_out(database, batch)
             finally:
                 # Before the callers are woken: they may then read without the thread.
-                self._busy = False
+                self.is_idle = self._queue.empty()
                 self._answer(batch)
 
     def _take(self, count: int) -> list[_WriterCall]:
