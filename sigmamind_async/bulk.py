@@ -213,7 +213,7 @@ class PreparedCall(Protocol[T_co]):
 
     @property
     def waits(self) -> bool:
-        """True if one attempt has ended and the next has not begun."""
+        """True between two attempts."""
         ...
 
     def ending(self) -> SigmaMindError | None:

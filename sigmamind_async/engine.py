@@ -79,13 +79,13 @@ Decode: TypeAlias = Callable[[Response], T]
 MAX_OUTAGES = 18
 """Failures of a kind that outages bring, such as a 502, after which an unbounded call fails.
 
-Earlier ones, over about half a minute, are put down to the platform, not to this request; with one
-of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
-opens where nothing else passes either.
+Earlier ones, over about half a minute, are attributed to the platform and not to this request; with
+one of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is
+open: it opens where nothing else passes either.
 """
 MAX_OUTAGE_PAUSE = 5.0
-"""Most seconds between two attempts of an unbounded call in an outage: its end is seen soon, and so
-is that it has lasted too long for the job."""
+"""Most seconds between two attempts of an unbounded call in an outage, so that both its end and the
+end of the job's patience are noticed soon."""
 
 
 class Headers:
@@ -144,7 +144,7 @@ class Call(Generic[T_co]):
     failures: int = 0
     throttles: int = 0
     outages: int = 0
-    """Failures of an unbounded call that were put down to the platform."""
+    """Failures of an unbounded call that were attributed to the platform."""
     ambiguous: bool = False
     """True once an attempt ended without showing whether the platform acted."""
     prior_attempt: bool = False
@@ -444,7 +444,7 @@ class Engine:
     def _log_pause(
         self, call: Call[object], result: AttemptResult, permit: Permit, pause: float
     ) -> None:
-        """Log once for each pause what pauses, until when, and why."""
+        """Log each pause once: what pauses, until when, and why."""
         if not pause or not self.gate.announces(permit[2], pause):
             return
         asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
@@ -538,7 +538,7 @@ class Engine:
         return cast("T | Failed", end)
 
     async def _retry(self, call: Call[T], first: Retry) -> T | Failed:
-        """Send again until there is a result, or a reason to stop; *first* is why to begin."""
+        """Send again until there is a result or a reason to stop; *first* is why to retry."""
         pending = [first]
 
         async def attempt() -> T | Failed | Retry:

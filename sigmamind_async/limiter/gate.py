@@ -336,7 +336,7 @@ class Gate:
             its `RateLimitError`: for handlers that must answer at once. With `None` a call waits
             up to its deadline. Rows of jobs always wait.
         max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
-            cut short, a single request tries, and the others wait for its response.
+            cut short, a single request is sent, and the others wait for its response.
         refusal_statuses: Statuses, beside 429, with which the platform's own limiter refuses
             requests before they reach anything else, such as 503 from nginx's ``limit_req``.
             They pause the gate, and the request is sent again, even a purchase. Empty by default,
@@ -407,7 +407,7 @@ class Gate:
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
         """Return a permit if there is nothing to wait for, and never overtake the queue.
 
-        Most calls get theirs here, without a coroutine.
+        Most calls get their permit here, without a coroutine.
         """
         queues, now = self._queues.get(), self._clock()
         under_way = queues.under_way + 1
@@ -451,7 +451,7 @@ class Gate:
         return pause
 
     def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
-        """Report an attempt without a usable response."""
+        """Report an attempt without a usable response; *overloaded* if it may be shed load."""
         self.admission.failed(self._clock(), request, overloaded=overloaded)
 
     def abandoned(self, request: Admitted) -> None:

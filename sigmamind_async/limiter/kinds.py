@@ -2,7 +2,7 @@
 
 A platform may count purchases apart from updates, without saying so. While nothing speaks against
 it all kinds share one rate, and each kind is refused in proportion to its requests. A kind that is
-refused far more often gets a rate of its own; the others then start again, without what was learned
+refused far more often gets a separate rate; the others then start again, without what was learned
 from its refusals.
 
 This is a sequential test: each refusal is weighed by how much likelier it is if that kind alone is

@@ -14,10 +14,10 @@ stays for a number of seconds. Refusals rarer than one in fifty cut nothing: the
 slower rate, and may be random. Where they do not become rarer at half the rate, more are tolerated.
 
 Where a refusal asks for a short wait it stops all requests, so few are worth having. A bucket that
-saves up nothing refuses at one same rate, however many passed before: the wall. It is believed at
-the first sight, the rate stays a little below it, and is tried again ever more rarely, after half
-of the time for which it has been known. Refused below it, it is no wall, and what was delivered
-counts again.
+saves up nothing refuses at one same rate, however many passed before: the wall. It is accepted at
+first sight; the rate stays a little below it, and tries it again ever more rarely, after half of
+the time for which it has been known. If a request is refused below it, it is not a wall, and what
+was delivered counts again.
 
 A platform that counts the requests under way refuses at one same number of them, whatever the
 rate. Four such refusals set the width instead. Where nothing passes at all, slower is no better:
@@ -59,7 +59,7 @@ _LATE = 0.005
 _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
 _AT_ONE_NUMBER = 4
-"""Refusals in a row that make a limit on requests under way out of a suspicion."""
+"""Refusals in a row that confirm a limit on requests under way."""
 
 
 @attrs.define
@@ -83,10 +83,10 @@ class AdaptiveRate:
 
     _latency: float = 0.0
     _passed: int = 0
-    """Of the requests sent since the last cut."""
+    """Those of the requests sent since the last cut that passed."""
     _sent: int = 0
     _since: float = -math.inf
-    """When those began, a pause left out."""
+    """When the first of those was sent, not counting a pause."""
     _tolerated: float = TOLERATED
     """Share of refusals that cuts nothing here."""
     _credit: float = 2.0
@@ -304,7 +304,7 @@ class AdaptiveRate:
         return self._shut
 
     def _reopen(self, now: float) -> None:
-        """Go on where nothing passed for a while; if that was a window's end, at its rate."""
+        """Continue after a time when nothing passed; if that was a window's end, at its rate."""
         seconds, closed = max(0.001, now - self._opened), now - self._emptied
         usual, rate = max(self._usual, self.rate or 0.0), 0.99 * self._since_open / seconds
         again = 0.5 * self._period < seconds < 1.3 * self._period

@@ -1,4 +1,4 @@
-"""What a provisioner must know of a platform: what a request means, and what a record shows."""
+"""What a provisioner must know about a platform: the meaning of its requests and records."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Adapter:
         return {cls.__name__: cls for cls in (*self.intents, self.release_request)}
 
     def intent(self, value: Value) -> Intent:
-        """Return what *value* asks for.
+        """Return the intent of *value*.
 
         Raises `InvalidRequestError` for a value that changes nothing, such as a listing.
         """
@@ -150,7 +150,7 @@ class Adapter:
         return OwnedNumber(record=key, phone_number=number, label=label, source=record)
 
     def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - a record of any platform
-        """Return a record as what an operation may have brought."""
+        """Return a record as the possible result of an operation."""
         key, number, _ = attrgetter(*self.record_fields)(record)
         result = drop_secrets(as_object(record))
         return Match(record=key, phone_number=number, attempt=attempt, agrees=agrees, result=result)
@@ -175,7 +175,7 @@ def confirms_request(
 ) -> Callable[[Any], bool]:
     """Return whether a record shows what *operation* sent, by the operation's own comparison.
 
-    If it set one of the *unreadable* fields, no record does: nothing proves that it was taken.
+    If it set one of the *unreadable* fields, no record does: nothing proves that it was stored.
     """
     if not set_fields(cast("Value", operation.value)).keys().isdisjoint(unreadable):
         return lambda _: False
@@ -187,7 +187,7 @@ def confirms_request(
 
 
 def repair_update(value: Value, update: type[Value], key: str) -> Callable[[str], Value | None]:
-    """Return the `Intent.repair` of *value*: an *update* with those of its fields that it takes.
+    """Return the `Intent.repair` of *value*: an *update* with those of its fields that it accepts.
 
     *key* names the field of *update* that holds the record's key.
     """

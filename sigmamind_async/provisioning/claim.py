@@ -33,7 +33,7 @@ class SendAborted(Exception):  # noqa: N818 - a decision, no error; never leaves
 class Claim:
     """Takes a row for one attempt, again before each of its requests.
 
-    Each claim has an owner of its own, so no other attempt can be mistaken for this one.
+    Each claim has its own owner, so no other attempt can be mistaken for this one.
     """
 
     def __init__(self, context: AccountContext, row: Row, ends_at: float | None) -> None:

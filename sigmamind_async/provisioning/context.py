@@ -126,7 +126,7 @@ class AccountContext:
     listings: ListingCache
     locks: KeyedLock = attrs.field(factory=KeyedLock)
     lease: float
-    """Seconds after which a sender that has written nothing counts as gone."""
+    """Seconds after which a sender that has written nothing counts as lost."""
     max_purchases: int | None = None
     journal_id: str = ""
     """Id of the journal, once that is known to belong to the account."""

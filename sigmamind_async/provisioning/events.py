@@ -50,7 +50,7 @@ class AttemptEnded:
     reason: str = ""
     """Why it was not confirmed."""
     match: Match | None = attrs.field(default=None, kw_only=True)
-    """What a confirmed attempt brought; `None` for a release."""
+    """The record of a confirmed attempt; `None` for a release."""
     earlier_unanswered: bool = attrs.field(default=False, kw_only=True)
     """True if an earlier request of a confirmed attempt went unanswered."""
 
@@ -118,7 +118,7 @@ class TagRemoved:
 
 @attrs.frozen
 class AdoptApproved:
-    """This record is what the operation brought."""
+    """This record is the result of the operation."""
 
     match: Match
 

@@ -118,7 +118,7 @@ class Row:
     lease_until: float = 0.0
     """Until then only the owner may write the row."""
     sent_at: float = 0.0
-    """When it may have begun to leave."""
+    """When its first byte may have left."""
     rate_limited: bool = False
     """True if it waits after a 429, with no request under way."""
     accepted: bool = False

@@ -28,7 +28,7 @@ REFUSAL_STATUSES: Final = frozenset({429})
 MAX_WAIT: Final = 1e9
 """Most seconds that a wait is reported as, about 32 years: every clock can still add them."""
 MAX_WINDOW: Final = 300.0
-"""Seconds of the longest window that is spread evenly. A day's quota is not: a caller who needs
+"""Seconds of the longest window that is spread evenly. A day's quota is not: a caller that needs
 all of it in an hour may have it."""
 MIN_EPOCH: Final = 1_000_000.0
 """A reset below this is seconds to go, from here on a moment since 1970: both were seen from
@@ -62,8 +62,8 @@ def retry_after(
 ) -> float | None:
     """Return the seconds that callers should wait; `None` without a usable header.
 
-    Resets are read only where the platform's limit *refused* the request: on a 500 they say when
-    the window ends, which is beside the point. *wall_clock* is `time.time()`.
+    Resets are read only where the platform's limit *refused* the request: on a 500 they report
+    when the window ends, which is beside the point. *wall_clock* is `time.time()`.
     """
     wait = None
     if refused:

@@ -306,9 +306,9 @@ def next_attempt_at(
     """Return when the job may be run again; `None` if it has ended.
 
     Unconfirmed operations are settled by `reconcile`, all of them with one listing. The job of one
-    comes back when waiting can have helped: at the end of the sender's lease, or of the settle
-    time. A job whose request was not sent comes back soon, and then ever more rarely. A job that
-    was refused, or needs a decision, does not come back.
+    runs again when waiting can have helped: at the end of the sender's lease, or of the settle
+    time. A job whose request was not sent runs again soon, and then ever more rarely. A job that
+    was refused, or needs a decision, does not run again.
 
     Args:
         error: How it ended this time.

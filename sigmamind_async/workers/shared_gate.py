@@ -15,8 +15,8 @@ refused first, for the same reason, and its cut holds here too. `AdaptiveRate` l
 requests of all processes, and does not know that there are several. All kinds of requests share one
 rate: a single process sees too few refusals to detect separate limits.
 
-After a second without a reply the gate goes on alone, at this process's share of the rate, and asks
-again once a second. That is safe: a request that is sent too fast is refused, and does nothing.
+After a second without a reply the gate continues alone, at this process's share of the rate, and
+asks again once a second. That is safe: a request sent too fast is refused and does nothing.
 Purchases with a journal in that database stop all the same, at the journal. Only a journal that is
 not open, or is read only, raises `JournalError`.
 """
@@ -51,17 +51,17 @@ POLL: Final = 0.25
 TTL: Final = 0.5
 """Seconds for which a reply is believed."""
 REPLY_TIMEOUT: Final = 1.0
-"""Seconds without a reply after which the gate goes on alone; the journal fails earlier."""
+"""Seconds without a reply after which the gate continues alone; the journal fails earlier."""
 SLACK: Final = 0.05
 """Seconds by which a request may be late. Grants that are later lapse: a process that was suspended
 would otherwise send too fast afterwards, while the others have sent as usual."""
 GRACE: Final = 0.1
-"""Seconds after a cut in which refusals are ignored: some gates have not heard of it yet."""
+"""Seconds after a cut in which refusals are ignored: some gates have not received it yet."""
 
 
 @attrs.define
 class SyncState:
-    """What this gate and the row know of one another, as of the latest reply. Pure."""
+    """What this gate and the row know of each other, as of the latest reply. Pure."""
 
     version: int = 0
     """The latest cut that this gate knows of."""

@@ -54,7 +54,7 @@ class Writer(JournalThread):
         self._flushing_loop: asyncio.AbstractEventLoop | None = None
         """The loop that will put what is held back into the queue."""
         self.is_idle = True
-        """Whether a call would be carried out at once. A hint, read without the lock."""
+        """True if a call would be carried out at once. A hint, read without the lock."""
 
     async def start(self) -> None:
         """Open the file; raise `JournalError` if that fails."""
