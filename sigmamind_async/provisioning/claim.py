@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sigmamind_async.errors import JournalError, SigmaMindError, SpendLimitError
 from sigmamind_async.provisioning.context import LEASE_MARGIN, AccountContext
-from sigmamind_async.provisioning.events import Claimed, RateLimited
+from sigmamind_async.provisioning.events import Claimed, Paused
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row
@@ -42,7 +42,7 @@ class Claim:
         A row of a job has none.
         """
         self.row = row
-        self.sent = False
+        self.is_stored = False
         """True if the stored row says, or may say, that something was sent."""
         self.late = False
         """True if the journal may still store the row, although this has stopped waiting."""
@@ -53,7 +53,7 @@ class Claim:
 
     async def __call__(self) -> None:
         """Store the row as being sent; raise `SendAborted` if that cannot be done."""
-        context, before = self._context, (self.row, self.sent)
+        context, before = self._context, (self.row, self.is_stored)
         clock = context.runner.engine.clock
         began = clock()
         event = Claimed(owner=self._owner, lease=context.lease)
@@ -63,7 +63,7 @@ class Claim:
             raise SendAborted from None
         result, refusal = None, None
         # Known before the write: if that is cancelled, or comes too late, it may yet be made.
-        self.row, self.sent, self.late = claimed, True, True
+        self.row, self.is_stored, self.late = claimed, True, True
         try:
             async with asyncio.timeout(None if self._ends_at is None else self._ends_at - began):
                 result = await context.journal.put(claimed, max_purchases=context.max_purchases)
@@ -79,10 +79,10 @@ class Claim:
                 # attempt for abandoned while it is under way.
                 raise SendAborted(self._slow_journal_error(seconds))
             return
-        self.row, self.sent = before
+        self.row, self.is_stored = before
         raise SendAborted(self._limit_error() if result is PutResult.LIMIT_REACHED else refusal)
 
-    async def mark_rate_limited(self) -> None:
+    async def mark_paused(self) -> None:
         """Record that nothing is under way until the next request.
 
         If this process ends meanwhile, the row then need not become unconfirmed.
@@ -90,7 +90,7 @@ class Claim:
         context = self._context
         left = None if self._ends_at is None else self._ends_at - context.runner.engine.clock()
         with suppress(JournalError, IllegalTransitionError, TimeoutError):
-            waiting = advance(self.row, RateLimited(), context.now(), context.policy).row
+            waiting = advance(self.row, Paused(), context.now(), context.policy).row
             async with asyncio.timeout(left):
                 result = await context.journal.put(waiting)
             if result is PutResult.STORED:
@@ -115,9 +115,8 @@ def deadline_error(context: AccountContext, op_id: str) -> JournalError:
     """Return the error for an operation that was not sent before its deadline."""
     error = journal_error(
         op_id,
-        f"not sent, because the deadline of {context.deadline:g} s passed before the journal had"
-        " answered, or the account had been compared with it; another program may keep the journal"
-        " locked",
+        f"not sent, because the deadline of {context.deadline:g} s passed before the journal"
+        " answered or the account was read; another program may keep the journal locked",
     )
     error.retryable = True
     return error

@@ -38,8 +38,11 @@ class Claimed:
 
 
 @attrs.frozen
-class RateLimited:
-    """The platform refused for its rate and did nothing: the attempt continues after a pause."""
+class Paused:
+    """The latest request did nothing: it was refused by a limit, or never connected.
+
+    The attempt continues with another request after a pause.
+    """
 
 
 @attrs.frozen
@@ -135,7 +138,7 @@ class AbandonApproved:
 
 Event: TypeAlias = (
     Claimed
-    | RateLimited
+    | Paused
     | AttemptEnded
     | OwnerLost
     | RefusedLocally

@@ -282,7 +282,7 @@ class Execution(Generic[T]):
         # An unanswered attempt is looked up in a listing that serves all of them.
         call.reads_back = False
         call.before_send = claim
-        call.before_pause = claim.mark_rate_limited
+        call.before_pause = claim.mark_paused
         call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
         self.call = call
         failure: SigmaMindError | None = None
@@ -350,7 +350,7 @@ class Execution(Generic[T]):
 
     async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
         """Record a failure; raise *error* unless the operation can continue."""
-        if not claim.sent:
+        if not claim.is_stored:
             raise error
         row = claim.row
         event = AttemptEnded(_proven_by(row.kind, call, error), error.message)
@@ -390,7 +390,7 @@ class Execution(Generic[T]):
         self, claim: Claim, call: Call[object], row: Row, refusal: SigmaMindError | None
     ) -> Row:
         """Return the stored row of an attempt that could not be claimed, or raise *refusal*."""
-        if claim.sent:
+        if claim.is_stored:
             verdict = Verdict.AMBIGUOUS if call.ambiguous else Verdict.NOT_SENT
             await self._retract(claim, AttemptEnded(verdict, "it may not be sent again"))
         if refusal is not None:
@@ -404,7 +404,7 @@ class Execution(Generic[T]):
 
     async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
         """Record how far a cancelled call got."""
-        if claim.sent:
+        if claim.is_stored:
             event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
             if call.may_have_acted:
                 event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before a response arrived")

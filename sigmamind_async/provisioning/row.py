@@ -42,7 +42,7 @@ class State(enum.Enum):
     PLANNED = "planned"
     """The next attempt has not been sent."""
     SENDING = "sending"
-    """Stored before the first byte can leave."""
+    """A process is about to send, or sends; stored before the first byte can leave."""
     UNCONFIRMED = "unconfirmed"
     """An attempt went without a readable answer: the platform may have acted, or act later."""
     DONE = "done"
@@ -119,8 +119,8 @@ class Row:
     """Until then only the owner may write the row."""
     sent_at: float = 0.0
     """When its first byte may have left."""
-    rate_limited: bool = False
-    """True if it waits after a 429, with no request under way."""
+    between_requests: bool = False
+    """True if it is between two requests, the latest of which did nothing."""
     accepted: bool = False
     """True if a 2xx that cannot be read confirmed it. It is then never sent again just because
     listings do not show it."""

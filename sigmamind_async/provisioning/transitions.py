@@ -2,7 +2,7 @@
 
     PLANNED         Claimed                                       SENDING
                     RefusedLocally                                FAILED
-    SENDING         Claimed by the same owner, RateLimited        SENDING
+    SENDING         Claimed by the same owner, Paused        SENDING
                     AttemptEnded: NOT_SENT                        PLANNED
                                   REJECTED                        FAILED
                                   CONFIRMED                       DONE
@@ -31,15 +31,17 @@
                     RetryApproved                                 PLANNED
     any but SENDING Listed: a purchase's tag on one more number   DONE, DUPLICATE
 
-While an earlier attempt is still unconfirmed, two ends of a later one lead to UNCONFIRMED instead:
-NOT_SENT of an update or release, and REJECTED of a number that can be owned only once. A number of
-that kind may be PLANNED again before the earlier attempt is proven lost; listings and repairs then
-apply to PLANNED as they do to UNCONFIRMED.
+While an earlier attempt is unconfirmed, a later one returns to UNCONFIRMED if it was not sent (an
+update or release) or was rejected (a number that can be owned only once). Such a number may be
+PLANNED again before the earlier attempt is proven lost; listings and repairs then apply to PLANNED
+as they do to UNCONFIRMED.
 
 The settle time is what makes "absent" a proof. A platform may carry out a request long after the
-caller has stopped waiting, and no client can exclude that. So a number counts as not bought only
-when two full listings do not show it and the later one began a whole settle time after the attempt
-had ended.
+caller has stopped waiting, and no client can exclude that. So a number of the platform's choice
+counts as not bought only when two full listings do not show it and the later one began a whole
+settle time after the attempt had ended. A number that can be owned only once is requested again
+after a single listing, `Policy.exact_settle_time` after the attempt: a second request for it can at
+worst be refused.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ from sigmamind_async.provisioning.events import (
     Listed,
     Match,
     OwnerLost,
-    RateLimited,
+    Paused,
     RefusedLocally,
     RepairDone,
     RepairRefused,
@@ -79,7 +81,7 @@ _OPEN: Final = frozenset({State.UNCONFIRMED, State.PLANNED})
 
 LEGAL: Final[Mapping[type[Event], frozenset[State]]] = {
     Claimed: frozenset({State.PLANNED, State.FAILED, State.SENDING, State.UNCONFIRMED}),
-    RateLimited: frozenset({State.SENDING}),
+    Paused: frozenset({State.SENDING}),
     AttemptEnded: frozenset({State.SENDING}),
     OwnerLost: frozenset({State.SENDING}),
     RefusedLocally: frozenset({State.PLANNED}),
@@ -156,8 +158,8 @@ def advance(  # noqa: C901, PLR0912 - one case for each event
     match event:
         case Claimed():
             new = _claim(row, event, now)
-        case RateLimited():
-            new = _evolve(row, rate_limited=True)
+        case Paused():
+            new = _evolve(row, between_requests=True)
         case AttemptEnded():
             new = _end_attempt(row, event, now)
         case OwnerLost():
@@ -213,7 +215,7 @@ def _claim(row: Row, event: Claimed, now: float) -> Row:
         state=State.SENDING,
         attempt=attempt,
         owner=event.owner,
-        rate_limited=False,
+        between_requests=False,
         sent_at=now,
         lease_until=now + event.lease,
         accepted=False,
@@ -258,7 +260,7 @@ def _refuse(row: Row, reason: str, now: float) -> Row:
 
 def _lose_owner(row: Row, now: float) -> Row:
     attempt = f"attempt {row.attempt}"
-    if row.rate_limited:
+    if row.between_requests:
         return _not_sent(row, now, f"{attempt}: its process ended between two requests")
     text = f"{attempt}: the process that sent it ended before an answer"
     return _unconfirmed(row, now, text, since=min(now, row.lease_until))
