@@ -23,6 +23,7 @@ from sigmamind_async.operation import Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
 from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.sqlite.writer import FLUSH_DELAY
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.testing import ScriptedTransport, reply
 
@@ -125,7 +126,12 @@ def course_of_a_purchase() -> Course:
                 SqliteJournal(Path(folder, "orders.db")) as journal,
             ):
                 provisioner = Provisioner(client, journal)
-                await provisioner.run("first", CreatePhoneNumber(country_code="US"))
+                first = await provisioner.run("first", CreatePhoneNumber(country_code="US"))
+                # Its last write is no part of the second: it is held back, then queued, then done.
+                await asyncio.sleep(2 * FLUSH_DELAY)
+                await journal.counts("sigmamind")
+                # A purchase opens a connection of its own unless the last one was just in use.
+                await client.phone_numbers.get(str(first.sip_phone_number))
                 with recorded(steps):
                     await provisioner.run("second", CreatePhoneNumber(country_code="US"))
 

@@ -1,6 +1,6 @@
 """Phone numbers on SigmaMind, Verbex and DialNexa with asyncio.
 
-A purchase is sent at most once for each call, and an unknown outcome is said to be unknown.
+A purchase is sent at most once for each call, and an unknown outcome is reported as unknown.
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
 """

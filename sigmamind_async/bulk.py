@@ -32,6 +32,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.settings import check_count, check_seconds
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class Outcome(Generic[V, T]):
     elapsed: float = 0.0
     """Seconds from the row's start to its end."""
     ignored: tuple[str, ...] = ()
-    """Fields that were sent but that the response does not show."""
+    """Fields that were sent and that the response shows with another value."""
 
 
 @attrs.define
@@ -66,12 +67,13 @@ class Progress:
     """Counts of a job, updated while it runs."""
 
     total: int | None = None
-    """Number of rows, where it is known beforehand."""
+    """Number of rows; `None` if it is not known beforehand."""
     done: int = 0
     failed: int = 0
     unconfirmed: int = 0
     skipped: int = 0
     started: float | None = None
+    """When the job started, by *clock*; `None` before."""
     clock: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
 
     @property
@@ -102,23 +104,24 @@ class Progress:
         self.count(after)
 
 
-def _optional(
-    rule: str, accepts: Callable[[object], bool]
+def _unless_none(
+    check: Callable[[str, object], None],
 ) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
-        if value is not None and not accepts(value):
-            raise ConfigurationError(f"StopOn: {field.name}: must be {rule}, or None")
+    def validate(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        if value is not None:
+            check(f"StopOn: {field.name}", value)
 
-    return check
+    return validate
 
 
-_COUNT = _optional("a whole number from 1", lambda value: type(value) is int and value >= 1)
-_SHARE = _optional(
-    "a number from 0 to 1", lambda value: isinstance(value, (int, float)) and 0 <= value <= 1
-)
-_SECONDS = _optional(
-    "a number of seconds above 0", lambda value: isinstance(value, (int, float)) and value > 0
-)
+def _check_share(name: str, value: object) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ConfigurationError(f"{name}: must be a number from 0 to 1")
+
+
+_COUNT = _unless_none(check_count)
+_SHARE = _unless_none(_check_share)
+_SECONDS = _unless_none(check_seconds)
 
 
 @attrs.frozen(kw_only=True)
@@ -129,9 +132,10 @@ class StopOn:
     """
 
     count: int | None = attrs.field(default=None, validator=_COUNT)
-    """Stop after this many failed or unconfirmed rows."""
+    """Stop after this many failed or unconfirmed rows; with `None` their number stops nothing."""
     share: float | None = attrs.field(default=None, validator=_SHARE)
-    """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, after *least* rows."""
+    """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, once *least* rows have
+    ended; with `None` their share stops nothing."""
     least: int = 20
     in_a_row: int | None = attrs.field(default=3, validator=_COUNT)
     """Stop after this many consecutive rows that end with a 401, 402 or 403, or with a response
@@ -200,21 +204,21 @@ class PreparedCall(Protocol[T_co]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         ...
 
     @property
     def ignored(self) -> tuple[str, ...]:
-        """Fields that were sent but that the response does not show."""
+        """Fields that were sent and that the response shows with another value."""
         ...
 
     @property
     def waits(self) -> bool:
-        """Whether one attempt has ended and the next has not begun."""
+        """True between two attempts."""
         ...
 
     def ending(self) -> SigmaMindError | None:
-        """Return the error with which it would end if it were not retried, while it `waits`."""
+        """Return the error it would end with without another attempt; `None` unless it `waits`."""
         ...
 
     def run(self) -> Awaitable[T_co]:
@@ -373,7 +377,7 @@ class BulkRun(Generic[V, T]):
         worker = cast("asyncio.Task[None]", asyncio.current_task())
         source, clock = self._input, self.progress.clock
         while True:
-            # Awaiting a value that is at hand would cost half a microsecond.
+            # Awaiting a value that is available would cost half a microsecond.
             if source.is_async or source.taken - self._delivered >= self._max_pending:
                 value = await self._next_value()
             else:
@@ -483,7 +487,7 @@ class BulkRun(Generic[V, T]):
         self.stop(f"{why}: {_one_line(error)}")
 
     def _check_failures(self, limit: StopOn) -> None:
-        """Stop if *limit* says that enough rows have failed."""
+        """Stop if enough rows have failed for *limit*."""
         if not self.stopped and limit.reached(self.progress):
             bad = self.progress.failed + self.progress.unconfirmed
             self.stop(f"{bad} of {self.progress.finished} rows failed or are unconfirmed")

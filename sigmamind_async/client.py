@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import ipaddress
-import math
 import os
 import ssl as tls
 from collections.abc import AsyncIterable, Callable, Collection, Coroutine, Iterable, Mapping
@@ -29,13 +28,13 @@ from sigmamind_async.bulk import (
 )
 from sigmamind_async.convert import RequestValue, dump_json
 from sigmamind_async.credentials import Credentials, KeyProvider
-from sigmamind_async.did_you_mean import suggest
 from sigmamind_async.engine import Engine, Limits
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError, suggest
 from sigmamind_async.events import Observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
 from sigmamind_async.retry import RetryPolicy, RetryQuota
+from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.transport import (
     AiohttpOptions,
     AiohttpTransport,
@@ -162,7 +161,7 @@ class Runner:
         known = inspect.signature(kind).parameters.keys() - {key}
         for name in change:
             if name not in known:
-                raise TypeError(f"{name!r} is no field of {kind.__name__}{suggest(name, known)}")
+                raise TypeError(f"{name!r} is not a field of {kind.__name__}{suggest(name, known)}")
         dump_json(self.operation(kind(**{key: _PLACEHOLDER_KEY}, **change)).request.json)
 
     def run_rows(
@@ -190,7 +189,7 @@ class Runner:
         build = self.operations.get(type(value))
         if build is None:
             kind, platform = type(value).__name__, self.engine.platform.name
-            raise InvalidRequestError(field="value", rule=f"{kind} is no request of {platform}")
+            raise InvalidRequestError(field="value", rule=f"{kind} is not a request of {platform}")
         return build(value)
 
     def row(self, value: RequestValue[T]) -> PreparedCall[T]:
@@ -216,15 +215,16 @@ class Client:
         deadline: Seconds for a whole call: all attempts, pauses and queueing.
         attempt_timeout: Seconds for one attempt.
         connect_timeout: Seconds for making a connection.
-        retry: How often and how fast failed attempts are repeated.
-        gate: Admits all calls of this client; pass one to share it, or to fail fast.
+        retry: How often and how fast failed attempts are repeated; by default ``RetryPolicy()``.
+        gate: Admits all calls of this client; pass one to share it, or to fail fast. By default a
+            new one.
         max_connections: Most connections, and calls running at once, in one event loop.
         session: An aiohttp session to use and leave open. It works in its own loop only, and its
             middlewares do not run, because ours take their place. It keeps its own connections, so
             a purchase may go over one that was idle, unless its connector closes them
             (``TCPConnector(keepalive_timeout=0.1)``). Where it does not show its connections to
             aiohttp's traces, a request without an answer counts as sent.
-        ssl: A context that verifies certificates and host names.
+        ssl: A context that verifies certificates and host names; by default aiohttp's.
         proxy: URL of an HTTP proxy, ``http://user:password@host:port``; special characters in user
             name and password are percent-encoded. The proxy never sees the key.
         trust_env: Without a *proxy*, use the one that ``HTTPS_PROXY`` names, except for the hosts
@@ -262,10 +262,10 @@ class Client:
     ) -> None:
         if isinstance(api_key, str):
             api_key = Secret(api_key)
-        _check_seconds(
-            deadline=deadline, attempt_timeout=attempt_timeout, connect_timeout=connect_timeout
-        )
-        _check_count("max_connections", max_connections)
+        check_seconds("deadline", deadline)
+        check_seconds("attempt_timeout", attempt_timeout)
+        check_seconds("connect_timeout", connect_timeout)
+        check_count("max_connections", max_connections)
         url = _checked_base_url(self.platform, base_url)
         if proxy is None and trust_env:
             proxy = proxy_of_environment(url)
@@ -352,10 +352,15 @@ class Client:
         strict: bool | None = None,
         observer: Observer | None = None,
     ) -> Self:
-        """Return a copy with other options that shares this client's session, gate and quota."""
+        """Return a copy with other options that shares this client's session, gate and quota.
+
+        What is left out stays as it is. Raises `ConfigurationError` for a value that cannot be
+        used.
+        """
         engine = self._runner.engine
         times = _drop_none(deadline=deadline, attempt_timeout=attempt_timeout)
-        _check_seconds(**times)
+        for name, seconds in times.items():
+            check_seconds(name, seconds)
         options = _drop_none(policy=retry, strict=strict, observer=observer)
         twin = object.__new__(type(self))
         twin._bind(attrs.evolve(engine, limits=attrs.evolve(engine.limits, **times), **options))
@@ -367,10 +372,10 @@ class Client:
         Running requests are waited for, so that no purchase is cut off, for *grace* seconds at
         most; by default for `attempt_timeout`, after which none can still be running. A call that
         is made later, or makes another attempt, opens connections again; the next `close` closes
-        those, or the end of the loop.
+        those, or the end of the loop. Raises `ConfigurationError` for a *grace* below 0.
         """
-        if grace is not None and not (_is_number(grace) and grace >= 0):
-            raise ConfigurationError("grace: must be a number of seconds from 0, or None")
+        if grace is not None:
+            check_seconds("grace", grace, zero=True)
         transport, limits = self._runner.engine.transport, self._runner.engine.limits
         if not isinstance(transport, AiohttpTransport):
             await transport.aclose()
@@ -396,23 +401,6 @@ class Client:
 def _drop_none(**options: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
     """Return the options that are not ``None``."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name}: must be a whole number from 1")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_seconds(**seconds: Any) -> None:  # noqa: ANN401 - checked here
-    for name, value in seconds.items():
-        if not _is_number(value):
-            raise ConfigurationError(f"{name}: must be a number of seconds")
-        if not 0 < value < math.inf:
-            raise ConfigurationError(f"{name}: must be more than 0 seconds and finite")
 
 
 def _key_from_environment(platform: Platform) -> Secret:
@@ -450,14 +438,14 @@ def _base_url_problem(url: SplitResult) -> str | None:
             url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
         ),
         "holds a user name or password": "@" not in url.netloc,
-        "has no host, or one with other than ASCII letters": (
+        "has no host, or one with characters other than ASCII letters, digits, - and .": (
             # `hostname` is lowered, and the Kelvin sign lowers to "k".
             bool(host) and url.netloc.isascii() and _HOST_CHARACTERS.issuperset(host)
         ),
-        "has a host whose name is no name": is_host(host),
+        "has a host that is not a valid name": is_host(host),
         "has port 0": url.port is None or url.port > 0,
         "has a query or a fragment": not url.query and not url.fragment,
-        "has a path that is no plain prefix": (
+        "has a path that is not a plain prefix": (
             _PATH_CHARACTERS.issuperset(url.path) and ".." not in url.path
         ),
         "ends with /v1, which every path begins with": not url.path.rstrip("/").endswith("/v1"),

@@ -30,7 +30,7 @@ class Credentials:
     """Holds the key; one that was supplied is asked for again when the platform rejects it."""
 
     def __init__(self, source: Secret | KeyProvider, timeout: float = 60.0) -> None:
-        """*timeout* is how many seconds the provider may take where a call does not say."""
+        """*timeout* is the seconds that the provider may take unless a call sets them."""
         self.known: Secret | None = None
         """The key in use, `None` before it was asked for."""
         self._provider: KeyProvider | None = None

@@ -77,15 +77,15 @@ T_co = TypeVar("T_co", covariant=True)
 Decode: TypeAlias = Callable[[Response], T]
 
 MAX_OUTAGES = 18
-"""Failures of a kind that outages bring, such as a 502, after which an unbounded call gives up.
+"""Failures of a kind that outages bring, such as a 502, after which an unbounded call fails.
 
-Earlier ones, over about half a minute, are put down to the platform, not to this request; with one
-of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is open: it
-opens where nothing else passes either.
+Earlier ones, over about half a minute, are attributed to the platform and not to this request; with
+one of two servers dead, one row in 260,000 meets as many. None is counted while the circuit is
+open: it opens where nothing else passes either.
 """
 MAX_OUTAGE_PAUSE = 5.0
-"""Most seconds between two attempts of an unbounded call in an outage: its end is seen soon, and so
-is that it has lasted too long for the job."""
+"""Most seconds between two attempts of an unbounded call in an outage, so that both its end and the
+end of the job's patience are noticed soon."""
 
 
 class Headers:
@@ -103,7 +103,7 @@ class Headers:
     def get(self, key: Secret, body: bytes | None) -> Mapping[str, str]:
         """Return the headers that carry *key*, with a content type if there is a *body*."""
         if key is not self._key:
-            # What a second attempt needs has to be there before a first one leaves.
+            # A second attempt needs it, so it must be importable before the first one is sent.
             with importing():
                 import_module("tenacity")  # a tenth of the time a first client takes
             self._without_body = {**_common_headers(), **self._authorize(key)}
@@ -135,7 +135,7 @@ class Limits:
 class Call(Generic[T_co]):
     """One call while it runs: its operation, and what is known of its attempts so far.
 
-    Whoever began it may read it while it runs, and before that set what is not an argument of
+    The caller may read it while it runs, and before that set what is not an argument of
     `Engine.begin`.
     """
 
@@ -144,11 +144,11 @@ class Call(Generic[T_co]):
     failures: int = 0
     throttles: int = 0
     outages: int = 0
-    """Failures of an unbounded call that were put down to the platform."""
+    """Failures of an unbounded call that were attributed to the platform."""
     ambiguous: bool = False
     """True once an attempt ended without showing whether the platform acted."""
     prior_attempt: bool = False
-    """True if an earlier call for the same thing may have acted; set by whoever began this one."""
+    """True if an earlier call for the same thing may have acted; set by the caller."""
     verdict: Verdict | None = None
     """What the latest attempt proved."""
     failure: tuple[AttemptResult, Secret] | None = None
@@ -170,7 +170,7 @@ class Call(Generic[T_co]):
     """False if an unanswered call is not to be looked up."""
     before_send: Callable[[], Awaitable[None]] | None = None
     """Awaited before each request, once the gate has admitted it. What it raises ends the call
-    with nothing sent, and reaches whoever began it."""
+    with nothing sent, and reaches the caller."""
     before_pause: Callable[[], Awaitable[None]] | None = None
     """Awaited before a pause after which the same request is sent again, if the platform has
     certainly not acted on it."""
@@ -254,7 +254,7 @@ class Engine:
         """Return a new call, which nothing has been sent for.
 
         An *unbounded* one, as a bulk job makes, waits for the platform's rate without limit: its
-        deadline starts when the gate admits it, and anew after a 429.
+        deadline starts when the gate admits it, and again after a 429.
         """
         now = self.clock()
         deadline = math.inf if unbounded else now + self.limits.deadline
@@ -445,7 +445,7 @@ class Engine:
     def _log_pause(
         self, call: Call[object], result: AttemptResult, permit: Permit, pause: float
     ) -> None:
-        """Log once for each pause what pauses, until when, and why."""
+        """Log each pause once: what pauses, until when, and why."""
         if not pause or not self.gate.announces(permit[2], pause):
             return
         asked, capped = result.retry_after or 0.0, (result.retry_after or 0.0) > self.gate.max_pause
@@ -487,7 +487,7 @@ class Engine:
             return result
         names = ", ".join(call.ignored)
         error = FieldsIgnoredError(
-            f"{call.operation.name}: the platform answered 200 and did not take: {names}"
+            f"{call.operation.name}: the platform answered 200 but did not set: {names}"
         )
         error.fields = call.ignored
         return Failed(error)
@@ -539,7 +539,7 @@ class Engine:
         return cast("T | Failed", end)
 
     async def _retry(self, call: Call[T], first: Retry) -> T | Failed:
-        """Send again until there is a result, or a reason to stop; *first* is why to begin."""
+        """Send again until there is a result or a reason to stop; *first* is why to retry."""
         pending = [first]
 
         async def attempt() -> T | Failed | Retry:
@@ -687,7 +687,7 @@ def _retry_in(state: RetryCallState) -> Retry:
 
 
 def _read(operation: Operation[T], answer: Response) -> T | AttemptResult:
-    """Read a confirmed answer; the less an answer that is no success says, the less it proves."""
+    """Read a confirmed answer; the less an answer that is no success holds, the less it proves."""
     try:
         return operation.decode(answer)
     except ResponseDecodeError as error:

@@ -20,8 +20,8 @@
       CircuitOpenError                    refused at the gate, nothing was sent
       JournalError  PlanError  SpendLimitError
 
-Classes are split by what the caller can do next: fix the call, wait, look the outcome up, give up.
-`committed` says whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
+Classes are split by what the caller can do next: fix the call, wait, look the outcome up, or stop.
+`committed` shows whether the platform may have acted: "no", "yes" or "unknown". Exceptions hold
 neither a header nor a request body, so none of them can carry an API key or a trunk password.
 
 All of them survive pickle and deepcopy, and being rebuilt from the name of their type and their
@@ -32,7 +32,7 @@ class that does not settle whether the platform acted has "unknown" for `committ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, cast, get_args
 
@@ -64,7 +64,7 @@ class SigmaMindError(Exception, metaclass=_RestoringMeta):
     """Base of every exception this package raises on purpose."""
 
     committed: Committed = "unknown"
-    """Whether the platform may have acted on the call."""
+    """Evidence that the platform acted on the call: "no", "yes" or "unknown"."""
     retryable: bool = False
     """True if the same call may succeed later, unchanged, and is safe to make again."""
     not_from_api: bool = False
@@ -344,3 +344,25 @@ def status_error(status: int) -> type[APIStatusError]:
     if status >= 500:
         return ServerError
     return _BY_STATUS.get(status, APIStatusError)
+
+
+def suggest(word: str, known: Iterable[str], meanings: Mapping[str, str] | None = None) -> str:
+    """Return the end of a message about an unknown *word*: what it was probably meant to be.
+
+    ``; did you mean ...?`` if one of *known* is close to it, else a list of them all. *meanings*
+    gives the known word for unknown ones that look like none of *known*.
+    """
+    import difflib  # needed only after a mistake
+
+    names = {normalize_word(name): name for name in sorted(known)}
+    spelled = normalize_word(word)
+    meant = None if spelled in names else (meanings or {}).get(spelled)
+    close = [] if meant else difflib.get_close_matches(spelled, names, n=1)
+    if meant or close:
+        return f"; did you mean {meant or names[close[0]]!r}?"
+    return f"; known are {', '.join(names.values())}"
+
+
+def normalize_word(name: str) -> str:
+    """Return what ``phoneNumber``, ``Phone Number`` and ``phone_number`` have in common."""
+    return "".join(letter for letter in name.lower()[:64] if letter.isalnum())

@@ -55,7 +55,7 @@ class CallFinished:
     adopted: bool = False
     """True when a lost answer was replaced by reading the record back."""
     committed: Committed = "unknown"
-    """Whether the platform may have acted on the call; "no" for a call that only reads."""
+    """Evidence that the platform acted on the call; "no" for a call that only reads."""
 
 
 @attrs.frozen

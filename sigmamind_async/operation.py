@@ -1,10 +1,10 @@
-"""What a vendor call is, without sending it: the request, and how to read the response."""
+"""What a vendor call is: the request, what carries it, and how to read the response."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -21,8 +21,8 @@ PAGE_BYTES = 64 << 20
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
-# Of what every call makes one, that is open which no user is given: attrs takes three times as long
-# to fill a frozen object.
+# Classes of which each call makes an object are mutable unless users receive them: attrs takes
+# three times as long to fill a frozen object.
 
 
 @attrs.define
@@ -46,7 +46,7 @@ class FaultKind(enum.Enum):
 
     CONNECT = "could not connect"
     CONNECT_TIMEOUT = "no connection in time"
-    TIMEOUT = "no whole answer in time"
+    TIMEOUT = "no complete response in time"
     DROPPED = "the connection broke"
     UNPARSABLE = "the answer is not HTTP"
     TOO_LARGE = "the answer is larger than allowed"
@@ -79,10 +79,10 @@ class Response:
 
 
 class ConnectionFlag:
-    """Whether an attempt was given a connection: from then on bytes may have left.
+    """Records whether an attempt was given a connection; from then on bytes may have left.
 
     A transport sets it to false before it connects and to true before it sends. One that leaves it
-    at `None` cannot tell, so the request may have left.
+    at `None` does not report it, so the request may have left.
     """
 
     connected: bool | None = None
@@ -91,6 +91,41 @@ class ConnectionFlag:
     def may_have_left(self) -> bool:
         """False only where the transport reported that it did not connect."""
         return self.connected is not False
+
+
+@attrs.define
+class HttpRequest:
+    """One request as bytes, addressed and authorized."""
+
+    method: str
+    url: str
+    """Absolute and percent-encoded."""
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    max_bytes: int
+    body: bytes | None = attrs.field(default=None, repr=False)
+    fresh: bool = False
+    """True if it must not be repeated, and so goes over a connection that is new or was in use a
+    moment ago: a server may be closing one that has been idle."""
+
+
+class Transport(Protocol):
+    """Carries one request to a platform and one response back."""
+
+    async def send(
+        self, request: HttpRequest, flag: ConnectionFlag, seconds: float, /
+    ) -> Response | Fault:
+        """Return the response, or why there is none, within *seconds*.
+
+        Set ``flag.connected`` to false before connecting, and to true before the first byte can
+        leave. If it is never set, or a status line came, the request counts as sent whatever the
+        fault, and a purchase is not repeated. Raise nothing but `asyncio.CancelledError`; the flag
+        then shows whether the request may have left.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this transport opened; it can be used again afterwards."""
+        ...
 
 
 class Verdict(enum.Enum):
@@ -110,6 +145,22 @@ class ReadBack(Generic[T]):
     operation: Operation[T]
     agrees: Callable[[T], bool]
     """True if the record that was found shows every field that was sent and can be read back."""
+
+
+def differing_fields(sent: object, record: object, fields: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the fields of *sent* that *record* shows with another value.
+
+    *fields* maps each request field that can be read back to the record's field. Null, an empty
+    text and a missing key all mean "none": platforms answer a cleared field with any of them.
+    """
+    names: tuple[str, ...] = ()
+    for name, record_name in fields.items():
+        wanted = getattr(sent, name)
+        if wanted is UNSET:
+            continue
+        if (wanted or None) != (getattr(record, record_name, None) or None):
+            names = (*names, name)
+    return names
 
 
 _NO_HINTS: Final[Mapping[int, str]] = {}
@@ -132,7 +183,7 @@ class Operation(Generic[T_co]):
     read_back: ReadBack[T_co] | None = None
     """The look-up after an ambiguous attempt; `None` where no exact key exists."""
     hints: Mapping[int, str] = _NO_HINTS
-    """What to add to the message of an error status that means more than it says."""
+    """What to add to the message of an error status, by status."""
     on_not_found: T_co | Unset = UNSET
     """The result of a 404 that follows our own ambiguous attempt; `UNSET` where it is an error."""
 

@@ -29,7 +29,7 @@ import attrs
 from sigmamind_async.convert.conversion import structure_list
 from sigmamind_async.convert.json_codec import load_json
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Response
+from sigmamind_async.operation import Operation, Response
 from sigmamind_async.responses.confirmation import require_no_failure
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Page(Generic[T_co]):
 
     items: list[T_co] = attrs.field(hash=False)
     more: bool | None = None
-    """Whether another page follows."""
+    """True if another page follows."""
     total: int | None = None
     """How many records the whole listing has."""
     pages: int | None = None
@@ -110,6 +110,21 @@ def load_page(body: bytes) -> object:
 
 def _too_many() -> ResponseDecodeError:
     return ResponseDecodeError(f"the page holds more than {PAGE_RECORDS:,} records")
+
+
+def find_on_first_page(listing: Operation[Page[T]], is_it: Callable[[T], bool]) -> Operation[T]:
+    """Return the look-up of one record where a platform only lists: it reads one page.
+
+    A record further back is not found, and the call that asked for it stays unconfirmed.
+    """
+
+    def decode(response: Response) -> T:
+        for item in listing.decode(response).items:
+            if is_it(item):
+                return item
+        raise ResponseDecodeError("the record is not on the first page of the listing")
+
+    return Operation(listing.name, listing.request, decode, repeatable=True)
 
 
 # --- what a page states about its listing ----------------------------------------------------
@@ -214,7 +229,7 @@ def _read_links(value: object) -> bool | None:
 
 
 def _read_token(value: object) -> object:
-    """Read a token; null, an empty text and 0 say that no page follows."""
+    """Read a token; null, an empty text and 0 mean that no page follows."""
     return value or ""
 
 
@@ -390,7 +405,7 @@ class _NumberedReading(Generic[T]):
         """Return all records; *opening* is the first page, read just now."""
         total = await self._read_once(opening)
         known = 0
-        # As many records as there should be, but some of them twice: they came in another order
+        # As many records as there should be, but some of them twice: they arrived in another order
         # each time, or they are there twice, which a reading that finds nothing new shows.
         while known < len(self._found) < total:
             known = len(self._found)
@@ -503,5 +518,5 @@ async def _check_lone_page(
     if len(shorter.items) < records and not shorter.token and shorter.more is not False:
         raise ResponseDecodeError(
             f"the platform cuts the listing into pages, of {records} records and of"
-            f" {len(shorter.items)}, and names no token of the next"
+            f" {len(shorter.items)}, and gives no token for the next"
         )

@@ -49,7 +49,7 @@ class SecretResolver:
     folder: Path = Path()
     """What a relative PATH is relative to."""
     allow_inline: bool = False
-    """Whether a text that is no reference is taken for the secret itself."""
+    """True if a text that is no reference is taken for the secret itself."""
     environment: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False)
     names: tuple[str, ...] | None = attrs.field(default=None, converter=_as_texts, kw_only=True)
     """The variables that may be read; ``*`` stands for any letters."""

@@ -56,7 +56,7 @@ def check_body(body: bytes, max_bytes: int = MAX_BYTES) -> None:
     if not isinstance(given, bytes | bytearray):
         kind = type(given).__name__
         raise InvalidRequestError(
-            f"body: must be the raw bytes as they came, not {kind}", "body", "must be bytes"
+            f"body: must be the raw bytes as received, not {kind}", "body", "must be bytes"
         )
     if not _is_amount(max_bytes):
         raise ConfigurationError("max_bytes: must be a number of bytes")
@@ -79,7 +79,7 @@ def check_signature(signed: bytes, signatures: Iterable[str], secrets: Key | Ite
         raise InvalidRequestError(field="secrets", rule="give at least one, and none of them empty")
     if not _is_signed(signed, [_digest_of(text) for text in signatures], secrets):
         raise InvalidRequestError(
-            field="signature", rule="is missing, or none of the secrets made it for this body"
+            field="signature", rule="is missing, or matches none of the secrets"
         )
 
 
@@ -104,7 +104,7 @@ def check_age(stamp: str, tolerance: float | None, now: float) -> None:
         raise ConfigurationError("tolerance: must be a number of seconds, or None for any age")
     at = _time_of(stamp)
     if at is None:
-        raise InvalidRequestError(field="timestamp", rule="is missing, or is no time")
+        raise InvalidRequestError(field="timestamp", rule="is missing, or is not a time")
     if not abs(now - at) <= tolerance:  # nor where one of them is NaN
         raise InvalidRequestError(
             field="timestamp", rule=f"is not within {tolerance:g} seconds of now"

@@ -33,7 +33,7 @@ def is_final(entry: Entry) -> bool:
 
 
 def result_of_entry(entry: Entry, row: RowResult) -> RowResult:
-    """Return *row*, of which only is known what it asks for, as it ended by what *entry* says."""
+    """Return *row* completed with the outcome that *entry* records."""
     told = attrs.evolve(
         row,
         phone_number=entry.phone_number or row.phone_number,

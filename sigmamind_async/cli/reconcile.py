@@ -42,10 +42,9 @@ from sigmamind_async.cli.session import (
 from sigmamind_async.cli.standing import standing_of, without_call
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.provisioning.context import clock_for
-from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal, Status
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
-from sigmamind_async.provisioning.status import Status
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 
 LOOK_EVERY: Final = (1.0, 30.0)

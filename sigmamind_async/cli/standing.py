@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Final
 
 from sigmamind_async.cli.journals import Place
 from sigmamind_async.cli.platforms import PLATFORMS, Platform
 from sigmamind_async.cli.records import OpenRow, Standing, Way
-from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
-from sigmamind_async.provisioning.status import Status, describe, operator_choices, summary
+from sigmamind_async.provisioning.journal.protocol import Status
+from sigmamind_async.provisioning.row import NEED_DECISION, Kind, Row, State
+from sigmamind_async.provisioning.tags import add_tag
 
 
 def standing_of(status: Status, place: Place, platform: Platform, now: float) -> Standing:
@@ -41,6 +43,39 @@ def _open_row(row: Row, settle_time: float, place: Place, platform: Platform) ->
     )
 
 
+_VERBS = {
+    Kind.PURCHASE: "to buy a number that the platform picks",
+    Kind.EXACT_PURCHASE: "to buy",
+    Kind.IMPORT: "to import",
+    Kind.UPDATE: "to change",
+    Kind.RELEASE: "to release",
+}
+
+
+def summary(row: Row) -> str:
+    """Return the request of *row* in one line."""
+    fields = (f"{name}={value!r}" for name, value in row.request_fields.items() if value != row.key)
+    secrets = (f"{name}=***" for name in row.secret_fields)
+    return " ".join(filter(None, [_VERBS[row.kind], row.key, *fields, *secrets]))
+
+
+def describe(row: Row, settle_time: float) -> list[str]:
+    """Return what happened to *row*, line by line."""
+    lines = [f"asked {summary(row)}"]
+    lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
+    if row.kind is Kind.PURCHASE and row.attempt:
+        lines.append(f"its number would carry {add_tag('', row.token, row.attempt)} in its label")
+    if row.state is State.UNCONFIRMED:
+        lines.append(f"not seen in {row.absent_listings} listings since then")
+        until = _moment(row.unconfirmed_since + settle_time)
+        lines.append(f'"not in the account" proves nothing before {until}')
+    return lines
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
 def _believable(row: Row, settle_time: float) -> float | None:
     if row.state in NEED_DECISION:
         return None
@@ -67,10 +102,37 @@ def _ways(row: Row, place: Place, platform: Platform) -> list[Way]:
     return [
         Way(
             command=place.command("reconcile", platform, "--only", row.op_id, *_OPTIONS[word]),
-            meaning=_MEANINGS.get(word, meaning).format(sender=sender_of(row)),
+            meaning=meaning,
         )
         for word, meaning in operator_choices(row)
     ]
+
+
+def operator_choices(row: Row) -> list[tuple[str, str]]:
+    """Return the decisions that an operator can make about *row*, and what each means."""
+    duplicates = ", ".join(row.duplicates)
+    match row.state:
+        case State.NEEDS_DECISION:
+            return [
+                ("adopt", "a number of the account is its result: keep it"),
+                ("retry-unconfirmed", f"{sender_of(row)} sends it again; {_LATE}"),
+                ("abandon", "leave it as it is; it is not sent again"),
+            ]
+        case State.DUPLICATE if row.phone_number:
+            return [
+                (
+                    "release-duplicates",
+                    f"release {duplicates} permanently, keep {row.phone_number}",
+                ),
+                ("abandon", "keep them all"),
+            ]
+        case State.DUPLICATE:
+            return [
+                ("adopt", f"keep one of {duplicates} after all"),
+                ("release-duplicates", f"release {duplicates} permanently"),
+            ]
+        case _:
+            return []
 
 
 def sender_of(row: Row) -> str:
@@ -78,15 +140,10 @@ def sender_of(row: Row) -> str:
     return "a worker" if row.enqueued else "the next apply"
 
 
-_MEANINGS: Final = {
-    "retry-unconfirmed": (
-        "{sender} sends it again; should the first one still come, reconcile finds it"
-    ),
-}
-"""What is said in other words here than to those who call the library."""
 _OPTIONS: Final = {
     "adopt": ("--adopt", "+NUMBER"),
     "retry-unconfirmed": ("--retry-unconfirmed",),
     "abandon": ("--abandon",),
     "release-duplicates": ("--release-duplicates",),
 }
+_LATE: Final = "should the first one still come, reconcile finds it"

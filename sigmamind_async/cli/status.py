@@ -16,8 +16,7 @@ from sigmamind_async.cli.records import Standing
 from sigmamind_async.cli.session import Json, run
 from sigmamind_async.cli.standing import standing_of
 from sigmamind_async.provisioning.context import clock_for
-from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.status import Status
+from sigmamind_async.provisioning.journal.protocol import Journal, Status
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 
 

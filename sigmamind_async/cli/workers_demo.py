@@ -237,8 +237,8 @@ async def _carried_out(database: Database, statement: bytes) -> None:
     """Carry *statement* out; raise `CommandError` with what the server says against it."""
     import psycopg
 
+    from sigmamind_async.provisioning.journal.postgres.connections import explain_error
     from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-    from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
     target = parse_dsn(database.dsn, "sigmamind")
     try:

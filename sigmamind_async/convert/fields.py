@@ -33,7 +33,7 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
     null_as_empty: bool = False
     """Read null as an empty text: later calls take the field as it is. Implies `strict`."""
     strict: bool = False
-    """A value that cannot be read is an error: a key, or what says how a listing goes on."""
+    """A value that cannot be read is an error: a key, or what shows where a listing continues."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +98,7 @@ def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """Base of what a platform answers: every field optional, nothing that came in is lost.
+    """Base of a platform's records: every field is optional, and nothing received is lost.
 
     A field is ``None`` when its key was absent or null; one that later calls need is then empty.
 

@@ -87,7 +87,7 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError("the number has no double")
+        raise ValueError("the number is too large for a double")
     return number
 
 

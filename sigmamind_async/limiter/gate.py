@@ -3,7 +3,7 @@
 `rate` learns from 429s how fast and how wide to send, `window` reads what the platform reports
 about its own window, and `kinds` finds out which kinds of requests have a limit of their own. A
 pause that the platform asks for holds back every request under the same limit, not only the one
-that was told. No pause is believed beyond `max_pause`: then one request tries, and the others
+that was refused. No pause lasts longer than `max_pause`: then one request is sent, and the others
 follow once it succeeds. After repeated failures a circuit opens: calls are refused without being
 sent, rows of jobs wait, and a single request probes from time to time. Only a request sent after
 the failures began can close the circuit; slow responses to earlier ones keep arriving.
@@ -62,7 +62,7 @@ class Admission:
     window: RateLimitWindow = attrs.field(factory=RateLimitWindow)
     paused_until: float = 0.0  # of all requests; the pause of one kind is kept with its rate
     excused_until: float = 0.0  # end of the latest pause for a rate limit, not in an outage
-    pause_repeated: bool = False  # whether the one that tried after a cut pause must wait again
+    pause_repeated: bool = False  # the request that tried after a shortened pause must wait again
     last_success: float | None = None
     failures: int = 0  # since the platform last worked
     failing_since: float = 0.0
@@ -70,7 +70,7 @@ class Admission:
     open_until: float | None = None
     """When the circuit admits its next probe; `None` while it is closed."""
     probed_at: float | None = None  # when the probe under way was sent
-    sheds_load: bool = True  # whether a 503 is taken for load shedding
+    sheds_load: bool = True  # a 503 is taken for load shedding
     _failed_probes: int = 0
     _rates_before_503: RateByKind | None = None  # before the first since the platform last worked
     _shed_count: int = 0  # 503s since the rate was last cut for one
@@ -164,7 +164,7 @@ class Admission:
         """Record a request to slow down; return the seconds for which requests like it pause.
 
         Unless the platform's limiter *refused* the request, a ``Retry-After`` may be all that a
-        gateway says of a platform that is down, so it is no sign of life.
+        gateway sends for a platform that is down, so it is no sign of life.
         """
         if refused:
             self._close_after(request)
@@ -277,7 +277,7 @@ class _Waiter:
 
 
 QueueKey = tuple[bool, str]
-"""Whether its callers are unbounded, as rows of jobs are, and the kind of their requests."""
+"""True if its callers are unbounded, as rows of jobs are; then the kind of their requests."""
 
 
 @attrs.define(eq=False)
@@ -302,7 +302,7 @@ class LoopQueues:
 
     @property
     def has_rows(self) -> bool:
-        """Whether rows of jobs wait."""
+        """True if rows of jobs wait."""
         return any(unbounded for unbounded, _ in self.waiting)
 
     def in_order(self) -> list[QueueKey]:
@@ -314,7 +314,7 @@ class LoopQueues:
         """Remove and return the first waiter of a queue, which goes to the end of the order."""
         queue = self.waiting.pop(key)
         waiter = queue.popleft()
-        while waiter.future.done() and queue:  # has given up
+        while waiter.future.done() and queue:  # no longer waits
             waiter = queue.popleft()
         if queue:
             self.waiting[key] = queue
@@ -343,7 +343,7 @@ class Gate:
             its `RateLimitError`: for handlers that must answer at once. With `None` a call waits
             up to its deadline. Rows of jobs always wait.
         max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
-            cut short, a single request tries, and the others wait for its response.
+            cut short, a single request is sent, and the others wait for its response.
         refusal_statuses: Statuses, beside 429, with which the platform's own limiter refuses
             requests before they reach anything else, such as 503 from nginx's ``limit_req``.
             They pause the gate, and the request is sent again, even a purchase. Empty by default,
@@ -414,7 +414,7 @@ class Gate:
     def try_acquire(self, width: int, kind: str = "") -> Permit | None:
         """Return a permit if there is nothing to wait for, and never overtake the queue.
 
-        Most calls get theirs here, without a coroutine.
+        Most calls get their permit here, without a coroutine.
         """
         queues, now = self._queues.get(), self._clock()
         under_way = queues.under_way + 1
@@ -458,7 +458,7 @@ class Gate:
         return pause
 
     def failed(self, request: Admitted, *, overloaded: bool = False) -> None:
-        """Report an attempt without a usable response."""
+        """Report an attempt without a usable response; *overloaded* if it may be shed load."""
         self.admission.failed(self._clock(), request, overloaded=overloaded)
 
     def abandoned(self, request: Admitted) -> None:
@@ -518,15 +518,15 @@ class Gate:
             async with asyncio.timeout(None if ends == math.inf else ends - now):
                 return await waiter.future
         except TimeoutError:
-            self._give_up(queues, waiter)
+            self._leave(queues, waiter)
         except asyncio.CancelledError:
-            self._give_up(queues, waiter)
+            self._leave(queues, waiter)
             raise
         if ends < deadline:
             raise _refusal(_FULL, self._expected_wait(self._clock(), queues, kind))
         raise APITimeoutError("the deadline passed in the queue; nothing was sent")
 
-    def _give_up(self, queues: LoopQueues, waiter: _Waiter) -> None:
+    def _leave(self, queues: LoopQueues, waiter: _Waiter) -> None:
         """Leave the queue; a permit that has just arrived goes to the next waiter."""
         future = waiter.future
         if future.done() and not future.cancelled() and future.exception() is None:

@@ -2,12 +2,12 @@
 
 A platform may count purchases apart from updates, without saying so. While nothing speaks against
 it all kinds share one rate, and each kind is refused in proportion to its requests. A kind that is
-refused far more often gets a rate of its own; the others then start anew, without what was learned
+refused far more often gets a separate rate; the others then start again, without what was learned
 from its refusals.
 
 This is a sequential test: each refusal is weighed by how much likelier it is if that kind alone is
 limited, and the kind is separated once that is fifty times likelier. If it was chance, the kinds
-share their limit as two clients would, and each learns of a pause on its own, which costs little. A
+share their limit as two clients would, and each learns of a pause separately, which costs little. A
 longer doubt costs more: while it lasts, a pause for purchases stops updates as well.
 
 Pure: every method is passed the time, in seconds.
@@ -82,5 +82,5 @@ class RateByKind:
             rate=None if rate is None else max(SLOWEST, rate * share), width=math.inf
         )
         self.common, self._weight = AdaptiveRate(), {}
-        self.common.pause(before.paused_until)  # other kinds may have been told to pause, too
+        self.common.pause(before.paused_until)  # other kinds may have to pause as well
         self.common.capped = before.capped

@@ -1,23 +1,23 @@
 """How fast and how many at once: what a platform admits, learned from what it refuses.
 
-Nobody publishes these limits, and they differ in kind: buckets and windows of requests, places for
-requests under way, refusals drawn by lot. One measure serves for nearly all of them: how many
-requests passed, and in what time, since the last refusal. A bucket that was empty at both ends of
-that time, or a window that was used up, has passed exactly what it admits. So a refusal sets the
-rate to between what was *delivered* and what was asked for; the next one halves the doubt, and a
-rate that was found is left by a few percent, not by a third.
+Platforms do not publish these limits, and they differ in kind: buckets and windows of requests,
+places for requests under way, refusals drawn by lot. One measure serves for nearly all of
+them: how many requests passed, and in what time, since the last refusal. A bucket that was empty at
+both ends of that time, or a window that was used up, has passed exactly what it admits. So a
+refusal sets the rate to between what was *delivered* and what was attempted; the next one halves
+the uncertainty, and a rate that was found is cut by a few percent, not by a third.
 
-After a cut the rate returns quickly to just below where it was refused, stays there for a while,
-and then rises ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). The
-while is counted in requests, so that about one in fifty is refused, and in seconds where a refusal
-stops everybody. Refusals that are rarer than that cut nothing: they cost less than a slower rate,
-and may be drawn by lot. Where they do not become rarer at half the rate, more are tolerated.
+After a cut the rate returns quickly to just below where it was refused, stays there, and then rises
+ever faster, in case the limit has grown: the curve of TCP CUBIC (RFC 9438). It stays for a number
+of requests, chosen so that about one in fifty is refused; where a refusal pauses all requests, it
+stays for a number of seconds. Refusals rarer than one in fifty cut nothing: they cost less than a
+slower rate, and may be random. Where they do not become rarer at half the rate, more are tolerated.
 
-Where a refusal asks for a short wait it stops everybody, so few are worth having. A bucket that
-saves up nothing refuses at one same rate, however many passed before: the wall. It is believed at
-the first sight, the rate stays a little below it, and is tried again ever more rarely, after half
-of the time for which it has been known. Refused below it, it is no wall, and what was delivered
-counts again.
+Where a refusal asks for a short wait it stops all requests, so few are worth having. A bucket that
+saves up nothing refuses at one same rate, however many passed before: the wall. It is accepted at
+first sight; the rate stays a little below it, and tries it again ever more rarely, after half of
+the time for which it has been known. If a request is refused below it, it is not a wall, and what
+was delivered counts again.
 
 A platform that counts the requests under way refuses at one same number of them, whatever the
 rate. Four such refusals set the width instead. Where nothing passes at all, slower is no better:
@@ -25,7 +25,7 @@ then there are pauses, longer every time, and one request after each. If that wa
 window, what passed from one opening to the next is its rate; from the second on, the pause lasts
 until it opens.
 
-Pure: every method is told the time, in seconds.
+Pure: every method is passed the time, in seconds.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ TOLERATED = 0.02
 MOST_TOLERATED = 0.045
 """The same where refusals did not become rarer at half the rate."""
 LONG = 2.0
-"""Seconds of a wait that is no second rounded up: it tells the end of a window."""
+"""Seconds of a wait that is no second rounded up: it shows when a window ends."""
 IDLE = 5.0
-"""Seconds without a request after which what passed before tells nothing."""
+"""Seconds without a request after which earlier successes prove nothing."""
 
 _LATE = 0.005
 """Seconds by which a timer may be late without slowing the rate."""
 _SETTLED = 1e9
 """A `_spell` that is bounded by what its rate allows."""
 _AT_ONE_NUMBER = 4
-"""Refusals in a row that make a limit on requests under way out of a suspicion."""
+"""Refusals in a row that confirm a limit on requests under way."""
 
 
 @attrs.define
@@ -77,16 +77,16 @@ class AdaptiveRate:
     paused_until: float = 0.0
     """When the latest pause ends."""
     capped: bool = False
-    """Whether that pause was cut short, so that one request tries before the others go."""
+    """True if that pause was cut short, so that one request tries before the others go."""
     tried_at: float | None = None
     """When that request was sent; `None` while it is not under way."""
 
     _latency: float = 0.0
     _passed: int = 0
-    """Of the requests sent since the last cut."""
+    """Those of the requests sent since the last cut that passed."""
     _sent: int = 0
     _since: float = -math.inf
-    """When those began, a pause left out."""
+    """When the first of those was sent, not counting a pause."""
     _tolerated: float = TOLERATED
     """Share of refusals that cuts nothing here."""
     _credit: float = 2.0
@@ -96,17 +96,17 @@ class AdaptiveRate:
     _goal: float = 0.0
     """The rate to return to at once."""
     _held_back: bool = False
-    """Whether requests wait for the rate, so that a faster one would show."""
+    """True if requests wait for the rate, so that a faster one would show."""
     _known: float = 0.0
     """A rate that passed; 0 until one is found."""
     _best: float = 0.0
     """The fastest that passed, fading when refusals come at much less."""
     _shut: bool = False
-    """Whether nothing passes at any rate."""
+    """True if nothing passes at any rate."""
     _probes: int = 0
     """Requests that were tried in that time."""
     _opened: float = math.inf
-    """When that ended, the last time, or requests began."""
+    """When requests last began to pass again after `_shut`, or the first one went."""
     _since_open: int = 0
     """Requests that passed since then."""
     _emptied: float = 0.0
@@ -114,9 +114,9 @@ class AdaptiveRate:
     _in_one_go: int = 0
     """How many had passed before it."""
     _period: float = 0.0
-    """Seconds from the last but one end to the last."""
+    """Seconds between the latest two times at which they began to pass again."""
     _cycle: float = 0.0
-    """The same, where it came again."""
+    """The same, once it has repeated."""
     _empty: int = 0
     """Cuts in a row between which nothing passed."""
     _usual: float = SLOWEST
@@ -134,7 +134,7 @@ class AdaptiveRate:
     _margin: float = 0.03
     """Share of the rate by which to stay below a wall."""
     _firm: bool = False
-    """Whether the rate stands just below a wall."""
+    """True if the rate is kept just below a wall."""
     _went: deque[tuple[float, float]] = attrs.field(
         factory=lambda: deque[tuple[float, float]](maxlen=256), repr=False
     )
@@ -202,7 +202,7 @@ class AdaptiveRate:
         return self._passed
 
     def snapshot(self) -> RateSnapshot:
-        """Return what others need to go on as this would from the cut it has just made."""
+        """Return what other gates need to continue as this one does after its latest cut."""
         return RateSnapshot(
             probation=self._spell,
             target_rate=self._goal,
@@ -237,7 +237,7 @@ class AdaptiveRate:
 
     def _growth(self, rate: float) -> float:
         """Return by how much one success raises the rate."""
-        # Not more than the answers that are under way can tell.
+        # Not faster than the responses under way can confirm.
         spell = max(self._spell, 2.0 * rate * self._latency)
         if rate < self._goal:
             return 4.0 * (self._goal - rate) / spell + 0.03 * rate / spell
@@ -275,7 +275,7 @@ class AdaptiveRate:
         return pause
 
     def _is_crowd(self, level: int) -> bool:
-        """Whether refusals depend on nothing but the number under way."""
+        """Return whether refusals depend on nothing but the number under way."""
         few = self._passed < 8
         if (few and self._crowded < _AT_ONE_NUMBER) or not self._known:
             return False
@@ -294,7 +294,7 @@ class AdaptiveRate:
         self.rate = max(rate, min(1.1 * rate, 2.0 * level / max(self._latency, 0.001)))
 
     def _is_shut(self, now: float) -> bool:
-        """Whether nothing passes, however slow it goes."""
+        """Return whether nothing passes, however slow it goes."""
         if self._passed:
             self._empty, self._emptied, self._in_one_go = 0, now, self._passed
             return False
@@ -304,7 +304,7 @@ class AdaptiveRate:
         return self._shut
 
     def _reopen(self, now: float) -> None:
-        """Go on where nothing passed for a while; if that was a window's end, at its rate."""
+        """Continue after a time when nothing passed; if that was a window's end, at its rate."""
         seconds, closed = max(0.001, now - self._opened), now - self._emptied
         usual, rate = max(self._usual, self.rate or 0.0), 0.99 * self._since_open / seconds
         again = 0.5 * self._period < seconds < 1.3 * self._period
@@ -319,7 +319,7 @@ class AdaptiveRate:
         self._shut, self._empty, self._probes = False, 0, 0
 
     def _slow_down(self, now: float, level: int, took: float, pause: float) -> None:
-        """Set the rate to between what was delivered and what was asked for."""
+        """Set the rate to between what was delivered and what was attempted."""
         if self._opened == math.inf:
             self._opened, self._since_open = self._since, self._passed
         asked = self._asked(level, took)
@@ -362,7 +362,7 @@ class AdaptiveRate:
         return next((rate for went, rate in reversed(self._went) if went <= began + 1e-9), 0.0)
 
     def _is_wall(self, now: float, asked: float) -> bool:
-        """Whether requests are refused at one same rate, however many passed before."""
+        """Return whether requests are refused at one same rate, however many passed before."""
         wall, held = self._wall, self._passed >= 0.5 * self._spell
         climbed = self._passed >= 4 and (held or self._start < 0.93 * asked)
         if self._firm:
@@ -386,17 +386,17 @@ class AdaptiveRate:
         self._goal, self._firm = 0.0, True
 
     def _delivered(self, now: float, pause: float) -> float:
-        """Return the requests that passed in a second, 0 if too few did to tell.
+        """Return the requests that passed per second, 0 if too few did to measure it.
 
         Of those that were sent within the latency, the answers are not there yet.
         """
         seconds = now - self._latency - self._since
         if pause and seconds < 10.0 * pause:
-            seconds += pause  # while everybody waits, the platform's allowance grows
+            seconds += pause  # while all requests wait, the platform's allowance grows
         return self._passed / seconds if self._passed >= 4 and seconds > 0 else 0.0
 
     def _is_lot(self, asked: float, delivered: float) -> bool:
-        """Whether as many are refused at less than half of a rate that passed."""
+        """Return whether as many are refused at less than half of a rate that passed."""
         slow = asked < 0.5 * self._best
         if slow:
             self._best *= 0.8

@@ -39,7 +39,7 @@ class RateLimitWindow:
     """Seconds from one request to the next; 0 if nothing is known."""
 
     _ends: float = -math.inf
-    _length: float = 0.0  # seconds of a whole window, as far as it was seen
+    _length: float = 0.0  # longest part of a window seen so far, in seconds
     _remaining: int = 0  # the lowest count reported for this window
     _reported_at: float = -math.inf  # when that was
     _uncounted: int = 0  # requests sent since then that did not lower it

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
-from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.journal.protocol import Journal, Status
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Kind, Row, State, Step
-from sigmamind_async.provisioning.status import Status
 
 if TYPE_CHECKING:
     from sigmamind_async.provisioning.journal.postgres import PostgresJournal

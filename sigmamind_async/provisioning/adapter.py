@@ -1,17 +1,18 @@
-"""What a provisioner must know of a platform: what a request means, and what a record shows."""
+"""What a provisioner must know about a platform: the meaning of its requests and records."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 
-from sigmamind_async.convert import Record, RequestValue
+from sigmamind_async.convert import Record, RequestValue, as_object
 from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.operation import Operation
 from sigmamind_async.provisioning.events import Match
-from sigmamind_async.provisioning.fingerprint import to_result
+from sigmamind_async.provisioning.fingerprint import drop_secrets, set_fields
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.values import Unset
 
@@ -36,19 +37,19 @@ class StockSearch:
 
 @attrs.frozen(kw_only=True)
 class Intent:
-    """What a request value asks for, as far as its safety depends on it."""
+    """The part of a request that decides how it can be carried out safely."""
 
     kind: Kind
     key: str = ""
     """The number (E.164), or the record's id where the platform takes that; empty for a purchase
     of a number that the platform picks."""
     agrees: Callable[[Any], bool] = _shows_all
-    """Whether a record shows every field that the request sets. False if it sets one that can never
+    """True if a record shows every field that the request sets. False if it sets one that can never
     be read back, such as a password."""
-    label: str | None = None
-    """The user's own label of a number that the platform picks."""
-    with_label: Callable[[str], Value] | None = None
-    """The same request with another label; for a `Kind.PURCHASE`, which needs a tag."""
+    label: str = ""
+    """The user's own label of a number that the platform picks; empty if there is none."""
+    label_field: str = ""
+    """Field of the request that holds the label; for a `Kind.PURCHASE`, which needs a tag."""
     repair: Callable[[str], Value | None] | None = None
     """Given a record's key, the update that writes the requested fields to it; `None`, or returning
     `None`, if there is nothing to write."""
@@ -117,17 +118,20 @@ class Adapter:
         return {cls.__name__: cls for cls in (*self.intents, self.release_request)}
 
     def intent(self, value: Value) -> Intent:
-        """Return what *value* asks for.
+        """Return the intent of *value*.
 
         Raises `InvalidRequestError` for a value that changes nothing, such as a listing.
         """
         request = type(value)
-        if request is self.purchase_request and not cast("_Purchase", value).phone_number:
-            label = self.record_fields[2]
+        if request is self.purchase_request and not isinstance(
+            cast("_Purchase", value).phone_number, str
+        ):
+            field = self.record_fields[2]
+            label = getattr(value, field)
             return Intent(
                 kind=Kind.PURCHASE,
-                label=getattr(value, label) or None,
-                with_label=lambda text: attrs.evolve(value, **{label: text}),
+                label=label if isinstance(label, str) else "",
+                label_field=field,
             )
         if request is self.release_request:
             return Intent(kind=Kind.RELEASE, key=getattr(value, self.key_field))
@@ -145,10 +149,10 @@ class Adapter:
         key, number, label = attrgetter(*self.record_fields)(record)
         return OwnedNumber(record=key, phone_number=number, label=label, source=record)
 
-    def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - likewise
-        """Return a record as what an operation may have brought."""
+    def match(self, record: Any, *, attempt: int | None = None, agrees: bool = True) -> Match:  # noqa: ANN401 - a record of any platform
+        """Return a record as the possible result of an operation."""
         key, number, _ = attrgetter(*self.record_fields)(record)
-        result = to_result(record)
+        result = drop_secrets(as_object(record))
         return Match(record=key, phone_number=number, attempt=attempt, agrees=agrees, result=result)
 
     def release(self, record: str) -> Value:
@@ -164,3 +168,34 @@ def no_change(value: object) -> InvalidRequestError:
     """Return the error for a value that is no operation on phone numbers."""
     kind = type(value).__name__
     return InvalidRequestError(field="value", rule=f"{kind} changes no phone number")
+
+
+def confirms_request(
+    operation: Operation[Any], unreadable: Collection[str] = ()
+) -> Callable[[Any], bool]:
+    """Return whether a record shows what *operation* sent, by the operation's own comparison.
+
+    If it set one of the *unreadable* fields, no record does: nothing proves that it was stored.
+    """
+    if not set_fields(cast("Value", operation.value)).keys().isdisjoint(unreadable):
+        return lambda _: False
+    if operation.read_back is not None:
+        return operation.read_back.agrees
+    differing = operation.ignored_fields
+    assert differing is not None  # noqa: S101 - a call that sends fields has one or the other
+    return lambda record: not differing(record)
+
+
+def repair_update(value: Value, update: type[Value], key: str) -> Callable[[str], Value | None]:
+    """Return the `Intent.repair` of *value*: an *update* with those of its fields that it accepts.
+
+    *key* names the field of *update* that holds the record's key.
+    """
+    takes: tuple[attrs.Attribute[Any], ...] = attrs.fields(update)
+    names = {field.name for field in takes} - {key}
+    fields = {name: held for name, held in set_fields(value).items() if name in names}
+
+    def repair(record: str) -> Value | None:
+        return update(**{key: record}, **fields) if fields else None
+
+    return repair

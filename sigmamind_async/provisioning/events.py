@@ -1,4 +1,4 @@
-"""What can happen to an operation. `transitions` says what follows from it."""
+"""What can happen to an operation; `transitions` decides what follows from it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sigmamind_async.operation import Verdict
 
 @attrs.frozen(kw_only=True)
 class Match:
-    """A record of the account that may be what an operation brought."""
+    """A record of the account that may be the result of an operation."""
 
     record: str
     """Its key in later calls."""
@@ -20,7 +20,7 @@ class Match:
     attempt: int | None = None
     """The attempt named by its tag; `None` if it was matched by number or id."""
     agrees: bool = True
-    """Whether it shows every requested field that can be read back."""
+    """True if it shows every requested field that can be read back."""
     result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
 
@@ -38,8 +38,11 @@ class Claimed:
 
 
 @attrs.frozen
-class RateLimited:
-    """The platform refused for its rate and did nothing: the attempt goes on after a pause."""
+class Paused:
+    """The latest request did nothing: it was refused by a limit, or never connected.
+
+    The attempt continues with another request after a pause.
+    """
 
 
 @attrs.frozen
@@ -50,9 +53,9 @@ class AttemptEnded:
     reason: str = ""
     """Why it was not confirmed."""
     match: Match | None = attrs.field(default=None, kw_only=True)
-    """What a confirmed attempt brought; `None` for a release."""
+    """The record of a confirmed attempt; `None` for a release."""
     earlier_unanswered: bool = attrs.field(default=False, kw_only=True)
-    """Whether an earlier request of a confirmed attempt went unanswered."""
+    """True if an earlier request of a confirmed attempt went unanswered."""
 
 
 @attrs.frozen
@@ -90,7 +93,7 @@ class RepairDone:
 
     match: Match
     earlier_unanswered: bool = False
-    """Whether an earlier request to write them went unanswered."""
+    """True if an earlier request to write them went unanswered."""
 
 
 @attrs.frozen
@@ -118,7 +121,7 @@ class TagRemoved:
 
 @attrs.frozen
 class AdoptApproved:
-    """This record is what the operation brought."""
+    """This record is the result of the operation."""
 
     match: Match
 
@@ -135,7 +138,7 @@ class AbandonApproved:
 
 Event: TypeAlias = (
     Claimed
-    | RateLimited
+    | Paused
     | AttemptEnded
     | OwnerLost
     | RefusedLocally

@@ -26,14 +26,12 @@ from sigmamind_async.errors import (
 )
 from sigmamind_async.limiter.gate import STALL_TIMEOUT
 from sigmamind_async.operation import Verdict
-from sigmamind_async.provisioning.account_check import check_once
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.claim import Claim, SendAborted, deadline_error
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext
+from sigmamind_async.provisioning.context import POLL_BACKOFF, AccountContext, Listing, check_once
 from sigmamind_async.provisioning.events import AttemptEnded, Listed, Match, OwnerLost
 from sigmamind_async.provisioning.fingerprint import from_result, new_row, secret_digest
-from sigmamind_async.provisioning.listing import Listing
 from sigmamind_async.provisioning.messages import (
     account_unreadable,
     already_owned,
@@ -46,7 +44,7 @@ from sigmamind_async.provisioning.reconcile import (
     reconcile_with_new_listing,
 )
 from sigmamind_async.provisioning.row import Kind, Row, State, check_op_id
-from sigmamind_async.provisioning.tags import add_tag, attempt_tag
+from sigmamind_async.provisioning.tags import add_tag
 from sigmamind_async.provisioning.transitions import Transition
 from sigmamind_async.values import UNSET, Unset
 
@@ -96,7 +94,7 @@ class Execution(Generic[T]):
         self._ends_at = 0.0
         """When the deadline passes, by the engine's clock."""
         self._may_be_forgotten = False
-        """Whether the journal may have forgotten a purchase, being an old copy of itself."""
+        """True if the journal may have forgotten a purchase, being an old copy of itself."""
         self._numbers_tried = 0
         self._answer: T | Unset | None = UNSET
 
@@ -109,7 +107,7 @@ class Execution(Generic[T]):
 
     @property
     def may_have_acted(self) -> bool:
-        """Whether the platform may have acted on it."""
+        """True if the platform may have acted on it."""
         return self.call is not None and self.call.may_have_acted
 
     @property
@@ -119,7 +117,7 @@ class Execution(Generic[T]):
 
     @property
     def waits(self) -> bool:
-        """Whether a request of it has ended and another is to follow."""
+        """True if a request of it has ended and another is to follow."""
         return self.call is not None and self.call.waits
 
     def ending(self) -> SigmaMindError | None:
@@ -132,7 +130,17 @@ class Execution(Generic[T]):
         async with self._context.locks.hold(f"op {self.op_id}", self._in_time):
             row = await self._in_time(self._load())
             while not (row.state is State.DONE or (row.state is State.DUPLICATE and row.record)):
-                row = await self._step(row)
+                match row.state:
+                    case State.PLANNED | State.FAILED:
+                        row = await self._send(row)
+                    case State.SENDING:
+                        row = await self._wait_for_owner(row)
+                    case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
+                        row = await self._send(row)
+                    case State.UNCONFIRMED:
+                        row = await self._reconcile(row)
+                    case _:
+                        raise outcome_unknown(row, self._value)
         if self._answer is not UNSET:
             return cast("T", self._answer)
         if row.result is None:
@@ -142,22 +150,21 @@ class Execution(Generic[T]):
     async def _load(self) -> Row:
         """Return the stored row if it is about the same request, or a new row."""
         context = self._context
-        journal_id = context.journal.journal_id
+        if not context.journal_id:
+            await check_once(context)
         self._may_be_forgotten = context.journal.may_be_a_copy
         row = new_row(
             self.op_id,
             self._value,
             kind=self._intent.kind,
             key=self._intent.key,
-            journal_id=journal_id,
+            journal_id=context.journal_id,
             account=context.account,
         )
         if row.secret_fields:
             key = await self._engine.credentials.key()
-            digest = secret_digest(journal_id, key, self._value)
+            digest = secret_digest(context.journal_id, key, self._value)
             row = attrs.evolve(row, secret_digest=digest)
-        if not context.is_checked:
-            await check_once(context)
         stored = await context.journal.get(context.account, self.op_id)
         if stored is None:
             return row
@@ -166,20 +173,6 @@ class Execution(Generic[T]):
             raise mismatch
         # The stored digest may have been made with an API key that is no longer in use.
         return attrs.evolve(stored, secret_digest=row.secret_digest)
-
-    async def _step(self, row: Row) -> Row:
-        """Take the next step from the state that *row* is in."""
-        match row.state:
-            case State.PLANNED | State.FAILED:
-                return await self._send(row)
-            case State.SENDING:
-                return await self._wait_for_owner(row)
-            case State.UNCONFIRMED if row.kind.repeatable and self.call is None:
-                return await self._send(row)
-            case State.UNCONFIRMED:
-                return await self._reconcile(row)
-            case _:
-                raise outcome_unknown(row, self._value)
 
     # --- before sending ----------------------------------------------------------------------
 
@@ -215,7 +208,7 @@ class Execution(Generic[T]):
                 raise already_owned(row)
 
     async def _is_owned(self, row: Row) -> bool:
-        """Return whether the account owns the number, which this purchase would seem to bring."""
+        """Return whether the account owns the number, so that this purchase would seem done."""
         if self._intent.lookup is None:
             for age in (_FRESH, 0.0):
                 if row.key not in (await self._listing(self._context.now() - age)).numbers:
@@ -289,7 +282,7 @@ class Execution(Generic[T]):
         # An unanswered attempt is looked up in a listing that serves all of them.
         call.reads_back = False
         call.before_send = claim
-        call.before_pause = claim.mark_rate_limited
+        call.before_pause = claim.mark_paused
         call.prior_attempt = bool(row.unconfirmed_since) and row.kind is not Kind.PURCHASE
         self.call = call
         failure: SigmaMindError | None = None
@@ -314,10 +307,10 @@ class Execution(Generic[T]):
         """Return the request to send, with the tag of the coming attempt if it needs one."""
         if self._intent.search is not None:
             return self._intent.search.purchase(row.key)
-        if self._intent.with_label is None:
+        if not self._intent.label_field:
             return self._value
-        tag = attempt_tag(row.token, row.attempt + 1)
-        return self._intent.with_label(add_tag(self._intent.label, tag))
+        label = add_tag(self._intent.label, row.token, row.attempt + 1)
+        return attrs.evolve(self._value, **{self._intent.label_field: label})
 
     # --- after sending -----------------------------------------------------------------------
 
@@ -356,8 +349,8 @@ class Execution(Generic[T]):
         return row
 
     async def _failed(self, claim: Claim, call: Call[object], error: SigmaMindError) -> Row:
-        """Record a failure; raise *error* unless the operation can go on."""
-        if not claim.sent:
+        """Record a failure; raise *error* unless the operation can continue."""
+        if not claim.is_stored:
             raise error
         row = claim.row
         event = AttemptEnded(_proven_by(row.kind, call, error), error.message)
@@ -368,7 +361,7 @@ class Execution(Generic[T]):
         else:
             return await self._after_failure(row.op_id, transition, error)
         if not call.ambiguous:
-            error.add_note(f"the journal could not write it down: {unrecorded.message}")
+            error.add_note(f"the journal could not store it: {unrecorded.message}")
             raise error
         lost = _unrecorded(row, error.message, unrecorded)
         lost.committed = error.committed
@@ -377,7 +370,7 @@ class Execution(Generic[T]):
     async def _after_failure(
         self, op_id: str, transition: Transition | None, error: SigmaMindError
     ) -> Row:
-        """Return the row from which the operation goes on, or raise *error*."""
+        """Return the row from which the operation continues, or raise *error*."""
         if transition is None:
             return await self._in_time(self._context.read(op_id), sent=True)
         if transition.row.state is State.UNCONFIRMED:
@@ -397,7 +390,7 @@ class Execution(Generic[T]):
         self, claim: Claim, call: Call[object], row: Row, refusal: SigmaMindError | None
     ) -> Row:
         """Return the stored row of an attempt that could not be claimed, or raise *refusal*."""
-        if claim.sent:
+        if claim.is_stored:
             verdict = Verdict.AMBIGUOUS if call.ambiguous else Verdict.NOT_SENT
             await self._retract(claim, AttemptEnded(verdict, "it may not be sent again"))
         if refusal is not None:
@@ -411,10 +404,10 @@ class Execution(Generic[T]):
 
     async def _interrupted(self, claim: Claim, call: Call[object]) -> None:
         """Record how far a cancelled call got."""
-        if claim.sent:
+        if claim.is_stored:
             event = AttemptEnded(Verdict.NOT_SENT, "cancelled")
             if call.may_have_acted:
-                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before an answer came")
+                event = AttemptEnded(Verdict.AMBIGUOUS, "cancelled before a response arrived")
             await self._retract(claim, event)
 
     async def _retract(self, claim: Claim, event: AttemptEnded) -> None:
@@ -510,7 +503,7 @@ def _unrecorded(row: Row, what: str, error: JournalError) -> JournalError:
     """Return the error for a request whose outcome could not be recorded."""
     return journal_error(
         row.op_id,
-        f"{what}, and that could not be written down: {error.message}."
+        f"{what}, and that could not be stored: {error.message}."
         " It stays unconfirmed until the next run finds it.",
     )
 

@@ -1,10 +1,10 @@
 """How a request is stored without its secrets, and recognized when it is made again.
 
-The journal stores the fields that were set, but of secrets only their names. A digest tells whether
+The journal stores the fields that were set, but of secrets only their names. A digest shows whether
 the secrets are the same again. Its key is the account's API key: an unkeyed digest of a short SIP
 password could be reversed by trying words, and a key stored in the journal would be read together
-with the digest. The API key is long, random and not in the journal, and whoever holds it can set
-new passwords anyway.
+with the digest. The API key is long, random and not in the journal, and anyone who holds it can
+set new passwords anyway.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 import orjson
 
-from sigmamind_async.convert import Record, RequestValue, as_object, structure
+from sigmamind_async.convert import Record, RequestValue, structure
 from sigmamind_async.errors import InvalidRequestError, JournalError, ResponseDecodeError
 from sigmamind_async.provisioning.row import Kind, Row
 from sigmamind_async.provisioning.tags import operation_token
@@ -49,10 +49,13 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 
     Raises `InvalidRequestError` for a field that has no JSON form, such as half a surrogate pair.
     """
-    public = set_fields(value)
-    secret = [name for name, content in public.items() if isinstance(content, Secret)]
-    for name in secret:
-        del public[name]
+    public: dict[str, Any] = {}
+    secret: list[str] = []
+    for name, content in set_fields(value).items():
+        if isinstance(content, Secret):
+            secret.append(name)
+        else:
+            public[name] = content
     try:
         text = orjson.dumps(public)  # not `dump_json`, which would reveal a nested secret
     except TypeError:
@@ -63,7 +66,7 @@ def split_secrets(value: RequestValue[Any]) -> tuple[dict[str, Any], tuple[str, 
 def new_row(
     op_id: str, value: RequestValue[Any], *, kind: Kind, key: str, journal_id: str, account: str
 ) -> Row:
-    """Return the row of an operation that has not begun, without a digest of its secrets."""
+    """Return the row of an operation that has not started, without a digest of its secrets."""
     request_fields, secret_fields = split_secrets(value)
     return Row(
         op_id=op_id,
@@ -98,7 +101,7 @@ def rebuild_request(cls: type[V], fields: Mapping[str, Any], secret: Iterable[st
 
 
 def key_fingerprint(journal_id: str, key: Secret) -> str:
-    """Return what an API key is recognized by, in one journal.
+    """Return the fingerprint of an API key in one journal.
 
     It reveals only whether a guess of the whole key is right.
     """
@@ -106,7 +109,7 @@ def key_fingerprint(journal_id: str, key: Secret) -> str:
 
 
 def secret_digest(journal_id: str, key: Secret, value: RequestValue[Any]) -> str:
-    """Return what the secrets of *value* are recognized by while *key* is in use.
+    """Return the digest of the secrets of *value*, made with *key*.
 
     It is empty if there are none. Raises `InvalidRequestError` for one that is `REDACTED`.
     """
@@ -149,13 +152,33 @@ def _octets(text: str) -> bytes:
 # --- results ---------------------------------------------------------------------------------
 
 
-def to_result(record: Record) -> dict[str, Any]:
-    """Return *record* by wire names, without its secrets: platforms repeat passwords in answers."""
-    return cast("dict[str, Any]", _drop_secrets(as_object(record)))
+_CONTAINERS: Final = cast("tuple[type[object], ...]", (dict, list))
+
+
+def drop_secrets(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *result*, a record by wire names, without the secrets in it, however deep.
+
+    Platforms repeat passwords in their answers.
+    """
+    return {
+        name: _drop_inner_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
+        for name, inner in result.items()
+        if not isinstance(inner, Secret)
+    }
+
+
+def _drop_inner_secrets(content: object) -> object:
+    if isinstance(content, dict):
+        return drop_secrets(cast("dict[str, object]", content))
+    return [
+        _drop_inner_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
+        for inner in cast("list[object]", content)
+        if not isinstance(inner, Secret)
+    ]
 
 
 def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
-    """Return the record that `to_result` was given, without its secrets.
+    """Return the record that *result* shows.
 
     Raises `JournalError` if this version cannot read it.
     """
@@ -163,26 +186,6 @@ def from_result(result: Mapping[str, Any], cls: type[R]) -> R:
         return structure(dict(result), cls)
     except ResponseDecodeError as error:
         raise _unreadable_class(cls) from error
-
-
-_CONTAINERS: Final = cast("tuple[type[object], ...]", (dict, list))
-
-
-def _drop_secrets(content: object) -> object:
-    """Return the object or array *content* without the secrets in it, however deep."""
-    if isinstance(content, dict):
-        fields = cast("dict[str, object]", content)
-        return {
-            name: _drop_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
-            for name, inner in fields.items()
-            if not isinstance(inner, Secret)
-        }
-    items = cast("list[object]", content)
-    return [
-        _drop_secrets(inner) if isinstance(inner, _CONTAINERS) else inner
-        for inner in items
-        if not isinstance(inner, Secret)
-    ]
 
 
 def _unreadable_class(cls: type[object]) -> JournalError:

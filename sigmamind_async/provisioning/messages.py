@@ -1,4 +1,4 @@
-"""Why an operation does not go on, in sentences that say what to do."""
+"""Messages for an operation that cannot continue: the reason, and what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def journal_error(op_id: str, problem: str, *, retryable: bool = False) -> Journ
 def outcome_unknown(row: Row, value: object) -> OutcomeUnknownError:
     """Return the error for an operation whose outcome is not known."""
     if row.state is State.SENDING:
-        known = "another worker is sending it; ask again when it has ended"
+        known = "another worker is sending it; call again when it has ended"
     elif row.state is State.UNCONFIRMED:
         known = f"{row.error}; reconcile() looks for it, and so does the same call made again"
     elif row.state is State.ABANDONED:
@@ -73,7 +73,7 @@ def _differing_fields(stored: Row, requested: Row) -> list[str]:
 
 
 def _refer_to_different_secrets(stored: str | None, requested: str | None) -> bool:
-    # Where one was given literally, only the digests can tell.
+    # Where one was given literally, only the digests show it.
     return stored is not None and requested is not None and stored != requested
 
 

@@ -1,8 +1,7 @@
-"""Operations that are carried out once, whatever happens to the process that asked for them."""
+"""Operations that are carried out once, whatever happens to the process that requested them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -10,12 +9,19 @@ from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.convert import RequestValue
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.account_check import accept_key, check_once
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.bulk import ProvisioningRun
 from sigmamind_async.provisioning.conflicts import Conflicts
-from sigmamind_async.provisioning.context import AccountContext, clock_for, steady_clock
+from sigmamind_async.provisioning.context import (
+    LEASE_MARGIN,
+    AccountContext,
+    ListingCache,
+    accept_key,
+    check_once,
+    clock_for,
+    steady_clock,
+)
 from sigmamind_async.provisioning.events import (
     AbandonApproved,
     AdoptApproved,
@@ -25,8 +31,7 @@ from sigmamind_async.provisioning.events import (
     TagRemoved,
 )
 from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.listing import ListingCache
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, open_rows
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,
@@ -35,9 +40,9 @@ from sigmamind_async.provisioning.reconcile import (
     stored_intent,
 )
 from sigmamind_async.provisioning.row import Row, State, account_name
-from sigmamind_async.provisioning.status import Status, open_rows
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
+from sigmamind_async.settings import check_count, check_seconds
 
 T = TypeVar("T")
 
@@ -72,10 +77,12 @@ class Provisioner:
             the account after the settle time. Otherwise an operator decides.
         tag: ``keep`` the tag in labels of numbers that the platform picked, or ``strip`` it in
             the first `sweep` after a day.
-        max_purchases: Most purchases that the journal may ever hold for this account.
+        max_purchases: Most purchases that the journal may ever hold for this account, unconfirmed
+            ones included. With `None` there is no limit.
         release_duplicates: Let `reconcile` and `sweep` release duplicates. Otherwise an operator
             decides.
-        account: Label that tells several accounts of one platform apart in one journal.
+        account: Label that distinguishes several accounts of one platform in one journal; `None` if
+            there is one.
 
     Raises:
         ConfigurationError: A setting cannot be used.
@@ -95,7 +102,11 @@ class Provisioner:
         release_duplicates: bool = False,
         account: str | None = None,
     ) -> None:
-        _check_settings(settle_time, tag, max_purchases)
+        check_seconds("settle_time", settle_time, zero=True)
+        if max_purchases is not None:
+            check_count("max_purchases", max_purchases, least=0)
+        if tag not in {"keep", "strip"}:
+            raise ConfigurationError("tag: must be 'keep' or 'strip'")
         engine = client.runner.engine
         self.client = client
         self.journal = journal
@@ -117,6 +128,7 @@ class Provisioner:
             policy=self.policy,
             now=now,
             listings=ListingCache(adapter, client, now),
+            lease=engine.limits.attempt_timeout + LEASE_MARGIN,
             max_purchases=max_purchases,
         )
         self._conflicts = Conflicts(self._context)
@@ -203,6 +215,10 @@ class Provisioner:
             recall: Returns the request of a row with its secrets, if it can be had, or awaits it.
                 Without them an unanswered import stays unconfirmed until it is run again, because
                 its password can neither be read back nor be written again.
+
+        Raises:
+            JournalError: The journal cannot be used, or belongs to another account.
+            SigmaMindError: The account could not be listed.
         """
         await check_once(self._context)
         now = self._context.now()
@@ -227,6 +243,10 @@ class Provisioner:
 
         Args:
             horizon: Seconds for which a tag is kept, if tags are removed.
+
+        Raises:
+            JournalError: The journal cannot be used, or belongs to another account.
+            SigmaMindError: The account could not be listed, or a label not be changed.
         """
         await check_once(self._context)
         listing = await self._context.listings.newer_than(self._context.now())
@@ -259,7 +279,8 @@ class Provisioner:
     async def refuse(self, op_id: str, reason: str) -> Row:
         """Record why a planned operation is not carried out: it has failed.
 
-        One that may have been sent stays as it is. Called again, it is tried again.
+        One that may have been sent stays as it is. Run again, it is tried again. Raises
+        `JournalError` if there is no such operation.
         """
         row = await self._context.read(op_id)
         transition = await self._context.apply(row, RefusedLocally(reason))
@@ -267,13 +288,17 @@ class Provisioner:
 
     @property
     def lease(self) -> float:
-        """Seconds after which a process that began to send and wrote no more counts as gone."""
+        """Seconds after which a process that began to send, and wrote no more, is lost."""
         return self._context.lease
 
     # --- an operator's decisions -----------------------------------------------------------
 
     async def adopt(self, op_id: str, phone_number: str) -> Row:
-        """Take *phone_number*, which the account owns, as the result of the operation."""
+        """Take *phone_number*, which the account owns, as the result of the operation.
+
+        Raises `JournalError` if the account does not own it, if another operation bought it, or if
+        there is nothing to decide.
+        """
         row = await self._read_checked(op_id)
         listing = await self._context.listings.newer_than(self._context.now())
         found = listing.numbers.get(phone_number)
@@ -287,16 +312,23 @@ class Provisioner:
     async def retry_unconfirmed(self, op_id: str) -> Row:
         """Let the next run send the operation again, although the first request may still succeed.
 
-        If it does, `sweep` finds the duplicate.
+        If it does, `sweep` finds the duplicate. Raises `JournalError` if there is nothing to
+        decide.
         """
         return await self._decide(await self._read_checked(op_id), RetryApproved())
 
     async def abandon(self, op_id: str) -> Row:
-        """Leave the operation as it is: it is not sent again."""
+        """Leave the operation as it is: it is not sent again, and no number is released.
+
+        Raises `JournalError` if there is nothing to decide.
+        """
         return await self._decide(await self._read_checked(op_id), AbandonApproved())
 
     async def release_duplicates(self, op_id: str) -> Row:
-        """Release the duplicates of the operation, permanently."""
+        """Release the duplicates of the operation, permanently.
+
+        Raises `JournalError` if it has none, and what the platform's refusal raises.
+        """
         row = await self._read_checked(op_id)
         if row.state is not State.DUPLICATE:
             raise journal_error(op_id, f"has no duplicates, it is {row.state.value}")
@@ -322,16 +354,3 @@ class Provisioner:
         if transition is None:
             raise journal_error(row.op_id, f"is {row.state.value}, so there is nothing to decide")
         return transition.row
-
-
-def _check_settings(settle_time: object, tag: object, max_purchases: object) -> None:
-    if isinstance(settle_time, bool) or not isinstance(settle_time, (int, float)):
-        raise ConfigurationError("settle_time: must be a number of seconds")
-    if not 0 <= settle_time < math.inf:
-        raise ConfigurationError("settle_time: must be 0 seconds or more, and finite")
-    if tag not in {"keep", "strip"}:
-        raise ConfigurationError("tag: must be 'keep' or 'strip'")
-    if max_purchases is None:
-        return
-    if isinstance(max_purchases, bool) or not isinstance(max_purchases, int) or max_purchases < 0:
-        raise ConfigurationError("max_purchases: must be a whole number from 0")

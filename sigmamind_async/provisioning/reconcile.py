@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import attrs
 
+from sigmamind_async.convert import as_object
 from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.provisioning.adapter import Adapter, Intent, Value
-from sigmamind_async.provisioning.context import AccountContext
+from sigmamind_async.provisioning.context import AccountContext, Listing
 from sigmamind_async.provisioning.events import (
     DuplicateReleased,
     Event,
@@ -17,8 +18,7 @@ from sigmamind_async.provisioning.events import (
     RepairRefused,
     RepairStarted,
 )
-from sigmamind_async.provisioning.fingerprint import rebuild_request, to_result
-from sigmamind_async.provisioning.listing import Listing
+from sigmamind_async.provisioning.fingerprint import drop_secrets, rebuild_request
 from sigmamind_async.provisioning.messages import journal_error, record_without_key
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.transitions import Release, Repair
@@ -142,7 +142,7 @@ async def _send_repair(
     call = context.runner.engine.begin(operation)
     call.before_send = require_unchanged
     record = await context.runner.engine.finish(call)
-    written = attrs.evolve(found, result=to_result(record), agrees=True)
+    written = attrs.evolve(found, result=drop_secrets(as_object(record)), agrees=True)
     return RepairDone(match=written, earlier_unanswered=call.ambiguous)
 
 

@@ -1,4 +1,4 @@
-"""One operation as the journal stores it: what was requested, how far it got, what came of it.
+"""One operation as the journal stores it: the request, its state and its result.
 
 A row holds no secret. Of passwords and tokens it keeps one digest, made with a key that is not in
 the journal (see `fingerprint`). Times are seconds since the epoch.
@@ -19,7 +19,7 @@ class Kind(enum.Enum):
     """What an operation does."""
 
     PURCHASE = "purchase"
-    """Buys a number that the platform picks: only a tag in its label tells it from others."""
+    """Buys a number that the platform picks: only a tag in its label identifies it."""
     EXACT_PURCHASE = "exact purchase"
     """Buys one named number."""
     IMPORT = "import"
@@ -27,20 +27,13 @@ class Kind(enum.Enum):
     UPDATE = "update"
     RELEASE = "release"
 
-    @property
-    def costs(self) -> bool:
-        """Whether it costs money."""
-        return self is Kind.PURCHASE or self is Kind.EXACT_PURCHASE
-
-    @property
-    def owned_once(self) -> bool:
-        """Whether it names a number, which an account can own only once."""
-        return self is Kind.EXACT_PURCHASE or self is Kind.IMPORT
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether sending it twice leaves the platform as sending it once does."""
-        return self is Kind.UPDATE or self is Kind.RELEASE
+    def __init__(self, word: str) -> None:
+        self.costs: Final = word in {"purchase", "exact purchase"}
+        """True if it costs money."""
+        self.owned_once: Final = word in {"exact purchase", "import"}
+        """True if it names a number, which an account can own only once."""
+        self.repeatable: Final = word in {"update", "release"}
+        """True if sending it twice leaves the platform as sending it once does."""
 
 
 class State(enum.Enum):
@@ -49,7 +42,7 @@ class State(enum.Enum):
     PLANNED = "planned"
     """The next attempt has not been sent."""
     SENDING = "sending"
-    """Stored before the first byte can leave."""
+    """A process is about to send, or sends; stored before the first byte can leave."""
     UNCONFIRMED = "unconfirmed"
     """An attempt went without a readable answer: the platform may have acted, or act later."""
     DONE = "done"
@@ -106,7 +99,7 @@ class Row:
     key: str = ""
     """The number or record id that no other operation may touch meanwhile; empty if not known."""
     enqueued: bool = False
-    """Whether it was handed to the workers."""
+    """True if it was handed to the workers."""
 
     # --- how far it got
     state: State = State.PLANNED
@@ -121,16 +114,16 @@ class Row:
     attempt: int = 0
     """Its number; the first is 1."""
     owner: str = ""
-    """Which process carries it out, and which of its claims."""
+    """The process that carries it out, and the number of its claim there."""
     lease_until: float = 0.0
     """Until then only the owner may write the row."""
     sent_at: float = 0.0
-    """When it may have begun to leave."""
-    rate_limited: bool = False
-    """Whether it waits after a 429, with no request under way."""
+    """When its first byte may have left."""
+    between_requests: bool = False
+    """True if it is between two requests, the latest of which did nothing."""
     accepted: bool = False
-    """Whether the platform said yes in an answer that cannot be read. It is then never sent again
-    just because listings do not show it."""
+    """True if a 2xx that cannot be read confirmed it. It is then never sent again just because
+    listings do not show it."""
     rejection: str = ""
     """Why it was refused while an earlier attempt is still unconfirmed."""
 
@@ -138,14 +131,14 @@ class Row:
     unconfirmed_since: float = 0.0
     """When the last unanswered attempt ended; 0 if each was answered."""
     absent_listings: int = 0
-    """Full listings in a row, begun after `unconfirmed_since`, that did not show it."""
+    """Full listings in a row, started after `unconfirmed_since`, that did not show it."""
     listed_at: float = 0.0
     """When the latest of those began."""
     proven_absent: bool = False
-    """Whether enough listings say that the attempts so far did nothing. A request later than the
+    """True if enough listings say that the attempts so far did nothing. A request later than the
     settle time could still contradict them."""
     repairs: int = 0
-    """How often writing the requested fields to a record that was found has begun."""
+    """How often the requested fields were about to be written to a record that was found."""
 
     # --- the result
     phone_number: str = ""
@@ -155,9 +148,9 @@ class Row:
     result: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     """The platform's record by wire names, without its secrets."""
     adopted: bool = False
-    """Whether the record was found in the account, rather than in an answer."""
+    """True if the record was found in the account, rather than in an answer."""
     tagged: bool = False
-    """Whether the number's label carries a tag."""
+    """True if the number's label carries a tag."""
     duplicates: tuple[str, ...] = ()
     """Keys of numbers that were bought beyond `phone_number` and are still owned."""
     released: tuple[str, ...] = ()
@@ -165,7 +158,7 @@ class Row:
 
     @property
     def is_open(self) -> bool:
-        """Whether a listing can still change it.
+        """True if a listing can still change it.
 
         A number that can be owned only once is planned again before its first attempt is proven
         lost.

@@ -28,16 +28,12 @@ def operation_token(journal_id: str, account: str, op_id: str) -> str:
     return base64.b32encode(hashlib.sha256(text).digest()[:10])[:13].decode()
 
 
-def attempt_tag(token: str, attempt: int) -> str:
-    """Return the tag of one attempt."""
-    return f"[sm:{token}.{attempt}]"
+def add_tag(label: str, token: str, attempt: int) -> str:
+    """Return *label* with the tag of one attempt, at most `LABEL_CHARACTERS` long.
 
-
-def add_tag(label: str | None, tag: str) -> str:
-    """Return *label* with *tag* appended, at most `LABEL_CHARACTERS` long.
-
-    A label that is too long is cut, and ends with an ellipsis.
+    A label that is too long is cut, and ends with an ellipsis. Without one it is the tag alone.
     """
+    tag = f"[sm:{token}.{attempt}]"
     if not label:
         return tag
     room = LABEL_CHARACTERS - len(tag) - 1

@@ -1,1 +1,1 @@
-"""What a response says and proves: its verdict, its error, its headers, and what is cut from it."""
+"""What a response proves: its verdict, its error, its headers, and how secrets are removed."""

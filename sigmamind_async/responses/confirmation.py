@@ -98,7 +98,7 @@ def means_failure(status: str | None) -> bool:
 def decode_removal(response: Response) -> None:
     """Read the response to a removal: empty, an acknowledgement, or the record that is gone.
 
-    Raises `ResponseDecodeError` where it reports a failure, says that the removal is pending (as
+    Raises `ResponseDecodeError` where it reports a failure, reports that the removal is pending (as
     202 does, RFC 9110, 15.3.3), or is not the API's.
     """
     problem = _removal_problem(response)
@@ -157,7 +157,7 @@ def _is_page(response: Response) -> bool:
 
 
 def reports_failure(content: object, *, depth: int = 4) -> bool:
-    """Return whether parsed JSON says that the request failed, in any usual envelope.
+    """Return whether parsed JSON reports that the request failed, in any usual envelope.
 
     Wrappers are opened up to *depth* levels down.
     """
@@ -183,7 +183,7 @@ def reports_failure(content: object, *, depth: int = 4) -> bool:
 
 
 def _reports(name: str, value: object) -> bool:
-    """Return whether a key of these letters says, with *value*, that the request failed."""
+    """Return whether a key of these letters, with *value*, reports that the request failed."""
     return name in _REPORTS and _REPORTS[name](value)
 
 
@@ -206,7 +206,7 @@ def _is_error_status(value: object) -> bool:
 
 
 def _states_error(value: object, *, depth: int = 4) -> bool:
-    """Return whether the value of an ``error`` key says anything."""
+    """Return whether the value of an ``error`` key reports an error."""
     if isinstance(value, str):
         return not _is_word(value, _NO_ERROR)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What an error response says, in whatever shape: the platforms document few, and vary."""
+"""Reads an error response, in whatever shape: the platforms document few, and vary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TITLE_WITHIN: Final = 1 << 16
 
 @attrs.frozen(kw_only=True)
 class ErrorDetail:
-    """What an error response says in words."""
+    """The message and code of an error response."""
 
     message: str
     code: str | None = None

@@ -1,4 +1,4 @@
-"""What response headers say about the platform's limits: how long to wait, and what is left.
+"""What response headers report about the platform's limits: how long to wait, and what is left.
 
 No two platforms agree on the spelling. Seen in the field, and understood here:
 
@@ -28,7 +28,7 @@ REFUSAL_STATUSES: Final = frozenset({429})
 MAX_WAIT: Final = 1e9
 """Most seconds that a wait is reported as, about 32 years: every clock can still add them."""
 MAX_WINDOW: Final = 300.0
-"""Seconds of the longest window that is spread evenly. A day's quota is not: a caller who needs
+"""Seconds of the longest window that is spread evenly. A day's quota is not: a caller that needs
 all of it in an hour may have it."""
 MIN_EPOCH: Final = 1_000_000.0
 """A reset below this is seconds to go, from here on a moment since 1970: both were seen from
@@ -60,10 +60,10 @@ class Remaining(NamedTuple):
 def retry_after(
     headers: Mapping[str, str], wall_clock: float, *, refused: bool = True
 ) -> float | None:
-    """Return the seconds a caller was asked to wait, `None` where no usable header says so.
+    """Return the seconds that callers should wait; `None` without a usable header.
 
-    Resets are read only where the platform's limit *refused* the request: on a 500 they say when
-    the window ends, which is beside the point. *wall_clock* is `time.time()`.
+    Resets are read only where the platform's limit *refused* the request: on a 500 they report
+    when the window ends, which is beside the point. *wall_clock* is `time.time()`.
     """
     wait = None
     if refused:
@@ -81,7 +81,7 @@ def retry_after(
 
 
 def remaining(headers: Mapping[str, str], wall_clock: Callable[[], float]) -> Remaining | None:
-    """Return what the headers say is left of a window, `None` where nothing usable does.
+    """Return what the headers report as left of a window; `None` without a usable header.
 
     Read are limit, remaining and reset, with and without the ``X-``, and the ``RateLimit`` field.
     *wall_clock* is `time.time`.
@@ -111,7 +111,7 @@ def _believable(limit: float | None, count: float | None, reset: float | None) -
 
 
 def _seconds_until_reset(headers: Mapping[str, str], wall_clock: float) -> float | None:
-    """Return the seconds until the platform's window ends, by the first header that says so."""
+    """Return the seconds until the platform's window ends, by the first header that has them."""
     for name in _RESETS:
         wait = _seconds_to_go(headers.get(name, ""), wall_clock)
         if wait is not None:

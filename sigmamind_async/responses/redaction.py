@@ -89,6 +89,8 @@ class _Needles:
     """Those of them that withhold the text."""
     bare: frozenset[str]
     """Letters and digits alone, where they are enough."""
+    ascii: bool
+    """True if the secrets have only letters that every encoding writes alike."""
 
     @classmethod
     def of(cls, secrets: Iterable[Secret]) -> _Needles:
@@ -103,6 +105,7 @@ class _Needles:
             forms=_forms(texts | joined),
             short=_forms({text for text in texts if len(text) < _MIN_LENGTH}),
             bare=frozenset(text for text in bare if len(text) >= _MIN_BARE),
+            ascii=all(map(str.isascii, texts)),  # a sharp s is two such letters in lower case
         )
 
     def show_in(self, text: str) -> bool:
@@ -122,7 +125,7 @@ def _forms(texts: set[str]) -> frozenset[str]:
 
 def _find_secrets(text: str, needles: _Needles) -> list[_Place] | None:
     """Return where *needles* are written in *text*; ``None`` where that is not certain."""
-    if "\ufffd" in text and not all(map(str.isascii, needles.forms)):
+    if "\ufffd" in text and not needles.ascii:
         return None  # bytes of another encoding, whose letters are lost
     readings = _readings(text, min(map(len, needles.forms)))
     if readings is None:
@@ -149,7 +152,7 @@ class Decoder:
     pattern: re.Pattern[str]
     decode: Callable[[re.Match[str]], str]
     alone: bool = False
-    """Whether nothing is kept but what the matches stand for."""
+    """True if only what the matches stand for is kept."""
 
     def read(self, text: str) -> str:
         """Return *text* as this decoder reads it."""

@@ -83,7 +83,7 @@ class AttemptResult:
     retry_after: float | None = None
     """Seconds the platform asked callers to wait."""
     throttled: bool = False
-    """Whether the platform asked for fewer requests."""
+    """True if the platform asked for fewer requests."""
     decode_error: ResponseDecodeError | None = None
     """What is wrong with the whole body of a 2xx."""
     problem: BodyProblem | None = None
@@ -141,9 +141,9 @@ def classify(answer: Response | Fault, *, connected: bool, may_be_echo: bool = F
     """Return what *answer* proves before its body is read.
 
     Args:
-        answer: What came back.
-        connected: The attempt's `ConnectionFlag`, true where that cannot tell.
-        may_be_echo: Whether an earlier attempt may have acted, so that a 409 may be the echo of
+        answer: The response, or why there is none.
+        connected: The attempt's `ConnectionFlag`; true where that is not known.
+        may_be_echo: True if an earlier attempt may have acted, so that a 409 may be the echo of
             its success.
     """
     if is_success(answer):
@@ -183,7 +183,7 @@ def classify_attempt(
 
 
 def classify_unreadable(answer: Response, error: ResponseDecodeError) -> AttemptResult:
-    """Classify a 2xx that its operation could not read: the less it says, the less it proves."""
+    """Classify a 2xx that its operation could not read: the less it holds, the less it proves."""
     problem = body_problem(answer)
     proves_nothing = problem in {BodyProblem.NOT_FROM_API, BodyProblem.REPORTS_FAILURE}
     verdict = Verdict.AMBIGUOUS if proves_nothing else Verdict.COMMITTED_UNREAD
@@ -281,7 +281,7 @@ class _ErrorMaker:
 
     @functools.cached_property
     def detail(self) -> ErrorDetail:
-        """What the platform says, without secrets."""
+        """The platform's message, without secrets."""
         answer = self.result.answer
         if isinstance(answer, Fault):
             return ErrorDetail(message=NO_REASON)
@@ -338,7 +338,7 @@ class _ErrorMaker:
             location = self._redact(answer.headers.get("location", "")) or "nowhere"
             message = f"{message}; it redirects to {location}, which is not followed"
         elif status == 407:
-            message = f"{message}; the proxy wants user name and password in its URL"
+            message = f"{message}; the proxy requires a user name and password in its URL"
         if status in self.operation.hints:
             message = f"{message}; {self.operation.hints[status]}"
         error = (RateLimitError if self.result.rate_limited else status_error(status))(message)

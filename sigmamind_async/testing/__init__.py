@@ -3,7 +3,12 @@
 None of them is a mock: each is a small class with the real protocol.
 """
 
-from sigmamind_async.testing.clock import FakeClock, in_fake_time
-from sigmamind_async.testing.transport import ScriptedTransport, fault, reply
+from sigmamind_async.testing.doubles import (
+    FakeClock,
+    ScriptedTransport,
+    fault,
+    in_fake_time,
+    reply,
+)
 
 __all__ = ["FakeClock", "ScriptedTransport", "fault", "in_fake_time", "reply"]

@@ -15,8 +15,8 @@ aiohttp that could cost money or leak a key are turned off here:
   down, and abandoned without I/O if the loop is already closed.
 """
 
+from sigmamind_async.operation import HttpRequest, Transport
 from sigmamind_async.transport.aiohttp_transport import AiohttpTransport
-from sigmamind_async.transport.interface import HttpRequest, Transport
 from sigmamind_async.transport.options import AiohttpOptions, is_host, proxy_of_environment
 from sigmamind_async.transport.sessions import Session
 

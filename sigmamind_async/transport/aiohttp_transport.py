@@ -10,11 +10,10 @@ import asyncio
 
 import aiohttp
 
-from sigmamind_async.operation import ConnectionFlag, Fault, Response
+from sigmamind_async.operation import ConnectionFlag, Fault, HttpRequest, Response
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.transport.connections import Attempt
 from sigmamind_async.transport.faults import TooLargeError, fault_of
-from sigmamind_async.transport.interface import HttpRequest
 from sigmamind_async.transport.options import AiohttpOptions
 from sigmamind_async.transport.sessions import CallerSession, LoopSession
 

@@ -16,8 +16,7 @@ from http import HTTPStatus
 import aiohttp
 
 from sigmamind_async.operation import Fault, FaultKind
-from sigmamind_async.transport.aiohttp_hooks import DroppedError
-from sigmamind_async.transport.connections import MAX_INTERIM_HEADS, FloodError
+from sigmamind_async.transport.connections import MAX_INTERIM_HEADS, DroppedError, FloodError
 
 _DETAILS = {
     FaultKind.CONNECT: "could not connect to {peer} ({reason})",
@@ -48,14 +47,14 @@ class TooLargeError(Exception):
 
 
 def fault_of(error: Exception, url: str, proxy: str | None, *, connected: bool) -> Fault:
-    """Return what *error* says of an attempt for *url*, sent through *proxy* if there is one."""
+    """Return what *error* proves about an attempt for *url*, sent through *proxy*, if any."""
     peer = address_of(url)
     if not connected:
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return _refused_by_proxy(error.status, peer, proxy)
         if proxy is not None:
             proxy_address = address_of(proxy)
-            # Only the exception tells which of the two hosts it is about.
+            # Only the exception shows which of the two hosts it is about.
             at_proxy = isinstance(error, aiohttp.ClientConnectorError) and (
                 _host_and_port(error.host, error.port) == proxy_address
             )

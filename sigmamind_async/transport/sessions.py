@@ -1,8 +1,8 @@
 """aiohttp sessions: one of ours per event loop, or the caller's.
 
 Our sessions have our connector, which knows what each attempt was given. In a caller's session
-aiohttp's trace events tell whether an attempt got a connection. One that passes the request to yet
-another session, or answers from a cache, runs none of our trace events, and so cannot tell.
+aiohttp's trace events show whether an attempt got a connection. One that passes the request to yet
+another session, or answers from a cache, runs none of our trace events, so this stays unknown.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ from typing import TypeAlias
 import aiohttp
 from yarl import URL
 
+from sigmamind_async.operation import HttpRequest
 from sigmamind_async.per_loop import PerLoop
-from sigmamind_async.transport.aiohttp_hooks import NO_RESEND, BytesBody, NoCookies
-from sigmamind_async.transport.connections import Attempt, Attempts, Connector
-from sigmamind_async.transport.interface import HttpRequest
+from sigmamind_async.transport.connections import (
+    NO_RESEND,
+    Attempt,
+    Attempts,
+    BytesBody,
+    Connector,
+    NoCookies,
+)
 from sigmamind_async.transport.options import AiohttpOptions
 from sigmamind_async.transport.timeouts import TimeoutTimer
 
@@ -248,7 +254,7 @@ class LoopSession(_AttemptTracker):
 
 
 def _run_without_loop(closing: Coroutine[None, None, None]) -> None:
-    """Run *closing* as far as it gets without a loop, to free what the resolver holds."""
+    """Run *closing* up to where it needs a loop, to free what the resolver holds."""
     with contextlib.suppress(StopIteration, RuntimeError):
         while True:
             closing.send(None)

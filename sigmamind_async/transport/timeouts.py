@@ -7,7 +7,7 @@ one timer is set to the earliest deadline; when it fires it cancels what is over
 the earliest deadline of what is then under way.
 
 Timeouts fire within a few milliseconds, by cancelling the task. As in `asyncio.timeout`,
-``task.cancelling()`` tells our cancellation from the caller's.
+``task.cancelling()`` distinguishes our cancellation from the caller's.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
 in: `queue` is what a caller uses, `enqueue` what it writes, `worker` a process and its tasks,
-`context` what they share, `retry` when a job runs again, `connector` the queue's connections.
+`context` what they share and when a job runs again, `connector` the queue's connections.
 `shared_gate` keeps all processes to one rate, through `rates`. Needs the extra ``postgres``.
 """
 

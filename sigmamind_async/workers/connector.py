@@ -1,4 +1,4 @@
-"""The queue's connections, and what their failures tell.
+"""The queue's connections, and what their failures mean.
 
 Between a worker and the server there may be a pooler such as PgBouncer, which gives a connection of
 the server to another client after each transaction. So nothing that outlives a transaction is left
@@ -21,8 +21,8 @@ from procrastinate.exceptions import ConnectorException, NoResult, UniqueViolati
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import warn_if_slow
-from sigmamind_async.provisioning.journal.postgres.errors import explain_error
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class WorkerConnector(PsycopgConnector):
         with self._report_loss():
             await super().execute_query_async(query, **arguments)
 
-    async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - likewise
+    async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - procrastinate's
         """Execute a statement and return its only row."""
         with self._report_loss():
             if query == _FETCH:
@@ -77,7 +77,7 @@ class WorkerConnector(PsycopgConnector):
             row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
             return row
 
-    async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - likewise
+    async def execute_query_all_async(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - procrastinate's
         """Execute a statement and return its rows."""
         with self._report_loss():
             rows: list[dict[str, Any]] = await super().execute_query_all_async(query, **arguments)

@@ -11,20 +11,25 @@ import attrs
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Streak
 from sigmamind_async.client import Client
-from sigmamind_async.errors import ConfigurationError, InvalidRequestError, SigmaMindError
-from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    JournalError,
+    OutcomeUnknownError,
+    SigmaMindError,
+)
+from sigmamind_async.limiter.gate import MAX_PAUSE, Gate
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.adapters import adapter_of
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.reconcile import stored_request
-from sigmamind_async.provisioning.row import Row, account_name
-from sigmamind_async.provisioning.transitions import SETTLE_TIME
+from sigmamind_async.provisioning.row import Row, State, account_name
+from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.enqueue import check_account_name
-from sigmamind_async.workers.retry import next_attempt_at
 from sigmamind_async.workers.shared_gate import SharedGate
 
 log = logging.getLogger(__name__)
@@ -37,6 +42,11 @@ DEFAULT_VARIABLES: Final = ("TRUNK_*",)
 FIRST_PAUSE: Final = 60.0
 """Seconds of an account's first pause; each further one without a success is twice as long."""
 LONGEST_PAUSE: Final = 900.0
+FIRST_DELAY: Final = 1.0
+"""Seconds until a job is first run again; each further delay is twice as long."""
+MAX_DELAY: Final = 60.0
+
+_WAITS_FOR_DECISION: Final = frozenset({State.NEEDS_DECISION, State.ABANDONED})
 
 
 @attrs.frozen
@@ -47,7 +57,7 @@ class Account:
     """Makes the client: `SigmaMind`, or ``partial(SigmaMind, deadline=30)``. It is called twice in
     each process: without arguments to learn the platform, and with the account's ``gate``."""
     label: str | None = attrs.field(default=None, kw_only=True)
-    """Tells several accounts of one platform apart."""
+    """Distinguishes several accounts of one platform; the *account* of `Provisioner`."""
     settle_time: float = attrs.field(default=SETTLE_TIME, kw_only=True)
     retry_unconfirmed: bool = attrs.field(default=False, kw_only=True)
     tag: Literal["keep", "strip"] = attrs.field(default="keep", kw_only=True)
@@ -57,9 +67,9 @@ class Account:
 
 @attrs.define(kw_only=True)
 class AccountPause:
-    """Pauses an account while the platform refuses all of its operations, for lack of money say.
+    """Pauses an account while the platform refuses all of its operations, as with no money left.
 
-    A bulk job stops there. A worker goes on: once the pause is over, one operation finds out
+    A bulk job stops there. A worker continues: once the pause is over, one operation finds out
     whether the account is accepted again. All times are in seconds of the caller's clock.
     """
 
@@ -129,10 +139,10 @@ class AccountWorker:
     )
 
     async def provision(self, op_id: str, attempts: int = 0) -> None:
-        """Carry out a planned operation, as far as is possible now.
+        """Carry out a planned operation, unless it has to wait.
 
         Raises `Reschedule` if the job is to be run again, else what `Provisioner.run` raises; the
-        row then says why it failed.
+        row then holds the reason.
         """
         if not self.pause.admits(self.now()):
             raise Reschedule(self.pause.until, self.pause.reason)
@@ -288,3 +298,50 @@ class WorkerContext:
             account=account.label,
         )
         return AccountWorker(provisioner, adapter_of(client), self._secrets)
+
+
+def next_attempt_at(
+    error: SigmaMindError, row: Row | None, policy: Policy, now: float, attempts: int
+) -> float | None:
+    """Return when the job may be run again; `None` if it has ended.
+
+    Unconfirmed operations are settled by `reconcile`, all of them with one listing. The job of one
+    runs again when waiting can have helped: at the end of the sender's lease, or of the settle
+    time. A job whose request was not sent runs again soon, and then ever more rarely. A job that
+    was refused, or needs a decision, does not run again.
+
+    Args:
+        error: How it ended this time.
+        row: The operation as it is now; `None` if it cannot be read.
+        policy: The policy of its account.
+        now: Seconds since the epoch.
+        attempts: How often the job was run before.
+    """
+    soon = now + min(FIRST_DELAY * 2.0 ** min(attempts, 16), MAX_DELAY)
+    match error:
+        case JournalError(op_id=None):
+            return soon  # the database is away
+        case OutcomeUnknownError() | JournalError(committed="yes"):
+            return soon if row is None else _when_settled(row, policy, now, soon)
+        case SigmaMindError(retryable=True):
+            retry_after: float | None = getattr(error, "retry_after", None)
+            # It is stored as a date, and no date that a platform names may stop a job for years.
+            return max(soon, now + min(retry_after or 0.0, MAX_PAUSE))
+        case _:
+            return None
+
+
+def _when_settled(row: Row, policy: Policy, now: float, soon: float) -> float | None:
+    """Return when *row*, which was unconfirmed when its job ended, may be settled."""
+    if row.state in _WAITS_FOR_DECISION or (row.state is State.DUPLICATE and not row.record):
+        return None
+    if row.state is State.SENDING:
+        return max(now, row.lease_until)
+    if row.state is State.UNCONFIRMED and row.kind.repeatable:
+        return soon  # it is sent again
+    if row.state is not State.UNCONFIRMED:
+        return now  # another process has settled it meanwhile
+    once = row.kind.owned_once and not (row.accepted or row.rejection)
+    due = row.unconfirmed_since + (policy.exact_settle_time if once else policy.settle_time)
+    # An overdue row waits for the next reconciliation: the longer overdue, the longer.
+    return due if due > now else now + min(max(FIRST_DELAY, now - due), MAX_DELAY)

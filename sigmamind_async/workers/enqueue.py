@@ -1,4 +1,9 @@
-"""Writing operations and their jobs, in one transaction.
+"""Writing operations and their jobs, in one transaction, before anything is sent.
+
+A shop that sells a number stores the order and plans the purchase in one transaction, so that there
+is never one without the other. This runs on the caller's connection, with the caller's settings,
+and the caller may go on with the transaction: so no setting is changed, and no lock is held that a
+worker waits for.
 
 A job names its operation and nothing else. The request is in the operation's row of the journal,
 where it is compared with any later request under the same id, so queue and journal cannot disagree.
@@ -6,23 +11,30 @@ where it is compared with any later request under the same id, so queue and jour
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
+from uuid import uuid4
 
 import attrs
+import psycopg
 from procrastinate import PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
+from psycopg.rows import tuple_row
 
-from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.errors import ConfigurationError, JournalError
 from sigmamind_async.provisioning.events import RetryApproved
-from sigmamind_async.provisioning.journal.postgres.transaction import (
-    JournalHead,
-    JournalTransaction,
-)
+from sigmamind_async.provisioning.journal.postgres.schema import MIGRATIONS, NOW, PUT, with_schema
 from sigmamind_async.provisioning.journal.protocol import PutResult
+from sigmamind_async.provisioning.journal.sql import (
+    COLUMNS,
+    NAMES,
+    POSTGRES,
+    from_columns,
+    to_columns,
+)
 from sigmamind_async.provisioning.messages import journal_error, request_mismatch
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State, Step
 from sigmamind_async.provisioning.transitions import Policy, advance
@@ -44,6 +56,19 @@ _EXISTING_JOBS: Final = (
     " UNION ALL SELECT queueing_lock FROM procrastinate_jobs"
     " WHERE queueing_lock = ANY(%s) AND status = 'doing'"
 )
+_HEAD: Final = f"SELECT journal_id, version, {NOW} FROM {{schema}}.journal"  # noqa: S608 - all of it is ours
+_TYPES: Final = {str: "text", int: "bigint", float: "double precision", bool: "boolean"}
+_ARRAYS: Final = ", ".join(f"%s::{_TYPES[kind]}[]" for kind in COLUMNS.values())
+_INSERT: Final = (
+    f"INSERT INTO {{schema}}.operations ({NAMES}, write_id)"  # noqa: S608 - all of it is ours
+    f" SELECT made.*, gen_random_uuid() FROM unnest({_ARRAYS}) AS made"
+    " ON CONFLICT (account, op_id) DO NOTHING RETURNING op_id"
+)
+_ROWS_OF: Final = f"{POSTGRES.rows} AND op_id = ANY(%s)"
+_SETTINGS: Final = "SELECT current_setting('lock_timeout'), current_setting('synchronous_commit')"
+_RESTORE: Final = (
+    "SELECT set_config('lock_timeout', %s, true), set_config('synchronous_commit', %s, true)"
+)
 
 
 def check_account_name(account: str) -> None:
@@ -64,23 +89,72 @@ def operation_lock(account: str, op_id: str) -> str:
     return f"{NAMESPACE}/{account} operation {op_id}"
 
 
-def number_lock(row: Row) -> str | None:
-    """Return the lock that allows one running job for each number.
-
-    `None` for the purchase of a number that the platform chooses.
-    """
-    return f"{NAMESPACE}/{row.account} number {row.key}" if row.key else None
-
-
 def job_for(row: Row) -> Job:
     """Return the job that carries out the operation of *row*."""
     return Job(
         queue=queue_name(row.account),
         task_name=f"{NAMESPACE}:{PROVISION}",
-        lock=number_lock(row),
+        # One running job for each number; a number that the platform picks is not known yet.
+        lock=f"{NAMESPACE}/{row.account} number {row.key}" if row.key else None,
         queueing_lock=operation_lock(row.account, row.op_id),
         task_kwargs={"account": row.account, "op_id": row.op_id},
     )
+
+
+@attrs.frozen
+class JournalHead:
+    """What a transaction must know of the journal that it writes to."""
+
+    journal_id: str
+    now: float
+    """Seconds since the epoch, by the clock of the database."""
+
+
+@attrs.frozen
+class JournalTransaction:
+    """The operations of a journal, within a transaction of the caller's connection.
+
+    Every method may raise `psycopg.Error`; that transaction can then only be rolled back.
+    """
+
+    connection: psycopg.AsyncConnection[Any]
+    schema: str
+
+    async def head(self) -> JournalHead:
+        """Return id and time of the journal; raise `JournalError` for one of another version."""
+        [(journal_id, version, now)] = await self.fetch(_HEAD)
+        if version != len(MIGRATIONS):
+            raise JournalError(
+                f"the journal is of another version of sigmamind-async"
+                f" (schema version {version}, here {len(MIGRATIONS)}).\nUse one version everywhere."
+            )
+        return JournalHead(journal_id, now)
+
+    async def insert(self, rows: Sequence[Row]) -> set[str]:
+        """Write those of *rows*, all of one account, that are not there yet; return their ids."""
+        columns = zip(*map(to_columns, rows), strict=True)
+        return {op_id for (op_id,) in await self.fetch(_INSERT, *map(list, columns))}
+
+    async def rows_of(self, account: str, op_ids: Iterable[str]) -> dict[str, Row]:
+        """Return the rows of *op_ids* that exist."""
+        rows = [from_columns(found) for found in await self.fetch(_ROWS_OF, account, list(op_ids))]
+        return {row.op_id: row for row in rows}
+
+    async def put(self, row: Row) -> PutResult:
+        """Write *row* in place of the version before it."""
+        [before] = await self.fetch(_SETTINGS)
+        values = (*to_columns(row), uuid4(), None, True)
+        [(verdict,)] = await self.fetch(PUT, *values)
+        # The function has set them for the rest of the transaction, which is the caller's.
+        await self.fetch(_RESTORE, *before)
+        return PutResult[verdict.upper()]
+
+    async def fetch(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows that a query about the schema's tables finds."""
+        # The rows of the caller's connection may be dictionaries.
+        async with self.connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(with_schema(query, self.schema), values or None)
+            return await cursor.fetchall()
 
 
 @attrs.frozen

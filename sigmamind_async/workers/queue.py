@@ -24,15 +24,14 @@ from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.adapters import adapter_for
+from sigmamind_async.provisioning.adapters.registry import adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
+from sigmamind_async.provisioning.journal.postgres.connections import explain_error
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn, warn_if_slow
-from sigmamind_async.provisioning.journal.postgres.errors import explain_error
-from sigmamind_async.provisioning.journal.postgres.transaction import JournalTransaction
 from sigmamind_async.provisioning.row import Row, account_name, check_op_id
 from sigmamind_async.values import Secret, as_secret
-from sigmamind_async.workers.enqueue import Enqueuer, check_account_name
+from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_account_name
 
 T = TypeVar("T")
 
@@ -101,7 +100,7 @@ class Queue:
 
         Args:
             operations: Each goes to the account of the platform whose request its value is.
-            account: Label that tells several accounts of one platform apart, as in `Provisioner`.
+            account: Label of the account if there are several of one platform, as in `Provisioner`.
             connection: Your own connection: the operations are part of its transaction, and the
                 workers see them once you commit. With autocommit they are committed at once. By
                 default a new connection is opened for this call.
@@ -134,7 +133,8 @@ class Queue:
             enqueuer = Enqueuer(transaction, head)
             for account, values in accounts.items():
                 planned = [
-                    _plan(op_id, value, head.journal_id, account) for op_id, value in values.items()
+                    _plan_row(op_id, value, head.journal_id, account)
+                    for op_id, value in values.items()
                 ]
                 for start in range(0, len(planned), _BATCH):
                     written = await enqueuer.write(account, planned[start : start + _BATCH])
@@ -177,7 +177,7 @@ def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None
     return dict(accounts)
 
 
-def _plan(op_id: str, value: Value, journal_id: str, account: str) -> Row:
+def _plan_row(op_id: str, value: Value, journal_id: str, account: str) -> Row:
     _, adapter = adapter_for(value)
     intent = adapter.intent(value)
     row = new_row(

@@ -8,7 +8,7 @@ first one to be rate-limited sets the new rate for all, and the others take it o
 the platform asks one of them for applies to all, and ends after `RateReport.longest` at the latest.
 A longer one in the row, stored with a wrong clock for instance, is shortened by the next query.
 
-If a broken connection makes us resend a statement, its requests may be counted twice: then a few
+If a broken connection makes us repeat a statement, its requests may be counted twice: then a few
 moments go unused, or the rate grows slightly too much. No statement waits for the disk, so a crash
 of the server may set the rate back by a second.
 """
@@ -26,7 +26,7 @@ from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import Connection
 
 QUERY_TIMEOUT: Final = 0.75
-"""Seconds for one query: a caller who waits to send has no longer."""
+"""Seconds for one query: a caller that waits to send cannot wait longer."""
 HORIZON: Final = 10.0
 """A request is given a moment at most this many seconds ahead."""
 BATCH_SECONDS: Final = 0.1

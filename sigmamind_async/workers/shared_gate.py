@@ -13,10 +13,10 @@ Each question reports what this gate has learned: successes, by how much they ra
 at once every cut. A cut counts if it was made from the latest rate; otherwise another gate was
 refused first, for the same reason, and its cut holds here too. `AdaptiveRate` learns from the
 requests of all processes, and does not know that there are several. All kinds of requests share one
-rate: a single process sees too few refusals to tell separate limits apart.
+rate: a single process sees too few refusals to detect separate limits.
 
-After a second without a reply the gate goes on alone, at this process's share of the rate, and asks
-again once a second. That is safe: a request that is sent too fast is refused, and does nothing.
+After a second without a reply the gate continues alone, at this process's share of the rate, and
+asks again once a second. That is safe: a request sent too fast is refused and does nothing.
 Purchases with a journal in that database stop all the same, at the journal. Only a journal that is
 not open, or is read only, raises `JournalError`.
 """
@@ -51,17 +51,17 @@ POLL: Final = 0.25
 TTL: Final = 0.5
 """Seconds for which a reply is believed."""
 REPLY_TIMEOUT: Final = 1.0
-"""Seconds without a reply after which the gate goes on alone; the journal gives up earlier."""
+"""Seconds without a reply after which the gate continues alone; the journal fails earlier."""
 SLACK: Final = 0.05
 """Seconds by which a request may be late. Grants that are later lapse: a process that was suspended
 would otherwise send too fast afterwards, while the others have sent as usual."""
 GRACE: Final = 0.1
-"""Seconds after a cut in which refusals are ignored: some gates have not heard of it yet."""
+"""Seconds after a cut in which refusals are ignored: some gates have not received it yet."""
 
 
 @attrs.define
 class SyncState:
-    """What this gate and the row know of one another, as of the latest reply. Pure."""
+    """What this gate and the row know of each other, as of the latest reply. Pure."""
 
     version: int = 0
     """The latest cut that this gate knows of."""
@@ -81,7 +81,7 @@ class SyncState:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether the other gates should hear of a cut or a pause now."""
+        """True if the other gates should hear of a cut or a pause now."""
         return self.cut_unsent or self.pause_unsent
 
     def has_news(self, limit: AdaptiveRate) -> bool:
@@ -155,7 +155,7 @@ class SharedAdmission(Admission):
     replied_at: float = -math.inf
     """When the row last replied."""
     alone: bool = False
-    """Whether the row cannot be reached, so that this process goes by what it knows itself."""
+    """True if the row cannot be reached, so that this process goes by what it knows itself."""
     ask_after: float = -math.inf
     """When to ask for grants again; any earlier, they would be too far ahead."""
 
@@ -166,7 +166,7 @@ class SharedAdmission(Admission):
 
     @property
     def server_paced(self) -> bool:
-        """Whether requests go at granted times."""
+        """True if requests go at granted times."""
         return self.limit.rate is not None and not self.alone
 
     def is_fresh(self, now: float) -> bool:

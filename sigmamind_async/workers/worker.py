@@ -1,13 +1,13 @@
 """A worker process: it serves the queues of its accounts until it is stopped.
 
 It runs four tasks of procrastinate (https://procrastinate.readthedocs.io). `provision` carries out
-one operation. `reconcile` settles the unconfirmed ones, with one listing of the account, and sees
-that every operation that may be sent has a job. `sweep` finds what late requests have bought.
-`retry_stalled` hands the jobs of dead workers to others.
+one operation. `reconcile` settles the unconfirmed ones, with one listing of the account, and
+ensures that every operation that may be sent has a job. `sweep` finds what late requests have
+bought. `retry_stalled` hands the jobs of dead workers to others.
 
-The queue delivers a job at least once, and no more is expected of it. The journal sees that each
-operation is carried out once: a job that runs twice, at the same time or in a worker that was taken
-for dead, finds in the row what the other run has done.
+The queue only has to deliver a job at least once. The journal ensures that each operation is
+carried out once: a job that runs twice, at the same time or in a worker that was taken for dead,
+finds in the row what the other run has done.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.secret_references import SecretResolver
+from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.values import Secret, as_secret
 from sigmamind_async.workers.connector import OutageLog, WorkerConnector
 from sigmamind_async.workers.context import (
+    MAX_DELAY,
     Account,
     AccountWorker,
     GateFor,
@@ -52,7 +54,6 @@ from sigmamind_async.workers.enqueue import (
     queue_name,
 )
 from sigmamind_async.workers.queue import Queue
-from sigmamind_async.workers.retry import MAX_DELAY
 from sigmamind_async.workers.shared_gate import SharedGate
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,9 @@ class Worker:
         grace: float | None = None,
     ) -> None:
         dsn = as_secret(dsn)
-        _check_options(concurrency, heartbeat=heartbeat, polling=polling)
+        check_count("concurrency", concurrency)
+        check_seconds("heartbeat", heartbeat)
+        check_seconds("polling", polling)
         self.context = WorkerContext(
             accounts,
             dsn,
@@ -207,7 +210,7 @@ class Worker:
         return WorkerConnector(self._stop_runner, self._target.name, self._target.conninfo)
 
     def _stop_runner(self) -> None:
-        """Let the registered worker finish; unless stopped, `run` goes on with another."""
+        """Let the registered worker finish; unless stopped, `run` continues with another."""
         if self._runner is not None:
             self._runner.stop()  # type: ignore[no-untyped-call]
 
@@ -226,14 +229,6 @@ def _on_hangup(stop: Callable[[], None]) -> Generator[None]:
         yield
     finally:
         loop.remove_signal_handler(hangup)
-
-
-def _check_options(concurrency: object, **intervals: object) -> None:
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ConfigurationError("concurrency: must be a whole number from 1")
-    for name, seconds in intervals.items():
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
-            raise ConfigurationError(f"{name}: must be a number of seconds above 0")
 
 
 class JobRetry(BaseRetryStrategy):

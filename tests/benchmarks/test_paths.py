@@ -27,5 +27,5 @@ def test_a_purchase_is_a_short_course() -> None:
     """Control: with one function more in each file it is longer."""
     course = paths.course_of_a_purchase()
 
-    assert len(course.steps) <= 150
-    assert course.within("provisioning").switches <= 38
+    assert len(course.steps) <= 120
+    assert course.within("provisioning").switches <= 30

@@ -24,7 +24,7 @@ from sigmamind_async.cli.rows import (
     read_row,
 )
 from sigmamind_async.cli.source import LONGEST_LINE, Source, survey
-from sigmamind_async.did_you_mean import suggest
+from sigmamind_async.errors import suggest
 from sigmamind_async.platforms.sigmamind.models import (
     CreatePhoneNumber,
     ImportPhoneNumber,

@@ -175,7 +175,7 @@ def test_a_journal_that_is_gone_is_not_one_that_never_was(
     done = inside(command, path)
 
     assert (done.code, done.out) == (2, "")
-    assert "is gone or empty, and its lock file knows of a journal" in done.err
+    assert "is gone or empty, and its lock file records a journal" in done.err
     Path(f"{path}.journal.db-lock").unlink()
     assert "nothing has been applied from" in inside("status", path).err
 

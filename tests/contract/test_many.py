@@ -184,6 +184,6 @@ async def test_an_answer_is_had_as_it_came(box: Sandbox, dialect: Dialect) -> No
 async def test_a_request_of_another_platform_is_refused(box: Sandbox, dialect: Dialect) -> None:
     other = next(each for each in DIALECTS.values() if each is not dialect)
     async with dialect.connect(box) as client:
-        with pytest.raises(ValueError, match=f"is no request of {dialect.name}"):
+        with pytest.raises(ValueError, match=f"is not a request of {dialect.name}"):
             await client.run(other.get("+14155550100"))
     assert dialect.endpoint(box).requests.total == 0

@@ -55,7 +55,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "adopted": st.booleans(),
     "duplicates": _MANY,
     "released": _MANY,
-    "rate_limited": st.booleans(),
+    "between_requests": st.booleans(),
     "repairs": _COUNTS,
     "proven_absent": st.booleans(),
     "tagged": st.booleans(),

@@ -44,7 +44,7 @@ import asyncio, os, signal, sys, time
 from pathlib import Path
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.sqlite import journal as sqlite
-from sigmamind_async.provisioning.journal.columns import to_columns
+from sigmamind_async.provisioning.journal.sql import to_columns
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal

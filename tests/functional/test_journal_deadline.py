@@ -257,7 +257,7 @@ async def test_an_answer_that_postgres_cannot_take_is_told_with_its_number(
         (number,) = box.ledger.owned()
         assert isinstance(error, JournalError)
         assert error.committed == "yes"
-        assert f"it was carried out ({number}), and that could not be written down" in str(error)
+        assert f"it was carried out ({number}), and that could not be stored" in str(error)
         await until_free(journal)
     async with client_for(box) as client, postgres.journal(tmp_path) as journal:
         later = Provisioner(client, journal)

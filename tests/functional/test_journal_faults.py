@@ -209,10 +209,15 @@ async def test_a_reader_of_what_was_not_committed_is_told(
     path: Path, fails: dict[str, BaseException]
 ) -> None:
     async with SqliteJournal(path) as journal:
-        gate = threading.Event()
+        begun, gate = threading.Event(), threading.Event()
+
+        def hold(_: object) -> None:
+            begun.set()
+            gate.wait()
+
         assert journal._writer is not None  # noqa: SLF001 - holds the thread up, so that both wait
-        held = asyncio.create_task(journal._writer.run(lambda _: gate.wait()))  # noqa: SLF001
-        await asyncio.sleep(0.01)
+        held = asyncio.create_task(journal._writer.run(hold))  # noqa: SLF001
+        await asyncio.to_thread(begun.wait)
         both = asyncio.gather(
             journal.put(a_row()), journal.get(ACCOUNT, "order-1"), return_exceptions=True
         )
@@ -318,7 +323,7 @@ def test_id_and_time_are_known_once_it_was_open(path: Path) -> None:
     ("name", "problem"),
     [
         (".", "is a folder"),
-        ("garbage", "is no journal: not a SQLite file, or damaged"),
+        ("garbage", "is not a journal: it is not a SQLite file, or is damaged"),
         ("garbage/orders.db", "a part of the path is a file"),
         ("foreign.db", "is a file of another application, and was left as it is"),
         ("theirs.db", "is a file of another application, and was left as it is"),
@@ -353,7 +358,7 @@ async def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="has no pipes in folders")
 async def test_a_pipe_is_no_file(path: Path) -> None:
     os.mkfifo(path)
-    assert (await problem_of(SqliteJournal(path).open(), path)).startswith("is no ordinary file")
+    assert (await problem_of(SqliteJournal(path).open(), path)).startswith("is not a regular file")
 
 
 async def test_an_empty_file_becomes_a_journal(path: Path) -> None:

@@ -95,12 +95,12 @@ def _bytes(lock: Path, _: Path) -> None:
 @pytest.mark.parametrize(
     ("plant", "problem"),
     [
-        (_link, "is no ordinary file"),
-        (_dangling, "is no ordinary file"),
+        (_link, "is not a regular file"),
+        (_dangling, "is not a regular file"),
         (_second_name, "is a hard link to another file"),
-        (_folder, "is no ordinary file"),
-        (_pipe, "is no ordinary file"),
-        (_socket, "is no ordinary file"),
+        (_folder, "is not a regular file"),
+        (_pipe, "is not a regular file"),
+        (_socket, "is not a regular file"),
         (_text, "is another program's file"),
         (_bytes, "is another program's file"),
     ],
@@ -152,7 +152,7 @@ async def test_a_log_that_is_a_link_is_refused(path: Path, suffix: str) -> None:
     target.chmod(0o644)
     beside(path, suffix).symlink_to(target)
     error = await error_of(SqliteJournal(path).open())
-    assert f"orders.db{suffix} beside it is no ordinary file" in str(error)
+    assert f"orders.db{suffix} beside it is not a regular file" in str(error)
     assert (target.read_text(), target.stat().st_mode & 0o777) == ("precious", 0o644)
 
 
@@ -221,15 +221,15 @@ def _with_empty_file(path: Path) -> None:
 
 
 STORIES: dict[Callable[[Path], None], str] = {
-    _without_log: "went back in time",
+    _without_log: "holds only",
     _without_side_files: "its log (-wal) is missing",
-    _with_empty_log: "went back in time",
+    _with_empty_log: "holds only",
     _with_empty_log_alone: "its log (-wal) is missing",
-    _with_old_log: "went back in time",
-    _with_old_file_and_log: "went back in time",
-    _with_old_file: "went back in time",
-    _with_old_file_beside_the_log: "went back in time",
-    _with_another: "is another journal than the one that was here",
+    _with_old_log: "holds only",
+    _with_old_file_and_log: "holds only",
+    _with_old_file: "holds only",
+    _with_old_file_beside_the_log: "holds only",
+    _with_another: "is not the journal that was here",
     _without_file: "is gone or empty",
     _with_empty_file: "is gone or empty",
 }

@@ -377,7 +377,7 @@ async def test_a_database_that_takes_no_writes_is_told(postgres: Server, tmp_pat
         pass
     dsn = f"{postgres.dsn()}&options=-c%20default_transaction_read_only%3Don"
     said = await problem_of(PostgresJournal(dsn, schema=schema_of(tmp_path)).open())
-    assert said.startswith("the server takes no writes")
+    assert said.startswith("the server accepts no writes")
     async with PostgresJournal(dsn, schema=schema_of(tmp_path), read_only=True) as looking:
         assert await looking.last_applied() == {}
 
@@ -389,7 +389,9 @@ async def test_a_standby_is_told_from_the_primary() -> None:
             await journal.put(a_row())
         server.become_standby()
         said = await problem_of(server.journal(server.folder).open())
-        assert said.startswith("the server is a standby, which takes no writes.\nName the primary")
+        assert said.startswith(
+            "the server is a standby, which accepts no writes.\nName the primary"
+        )
         async with server.journal(server.folder, read_only=True) as looking:
             assert await looking.get(ACCOUNT, "order-1") == a_row()
 

@@ -24,7 +24,6 @@ from sigmamind_async.client import Client
 from sigmamind_async.errors import JournalError
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import Journal, PostgresJournal, Provisioner, SqliteJournal
-from sigmamind_async.provisioning.journal.columns import to_columns
 from sigmamind_async.provisioning.journal.postgres import journal as statements
 from sigmamind_async.provisioning.journal.postgres.connections import ConnectionThread
 from sigmamind_async.provisioning.journal.postgres.schema import (
@@ -34,7 +33,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import (
     with_schema,
 )
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.journal.sql import POSTGRES
+from sigmamind_async.provisioning.journal.sql import POSTGRES, to_columns
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.sandbox import Fault, Faults, Sandbox
 from tests.functional.conftest import Run
@@ -279,7 +278,7 @@ async def test_a_forked_process_is_told_to_open_its_own(postgres: Server, tmp_pa
 RACE = """
 import asyncio, json, sys
 from sigmamind_async.provisioning import PostgresJournal
-from sigmamind_async.provisioning.journal.columns import to_columns
+from sigmamind_async.provisioning.journal.sql import to_columns
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.row import State
 from tests.functional.journals import ACCOUNT, a_row, after

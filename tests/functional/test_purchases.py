@@ -239,7 +239,7 @@ async def test_what_is_not_what_was_asked_for_is_not_adopted(name: str) -> None:
 async def test_without_the_comparison_another_purchase_would_be_adopted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vendor, "ignored_fields", lambda value, found, fields: ())
+    monkeypatch.setattr(vendor, "differing_fields", lambda value, found, fields: ())
     script = in_turn(close_when_read, NOT_OURS["another label"])
     async with FaultServer(script) as server, client_of(server.url) as client:
         assert (await client.run(THIS_NUMBER)).friendly_name == "Sales"

@@ -177,7 +177,7 @@ async def test_squids_refusals_say_what_to_do(squid: Squid) -> None:
     cases = {
         (squid.port, "https://api.example.com"): ("407", "user name and password", False),
         (squid.guests, "https://forbidden.example"): ("403", "allow this host", False),
-        (squid.guests, f"https://127.0.0.1:{down}"): ("503", "does not reach", True),
+        (squid.guests, f"https://127.0.0.1:{down}"): ("503", "cannot reach", True),
     }
     for (port, url), (status, words, retryable) in cases.items():
         error = await error_of(ask(SigmaMind, url, proxy=f"http://127.0.0.1:{port}"))

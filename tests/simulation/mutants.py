@@ -35,12 +35,12 @@ import pytest
 
 from sigmamind_async.engine import Call, Engine
 from sigmamind_async.operation import Fault, Response, Verdict
-from sigmamind_async.provisioning import Row, State, context, execution, transitions
-from sigmamind_async.provisioning.context import AccountContext
-from sigmamind_async.provisioning.events import Event
+from sigmamind_async.provisioning import Row, State, claim, context, execution, transitions
+from sigmamind_async.provisioning.context import Listing, ListingCache
+from sigmamind_async.provisioning.events import Claimed, Event
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
-from sigmamind_async.provisioning.listing import Listing, ListingCache
+from sigmamind_async.provisioning.tags import add_tag
 from sigmamind_async.provisioning.transitions import Policy, Release, Transition
 from sigmamind_async.responses import verdict
 from tests.simulation.provider import Trouble
@@ -62,7 +62,7 @@ def no_settle_time(patch: Patch) -> None:
 
 def one_tag_for_all_attempts(patch: Patch) -> None:
     """The tag names the operation only."""
-    patch.setattr(execution, "attempt_tag", lambda token, _: f"[sm:{token}.1]")
+    patch.setattr(execution, "add_tag", lambda label, token, _: add_tag(label, token, 1))
 
 
 def written_after_the_request(patch: Patch) -> None:
@@ -110,7 +110,7 @@ def one_listing_believed(patch: Patch) -> None:
 
 def lease_ignored(patch: Patch) -> None:
     """Whoever finds a row being sent takes it for abandoned."""
-    patch.setattr(AccountContext, "lease", property(lambda _: 0.0))
+    patch.setattr(claim, "Claimed", lambda owner, **_: Claimed(owner=owner, lease=0.0))
 
 
 def committed_is_ambiguous(patch: Patch) -> None:

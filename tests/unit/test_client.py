@@ -23,7 +23,7 @@ from sigmamind_async.events import CallFinished, Event
 from sigmamind_async.operation import ConnectionFlag
 from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
-from sigmamind_async.testing.transport import Script
+from sigmamind_async.testing.doubles import Script
 from sigmamind_async.transport import HttpRequest
 
 NUMBER = "+14155552671"
@@ -135,9 +135,9 @@ def test_a_base_url_is_an_origin_with_an_optional_prefix(given: str | None, used
         ("file:///etc/passwd", "needs https"),
         ("proxy.test", "needs https"),
         ("//proxy.test", "needs https"),
-        ("https://proxy..test", "whose name is no name"),
-        ("https://.proxy.test", "whose name is no name"),
-        (f"https://{'p' * 64}.test", "whose name is no name"),
+        ("https://proxy..test", "that is not a valid name"),
+        ("https://.proxy.test", "that is not a valid name"),
+        (f"https://{'p' * 64}.test", "that is not a valid name"),
         ("https://user:hunter2@proxy.test", "user name or password"),
         ("https://user@proxy.test", "user name or password"),
         ("https://@proxy.test", "user name or password"),
@@ -153,10 +153,10 @@ def test_a_base_url_is_an_origin_with_an_optional_prefix(given: str | None, used
         ("https://proxy.test?key=hunter2", "query or a fragment"),
         ("https://proxy.test/?key=hunter2", "query or a fragment"),
         ("https://proxy.test/#hunter2", "query or a fragment"),
-        ("https://proxy.test/a/../b", "no plain prefix"),
-        ("https://proxy.test/a b", "no plain prefix"),
-        ("https://proxy.test/a;b", "no plain prefix"),
-        ("https://proxy.test/é", "no plain prefix"),
+        ("https://proxy.test/a/../b", "not a plain prefix"),
+        ("https://proxy.test/a b", "not a plain prefix"),
+        ("https://proxy.test/a;b", "not a plain prefix"),
+        ("https://proxy.test/é", "not a plain prefix"),
         ("https://proxy.test/v1", "ends with /v1"),
         ("https://proxy.test/acme/v1/", "ends with /v1"),
         ("https://proxy.test:99999", "is not a URL"),
@@ -309,7 +309,7 @@ async def test_run_raw_raises_for_an_error_status() -> None:
 
 @pytest.mark.parametrize("run", [SigmaMind.run, SigmaMind.run_raw])
 async def test_a_strange_value_is_refused(run: Callable[..., Any]) -> None:
-    with pytest.raises(InvalidRequestError, match="dict is no request of sigmamind"):
+    with pytest.raises(InvalidRequestError, match="dict is not a request of sigmamind"):
         await run(client()[0], {"phone_number": NUMBER})
 
 

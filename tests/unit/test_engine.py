@@ -1171,7 +1171,7 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
     assert state.may_have_acted
 
 
-# ---------------------------------------------------------------- fields that did not take
+# ---------------------------------------------------------------- fields that were not set
 
 
 def updating(*ignored: str) -> Operation[object]:
@@ -1198,7 +1198,7 @@ async def test_a_field_that_did_not_take_is_an_error_where_that_was_asked_for(
     engine = make_engine(ScriptedTransport([reply(json={})]), strict=True)
     error = await failure(engine, updating("label"))
 
-    assert str(error) == "acme.call: the platform answered 200 and did not take: label"
+    assert str(error) == "acme.call: the platform answered 200 but did not set: label"
     assert (error.committed, error.retryable) == ("yes", False)
 
 

@@ -428,7 +428,7 @@ def cut(records: list[str], most: int, **says: Any) -> Any:
 @pytest.mark.parametrize("most", [3, 10, 100])
 async def test_a_page_that_was_cut_and_names_no_token_is_an_error(most: int) -> None:
     """Of exactly the size asked for, or of a smaller one that the platform allows at most."""
-    with pytest.raises(ResponseDecodeError, match="names no token"):
+    with pytest.raises(ResponseDecodeError, match="gives no token"):
         await read(all_items_by_token(cut(letters(250), most), str, size=10))
 
 

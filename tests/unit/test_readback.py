@@ -7,9 +7,8 @@ import pytest
 
 from sigmamind_async.convert import Record, wire
 from sigmamind_async.errors import ResponseDecodeError
-from sigmamind_async.operation import Operation, Response, get_operation
-from sigmamind_async.paging import Page
-from sigmamind_async.readback import find_on_first_page, ignored_fields
+from sigmamind_async.operation import Operation, Response, differing_fields, get_operation
+from sigmamind_async.paging import Page, find_on_first_page
 from sigmamind_async.values import UNSET
 
 
@@ -44,7 +43,7 @@ FIELDS = {"label": "name", "agent": "agent"}
 def test_what_the_answer_shows_otherwise_is_named(
     sent: Sent, shown: Shown, missing: tuple[str, ...]
 ) -> None:
-    assert ignored_fields(sent, shown, FIELDS) == missing
+    assert differing_fields(sent, shown, FIELDS) == missing
 
 
 LISTING: Operation[Page[int]] = get_operation(

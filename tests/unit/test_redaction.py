@@ -318,3 +318,11 @@ def test_half_of_a_secret_at_the_end_of_what_is_read_is_not_kept() -> None:
     text = "." * 4_090 + "0123456789abcdef" + "." * 4_000
 
     assert "0123" not in redact(text, [Secret("0123456789abcdef")])
+
+
+@pytest.mark.parametrize("secret", ["Straße-9ß", "ﬁnance12", "K\u212a-lvin9"])
+def test_a_secret_whose_letters_another_encoding_lost_withholds_the_text(secret: str) -> None:
+    """In lower case each of them is ASCII; in the bytes of another encoding it is not."""
+    lost = "".join(letter if letter.isascii() else "\ufffd" for letter in secret)
+
+    assert redact(f"unknown: {lost}", [Secret(secret)]) == WITHHELD

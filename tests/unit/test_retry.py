@@ -414,7 +414,13 @@ def always(answer: object) -> Callable[[object], object]:
 
 @pytest.mark.parametrize(
     "wait",
-    [breaks, no_argument, always(math.nan), always(-1.0), always(None), always(True)],
+    [
+        *(breaks, no_argument, always(math.nan), always(-1.0), always(None), always(True)),
+        *(always("5"), always(10**400)),
+        StandardWait(jitter=lambda: math.nan),
+        StandardWait(jitter=lambda: -1.0),
+        StandardWait(jitter=lambda: 1 // 0),
+    ],
 )
 async def test_a_wait_that_says_nothing_usable_is_the_default(
     make_engine: Make, clock: FakeClock, caplog: pytest.LogCaptureFixture, wait: Any

@@ -16,7 +16,7 @@ from yarl import URL
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.operation import ConnectionFlag, Fault, FaultKind, Response
 from sigmamind_async.transport import AiohttpOptions, AiohttpTransport, HttpRequest
-from sigmamind_async.transport.aiohttp_hooks import BytesBody
+from sigmamind_async.transport.connections import BytesBody
 
 OUTGOING = HttpRequest(
     method="POST",

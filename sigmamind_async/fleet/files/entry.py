@@ -7,7 +7,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggest
+from sigmamind_async.errors import suggest
 from sigmamind_async.fleet.check import problems_of
 from sigmamind_async.fleet.files.fields import CellError, Cells, field_of, kind_of
 from sigmamind_async.fleet.spec import (

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggest
+from sigmamind_async.errors import suggest
 from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, SECRETS, WHOLE_NUMBERS, Cell
 from sigmamind_async.values import Secret
 

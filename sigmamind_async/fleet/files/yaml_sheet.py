@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from sigmamind_async.did_you_mean import suggest
+from sigmamind_async.errors import suggest
 from sigmamind_async.fleet.files.fields import KNOWN, CellError, Oddity
 from sigmamind_async.fleet.files.yaml_tokens import Token, YamlError
 

@@ -22,11 +22,19 @@ from sigmamind_async.operation import (
     ReadBack,
     Response,
     delete_operation,
+    differing_fields,
     get_operation,
     patch_operation,
     post_operation,
 )
-from sigmamind_async.paging import PAGE_RECORDS, Page, items_of, load_page, page_of
+from sigmamind_async.paging import (
+    PAGE_RECORDS,
+    Page,
+    find_on_first_page,
+    items_of,
+    load_page,
+    page_of,
+)
 from sigmamind_async.platforms.dialnexa.models import (
     Agent,
     AvailableNumber,
@@ -43,7 +51,6 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdateAgent,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import (
     as_phone_number,
     confirm_matching,
@@ -117,7 +124,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         confirm_matching(_decode_phone_number, lambda found: found.id == value.id),
         value=value,
-        ignored_fields=lambda found: ignored_fields(value, found, _shown_number_fields(found)),
+        ignored_fields=lambda found: differing_fields(value, found, _shown_number_fields(found)),
         hints={
             404: (
                 "either this workspace has no such number, or the route is retired: then assign"
@@ -180,7 +187,7 @@ def update_agent(value: UpdateAgent) -> Operation[Agent]:
             lambda found: found.id == value.id,
         ),
         value=value,
-        ignored_fields=lambda found: ignored_fields(value, found, _shown_routing(found)),
+        ignored_fields=lambda found: differing_fields(value, found, _shown_routing(found)),
     )
 
 
@@ -234,7 +241,7 @@ def _find_in_listing(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == value.phone_number,
         ),
-        agrees=lambda found: not ignored_fields(value, found, fields),
+        agrees=lambda found: not differing_fields(value, found, fields),
     )
 
 

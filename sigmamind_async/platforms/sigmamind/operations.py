@@ -7,12 +7,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
-from sigmamind_async.convert import (
-    Record,
-    RequestValue,
-    body_of,
-    record_decoder,
-)
+from sigmamind_async.convert import Record, RequestValue, body_of, record_decoder
 from sigmamind_async.operation import (
     PAGE_BYTES,
     Operation,
@@ -20,6 +15,7 @@ from sigmamind_async.operation import (
     ReadBack,
     Response,
     delete_operation,
+    differing_fields,
     get_operation,
     patch_operation,
     post_operation,
@@ -42,7 +38,6 @@ from sigmamind_async.platforms.sigmamind.models import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
-from sigmamind_async.readback import ignored_fields
 from sigmamind_async.responses.confirmation import (
     as_phone_number,
     confirm,
@@ -89,7 +84,7 @@ def update_phone_number(value: UpdatePhoneNumber) -> Operation[PhoneNumber]:
         body_of(value),
         _about(value.phone_number),
         value=value,
-        ignored_fields=partial(ignored_fields, value, fields=_READABLE_ON_A_TRUNK),
+        ignored_fields=partial(differing_fields, value, fields=_READABLE_ON_A_TRUNK),
     )
 
 
@@ -200,7 +195,7 @@ def _read_back(
     return ReadBack(
         operation=get_phone_number(GetPhoneNumber(phone_number=phone_number)),
         agrees=lambda found: (
-            found.sip_phone_number == phone_number and not ignored_fields(value, found, fields)
+            found.sip_phone_number == phone_number and not differing_fields(value, found, fields)
         ),
     )
 

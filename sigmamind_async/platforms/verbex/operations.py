@@ -13,11 +13,12 @@ from sigmamind_async.operation import (
     Platform,
     ReadBack,
     delete_operation,
+    differing_fields,
     get_operation,
     patch_operation,
     post_operation,
 )
-from sigmamind_async.paging import Page, page_of
+from sigmamind_async.paging import Page, find_on_first_page, page_of
 from sigmamind_async.platforms.verbex.models import (
     CreatePiaPhoneNumber,
     CreateSipPhoneNumber,
@@ -31,7 +32,6 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateSipPhoneNumber,
     UpdateTwilioPhoneNumber,
 )
-from sigmamind_async.readback import find_on_first_page, ignored_fields
 from sigmamind_async.responses.confirmation import (
     as_phone_number,
     confirm_matching,
@@ -60,7 +60,7 @@ def create_phone_number(value: CreatePiaPhoneNumber) -> Operation[PhoneNumber]:
             ),
         ),
         value=value,
-        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
+        ignored_fields=lambda found: differing_fields(value, found, _readable(value)),
         read_back=_find_in_listing(value, value.phone_number),
         alias=_COLLECTION_ALIAS,
     )
@@ -77,7 +77,7 @@ def update_phone_number(value: UpdatePiaPhoneNumber) -> Operation[PhoneNumber]:
             lambda found: value.phone_number_id in {found.underscore_id, found.plain_id},
         ),
         value=value,
-        ignored_fields=lambda found: ignored_fields(value, found, _readable(value)),
+        ignored_fields=lambda found: differing_fields(value, found, _readable(value)),
     )
 
 
@@ -161,7 +161,7 @@ def _find_in_listing(
             list_phone_numbers(ListPhoneNumbers()),
             lambda number: number.phone_number == phone_number,
         ),
-        agrees=lambda found: not ignored_fields(value, found, _readable(value)),
+        agrees=lambda found: not differing_fields(value, found, _readable(value)),
     )
 
 

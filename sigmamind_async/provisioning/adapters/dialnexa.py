@@ -19,8 +19,10 @@ from sigmamind_async.platforms.dialnexa.models import (
     UpdatePhoneNumber,
 )
 from sigmamind_async.platforms.dialnexa.operations import import_sip_trunk, update_phone_number
-from sigmamind_async.provisioning.adapter import Adapter, Intent, StockSearch
-from sigmamind_async.provisioning.adapters.helpers import (
+from sigmamind_async.provisioning.adapter import (
+    Adapter,
+    Intent,
+    StockSearch,
     confirms_request,
     repair_update,
 )

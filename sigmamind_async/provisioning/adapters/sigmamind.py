@@ -17,8 +17,9 @@ from sigmamind_async.platforms.sigmamind.operations import (
     import_phone_number,
     update_phone_number,
 )
-from sigmamind_async.provisioning.adapter import Adapter, Intent
-from sigmamind_async.provisioning.adapters.helpers import (
+from sigmamind_async.provisioning.adapter import (
+    Adapter,
+    Intent,
     confirms_request,
     repair_update,
 )

@@ -17,8 +17,9 @@ from sigmamind_async.platforms.verbex.models import (
     UpdateTwilioPhoneNumber,
 )
 from sigmamind_async.platforms.verbex.operations import create_phone_number, update_phone_number
-from sigmamind_async.provisioning.adapter import Adapter, Intent
-from sigmamind_async.provisioning.adapters.helpers import (
+from sigmamind_async.provisioning.adapter import (
+    Adapter,
+    Intent,
     confirms_request,
     repair_update,
 )

@@ -42,7 +42,8 @@ class JournalThread(ABC):
         self._name = name
         self._owner = owner
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        # Held to hand a call over, so that none is handed over after the thread's end.
+        # Held to hand a call over, so that none is handed over after the thread's end. Compare the
+        # process first: a fork may have copied the lock while it was held.
         self._lock = threading.Lock()
         self._closed = ""
         """Why no call is taken any more; empty while they are."""
@@ -58,18 +59,15 @@ class JournalThread(ABC):
                 self._finish()
         await asyncio.to_thread(self._thread.join)
 
-    def _require_own_process(self) -> None:
-        # Called before locking: a fork may have copied the lock while it was held.
-        if os.getpid() != self._pid:
-            raise JournalError(f"{self._name}: {_FORKED.format(self._owner)}")
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise JournalError(f"{self._name}: {self._closed}")
+    def _refusal(self) -> JournalError:
+        """Return the error for a call in another process, or after the end."""
+        forked = os.getpid() != self._pid
+        problem = _FORKED.format(self._owner) if forked else self._closed
+        return JournalError(f"{self._name}: {problem}")
 
     @abstractmethod
     def _finish(self) -> None:
-        """Tell the thread to end after its last call; the lock is held."""
+        """Make the thread end after its last call; the lock is held."""
 
     @abstractmethod
     def _run(self) -> None:

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.did_you_mean import normalize, suggest
-from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.errors import ConfigurationError, normalize_word, suggest
 from sigmamind_async.fleet.files import Format, read
 from sigmamind_async.fleet.files.csv_rows import csv_entries
 from sigmamind_async.fleet.files.entry import Entry, Manner
@@ -771,8 +770,8 @@ def test_a_line_that_cannot_be_read_is_one_row() -> None:
 def test_meanings_lead_to_words_that_there_are() -> None:
     """A known word needs none, and each is spelled as it is looked up."""
     assert set(MEANINGS.values()) <= set(KNOWN)
-    assert all(word == normalize(word) for word in MEANINGS)
-    assert not set(MEANINGS) & {normalize(word) for word in KNOWN}
+    assert all(word == normalize_word(word) for word in MEANINGS)
+    assert not set(MEANINGS) & {normalize_word(word) for word in KNOWN}
 
 
 @pytest.mark.parametrize(

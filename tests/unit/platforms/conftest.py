@@ -11,7 +11,7 @@ import pytest
 from sigmamind_async import DialNexa, SigmaMind, Verbex
 from sigmamind_async.client import Client
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time
-from sigmamind_async.testing.transport import Script
+from sigmamind_async.testing.doubles import Script
 from tests.unit.platforms.recorded import read_sample
 
 CLIENTS: dict[str, type[Client]] = {

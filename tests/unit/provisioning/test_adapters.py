@@ -21,8 +21,8 @@ from sigmamind_async.platforms.dialnexa import models as dialnexa
 from sigmamind_async.platforms.sigmamind import models as sigmamind
 from sigmamind_async.platforms.verbex import models as verbex
 from sigmamind_async.provisioning.adapter import Intent, Value
-from sigmamind_async.provisioning.adapters import adapter_of
 from sigmamind_async.provisioning.adapters.dialnexa import PurchaseAnyNumber
+from sigmamind_async.provisioning.adapters.registry import adapter_of
 from sigmamind_async.provisioning.fingerprint import rebuild_request, set_fields, split_secrets
 from sigmamind_async.provisioning.row import Kind
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
@@ -195,23 +195,22 @@ def test_an_intent_is_the_same_without_the_secrets(value: Value) -> None:
 
 # ---------------------------------------------------------------- purchases that need a tag
 
-TAGGED: list[tuple[Value, str | None]] = [
-    (sigmamind.CreatePhoneNumber(country_code="US", area_code=415), None),
-    (sigmamind.CreatePhoneNumber(country_code="US", friendly_name=""), None),
+TAGGED: list[tuple[Value, str]] = [
+    (sigmamind.CreatePhoneNumber(country_code="US", area_code=415), ""),
+    (sigmamind.CreatePhoneNumber(country_code="US", friendly_name=""), ""),
     (sigmamind.CreatePhoneNumber(country_code="US", friendly_name="Desk"), "Desk"),
-    (verbex.CreatePiaPhoneNumber(inbound_agent_id="a"), None),
-    (verbex.CreatePiaPhoneNumber(friendly_name=None), None),
+    (verbex.CreatePiaPhoneNumber(inbound_agent_id="a"), ""),
+    (verbex.CreatePiaPhoneNumber(friendly_name=None), ""),
     (verbex.CreatePiaPhoneNumber(friendly_name="Desk", outbound_agent_id=None), "Desk"),
 ]
 
 
 @pytest.mark.parametrize(("value", "label"), TAGGED, ids=told)
-def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: str | None) -> None:
+def test_a_purchase_takes_another_label_and_stays_the_same(value: Value, label: str) -> None:
     found = intent(value)
     assert found.label == label
-    assert found.with_label is not None
 
-    tagged = found.with_label("Desk [sm:AAAAAAAAAAAAA.1]")
+    tagged = attrs.evolve(value, **{found.label_field: "Desk [sm:AAAAAAAAAAAAA.1]"})
 
     fields = {**set_fields(value), "friendly_name": "Desk [sm:AAAAAAAAAAAAA.1]"}
     assert tagged == type(value)(**fields)
@@ -225,7 +224,7 @@ def test_what_has_no_number_of_its_own_is_told_apart_somehow(
     """By a tag where the platform picks, by a search where there is one, else by its key."""
     found = intent(value)
 
-    assert (found.with_label is not None) is (kind is Kind.PURCHASE)
+    assert bool(found.label_field) is (kind is Kind.PURCHASE)
     assert (found.search is not None) is (kind is Kind.EXACT_PURCHASE and not key)
 
 
@@ -236,7 +235,7 @@ async def test_a_client_refuses_to_buy_any_number() -> None:
     """It is two calls, and a client makes one of a value."""
     transport = ScriptedTransport([])
 
-    with pytest.raises(InvalidRequestError, match="PurchaseAnyNumber is no request of dialnexa"):
+    with pytest.raises(InvalidRequestError, match="PurchaseAnyNumber is not a request of dialnexa"):
         await DialNexa("sk-test", transport=transport).run(PurchaseAnyNumber(**NEWER))
 
     assert not transport.sent

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sigmamind_async.provisioning.context import clock_for
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
-from sigmamind_async.provisioning.journal.postgres.clock import STALE, DatabaseClock
+from sigmamind_async.provisioning.journal.postgres.journal import CLOCK_STALE, DatabaseClock
 
 
 @attrs.define
@@ -51,7 +51,7 @@ def test_it_is_stale_until_it_was_told_lately() -> None:
     clock = DatabaseClock(here)
     stale = [clock.is_stale]
     clock.learn(100.0, 5_000.0, 100.0)
-    for seconds in (STALE, 1.0):
+    for seconds in (CLOCK_STALE, 1.0):
         here.moment += seconds
         stale.append(clock.is_stale)
     assert stale == [True, False, True]

@@ -21,7 +21,7 @@ from sigmamind_async.provisioning.events import (
     Listed,
     Match,
     OwnerLost,
-    RateLimited,
+    Paused,
     RefusedLocally,
     RepairDone,
     RepairRefused,
@@ -100,7 +100,7 @@ ENDS: dict[str, tuple[Event, State]] = {
 EVENTS: dict[str, Event] = {
     "claimed": CLAIMED,
     "claimed by another": BY_ANOTHER,
-    "rate-limited": RateLimited(),
+    "rate-limited": Paused(),
     "refused here": RefusedLocally("too many"),
     **{name: event for name, (event, _) in ENDS.items()},
     "absent": absent(),
@@ -260,11 +260,11 @@ def test_a_purchase_of_any_number_is_refused_for_good() -> None:
 
 def test_an_attempt_that_rested_when_it_was_abandoned_left_nothing() -> None:
     """A pause that the platform asked for may be longer than any lease."""
-    resting = advance(a_row(PURCHASE, S.SENDING), RateLimited(), SENT + 1.0, POLICY).row
+    resting = advance(a_row(PURCHASE, S.SENDING), Paused(), SENT + 1.0, POLICY).row
     assert advance(resting, OwnerLost(), NOW, POLICY).row.state is S.PLANNED
     again = attrs.evolve(resting, owner="me")
     claimed = advance(again, Claimed(owner="me", lease=25.0), NOW, POLICY).row
-    assert (claimed.attempt, claimed.rate_limited) == (resting.attempt, False)
+    assert (claimed.attempt, claimed.between_requests) == (resting.attempt, False)
     assert advance(claimed, OwnerLost(), NOW + 99, POLICY).row.state is S.UNCONFIRMED
 
 

@@ -21,7 +21,7 @@ from sigmamind_async.errors import (
 from sigmamind_async.limiter.gate import MAX_PAUSE
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.provisioning.transitions import Policy
-from sigmamind_async.workers.retry import next_attempt_at
+from sigmamind_async.workers.context import next_attempt_at
 
 NOW = 10_000.0
 POLICY = Policy(settle_time=900.0, exact_settle_time=20.0)

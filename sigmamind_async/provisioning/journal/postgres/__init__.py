@@ -1,8 +1,7 @@
 """A journal in a PostgreSQL database, for workers on many machines. Needs the extra ``postgres``.
 
-`journal` has the class to use, `connections` its thread and connections, `schema` the tables,
-`transaction` rows written in the caller's own transaction, `dsn` the name of the database, `errors`
-what is wrong with it, and `clock` the time there.
+`journal` has the class to use, `connections` its thread and connections, `schema` the tables, and
+`dsn` the name of the database.
 """
 
 try:

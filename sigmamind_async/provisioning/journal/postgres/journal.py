@@ -14,10 +14,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Final, TypeVar
 from uuid import uuid4
 
-from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.provisioning.journal.base import SqlJournal
-from sigmamind_async.provisioning.journal.columns import to_columns
-from sigmamind_async.provisioning.journal.postgres.clock import DatabaseClock
+import attrs
+
 from sigmamind_async.provisioning.journal.postgres.connections import (
     Connection,
     ConnectionThread,
@@ -26,14 +24,17 @@ from sigmamind_async.provisioning.journal.postgres.connections import (
 from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import NOW, PUT, migrate, with_schema
 from sigmamind_async.provisioning.journal.protocol import PutResult
-from sigmamind_async.provisioning.journal.sql import POSTGRES, Statements
+from sigmamind_async.provisioning.journal.sql import POSTGRES, SqlJournal, Statements, to_columns
 from sigmamind_async.provisioning.row import Row
+from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.values import Secret, as_secret
 
 T = TypeVar("T")
 
 OPENING: Final = 60.0
 """Seconds for bringing earlier tables up to date."""
+CLOCK_STALE: Final = 60.0
+"""Seconds for which a reply is relied on: clocks drift apart by a few milliseconds meanwhile."""
 
 _CLOCK: Final = f"SELECT {NOW}"
 _PUT: Final = f"{PUT}, {NOW}"
@@ -58,8 +59,8 @@ class PostgresJournal(SqlJournal):
     A row that a process was sending when it ended is left to its lease. Leases, and all other times
     in the rows, are by the clock of the database (see `now`), so the workers' clocks do not matter.
 
-    Every method raises `JournalError` if the journal is not open or the database does not do what
-    it is told to; the journal stays usable, and a call that failed can be repeated once the cause
+    Every method raises `JournalError` if the journal is not open or the database does not carry
+    the call out; the journal stays usable, and a call that failed can be repeated once the cause
     is gone. A write that failed has been stored only if the message says that it may have been.
 
     Args:
@@ -90,7 +91,8 @@ class PostgresJournal(SqlJournal):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         dsn = as_secret(dsn)
-        _check_settings(connections, timeout)
+        check_count("connections", connections)
+        check_seconds("timeout", timeout)
         self._target = parse_dsn(dsn, schema)
         super().__init__(self._target.name, read_only=read_only)
         self._max_connections = connections
@@ -237,10 +239,37 @@ def _can_be_stored(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _check_settings(connections: object, timeout: object) -> None:
-    if isinstance(connections, bool) or not isinstance(connections, int) or connections < 1:
-        raise ConfigurationError("connections: must be a whole number from 1")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise ConfigurationError("timeout: must be a number of seconds")
-    if not 0 < timeout < math.inf:
-        raise ConfigurationError("timeout: must be more than 0 seconds, and finite")
+@attrs.define(eq=False)
+class DatabaseClock:
+    """Seconds since the epoch, by the clock of the database.
+
+    Workers on many machines judge one another's leases, so they go by one clock. Each knows it from
+    replies: a reply between two times here bounds the difference between the clocks. The difference
+    that is known is kept as long as it agrees with the bounds, and otherwise moved as little as
+    needed. So a slow reply, with wide bounds, moves nothing, while a clock that drifts is followed.
+
+    Between replies the process's own monotonic clock is used. On a machine that sleeps it may stop,
+    and this clock is then slow until the next reply: a lease is found to last longer than it does.
+    """
+
+    monotonic: Callable[[], float] = time.monotonic
+    _offset: float | None = None
+    _learned_at: float = -math.inf
+
+    def now(self) -> float:
+        """Return the time there; the monotonic one as long as nothing is known."""
+        return self.monotonic() + (self._offset or 0.0)
+
+    @property
+    def is_stale(self) -> bool:
+        """True if the last reply is too old."""
+        return self.monotonic() - self._learned_at > CLOCK_STALE
+
+    def learn(self, asked: float, shown: float, answered: float) -> None:
+        """Record that the clock there showed *shown* between two times of `monotonic` here."""
+        lowest, highest = shown - answered, shown - asked
+        if self._offset is None:
+            self._offset = (lowest + highest) / 2
+        else:
+            self._offset = min(max(self._offset, lowest), highest)
+        self._learned_at = answered

@@ -13,8 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.columns import COLUMNS
-from sigmamind_async.provisioning.journal.sql import NAMES, UPDATES, quote_states
+from sigmamind_async.provisioning.journal.sql import COLUMNS, NAMES, UPDATES, quote_states
 from sigmamind_async.provisioning.row import UNSETTLED
 
 OLDEST: Final = 140_000
@@ -329,7 +328,7 @@ async def _check_server(connection: psycopg.AsyncConnection, *, read_only: bool)
     standby, encoding = await _fetch_one(connection, _SERVER.encode()) or (False, "")
     if standby and not read_only:
         raise JournalError(
-            "the server is a standby, which takes no writes.\n"
+            "the server is a standby, which accepts no writes.\n"
             "Name the primary; target_session_attrs=read-write finds it among several hosts."
         )
     if encoding != "UTF8":

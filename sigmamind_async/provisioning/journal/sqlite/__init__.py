@@ -1,8 +1,8 @@
 """A journal in one SQLite file.
 
-`journal` has the class to use, `writer` the thread that works for it, `reader` a short cut for
-reads, `file` what proves that the file is whole, `lockfile` and `inode_lock` what keeps other
-processes out, `schema` the tables, and `errors` what is wrong with the file.
+`journal` has the class to use, with a short cut for reads, `writer` the thread that works for it,
+`file` what proves that the file is whole, `lockfile` and `inode_lock` what keeps other processes
+out, and `schema` the tables.
 """
 
 from sigmamind_async.provisioning.journal.sqlite.journal import SqliteJournal

@@ -128,7 +128,7 @@ class JournalFile:
                 ) from None
             return
         if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+            what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
             raise JournalError(f"is {what}.\nName a file.")
         require_one_name(self._path)
 
@@ -161,7 +161,7 @@ class JournalFile:
                 continue
             if not stat.S_ISREG(mode):
                 raise JournalError(
-                    f"{path.name} beside it is no ordinary file, and was left as it is.\n"
+                    f"{path.name} beside it is not a regular file, and was left as it is.\n"
                     "Find out what put it there, and remove it."
                 )
             if mode & 0o077:
@@ -275,7 +275,7 @@ class JournalFile:
 
 @attrs.frozen
 class _Head:
-    """What a journal says about itself."""
+    """The journal's own record of itself."""
 
     journal_id: str
     commits: int
@@ -290,7 +290,7 @@ _UNREADABLE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLIT
 
 
 def _read_head(path: Path, mode: str) -> _Head | None:
-    """Return what the file says; `None` if it is no journal of this version."""
+    """Return what the file records; `None` if it is not a journal of this version."""
     try:
         with closing(_connect(path, mode)) as database:
             return _Head(*database.execute(_HEAD).fetchone())
@@ -304,19 +304,19 @@ def _find_loss(evidence: Evidence | None, alone: _Head, whole: _Head, *, has_log
     """Return what the journal has lost; empty if nothing.
 
     Args:
-        evidence: What the lock file knows of it.
-        alone: What the file says without its log.
-        whole: What it says with that.
-        has_log: Whether there is one.
+        evidence: What the lock file records of it.
+        alone: What the file holds without its log.
+        whole: What it holds with the log.
+        has_log: True if there is one.
     """
     if evidence is None:
         if alone.open and not has_log:
             return "its log (-wal) is missing: it was not closed, and it has the latest purchases."
     elif whole.journal_id != evidence.journal_id:
-        return "is another journal than the one that was here."
+        return "is not the journal that was here."
     elif alone.openings < evidence.openings or whole.commits < evidence.commits:
         return (
-            f"went back in time, to {whole.commits} of {evidence.commits} transactions: its log"
+            f"holds only {whole.commits} of {evidence.commits} transactions: its log"
             " (-wal) is missing, or an old copy was put back."
         )
     return ""
@@ -326,14 +326,14 @@ def _require_new(evidence: Evidence | None) -> None:
     """Raise `JournalError` if there is no file, or an empty one, where there was a journal."""
     if evidence is not None:
         raise JournalError(
-            f"is gone or empty, and its lock file knows of a journal with {evidence.commits}"
-            " transactions.\nPut that back; to begin with nothing, and buy all of it again,"
+            f"is gone or empty, and its lock file records a journal with {evidence.commits}"
+            " transactions.\nPut it back. To start from nothing, and buy all of it again,"
             " remove the lock file too."
         )
 
 
 def was_made(path: Path) -> bool:
-    """Return whether there is a journal at *path*, or was one that its lock file knows of."""
+    """Return whether there is a journal at *path*, or was one that its lock file records."""
     return path.exists() or evidence_at(path.with_name(f"{path.name}-lock")) is not None
 
 

@@ -54,7 +54,7 @@ NO_OPENER: Final = "0" * 32
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What the lock file knows of its journal."""
+    """What the lock file records of its journal."""
 
     journal_id: str
     commits: int
@@ -104,7 +104,7 @@ class LockFile:
         self._identity = (0, 0)
         self._opener = NO_OPENER
         self.evidence: Evidence | None = None
-        """What it knew when it was locked, and what was recorded since."""
+        """What it held when it was locked, and what was recorded since."""
 
     def acquire(self, *, shared: bool) -> None:
         """Take the lock for this process alone or, if *shared*, together with other sharers.
@@ -260,7 +260,7 @@ def open_lock_file(path: Path, flags: int) -> int:
     """
     # A pipe without a reader must not block.
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    problem = "is no ordinary file"
+    problem = "is not a regular file"
     try:
         descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
@@ -285,7 +285,7 @@ def _why_foreign(descriptor: int) -> str:
     """Return why this is no lock file of ours; empty if it is one."""
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        return "is no ordinary file"
+        return "is not a regular file"
     if found.st_nlink > 1:
         return "is a hard link to another file"
     if hasattr(os, "geteuid") and os.geteuid() not in {0, found.st_uid}:

@@ -6,11 +6,10 @@ import sqlite3
 from typing import Final
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.columns import COLUMNS
-from sigmamind_async.provisioning.journal.sql import HAS_KEY, HAS_TAG, IS_UNSETTLED
+from sigmamind_async.provisioning.journal.sql import COLUMNS, HAS_KEY, HAS_TAG, IS_UNSETTLED
 
 APPLICATION_ID: Final = 0x534D4A4C
-"""Tells a journal from every other SQLite file: ``SMJL``."""
+"""Marks an SQLite file as a journal: ``SMJL``."""
 VERSION: Final = 4
 """Version of `SCHEMA`. Increase it with any change of that or of a row's fields.
 

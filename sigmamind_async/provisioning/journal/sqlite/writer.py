@@ -8,6 +8,8 @@ calls in it fail.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,8 +19,8 @@ from typing import Final, TypeVar
 import attrs
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.sqlite.errors import explain_error
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
+from sigmamind_async.provisioning.journal.sqlite.schema import DAMAGED
 from sigmamind_async.provisioning.journal.thread import ENDED, JournalThread, ThreadCall, answer
 
 T = TypeVar("T")
@@ -51,12 +53,8 @@ class Writer(JournalThread):
         self._held_back: list[_WriterCall] = []
         self._flushing_loop: asyncio.AbstractEventLoop | None = None
         """The loop that will put what is held back into the queue."""
-        self._busy = False
-
-    @property
-    def is_idle(self) -> bool:
-        """True if a call would be carried out at once."""
-        return not self._busy and self._queue.empty()
+        self.is_idle = True
+        """True if a call would be carried out at once. A hint, read without the lock."""
 
     async def start(self) -> None:
         """Open the file; raise `JournalError` if that fails."""
@@ -77,10 +75,14 @@ class Writer(JournalThread):
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         call = _WriterCall(future, work, writes, on_done)
-        self._require_own_process()
+        if os.getpid() != self._pid:
+            raise self._refusal()
         with self._lock:
-            self._require_open()
-            self._flush()
+            if self._closed:
+                raise self._refusal()
+            if self._held_back:
+                self._flush()
+            self.is_idle = False
             self._queue.put(call)
         return await future
 
@@ -94,9 +96,11 @@ class Writer(JournalThread):
         Raises `JournalError` if there is no thread to do it.
         """
         loop = asyncio.get_running_loop()
-        self._require_own_process()
+        if os.getpid() != self._pid:
+            raise self._refusal()
         with self._lock:
-            self._require_open()
+            if self._closed:
+                raise self._refusal()
             self._held_back.append(_WriterCall(None, work, writes=True, on_done=on_done))
         if self._flushing_loop is not loop:
             self._flushing_loop = loop
@@ -138,13 +142,13 @@ class Writer(JournalThread):
 
     def _serve(self, database: sqlite3.Connection) -> None:
         while (first := self._queue.get()) is not None:
-            self._busy = True
+            self.is_idle = False
             batch = [first, *self._take(min(self._queue.qsize(), MAX_BATCH - 1))]
             try:
                 self._carry_out(database, batch)
             finally:
                 # Before the callers are woken: they may then read without the thread.
-                self._busy = False
+                self.is_idle = self._queue.empty()
                 self._answer(batch)
 
     def _take(self, count: int) -> list[_WriterCall]:
@@ -204,3 +208,68 @@ def _do(call: _WriterCall, database: sqlite3.Connection) -> str:
         # Nothing has been executed: the text did not reach the database.
         return f"{error.object!r} holds a lone surrogate, which UTF-8 cannot write"
     return ""
+
+
+# --- what is wrong with the file, and what to do, in words for a person ----------------------
+
+_NO_RIGHT: Final = (
+    "the file or its folder cannot be written by this user, or the disk is mounted read-only.\n"
+    "Give the user the right to write to both, or name another folder."
+)
+_FULL: Final = "the disk is full; nothing was stored.\nFree some space, and call again."
+
+_SQLITE_ERRORS: Final = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
+    sqlite3.SQLITE_IOERR: (
+        "the disk refuses to read or write; assume that the pending write was not stored.\n"
+        "Check free space, quota, file size limit and the disk itself, and call again."
+    ),
+    sqlite3.SQLITE_READONLY: _NO_RIGHT,
+    sqlite3.SQLITE_PERM: _NO_RIGHT,
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot be opened.\nCheck whether this user may read the file, and write to its folder."
+    ),
+    sqlite3.SQLITE_BUSY: (
+        "another program keeps the file locked.\n"
+        "Close it there, in a database browser for instance, and call again."
+    ),
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: (
+        "is not a journal: it is not a SQLite file, or is damaged.\nName another file."
+    ),
+}
+
+_SYSTEM_ERRORS: Final = {
+    errno.EACCES: _NO_RIGHT,
+    errno.EPERM: _NO_RIGHT,
+    errno.EROFS: _NO_RIGHT,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.ENOENT: "there is no such folder.\nMake it first, or name another.",
+    errno.ENOTDIR: "a part of the path is a file, not a folder.\nName another path.",
+}
+
+
+def explain_error(error: BaseException) -> str:
+    """Return what is wrong and, in a second line, what to do."""
+    match error:
+        case JournalError():
+            return error.message
+        case sqlite3.Error():
+            # The upper bits are details; an error of the module itself has no code.
+            code = getattr(error, "sqlite_errorcode", 0)
+            known = _SQLITE_ERRORS.get(code) or _SQLITE_ERRORS.get(code & 0xFF)
+            return known or (
+                f"SQLite cannot use it: {error}.\nLook the error up, and open the journal again."
+            )
+        case OSError():
+            reason = error.strerror or type(error).__name__
+            return _SYSTEM_ERRORS.get(
+                error.errno or 0, f"cannot be used: {reason}.\nName another file or folder."
+            )
+        case _:
+            return (
+                f"cannot be used: {type(error).__name__}: {error}.\n"
+                "Assume that the pending write was not stored, and open the journal again."
+            )

@@ -271,7 +271,7 @@ async def test_fields_that_were_ignored_are_an_event_and_stand_in_the_outcome(
 
 async def test_strict_raises_for_a_field_that_was_ignored(make_client: Make) -> None:
     client, _ = make_client([reply(json=RECORD)], strict=True)
-    with pytest.raises(FieldsIgnoredError, match="did not take: friendly_name") as caught:
+    with pytest.raises(FieldsIgnoredError, match="did not set: friendly_name") as caught:
         await client.phone_numbers.update("a1", friendly_name="x")
 
     assert (caught.value.fields, caught.value.committed) == (("friendly_name",), "yes")

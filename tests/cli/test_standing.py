@@ -4,8 +4,8 @@ import re
 
 import attrs
 
+from sigmamind_async.cli.standing import describe, operator_choices, summary
 from sigmamind_async.provisioning.row import Kind, Row, State, Step
-from sigmamind_async.provisioning.status import describe, operator_choices, summary
 
 ROW = Row(
     op_id="row-7",
