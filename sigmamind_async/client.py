@@ -86,7 +86,7 @@ class Runner:
     def run(self, value: RequestValue[T]) -> Coroutine[Any, Any, T]:
         """Run *value* and return what its method would."""
         # Not by `Call.run`: each function between a call and its transport is one to read.
-        return self.engine.finish(self.engine.begin(self.operation(value)))
+        return self.engine.run(self.engine.begin(self.operation(value)))
 
     async def run_all(
         self,

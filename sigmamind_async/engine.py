@@ -4,7 +4,7 @@ The engine knows no vendor. One call has one deadline over all its attempts, pau
 each attempt has a timeout inside it. The first attempt runs as plain code: only a call that needs
 a second one pays for tenacity.
 
-Errors are raised in one place, `Engine.finish`, with no other exception attached, so that no
+Errors are raised in one place, `Engine.run`, with no other exception attached, so that no
 frame or context that held a header or a body travels with them.
 """
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.convert import dump_json
-from sigmamind_async.convert.conversion import importing
+from sigmamind_async.convert.json_codec import importing
 from sigmamind_async.credentials import Credentials
 from sigmamind_async.errors import (
     Committed,
@@ -208,8 +208,8 @@ class Call(Generic[T_co]):
         return self.attempts > 0 and self.flag is None
 
     def run(self) -> Coroutine[Any, Any, T_co]:
-        """Run the call; see `Engine.finish`."""
-        return self.engine.finish(self)
+        """Run the call; see `Engine.run`."""
+        return self.engine.run(self)
 
     def ending(self) -> SigmaMindError | None:
         """Return the error it ends with if it is not tried again; see `Engine.ending`."""
@@ -218,7 +218,7 @@ class Call(Generic[T_co]):
 
 @attrs.define
 class Failed(NoResult):
-    """The error that ends a call. A value until `Engine.finish` raises it."""
+    """The error that ends a call. A value until `Engine.run` raises it."""
 
     error: SigmaMindError
 
@@ -266,13 +266,13 @@ class Engine:
         The answer is a 2xx, or the 404 after a removal that went unanswered.
         """
         call = self.begin(_without_decoding(operation))
-        response = await self.finish(call)
+        response = await self.run(call)
         if call.not_found is not None:
             return call.not_found, lambda _: cast("T", operation.on_not_found)
         back = operation.read_back if call.adopted else None
         return response, partial(_parse_answer, operation if back is None else back.operation)
 
-    async def finish(self, call: Call[T]) -> T:
+    async def run(self, call: Call[T]) -> T:
         """Run *call* to its end and return what its answer decodes to."""
         try:
             end = await self._attempt(call)
@@ -617,7 +617,7 @@ class Engine:
         lookup = self.begin(read_back.operation)
         lookup.deadline = min(lookup.deadline, call.deadline)
         try:
-            found = await self.finish(lookup)
+            found = await self.run(lookup)
         except SigmaMindError:
             return failed
         if not read_back.agrees(found):

@@ -127,7 +127,7 @@ class Trial:
             )
         )
         self._placing = runner.engine.begin(operation)
-        return await runner.engine.finish(self._placing)
+        return await runner.engine.run(self._placing)
 
     async def _follow(self, call: Call) -> Call:
         """Return *call* once it has ended; a look that hangs ends with the time for all of them."""

@@ -6,16 +6,13 @@ costs on top of aiohttp.
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
 from sigmamind_async.convert.fields import Record, RequestValue
-from sigmamind_async.convert.json_codec import load_json
+from sigmamind_async.convert.json_codec import importing, load_json
 from sigmamind_async.convert.scalars import WrongTypeError
-from sigmamind_async.errors import APIConnectionError, ResponseDecodeError
+from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import Secret
 
@@ -108,24 +105,3 @@ class _Hooks(dict[Any, Callable[..., Any]]):
 
 _READERS: Final[Mapping[Any, Callable[[Any, Any], Any]]] = _Hooks("reader")
 _WRITERS: Final[Mapping[Any, Callable[[Any], dict[str, Any]]]] = _Hooks("writer")
-
-
-@contextmanager
-def importing() -> Generator[None, None, None]:
-    """Turn the lack of a file descriptor to read a module with into an `APIConnectionError`.
-
-    A process without one cannot connect either.
-    """
-    try:
-        yield
-    except (OSError, ImportError) as error:
-        # A C library that cannot be opened is an ImportError; only its text gives the reason.
-        code = error.errno if isinstance(error, OSError) else errno.EMFILE
-        if code is None or (isinstance(error, ImportError) and os.strerror(code) not in str(error)):
-            raise
-    else:
-        return
-    reason = os.strerror(code)
-    unloaded = APIConnectionError(f"no file can be opened ({reason}); nothing was sent")
-    unloaded.__cause__ = OSError(code, reason)
-    raise unloaded

@@ -31,6 +31,7 @@ from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
+from sigmamind_async.settings import check_seconds
 
 MAX_PAUSE = 300.0
 """Longest pause in seconds, unless a gate sets another."""
@@ -363,10 +364,9 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random,
     ) -> None:
-        if max_wait is not None and not _is_duration(max_wait):
-            raise ConfigurationError("max_wait: must be a finite number of seconds, or None")
-        if not (_is_duration(max_pause) and max_pause > 0):
-            raise ConfigurationError("max_pause: must be more than 0 seconds and finite")
+        if max_wait is not None:
+            check_seconds("max_wait", max_wait, zero=True)
+        check_seconds("max_pause", max_pause)
         if not _are_statuses(refusal_statuses):
             raise ConfigurationError(
                 "refusal_statuses: must be a set of statuses from 400 to 599, such as {429, 503}"
@@ -579,11 +579,6 @@ class Gate:
             for waiter in queue:
                 if not waiter.future.done() and ends > waiter.deadline:
                     waiter.future.set_exception(_refusal(_PAUSED, ends - now))
-
-
-def _is_duration(value: object) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and 0 <= cast("float", value) < math.inf
 
 
 def _are_statuses(statuses: object) -> bool:

@@ -267,7 +267,7 @@ class Execution(Generic[T]):
         """Read from the platform, as patiently as the operation itself is sent."""
         operation = self._context.runner.operation(value)
         call = self._engine.begin(operation, unbounded=self._in_bulk)
-        return await self._engine.finish(call)
+        return await self._engine.run(call)
 
     # --- sending -----------------------------------------------------------------------------
 
@@ -288,7 +288,7 @@ class Execution(Generic[T]):
         failure: SigmaMindError | None = None
         refusal: SigmaMindError | None = None
         try:
-            record = await engine.finish(call)
+            record = await engine.run(call)
         except SendAborted as aborted:
             refusal = aborted.error
         except SigmaMindError as error:

@@ -141,7 +141,7 @@ async def _send_repair(
     operation = context.runner.operation(change)
     call = context.runner.engine.begin(operation)
     call.before_send = require_unchanged
-    record = await context.runner.engine.finish(call)
+    record = await context.runner.engine.run(call)
     written = attrs.evolve(found, result=drop_secrets(as_object(record)), agrees=True)
     return RepairDone(match=written, earlier_unanswered=call.ambiguous)
 

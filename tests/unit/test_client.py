@@ -480,4 +480,4 @@ async def test_a_reader_meets_the_transport_after_three_functions_that_wait() ->
     client = SigmaMind("sk", transport=transport)
     await client.phone_numbers.update(NUMBER, friendly_name="Support")
 
-    assert transport.waiting == ["_attempt", "finish", "update"]
+    assert transport.waiting == ["_attempt", "run", "update"]

@@ -30,8 +30,8 @@ from sigmamind_async.convert import (
     wire,
     wire_names,
 )
-from sigmamind_async.convert.conversion import importing
 from sigmamind_async.convert.converter import other_reader, reader, unknown_fields
+from sigmamind_async.convert.json_codec import importing
 from sigmamind_async.errors import APIConnectionError, InvalidRequestError, ResponseDecodeError
 from sigmamind_async.operation import Response
 from sigmamind_async.values import REDACTED, UNSET, Secret, Unset

@@ -288,7 +288,7 @@ async def test_a_long_answer_is_not_held_while_a_call_waits(
         held.append(len(cast("Response", call.failure[0].answer).body))
         assert "502" in str(call.ending())
 
-    await attrs.evolve(runner, sleep=look, clock=clock).finish(call)
+    await attrs.evolve(runner, sleep=look, clock=clock).run(call)
 
     assert held == [MAX_HELD]
 
@@ -458,12 +458,12 @@ async def test_a_row_of_a_job_tries_once_more_after_the_cap_and_then_takes_it_fo
     headers: dict[str, str], make_engine: Make, clock: FakeClock
 ) -> None:
     engine = make_engine(ScriptedTransport([reply(429, headers=headers), reply(json={})]))
-    assert await engine.finish(engine.begin(READ, unbounded=True)) == {}
+    assert await engine.run(engine.begin(READ, unbounded=True)) == {}
     assert clock.slept == [MAX_PAUSE]
 
     stuck = make_engine(ScriptedTransport(lambda _: reply(429, headers=headers)))
     with pytest.raises(RateLimitError) as caught:
-        await stuck.finish(stuck.begin(READ, unbounded=True))
+        await stuck.run(stuck.begin(READ, unbounded=True))
     assert caught.value.attempts == 2
 
 
@@ -518,7 +518,7 @@ async def test_a_patient_call_waits_for_the_rate_past_its_deadline(
     transport = ScriptedTransport([reply(429, headers={"retry-after": "200"}), reply(json={})])
     engine = make_engine(transport)
 
-    await engine.finish(engine.begin(READ, unbounded=True))
+    await engine.run(engine.begin(READ, unbounded=True))
 
     assert clock.slept == [200.0]
 
@@ -530,7 +530,7 @@ async def test_even_a_patient_call_gives_up_when_nobody_is_admitted(
     engine = make_engine(transport)
 
     with pytest.raises(RateLimitError) as caught:
-        await engine.finish(engine.begin(READ, unbounded=True))
+        await engine.run(engine.begin(READ, unbounded=True))
 
     assert STALL_TIMEOUT <= caught.value.elapsed <= STALL_TIMEOUT + 100.0
 
@@ -567,7 +567,7 @@ async def test_a_503_sheds_load_and_fails_no_row_of_a_job(
     transport = ScriptedTransport([*[reply(503)] * 5, reply(json={"id": 1})])
     engine = make_engine(transport, quota=RetryQuota(tokens=0))
 
-    assert await engine.finish(engine.begin(UPDATE, unbounded=True)) == {"id": 1}
+    assert await engine.run(engine.begin(UPDATE, unbounded=True)) == {"id": 1}
     assert clock.slept == [1.0, 2.0, 4.0, 5.0, 5.0]
 
 
@@ -577,7 +577,7 @@ async def test_a_503_for_one_row_alone_ends_it_in_the_end(
     engine = make_engine(ScriptedTransport(lambda _: reply(503)))
 
     with pytest.raises(ServerError) as caught:
-        await engine.finish(engine.begin(UPDATE, unbounded=True))
+        await engine.run(engine.begin(UPDATE, unbounded=True))
 
     assert (caught.value.attempts, caught.value.committed) == (MAX_OUTAGES, "unknown")
 
@@ -588,7 +588,7 @@ async def test_a_purchase_in_a_job_is_not_sent_again_after_a_503(make_engine: Ma
     engine = make_engine(transport)
 
     with pytest.raises(OutcomeUnknownError) as caught:
-        await engine.finish(engine.begin(BUY, unbounded=True))
+        await engine.run(engine.begin(BUY, unbounded=True))
 
     assert (caught.value.attempts, len(transport.sent)) == (1, 1)
 
@@ -605,7 +605,7 @@ async def test_a_status_with_which_a_limiter_refuses_is_a_refusal(
     gate.refusal_statuses = frozenset({429, 503, 509})
     engine = make_engine(transport, gate=gate, policy=RetryPolicy(max_attempts=1))
 
-    assert await engine.finish(engine.begin(operation, unbounded=unbounded)) == {"id": 1}
+    assert await engine.run(engine.begin(operation, unbounded=unbounded)) == {"id": 1}
     assert clock.slept == [7.0, 2.0]
 
 
@@ -642,7 +642,7 @@ async def test_a_500_in_a_job_is_a_failure_like_any_other(make_engine: Make) -> 
     engine = make_engine(ScriptedTransport(lambda _: reply(500)))
 
     with pytest.raises(ServerError) as caught:
-        await engine.finish(engine.begin(UPDATE, unbounded=True))
+        await engine.run(engine.begin(UPDATE, unbounded=True))
 
     assert caught.value.attempts == 3
 
@@ -915,7 +915,7 @@ async def test_the_end_tells_whether_anything_was_changed(
         (READ, True, ("no", Verdict.AMBIGUOUS)),
     ],
 )
-# Seen to fail with `_report_interruption` left out of `Engine.finish`, and with one that says "no".
+# Seen to fail with `_report_interruption` left out of `Engine.run`, and with one that says "no".
 @pytest.mark.parametrize("way", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
 def test_a_call_that_is_cancelled_has_an_end(
     operation: Operation[object],
@@ -929,7 +929,7 @@ def test_a_call_that_is_cancelled_has_an_end(
     engine = make_engine(Hanging(connects=connects), observer=seen.append)
     call_ = engine.begin(operation)
     with asyncio.Runner() as runner:
-        running = engine.finish(call_)
+        running = engine.run(call_)
         runner.run(one_step(running))
         with pytest.raises(way):
             running.throw(way)
@@ -1005,7 +1005,7 @@ async def test_what_whoever_began_a_call_raises_is_its_end(make_engine: Make) ->
     call_ = engine.begin(BUY)
     call_.before_send = refuse
     with pytest.raises(LookupError):
-        await engine.finish(call_)
+        await engine.run(call_)
 
     last, attempts = finished(seen)
     assert (last.error, last.committed, attempts) == ("LookupError", "no", [])
@@ -1023,7 +1023,7 @@ async def test_the_gate_hears_of_every_attempt(make_engine: Make, clock: FakeClo
     def look(_: Event) -> None:
         seen.append(engine.gate.admission.failures)
 
-    await attrs.evolve(engine, observer=look).finish(call_)
+    await attrs.evolve(engine, observer=look).run(call_)
 
     assert seen == [1, 1, 2, 2, 0, 0]
     assert engine.gate.admission.last_success == clock.now
@@ -1096,7 +1096,7 @@ async def test_a_cancelled_call_tells_whether_it_may_have_been_carried_out(
 ) -> None:
     engine = make_engine(Hanging(connects=connects))
     state = engine.begin(operation)
-    task = asyncio.create_task(engine.finish(state))
+    task = asyncio.create_task(engine.run(state))
     await asyncio.sleep(1)
     task.cancel()
 
@@ -1147,7 +1147,7 @@ async def test_a_call_cancelled_before_it_is_sent_touched_nothing(make_engine: M
     engine = make_engine(ScriptedTransport([]), limits=Limits(max_connections=1))
     await engine.gate.acquire(width=1, deadline=math.inf)
     state = engine.begin(BUY)
-    task = asyncio.create_task(engine.finish(state))
+    task = asyncio.create_task(engine.run(state))
     await asyncio.sleep(1)
     task.cancel()
 
@@ -1162,7 +1162,7 @@ async def test_a_lost_attempt_and_then_a_cancelled_wait_is_touched(make_engine: 
 
     engine = make_engine(ScriptedTransport([LOST]), sleep=never)
     state = engine.begin(UPDATE)
-    task = asyncio.create_task(engine.finish(state))
+    task = asyncio.create_task(engine.run(state))
     await asyncio.sleep(1)
     task.cancel()
 
@@ -1187,7 +1187,7 @@ async def test_a_field_that_did_not_take_is_told_and_is_no_error(make_engine: Ma
     operation = updating("label")
     state = engine.begin(operation)
 
-    assert await engine.finish(state) == {}
+    assert await engine.run(state) == {}
     assert FieldsIgnored(operation="acme.call", fields=("label",)) in seen
     assert state.ignored == ("label",)
 
