@@ -32,7 +32,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.settings import check_count, check_seconds
+from sigmamind_async.values import check_count, check_seconds
 
 V = TypeVar("V")
 T = TypeVar("T")

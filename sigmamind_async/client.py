@@ -34,7 +34,6 @@ from sigmamind_async.events import Observer
 from sigmamind_async.limiter.gate import Gate
 from sigmamind_async.operation import Operation, Platform, Response
 from sigmamind_async.retry import RetryPolicy, RetryQuota
-from sigmamind_async.settings import check_count, check_seconds
 from sigmamind_async.transport import (
     AiohttpOptions,
     AiohttpTransport,
@@ -43,7 +42,7 @@ from sigmamind_async.transport import (
     is_host,
     proxy_of_environment,
 )
-from sigmamind_async.values import Secret
+from sigmamind_async.values import Secret, check_count, check_seconds
 
 _GRACE_AFTER_ERROR = 5.0
 """Seconds that running requests get when an exception leaves the client's block."""

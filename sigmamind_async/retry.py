@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.settings import check_count, check_seconds
+from sigmamind_async.values import check_count, check_seconds
 
 if TYPE_CHECKING:
     from tenacity import AsyncRetrying, RetryCallState

@@ -1,4 +1,4 @@
-"""Small values that every module uses: `UNSET` and secrets.
+"""Small values that every module uses: `UNSET`, secrets, and checks of seconds and counts.
 
 `UNSET` means "not set" and is left out of a request; `None` means "send null". A request field
 therefore defaults to `UNSET`, so that leaving a field alone is never confused with clearing it.
@@ -10,13 +10,14 @@ import copy
 import enum
 import hmac
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast, overload
 from urllib.parse import quote
 
 import attrs
 
-from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.errors import ConfigurationError, InvalidRequestError
 
 
 class Unset(enum.Enum):
@@ -185,3 +186,19 @@ E164: Final = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 def path_segment(value: str) -> str:
     """Percent-encode a checked number or id so that it stays one segment of a path."""
     return quote(value, safe="")
+
+
+def check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+    """Require a finite number of seconds: more than 0, or with *zero* also 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigurationError(f"{name}: must be a number of seconds")
+    # NaN is in no range. An int may exceed every float, and could not be added to a time.
+    if not (value >= 0 if zero else value > 0) or value > sys.float_info.max:
+        least = "0 seconds or more" if zero else "more than 0 seconds"
+        raise ConfigurationError(f"{name}: must be {least}, and finite")
+
+
+def check_count(name: str, value: object, *, least: int = 1) -> None:
+    """Require a whole number of at least *least*."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigurationError(f"{name}: must be a whole number from {least}")

@@ -31,7 +31,7 @@ from sigmamind_async.limiter.rate import AdaptiveRate, Admitted
 from sigmamind_async.limiter.window import RateLimitWindow
 from sigmamind_async.per_loop import PerLoop
 from sigmamind_async.responses.headers import REFUSAL_STATUSES, Remaining
-from sigmamind_async.settings import check_seconds
+from sigmamind_async.values import check_seconds
 
 MAX_PAUSE = 300.0
 """Longest pause in seconds, unless a gate sets another."""

@@ -42,7 +42,7 @@ from sigmamind_async.provisioning.reconcile import (
 from sigmamind_async.provisioning.row import Row, State, account_name
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.provisioning.transitions import SETTLE_TIME, Policy
-from sigmamind_async.settings import check_count, check_seconds
+from sigmamind_async.values import check_count, check_seconds
 
 T = TypeVar("T")
 

@@ -34,8 +34,7 @@ from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
 from sigmamind_async.provisioning.journal.postgres.schema import with_schema
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.secret_references import SecretResolver
-from sigmamind_async.settings import check_count, check_seconds
-from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.values import Secret, as_secret, check_count, check_seconds
 from sigmamind_async.workers.connector import OutageLog, WorkerConnector
 from sigmamind_async.workers.context import (
     MAX_DELAY,

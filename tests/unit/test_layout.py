@@ -34,7 +34,6 @@ FLOORS = {
     "per_loop": 1,
     "responses": 1,
     "secret_references": 1,
-    "settings": 1,
     "webhook_signatures": 1,
     "credentials": 2,
     "limiter": 2,

@@ -26,8 +26,7 @@ from sigmamind_async.provisioning.journal.postgres.schema import NOW, PUT, migra
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sql import POSTGRES, SqlJournal, Statements, to_columns
 from sigmamind_async.provisioning.row import Row
-from sigmamind_async.settings import check_count, check_seconds
-from sigmamind_async.values import Secret, as_secret
+from sigmamind_async.values import Secret, as_secret, check_count, check_seconds
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import pytest
 
 from sigmamind_async.bulk import StopOn
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.settings import check_count, check_seconds
+from sigmamind_async.values import check_count, check_seconds
 
 
 @pytest.mark.parametrize("value", [0.001, 1, 86_400.0])
