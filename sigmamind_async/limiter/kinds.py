@@ -1,9 +1,9 @@
 """Finds out whether all kinds of requests share one limit, or some have their own.
 
 The kind of a request is its HTTP method, because a platform may count purchases apart from updates,
-without saying so. While nothing speaks against it all kinds share one rate, and each kind is refused in proportion to its requests. A kind that is
-refused far more often gets a separate rate; the others then start again, without what was learned
-from its refusals.
+without saying so. While nothing speaks against it all kinds share one rate, and each kind is
+refused in proportion to its requests. A kind that is refused far more often gets a separate rate;
+the others then start again, without what was learned from its refusals.
 
 This is a sequential test: each refusal is weighed by how much likelier it is if that kind alone is
 limited, and the kind is separated once that is fifty times likelier. If it was chance, the kinds
