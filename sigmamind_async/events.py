@@ -11,12 +11,14 @@ from collections.abc import Callable
 
 import attrs
 
+from sigmamind_async.compiled import quick
 from sigmamind_async.errors import Committed
 from sigmamind_async.operation import Verdict
 
 logger = logging.getLogger("sigmamind_async")
 
 
+@quick
 @attrs.frozen
 class AttemptFinished:
     """One request ended, in whatever way."""
@@ -42,6 +44,7 @@ class AttemptScheduled:
     """Seconds until it asks the gate for admission."""
 
 
+@quick
 @attrs.frozen
 class CallFinished:
     """A call returned, raised, or was cancelled: every call that began ends with one."""
