@@ -50,7 +50,7 @@ class RequestValue(Generic[T_co]):
         kind: Any = cls
         kind.__init__ = _CheckingInit(kind, kind.__init__)
 
-    def _check_combination(self) -> None:
+    def _check_combination(self, /) -> None:
         """Refuse fields that do not go together; for subclasses."""
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Callable
 from typing import Any
+
+import attrs
 
 from sigmamind_async.convert.fields import Check
 from sigmamind_async.errors import InvalidRequestError
@@ -135,13 +138,17 @@ def record_id(most: int = 128) -> Check:
     return check
 
 
-def require_any_field(value: object, *keys: str) -> None:
-    """Refuse an update that sets nothing but its *keys*."""
-    kind: Any = type(value)
-    for field in kind.__attrs_attrs__:
-        if field.name not in keys and getattr(value, field.name) is not UNSET:
-            return
-    raise InvalidRequestError(field="update", rule="names no field to change")
+def require_any_field(*keys: str) -> Callable[[Any], None]:
+    """Refuse an update that sets nothing but its *keys*; a ``_check_combination``."""
+
+    def check(value: Any) -> None:
+        fields: tuple[attrs.Attribute[Any], ...] = value.__attrs_attrs__
+        for field in fields:
+            if field.name not in keys and getattr(value, field.name) is not UNSET:
+                return
+        raise InvalidRequestError(field="update", rule="names no field to change")
+
+    return check
 
 
 def _refusal(name: str, problem: str, rule: str) -> InvalidRequestError:

@@ -180,9 +180,9 @@ def test_a_change_is_more_than_its_keys() -> None:
         key: str = "k"
         label: object = UNSET
 
-    validators.require_any_field(Change(label=None), "key")
+    validators.require_any_field("key")(Change(label=None))
     with pytest.raises(InvalidRequestError, match="names no field to change"):
-        validators.require_any_field(Change(), "key")
+        validators.require_any_field("key")(Change())
 
 
 MASKS = [

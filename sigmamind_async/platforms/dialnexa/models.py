@@ -166,7 +166,7 @@ class PurchasePhoneNumber(RequestValue[PhoneNumber]):
     """Older body only."""
     older_body: bool = False
 
-    def _check_combination(self) -> None:
+    def _check_combination(self, /) -> None:
         newer = {
             "telephony_provider_id": self.telephony_provider_id,
             "country_iso": self.country_iso,
@@ -203,7 +203,7 @@ class ImportSipTrunk(RequestValue[PhoneNumber]):
     )
     nickname: Annotated[Text, wire("nickname"), _NICKNAME] = UNSET
 
-    def _check_combination(self) -> None:
+    def _check_combination(self, /) -> None:
         by_ip = self.auth_mode == "ip"
         rule = "must be left out with auth_mode 'ip'" if by_ip else "is needed, or auth_mode 'ip'"
         for name in ("sip_trunk_user_name", "sip_trunk_password"):
@@ -222,8 +222,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     """``None`` or an empty text clears it."""
     label: Annotated[Text, wire("label"), validators.any_text] = UNSET
 
-    def _check_combination(self) -> None:
-        validators.require_any_field(self, "id")
+    _check_combination = validators.require_any_field("id")
 
 
 @attrs.frozen(kw_only=True)
@@ -273,5 +272,4 @@ class UpdateAgent(RequestValue[Agent]):
     outbound_phone_number_id: Annotated[Text, wire("outbound_phone_number_id"), _NUMBER_ID] = UNSET
     is_published: Annotated[bool | Unset, wire("is_published"), validators.flag] = UNSET
 
-    def _check_combination(self) -> None:
-        validators.require_any_field(self, "id", "version_number")
+    _check_combination = validators.require_any_field("id", "version_number")

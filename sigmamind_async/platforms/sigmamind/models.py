@@ -174,7 +174,7 @@ class CreatePhoneNumber(RequestValue[PhoneNumber]):
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
     """The number that test calls ring."""
 
-    def _check_combination(self) -> None:
+    def _check_combination(self, /) -> None:
         if self.phone_number is UNSET and self.country_code is UNSET:
             raise InvalidRequestError(field="country_code", rule="give it, or a phone_number")
 
@@ -219,8 +219,7 @@ class UpdatePhoneNumber(RequestValue[PhoneNumber]):
     )
     outbound_phone_number: Annotated[Text, wire("outboundPhoneNumber"), _PHONE_NUMBER] = UNSET
 
-    def _check_combination(self) -> None:
-        validators.require_any_field(self, "phone_number")
+    _check_combination = validators.require_any_field("phone_number")
 
 
 @attrs.frozen(kw_only=True)

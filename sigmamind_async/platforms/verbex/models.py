@@ -174,8 +174,7 @@ class UpdatePiaPhoneNumber(RequestValue[PhoneNumber]):
     inbound_agent_id: Annotated[Clearable, wire("inbound_agent_id"), _AGENT_ID] = UNSET
     outbound_agent_id: Annotated[Clearable, wire("outbound_agent_id"), _AGENT_ID] = UNSET
 
-    def _check_combination(self) -> None:
-        validators.require_any_field(self, "phone_number_id")
+    _check_combination = validators.require_any_field("phone_number_id")
 
 
 @attrs.frozen(kw_only=True)
@@ -212,8 +211,8 @@ class UpdatePhoneNumber(UpdateSipPhoneNumber):
         attrs.field(default=UNSET, hash=False, converter=as_secret)
     )
 
-    def _check_combination(self) -> None:
-        validators.require_any_field(self, "phone_number_id")
+    def _check_combination(self, /) -> None:
+        super()._check_combination()
         refuse_mix(attrs.asdict(self, recurse=False))
 
 
