@@ -115,7 +115,7 @@ def _unless_none(
 
 
 def _check_share(name: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(f"{name}: must be a number from 0 to 1")
 
 
@@ -136,7 +136,7 @@ class StopOn:
     share: float | None = attrs.field(default=None, validator=_SHARE)
     """Stop when this share of the rows, 0 to 1, failed or is unconfirmed, once *least* rows have
     ended; with `None` their share stops nothing."""
-    least: int = 20
+    least: int = attrs.field(default=20, validator=_COUNT)
     in_a_row: int | None = attrs.field(default=3, validator=_COUNT)
     """Stop after this many consecutive rows that end with a 401, 402 or 403, or with a response
     that is not the API's, such as an HTML page: later rows would end the same way. A success or

@@ -1,8 +1,8 @@
 """The requests of a run, many at once, and the end of each of its steps.
 
 Whatever happens, every step is reported once: one that was carried out and could not be noted is
-``unconfirmed``, one that the run did not come to ``skipped``. An error of the journal or of whoever
-is told stops the run; what is under way is settled first.
+``unconfirmed``, one that the run did not come to ``skipped``. An error of the journal, or of the
+caller's callback, stops the run; steps under way are settled first.
 """
 
 from __future__ import annotations

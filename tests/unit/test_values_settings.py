@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,15 @@ def test_seconds_from_0() -> None:
 def test_what_is_no_count(value: object) -> None:
     with pytest.raises(ConfigurationError, match="concurrency: must be a whole number from 1"):
         check_count("concurrency", value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"share": True}, {"share": math.nan}, {"least": -1}, {"least": 0}, {"least": "20"}]
+)
+def test_a_stop_that_cannot_be_counted_is_refused(wrong: dict[str, Any]) -> None:
+    [name] = wrong
+    with pytest.raises(ConfigurationError, match=f"StopOn: {name}: must be"):
+        StopOn(**wrong)
 
 
 @pytest.mark.parametrize("seconds", [True, math.nan, math.inf])

@@ -92,7 +92,7 @@ def _wrong_columns(names: Sequence[str]) -> Iterator[tuple[int, str]]:
 def _missing_columns(names: Sequence[str], manner: Manner) -> Iterator[str]:
     """Yield what every row would miss, once."""
     if "id" not in names:
-        yield "there is no column 'id'; each row needs an id of its own and keeps it"
+        yield "there is no column 'id'; each row needs its own id, which never changes"
     if "platform" not in names and manner.default_platform is None:
         yield "there is no column 'platform'; each row says one of sigmamind, verbex, dialnexa"
     if "source" not in names and "state" not in names:

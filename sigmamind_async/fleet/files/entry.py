@@ -154,7 +154,7 @@ def id_of(cells: Cells) -> str | CellError:
     """Return the id that a row says; a whole number is one as well."""
     value = cells.get("id")
     if "id" not in cells:
-        return CellError("is missing; a row needs an id of its own and keeps it")
+        return CellError("is missing; a row needs its own id, which never changes")
     if isinstance(value, CellError):
         return value
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What a provisioner needs of a journal, the rules of a write, and how an account stands in it."""
+"""The contract of a journal: what it stores, the rules of a write, and an account's status."""
 
 from __future__ import annotations
 

@@ -257,7 +257,7 @@ def test_all_that_is_wrong_with_a_row_is_said() -> None:
     text = "id,platform,source,phone_number,area_code\n,verbx,,14155550100,x\n"
 
     assert problems(text) == [
-        "fleet.csv:2:1: id: is missing; a row needs an id of its own and keeps it",
+        "fleet.csv:2:1: id: is missing; a row needs its own id, which never changes",
         "fleet.csv:2:2: platform: 'verbx' is unknown; did you mean 'verbex'?",
         "fleet.csv:2:8: source: is missing; say one of purchase, import, existing",
         (
@@ -428,7 +428,7 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
             [
                 (
                     "fleet.csv:1: there is no column 'id';"
-                    " each row needs an id of its own and keeps it"
+                    " each row needs its own id, which never changes"
                 ),
                 (
                     "fleet.csv:1: there is no column 'platform';"

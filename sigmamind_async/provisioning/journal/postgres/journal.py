@@ -202,7 +202,7 @@ class PostgresJournal(SqlJournal):
         self,
         statement: str,
         *values: object,
-        durable: bool = True,  # noqa: ARG002 - no statement is worth a setting of its own
+        durable: bool = True,  # noqa: ARG002 - one setting serves all statements
     ) -> None:
         await self._thread_to_write().submit(
             lambda connection: connection.execute(self.sql(statement), values), writes=True
