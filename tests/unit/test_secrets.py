@@ -359,6 +359,13 @@ async def a_wrong_change_for_many() -> object:
     return [sink(caught.value) for sink in ERROR_SINKS.values()]
 
 
+async def a_value_that_is_refused() -> object:
+    """Made by the caller, from a plain text that no method of a client has wrapped."""
+    with pytest.raises(SigmaMindError) as caught:
+        UpdatePhoneNumber(phone_number=NUMBER, trunk_password=PASSWORD, friendly_name="x" * 129)
+    return [sink(caught.value) for sink in ERROR_SINKS.values()]
+
+
 async def a_misspelt_change_for_many() -> object:
     wrong: dict[str, Any] = {"freindly_name": "x"}
     with pytest.raises(TypeError) as caught:
@@ -407,6 +414,7 @@ OTHER_SINKS: list[Callable[[], Awaitable[object]]] = [
     a_password_that_is_too_long,
     a_wrong_number_beside_a_password,
     a_wrong_change_for_many,
+    a_value_that_is_refused,
     a_misspelt_change_for_many,
     a_wrong_key_for_many,
     a_body_that_cannot_be_written,

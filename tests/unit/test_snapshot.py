@@ -59,8 +59,10 @@ def test_what_cannot_be_used_is_ignored(text: str) -> None:
     rate = AdaptiveRate()
     before = rate.snapshot()
 
-    rate.adopt(5.0, 40.0, RateSnapshot.from_text(text))
+    snapshot = RateSnapshot.from_text(text)
+    rate.adopt(5.0, 40.0, snapshot)
 
+    assert snapshot is None
     assert rate.snapshot() == before
     assert rate.rate == 40.0
 
