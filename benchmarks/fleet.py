@@ -17,7 +17,16 @@ from typing import TypeVar
 import attrs
 
 from sigmamind_async import SigmaMind
-from sigmamind_async.fleet import Fleet, FleetRow, Found, Known, Plan, Source, load, plan
+from sigmamind_async.fleet import (
+    Fleet,
+    FleetRow,
+    FleetState,
+    Plan,
+    RemoteNumber,
+    Source,
+    load,
+    plan,
+)
 from sigmamind_async.fleet.apply import crew_of
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.secret_references import SecretResolver
@@ -113,21 +122,21 @@ def wanted(place: int) -> dict[str, str]:
     }
 
 
-def known_of(count: int) -> Known:
+def known_of(count: int) -> FleetState:
     """Return an account state in which every tenth label is another one."""
-    found: dict[str, dict[str, Found]] = {platform: {} for platform in PLATFORMS}
+    found: dict[str, dict[str, RemoteNumber]] = {platform: {} for platform in PLATFORMS}
     for place in range(count):
         row = wanted(place)
         record = row["phone_number"] if row["platform"] == "sigmamind" else f"id{place}"
         label = "another" if place % 10 == 0 else row["label"]
         shown = {"label": label, "inbound_agent_id": row["inbound_agent_id"]}
-        found[row["platform"]][record] = Found(
+        found[row["platform"]][record] = RemoteNumber(
             platform=row["platform"], record=record, phone_number=row["phone_number"], shown=shown
         )
-    return Known(found=found)
+    return FleetState(found=found)
 
 
-def changes_of(count: int) -> tuple[Plan, Known]:
+def changes_of(count: int) -> tuple[Plan, FleetState]:
     """Return the plan that gives each of *count* numbers another label."""
     numbers = [number_of(place) for place in range(count)]
     rows = [
@@ -140,10 +149,10 @@ def changes_of(count: int) -> tuple[Plan, Known]:
         for place, number in enumerate(numbers)
     ]
     found = {
-        number: Found(
+        number: RemoteNumber(
             platform="sigmamind", record=number, phone_number=number, shown={"label": "Old"}
         )
         for number in numbers
     }
-    known = Known(found={"sigmamind": found})
+    known = FleetState(found={"sigmamind": found})
     return plan(Fleet(rows=rows), known), known

@@ -8,12 +8,12 @@ from typing import Self
 
 import attrs
 
-from sigmamind_async.cli.platforms import PLATFORMS, AnyClient
-from sigmamind_async.cli.session import Times, client_of_environment
+from sigmamind_async.cli.runtime import Times, client_of_environment
+from sigmamind_async.cli.vendors import PLATFORMS, AnyClient
 from sigmamind_async.events import Observer
-from sigmamind_async.fleet.known import Applied
+from sigmamind_async.fleet.refresh import platforms_of
 from sigmamind_async.fleet.spec import Fleet
-from sigmamind_async.fleet.survey import platforms_of
+from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.limiter.gate import Admission, Gate
 from sigmamind_async.provisioning.journal.protocol import Journal
 
@@ -53,5 +53,5 @@ async def platforms_in(fleet: Fleet, journal: Journal) -> set[str]:
     """Return the platforms that have to be asked about *fleet*."""
     notes = await journal.last_applied()
     ids = {row.id for row in fleet.rows}
-    applied = {name: Applied.load(name, text) for name, text in notes.items() if name in ids}
+    applied = {name: LastApplied.load(name, text) for name, text in notes.items() if name in ids}
     return platforms_of(fleet, applied)

@@ -16,8 +16,8 @@ import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from cyclopts import App, CycloptsError, Parameter
 
 from sigmamind_async.cli.dsn import spelled_out, without_passwords
-from sigmamind_async.cli.ending import CommandError, Exit, exit_for, told, unexpected
-from sigmamind_async.cli.plain import clean
+from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
+from sigmamind_async.cli.output.text import clean
 from sigmamind_async.errors import SigmaMindError
 
 _PLAN = """Show what apply would do about the numbers of a fleet; send and write nothing.
@@ -217,21 +217,21 @@ def _app() -> App:
         help="Show and change the numbers of the account.\n\nExample: sigmamind numbers list",
     )
     home = "sigmamind_async.cli"
-    app.command(f"{home}.plan:plan", name="plan", help=_PLAN)
-    app.command(f"{home}.apply:apply", name="apply", help=_APPLY)
-    app.command(f"{home}.status:status", name="status", help=_STATUS)
-    app.command(f"{home}.reconcile:reconcile", name="reconcile", help=_RECONCILE)
-    app.command(f"{home}.export:export", name="export", help=_EXPORT)
-    app.command(f"{home}.worker:worker", name="worker", help=_WORKER)
+    app.command(f"{home}.commands.plan:plan", name="plan", help=_PLAN)
+    app.command(f"{home}.commands.apply:apply", name="apply", help=_APPLY)
+    app.command(f"{home}.commands.status:status", name="status", help=_STATUS)
+    app.command(f"{home}.commands.reconcile:reconcile", name="reconcile", help=_RECONCILE)
+    app.command(f"{home}.commands.export:export", name="export", help=_EXPORT)
+    app.command(f"{home}.commands.worker:worker", name="worker", help=_WORKER)
     app.command(numbers)
-    app.command(f"{home}.demo:demo", name="demo", help=_DEMO)
-    app.command(f"{home}.sandbox:sandbox", name="sandbox", help=_SANDBOX)
-    numbers.command(f"{home}.numbers:list_", name="list", help=_LIST)
-    numbers.command(f"{home}.numbers:get", name="get", help=_GET)
-    numbers.command(f"{home}.numbers:update", name="update", help=_UPDATE)
-    numbers.command(f"{home}.move:move", name="move", help=_MOVE)
-    numbers.command(f"{home}.numbers:release", name="release", help=_RELEASE)
-    numbers.command(f"{home}.verify:verify", name="verify", help=_VERIFY)
+    app.command(f"{home}.demo.local:demo", name="demo", help=_DEMO)
+    app.command(f"{home}.commands.sandbox:sandbox", name="sandbox", help=_SANDBOX)
+    numbers.command(f"{home}.commands.numbers:list_", name="list", help=_LIST)
+    numbers.command(f"{home}.commands.numbers:get", name="get", help=_GET)
+    numbers.command(f"{home}.commands.numbers:update", name="update", help=_UPDATE)
+    numbers.command(f"{home}.commands.reassign:move", name="move", help=_MOVE)
+    numbers.command(f"{home}.commands.numbers:release", name="release", help=_RELEASE)
+    numbers.command(f"{home}.commands.verify:verify", name="verify", help=_VERIFY)
     return app
 
 

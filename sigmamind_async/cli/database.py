@@ -14,8 +14,8 @@ import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.dsn import DEFAULT, OPTION, VARIABLE
-from sigmamind_async.cli.ending import CommandError
-from sigmamind_async.cli.platforms import Platform
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.vendors import Platform
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import attrs
 
-from sigmamind_async.cli.consent import Consent, can_ask
 from sigmamind_async.cli.database import Database
-from sigmamind_async.cli.ending import CommandError
-from sigmamind_async.cli.journals import Policy
-from sigmamind_async.cli.platforms import PlatformName
-from sigmamind_async.cli.session import Times
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.journal_location import Policy
+from sigmamind_async.cli.prompts import Consent, can_ask
+from sigmamind_async.cli.runtime import Times
 from sigmamind_async.cli.source import STDIN
-from sigmamind_async.fleet.draft import Rules
+from sigmamind_async.cli.vendors import PlatformName
+from sigmamind_async.fleet.row_plan import PlanOptions
 
 
 @attrs.frozen(kw_only=True)
@@ -29,7 +29,7 @@ class Orders:
     max_purchases: int | None
     yes: bool
     policy: Policy
-    rules: Rules
+    rules: PlanOptions
     """For a fleet alone."""
     skip_bad: bool
     """Likewise."""
@@ -52,7 +52,9 @@ class Orders:
             "--platform": self.platform,
             "--journal": self.journal,
             "--max-purchases": self.max_purchases,
-            "--on-drift": None if self.rules.on_drift == Rules().on_drift else self.rules.on_drift,
+            "--on-drift": None
+            if self.rules.on_drift == PlanOptions().on_drift
+            else self.rules.on_drift,
         }
         flags = {
             "--allow-release": self.rules.allow_release,
@@ -67,7 +69,7 @@ class Orders:
 
     def check_for_rows(self) -> None:
         """Raise `CommandError` where options were given that rows with an action do not have."""
-        if self.skip_bad or self.rules != Rules():
+        if self.skip_bad or self.rules != PlanOptions():
             raise CommandError(
                 f"{self.file}: its rows say what to do, and not what should be: --on-drift,"
                 " --allow-release, --rewrite-secrets and --skip-bad mean nothing to them"

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-from sigmamind_async.cli.consent import Outlook
-from sigmamind_async.cli.journals import Place
+from sigmamind_async.cli.journal_location import Place
+from sigmamind_async.cli.prompts import Outlook
 from sigmamind_async.cli.rows import Reading, Row
 from sigmamind_async.cli.source import Source, survey
 from sigmamind_async.provisioning.journal.protocol import Journal

@@ -14,7 +14,7 @@ import attrs
 import orjson
 
 from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
-from sigmamind_async.cli.platforms import PLATFORMS, Platform
+from sigmamind_async.cli.vendors import PLATFORMS, Platform
 from sigmamind_async.convert import check_field
 from sigmamind_async.errors import InvalidRequestError, suggest
 from sigmamind_async.secret_references import SecretReferenceError

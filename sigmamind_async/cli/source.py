@@ -12,7 +12,7 @@ from typing import IO
 
 import attrs
 
-from sigmamind_async.cli.ending import CommandError
+from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.rows import (
     BadRow,
     FileError,

@@ -1,7 +1,7 @@
 """Phone numbers as they should be: said in a file, compared with what is there, made so.
 
     wanted = load("fleet.csv")
-    known = await survey(wanted, {"sigmamind": client}, journal)
+    known = await refresh(wanted, {"sigmamind": client}, journal)
     todo = plan(wanted, known)
     await apply(todo, [Provisioner(client, journal)])
 
@@ -9,32 +9,32 @@ A row has an id of its own, by which the journal knows its number; a second `app
 """
 
 from sigmamind_async.fleet.apply import Result, apply
-from sigmamind_async.fleet.capability import Found
-from sigmamind_async.fleet.draft import Rules
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.files.writing import write
-from sigmamind_async.fleet.known import Applied, Known
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Problem, Source
+from sigmamind_async.fleet.refresh import numbers_of, refresh
+from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.survey import numbers_of, survey
-from sigmamind_async.fleet.work import StepOutcome
+from sigmamind_async.fleet.step_progress import StepOutcome
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.secret_references import SecretResolver
 
 __all__ = [
     "Action",
-    "Applied",
     "Change",
+    "DesiredState",
     "Fleet",
     "FleetRow",
-    "Found",
-    "Known",
+    "FleetState",
+    "LastApplied",
     "Plan",
-    "Presence",
+    "PlanOptions",
     "Problem",
+    "RemoteNumber",
     "Result",
-    "Rules",
     "SecretResolver",
     "Source",
     "Step",
@@ -45,6 +45,6 @@ __all__ = [
     "load",
     "numbers_of",
     "plan",
-    "survey",
+    "refresh",
     "write",
 ]

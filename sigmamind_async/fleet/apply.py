@@ -11,14 +11,14 @@ import attrs
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, Status, StopOn
 from sigmamind_async.errors import ConfigurationError, PlanError
-from sigmamind_async.fleet.errands import Errands
-from sigmamind_async.fleet.known import Known
+from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.run import FleetRun
-from sigmamind_async.fleet.saved import moved
+from sigmamind_async.fleet.plan_file import moved
+from sigmamind_async.fleet.refresh import refresh
+from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
-from sigmamind_async.fleet.survey import survey
-from sigmamind_async.fleet.work import Report, StepOutcome
+from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.step_progress import Report, StepOutcome
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
@@ -66,7 +66,7 @@ async def apply(
         secrets: Resolves the references in rows; the environment and the current folder by default.
         report: Told how each step ended, as it ends.
         progress: Counts, rate and estimated time, kept up to date.
-        stop_on: When to take up no more steps and skip the rest; see `FleetRun`.
+        stop_on: When to take up no more steps and skip the rest; see `Executor`.
 
     Raises:
         PlanError: The plan has problems, or the state has moved; nothing was sent.
@@ -106,20 +106,20 @@ class Crew:
     def run(
         self,
         plan: Plan,
-        known: Known,
+        known: FleetState,
         references: SecretResolver,
         *,
         report: Report,
         progress: Progress | None = None,
         stop_on: StopOn | None = DEFAULT_STOP_ON,
-    ) -> FleetRun:
+    ) -> Executor:
         """Return the run of *plan*."""
-        return FleetRun(
+        return Executor(
             plan,
             known,
             self.provisioners,
             self.journal,
-            Errands(plan, self.journal, references.resolve),
+            RequestBuilder(plan, self.journal, references.resolve),
             report=report,
             progress=progress,
             stop_on=stop_on,
@@ -139,14 +139,14 @@ def crew_of(provisioners: Iterable[Provisioner]) -> Crew:
     return Crew(by_platform, *journals.values())
 
 
-async def checked(plan_: Plan, crew: Crew) -> tuple[Plan, Known]:
+async def checked(plan_: Plan, crew: Crew) -> tuple[Plan, FleetState]:
     """Return what is left of *plan_*, and what is known now.
 
     Raises `PlanError` where it was made against something else.
     """
     fleet = Fleet(rows=[*plan_.rows.values()])
     clients = {name: each.client for name, each in crew.provisioners.items()}
-    known = await survey(fleet, clients, crew.journal)
+    known = await refresh(fleet, clients, crew.journal)
     left = plan(fleet, known, plan_.rules)
     reasons = moved(plan_, left, known)
     if reasons:

@@ -10,16 +10,16 @@ from typing import Final
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.capability import Found
 from sigmamind_async.fleet.files.formats import Format
 from sigmamind_async.fleet.files.writing import write
-from sigmamind_async.fleet.known import Applied
 from sigmamind_async.fleet.load import load_from
 from sigmamind_async.fleet.spec import FIELDS, Cell, FleetRow, Problem, Source
+from sigmamind_async.fleet.state import LastApplied
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
 
 
 def export(
-    found: Iterable[Found], applied: Mapping[str, Applied] | None = None
+    found: Iterable[RemoteNumber], applied: Mapping[str, LastApplied] | None = None
 ) -> Iterator[FleetRow]:
     """Yield a row for each number that was *found*; planned again, they change nothing.
 
@@ -104,12 +104,12 @@ def _read_back(row: FleetRow, form: Format) -> str:
 _OTHERWISE: Final = "would be read as something else"
 
 
-def _free(number: Found, taken: set[str]) -> str:
+def _free(number: RemoteNumber, taken: set[str]) -> str:
     """Return a name for *number* that no other row has: two platforms may have the same one."""
     name = number.phone_number or number.record
     return name if name not in taken else f"{number.platform} {name} {number.record}"
 
 
-def _row_fields(number: Found) -> dict[str, str | int | bool | None]:
+def _row_fields(number: RemoteNumber) -> dict[str, str | int | bool | None]:
     told = {"phone_number": number.phone_number, **number.shown}
     return {name: told[name] for name in FIELDS if told.get(name)}

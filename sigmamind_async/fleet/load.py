@@ -10,7 +10,7 @@ import attrs
 from sigmamind_async.fleet.files.entry import Entry, Manner, entry_of
 from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
 from sigmamind_async.fleet.files.reading import Source, entries, flat, manner_of
-from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Problem
+from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem
 
 
 def load(
@@ -102,7 +102,7 @@ def _same_number(
     entry: Entry, numbers: dict[tuple[str, str], _First], this: _First
 ) -> Iterator[Problem]:
     row = entry.row
-    if row is None or row.state is not Presence.PRESENT or not row.phone_number.startswith("+"):
+    if row is None or row.state is not DesiredState.PRESENT or not row.phone_number.startswith("+"):
         return
     first = numbers.setdefault((row.platform, row.phone_number), this)
     if first is not this:

@@ -9,10 +9,10 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.fleet.draft import Draft, Rules, draft
-from sigmamind_async.fleet.known import Known
-from sigmamind_async.fleet.register import Register
+from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, draft
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Problem
+from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import Action, Step
 
 ORDER: Final = {action: place for place, action in enumerate(Action)}
@@ -31,7 +31,7 @@ class Plan:
     """With one of them, nothing is carried out unless the caller says so."""
     unlisted: Sequence[str] = ()
     """Ids that the journal knows and no row has: their numbers are left alone."""
-    rules: Rules = attrs.field(factory=Rules)
+    rules: PlanOptions = attrs.field(factory=PlanOptions)
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
@@ -49,13 +49,13 @@ class Plan:
         return sum(step.writes for step in self.steps)
 
 
-def plan(fleet: Fleet, known: Known, rules: Rules | None = None) -> Plan:
+def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> Plan:
     """Return what makes *fleet* so, given what is *known* of it.
 
     A row with a problem, or that is about the number of another one, has no step.
     """
-    rules = rules or Rules()
-    register = Register(fleet, known)
+    rules = rules or PlanOptions()
+    register = StateIndex(fleet, known)
     drafts = [draft(row, register, rules) for row in fleet.rows]
     problems = [problem for one in drafts for problem in one.problems]
     problems += _doubles(fleet.rows)
@@ -82,7 +82,7 @@ def _doubles(rows: Sequence[FleetRow]) -> Iterator[Problem]:
             yield Problem(message=message, id=row.id, field="id", line=row.line)
 
 
-def _rivals(drafts: Iterable[Draft]) -> Iterator[Problem]:
+def _rivals(drafts: Iterable[RowPlan]) -> Iterator[Problem]:
     """Yield a problem for each row that is about the number of another one."""
     claimed: dict[tuple[str, str], FleetRow] = {}
     for one in drafts:

@@ -30,7 +30,7 @@ class Source(enum.Enum):
     """The account has it already."""
 
 
-class Presence(enum.Enum):
+class DesiredState(enum.Enum):
     """Whether a row wants its number or wants it gone."""
 
     PRESENT = "present"
@@ -83,7 +83,7 @@ class FleetRow:
     platform: str
     """``sigmamind``, ``verbex`` or ``dialnexa``."""
     source: Source
-    state: Presence = Presence.PRESENT
+    state: DesiredState = DesiredState.PRESENT
     fields: Mapping[str, Cell] = attrs.field(hash=False, factory=dict[str, Cell])
     """What is said, by names of `FIELDS`."""
     line: int = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.fleet.capability import Found
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
 
 
 class Action(enum.Enum):
@@ -68,7 +68,7 @@ class Step:
     """What somebody else has changed and is left so."""
     was: str = ""
     """Id of the row, no longer in the fleet, that the journal has the number under."""
-    leaves: Found | None = None
+    leaves: RemoteNumber | None = None
     """The number on the platform where it is released in the end, see `Action.MOVE`."""
     withheld: str = ""
     """Why it is not carried out, although the row asks for it."""
@@ -94,7 +94,7 @@ class Step:
             action=Action(said.pop("action")),
             changes=tuple(Change(**change) for change in said.pop("changes")),
             kept=tuple(Change(**change) for change in said.pop("kept")),
-            leaves=None if leaves is None else Found(**leaves),
+            leaves=None if leaves is None else RemoteNumber(**leaves),
             remarks=tuple(said.pop("remarks")),
             **said,
         )

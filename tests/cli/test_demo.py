@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.judge import Sale, judge, unheard
-from sigmamind_async.cli.platforms import PLATFORMS
+from sigmamind_async.cli.demo.audit import Sale, judge, unheard
+from sigmamind_async.cli.demo.fleet import PASSWORD_FILE, sample_fleet
 from sigmamind_async.cli.rows import Reading, Row, read_row
-from sigmamind_async.cli.sample import PASSWORD_FILE, sample_fleet
+from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning import row as journal
 from sigmamind_async.secret_references import SecretResolver
 

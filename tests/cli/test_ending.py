@@ -13,11 +13,11 @@ import pytest
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli import main
-from sigmamind_async.cli.ending import Exit, advice_for, exit_for, exit_for_job, told, unexpected
-from sigmamind_async.cli.job import fault_of
-from sigmamind_async.cli.plain import lines_text
-from sigmamind_async.cli.records import Stopped, Summary
-from sigmamind_async.cli.supervision import TICK, Supervision, is_unreachable, word_for
+from sigmamind_async.cli.errors import Exit, advice_for, exit_for, exit_for_job, told, unexpected
+from sigmamind_async.cli.jobs.operations import fault_of
+from sigmamind_async.cli.jobs.supervisor import TICK, Supervision, is_unreachable, word_for
+from sigmamind_async.cli.output.events import Stopped, Summary
+from sigmamind_async.cli.output.text import lines_text
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -239,7 +239,7 @@ def test_an_unexpected_error_is_one_line(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by \x1b zero")
 
-    monkeypatch.setattr("sigmamind_async.cli.sandbox.rate_limit", broken)
+    monkeypatch.setattr("sigmamind_async.cli.commands.sandbox.rate_limit", broken)
     code = main(["sandbox", "--rate", "1", *words])
     err = capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.session import runner
+from sigmamind_async.cli.runtime import runner
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait

@@ -11,11 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.fleet import FleetRow, Found, Known, Problem, Source, export, plan, write
-from sigmamind_async.fleet.capabilities import CAPABILITIES
+from sigmamind_async.fleet import (
+    FleetRow,
+    FleetState,
+    Problem,
+    RemoteNumber,
+    Source,
+    export,
+    plan,
+    write,
+)
 from sigmamind_async.fleet.export import sayable
 from sigmamind_async.fleet.files import Format, columns_of
 from sigmamind_async.fleet.load import load_from
+from sigmamind_async.fleet.vendors import VENDORS
 from tests.cli.test_plan import FLEET
 
 if TYPE_CHECKING:
@@ -23,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Cli, Inside
 
-ALL = tuple(word for name in CAPABILITIES for word in ("--platform", name))
+ALL = tuple(word for name in VENDORS for word in ("--platform", name))
 BUY = ("--max-purchases", "2", "--yes")
 
 
@@ -126,10 +135,10 @@ TEXTS = st.one_of(
 
 
 @st.composite
-def numbers(draw: st.DrawFn) -> Found:
-    platform = draw(st.sampled_from([*CAPABILITIES]))
-    fields = [*CAPABILITIES[platform].update.takes]
-    return Found(
+def numbers(draw: st.DrawFn) -> RemoteNumber:
+    platform = draw(st.sampled_from([*VENDORS]))
+    fields = [*VENDORS[platform].update.takes]
+    return RemoteNumber(
         platform=platform,
         record=draw(st.text(min_size=1, max_size=40)),
         phone_number=draw(NUMBERS),
@@ -139,7 +148,9 @@ def numbers(draw: st.DrawFn) -> Found:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(numbers(), max_size=4), st.sampled_from(get_args(Format)))
-def test_the_export_of_any_account_plans_to_nothing(found: list[Found], form: Format) -> None:
+def test_the_export_of_any_account_plans_to_nothing(
+    found: list[RemoteNumber], form: Format
+) -> None:
     """Whatever it holds: what cannot be said is left out, and every number is told of."""
     there = {(number.platform, number.record): number for number in found}
     told = [*sayable(export(there.values()), form)]
@@ -148,10 +159,10 @@ def test_the_export_of_any_account_plans_to_nothing(found: list[Found], form: Fo
     write(rows, stream, form, columns=columns_of(rows))
     stream.seek(0)
     fleet = load_from(stream, name="now", format=form)
-    known = Known(
+    known = FleetState(
         found={
             platform: {record: each for (name, record), each in there.items() if name == platform}
-            for platform in CAPABILITIES
+            for platform in VENDORS
         }
     )
     todo = plan(fleet, known)

@@ -12,8 +12,8 @@ import attrs
 import pytest
 
 from sigmamind_async.cli.accounts import Accounts
-from sigmamind_async.cli.fleet_apply import Prospect
-from sigmamind_async.fleet import Known, Plan
+from sigmamind_async.cli.jobs.fleet_apply import Prospect
+from sigmamind_async.fleet import FleetState, Plan
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import TRUNK_PASSWORD
@@ -142,7 +142,7 @@ def test_each_platform_may_buy_what_was_agreed_to_there_and_no_more() -> None:
     prospect = Prospect(
         journal=MemoryJournal(),
         accounts=Accounts({}, {}),
-        known=Known(found={}),
+        known=FleetState(found={}),
         plan=Plan(steps=(), rows={}),
         bought={"sigmamind": 2, "verbex": 0, "dialnexa": 4},
         to_buy={"sigmamind": 1, "verbex": 3},

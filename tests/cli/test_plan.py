@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from sigmamind_async.cli.json_lines import json_lines
-from sigmamind_async.cli.plain import plain
-from sigmamind_async.cli.plan_lines import MOST_STEPS
-from sigmamind_async.cli.records import PlanShown, Problems
-from sigmamind_async.cli.screen import screen
-from sigmamind_async.fleet import Action, Change, Found, Plan, Problem, Step
+from sigmamind_async.cli.output.events import PlanShown, Problems
+from sigmamind_async.cli.output.json_lines import json_lines
+from sigmamind_async.cli.output.plan_text import MOST_STEPS
+from sigmamind_async.cli.output.terminal import screen
+from sigmamind_async.cli.output.text import plain
+from sigmamind_async.fleet import Action, Change, Plan, Problem, RemoteNumber, Step
 from tests.cli.conftest import TRUNK_PASSWORD
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ STEPS = (
         platform="sigmamind",
         action=Action.MOVE,
         phone_number="+14155550101",
-        leaves=Found(platform="verbex", record="v1", phone_number="+14155550101", shown={}),
+        leaves=RemoteNumber(platform="verbex", record="v1", phone_number="+14155550101", shown={}),
     ),
     Step(id="old", platform="verbex", action=Action.RELEASE, withheld="needs --allow-release"),
     Step(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import attrs
 import pytest
 
-from sigmamind_async.cli.ending import advice_for
-from sigmamind_async.cli.platforms import PLATFORMS, PlatformName
+from sigmamind_async.cli.errors import advice_for
 from sigmamind_async.cli.rows import BadRow, Reading, Row, read_csv, read_row
+from sigmamind_async.cli.vendors import PLATFORMS, PlatformName
 from sigmamind_async.errors import AuthenticationError
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.sandbox.endpoint import Endpoint

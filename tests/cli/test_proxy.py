@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sigmamind_async.cli.session import Times
+from sigmamind_async.cli.runtime import Times
 from tests.cli.conftest import Cli, Inside
 from tests.functional.test_fault_matrix import closed_port
 

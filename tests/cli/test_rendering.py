@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from sigmamind_async.bulk import Progress
-from sigmamind_async.cli.bar import Traffic, bar_line
-from sigmamind_async.cli.json_lines import json_lines
-from sigmamind_async.cli.output import Form, Output, chosen_form
-from sigmamind_async.cli.plain import LONGEST_SHOWN, Widths, clean, plain, row_line
-from sigmamind_async.cli.records import (
+from sigmamind_async.cli.output.console import Form, Output, chosen_form
+from sigmamind_async.cli.output.events import (
     Crash,
     Entrance,
     Killed,
@@ -40,7 +37,10 @@ from sigmamind_async.cli.records import (
     VerificationSummary,
     Way,
 )
-from sigmamind_async.cli.screen import row_text, screen
+from sigmamind_async.cli.output.json_lines import json_lines
+from sigmamind_async.cli.output.progress import Traffic, bar_line
+from sigmamind_async.cli.output.terminal import row_text, screen
+from sigmamind_async.cli.output.text import LONGEST_SHOWN, Widths, clean, plain, row_line
 from sigmamind_async.events import AttemptFinished, Throttled
 from sigmamind_async.fleet import Action, Plan, Problem, Step
 from sigmamind_async.fleet import Change as FieldChange

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigmamind_async.cli.columns import columns_of
-from sigmamind_async.cli.ending import CommandError
-from sigmamind_async.cli.platforms import PLATFORMS
+from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.rows import (
     BadRow,
     FileError,
@@ -24,6 +23,7 @@ from sigmamind_async.cli.rows import (
     read_row,
 )
 from sigmamind_async.cli.source import LONGEST_LINE, Source, survey
+from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import suggest
 from sigmamind_async.platforms.sigmamind.models import (
     CreatePhoneNumber,

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from sigmamind_async.cli.examination import by_turns
-from sigmamind_async.cli.json_lines import json_lines
-from sigmamind_async.cli.plain import plain
-from sigmamind_async.cli.records import (
+from sigmamind_async.cli.commands.verify import exit_for
+from sigmamind_async.cli.jobs.test_call import verdict
+from sigmamind_async.cli.jobs.verification import by_turns
+from sigmamind_async.cli.output.events import (
     RowError,
     Verification,
     Verifications,
     VerificationSummary,
 )
-from sigmamind_async.cli.trial import verdict
-from sigmamind_async.cli.verify import exit_for
+from sigmamind_async.cli.output.json_lines import json_lines
+from sigmamind_async.cli.output.text import plain
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.sandbox import Sandbox

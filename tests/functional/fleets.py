@@ -12,14 +12,14 @@ import attrs
 
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
 from sigmamind_async.client import Client
-from sigmamind_async.fleet.draft import Rules
-from sigmamind_async.fleet.errands import Errands
-from sigmamind_async.fleet.known import Applied, Known
+from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.run import FleetRun
-from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Presence, Source
-from sigmamind_async.fleet.survey import numbers_of, survey
-from sigmamind_async.fleet.work import StepOutcome
+from sigmamind_async.fleet.refresh import numbers_of, refresh
+from sigmamind_async.fleet.requests import RequestBuilder
+from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied
+from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row
 from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
@@ -60,7 +60,7 @@ def row(name: str, platform: str, source: str, **fields: Cell) -> FleetRow:
 def absent(known: FleetRow) -> FleetRow:
     """Return *known* as a row that wants its number gone."""
     number = {name: cell for name, cell in known.fields.items() if name == "phone_number"}
-    return attrs.evolve(known, state=Presence.ABSENT, fields=number)
+    return attrs.evolve(known, state=DesiredState.ABSENT, fields=number)
 
 
 def saying(known: FleetRow, **fields: Cell) -> FleetRow:
@@ -210,8 +210,8 @@ class Operator:
         self.clock = clock or FakeClock(LATER)
         self.secrets = {"env:TRUNK": "s3cret-of-the-trunk"}
         self.plan: Plan | None = None
-        self.known: Known | None = None
-        self.run: FleetRun | None = None
+        self.known: FleetState | None = None
+        self.run: Executor | None = None
         self.told: list[StepOutcome] = []
         self._closing = AsyncExitStack()
         self.clients: dict[str, Client] = {}
@@ -260,19 +260,19 @@ class Operator:
     async def planned(self, rows: Sequence[FleetRow], **rules: Any) -> Plan:
         """Look at the accounts, and plan."""
         fleet = Fleet(rows=rows)
-        self.known = await survey(fleet, self.clients, self.journal)
-        self.plan = plan(fleet, self.known, Rules(**rules))
+        self.known = await refresh(fleet, self.clients, self.journal)
+        self.plan = plan(fleet, self.known, PlanOptions(**rules))
         return self.plan
 
     def running(
         self,
         made: Plan,
         report: Callable[[StepOutcome], None],
-        errands: type[Errands] = Errands,
-    ) -> FleetRun:
+        errands: type[RequestBuilder] = RequestBuilder,
+    ) -> Executor:
         """Return the run of a plan that `planned` made, or of what became of it since."""
         assert self.known is not None
-        self.run = FleetRun(
+        self.run = Executor(
             made,
             self.known,
             {name: each for name, each in self.provisioners.items() if name in self.clients},
@@ -282,7 +282,9 @@ class Operator:
         )
         return self.run
 
-    async def carry_out(self, made: Plan, errands: type[Errands] = Errands) -> list[StepOutcome]:
+    async def carry_out(
+        self, made: Plan, errands: type[RequestBuilder] = RequestBuilder
+    ) -> list[StepOutcome]:
         """Carry a plan out, and return what was reported; however it ends, each step is once."""
         self.told = told = list[StepOutcome]()
         try:
@@ -313,10 +315,10 @@ class Operator:
 
     # --- what is there now ---------------------------------------------------------------
 
-    async def notes(self) -> dict[str, Applied]:
+    async def notes(self) -> dict[str, LastApplied]:
         """Return the journal's notes, by row."""
         return {
-            name: Applied.load(name, text)
+            name: LastApplied.load(name, text)
             for name, text in (await self.journal.last_applied()).items()
         }
 
@@ -339,7 +341,7 @@ class State:
     """All that an apply can change."""
 
     numbers: Mapping[tuple[str, str], Mapping[str, str | None]]
-    notes: Mapping[str, Applied]
+    notes: Mapping[str, LastApplied]
 
 
 def sent(box: Sandbox, platform: str | None = None) -> dict[str, int]:

@@ -12,11 +12,11 @@ import pytest
 from sigmamind_async import PlanError, Progress, SigmaMind, Verbex
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet import (
+    DesiredState,
     Fleet,
     FleetRow,
     Plan,
-    Presence,
-    Rules,
+    PlanOptions,
     SecretResolver,
     Source,
     apply,
@@ -24,9 +24,9 @@ from sigmamind_async.fleet import (
     fleet_of,
     numbers_of,
     plan,
-    survey,
+    refresh,
 )
-from sigmamind_async.fleet.saved import dump, load
+from sigmamind_async.fleet.plan_file import dump, load
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.sandbox import Sandbox, Switches
@@ -37,7 +37,7 @@ SECRET = "correct-horse-battery"
 
 
 def row(row_id: str, source: Source, **fields: Any) -> FleetRow:
-    state = fields.pop("state", Presence.PRESENT)
+    state = fields.pop("state", DesiredState.PRESENT)
     return FleetRow(id=row_id, platform="sigmamind", source=source, state=state, fields=fields)
 
 
@@ -70,8 +70,8 @@ def references(environment: dict[str, str] | None = None) -> SecretResolver:
 
 async def planned(client: SigmaMind, journal: MemoryJournal, *rows: FleetRow, **rules: Any) -> Plan:
     fleet = fleet_of(rows)
-    known = await survey(fleet, {"sigmamind": client}, journal)
-    return plan(fleet, known, Rules(**rules))
+    known = await refresh(fleet, {"sigmamind": client}, journal)
+    return plan(fleet, known, PlanOptions(**rules))
 
 
 async def test_a_saved_plan_is_carried_out_once(box: Sandbox, client: SigmaMind) -> None:
@@ -136,21 +136,21 @@ async def test_what_was_exported_changes_nothing(client: SigmaMind) -> None:
         await client.phone_numbers.create(country_code="US", friendly_name=friendly_name)
     found = (await numbers_of(client)).values()
     fleet = fleet_of(export(found))
-    again = plan(fleet, await survey(fleet, {"sigmamind": client}, MemoryJournal()))
+    again = plan(fleet, await refresh(fleet, {"sigmamind": client}, MemoryJournal()))
     assert (len(again.steps), again.writes, again.problems) == (4, 0, ())
 
 
 async def test_a_fleet_on_a_platform_without_a_client_is_refused(client: SigmaMind) -> None:
     fleet = fleet_of([BOUGHT, attrs.evolve(IMPORTED, platform="verbex")])
     with pytest.raises(ConfigurationError, match="there is none for verbex"):
-        await survey(fleet, {"sigmamind": client}, MemoryJournal())
+        await refresh(fleet, {"sigmamind": client}, MemoryJournal())
 
 
 async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind) -> None:
     journal = MemoryJournal()
     await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
     await client.phone_numbers.create(country_code="US")
-    known = await survey(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
+    known = await refresh(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
     rows = [*export(known.found["sigmamind"].values(), known.applied)]
     assert sorted(row.id == row.phone_number for row in rows) == [False, True]
     assert "bought" in [row.id for row in rows]
@@ -166,11 +166,11 @@ async def test_a_file_a_plan_and_an_application_in_seven_lines(
     path.write_text("id,platform,source,country_code,label\ndesk,sigmamind,purchase,US,Support\n")
     journal = MemoryJournal()
     wanted = fleet.load(path)
-    known = await fleet.survey(wanted, {"sigmamind": client}, journal)
+    known = await fleet.refresh(wanted, {"sigmamind": client}, journal)
     todo = fleet.plan(wanted, known)
     result = await fleet.apply(todo, [Provisioner(client, journal)])
     assert result.done
-    known = await fleet.survey(wanted, {"sigmamind": client}, journal)
+    known = await fleet.refresh(wanted, {"sigmamind": client}, journal)
     assert fleet.plan(wanted, known).writes == 0
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async.fleet.draft import Draft
-from sigmamind_async.fleet.errands import Errands
-from sigmamind_async.fleet.known import Known
+from sigmamind_async.fleet.refresh import refresh
+from sigmamind_async.fleet.requests import RequestBuilder
+from sigmamind_async.fleet.row_plan import RowPlan
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.survey import survey
+from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.provisioning import MemoryJournal, SqliteJournal
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.testing import FakeClock
@@ -293,9 +293,9 @@ async def test_an_id_that_changes_with_the_run_buys_again(
     """The guard at work: what makes a purchase one is that its id is the same in every run."""
     whole = await lived(start, None)
     runs = itertools.count()
-    modules = [sys.modules[each.__module__] for each in (Errands, Draft, survey)]
+    modules = [sys.modules[each.__module__] for each in (RequestBuilder, RowPlan, refresh)]
 
-    async def survey_anew(*given: Any) -> Known:
+    async def survey_anew(*given: Any) -> FleetState:
         run = next(runs)
 
         def new_id(row_id: str, sequence: int) -> str:
@@ -303,9 +303,9 @@ async def test_an_id_that_changes_with_the_run_buys_again(
 
         for module in modules:
             monkeypatch.setattr(module, "creation_id", new_id)
-        return await survey(*given)
+        return await refresh(*given)
 
-    monkeypatch.setattr(fleets, "survey", survey_anew)
+    monkeypatch.setattr(fleets, "refresh", survey_anew)
     bought_twice = False
     for last in range(whole.events):
         with suppress(AssertionError):  # it may not come to rest, either

@@ -11,13 +11,13 @@ import orjson
 import pytest
 
 from sigmamind_async import SigmaMind
-from sigmamind_async.fleet.capability import Found
-from sigmamind_async.fleet.errands import Errands
-from sigmamind_async.fleet.known import Applied, Known
+from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import plan
-from sigmamind_async.fleet.run import FleetRun
+from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Source
-from sigmamind_async.fleet.work import StepOutcome
+from sigmamind_async.fleet.state import FleetState, LastApplied
+from sigmamind_async.fleet.step_progress import StepOutcome
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.operation import Response
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Sandbox
@@ -39,12 +39,12 @@ def number(index: int) -> str:
     return f"+1{2_000_000_000 + index}"
 
 
-def known_of(count: int) -> Known:
+def known_of(count: int) -> FleetState:
     """Return what is known of so many numbers, all with another label than is wanted."""
-    return Known(
+    return FleetState(
         found={
             "sigmamind": {
-                number(index): Found(
+                number(index): RemoteNumber(
                     platform="sigmamind",
                     record=number(index),
                     phone_number=number(index),
@@ -54,7 +54,7 @@ def known_of(count: int) -> Known:
             }
         },
         applied={
-            f"row {index}": Applied(
+            f"row {index}": LastApplied(
                 platform="sigmamind",
                 record=number(index),
                 phone_number=number(index),
@@ -102,9 +102,9 @@ async def grown(count: int, path: Path, *, keeping: int = 0) -> int:
             kept.append(bytes(keeping))
 
     async with SqliteJournal(path / "journal.db") as journal:
-        errands = Errands(made, journal, Secret)
+        errands = RequestBuilder(made, journal, Secret)
         provisioners = {"sigmamind": Provisioner(client, journal)}
-        run = FleetRun(made, known, provisioners, journal, errands, report=report)
+        run = Executor(made, known, provisioners, journal, errands, report=report)
         gc.collect()
         tracemalloc.start()
         try:

@@ -11,14 +11,14 @@ import pytest
 
 from sigmamind_async import JournalError
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
-from sigmamind_async.fleet.capabilities import CAPABILITIES
-from sigmamind_async.fleet.capability import Found
-from sigmamind_async.fleet.errands import Errand, Errands
+from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.run import FleetRun
-from sigmamind_async.fleet.spec import FleetRow, Presence
+from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
+from sigmamind_async.fleet.spec import DesiredState, FleetRow
 from sigmamind_async.fleet.step import Action, Step
-from sigmamind_async.fleet.work import StepOutcome
+from sigmamind_async.fleet.step_progress import StepOutcome
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning import MemoryJournal
 from sigmamind_async.sandbox import Faults, Sandbox
 from tests.functional.fleets import (
@@ -65,7 +65,9 @@ def evolved(made: Plan, **changes: object) -> Plan:
     return attrs.evolve(made, steps=[attrs.evolve(step, **changes) for step in made.steps])  # type: ignore[arg-type]
 
 
-async def try_everything(operator: Operator, errands: type[Errands] = Errands) -> None:
+async def try_everything(
+    operator: Operator, errands: type[RequestBuilder] = RequestBuilder
+) -> None:
     """Try each way to a release that row and flag do not both ask for."""
     await operator.settle(KEPT)
     gone, kept = await operator.planned(GONE), await allowed(operator)
@@ -88,7 +90,7 @@ async def allowed(operator: Operator) -> Plan:
     return await operator.planned(KEPT, allow_release=True)
 
 
-async def lead_away(operator: Operator, errands: type[Errands]) -> None:
+async def lead_away(operator: Operator, errands: type[RequestBuilder]) -> None:
     """Say of numbers that they move, from where they are and from elsewhere."""
     made = await allowed(operator)
     assert operator.known is not None
@@ -101,7 +103,7 @@ async def lead_away(operator: Operator, errands: type[Errands]) -> None:
                 await operator.carry_out(attrs.evolve(made, steps=[there]), errands)
 
 
-async def swap_numbers(operator: Operator, errands: type[Errands]) -> None:
+async def swap_numbers(operator: Operator, errands: type[RequestBuilder]) -> None:
     """Let a row that says absent, with the flag, be about the number of another."""
     nobody = row("nobody", "verbex", "existing", phone_number="+14155550199")
     rows = [*KEPT[1:], absent(nobody), absent(row("silent", "sigmamind", "purchase"))]
@@ -121,7 +123,7 @@ async def swap_numbers(operator: Operator, errands: type[Errands]) -> None:
         await operator.carry_out(attrs.evolve(made, steps=steps), errands)
 
 
-async def forget_the_flag(operator: Operator, errands: type[Errands]) -> None:
+async def forget_the_flag(operator: Operator, errands: type[RequestBuilder]) -> None:
     """Move without the flag; take rows out, overwrite drift and clear fields with it."""
     made = await operator.planned(MOVED)
     await operator.carry_out(made, errands)
@@ -143,13 +145,13 @@ async def test_nothing_is_released_that_row_and_flag_do_not_both_give_up(
     assert box.ledger.of_kind("release") == []
 
 
-class Careless(Errands):
+class Careless(RequestBuilder):
     """Gives up what it is told to."""
 
-    async def release(self, step: Step, found: Found, sequence: int) -> Errand:
-        adapter = CAPABILITIES[found.platform].adapter
+    async def release(self, step: Step, found: RemoteNumber, sequence: int) -> StepRequest:
+        adapter = VENDORS[found.platform].adapter
         op_id = f"{step.id} #{sequence}.release"
-        return Errand(op_id=op_id, sequence=sequence, value=adapter.release(found.record))
+        return StepRequest(op_id=op_id, sequence=sequence, value=adapter.release(found.record))
 
 
 async def test_the_guard_is_what_keeps_them(box: Sandbox, operator: Operator) -> None:
@@ -166,9 +168,9 @@ async def test_the_run_knows_whose_number_a_release_is_about(
     def anybodys(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr(FleetRun, "_is_of", anybodys)
+    monkeypatch.setattr(Executor, "_is_of", anybodys)
     await operator.settle(KEPT)
-    await swap_numbers(operator, Errands)
+    await swap_numbers(operator, RequestBuilder)
     assert box.ledger.of_kind("release") != []
 
 
@@ -190,8 +192,8 @@ async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) 
     """A release that may be made, but for one thing, may not."""
     step = Step(id="mine", platform="verbex", action=Action.RELEASE, record="r")
     made = await operator.planned([absent(KEPT[1])], allow_release=True)
-    found = Found(platform="verbex", record="r", phone_number=OWN, shown={})
-    errands = Errands(made, operator.journal, operator.resolve)
+    found = RemoteNumber(platform="verbex", record="r", phone_number=OWN, shown={})
+    errands = RequestBuilder(made, operator.journal, operator.resolve)
     assert (await errands.release(step, found, 1)).op_id == "mine #1.release"
     match field:
         case "withheld":
@@ -200,7 +202,7 @@ async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) 
             made = attrs.evolve(made, rules=attrs.evolve(made.rules, allow_release=False))
         case "state":
             made = attrs.evolve(
-                made, rows={"mine": attrs.evolve(made.rows["mine"], state=Presence.PRESENT)}
+                made, rows={"mine": attrs.evolve(made.rows["mine"], state=DesiredState.PRESENT)}
             )
         case "action":
             step = attrs.evolve(step, action=Action.UPDATE)
@@ -209,7 +211,7 @@ async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) 
         case _:  # no move: the row is on this platform
             step = attrs.evolve(step, action=Action.MOVE, leaves=found)
     with pytest.raises(PlanError, match="releasing a number is permanent"):
-        await Errands(made, operator.journal, operator.resolve).release(step, found, 1)
+        await RequestBuilder(made, operator.journal, operator.resolve).release(step, found, 1)
 
 
 # --- faults ----------------------------------------------------------------------------------

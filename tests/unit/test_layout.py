@@ -32,6 +32,7 @@ FLOORS = {
     "operation": 1,
     "paging": 1,
     "per_loop": 1,
+    "rowfiles": 1,
     "responses": 1,
     "secret_references": 1,
     "webhook_signatures": 1,
@@ -226,7 +227,7 @@ def _why_not_down(found: Import, above: int, below: int) -> str | None:
 
 def _may_use_sandbox(found: Import) -> bool:
     """Return whether the server is loaded only where it is the point."""
-    command = found.importer.split(".")[-1] in {"demo", "sandbox", "stage"}  # that of the demo
+    command = ".cli.demo." in found.importer or found.importer.endswith(".commands.sandbox")
     return tower(found.importer) == "testing" or (
         tower(found.importer) == "cli" and (command or found.deferred)
     )
@@ -537,7 +538,7 @@ SOUND = {
         '__all__ = ["main"]'
     ),
     "cli/app.py": "def run():\n    from sigmamind_async.sandbox.server import Sandbox",
-    "cli/demo.py": "from sigmamind_async.sandbox.server import Sandbox",
+    "cli/demo/local.py": "from sigmamind_async.sandbox.server import Sandbox",
     "sandbox/server.py": "from aiohttp import web\nfrom sigmamind_async.values import E164",
     "testing/clock.py": "from sigmamind_async.fleet import plan\nfrom ..sandbox import server",
 }
@@ -622,7 +623,7 @@ def test_a_cycle_is_found(path: str, text: str, tmp_path: Path) -> None:
         ("engine.py", "def f():\n    import aiohttp.client_exceptions", "transport"),
         ("sandbox/server.py", "from aiohttp import ClientSession", "transport"),
         ("transport.py", "from aiohttp import web", "sandbox"),
-        ("cli/demo.py", "from aiohttp.web import Application", "sandbox"),
+        ("cli/demo/local.py", "from aiohttp.web import Application", "sandbox"),
     ],
 )
 def test_a_misplaced_aiohttp_is_found(path: str, text: str, home: str, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Final, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.errors import suggest
-from sigmamind_async.fleet.check import problems_of
 from sigmamind_async.fleet.files.fields import CellError, Cells, field_of, kind_of
 from sigmamind_async.fleet.spec import (
     FIELDS,
@@ -16,11 +15,12 @@ from sigmamind_async.fleet.spec import (
     OWN_NAMES,
     SECRETS,
     Cell,
+    DesiredState,
     FleetRow,
-    Presence,
     Problem,
     Source,
 )
+from sigmamind_async.fleet.validation import problems_of
 from sigmamind_async.values import Secret
 
 PLATFORMS: Final = ("sigmamind", "verbex", "dialnexa")
@@ -107,7 +107,7 @@ def _draft(said: Mapping[str, object], cells: Cells, line: int) -> FleetRow | No
     if (
         not isinstance(platform, str)
         or not isinstance(source, Source)
-        or not isinstance(state, Presence)
+        or not isinstance(state, DesiredState)
     ):
         return None
     fields = {
@@ -137,11 +137,11 @@ def _stand_in(name: str, value: object) -> Cell:
 
 _PLATFORMS: Final[Mapping[str, str]] = {name: name for name in PLATFORMS}
 _SOURCES: Final[Mapping[str, Source]] = {source.value: source for source in Source}
-_STATES: Final[Mapping[str, Presence]] = {state.value: state for state in Presence}
+_STATES: Final[Mapping[str, DesiredState]] = {state.value: state for state in DesiredState}
 
 
 def _own_words(own: Cells, manner: Manner) -> dict[str, object]:
-    state = _one_of("state", own, _STATES) if "state" in own else Presence.PRESENT
+    state = _one_of("state", own, _STATES) if "state" in own else DesiredState.PRESENT
     return {
         "id": id_of(own),
         "platform": _platform_of_cells(own, manner),
@@ -171,7 +171,7 @@ def _platform_of_cells(own: Cells, manner: Manner) -> str | CellError:
 
 
 def _source(own: Cells, state: object) -> Source | CellError:
-    if "source" not in own and state is not Presence.PRESENT:
+    if "source" not in own and state is not DesiredState.PRESENT:
         return Source.EXISTING
     return _one_of("source", own, _SOURCES)
 

@@ -145,7 +145,7 @@ def _phone_number(text: str) -> str | CellError:
 
 # ---------------------------------------------------------------- secrets
 
-Form: TypeAlias = Callable[[str], "str | None"]
+RequestForm: TypeAlias = Callable[[str], "str | None"]
 
 
 def _variable(name: str) -> str | None:
@@ -158,7 +158,7 @@ def _path(name: str) -> str | None:
     return "file: needs the path of a file, like file:trunk-password.txt" if wrong else None
 
 
-_FORMS: Final[Mapping[str, Form]] = {"env": _variable, "file": _path}
+_FORMS: Final[Mapping[str, RequestForm]] = {"env": _variable, "file": _path}
 
 
 def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:

@@ -11,7 +11,6 @@ from typing import IO, Final, TypeAlias
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.check import problems_of
 from sigmamind_async.fleet.files.csv_rows import csv_entries
 from sigmamind_async.fleet.files.entry import PLATFORMS, Check, Entry, Manner
 from sigmamind_async.fleet.files.formats import Format
@@ -19,6 +18,7 @@ from sigmamind_async.fleet.files.json_rows import json_entries
 from sigmamind_async.fleet.files.lines import lines
 from sigmamind_async.fleet.files.yaml_rows import yaml_entries
 from sigmamind_async.fleet.spec import FleetRow, Problem
+from sigmamind_async.fleet.validation import problems_of
 
 Source: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 """A path, or a file that is open for bytes and stays open."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.fleet.capability import Found
-from sigmamind_async.fleet.draft import Rules
-from sigmamind_async.fleet.known import Applied, Begun, Known, remembered
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Source
+from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, remembered
 from sigmamind_async.fleet.step import Step
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
 
 PLATFORMS = ("sigmamind", "verbex", "dialnexa")
@@ -50,7 +50,7 @@ def imported(
 
 
 def absent(made: FleetRow) -> FleetRow:
-    return attrs.evolve(made, state=Presence.ABSENT)
+    return attrs.evolve(made, state=DesiredState.ABSENT)
 
 
 def record_of(platform: str, phone_number: str) -> str:
@@ -59,8 +59,8 @@ def record_of(platform: str, phone_number: str) -> str:
 
 def found(
     platform: str = "sigmamind", phone_number: str = NUMBER, record: str = "", **shown: Any
-) -> Found:
-    return Found(
+) -> RemoteNumber:
+    return RemoteNumber(
         platform=platform,
         record=record or record_of(platform, phone_number),
         phone_number=phone_number,
@@ -68,10 +68,12 @@ def found(
     )
 
 
-def note(made: FleetRow, phone_number: str = NUMBER, record: str = "", **changed: Any) -> Applied:
+def note(
+    made: FleetRow, phone_number: str = NUMBER, record: str = "", **changed: Any
+) -> LastApplied:
     """Return what is remembered once *made* has been applied."""
     fields = {name: remembered(cell) for name, cell in made.fields.items()}
-    applied = Applied(
+    applied = LastApplied(
         platform=made.platform,
         record=record or record_of(made.platform, phone_number),
         phone_number=phone_number,
@@ -88,7 +90,7 @@ def begun(
     state: State = State.UNCONFIRMED,
     sequence: int = 1,
     **said: Any,
-) -> Begun:
+) -> PendingOperation:
     """Return a purchase that an earlier run began; *said* is more of its journal row."""
     stored: dict[str, Any] = {
         "op_id": f"{id_} #{sequence}",
@@ -100,26 +102,26 @@ def begun(
         "state": state,
         "attempt": 1,
     }
-    return Begun(sequence=sequence, row=Row(**{**stored, **said}))
+    return PendingOperation(sequence=sequence, row=Row(**{**stored, **said}))
 
 
 def known(
-    numbers: Iterable[Found] = (),
-    applied: Mapping[str, Applied] | None = None,
+    numbers: Iterable[RemoteNumber] = (),
+    applied: Mapping[str, LastApplied] | None = None,
     *,
     agents: Mapping[str, frozenset[str]] | None = None,
-    begun: Mapping[str, Begun] | None = None,
-) -> Known:
+    begun: Mapping[str, PendingOperation] | None = None,
+) -> FleetState:
     numbers = [*numbers]
     accounts = {
         platform: by_record(one for one in numbers if one.platform == platform)
         for platform in PLATFORMS
     }
-    return Known(found=accounts, applied=applied or {}, begun=begun or {}, agents=agents or {})
+    return FleetState(found=accounts, applied=applied or {}, begun=begun or {}, agents=agents or {})
 
 
-def planned(rows: Iterable[FleetRow], what: Known, **rules: Any) -> Plan:
-    return plan(Fleet(rows=[*rows]), what, Rules(**rules))
+def planned(rows: Iterable[FleetRow], what: FleetState, **rules: Any) -> Plan:
+    return plan(Fleet(rows=[*rows]), what, PlanOptions(**rules))
 
 
 def only(made: Plan) -> Step:
@@ -133,6 +135,6 @@ def messages(made: Plan) -> list[str]:
     return [str(problem) for problem in made.problems]
 
 
-def by_record(found: Iterable[Found]) -> dict[str, Found]:
-    """Return *found* as `Known` has it."""
+def by_record(found: Iterable[RemoteNumber]) -> dict[str, RemoteNumber]:
+    """Return *found* as `FleetState` has it."""
     return {each.record: each for each in found}

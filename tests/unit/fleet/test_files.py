@@ -23,7 +23,7 @@ from sigmamind_async.fleet.files.entry import Entry, Manner
 from sigmamind_async.fleet.files.fields import KNOWN, MEANINGS, CellError
 from sigmamind_async.fleet.files.lines import LONGEST_LINE, lines, raw_lines
 from sigmamind_async.fleet.files.yaml_rows import yaml_entries
-from sigmamind_async.fleet.spec import FleetRow, Presence, Problem, Source
+from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
 from sigmamind_async.values import Secret
 
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -112,7 +112,7 @@ def test_an_absent_row_needs_neither_source_nor_number() -> None:
     [gone] = rows("id,platform,state\n7,dialnexa,absent\n")
 
     assert gone == FleetRow(
-        id="7", platform="dialnexa", source=Source.EXISTING, state=Presence.ABSENT, line=2
+        id="7", platform="dialnexa", source=Source.EXISTING, state=DesiredState.ABSENT, line=2
     )
 
 

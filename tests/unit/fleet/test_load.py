@@ -11,7 +11,7 @@ import pytest
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet.load import fleet_of, load, load_from
-from sigmamind_async.fleet.spec import Fleet, FleetRow, Presence, Problem, Source
+from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.values import Secret
 
 HEADER = "id,platform,source,state,phone_number,label"
@@ -169,7 +169,7 @@ def test_all_problems_of_a_large_file_are_told_and_its_other_rows_kept() -> None
 
 
 def test_rows_made_in_code_are_a_fleet() -> None:
-    rows = [row("a", "+14155550100"), row("b", "", state=Presence.ABSENT, fields={})]
+    rows = [row("a", "+14155550100"), row("b", "", state=DesiredState.ABSENT, fields={})]
 
     assert fleet_of(rows) == Fleet(rows=rows, problems=[])
 

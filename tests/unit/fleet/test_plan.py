@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 
-from sigmamind_async.fleet.draft import Rules
-from sigmamind_async.fleet.known import Applied
 from sigmamind_async.fleet.plan import plan
+from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import Fleet, Problem
+from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
 from tests.unit.fleet.rows import (
     NUMBER,
@@ -80,7 +80,7 @@ def test_the_problems_of_the_file_stand_first() -> None:
     broken = Problem(message="is unknown", id="a", field="lable", line=3)
     fleet = Fleet(rows=[row("b", phone_number=NUMBER)], problems=[broken])
 
-    made = plan(fleet, known([found()], {"a": note(row("a"))}), Rules())
+    made = plan(fleet, known([found()], {"a": note(row("a"))}), PlanOptions())
 
     assert messages(made) == [
         "3: a lable: is unknown",
@@ -151,7 +151,7 @@ def test_what_no_row_lists() -> None:
     notes = {
         "z": note(row("z")),
         "y": note(row("y"), OTHER),
-        "x": Applied(
+        "x": LastApplied(
             platform="sigmamind", record="", phone_number="", source="existing", sequence=2
         ),
     }

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigmamind_async.fleet.capabilities import CAPABILITIES
-from sigmamind_async.fleet.check import problems_of
-from sigmamind_async.fleet.draft import Rules
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.spec import SECRETS, FleetRow, Presence, Source
+from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.spec import SECRETS, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.step import Action
+from sigmamind_async.fleet.validation import problems_of
+from sigmamind_async.fleet.vendors import VENDORS
 from tests.unit.fleet.rows import BUYS, IMPORTS, PLATFORMS, bought
 from tests.unit.fleet.world import VISIBLE, Quirks, World, existing_of
 
@@ -36,8 +36,8 @@ randoms = st.randoms(use_true_random=False)
 # ---------------------------------------------------------------- drawing
 
 
-def any_rules(draw: Random) -> Rules:
-    return Rules(
+def any_rules(draw: Random) -> PlanOptions:
+    return PlanOptions(
         on_drift=draw.choice(("keep", "overwrite", "fail")),
         allow_release=draw.random() < 0.7,
         rewrite_secrets=draw.random() < 0.2,
@@ -87,7 +87,7 @@ def without_a_field(draw: Random, made: FleetRow) -> FleetRow:
 
 
 def sound(made: FleetRow, instead: FleetRow) -> FleetRow:
-    return instead if problems_of(attrs.evolve(made, state=Presence.PRESENT)) else made
+    return instead if problems_of(attrs.evolve(made, state=DesiredState.PRESENT)) else made
 
 
 def edited(draw: Random, world: World, rows: list[FleetRow]) -> list[FleetRow]:
@@ -107,7 +107,7 @@ def edited(draw: Random, world: World, rows: list[FleetRow]) -> list[FleetRow]:
         case 2 if free:
             one = attrs.evolve(one, id=draw.choice(free))
         case 3:
-            state = draw.choice([*Presence])
+            state = draw.choice([*DesiredState])
             one = attrs.evolve(one, state=state)
         case 4:
             return [*rows[:place], *rows[place + 1 :]]
@@ -161,7 +161,7 @@ def numbers_of(made: Plan) -> list[tuple[str, str]]:
     return about
 
 
-def look_over(made: Plan, rules: Rules) -> None:
+def look_over(made: Plan, rules: PlanOptions) -> None:
     """Check a plan by itself."""
     about = numbers_of(made)
     assert len(about) == len({*about})
@@ -176,13 +176,13 @@ def settled(world: World, made: Plan) -> None:
     for step in made.steps:
         noted = world.notes.get(step.id)
         one = made.rows[step.id]
-        if step.withheld or one.state is Presence.ABSENT:
+        if step.withheld or one.state is DesiredState.ABSENT:
             continue
         assert noted is not None
         number = world.accounts[noted.platform][noted.record]
         kept = {change.field for change in step.kept}
         for name, cell in one.fields.items():
-            if name in CAPABILITIES[one.platform].update.takes and name not in kept:
+            if name in VENDORS[one.platform].update.takes and name not in kept:
                 hidden = name in SECRETS or name in world.quirks.silent
                 told = world.quirks.ignores.isdisjoint([name]) and not (hidden and number.lost)
                 # Nothing tells that a silent field is empty already, or is not.
@@ -230,9 +230,9 @@ def applied(draw: Random, quirks: Quirks | None = None) -> tuple[World, list[Fle
     for platform in PLATFORMS:
         world.add(platform, NUMBERS[0])
     rows = [any_row(draw, id_) for id_ in IDS]
-    made = world.plan(rows, Rules())
+    made = world.plan(rows, PlanOptions())
     rows = [one for one in rows if one.id in made.rows]
-    made = world.plan(rows, Rules())
+    made = world.plan(rows, PlanOptions())
     world.carry_out(made, world.known(rows))
     return world, rows
 
@@ -276,7 +276,7 @@ def test_a_new_row_does_buy() -> None:
     """Negative control: a row that is not like any other one buys its number."""
     world, rows = applied(Random(1))
 
-    made = world.plan([*rows, bought("new", "verbex", label="three")], Rules())
+    made = world.plan([*rows, bought("new", "verbex", label="three")], PlanOptions())
 
     assert made.purchases == 1
 

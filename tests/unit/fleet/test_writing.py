@@ -22,8 +22,8 @@ from sigmamind_async.fleet.spec import (
     SECRETS,
     WHOLE_NUMBERS,
     Cell,
+    DesiredState,
     FleetRow,
-    Presence,
     Problem,
     Source,
 )
@@ -107,7 +107,7 @@ def fleets(texts: st.SearchStrategy[str]) -> st.SearchStrategy[list[FleetRow]]:
         id=IDS,
         platform=st.sampled_from(PLATFORMS),
         source=st.sampled_from(Source),
-        state=st.sampled_from(Presence),
+        state=st.sampled_from(DesiredState),
         fields=st.fixed_dictionaries({}, optional=said),
     )
     return st.lists(each, max_size=3)

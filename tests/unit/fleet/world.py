@@ -1,6 +1,6 @@
 """Accounts that are dictionaries, a journal that is one too, and a run that waits for nothing.
 
-`World.carry_out` does what `FleetRun` does, in its order, with the decisions of the fleet itself. A
+`World.carry_out` does what `Executor` does, in its order, with the decisions of the fleet itself. A
 run may end after any request or note; a platform may spell what it is told in its own way, ignore
 a field, or answer a change with less than its listing tells.
 """
@@ -13,14 +13,14 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.fleet.capabilities import CAPABILITIES
-from sigmamind_async.fleet.capability import Found
-from sigmamind_async.fleet.draft import Rules
-from sigmamind_async.fleet.known import Applied, Begun, Known
-from sigmamind_async.fleet.memory import as_wanted, brought, gone, seen_again, still_to_write
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Presence, Source
+from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
+from sigmamind_async.fleet.state_update import as_wanted, brought, gone, seen_again, still_to_write
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.row import Kind, Row, State
 from tests.unit.fleet.rows import PLATFORMS, row
 
@@ -64,8 +64,8 @@ class Number:
 class Came:
     """A number that is there, and what is remembered of it so far."""
 
-    found: Found
-    applied: Applied | None
+    found: RemoteNumber
+    applied: LastApplied | None
     sequence: int
 
 
@@ -77,7 +77,7 @@ class World:
     accounts: dict[str, dict[str, Number]] = attrs.field(
         factory=lambda: {platform: dict[str, Number]() for platform in PLATFORMS}
     )
-    notes: dict[str, Applied] = attrs.field(factory=dict[str, Applied])
+    notes: dict[str, LastApplied] = attrs.field(factory=dict[str, LastApplied])
     journal: dict[tuple[str, str], Row] = attrs.field(factory=dict[tuple[str, str], Row])
     bought: Counter[str] = attrs.field(factory=Counter[str])
     paid: set[tuple[str, str]] = attrs.field(factory=set[tuple[str, str]])
@@ -91,47 +91,47 @@ class World:
 
     # --- what is known -----------------------------------------------------------------------
 
-    def found(self, platform: str, record: str, only: Iterable[str] | None = None) -> Found:
+    def found(self, platform: str, record: str, only: Iterable[str] | None = None) -> RemoteNumber:
         number = self.accounts[platform][record]
         told = [name for name in VISIBLE[platform] if name not in self.quirks.silent]
         told = told if only is None else [name for name in told if name in only]
-        return Found(
+        return RemoteNumber(
             platform=platform,
             record=record,
             phone_number=number.phone_number,
             shown={name: number.fields.get(name) for name in told},
         )
 
-    def known(self, rows: Iterable[FleetRow]) -> Known:
+    def known(self, rows: Iterable[FleetRow]) -> FleetState:
         accounts = {
             platform: {record: self.found(platform, record) for record in records}
             for platform, records in self.accounts.items()
         }
         begun = {one.id: self._begun(one) for one in rows if self._may_have_begun(one)}
-        return Known(found=accounts, applied=dict(self.notes), begun=begun)
+        return FleetState(found=accounts, applied=dict(self.notes), begun=begun)
 
     def _may_have_begun(self, one: FleetRow) -> bool:
         applied = self.notes.get(one.id)
-        if one.source is Source.EXISTING and one.state is Presence.PRESENT:
+        if one.source is Source.EXISTING and one.state is DesiredState.PRESENT:
             return False
         there = applied is not None and applied.record in self.accounts[one.platform]
         return applied is None or applied.platform != one.platform or not there
 
-    def _begun(self, one: FleetRow) -> Begun:
+    def _begun(self, one: FleetRow) -> PendingOperation:
         applied = self.notes.get(one.id)
         sequence = 1 if applied is None else applied.sequence + 1
         op_id = creation_id(one.id, sequence)
         # First where the row is now, then where it may have been.
         stored = [self.journal.get((platform, op_id)) for platform in (one.platform, *PLATFORMS)]
-        return Begun(sequence=sequence, row=next(filter(None, stored), None))
+        return PendingOperation(sequence=sequence, row=next(filter(None, stored), None))
 
-    def plan(self, rows: Iterable[FleetRow], rules: Rules) -> Plan:
+    def plan(self, rows: Iterable[FleetRow], rules: PlanOptions) -> Plan:
         rows = [*rows]
         return plan(Fleet(rows=rows), self.known(rows), rules)
 
     # --- a run -------------------------------------------------------------------------------
 
-    def carry_out(self, made: Plan, known: Known, *, ends_after: int = -1) -> bool:
+    def carry_out(self, made: Plan, known: FleetState, *, ends_after: int = -1) -> bool:
         """Carry *made* out; return whether the run came to its end."""
         self.left, self.refused = ends_after, 0
         try:
@@ -140,7 +140,7 @@ class World:
             return False
         return True
 
-    def _carry_out(self, made: Plan, known: Known) -> None:
+    def _carry_out(self, made: Plan, known: FleetState) -> None:
         for step in made.steps:
             found = known.found[step.platform].get(step.record)
             if not step.writes and not step.withheld and found is not None:
@@ -159,7 +159,7 @@ class World:
             self._note(made, step, known, attrs.evolve(came, sequence=came.sequence + 1))
 
     def _bring_all(
-        self, made: Plan, known: Known, writing: Iterable[Step]
+        self, made: Plan, known: FleetState, writing: Iterable[Step]
     ) -> list[tuple[Step, Came]]:
         """Bring and change numbers; return those that are to be released elsewhere."""
         leaving: list[tuple[Step, Came]] = []
@@ -171,7 +171,7 @@ class World:
                 self._note(made, step, known, came)
         return leaving
 
-    def _bring(self, made: Plan, step: Step, known: Known) -> Came | None:
+    def _bring(self, made: Plan, step: Step, known: FleetState) -> Came | None:
         one = made.rows[step.id]
         found = known.found[step.platform].get(step.record)
         if found is not None:
@@ -190,7 +190,7 @@ class World:
             found = seen_again(found, self._update(one, found, changes))
         return Came(found, applied, step.sequence + bool(changes))
 
-    def _note(self, made: Plan, step: Step, known: Known, came: Came) -> None:
+    def _note(self, made: Plan, step: Step, known: FleetState, came: Came) -> None:
         noted = known.applied.get(step.id)
         before = came.applied or (noted if step.leaves is None else None)
         if step.was:
@@ -202,9 +202,9 @@ class World:
             self._happens()
             self.notes.pop(step.was, None)
 
-    def _write_note(self, row_id: str, applied: Applied) -> None:
+    def _write_note(self, row_id: str, applied: LastApplied) -> None:
         self._happens()
-        self.notes[row_id] = Applied.load(row_id, applied.dump())
+        self.notes[row_id] = LastApplied.load(row_id, applied.dump())
 
     def _happens(self) -> None:
         if self.left == 0:
@@ -213,9 +213,9 @@ class World:
 
     # --- requests ----------------------------------------------------------------------------
 
-    def _create(self, one: FleetRow, step: Step) -> tuple[Found, dict[str, Any]] | None:
+    def _create(self, one: FleetRow, step: Step) -> tuple[RemoteNumber, dict[str, Any]] | None:
         """Return the number and what was said of it; a lost answer is settled when asked again."""
-        capability = CAPABILITIES[one.platform]
+        capability = VENDORS[one.platform]
         form = capability.form(one.source, [name for name, cell in one.fields.items() if cell])
         assert form is not None
         fields = form.part_of(one.fields)
@@ -237,7 +237,7 @@ class World:
 
     def _send(
         self, one: FleetRow, step: Step, takes: Mapping[str, str], fields: dict[str, Any]
-    ) -> tuple[Found, dict[str, Any]] | None:
+    ) -> tuple[RemoteNumber, dict[str, Any]] | None:
         self._happens()
         account = self.accounts[one.platform]
         number = fields.get("phone_number") or self._fresh_number()
@@ -268,16 +268,18 @@ class World:
         self.journal[one.platform, step.op_id] = attrs.evolve(stored, state=State.DONE)
         return self.found(one.platform, record), fields
 
-    def _update(self, one: FleetRow, found: Found, changes: Iterable[Change]) -> Found:
+    def _update(
+        self, one: FleetRow, found: RemoteNumber, changes: Iterable[Change]
+    ) -> RemoteNumber:
         self._happens()
-        capability = CAPABILITIES[found.platform]
+        capability = VENDORS[found.platform]
         fields = {change.field: one.fields[change.field] for change in changes}
         said = {name: "12345678" if name in SECRETS else cell for name, cell in fields.items()}
         capability.update.request(said, **{capability.key: found.record})
         self._set(self.accounts[found.platform][found.record], fields)
         return self.found(found.platform, found.record, fields if self.quirks.short else None)
 
-    def _release(self, made: Plan, step: Step, found: Found) -> None:
+    def _release(self, made: Plan, step: Step, found: RemoteNumber) -> None:
         one = made.rows[step.id]
         noted = self.notes.get(step.id)
         mine = noted is not None and (noted.platform, noted.record) == (
@@ -287,7 +289,7 @@ class World:
         assert made.rules.allow_release
         paid = (found.platform, found.record) in self.paid
         moves = step.action is Action.MOVE and not paid
-        assert one.state is Presence.ABSENT or moves
+        assert one.state is DesiredState.ABSENT or moves
         assert mine or one.phone_number == found.phone_number or step.id not in self.notes
         self._happens()
         del self.accounts[found.platform][found.record]
@@ -324,13 +326,13 @@ class World:
 
 
 def _request_name(one: FleetRow) -> str:
-    capability = CAPABILITIES[one.platform]
+    capability = VENDORS[one.platform]
     form = capability.form(one.source, [name for name, cell in one.fields.items() if cell])
     assert form is not None
     return form.value.__name__
 
 
-def existing_of(found: Found) -> FleetRow:
+def existing_of(found: RemoteNumber) -> FleetRow:
     """Return the row that an export writes of a number."""
     said: dict[str, Any] = {"phone_number": found.phone_number, **found.shown}
     return row(f"{found.platform} {found.record}", found.platform, **said)

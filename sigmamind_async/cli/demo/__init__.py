@@ -1,0 +1,1 @@
+"""``sigmamind demo``: a fleet applied against a sandbox that misbehaves."""

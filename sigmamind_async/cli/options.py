@@ -1,0 +1,163 @@
+"""Options that several commands take, in groups. A command names a group; cyclopts flattens it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+import attrs
+from cyclopts import Parameter, Token
+from cyclopts.validators import Number
+
+PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
+
+OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
+
+DEADLINE: Final = 60.0
+ATTEMPT_TIMEOUT: Final = 20.0
+SETTLE_TIME: Final = 900.0
+
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
+
+
+def seconds(_: object, tokens: Sequence[Token]) -> float:
+    """Return the duration that a word names, in seconds: ``90``, ``90s``, ``15m`` or ``1h``."""
+    found = _DURATION.fullmatch(tokens[0].value.strip())
+    if found is None:
+        raise ValueError(f"{tokens[0].value!r} is no duration; write 90, 90s, 15m or 1h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))]
+
+
+@Parameter(name="*", group="Requests")
+@attrs.frozen(kw_only=True)
+class RequestOptions:
+    """How a call reaches the platform."""
+
+    deadline: Annotated[Seconds, Parameter(help="Longest one call takes, retries included.")] = (
+        DEADLINE
+    )
+    attempt_timeout: Annotated[Seconds, Parameter(help="Longest one attempt takes.")] = (
+        ATTEMPT_TIMEOUT
+    )
+    proxy: Annotated[
+        str | None,
+        Parameter(help="URL of an HTTP proxy. Default: HTTPS_PROXY and NO_PROXY."),
+    ] = attrs.field(default=None, repr=False)
+    refusal_status: Annotated[
+        tuple[int, ...],
+        Parameter(
+            negative=(),
+            validator=Number(gte=400, lte=599),
+            help="Another status, beside 429, with which a rate limiter in front of the platform"
+            " refuses requests. May be repeated.",
+        ),
+    ] = ()
+
+
+@Parameter(name="*", group="Journal")
+@attrs.frozen(kw_only=True)
+class JournalOptions:
+    """Where the journal is."""
+
+    journal: Annotated[
+        Path | None, Parameter(help="The journal file. Default: FILE.journal.db.")
+    ] = None
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            help="Keep the journal in PostgreSQL: a DSN, env:NAME or file:PATH; alone, it is"
+            " env:SIGMAMIND_POSTGRES."
+        ),
+    ] = None
+
+
+@Parameter(name="*", group="Purchases")
+@attrs.frozen(kw_only=True)
+class SpendingOptions:
+    """What may be spent."""
+
+    max_purchases: Annotated[
+        int | None,
+        Parameter(
+            validator=Number(gte=0),
+            help="Most numbers that the journal may count as bought, over all runs.",
+        ),
+    ] = None
+    yes: Annotated[bool, Parameter(help="Do not ask. To buy, --max-purchases is needed too.")] = (
+        False
+    )
+
+
+@Parameter(name="*", group="Unconfirmed purchases")
+@attrs.frozen(kw_only=True)
+class SettlementOptions:
+    """What is done about purchases that got no answer."""
+
+    settle_time: Annotated[
+        Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
+    ] = SETTLE_TIME
+    retry_unconfirmed: Annotated[
+        bool, Parameter(help="Send it again if it has not turned up by then.")
+    ] = False
+    release_duplicates: Annotated[
+        bool, Parameter(help="Release duplicates. Permanent; asks, or needs --yes.")
+    ] = False
+    accept_key: Annotated[
+        bool, Parameter(help="Accept a new API key for the account in this journal.")
+    ] = False
+
+
+@Parameter(name="*", group="Plan")
+@attrs.frozen(kw_only=True)
+class ChangeOptions:
+    """What a plan may do."""
+
+    on_drift: Annotated[
+        OnDrift, Parameter(help="For a field that was changed outside this fleet.")
+    ] = "fail"
+    allow_release: Annotated[
+        bool,
+        Parameter(help="Release the numbers of rows that are absent or that move. Permanent."),
+    ] = False
+    rewrite_secrets: Annotated[
+        bool,
+        Parameter(
+            help="Write passwords again; a new value behind the same reference is not noticed."
+        ),
+    ] = False
+
+
+@Parameter(name="*", group="File")
+@attrs.frozen(kw_only=True)
+class FileOptions:
+    """How a file of rows is read."""
+
+    platform: Annotated[PlatformName | None, Parameter(help="Platform of rows that name none.")] = (
+        None
+    )
+    format: Annotated[
+        Literal["csv", "jsonl", "json", "yaml", "xlsx"] | None,
+        Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),
+    ] = None
+    skip_bad: Annotated[bool, Parameter(help="Leave invalid rows out and do the rest.")] = False
+    allow_inline_secrets: Annotated[
+        bool, Parameter(help="Accept passwords in FILE itself, not only references to them.")
+    ] = False
+
+
+@Parameter(name="*", group="Output")
+@attrs.frozen(kw_only=True)
+class OutputOptions:
+    """What is shown, and how."""
+
+    json: Annotated[bool, Parameter(help="Write JSON Lines to stdout.")] = False
+    quiet: Annotated[bool, Parameter(name=("--quiet", "-q"), help="Show only what failed.")] = False
+    verbose: Annotated[
+        bool, Parameter(name=("--verbose", "-v"), help="Show every row, unchanged ones too.")
+    ] = False

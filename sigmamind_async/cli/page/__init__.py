@@ -1,7 +1,0 @@
-"""The report of a job as one HTML page that needs nothing else: no network and no script."""
-
-from sigmamind_async.cli.page.data import Header, ReportRow, Tally
-from sigmamind_async.cli.page.document import page
-from sigmamind_async.cli.page.timeline import Point, Timeline
-
-__all__ = ["Header", "Point", "ReportRow", "Tally", "Timeline", "page"]

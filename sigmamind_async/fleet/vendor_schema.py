@@ -1,0 +1,155 @@
+"""What one platform takes and shows of a number, in the words of a fleet."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+import attrs
+
+from sigmamind_async.convert import check_field, present_keys
+from sigmamind_async.errors import InvalidRequestError
+from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
+from sigmamind_async.provisioning.adapter import Adapter, Value
+from sigmamind_async.provisioning.tags import remove_tag
+from sigmamind_async.values import Secret
+
+PLACEHOLDER: Final = Secret("reference")
+"""Stands for a secret that is not resolved yet while a request is checked."""
+
+
+@attrs.frozen(kw_only=True, eq=False, slots=False)
+class RequestForm:
+    """One request of a platform: which fields of a row it takes, and under which names."""
+
+    value: type[Value]
+    takes: Mapping[str, str]
+    """Attribute of `value`, by field."""
+    needs: Collection[str] = ()
+    """Fields without which it cannot be made."""
+    excludes: Collection[str] = ()
+    """Fields that an update takes, but not of a number that came this way."""
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Field, by attribute of `value`."""
+        return {attribute: name for name, attribute in self.takes.items()}
+
+    @cached_property
+    def clears(self) -> frozenset[str]:
+        """Fields that may be said to be null."""
+        hints = typing.get_type_hints(self.value)
+        return frozenset(
+            name
+            for name, attribute in self.takes.items()
+            if types.NoneType in typing.get_args(hints[attribute])
+        )
+
+    def part_of(self, fields: Mapping[str, Cell]) -> dict[str, Cell]:
+        """Return those of *fields* that this request can say."""
+        return {
+            name: cell
+            for name, cell in fields.items()
+            if name in self.takes and (cell is not None or name in self.clears)
+        }
+
+    def check(self, name: str, cell: Cell) -> str:
+        """Return what is wrong with *cell* as the field *name*; empty if nothing is."""
+        attribute = self.takes[name]
+        try:
+            check_field(self.value, attribute, PLACEHOLDER if name in SECRETS else cell)
+        except InvalidRequestError as error:
+            return str(error).removeprefix(f"{attribute}: ")
+        return ""
+
+    def request(self, fields: Mapping[str, Cell], **key: str) -> Value:
+        """Return the request that says *fields*, all of which it takes.
+
+        Raises `InvalidRequestError` with the attribute's name.
+        """
+        make: Callable[..., Value] = self.value
+        return make(**{self.takes[name]: cell for name, cell in fields.items()}, **key)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class VendorSchema:
+    """A platform, as far as a fleet deals with it."""
+
+    platform: str
+    adapter: Adapter
+    purchases: tuple[RequestForm, ...]
+    """Ways to buy; the first one whose needs a row meets is taken."""
+    imports: tuple[RequestForm, ...]
+    """Ways to bring a number of one's own, likewise."""
+    update: RequestForm
+    key: str
+    """Attribute of `update` that names the record."""
+    shown: Callable[[Any], Mapping[str, tuple[str, object]]]
+    """What a record tells, by field: the wire name, and what stands under it."""
+
+    def forms(self, source: Source) -> tuple[RequestForm, ...]:
+        """Return how a number from *source* comes into the account."""
+        match source:
+            case Source.PURCHASE:
+                return self.purchases
+            case Source.IMPORT:
+                return self.imports
+            case Source.EXISTING:
+                return ()
+
+    def form(self, source: Source, fields: Collection[str]) -> RequestForm | None:
+        """Return the way that suits a row which says *fields*; `None` where none does."""
+        return next((form for form in self.forms(source) if _suits(form, fields)), None)
+
+    def found(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
+        """Return what a record of the listing tells."""
+        owned = self.adapter.owned(record)
+        told = present_keys(record)
+        return RemoteNumber(
+            platform=self.platform,
+            record=owned.record,
+            phone_number=owned.phone_number,
+            shown={
+                name: _normal(name, cell)
+                for name, (wire, cell) in self.shown(owned.source).items()
+                if wire in told
+            },
+        )
+
+
+@attrs.frozen(kw_only=True)
+class RemoteNumber:
+    """One number of an account, in the words of a fleet."""
+
+    platform: str
+    record: str
+    """Its key in later calls: the number itself, or the record's id."""
+    phone_number: str
+    """E.164."""
+    shown: Mapping[str, str | None] = attrs.field(hash=False)
+    """What is told of it, by field; what it is silent about is not in it. Labels have no tag."""
+
+
+def _suits(form: RequestForm, fields: Collection[str]) -> bool:
+    return all(name in fields for name in form.needs)
+
+
+def _normal(name: str, cell: object) -> str | None:
+    """Return what a record shows as a row would say it; an empty text says nothing."""
+    text = cell if isinstance(cell, str) else None
+    if name == "label":
+        text = remove_tag(text or "")
+    return text or None
+
+
+def type_problem(name: str, cell: Cell) -> str:
+    """Return what is wrong with the type of *cell*; empty if nothing is."""
+    if cell is None or (isinstance(cell, Secret) and name in SECRETS):
+        return ""
+    if name in WHOLE_NUMBERS:
+        whole = isinstance(cell, int) and not isinstance(cell, bool)
+        return "" if whole else "must be a whole number"
+    return "" if isinstance(cell, str) else "must be text"

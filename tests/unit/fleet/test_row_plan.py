@@ -1,0 +1,854 @@
+"""What one row comes to: each decision, and each reason why there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from sigmamind_async.fleet.spec import FleetRow
+from sigmamind_async.fleet.state import LastApplied, PendingOperation
+from sigmamind_async.fleet.step import Action, Change, Step
+from sigmamind_async.provisioning.row import Kind, State
+from tests.unit.fleet.rows import (
+    NUMBER,
+    OTHER,
+    PLATFORMS,
+    absent,
+    begun,
+    bought,
+    found,
+    imported,
+    known,
+    messages,
+    note,
+    only,
+    planned,
+    record_of,
+    row,
+)
+
+NOT_KNOWN = "and what came of it is not known yet"
+
+
+# ---------------------------------------------------------------- numbers that come
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_number_is_bought(platform: str) -> None:
+    """Once, under an id that says what for."""
+    made = bought("a", platform, label="L")
+    wanted: dict[str, Any] = {**made.fields}
+
+    assert only(planned([made], known())) == Step(
+        id="a",
+        platform=platform,
+        action=Action.PURCHASE,
+        sequence=1,
+        op_id="a #1",
+        changes=tuple(Change(name, None, cell) for name, cell in wanted.items()),
+    )
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_number_is_imported(platform: str) -> None:
+    """Null and blank are no part of what comes."""
+    step = only(planned([imported("a", platform, inbound_agent_id=None)], known()))
+
+    assert (step.action, step.phone_number, step.op_id) == (Action.IMPORT, NUMBER, "a #1")
+    assert "inbound_agent_id" not in {change.field for change in step.changes}
+
+
+def test_an_existing_number_that_is_not_there() -> None:
+    """It is never bought."""
+    assert messages(planned([row(phone_number=NUMBER)], known())) == [
+        f"a phone_number: {NUMBER} is not in the account"
+    ]
+    assert messages(planned([row()], known())) == [
+        "a phone_number: its number, which the row does not name, is not in the account"
+    ]
+
+
+@pytest.mark.parametrize("make", [bought, imported, row])
+def test_a_number_that_is_there_is_adopted(make: Any) -> None:
+    """Whatever its source: it is not bought or imported again."""
+    made = make(phone_number=NUMBER, label="L")
+
+    assert only(planned([made], known([found(label="Old")]))) == Step(
+        id="a",
+        platform="sigmamind",
+        action=Action.ADOPT,
+        sequence=1,
+        phone_number=NUMBER,
+        record=NUMBER,
+        changes=(Change("label", "Old", "L"),),
+    )
+
+
+def test_a_record_without_a_number_is_not_what_a_row_without_one_means() -> None:
+    """An answer may name no number: it is neither adopted nor released."""
+    nameless = found("verbex", "", record="r1")
+    made = bought("a", "verbex")
+
+    assert only(planned([made], known([nameless]))).action is Action.PURCHASE
+    gone = only(planned([absent(made)], known([nameless]), allow_release=True))
+    assert (gone.action, gone.record) == (Action.UNCHANGED, "")
+
+
+def test_a_number_that_the_account_has_twice() -> None:
+    """Which one is meant is not guessed, least of all to release one."""
+    both = [found("verbex", record="r1"), found("verbex", record="r2")]
+    made = row("a", "verbex", phone_number=NUMBER)
+    message = (
+        f"a phone_number: the account has {NUMBER} more than once; which one is meant is unknown"
+    )
+
+    assert messages(planned([made], known(both))) == [message]
+    assert messages(planned([absent(made)], known(both), allow_release=True)) == [message]
+
+
+def test_the_one_of_two_that_was_applied() -> None:
+    """A record that is known by its id is known."""
+    both = [found("verbex", record="r1"), found("verbex", record="r2")]
+    made = row("a", "verbex", phone_number=NUMBER)
+    notes = {"a": note(made, record="r2")}
+
+    assert only(planned([made], known(both, notes))).record == "r2"
+    nameless = absent(row("a", "verbex"))
+    step = only(planned([nameless], known(both, notes), allow_release=True))
+    assert (step.action, step.record) == (Action.RELEASE, "r2")
+
+
+def test_a_row_that_wants_a_number_gone_that_the_account_has_twice() -> None:
+    """By that number it may mean either."""
+    both = [found("verbex", record="r1"), found("verbex", record="r2")]
+    made = row("a", "verbex", phone_number=NUMBER)
+    what = known(both, {"a": note(made, record="r2")})
+
+    assert messages(planned([absent(made)], what, allow_release=True)) == [
+        f"a phone_number: the account has {NUMBER} more than once; which one is meant is unknown"
+    ]
+
+
+# ---------------------------------------------------------------- numbers that are there
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_row_that_is_as_it_should_be(platform: str) -> None:
+    """Nothing is sent."""
+    made = bought("a", platform, label="L")
+    step = only(planned([made], known([found(platform, label="L")], {"a": note(made)})))
+
+    assert (step.action, step.changes, step.writes) == (Action.UNCHANGED, (), False)
+
+
+def test_a_row_that_was_edited() -> None:
+    """Exactly what differs is written."""
+    before = bought(label="L", inbound_agent_id="x")
+    after = bought(label="M", inbound_agent_id="x")
+    there = found(label="L", inbound_agent_id="x", test_number=OTHER)
+
+    step = only(planned([after], known([there], {"a": note(before)})))
+
+    assert (step.action, step.changes) == (Action.UPDATE, (Change("label", "L", "M"),))
+
+
+def test_a_row_that_takes_another_number() -> None:
+    """Two rows that swap their numbers are two rows that changed theirs."""
+    rows = [row("a", phone_number=OTHER), row("b", phone_number=NUMBER)]
+    notes = {
+        "a": note(row("a", phone_number=NUMBER)),
+        "b": note(row("b", phone_number=OTHER), OTHER),
+    }
+    made = planned(rows, known([found(), found("sigmamind", OTHER)], notes), on_drift="overwrite")
+
+    assert messages(made) == [
+        f"a phone_number: the row stands for {NUMBER}; {OTHER} needs a row of its own",
+        f"b phone_number: the row stands for {OTHER}; {NUMBER} needs a row of its own",
+    ]
+    assert made.steps == ()
+
+
+def test_an_absent_row_that_takes_another_number() -> None:
+    """Nothing is released by mistake."""
+    notes = {"a": note(row(phone_number=NUMBER))}
+    what = known([found(), found("sigmamind", OTHER)], notes)
+
+    made = planned([absent(row(phone_number=OTHER))], what, allow_release=True)
+
+    assert messages(made) == [
+        f"a phone_number: the row stands for {NUMBER}; {OTHER} needs a row of its own"
+    ]
+
+
+@pytest.mark.parametrize("make", [bought, row])
+def test_a_number_that_is_gone(make: Any) -> None:
+    """It is not replaced by another one."""
+    assert messages(planned([make()], known(applied={"a": note(make())}))) == [
+        (
+            f"a phone_number: {NUMBER} is no longer in the account; take the row out, or give it"
+            " a new id to let it bring another number"
+        )
+    ]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_an_imported_number_that_is_gone(platform: str) -> None:
+    """It is imported again, under an id of its own."""
+    made = imported("a", platform)
+    step = only(planned([made], known(applied={"a": note(made, sequence=4)})))
+
+    assert (step.action, step.op_id) == (Action.IMPORT, "a #5")
+
+
+@pytest.mark.parametrize("source", ["purchase", "import", "existing"])
+def test_a_source_that_is_edited(source: str) -> None:
+    """The number is the row's: where it came from is history."""
+    made = row("a", "sigmamind", source, phone_number=NUMBER, country_code="US")
+    made = attrs.evolve(made, fields={"phone_number": NUMBER})
+
+    for before in ("purchase", "import", "existing"):
+        notes = {"a": note(made, source=before)}
+        assert only(planned([made], known([found()], notes))).action is Action.UNCHANGED
+
+
+def test_a_field_that_counts_only_when_a_number_comes() -> None:
+    """It is a problem of the field."""
+    notes = {"a": note(bought(area_code=415))}
+
+    assert messages(planned([bought(area_code=212)], known([found()], notes))) == [
+        "a area_code: was said otherwise when the number came, and cannot be changed since"
+    ]
+
+
+@pytest.mark.parametrize("platform", ["verbex", "dialnexa"])
+def test_a_number_that_was_made_anew(platform: str) -> None:
+    """It has another record: what was written to the old one and is not shown is written again."""
+    made = row("a", platform, phone_number=NUMBER, label="L", accounting_label="9")
+    if platform == "verbex":
+        made = imported("a", "verbex", label="L", trunk_password="env:A")
+    there = found(platform, record="new", label="L")
+
+    step = only(planned([made], known([there], {"a": note(made, record="old")})))
+
+    hidden = "trunk_password" if platform == "verbex" else "accounting_label"
+    assert (step.action, step.record) == (Action.ADOPT, "new")
+    assert [change.field for change in step.changes if change.field != "termination_uri"] == [
+        hidden
+    ]
+
+
+# ---------------------------------------------------------------- drift
+
+
+DRIFTED = Change("label", "X", "L", drifted=True)
+
+
+@pytest.mark.parametrize(
+    ("on_drift", "action", "changes", "kept"),
+    [
+        ("keep", Action.DRIFTED, (), (DRIFTED,)),
+        ("overwrite", Action.UPDATE, (DRIFTED,), ()),
+    ],
+)
+def test_what_somebody_else_changed(
+    on_drift: str, action: Action, changes: tuple[Change, ...], kept: tuple[Change, ...]
+) -> None:
+    """It is kept or overwritten, as the caller says."""
+    made = row(phone_number=NUMBER, label="L")
+    what = known([found(label="X")], {"a": note(made)})
+
+    step = only(planned([made], what, on_drift=on_drift))
+
+    assert (step.action, step.changes, step.kept) == (action, changes, kept)
+
+
+def test_what_somebody_else_changed_is_a_problem() -> None:
+    """Unless the caller has decided, nobody's edit is overwritten in silence."""
+    made = row("a", "verbex", phone_number=NUMBER, label="L", inbound_agent_id=None)
+    what = known([found("verbex", label=None, inbound_agent_id="x")], {"a": note(made)})
+
+    assert messages(planned([made], what)) == [
+        (
+            "a label: is empty, changed by somebody else since it was applied, and wanted is 'L':"
+            " say --on-drift keep or overwrite"
+        ),
+        (
+            "a inbound_agent_id: is 'x', changed by somebody else since it was applied, and"
+            " wanted is empty: say --on-drift keep or overwrite"
+        ),
+    ]
+
+
+def test_what_somebody_else_changed_stands_beside_an_edit() -> None:
+    """The edit is written, the rest is kept."""
+    before = row("a", "verbex", label="L", inbound_agent_id="x")
+    after = row("a", "verbex", label="L", inbound_agent_id="y")
+    what = known([found("verbex", label="X", inbound_agent_id="x")], {"a": note(before)})
+
+    step = only(planned([after], what, on_drift="keep"))
+
+    assert (step.action, step.changes) == (
+        Action.UPDATE,
+        (Change("inbound_agent_id", "x", "y"),),
+    )
+    assert step.kept == (DRIFTED,)
+
+
+# ---------------------------------------------------------------- agents
+
+
+AGENTS = {platform: frozenset({"x"}) for platform in ("sigmamind", "dialnexa")}
+
+
+@pytest.mark.parametrize("make", [bought, imported])
+@pytest.mark.parametrize("platform", ["sigmamind", "dialnexa"])
+def test_an_agent_that_does_not_exist(platform: str, make: Any) -> None:
+    """It is known before a number comes for it."""
+    made = planned([make("a", platform, inbound_agent_id="y")], known(agents=AGENTS))
+
+    assert messages(made) == ["a inbound_agent_id: 'y' is no agent of the account"]
+
+
+def test_an_agent_that_exists() -> None:
+    """Negative control; and where the platform does not tell, none is missed."""
+    assert only(planned([bought(inbound_agent_id="x")], known(agents=AGENTS))).writes
+    assert only(planned([bought("a", "verbex", inbound_agent_id="y")], known(agents=AGENTS))).writes
+
+
+def test_an_agent_that_is_given_already() -> None:
+    """Only what is written is asked about."""
+    made = row(phone_number=NUMBER, inbound_agent_id="y")
+
+    assert not only(planned([made], known([found(inbound_agent_id="y")], agents=AGENTS))).writes
+
+
+# ---------------------------------------------------------------- renamed rows
+
+
+def test_a_row_that_was_renamed() -> None:
+    """It is known by its number, keeps its memory, and says what it was."""
+    before = bought("old", phone_number=NUMBER, label="L", area_code=415)
+    after = bought("new", phone_number=NUMBER, label="L", area_code=415)
+    what = known([found(label="L")], {"old": note(before)})
+
+    step = only(planned([after], what))
+
+    assert (step.action, step.was, step.writes) == (Action.ADOPT, "old", False)
+
+
+def test_a_renamed_row_of_which_somebody_else_changed_a_field() -> None:
+    """A new name is no excuse to overwrite it."""
+    what = known([found(label="X")], {"old": note(row("old", label="L"))})
+
+    made = planned([row("new", phone_number=NUMBER, label="L")], what)
+
+    assert [problem.field for problem in made.problems] == ["label"]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_purchase_that_was_renamed_and_names_no_number(platform: str) -> None:
+    """It would buy another one."""
+    what = known([found(platform)], {"old": note(bought("old", platform, label="L"))})
+
+    assert messages(planned([bought("new", platform, label="L")], what)) == [
+        (
+            "new: would buy another number just like old, which the file has no longer: if that row"
+            f" was renamed, add phone_number {NUMBER}; if not, keep old"
+        )
+    ]
+
+
+def test_a_purchase_that_was_renamed_after_a_fixed_field_was_taken_out() -> None:
+    """What counts only when a number comes is remembered, and does not hide that."""
+    what = known([found(label="L")], {"old": note(bought("old", label="L", area_code=415))})
+
+    (problem,) = planned([bought("new", label="L")], what).problems
+
+    assert problem.message.startswith("would buy another number just like old")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        bought("new", label="M"),
+        bought("new", label="L", area_code=212),
+        bought("new", "verbex", label="L"),
+        bought("new", phone_number=OTHER, label="L"),
+    ],
+)
+def test_a_purchase_that_is_another_one(made: FleetRow) -> None:
+    """Negative control: only what is just like it is taken for it."""
+    what = known([found()], {"old": note(bought("old", label="L", area_code=415))})
+
+    assert only(planned([made], what)).action is Action.PURCHASE
+
+
+@pytest.mark.parametrize("make", [bought, imported])
+def test_a_number_of_another_row_that_is_gone(make: Any) -> None:
+    """It is not brought back for this one: the other would be about it as well."""
+    rows = [make("a", phone_number=NUMBER), row("b")]
+
+    assert f"a phone_number: {NUMBER} belongs to the row b" in messages(
+        planned(rows, known(applied={"b": note(row("b"))}))
+    )
+
+
+def test_a_number_that_moves_where_another_row_had_it() -> None:
+    """Nor is it brought there."""
+    rows = [imported("a", "verbex"), bought("b", "verbex")]
+    notes = {"a": note(imported()), "b": note(bought("b", "verbex"))}
+
+    made = planned(rows, known([found()], notes), allow_release=True)
+
+    assert f"a phone_number: {NUMBER} belongs to the row b" in messages(made)
+    assert made.steps == ()
+
+
+def test_a_number_of_another_row() -> None:
+    """It is not taken away from it."""
+    rows = [row("a", phone_number=NUMBER), bought("b")]
+    made = planned(rows, known([found()], {"b": note(bought("b"))}))
+
+    assert messages(made) == [f"a phone_number: {NUMBER} belongs to the row b"]
+    assert [step.id for step in made.steps] == ["b"]
+
+
+def test_a_number_that_two_notes_are_about() -> None:
+    """A run may have ended while it renamed a row: its own note counts, not the other."""
+    made = row("new", phone_number=NUMBER, label="L")
+    notes = {"old": note(row("old", label="Old")), "new": note(made)}
+
+    everything = planned([made], known([found(label="L")], notes))
+
+    assert (only(everything).action, everything.unlisted) == (Action.UNCHANGED, ())
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_a_number_that_is_of_two_rows_of_the_fleet(order: tuple[str, str]) -> None:
+    """Neither is written to, and nothing is released."""
+    notes = {id_: note(row(id_)) for id_ in order}
+    rows = [absent(row("a")), row("b")]
+
+    made = planned(rows, known([found()], notes), allow_release=True)
+
+    assert sorted(messages(made)) == [
+        f"a phone_number: {NUMBER} belongs to the row b",
+        f"b phone_number: {NUMBER} belongs to the row a",
+    ]
+    assert made.steps == ()
+
+
+# ---------------------------------------------------------------- numbers that go
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("make", [row, bought, imported])
+def test_a_number_is_released(make: Any, platform: str) -> None:
+    """It takes a row that says absent, and the caller's leave."""
+    made = absent(make("a", platform, phone_number=NUMBER))
+    what = known([found(platform)], {"a": note(made)})
+
+    assert only(planned([made], what, allow_release=True)) == Step(
+        id="a",
+        platform=platform,
+        action=Action.RELEASE,
+        sequence=2,
+        phone_number=NUMBER,
+        record=record_of(platform, NUMBER),
+    )
+
+
+def test_a_release_without_leave() -> None:
+    """It is shown, and withheld."""
+    step = only(planned([absent(row(phone_number=NUMBER))], known([found()])))
+
+    assert (step.action, step.writes) == (Action.RELEASE, False)
+    assert step.withheld == "releasing a number is permanent, and needs --allow-release"
+
+
+@pytest.mark.parametrize("made", [bought(), row(phone_number=NUMBER), row()])
+def test_leave_without_a_row_that_says_absent(made: FleetRow) -> None:
+    """Negative control: leave alone gives nothing up, nor does a row that is taken out."""
+    notes = {"a": note(made), "z": note(row("z"), OTHER)}
+    what = known([found(), found("sigmamind", OTHER)], notes)
+
+    everything = planned([made], what, allow_release=True)
+
+    assert [step.action for step in everything.steps] == [Action.UNCHANGED]
+    assert everything.unlisted == ("z",)
+
+
+@pytest.mark.parametrize(
+    "notes", [{}, {"a": note(row())}, {"a": note(row(), phone_number="", record="")}]
+)
+def test_a_number_that_is_absent_already(notes: dict[str, LastApplied]) -> None:
+    """Nothing is done about it."""
+    notes = {id_: one for id_, one in notes.items() if one.record}
+    step = only(planned([absent(row(phone_number=NUMBER))], known(applied=notes)))
+
+    assert (step.action, step.remarks) == (Action.UNCHANGED, ("is absent already",))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_number_that_another_row_wants(there: bool) -> None:
+    """A file that says both is not carried out one way or the other."""
+    rows = [absent(row("a", phone_number=NUMBER)), imported("b")]
+    what = known([found()] if there else [], {"a": note(row("a"))} if there else {})
+
+    made = planned(rows, what, allow_release=True)
+
+    assert f"a phone_number: {NUMBER} is wanted by the row b" in messages(made)
+    assert not [step for step in made.steps if step.action is Action.RELEASE]
+
+
+@pytest.mark.parametrize("platform", ["verbex", "dialnexa"])
+def test_a_number_that_somebody_else_brought_back(platform: str) -> None:
+    """It is released only when the row names it: the row's own record is gone."""
+    notes = {"a": note(bought("a", platform), record="old")}
+    what = known([found(platform, record="new")], notes)
+
+    assert messages(planned([absent(bought("a", platform))], what, allow_release=True)) == [
+        (
+            f"a phone_number: {NUMBER} was brought back by somebody else: name it in the row to"
+            " release it again"
+        )
+    ]
+    named = absent(bought("a", platform, phone_number=NUMBER))
+    step = only(planned([named], what, allow_release=True))
+    assert (step.action, step.record) == (Action.RELEASE, "new")
+
+
+def test_an_absent_row_on_another_platform_than_its_number() -> None:
+    """It says where to release it, or leaves it."""
+    what = known([found()], {"a": note(row())})
+
+    assert messages(planned([absent(row("a", "verbex"))], what, allow_release=True)) == [
+        f"a phone_number: {NUMBER} is on sigmamind: say that to release it there"
+    ]
+
+
+# ---------------------------------------------------------------- numbers that move
+
+
+def moving(source: str = "import", **rules: Any) -> Any:
+    notes = {"a": note(imported(), source=source, sequence=3)}
+    return planned([imported("a", "verbex", label="L")], known([found()], notes), **rules)
+
+
+def test_a_number_moves() -> None:
+    """It is imported there first, then released where it was."""
+    assert only(moving(allow_release=True)) == Step(
+        id="a",
+        platform="verbex",
+        action=Action.MOVE,
+        sequence=4,
+        op_id="a #4",
+        phone_number=NUMBER,
+        changes=(Change("label", None, "L"),),
+        leaves=found(),
+    )
+
+
+def test_a_number_that_moves_and_has_arrived() -> None:
+    """What is there already is not imported again."""
+    notes = {"a": note(imported())}
+    there = found("verbex", label="X")
+
+    step = only(
+        planned(
+            [imported("a", "verbex", label="L")],
+            known([found(), there], notes),
+            allow_release=True,
+        )
+    )
+
+    assert (step.action, step.record, step.leaves) == (Action.MOVE, there.record, found())
+    assert step.changes == (Change("label", "X", "L"),)
+
+
+def test_a_number_that_has_moved() -> None:
+    """A run may have ended before that was noted."""
+    notes = {"a": note(imported(label="L"))}
+    what = known([found("verbex", label="L")], notes)
+
+    step = only(planned([imported("a", "verbex", label="L")], what, allow_release=True))
+
+    assert (step.action, step.writes) == (Action.ADOPT, False)
+
+
+def test_a_number_that_may_not_be_released() -> None:
+    """It does not move."""
+    assert messages(moving()) == [
+        (
+            f"a platform: moving {NUMBER} from sigmamind to verbex releases it there: releasing a"
+            " number is permanent, and needs --allow-release"
+        )
+    ]
+
+
+def test_a_number_that_was_bought() -> None:
+    """It would be lost, whatever its row says of its source by now."""
+    assert messages(moving("purchase", allow_release=True)) == [
+        (
+            f"a platform: {NUMBER} was bought on sigmamind, and would be released there"
+            " permanently: a number that was bought cannot move"
+        )
+    ]
+
+
+@pytest.mark.parametrize("make", [row, bought])
+def test_a_number_that_is_not_imported_there(make: Any) -> None:
+    """Nothing brings it there, so it is not released here."""
+    notes = {"a": note(imported())}
+
+    assert messages(
+        planned([make("a", "verbex")], known([found()], notes), allow_release=True)
+    ) == [
+        (
+            f"a platform: moving {NUMBER} from sigmamind to verbex needs source import and its"
+            " phone_number, to import it there first"
+        )
+    ]
+
+
+def test_a_bought_number_that_is_gone_is_not_bought_elsewhere() -> None:
+    """Another platform is no way around it."""
+    notes = {"a": note(bought())}
+
+    assert messages(planned([bought("a", "verbex")], known(applied=notes))) == [
+        (
+            f"a phone_number: {NUMBER} is no longer in the account; take the row out, or give it"
+            " a new id to let it bring another number"
+        )
+    ]
+
+
+def test_an_imported_number_that_is_gone_is_imported_elsewhere() -> None:
+    """It is one's own."""
+    notes = {"a": note(imported())}
+    step = only(planned([imported("a", "verbex")], known(applied=notes)))
+
+    assert (step.action, step.leaves) == (Action.IMPORT, None)
+
+
+def test_a_number_moves_there_and_back() -> None:
+    """Each way has an id of its own."""
+    notes = {"a": note(imported("a", "verbex"), sequence=7)}
+    what = known([found("verbex")], notes)
+
+    step = only(planned([imported("a", "sigmamind")], what, allow_release=True))
+
+    assert (step.action, step.op_id) == (Action.MOVE, "a #8")
+    assert step.leaves == found("verbex")
+
+
+def test_a_number_that_another_row_has_there() -> None:
+    """Neither number is touched."""
+    notes = {"a": note(imported()), "b": note(bought("b", "verbex"))}
+    rows = [imported("a", "verbex"), bought("b", "verbex")]
+
+    made = planned(rows, known([found(), found("verbex")], notes), allow_release=True)
+
+    assert messages(made) == [f"a phone_number: {NUMBER} belongs to the row b"]
+    assert [(step.id, step.action) for step in made.steps] == [("b", Action.UNCHANGED)]
+
+
+def test_a_number_that_another_row_wants_to_stay() -> None:
+    """It is not released under its feet."""
+    rows = [imported("a", "verbex"), row("b", phone_number=NUMBER)]
+    made = planned(rows, known([found()], {"a": note(imported())}), allow_release=True)
+
+    assert messages(made) == [
+        f"a phone_number: {NUMBER} is wanted on sigmamind by the row b",
+        f"b phone_number: {NUMBER} belongs to the row a",
+    ]
+    assert made.steps == ()
+
+
+def test_a_moving_number_that_two_rows_have() -> None:
+    """It is not released by one of them."""
+    notes = {"a": note(imported()), "b": note(imported("b"))}
+    rows = [imported("a", "verbex"), imported("b")]
+    made = planned(rows, known([found()], notes), allow_release=True)
+
+    assert f"a phone_number: {NUMBER} belongs to the row b" in messages(made)
+    assert made.steps == ()
+
+
+# ---------------------------------------------------------------- what an earlier run began
+
+
+def going(made: FleetRow, what: PendingOperation, *there: Any, **rules: Any) -> Any:
+    return planned([made], known(there, begun={"a": what}), **rules)
+
+
+@pytest.mark.parametrize("state", [State.SENDING, State.UNCONFIRMED, State.PLANNED])
+def test_a_purchase_that_is_not_settled(state: State) -> None:
+    """It goes on under the id that it has."""
+    what = begun(state=state, sequence=3, unconfirmed_since=1.0)
+    step = only(going(bought(), what))
+
+    assert (step.action, step.op_id) == (Action.PURCHASE, "a #3")
+    assert step.remarks == ("goes on with what an earlier run began",)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.PLANNED])
+def test_a_purchase_of_which_nothing_came(state: State) -> None:
+    """It is begun anew, under the same id: the platform has done nothing."""
+    step = only(going(bought(), begun(state=state)))
+
+    assert (step.action, step.op_id, step.remarks) == (Action.PURCHASE, "a #1", ())
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.DUPLICATE])
+def test_a_purchase_that_no_note_tells_of(state: State) -> None:
+    """Its number is the row's, and the next operation has an id of its own."""
+    what = begun(state=state, record=NUMBER, phone_number=NUMBER)
+    step = only(going(bought(label="L"), what, found(label="L")))
+
+    assert (step.action, step.record, step.writes) == (Action.ADOPT, NUMBER, False)
+    assert step.sequence == 2
+
+
+def test_a_purchase_that_no_note_tells_of_and_whose_number_is_gone() -> None:
+    """It is not bought again."""
+    what = begun(state=State.DONE, record=NUMBER, phone_number=NUMBER)
+
+    assert messages(going(bought(), what)) == [
+        (
+            f"a phone_number: {NUMBER} is no longer in the account; take the row out, or give it"
+            " a new id to let it bring another number"
+        )
+    ]
+
+
+def test_an_import_that_is_over_and_whose_number_is_gone() -> None:
+    """It has an id of its own: one that is over brings nothing when it is asked for again."""
+    what = begun(state=State.DONE, kind=Kind.IMPORT, record=NUMBER, phone_number=NUMBER)
+    step = only(going(imported(), what))
+
+    assert (step.action, step.op_id) == (Action.IMPORT, "a #2")
+
+
+def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> None:
+    """What counts only when a number comes is known from its request."""
+    what = begun(
+        state=State.DONE,
+        record=NUMBER,
+        phone_number=NUMBER,
+        request_fields={"country_code": "US", "area_code": 415, "friendly_name": "L"},
+    )
+
+    assert messages(going(bought(area_code=212, label="M"), what, found(label="L"))) == [
+        "a area_code: was said otherwise when the number came, and cannot be changed since"
+    ]
+    step = only(going(bought(area_code=415, label="M"), what, found(label="L")))
+    assert step.changes == (Change("label", "L", "M"),)
+
+
+@pytest.mark.parametrize("state", [State.NEEDS_DECISION, State.DUPLICATE])
+def test_a_purchase_that_waits_for_a_person(state: State) -> None:
+    """Nothing is sent until one has decided, whether the row wants its number or not."""
+    message = ["a: 'a #1' needs a decision about what it brought"]
+
+    assert messages(going(bought(), begun(state=state))) == message
+    gone = going(absent(bought()), begun(state=state), allow_release=True)
+    assert [problem.message for problem in gone.problems] == [message[0].removeprefix("a: ")]
+
+
+def test_a_purchase_that_was_abandoned() -> None:
+    """A person decided so; a row that is absent has nothing to add to that."""
+    assert messages(going(bought(), begun(state=State.ABANDONED))) == [
+        "a: 'a #1' was abandoned: give the row a new id to let it begin anew"
+    ]
+    assert not only(going(absent(bought()), begun(state=State.ABANDONED))).writes
+
+
+def test_an_import_that_was_abandoned_and_whose_number_is_there() -> None:
+    """It is seen for what it is."""
+    what = begun(state=State.ABANDONED, kind=Kind.IMPORT, key=NUMBER)
+
+    assert only(going(imported(), what, found())).action is Action.ADOPT
+
+
+def test_an_import_that_is_not_settled_and_whose_number_is_there() -> None:
+    """It goes on, or nothing else could ever change the number."""
+    what = begun(kind=Kind.IMPORT, key=NUMBER)
+    step = only(going(imported(), what, found()))
+
+    assert (step.action, step.op_id) == (Action.IMPORT, "a #1")
+
+
+def test_a_purchase_that_is_not_settled_and_a_row_that_wants_it_gone() -> None:
+    """It may own a number that nobody knows of."""
+    gone = going(absent(bought()), begun(), allow_release=True)
+
+    assert messages(gone) == [
+        (
+            f"a phone_number: an earlier run began to buy its number, {NOT_KNOWN}: let the row be"
+            " present until it is"
+        )
+    ]
+
+
+def test_a_purchase_that_is_not_settled_and_a_row_that_imports_by_now() -> None:
+    """Nothing is bought for a row that says otherwise."""
+    assert messages(going(imported(), begun())) == [
+        (
+            f"a: an earlier run began to buy a number on sigmamind, {NOT_KNOWN}: put the row back"
+            " as it was until it is"
+        )
+    ]
+
+
+def test_a_purchase_that_is_not_settled_on_another_platform() -> None:
+    """No second number is bought."""
+    assert messages(going(bought("a", "verbex"), begun())) == [
+        (
+            f"a: an earlier run began to buy a number on sigmamind, {NOT_KNOWN}: put the row back"
+            " as it was until it is"
+        )
+    ]
+
+
+def test_a_purchase_that_is_not_settled_and_a_row_that_names_another_number() -> None:
+    """What goes on would buy the first one."""
+    what = begun(kind=Kind.EXACT_PURCHASE, key=NUMBER)
+
+    assert messages(going(bought(phone_number=OTHER), what)) == [
+        f"a: an earlier run began to buy {NUMBER}, {NOT_KNOWN}: {OTHER} needs a row of its own"
+    ]
+    assert only(going(bought(), what)).phone_number == NUMBER
+
+
+def test_a_purchase_that_is_not_settled_and_a_row_that_names_its_number_by_now() -> None:
+    """Which number comes is not known, least of all that it is this one."""
+    assert messages(going(bought(phone_number=NUMBER), begun())) == [
+        f"a: an earlier run began to buy a number, {NOT_KNOWN}: {NUMBER} needs a row of its own"
+    ]
+
+
+def test_a_move_that_is_not_settled() -> None:
+    """The number is released only when it is settled where it goes to."""
+    notes = {"a": note(imported())}
+    what = known(
+        [found(), found("verbex")],
+        notes,
+        begun={"a": begun("a", "verbex", kind=Kind.IMPORT, key=NUMBER, sequence=2)},
+    )
+
+    step = only(planned([imported("a", "verbex")], what, allow_release=True))
+
+    assert (step.action, step.op_id, step.record) == (Action.MOVE, "a #2", "")
+
+
+def test_a_move_that_is_over_and_whose_number_is_gone_there() -> None:
+    """It is imported once more before it is released: it is never without a home."""
+    over = begun("a", "verbex", State.DONE, 2, kind=Kind.IMPORT, record="r1", phone_number=NUMBER)
+    what = known([found()], {"a": note(imported())}, begun={"a": over})
+
+    step = only(planned([imported("a", "verbex")], what, allow_release=True))
+
+    assert (step.action, step.op_id, step.record) == (Action.MOVE, "a #3", "")
