@@ -18,7 +18,7 @@ from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
 from sigmamind_async.fleet.dispatcher import StepProvisioner
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.plan_file import moved
+from sigmamind_async.fleet.plan_file import stale_reasons
 from sigmamind_async.fleet.refresh import refresh
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
@@ -223,8 +223,8 @@ async def recheck(
     """
     fleet = Fleet(rows=[*plan_.rows.values()], skipped=plan_.skipped)
     state = await refresh(fleet, clients, journal)
-    left = plan(fleet, state, plan_.rules)
-    reasons = moved(plan_, left, state)
+    left = plan(fleet, state, plan_.options)
+    reasons = stale_reasons(plan_, left, state)
     if reasons:
         raise PlanError(
             "the state has changed since the plan was made, so nothing was sent; plan again: "

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, draft
+from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, plan_row
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.state_index import StateIndex
@@ -33,7 +33,7 @@ class Plan:
     """Ids that the journal knows and no row has: their numbers are left alone."""
     skipped: Sequence[str] = ()
     """Ids of rows that are left alone because of their problems."""
-    rules: PlanOptions = attrs.field(factory=PlanOptions)
+    options: PlanOptions = attrs.field(factory=PlanOptions)
 
     def skip_problems(self) -> Plan:
         """Return the plan of the rows without problems; the others are left alone."""
@@ -43,7 +43,7 @@ class Plan:
     @cached_property
     def counts(self) -> Mapping[Action, int]:
         """Steps by action; those withheld are not counted."""
-        return Counter(step.action for step in self.steps if not step.withheld)
+        return Counter(step.action for step in self.steps if not step.blocked)
 
     @property
     def purchases(self) -> int:
@@ -63,7 +63,7 @@ def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> P
     """
     rules = rules or PlanOptions()
     register = StateIndex(fleet, known)
-    drafts = [draft(row, register, rules) for row in fleet.rows]
+    drafts = [plan_row(row, register, rules) for row in fleet.rows]
     problems = [problem for one in drafts for problem in one.problems]
     problems += _doubles(fleet.rows)
     problems += _rivals(drafts)
@@ -75,7 +75,7 @@ def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> P
         problems=(*fleet.problems, *problems),
         unlisted=tuple(register.unlisted),
         skipped=tuple(fleet.skipped),
-        rules=rules,
+        options=rules,
     )
 
 
