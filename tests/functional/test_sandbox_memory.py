@@ -140,7 +140,7 @@ def virtually(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def buy_many(count: int, seed: int, settle_time: float = 900.0) -> tuple[float, int]:
-    """Buy *count* numbers through faults; return the seconds that went by, and what is held twice."""
+    """Buy *count* numbers through faults; return seconds passed, and how many are held twice."""
     box = Sandbox(seed=seed, faults=Faults(share=0.2, kinds=REALISTIC_FAULTS, hang=30.0, late=60.0))
     client = in_virtual_time(SigmaMind(box.sigmamind.api_key, transport=box.transport()))
     provisioner = Provisioner(
