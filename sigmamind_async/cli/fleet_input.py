@@ -131,7 +131,7 @@ def _folder(file: str) -> Path:
 
 def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
-        plan = plan_file.load(content)
+        plan = plan_file.load_plan(content)
         origin = orjson.loads(content)["origin"]
         source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
         home = origin.get("database")
@@ -159,7 +159,7 @@ def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
 def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
     try:
-        content = plan_file.dump(plan)
+        content = plan_file.dump_plan(plan)
     except PlanError as error:
         raise CommandError(f"{path}: {error}; not saved") from None
     if path.suffix.lower() in SUFFIXES:

@@ -24,11 +24,11 @@ from sigmamind_async.fleet import (
     count_new_purchases,
     export,
     fleet_of,
-    numbers_of,
+    list_numbers,
     plan,
     refresh,
 )
-from sigmamind_async.fleet.plan_file import dump, load
+from sigmamind_async.fleet.plan_file import dump_plan, load_plan
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.sandbox import Sandbox, Switches
@@ -78,7 +78,7 @@ async def planned(client: SigmaMind, journal: MemoryJournal, *rows: FleetRow, **
 
 async def test_a_saved_plan_is_carried_out_once(box: Sandbox, client: SigmaMind) -> None:
     journal = MemoryJournal()
-    saved = load(dump(await planned(client, journal, BOUGHT, IMPORTED)))
+    saved = load_plan(dump_plan(await planned(client, journal, BOUGHT, IMPORTED)))
     provisioner = Provisioner(client, journal)
     for _ in range(2):
         result = await apply(saved, [provisioner], secrets=references())
@@ -136,7 +136,7 @@ async def test_what_was_exported_changes_nothing(client: SigmaMind) -> None:
     for label in ("Support", None, "=1+1", "'quoted'"):
         friendly_name = UNSET if label is None else label
         await client.phone_numbers.create(country_code="US", friendly_name=friendly_name)
-    found = (await numbers_of(client)).values()
+    found = (await list_numbers(client)).values()
     fleet = fleet_of(export(found))
     again = plan(fleet, await refresh(fleet, {"sigmamind": client}, MemoryJournal()))
     assert (len(again.steps), again.writes, again.problems) == (4, 0, ())
@@ -153,7 +153,7 @@ async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind)
     await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
     await client.phone_numbers.create(country_code="US")
     known = await refresh(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
-    rows = [*export(known.found["sigmamind"].values(), known.applied)]
+    rows = [*export(known.numbers["sigmamind"].values(), known.last_applied)]
     assert sorted(row.id == row.phone_number for row in rows) == [False, True]
     assert "bought" in [row.id for row in rows]
 
@@ -254,7 +254,7 @@ async def test_rows_with_problems_can_be_skipped(box: Sandbox, client: SigmaMind
     missing = row("missing", Source.EXISTING, phone_number=NUMBER, label="New")
     todo = (await planned(client, journal, BOUGHT, missing)).skip_problems()
     assert todo.skipped == ("missing",)
-    assert load(dump(todo)).skipped == ("missing",)
+    assert load_plan(dump_plan(todo)).skipped == ("missing",)
     assert (await apply(todo, [Provisioner(client, journal)])).counts == {"done": 1}
 
 

@@ -23,11 +23,11 @@ from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.apply import Crew
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
@@ -192,12 +192,15 @@ def _record(outcome: StepOutcome) -> str | None:
 
 def _remarks(outcome: StepOutcome) -> list[str]:
     if outcome.status == "skipped":
-        return [outcome.step.withheld] if outcome.step.withheld else []
+        return [outcome.step.blocked] if outcome.step.blocked else []
     if outcome.status != "done":
         return []
     ignored = ", ".join(outcome.ignored)
     said = [f"the platform shows {ignored} otherwise than written"] if ignored else []
-    return [*(remarks(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
+    return [
+        *(remarks(outcome.step) if outcome.step.kept_drift or outcome.step.renamed_from else ()),
+        *said,
+    ]
 
 
 def fault_of_step(error: BaseException, row_id: str) -> RowError:
