@@ -235,11 +235,8 @@ def test_a_file_that_is_saved_while_it_is_applied_changes_nothing(
 @pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize("kind", ["stdin", "fifo", "symlink"])
 def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
-    rows = "".join(
-        json.dumps({"id": id_, "platform": "sigmamind", "source": "purchase", **US, "label": id_})
-        + "\n"
-        for id_ in ("a", "b")
-    )
+    same = {"platform": "sigmamind", "source": "purchase", "country_code": "US"}
+    rows = "".join(json.dumps({"id": id_, **same, "label": id_}) + "\n" for id_ in ("a", "b"))
     words = (*BUY, "--journal", "once.db")
     if kind == "stdin":
         plan = cli("plan", "-", "--journal", "once.db", stdin=rows)
