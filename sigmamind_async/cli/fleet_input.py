@@ -143,7 +143,7 @@ def _saved(file: str, stream: IO[bytes], journal: Path | None, database: Databas
     if len(content) > _MOST:
         raise CommandError(f"{file}: is too large for a saved plan; nothing was sent")
     try:
-        plan = plan_file.load(content)
+        plan = plan_file.load_plan(content)
         origin = orjson.loads(content)["origin"]
         source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
         home = origin.get("database")
@@ -166,7 +166,7 @@ def _saved(file: str, stream: IO[bytes], journal: Path | None, database: Databas
 def save(plan: Plan, wanted: Wanted, file: str, path: Path) -> None:
     """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
     try:
-        content = plan_file.dump(plan)
+        content = plan_file.dump_plan(plan)
     except PlanError as error:
         raise CommandError(f"{path}: {error}; not saved") from None
     if path.suffix.lower() in SUFFIXES:

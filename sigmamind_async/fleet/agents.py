@@ -35,7 +35,7 @@ async def _dialnexa_agents(client: Client, wanted: Collection[str]) -> frozenset
 _ASK: Final[Mapping[str, Ask]] = {"sigmamind": _sigmamind_agents, "dialnexa": _dialnexa_agents}
 
 
-async def agents_there(client: Client, wanted: Collection[str]) -> frozenset[str] | None:
+async def find_agents(client: Client, wanted: Collection[str]) -> frozenset[str] | None:
     """Return those of *wanted* that exist, or `None` where the platform does not tell.
 
     An account may let its numbers be changed and its agents not be read.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sigmamind_async.fleet.spec import SECRETS, FleetRow
-from sigmamind_async.fleet.state import IN_THE_OPEN, LastApplied, remembered
+from sigmamind_async.fleet.state import INLINE_SECRET, LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
 
 
-def changes_of(
+def find_changes(
     row: FleetRow,
     capability: VendorSchema,
     found: RemoteNumber,
@@ -28,7 +28,7 @@ def changes_of(
     for name, cell in row.fields.items():
         if name not in capability.update.takes:
             continue
-        wanted = remembered(cell)
+        wanted = normalize_cell(cell)
         known = name in memory
         if name not in found.shown:
             again = rewrite_secrets and name in SECRETS
@@ -45,7 +45,7 @@ def changes_of(
         yield Change(name, shown, wanted, drifted=known and shown != expected)
 
 
-def fixed_changes(
+def find_fixed_changes(
     row: FleetRow, capability: VendorSchema, applied: LastApplied | None
 ) -> Iterator[str]:
     """Yield what *row* now says otherwise although it counts only when a number comes."""
@@ -56,7 +56,7 @@ def fixed_changes(
             continue
         if name not in applied.fields and (name in SECRETS or applied.source != row.source.value):
             continue  # nothing is known of what was said, if anything was
-        before, wanted = applied.fields.get(name), remembered(cell)
+        before, wanted = applied.fields.get(name), normalize_cell(cell)
         # Of a secret in the open nothing is known to compare with.
-        if before != wanted and IN_THE_OPEN not in {before, wanted}:
+        if before != wanted and INLINE_SECRET not in {before, wanted}:
             yield name

@@ -29,18 +29,28 @@ from sigmamind_async.errors import (
     PlanError,
     SigmaMindError,
 )
-from sigmamind_async.fleet.diff import fixed_changes
-from sigmamind_async.fleet.dispatcher import Dispatcher
+from sigmamind_async.fleet.diff import find_fixed_changes
+from sigmamind_async.fleet.dispatcher import Dispatcher, StepProvisioner
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.state import FleetState
-from sigmamind_async.fleet.state_update import as_wanted, brought, gone, seen_again, still_to_write
+from sigmamind_async.fleet.state_update import (
+    after_create,
+    after_release,
+    after_sync,
+    merge_shown,
+    remaining_changes,
+)
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.step_progress import Report, StepProgress, announced, came_otherwise
+from sigmamind_async.fleet.step_progress import (
+    Report,
+    StepProgress,
+    before_create,
+    late_change_error,
+)
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row
 
 
@@ -66,7 +76,7 @@ class Executor:
         self,
         plan: Plan,
         known: FleetState,
-        provisioners: Mapping[str, Provisioner],
+        provisioners: Mapping[str, StepProvisioner],
         journal: Journal,
         errands: RequestBuilder,
         *,
@@ -77,7 +87,7 @@ class Executor:
         self.progress = progress or Progress()
         self._stage = Dispatcher(plan.steps, provisioners, report, self.progress, stop_on)
         self._plan = plan
-        self._known = known
+        self._state = known
         self._provisioners = provisioners
         self._journal = journal
         self._errands = errands
@@ -91,9 +101,9 @@ class Executor:
         _check_platforms(plan, provisioners)
 
     @property
-    def doubtful(self) -> int:
+    def unconfirmed(self) -> int:
         """Operations whose outcome is not known yet, and that are looked for at the end."""
-        return self._stage.doubtful
+        return self._stage.unconfirmed
 
     @property
     def stopped(self) -> str:
@@ -154,7 +164,7 @@ class Executor:
         for step in self._plan.steps:
             if self._stage.stopped:
                 return
-            if step.withheld:
+            if step.blocked:
                 self._stage.report(StepProgress(step=step), "skipped")
             elif not step.writes:
                 found = self._found(step)
@@ -170,11 +180,13 @@ class Executor:
 
         One that is not listed may have been bought a moment ago.
         """
-        noted = self._known.applied.get(step.id)
+        noted = self._state.last_applied.get(step.id)
         if noted is not None and noted.record and await self._errands.has_released(step):
             row = self._plan.rows[step.id]
             was = RemoteNumber(platform=noted.platform, record="", phone_number="", shown={})
-            await self._journal.set_last_applied(row.id, gone(row, was, step.sequence).dump())
+            await self._journal.set_last_applied(
+                row.id, after_release(row, was, step.sequence).dump()
+            )
 
     async def _bring(self, platform: str) -> None:
         for works in (self._coming(platform), ()):
@@ -209,9 +221,9 @@ class Executor:
 
         An earlier run may have brought it here already.
         """
-        if work.step.leaves is None or work.found is None or work.changes:
+        if work.step.moves_from is None or work.found is None or work.changes:
             return True
-        self._leaving[work.step.leaves.platform].append(work)
+        self._leaving[work.step.moves_from.platform].append(work)
         return False
 
     async def _release(self, platform: str) -> None:
@@ -226,7 +238,7 @@ class Executor:
             )
 
     def _found(self, step: Step) -> RemoteNumber | None:
-        return self._known.found.get(step.platform, {}).get(step.record)
+        return self._state.numbers.get(step.platform, {}).get(step.record)
 
     # --- the request of a step ---------------------------------------------------------------
 
@@ -238,7 +250,7 @@ class Executor:
         errand = await self._errands.creation(step)
         if step.action is Action.PURCHASE and not errand.begun:
             self._errands.refuse_second(step, errand, self._orphans)
-        if step.leaves is None:  # or the journal forgot where it is to be released
+        if step.moves_from is None:  # or the journal forgot where it is to be released
             await self._announce(step, errand)
         return errand
 
@@ -248,19 +260,19 @@ class Executor:
         Should the row be renamed or say another platform before it is noted what came, the next
         plan knows of it nevertheless.
         """
-        ahead = announced(self._plan.rows[step.id], errand)
-        if ahead != self._known.applied.get(step.id):
+        ahead = before_create(self._plan.rows[step.id], errand)
+        if ahead != self._state.last_applied.get(step.id):
             await self._journal.set_last_applied(step.id, ahead.dump())
 
     async def _farewell(self, work: StepProgress) -> StepRequest:
-        leaves = work.step.leaves or work.found
+        leaves = work.step.moves_from or work.found
         if leaves is None or not self._is_of(work.step, leaves):
             raise PlanError(f"{work.step.id}: the number to be released is not the row's")
         return await self._errands.release(work.step, leaves, work.sequence)
 
     def _is_of(self, step: Step, found: RemoteNumber) -> bool:
         """Return whether *found* is the number of a row, by its own word or the journal's."""
-        noted = self._known.applied.get(step.id)
+        noted = self._state.last_applied.get(step.id)
         return found.phone_number in {
             self._plan.rows[step.id].phone_number,
             "" if noted is None or noted.platform != found.platform else noted.phone_number,
@@ -268,7 +280,7 @@ class Executor:
         } - {""}
 
     def _brought(self, step: Step) -> str:
-        begun = self._known.begun.get(step.id)
+        begun = self._state.pending.get(step.id)
         return "" if begun is None or begun.row is None else begun.row.phone_number
 
     # --- what its answer means ---------------------------------------------------------------
@@ -276,26 +288,26 @@ class Executor:
     async def _came(self, work: StepProgress, errand: StepRequest, record: Any) -> None:  # noqa: ANN401 - any platform's
         """Note a number that came or changed, and see what is left to do about it."""
         row = self._plan.rows[work.step.id]
-        found = seen_again(work.found, VENDORS[work.step.platform].found(record))
+        found = merge_shown(work.found, VENDORS[work.step.platform].found(record))
         applied = work.applied
         changes: tuple[Change, ...] = ()
         if work.found is None:
-            applied = brought(row, found, errand.fields, errand.sequence)
-            changes = still_to_write(row, found, applied)
-            if work.step.leaves is None:  # or the journal forgot where it is to be released
+            applied = after_create(row, found, errand.fields, errand.sequence)
+            changes = remaining_changes(row, found, applied)
+            if work.step.moves_from is None:  # or the journal forgot where it is to be released
                 await self._journal.set_last_applied(row.id, applied.dump())
         work = attrs.evolve(
             work, found=found, sequence=errand.sequence, changes=changes, applied=applied
         )
-        fixed = [*fixed_changes(row, VENDORS[found.platform], applied)]
+        fixed = [*find_fixed_changes(row, VENDORS[found.platform], applied)]
         if row.phone_number not in {"", found.phone_number}:
             fixed.append("phone_number")
         if fixed:
-            self._stage.report(work, "failed", came_otherwise(row, fixed))
+            self._stage.report(work, "failed", late_change_error(row, fixed))
         elif work.changes:
             self._behind[found.platform].append(work.next)
-        elif work.step.leaves is not None:
-            self._leaving[work.step.leaves.platform].append(work.next)
+        elif work.step.moves_from is not None:
+            self._leaving[work.step.moves_from.platform].append(work.next)
         else:
             await self._note_as_wanted(work, found)
             self._stage.report(work, "done")
@@ -305,30 +317,32 @@ class Executor:
         work = attrs.evolve(work, sequence=errand.sequence)
         found = work.found
         assert found is not None  # noqa: S101 - or nothing could have been released
-        if work.step.leaves is not None:
+        if work.step.moves_from is not None:
             await self._note_as_wanted(work, found)
         else:
             row = self._plan.rows[work.step.id]
-            await self._journal.set_last_applied(row.id, gone(row, found, work.sequence).dump())
+            await self._journal.set_last_applied(
+                row.id, after_release(row, found, work.sequence).dump()
+            )
         self._stage.report(work, "done")
 
     async def _note_as_wanted(self, work: StepProgress, found: RemoteNumber) -> None:
         """Note that the number of a row is as it should be, if that is not noted already."""
         row = self._plan.rows[work.step.id]
-        noted = self._known.applied.get(row.id)
-        before = work.applied or (noted if work.step.leaves is None else None)
-        if work.step.was:
-            before = self._known.applied[work.step.was]
-        now = as_wanted(row, found, before, work.sequence, work.step.kept)
+        noted = self._state.last_applied.get(row.id)
+        before = work.applied or (noted if work.step.moves_from is None else None)
+        if work.step.renamed_from:
+            before = self._state.last_applied[work.step.renamed_from]
+        now = after_sync(row, found, before, work.sequence, work.step.kept_drift)
         if now != noted:
             await self._journal.set_last_applied(row.id, now.dump())
-        if work.step.was:
-            await self._journal.set_last_applied(work.step.was, None)
+        if work.step.renamed_from:
+            await self._journal.set_last_applied(work.step.renamed_from, None)
 
 
 def _check_platforms(plan: Plan, provisioners: Collection[str]) -> None:
     """Raise `ConfigurationError` where a step could not be carried out, or only half of it."""
-    needed = {found.platform for step in plan.steps for found in (step, step.leaves) if found}
+    needed = {found.platform for step in plan.steps for found in (step, step.moves_from) if found}
     missing = sorted(needed.difference(provisioners))
     if missing:
         raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
@@ -336,6 +350,8 @@ def _check_platforms(plan: Plan, provisioners: Collection[str]) -> None:
 
 def _orphans(plan: Plan, known: FleetState) -> list[Row]:
     """Return what was begun for rows that the fleet has no longer, if it may be there."""
-    listed = {*plan.rows, *(problem.id for problem in plan.problems)}
-    rows = [one.row for row_id, one in known.begun.items() if row_id not in listed and one.row]
-    return [row for row in rows if not row.record or row.record in known.found.get(row.account, {})]
+    listed = {*plan.rows, *(problem.id for problem in plan.problems), *plan.skipped}
+    rows = [one.row for row_id, one in known.pending.items() if row_id not in listed and one.row]
+    return [
+        row for row in rows if not row.record or row.record in known.numbers.get(row.account, {})
+    ]

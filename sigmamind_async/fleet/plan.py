@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, draft
+from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, plan_row
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.state_index import StateIndex
@@ -31,12 +31,19 @@ class Plan:
     """With one of them, nothing is carried out unless the caller says so."""
     unlisted: Sequence[str] = ()
     """Ids that the journal knows and no row has: their numbers are left alone."""
-    rules: PlanOptions = attrs.field(factory=PlanOptions)
+    skipped: Sequence[str] = ()
+    """Ids of rows that are left alone because of their problems."""
+    options: PlanOptions = attrs.field(factory=PlanOptions)
+
+    def skip_problems(self) -> Plan:
+        """Return the plan of the rows without problems; the others are left alone."""
+        ids = {problem.id for problem in self.problems if problem.id}
+        return attrs.evolve(self, problems=(), skipped=(*self.skipped, *sorted(ids)))
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
         """Steps by action; those withheld are not counted."""
-        return Counter(step.action for step in self.steps if not step.withheld)
+        return Counter(step.action for step in self.steps if not step.blocked)
 
     @property
     def purchases(self) -> int:
@@ -56,7 +63,7 @@ def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> P
     """
     rules = rules or PlanOptions()
     register = StateIndex(fleet, known)
-    drafts = [draft(row, register, rules) for row in fleet.rows]
+    drafts = [plan_row(row, register, rules) for row in fleet.rows]
     problems = [problem for one in drafts for problem in one.problems]
     problems += _doubles(fleet.rows)
     problems += _rivals(drafts)
@@ -67,7 +74,8 @@ def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> P
         rows={row.id: row for row in fleet.rows if row.id not in broken},
         problems=(*fleet.problems, *problems),
         unlisted=tuple(register.unlisted),
-        rules=rules,
+        skipped=tuple(fleet.skipped),
+        options=rules,
     )
 
 

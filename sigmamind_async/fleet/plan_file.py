@@ -25,7 +25,7 @@ VERSION: Final = 1
 """Of the file's form; whoever changes that counts it up."""
 
 
-def dump(plan: Plan) -> bytes:
+def dump_plan(plan: Plan) -> bytes:
     """Return *plan* as JSON, without problems, of which it must have none.
 
     Raises `PlanError` for one with a problem, or with a secret that stands in a row itself: a
@@ -36,16 +36,17 @@ def dump(plan: Plan) -> bytes:
     document = {
         "kind": KIND,
         "version": VERSION,
-        "rules": attrs.asdict(plan.rules),
+        "options": attrs.asdict(plan.options),
         "unlisted": list(plan.unlisted),
+        "skipped": list(plan.skipped),
         "rows": [_row(row) for row in plan.rows.values()],
         "steps": [step.dump() for step in plan.steps],
     }
     return orjson.dumps(document, default=dict)
 
 
-def load(content: bytes) -> Plan:
-    """Return the plan that `dump` wrote; raises `PlanError` for anything else."""
+def load_plan(content: bytes) -> Plan:
+    """Return the plan that `dump_plan` wrote; raises `PlanError` for anything else."""
     try:
         document = orjson.loads(content)
         if document["kind"] != KIND:
@@ -57,7 +58,8 @@ def load(content: bytes) -> Plan:
             steps=tuple(Step.load(said) for said in document["steps"]),
             rows={row.id: row for row in rows},
             unlisted=tuple(document["unlisted"]),
-            rules=PlanOptions(**document["rules"]),
+            skipped=tuple(document["skipped"]),
+            options=PlanOptions(**document["options"]),
         )
         if _fits(plan, Plan) and _is_about_its_rows(plan, len(rows)):
             return plan
@@ -72,7 +74,7 @@ def _is_about_its_rows(plan: Plan, count: int) -> bool:
     platforms = {step.platform for step in plan.steps} | {
         row.platform for row in plan.rows.values()
     }
-    platforms |= {step.leaves.platform for step in plan.steps if step.leaves is not None}
+    platforms |= {step.moves_from.platform for step in plan.steps if step.moves_from is not None}
     fields = {name for row in plan.rows.values() for name in row.fields}
     return (
         (len(plan.rows), len(ids)) == (count, len(plan.steps))
@@ -146,7 +148,7 @@ def _row_of(said: dict[str, Any]) -> FleetRow:
 # --- what has moved --------------------------------------------------------------------------
 
 
-def moved(saved: Plan, now: Plan, known: FleetState) -> list[str]:
+def stale_reasons(saved: Plan, now: Plan, known: FleetState) -> list[str]:
     """Return what differs between a plan and the same made *now*, in words; empty if nothing does.
 
     That a step is done already is no difference, nor that this plan has begun it.
@@ -165,14 +167,14 @@ def _of_steps(saved: Plan, steps: Mapping[str, Step], known: FleetState) -> Iter
 
 
 def _tasks(step: Step) -> tuple[object, ...]:
-    return step.action, step.phone_number, step.record, step.changes, step.leaves
+    return step.action, step.phone_number, step.record, step.changes, step.moves_from
 
 
 def _has_begun(old: Step, known: FleetState) -> bool:
     """Return whether the operation that was to bring a number has been sent, or was carried out."""
     if not old.op_id:
         return False
-    begun, applied = known.begun.get(old.id), known.applied.get(old.id)
+    begun, applied = known.pending.get(old.id), known.last_applied.get(old.id)
     stored = None if begun is None else begun.row
     under_way = stored is not None and stored.op_id == old.op_id and stored.state != State.FAILED
     brought = applied is not None and applied.platform == old.platform and applied.record != ""

@@ -10,7 +10,7 @@ import attrs
 
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.agents import agents_there
+from sigmamind_async.fleet.agents import find_agents
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import creation_id
@@ -54,14 +54,14 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     missing = [platform for platform in platforms if platform not in clients]
     if missing:
         raise ConfigurationError(f"clients: there is none for {', '.join(missing)}")
-    found = await _of_each(platforms, lambda name: numbers_of(clients[name]))
+    found = await _of_each(platforms, lambda name: list_numbers(clients[name]))
     agents = await _of_each(
-        platforms, lambda name: agents_there(clients[name], _agents_on(fleet, name))
+        platforms, lambda name: find_agents(clients[name], _agents_on(fleet, name))
     )
     return FleetState(
-        found=found,
-        applied=applied,
-        begun={
+        numbers=found,
+        last_applied=applied,
+        pending={
             **orphans,
             **begun,
             **await _begun(_not_found(fleet, applied, found), applied, journal),
@@ -90,7 +90,7 @@ def platforms_of(fleet: Fleet, applied: Mapping[str, LastApplied]) -> set[str]:
     }
 
 
-async def numbers_of(client: Client) -> dict[str, RemoteNumber]:
+async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
     """Return every number of the account of *client*, by record."""
     capability = VENDORS[client.platform.name]
     numbers = capability.adapter.list_numbers(client)
@@ -145,20 +145,20 @@ async def _begun_of(
     row: FleetRow, applied: LastApplied | None, journal: Journal
 ) -> PendingOperation:
     """Return what was begun to bring the number of *row*, here or where the row was before."""
-    here = await begun_for(row.id, row.platform, applied, journal)
+    here = await find_pending(row.id, row.platform, applied, journal)
     if here.row is not None or applied is None or applied.platform == row.platform:
         return here
-    there = await begun_for(row.id, applied.platform, applied, journal)
-    return here if there.row is None or did_nothing(there.row) else there
+    there = await find_pending(row.id, applied.platform, applied, journal)
+    return here if there.row is None or had_no_effect(there.row) else there
 
 
-async def begun_for(
+async def find_pending(
     row_id: str, platform: str, applied: LastApplied | None, journal: Journal
 ) -> PendingOperation:
     """Return the latest operation that was begun to bring the number of a row, or the first."""
     sequence = 1 if applied is None else applied.sequence + 1
     stored = await journal.get(platform, creation_id(row_id, sequence))
-    while stored is not None and did_nothing(stored):
+    while stored is not None and had_no_effect(stored):
         later = await journal.get(platform, creation_id(row_id, sequence + 1))
         if later is None:
             break
@@ -166,7 +166,7 @@ async def begun_for(
     return PendingOperation(sequence=sequence, row=stored)
 
 
-def did_nothing(stored: Row) -> bool:
+def had_no_effect(stored: Row) -> bool:
     """Return whether nothing came of an operation, nor will, so that another may take its place."""
     settled = stored.proven_absent or not stored.unconfirmed_since
     return stored.state in {State.FAILED, State.PLANNED} and settled
@@ -184,15 +184,16 @@ async def _orphans(
     before the next note could be written: its number must be seen, or it would be bought again.
     """
     ids = {row.id for row in fleet.rows} | {problem.id for problem in fleet.problems}
+    ids |= {*fleet.skipped}
     begun = {
-        row_id: await begun_for(row_id, one.platform, one, journal)
+        row_id: await find_pending(row_id, one.platform, one, journal)
         for row_id, one in applied.items()
         if row_id not in ids and not one.record
     }
     return {
         row_id: one
         for row_id, one in begun.items()
-        if one.row is not None and not did_nothing(one.row)
+        if one.row is not None and not had_no_effect(one.row)
     }
 
 

@@ -16,9 +16,9 @@ import attrs
 import orjson
 
 from sigmamind_async.errors import PlanError
-from sigmamind_async.fleet.blockers import NOT_ALLOWED
+from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.refresh import did_nothing
+from sigmamind_async.fleet.refresh import had_no_effect
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
@@ -89,7 +89,7 @@ class RequestBuilder:
             return attrs.evolve(errand, op_id=creation_id(row.id, sequence), sequence=sequence)
         if not _differs(stored, errand.value):
             return attrs.evolve(errand, begun=True)
-        if did_nothing(stored):
+        if had_no_effect(stored):
             following = step.sequence + 1
             return attrs.evolve(errand, op_id=creation_id(row.id, following), sequence=following)
         return _going_on(row, capability, errand, stored)
@@ -113,8 +113,8 @@ class RequestBuilder:
         """
         row = self.plan.rows[step.id]
         asked = _says_absent(step, row, found) or _moves_away(step, row, found)
-        if not (asked and self.plan.rules.allow_release) or step.withheld:
-            raise PlanError(f"{step.id}: {NOT_ALLOWED}, and a row that says absent")
+        if not (asked and self.plan.options.allow_release) or step.blocked:
+            raise PlanError(f"{step.id}: {RELEASE_NOT_ALLOWED}, and a row that says absent")
         sequence = await self._free(found.platform, f"{step.id} #", ".release", sequence)
         return StepRequest(
             op_id=f"{step.id} #{sequence}.release",
@@ -126,7 +126,7 @@ class RequestBuilder:
         """Return whether an earlier run sent the release that *step* would be about."""
         op_id = f"{step.id} #{step.sequence}.release"
         stored = await self.journal.get(step.platform, op_id)
-        return stored is not None and not did_nothing(stored)
+        return stored is not None and not had_no_effect(stored)
 
     def refuse_second(self, step: Step, errand: StepRequest, orphans: Iterable[Row]) -> None:
         """Raise `PlanError` where *errand*, a purchase, may buy a second number for a row.
@@ -169,7 +169,7 @@ def _says_absent(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
 
 def _moves_away(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
     """Return whether *row* wants the number *found* imported on another platform than its own."""
-    moves = step.action is Action.MOVE and step.leaves == found
+    moves = step.action is Action.MOVE and step.moves_from == found
     imports = row.state is DesiredState.PRESENT and row.source is Source.IMPORT
     same = row.phone_number == found.phone_number and row.platform != found.platform
     return moves and imports and same

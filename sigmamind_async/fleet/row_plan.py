@@ -12,22 +12,22 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from sigmamind_async.fleet.blockers import (
-    NOT_ALLOWED as NOT_ALLOWED,  # noqa: PLC0414 - given on
+    RELEASE_NOT_ALLOWED as RELEASE_NOT_ALLOWED,  # noqa: PLC0414 - given on
 )
 from sigmamind_async.fleet.blockers import (
-    another_number,
-    contested,
-    lost,
-    not_absent,
-    not_as_begun,
-    not_moved,
-    taken,
-    unclear,
-    undecided,
+    ambiguous_number,
+    missing_number,
+    move_conflict,
+    move_refusal,
+    number_conflict,
+    number_mismatch,
+    pending_decision,
+    pending_mismatch,
+    release_conflict,
 )
-from sigmamind_async.fleet.diff import changes_of, fixed_changes
+from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import LastApplied, remembered
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
@@ -67,23 +67,23 @@ class RowPlan:
             return
         if step.record or step.op_id:  # or nothing is there, and nothing comes
             yield step.platform, step.phone_number
-        if step.leaves is not None:
-            yield step.leaves.platform, step.phone_number
+        if step.moves_from is not None:
+            yield step.moves_from.platform, step.phone_number
 
 
-def draft(row: FleetRow, register: StateIndex, rules: PlanOptions) -> RowPlan:
+def plan_row(row: FleetRow, register: StateIndex, rules: PlanOptions) -> RowPlan:
     """Return what is to be done about *row*."""
-    applied = register.applied(row)
-    if refusal := another_number(row, applied):
+    applied = register.last_applied(row)
+    if refusal := number_mismatch(row, applied):
         return _problem_draft(row, "phone_number", refusal)
     if row.state is DesiredState.ABSENT:
         return _absent(row, applied, register, rules)
-    if refusal := not_as_begun(row, register.begun(row)):
+    if refusal := pending_mismatch(row, register.pending(row)):
         return _problem_draft(row, "", refusal)
     if applied is not None and applied.platform != row.platform:
         return _elsewhere(row, applied, register, rules)
     found = _find_number(row, row.platform, applied, register)
-    if found is not None and not register.goes_on(row):
+    if found is not None and not register.is_under_way(row):
         return _present(row, found, applied, register, rules)
     return _missing(row, applied, register)
 
@@ -101,9 +101,9 @@ def _find_number(
 ) -> RemoteNumber | None:
     """Return the number of *row*, if the account has it."""
     if applied is None:
-        return register.by_number(platform, row.phone_number)
+        return register.find_number(platform, row.phone_number)
     # A record that was made anew has another key, and is about the same number.
-    return register.by_record(platform, applied.record) or register.by_number(
+    return register.find_record(platform, applied.record) or register.find_number(
         platform, applied.phone_number
     )
 
@@ -118,22 +118,24 @@ def _present(
     register: StateIndex,
     rules: PlanOptions,
 ) -> RowPlan:
-    if refusal := unclear(row, found, applied, register):
+    if refusal := ambiguous_number(row, found, applied, register):
         return _problem_draft(row, "phone_number", refusal)
     adopted = not register.owns(row, found)
-    was = (register.predecessor(row, found) or "") if adopted else ""
+    was = (register.previous_id(row, found) or "") if adopted else ""
     if was:
-        applied = register.known.applied[was]
+        applied = register.known.last_applied[was]
     capability = VENDORS[row.platform]
     if applied is not None and applied.record != found.record:
         applied = _made_anew(applied, found, capability)
     fixed = [
         _told(row, name, "was said otherwise when the number came, and cannot be changed since")
-        for name in fixed_changes(row, capability, applied)
+        for name in find_fixed_changes(row, capability, applied)
     ]
     if fixed:
         return RowPlan(row=row, problems=fixed)
-    changes = [*changes_of(row, capability, found, applied, rewrite_secrets=rules.rewrite_secrets)]
+    changes = [
+        *find_changes(row, capability, found, applied, rewrite_secrets=rules.rewrite_secrets)
+    ]
     drifted = [change for change in changes if change.drifted]
     problems = [_told(row, one.field, _drift(one)) for one in drifted if rules.on_drift == "fail"]
     kept = drifted if rules.on_drift == "keep" else []
@@ -145,12 +147,12 @@ def _present(
         id=row.id,
         platform=row.platform,
         action=Action.ADOPT if adopted else action,
-        sequence=register.sequence(row),
+        sequence=register.next_sequence(row),
         phone_number=found.phone_number,
         record=found.record,
         changes=tuple(changes),
-        kept=tuple(kept),
-        was=was,
+        kept_drift=tuple(kept),
+        renamed_from=was,
     )
     return RowPlan(row=row, step=step, problems=problems)
 
@@ -195,10 +197,10 @@ def _agents(row: FleetRow, fields: Collection[str], register: StateIndex) -> Ite
 def _missing(row: FleetRow, applied: LastApplied | None, register: StateIndex) -> RowPlan:
     """Return what is to be done about a number that the account does not have."""
     if applied is not None and row.source is not Source.IMPORT:
-        return _problem_draft(row, "phone_number", lost(applied))
-    if refusal := undecided(register.begun(row)):
+        return _problem_draft(row, "phone_number", missing_number(applied))
+    if refusal := pending_decision(register.pending(row)):
         return _problem_draft(row, "", refusal)
-    if refusal := taken(row, row.phone_number, register):
+    if refusal := number_conflict(row, row.phone_number, register):
         return _problem_draft(row, "phone_number", refusal)
     return _new(row, register)
 
@@ -207,7 +209,7 @@ def _new(row: FleetRow, register: StateIndex) -> RowPlan:
     if row.source is Source.EXISTING:
         number = row.phone_number or "its number, which the row does not name,"
         return _problem_draft(row, "phone_number", f"{number} is not in the account")
-    under_way = register.goes_on(row)
+    under_way = register.is_under_way(row)
     twin = None if under_way or row.phone_number else register.twin(row)
     if twin is not None:
         twin_id = register.twin_id(row)
@@ -217,7 +219,7 @@ def _new(row: FleetRow, register: StateIndex) -> RowPlan:
             f"would buy another number just like {twin_id}, which the file has no longer: if that"
             f" row was renamed, add phone_number {twin.phone_number}; if not, keep {twin_id}",
         )
-    sequence = register.sequence(row)
+    sequence = register.next_sequence(row)
     step = Step(
         id=row.id,
         platform=row.platform,
@@ -232,8 +234,8 @@ def _new(row: FleetRow, register: StateIndex) -> RowPlan:
 
 
 def _number_under_way(row: FleetRow, register: StateIndex) -> str:
-    begun = register.begun(row)
-    key = "" if begun is None or begun.row is None or not begun.goes_on else begun.row.key
+    begun = register.pending(row)
+    key = "" if begun is None or begun.row is None or not begun.is_under_way else begun.row.key
     return key if key.startswith("+") else ""
 
 
@@ -241,7 +243,7 @@ def _all_of(row: FleetRow) -> tuple[Change, ...]:
     return tuple(
         Change(name, None, after)
         for name, cell in row.fields.items()
-        if name != "phone_number" and (after := remembered(cell)) is not None
+        if name != "phone_number" and (after := normalize_cell(cell)) is not None
     )
 
 
@@ -252,14 +254,14 @@ def _absent(
     row: FleetRow, applied: LastApplied | None, register: StateIndex, rules: PlanOptions
 ) -> RowPlan:
     found = _find_number(row, row.platform, applied, register)
-    if refusal := not_absent(row, found, applied, register):
+    if refusal := release_conflict(row, found, applied, register):
         return _problem_draft(row, "phone_number", refusal)
     if found is None:
         step = Step(
             id=row.id,
             platform=row.platform,
             action=Action.UNCHANGED,
-            sequence=register.sequence(row),
+            sequence=register.next_sequence(row),
             phone_number=row.phone_number,
             remarks=("is absent already",),
         )
@@ -268,10 +270,10 @@ def _absent(
         id=row.id,
         platform=row.platform,
         action=Action.RELEASE,
-        sequence=register.sequence(row),
+        sequence=register.next_sequence(row),
         phone_number=found.phone_number,
         record=found.record,
-        withheld="" if rules.allow_release else NOT_ALLOWED,
+        blocked="" if rules.allow_release else RELEASE_NOT_ALLOWED,
     )
     return RowPlan(row=row, step=step)
 
@@ -280,24 +282,26 @@ def _elsewhere(
     row: FleetRow, applied: LastApplied, register: StateIndex, rules: PlanOptions
 ) -> RowPlan:
     """Return what is to be done about a number that is to be on another platform than it was."""
-    here = register.by_number(row.platform, applied.phone_number)
-    there = register.by_record(applied.platform, applied.record)
-    if register.goes_on(row):
+    here = register.find_number(row.platform, applied.phone_number)
+    there = register.find_record(applied.platform, applied.record)
+    if register.is_under_way(row):
         here = None  # or what is under way there would never be settled
     if there is None and here is not None:
         return _present(row, here, None, register, rules)
     if there is None:
         return _missing(row, applied, register)
-    if refusal := not_moved(row, applied, allow_release=rules.allow_release):
+    if refusal := move_refusal(row, applied, allow_release=rules.allow_release):
         return _problem_draft(row, "platform", refusal)
-    if refusal := contested(row, here, there, register):
+    if refusal := move_conflict(row, here, there, register):
         return _problem_draft(row, "phone_number", refusal)
-    if here is None and (refusal := undecided(register.begun(row))):
+    if here is None and (refusal := pending_decision(register.pending(row))):
         return _problem_draft(row, "", refusal)
     changes = (
-        _all_of(row) if here is None else tuple(changes_of(row, VENDORS[row.platform], here, None))
+        _all_of(row)
+        if here is None
+        else tuple(find_changes(row, VENDORS[row.platform], here, None))
     )
-    sequence = register.sequence(row)
+    sequence = register.next_sequence(row)
     step = Step(
         id=row.id,
         platform=row.platform,
@@ -307,7 +311,7 @@ def _elsewhere(
         phone_number=applied.phone_number,
         record="" if here is None else here.record,
         changes=changes,
-        leaves=there,
+        moves_from=there,
     )
     agents = _agents(row, [change.field for change in changes], register)
     return RowPlan(row=row, step=step, problems=[*agents])

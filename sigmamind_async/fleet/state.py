@@ -18,7 +18,7 @@ from sigmamind_async.provisioning.row import (
 )
 from sigmamind_async.values import Secret
 
-IN_THE_OPEN = "***"
+INLINE_SECRET = "***"  # noqa: S105 - stands for one
 """Is remembered of a secret that stood in the row itself."""
 
 _OVER = frozenset({State.DONE, State.DUPLICATE})
@@ -58,13 +58,13 @@ class LastApplied:
         raise JournalError(f"the journal's note about {row_id!r} cannot be read by this version")
 
 
-def remembered(cell: Cell) -> str | int | None:
+def normalize_cell(cell: Cell) -> str | int | None:
     """Return what is remembered of *cell*; of a secret in the open, that it was there.
 
     An empty text is remembered as null: platforms show either one as nothing.
     """
     if isinstance(cell, Secret):
-        return IN_THE_OPEN
+        return INLINE_SECRET
     return None if cell == "" else cell
 
 
@@ -82,34 +82,36 @@ class PendingOperation:
         return "" if self.row is None else self.row.account.partition(":")[0]
 
     @property
-    def brought(self) -> Row | None:
+    def completed(self) -> Row | None:
         """The journal's row, if the operation is over and has brought a number."""
         row = self.row
         return row if row is not None and row.state in _OVER and row.record else None
 
     @property
-    def goes_on(self) -> bool:
+    def is_under_way(self) -> bool:
         """Whether it may still bring a number, and does so when it is asked for again."""
         row = self.row
         unconfirmed = row is not None and row.state is State.PLANNED and row.unconfirmed_since > 0.0
         return unconfirmed or (row is not None and row.state in UNSETTLED)
 
     @property
-    def waits(self) -> bool:
+    def needs_operator(self) -> bool:
         """Whether it needs a decision before it goes on."""
         row = self.row
-        return row is not None and self.brought is None and row.state in _NEED_AN_OPERATOR
+        return row is not None and self.completed is None and row.state in _NEED_AN_OPERATOR
 
 
 @attrs.frozen(kw_only=True)
 class FleetState:
     """All that a plan is made against."""
 
-    found: Mapping[str, Mapping[str, RemoteNumber]] = attrs.field(hash=False)
+    numbers: Mapping[str, Mapping[str, RemoteNumber]] = attrs.field(hash=False)
     """By platform and record."""
-    applied: Mapping[str, LastApplied] = attrs.field(hash=False, factory=dict[str, LastApplied])
+    last_applied: Mapping[str, LastApplied] = attrs.field(
+        hash=False, factory=dict[str, LastApplied]
+    )
     """By id of the row."""
-    begun: Mapping[str, PendingOperation] = attrs.field(
+    pending: Mapping[str, PendingOperation] = attrs.field(
         hash=False, factory=dict[str, PendingOperation]
     )
     """By id of the row; for rows without a number of their own in the journal."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import attrs
 
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, remembered
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.row import Row
@@ -28,14 +28,14 @@ class StateIndex:
     def ids(self) -> frozenset[str]:
         """Ids of all rows, those with problems included."""
         broken = (problem.id for problem in self.fleet.problems if problem.id)
-        return frozenset([*(row.id for row in self.fleet.rows), *broken])
+        return frozenset([*(row.id for row in self.fleet.rows), *broken, *self.fleet.skipped])
 
     @cached_property
     def unlisted(self) -> list[str]:
         """Ids for which the journal has a number, while no row has the one or the other."""
         others = [
             (id_, self._owners[one.platform, one.record])
-            for id_, one in self.known.applied.items()
+            for id_, one in self.known.last_applied.items()
             if one.record and id_ not in self.ids
         ]
         return sorted(id_ for id_, owners in others if self.ids.isdisjoint(owners))
@@ -49,7 +49,7 @@ class StateIndex:
             if row.state is DesiredState.PRESENT and row.phone_number
         }
 
-    def wanted_by(self, platform: str, phone_number: str) -> str | None:
+    def claiming_row(self, platform: str, phone_number: str) -> str | None:
         """Return the id of a row that names *phone_number* and wants it."""
         return self._named.get((platform, phone_number))
 
@@ -59,7 +59,7 @@ class StateIndex:
     def _numbers(self) -> Mapping[str, Mapping[str, RemoteNumber]]:
         return {
             platform: {found.phone_number: found for found in records.values()}
-            for platform, records in self.known.found.items()
+            for platform, records in self.known.numbers.items()
         }
 
     @cached_property
@@ -67,22 +67,22 @@ class StateIndex:
         """Numbers of which an account has more than one record."""
         return frozenset(
             (platform, number)
-            for platform, records in self.known.found.items()
+            for platform, records in self.known.numbers.items()
             if len(self._numbers[platform]) < len(records)
             for number, times in Counter(one.phone_number for one in records.values()).items()
             if times > 1
         )
 
-    def by_record(self, platform: str, record: str) -> RemoteNumber | None:
+    def find_record(self, platform: str, record: str) -> RemoteNumber | None:
         """Return the number with *record*, if the account has it."""
-        return self.known.found.get(platform, {}).get(record)
+        return self.known.numbers.get(platform, {}).get(record)
 
-    def by_number(self, platform: str, phone_number: str) -> RemoteNumber | None:
+    def find_number(self, platform: str, phone_number: str) -> RemoteNumber | None:
         """Return *phone_number*, if the account has it; any one record of it, if it has more."""
         # An answer may name no number: that is not what a row without one means.
         return self._numbers.get(platform, {}).get(phone_number) if phone_number else None
 
-    def is_repeated(self, found: RemoteNumber) -> bool:
+    def is_ambiguous(self, found: RemoteNumber) -> bool:
         """Return whether the account has another record of the same number."""
         return (found.platform, found.phone_number) in self._repeated
 
@@ -96,7 +96,7 @@ class StateIndex:
         another row.
         """
         owners: dict[tuple[str, str], tuple[str, ...]] = {}
-        for id_, one in self.known.applied.items():
+        for id_, one in self.known.last_applied.items():
             if one.record:
                 key = one.platform, one.record
                 owners[key] = (*owners.get(key, ()), id_)
@@ -110,7 +110,7 @@ class StateIndex:
         """Return whether *found* was applied to *row*."""
         return row.id in self._owners.get((found.platform, found.record), ())
 
-    def rival(self, row: FleetRow, found: RemoteNumber) -> str | None:
+    def conflicting_row(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return the id of another row of the fleet that *found* was applied to."""
         return next((id_ for id_ in self._others(row, found) if id_ in self.ids), None)
 
@@ -118,18 +118,18 @@ class StateIndex:
     def _notes(self) -> Mapping[tuple[str, str], Sequence[str]]:
         """Ids of the fleet's rows whose notes are about a number."""
         notes: dict[tuple[str, str], tuple[str, ...]] = {}
-        for id_, one in self.known.applied.items():
+        for id_, one in self.known.last_applied.items():
             if one.record and id_ in self.ids:
                 key = one.platform, one.phone_number
                 notes[key] = (*notes.get(key, ()), id_)
         return notes
 
-    def noted(self, row: FleetRow, phone_number: str) -> str | None:
+    def row_with_number(self, row: FleetRow, phone_number: str) -> str | None:
         """Return the id of another row of the fleet that had *phone_number* on its platform."""
         ids = self._notes.get((row.platform, phone_number), ())
         return next((id_ for id_ in ids if id_ != row.id), None)
 
-    def predecessor(self, row: FleetRow, found: RemoteNumber) -> str | None:
+    def previous_id(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return an id, no longer in the fleet, that *found* was applied to."""
         return next((id_ for id_ in self._others(row, found) if id_ not in self.ids), None)
 
@@ -144,53 +144,53 @@ class StateIndex:
         """Unlisted rows whose number was bought and is still there, by what an update can say."""
         twins: dict[tuple[str, frozenset[tuple[str, object]]], list[str]] = {}
         for id_ in self.unlisted:
-            applied = self.known.applied[id_]
+            applied = self.known.last_applied[id_]
             if applied.source == "purchase" and self._is_there(applied):
                 key = applied.platform, _changeable(applied.platform, applied.fields)
                 twins.setdefault(key, []).append(id_)
         return twins
 
     def _is_there(self, applied: LastApplied) -> bool:
-        found = self.by_record(applied.platform, applied.record)
-        return (found or self.by_number(applied.platform, applied.phone_number)) is not None
+        found = self.find_record(applied.platform, applied.record)
+        return (found or self.find_number(applied.platform, applied.phone_number)) is not None
 
     def twin(self, row: FleetRow) -> LastApplied | None:
         """Return what was applied to a bought number that *row* asks for as if it were new."""
         id_ = self._twin_id(row)
-        return self.known.applied[id_] if id_ else None
+        return self.known.last_applied[id_] if id_ else None
 
     def twin_id(self, row: FleetRow) -> str:
         """Return the id under which the journal has that number."""
         return self._twin_id(row)
 
     def _twin_id(self, row: FleetRow) -> str:
-        fields = {name: remembered(cell) for name, cell in row.fields.items()}
+        fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         twins = self._twins.get((row.platform, _changeable(row.platform, fields)), ())
         # What counts only when a number comes may have been taken out of the file since.
         fixed = fields.keys() - VENDORS[row.platform].update.takes.keys()
         for id_ in twins:
-            before = self.known.applied[id_].fields
+            before = self.known.last_applied[id_].fields
             if all(name in before and before[name] == fields[name] for name in fixed):
                 return id_
         return ""
 
     # --- what was done for a row -------------------------------------------------------------
 
-    def begun(self, row: FleetRow) -> PendingOperation | None:
+    def pending(self, row: FleetRow) -> PendingOperation | None:
         """Return the operation that brings the number of *row*, as far as it is known."""
-        return self.known.begun.get(row.id)
+        return self.known.pending.get(row.id)
 
-    def goes_on(self, row: FleetRow) -> bool:
+    def is_under_way(self, row: FleetRow) -> bool:
         """Return whether an operation is under way that may still bring the number of *row*."""
-        begun = self.begun(row)
-        return begun is not None and begun.goes_on
+        begun = self.pending(row)
+        return begun is not None and begun.is_under_way
 
-    def applied(self, row: FleetRow) -> LastApplied | None:
+    def last_applied(self, row: FleetRow) -> LastApplied | None:
         """Return what was applied to *row*, or what an operation brought that no note tells of."""
-        applied, begun = self.known.applied.get(row.id), self.begun(row)
+        applied, begun = self.known.last_applied.get(row.id), self.pending(row)
         if applied is not None and applied.record:
             return applied
-        brought = None if begun is None else begun.brought
+        brought = None if begun is None else begun.completed
         if begun is None or brought is None:
             return None
         return LastApplied(
@@ -202,14 +202,14 @@ class StateIndex:
             fields=_asked_once(brought, VENDORS[begun.platform]),
         )
 
-    def sequence(self, row: FleetRow) -> int:
+    def next_sequence(self, row: FleetRow) -> int:
         """Return the sequence of the row's next step: of one that goes on, its own."""
-        applied, begun = self.known.applied.get(row.id), self.begun(row)
+        applied, begun = self.known.last_applied.get(row.id), self.pending(row)
         after = 1 if applied is None else applied.sequence + 1
         if begun is None:
             return after
         # An operation that is over brings nothing when it is asked for again.
-        return max(after, begun.sequence + (begun.brought is not None))
+        return max(after, begun.sequence + (begun.completed is not None))
 
 
 def _changeable(

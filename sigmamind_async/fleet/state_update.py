@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from sigmamind_async.fleet.diff import changes_of
+from sigmamind_async.fleet.diff import find_changes
 from sigmamind_async.fleet.spec import Cell, FleetRow
-from sigmamind_async.fleet.state import LastApplied, remembered
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 
 
-def brought(
+def after_create(
     row: FleetRow, found: RemoteNumber, written: Mapping[str, Cell], sequence: int
 ) -> LastApplied:
     """Return what is remembered of a number that has just come, with *written* said about it."""
@@ -24,20 +24,22 @@ def brought(
         phone_number=found.phone_number,
         source=row.source.value,
         sequence=sequence,
-        fields={name: remembered(cell) for name, cell in written.items()},
+        fields={name: normalize_cell(cell) for name, cell in written.items()},
     )
 
 
-def still_to_write(row: FleetRow, found: RemoteNumber, applied: LastApplied) -> tuple[Change, ...]:
+def remaining_changes(
+    row: FleetRow, found: RemoteNumber, applied: LastApplied
+) -> tuple[Change, ...]:
     """Return what is still to be written to a number that has just come.
 
     That is what its request did not take, and what the platform shows otherwise than it was told.
     """
-    changes = changes_of(row, VENDORS[found.platform], found, applied)
+    changes = find_changes(row, VENDORS[found.platform], found, applied)
     return tuple(attrs.evolve(change, drifted=False) for change in changes)
 
 
-def as_wanted(
+def after_sync(
     row: FleetRow,
     found: RemoteNumber,
     before: LastApplied | None,
@@ -54,7 +56,7 @@ def as_wanted(
     # Of what a row no longer says, an update's fields are forgotten: others may change them by
     # now, and when the row says one again, it is written again.
     fields = {
-        **{name: remembered(cell) for name, cell in row.fields.items()},
+        **{name: normalize_cell(cell) for name, cell in row.fields.items()},
         **{name: cell for name, cell in memory.items() if name not in takes},
         **{name: memory[name] for name in left},
     }
@@ -76,7 +78,7 @@ def as_wanted(
     )
 
 
-def gone(row: FleetRow, found: RemoteNumber, sequence: int) -> LastApplied:
+def after_release(row: FleetRow, found: RemoteNumber, sequence: int) -> LastApplied:
     """Return what is remembered of a row whose number was released."""
     return LastApplied(
         platform=found.platform,
@@ -87,7 +89,7 @@ def gone(row: FleetRow, found: RemoteNumber, sequence: int) -> LastApplied:
     )
 
 
-def seen_again(before: RemoteNumber | None, now: RemoteNumber) -> RemoteNumber:
+def merge_shown(before: RemoteNumber | None, now: RemoteNumber) -> RemoteNumber:
     """Return *now* with what only *before* told: answers to changes are shorter than listings."""
     if before is None:
         return now

@@ -64,20 +64,20 @@ class Step:
     record: str = ""
     """Key of the number, once it is in the account."""
     changes: tuple[Change, ...] = ()
-    kept: tuple[Change, ...] = ()
+    kept_drift: tuple[Change, ...] = ()
     """What somebody else has changed and is left so."""
-    was: str = ""
+    renamed_from: str = ""
     """Id of the row, no longer in the fleet, that the journal has the number under."""
-    leaves: RemoteNumber | None = None
+    moves_from: RemoteNumber | None = None
     """The number on the platform where it is released in the end, see `Action.MOVE`."""
-    withheld: str = ""
+    blocked: str = ""
     """Why it is not carried out, although the row asks for it."""
     remarks: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
         """Whether carrying it out sends anything."""
-        if self.withheld:
+        if self.blocked:
             return False
         return bool(self.changes) if self.action is Action.ADOPT else self.action in WRITES
 
@@ -89,12 +89,12 @@ class Step:
     @classmethod
     def load(cls, said: dict[str, Any]) -> Step:
         """Return what `dump` was given."""
-        leaves = said.pop("leaves")
+        moves_from = said.pop("moves_from")
         return cls(
             action=Action(said.pop("action")),
             changes=tuple(Change(**change) for change in said.pop("changes")),
-            kept=tuple(Change(**change) for change in said.pop("kept")),
-            leaves=None if leaves is None else RemoteNumber(**leaves),
+            kept_drift=tuple(Change(**change) for change in said.pop("kept_drift")),
+            moves_from=None if moves_from is None else RemoteNumber(**moves_from),
             remarks=tuple(said.pop("remarks")),
             **said,
         )

@@ -11,7 +11,7 @@ from sigmamind_async.bulk import Outcome, Status
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet.requests import StepRequest
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import LastApplied, remembered
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change, Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 
@@ -83,7 +83,7 @@ class StepProgress:
         )
 
 
-def announced(row: FleetRow, errand: StepRequest) -> LastApplied:
+def before_create(row: FleetRow, errand: StepRequest) -> LastApplied:
     """Return what is remembered of a row before its number comes."""
     return LastApplied(
         platform=row.platform,
@@ -91,11 +91,11 @@ def announced(row: FleetRow, errand: StepRequest) -> LastApplied:
         phone_number="",
         source=row.source.value,
         sequence=errand.sequence - 1,
-        fields={name: remembered(cell) for name, cell in errand.fields.items()},
+        fields={name: normalize_cell(cell) for name, cell in errand.fields.items()},
     )
 
 
-def came_otherwise(row: FleetRow, fixed: Iterable[str]) -> PlanError:
+def late_change_error(row: FleetRow, fixed: Iterable[str]) -> PlanError:
     """Return the error for a number that came as an earlier file had asked for it."""
     return PlanError(
         f"{row.id}: its number came as an earlier run had asked for it, and {' and '.join(fixed)}"

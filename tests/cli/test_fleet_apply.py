@@ -142,7 +142,7 @@ def test_each_platform_may_buy_what_was_agreed_to_there_and_no_more() -> None:
     prospect = Prospect(
         journal=MemoryJournal(),
         accounts=Accounts({}, {}),
-        known=FleetState(found={}),
+        known=FleetState(numbers={}),
         plan=Plan(steps=(), rows={}),
         bought={"sigmamind": 2, "verbex": 0, "dialnexa": 4},
         to_buy={"sigmamind": 1, "verbex": 3},
@@ -246,7 +246,7 @@ def test_a_saved_plan_is_refused_once_the_state_has_moved(
     done = inside("apply", "fleet.json")
 
     assert (done.code, len(cli.box.ledger)) == (1, commits)
-    assert "the state has moved since the plan was made, so nothing was sent" in done.err
+    assert "the state has changed since the plan was made, so nothing was sent" in done.err
 
 
 def test_a_saved_release_is_allowed_once_more(cli: Cli, inside: Inside, applied: Path) -> None:

@@ -14,7 +14,7 @@ from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
 from sigmamind_async.client import Client
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import numbers_of, refresh
+from sigmamind_async.fleet.refresh import list_numbers, refresh
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
@@ -327,7 +327,7 @@ class Operator:
         numbers = {
             (name, found.phone_number): dict(found.shown)
             for name, client in self.clients.items()
-            for found in (await numbers_of(client)).values()
+            for found in (await list_numbers(client)).values()
         }
         notes = {
             name: attrs.evolve(one, record="it" if one.record else "", sequence=0)

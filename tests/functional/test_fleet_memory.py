@@ -42,7 +42,7 @@ def number(index: int) -> str:
 def known_of(count: int) -> FleetState:
     """Return what is known of so many numbers, all with another label than is wanted."""
     return FleetState(
-        found={
+        numbers={
             "sigmamind": {
                 number(index): RemoteNumber(
                     platform="sigmamind",
@@ -53,7 +53,7 @@ def known_of(count: int) -> FleetState:
                 for index in range(count)
             }
         },
-        applied={
+        last_applied={
             f"row {index}": LastApplied(
                 platform="sigmamind",
                 record=number(index),

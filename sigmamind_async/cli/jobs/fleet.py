@@ -154,7 +154,7 @@ class FleetJob:
 def _awaited(run: Executor) -> int:
     """Return how many steps are unconfirmed, once nothing else is left of *run*."""
     progress = run.progress
-    held = run.doubtful - progress.unconfirmed
+    held = run.unconfirmed - progress.unconfirmed
     return held if progress.finished + held == progress.total else 0
 
 
@@ -192,12 +192,15 @@ def _record(outcome: StepOutcome) -> str | None:
 
 def _remarks(outcome: StepOutcome) -> list[str]:
     if outcome.status == "skipped":
-        return [outcome.step.withheld] if outcome.step.withheld else []
+        return [outcome.step.blocked] if outcome.step.blocked else []
     if outcome.status != "done":
         return []
     ignored = ", ".join(outcome.ignored)
     said = [f"the platform shows {ignored} otherwise than written"] if ignored else []
-    return [*(remarks(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
+    return [
+        *(remarks(outcome.step) if outcome.step.kept_drift or outcome.step.renamed_from else ()),
+        *said,
+    ]
 
 
 def fault_of_step(error: BaseException, row_id: str) -> RowError:

@@ -28,7 +28,7 @@ from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.cli.runtime import runner
 from sigmamind_async.cli.source import Survey
 from sigmamind_async.fleet.apply import Crew, checked
-from sigmamind_async.fleet.blockers import NOT_ALLOWED
+from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import Problem
@@ -74,7 +74,7 @@ def _check_saved(given: Wanted, orders: Orders) -> None:
             " for sigmamind plan"
         )
     if _releases(given.plan) and not orders.rules.allow_release:
-        raise CommandError(f"{given.name}: {NOT_ALLOWED}, here as well; nothing was sent")
+        raise CommandError(f"{given.name}: {RELEASE_NOT_ALLOWED}, here as well; nothing was sent")
 
 
 def _check_problems(

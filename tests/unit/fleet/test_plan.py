@@ -172,10 +172,10 @@ def test_a_step_is_loaded_as_it_was_dumped() -> None:
         phone_number=NUMBER,
         record="r1",
         changes=(Change("label", None, "L"),),
-        kept=(Change("test_number", "x", "y", drifted=True),),
-        was="old",
-        leaves=found(label=None),
-        withheld="why",
+        kept_drift=(Change("test_number", "x", "y", drifted=True),),
+        renamed_from="old",
+        moves_from=found(label=None),
+        blocked="why",
         remarks=("one", "two"),
     )
 
@@ -188,5 +188,5 @@ def test_a_step_is_small() -> None:
     second = Step(id="b", platform="verbex", action=Action.UNCHANGED)
 
     assert not hasattr(first, "__dict__")
-    assert (first.changes, first.kept) == ((), ())
+    assert (first.changes, first.kept_drift) == ((), ())
     assert first.changes is second.changes

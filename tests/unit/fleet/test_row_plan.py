@@ -261,7 +261,7 @@ def test_what_somebody_else_changed(
 
     step = only(planned([made], what, on_drift=on_drift))
 
-    assert (step.action, step.changes, step.kept) == (action, changes, kept)
+    assert (step.action, step.changes, step.kept_drift) == (action, changes, kept)
 
 
 def test_what_somebody_else_changed_is_a_problem() -> None:
@@ -293,7 +293,7 @@ def test_what_somebody_else_changed_stands_beside_an_edit() -> None:
         Action.UPDATE,
         (Change("inbound_agent_id", "x", "y"),),
     )
-    assert step.kept == (DRIFTED,)
+    assert step.kept_drift == (DRIFTED,)
 
 
 # ---------------------------------------------------------------- agents
@@ -335,7 +335,7 @@ def test_a_row_that_was_renamed() -> None:
 
     step = only(planned([after], what))
 
-    assert (step.action, step.was, step.writes) == (Action.ADOPT, "old", False)
+    assert (step.action, step.renamed_from, step.writes) == (Action.ADOPT, "old", False)
 
 
 def test_a_renamed_row_of_which_somebody_else_changed_a_field() -> None:
@@ -465,7 +465,7 @@ def test_a_release_without_leave() -> None:
     step = only(planned([absent(row(phone_number=NUMBER))], known([found()])))
 
     assert (step.action, step.writes) == (Action.RELEASE, False)
-    assert step.withheld == "releasing a number is permanent, and needs --allow-release"
+    assert step.blocked == "releasing a number is permanent, and needs --allow-release"
 
 
 @pytest.mark.parametrize("made", [bought(), row(phone_number=NUMBER), row()])
@@ -547,7 +547,7 @@ def test_a_number_moves() -> None:
         op_id="a #4",
         phone_number=NUMBER,
         changes=(Change("label", None, "L"),),
-        leaves=found(),
+        moves_from=found(),
     )
 
 
@@ -564,7 +564,7 @@ def test_a_number_that_moves_and_has_arrived() -> None:
         )
     )
 
-    assert (step.action, step.record, step.leaves) == (Action.MOVE, there.record, found())
+    assert (step.action, step.record, step.moves_from) == (Action.MOVE, there.record, found())
     assert step.changes == (Change("label", "X", "L"),)
 
 
@@ -630,7 +630,7 @@ def test_an_imported_number_that_is_gone_is_imported_elsewhere() -> None:
     notes = {"a": note(imported())}
     step = only(planned([imported("a", "verbex")], known(applied=notes)))
 
-    assert (step.action, step.leaves) == (Action.IMPORT, None)
+    assert (step.action, step.moves_from) == (Action.IMPORT, None)
 
 
 def test_a_number_moves_there_and_back() -> None:
@@ -641,7 +641,7 @@ def test_a_number_moves_there_and_back() -> None:
     step = only(planned([imported("a", "sigmamind")], what, allow_release=True))
 
     assert (step.action, step.op_id) == (Action.MOVE, "a #8")
-    assert step.leaves == found("verbex")
+    assert step.moves_from == found("verbex")
 
 
 def test_a_number_that_another_row_has_there() -> None:
