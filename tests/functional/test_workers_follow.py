@@ -29,7 +29,7 @@ from sigmamind_async.platforms.sigmamind import (
     ImportPhoneNumber,
     PhoneNumber,
 )
-from sigmamind_async.provisioning import PostgresJournal, State
+from sigmamind_async.provisioning import PostgresJournal, Row, State
 from sigmamind_async.sandbox import Fault, Sandbox, Switches
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.values import SecretReference
@@ -439,3 +439,35 @@ async def test_one_operation_is_waited_for(box: Sandbox, base: Database, queue: 
         await queue.enqueue(purchases(2))
     assert done.result().phone_number in box.ledger.owned()
     assert (failed.result().state, failed.result().error_status) == (State.FAILED, 401)
+
+
+async def test_a_worker_reports_what_has_ended(
+    box: Sandbox, base: Database, queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Done or refused; what a callback raises is logged, and changes nothing."""
+    box.script("create", [None, Fault.STATUS_401])
+    seen: list[tuple[str, State]] = []
+
+    async def note(row: Row) -> None:
+        seen.append((row.op_id, row.state))
+        raise LookupError("no such order")
+
+    async with working(worker(box, base.dsn, concurrency=1, on_settled=note)):
+        await queue.enqueue(purchases(2))
+        await until(lambda: base.jobs == ["failed"])
+    assert seen == [("order-0", State.DONE), ("order-1", State.FAILED)]
+    assert "on_settled for order-0 raised LookupError: no such order" in caplog.text
+
+
+async def test_what_goes_on_later_is_not_reported(
+    box: Sandbox, base: Database, queue: Queue
+) -> None:
+    box.script("create", [Fault.RESET_AFTER_COMMIT])
+    seen: list[State] = []
+    running_worker = worker(
+        box, base.dsn, reconcile=EVERY_SECOND, on_settled=lambda row: seen.append(row.state)
+    )
+    async with working(running_worker):
+        await queue.enqueue(purchases(1))
+        await until(lambda: bool(seen))
+    assert seen == [State.DONE]

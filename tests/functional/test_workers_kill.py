@@ -57,7 +57,7 @@ def test_workers_outlive_a_crash_of_their_database() -> None:
 
 @pytest.mark.usefixtures("unmeasured")
 def test_the_ids_are_what_lets_the_same_command_go_on(postgres: Server) -> None:
-    """The control: with new ids at each start, what a killed one has handed over is bought twice."""
+    """The control: with new ids at each start, what was handed over before is bought again."""
     plan = attrs.evolve(
         PLAN, count=100, faults=0.0, kills=0, stops=0, apply_kills=1, forgetful=True
     )
