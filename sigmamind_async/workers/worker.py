@@ -85,8 +85,8 @@ _RUN_NOW: Final = """
 UPDATE procrastinate_jobs AS j SET scheduled_at = NULL FROM {schema}.operations AS o
 WHERE o.account = %(account)s
     AND o.state IN ('planned', 'done', 'duplicate', 'needs_decision', 'abandoned')
-    AND o.op_id = j.args ->> 'op_id' AND j.queueing_lock = %(prefix)s || o.op_id AND j.status = 'todo'
-    AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
+    AND o.op_id = j.args ->> 'op_id' AND j.queueing_lock = %(prefix)s || o.op_id
+    AND j.status = 'todo' AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
 RETURNING j.id
 """
 
