@@ -99,7 +99,9 @@ async def _bought_by(
                 return []
             notes = (await other.last_applied()).items()
             applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
-            index = StateIndex(Fleet(rows=[]), FleetState(found=state.found, applied=applied))
+            index = StateIndex(
+                Fleet(rows=[]), FleetState(numbers=state.numbers, last_applied=applied)
+            )
             for step in steps:
                 number = await _number_of(step, rows[step.id], other, index)
                 if number is not None:
@@ -116,8 +118,8 @@ async def _has_bought(other: Journal, steps: Sequence[Step]) -> bool:
 
 async def _number_of(step: Step, row: FleetRow, other: Journal, index: StateIndex) -> str | None:
     """Return the number that *other* has bought for *row*; `None` for none."""
-    records = index.known.found.get(step.platform, {})
-    note = index.known.applied.get(row.id)
+    records = index.state.numbers.get(step.platform, {})
+    note = index.state.last_applied.get(row.id)
     if note is not None and note.record in records and note.source == "purchase":
         return note.phone_number
     stored = await other.get(step.platform, step.op_id)
@@ -126,7 +128,7 @@ async def _number_of(step: Step, row: FleetRow, other: Journal, index: StateInde
         if is_there or (not stored.record and await _has_key(other, step.platform)):
             return stored.phone_number
     # Of the same row under another id only a label tells.
-    twin = index.twin(row) if row.fields.get("label") else None
+    twin = index.removed_purchase(row, alike=True) if row.fields.get("label") else None
     return None if twin is None else twin.phone_number
 
 
@@ -188,7 +190,7 @@ async def _bought_elsewhere(
             continue
         labels = {
             number.shown.get("label"): number
-            for number in state.found.get(platform, {}).values()
+            for number in state.numbers.get(platform, {}).values()
             if number.token and number.shown.get("label")
         }
         for step in steps:

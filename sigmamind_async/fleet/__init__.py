@@ -17,7 +17,7 @@ from sigmamind_async.fleet.apply import (
     count_new_purchases,
     recheck,
 )
-from sigmamind_async.fleet.dispatcher import StepBatch, StepProvisioner
+from sigmamind_async.fleet.dispatcher import StepBatch, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.files.writing import write
 from sigmamind_async.fleet.load import fleet_of, load
@@ -28,7 +28,6 @@ from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.secret_references import SecretResolver
 

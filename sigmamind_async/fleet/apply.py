@@ -15,7 +15,7 @@ import attrs
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, Status, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
-from sigmamind_async.fleet.dispatcher import StepProvisioner
+from sigmamind_async.fleet.dispatcher import Report, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import stale_reasons
@@ -24,7 +24,6 @@ from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.fleet.step_progress import Report, StepOutcome
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
@@ -317,7 +316,7 @@ class Crew:
             self.journal,
             RequestBuilder(plan, self.journal, references.resolve),
             report=report,
-            progress=progress,
+            progress=progress or Progress(),
             stop_on=stop_on,
         )
 

@@ -476,7 +476,7 @@ def test_what_somebody_else_changed_is_kept_or_written_over_as_was_said(
     done = inside("apply", drifted, *words)
 
     assert (planned.code, done.code) == (code, code)
-    assert "somebody else" in planned.out
+    assert "Theirs" in planned.out
     assert json.loads(inside("numbers", "list", "--json").out)["friendly_name"] == label
 
 

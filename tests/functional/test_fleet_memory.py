@@ -10,13 +10,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from sigmamind_async import SigmaMind
+from sigmamind_async import Progress, SigmaMind
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import plan
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.operation import Response
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
@@ -104,7 +104,16 @@ async def grown(count: int, path: Path, *, keeping: int = 0) -> int:
     async with SqliteJournal(path / "journal.db") as journal:
         errands = RequestBuilder(made, journal, Secret)
         provisioners = {"sigmamind": Provisioner(client, journal)}
-        run = Executor(made, known, provisioners, journal, errands, report=report)
+        run = Executor(
+            made,
+            known,
+            provisioners,
+            journal,
+            errands,
+            report=report,
+            progress=Progress(),
+            stop_on=None,
+        )
         gc.collect()
         tracemalloc.start()
         try:

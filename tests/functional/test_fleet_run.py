@@ -11,12 +11,12 @@ import pytest
 
 from sigmamind_async import JournalError
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import DesiredState, FleetRow
 from sigmamind_async.fleet.step import Action, Step
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning import MemoryJournal
@@ -168,7 +168,7 @@ async def test_the_run_knows_whose_number_a_release_is_about(
     def anybodys(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr(Executor, "_is_of", anybodys)
+    monkeypatch.setattr(Executor, "_belongs", anybodys)
     await operator.settle(KEPT)
     await swap_numbers(operator, RequestBuilder)
     assert box.ledger.of_kind("release") != []

@@ -32,12 +32,11 @@ from sigmamind_async.cli.runtime import (
     runner,
 )
 from sigmamind_async.cli.vendors import DEFAULT, PlatformOption
-from sigmamind_async.fleet.agents import find_agents
 from sigmamind_async.fleet.apply import Crew
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import list_numbers
+from sigmamind_async.fleet.refresh import find_agents, list_numbers
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber

@@ -36,7 +36,7 @@ from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.fleet import Action, FleetState, Plan
-from sigmamind_async.fleet.blockers import NOT_ALLOWED
+from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 
@@ -91,7 +91,7 @@ def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
             " plan; nothing was sent"
         )
     if _releases(given.plan) and not options.changes.allow_release:
-        raise CommandError(f"{given.name}: {NOT_ALLOWED}, here as well; nothing was sent")
+        raise CommandError(f"{given.name}: {RELEASE_NOT_ALLOWED}, here as well; nothing was sent")
 
 
 def _releases(plan: Plan) -> list[str]:

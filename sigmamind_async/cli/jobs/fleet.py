@@ -23,11 +23,11 @@ from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.apply import Crew
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver

@@ -104,23 +104,23 @@ def test_a_reference_is_saved_and_a_secret_is_not() -> None:
     with_reference = row(source=Source.IMPORT, phone_number=NUMBER, trunk_password="env:TRUNK")
     assert b"env:TRUNK" in dump_plan(made(with_reference, at=known()))
     inline = row(source=Source.IMPORT, phone_number=NUMBER, trunk_password=Secret("hunter2"))
-    with pytest.raises(PlanError, match="desk: a secret in the row itself cannot be saved"):
+    with pytest.raises(PlanError, match="desk: an inline secret cannot be saved"):
         dump_plan(made(inline, at=known()))
 
 
 def test_a_plan_with_problems_is_not_saved() -> None:
-    with pytest.raises(PlanError, match="a plan with 1 problems cannot be saved"):
+    with pytest.raises(PlanError, match="a plan with problems cannot be saved"):
         dump_plan(made(UPDATE, at=known()))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"id,platform\n", "is no saved plan, or was changed since"),
-        (b"[]", "is no saved plan, or was changed since"),
-        (b'{"kind": "other"}', "is no saved plan"),
+        (b"id,platform\n", "is not a saved plan, or was changed since"),
+        (b"[]", "is not a saved plan, or was changed since"),
+        (b'{"kind": "other"}', "is not a saved plan"),
         (b'{"kind": "sigmamind_async.plan", "version": 0}', "was saved by another version"),
-        (b'{"kind": "sigmamind_async.plan", "version": 1}', "is no saved plan, or was changed"),
+        (b'{"kind": "sigmamind_async.plan", "version": 1}', "is not a saved plan, or was changed"),
     ],
 )
 def test_anything_else_is_no_plan(content: bytes, message: str) -> None:
@@ -209,7 +209,7 @@ WHOLE = dump_plan(EVERY_KIND)
     ],
 )
 def test_a_damaged_file_is_told(content: bytes) -> None:
-    with pytest.raises(PlanError, match="is no saved plan"):
+    with pytest.raises(PlanError, match="is not a saved plan"):
         load_plan(content)
 
 
@@ -242,7 +242,10 @@ def test_nothing_has_moved_where_nothing_did() -> None:
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        (known(NUMBER, label="Third"), ["desk: was to adopt, and now is to adopt (label)"]),
+        (
+            known(NUMBER, label="Third"),
+            ["desk: was to adopt (label 'Old' -> 'New'), is now to adopt (label 'Third' -> 'New')"],
+        ),
         (known(), [f"desk phone_number: {NUMBER} is not in the account"]),
     ],
 )
@@ -281,5 +284,14 @@ def test_a_change_by_another_file_is_no_progress_of_this_plan() -> None:
     now = known(NUMBER, label="Third", last_applied={"desk": noted})
     before = known(NUMBER, last_applied={"desk": applied(fields={"label": "Old"})})
     assert stale_reasons(made(UPDATE, at=before), made(UPDATE, at=now), now) == [
-        "desk: was to update, and now is to update (label)"
+        "desk: was to update (label 'Old' -> 'New'), is now to update (label 'Third' -> 'New')"
     ]
+
+
+def test_a_saved_purchase_is_not_repeated_after_its_number_was_released() -> None:
+    """Whoever agreed to it agreed to one number. The control is the state before it was bought."""
+    saved = made(PURCHASE, at=known())
+    released = known(last_applied={"desk": applied("", sequence=2, source="purchase")})
+    (reason,) = stale_reasons(saved, made(PURCHASE, at=released), released)
+    assert reason.startswith("desk: was to purchase")
+    assert stale_reasons(saved, made(PURCHASE, at=known()), known()) == []

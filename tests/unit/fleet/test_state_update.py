@@ -192,7 +192,7 @@ def test_a_field_that_the_platform_ignores() -> None:
 
 def test_a_number_that_was_released() -> None:
     """Its row has none any more, and counts on."""
-    assert after_release(bought(), found(), 5) == LastApplied(
+    assert after_release(bought(), "sigmamind", 5) == LastApplied(
         platform="sigmamind", record="", phone_number="", source="purchase", sequence=5
     )
 

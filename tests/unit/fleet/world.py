@@ -158,7 +158,9 @@ class World:
             if step.action is Action.RELEASE:
                 found = known.numbers[step.platform][step.record]
                 self._release(made, step, found)
-                self._write_note(step.id, after_release(made.rows[step.id], found, step.sequence))
+                self._write_note(
+                    step.id, after_release(made.rows[step.id], step.platform, step.sequence)
+                )
         for step, came in leaving:
             assert step.moves_from is not None
             self._release(made, step, step.moves_from)
