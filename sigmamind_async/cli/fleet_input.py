@@ -19,10 +19,10 @@ from sigmamind_async.cli.journal_location import FilePlace, Place, place_beside
 from sigmamind_async.cli.source import LONGEST_LINE, STDIN, STDIN_NAME
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet import plan_file
-from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
-from sigmamind_async.fleet.load import load_from
+from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
+from sigmamind_async.rowfiles import SUFFIXES, format_of
 from sigmamind_async.secret_references import SecretResolver
 
 _TELLING: Final = frozenset({"platform", "source", "state"})
@@ -57,7 +57,7 @@ def is_fleet(file: str, stream: IO[bytes]) -> bool:
     if is_saved_plan(stream):
         return True
     form = "jsonl" if file == STDIN else format_of(file)
-    if form == "yaml":
+    if form in {"yaml", "json", "xlsx"}:
         return True
     names = _names_in_header(stream) if form == "csv" else _names_in_first_row(stream)
     if "action" in names:
@@ -122,7 +122,7 @@ def wanted(
             f"{file}: is no saved plan; the name of a file of rows ends in {', '.join(SUFFIXES)}"
         )
     stream.seek(0)
-    fleet = load_from(
+    fleet = load(
         stream, name=name, format=form, default_platform=platform, allow_inline=allow_inline
     )
     return Wanted(
@@ -169,7 +169,7 @@ def save(plan: Plan, wanted: Wanted, file: str, path: Path) -> None:
         content = plan_file.dump(plan)
     except PlanError as error:
         raise CommandError(f"{path}: {error}; not saved") from None
-    if path.suffix.lower() in SUFFIXES:
+    if format_of(str(path)) not in {None, "json"}:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
     origin = {
         "file": file if file == STDIN else str(Path(file).absolute()),

@@ -9,8 +9,7 @@ A row has an id of its own, by which the journal knows its number; a second `app
 """
 
 from sigmamind_async.fleet.apply import Result, apply
-from sigmamind_async.fleet.export import export
-from sigmamind_async.fleet.files.writing import write
+from sigmamind_async.fleet.export import export, write
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.refresh import numbers_of, refresh

@@ -124,3 +124,5 @@ class Fleet:
 
     rows: Sequence[FleetRow]
     problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+    """What may be a mistake in rows that are nevertheless among `rows`."""
