@@ -195,15 +195,17 @@ def _parse_stream(stream: IO[bytes], form: Format, rules: RowRules) -> Iterator[
         elif ACTION in (header.names if header else item.cells):
             raise _OperationsError(_operations_problem(item, header, rules))
         else:
-            yield _judge(parse_row(item, rules), item, header, reported)
+            yield _parse_row(item, header, rules, reported)
 
 
-def _judge(
-    parsed: ParsedRow, found: FileRow, header: Header | None, reported: set[Problem]
+def _parse_row(
+    found: FileRow, header: Header | None, rules: RowRules, reported: set[Problem]
 ) -> ParsedRow:
-    """Return *parsed*, not valid under a wrong header; a problem of a default is reported once."""
+    """Return the row, not valid under a wrong header; a problem of a default is reported once."""
     if header and header.errors:
-        return attrs.evolve(parsed, is_valid=False)
+        known = {name: cell for name, cell in found.cells.items() if name in VOCABULARY.names}
+        return attrs.evolve(parse_row(attrs.evolve(found, cells=known), rules), is_valid=False)
+    parsed = parse_row(found, rules)
     if not found.shared or not parsed.problems:
         return parsed
     shared = {found.place(name) for name in found.shared}
@@ -265,7 +267,7 @@ def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) 
         shown = f"{','.join(texts)} (under {','.join(cells)})"
     line, column = found.place(ACTION)
     message = (
-        f"has a{' column' if header else ''} {ACTION!r}: a file says what each number should be,"
+        f"has {'a column' if header else 'an'} {ACTION!r}: a file says what each number should be,"
         f" not what to do; its first row would be {shown}"
     )
     printable = "".join(letter if letter.isprintable() else "?" for letter in message)
@@ -274,7 +276,7 @@ def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) 
 
 def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, object]:
     action = str(cells[ACTION]).strip().lower() if ACTION in cells else ""
-    provider = str(cells.get("provider", "")).strip().lower()
+    provider = str(cells.get("provider") or "").strip().lower()
     source = _SOURCE_OF_ACTION.get(action, "import" if action == "import" else "existing")
     own = {
         "id": cells.get("id") or "row-1",
@@ -283,8 +285,12 @@ def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, obje
         "source": "import" if provider in _OWN_TRUNKS and source == "purchase" else source,
         **({"state": "absent"} if action in _RELEASES else {}),
     }
-    fields = {name: cells[name] for name in FIELDS if isinstance(cells.get(name), str | int | None)}
-    return own | {name: _reference(name, fields[name]) for name in fields if name in cells}
+    fields = {name: cells[name] for name in FIELDS if name in cells}
+    return own | {
+        name: _reference(name, value)
+        for name, value in fields.items()
+        if isinstance(value, str | int | None)
+    }
 
 
 def _reference(name: str, value: object) -> object:

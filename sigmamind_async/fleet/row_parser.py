@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import NoneType
 from typing import Final, TypeAlias, TypeVar, cast
 
 import attrs
@@ -193,7 +194,9 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    text = value.strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return CellError(f"is {kind_of(value)} here; write it as text, in quotes")
+    text = value.strip()
     if text.startswith(("#", "//")):
         return CellError(
             f"{text[:64]!r} looks commented out, and rows cannot be; delete the row instead"
@@ -288,6 +291,7 @@ _KINDS: Final = (
     (dict, "an object"),
     (str, "text"),
     (Secret, "a secret"),
+    (NoneType, "null"),
     (object, "something else"),
 )
 

@@ -37,7 +37,7 @@ class Header:
 
     line: int
     names: Sequence[str]
-    """Of the vocabulary, in order; empty for a column that cannot be used."""
+    """In order: the vocabulary's, or the file's own word where the vocabulary has none."""
     errors: Sequence[FileError] = ()
 
 

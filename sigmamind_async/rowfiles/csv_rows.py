@@ -40,12 +40,14 @@ class Table:
     """Rows under a header."""
 
     def __init__(self, line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> None:
-        named = _trim([cell._replace(value=_text(cell).strip()) for cell in cells], 0)
-        words = [_text(cell) for cell in named]
-        errors = [*_header_errors(line, named, vocabulary)]
-        wrong = {error.column for error in errors}
-        names = [vocabulary.find(_text(cell)) if cell.column not in wrong else "" for cell in named]
-        self.header = Header(line=line, names=[name or "" for name in names], errors=errors)
+        cells = _trim(cells, 0)
+        words = [_bare(cell) for cell in cells]
+        names = [vocabulary.find(word) or word for word in words]
+        self.header = Header(
+            line=line,
+            names=["" if name in names[:at] else name for at, name in enumerate(names)],
+            errors=[*_header_errors(line, cells, vocabulary)],
+        )
         self._vocabulary = vocabulary
         self._is_ours = _is_ours(words, vocabulary)
 
@@ -113,7 +115,7 @@ def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:
 def _header_errors(line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> Iterator[FileError]:
     seen: dict[str, str] = {}
     for number, cell in enumerate(cells, 1):
-        word = _text(cell)
+        word = _bare(cell)
         name = vocabulary.find(word)
         if isinstance(cell.value, CellError):
             yield FileError(cell.value.message, line, cell.column)
@@ -197,6 +199,8 @@ def _split_header(
     cells = _split_cells(line, text, _CELLS[","])
     if isinstance(cells, FileError):
         raise cells
+    if vocabulary.find(_bare(cells[0])) is None:
+        raise FileError("has one column; separate columns by commas, semicolons or tabs", line)
     return _CELLS[","], cells
 
 

@@ -28,7 +28,7 @@ class _Pairs(dict[str, object]):
 
 
 def _refuse_constant(word: str) -> object:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(word)
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_refuse_constant)
@@ -71,7 +71,11 @@ def read_json(text: str, vocabulary: Vocabulary) -> Iterator[FileRow | FileError
         end = _skip_space(text, end)
         if not text.startswith((",", "]"), end):
             raise _place_error(text, end, "is not JSON: a comma or ] is missing here")
-        at = end if text.startswith("]", end) else _skip_space(text, end + 1)
+        at = end
+        if text.startswith(",", end):
+            at = _skip_space(text, end + 1)
+            if text.startswith("]", at):
+                raise _place_error(text, at, "is not JSON: an object is missing after the comma")
     if (rest := _skip_space(text, at + 1)) < len(text):
         raise _place_error(text, rest, "is not JSON: more follows the array")
 

@@ -334,7 +334,7 @@ def test_what_the_check_finds_is_placed_and_added() -> None:
         ('"labl":"x"', "a: unknown field 'labl'; did you mean 'label'?"),
         ('"id":"b\\nc"', "id: holds a line end, U+000A, as character 2; delete it"),
         ('"id":"' + "x" * 129 + '"', "id: must be text of 1 to 128 printable characters"),
-        ('"id":true', "id: must be text of 1 to 128 printable characters"),
+        ('"id":true', "id: is true or false here; write it as text, in quotes"),
         (
             '"platform":null',
             "a platform: cannot be null; write one of sigmamind, verbex, dialnexa",
