@@ -375,14 +375,15 @@ def _warnings(rows: Sequence[FleetRow], name: str, form: Format) -> Iterator[Pro
             f" begin ids with a letter, like row-1{others}"
         )
         yield Problem(message=message, id=fragile[0].id, file=name, line=fragile[0].line)
-    for row in rows:
-        if row.phone_number and not _is_plausible(row.phone_number):
-            message = (
-                f"{row.phone_number} is not assigned in its country's numbering plan; check it"
-            )
-            yield Problem(
-                message=message, id=row.id, field="phone_number", file=name, line=row.line
-            )
+    odd = [row for row in rows if row.phone_number and not _is_plausible(row.phone_number)]
+    for row in odd[:_MOST_WARNINGS]:
+        message = f"{row.phone_number} is not assigned in its country's numbering plan; check it"
+        yield Problem(message=message, id=row.id, field="phone_number", file=name, line=row.line)
+    if len(odd) > _MOST_WARNINGS:
+        yield Problem(message=f"{len(odd) - _MOST_WARNINGS} more numbers like these", file=name)
+
+
+_MOST_WARNINGS: Final = 20
 
 
 def _is_fragile(row_id: str) -> bool:
