@@ -13,6 +13,7 @@ from typing import IO
 import attrs
 
 from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.journal_location import STDIN
 from sigmamind_async.cli.rows import (
     BadRow,
     FileError,
@@ -24,8 +25,6 @@ from sigmamind_async.cli.rows import (
     with_ids_of_their_own,
 )
 
-STDIN = "./-"
-"""How the FILE ``-`` arrives here."""
 STDIN_NAME = "stdin"
 """What it is called in messages."""
 LONGEST_LINE = 1 << 16

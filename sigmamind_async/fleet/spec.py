@@ -126,3 +126,5 @@ class Fleet:
     problems: Sequence[Problem] = ()
     warnings: Sequence[Problem] = ()
     """What may be a mistake in rows that are nevertheless among `rows`."""
+    skipped: Sequence[str] = ()
+    """Ids of further rows, which are left alone although they belong to the fleet."""
