@@ -243,7 +243,10 @@ def is_rewritten(text: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """Return *text* as it is in a cell of CSV that survives a spreadsheet."""
+    """Return *text* as it is in a cell of CSV that survives a spreadsheet.
+
+    Some drop the apostrophe when they read the file and others keep it; both are read back.
+    """
     return f"'{text}" if _is_marked(text) else text
 
 
@@ -253,9 +256,7 @@ def unescape(text: str) -> str:
 
 
 def _is_marked(text: str) -> bool:
-    # With more apostrophes before it, a text is marked exactly when it is without them.
-    rest = text.lstrip("'")
-    return rest in {"", "null"} or is_rewritten(rest)
+    return text.startswith("'") or is_rewritten(text)
 
 
 # ---------------------------------------------------------------- writing CSV
@@ -274,8 +275,25 @@ def _cell_of(words: Words, name: str) -> str:
         return ""
     value = words[name]
     if isinstance(value, str):
-        return escape(value)
+        return escape(check_cell(words, name, value))
     return "null" if value is None else str(value)
+
+
+def check_cell(words: Words, name: str, text: str) -> str:
+    """Return *text*, or raise `ConfigurationError` where a cell cannot hold it."""
+    if problem := _cell_problem(text):
+        raise ConfigurationError(
+            f"row {str(words['id'])[:128]!r} cannot be written: {name} {problem}"
+        )
+    return text
+
+
+def _cell_problem(text: str) -> str:
+    if text in {"", "null"}:
+        return "would be read as a cell without text"
+    if text.startswith("'") and (text in {"'", "'null"} or _is_marked(text[1:])):
+        return "begins with an apostrophe, which spreadsheets drop"
+    return ""
 
 
 class LineWriter:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
-from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, unescape
+from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, check_cell
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell as SheetCell
@@ -54,7 +55,8 @@ def _open(content: bytes) -> Workbook:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(part.file_size for part in archive.infolist())
         if size <= _LARGEST_UNPACKED:
-            book: Workbook = openpyxl.load_workbook(io.BytesIO(content), keep_links=False)
+            with warnings.catch_warnings(action="ignore"):  # about styles
+                book: Workbook = openpyxl.load_workbook(io.BytesIO(content), keep_links=False)
             return book
     except Exception:  # noqa: BLE001 - openpyxl lets errors of many kinds out of a damaged file
         raise FileError(
@@ -151,12 +153,9 @@ def _cell_text(words: Words, name: str) -> str | None:
     if not isinstance(value, str):
         return "null" if value is None else str(value)
     if _SHEET_ESCAPE.search(value):
-        raise ConfigurationError(
-            f"row {str(words['id'])!r} cannot be written: {name} has an escape"
-            " of XLSX, which changes when it is read"
-        )
-    # Cells are text, which no spreadsheet rewrites: only what would read as another text is marked.
-    return f"'{value}" if value in {"", "null"} or unescape(value) != value else value
+        row = str(words["id"])
+        raise ConfigurationError(f"row {row!r} cannot be written: {name} has an escape of XLSX")
+    return check_cell(words, name, value)
 
 
 def _text_cell(text: str | None, sheet: Any) -> Any:  # noqa: ANN401 - openpyxl is optional

@@ -59,14 +59,9 @@ def row(**fields: Cell) -> FleetRow:
 # ---------------------------------------------------------------- there and back
 
 EVERYDAY = [
-    "",
-    "null",
-    "'null",
-    "'",
-    "''",
     " a ",
     "=1+1",
-    "'=1",
+    "'tis",
     "+x",
     "-1",
     "@a",
@@ -89,8 +84,9 @@ EVERYDAY = [
     "TRUE",
     "a\u00a0b",
 ]
+NO_CELL = ["", "null", "'null", "'", "''", "'=1", "'0101"]
 TEXTS = st.text(max_size=8) | st.sampled_from(
-    [*EVERYDAY, " ", "\t", "1e3", "${X}", "a\u200bb", "#N/A"]
+    [*EVERYDAY, *NO_CELL, " ", "\t", "1e3", "${X}", "a\u200bb", "#N/A"]
 )
 NUMBERS = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
 REFERENCES = st.sampled_from(["env:TRUNK", "file:a b", "file:/run/secrets/x"])
@@ -123,7 +119,7 @@ def fleets(texts: st.SearchStrategy[str]) -> st.SearchStrategy[list[FleetRow]]:
 @pytest.mark.parametrize("form", FORMATS)
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(rows=fleets(TEXTS))
-@example(rows=[row(label=""), row(label="null"), row(label=None), row()])
+@example(rows=[row(label=None), row()])
 @example(rows=[row(label=text) for text in EVERYDAY])
 def test_what_is_written_is_read_back(form: Format, rows: list[FleetRow]) -> None:
     """Or else it is refused."""
@@ -140,11 +136,11 @@ def test_control_everyday_texts_are_not_refused(form: Format, text: str) -> None
     assert read_back(write_bytes(made, form), form) == made
 
 
-@given(TEXTS)
+@given(st.text(max_size=8) | st.sampled_from([*EVERYDAY, *NO_CELL]))
 def test_taking_an_apostrophe_away_undoes_adding_one(text: str) -> None:
     cell = escape(text)
 
-    assert (cell if cell in {"", "null"} else unescape(cell)) == text
+    assert unescape(cell) == text
 
 
 @given(fleets(st.sampled_from(EVERYDAY)))
@@ -252,6 +248,19 @@ def test_what_cannot_be_seen_is_refused(form: Format, text: str) -> None:
         write_bytes([row(label=text)], form)
 
 
+@pytest.mark.parametrize("text", NO_CELL)
+def test_what_no_cell_can_hold_is_refused(text: str) -> None:
+    """Some spreadsheets drop an apostrophe before a text, and others keep it."""
+    made = [row(label=text)]
+
+    for form in FORMATS:
+        if form in {"csv", "xlsx"}:
+            with pytest.raises(ConfigurationError, match=r"label (would be read|begins with)"):
+                write_bytes(made, form)
+        else:
+            assert read_back(write_bytes(made, form), form) == made
+
+
 def test_an_escape_of_xlsx_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="label has an escape of XLSX"):
         write_bytes([row(label="a_x0041_")], "xlsx")
@@ -269,7 +278,7 @@ def test_a_field_without_a_column_is_refused() -> None:
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_a_row_is_as_long_as_can_be_read(form: Format) -> None:
-    room = LONGEST_LINE - len(written([row(label="")], form).splitlines()[-1]) - 1
+    room = LONGEST_LINE - len(written([row(label="x")], form).splitlines()[-1])
     longest = row(label="x" * room)
 
     assert read_back(written([longest], form), form) == [longest]
