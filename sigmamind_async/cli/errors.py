@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import enum
 import reprlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sigmamind_async.cli.output.events import Summary
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -25,6 +24,9 @@ from sigmamind_async.errors import (
     SigmaMindError,
     SpendLimitError,
 )
+
+if TYPE_CHECKING:
+    from sigmamind_async.cli.output.events import Summary
 
 
 class Exit(enum.IntEnum):

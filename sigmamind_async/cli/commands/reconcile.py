@@ -41,8 +41,7 @@ from sigmamind_async.cli.runtime import (
 )
 from sigmamind_async.cli.vendors import DEFAULT, PLATFORMS, AnyClient, Platform, PlatformName
 from sigmamind_async.errors import SigmaMindError
-from sigmamind_async.provisioning.journal.protocol import clock_for
-from sigmamind_async.provisioning.journal.protocol import Journal, Status
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.transitions import SETTLE_TIME

@@ -15,8 +15,7 @@ from sigmamind_async.cli.output.events import Standing
 from sigmamind_async.cli.output.journal_status import standing_of
 from sigmamind_async.cli.runtime import Json, run
 from sigmamind_async.cli.vendors import PLATFORMS, Platform, PlatformName
-from sigmamind_async.provisioning.journal.protocol import clock_for
-from sigmamind_async.provisioning.journal.protocol import Journal, Status
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
 from sigmamind_async.provisioning.transitions import SETTLE_TIME
 
 
