@@ -15,7 +15,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from sigmamind_async.cli.dsn import spelled_out, without_passwords
+from sigmamind_async.cli.command_line import (
+    expand_bare_postgres,
+    remember_command,
+    without_passwords,
+)
 from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
 from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find_command, overview
 from sigmamind_async.errors import SigmaMindError
@@ -33,6 +37,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = list(sys.argv[1:] if tokens is None else tokens)
     debug = "--debug" in words
+    remember_command(words)
     _open_closed_streams()
     _escape_unencodable()
     code = _reported(lambda: _run([word for word in words if word != "--debug"]), debug=debug)
@@ -86,7 +91,7 @@ def _call(name: str, words: Sequence[str]) -> int:
     from cyclopts import CycloptsError
 
     app = _cyclopts_app(name)
-    given = [_PLAIN_HYPHEN if word == "-" else word for word in spelled_out(words)]
+    given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
     try:
         command, bound, _ = app.parse_args(given, print_error=False, exit_on_error=False)
     except CycloptsError as error:
