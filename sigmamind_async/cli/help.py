@@ -28,7 +28,7 @@ class Command(NamedTuple):
     example: str
     """What follows ``sigmamind``, and the command's own words."""
     page: str
-    """The page of the guide."""
+    """The page of the guide; empty for the list of pages."""
 
 
 COMMANDS: Final[dict[str, Command]] = {
@@ -115,7 +115,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "commands.explain:explain",
         "Show a page of the guide, or the list of pages.",
         "fleet-files",
-        "guide",
+        "",
     ),
 }
 """In the order in which they are listed."""
@@ -179,7 +179,7 @@ def overview(group: str = "") -> str:
     if not group:
         parts.append(_section("Options", _ROOT_OPTIONS))
     first = COMMANDS[names[0]]
-    parts.append(_ends(f"sigmamind {names[0]} {first.example}", first.page if group else "guide"))
+    parts.append(_ends(f"sigmamind {names[0]} {first.example}", first.page if group else ""))
     return "\n\n".join(parts)
 
 
@@ -280,7 +280,7 @@ def _lines(typed: str, meaning: str, indent: int) -> Iterator[str]:
 
 
 def _ends(example: str, page: str) -> str:
-    return f"Example: {example}\nGuide: sigmamind explain {page}"
+    return f"Example: {example}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
 
 
 def _fill(text: str) -> str:
