@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -25,6 +24,8 @@ from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find
 from sigmamind_async.errors import SigmaMindError
 
 if TYPE_CHECKING:
+    from inspect import BoundArguments
+
     from cyclopts import App
 
 _EXTRA: Final = frozenset({"cyclopts", "jinja2", "rich", "yaml"})
@@ -57,16 +58,15 @@ def _reported(work: Callable[[], int], *, debug: bool) -> int:
         return Exit.DONE
     except KeyboardInterrupt:
         return _fail("interrupted", Exit.INTERRUPTED)
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        return _fail(
-            "the command line needs its extra: pip install 'sigmamind-async[cli]'", Exit.USAGE
-        )
     except OSError as error:
         return _fail(_os_text(error), Exit.USAGE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, no locals
+        if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in _EXTRA:
+            extra = "pip install 'sigmamind-async[cli]'"
+            return _fail(f"the command line needs its extra: {extra}", Exit.USAGE)
         if debug:
+            import traceback
+
             traceback.print_exception(error)
         return _fail(unexpected(error), Exit.FAILED)
 
@@ -82,25 +82,31 @@ def _run(words: list[str]) -> int:
         print(overview(name))
         return Exit.DONE
     if asks_for_help(rest):
-        print(command_help(name, _cyclopts_app(name).assemble_argument_collection()))
+        print(command_help(name, cyclopts_app(name).assemble_argument_collection()))
         return Exit.DONE
-    return _call(name, rest)
+    command, bound = bind(name, rest)
+    result: object = command(*bound.args, **bound.kwargs)
+    return result if isinstance(result, int) else Exit.DONE
 
 
-def _call(name: str, words: Sequence[str]) -> int:
+def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundArguments]:
+    """Return the function of the command *name*, and the arguments that *words* are.
+
+    Raises `CommandError` for words that the command does not take.
+    """
+    app = cyclopts_app(name)
     from cyclopts import CycloptsError
 
-    app = _cyclopts_app(name)
     given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
     try:
         command, bound, _ = app.parse_args(given, print_error=False, exit_on_error=False)
     except CycloptsError as error:
         raise CommandError(without_passwords(str(error))) from None
-    result: object = command(*bound.args, **bound.kwargs)
-    return result if isinstance(result, int) else Exit.DONE
+    return command, bound
 
 
-def _cyclopts_app(name: str) -> App:
+def cyclopts_app(name: str) -> App:
+    """Return the command *name* as an app without other commands."""
     # Commands draw with rich: a missing one is reported before a command begins.
     import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
     from cyclopts import App, Parameter

@@ -1,4 +1,4 @@
-"""The status of a journal's file, read without an event loop."""
+"""The rows of a journal's file, read without an event loop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import Status
+from sigmamind_async.provisioning.journal.protocol import SHOWN, Status
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
-from sigmamind_async.provisioning.journal.sqlite.snapshot import read_statuses
+from sigmamind_async.provisioning.journal.sqlite.snapshot import read_accounts
 from sigmamind_async.provisioning.row import Kind, Row, State
 
 ROW = Row(
@@ -33,11 +33,16 @@ async def test_it_reads_what_the_journal_reads_while_that_is_open(tmp_path: Path
         for state in STATES:
             await journal.put(attrs.evolve(ROW, op_id=state.value, state=state))
         accounts = ["sigmamind", "verbex"]
-        expected = [await Status.of(journal, account, 900.0) for account in accounts]
+        expected = {
+            account: (await journal.counts(account), await journal.in_states(account, set(State)))
+            for account in accounts
+        }
+        status = await Status.of(journal, "sigmamind", 900.0)
 
-        assert read_statuses(tmp_path / "j.db", accounts, 900.0) == expected
-    assert [len(status.need_decision) for status in expected] == [2, 0]
-    assert expected[0].unconfirmed
+        assert read_accounts(tmp_path / "j.db", accounts, set(State)) == expected
+        [shown] = read_accounts(tmp_path / "j.db", ["sigmamind"], SHOWN).values()
+    assert Status.from_rows("sigmamind", *shown, 900.0) == status
+    assert (len(status.need_decision), len(status.unconfirmed)) == (2, 1)
 
 
 @pytest.mark.parametrize("text", [b"", b"id,platform\n" * 200, None])
@@ -47,7 +52,7 @@ def test_a_file_that_is_no_journal_is_explained(tmp_path: Path, text: bytes | No
         path.write_bytes(text)
 
     with pytest.raises(JournalError, match=r"j\.db: (is|there is)"):
-        read_statuses(path, ["sigmamind"], 900.0)
+        read_accounts(path, ["sigmamind"], SHOWN)
 
 
 def test_it_takes_no_event_loop() -> None:
