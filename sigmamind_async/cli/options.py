@@ -131,6 +131,10 @@ class ChangeOptions:
             help="Write passwords again; a new value behind the same reference is not noticed."
         ),
     ] = False
+    allow_unlisted: Annotated[
+        bool,
+        Parameter(help="Buy for new rows although the journal has bought numbers no row lists."),
+    ] = False
 
 
 @Parameter(name="*", group=Group("File", sort_key=1))
@@ -161,3 +165,12 @@ class OutputOptions:
     verbose: Annotated[
         bool, Parameter(name=("--verbose", "-v"), help="Show every row, unchanged ones too.")
     ] = False
+
+
+def given_options(group: attrs.AttrsInstance) -> list[str]:
+    """Return the options of *group* that say something else than their defaults."""
+    return [
+        f"--{field.name.replace('_', '-')}"
+        for field in attrs.fields(type(group))
+        if getattr(group, field.name) != field.default
+    ]

@@ -162,7 +162,7 @@ def test_a_password_in_the_file_is_not_saved(cli: Cli, inside: Inside) -> None:
 
     assert (open_.code, kept.code) == (2, 0)
     assert "hunter2" not in open_.out + open_.err
-    assert "use a reference" in open_.err
+    assert "use env:NAME" in open_.err
 
 
 # ---------------------------------------------------------------- how it looks
@@ -173,23 +173,25 @@ STEPS = (
         platform="sigmamind",
         action=Action.MOVE,
         phone_number="+14155550101",
-        leaves=RemoteNumber(platform="verbex", record="v1", phone_number="+14155550101", shown={}),
+        moves_from=RemoteNumber(
+            platform="verbex", record="v1", phone_number="+14155550101", shown={}
+        ),
     ),
-    Step(id="old", platform="verbex", action=Action.RELEASE, withheld="needs --allow-release"),
+    Step(id="old", platform="verbex", action=Action.RELEASE, blocked="needs --allow-release"),
     Step(
         id="front",
         platform="sigmamind",
         action=Action.ADOPT,
         phone_number="+14155550102",
         changes=(Change("label", "A", "B", drifted=True), Change("trunk_password", None, "env:P")),
-        was="reception",
+        renamed_from="reception",
     ),
     Step(
         id="drift",
         platform="sigmamind",
         action=Action.DRIFTED,
         phone_number="+14155550103",
-        kept=(Change("inbound_agent_id", None, "agent_1", drifted=True),),
+        kept_drift=(Change("inbound_agent_id", None, "agent_1", drifted=True),),
     ),
     Step(id="same", platform="sigmamind", action=Action.UNCHANGED),
     Step(id="known", platform="sigmamind", action=Action.ADOPT, phone_number="+14155550104"),

@@ -129,12 +129,12 @@ def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
 def _remarks(outcome: StepOutcome) -> list[str]:
     step = outcome.step
     if outcome.status == "skipped":
-        return [step.withheld] if step.withheld else []
+        return [step.blocked] if step.blocked else []
     if outcome.status != "done":
         return []
     fields = ", ".join(outcome.ignored)
     ignored = [f"the platform shows another value for {fields}"] if fields else []
-    return [*(remarks(step) if step.kept or step.was else ()), *ignored]
+    return [*(remarks(step) if step.kept_drift or step.renamed_from else ()), *ignored]
 
 
 def _step_error(error: BaseException, row_id: str) -> RowError:

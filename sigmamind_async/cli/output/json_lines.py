@@ -90,7 +90,7 @@ def _(record: PlanShown) -> str:
     plan = record.plan
     summary = {
         "steps": {action.value: count for action, count in plan.counts.items()},
-        "withheld": sum(bool(step.withheld) for step in plan.steps),
+        "withheld": sum(bool(step.blocked) for step in plan.steps),
         "writes": plan.writes,
         "problems": len(plan.problems),
         "unlisted": list(plan.unlisted),

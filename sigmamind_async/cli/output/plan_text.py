@@ -66,8 +66,8 @@ def counted(plan: Plan) -> Iterator[Line]:
 def _withheld(plan: Plan) -> Mapping[str, int]:
     reasons: dict[str, int] = {}
     for step in plan.steps:
-        if step.withheld:
-            reasons[step.withheld] = reasons.get(step.withheld, 0) + 1
+        if step.blocked:
+            reasons[step.blocked] = reasons.get(step.blocked, 0) + 1
     return reasons
 
 
@@ -128,21 +128,21 @@ def _quoted(text: str) -> str:
 def remarks(step: Step) -> list[str]:
     """Return what else there is to say about a step."""
     said = [*step.remarks]
-    if step.was:
-        said.append(f"was the row {step.was}")
-    if step.leaves is not None:
-        said.append(f"then released on {step.leaves.platform}, permanently")
-    for kept in step.kept:
+    if step.renamed_from:
+        said.append(f"was the row {step.renamed_from}")
+    if step.moves_from is not None:
+        said.append(f"then released on {step.moves_from.platform}, permanently")
+    for kept in step.kept_drift:
         found, wanted = (_shown_value(kept.field, each) for each in (kept.before, kept.after))
         said.append(f"{kept.field} stays {found}, written by somebody else; the row says {wanted}")
-    if step.withheld:
+    if step.blocked:
         said.append(LEFT_OUT)
     return [clean(each) for each in said]
 
 
 def style_of(step: Step) -> str:
     """Return the word whose colour a step has."""
-    return "withheld" if step.withheld else step.action.value
+    return "withheld" if step.blocked else step.action.value
 
 
 def step_line(step: Step, width: int) -> str:
