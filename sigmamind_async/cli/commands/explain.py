@@ -8,11 +8,10 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-import sigmamind_async
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.errors import suggest
 
-GUIDE: Final = Path(sigmamind_async.__file__).with_name("docs")
+GUIDE: Final = Path(__file__).parents[2] / "docs"
 
 
 def explain(
