@@ -181,10 +181,10 @@ def _discard_stdout() -> None:
 
 
 def _fail(message: str, code: Exit) -> int:
-    from sigmamind_async.cli.output.text import clean
+    from sigmamind_async.cli.output.text import sanitize
 
     with suppress(OSError):
-        print(f"sigmamind: {clean(message)}", file=sys.stderr)
+        print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
     return code
 
 

@@ -45,13 +45,13 @@ COMMANDS: Final[dict[str, Command]] = {
         "fleet-files",
     ),
     "status": Command(
-        "commands.status:status",
+        "commands.journal:status",
         "Show what was bought, what is unconfirmed and what needs a decision.",
         "fleet.csv",
         "journal",
     ),
     "reconcile": Command(
-        "commands.reconcile:reconcile",
+        "commands.journal:reconcile",
         "Settle what is unconfirmed; buys nothing, and releases only with --release-duplicates.",
         "fleet.csv --only desk-7 --adopt +14155550100",
         "unconfirmed",
@@ -252,10 +252,10 @@ def _is_duration(argument: Argument) -> bool:
 
 
 def _default_text(argument: Argument) -> str:
-    value: Any = argument.field_info.default
+    value = argument.field_info.default
     if argument.required or not isinstance(value, str | int | float) or value in {False, ""}:
         return ""
-    if not _is_duration(argument):
+    if isinstance(value, str) or not _is_duration(argument):
         return str(value)
     return f"{value / 60:g}m" if value >= 120 and value % 60 == 0 else f"{value:g}s"
 

@@ -82,7 +82,7 @@ class WorkerRunner:
                 failed=self._counts["failed"],
                 unconfirmed=self._counts["unconfirmed"],
                 requests=self._traffic.requests,
-                rate_limited=self._traffic.throttled,
+                rate_limited=self._traffic.rate_limited,
                 elapsed_ms=round(1000 * (time.monotonic() - began)),
             )
         )
@@ -149,6 +149,7 @@ class AnnouncedWorker(Worker):
 def result_of_operation(row: Row) -> RowResult:
     """Return how the operation of *row*, which has ended, is shown."""
     result = RowResult(
+        line=0,
         id=row.op_id,
         platform=row.account,
         action="purchase" if row.kind is Kind.EXACT_PURCHASE else row.kind.value,
