@@ -155,8 +155,8 @@ class Sandbox(Conditions):
     ) -> None:
         """Say exactly what goes wrong with the next requests of *operation*.
 
-        None is a request that goes well. Requests refused by key, path or rate limit use up no entry; when
-        all are used, ``faults`` decides again.
+        None is a request that goes well. Requests refused by key, path or rate limit use up no
+        entry; when all are used, ``faults`` decides again.
         """
         self._endpoint(platform).script(operation, faults)
 
