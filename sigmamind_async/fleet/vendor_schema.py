@@ -105,7 +105,8 @@ class VendorSchema:
     def read_number(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
         """Return a record of a listing or a response by field names."""
         owned = self.adapter.owned(record)
-        names, present = _wire_names(type(record)), present_keys(record)
+        record_type: type = type(record)
+        names, present = _wire_names(record_type), present_keys(record)
         shown: dict[str, str | None] = {}
         for name, attribute in self.shown:
             if attribute in names and names[attribute].name in present:
