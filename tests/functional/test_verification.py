@@ -137,8 +137,8 @@ async def test_a_cancelled_run_loses_no_result(account: Account) -> None:
             delivered.append(result)  # noqa: PERF401 - it is cancelled
 
     consumer = asyncio.create_task(consume())
-    while run.in_progress < 2 or len(account.callers) < 2:
-        await asyncio.sleep(0)  # noqa: ASYNC110 - the ledger has no event
+    while run.in_progress < 2 or len(account.callers) < 2:  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0)
     consumer.cancel()
     await asyncio.wait([consumer])
 

@@ -17,7 +17,7 @@ from sigmamind_async.platforms.sigmamind.verification import (
 PHONE = "+14155559900"
 
 
-def number(name: str | None, rings: str | None = PHONE, agent: str | None = "a1") -> PhoneNumber:
+def number(name: str, rings: str | None = PHONE, agent: str | None = "a1") -> PhoneNumber:
     return PhoneNumber(sip_phone_number=name, outbound_phone_number=rings, outbound_agent_id=agent)
 
 
@@ -48,7 +48,7 @@ def test_numbers_with_one_destination_are_far_apart() -> None:
 
 def test_the_number_of_calls_is_known_before_the_first() -> None:
     progress = Progress()
-    given = [number("+14155550100"), number(None), number("+14155550101", rings=None)]
+    given = [number("+14155550100"), number(""), number("+14155550101", rings=None)]
     run = verify_numbers(SigmaMind("key"), given, progress=progress)
 
     assert (run.calls, run.in_progress, progress.total) == (1, 0, 3)
