@@ -99,20 +99,19 @@ Side = Literal["inbound", "outbound", "both"]
 class NumberRecord:
     """A phone number of the account."""
 
+    platform: str
     phone_number: str | None
     record_id: str | None = None
     """What the platform knows it by, where that is not the number itself."""
     provider: str | None
-    friendly_name: str | None
+    label: str | None
     """The label, whatever the platform calls it."""
     inbound_agent_id: str | None
     """Who takes its calls, whatever the platform calls that."""
     outbound_agent_id: str | None = None
-    outbound_phone_number: str | None = None
-    termination_sip_uri: str | None = None
+    test_number: str | None = None
+    termination_uri: str | None = None
     active: bool | None = None
-    platform: str | None = None
-    """Whose it is; said where numbers of several platforms stand together."""
     side: Side | None = None
     """Which of its calls the agent takes whose numbers were asked for."""
 
@@ -126,8 +125,9 @@ class NumberList:
 
 @attrs.frozen(kw_only=True)
 class Released:
-    """A number was released: one or the other name of it."""
+    """A number was released."""
 
+    platform: str
     phone_number: str | None = None
     record_id: str | None = None
 
