@@ -8,7 +8,16 @@
 A row has an id of its own, by which the journal knows its number; a second `apply` writes nothing.
 """
 
-from sigmamind_async.fleet.apply import Result, apply
+from sigmamind_async.fleet.apply import (
+    FleetRun,
+    Result,
+    Secrets,
+    apply,
+    check_secrets,
+    count_new_purchases,
+    recheck,
+)
+from sigmamind_async.fleet.dispatcher import StepBatch, StepProvisioner
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.files.writing import write
 from sigmamind_async.fleet.load import fleet_of, load
@@ -28,6 +37,7 @@ __all__ = [
     "DesiredState",
     "Fleet",
     "FleetRow",
+    "FleetRun",
     "FleetState",
     "LastApplied",
     "Plan",
@@ -36,15 +46,21 @@ __all__ = [
     "RemoteNumber",
     "Result",
     "SecretResolver",
+    "Secrets",
     "Source",
     "Step",
+    "StepBatch",
     "StepOutcome",
+    "StepProvisioner",
     "apply",
+    "check_secrets",
+    "count_new_purchases",
     "export",
     "fleet_of",
     "load",
     "numbers_of",
     "plan",
+    "recheck",
     "refresh",
     "write",
 ]

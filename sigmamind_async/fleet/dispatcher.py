@@ -7,17 +7,26 @@ caller's callback, stops the run; steps under way are settled first.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sigmamind_async.bulk import Outcome, Progress, Status, StopOn
+from sigmamind_async.client import Client
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet.requests import StepRequest
 from sigmamind_async.fleet.step import Step
 from sigmamind_async.fleet.step_progress import Report, StepProgress
-from sigmamind_async.provisioning.bulk import ProvisioningRun
-from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError
 
 Make: TypeAlias = Callable[[StepProgress], Awaitable[StepRequest]]
@@ -26,6 +35,67 @@ Ended: TypeAlias = Callable[[StepProgress, StepRequest, Any], Awaitable[None]]
 """Told of the record that an answer brought."""
 
 _NotReached: TypeAlias = type[SigmaMindError] | tuple[()]
+
+
+class StepBatch(Protocol):
+    """Operations under way, as `Provisioner.run_many` returns them."""
+
+    @property
+    def progress(self) -> Progress:
+        """Counts, kept up to date."""
+        ...
+
+    @property
+    def stopped(self) -> str:
+        """Why it starts no more operations, as a sentence; empty while it does."""
+        ...
+
+    @property
+    def stopped_by(self) -> SigmaMindError | None:
+        """The error that stopped it."""
+        ...
+
+    @property
+    def undelivered(self) -> Sequence[Outcome[Any, Any]]:
+        """After an early end: each outcome that was known and not yielded."""
+        ...
+
+    def stop(self) -> None:
+        """Start no more operations, settle those under way and skip the others."""
+        ...
+
+    def __aiter__(self) -> AsyncGenerator[Outcome[Any, Any]]:
+        """Yield the `Outcome` of every operation, with its ``op_id``."""
+        ...
+
+
+class StepProvisioner(Protocol):
+    """Carries out the operations of one platform: a `Provisioner`, or one that hands them on."""
+
+    @property
+    def client(self) -> Client:
+        """Client of the account; it lists the numbers."""
+        ...
+
+    @property
+    def journal(self) -> Journal:
+        """Where operations are recorded."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Its name in the journal."""
+        ...
+
+    def run_many(
+        self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
+    ) -> StepBatch:
+        """Carry out pairs of op_id and request, which are read lazily."""
+        ...
+
+    async def reconcile(self) -> object:
+        """Settle what earlier runs left unconfirmed, if it can be settled."""
+        ...
 
 
 class Dispatcher:
@@ -42,7 +112,7 @@ class Dispatcher:
     def __init__(
         self,
         steps: Iterable[Step],
-        provisioners: Mapping[str, Provisioner],
+        provisioners: Mapping[str, StepProvisioner],
         report: Report,
         progress: Progress,
         stop_on: StopOn | None,
@@ -58,10 +128,10 @@ class Dispatcher:
         self._provisioners = provisioners
         self._tell = report
         self._stop_on = stop_on
-        self._runs: list[ProvisioningRun[Any]] = []
+        self._runs: list[StepBatch] = []
 
     @property
-    def doubtful(self) -> int:
+    def unconfirmed(self) -> int:
         """Operations whose outcome is not known yet, and that are looked for at the end."""
         return sum(run.progress.unconfirmed for run in self._runs)
 
@@ -122,9 +192,7 @@ class Dispatcher:
             await self._end(work, errand, outcome, ended, done)
             del under_way[outcome.op_id or ""]
 
-        run: ProvisioningRun[Any] = self._provisioners[platform].run_many(
-            operations(), stop_on=self._stop_on
-        )
+        run: StepBatch = self._provisioners[platform].run_many(operations(), stop_on=self._stop_on)
         self._runs.append(run)
         left: list[Outcome[Any, Any]] = []
         try:
@@ -143,7 +211,7 @@ class Dispatcher:
             finally:
                 self._report_unnoted(left, under_way)
 
-    def _stop_with(self, run: ProvisioningRun[Any]) -> None:
+    def _stop_with(self, run: StepBatch) -> None:
         """Stop on all platforms where what one of them answers has stopped *run*."""
         if run.stopped and not self.stopped:
             self.stopped_by = run.stopped_by

@@ -30,7 +30,7 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.fleet.diff import fixed_changes
-from sigmamind_async.fleet.dispatcher import Dispatcher
+from sigmamind_async.fleet.dispatcher import Dispatcher, StepProvisioner
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.state import FleetState
@@ -40,7 +40,6 @@ from sigmamind_async.fleet.step_progress import Report, StepProgress, announced,
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row
 
 
@@ -66,7 +65,7 @@ class Executor:
         self,
         plan: Plan,
         known: FleetState,
-        provisioners: Mapping[str, Provisioner],
+        provisioners: Mapping[str, StepProvisioner],
         journal: Journal,
         errands: RequestBuilder,
         *,
@@ -91,9 +90,9 @@ class Executor:
         _check_platforms(plan, provisioners)
 
     @property
-    def doubtful(self) -> int:
+    def unconfirmed(self) -> int:
         """Operations whose outcome is not known yet, and that are looked for at the end."""
-        return self._stage.doubtful
+        return self._stage.unconfirmed
 
     @property
     def stopped(self) -> str:
@@ -336,6 +335,6 @@ def _check_platforms(plan: Plan, provisioners: Collection[str]) -> None:
 
 def _orphans(plan: Plan, known: FleetState) -> list[Row]:
     """Return what was begun for rows that the fleet has no longer, if it may be there."""
-    listed = {*plan.rows, *(problem.id for problem in plan.problems)}
+    listed = {*plan.rows, *(problem.id for problem in plan.problems), *plan.skipped}
     rows = [one.row for row_id, one in known.begun.items() if row_id not in listed and one.row]
     return [row for row in rows if not row.record or row.record in known.found.get(row.account, {})]

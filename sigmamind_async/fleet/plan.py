@@ -31,7 +31,14 @@ class Plan:
     """With one of them, nothing is carried out unless the caller says so."""
     unlisted: Sequence[str] = ()
     """Ids that the journal knows and no row has: their numbers are left alone."""
+    skipped: Sequence[str] = ()
+    """Ids of rows that are left alone because of their problems."""
     rules: PlanOptions = attrs.field(factory=PlanOptions)
+
+    def skip_problems(self) -> Plan:
+        """Return the plan of the rows without problems; the others are left alone."""
+        ids = {problem.id for problem in self.problems if problem.id}
+        return attrs.evolve(self, problems=(), skipped=(*self.skipped, *sorted(ids)))
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
@@ -67,6 +74,7 @@ def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> P
         rows={row.id: row for row in fleet.rows if row.id not in broken},
         problems=(*fleet.problems, *problems),
         unlisted=tuple(register.unlisted),
+        skipped=tuple(fleet.skipped),
         rules=rules,
     )
 

@@ -38,6 +38,7 @@ def dump(plan: Plan) -> bytes:
         "version": VERSION,
         "rules": attrs.asdict(plan.rules),
         "unlisted": list(plan.unlisted),
+        "skipped": list(plan.skipped),
         "rows": [_row(row) for row in plan.rows.values()],
         "steps": [step.dump() for step in plan.steps],
     }
@@ -57,6 +58,7 @@ def load(content: bytes) -> Plan:
             steps=tuple(Step.load(said) for said in document["steps"]),
             rows={row.id: row for row in rows},
             unlisted=tuple(document["unlisted"]),
+            skipped=tuple(document["skipped"]),
             rules=PlanOptions(**document["rules"]),
         )
         if _fits(plan, Plan) and _is_about_its_rows(plan, len(rows)):

@@ -184,6 +184,7 @@ async def _orphans(
     before the next note could be written: its number must be seen, or it would be bought again.
     """
     ids = {row.id for row in fleet.rows} | {problem.id for problem in fleet.problems}
+    ids |= {*fleet.skipped}
     begun = {
         row_id: await begun_for(row_id, one.platform, one, journal)
         for row_id, one in applied.items()

@@ -28,7 +28,7 @@ class StateIndex:
     def ids(self) -> frozenset[str]:
         """Ids of all rows, those with problems included."""
         broken = (problem.id for problem in self.fleet.problems if problem.id)
-        return frozenset([*(row.id for row in self.fleet.rows), *broken])
+        return frozenset([*(row.id for row in self.fleet.rows), *broken, *self.fleet.skipped])
 
     @cached_property
     def unlisted(self) -> list[str]:

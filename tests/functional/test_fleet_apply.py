@@ -20,6 +20,8 @@ from sigmamind_async.fleet import (
     SecretResolver,
     Source,
     apply,
+    check_secrets,
+    count_new_purchases,
     export,
     fleet_of,
     numbers_of,
@@ -30,7 +32,7 @@ from sigmamind_async.fleet.plan_file import dump, load
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.sandbox import Sandbox, Switches
-from sigmamind_async.values import UNSET
+from sigmamind_async.values import UNSET, Secret
 
 NUMBER = "+14155550100"
 SECRET = "correct-horse-battery"
@@ -92,7 +94,7 @@ async def test_a_plan_is_refused_once_the_state_has_moved(box: Sandbox, client: 
     saved = await planned(client, journal, relabel)
     await client.phone_numbers.update(NUMBER, friendly_name="Third")
     commits = len(box.ledger.commits)
-    with pytest.raises(PlanError, match=r"the state has moved .* desk: was to adopt"):
+    with pytest.raises(PlanError, match=r"the state has changed .* desk: was to adopt"):
         await apply(saved, [Provisioner(client, journal)])
     assert len(box.ledger.commits) == commits
 
@@ -193,3 +195,95 @@ async def test_a_fleet_stops_on_all_platforms_where_one_refuses_every_row(box: S
     assert ends.skipped > 150
     assert "402" in stopped.stopped
     assert (control.stopped, control.counts["failed"]) == ("", 190)
+
+
+# --- the handle of a run ------------------------------------------------------------------------
+
+
+async def test_a_run_is_stopped_through_its_handle(box: Sandbox) -> None:
+    """Steps under way are settled, the others skipped; the same plan goes on where it ended."""
+    journal, place = MemoryJournal(), box.sigmamind
+    rows = [row(f"row-{n}", Source.PURCHASE, country_code="US", label=f"n{n}") for n in range(40)]
+    async with SigmaMind(place.api_key, base_url=place.base_url, max_connections=2) as client:
+        provisioner = Provisioner(client, journal)
+        todo = await planned(client, journal, *rows)
+        run = apply(todo, [provisioner], report=lambda outcome: run.stop())
+        result = await run
+        assert result.counts["done"] == len(box.ledger.purchases) == run.progress.done < 10
+        assert sum(result.counts.values()) == 40
+        assert (run.stopped, run.stopped_by) == ("stop() was called", None)
+        assert (await apply(todo, [provisioner])).done
+    assert len(box.ledger.purchases) == 40
+
+
+async def test_a_run_that_is_stopped_before_it_is_awaited_sends_nothing(
+    box: Sandbox, client: SigmaMind
+) -> None:
+    journal = MemoryJournal()
+    run = apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    run.stop()
+    assert (await run).counts == {"skipped": 1}
+    assert not box.ledger.commits
+
+
+async def test_a_run_is_awaited_once(client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    run = apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    await run
+    with pytest.raises(ConfigurationError, match="can be awaited once"):
+        await run
+
+
+async def test_a_state_that_was_just_read_is_not_read_again(
+    box: Sandbox, client: SigmaMind
+) -> None:
+    """The control is the same run without the state, which lists the account once more."""
+    journal, fleet = MemoryJournal(), fleet_of([BOUGHT])
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    lists = box.sigmamind.requests.by_operation["list"]
+    todo = plan(fleet, state)
+    assert (await apply(todo, [Provisioner(client, journal)], state=state)).done
+    assert box.sigmamind.requests.by_operation["list"] == lists
+    assert (await apply(todo, [Provisioner(client, journal)])).done
+    assert box.sigmamind.requests.by_operation["list"] > lists
+
+
+async def test_rows_with_problems_can_be_skipped(box: Sandbox, client: SigmaMind) -> None:
+    """Their ids stay those of the fleet: nothing is taken for a row that was removed."""
+    journal = MemoryJournal()
+    missing = row("missing", Source.EXISTING, phone_number=NUMBER, label="New")
+    todo = (await planned(client, journal, BOUGHT, missing)).skip_problems()
+    assert todo.skipped == ("missing",)
+    assert load(dump(todo)).skipped == ("missing",)
+    assert (await apply(todo, [Provisioner(client, journal)])).counts == {"done": 1}
+
+
+async def test_a_function_resolves_references_too(box: Sandbox, client: SigmaMind) -> None:
+    journal, read = MemoryJournal(), list[str]()
+
+    def resolve(reference: str) -> Secret:
+        read.append(reference)
+        return Secret(SECRET)
+
+    todo = await planned(client, journal, IMPORTED)
+    assert (await apply(todo, [Provisioner(client, journal)], secrets=resolve)).done
+    assert set(read) == {"env:TRUNK"}
+
+
+async def test_missing_secrets_are_problems_of_a_plan(client: SigmaMind) -> None:
+    todo = await planned(client, MemoryJournal(), BOUGHT, IMPORTED)
+    checked = await check_secrets(todo, references({}))
+    assert [str(problem) for problem in checked.problems] == [
+        "imported trunk_password: env:TRUNK: set the variable TRUNK; it is missing or empty"
+    ]
+    assert ([step.id for step in checked.steps], [*checked.rows]) == (["bought"], ["bought"])
+    assert await check_secrets(todo, references()) is todo
+
+
+async def test_numbers_still_to_buy_are_counted_against_the_journal(client: SigmaMind) -> None:
+    """The control is the same plan before anything was bought."""
+    journal = MemoryJournal()
+    todo = await planned(client, journal, BOUGHT)
+    assert await count_new_purchases(todo, journal) == {"sigmamind": 1}
+    await apply(todo, [Provisioner(client, journal)])
+    assert await count_new_purchases(todo, journal) == {"sigmamind": 0}

@@ -345,7 +345,7 @@ async def test_a_plan_for_a_platform_without_a_provisioner_is_refused(
     assert commits(box, since) == []
 
 
-async def test_nothing_is_doubtful_in_the_end(operator: Operator) -> None:
+async def test_nothing_is_unconfirmed_in_the_end(operator: Operator) -> None:
     await operator.apply(ROWS)
     assert operator.run is not None
-    assert operator.run.doubtful == 0
+    assert operator.run.unconfirmed == 0

@@ -154,7 +154,7 @@ class FleetJob:
 def _awaited(run: Executor) -> int:
     """Return how many steps are unconfirmed, once nothing else is left of *run*."""
     progress = run.progress
-    held = run.doubtful - progress.unconfirmed
+    held = run.unconfirmed - progress.unconfirmed
     return held if progress.finished + held == progress.total else 0
 
 
