@@ -157,6 +157,15 @@ _GET = """Show one number.
 
 Example: sigmamind numbers get +14155550100"""
 
+_BUY = """Buy numbers, without a file.
+
+Example: sigmamind numbers buy --country US --area-code 415 --count 20 --max-purchases 20"""
+
+_IMPORT = """Import one number that you own; costs nothing.
+
+Example: sigmamind numbers import +14155550100 --termination-uri sip.example.com
+--trunk-username acme --trunk-password env:TRUNK_PASSWORD"""
+
 _EXPORT = """Write the numbers of accounts as a fleet: a file that plan and apply take.
 
 It says what is there, so that planning it changes nothing. With --journal a number keeps the id
@@ -170,7 +179,7 @@ Of each number only those sides are changed on which the first agent stands.
 
 Exit codes: 0 done, 1 some failed, 2 usage, 3 some may have been changed, 130 interrupted.
 
-Example: sigmamind numbers move --from-agent agent_1 --to-agent agent_2 --dry-run"""
+Example: sigmamind numbers reassign --from-agent agent_1 --to-agent agent_2 --dry-run"""
 
 _UPDATE = """Change one number; what is not named stays as it is.
 
@@ -232,10 +241,12 @@ def _app() -> App:
     app.command(f"{home}.commands.sandbox:sandbox", name="sandbox", help=_SANDBOX)
     numbers.command(f"{home}.commands.numbers:list_", name="list", help=_LIST)
     numbers.command(f"{home}.commands.numbers:get", name="get", help=_GET)
+    numbers.command(f"{home}.commands.numbers:buy", name="buy", help=_BUY)
+    numbers.command(f"{home}.commands.numbers:import_", name="import", help=_IMPORT)
     numbers.command(f"{home}.commands.numbers:update", name="update", help=_UPDATE)
-    numbers.command(f"{home}.commands.reassign:move", name="move", help=_MOVE)
+    numbers.command(f"{home}.commands.numbers:reassign", name="reassign", help=_MOVE)
     numbers.command(f"{home}.commands.numbers:release", name="release", help=_RELEASE)
-    numbers.command(f"{home}.commands.verify:verify", name="verify", help=_VERIFY)
+    numbers.command(f"{home}.commands.numbers:verify", name="verify", help=_VERIFY)
     return app
 
 

@@ -59,8 +59,8 @@ def list_(
     agent: Annotated[
         str | None, Parameter(help="Only numbers that this agent answers or calls from.")
     ] = None,
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """List numbers."""
     from sigmamind_async.cli.jobs.numbers import list_numbers
@@ -75,8 +75,8 @@ def get(
     /,
     *,
     platform: OnePlatform = "sigmamind",
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Show one number."""
     from sigmamind_async.cli.jobs.numbers import show_number
@@ -113,12 +113,13 @@ def buy(
             " nothing twice. Default: a new name."
         ),
     ] = None,
-    spending: SpendingOptions = SpendingOptions(),
-    settlement: SettlementOptions = SettlementOptions(),
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
+    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Buy numbers."""
+    from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import Order, buy_numbers
 
     fields = {
@@ -131,20 +132,12 @@ def buy(
         "telephony_provider_id": telephony_provider_id,
         "type": type,
     }
-    return buy_numbers(
-        Order.of(platform, count, fields),
-        order,
-        spending=spending,
-        settlement=settlement,
-        request=request,
-        options=output,
-    )
+    options = ApplyOptions(spending=spending, settlement=settlement, request=request, output=output)
+    return buy_numbers(Order.of(platform, count, fields), order, options)
 
 
 def import_(
-    number: Annotated[
-        str, Parameter(help="A number that you own, such as +14155550100.")
-    ],
+    number: Annotated[str, Parameter(help="A number that you own, such as +14155550100.")],
     /,
     *,
     platform: OnePlatform = "sigmamind",
@@ -158,10 +151,11 @@ def import_(
     journal: Annotated[
         Path, Parameter(help="Journal of what was imported.", group="Journal")
     ] = Path("imports.journal.db"),
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Import one number."""
+    from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import import_number
 
     fields = {
@@ -173,7 +167,8 @@ def import_(
         "trunk_username": trunk_username,
         "trunk_password": trunk_password,
     }
-    return import_number(number, platform, fields, journal, request=request, options=output)
+    options = ApplyOptions(request=request, output=output)
+    return import_number(number, platform, fields, journal, options)
 
 
 def update(
@@ -190,8 +185,8 @@ def update(
     termination_uri: TerminationUri = None,
     trunk_username: TrunkUsername = None,
     trunk_password: TrunkPassword = None,
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Change one number."""
     from sigmamind_async.cli.jobs.numbers import update_number
@@ -216,7 +211,7 @@ def reassign(
     platform: OnePlatform = "sigmamind",
     side: Annotated[
         Literal["inbound", "outbound", "both"],
-        Parameter(help="Which calls: those that the agent answers, those it makes, or both.")
+        Parameter(help="Which calls: those that the agent answers, those it makes, or both."),
     ] = "both",
     dry_run: Annotated[bool, Parameter(help="Show what would change, and change nothing.")] = False,
     yes: Yes = False,
@@ -224,8 +219,8 @@ def reassign(
         Path | None,
         Parameter(help="Journal of the fleet that the numbers are in, to keep it up to date."),
     ] = None,
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Point the numbers of one agent to another."""
     from sigmamind_async.cli.jobs.reassignment import Reassignment, reassign_numbers
@@ -244,8 +239,8 @@ def release(
     *,
     platform: OnePlatform = "sigmamind",
     yes: Yes = False,
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Release one number."""
     from sigmamind_async.cli.jobs.numbers import release_number
@@ -254,9 +249,7 @@ def release(
 
 
 def verify(
-    *numbers: Annotated[
-        str, Parameter(help="Such as +14155550100. Default: all of the account.")
-    ],
+    *numbers: Annotated[str, Parameter(help="Such as +14155550100. Default: all of the account.")],
     platform: OnePlatform = "sigmamind",
     max_calls: Annotated[
         int | None,
@@ -273,8 +266,8 @@ def verify(
     max_per_destination: Annotated[
         int, Parameter(validator=Number(gte=1), help="Most of them to the same test number.")
     ] = 1,
-    request: RequestOptions = RequestOptions(),
-    output: OutputOptions = OutputOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Place a test call from each number."""
     from sigmamind_async.cli.jobs.verification import CallOptions, verify

@@ -11,7 +11,7 @@ import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
-from sigmamind_async.cli.output.console import Form, Output
+from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, Released, Side
 from sigmamind_async.cli.prompts import can_ask, typed
 from sigmamind_async.cli.runtime import client_of_environment, run
@@ -140,12 +140,14 @@ def release_number(
 ) -> int:
     """Release one number, once that is confirmed."""
     account = Account.of(name, request)
-    found = run(_get(account, number))
+    key = run(_key(account, number))
     if not yes:
         _confirm_release(number, account)
-    run(_release(Account.of(name, request), found))
+    run(_release(Account.of(name, request), key))
     released = Released(
-        platform=name, phone_number=found.phone_number, record_id=found.record_id
+        platform=name,
+        phone_number=number if number.startswith("+") else None,
+        record_id=None if account.platform.keyed_by_number else key,
     )
     Output.of_process(json=options.json).show(released)
     return Exit.DONE
@@ -163,49 +165,54 @@ class Account:
         """Return the account on the platform with this *name*."""
         return cls(PLATFORMS[name], client_of_environment(PLATFORMS[name], request))
 
-    async def find(self, number: str) -> NumberRecord:
-        """Return the number that goes by *number*: itself, or the id of its record.
+    async def get(self, name: str) -> NumberRecord:
+        """Return the number that goes by *name*: itself, or the id of its record."""
+        if self.platform.keyed_by_number or not name.startswith("+"):
+            request = self.platform.get(**{self.platform.schema.key: name})
+            return self.platform.number(await self.client.run(request))
+        found = await self.find(name)
+        if found is None:
+            raise CommandError(f"{name} is not in the {self.platform.name} account", Exit.FAILED)
+        return found
 
-        A platform that has no request for the number itself is listed.
-        """
-        platform, key = self.platform, self.platform.schema.key
-        if not number.startswith("+") or key == "phone_number":
-            return platform.number(await self.client.run(platform.get(**{key: number})))
-        listing = platform.schema.adapter.list_numbers(self.client)
-        numbers = [platform.number(record) async for record in listing]
+    async def key(self, name: str) -> str:
+        """Return what requests call the number that goes by *name*."""
+        if self.platform.keyed_by_number or not name.startswith("+"):
+            return name
+        return (await self.get(name)).record_id or ""
+
+    async def find(self, number: str) -> NumberRecord | None:
+        """Look for *number* in a listing of the account."""
+        listing = self.platform.schema.adapter.list_numbers(self.client)
+        numbers = [self.platform.number(record) async for record in listing]
         found = [each for each in numbers if each.phone_number == number]
         if len(found) > 1:
-            ids = ", ".join(str(each.record_id) for each in found)
-            raise CommandError(f"{platform.name} has {number} more than once; name one of {ids}")
-        if not found:
-            raise CommandError(f"{number} is not in the {platform.name} account", Exit.FAILED)
-        return found[0]
-
-
-def key_of(number: NumberRecord) -> str:
-    """Return what requests about *number* name it by."""
-    return number.record_id or number.phone_number or ""
+            ids = " or ".join(str(each.record_id) for each in found)
+            raise CommandError(f"{self.platform.name} has {number} more than once: name {ids}")
+        return found[0] if found else None
 
 
 async def _get(account: Account, number: str) -> NumberRecord:
     async with account.client:
-        return await account.find(number)
+        return await account.get(number)
 
 
-async def _update(
-    account: Account, number: str, change: Mapping[str, Cell]
-) -> NumberRecord:
+async def _update(account: Account, number: str, change: Mapping[str, Cell]) -> NumberRecord:
     schema, client = account.platform.schema, account.client
     async with client:
-        by_number = number.startswith("+") and schema.key != "phone_number"
-        key = key_of(await account.find(number)) if by_number else number
+        key = await account.key(number)
         record: Any = await client.run(schema.update.request(change, **{schema.key: key}))
     return account.platform.number(record)
 
 
-async def _release(account: Account, number: NumberRecord) -> None:
+async def _key(account: Account, number: str) -> str:
     async with account.client:
-        await account.client.run(account.platform.schema.adapter.release(key_of(number)))
+        return await account.key(number)
+
+
+async def _release(account: Account, key: str) -> None:
+    async with account.client:
+        await account.client.run(account.platform.schema.adapter.release(key))
 
 
 def _checked_change(

@@ -22,18 +22,13 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.command_line import resume_command
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import FleetInput
-from sigmamind_async.cli.jobs.fleet import apply_fleet
+from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 from sigmamind_async.cli.jobs.numbers import Account, option_of
-from sigmamind_async.cli.journal_location import FileJournal
-from sigmamind_async.cli.options import (
-    OutputOptions,
-    PlatformName,
-    RequestOptions,
-    SettlementOptions,
-    SpendingOptions,
-)
+from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
+from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.other_journals import known_journals, remember_journal
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import OrderPlaced
+from sigmamind_async.cli.output.events import NumberRecord, OrderPlaced
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Source
@@ -59,7 +54,7 @@ class Order:
     @classmethod
     def of(cls, platform: PlatformName, count: int, options: Mapping[str, str | None]) -> Order:
         """Return the order that *options* say; raise `CommandError` for what cannot be bought."""
-        fields: dict[str, Cell] = {name: text for name, text in options.items() if text is not None}
+        fields = _given(options)
         area_code = options.get("area_code")
         if area_code is not None:
             if not _AREA_CODE.fullmatch(area_code):
@@ -90,41 +85,36 @@ class Order:
         ]
 
 
-def buy_numbers(
-    order: Order,
-    name: str | None,
-    *,
-    spending: SpendingOptions,
-    settlement: SettlementOptions,
-    request: RequestOptions,
-    options: OutputOptions,
-) -> int:
+def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     """Buy the numbers of *order*; with the *name* of an order that has begun, go on with it."""
-    name = _new_order(order) if name is None else _named_order(order, name)
-    file = _file_of(name)
+    file = _new_order(order) if name is None else _named_order(order, name)
+    name = _name_of(file)
     resume = _command_for(name)
-    Output.of_process(json=options.json).show(
+    Output.of_process(json=options.output.json).show(
         OrderPlaced(
-            name=name, platform=order.platform, count=order.count, file=file, resume=resume
+            name=name, platform=order.platform, count=order.count, file=str(file), resume=resume
         )
     )
-    return apply_fleet(
-        FleetInput(
-            name=file,
-            place=FileJournal.beside(file, None),
-            fleet=order.fleet(name),
-            references=SecretResolver(),
-        ),
-        spending=spending,
-        settlement=settlement,
-        request=request,
-        output=options,
-        resume=resume,
+    place = _journal_of(file)
+    remember_journal(place.path)
+    given = FleetInput(
+        name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
+    return apply_fleet(given, attrs.evolve(options, resume=resume))
 
 
-def _file_of(name: str) -> str:
-    return f"order-{name}.jsonl"
+def _file_of(name: str) -> Path:
+    return Path(f"order-{name}.jsonl")
+
+
+def _name_of(file: Path) -> str:
+    return file.stem.removeprefix("order-")
+
+
+def _journal_of(file: Path) -> FileJournal:
+    # Chosen: an order has a journal of its own, however much it is like another order.
+    path = Path(f"{file}{SUFFIX}")
+    return FileJournal(str(file), path, chosen=path)
 
 
 def _command_for(name: str) -> str:
@@ -137,76 +127,101 @@ def _command_for(name: str) -> str:
     return shlex.join([*words, "--order", name])
 
 
-def _named_order(order: Order, name: str) -> str:
-    """Return *name*, and write its file where there is none yet."""
+def _new_name() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(8))
+
+
+def _named_order(order: Order, name: str) -> Path:
+    """Return the file of the order called *name*, made if there is none yet."""
     if not _NAME.fullmatch(name):
         raise CommandError(
             f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
         )
-    path = Path(_file_of(name))
-    if not path.exists():
-        _write(order, name)
-    elif _read_lines(path) != order.lines(name):
+    file = _file_of(name)
+    if not file.exists():
+        _write(order, file)
+    elif _read_lines(file) != order.lines(name):
         raise CommandError(
-            f"{path} is another order, or was edited: choose another name, or run"
-            f" sigmamind apply {path}; nothing was sent"
+            f"{file} is another order, or was edited: give --order another name, or run"
+            f" sigmamind apply {file}; nothing was sent"
         )
-    return name
+    return file
 
 
-def _new_order(order: Order) -> str:
-    """Return the name of an order of which nothing has been sent.
+def _new_order(order: Order) -> Path:
+    """Return the file of an order of which nothing has been sent.
 
-    Raises `CommandError` where this folder has the same order already, and it has begun.
+    Raises `CommandError` if the same order is there already, and has begun.
     """
-    same = _same_orders(order)
-    for name in same:
-        if (bought := run(_count_purchases(order, name))) is not None:
-            raise CommandError(_ambiguous(order, name, bought))
-    if same:
-        return same[0]  # it was not agreed to, or ended before its first request
-    name = "".join(secrets.choice(_LETTERS) for _ in range(8))
-    _write(order, name)
-    if _same_orders(order) != [name]:  # of two processes, one at least sees the other
-        Path(_file_of(name)).unlink()
+    for file in _same_orders(order):
+        bought = run(_count_purchases(order, file))
+        if bought is not None:
+            raise CommandError(_ambiguous(order, file, bought))
+    unused = _same_orders_here(order)
+    if unused:
+        return unused[0]  # it was not agreed to, or ended before its first request
+    file = _file_of(_new_name())
+    _write(order, file)
+    if _same_orders_here(order) != [file]:  # of two processes, one at least sees the other
+        file.unlink()
         raise CommandError("another process has just made the same order; nothing was sent")
-    return name
+    return file
 
 
-def _ambiguous(order: Order, name: str, bought: int) -> str:
+def _ambiguous(order: Order, file: Path, bought: int) -> str:
     numbers = "number is" if order.count == 1 else "numbers are"
     more = "another one" if order.count == 1 else f"{order.count} more"
-    new = "".join(secrets.choice(_LETTERS) for _ in range(8))
+    here = file.parent == Path()
+    where = "" if here else f"cd {shlex.quote(str(file.parent))} && "
     return (
-        f"{_file_of(name)} is the same order, and {bought} of its {order.count} {numbers} bought."
-        f" To go on with it: {_command_for(name)}. To buy {more}: {_command_for(new)}."
-        " Nothing was sent"
+        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought."
+        f" To go on with it: {where}{_command_for(_name_of(file))}."
+        f" To buy {more}: {_command_for(_new_name())}. Nothing was sent"
     )
 
 
-def _same_orders(order: Order) -> list[str]:
-    """Return the names of the orders in this folder that buy the same numbers."""
-    names = [path.stem.removeprefix("order-") for path in sorted(Path().glob("order-*.jsonl"))]
-    return [name for name in names if _read_lines(Path(_file_of(name))) == order.lines(name)]
+def _same_orders(order: Order) -> list[Path]:
+    """Return the orders for the same numbers: those in this folder, and those of this user."""
+    elsewhere = [Path(str(path).removesuffix(SUFFIX)) for path in known_journals()]
+    return [
+        *_same_orders_here(order),
+        *(
+            file
+            for file in elsewhere
+            if file.parent != Path.cwd() and _is_order(file) and _is_same(order, file)
+        ),
+    ]
 
 
-def _read_lines(path: Path) -> list[object] | None:
-    """Return what is on each line of *path*; `None` for a file that no order has written."""
+def _same_orders_here(order: Order) -> list[Path]:
+    return [file for file in sorted(Path().glob("order-*.jsonl")) if _is_same(order, file)]
+
+
+def _is_order(file: Path) -> bool:
+    return file.name.startswith("order-") and file.suffix == ".jsonl"
+
+
+def _is_same(order: Order, file: Path) -> bool:
+    return _read_lines(file) == order.lines(_name_of(file))
+
+
+def _read_lines(file: Path) -> list[object] | None:
+    """Return what is on each line of *file*; `None` for one that no order has written."""
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     except (OSError, ValueError, RecursionError):
         return None
 
 
-def _write(order: Order, name: str) -> None:
-    lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in order.lines(name)]
-    with new_file(Path(_file_of(name))) as stream:
+def _write(order: Order, file: Path) -> None:
+    lines = [json.dumps(line) + "\n" for line in order.lines(_name_of(file))]
+    with new_file(file) as stream:
         stream.write("".join(lines).encode())
 
 
-async def _count_purchases(order: Order, name: str) -> int | None:
+async def _count_purchases(order: Order, file: Path) -> int | None:
     """Return how many numbers the order has bought, or may have; `None` if nothing was sent."""
-    place = FileJournal.beside(_file_of(name), None)
+    place = _journal_of(file)
     if not place.exists():
         return None
     async with place.opened(read_only=True) as journal:
@@ -214,44 +229,44 @@ async def _count_purchases(order: Order, name: str) -> int | None:
     return counts.purchase_count if any(counts.rows.values()) else None
 
 
-# ---------------------------------------------------------------- imports
+# ---------------------------------------------------------------- numbers that you own
 
 
 def import_number(
     number: str,
     platform: PlatformName,
-    options: Mapping[str, str | None],
+    fields: Mapping[str, str | None],
     journal: Path,
-    *,
-    request: RequestOptions,
-    output: OutputOptions,
+    options: ApplyOptions,
 ) -> int:
     """Import *number*, unless the account has it already."""
     row = FleetRow(
         id=f"{platform}:{number}",
         platform=platform,
         source=Source.IMPORT,
-        fields={"phone_number": number, **{k: v for k, v in options.items() if v is not None}},
+        fields={"phone_number": number, **_given(fields)},
     )
     fleet = fleet_of([row])
     _check(fleet)
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        account = Account.of(platform, request)
-        found = run(account.find_once(number))
+        found = run(_find(Account.of(platform, options.request), number))
         if found is not None:
-            shown = Output.of_process(json=output.json)
-            shown.show(found)
-            shown.remark(f"{number} is in the {platform} account already; nothing was sent")
+            output = Output.of_process(json=options.output.json)
+            output.show(found)
+            output.remark(f"{number} is in the {platform} account already; nothing was sent")
             return Exit.DONE
-    return apply_fleet(
-        FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver()),
-        spending=SpendingOptions(),
-        settlement=SettlementOptions(),
-        request=request,
-        output=output,
-        resume=resume_command(),
-    )
+    given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
+    return apply_fleet(given, attrs.evolve(options, resume=resume_command()))
+
+
+def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
+    return {name: text for name, text in fields.items() if text is not None}
+
+
+async def _find(account: Account, number: str) -> NumberRecord | None:
+    async with account.client:
+        return await account.find(number)
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:

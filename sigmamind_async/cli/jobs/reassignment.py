@@ -10,7 +10,6 @@ from typing import Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import JobRunner
 from sigmamind_async.cli.jobs.steps import run_plan
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
@@ -114,9 +113,7 @@ def reassign_numbers(
     if reassignment.from_agent == reassignment.to_agent:
         raise CommandError("--from-agent and --to-agent are the same")
     if not reassignment.fields:
-        raise CommandError(
-            f"numbers on {reassignment.platform} have no {reassignment.side} agent"
-        )
+        raise CommandError(f"numbers on {reassignment.platform} have no {reassignment.side} agent")
     if path is not None and not path.exists():
         raise CommandError(f"there is no journal {path}")
     output = Output.of_process(json=options.json, verbose=options.verbose)

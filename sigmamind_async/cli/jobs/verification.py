@@ -130,7 +130,7 @@ _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
 """Of the table's rows: what needs attention is last, where it stays on the screen."""
 
 _STOPPING: Final[dict[Stopped, str]] = {
-    "interrupted": "stopping: calls in progress are followed to their end; Ctrl-C again leaves them",
+    "interrupted": "stopping: calls in progress are followed; Ctrl-C again leaves them",
     "output closed": "stopping: nothing reads the results any more; calls in progress are followed",
 }
 

@@ -200,7 +200,7 @@ _NUMBER_COLUMNS = (
     NumberColumn("inbound agent", 20, lambda number: number.inbound_agent_id),
     NumberColumn("outbound agent", 20, lambda number: number.outbound_agent_id),
     NumberColumn("state", 8, lambda number: _STATES[number.active]),
-    NumberColumn("label", 0, lambda number: number.friendly_name, ""),
+    NumberColumn("label", 0, lambda number: number.label, ""),
 )
 
 
