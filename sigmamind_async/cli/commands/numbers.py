@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from cyclopts import Parameter
+import attrs
+from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.options import (
@@ -28,22 +29,36 @@ PhoneNumber = Annotated[
     Parameter(help="Such as +14155550100; on Verbex and DialNexa, or the id of its record."),
 ]
 OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platform of the account.")]
-Label = Annotated[str | None, Parameter(help="What the number is called.")]
-InboundAgent = Annotated[str | None, Parameter(help="Agent that answers its calls.")]
-OutboundAgent = Annotated[
-    str | None, Parameter(help="Agent that makes its calls; not on DialNexa.")
-]
-TestNumber = Annotated[
-    str | None, Parameter(help="Number that a test call rings; on SigmaMind only.")
-]
-TerminationUri = Annotated[
-    str | None, Parameter(help="SIP URI of the trunk, such as sip.example.com.")
-]
-TrunkUsername = Annotated[str | None, Parameter(help="User name at the trunk.")]
-TrunkPassword = Annotated[
-    str | None, Parameter(help="Password at the trunk: env:NAME or file:PATH, never the text.")
-]
 Yes = Annotated[bool, Parameter(help="Do not ask.")]
+
+
+@Parameter(name="*", group=Group("Number", sort_key=1))
+@attrs.frozen(kw_only=True)
+class NumberOptions:
+    """What is written to a number of any kind."""
+
+    label: Annotated[str | None, Parameter(help="What it is called.")] = None
+    inbound_agent_id: Annotated[str | None, Parameter(help="Agent that answers its calls.")] = None
+    outbound_agent_id: Annotated[
+        str | None, Parameter(help="Agent that makes its calls; not on DialNexa.")
+    ] = None
+    test_number: Annotated[
+        str | None, Parameter(help="Number that a test call rings; SigmaMind only.")
+    ] = None
+
+
+@Parameter(name="*", group=Group("SIP trunk", sort_key=2))
+@attrs.frozen(kw_only=True)
+class TrunkOptions:
+    """How a number that you own is reached."""
+
+    termination_uri: Annotated[
+        str | None, Parameter(help="SIP URI of the trunk, such as sip.example.com.")
+    ] = None
+    trunk_username: Annotated[str | None, Parameter(help="User name at the trunk.")] = None
+    trunk_password: Annotated[
+        str | None, Parameter(help="Password at the trunk: env:NAME or file:PATH, not the text.")
+    ] = attrs.field(default=None, repr=False)
 
 
 def list_(
@@ -96,10 +111,6 @@ def buy(
         int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
     ] = 1,
     platform: OnePlatform = "sigmamind",
-    label: Label = None,
-    inbound_agent_id: InboundAgent = None,
-    outbound_agent_id: OutboundAgent = None,
-    test_number: TestNumber = None,
     telephony_provider_id: Annotated[
         str | None, Parameter(help="Provider of the numbers; DialNexa only.")
     ] = None,
@@ -113,6 +124,7 @@ def buy(
             " nothing twice. Default: a new name."
         ),
     ] = None,
+    number: NumberOptions = NumberOptions(),
     spending: SpendingOptions = SpendingOptions(),  # noqa: B008
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
@@ -125,12 +137,9 @@ def buy(
     fields = {
         "country_code": country,
         "area_code": area_code,
-        "label": label,
-        "inbound_agent_id": inbound_agent_id,
-        "outbound_agent_id": outbound_agent_id,
-        "test_number": test_number,
         "telephony_provider_id": telephony_provider_id,
         "type": type,
+        **attrs.asdict(number),
     }
     options = ApplyOptions(spending=spending, settlement=settlement, request=request, output=output)
     return buy_numbers(Order.of(platform, count, fields), order, options)
@@ -141,13 +150,8 @@ def import_(
     /,
     *,
     platform: OnePlatform = "sigmamind",
-    label: Label = None,
-    inbound_agent_id: InboundAgent = None,
-    outbound_agent_id: OutboundAgent = None,
-    test_number: TestNumber = None,
-    termination_uri: TerminationUri = None,
-    trunk_username: TrunkUsername = None,
-    trunk_password: TrunkPassword = None,
+    fields: NumberOptions = NumberOptions(),
+    trunk: TrunkOptions = TrunkOptions(),
     journal: Annotated[
         Path, Parameter(help="Journal of what was imported.", group="Journal")
     ] = Path("imports.journal.db"),
@@ -158,17 +162,9 @@ def import_(
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import import_number
 
-    fields = {
-        "label": label,
-        "inbound_agent_id": inbound_agent_id,
-        "outbound_agent_id": outbound_agent_id,
-        "test_number": test_number,
-        "termination_uri": termination_uri,
-        "trunk_username": trunk_username,
-        "trunk_password": trunk_password,
-    }
+    given = {**attrs.asdict(fields), **attrs.asdict(trunk)}
     options = ApplyOptions(request=request, output=output)
-    return import_number(number, platform, fields, journal, options)
+    return import_number(number, platform, given, journal, options)
 
 
 def update(
@@ -176,32 +172,19 @@ def update(
     /,
     *,
     platform: OnePlatform = "sigmamind",
-    label: Label = None,
-    inbound_agent_id: InboundAgent = None,
     clear_inbound_agent: Annotated[bool, Parameter(help="Detach the inbound agent.")] = False,
-    outbound_agent_id: OutboundAgent = None,
     clear_outbound_agent: Annotated[bool, Parameter(help="Detach the outbound agent.")] = False,
-    test_number: TestNumber = None,
-    termination_uri: TerminationUri = None,
-    trunk_username: TrunkUsername = None,
-    trunk_password: TrunkPassword = None,
+    fields: NumberOptions = NumberOptions(),
+    trunk: TrunkOptions = TrunkOptions(),
     request: RequestOptions = RequestOptions(),  # noqa: B008
     output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Change one number."""
     from sigmamind_async.cli.jobs.numbers import update_number
 
-    fields = {
-        "label": label,
-        "inbound_agent_id": inbound_agent_id,
-        "outbound_agent_id": outbound_agent_id,
-        "test_number": test_number,
-        "termination_uri": termination_uri,
-        "trunk_username": trunk_username,
-        "trunk_password": trunk_password,
-    }
+    given = {**attrs.asdict(fields), **attrs.asdict(trunk)}
     clear = {"inbound_agent_id": clear_inbound_agent, "outbound_agent_id": clear_outbound_agent}
-    return update_number(number, platform, fields, clear, request=request, options=output)
+    return update_number(number, platform, given, clear, request=request, options=output)
 
 
 def reassign(

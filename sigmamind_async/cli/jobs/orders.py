@@ -171,12 +171,11 @@ def _new_order(order: Order) -> Path:
 def _ambiguous(order: Order, file: Path, bought: int) -> str:
     numbers = "number is" if order.count == 1 else "numbers are"
     more = "another one" if order.count == 1 else f"{order.count} more"
-    here = file.parent == Path()
-    where = "" if here else f"cd {shlex.quote(str(file.parent))} && "
+    there = "" if file.parent == Path() else f"in {file.parent} "
     return (
-        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought."
-        f" To go on with it: {where}{_command_for(_name_of(file))}."
-        f" To buy {more}: {_command_for(_new_name())}. Nothing was sent"
+        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. Run this"
+        f" command {there}with --order {_name_of(file)} to go on with it, or with"
+        f" --order {_new_name()} to buy {more}; nothing was sent"
     )
 
 
