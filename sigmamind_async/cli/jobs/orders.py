@@ -8,6 +8,7 @@ mean the order that is there, or as many numbers again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import secrets
@@ -127,8 +128,8 @@ def _command_for(name: str) -> str:
     return shlex.join([*words, "--order", name])
 
 
-def _new_name() -> str:
-    return "".join(secrets.choice(_LETTERS) for _ in range(8))
+def _letters(values: bytes) -> str:
+    return "".join(_LETTERS[value % len(_LETTERS)] for value in values[:8])
 
 
 def _named_order(order: Order, name: str) -> Path:
@@ -157,15 +158,8 @@ def _new_order(order: Order) -> Path:
         bought = run(_count_purchases(order, file))
         if bought is not None:
             raise CommandError(_ambiguous(order, file, bought))
-    unused = _same_orders_here(order)
-    if unused:
-        return unused[0]  # it was not agreed to, or ended before its first request
-    file = _file_of(_new_name())
-    _write(order, file)
-    if _same_orders_here(order) != [file]:  # of two processes, one at least sees the other
-        file.unlink()
-        raise CommandError("another process has just made the same order; nothing was sent")
-    return file
+    # Not by chance: of two processes that make the same order, both make this one.
+    return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))
 
 
 def _ambiguous(order: Order, file: Path, bought: int) -> str:
@@ -175,33 +169,27 @@ def _ambiguous(order: Order, file: Path, bought: int) -> str:
     return (
         f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. Run this"
         f" command {there}with --order {_name_of(file)} to go on with it, or with"
-        f" --order {_new_name()} to buy {more}; nothing was sent"
+        f" --order {_letters(secrets.token_bytes(8))} to buy {more}; nothing was sent"
     )
 
 
 def _same_orders(order: Order) -> list[Path]:
     """Return the orders for the same numbers: those in this folder, and those of this user."""
-    elsewhere = [Path(str(path).removesuffix(SUFFIX)) for path in known_journals()]
-    return [
-        *_same_orders_here(order),
-        *(
-            file
-            for file in elsewhere
-            if file.parent != Path.cwd() and _is_order(file) and _is_same(order, file)
-        ),
+    here = Path.cwd()
+    known = [Path(str(path).removesuffix(SUFFIX)) for path in known_journals()]
+    files = [
+        *sorted(Path().glob("order-*.jsonl")),
+        *(each for each in known if each.parent != here),
     ]
-
-
-def _same_orders_here(order: Order) -> list[Path]:
-    return [file for file in sorted(Path().glob("order-*.jsonl")) if _is_same(order, file)]
+    return [
+        each
+        for each in files
+        if _is_order(each) and _read_lines(each) == order.lines(_name_of(each))
+    ]
 
 
 def _is_order(file: Path) -> bool:
     return file.name.startswith("order-") and file.suffix == ".jsonl"
-
-
-def _is_same(order: Order, file: Path) -> bool:
-    return _read_lines(file) == order.lines(_name_of(file))
 
 
 def _read_lines(file: Path) -> list[object] | None:
