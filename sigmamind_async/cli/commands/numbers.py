@@ -152,6 +152,12 @@ def import_(
     platform: OnePlatform = "sigmamind",
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
+    auth_mode: Annotated[
+        str | None,
+        Parameter(
+            group="SIP trunk", help="How the trunk authenticates: ip or credentials; DialNexa only."
+        ),
+    ] = None,
     journal: Annotated[
         Path, Parameter(help="Journal of what was imported.", group="Journal")
     ] = Path("imports.journal.db"),
@@ -162,7 +168,7 @@ def import_(
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import import_number
 
-    given = {**attrs.asdict(fields), **attrs.asdict(trunk)}
+    given = {**attrs.asdict(fields), **attrs.asdict(trunk), "auth_mode": auth_mode}
     options = ApplyOptions(request=request, output=output)
     return import_number(number, platform, given, journal, options)
 

@@ -207,9 +207,10 @@ _NUMBER_COLUMNS = (
 def number_columns(numbers: Iterable[NumberRecord]) -> list[NumberColumn]:
     """Return the columns of a list of *numbers*, such as ids only where a platform has them."""
     numbers = list(numbers)
+    several = len({number.platform for number in numbers}) > 1
     return [
         column
-        for column in _NUMBER_COLUMNS
+        for column in _NUMBER_COLUMNS[0 if several else 1 :]
         if not column.is_optional or any(column.read(number) is not None for number in numbers)
     ]
 
