@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sigmamind_async.cli.runtime import Accounts  # noqa: F401
+from sigmamind_async.cli.runtime import Accounts
 
 if TYPE_CHECKING:
     from sigmamind_async.fleet.spec import Fleet
     from sigmamind_async.provisioning.journal.protocol import Journal
+
+
+__all__ = ["Accounts", "platforms_in"]
 
 
 async def platforms_in(fleet: Fleet, journal: Journal) -> set[str]:

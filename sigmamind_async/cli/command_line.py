@@ -45,7 +45,7 @@ def resume_command() -> str:
     return shlex.join(["sigmamind", *map(without_passwords, _WORDS.get())])
 
 
-def platform_words(platform: str | None) -> tuple[str, ...]:
+def platform_words(platform: object) -> tuple[str, ...]:
     """Return how a command is told its platform; nothing for the default one."""
     name = getattr(platform, "name", platform)
     return () if name in {None, DEFAULT_PLATFORM} else ("--platform", str(name))

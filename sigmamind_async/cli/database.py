@@ -55,7 +55,7 @@ class Database:
 
         return PostgresJournal(self.dsn, read_only=read_only)
 
-    def command(self, name: str, platform: str | None, *words: str) -> str:
+    def command(self, name: str, platform: object, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         return shlex.join(["sigmamind", name, *self.said, *platform_words(platform), *words])
 

@@ -25,7 +25,7 @@ STDIN: Final = "./-"
 """How the FILE ``-`` arrives in a command: as ``-`` it would be an option without a name."""
 EXCLUSIVE: Final = f"--journal and {POSTGRES_OPTION} exclude each other: there is one journal"
 
-SQLITE_HEAD: Final = b"SQLite format 3\0"
+SQLITE_HEADER: Final = b"SQLite format 3\0"
 """What every journal begins with, and no file of rows."""
 
 
@@ -50,7 +50,7 @@ class JournalLocation(Protocol):
         """Return the journal, to be entered."""
         ...
 
-    def command(self, name: str, platform: str | None, *words: str) -> str:
+    def command(self, name: str, platform: object, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         ...
 
@@ -112,7 +112,7 @@ class FileJournal:
 
         return SqliteJournal(self.path, read_only=read_only)
 
-    def command(self, name: str, platform: str | None, *words: str) -> str:
+    def command(self, name: str, platform: object, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
         return shlex.join(
@@ -156,7 +156,7 @@ def _is_journal(file: str, chosen: Path | None) -> bool:
     if chosen is not None or not Path(file).is_file():
         return False
     with Path(file).open("rb") as opened:
-        return opened.read(len(SQLITE_HEAD)) == SQLITE_HEAD
+        return opened.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
 
 async def accept_restored(place: JournalLocation) -> None:

@@ -161,3 +161,12 @@ class OutputOptions:
     verbose: Annotated[
         bool, Parameter(name=("--verbose", "-v"), help="Show every row, unchanged ones too.")
     ] = False
+
+
+def given_options(group: attrs.AttrsInstance) -> list[str]:
+    """Return the options of *group* that say something else than their defaults."""
+    return [
+        f"--{field.name.replace('_', '-')}"
+        for field in attrs.fields(type(group))
+        if getattr(group, field.name) != field.default
+    ]

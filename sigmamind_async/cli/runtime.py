@@ -138,7 +138,7 @@ from typing import Annotated  # noqa: E402
 from cyclopts import Parameter  # noqa: E402
 from cyclopts.validators import Number  # noqa: E402
 
-from sigmamind_async.cli.options import ATTEMPT_TIMEOUT, DEADLINE  # noqa: E402
+from sigmamind_async.cli import options  # noqa: E402
 
 Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
 AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
@@ -149,6 +149,8 @@ RefusalStatus = Annotated[
 Proxy = Annotated[str | None, Parameter(help="URL of an HTTP proxy.")]
 Json = Annotated[bool, Parameter(name="--json", help="Write JSON Lines to stdout.")]
 runner = new_loop
+DEADLINE = options.DEADLINE
+ATTEMPT_TIMEOUT = options.ATTEMPT_TIMEOUT
 
 
 class Times(RequestOptions):
@@ -165,3 +167,8 @@ class Times(RequestOptions):
         super().__init__(
             deadline=deadline, attempt_timeout=attempt, proxy=proxy, refusal_status=refusals
         )
+
+    @property
+    def refusals(self) -> tuple[int, ...]:
+        """Use `refusal_status`."""
+        return self.refusal_status

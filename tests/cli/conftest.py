@@ -111,6 +111,12 @@ class Cli:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def fleet(self, count: int, name: str = "fleet.jsonl") -> Path:
+        """Write a fleet of *count* purchases, each with a label of its own."""
+        same = {"platform": "sigmamind", "source": "purchase", "country_code": "US"}
+        rows = ({"id": f"buy-{i}", **same, "label": f"n{i}"} for i in range(count))
+        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
     def purchases(self, count: int, name: str = "orders.jsonl") -> Path:
         """Write a file that buys *count* numbers, each with a label of its own."""
         rows = (
@@ -141,6 +147,7 @@ def cli(box: Sandbox, tmp_path: Path) -> Cli:
         "DIALNEXA_BASE_URL": box.dialnexa.base_url,
         "DIALNEXA_API_KEY": box.dialnexa.api_key,
         "TRUNK_PASSWORD": TRUNK_PASSWORD,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
         "COLUMNS": "120",
         "TERM": "xterm",
     }

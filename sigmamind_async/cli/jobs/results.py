@@ -99,16 +99,16 @@ class NextSteps:
         """Print which rows are not settled, and the commands that settle them."""
         for reason, lines in self._blocked.items():
             say(f"left out: {lines_text(lines)}: {reason}")
-        if lines := self._lines.get(WITH_WORKERS):
+        if lines := self._lines.get(WITH_WORKERS, []):
             say(f"still with the workers, who carry on: {lines_text(lines)}")
             say(f"  how far they are: {self._command('status')}")
-        if lines := self._lines.get("skipped"):
+        if lines := self._lines.get("skipped", []):
             say(f"not sent: {lines_text(lines)}")
-        if lines := self._lines.get("unconfirmed"):
+        if lines := self._lines.get("unconfirmed", []):
             say(f"unconfirmed, may have been carried out: {lines_text(lines)}")
             say(f"  what is known of them:  {self._command('status')}")
             say(f"  look until it is known: {self._command('reconcile', '--wait')}")
-        if lines := self._lines.get(NEEDS_DECISION):
+        if lines := self._lines.get(NEEDS_DECISION, []):
             say(f"needs a decision: {lines_text(lines)}")
             say(f"  {self._command('status')}")
         if self.resume and (stopped or self._lines.keys() & {"skipped", "unconfirmed"}):
