@@ -113,13 +113,18 @@ class Platform:
     def number(self, record: Any) -> NumberRecord:  # noqa: ANN401 - a record of any platform
         """Return what is shown of *record*: known fields only, because others may hold secrets."""
         found = self.schema.found(record)
+        shown = found.shown.get
         return NumberRecord(
             platform=self.name,
             phone_number=found.phone_number or None,
             record_id=None if self.keyed_by_number else found.record,
             provider=record.provider,
             active=self.is_active(record),
-            **{name: found.shown.get(name) for name in _SHOWN},
+            label=shown("label"),
+            inbound_agent_id=shown("inbound_agent_id"),
+            outbound_agent_id=shown("outbound_agent_id"),
+            test_number=shown("test_number"),
+            termination_uri=shown("termination_uri"),
         )
 
     def kinds_of(self, action: object) -> tuple[RowKind, ...]:
@@ -128,15 +133,6 @@ class Platform:
 
 
 # ---------------------------------------------------------------- the table
-
-
-_SHOWN: Final = (
-    "label",
-    "inbound_agent_id",
-    "outbound_agent_id",
-    "test_number",
-    "termination_uri",
-)
 
 
 def _is_active_on_dialnexa(record: dialnexa.PhoneNumber) -> bool | None:

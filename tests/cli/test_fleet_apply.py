@@ -456,8 +456,10 @@ def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
 @pytest.fixture
 def drifted(applied: Path, inside: Inside) -> Path:
     """A fleet of which somebody else has changed a label."""
-    number = json.loads(inside("numbers", "list", "--json").out)["phone_number"]
-    assert inside("numbers", "update", number, "--friendly-name", "Theirs").code == 0
+    number = json.loads(inside("numbers", "list", "--platform", "sigmamind", "--json").out)[
+        "phone_number"
+    ]
+    assert inside("numbers", "update", number, "--label", "Theirs").code == 0
     return applied
 
 
@@ -477,7 +479,10 @@ def test_what_somebody_else_changed_is_kept_or_written_over_as_was_said(
 
     assert (planned.code, done.code) == (code, code)
     assert "somebody else" in planned.out
-    assert json.loads(inside("numbers", "list", "--json").out)["friendly_name"] == label
+    assert (
+        json.loads(inside("numbers", "list", "--platform", "sigmamind", "--json").out)["label"]
+        == label
+    )
 
 
 def test_a_number_moves_to_another_platform(cli: Cli, inside: Inside, applied: Path) -> None:

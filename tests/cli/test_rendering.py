@@ -62,13 +62,14 @@ FAULT = RowError(
 FAILED = RowResult(line=3, id=None, action="import", status="failed", fault=FAULT)
 SUMMARY = Summary(asked=4, done=2, failed=1, unconfirmed=1, requests=9, throttled=3, seconds=2.0)
 NUMBER = NumberRecord(
+    platform="sigmamind",
     phone_number="+14155550123",
     provider="twilio",
-    friendly_name="Support",
+    label="Support",
     inbound_agent_id="agent_1",
     outbound_agent_id=None,
-    outbound_phone_number=None,
-    termination_sip_uri=None,
+    test_number=None,
+    termination_uri=None,
     active=True,
 )
 WAITING = OpenRow(
@@ -125,8 +126,8 @@ RECORDS: list[Record] = [
     SUMMARY,
     NUMBER,
     NumberList((NUMBER, NUMBER)),
-    Released(phone_number="+14155550123"),
-    Released(record_id="phn_f7w2kx5mb9qz"),
+    Released(platform="sigmamind", phone_number="+14155550123"),
+    Released(platform="dialnexa", record_id="phn_f7w2kx5mb9qz"),
     SandboxReady(
         (
             Entrance(

@@ -155,7 +155,8 @@ def import_(
     auth_mode: Annotated[
         str | None,
         Parameter(
-            group="SIP trunk", help="How the trunk authenticates: ip or credentials; DialNexa only."
+            group="SIP trunk",
+            help="How the trunk authenticates: userpass or ip; DialNexa only.",
         ),
     ] = None,
     journal: Annotated[

@@ -13,7 +13,7 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, Released, Side
-from sigmamind_async.cli.prompts import can_ask, typed
+from sigmamind_async.cli.prompts import is_interactive, prompt
 from sigmamind_async.cli.runtime import client_of_environment, run
 from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform
 from sigmamind_async.fleet.spec import SECRETS, Cell
@@ -109,7 +109,7 @@ def show_number(
 ) -> int:
     """Show one number."""
     output = Output.of_process(json=options.json)
-    output.show(run(_get(Account.of(name, request), number)))
+    output.show(run(_get(AccountNumbers.of(name, request), number)))
     return Exit.DONE
 
 
@@ -123,10 +123,10 @@ def update_number(
     options: OutputOptions,
 ) -> int:
     """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
-    account = Account.of(name, request)
+    account = AccountNumbers.of(name, request)
     change = _checked_change(account.platform, fields, clear)
     output = Output.of_process(json=options.json)
-    output.show(run(_update(account, number, change)))
+    output.show(run(_change(account, number, change)))
     return Exit.DONE
 
 
@@ -139,11 +139,11 @@ def release_number(
     options: OutputOptions,
 ) -> int:
     """Release one number, once that is confirmed."""
-    account = Account.of(name, request)
+    account = AccountNumbers.of(name, request)
     key = run(_key(account, number))
     if not yes:
         _confirm_release(number, account)
-    run(_release(Account.of(name, request), key))
+    run(_release(AccountNumbers.of(name, request), key))
     released = Released(
         platform=name,
         phone_number=number if number.startswith("+") else None,
@@ -154,14 +154,14 @@ def release_number(
 
 
 @attrs.frozen
-class Account:
+class AccountNumbers:
     """One account, reached through the key in the environment."""
 
     platform: Platform
     client: AnyClient
 
     @classmethod
-    def of(cls, name: PlatformName, request: RequestOptions) -> Account:
+    def of(cls, name: PlatformName, request: RequestOptions) -> AccountNumbers:
         """Return the account on the platform with this *name*."""
         return cls(PLATFORMS[name], client_of_environment(PLATFORMS[name], request))
 
@@ -192,12 +192,12 @@ class Account:
         return found[0] if found else None
 
 
-async def _get(account: Account, number: str) -> NumberRecord:
+async def _get(account: AccountNumbers, number: str) -> NumberRecord:
     async with account.client:
         return await account.get(number)
 
 
-async def _update(account: Account, number: str, change: Mapping[str, Cell]) -> NumberRecord:
+async def _change(account: AccountNumbers, number: str, change: Mapping[str, Cell]) -> NumberRecord:
     schema, client = account.platform.schema, account.client
     async with client:
         key = await account.key(number)
@@ -205,12 +205,12 @@ async def _update(account: Account, number: str, change: Mapping[str, Cell]) -> 
     return account.platform.number(record)
 
 
-async def _key(account: Account, number: str) -> str:
+async def _key(account: AccountNumbers, number: str) -> str:
     async with account.client:
         return await account.key(number)
 
 
-async def _release(account: Account, key: str) -> None:
+async def _release(account: AccountNumbers, key: str) -> None:
     async with account.client:
         await account.client.run(account.platform.schema.adapter.release(key))
 
@@ -254,10 +254,10 @@ def option_of(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def _confirm_release(number: str, account: Account) -> None:
-    if not can_ask():
+def _confirm_release(number: str, account: AccountNumbers) -> None:
+    if not is_interactive():
         raise CommandError(f"releasing {number} needs --yes where there is no terminal")
     where = f"{account.platform.name} at {account.client.runner.engine.base_url}"
     question = f"This releases {number} on {where}, permanently. Type {number} to go on: "
-    if typed(question) != number:
+    if prompt(question) != number:
         raise CommandError("not confirmed; nothing was sent")

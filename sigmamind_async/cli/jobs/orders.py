@@ -24,7 +24,7 @@ from sigmamind_async.cli.command_line import resume_command
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import FleetInput
 from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
-from sigmamind_async.cli.jobs.numbers import Account, option_of
+from sigmamind_async.cli.jobs.numbers import AccountNumbers, option_of
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.other_journals import known_journals, remember_journal
@@ -237,7 +237,7 @@ def import_number(
     _check(fleet)
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        found = run(_find(Account.of(platform, options.request), number))
+        found = run(_find(AccountNumbers.of(platform, options.request), number))
         if found is not None:
             output = Output.of_process(json=options.output.json)
             output.show(found)
@@ -251,7 +251,7 @@ def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
     return {name: text for name, text in fields.items() if text is not None}
 
 
-async def _find(account: Account, number: str) -> NumberRecord | None:
+async def _find(account: AccountNumbers, number: str) -> NumberRecord | None:
     async with account.client:
         return await account.find(number)
 

@@ -15,7 +15,7 @@ from sigmamind_async.cli.jobs.steps import run_plan
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Form, Output
 from sigmamind_async.cli.output.events import PlanShown, Side
-from sigmamind_async.cli.prompts import can_ask, typed
+from sigmamind_async.cli.prompts import is_interactive, prompt
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
 from sigmamind_async.cli.vendors import PLATFORMS, AnyClient
 from sigmamind_async.fleet.agents import agents_there
@@ -133,7 +133,9 @@ def reassign_numbers(
             if over:
                 return Exit.FAILED if todo.problems else Exit.DONE
             if not yes:
-                _confirm(todo.writes, reassignment, client, ask=not options.json and can_ask())
+                _confirm(
+                    todo.writes, reassignment, client, ask=not options.json and is_interactive()
+                )
                 again, state = loop.run(reassignment.plan(client, journal))
                 if again.steps != todo.steps:
                     raise CommandError("the numbers have changed since; nothing was sent")
@@ -160,5 +162,5 @@ def _confirm(count: int, reassignment: Reassignment, client: AnyClient, *, ask: 
     if not ask:
         raise CommandError(f"this changes {numbers}: agree with --yes; nothing was sent")
     where = f"{reassignment.platform} at {client.runner.engine.base_url}"
-    if typed(f"This changes {numbers} on {where}. Type {count} to go on: ") != str(count):
+    if prompt(f"This changes {numbers} on {where}. Type {count} to go on: ") != str(count):
         raise CommandError("not confirmed; nothing was sent")

@@ -19,7 +19,7 @@ from sigmamind_async.cli.output.events import (
     Verifications,
     VerificationSummary,
 )
-from sigmamind_async.cli.prompts import can_ask, typed
+from sigmamind_async.cli.prompts import is_interactive, prompt
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import NotFoundError, SigmaMindError
@@ -70,7 +70,7 @@ def verify(
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
-        _agree(run.calls, max_calls, client, ask=not options.json and can_ask())
+        _agree(run.calls, max_calls, client, ask=not options.json and is_interactive())
         round_ = Round(run=run, output=output)
         for result in missing:
             round_.report(result)
@@ -120,7 +120,7 @@ def _agree(calls: int, max_calls: int | None, client: SigmaMind, *, ask: bool) -
     if not ask:
         raise CommandError(f"{what}. Agree with --max-calls {calls}; no call was placed")
     where = f"The account is at {client.runner.engine.base_url}."
-    if typed(f"{what[0].upper()}{what[1:]}.\n{where} Type {calls} to go on: ") != str(calls):
+    if prompt(f"{what[0].upper()}{what[1:]}.\n{where} Type {calls} to go on: ") != str(calls):
         raise CommandError("not confirmed; no call was placed")
 
 

@@ -133,6 +133,18 @@ class Released:
 
 
 @attrs.frozen(kw_only=True)
+class OrderPlaced:
+    """Numbers are about to be bought: what the order is called, and how to go on with it."""
+
+    name: str
+    platform: str
+    count: int
+    file: str
+    resume: str
+    """The command that goes on with the order, if this run ends early."""
+
+
+@attrs.frozen(kw_only=True)
 class Entrance:
     """Where a platform of a sandbox listens, and the key made up for it."""
 
@@ -349,6 +361,7 @@ Record = (
     | Killed
     | NumberList
     | NumberRecord
+    | OrderPlaced
     | PlanShown
     | Problems
     | Ready

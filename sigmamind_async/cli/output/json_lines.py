@@ -15,6 +15,7 @@ from sigmamind_async.cli.output.events import (
     NumberList,
     NumberRecord,
     OpenRow,
+    OrderPlaced,
     PlanShown,
     Problems,
     Ready,
@@ -182,6 +183,11 @@ def _(record: NumberRecord) -> str:
 def _(record: Released) -> str:
     names = {name: text for name, text in attrs.asdict(record).items() if text is not None}
     return line_of({**names, "released": True})
+
+
+@json_lines.register
+def _(record: OrderPlaced) -> str:
+    return line_of({"type": "order", **attrs.asdict(record)})
 
 
 @json_lines.register

@@ -13,6 +13,7 @@ from sigmamind_async.cli.output.events import (
     Killed,
     NumberList,
     NumberRecord,
+    OrderPlaced,
     Ready,
     Record,
     Released,
@@ -320,6 +321,15 @@ def _(record: NumberRecord) -> str:
 @plain.register
 def _(record: Released) -> str:
     return f"{clean(record.phone_number or record.record_id or '')}  released"
+
+
+@plain.register
+def _(record: OrderPlaced) -> str:
+    numbers = "1 number" if record.count == 1 else f"{record.count:,} numbers"
+    return (
+        f"Order {record.name}: {numbers} on {record.platform}, kept in {record.file}\n"
+        f"If this run ends early, go on with: {record.resume}"
+    )
 
 
 @plain.register
