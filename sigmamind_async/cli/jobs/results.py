@@ -59,6 +59,15 @@ def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
     return attrs.evolve(result, fault=fault)
 
 
+def left_to_workers(result: RowResult) -> RowResult:
+    """Return an unconfirmed *result* whose operation workers still carry out."""
+    if result.fault is None:
+        return result
+    message = "still with the workers, who carry it out"
+    fault = attrs.evolve(result.fault, message=message, advice=WITH_WORKERS)
+    return attrs.evolve(result, fault=fault)
+
+
 # ---------------------------------------------------------------- what is left to do
 
 
