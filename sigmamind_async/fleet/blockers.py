@@ -11,9 +11,10 @@ from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.fleet.state import LastApplied, PendingOperation
 from sigmamind_async.fleet.state_index import RemovedPurchase, StateIndex
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import Row
 
 RELEASE_NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"
+ABANDONED: Final = "an operator abandoned it; to get a number after all, give the row a new id"
 
 
 # --- numbers ---------------------------------------------------------------------------------
@@ -98,10 +99,8 @@ def pending_mismatch(row: FleetRow, pending: PendingOperation | None) -> str:
 
 def pending_decision(pending: PendingOperation | None) -> str:
     """Return why an operation does not continue without an operator."""
-    if pending is None or pending.row is None or not pending.needs_operator:
+    if pending is None or pending.row is None or not pending.needs_decision:
         return ""
-    if pending.row.state is State.ABANDONED:
-        return f"{pending.row.op_id!r} was abandoned: give the row a new id to start again"
     return f"{pending.row.op_id!r} needs a decision: see sigmamind reconcile"
 
 
@@ -136,7 +135,7 @@ def release_conflict(
             " there"
         )
     if found is None:
-        return _unknown_absence(index.pending(row))
+        return pending_decision(index.pending(row))
     if applied is not None and applied.record != found.record and not row.phone_number:
         return (
             f"{found.phone_number} was added again outside this fleet: name it in the row to"
@@ -145,13 +144,6 @@ def release_conflict(
     # The row's own record is not the only one that the number which it names may mean.
     named = None if row.phone_number else applied
     return ambiguous_number(row, found, named, index)
-
-
-def _unknown_absence(pending: PendingOperation | None) -> str:
-    abandoned = (
-        pending is not None and pending.row is not None and pending.row.state is State.ABANDONED
-    )
-    return "" if abandoned else pending_decision(pending)
 
 
 def move_conflict(

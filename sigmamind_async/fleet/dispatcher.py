@@ -41,30 +41,24 @@ class StepBatch(Protocol):
     @property
     def progress(self) -> Progress:
         """Counts, kept up to date."""
-        ...
 
     @property
     def stopped(self) -> str:
         """Why it starts no more operations, as a sentence; empty while it does."""
-        ...
 
     @property
     def stopped_by(self) -> SigmaMindError | None:
         """The error that stopped it."""
-        ...
 
     @property
     def undelivered(self) -> Sequence[Outcome[Any, Any]]:
         """After an early end: each outcome that was known and not yielded."""
-        ...
 
     def stop(self) -> None:
         """Start no more operations, settle those under way and skip the others."""
-        ...
 
     def __aiter__(self) -> AsyncGenerator[Outcome[Any, Any]]:
         """Yield the `Outcome` of every operation, with its ``op_id``."""
-        ...
 
 
 class StepProvisioner(Protocol):
@@ -73,27 +67,22 @@ class StepProvisioner(Protocol):
     @property
     def client(self) -> Client:
         """Client of the account; it lists the numbers."""
-        ...
 
     @property
     def journal(self) -> Journal:
         """Where operations are recorded."""
-        ...
 
     @property
     def account(self) -> str:
         """Its name in the journal."""
-        ...
 
     def run_many(
         self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
     ) -> StepBatch:
         """Carry out pairs of op_id and request, which are read lazily."""
-        ...
 
     async def reconcile(self) -> object:
         """Settle what earlier runs left unconfirmed, if it can be settled."""
-        ...
 
 
 # --- steps under way -------------------------------------------------------------------------
@@ -173,24 +162,17 @@ _Errors: TypeAlias = type[SigmaMindError] | tuple[()]
 
 
 class Dispatcher:
-    """Sends the requests of a run's steps, and reports how each step ended.
-
-    Args:
-        steps: All of them.
-        provisioners: By platform.
-        report: Called with the outcome of each step.
-        progress: Counts, kept up to date.
-        stop_on: When the requests of one platform stop the whole run.
-    """
+    """Sends the requests of a run's steps, and reports how each step ended; see `apply`."""
 
     def __init__(
         self,
-        steps: Iterable[Step],
         provisioners: Mapping[str, StepProvisioner],
         report: Report,
         progress: Progress,
         stop_on: StopOn | None,
     ) -> None:
+        self.provisioners = provisioners
+        """By platform."""
         self.progress = progress
         self.stopped: str = ""
         """Why it starts no more steps, as a sentence; empty while it does."""
@@ -198,11 +180,16 @@ class Dispatcher:
         """The error that stopped it, which the remaining steps would meet as well."""
         self.error: Exception | None = None
         """What stopped it, to be raised once all steps have been reported."""
-        self._open = {step.id: step for step in steps}
-        self._provisioners = provisioners
+        self._open: dict[str, Step] = {}
         self._report = report
         self._stop_on = stop_on
         self._batches: list[StepBatch] = []
+
+    def begin(self, steps: Sequence[Step]) -> None:
+        """Count *steps*, each of which will be reported."""
+        self._open = {step.id: step for step in steps}
+        self.progress.total = len(steps)
+        self.progress.started = self.progress.clock()
 
     @property
     def unconfirmed(self) -> int:
@@ -266,9 +253,7 @@ class Dispatcher:
             await self._end(progress, request, outcome, on_answer, success)
             del under_way[outcome.op_id or ""]
 
-        batch: StepBatch = self._provisioners[platform].run_many(
-            operations(), stop_on=self._stop_on
-        )
+        batch: StepBatch = self.provisioners[platform].run_many(operations(), stop_on=self._stop_on)
         self._batches.append(batch)
         unfinished: list[Outcome[Any, Any]] = []
         try:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from typing import Any
 
 import attrs
 
-from sigmamind_async.bulk import Progress, StopOn
-from sigmamind_async.errors import ConfigurationError, NotFoundError, PlanError, SigmaMindError
+from sigmamind_async.errors import ConfigurationError, NotFoundError, PlanError
 from sigmamind_async.fleet.diff import find_fixed_changes
-from sigmamind_async.fleet.dispatcher import Dispatcher, Report, StepProgress, StepProvisioner
+from sigmamind_async.fleet.dispatcher import Dispatcher, StepProgress
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import FleetRow
@@ -38,66 +37,34 @@ from sigmamind_async.provisioning.journal.protocol import Journal
 
 
 class Executor:
-    """One run of a plan; see `apply`. Raises `ConfigurationError` if a provisioner is missing.
+    """One run of a plan that was made against *state*; see `apply`.
 
-    Args:
-        plan: What to do. Its problems are not looked at.
-        state: The state that it was made against.
-        provisioners: One for each platform of the plan, all on *journal*.
-        journal: Where notes are kept.
-        requests: Makes the requests.
-        report: Called with the outcome of each step, exactly once.
-        progress: Counts, kept up to date.
-        stop_on: When to start no more steps.
+    Raises `ConfigurationError` if a platform has no provisioner.
     """
 
     def __init__(
         self,
         plan: Plan,
         state: FleetState,
-        provisioners: Mapping[str, StepProvisioner],
         journal: Journal,
         requests: RequestBuilder,
-        *,
-        report: Report,
-        progress: Progress,
-        stop_on: StopOn | None,
+        dispatcher: Dispatcher,
     ) -> None:
-        _check_platforms(plan, provisioners)
-        self.progress = progress
-        self._dispatcher = Dispatcher(plan.steps, provisioners, report, progress, stop_on)
+        platforms = dispatcher.provisioners.keys()
+        _check_platforms(plan, platforms)
         self._plan = plan
         self._state = state
         self._journal = journal
         self._requests = requests
-        self._follow_ups: dict[str, deque[StepProgress]] = {name: deque() for name in provisioners}
+        self._dispatcher = dispatcher
+        self._follow_ups: dict[str, deque[StepProgress]] = {name: deque() for name in platforms}
         """Created numbers with something left to write, by platform."""
-        self._moved: dict[str, deque[StepProgress]] = {name: deque() for name in provisioners}
+        self._moved: dict[str, deque[StepProgress]] = {name: deque() for name in platforms}
         """Imported numbers to be released where they were, by that platform."""
-
-    @property
-    def unconfirmed(self) -> int:
-        """Operations whose outcome is unknown so far; they are looked up at the end of the run."""
-        return self._dispatcher.unconfirmed
-
-    @property
-    def stopped(self) -> str:
-        """Why it starts no more steps, as a sentence; empty while it does."""
-        return self._dispatcher.stopped
-
-    @property
-    def stopped_by(self) -> SigmaMindError | None:
-        """The error that stopped it, which the remaining steps would meet as well."""
-        return self._dispatcher.stopped_by
-
-    def stop(self) -> None:
-        """Start no more steps: those under way are settled, all others are skipped."""
-        self._dispatcher.stop()
 
     async def carry_out(self) -> None:
         """Carry out every step; an exception is raised once all steps have been reported."""
-        self.progress.total = len(self._plan.steps)
-        self.progress.started = self.progress.clock()
+        self._dispatcher.begin(self._plan.steps)
         try:
             await self._or_stop(self._note_unchanged())
             await self._on_each_platform(self._create_and_update)

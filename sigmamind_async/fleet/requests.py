@@ -20,8 +20,10 @@ from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.refresh import had_no_effect
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state_index import spreadsheet_id
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
+from sigmamind_async.fleet.vendor_schema import RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
@@ -69,7 +71,7 @@ class RequestBuilder:
         Raises `PlanError` if the row now names another number.
         """
         row, vendor = self.plan.rows[step.id], VENDORS[step.platform]
-        form = vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
+        form = _creation_form(row, vendor)
         if form is None or row.platform != step.platform or step.action not in _CREATE[row.source]:
             raise PlanError(f"{row.id}: its step, {step.action.value}, does not fit its source")
         fields = form.part_of(row.fields)
@@ -199,6 +201,57 @@ def _journal_form(value: Value) -> tuple[str, Mapping[str, object]]:
     return type(value).__name__, split_secrets(value)[0]
 
 
+def _creation_form(row: FleetRow, vendor: VendorSchema) -> RequestForm | None:
+    return vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
+
+
 def _digest(changes: Sequence[Change]) -> str:
     text = orjson.dumps([(change.field, change.after) for change in changes])
     return hashlib.sha256(text).hexdigest()[:8]
+
+
+# --- purchases in another journal ------------------------------------------------------------
+
+
+async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> list[str]:
+    """Return the ids of rows that would buy what *journal*, another one, has bought already.
+
+    These are the rows that have the id of a purchase there, perhaps rewritten by a spreadsheet, and
+    those that request the same. A purchase whose number has left the account does not count.
+    """
+    found: list[str] = []
+    bought: dict[str, set[object]] = {}
+    for step in plan.steps:
+        row, pending = plan.rows[step.id], state.pending.get(step.id)
+        is_begun = pending is not None and pending.row is not None
+        form = _creation_form(row, VENDORS[step.platform])
+        buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
+        if not buys or is_begun or form is None:
+            continue
+        if step.platform not in bought:
+            bought[step.platform] = await _purchases(journal, step.platform, state)
+        request = form.request(form.part_of(row.fields))
+        if not bought[step.platform].isdisjoint(_identities(row.id, *_journal_form(request))):
+            found.append(step.id)
+    return found
+
+
+async def _purchases(journal: Journal, platform: str, state: FleetState) -> set[object]:
+    numbers = state.numbers.get(platform, {})
+    return {
+        identity
+        for stored in await journal.in_states(platform, [*State])
+        if stored.purchase_count and (not stored.record or stored.record in numbers)
+        for identity in _identities(
+            stored.op_id.rpartition(" #")[0] or stored.op_id,
+            stored.request_type,
+            stored.request_fields,
+        )
+    }
+
+
+def _identities(
+    row_id: str, request_type: str, fields: Mapping[str, object]
+) -> tuple[str, tuple[str, bytes]]:
+    request = orjson.dumps(dict(fields), option=orjson.OPT_SORT_KEYS)
+    return spreadsheet_id(row_id), (request_type, request)

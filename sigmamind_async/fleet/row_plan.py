@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from sigmamind_async.fleet.blockers import (
+    ABANDONED,
     RELEASE_NOT_ALLOWED,
     ambiguous_number,
     missing_number,
@@ -204,8 +205,8 @@ def _plan_missing(
     """Plan a row whose number the account does not have."""
     if applied is not None and row.source is not Source.IMPORT:
         return _refuse(row, "phone_number", missing_number(applied))
-    if why := pending_decision(index.pending(row)):
-        return _refuse(row, "", why)
+    if blocked := _plan_blocked(row, index):
+        return blocked
     if why := number_conflict(row, row.phone_number, index):
         return _refuse(row, "phone_number", why)
     if row.source is Source.EXISTING:
@@ -228,6 +229,24 @@ def _plan_missing(
         remarks=("continues what an earlier run began",) if is_under_way else (),
     )
     return RowPlan(row=row, step=step, problems=[*_missing_agents(row, row.fields, index)])
+
+
+def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
+    """Return the plan of a row whose operation waits for an operator, or was abandoned by one."""
+    pending = index.pending(row)
+    if why := pending_decision(pending):
+        return _refuse(row, "", why)
+    if pending is None or not pending.is_abandoned:
+        return None
+    action = Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT
+    step = Step(
+        id=row.id,
+        platform=row.platform,
+        action=action,
+        phone_number=row.phone_number,
+        blocked=ABANDONED,
+    )
+    return RowPlan(row=row, step=step)
 
 
 def _number_under_way(row: FleetRow, index: StateIndex) -> str:
@@ -290,8 +309,8 @@ def _plan_move(
         return _refuse(row, "platform", why)
     if why := move_conflict(row, here, there, index):
         return _refuse(row, "phone_number", why)
-    if here is None and (why := pending_decision(index.pending(row))):
-        return _refuse(row, "", why)
+    if here is None and (blocked := _plan_blocked(row, index)):
+        return blocked
     changes = (
         _all_changes(row)
         if here is None

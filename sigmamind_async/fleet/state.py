@@ -17,8 +17,6 @@ from sigmamind_async.values import Secret
 INLINE_SECRET: Final = "***"  # noqa: S105 - stands for one
 """Is remembered of a secret that was in the row itself."""
 
-_NEED_OPERATOR: Final = NEED_DECISION | {State.ABANDONED}
-
 
 @attrs.frozen(kw_only=True)
 class LastApplied:
@@ -91,10 +89,16 @@ class PendingOperation:
         return unconfirmed or (row is not None and row.state in UNSETTLED)
 
     @property
-    def needs_operator(self) -> bool:
+    def needs_decision(self) -> bool:
         """True if it does not continue before an operator has decided."""
         row = self.row
-        return row is not None and self.completed is None and row.state in _NEED_OPERATOR
+        return row is not None and self.completed is None and row.state in NEED_DECISION
+
+    @property
+    def is_abandoned(self) -> bool:
+        """True if an operator decided that it does not continue."""
+        row = self.row
+        return row is not None and self.completed is None and row.state is State.ABANDONED
 
 
 @attrs.frozen(kw_only=True)

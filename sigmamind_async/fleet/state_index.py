@@ -158,7 +158,7 @@ class StateIndex:
         removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
         for platform, each, fields in self._removed_purchases():
             changeable, fixed = _partition(platform, fields)
-            for key in (None, changeable, _spreadsheet_id(each.row_id)):
+            for key in (None, changeable, spreadsheet_id(each.row_id)):
                 removed[platform, key].setdefault(fixed, each)
         return removed
 
@@ -189,7 +189,7 @@ class StateIndex:
         """
         fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         changeable, fixed = _partition(row.platform, fields)
-        keys = (changeable,) if alike else (_spreadsheet_id(row.id), changeable, None)
+        keys = (changeable,) if alike else (spreadsheet_id(row.id), changeable, None)
         found = (self._match(row.platform, key, fixed) for key in keys)
         return next((each for each in found if each is not None), None)
 
@@ -273,7 +273,7 @@ def _contradict(before: _Items, after: _Items) -> bool:
     return any(stated.get(name, cell) != cell for name, cell in after)
 
 
-def _spreadsheet_id(row_id: str) -> str:
+def spreadsheet_id(row_id: str) -> str:
     """Return one text for all ids that a spreadsheet makes one of, as 1E5 and 100000."""
     try:
         return str(Decimal(row_id.strip()).normalize())

@@ -13,7 +13,7 @@ import attrs
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress
 from sigmamind_async.client import Client
-from sigmamind_async.fleet.dispatcher import StepOutcome
+from sigmamind_async.fleet.dispatcher import Dispatcher, StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.refresh import list_numbers, refresh
@@ -212,7 +212,7 @@ class Operator:
         self.secrets = {"env:TRUNK": "s3cret-of-the-trunk"}
         self.plan: Plan | None = None
         self.known: FleetState | None = None
-        self.run: Executor | None = None
+        self.dispatcher: Dispatcher | None = None
         self.told: list[StepOutcome] = []
         self._closing = AsyncExitStack()
         self.clients: dict[str, Client] = {}
@@ -273,17 +273,12 @@ class Operator:
     ) -> Executor:
         """Return the run of a plan that `planned` made, or of what became of it since."""
         assert self.known is not None
-        self.run = Executor(
-            made,
-            self.known,
-            {name: each for name, each in self.provisioners.items() if name in self.clients},
-            self.journal,
-            errands(made, self.journal, self.resolve),
-            report=report,
-            progress=Progress(),
-            stop_on=DEFAULT_STOP_ON,
-        )
-        return self.run
+        provisioners = {
+            name: each for name, each in self.provisioners.items() if name in self.clients
+        }
+        requests = errands(made, self.journal, self.resolve)
+        self.dispatcher = Dispatcher(provisioners, report, Progress(), DEFAULT_STOP_ON)
+        return Executor(made, self.known, self.journal, requests, self.dispatcher)
 
     async def carry_out(
         self, made: Plan, errands: type[RequestBuilder] = RequestBuilder

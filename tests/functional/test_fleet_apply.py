@@ -23,6 +23,7 @@ from sigmamind_async.fleet import (
     check_secrets,
     count_new_purchases,
     export,
+    find_purchases,
     fleet_of,
     list_numbers,
     plan,
@@ -287,3 +288,50 @@ async def test_numbers_still_to_buy_are_counted_against_the_journal(client: Sigm
     assert await count_new_purchases(todo, journal) == {"sigmamind": 1}
     await apply(todo, [Provisioner(client, journal)])
     assert await count_new_purchases(todo, journal) == {"sigmamind": 0}
+
+
+# --- purchases in another journal ---------------------------------------------------------------
+
+
+async def again(client: SigmaMind, other: MemoryJournal, *rows: FleetRow) -> list[str]:
+    """Return the rows of a fleet with a new journal that *other* has bought already."""
+    fleet, journal = fleet_of(rows), MemoryJournal()
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    return await find_purchases(plan(fleet, state), state, other)
+
+
+SIBLINGS = {
+    "the same file": BOUGHT,
+    "another id": attrs.evolve(BOUGHT, id="other"),
+    "another label": attrs.evolve(BOUGHT, fields={**BOUGHT.fields, "label": "Other"}),
+}
+
+
+@pytest.mark.parametrize("copied", SIBLINGS.values(), ids=SIBLINGS)
+async def test_a_copied_file_is_known_by_the_purchases_of_the_first_journal(
+    client: SigmaMind, copied: FleetRow
+) -> None:
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    assert await again(client, journal, copied, IMPORTED) == [copied.id]
+
+
+async def test_ids_of_a_copied_file_may_have_been_rewritten(client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    first = attrs.evolve(BOUGHT, id="0101")
+    await apply(await planned(client, journal, first), [Provisioner(client, journal)])
+    relabelled = {**BOUGHT.fields, "label": "Other"}
+    assert await again(client, journal, attrs.evolve(BOUGHT, id="101", fields=relabelled))
+
+
+async def test_what_another_journal_does_not_hold_is_bought(client: SigmaMind) -> None:
+    """Negative control: other rows, imports, named numbers, and numbers that were released."""
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    other = row("other", Source.PURCHASE, country_code="US", label="Other")
+    assert await again(client, journal, other, IMPORTED) == []
+    named = attrs.evolve(BOUGHT, fields={**BOUGHT.fields, "phone_number": NUMBER})
+    assert await again(client, journal, named) == []
+    (number,) = await list_numbers(client)
+    await client.phone_numbers.delete(number)
+    assert await again(client, journal, BOUGHT) == []

@@ -292,7 +292,9 @@ async def test_a_report_that_raises_stops_the_run(
     assert str(raised.value) == told[first].step.id
     assert sorted(one.step.id for one in told) == sorted(row.id for row in ROWS)
     assert {one.status for one in told} <= {"done", "skipped"}
-    assert run.progress.finished == run.progress.total == len(ROWS)
+    assert operator.dispatcher is not None
+    progress = operator.dispatcher.progress
+    assert progress.finished == progress.total == len(ROWS)
     await operator.settle(ROWS)
     assert len(box.ledger.purchases) == len(ROWS)
 
@@ -325,8 +327,8 @@ async def test_a_journal_that_takes_no_notes_stops_the_run(box: Sandbox, most: i
         if not most:  # a purchase that cannot be announced is not made
             assert ends == {"failed": len(ROWS)}
             assert not sent(box)
-        assert operator.run is not None
-        assert operator.run.progress.finished == len(ROWS)
+        assert operator.dispatcher is not None
+        assert operator.dispatcher.progress.finished == len(ROWS)
         journal.most = 1_000
         await operator.settle(ROWS)
     assert len(box.ledger.purchases) == len(ROWS)
@@ -347,5 +349,5 @@ async def test_a_plan_for_a_platform_without_a_provisioner_is_refused(
 
 async def test_nothing_is_unconfirmed_in_the_end(operator: Operator) -> None:
     await operator.apply(ROWS)
-    assert operator.run is not None
-    assert operator.run.unconfirmed == 0
+    assert operator.dispatcher is not None
+    assert operator.dispatcher.unconfirmed == 0

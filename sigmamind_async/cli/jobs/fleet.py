@@ -22,9 +22,8 @@ from sigmamind_async.cli.output.plan_text import remarks
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet.apply import Crew
+from sigmamind_async.fleet.apply import Crew, FleetRun
 from sigmamind_async.fleet.dispatcher import StepOutcome
-from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
@@ -84,9 +83,9 @@ class FleetJob:
         finally:
             await self._tell_of_doubts()
 
-    async def _carried_out(self, run: Executor, supervision: Supervision) -> None:
+    async def _carried_out(self, run: FleetRun, supervision: Supervision) -> None:
         try:
-            await run.carry_out()
+            await run
         except JournalError as error:
             self.output.remark(str(error))
             supervision.stop("journal unusable")
@@ -102,7 +101,7 @@ class FleetJob:
         if self._supervision is not None:
             self._supervision.heed(outcome.error)
 
-    def _say_stopping(self, why: Stopped, run: Executor) -> None:
+    def _say_stopping(self, why: Stopped, run: FleetRun) -> None:
         refusal = None if self._supervision is None else self._supervision.refusal
         error = run.stopped_by or refusal
         call = (error and error.operation) or ""
@@ -151,7 +150,7 @@ class FleetJob:
         return entries
 
 
-def _awaited(run: Executor) -> int:
+def _awaited(run: FleetRun) -> int:
     """Return how many steps are unconfirmed, once nothing else is left of *run*."""
     progress = run.progress
     held = run.unconfirmed - progress.unconfirmed

@@ -34,6 +34,9 @@ TICK: Final = 0.1
 """Seconds between two looks at a job."""
 QUIET: Final = 2.0
 """Seconds after the last row has ended before a person is told what the job still waits for."""
+MOST_NEW: Final = 20
+"""New numbers that are named at the end."""
+_BRINGS: Final = frozenset({"purchase", "import", "move"})
 
 STOPPING: Final[dict[Stopped, str]] = {
     "interrupted": "stopping: rows under way are settled; Ctrl-C again leaves them unconfirmed",
@@ -96,6 +99,8 @@ class JobRunner:
     _seconds: float = 0.0
     _cancelled: bool = False
     _refusal: AuthenticationError | None = None
+    _new_numbers: int = 0
+    _first_new: list[RowResult] = attrs.field(factory=list[RowResult])
     _quiet_since: float | None = None
     _waiting: bool = False
 
@@ -198,11 +203,26 @@ class JobRunner:
         """Take how a row ended: show it, and keep it for the report and the next steps."""
         if shown:
             self.output.show(result)
+        if result.status == "done" and result.action in _BRINGS and not result.earlier:
+            self._new_numbers += 1
+            if self._new_numbers <= MOST_NEW:
+                self._first_new.append(result)
         commands: tuple[str, ...] = ()
         if self.next_steps is not None:
             self.next_steps.add(result)
             commands = self.next_steps.commands_for(result)
         self.page.add(result, result.platform or "", commands)
+
+    def _print_new_numbers(self) -> None:
+        """Print which numbers came, where their rows were not shown one by one."""
+        if not self.output.quiet or not self._first_new:
+            return
+        self.output.remark("New numbers:")
+        width = max(len(result.id or "") for result in self._first_new)
+        for result in self._first_new:
+            self.output.remark(f"  {result.id or '':<{width}}  {result.phone_number}")
+        if rest := self._new_numbers - len(self._first_new):
+            self.output.remark(f"  and {rest:,} more; the same command with --verbose shows all")
 
     def note_error(self, error: BaseException | None) -> None:
         """Take the error of the row that ended last, if it has one."""
@@ -235,6 +255,7 @@ class JobRunner:
 
     def conclude(self, summary: Summary) -> int:
         """Show the summary and what is left to do; return the exit code."""
+        self._print_new_numbers()
         self.output.show(summary)
         if self.next_steps is not None:
             self.next_steps.print(self.output.remark, summary.stopped)
