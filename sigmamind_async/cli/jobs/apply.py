@@ -153,7 +153,8 @@ class Application:
         self.check_problems(self.plan)
         self.bought = {name: (await journal.counts(name)).purchase_count for name in platforms}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
-        await check_other_journals(given, self.plan, self.state, journal)
+        if sum(self.to_buy.values()):
+            await check_other_journals(given, self.plan, self.state, journal)
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
