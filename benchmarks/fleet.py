@@ -131,7 +131,7 @@ def known_of(count: int) -> FleetState:
         found[row["platform"]][record] = RemoteNumber(
             platform=row["platform"], record=record, phone_number=row["phone_number"], shown=shown
         )
-    return FleetState(found=found)
+    return FleetState(numbers=found)
 
 
 def changes_of(count: int) -> tuple[Plan, FleetState]:
@@ -152,5 +152,5 @@ def changes_of(count: int) -> tuple[Plan, FleetState]:
         )
         for number in numbers
     }
-    known = FleetState(found={"sigmamind": found})
+    known = FleetState(numbers={"sigmamind": found})
     return plan(Fleet(rows=rows), known), known

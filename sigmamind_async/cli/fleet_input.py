@@ -29,6 +29,7 @@ from sigmamind_async.cli.journal_location import (
 from sigmamind_async.cli.options import FileOptions, JournalOptions, given_options
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet import plan_file
+from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
 from sigmamind_async.fleet.load import load_from
 from sigmamind_async.fleet.plan import Plan
@@ -54,7 +55,7 @@ class FleetInput:
     """What messages call it."""
     place: JournalLocation
     fleet: Fleet
-    references: SecretResolver
+    references: Secrets
     plan: Plan | None = None
     """The plan that was saved, where that was given."""
 
@@ -131,7 +132,7 @@ def _folder(file: str) -> Path:
 
 def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
-        plan = plan_file.load(content)
+        plan = plan_file.load_plan(content)
         origin = orjson.loads(content)["origin"]
         source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
         home = origin.get("database")
@@ -159,7 +160,7 @@ def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
 def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
     try:
-        content = plan_file.dump(plan)
+        content = plan_file.dump_plan(plan)
     except PlanError as error:
         raise CommandError(f"{path}: {error}; not saved") from None
     if path.suffix.lower() in SUFFIXES:

@@ -131,6 +131,10 @@ class ChangeOptions:
             help="Write passwords again; a new value behind the same reference is not noticed."
         ),
     ] = False
+    allow_unlisted: Annotated[
+        bool,
+        Parameter(help="Buy for new rows although the journal has bought numbers no row lists."),
+    ] = False
 
 
 @Parameter(name="*", group=Group("File", sort_key=1))

@@ -15,16 +15,15 @@ import attrs
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, Status, StopOn
 from sigmamind_async.client import Client
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
-from sigmamind_async.fleet.dispatcher import StepProvisioner
+from sigmamind_async.fleet.dispatcher import Dispatcher, Report, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.plan_file import moved
+from sigmamind_async.fleet.plan_file import stale_reasons
 from sigmamind_async.fleet.refresh import refresh
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.fleet.step_progress import Report, StepOutcome
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
@@ -124,11 +123,9 @@ class FleetRun:
         self._state = state
         self._secrets = secrets or SecretResolver()
         self._report = report
-        self._stop_on = stop_on
+        self._dispatcher = Dispatcher(provisioners, self._count, self.progress, stop_on)
         self._counts: Counter[Status] = Counter()
         self._bad: list[StepOutcome] = []
-        self._executor: Executor | None = None
-        self._stop_requested = False
         self._awaited = False
 
     def __await__(self) -> Generator[Any, None, Result]:
@@ -138,54 +135,39 @@ class FleetRun:
     @property
     def unconfirmed(self) -> int:
         """Operations whose outcome is unknown so far; they are looked up at the end of the run."""
-        return 0 if self._executor is None else self._executor.unconfirmed
+        return self._dispatcher.unconfirmed
 
     @property
     def stopped(self) -> str:
         """Why it starts no more steps, as a sentence; empty while it does."""
-        return "" if self._executor is None else self._executor.stopped
+        return self._dispatcher.stopped
 
     @property
     def stopped_by(self) -> SigmaMindError | None:
         """The error that stopped it, which the remaining steps would meet as well."""
-        return None if self._executor is None else self._executor.stopped_by
+        return self._dispatcher.stopped_by
 
     def stop(self) -> None:
         """Start no more steps: those under way are settled, all others are skipped."""
-        self._stop_requested = True
-        if self._executor is not None:
-            self._executor.stop()
+        self._dispatcher.stop()
 
     async def _run(self) -> Result:
         if self._awaited:
             raise ConfigurationError("a FleetRun can be awaited once; call apply() again")
         self._awaited = True
-        plan = await check_secrets(self._plan, self._secrets)
+        plan, state = await check_secrets(self._plan, self._secrets), self._state
         if plan.problems:
             reasons = [str(problem) for problem in plan.problems]
             raise PlanError(f"the plan has problems, so nothing was sent: {_some(reasons)}")
         journal = next(iter(self._provisioners.values())).journal
-        state = self._state
         if state is None:
             for provisioner in self._provisioners.values():
                 await provisioner.reconcile()
             clients = {name: each.client for name, each in self._provisioners.items()}
             plan, state = await recheck(plan, clients, journal)
-        executor = Executor(
-            plan,
-            state,
-            self._provisioners,
-            journal,
-            RequestBuilder(plan, journal, _resolve_with(self._secrets)),
-            report=self._count,
-            progress=self.progress,
-            stop_on=self._stop_on,
-        )
-        self._executor = executor
-        if self._stop_requested:
-            executor.stop()
-        await executor.carry_out()
-        return Result(counts=self._counts, bad=tuple(self._bad), stopped=executor.stopped)
+        requests = RequestBuilder(plan, journal, _resolve_with(self._secrets))
+        await Executor(plan, state, journal, requests, self._dispatcher).carry_out()
+        return Result(counts=self._counts, bad=tuple(self._bad), stopped=self.stopped)
 
     def _count(self, outcome: StepOutcome) -> None:
         self._counts[outcome.status] += 1
@@ -223,8 +205,8 @@ async def recheck(
     """
     fleet = Fleet(rows=[*plan_.rows.values()], skipped=plan_.skipped)
     state = await refresh(fleet, clients, journal)
-    left = plan(fleet, state, plan_.rules)
-    reasons = moved(plan_, left, state)
+    left = plan(fleet, state, plan_.options)
+    reasons = stale_reasons(plan_, left, state)
     if reasons:
         raise PlanError(
             "the state has changed since the plan was made, so nothing was sent; plan again: "
@@ -306,19 +288,16 @@ class Crew:
         references: SecretResolver,
         *,
         report: Report,
-        progress: Progress | None = None,
-        stop_on: StopOn | None = DEFAULT_STOP_ON,
-    ) -> Executor:
+        progress: Progress,
+    ) -> FleetRun:
         """Replaced by `apply`."""
-        return Executor(
-            plan,
-            known,
-            self.provisioners,
-            self.journal,
-            RequestBuilder(plan, self.journal, references.resolve),
+        return apply(
+            plan.skip_problems(),
+            self.provisioners.values(),
+            state=known,
+            secrets=references,
             report=report,
             progress=progress,
-            stop_on=stop_on,
         )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import attrs
 import pytest
@@ -37,17 +38,19 @@ class Done:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [each for each in self.objects if "summary" not in each]
+        return [each for each in self.objects if not each["type"].endswith("summary")]
 
     @property
     def open_rows(self) -> list[dict[str, Any]]:
         """What ``status`` and ``reconcile`` show of each row that is not settled."""
-        return [each["row"] for each in self.objects if "row" in each]
+        return [
+            each for each in self.objects if each["type"] == "journal_row" and each["unsettled"]
+        ]
 
     @property
     def summary(self) -> dict[str, Any]:
-        summary: dict[str, Any] = self.objects[-1]["summary"]
-        return summary
+        assert self.objects[-1]["type"].endswith("summary")
+        return self.objects[-1]
 
 
 @attrs.frozen
@@ -124,6 +127,43 @@ class Cli:
             for i in range(count)
         )
         return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+class Terminal:
+    """A command on a terminal of its own, whose questions are answered when they are asked."""
+
+    def __init__(self, cli: Cli, *words: object) -> None:
+        self._ours, theirs = pty.openpty()
+        self._process = cli.start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.seen = ""
+        """All that appeared there."""
+        self.code = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._read():
+            pass
+        os.close(self._ours)
+        self.code = self._process.wait(30)
+
+    def read_until(self, text: str) -> None:
+        """Read until *text* has appeared."""
+        while text not in self.seen:
+            assert self._read(), self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def _read(self) -> bool:
+        try:
+            piece = os.read(self._ours, 65536)
+        except OSError:  # how Linux says that the other side has gone
+            return False
+        self.seen += piece.decode(errors="replace")
+        return bool(piece)
 
 
 @pytest.fixture

@@ -22,6 +22,11 @@ pytestmark = pytest.mark.usefixtures("covered_processes")
 
 BUY = ("numbers", "buy", "--country", "US", "--area-code", "415", "--count", "20")
 AGREED = ("--max-purchases", "20", "--yes")
+SETTLED = (
+    *("--settle-time", "1", "--retry-unconfirmed"),
+    *("--attempt-timeout", "1", "--deadline", "10"),
+)
+"""What the death of a process left without an answer is settled by the next run."""
 NUMBER = "+14155550123"
 
 
@@ -98,14 +103,13 @@ def test_a_killed_order_goes_on_as_printed(
     """With lost answers and late commits. Negative control: without ``--order`` it buys 20 more."""
     cli.box.latency = (0.02, 0.1)
     cli.box.faults = Faults(share=0.2, late=0.2)
-    quick = ("--settle-time", "1", "--retry-unconfirmed", "--attempt-timeout", "1")
-    process = cli.start(*BUY, *AGREED, *quick, "--deadline", "10", "--json")
+    process = cli.start(*BUY, *AGREED, *SETTLED, "--json")
     until(lambda: bought(cli) >= after)
     process.send_signal(signal.SIGKILL)
     killed = cli.ended(process)
     cli.box.faults = Faults()
     cli.box.latency = (0.0, 0.0)
-    resume = shlex.split(killed.objects[0]["resume"])[1:]
+    resume = shlex.split(killed.objects[0]["resume_command"])[1:]
     codes = [inside(*resume).code for _ in range(2)]
 
     assert codes == [0, 0]
@@ -130,7 +134,7 @@ def test_the_same_command_again_stops_and_says_both_ways(
 
     assert (again.code, bought(cli)) == (2, before)
     assert f"{file.name} is the same order" in again.err
-    assert inside(*BUY, *AGREED, "--order", old).code == 0
+    assert inside(*BUY, *AGREED, *SETTLED, "--order", old).code == 0
     assert bought(cli) == 20
     assert [inside(*BUY, *AGREED, "--order", new).code for _ in range(2)] == [0, 0]
     assert bought(cli) == 40

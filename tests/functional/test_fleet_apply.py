@@ -23,12 +23,13 @@ from sigmamind_async.fleet import (
     check_secrets,
     count_new_purchases,
     export,
+    find_purchases,
     fleet_of,
-    numbers_of,
+    list_numbers,
     plan,
     refresh,
 )
-from sigmamind_async.fleet.plan_file import dump, load
+from sigmamind_async.fleet.plan_file import dump_plan, load_plan
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.sandbox import Sandbox, Switches
@@ -78,7 +79,7 @@ async def planned(client: SigmaMind, journal: MemoryJournal, *rows: FleetRow, **
 
 async def test_a_saved_plan_is_carried_out_once(box: Sandbox, client: SigmaMind) -> None:
     journal = MemoryJournal()
-    saved = load(dump(await planned(client, journal, BOUGHT, IMPORTED)))
+    saved = load_plan(dump_plan(await planned(client, journal, BOUGHT, IMPORTED)))
     provisioner = Provisioner(client, journal)
     for _ in range(2):
         result = await apply(saved, [provisioner], secrets=references())
@@ -136,7 +137,7 @@ async def test_what_was_exported_changes_nothing(client: SigmaMind) -> None:
     for label in ("Support", None, "=1+1", "'quoted'"):
         friendly_name = UNSET if label is None else label
         await client.phone_numbers.create(country_code="US", friendly_name=friendly_name)
-    found = (await numbers_of(client)).values()
+    found = (await list_numbers(client)).values()
     fleet = fleet_of(export(found))
     again = plan(fleet, await refresh(fleet, {"sigmamind": client}, MemoryJournal()))
     assert (len(again.steps), again.writes, again.problems) == (4, 0, ())
@@ -153,7 +154,7 @@ async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind)
     await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
     await client.phone_numbers.create(country_code="US")
     known = await refresh(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
-    rows = [*export(known.found["sigmamind"].values(), known.applied)]
+    rows = [*export(known.numbers["sigmamind"].values(), known.last_applied)]
     assert sorted(row.id == row.phone_number for row in rows) == [False, True]
     assert "bought" in [row.id for row in rows]
 
@@ -254,7 +255,7 @@ async def test_rows_with_problems_can_be_skipped(box: Sandbox, client: SigmaMind
     missing = row("missing", Source.EXISTING, phone_number=NUMBER, label="New")
     todo = (await planned(client, journal, BOUGHT, missing)).skip_problems()
     assert todo.skipped == ("missing",)
-    assert load(dump(todo)).skipped == ("missing",)
+    assert load_plan(dump_plan(todo)).skipped == ("missing",)
     assert (await apply(todo, [Provisioner(client, journal)])).counts == {"done": 1}
 
 
@@ -287,3 +288,50 @@ async def test_numbers_still_to_buy_are_counted_against_the_journal(client: Sigm
     assert await count_new_purchases(todo, journal) == {"sigmamind": 1}
     await apply(todo, [Provisioner(client, journal)])
     assert await count_new_purchases(todo, journal) == {"sigmamind": 0}
+
+
+# --- purchases in another journal ---------------------------------------------------------------
+
+
+async def again(client: SigmaMind, other: MemoryJournal, *rows: FleetRow) -> list[str]:
+    """Return the rows of a fleet with a new journal that *other* has bought already."""
+    fleet, journal = fleet_of(rows), MemoryJournal()
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    return await find_purchases(plan(fleet, state), state, other)
+
+
+SIBLINGS = {
+    "the same file": BOUGHT,
+    "another id": attrs.evolve(BOUGHT, id="other"),
+    "another label": attrs.evolve(BOUGHT, fields={**BOUGHT.fields, "label": "Other"}),
+}
+
+
+@pytest.mark.parametrize("copied", SIBLINGS.values(), ids=SIBLINGS)
+async def test_a_copied_file_is_known_by_the_purchases_of_the_first_journal(
+    client: SigmaMind, copied: FleetRow
+) -> None:
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    assert await again(client, journal, copied, IMPORTED) == [copied.id]
+
+
+async def test_ids_of_a_copied_file_may_have_been_rewritten(client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    first = attrs.evolve(BOUGHT, id="0101")
+    await apply(await planned(client, journal, first), [Provisioner(client, journal)])
+    relabelled = {**BOUGHT.fields, "label": "Other"}
+    assert await again(client, journal, attrs.evolve(BOUGHT, id="101", fields=relabelled))
+
+
+async def test_what_another_journal_does_not_hold_is_bought(client: SigmaMind) -> None:
+    """Negative control: other rows, imports, named numbers, and numbers that were released."""
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    other = row("other", Source.PURCHASE, country_code="US", label="Other")
+    assert await again(client, journal, other, IMPORTED) == []
+    named = attrs.evolve(BOUGHT, fields={**BOUGHT.fields, "phone_number": NUMBER})
+    assert await again(client, journal, named) == []
+    (number,) = await list_numbers(client)
+    await client.phone_numbers.delete(number)
+    assert await again(client, journal, BOUGHT) == []

@@ -16,7 +16,7 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import EXCLUSIVE, FilePlace, Place, looked_into
-from sigmamind_async.cli.output.console import Form, Output, silence_stdout
+from sigmamind_async.cli.output.console import Output, silence_stdout
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -33,7 +33,7 @@ from sigmamind_async.fleet.export import export as exported
 from sigmamind_async.fleet.export import sayable
 from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
 from sigmamind_async.fleet.files.writing import columns_of, write
-from sigmamind_async.fleet.refresh import numbers_of
+from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.fleet.spec import FleetRow, Problem
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
@@ -70,10 +70,10 @@ def export(
     told = [*sayable(exported(found, applied), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     _write(_content(rows, form), out)
-    output = Output(form=Form.JSON if json else Form.PLAIN)
+    output = Output(json=json)
     for each in told:
         if isinstance(each, Problem):
-            output.remark(str(each))
+            output.log(str(each))
     return Exit.DONE
 
 
@@ -110,7 +110,7 @@ async def _look(
             notes = (await (await looked_into(place, stack)).last_applied()).items()
             applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
         await accounts.open(stack)
-        of_each = [await numbers_of(client) for client in accounts.clients.values()]
+        of_each = [await list_numbers(client) for client in accounts.clients.values()]
     return [number for found in of_each for number in found.values()], applied
 
 

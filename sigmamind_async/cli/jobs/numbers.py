@@ -12,7 +12,7 @@ import attrs
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import NumberList, NumberRecord, Released, Side
+from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
 from sigmamind_async.cli.prompts import is_interactive, prompt
 from sigmamind_async.cli.runtime import client_of_environment, run
 from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform
@@ -37,7 +37,7 @@ def list_numbers(
         (platform, client_of_environment(platform, request))
         for platform in _chosen_platforms(platforms)
     ]
-    output = Output.of_process(json=options.json)
+    output = Output.for_process(json=options.json)
     numbers = _list(accounts, _view(agent, unassigned=unassigned))
     run(_show_as_they_come(numbers, output) if options.json else _show_together(numbers, output))
     return Exit.DONE
@@ -108,7 +108,7 @@ def show_number(
     number: str, name: PlatformName, *, request: RequestOptions, options: OutputOptions
 ) -> int:
     """Show one number."""
-    output = Output.of_process(json=options.json)
+    output = Output.for_process(json=options.json)
     output.show(run(_get(AccountNumbers.of(name, request), number)))
     return Exit.DONE
 
@@ -125,7 +125,7 @@ def update_number(
     """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
     account = AccountNumbers.of(name, request)
     change = _checked_change(account.platform, fields, clear)
-    output = Output.of_process(json=options.json)
+    output = Output.for_process(json=options.json)
     output.show(run(_change(account, number, change)))
     return Exit.DONE
 
@@ -144,12 +144,12 @@ def release_number(
     if not yes:
         _confirm_release(number, account)
     run(_release(AccountNumbers.of(name, request), key))
-    released = Released(
+    released = NumberReleased(
         platform=name,
         phone_number=number if number.startswith("+") else None,
         record_id=None if account.platform.keyed_by_number else key,
     )
-    Output.of_process(json=options.json).show(released)
+    Output.for_process(json=options.json).show(released)
     return Exit.DONE
 
 

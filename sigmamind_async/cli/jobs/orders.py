@@ -91,9 +91,13 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     file = _new_order(order) if name is None else _named_order(order, name)
     name = _name_of(file)
     resume = _command_for(name)
-    Output.of_process(json=options.output.json).show(
+    Output.for_process(json=options.output.json).show(
         OrderPlaced(
-            name=name, platform=order.platform, count=order.count, file=str(file), resume=resume
+            name=name,
+            platform=order.platform,
+            count=order.count,
+            file=str(file),
+            resume_command=resume,
         )
     )
     place = _journal_of(file)
@@ -239,9 +243,9 @@ def import_number(
     if not run(_has_begun(place, row)):
         found = run(_find(AccountNumbers.of(platform, options.request), number))
         if found is not None:
-            output = Output.of_process(json=options.output.json)
+            output = Output.for_process(json=options.output.json)
             output.show(found)
-            output.remark(f"{number} is in the {platform} account already; nothing was sent")
+            output.log(f"{number} is in the {platform} account already; nothing was sent")
             return Exit.DONE
     given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
     return apply_fleet(given, attrs.evolve(options, resume=resume_command()))

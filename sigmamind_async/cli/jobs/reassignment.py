@@ -13,16 +13,15 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.runner import JobRunner
 from sigmamind_async.cli.jobs.steps import run_plan
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
-from sigmamind_async.cli.output.console import Form, Output
-from sigmamind_async.cli.output.events import PlanShown, Side
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import PlanView, Side
 from sigmamind_async.cli.prompts import is_interactive, prompt
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
 from sigmamind_async.cli.vendors import PLATFORMS, AnyClient
-from sigmamind_async.fleet.agents import agents_there
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import numbers_of
+from sigmamind_async.fleet.refresh import find_agents, list_numbers
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
@@ -67,16 +66,16 @@ class Reassignment:
         """Read the account; return what changes, and the state that this was made against."""
         notes = (await journal.last_applied()).items()
         applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
-        numbers = [each for each in (await numbers_of(client)).values() if self.fields_of(each)]
+        numbers = [each for each in (await list_numbers(client)).values() if self.fields_of(each)]
         rows = [self._row(row) for row in export(numbers, applied)]
-        agents = await agents_there(client, {self.to_agent}) if rows else None
+        agents = await find_agents(client, {self.to_agent}) if rows else None
         seen = {
             row.id: self._last_applied(number, applied.get(row.id))
             for row, number in zip(rows, numbers, strict=True)
         }
         state = FleetState(
-            found={self.platform: {number.record: number for number in numbers}},
-            applied={**applied, **seen},
+            numbers={self.platform: {number.record: number for number in numbers}},
+            last_applied={**applied, **seen},
             agents={} if agents is None else {self.platform: agents},
         )
         return plan(fleet_of(rows), state), state
@@ -116,7 +115,7 @@ def reassign_numbers(
         raise CommandError(f"numbers on {reassignment.platform} have no {reassignment.side} agent")
     if path is not None and not path.exists():
         raise CommandError(f"there is no journal {path}")
-    output = Output.of_process(json=options.json, verbose=options.verbose)
+    output = Output.for_process(json=options.json, quiet=options.quiet, verbose=options.verbose)
     gate = new_gate(request)
     runner = JobRunner(output=output, admissions=[gate.admission], patience=request.deadline)
     client = client_of_environment(
@@ -128,8 +127,8 @@ def reassign_numbers(
             journal = loop.run(_open(stack, client, path))
             todo, state = loop.run(reassignment.plan(client, journal))
             over = dry_run or todo.problems or not todo.writes
-            if over or output.form is not Form.JSON:
-                output.show(PlanShown(file=reassignment.title, plan=todo))
+            if over or not output.json:
+                output.show(PlanView(file=reassignment.title, plan=todo))
             if over:
                 return Exit.FAILED if todo.problems else Exit.DONE
             if not yes:
@@ -145,7 +144,7 @@ def reassign_numbers(
             loop.run(stack.aclose())
     code = runner.conclude(summary)
     if summary.unconfirmed or summary.skipped:
-        output.remark("to go on, run the same command again: it reads the account again")
+        output.log("to go on, run the same command again: it reads the account again")
     return code
 
 

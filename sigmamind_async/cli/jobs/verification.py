@@ -12,11 +12,11 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import STOPPING, JobRunner
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
-from sigmamind_async.cli.output.console import Form, Output
+from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
-    Stopped,
+    StopReason,
     Verification,
-    Verifications,
+    VerificationList,
     VerificationSummary,
 )
 from sigmamind_async.cli.prompts import is_interactive, prompt
@@ -57,7 +57,7 @@ def verify(
     theirs = PLATFORMS[platform]
     if theirs.client is not SigmaMind:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output, gate = Output.of_process(json=options.json), new_gate(request)
+    output, gate = Output.for_process(json=options.json, quiet=options.quiet), new_gate(request)
     runner = JobRunner(
         output=output,
         admissions=[gate.admission],
@@ -100,8 +100,8 @@ async def _look_up(
             if outcome.result is not None:
                 found.append(outcome.result)
             elif isinstance(outcome.error, NotFoundError):
-                name, fault = values[outcome.index].phone_number, row_error(outcome.error)
-                missing.append(Verification(phone_number=name, status="failed", fault=fault))
+                name, error = values[outcome.index].phone_number, row_error(outcome.error)
+                missing.append(Verification(phone_number=name, status="failed", error=error))
             elif outcome.error is not None:
                 raise outcome.error
         return found, missing
@@ -129,9 +129,9 @@ def _agree(calls: int, max_calls: int | None, client: SigmaMind, *, ask: bool) -
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
 """Of the table's rows: what needs attention is last, where it stays on the screen."""
 
-_STOPPING: Final[dict[Stopped, str]] = {
+_STOPPING: Final[dict[StopReason, str]] = {
     "interrupted": "stopping: calls in progress are followed; Ctrl-C again leaves them",
-    "output closed": "stopping: nothing reads the results any more; calls in progress are followed",
+    "output_closed": "stopping: nothing reads the results any more; calls in progress are followed",
 }
 
 
@@ -171,23 +171,23 @@ class Round:
     def report(self, result: Verification) -> None:
         """Show *result*; on a terminal, with all the others at the end."""
         self._results.append(result)
-        if self.output.form is not Form.SCREEN:
+        if not self.output.is_terminal:
             self.output.show(result)
 
-    def conclude(self, stopped: Stopped | None) -> VerificationSummary:
+    def conclude(self, stopped: StopReason | None) -> VerificationSummary:
         """Show what is left to show, and return the summary."""
         ends = Counter(result.status for result in self._results)
         summary = VerificationSummary(
-            asked=ends.total(),
+            numbers=ends.total(),
             passed=ends["passed"],
             failed=ends["failed"],
             unconfirmed=ends["unconfirmed"],
             skipped=ends["skipped"],
             stopped=stopped,
         )
-        if self.output.form is Form.SCREEN:
+        if self.output.is_terminal:
             results = sorted(self._results, key=lambda result: _ORDER.index(result.status))
-            self.output.show(Verifications(tuple(results)))
+            self.output.show(VerificationList(tuple(results)))
         self.output.show(summary)
         return summary
 
@@ -205,19 +205,19 @@ def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
 
 # ---------------------------------------------------------------- results
 
-_REMARKS: Final[Mapping[str, str]] = {
+_NOTES: Final[Mapping[str, str]] = {
     "no number": "its record shows no number",
     "no test number": "it has no test number; set one: {update} --test-number NUMBER",
     "no agent": "no agent makes its calls; add --agent ID, or: {update} --outbound-agent-id ID",
     "stopped": "not called: the command ended before its turn",
 }
 _UNDOCUMENTED: Final = "the platform does not show whether it was answered"
-_ADVICE: Final[Mapping[str, str]] = {
+_HINTS: Final[Mapping[str, str]] = {
     "BadRequestError": "",
     "Interrupted": "it is left alone and may still ring",
     "OutcomeUnknownError": "it is not placed again; look for it on the platform",
 }
-"""Advice on calls where that on rows of a file would mislead."""
+"""In place of those on rows of a file, which would mislead."""
 
 
 def verification_of(result: VerificationResult) -> Verification:
@@ -227,7 +227,7 @@ def verification_of(result: VerificationResult) -> Verification:
         phone_number=number.sip_phone_number,
         status=result.status,
         destination=number.outbound_phone_number,
-        remark=_remark(result.status, result),
+        note=_note(result.status, result),
     )
     if call is not None:
         shown = attrs.evolve(
@@ -235,17 +235,17 @@ def verification_of(result: VerificationResult) -> Verification:
             call_id=call.call_id,
             call_status=call.status,
             termination_reason=call.termination_reason,
-            duration=call.duration,
+            duration_ms=None if call.duration is None else round(call.duration * 1000),
         )
     if result.error is not None:
-        fault = row_error(result.error)
-        fault = attrs.evolve(fault, advice=_ADVICE.get(fault.kind, fault.advice))
-        shown = attrs.evolve(shown, fault=fault)
+        error = row_error(result.error)
+        error = attrs.evolve(error, hint=_HINTS.get(error.type, error.hint))
+        shown = attrs.evolve(shown, error=error)
     return shown
 
 
-def _remark(status: TestStatus, result: VerificationResult) -> str:
+def _note(status: TestStatus, result: VerificationResult) -> str:
     if result.skip_reason is not None:
         update = f"sigmamind numbers update {result.number.sip_phone_number}"
-        return _REMARKS[result.skip_reason].format(update=update)
+        return _NOTES[result.skip_reason].format(update=update)
     return _UNDOCUMENTED if status == "unconfirmed" and result.error is None else ""
