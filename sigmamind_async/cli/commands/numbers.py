@@ -78,9 +78,9 @@ def list_(
     output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """List numbers."""
-    from sigmamind_async.cli.jobs.numbers import list_numbers
+    from sigmamind_async.cli.jobs.numbers import show_numbers
 
-    return list_numbers(
+    return show_numbers(
         platform, unassigned=unassigned, agent=agent, request=request, options=output
     )
 

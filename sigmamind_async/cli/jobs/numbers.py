@@ -22,7 +22,7 @@ from sigmamind_async.secret_references import SecretReferenceError, SecretResolv
 # ---------------------------------------------------------------- many
 
 
-def list_numbers(
+def show_numbers(
     platforms: Iterable[PlatformName],
     *,
     unassigned: bool,
