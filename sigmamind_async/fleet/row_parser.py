@@ -323,6 +323,8 @@ _EXTENSION: Final = re.compile(r"(?:[,;x#]|ext).*[0-9]\s*\Z", re.IGNORECASE)
 def _phone_number(text: str) -> str | CellError:
     """Return *text* without what separates its digits; nothing is guessed."""
     number = text.strip().removeprefix("'")
+    if len(number) > _MOST_CHARACTERS:
+        return number  # no number, and too long for these patterns
     if _WRITTEN_OUT.fullmatch(number):
         return "+" + "".join(filter(str.isdigit, number))
     if not number.startswith("+") and _BARE.fullmatch(number):
@@ -350,6 +352,7 @@ def _phone_number(text: str) -> str | CellError:
 
 
 _FEWEST_DIGITS: Final = 6
+_MOST_CHARACTERS: Final = 64
 
 # ---------------------------------------------------------------- secrets
 

@@ -110,8 +110,8 @@ _SHEET_ERROR: Final = re.compile(
     r"#[¡¿]?[A-ZÀ-Þ0-9_/]{2,20}[!?]|#N/?[A-Z]{1,2}|#{2,}|#GETTING_DATA|Err:[0-9]{3}"
 )
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{[^}]*\}?|\$\([^)]*\)?|\{\{.*?(?:\}\}|\Z)|\{[%#].*?[%#]\}|<%.*?%>|%\([A-Za-z_]\w*\)s"
-    r"|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
+    r"[$#]\{|\$\(|\{\{|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}"
+    r"|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
 )
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset(
@@ -135,7 +135,8 @@ def text_problem(text: str) -> str:
     if _SHEET_ERROR.fullmatch(bare):
         return f"{bare!r} is an error of a spreadsheet; fix its formula, or write the value itself"
     if found := _PLACEHOLDER.search(bare):
-        return f"{found[0][:64]!r} is a placeholder that was not filled in; write the value itself"
+        shown = bare[found.start() : found.start() + 32]
+        return f"{shown!r} is a placeholder that was not filled in; write the value itself"
     return ""
 
 
