@@ -417,15 +417,17 @@ def _key_from_environment(platform: Platform) -> Secret:
 
 def _checked_base_url(platform: Platform, given: str | None) -> str:
     """Return origin and prefix. A refused URL may hold a password and is not shown."""
-    text = given or os.environ.get(f"{platform.env_prefix}_BASE_URL") or platform.base_url
+    variable = f"{platform.env_prefix}_BASE_URL"
+    text = given or os.environ.get(variable) or platform.base_url
     try:
         url = urlsplit(text)
         problem = _base_url_problem(url)
     except ValueError:
         url, problem = urlsplit(""), "is not a URL"
     if problem:
+        name = "base_url" if given else variable
         raise ConfigurationError(
-            f"base_url: {problem}; it is an origin such as {platform.base_url!r},"
+            f"{name}: {problem}; it is an origin such as {platform.base_url!r},"
             " with an optional path before /v1"
         )
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"

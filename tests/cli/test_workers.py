@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sigmamind_async.cli.jobs.worker_log import JobLog
 
 from sigmamind_async.cli.commands.worker import cron_of
 from sigmamind_async.cli.database import database_of
 from sigmamind_async.cli.dsn import spelled_out, without_passwords
-from sigmamind_async.cli.jobs.worker_log import JobLog
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.sandbox import Fault
 from sigmamind_async.workers import Queue

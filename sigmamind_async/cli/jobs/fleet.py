@@ -17,7 +17,7 @@ from sigmamind_async.cli.jobs.next_steps import stopping_text, waiting_text
 from sigmamind_async.cli.jobs.operations import fault_of, in_plain_words
 from sigmamind_async.cli.jobs.supervisor import Supervision
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowError, RowResult, Stopped, Summary
+from sigmamind_async.cli.output.events import RowError, RowResult, StopReason, Summary
 from sigmamind_async.cli.output.plan_text import remarks
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
@@ -58,7 +58,7 @@ class FleetJob:
     _earlier: int = 0
 
     @property
-    def stopped(self) -> Stopped | None:
+    def stopped(self) -> StopReason | None:
         """Why it ended early, if it did."""
         return None if self._supervision is None else self._supervision.stopped
 
@@ -70,7 +70,7 @@ class FleetJob:
         self._supervision = supervision = Supervision(
             stop_job=run.stop,
             on_stop=lambda why: self._say_stopping(why, run),
-            on_wait=lambda count: self.output.remark(waiting_text(count, self.patience)),
+            on_wait=lambda count: self.output.log(waiting_text(count, self.patience)),
             awaited=lambda: _awaited(run),
             admissions=self.admissions,
             patience=self.patience,
@@ -87,8 +87,8 @@ class FleetJob:
         try:
             await run
         except JournalError as error:
-            self.output.remark(str(error))
-            supervision.stop("journal unusable")
+            self.output.log(str(error))
+            supervision.stop("journal_unusable")
 
     def _ended(self, outcome: StepOutcome) -> None:
         result = step_result(outcome, self.plan)
@@ -101,14 +101,14 @@ class FleetJob:
         if self._supervision is not None:
             self._supervision.heed(outcome.error)
 
-    def _say_stopping(self, why: Stopped, run: FleetRun) -> None:
+    def _say_stopping(self, why: StopReason, run: FleetRun) -> None:
         refusal = None if self._supervision is None else self._supervision.refusal
         error = run.stopped_by or refusal
         call = (error and error.operation) or ""
         platform = PLATFORMS.get(call.partition(".")[0])
         key = "" if platform is None else platform.key_variable
         reason = "" if run.stopped_by is None else run.stopped
-        self.output.remark(stopping_text(why, key, reason=reason))
+        self.output.log(stopping_text(why, key, reason=reason))
 
     def summary(self, traffic: Traffic, seconds: float, *, bad: int = 0) -> Summary:
         """Return how it ended; *bad* rows were left out beforehand."""
