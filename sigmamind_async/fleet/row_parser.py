@@ -84,6 +84,8 @@ Word = TypeVar("Word")
 class RowRules:
     """How rows are to be read."""
 
+    file: str = ""
+    """What problems call it."""
     default_platform: str | None = None
     """Platform of the rows that name none."""
     allow_inline: bool = False
@@ -116,9 +118,9 @@ def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
     row = _draft(values, found)
     row_id = "" if "id" in errors else str(values["id"])
     problems = tuple(
-        attrs.evolve(problem, id=row_id, line=place[0] or found.line, column=place[1])
+        attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
         for name, problem in _problems(errors, row, rules)
-        for place in [found.place(name)]
+        for line, column in [found.place(name)]
     )
     return ParsedRow(line=found.line, id=row_id, row=row, problems=problems, is_valid=not problems)
 
