@@ -6,10 +6,11 @@ The wire name is never computed, because vendors spell one name two ways: SigmaM
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -89,9 +90,15 @@ def _checks(cls: type) -> Iterator[tuple[str, Check, bool]]:
                 yield name, check, nullable
 
 
+@functools.cache
+def _known_checks(cls: type) -> tuple[tuple[str, Check, bool], ...]:
+    # Resolving the annotations of a class takes longer than reading a row of a file.
+    return tuple(_checks(cls))
+
+
 def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None:
     """Raise `InvalidRequestError` if *value* alone cannot be the *field* of a *cls*."""
-    for name, check, nullable in _checks(cls):
+    for name, check, nullable in _known_checks(cast("Hashable", cls)):
         if name == field and not (nullable and value is None):
             check(name, value)
 

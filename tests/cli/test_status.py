@@ -138,14 +138,14 @@ def test_status_as_json(inside: Inside, undecided: Path) -> None:
 def test_every_row_is_shown_with_its_number_if_that_is_wanted(
     cli: Cli, inside: Inside, undecided: Path
 ) -> None:
-    number = cli.box.ledger.purchases[0].phone_number
+    number = cli.box.ledger.purchases[0].phone_number or ""
     some = inside("status", undecided)
     done = inside("status", undecided, "--verbose")
     found = inside("status", undecided, "--json").objects
 
     assert number not in some.out
     assert re.search(rf"^buy-[01] +\{number} +purchase +done$", done.out, re.MULTILINE)
-    assert ("buy-0", number) in [(each.get("row"), each.get("phone_number")) for each in found]
+    assert number in [each.get("phone_number") for each in found]
 
 
 @pytest.mark.parametrize("time", ["2h", "120m", "7200s", "7200"])

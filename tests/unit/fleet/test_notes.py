@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet.diff import find_changes
-from sigmamind_async.fleet.state import LastApplied, normalize_cell
-from sigmamind_async.fleet.state_update import (
+from sigmamind_async.fleet.diff import (
     after_create,
     after_release,
     after_sync,
+    find_changes,
     merge_shown,
     remaining_changes,
 )
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.values import Secret
