@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _EXTRA: Final = frozenset({"cyclopts", "jinja2", "rich", "yaml"})
 """Packages of the extra ``cli``."""
+_MISSING_EXTRA: Final = (
+    "sigmamind: the command line needs its extra: pip install 'sigmamind-async[cli]'"
+)
 _PLAIN_HYPHEN: Final = "./-"
 """Another spelling of the file ``-``, which would be read as an option without a name."""
 
@@ -62,8 +65,8 @@ def _reported(work: Callable[[], int], *, debug: bool) -> int:
         return _fail(_os_text(error), Exit.USAGE)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, no locals
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in _EXTRA:
-            extra = "pip install 'sigmamind-async[cli]'"
-            return _fail(f"the command line needs its extra: {extra}", Exit.USAGE)
+            print(_MISSING_EXTRA, file=sys.stderr)
+            return Exit.USAGE
         if debug:
             import traceback
 

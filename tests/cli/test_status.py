@@ -428,7 +428,6 @@ def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: W
             "has no row 'nobody'; known are buy-0, buy-1",
         ),
         (("--only", "bu-1", "--abandon"), "has no row 'bu-1'; did you mean 'buy-1'?"),
-        (("--only", "buy-0", "--abandon"), "buy-0 is done, so there is nothing to decide"),
         (("--settle-time", "-1"), "--settle-time"),
         (("--settle-time", "soon"), "'soon' is no duration; write 90, 90s, 15m or 1h"),
     ],
