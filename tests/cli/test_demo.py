@@ -30,15 +30,17 @@ def test_the_demo_kills_and_resumes(inside: Inside) -> None:
     *crashes, verdict = done.objects
 
     assert (done.code, done.err) == (0, "")
-    assert [each["crash"]["platform"] for each in crashes] == list(PLATFORMS)
-    assert any(each["crash"]["under_way"] for each in crashes)
-    assert verdict["verdict"] == {
-        "asked_to_buy": 35,
+    assert [each["platform"] for each in crashes] == list(PLATFORMS)
+    assert any(each["in_progress"] for each in crashes)
+    assert verdict == {
+        "type": "audit_result",
+        "version": 1,
+        "purchases": 35,
         "bought": 35,
         "bought_twice": 0,
         "lost": 0,
-        "unknown": 0,
-        "holds": True,
+        "not_done": 0,
+        "passed": True,
     }
 
 
@@ -49,15 +51,17 @@ def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
     killed, verdict = done.objects
 
     assert (done.code, done.err) == (0, "")
-    assert killed["killed"]["under_way"] > 0
-    assert killed["killed"]["done"] < 36
-    assert verdict["verdict"] == {
-        "asked_to_buy": 21,
+    assert killed["in_progress"] > 0
+    assert killed["done"] < 36
+    assert verdict == {
+        "type": "audit_result",
+        "version": 1,
+        "purchases": 21,
         "bought": 21,
         "bought_twice": 0,
         "lost": 0,
-        "unknown": 0,
-        "holds": True,
+        "not_done": 0,
+        "passed": True,
     }
 
 
@@ -110,7 +114,7 @@ TAG = "[sm:AAAAAAAAAAAAA."
 def test_the_judge_accepts_the_truth() -> None:
     sales = sales_of((f"A {TAG}1]", "+1"))
 
-    assert judge([known("+1")], sales, asked=1, asked_to_buy=1).holds
+    assert judge([known("+1")], sales, asked=1, asked_to_buy=1).passed
     assert unheard([], sales) == 1
 
 
@@ -119,8 +123,8 @@ def cases() -> Iterator[tuple[list[tuple[str, str]], list[journal.Row], set[str]
     yield twice, [known("+1")], {"bought_twice", "lost"}
     yield twice[:1], [known("+2")], {"lost"}
     yield [], [known("+1")], {"lost"}
-    yield twice[:1], [], {"lost", "unknown"}
-    yield [], [known("+1", journal.State.UNCONFIRMED)], {"unknown"}
+    yield twice[:1], [], {"lost", "not_done"}
+    yield [], [known("+1", journal.State.UNCONFIRMED)], {"not_done"}
 
 
 @pytest.mark.parametrize(("entries", "rows", "findings"), list(cases()))
@@ -130,6 +134,6 @@ def test_the_judge_finds_what_is_wrong(
     """The control: each way in which the promise can be broken makes the verdict say no."""
     verdict = judge(rows, sales_of(*entries), asked=1, asked_to_buy=1)
 
-    assert not verdict.holds
-    wrong = {name for name in ("bought_twice", "lost", "unknown") if getattr(verdict, name)}
+    assert not verdict.passed
+    wrong = {name for name in ("bought_twice", "lost", "not_done") if getattr(verdict, name)}
     assert wrong == findings

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.cli.output.text import clean
+from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.cli.report import (
     Header,
     Point,
@@ -212,7 +212,7 @@ def test_a_job_of_which_nothing_is_known_says_so_first() -> None:
 
 def test_a_job_that_ended_early_says_why_and_how_to_go_on() -> None:
     skipped = attrs.evolve(DONE, status="skipped", cause="the key is refused")
-    text = told(DONE, skipped, header=attrs.evolve(HEADER, stopped="key refused")).text
+    text = told(DONE, skipped, header=attrs.evolve(HEADER, stopped="key_refused")).text
 
     assert "The job ended early 2 rows asked, 1 done, 1 not sent" in text
     assert "It ended before its rows did: key refused." in text
@@ -421,7 +421,7 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
     markup = escaped(text)
 
     assert not set("<>\"'") & set(markup)
-    assert html.unescape(markup) == "".join(map(clean, text))
+    assert html.unescape(markup) == "".join(map(sanitize, text))
 
 
 # ---------------------------------------------------------------- bounds

@@ -72,7 +72,7 @@ class Kit:
 
 
 @pytest.fixture
-def kit(dialect: Dialect, box: Sandbox) -> Kit:
+async def kit(dialect: Dialect, box: Sandbox) -> Kit:
     return Kit(dialect, box)
 
 
@@ -354,7 +354,7 @@ async def _is_withheld(_: Claim) -> None:
 @only("sigmamind")
 async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: Sandbox) -> None:
     box.faults = attrs.evolve(box.faults, late=1.5)
-    box.script("create", [Fault.LATE_COMMIT])
+    box.sigmamind.script("create", [Fault.LATE_COMMIT])
     # A settle time shorter than the platform takes: the only way to be bought twice.
     bought = await kit.run(
         "order-1", ANY["sigmamind"]("Desk"), settle_time=0.2, retry_unconfirmed=True
@@ -380,6 +380,7 @@ async def test_tags_are_stripped_after_the_horizon(kit: Kit) -> None:
     provisioner = kit.provisioner(tag="strip")
     await provisioner.sweep()
     assert (await kit.client.phone_numbers.get(bought.sip_phone_number)).friendly_name != "Desk"
+    await asyncio.sleep(1.0)
     await provisioner.sweep(horizon=0.0)
     assert (await kit.client.phone_numbers.get(bought.sip_phone_number)).friendly_name == "Desk"
     before = kit.sent("update")

@@ -16,7 +16,7 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import EXCLUSIVE, FilePlace, Place, looked_into
-from sigmamind_async.cli.output.console import Form, Output, silence_stdout
+from sigmamind_async.cli.output.console import Output, silence_stdout
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -29,14 +29,13 @@ from sigmamind_async.cli.runtime import (
     run,
 )
 from sigmamind_async.cli.vendors import DEFAULT, PlatformName
+from sigmamind_async.fleet.export import columns_of, sayable, write
 from sigmamind_async.fleet.export import export as exported
-from sigmamind_async.fleet.export import sayable
-from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
-from sigmamind_async.fleet.files.writing import columns_of, write
 from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.fleet.spec import FleetRow, Problem
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.rowfiles import SUFFIXES, Format, format_of
 
 
 def export(
@@ -70,10 +69,10 @@ def export(
     told = [*sayable(exported(found, applied), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     _write(_content(rows, form), out)
-    output = Output(form=Form.JSON if json else Form.PLAIN)
+    output = Output(json=json)
     for each in told:
         if isinstance(each, Problem):
-            output.remark(str(each))
+            output.log(str(each))
     return Exit.DONE
 
 

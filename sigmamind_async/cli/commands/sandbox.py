@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import Entrance, SandboxReady
+from sigmamind_async.cli.output.events import SandboxEndpoint, SandboxStarted
 from sigmamind_async.cli.runtime import Json, run
 from sigmamind_async.cli.signals import on_interrupt
 from sigmamind_async.cli.vendors import PLATFORMS
@@ -46,7 +46,7 @@ def sandbox(
         port=port,
     )
     try:
-        run(_serve(box, Output.of_process(json=json)))
+        run(_serve(box, Output.for_process(json=json)))
     except StateFileError as error:
         raise CommandError(str(error)) from None
     return Exit.DONE
@@ -61,11 +61,11 @@ async def _serve(box: Sandbox, output: Output) -> None:
     ended = asyncio.Event()
     with on_interrupt(ended.set):
         async with box:
-            output.show(SandboxReady(tuple(_entrances(box))))
-            output.remark("running until Ctrl-C")
+            output.show(SandboxStarted(tuple(_entrances(box))))
+            output.log("running until Ctrl-C")
             await ended.wait()
         for finding in box.ledger.verdict().splitlines():
-            output.remark(finding)
+            output.log(finding)
 
 
 def environment_of(box: Sandbox) -> dict[str, str]:
@@ -73,10 +73,10 @@ def environment_of(box: Sandbox) -> dict[str, str]:
     return {name: text for each in _entrances(box) for name, text in each.environment.items()}
 
 
-def _entrances(box: Sandbox) -> Iterator[Entrance]:
+def _entrances(box: Sandbox) -> Iterator[SandboxEndpoint]:
     for endpoint in box.endpoints:
         platform = PLATFORMS[endpoint.tower.name]
-        yield Entrance(
+        yield SandboxEndpoint(
             platform=platform.name,
             base_url=endpoint.base_url,
             api_key=endpoint.api_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -19,8 +20,7 @@ from sigmamind_async.cli.commands.sandbox import environment_of, rate_limit
 from sigmamind_async.cli.demo.audit import Sale
 from sigmamind_async.cli.demo.fleet import PASSWORD_FILE, Sample
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.output.console import Form, Output
-from sigmamind_async.cli.output.json_lines import line_of
+from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
@@ -84,7 +84,7 @@ class Stage:
         password = secrets.token_urlsafe(12)
         (self.folder / PASSWORD_FILE).write_text(password, encoding="utf-8")
         for sample in self.fleet:
-            lines = "".join(line_of(row) + "\n" for row in sample.rows)
+            lines = "".join(json.dumps(row) + "\n" for row in sample.rows)
             self.file(sample).write_text(lines, encoding="utf-8")
         run(self._import_held())
         self.box.faults = Faults(share=SHARE, kinds=KINDS, hang=HANG, late=LATE)
@@ -98,7 +98,7 @@ class Stage:
 
     def introduce(self) -> None:
         """Say what the platforms are."""
-        say = self.output.remark
+        say = self.output.log
         say(
             f"Sandboxes of {len(self.fleet)} platforms run on this machine."
             f" {SHARE:.0%} of all requests go wrong: reset, hung,"
@@ -137,7 +137,7 @@ class Stage:
 
     @contextmanager
     def _ticker(self) -> Generator[Callable[[str], None]]:
-        if self.output.form is Form.JSON or not sys.stderr.isatty():
+        if self.output.json or not sys.stderr.isatty():
             yield lambda _: None
             return
         with Console(stderr=True).status("") as status:

@@ -29,7 +29,7 @@ from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import Crash, Verdict
+from sigmamind_async.cli.output.events import AuditResult, JobKilled
 from sigmamind_async.cli.runtime import Json, run, runner
 from sigmamind_async.cli.vendors import PLATFORMS, Platform
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
@@ -75,15 +75,15 @@ def demo(
     """Kill jobs of a made-up fleet, resume them, and show what was bought."""
     if workers is None and postgres is not None:
         raise CommandError(f"{OPTION} is for workers: say how many, --workers 3")
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     fleet = sample_fleet(seed, rows or (ROWS if workers is None else WORKERS_ROWS))
     with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, TemporaryDirectory() as folder:
         stage = Stage(output=output, box=box, fleet=fleet, folder=Path(folder))
         verdict = Demo(stage=stage).run() if workers is None else _with(workers, stage, postgres)
-    return Exit.DONE if verdict.holds else Exit.FAILED
+    return Exit.DONE if verdict.passed else Exit.FAILED
 
 
-def _with(workers: int, stage: Stage, postgres: str | None) -> Verdict:
+def _with(workers: int, stage: Stage, postgres: str | None) -> AuditResult:
     check_extra()
     with database_for_a_while(postgres) as database, runner() as loop:
         return WorkersDemo(stage=stage, database=database, count=workers, loop=loop).run()
@@ -96,7 +96,7 @@ class Demo:
     stage: Stage
     _done_before: dict[str, int] = attrs.field(factory=dict[str, int])
 
-    def run(self) -> Verdict:
+    def run(self) -> AuditResult:
         """Show all of it."""
         self.stage.prepare()
         self._introduce()
@@ -111,7 +111,7 @@ class Demo:
     def _introduce(self) -> None:
         stage = self.stage
         stage.introduce()
-        self.output.remark(
+        self.output.log(
             f"A fleet of {stage.asked} rows is applied; {stage.asked_to_buy} of them buy a number."
         )
 
@@ -141,19 +141,19 @@ class Demo:
         with ExitStack() as stack:
             jobs: list[subprocess.Popen[bytes]] = []
             for sample in samples:
-                self.output.remark(f"  $ sigmamind {' '.join(self._words(sample))}")
+                self.output.log(f"  $ sigmamind {' '.join(self._words(sample))}")
                 jobs.append(stack.enter_context(self._start(sample)))
                 stack.callback(jobs[-1].kill)
             yield jobs
 
     def _kill(self) -> None:
         """Begin the jobs, and end each with SIGKILL while it buys."""
-        self.output.remark()
+        self.output.log()
         with self._jobs(self.fleet) as jobs:
             self.stage.wait(lambda: self._all_killed(jobs))
         self._check_that_they_were_killed(jobs)
-        self.output.remark("  kill -9, each in the middle of buying:")
-        self.output.remark()
+        self.output.log("  kill -9, each in the middle of buying:")
+        self.output.log()
         self._done_before = {each.platform: self._show_crash(each) for each in self.fleet}
 
     def _all_killed(self, jobs: list[subprocess.Popen[bytes]]) -> bool:
@@ -179,12 +179,12 @@ class Demo:
         done = [row for row in rows if row.state is State.DONE]
         under_way = sum(row.state in UNSETTLED for row in rows)
         sales = [sale for sale in self.stage.sales if sale.platform == sample.platform]
-        crash = Crash(
+        crash = JobKilled(
             platform=sample.platform,
             done=len(done),
-            under_way=under_way,
-            untouched=len(sample.rows) - len(done) - under_way,
-            unheard=unheard(rows, sales),
+            in_progress=under_way,
+            not_started=len(sample.rows) - len(done) - under_way,
+            unrecorded=unheard(rows, sales),
         )
         self.output.show(crash)
         return crash.done
@@ -193,27 +193,25 @@ class Demo:
         """Run the same commands again until each says that it is done."""
         left = self.fleet
         for _ in range(ROUNDS):
-            self.output.remark()
-            self.output.remark("The same commands again:")
+            self.output.log()
+            self.output.log("The same commands again:")
             began = time.monotonic()
             with self._jobs(left) as jobs:
                 self.stage.wait(lambda: all(job.poll() is not None for job in jobs))
             codes = ", ".join(str(job.returncode) for job in jobs)
-            self.output.remark(
-                f"  ended after {time.monotonic() - began:.1f} s, exit codes {codes}"
-            )
+            self.output.log(f"  ended after {time.monotonic() - began:.1f} s, exit codes {codes}")
             left = tuple(each for each, job in zip(left, jobs, strict=True) if job.returncode)
             if not left:
                 break
-        self.output.remark()
+        self.output.log()
         for sample in self.fleet:
             self._say_done(sample)
-        self.output.remark()
+        self.output.log()
 
     def _say_done(self, sample: Sample) -> None:
         done = sum(row.state is State.DONE for row in self._journal(sample))
         before = self._done_before[sample.platform]
-        self.output.remark(
+        self.output.log(
             f"{sample.platform:<9}  {done:>3} of {len(sample.rows)} rows done,"
             f" {before} of them before the kill and not sent again"
         )

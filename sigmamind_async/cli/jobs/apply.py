@@ -30,9 +30,9 @@ from sigmamind_async.cli.options import (
 )
 from sigmamind_async.cli.other_journals import check_other_journals
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import PlanShown, Problems
-from sigmamind_async.cli.output.plan_text import sentence
-from sigmamind_async.cli.output.text import plain
+from sigmamind_async.cli.output.events import PlanView, ProblemList
+from sigmamind_async.cli.output.plan_text import one_line_summary
+from sigmamind_async.cli.output.text import render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
@@ -74,7 +74,7 @@ class ApplyOptions:
 
 def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     """Make the numbers as *given* says, and return the exit code."""
-    screen = Output.of_process(json=options.output.json, verbose=options.output.verbose)
+    screen = Output.for_process(**attrs.asdict(options.output))
     _check_saved(given, options)
     if options.workers:  # they resolve the references
         given = attrs.evolve(given, references=SecretReference)
@@ -119,6 +119,8 @@ class Application:
     page: PageFile
     _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
     # --- once it is prepared
+    is_new: bool = attrs.field(init=False)
+    """Whether the journal was made by this run."""
     journal: Journal = attrs.field(init=False)
     accounts: Accounts = attrs.field(init=False)
     state: FleetState | None = attrs.field(init=False)
@@ -136,7 +138,7 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        is_new = not given.place.exists()
+        self.is_new = not given.place.exists()
         self.journal = journal = await self._stack.enter_async_context(given.place.opened())
         platforms = await platforms_in(given, journal)
         self.accounts = Accounts.of(platforms, options.request, self.page)
@@ -151,14 +153,13 @@ class Application:
         self.check_problems(self.plan)
         self.bought = {name: (await journal.counts(name)).purchase_count for name in platforms}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
-        await check_other_journals(given, self.plan, self.state, journal)
-        if is_new:
-            self.output.remark(f"new journal: {given.place.name}")
+        if sum(self.to_buy.values()):
+            await check_other_journals(given, self.plan, self.state, journal)
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
         if found.problems and not self.options.skip_bad:
-            self.output.show(Problems(tuple(found.problems)))
+            self.output.show(ProblemList(tuple(found.problems)))
             raise CommandError(
                 f"{self.given.name} cannot be applied as it is; nothing was sent", Exit.FAILED
             )
@@ -170,7 +171,7 @@ class Application:
         ask = not self.options.output.json and not from_stdin and is_interactive()
         approval = Approval.of(spending, ask=ask)
         if plan.problems:
-            self.output.show(Problems(tuple(plan.problems)))
+            self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
         self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
         asked = bool(to_buy or releases) and not spending.yes
@@ -183,21 +184,21 @@ class Application:
             self.state = None
 
     def _show_plan(self, *, whole: bool) -> None:
-        """Show what is done where; *whole*, row by row, above a question."""
-        self.output.remark(f"{self.given.name}: {sentence(self.plan)}")
-        if self.plan.writes:
-            for line in self._account_lines():
-                self.output.remark(f"  {line}")
+        """Show what is done and where; *whole*, row by row, above a question."""
+        name, plan = self.given.name, self.plan
+        lines = [f"{name}: {one_line_summary(plan)}"]
         if whole:
-            lines = plain(PlanShown(file=self.given.name, plan=self.plan)).splitlines()
-            for line in lines[:MOST_PLAN_LINES]:
-                self.output.remark(line)
-            if len(lines) > MOST_PLAN_LINES:
-                rest = len(lines) - MOST_PLAN_LINES
-                self.output.remark(f"... and {rest:,} more lines; sigmamind plan shows them all")
+            lines = [line.plain for line in render(PlanView(file=name, plan=plan), None)]
+        for line in lines[:MOST_PLAN_LINES]:
+            self.output.log(line.rstrip())
+        if rest := len(lines[MOST_PLAN_LINES:]):
+            self.output.log(f"... and {rest:,} more lines; sigmamind plan shows them all")
+        if plan.writes:
+            for line in self._where():
+                self.output.log(f"  {line}")
 
-    def _account_lines(self) -> Iterator[str]:
-        """Yield platform, address, key and what is done there, for each account."""
+    def _where(self) -> Iterator[str]:
+        """Yield platform, address, key and counts of each account, and a journal that is new."""
         counts: dict[str, Counter[str]] = {}
         for step in self.plan.steps:
             if step.writes:
@@ -206,6 +207,8 @@ class Application:
             url = self.accounts.clients[platform].runner.engine.base_url
             done = ", ".join(f"{count:,} {action}" for action, count in actions.items())
             yield f"{platform:<9}  {url}  key {_end_of_key(platform)}  {done}"
+        if self.is_new:
+            yield f"{'journal':<9}  {self.given.place.name} (new)"
 
     # --- carrying it out ---------------------------------------------------------------------
 
@@ -269,7 +272,7 @@ class Application:
         ]
 
     def _say_idle(self, platform: str) -> None:
-        self.output.remark(
+        self.output.log(
             f"nothing has happened for 10 s: check that a worker serves {platform} and reaches it;"
             " Ctrl-C leaves the rest to the workers"
         )

@@ -14,7 +14,7 @@ from sigmamind_async.cli.fleet_input import FleetInput, save_plan
 from sigmamind_async.cli.journal_location import FileJournal, open_to_read
 from sigmamind_async.cli.options import ChangeOptions, OutputOptions, RequestOptions
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import PlanShown
+from sigmamind_async.cli.output.events import PlanView
 from sigmamind_async.cli.runtime import Accounts, run
 from sigmamind_async.cli.vendors import AnyClient
 from sigmamind_async.fleet import FleetState, LastApplied, Plan, PlanOptions
@@ -64,12 +64,12 @@ def show_plan(
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen = Output.of_process(json=output.json, verbose=output.verbose)
+    screen = Output.for_process(**attrs.asdict(output))
     place = given.place
     if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
-        screen.remark(f"there is no journal {place.name} yet: planned as if nothing was applied")
+        screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
     todo = run(_plan(given, request, changes))
-    screen.show(PlanShown(file=given.name, plan=todo))
+    screen.show(PlanView(file=given.name, plan=todo))
     if out is not None:
         sound = todo.skip_problems() if skip_bad else todo
         if sound.problems:

@@ -10,9 +10,9 @@ import attrs
 
 from sigmamind_async.cli.errors import advice_for, message_of
 from sigmamind_async.cli.journal_location import Place
-from sigmamind_async.cli.output.events import RowError, RowResult, Stopped
+from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
-from sigmamind_async.cli.output.text import lines_text
+from sigmamind_async.cli.output.text import ranges_text
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
 
@@ -27,45 +27,45 @@ def row_error(error: BaseException | None) -> RowError:
     kind = type(error).__name__
     if isinstance(error, SigmaMindError):
         return RowError(
-            kind=kind,
+            type=kind,
             message=message_of(error),
             committed=error.committed,
             status=getattr(error, "status", None),
             retry_after=getattr(error, "retry_after", None),
-            advice=advice_for(error),
+            hint=advice_for(error),
         )
     if isinstance(error, asyncio.CancelledError):
         message = "stopped while it was under way; it may have been carried out"
-        return RowError(kind="Interrupted", message=message, committed="unknown")
+        return RowError(type="Interrupted", message=message, committed="unknown")
     # The text of any other error may hold anything, a password included.
-    return RowError(kind=kind, message=f"unexpected {kind}", committed="unknown")
+    return RowError(type=kind, message=f"unexpected {kind}", committed="unknown")
 
 
 def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
     """Return an unconfirmed *result* with what the journal says about its operation."""
-    if stored is None or result.fault is None:
+    if stored is None or result.error is None:
         return result
     if stored.state is State.ABANDONED:
         message = "was abandoned by an operator: it is not sent again"
-        fault = attrs.evolve(result.fault, message=message, committed="unknown", advice="")
-        return attrs.evolve(result, status="failed", fault=fault)
+        error = attrs.evolve(result.error, message=message, committed="unknown", hint="")
+        return attrs.evolve(result, status="failed", error=error)
     if stored.state in NEED_DECISION:
         message, advice = stored.history[-1].text, NEEDS_DECISION
     elif stored.state is State.SENDING:
         message, advice = "another run has sent it and has not recorded how it ended", ""
     else:
         message, advice = stored.error, "it may have been carried out"
-    fault = attrs.evolve(result.fault, message=without_call(message), advice=advice)
-    return attrs.evolve(result, fault=fault)
+    error = attrs.evolve(result.error, message=without_call(message), hint=advice)
+    return attrs.evolve(result, error=error)
 
 
 def left_to_workers(result: RowResult) -> RowResult:
     """Return an unconfirmed *result* whose operation workers still carry out."""
-    if result.fault is None:
+    if result.error is None:
         return result
     message = "still with the workers, who carry it out"
-    fault = attrs.evolve(result.fault, message=message, advice=WITH_WORKERS)
-    return attrs.evolve(result, fault=fault)
+    error = attrs.evolve(result.error, message=message, hint=WITH_WORKERS)
+    return attrs.evolve(result, error=error)
 
 
 # ---------------------------------------------------------------- what is left to do
@@ -82,43 +82,40 @@ class NextSteps:
     """Lines of rows, by what is left to do about them."""
     _blocked: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
     """Lines of rows that were left out, by the reason."""
-    earlier: int = 0
-    """Rows that an earlier run carried out."""
 
     def add(self, result: RowResult) -> None:
         """Note how a row ended."""
-        self.earlier += result.earlier
-        advice = "" if result.fault is None else result.fault.advice
+        advice = "" if result.error is None else result.error.hint
         if advice in {NEEDS_DECISION, WITH_WORKERS}:
             self._lines.setdefault(advice, []).append(result.line)
-        elif result.status == "skipped" and result.remark:
-            self._blocked.setdefault(result.remark, []).append(result.line)
+        elif result.status == "skipped" and result.note:
+            self._blocked.setdefault(result.note, []).append(result.line)
         elif result.status in {"skipped", "unconfirmed"}:
             self._lines.setdefault(result.status, []).append(result.line)
 
     def commands_for(self, result: RowResult) -> tuple[str, ...]:
         """Return the commands that settle a row."""
-        if result.fault is not None and result.fault.advice == NEEDS_DECISION:
+        if result.error is not None and result.error.hint == NEEDS_DECISION:
             return (self._command("status"),)
         if result.status == "unconfirmed":
             return (self._command("reconcile", "--wait"), self._command("status"))
         return ()
 
-    def print(self, say: Callable[[str], None], stopped: Stopped | None) -> None:
+    def print(self, say: Callable[[str], None], stopped: StopReason | None) -> None:
         """Print which rows are not settled, and the commands that settle them."""
         for reason, lines in self._blocked.items():
-            say(f"left out: {lines_text(lines)}: {reason}")
+            say(f"left out: {ranges_text(lines)}: {reason}")
         if lines := self._lines.get(WITH_WORKERS, []):
-            say(f"still with the workers, who carry on: {lines_text(lines)}")
+            say(f"still with the workers, who carry on: {ranges_text(lines)}")
             say(f"  how far they are: {self._command('status')}")
         if lines := self._lines.get("skipped", []):
-            say(f"not sent: {lines_text(lines)}")
+            say(f"not sent: {ranges_text(lines)}")
         if lines := self._lines.get("unconfirmed", []):
-            say(f"unconfirmed, may have been carried out: {lines_text(lines)}")
+            say(f"unconfirmed, may have been carried out: {ranges_text(lines)}")
             say(f"  what is known of them:  {self._command('status')}")
             say(f"  look until it is known: {self._command('reconcile', '--wait')}")
         if lines := self._lines.get(NEEDS_DECISION, []):
-            say(f"needs a decision: {lines_text(lines)}")
+            say(f"needs a decision: {ranges_text(lines)}")
             say(f"  {self._command('status')}")
         if self.resume and (stopped or self._lines.keys() & {"skipped", "unconfirmed"}):
             say("to go on, run the same command again; what is done is not sent again:")

@@ -17,7 +17,7 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.errors import exit_for_job
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowResult, Stopped, Summary
+from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.report.writer import PageFile
 from sigmamind_async.cli.signals import on_interrupt
@@ -34,18 +34,14 @@ TICK: Final = 0.1
 """Seconds between two looks at a job."""
 QUIET: Final = 2.0
 """Seconds after the last row has ended before a person is told what the job still waits for."""
-MOST_NEW: Final = 20
-"""New numbers that are named at the end."""
-_BRINGS: Final = frozenset({"purchase", "import", "move"})
-
-STOPPING: Final[dict[Stopped, str]] = {
+STOPPING: Final[dict[StopReason, str]] = {
     "interrupted": "stopping: rows under way are settled; Ctrl-C again leaves them unconfirmed",
-    "key refused": "stopping: the platform refuses the key in {key}",
-    "cannot pay": "stopping: the account cannot pay",
-    "not the API": "stopping: what answers is not the API",
-    "platform unreachable": "stopping: the platform cannot be reached",
-    "journal unusable": "stopping: the journal cannot be written, so nothing more is sent",
-    "output closed": "stopping: nothing reads the results any more; rows under way are settled",
+    "key_refused": "stopping: the platform refuses the key in {key}",
+    "cannot_pay": "stopping: the account cannot pay",
+    "not_the_api": "stopping: what answers is not the API",
+    "platform_unreachable": "stopping: the platform cannot be reached",
+    "journal_unusable": "stopping: the journal cannot be written, so nothing more is sent",
+    "output_closed": "stopping: nothing reads the results any more; rows under way are settled",
 }
 
 
@@ -90,17 +86,16 @@ class JobRunner:
     patience: float = 60.0
     """Seconds without an answer after which a platform counts as unreachable."""
     progress: Progress = attrs.field(factory=Progress)
-    stopping: Mapping[Stopped, str] = STOPPING
+    stopping: Mapping[StopReason, str] = STOPPING
     """What a person reads when the job stops early."""
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     """Why the job ended early."""
     _job: Job | None = None
     _task: asyncio.Task[None] | None = None
     _seconds: float = 0.0
     _cancelled: bool = False
     _refusal: AuthenticationError | None = None
-    _new_numbers: int = 0
-    _first_new: list[RowResult] = attrs.field(factory=list[RowResult])
+    _already_done: int = 0
     _quiet_since: float | None = None
     _waiting: bool = False
 
@@ -110,7 +105,7 @@ class JobRunner:
         """Run *job* to its end, early or not. What it raises is raised, but for `JournalError`."""
         self._job, began = job, time.monotonic()
         try:
-            with self.output.following(self.progress, self.traffic), on_interrupt(self.interrupt):
+            with self.output.progress(self.progress, self.traffic), on_interrupt(self.interrupt):
                 await self._watch(job)
         finally:
             self._seconds = time.monotonic() - began
@@ -130,8 +125,8 @@ class JobRunner:
         try:
             await job
         except JournalError as error:
-            self.output.remark(str(error))
-            self.stop("journal unusable")
+            self.output.log(str(error))
+            self.stop("journal_unusable")
 
     def interrupt(self) -> None:
         """Stop at the first call, cancel at the second."""
@@ -140,14 +135,14 @@ class JobRunner:
         else:
             self.cancel()
 
-    def stop(self, why: Stopped) -> None:
+    def stop(self, why: StopReason) -> None:
         """Start no more rows."""
         if self.stopped is None and self._job is not None:
             self.stopped = why
             error = self._job.stopped_by
             reason = "" if error is None else f". {self._job.stopped}"
             self._job.stop()
-            self.output.remark(self._stopping_text(why, error or self._refusal) + reason)
+            self.output.log(self._stopping_text(why, error or self._refusal) + reason)
 
     def cancel(self) -> None:
         """End the rows under way as well. Once: a second time would cut their ending short."""
@@ -158,9 +153,9 @@ class JobRunner:
     def _look(self) -> None:
         self._stop_with_job()
         if self.output.closed:
-            self.stop("output closed")
+            self.stop("output_closed")
         if is_unreachable(self.admissions, self.progress, self.patience):
-            self.stop("platform unreachable")
+            self.stop("platform_unreachable")
             self.cancel()
         self._look_for_a_wait()
 
@@ -174,7 +169,7 @@ class JobRunner:
         """Say why nothing was done, where too few rows met a refused key to stop the job."""
         self._stop_with_job()
         if self._refusal is not None and not self.progress.done:
-            self.stop("key refused")
+            self.stop("key_refused")
 
     def _look_for_a_wait(self) -> None:
         """Say what the job waits for once everything left of it is unconfirmed."""
@@ -187,13 +182,9 @@ class JobRunner:
             self._quiet_since = now
         elif now - self._quiet_since > QUIET:
             self._waiting = True
-            rows, are = ("row", "is") if count == 1 else ("rows", "are")
-            self.output.remark(
-                f"{count} {rows} {are} unconfirmed: looking in the account for up to"
-                f" {self.patience:.0f} s; Ctrl-C leaves {'it' if count == 1 else 'them'} so"
-            )
+            self.output.wait_for_unconfirmed(count, self.patience)
 
-    def _stopping_text(self, why: Stopped, error: SigmaMindError | None) -> str:
+    def _stopping_text(self, why: StopReason, error: SigmaMindError | None) -> str:
         platform = ((error and error.operation) or "sigmamind").partition(".")[0]
         return self.stopping[why].format(key=f"{platform.upper()}_API_KEY")
 
@@ -203,26 +194,12 @@ class JobRunner:
         """Take how a row ended: show it, and keep it for the report and the next steps."""
         if shown:
             self.output.show(result)
-        if result.status == "done" and result.action in _BRINGS and not result.earlier:
-            self._new_numbers += 1
-            if self._new_numbers <= MOST_NEW:
-                self._first_new.append(result)
+        self._already_done += result.already_done
         commands: tuple[str, ...] = ()
         if self.next_steps is not None:
             self.next_steps.add(result)
             commands = self.next_steps.commands_for(result)
         self.page.add(result, result.platform or "", commands)
-
-    def _print_new_numbers(self) -> None:
-        """Print which numbers came, where their rows were not shown one by one."""
-        if not self.output.quiet or not self._first_new:
-            return
-        self.output.remark("New numbers:")
-        width = max(len(result.id or "") for result in self._first_new)
-        for result in self._first_new:
-            self.output.remark(f"  {result.id or '':<{width}}  {result.phone_number}")
-        if rest := self._new_numbers - len(self._first_new):
-            self.output.remark(f"  and {rest:,} more; the same command with --verbose shows all")
 
     def note_error(self, error: BaseException | None) -> None:
         """Take the error of the row that ended last, if it has one."""
@@ -240,36 +217,35 @@ class JobRunner:
         """
         progress = self.progress
         return Summary(
-            asked=progress.finished + invalid,
+            rows=progress.finished + invalid,
             done=progress.done - (unchanged or 0),
             unchanged=unchanged,
             failed=progress.failed + invalid,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
-            earlier=0 if self.next_steps is None else self.next_steps.earlier,
+            already_done=self._already_done,
             requests=self.traffic.requests,
-            throttled=self.traffic.throttled,
-            seconds=self._seconds,
+            rate_limited=self.traffic.rate_limited,
+            elapsed_ms=round(self._seconds * 1000),
             stopped=self.stopped,
         )
 
     def conclude(self, summary: Summary) -> int:
         """Show the summary and what is left to do; return the exit code."""
-        self._print_new_numbers()
         self.output.show(summary)
         if self.next_steps is not None:
-            self.next_steps.print(self.output.remark, summary.stopped)
+            self.next_steps.print(self.output.log, summary.stopped)
         return exit_for_job(summary)
 
 
-def _word_for(error: SigmaMindError) -> Stopped:
+def _word_for(error: SigmaMindError) -> StopReason:
     if isinstance(error, JournalError):
-        return "journal unusable"
+        return "journal_unusable"
     if isinstance(error, APIConnectionError):
-        return "platform unreachable"
+        return "platform_unreachable"
     if error.not_from_api:
-        return "not the API"
-    return "cannot pay" if isinstance(error, InsufficientFundsError) else "key refused"
+        return "not_the_api"
+    return "cannot_pay" if isinstance(error, InsufficientFundsError) else "key_refused"
 
 
 def is_unreachable(admissions: Sequence[Admission], progress: Progress, patience: float) -> bool:

@@ -12,9 +12,8 @@ import attrs
 from sigmamind_async import fleet
 from sigmamind_async.cli.jobs.results import left_to_workers, row_error, with_journal_state
 from sigmamind_async.cli.jobs.runner import JobRunner
-from sigmamind_async.cli.output.console import Form
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary
-from sigmamind_async.cli.output.plan_text import remarks
+from sigmamind_async.cli.output.plan_text import step_notes
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet import Action, FleetState, Plan, Secrets, StepOutcome
@@ -52,7 +51,7 @@ async def run_plan(
     given = [*provisioners]
     runner.progress.total = len(plan.steps)
     runner.output.widths = _widths(plan)
-    verbose = verbose or runner.output.form is Form.JSON
+    verbose = verbose or runner.output.json
     steps = StepReporter(plan, runner, workers=workers, verbose=verbose)
     run = fleet.apply(
         plan, given, state=state, secrets=secrets, report=steps.add, progress=runner.progress
@@ -116,7 +115,7 @@ async def _not_settled(journal: Journal, accounts: Iterable[str]) -> Mapping[str
 def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
     """Return how a step ended, as the result of its row."""
     step, done = outcome.step, outcome.status == "done"
-    fault = None if outcome.error is None or done else _step_error(outcome.error, step.id)
+    error = None if outcome.error is None or done else _step_error(outcome.error, step.id)
     return RowResult(
         line=plan.rows[step.id].line,
         id=step.id,
@@ -125,15 +124,15 @@ def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
         status=outcome.status,
         phone_number=outcome.phone_number or None,
         record_id=outcome.record if outcome.record != outcome.phone_number else None,
-        fault=fault,
+        error=error,
         attempts=outcome.attempts,
-        elapsed=outcome.elapsed,
-        earlier=done and step.writes and not outcome.attempts,
-        remark="; ".join(_remarks(outcome)),
+        elapsed_ms=round(outcome.elapsed * 1000),
+        already_done=done and step.writes and not outcome.attempts,
+        note="; ".join(_notes(outcome)),
     )
 
 
-def _remarks(outcome: StepOutcome) -> list[str]:
+def _notes(outcome: StepOutcome) -> list[str]:
     step = outcome.step
     if outcome.status == "skipped":
         return [step.blocked] if step.blocked else []
@@ -141,21 +140,18 @@ def _remarks(outcome: StepOutcome) -> list[str]:
         return []
     fields = ", ".join(outcome.ignored)
     ignored = [f"the platform shows another value for {fields}"] if fields else []
-    return [*(remarks(step) if step.kept_drift or step.renamed_from else ()), *ignored]
+    return [*(step_notes(step) if step.kept_drift or step.renamed_from else ()), *ignored]
 
 
 def _step_error(error: BaseException, row_id: str) -> RowError:
     """Return what *error* says about a row, without the id of the operation."""
     if isinstance(error, SecretReferenceError):
-        return RowError(kind=type(error).__name__, message=str(error), committed="no")
+        return RowError(type=type(error).__name__, message=str(error), committed="no")
     found = row_error(error)
     operation = rf"{re.escape(row_id)} #\d+(\.\w+)?"
     return attrs.evolve(found, message=re.sub(rf"^{operation}: ", "", found.message))
 
 
 def _widths(plan: Plan) -> Widths:
-    last_line = max((row.line for row in plan.rows.values()), default=0)
-    ids = max(map(len, plan.rows), default=0)
-    widths = Widths.of(last_line, ids, {step.action.value for step in plan.steps})
-    platforms = {step.platform for step in plan.steps}
-    return attrs.evolve(widths, platform=max(map(len, platforms), default=0))
+    actions = {step.action.value for step in plan.steps}
+    return Widths.of(plan.rows, actions, {step.platform for step in plan.steps})

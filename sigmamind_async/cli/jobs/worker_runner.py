@@ -23,8 +23,8 @@ from sigmamind_async.cli.options import (
     SettlementOptions,
     SpendingOptions,
 )
-from sigmamind_async.cli.output.console import Form, Output
-from sigmamind_async.cli.output.events import Ready, RowError, RowResult, Summary
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.journal_status import without_call
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
@@ -60,7 +60,7 @@ class WorkerRunner:
     _traffic: Traffic = attrs.field(factory=Traffic)
     _counts: Counter[str] = attrs.field(factory=Counter[str])
     _warnings: WarningLog = attrs.field(
-        default=attrs.Factory(lambda self: WarningLog(self.output.remark), takes_self=True)
+        default=attrs.Factory(lambda self: WarningLog(self.output.log), takes_self=True)
     )
     _served: list[str] = attrs.field(
         default=attrs.Factory(lambda self: _platforms_to_serve(self.platforms), takes_self=True)
@@ -69,7 +69,7 @@ class WorkerRunner:
     def run(self) -> None:
         """Serve until a signal comes, and settle what is under way then."""
         if self.settlement.release_duplicates:
-            ask = self.output.form is not Form.JSON and is_interactive()
+            ask = not self.output.json and is_interactive()
             Approval.of(self.spending, ask=ask).check_release("duplicates")
         run(self._serve())
 
@@ -82,13 +82,13 @@ class WorkerRunner:
             await worker.run()
         self.output.show(
             Summary(
-                asked=self._counts.total(),
+                rows=self._counts.total(),
                 done=self._counts["done"],
                 failed=self._counts["failed"],
                 unconfirmed=self._counts["unconfirmed"],
                 requests=self._traffic.requests,
-                throttled=self._traffic.throttled,
-                seconds=time.monotonic() - began,
+                rate_limited=self._traffic.rate_limited,
+                elapsed_ms=round((time.monotonic() - began) * 1000),
             )
         )
 
@@ -104,7 +104,7 @@ class WorkerRunner:
             gate=partial(SharedGate, refusal_statuses=self.request.refusal_status),
             on_settled=self._report,
         )
-        worker.announce = self.output.remark
+        worker.announce = self.output.log
         return worker
 
     def _account(self, name: str) -> Account:
@@ -121,16 +121,16 @@ class WorkerRunner:
 
     def _introduce(self) -> None:
         self.output.widths = Widths(
-            line=0, id=16, action=len("purchase"), platform=max(map(len, self._served))
+            id=16, action=len("purchase"), platform=max(map(len, self._served))
         )
         self.output.show(
-            Ready(
+            WorkerStarted(
                 accounts=tuple(self._served),
                 database=self.database.name,
                 concurrency=self.concurrency,
             )
         )
-        self.output.remark("serving until Ctrl-C")
+        self.output.log("serving until Ctrl-C")
 
     def _report(self, row: Row) -> None:
         """Show how an operation ended."""
@@ -162,17 +162,17 @@ def result_of_operation(row: Row) -> RowResult:
         phone_number=row.phone_number or None,
         record_id=row.record if row.record != row.phone_number else None,
         attempts=row.attempt,
-        elapsed=row.updated_at - row.sent_at if row.sent_at else 0.0,
+        elapsed_ms=round(1000 * (row.updated_at - row.sent_at)) if row.sent_at else 0,
     )
     if row.state is State.DONE or row.record:
         return result
     message = without_call(row.error)
     if row.state is State.FAILED:
         status = row.error_status or None
-        error = RowError(kind="Refused", message=message, committed="no", status=status)
-        return attrs.evolve(result, status="failed", fault=error)
-    error = RowError(kind="OutcomeUnknownError", message=message, committed="unknown")
-    return with_journal_state(attrs.evolve(result, status="unconfirmed", fault=error), row)
+        error = RowError(type="Refused", message=message, committed="no", status=status)
+        return attrs.evolve(result, status="failed", error=error)
+    error = RowError(type="OutcomeUnknownError", message=message, committed="unknown")
+    return with_journal_state(attrs.evolve(result, status="unconfirmed", error=error), row)
 
 
 def cron_every(seconds: int) -> str:

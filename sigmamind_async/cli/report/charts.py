@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.status_text import span
+from sigmamind_async.cli.output.text import format_clock
 from sigmamind_async.cli.report.formatting import STATUSES, count, lasting, present
 from sigmamind_async.cli.report.markup import Markup, element, joined
 from sigmamind_async.cli.report.timeline import Point
@@ -98,7 +98,7 @@ def rates_text(points: Sequence[Point]) -> str:
         return f"{text}; none rate-limited."
     refused = sum(point.throttled for point in throttled)
     first, last = throttled[0].start, throttled[-1].start + throttled[-1].seconds
-    when = f"from {span(first)} to {span(last)}"
+    when = f"from {format_clock(first)} to {format_clock(last)}"
     return f"{text}; {refused:,} rate-limited (429), {when}."
 
 
@@ -142,7 +142,9 @@ def _marks(total: float) -> list[Markup]:
 
 def _mark(at: float, percent: float) -> Markup:
     anchor = "start" if percent < 4 else "end" if percent > 96 else "middle"
-    return element("text", span(at), x=f"{percent:.4g}%", y=TOP + HEIGHT + 18, text_anchor=anchor)
+    return element(
+        "text", format_clock(at), x=f"{percent:.4g}%", y=TOP + HEIGHT + 18, text_anchor=anchor
+    )
 
 
 def _grid_line(y: float) -> Markup:

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import Final
 
-from sigmamind_async.cli.output.text import LONGEST_SHOWN, clean
+from sigmamind_async.cli.output.text import LONGEST_SHOWN, sanitize
 
 _VOID: Final = {"meta"}
 
@@ -23,7 +23,7 @@ def escaped(text: str) -> Markup:
         return text
     # In pieces, because `clean` cuts what is longer; how much is shown is not decided here.
     pieces = range(0, len(text), LONGEST_SHOWN)
-    return Markup(html.escape("".join(clean(text[at : at + LONGEST_SHOWN]) for at in pieces)))
+    return Markup(html.escape("".join(sanitize(text[at : at + LONGEST_SHOWN]) for at in pieces)))
 
 
 def joined(parts: Iterable[str]) -> Markup:

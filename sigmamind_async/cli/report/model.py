@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.text import clean
+from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.cli.report.error_grouping import cause_of
 
 MOST_LISTED: Final = 200
@@ -229,12 +229,12 @@ def _bounded(line: ReportRow) -> ReportRow:
     """Return *line* with texts that are fit to be shown, and short."""
     return attrs.evolve(
         line,
-        id=clean(line.id)[:LONGEST_ID],
-        platform=clean(line.platform)[:LONGEST_WORD],
-        action=clean(line.action)[:LONGEST_WORD],
-        phone_number=clean(line.phone_number)[:LONGEST_WORD],
-        cause=clean(line.cause),
-        advice=clean(line.advice),
+        id=sanitize(line.id)[:LONGEST_ID],
+        platform=sanitize(line.platform)[:LONGEST_WORD],
+        action=sanitize(line.action)[:LONGEST_WORD],
+        phone_number=sanitize(line.phone_number)[:LONGEST_WORD],
+        cause=sanitize(line.cause),
+        advice=sanitize(line.advice),
         commands=tuple(map(_whole, line.commands[:MOST_COMMANDS])),
     )
 
@@ -244,4 +244,4 @@ def _whole(command: str) -> str:
 
     A command that is cut, or in which a character is replaced, is another command.
     """
-    return command if clean(command) == command else ""
+    return command if sanitize(command) == command else ""

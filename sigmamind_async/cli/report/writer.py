@@ -62,11 +62,11 @@ class PageFile:
             file=file,
             journal=journal,
             started=self._started,
-            seconds=summary.seconds,
+            seconds=summary.elapsed_ms / 1000,
             stopped=summary.stopped,
             resume=resume,
             requests=self.traffic.requests,
-            throttled=self.traffic.throttled,
+            throttled=self.traffic.rate_limited,
             bought=bought,
             max_purchases=max_purchases,
         )
@@ -87,16 +87,16 @@ def page_file(path: Path | None) -> Generator[PageFile]:
 
 
 def _report_line(result: RowResult, platform: str, commands: tuple[str, ...]) -> ReportRow:
-    fault = result.fault
+    fault = result.error
     return ReportRow(
         id=result.id or "",
         platform=platform,
         action=result.action,
         status=result.status,
         phone_number=result.phone_number or result.record_id or "",
-        cause=result.remark if fault is None else fault.message,
-        advice="" if fault is None else fault.advice,
+        cause=result.note if fault is None else fault.message,
+        advice="" if fault is None else fault.hint,
         commands=commands,
         attempts=result.attempts,
-        elapsed=result.elapsed,
+        elapsed=result.elapsed_ms / 1000,
     )
