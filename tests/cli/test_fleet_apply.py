@@ -114,7 +114,7 @@ def test_sound_rows_may_go_on_without_the_bad(cli: Cli, inside: Inside) -> None:
     done = inside("apply", cli.write("fleet.csv", BAD), *BUY, "--skip-bad", "--json")
 
     assert done.code == 1
-    assert [each["id"] for each in done.objects if each["type"] == "problem"] == ["bad"]
+    assert [each["id"] for each in done.objects if each["type"] == "file_problem"] == ["bad"]
     assert (done.summary["done"], done.summary["failed"]) == (3, 1)
 
 

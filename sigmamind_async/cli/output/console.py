@@ -142,7 +142,7 @@ class Output:
         width = Console().width if self.is_terminal else None
         match shown:
             case RowResult():
-                return row_lines(shown, self.widths, width)
+                return row_lines(shown, width, self.widths)
             case Summary() if self.is_terminal and self._done > MOST_DONE and not self.quiet:
                 hidden = self._done - MOST_DONE
                 return [

@@ -279,13 +279,15 @@ class Widths:
         cls, ids: Iterable[str], actions: Iterable[str], platforms: Iterable[str] = ()
     ) -> Widths:
         """Return the widths for rows with these ids, actions and, if they differ, platforms."""
+        several = {*platforms} if len({*platforms}) > 1 else set[str]()
         widest_id, action, platform = (
-            max(map(len, words), default=0) for words in (ids, actions, platforms)
+            max(map(len, words), default=0) for words in (ids, actions, several)
         )
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-def row_lines(result: RowResult, widths: Widths, width: int | None) -> list[Text]:
+@render.register
+def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Text]:
     """Return how one row ended, in line with other rows."""
     number = sanitize(result.phone_number or result.record_id or "")
     cells = [
