@@ -7,7 +7,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import jsonschema
@@ -241,7 +241,7 @@ def test_every_word_of_a_state_is_in_the_schema() -> None:
 
     assert sorted(SCHEMA["$defs"]["journal_row"]["properties"]["state"]["enum"]) == sorted(states)
     assert SCHEMA["$defs"]["summary"]["properties"]["stopped"]["enum"] == [
-        *events.StopReason.__args__,
+        *get_args(events.StopReason),
         None,
     ]
 
