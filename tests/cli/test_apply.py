@@ -123,7 +123,7 @@ def test_what_is_read_once_needs_a_named_journal(cli: Cli, inside: Inside) -> No
 
 def test_a_fifo_can_be_read(cli: Cli) -> None:
     """``apply <(make-rows)`` gives a file that can be read once only."""
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     fifo = cli.folder / "pipe.jsonl"
     words = f"mkfifo {fifo}; cat {path} > {fifo} &"
     with subprocess.Popen(["sh", "-c", words]) as shell:

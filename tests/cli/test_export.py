@@ -160,7 +160,7 @@ def test_the_export_of_any_account_plans_to_nothing(
     stream.seek(0)
     fleet = load_from(stream, name="now", format=form)
     known = FleetState(
-        found={
+        numbers={
             platform: {record: each for (name, record), each in there.items() if name == platform}
             for platform in VENDORS
         }

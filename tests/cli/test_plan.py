@@ -158,4 +158,4 @@ def test_a_password_in_the_file_is_not_saved(cli: Cli, inside: Inside) -> None:
 
     assert (open_.code, kept.code) == (2, 0)
     assert "hunter2" not in open_.out + open_.err
-    assert "use a reference" in open_.err
+    assert "use env:NAME" in open_.err

@@ -70,7 +70,7 @@ def test_only_what_is_the_agents_is_moved(
     [
         (("--dry-run",), 0, "changes 2 numbers"),
         ((), 2, "this changes 2 numbers: agree with --yes; nothing was sent"),
-        (("--to-agent", "nobody", "--yes"), 1, "'nobody' is no agent of the account"),
+        (("--to-agent", "nobody", "--yes"), 1, "the account has no agent 'nobody'"),
         (("--to-agent", OLD, "--yes"), 2, "are the same"),
         (("--journal", "none.db", "--yes"), 2, "there is no journal none.db"),
         (("--platform", "dialnexa", "--side", "outbound"), 2, "have no outbound agent"),

@@ -489,8 +489,8 @@ def _plan_events(shown: PlanView) -> Iterator[Event]:
             writes=step.writes,
             phone_number=step.phone_number or None,
             changes=tuple(FieldChange(**attrs.asdict(each)) for each in step.changes),
-            kept=tuple(FieldChange(**attrs.asdict(each)) for each in step.kept),
-            blocked=step.withheld,
+            kept=tuple(FieldChange(**attrs.asdict(each)) for each in step.kept_drift),
+            blocked=step.blocked,
             notes=step.remarks,
         )
     yield from map(_problem_event, plan.problems)
@@ -498,7 +498,7 @@ def _plan_events(shown: PlanView) -> Iterator[Event]:
         file=shown.file,
         actions={action.value: count for action, count in plan.counts.items()},
         writes=plan.writes,
-        blocked=sum(bool(step.withheld) for step in plan.steps),
+        blocked=sum(bool(step.blocked) for step in plan.steps),
         problems=len(plan.problems),
         unmanaged=tuple(plan.unlisted),
     )

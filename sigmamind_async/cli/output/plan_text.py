@@ -52,7 +52,7 @@ def action_counts(plan: Plan) -> Iterator[tuple[str, str]]:
                 sentence.format(n=count_of(count, "number"), them="it" if count == 1 else "them"),
                 action.value,
             )
-    blocked = Counter(step.withheld for step in plan.steps if step.withheld)
+    blocked = Counter(step.blocked for step in plan.steps if step.blocked)
     for reason, count in blocked.items():
         yield f"leaves out {count_of(count, 'row')}: {reason}", "blocked"
 
@@ -67,20 +67,20 @@ def one_line_summary(plan: Plan) -> str:
 
 def _shown_steps(plan: Plan) -> list[Step]:
     """Return the steps that a person wants to see one by one; the others are only counted."""
-    return [step for step in plan.steps if step.writes or step.withheld or step_notes(step)]
+    return [step for step in plan.steps if step.writes or step.blocked or step_notes(step)]
 
 
 def step_notes(step: Step) -> list[str]:
     """Return what else there is to say about a step."""
     notes = [*step.remarks]
-    if step.was:
-        notes.append(f"was the row {step.was}")
-    if step.leaves is not None:
-        notes.append(f"then released on {step.leaves.platform}, permanently")
-    for kept in step.kept:
+    if step.renamed_from:
+        notes.append(f"was the row {step.renamed_from}")
+    if step.moves_from is not None:
+        notes.append(f"then released on {step.moves_from.platform}, permanently")
+    for kept in step.kept_drift:
         shown, row = (_value(kept.field, each) for each in (kept.before, kept.after))
         notes.append(f"{kept.field} stays {shown}, changed outside this fleet; the row has {row}")
-    if step.withheld:
+    if step.blocked:
         notes.append("left out, see above")
     return [sanitize(note) for note in notes]
 
@@ -131,7 +131,7 @@ def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Text]:
 
 
 def _style(step: Step) -> str:
-    return "blocked" if step.withheld else step.action.value
+    return "blocked" if step.blocked else step.action.value
 
 
 # ---------------------------------------------------------------- problems

@@ -396,7 +396,7 @@ def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Text]:
 
 @render.register
 def _(shown: NumberReleased, _: int | None) -> Iterable[Text]:
-    return [Text(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
+    return [Text(f"NumberReleased {sanitize(shown.phone_number or shown.record_id or '')}")]
 
 
 @render.register
