@@ -111,9 +111,9 @@ def test_a_fleet_is_kept_up_to_date(cli: Cli, inside: Inside) -> None:
     inside(*WORDS, "--yes", "--journal", f"{path}.journal.db")
 
     cli.write("fleet.csv", header + row.format(NEW))
-    assert inside("plan", path, "--json").summary["steps"] == {"unchanged": 1}
+    assert inside("plan", path, "--json").summary["actions"] == {"unchanged": 1}
     cli.write("fleet.csv", header + row.format(OLD))
-    assert inside("plan", path, "--json").summary["steps"] == {"update": 1}
+    assert inside("plan", path, "--json").summary["actions"] == {"update": 1}
 
 
 def test_the_example_runs(inside: Inside) -> None:

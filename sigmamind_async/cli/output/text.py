@@ -303,7 +303,7 @@ def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -
     return with_note(cells, note, width)
 
 
-_STOPPED: Final = {
+STOP_TEXTS: Final = {
     "interrupted": "interrupted",
     "key_refused": "the platform refused the API key",
     "cannot_pay": "the account cannot pay",
@@ -333,7 +333,7 @@ def _summary_lines(summary: Summary, width: int | None) -> Iterator[Text]:
         limited = f", {summary.rate_limited:,} rate-limited" if summary.rate_limited else ""
         yield from prose(f"{count_of(summary.requests, 'request')}{limited}", width, "dim")
     if summary.stopped is not None:
-        yield from prose(f"Stopped early: {_STOPPED[summary.stopped]}.", width, "failed")
+        yield from prose(f"Stopped early: {STOP_TEXTS[summary.stopped]}.", width, "failed")
 
 
 def _worst(summary: Summary | VerificationSummary) -> str:
