@@ -84,10 +84,8 @@ def test_what_is_as_it_should_be_is_only_counted(cli: Cli, inside: Inside) -> No
         *("done", "sigmamind", "update", "desk"),
         cli.box.ledger.owned("sigmamind")[0],
     ]
-    assert [line.split() for line in done.out.splitlines()[1:]] == [
-        ["done", "unchanged", "failed", "unconfirmed", "skipped", "sent", "429s", "secs"],
-        ["1", "2", "0", "0", "0", "4", "0", done.out.split()[-1]],
-    ]
+    assert done.out.splitlines()[1].startswith("3 rows in ")
+    assert done.out.splitlines()[1].endswith(" s: 1 done, 2 unchanged")
     assert f"{path}: changes 1 number, 2 rows are as they should be\n" in done.err
     assert verbose.out.count("done  ") == 3 + 1
 
