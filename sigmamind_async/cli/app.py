@@ -6,8 +6,10 @@ Commands are imported when they are called, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 
@@ -17,10 +19,11 @@ from cyclopts import App, CycloptsError, Parameter
 
 from sigmamind_async.cli.command_line import (
     expand_bare_postgres,
-    remember_command,
     without_passwords,
 )
 from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
+from sigmamind_async.cli.output.console import Output, check_stdout
+from sigmamind_async.cli.output.events import CommandFailed
 from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.errors import SigmaMindError
 
@@ -246,25 +249,51 @@ def _shown_default(value: object) -> str | None:
 def main(tokens: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     tokens = sys.argv[1:] if tokens is None else tokens
-    remember_command(tokens)
-    debug = "--debug" in tokens
+    _open_closed_streams()
     _make_streams_patient()
+    return max(_reported(_run, tokens), _reported(_finish, tokens))
+
+
+def _reported(work: Callable[[list[str]], int], tokens: list[str]) -> int:
+    """Return the exit code of *work*; what it raises is one line on stderr."""
+    debug, json = "--debug" in tokens, "--json" in tokens
     try:
-        return _run([word for word in tokens if word != "--debug"])
+        return work([word for word in tokens if word != "--debug"])
     except CommandError as error:
-        return _tell(str(error), error.code)
+        return _tell(str(error), error.code, json=json)
     except SigmaMindError as error:
-        return _tell(told(error), exit_for(error))
+        return _tell(told(error), exit_for(error), error, json=json)
     except BrokenPipeError:
         return Exit.DONE
-    except KeyboardInterrupt:
-        return _tell("interrupted", Exit.INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _tell("interrupted", Exit.INTERRUPTED, error, json=json)
     except OSError as error:
-        return _tell(_os_text(error), Exit.USAGE)
+        return _tell(_os_text(error), Exit.USAGE, error, json=json)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, no locals
         if debug:
             traceback.print_exception(error)
-        return _tell(unexpected(error), Exit.FAILED)
+        return _tell(unexpected(error), Exit.FAILED, error, json=json)
+
+
+def _finish(_: list[str]) -> int:
+    check_stdout()
+    return Exit.DONE
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that were closed at the start to nowhere.
+
+    Otherwise the next file that is opened, a journal for instance, would be standard output.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003
+    os.close(descriptor)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 _PLAIN_HYPHEN = "./-"
@@ -281,9 +310,17 @@ def _run(tokens: list[str]) -> int:
     return result if isinstance(result, int) else Exit.DONE
 
 
-def _tell(message: str, code: Exit) -> int:
+def _tell(
+    message: str, code: Exit, error: BaseException | None = None, *, json: bool = False
+) -> int:
+    """Write an error to stderr, and under ``--json`` as the last object to stdout, too."""
     with suppress(OSError):
         print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
+    if json:
+        name = "UsageError" if error is None else type(error).__name__
+        committed = error.committed if isinstance(error, SigmaMindError) else "no"
+        failed = CommandFailed(error=name, message=message, exit_code=code, committed=committed)
+        Output(json=True).show(failed)
     return code
 
 

@@ -84,9 +84,7 @@ class Output:
             sys.stdout.flush()
         except OSError as error:
             self.closed = True
-            silence_stdout()
-            if not isinstance(error, BrokenPipeError):
-                _failures.append(error)
+            _give_up_stdout(error)
 
     def log(self, text: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
@@ -154,18 +152,26 @@ class Output:
 
 def check_stdout() -> None:
     """Raise `OutputError` if standard output could not be written; a missing reader is no error."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        silence_stdout()
-        if not isinstance(error, BrokenPipeError):
-            _failures.append(error)
+    write_stdout(b"")
     if _failures:
         failure = _failures[0]
         _failures.clear()
         raise OutputError(f"cannot write the output: {failure.strerror or type(failure).__name__}")
 
 
-def silence_stdout() -> None:
-    """Send what stdout still holds nowhere, so that Python does not complain as it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def write_stdout(content: bytes) -> None:
+    """Write bytes to standard output; `check_stdout` raises what goes wrong."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        _give_up_stdout(error)
+
+
+def _give_up_stdout(error: OSError) -> None:
+    if not isinstance(error, BrokenPipeError):
+        _failures.append(error)
+    # What it still holds goes nowhere, so that Python does not complain as it exits.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
