@@ -14,7 +14,7 @@ from types import ModuleType
 
 import attrs
 
-from benchmarks import gate, paths, publish, purchases, regression, report, sdks
+from benchmarks import commands, gate, paths, publish, purchases, regression, report, sdks
 from benchmarks.machine import machine
 from benchmarks.memory import MILLION
 from benchmarks.report import QUICK, Part, Scale
@@ -252,6 +252,7 @@ COMMANDS: dict[str, tuple[Command, ModuleType, Callable[[argparse.ArgumentParser
     "purchases": (buy, purchases, of_purchases),
     "gate": (throttles, gate, of_gate),
     "paths": (courses, paths, of_paths),
+    "commands": (commands.show, commands, commands.add_arguments),
 }
 """What is run only when named: how, the module that describes it, its options."""
 

@@ -28,9 +28,9 @@ def costs(*, rounds: int = 11) -> dict[str, list[float]]:
     """Return the milliseconds of each statement, round by round, in an order drawn anew."""
     spent: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     for statement in STATEMENTS.values():
-        _cpu_ms(statement)  # the first one compiles
+        cpu_ms(statement)  # the first one compiles
     for name in turns(STATEMENTS, rounds):
-        spent[name].append(_cpu_ms(STATEMENTS[name]))
+        spent[name].append(cpu_ms(STATEMENTS[name]))
     return spent
 
 
@@ -53,9 +53,14 @@ def compiling(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
-def _cpu_ms(statement: str) -> float:
+def cpu_ms(statement: str, *words: str, exit_code: int = 0) -> float:
+    """Return the processor time of a new interpreter that runs *statement*, in milliseconds."""
     environment = compiling(os.environ)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", statement], check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", statement, *words], check=False, env=environment, capture_output=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != exit_code:
+        raise RuntimeError(f"{statement} {words}: exit code {done.returncode}: {done.stderr!r}")
     return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)

@@ -171,12 +171,13 @@ class Runner:
         stop_on: StopOn | None,
         progress: Progress | None,
         ordered: bool = False,
+        width: int | None = None,
     ) -> BulkRun[V, T]:
-        """Return a job over any values that *prepare* turns into calls."""
+        """Return a job over any values that *prepare* turns into calls, *width* of them at once."""
         return BulkRun(
             prepare,
             values,
-            width=self.engine.limits.max_connections,
+            width=self.engine.limits.max_connections if width is None else width,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,
@@ -417,15 +418,17 @@ def _key_from_environment(platform: Platform) -> Secret:
 
 def _checked_base_url(platform: Platform, given: str | None) -> str:
     """Return origin and prefix. A refused URL may hold a password and is not shown."""
-    text = given or os.environ.get(f"{platform.env_prefix}_BASE_URL") or platform.base_url
+    variable = f"{platform.env_prefix}_BASE_URL"
+    text = given or os.environ.get(variable) or platform.base_url
     try:
         url = urlsplit(text)
         problem = _base_url_problem(url)
     except ValueError:
         url, problem = urlsplit(""), "is not a URL"
     if problem:
+        name = "base_url" if given else variable
         raise ConfigurationError(
-            f"base_url: {problem}; it is an origin such as {platform.base_url!r},"
+            f"{name}: {problem}; it is an origin such as {platform.base_url!r},"
             " with an optional path before /v1"
         )
     return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"

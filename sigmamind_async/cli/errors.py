@@ -1,12 +1,12 @@
-"""How a command ends: exit codes, and what is told to a person when it fails. Pure."""
+"""How a command ends: exit codes, and the message about an error. Pure."""
 
 from __future__ import annotations
 
 import enum
+import re
 import reprlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sigmamind_async.cli.output.events import Summary
 from sigmamind_async.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -26,19 +26,22 @@ from sigmamind_async.errors import (
     SpendLimitError,
 )
 
+if TYPE_CHECKING:
+    from sigmamind_async.cli.output.events import Summary
+
 
 class Exit(enum.IntEnum):
-    """What the shell is told."""
+    """Exit codes."""
 
     DONE = 0
     FAILED = 1
-    """Something was not carried out."""
+    """Something failed, or was left out."""
     USAGE = 2
     """The command line, the environment, a file or a journal is wrong; a refused key is too."""
     UNKNOWN = 3
-    """Something may have been carried out."""
+    """Something is unconfirmed, or needs a decision."""
     CHANGES = 4
-    """Of `plan --detailed-exitcode`: something would change."""
+    """``plan --detailed-exitcode``: there is something to change."""
     INTERRUPTED = 130
 
 
@@ -55,20 +58,19 @@ LOOK_UP = "look it up before trying again"
 _ADVICE: dict[type[SigmaMindError], str] = {
     APIConnectionError: "run it again when the platform can be reached",
     AuthenticationError: (
-        "check {prefix}_API_KEY, and that {prefix}_BASE_URL, where it is set, is the platform"
-        " that gave out the key"
+        "check {prefix}_API_KEY, and that {prefix}_BASE_URL, if set, is the platform that issued it"
     ),
-    BadRequestError: "mend the row, then run it again",
+    BadRequestError: "fix the request, then run it again",
     CircuitOpenError: "run it again when the platform has recovered",
     ConfigurationError: "",
     ConflictError: "look the number up: it may be yours already",
-    InsufficientFundsError: "pay into the account, then run it again",
+    InsufficientFundsError: "add funds to the account, then run it again",
     InvalidRequestError: "",
     NotFoundError: "the account does not hold this number: check it",
     OutcomeUnknownError: LOOK_UP,
-    PermissionDeniedError: "this key may not do that: use one that may",
-    RateLimitError: "nothing was done: run it again later",
-    ServerError: "the platform has a fault: run it again later",
+    PermissionDeniedError: "this API key has no permission for it: use one that has",
+    RateLimitError: "nothing was changed: run it again later",
+    ServerError: "the platform failed: run it again later",
     SpendLimitError: "raise --max-purchases to buy more",
 }
 
@@ -92,20 +94,27 @@ def _prefix(error: SigmaMindError) -> str:
     return (error.operation or "sigmamind").partition(".")[0].upper()
 
 
-_OPTIONS: Final = {
-    "accept_key()": "--accept-key",
-    "restored=True": "`sigmamind reconcile FILE --restored`",
-}
-"""What the library's own messages call by other names."""
+_WORDS: Final = (
+    (
+        r"^api_key: give one, or set (\w+) in the environment$",
+        r"there is no API key: set \1; the platform's dashboard shows it",
+    ),
+    (r"^api_key: the key ", "the API key "),
+    (r"^(deadline|attempt_timeout|settle_time|max_purchases|proxy): ", r"--\1: "),
+    (r"accept_key\(\)", "--accept-key"),
+    (r"open this with restored=True:", "run `sigmamind reconcile FILE --restored`:"),
+    (r", or open it with shared=True everywhere", ""),
+)
+"""What the library's own messages call by names of its Python interface."""
 
 
 def message_of(error: SigmaMindError) -> str:
     """Return the message on one line, in the words of the command line."""
     text = str(error).removeprefix(f"{error.operation}: ")
     text = " ".join(text.splitlines())
-    for name, option in _OPTIONS.items():
-        text = text.replace(name, option)
-    return text
+    for pattern, words in _WORDS:
+        text = re.sub(pattern, words, text)
+    return re.sub(r"^--\w+", lambda option: option[0].replace("_", "-"), text)
 
 
 def told(error: SigmaMindError) -> str:
@@ -114,12 +123,12 @@ def told(error: SigmaMindError) -> str:
     return f"{what} - {advice}" if advice else what
 
 
-_MENDED_HERE = (AuthenticationError, ConfigurationError, InvalidRequestError, JournalError)
+_USAGE_ERRORS = (AuthenticationError, ConfigurationError, InvalidRequestError, JournalError)
 
 
 def exit_for(error: SigmaMindError) -> Exit:
     """Return the exit code of a command that did one thing and met *error*."""
-    if isinstance(error, _MENDED_HERE) and error.committed == "no":
+    if isinstance(error, _USAGE_ERRORS) and error.committed == "no":
         return Exit.USAGE
     return Exit.FAILED if error.committed == "no" else Exit.UNKNOWN
 
@@ -132,7 +141,9 @@ def exit_for_job(summary: Summary) -> Exit:
         return Exit.UNKNOWN
     if summary.stopped in {"key_refused", "not_the_api", "journal_unusable"} and not summary.done:
         return Exit.USAGE
-    return Exit.FAILED if summary.failed or summary.skipped else Exit.DONE
+    # An operator abandoned those rows: they must not fail every later run.
+    left_out = summary.skipped - summary.abandoned
+    return Exit.FAILED if summary.failed or left_out else Exit.DONE
 
 
 def unexpected(error: BaseException) -> str:

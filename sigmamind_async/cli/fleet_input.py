@@ -29,10 +29,11 @@ from sigmamind_async.cli.journal_location import (
 from sigmamind_async.cli.options import FileOptions, JournalOptions, given_options
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet import plan_file
-from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
-from sigmamind_async.fleet.load import load_from
+from sigmamind_async.fleet.apply import Secrets
+from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
+from sigmamind_async.rowfiles import SUFFIXES, format_of
 from sigmamind_async.secret_references import SecretResolver
 
 STDIN_NAME: Final = "stdin"
@@ -54,7 +55,7 @@ class FleetInput:
     """What messages call it."""
     place: JournalLocation
     fleet: Fleet
-    references: SecretResolver
+    references: Secrets
     plan: Plan | None = None
     """The plan that was saved, where that was given."""
 
@@ -80,10 +81,10 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
             f"{file}: is no saved plan, or a damaged one; the name of a file of rows ends in"
             f" {', '.join(SUFFIXES)}, or --format says what it is"
         )
-    fleet = load_from(
+    fleet = load(
         io.BytesIO(content),
         name=name,
-        format=form,  # type: ignore[arg-type]
+        format=form,
         default_platform=files.platform,
         allow_inline=files.allow_inline_secrets,
     )
@@ -162,7 +163,7 @@ def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
         content = plan_file.dump_plan(plan)
     except PlanError as error:
         raise CommandError(f"{path}: {error}; not saved") from None
-    if path.suffix.lower() in SUFFIXES:
+    if format_of(str(path)) not in {None, "json"}:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
     origin = {
         "file": file if file == STDIN else str(Path(file).absolute()),

@@ -24,7 +24,6 @@ from sigmamind_async.cli.rows import (
     read_json_lines,
     with_ids_of_their_own,
 )
-from sigmamind_async.fleet.files.lines import raw_lines
 
 STDIN_NAME = "stdin"
 """What it is called in messages."""
@@ -134,8 +133,18 @@ def _spooled(stream: IO[bytes]) -> Generator[IO[bytes]]:
 
 def _lines(stream: IO[bytes]) -> Iterator[Line]:
     """Yield every line with its number; raise `FileError` where the text is not UTF-8."""
-    for number, raw in raw_lines(stream, LONGEST_LINE):
+    for number, raw in enumerate(_raw_lines(stream), 1):
         yield number, None if raw is None else _decode_line(number, raw)
+
+
+def _raw_lines(stream: IO[bytes]) -> Iterator[bytes | None]:
+    while raw := stream.readline(LONGEST_LINE):
+        whole = raw.endswith(b"\n") or len(raw) < LONGEST_LINE
+        while not whole:
+            more = stream.readline(LONGEST_LINE)
+            whole = more.endswith(b"\n") or not more
+            raw = b""
+        yield raw or None
 
 
 def _decode_line(number: int, raw: bytes) -> str:

@@ -6,10 +6,11 @@ The wire name is never computed, because vendors spell one name two ways: SigmaM
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -53,6 +54,32 @@ class RequestValue(Generic[T_co]):
     def _check_combination(self, /) -> None:
         """Refuse fields that do not go together; for subclasses."""
 
+    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
+        """Return the fields that are set, as JSON values; secrets are masked.
+
+        Args:
+            wire: By the platform's own names, as they are sent, instead of those of the class.
+        """
+        from sigmamind_async.convert import interchange
+
+        return interchange.to_dict(self, wire=wire)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the value with *fields*, by the names of its parameters.
+
+        Raises `InvalidRequestError` for a name that it does not have, or a value it cannot have.
+        """
+        from sigmamind_async.convert import interchange
+
+        return interchange.request_from(cls, fields)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
+        from sigmamind_async.convert import interchange
+
+        return interchange.pydantic_schema(cls, handler)
+
 
 class _CheckingInit:
     """Compiles the ``__init__`` of a request value when it is first looked up.
@@ -89,9 +116,15 @@ def _checks(cls: type) -> Iterator[tuple[str, Check, bool]]:
                 yield name, check, nullable
 
 
+@functools.cache
+def _known_checks(cls: type) -> tuple[tuple[str, Check, bool], ...]:
+    # Resolving the annotations of a class takes longer than reading a row of a file.
+    return tuple(_checks(cls))
+
+
 def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None:
     """Raise `InvalidRequestError` if *value* alone cannot be the *field* of a *cls*."""
-    for name, check, nullable in _checks(cls):
+    for name, check, nullable in _known_checks(cast("Hashable", cls)):
         if name == field and not (nullable and value is None):
             check(name, value)
 
@@ -121,6 +154,35 @@ class Record:
     def select_class(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
         """Return the class that reads *raw*, where several kinds of record come in one place."""
         return cls
+
+    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
+        """Return the record as JSON values by field names, without `extra`; secrets are masked.
+
+        Args:
+            wire: As the platform's own object instead, by its names, `extra` included.
+        """
+        from sigmamind_async.convert import interchange
+
+        return interchange.to_dict(self, wire=wire)
+
+    def to_json(self, *, wire: bool = False) -> str:
+        """Return `to_dict` as JSON text."""
+        from sigmamind_async.convert import interchange
+
+        return interchange.to_json(self, wire=wire)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the record that `to_dict` was given, in either form."""
+        from sigmamind_async.convert import interchange
+
+        return interchange.record_from(cls, fields)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
+        from sigmamind_async.convert import interchange
+
+        return interchange.pydantic_schema(cls, handler)
 
 
 def wire_names(cls: type) -> dict[str, wire]:

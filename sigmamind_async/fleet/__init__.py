@@ -19,8 +19,7 @@ from sigmamind_async.fleet.apply import (
 )
 from sigmamind_async.fleet.blockers import ABANDONED, RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.dispatcher import StepBatch, StepOutcome, StepProvisioner
-from sigmamind_async.fleet.export import export
-from sigmamind_async.fleet.files.writing import write
+from sigmamind_async.fleet.export import export, write
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan

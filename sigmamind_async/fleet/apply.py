@@ -91,46 +91,29 @@ def apply(
         JournalError: The journal cannot be used.
         SigmaMindError: An account cannot be read.
     """
-    return FleetRun(
-        plan,
-        _group_by_platform(provisioners),
-        state=state,
-        secrets=secrets,
-        report=report,
-        progress=progress,
-        stop_on=stop_on,
-    )
+    by_platform = _group_by_platform(provisioners)
+    dispatcher = Dispatcher(by_platform, report, progress or Progress(), stop_on)
+    return FleetRun(plan, state, secrets or SecretResolver(), dispatcher)
 
 
+@attrs.define(eq=False)
 class FleetRun:
     """A plan being carried out; ``await`` it, once, for the `Result`."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        provisioners: Mapping[str, StepProvisioner],
-        *,
-        state: FleetState | None,
-        secrets: Secrets | None,
-        report: Report | None,
-        progress: Progress | None,
-        stop_on: StopOn | None,
-    ) -> None:
-        self.progress = progress or Progress()
-        """Counts, rate and estimated time, kept up to date."""
-        self._plan = plan
-        self._provisioners = provisioners
-        self._state = state
-        self._secrets = secrets or SecretResolver()
-        self._report = report
-        self._dispatcher = Dispatcher(provisioners, self._count, self.progress, stop_on)
-        self._counts: Counter[Status] = Counter()
-        self._bad: list[StepOutcome] = []
-        self._awaited = False
+    _plan: Plan
+    _state: FleetState | None
+    _secrets: Secrets
+    _dispatcher: Dispatcher
+    _is_started: bool = attrs.field(default=False, init=False)
 
     def __await__(self) -> Generator[Any, None, Result]:
         """Carry out every step; an exception is raised once all steps have been reported."""
         return self._run().__await__()
+
+    @property
+    def progress(self) -> Progress:
+        """Counts, rate and estimated time, kept up to date."""
+        return self._dispatcher.progress
 
     @property
     def unconfirmed(self) -> int:
@@ -152,29 +135,24 @@ class FleetRun:
         self._dispatcher.stop()
 
     async def _run(self) -> Result:
-        if self._awaited:
+        if self._is_started:
             raise ConfigurationError("a FleetRun can be awaited once; call apply() again")
-        self._awaited = True
+        self._is_started = True
         plan, state = await check_secrets(self._plan, self._secrets), self._state
         if plan.problems:
             reasons = [str(problem) for problem in plan.problems]
             raise PlanError(f"the plan has problems, so nothing was sent: {_some(reasons)}")
-        journal = next(iter(self._provisioners.values())).journal
+        provisioners = self._dispatcher.provisioners
+        journal = next(iter(provisioners.values())).journal
         if state is None:
-            for provisioner in self._provisioners.values():
+            for provisioner in provisioners.values():
                 await provisioner.reconcile()
-            clients = {name: each.client for name, each in self._provisioners.items()}
+            clients = {name: each.client for name, each in provisioners.items()}
             plan, state = await recheck(plan, clients, journal)
         requests = RequestBuilder(plan, journal, _resolve_with(self._secrets))
         await Executor(plan, state, journal, requests, self._dispatcher).carry_out()
-        return Result(counts=self._counts, bad=tuple(self._bad), stopped=self.stopped)
-
-    def _count(self, outcome: StepOutcome) -> None:
-        self._counts[outcome.status] += 1
-        if outcome.status in {"failed", "unconfirmed"}:
-            self._bad.append(outcome)
-        if self._report is not None:
-            self._report(outcome)
+        counts, bad = self._dispatcher.counts, tuple(self._dispatcher.bad)
+        return Result(counts=counts, bad=bad, stopped=self.stopped)
 
 
 def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, StepProvisioner]:

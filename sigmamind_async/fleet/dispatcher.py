@@ -7,6 +7,7 @@ caller's callback, stops the run; steps under way are settled first.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -167,7 +168,7 @@ class Dispatcher:
     def __init__(
         self,
         provisioners: Mapping[str, StepProvisioner],
-        report: Report,
+        report: Report | None,
         progress: Progress,
         stop_on: StopOn | None,
     ) -> None:
@@ -180,6 +181,10 @@ class Dispatcher:
         """The error that stopped it, which the remaining steps would meet as well."""
         self.error: Exception | None = None
         """What stopped it, to be raised once all steps have been reported."""
+        self.counts: Counter[Status] = Counter()
+        """Steps that have been reported, by status."""
+        self.bad: list[StepOutcome] = []
+        """Those that failed or are unconfirmed."""
         self._open: dict[str, Step] = {}
         self._report = report
         self._stop_on = stop_on
@@ -218,9 +223,14 @@ class Dispatcher:
         """Report how a step ended, unless that was done."""
         if self._open.pop(progress.step.id, None) is None:
             return
+        outcome = progress.outcome(status, error)
         self.progress.count(status)
+        self.counts[status] += 1
+        if status in {"failed", "unconfirmed"}:
+            self.bad.append(outcome)
         try:
-            self._report(progress.outcome(status, error))
+            if self._report is not None:
+                self._report(outcome)
         except Exception as failure:  # noqa: BLE001 - raised again, after every step was reported
             self.fail(failure)
 

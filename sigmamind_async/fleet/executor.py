@@ -16,20 +16,20 @@ from typing import Any
 import attrs
 
 from sigmamind_async.errors import ConfigurationError, NotFoundError, PlanError
-from sigmamind_async.fleet.diff import find_fixed_changes
+from sigmamind_async.fleet.diff import (
+    after_create,
+    after_release,
+    after_sync,
+    before_create,
+    find_fixed_changes,
+    merge_shown,
+    remaining_changes,
+)
 from sigmamind_async.fleet.dispatcher import Dispatcher, StepProgress
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState
-from sigmamind_async.fleet.state_update import (
-    after_create,
-    after_release,
-    after_sync,
-    before_create,
-    merge_shown,
-    remaining_changes,
-)
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS

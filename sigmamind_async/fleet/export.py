@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.files.formats import Format
-from sigmamind_async.fleet.files.writing import write
-from sigmamind_async.fleet.load import load_from
-from sigmamind_async.fleet.spec import FIELDS, Cell, FleetRow, Problem, Source
+from sigmamind_async.fleet.load import load
+from sigmamind_async.fleet.row_parser import PLATFORMS, field_of, id_of
+from sigmamind_async.fleet.spec import FIELDS, OWN_NAMES, Cell, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.rowfiles import CellError, Format, Words, Writable, write_rows
+from sigmamind_async.values import Secret
 
 
 def export(
@@ -30,7 +31,7 @@ def export(
     ids = {(one.platform, one.record): row_id for row_id, one in (applied or {}).items()}
     taken = set(ids.values())
     for number in found:
-        row_id = ids.get((number.platform, number.record)) or _free(number, taken)
+        row_id = ids.get((number.platform, number.record)) or _free_id(number, taken)
         taken.add(row_id)
         yield FleetRow(
             id=row_id,
@@ -95,21 +96,101 @@ def _read_back(row: FleetRow, form: Format) -> str:
     except ConfigurationError as error:
         return str(error).partition(" cannot be written: ")[2] or str(error)
     stream.seek(0)
-    read = load_from(stream, name="", format=form)
-    if read.problems:
-        return read.problems[0].message
-    return "" if [attrs.evolve(each, line=row.line) for each in read.rows] == [row] else _OTHERWISE
+    fleet = load(stream, format=form)
+    if fleet.problems:
+        return fleet.problems[0].message
+    return "" if [attrs.evolve(each, line=row.line) for each in fleet.rows] == [row] else _OTHERWISE
 
 
 _OTHERWISE: Final = "would be read as something else"
 
 
-def _free(number: RemoteNumber, taken: set[str]) -> str:
-    """Return a name for *number* that no other row has: two platforms may have the same one."""
-    name = number.phone_number or number.record
-    return name if name not in taken else f"{number.platform} {name} {number.record}"
+def _free_id(number: RemoteNumber, taken: set[str]) -> str:
+    """Return an id that no other row has, and that no spreadsheet takes for a number."""
+    name = f"{number.platform}-{number.phone_number.removeprefix('+') or number.record}"
+    return name if name not in taken else f"{name}-{number.record}"
 
 
 def _row_fields(number: RemoteNumber) -> dict[str, str | int | bool | None]:
     told = {"phone_number": number.phone_number, **number.shown}
     return {name: told[name] for name in FIELDS if told.get(name)}
+
+
+# ---------------------------------------------------------------- writing
+
+_MOST: Final = 10**18
+"""Whole numbers below it, and above its negative, are read back."""
+
+
+def write(
+    rows: Iterable[FleetRow],
+    stream: Writable,
+    format: Format,  # noqa: A002 - the word everybody uses
+    *,
+    columns: Sequence[str] = FIELDS,
+) -> None:
+    """Write *rows*, as they come, to *stream* so that they are read back as they are.
+
+    Args:
+        rows: Any iterable; none of it is kept, but by XLSX.
+        stream: A file that is open for bytes.
+        format: ``csv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``.
+        columns: Fields that have a column in CSV and XLSX; `columns_of` finds those in use.
+
+    Raises:
+        ConfigurationError: A row holds a secret, or what could not be read back. What was written
+            before it stays: write to a new file and rename that.
+    """
+    names = (*OWN_NAMES, *columns)
+    has_columns = format in {"csv", "xlsx"}
+    write_rows((_words(row, names if has_columns else None) for row in rows), stream, format, names)
+
+
+def columns_of(rows: Iterable[FleetRow]) -> tuple[str, ...]:
+    """Return the fields that some of *rows* sets, in the order of `FIELDS`."""
+    used = {name for row in rows for name in row.fields}
+    return tuple(name for name in FIELDS if name in used)
+
+
+def _words(row: FleetRow, columns: Sequence[str] | None) -> Words:
+    own = {"id": row.id, "platform": row.platform}
+    own |= {"source": row.source.value, "state": row.state.value}
+    fields = {name: row.fields[name] for name in sorted(row.fields, key=_column_order)}
+    words = {name: _word(row.id, name, value) for name, value in (own | fields).items()}
+    lost = [name for name in words if columns is not None and name not in columns]
+    if lost:
+        raise _unwritable(row.id, lost[0], "has no column")
+    return words
+
+
+def _column_order(name: str) -> int:
+    return FIELDS.index(name) if name in FIELDS else len(FIELDS)
+
+
+def _word(row_id: str, name: str, value: Cell) -> str | int | None:
+    """Return *value* as it will be read, or refuse it; a message never repeats a secret."""
+    if isinstance(value, Secret):
+        raise _unwritable(row_id, name, "is a secret; only env:NAME or file:PATH is written")
+    found = _as_read(name, value)
+    if isinstance(found, CellError):
+        raise _unwritable(row_id, name, found.message)
+    if isinstance(found, int) and not -_MOST < found < _MOST:
+        raise _unwritable(row_id, name, "is too large")
+    if type(found) is not type(value) or found != value:
+        raise _unwritable(row_id, name, f"would be read as {found!r}")
+    return found
+
+
+def _as_read(name: str, value: Cell) -> str | int | CellError | None:
+    if name == "id":
+        return id_of({"id": value})
+    if name == "platform":
+        return str(value) if value in PLATFORMS else CellError("is unknown")
+    if name in OWN_NAMES:
+        return str(value)
+    found = field_of(name, value, allow_inline=False)
+    return CellError("is a secret") if isinstance(found, Secret) else found
+
+
+def _unwritable(row_id: str, name: str, why: str) -> ConfigurationError:
+    return ConfigurationError(f"row {row_id[:128]!r} cannot be written: {name} {why}")

@@ -2,61 +2,86 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Final, TypeAlias
 
 import attrs
 
-from sigmamind_async.fleet.files.entry import Entry, Manner, entry_of
-from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
-from sigmamind_async.fleet.files.reading import Source, entries, flat, manner_of
-from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem
+from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.fleet.row_parser import (
+    ACTION,
+    PLATFORMS,
+    VOCABULARY,
+    Check,
+    ParsedRow,
+    RowRules,
+    parse_row,
+)
+from sigmamind_async.fleet.spec import (
+    FIELDS,
+    SECRETS,
+    DesiredState,
+    Fleet,
+    FleetRow,
+    Problem,
+)
+from sigmamind_async.fleet.validation import problems_of
+from sigmamind_async.rowfiles import (
+    SUFFIXES,
+    FileError,
+    FileRow,
+    Format,
+    Header,
+    format_of,
+    is_rewritten,
+    read_rows,
+)
+
+FileSource: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
+"""A path, or a file that is open for bytes and stays open; it is read once."""
 
 
 def load(
-    path: str | os.PathLike[str],
+    source: FileSource,
     *,
+    name: str | None = None,
+    format: Format | None = None,  # noqa: A002 - the word everybody uses
     default_platform: str | None = None,
     allow_inline: bool = False,
 ) -> Fleet:
-    """Return the fleet that the file at *path* says; its suffix tells the form.
+    """Return the fleet in a file.
 
     A row with a problem is not among the rows, and a file that cannot be read is a fleet of one
     problem: look at ``problems`` before anything is done with ``rows``.
 
-    YAML is a list of rows, or a mapping of ``numbers``, which is that list, and ``defaults``, which
-    each row has where it does not say otherwise.
-
     Args:
-        path: Ends in ``.csv``, ``.jsonl``, ``.ndjson``, ``.yaml`` or ``.yml``.
-        default_platform: Whose the rows are that do not say it.
+        source: A path, or a file that is open for bytes. It is read once.
+        name: What problems call the file. Default: the path.
+        format: ``csv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``. Default: by the suffix.
+        default_platform: Platform of the rows that name none.
         allow_inline: Take a text that is no reference for the secret itself.
 
     Raises:
-        ConfigurationError: *default_platform* is unknown, or YAML is to be read without PyYAML.
+        ConfigurationError: *default_platform* is unknown, or the format needs a package that is not
+            installed.
     """
-    name = os.fspath(path)
-    form = format_of(name)
-    if form is None:
-        manner_of(default_platform, allow_inline=allow_inline)
+    if name is None:
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+    rules = _rules(name, default_platform, allow_inline=allow_inline)
+    chosen = format or format_of(name)
+    if chosen is None:
         problem = Problem(message=f"the name must end in {', '.join(SUFFIXES)}", file=name)
         return Fleet(rows=(), problems=(problem,))
-    return load_from(
-        path, name=name, format=form, default_platform=default_platform, allow_inline=allow_inline
-    )
-
-
-def load_from(
-    source: Source,
-    *,
-    name: str,
-    format: Format,  # noqa: A002 - the word everybody uses
-    default_platform: str | None = None,
-    allow_inline: bool = False,
-) -> Fleet:
-    """Return the fleet that *source* says, which may be open for bytes; else as `load` does."""
-    manner = manner_of(default_platform, allow_inline=allow_inline)
-    return _fleet(compared(entries(source, name, format, manner), name))
+    try:
+        fleet = _fleet(_compare(_parse_file(source, chosen, rules), name))
+    except _OperationsError as error:
+        return Fleet(rows=(), problems=(error.problem,))
+    return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)))
 
 
 def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
@@ -64,26 +89,232 @@ def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
 
     A secret is a reference or a `Secret`.
     """
-    return _fleet(compared((_entry_of(row) for row in rows), ""))
+    return _fleet(_compare((_parse_made(row) for row in rows), ""))
 
 
-def compared(found: Iterable[Entry], name: str) -> Iterator[Entry]:
-    """Yield each entry with what is wrong with it among the earlier ones.
+def read(
+    source: FileSource,
+    *,
+    name: str,
+    format: Format,  # noqa: A002 - the word everybody uses
+    default_platform: str | None = None,
+    allow_inline: bool = False,
+    check: Check = problems_of,
+) -> Iterator[FleetRow | Problem]:
+    """Yield each valid row of *source* and every problem of the others, as `load` does.
+
+    CSV and JSON Lines are read row by row; rows are not compared with one another.
+    """
+    rules = _rules(name, default_platform, allow_inline=allow_inline, check=check)
+    try:
+        yield from _flatten(_parse_file(source, format, rules))
+    except _OperationsError as error:
+        yield error.problem
+
+
+def _rules(
+    file: str, default_platform: str | None, *, allow_inline: bool, check: Check = problems_of
+) -> RowRules:
+    if default_platform not in {None, *PLATFORMS}:
+        raise ConfigurationError(f"default_platform: must be one of {', '.join(PLATFORMS)}")
+    return RowRules(
+        file=file, default_platform=default_platform, allow_inline=allow_inline, check=check
+    )
+
+
+def _fleet(found: Iterator[ParsedRow]) -> Fleet:
+    rows: list[FleetRow] = []
+    problems: list[Problem] = []
+    for each in _flatten(found):
+        if isinstance(each, FleetRow):
+            rows.append(each)
+        else:
+            problems.append(each)
+    return Fleet(rows=rows, problems=problems)
+
+
+def _flatten(found: Iterator[ParsedRow]) -> Iterator[FleetRow | Problem]:
+    for each in found:
+        yield from each.problems
+        if each.row is not None and each.is_valid:
+            yield each.row
+
+
+def _parse_made(row: FleetRow) -> ParsedRow:
+    cells = {
+        **row.fields,
+        "id": row.id,
+        "platform": row.platform,
+        "source": getattr(row.source, "value", row.source),
+        "state": getattr(row.state, "value", row.state),
+    }
+    return parse_row(FileRow(line=row.line, cells=cells, place=lambda _: (row.line, 0)), RowRules())
+
+
+# ---------------------------------------------------------------- files
+
+
+def _parse_file(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
+    """Yield the rows of *source*, valid or not."""
+    try:
+        with _open(source) as stream:
+            yield from _parse_stream(stream, form, rules)
+    except OSError as error:
+        reason = error.strerror or "it is not readable"
+        yield _broken(FileError(f"cannot be read: {reason}"), rules)
+
+
+def _open(source: FileSource) -> AbstractContextManager[IO[bytes]]:
+    if not isinstance(source, str | os.PathLike):
+        return nullcontext(source)
+    try:
+        return Path(source).open("rb")
+    except ValueError as error:  # a zero byte in the path
+        raise OSError(0, str(error)) from None
+
+
+def _parse_stream(stream: IO[bytes], form: Format, rules: RowRules) -> Iterator[ParsedRow]:
+    header: Header | None = None
+    reported: set[Problem] = set()
+    for item in read_rows(stream, form, VOCABULARY):
+        if isinstance(item, FileError):
+            yield _broken(item, rules)
+        elif isinstance(item, Header):
+            header = item
+            if ACTION in header.names:
+                continue
+            missing = [FileError(what, header.line) for what in _missing_columns(header, rules)]
+            for error in (*header.errors, *missing):
+                yield _broken(error, rules)
+            if missing:
+                return
+        elif ACTION in (header.names if header else item.cells):
+            raise _OperationsError(_operations_problem(item, header, rules))
+        else:
+            yield _parse_row(item, header, rules, reported)
+
+
+def _parse_row(
+    found: FileRow, header: Header | None, rules: RowRules, reported: set[Problem]
+) -> ParsedRow:
+    """Return the row, not valid under a wrong header; a problem of a default is reported once."""
+    if header and header.errors:
+        known = {name: cell for name, cell in found.cells.items() if name in VOCABULARY.names}
+        return attrs.evolve(parse_row(attrs.evolve(found, cells=known), rules), is_valid=False)
+    parsed = parse_row(found, rules)
+    if not found.shared or not parsed.problems:
+        return parsed
+    shared = {found.place(name) for name in found.shared}
+    problems: list[Problem] = []
+    for problem in parsed.problems:
+        if (problem.line, problem.column) in shared:
+            common = attrs.evolve(problem, id="")
+            problems += [] if common in reported else [common]
+            reported.add(common)
+        else:
+            problems.append(problem)
+    return attrs.evolve(parsed, problems=tuple(problems))
+
+
+def _broken(error: FileError, rules: RowRules) -> ParsedRow:
+    line, column = error.line, error.column
+    problem = Problem(message=error.message, file=rules.file, line=line, column=column)
+    return ParsedRow(line=line, problems=(problem,))
+
+
+def _missing_columns(header: Header, rules: RowRules) -> Iterator[str]:
+    """Yield what every row would miss, once."""
+    names = header.names
+    if "id" not in names:
+        yield "there is no column 'id'; each row needs its own id, which never changes"
+    if "platform" not in names and rules.default_platform is None:
+        yield "there is no column 'platform'; each row names one of sigmamind, verbex, dialnexa"
+    if "source" not in names and "state" not in names:
+        yield "there is no column 'source'; each row names one of purchase, import, existing"
+
+
+# ---------------------------------------------------------------- lists of operations
+
+
+class _OperationsError(Exception):
+    """The file is a list of operations; nothing of it is used."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+_SOURCE_OF_ACTION: Final = {"create": "purchase", "purchase": "purchase", "buy": "purchase"}
+_RELEASES: Final = frozenset({"delete", "release"})
+_OWN_TRUNKS: Final = frozenset({"sip", "twilio"})
+
+
+def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) -> Problem:
+    """Return the one problem of a list of operations, which shows *found* as a row of a fleet."""
+    cells = _fleet_cells(found.cells, rules)
+    if header is None:
+        shown = json.dumps(cells, ensure_ascii=False)
+    else:
+        texts = [str(value) if value is not None else "null" for value in cells.values()]
+        shown = f"{','.join(texts)} (under {','.join(cells)})"
+    line, column = found.place(ACTION)
+    message = (
+        f"has {'a column' if header else 'an'} {ACTION!r}: a file says what each number should be,"
+        f" not what to do; its first row would be {shown}"
+    )
+    printable = "".join(letter if letter.isprintable() else "?" for letter in message)
+    at = header.line if header else line
+    return Problem(message=printable, file=rules.file, line=at, column=column)
+
+
+def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, object]:
+    action = str(cells[ACTION]).strip().lower() if ACTION in cells else ""
+    provider = str(cells.get("provider") or "").strip().lower()
+    source = _SOURCE_OF_ACTION.get(action, "import" if action == "import" else "existing")
+    own = {
+        "id": cells.get("id") or "row-1",
+        "platform": cells.get("platform") or rules.default_platform or PLATFORMS[0],
+        # A create of a number that one has already is an import: it must not be bought.
+        "source": "import" if provider in _OWN_TRUNKS and source == "purchase" else source,
+        **({"state": "absent"} if action in _RELEASES else {}),
+    }
+    fields = {name: cells[name] for name in FIELDS if name in cells}
+    return own | {
+        name: _reference(name, value)
+        for name, value in fields.items()
+        if isinstance(value, str | int | None)
+    }
+
+
+def _reference(name: str, value: object) -> object:
+    is_reference = str(value).startswith(("env:", "file:"))
+    return f"env:{name.upper()}" if name in SECRETS and not is_reference else value
+
+
+# ---------------------------------------------------------------- rows among others
+
+
+def _compare(found: Iterable[ParsedRow], name: str) -> Iterator[ParsedRow]:
+    """Yield each row with what is wrong with it among the earlier ones.
 
     Kept are ids and numbers, nothing else.
     """
     ids: dict[str, _First] = {}
     numbers: dict[tuple[str, str], _First] = {}
-    for place, entry in enumerate(found, 1):
-        this = _First(place, entry.id, entry.line)
-        clashes = [*_same_id(entry, ids, this), *_same_number(entry, numbers, this)]
-        placed = [attrs.evolve(each, file=name, id=entry.id, line=entry.line) for each in clashes]
-        yield _with(entry, placed) if placed else entry
+    for place, parsed in enumerate(found, 1):
+        this = _First(place, parsed.id, parsed.line)
+        clashes = [*_same_id(parsed, ids, this), *_same_number(parsed, numbers, this)]
+        placed = [attrs.evolve(each, file=name, id=parsed.id, line=parsed.line) for each in clashes]
+        if placed:
+            problems = (*parsed.problems, *placed)
+            yield attrs.evolve(parsed, problems=problems, is_valid=False)
+        else:
+            yield parsed
 
 
 @attrs.frozen
 class _First:
-    """The row that was the first to say something."""
+    """The first row with an id or a number."""
 
     place: int
     id: str
@@ -93,15 +324,29 @@ class _First:
         return f"line {self.line}" if self.line else f"row {self.place}"
 
 
-def _same_id(entry: Entry, ids: dict[str, _First], this: _First) -> Iterator[Problem]:
-    if entry.id and (first := ids.setdefault(entry.id, this)) is not this:
+def _same_id(parsed: ParsedRow, ids: dict[str, _First], this: _First) -> Iterator[Problem]:
+    if not parsed.id:
+        return
+    first = ids.setdefault(_sheet_id(parsed.id), this)
+    if first is not this and first.id == parsed.id:
         yield Problem(field="id", message=f"{first} has the same; each row needs its own")
+    elif first is not this:
+        message = f"a spreadsheet rewrites it as the id {first.id!r} of {first}, or the other way"
+        yield Problem(field="id", message=f"{message}; change one of them")
+
+
+def _sheet_id(row_id: str) -> str:
+    """Return what a spreadsheet may make of an id: ``0101`` becomes ``101``."""
+    return (row_id.lstrip("0") or "0") if _DIGITS.fullmatch(row_id) else row_id
+
+
+_DIGITS: Final = re.compile("[0-9]+", re.ASCII)
 
 
 def _same_number(
-    entry: Entry, numbers: dict[tuple[str, str], _First], this: _First
+    parsed: ParsedRow, numbers: dict[tuple[str, str], _First], this: _First
 ) -> Iterator[Problem]:
-    row = entry.row
+    row = parsed.row
     if row is None or row.state is not DesiredState.PRESENT or not row.phone_number.startswith("+"):
         return
     first = numbers.setdefault((row.platform, row.phone_number), this)
@@ -110,27 +355,46 @@ def _same_number(
         yield Problem(field="phone_number", message=message)
 
 
-def _with(entry: Entry, problems: list[Problem]) -> Entry:
-    return attrs.evolve(entry, problems=(*entry.problems, *problems), sound=False)
+# ---------------------------------------------------------------- warnings
 
 
-def _fleet(found: Iterator[Entry]) -> Fleet:
-    rows: list[FleetRow] = []
-    problems: list[Problem] = []
-    for each in flat(found):
-        if isinstance(each, FleetRow):
-            rows.append(each)
-        else:
-            problems.append(each)
-    return Fleet(rows=rows, problems=problems)
+def _warnings(rows: Sequence[FleetRow], name: str, form: Format) -> Iterator[Problem]:
+    """Yield what is no problem, and may be a mistake."""
+    fragile = [row for row in rows if form == "csv" and _is_fragile(row.id)]
+    if fragile:
+        others = f" (and {len(fragile) - 1} more)" if len(fragile) > 1 else ""
+        message = (
+            "a spreadsheet rewrites such an id, and under another id a number is bought again;"
+            f" begin ids with a letter, like row-1{others}"
+        )
+        yield Problem(message=message, id=fragile[0].id, file=name, line=fragile[0].line)
+    odd = [row for row in rows if row.phone_number and not _is_plausible(row.phone_number)]
+    for row in odd[:_MOST_WARNINGS]:
+        message = f"{row.phone_number} is not assigned in its country's numbering plan; check it"
+        yield Problem(message=message, id=row.id, field="phone_number", file=name, line=row.line)
+    if len(odd) > _MOST_WARNINGS:
+        yield Problem(message=f"{len(odd) - _MOST_WARNINGS} more numbers like these", file=name)
 
 
-def _entry_of(row: FleetRow) -> Entry:
-    cells = {
-        **row.fields,
-        "id": row.id,
-        "platform": row.platform,
-        "source": getattr(row.source, "value", row.source),
-        "state": getattr(row.state, "value", row.state),
-    }
-    return entry_of(cells, Manner(), row.line, lambda _: (row.line, 0))
+_MOST_WARNINGS: Final = 20
+
+
+def _is_fragile(row_id: str) -> bool:
+    is_stable = _sheet_id(row_id) == row_id and row_id.isdigit() and len(row_id) <= _EXACT_DIGITS
+    return is_rewritten(row_id) and not is_stable
+
+
+_EXACT_DIGITS: Final = 15
+"""Digits of a number that a spreadsheet keeps."""
+
+
+def _is_plausible(phone_number: str) -> bool:
+    """Return whether the optional package phonenumbers knows numbers like this, or is missing."""
+    try:
+        import phonenumbers
+    except ImportError:
+        return True
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(phone_number))
+    except phonenumbers.NumberParseException:
+        return False

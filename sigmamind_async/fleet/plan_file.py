@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
-from types import UnionType
-from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 import attrs
 import orjson
+from cattrs import Converter
 
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.row_plan import PlanOptions
-from sigmamind_async.fleet.spec import FIELDS, DesiredState, FleetRow, Source
+from sigmamind_async.fleet.spec import FIELDS
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action, Step
 from sigmamind_async.fleet.vendors import VENDORS
@@ -24,6 +24,9 @@ KIND: Final = "sigmamind_async.plan"
 VERSION: Final = 1
 """Of the format; to be increased with it."""
 
+_PARTS: Final = {each.name for each in attrs.fields(Plan)} - {"problems"}
+_SCALARS: Final = {str, int, bool, NoneType, Secret}
+
 
 def dump_plan(plan: Plan) -> bytes:
     """Return *plan* as JSON.
@@ -33,115 +36,64 @@ def dump_plan(plan: Plan) -> bytes:
     """
     if plan.problems:
         raise PlanError("a plan with problems cannot be saved; see Plan.skip_problems")
-    document = {
-        "kind": KIND,
-        "version": VERSION,
-        "options": attrs.asdict(plan.options),
-        "unlisted": list(plan.unlisted),
-        "skipped": list(plan.skipped),
-        "rows": [_dump_row(row) for row in plan.rows.values()],
-        "steps": [step.dump() for step in plan.steps],
-    }
-    return orjson.dumps(document, default=dict)
+    for row in plan.rows.values():
+        if any(isinstance(cell, Secret) for cell in row.fields.values()):
+            why = "an inline secret cannot be saved; use env:NAME or file:PATH"
+            raise PlanError(f"{row.id}: {why}")
+    parts: dict[str, Any] = _converter().unstructure(plan)
+    return orjson.dumps({"kind": KIND, "version": VERSION} | {name: parts[name] for name in _PARTS})
 
 
 def load_plan(content: bytes) -> Plan:
     """Return the plan that `dump_plan` wrote; raise `PlanError` for anything else."""
+    plan: Plan | None = None
     try:
         document = orjson.loads(content)
-        if document["kind"] != KIND:
-            raise PlanError("is not a saved plan")
-        if document["version"] != VERSION:
-            raise PlanError("was saved by another version; make the plan again")
-        rows = [_load_row(fields) for fields in document["rows"]]
-        plan = Plan(
-            steps=tuple(Step.load(fields) for fields in document["steps"]),
-            rows={row.id: row for row in rows},
-            unlisted=tuple(document["unlisted"]),
-            skipped=tuple(document["skipped"]),
-            options=PlanOptions(**document["options"]),
-        )
-        if _fits(plan, Plan) and _is_consistent(plan, len(rows)):
-            return plan
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        pass
-    raise PlanError("is not a saved plan, or was changed since; make the plan again")
+        kind, version = document["kind"], document["version"]
+        if (kind, version) == (KIND, VERSION):
+            # A caller may add parts of its own, such as where the plan is from.
+            plan = _converter().structure({name: document[name] for name in _PARTS}, Plan)
+    except Exception:  # noqa: BLE001 - whatever a damaged file leads to
+        kind, version = "", VERSION
+    if kind == KIND and version != VERSION:
+        raise PlanError("was saved by another version; make the plan again")
+    if plan is None or not _is_consistent(plan):
+        raise PlanError("is not a saved plan, or was changed since; make the plan again")
+    return plan
 
 
-def _is_consistent(plan: Plan, count: int) -> bool:
+@cache
+def _converter() -> Converter:
+    """Return a converter that takes every value for nothing but what it is."""
+    converter = Converter(forbid_extra_keys=True, detailed_validation=False)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _check_scalar)
+    converter.register_structure_hook_func(_is_scalar_union, _check_scalar)
+    return converter
+
+
+def _is_scalar_union(hint: Any) -> bool:  # noqa: ANN401 - an annotation has no type
+    is_union = get_origin(hint) in {Union, UnionType}
+    return is_union and _SCALARS.issuperset(get_args(hint))
+
+
+def _check_scalar(value: object, hint: Any) -> object:  # noqa: ANN401 - as above
+    if type(value) not in (get_args(hint) or (hint,)):
+        raise TypeError
+    return value
+
+
+def _is_consistent(plan: Plan) -> bool:
     """Return whether there is one row for each step, and no name that this version lacks."""
-    ids = {step.id for step in plan.steps}
-    platforms = {step.platform for step in plan.steps} | {
-        row.platform for row in plan.rows.values()
-    }
-    platforms |= {step.moves_from.platform for step in plan.steps if step.moves_from is not None}
-    fields = {name for row in plan.rows.values() for name in row.fields}
+    rows, steps = plan.rows.values(), plan.steps
+    platforms = {row.platform for row in rows} | {step.platform for step in steps}
+    platforms |= {step.moves_from.platform for step in steps if step.moves_from is not None}
     return (
-        (len(plan.rows), len(ids)) == (count, len(plan.steps))
-        and ids <= plan.rows.keys()
+        [step.id for step in steps] == [*dict.fromkeys(step.id for step in steps)]
+        and {step.id for step in steps} == plan.rows.keys()
+        and all(row.id == row_id for row_id, row in plan.rows.items())
         and platforms <= VENDORS.keys()
-        and fields <= {*FIELDS}
-    )
-
-
-def _fits(held: object, hint: Any) -> bool:  # noqa: ANN401 - an annotation is of no one type
-    """Return whether *held* fits an annotation at every depth: a file may hold anything."""
-    if type(held) is hint and not attrs.has(hint):
-        return True  # True is no int, and 1 no bool
-    origin, inner = _parts(hint)
-    if origin in {Union, UnionType}:
-        return any(_fits(held, each) for each in inner)
-    if origin is Literal:
-        return held in inner
-    if origin in {tuple, Sequence}:
-        return isinstance(held, tuple) and all(
-            _fits(each, inner[0]) for each in cast("tuple[object, ...]", held)
-        )
-    if origin is Mapping:
-        of_key, of_value = inner
-        return isinstance(held, dict) and all(
-            _fits(key, of_key) and _fits(value, of_value)
-            for key, value in cast("dict[object, object]", held).items()
-        )
-    if attrs.has(hint):
-        return type(held) is hint and all(
-            _fits(getattr(held, name), each) for name, each in _hints(hint).items()
-        )
-    return False
-
-
-@cache
-def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - as above
-    return get_origin(hint), get_args(hint)
-
-
-@cache
-def _hints(kind: type[attrs.AttrsInstance]) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in attrs.fields(kind)}
-
-
-def _dump_row(row: FleetRow) -> dict[str, Any]:
-    if any(isinstance(cell, Secret) for cell in row.fields.values()):
-        raise PlanError(f"{row.id}: an inline secret cannot be saved; use env:NAME or file:PATH")
-    return {
-        "id": row.id,
-        "platform": row.platform,
-        "source": row.source.value,
-        "state": row.state.value,
-        "fields": dict(row.fields),
-        "line": row.line,
-    }
-
-
-def _load_row(fields: dict[str, Any]) -> FleetRow:
-    return FleetRow(
-        id=fields["id"],
-        platform=fields["platform"],
-        source=Source(fields["source"]),
-        state=DesiredState(fields["state"]),
-        fields=fields["fields"],
-        line=fields["line"],
+        and {name for row in rows for name in row.fields} <= {*FIELDS}
     )
 
 

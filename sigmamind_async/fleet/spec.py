@@ -124,5 +124,7 @@ class Fleet:
 
     rows: Sequence[FleetRow]
     problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+    """What may be a mistake in rows that are nevertheless among `rows`."""
     skipped: Sequence[str] = ()
     """Ids of further rows, which are left alone although they belong to the fleet."""

@@ -86,19 +86,6 @@ class Step:
         fields = attrs.asdict(self)
         return {**fields, "action": self.action.value}
 
-    @classmethod
-    def load(cls, fields: dict[str, Any]) -> Step:
-        """Return what `dump` was given."""
-        number = fields.pop("moves_from")
-        return cls(
-            action=Action(fields.pop("action")),
-            changes=tuple(Change(**change) for change in fields.pop("changes")),
-            kept_drift=tuple(Change(**change) for change in fields.pop("kept_drift")),
-            moves_from=None if number is None else RemoteNumber(**number),
-            remarks=tuple(fields.pop("remarks")),
-            **fields,
-        )
-
 
 def creation_id(row_id: str, sequence: int) -> str:
     """Return the id of the operation that creates the number of a row."""

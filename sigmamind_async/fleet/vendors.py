@@ -18,10 +18,7 @@ from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
 from sigmamind_async.provisioning.adapters.verbex import VERBEX
 
 _NUMBER: Final = {"phone_number": "phone_number"}
-_AGENTS: Final = {
-    "inbound_agent_id": "inbound_agent_id",
-    "outbound_agent_id": "outbound_agent_id",
-}
+_AGENTS: Final = {"inbound_agent_id": "inbound_agent_id", "outbound_agent_id": "outbound_agent_id"}
 
 # --- SigmaMind -------------------------------------------------------------------------------
 
@@ -146,8 +143,7 @@ _VERBEX: Final = VendorSchema(
         ),
     ),
     update=RequestForm(
-        value=verbex.UpdatePhoneNumber,
-        takes={**_VERBEX_COMMON, **_VERBEX_TRUNK, **_VERBEX_TWILIO},
+        value=verbex.UpdatePhoneNumber, takes={**_VERBEX_COMMON, **_VERBEX_TRUNK, **_VERBEX_TWILIO}
     ),
     key="phone_number_id",
     shown=_of_verbex,

@@ -17,7 +17,7 @@ from sigmamind_async.per_loop import KeyedLock, PerLoop
 from sigmamind_async.provisioning.adapter import Adapter, OwnedNumber
 from sigmamind_async.provisioning.events import AttemptEnded, Event
 from sigmamind_async.provisioning.fingerprint import key_fingerprint
-from sigmamind_async.provisioning.journal.protocol import CommonClock, Journal, PutResult
+from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.provisioning.tags import find_tag
@@ -44,11 +44,6 @@ def steady_clock(monotonic: Callable[[], float], wall: Callable[[], float]) -> C
     """Return a wall clock that no adjustment of the system's clock can move in this process."""
     origin = wall() - monotonic()
     return lambda: origin + monotonic()
-
-
-def clock_for(journal: Journal, own: Callable[[], float]) -> Callable[[], float]:
-    """Return the clock that all writers of *journal* share, or else this process's *own*."""
-    return journal.now if isinstance(journal, CommonClock) else own
 
 
 @attrs.frozen(eq=False)

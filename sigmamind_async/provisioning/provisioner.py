@@ -19,7 +19,6 @@ from sigmamind_async.provisioning.context import (
     ListingCache,
     accept_key,
     check_once,
-    clock_for,
     steady_clock,
 )
 from sigmamind_async.provisioning.events import (
@@ -31,7 +30,7 @@ from sigmamind_async.provisioning.events import (
     TagRemoved,
 )
 from sigmamind_async.provisioning.execution import Execution
-from sigmamind_async.provisioning.journal.protocol import Journal, Status, open_rows
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for, open_rows
 from sigmamind_async.provisioning.messages import journal_error
 from sigmamind_async.provisioning.reconcile import (
     apply_listing,

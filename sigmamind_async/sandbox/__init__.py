@@ -19,6 +19,7 @@ from sigmamind_async.sandbox.limits import RateLimit
 from sigmamind_async.sandbox.server import Sandbox, serve
 from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
 from sigmamind_async.sandbox.thread import SandboxThread
+from sigmamind_async.sandbox.webhooks import WebhookDelivery
 
 __all__ = [
     "ALL_FAULTS",
@@ -37,5 +38,6 @@ __all__ = [
     "StateFileError",
     "Switches",
     "VerbexSwitches",
+    "WebhookDelivery",
     "serve",
 ]

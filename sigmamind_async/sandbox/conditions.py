@@ -57,8 +57,11 @@ class Conditions:
             raise RuntimeError(message) from None
 
     def wall_clock(self) -> float:
-        """Return seconds since the epoch, at the pace of `now`."""
-        return self._epoch + self.now()
+        """Return seconds since the epoch, at the pace of `now` where an event loop runs."""
+        try:
+            return self._epoch + self.now()
+        except RuntimeError:
+            return time.time()
 
     @cached_property
     def _epoch(self) -> float:

@@ -31,6 +31,7 @@ from sigmamind_async.sandbox.presence import Presence
 from sigmamind_async.sandbox.refusals import Refusal
 from sigmamind_async.sandbox.spoil import gzip_bomb, spoil
 from sigmamind_async.sandbox.tower import Answer, ApiRequest, Moved, NoRoute, Route, Tower
+from sigmamind_async.sandbox.webhooks import Signed, WebhookDelivery, delivery
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -85,6 +86,24 @@ class Endpoint:
             raise ValueError(message)
         entries = [None if fault is None else Fault(fault) for fault in faults]
         self._scripts[operation].extend(entries)
+
+    def webhook(
+        self,
+        event: str,
+        *,
+        secret: str = "whsec_sandbox",
+        signed: Signed = "body",
+        **fields: object,
+    ) -> WebhookDelivery:
+        """Return a delivery of *event* as the platform sends it, for the application under test.
+
+        Verbex has ``call_started``, ``call_ended``, ``call_transferred`` and ``call_analyzed``,
+        DialNexa ``call_started``, ``call_ended``, ``call_transferred`` and ``verification``,
+        SigmaMind ``inbound_call``. *fields* replace what is made up in the event; *signed* is what
+        Verbex signs, which it does not document.
+        """
+        now = self._conditions.wall_clock()
+        return delivery(self.tower.name, event, fields, secret=secret, now=now, signed=signed)
 
     def clear(self) -> None:
         """Start over: an empty account, counters at zero, no script."""

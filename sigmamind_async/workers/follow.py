@@ -124,6 +124,10 @@ class WorkerProvisioner:
         """Compare unconfirmed operations with one listing, as `Provisioner.reconcile` does."""
         return await self._provisioner.reconcile()
 
+    async def accept_key(self) -> None:
+        """Accept the client's API key for the account, as `Provisioner.accept_key` does."""
+        await self._provisioner.accept_key()
+
     async def check(self) -> None:
         """Make the tables of the queue if they are missing.
 

@@ -354,7 +354,7 @@ async def _is_withheld(_: Claim) -> None:
 @only("sigmamind")
 async def test_a_sweep_finds_what_a_superseded_request_bought(kit: Kit, box: Sandbox) -> None:
     box.faults = attrs.evolve(box.faults, late=1.5)
-    box.script("create", [Fault.LATE_COMMIT])
+    box.sigmamind.script("create", [Fault.LATE_COMMIT])
     # A settle time shorter than the platform takes: the only way to be bought twice.
     bought = await kit.run(
         "order-1", ANY["sigmamind"]("Desk"), settle_time=0.2, retry_unconfirmed=True

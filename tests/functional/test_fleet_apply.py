@@ -15,6 +15,7 @@ from sigmamind_async.fleet import (
     DesiredState,
     Fleet,
     FleetRow,
+    LastApplied,
     Plan,
     PlanOptions,
     SecretResolver,
@@ -29,6 +30,7 @@ from sigmamind_async.fleet import (
     plan,
     refresh,
 )
+from sigmamind_async.fleet import load as load_fleet
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
@@ -155,7 +157,7 @@ async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind)
     await client.phone_numbers.create(country_code="US")
     known = await refresh(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
     rows = [*export(known.numbers["sigmamind"].values(), known.last_applied)]
-    assert sorted(row.id == row.phone_number for row in rows) == [False, True]
+    assert sorted(row.id == f"sigmamind-{row.phone_number[1:]}" for row in rows) == [False, True]
     assert "bought" in [row.id for row in rows]
 
 
@@ -335,3 +337,56 @@ async def test_what_another_journal_does_not_hold_is_bought(client: SigmaMind) -
     (number,) = await list_numbers(client)
     await client.phone_numbers.delete(number)
     assert await again(client, journal, BOUGHT) == []
+
+
+# --- files that are edited ----------------------------------------------------------------------
+
+
+async def test_rows_that_a_spreadsheet_rewrote_buy_nothing(box: Sandbox, client: SigmaMind) -> None:
+    """New ids, labels and order in one save. The control says which numbers are meant."""
+    journal = MemoryJournal()
+    provisioner = Provisioner(client, journal)
+    ids = {"0101": "101", "1E5": "100000", "Desk": "desk"}
+    first = [row(id_, Source.PURCHASE, country_code="US", label=id_) for id_ in ids]
+    assert (await apply(await planned(client, journal, *first), [provisioner])).done
+    notes = {
+        id_: LastApplied.load(id_, text) for id_, text in (await journal.last_applied()).items()
+    }
+    after = [
+        row(new, Source.PURCHASE, country_code="US", label="all the same")
+        for new in reversed(ids.values())
+    ]
+    with pytest.raises(PlanError, match="would buy another number"):
+        await apply(await planned(client, journal, *after), [provisioner])
+    assert len(box.ledger.purchases) == 3
+
+    named = [
+        attrs.evolve(each, fields={**each.fields, "phone_number": notes[old].phone_number})
+        for each, old in zip(after, reversed(ids), strict=True)
+    ]
+    assert (await apply(await planned(client, journal, *named), [provisioner])).done
+    assert len(box.ledger.purchases) == 3
+    assert sorted(await journal.last_applied()) == sorted(ids.values())
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+async def test_a_file_that_changes_after_the_plan_changes_nothing(
+    box: Sandbox, client: SigmaMind, tmp_path: Path, is_saved: bool
+) -> None:
+    """What was shown is what is bought. The control plans the file as it is now."""
+    path, journal = tmp_path / "fleet.csv", MemoryJournal()
+    header = "id,platform,source,country_code,label\n"
+    path.write_text(f"{header}a,sigmamind,purchase,US,Agreed\n")
+    fleet = load_fleet(path)
+    todo = plan(fleet, await refresh(fleet, {"sigmamind": client}, journal))
+    saved = dump_plan(todo)
+    path.write_text(f"{header}a,sigmamind,purchase,US,Edited\nb,sigmamind,purchase,US,Edited too\n")
+    todo = load_plan(saved) if is_saved else todo
+    assert (await apply(todo, [Provisioner(client, journal)])).done
+    assert len(box.ledger.purchases) == 1
+    (number,) = [each async for each in client.phone_numbers.list()]
+    assert (number.friendly_name or "").startswith("Agreed")
+
+    now = load_fleet(path)
+    again = plan(now, await refresh(now, {"sigmamind": client}, journal))
+    assert again.purchases == 1

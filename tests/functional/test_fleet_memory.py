@@ -1,19 +1,23 @@
-"""A long plan is carried out in flat memory: nothing is kept of a row that has ended."""
+"""A long plan is made in linear time and memory, and carried out in flat memory."""
 
 from __future__ import annotations
 
 import gc
+import sys
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
+import attrs
 import orjson
 import pytest
 
 from sigmamind_async import SigmaMind
 from sigmamind_async.fleet.apply import apply
 from sigmamind_async.fleet.dispatcher import StepOutcome
-from sigmamind_async.fleet.plan import plan
+from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
@@ -133,3 +137,91 @@ async def test_rows_are_finished_as_they_come() -> None:
         await run.carry_out()
         assert before[0] < 20
         assert before[-1] == len(before) == len(rows)
+
+
+# --- the plan itself ----------------------------------------------------------------------------
+
+PER_PLANNED_ROW = 3_000
+"""Bytes that planning a further row may take, its step or problem included."""
+
+
+def renamed(fleet: Fleet) -> Fleet:
+    """Return *fleet* with new ids for rows that buy: each must be compared with those removed."""
+    return Fleet(
+        rows=[
+            attrs.evolve(
+                each,
+                id=f"new {each.id}",
+                source=Source.PURCHASE,
+                fields={"country_code": "US", "label": "New"},
+            )
+            for each in fleet.rows
+        ]
+    )
+
+
+def bought_before(state: FleetState) -> FleetState:
+    notes = {
+        row_id: attrs.evolve(note, source="purchase", fields={"area_code": 200 + place % 300})
+        for place, (row_id, note) in enumerate(state.last_applied.items())
+    }
+    return attrs.evolve(state, last_applied=notes)
+
+
+def planning(count: int, *, rename: bool) -> Callable[[], Plan]:
+    fleet, state = fleet_of(count), bought_before(known_of(count))
+    fleet = renamed(fleet) if rename else fleet
+    return lambda: plan(fleet, state)
+
+
+def memory_of(work: Callable[[], object]) -> int:
+    work()  # fills what is made once
+    gc.collect()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def calls_of(work: Callable[[], object]) -> int:
+    """Return how many functions *work* enters: unlike seconds, the same on every machine."""
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_planning_takes_memory_in_proportion_to_the_rows(rename: bool) -> None:
+    """The control keeps as much again of each row, and is seen."""
+    few, many = (planning(count, rename=rename) for count in (FEW, 2 * MANY))
+    rows = 2 * MANY - FEW
+    assert memory_of(many) - memory_of(few) < PER_PLANNED_ROW * rows
+
+    def waste() -> object:
+        return many(), [bytes(PER_PLANNED_ROW) for _ in range(2 * MANY)]
+
+    assert memory_of(waste) - memory_of(few) > PER_PLANNED_ROW * rows
+
+
+@pytest.mark.parametrize("rename", [False, True])
+def test_planning_takes_time_in_proportion_to_the_rows(rename: bool) -> None:
+    """The control looks at each row for each row."""
+    few, many = (calls_of(planning(count, rename=rename)) for count in (FEW, 4 * FEW))
+    assert many < 4.4 * few
+
+    def compare_all(count: int) -> int:
+        rows = fleet_of(count).rows
+        return calls_of(lambda: [each.phone_number for _ in rows for each in rows])
+
+    assert compare_all(4 * FEW) > 4.4 * compare_all(FEW)

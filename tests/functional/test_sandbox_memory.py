@@ -59,7 +59,7 @@ async def seen(box: Sandbox, client: SigmaMind, operation: str) -> Seen:
 
 async def over_a_socket(fault: Fault, operation: str) -> Seen:
     async with Sandbox(faults=QUICK) as box:
-        box.script(operation, [fault])
+        box.sigmamind.script(operation, [fault])
         key, url = box.sigmamind.api_key, box.sigmamind.base_url
         async with SigmaMind(key, base_url=url, retry=ONCE, attempt_timeout=0.3) as client:
             return await seen(box, client, operation)
@@ -67,7 +67,7 @@ async def over_a_socket(fault: Fault, operation: str) -> Seen:
 
 async def in_memory(fault: Fault, operation: str) -> Seen:
     box = Sandbox(faults=QUICK)
-    box.script(operation, [fault])
+    box.sigmamind.script(operation, [fault])
     client = SigmaMind(
         box.sigmamind.api_key, transport=box.transport(), retry=ONCE, attempt_timeout=0.3
     )
@@ -180,7 +180,7 @@ async def test_in_fake_time_the_sandbox_waits_by_the_clock() -> None:
     """A hang of an hour ends the attempt, and takes no time."""
     clock = FakeClock()
     box = Sandbox(faults=Faults(hang=3600.0), clock=clock)
-    box.script("list", [Fault.HANG_BEFORE_COMMIT])
+    box.sigmamind.script("list", [Fault.HANG_BEFORE_COMMIT])
     client = in_fake_time(
         SigmaMind(box.sigmamind.api_key, transport=box.transport(), deadline=10_000.0), clock
     )

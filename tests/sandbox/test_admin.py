@@ -133,7 +133,7 @@ async def test_connections_are_refused(ask: Ask, send: Send) -> None:
 
 
 async def test_everything_is_reset(box: Sandbox, ask: Ask, send: Send) -> None:
-    box.script("list", [Fault.CONFLICT_409])
+    box.sigmamind.script("list", [Fault.CONFLICT_409])
     await send("POST", NUMBERS, json={"countryCode": "US"})
     assert (await ask("reset", {}))["commits"] == 0
     response = await send("GET", NUMBERS)

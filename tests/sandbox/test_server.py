@@ -181,7 +181,9 @@ async def test_refusing_again_starts_the_time_anew_and_closing_ends_it(box: Sand
 
 async def test_closing_is_quick_whatever_hangs() -> None:
     async with Sandbox(faults=Faults(hang=60.0, late=60.0)) as box:
-        box.script("create", [Fault.HANG_AFTER_COMMIT, Fault.LATE_COMMIT, Fault.SLOW_BODY])
+        box.sigmamind.script(
+            "create", [Fault.HANG_AFTER_COMMIT, Fault.LATE_COMMIT, Fault.SLOW_BODY]
+        )
         url, headers = box.sigmamind.base_url, {"X-API-Key": box.sigmamind.api_key}
         async with aiohttp.ClientSession(url, headers=headers) as session:
             sent = [asyncio.create_task(session.post(NUMBERS, json=BODY)) for _ in range(3)]

@@ -28,14 +28,13 @@ from sigmamind_async.cli.runtime import (
     run,
 )
 from sigmamind_async.cli.vendors import DEFAULT, PlatformName
+from sigmamind_async.fleet.export import columns_of, sayable, write
 from sigmamind_async.fleet.export import export as exported
-from sigmamind_async.fleet.export import sayable
-from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
-from sigmamind_async.fleet.files.writing import columns_of, write
 from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.fleet.spec import FleetRow, Problem
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.rowfiles import SUFFIXES, Format, format_of
 
 
 def export(

@@ -80,7 +80,10 @@ def worker(
         raise missing(error) from None
     WorkerRunner(
         database=database,
-        options=options,
+        platforms=options.platform,
+        concurrency=options.concurrency,
+        upkeep=options.upkeep,
+        allow_secret=options.allow_secret,
         spending=spending,
         settlement=settlement,
         request=request,

@@ -64,7 +64,7 @@ def show_plan(
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen = Output.for_process(json=output.json, verbose=output.verbose)
+    screen = Output.for_process(**attrs.asdict(output))
     place = given.place
     if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")

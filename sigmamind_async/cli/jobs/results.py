@@ -47,16 +47,25 @@ def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
         return result
     if stored.state is State.ABANDONED:
         message = "was abandoned by an operator: it is not sent again"
-        fault = attrs.evolve(result.error, message=message, committed="unknown", hint="")
-        return attrs.evolve(result, status="failed", error=fault)
+        error = attrs.evolve(result.error, message=message, committed="unknown", hint="")
+        return attrs.evolve(result, status="failed", error=error)
     if stored.state in NEED_DECISION:
         message, advice = stored.history[-1].text, NEEDS_DECISION
     elif stored.state is State.SENDING:
         message, advice = "another run has sent it and has not recorded how it ended", ""
     else:
         message, advice = stored.error, "it may have been carried out"
-    fault = attrs.evolve(result.error, message=without_call(message), hint=advice)
-    return attrs.evolve(result, error=fault)
+    error = attrs.evolve(result.error, message=without_call(message), hint=advice)
+    return attrs.evolve(result, error=error)
+
+
+def left_to_workers(result: RowResult) -> RowResult:
+    """Return an unconfirmed *result* whose operation workers still carry out."""
+    if result.error is None:
+        return result
+    message = "still with the workers, who carry it out"
+    error = attrs.evolve(result.error, message=message, hint=WITH_WORKERS)
+    return attrs.evolve(result, error=error)
 
 
 # ---------------------------------------------------------------- what is left to do
@@ -73,12 +82,9 @@ class NextSteps:
     """Lines of rows, by what is left to do about them."""
     _blocked: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
     """Lines of rows that were left out, by the reason."""
-    earlier: int = 0
-    """Rows that an earlier run carried out."""
 
     def add(self, result: RowResult) -> None:
         """Note how a row ended."""
-        self.earlier += result.already_done
         advice = "" if result.error is None else result.error.hint
         if advice in {NEEDS_DECISION, WITH_WORKERS}:
             self._lines.setdefault(advice, []).append(result.line)

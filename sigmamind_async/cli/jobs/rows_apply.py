@@ -47,9 +47,9 @@ from sigmamind_async.cli.runtime import client_of_environment, new_gate, run
 from sigmamind_async.cli.source import LONGEST_LINE, Source, Survey, source_of
 from sigmamind_async.cli.vendors import DEFAULT, PLATFORMS, AnyClient, Platform
 from sigmamind_async.fleet import plan_file
-from sigmamind_async.fleet.files.formats import format_of
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.limiter.gate import Gate
+from sigmamind_async.rowfiles import format_of
 from sigmamind_async.secret_references import SecretResolver
 
 

@@ -34,10 +34,6 @@ TICK: Final = 0.1
 """Seconds between two looks at a job."""
 QUIET: Final = 2.0
 """Seconds after the last row has ended before a person is told what the job still waits for."""
-MOST_NEW: Final = 20
-"""New numbers that are named at the end."""
-_BRINGS: Final = frozenset({"purchase", "import", "move"})
-
 STOPPING: Final[dict[StopReason, str]] = {
     "interrupted": "stopping: rows under way are settled; Ctrl-C again leaves them unconfirmed",
     "key_refused": "stopping: the platform refuses the key in {key}",
@@ -99,8 +95,7 @@ class JobRunner:
     _seconds: float = 0.0
     _cancelled: bool = False
     _refusal: AuthenticationError | None = None
-    _new_numbers: int = 0
-    _first_new: list[RowResult] = attrs.field(factory=list[RowResult])
+    _already_done: int = 0
     _quiet_since: float | None = None
     _waiting: bool = False
 
@@ -187,11 +182,7 @@ class JobRunner:
             self._quiet_since = now
         elif now - self._quiet_since > QUIET:
             self._waiting = True
-            rows, are = ("row", "is") if count == 1 else ("rows", "are")
-            self.output.log(
-                f"{count} {rows} {are} unconfirmed: looking in the account for up to"
-                f" {self.patience:.0f} s; Ctrl-C leaves {'it' if count == 1 else 'them'} so"
-            )
+            self.output.wait_for_unconfirmed(count, self.patience)
 
     def _stopping_text(self, why: StopReason, error: SigmaMindError | None) -> str:
         platform = ((error and error.operation) or "sigmamind").partition(".")[0]
@@ -203,26 +194,12 @@ class JobRunner:
         """Take how a row ended: show it, and keep it for the report and the next steps."""
         if shown:
             self.output.show(result)
-        if result.status == "done" and result.action in _BRINGS and not result.already_done:
-            self._new_numbers += 1
-            if self._new_numbers <= MOST_NEW:
-                self._first_new.append(result)
+        self._already_done += result.already_done
         commands: tuple[str, ...] = ()
         if self.next_steps is not None:
             self.next_steps.add(result)
             commands = self.next_steps.commands_for(result)
         self.page.add(result, result.platform or "", commands)
-
-    def _print_new_numbers(self) -> None:
-        """Print which numbers came, where their rows were not shown one by one."""
-        if self.output.quiet or self.output.shows_every_row or not self._first_new:
-            return
-        self.output.log("New numbers:")
-        width = max(len(result.id or "") for result in self._first_new)
-        for result in self._first_new:
-            self.output.log(f"  {result.id or '':<{width}}  {result.phone_number}")
-        if rest := self._new_numbers - len(self._first_new):
-            self.output.log(f"  and {rest:,} more; the same command with --verbose shows all")
 
     def note_error(self, error: BaseException | None) -> None:
         """Take the error of the row that ended last, if it has one."""
@@ -246,7 +223,7 @@ class JobRunner:
             failed=progress.failed + invalid,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
-            already_done=0 if self.next_steps is None else self.next_steps.earlier,
+            already_done=self._already_done,
             requests=self.traffic.requests,
             rate_limited=self.traffic.rate_limited,
             elapsed_ms=round(self._seconds * 1000),
@@ -255,7 +232,6 @@ class JobRunner:
 
     def conclude(self, summary: Summary) -> int:
         """Show the summary and what is left to do; return the exit code."""
-        self._print_new_numbers()
         self.output.show(summary)
         if self.next_steps is not None:
             self.next_steps.print(self.output.log, summary.stopped)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, Self, runtime_checkable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, Protocol, Self, runtime_checkable
 
 import attrs
 
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
+
+_MAY_BE_OPEN: Final = UNSETTLED | {State.PLANNED}
+SHOWN: Final = _MAY_BE_OPEN | NEED_DECISION
+"""States of the rows that a `Status` is made from."""
 
 
 class PutResult(enum.Enum):
@@ -128,6 +132,11 @@ class CommonClock(Protocol):
         ...
 
 
+def clock_for(journal: Journal, own: Callable[[], float]) -> Callable[[], float]:
+    """Return the clock that all writers of *journal* share, or else this process's *own*."""
+    return journal.now if isinstance(journal, CommonClock) else own
+
+
 def check_put(
     row: Row,
     stored: tuple[int, int],
@@ -190,17 +199,25 @@ class Status:
     async def of(cls, journal: Journal, account: str, settle_time: float) -> Self:
         """Return the state of the operations of *account* in *journal*."""
         counts = await journal.counts(account)
+        return cls.from_rows(account, counts, await journal.in_states(account, SHOWN), settle_time)
+
+    @classmethod
+    def from_rows(
+        cls, account: str, counts: Counts, rows: Iterable[Row], settle_time: float
+    ) -> Self:
+        """Return the state of an account that has *counts*, and *rows* in the states `SHOWN`."""
+        rows = list(rows)
         return cls(
             account=account,
             counts=counts.rows,
             purchase_count=counts.purchase_count,
-            unconfirmed=await open_rows(journal, account),
-            need_decision=await journal.in_states(account, NEED_DECISION),
+            unconfirmed=[row for row in rows if row.is_open],
+            need_decision=[row for row in rows if row.state in NEED_DECISION],
             settle_time=settle_time,
         )
 
 
 async def open_rows(journal: Journal, account: str) -> list[Row]:
     """Return the rows of *account* that a listing may still change."""
-    rows = await journal.in_states(account, UNSETTLED | {State.PLANNED})
+    rows = await journal.in_states(account, _MAY_BE_OPEN)
     return [row for row in rows if row.is_open]

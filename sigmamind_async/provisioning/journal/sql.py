@@ -275,9 +275,7 @@ class SqlJournal(Journal):
         return await self._rows(self._statements.tagged_before, account, before)
 
     async def counts(self, account: str) -> Counts:
-        found = await self._query(self._statements.counts, [account], list)
-        purchases = found[0][2] if found else None
-        return Counts({State(state): count for state, count, _ in found}, purchases or 0)
+        return await self._query(self._statements.counts, [account], read_counts)
 
     async def last_applied(self) -> dict[str, str]:
         return await self._query(self._statements.last_applied, [], dict)
@@ -337,3 +335,9 @@ class SqlJournal(Journal):
 def read_rows(found: list[Any]) -> list[Row]:
     """Return the rows of a query for all `COLUMNS`."""
     return [from_columns(values) for values in found]
+
+
+def read_counts(found: list[Any]) -> Counts:
+    """Return the result of the query for `Statements.counts`."""
+    purchases = found[0][2] if found else None
+    return Counts({State(state): count for state, count, _ in found}, purchases or 0)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import orjson
-
 from sigmamind_async.fleet.plan import plan
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import Fleet, Problem
 from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.fleet.step import Action, Change, Step
+from sigmamind_async.fleet.step import Action, Step
 from tests.unit.fleet.rows import (
     NUMBER,
     OTHER,
@@ -159,27 +157,6 @@ def test_what_no_row_lists() -> None:
     made = planned([], known([found()], notes), allow_release=True)
 
     assert (made.unlisted, made.steps) == (("y", "z"), ())
-
-
-def test_a_step_is_loaded_as_it_was_dumped() -> None:
-    """Through JSON, with all that it has."""
-    step = Step(
-        id="a",
-        platform="verbex",
-        action=Action.MOVE,
-        sequence=3,
-        op_id="a #3",
-        phone_number=NUMBER,
-        record="r1",
-        changes=(Change("label", None, "L"),),
-        kept_drift=(Change("test_number", "x", "y", drifted=True),),
-        renamed_from="old",
-        moves_from=found(label=None),
-        blocked="why",
-        remarks=("one", "two"),
-    )
-
-    assert Step.load(orjson.loads(orjson.dumps(step.dump()))) == step
 
 
 def test_a_step_is_small() -> None:

@@ -13,17 +13,17 @@ from typing import Any
 
 import attrs
 
-from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.row_plan import PlanOptions
-from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
-from sigmamind_async.fleet.state_update import (
+from sigmamind_async.fleet.diff import (
     after_create,
     after_release,
     after_sync,
     merge_shown,
     remaining_changes,
 )
+from sigmamind_async.fleet.plan import Plan, plan
+from sigmamind_async.fleet.row_plan import PlanOptions
+from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS

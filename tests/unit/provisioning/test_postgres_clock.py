@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.provisioning.context import clock_for
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.postgres.journal import CLOCK_STALE, DatabaseClock
+from sigmamind_async.provisioning.journal.protocol import clock_for
 
 
 @attrs.define

@@ -13,13 +13,12 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
-from sigmamind_async.provisioning.events import OwnerLost
 from sigmamind_async.provisioning.journal.protocol import PutResult, check_put
 from sigmamind_async.provisioning.journal.sql import (
     COLUMNS,
@@ -35,10 +34,10 @@ from sigmamind_async.provisioning.journal.sql import (
     read_rows,
     to_columns,
 )
+from sigmamind_async.provisioning.journal.sqlite.explanation import explain_error
 from sigmamind_async.provisioning.journal.sqlite.file import JournalFile
-from sigmamind_async.provisioning.journal.sqlite.writer import Writer, explain_error
+from sigmamind_async.provisioning.journal.sqlite.writer import Writer
 from sigmamind_async.provisioning.row import Row, State
-from sigmamind_async.provisioning.transitions import Policy, advance
 
 # ruff: noqa: S608 - every part of a statement is a constant of ours
 
@@ -163,10 +162,9 @@ class SqliteJournal(SqlJournal):
             # The clock may have been set back; a row must not be unconfirmed before it was sent.
             now = max(self._wall_clock(), latest or 0.0)
             # The lock is ours alone, so the processes that were sending these are gone.
-            for row in read_rows(database.execute(_SENDING).fetchall()):
-                moved = advance(row, OwnerLost(), now, Policy()).row
-                _put(database, moved, to_columns(moved), None)
+            if rows := read_rows(database.execute(_SENDING).fetchall()):
                 latest = now
+                _mark_unconfirmed(database, rows, now)
         return journal_id, openings, latest or 0.0
 
     # --- rows --------------------------------------------------------------------------------
@@ -239,6 +237,16 @@ class SqliteJournal(SqlJournal):
         if self._writer is None:
             raise self._not_open()
         return self._writer
+
+
+def _mark_unconfirmed(database: sqlite3.Connection, rows: Iterable[Row], now: float) -> None:
+    # Only a process that was killed leaves such rows; reading a journal does not pay for these.
+    from sigmamind_async.provisioning.events import OwnerLost
+    from sigmamind_async.provisioning.transitions import Policy, advance
+
+    for row in rows:
+        moved = advance(row, OwnerLost(), now, Policy()).row
+        _put(database, moved, to_columns(moved), None)
 
 
 def _put(

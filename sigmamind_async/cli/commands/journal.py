@@ -1,0 +1,186 @@
+"""``sigmamind status`` and ``sigmamind reconcile``: what a journal holds, and how it is settled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
+
+from cyclopts import Parameter
+
+from sigmamind_async.cli.errors import Exit
+from sigmamind_async.cli.options import (
+    SETTLE_TIME,
+    JournalOptions,
+    OutputOptions,
+    PlatformName,
+    RequestOptions,
+    Seconds,
+    SettlementOptions,
+)
+
+if TYPE_CHECKING:
+    from sigmamind_async.cli.journal_location import JournalLocation
+    from sigmamind_async.provisioning.journal.protocol import Counts
+    from sigmamind_async.provisioning.row import Row, State
+
+File: TypeAlias = Annotated[
+    str | None, Parameter(help="The fleet file that was applied, or its journal.")
+]
+Platform: TypeAlias = Annotated[
+    PlatformName | None,
+    Parameter(name="--platform", help="Only rows of this platform. Default: all in the journal."),
+]
+
+
+def status(
+    file: File = None,
+    /,
+    *,
+    platform: Platform = None,
+    settle_time: Annotated[
+        Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
+    ] = SETTLE_TIME,
+    journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
+    output: OutputOptions = OutputOptions(),  # noqa: B008 - frozen
+) -> int:
+    """Show what the journal of *file*, or in a database, holds."""
+    from sigmamind_async.cli.journal_location import find_journal
+    from sigmamind_async.cli.output.console import Output
+    from sigmamind_async.cli.output.events import JournalRows
+    from sigmamind_async.cli.output.journal_status import journal_row_of, journal_status_of
+    from sigmamind_async.provisioning.journal.protocol import SHOWN, Status
+    from sigmamind_async.provisioning.row import State
+
+    place = find_journal(file, journal)
+    shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
+    states = frozenset(State) if output.json or output.verbose else SHOWN
+    accounts, now = read_journal(place, _names(platform), states)
+    is_settled = True
+    for name, rows in used_accounts(accounts).items():
+        found = Status.from_rows(name, accounts[name][0], rows, settle_time)
+        is_settled = is_settled and found.is_settled
+        shown.show(journal_status_of(found, place, name, now))
+        settled = [row for row in rows if row.state not in SHOWN]
+        if settled:
+            shown.show(
+                JournalRows(tuple(journal_row_of(row, settle_time, place) for row in settled))
+            )
+    if shown.is_terminal and not (output.verbose or output.quiet):
+        shown.log(f"all rows: {place.command('status', platform, '--verbose')}")
+    return Exit.DONE if is_settled else Exit.UNKNOWN
+
+
+Accounts: TypeAlias = "dict[str, tuple[Counts, list[Row]]]"
+"""By name, what a journal counts of an account, and some of its rows."""
+
+
+def _names(platform: PlatformName | None) -> list[str]:
+    return [platform] if platform else list(get_args(PlatformName))
+
+
+def used_accounts(accounts: Accounts) -> dict[str, list[Row]]:
+    """Return the rows of the accounts that have any; of the first one if none has."""
+    used = {name: rows for name, (counts, rows) in accounts.items() if counts.rows}
+    return used or {name: [] for name in list(accounts)[:1]}
+
+
+def read_journal(
+    place: JournalLocation, names: Collection[str], states: Collection[State]
+) -> tuple[Accounts, float]:
+    """Return the counts of each account, its rows in *states*, and the time by its clock."""
+    from sigmamind_async.cli.journal_location import FileJournal
+
+    if isinstance(place, FileJournal):
+        from sigmamind_async.provisioning.journal.sqlite.snapshot import read_accounts
+
+        return read_accounts(place.path, names, states), time.time()
+    from sigmamind_async.cli.runtime import run
+
+    return run(_read_database(place, names, states))
+
+
+async def _read_database(
+    place: JournalLocation, names: Collection[str], states: Collection[State]
+) -> tuple[Accounts, float]:
+    from sigmamind_async.provisioning.journal.protocol import clock_for
+
+    async with place.opened(read_only=True) as journal:
+        accounts = {
+            name: (await journal.counts(name), await journal.in_states(name, states))
+            for name in names
+        }
+        return accounts, clock_for(journal, time.time)()
+
+
+def reconcile(
+    file: File = None,
+    /,
+    *,
+    platform: Platform = None,
+    only: Annotated[
+        tuple[str, ...],
+        Parameter(help="Decide about the row with this id. May be repeated.", metavar="ROW"),
+    ] = (),
+    adopt: Annotated[
+        str | None,
+        Parameter(help="Link this number of the account to the row.", metavar="+NUMBER"),
+    ] = None,
+    abandon: Annotated[
+        bool, Parameter(help="Stop working on the row. No number is released.")
+    ] = False,
+    wait: Annotated[bool, Parameter(help="Look until nothing is unconfirmed.")] = False,
+    restored: Annotated[
+        bool, Parameter(help="Accept a journal that is an older copy of itself.")
+    ] = False,
+    yes: Annotated[bool, Parameter(help="Release duplicates without asking.")] = False,
+    journal: JournalOptions = JournalOptions(),  # noqa: B008 - frozen
+    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008 - frozen
+    request: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
+    json: Annotated[
+        bool, Parameter(name="--json", group="Output", help="Write JSON Lines to stdout.")
+    ] = False,
+) -> int:
+    """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""
+    from sigmamind_async.cli.jobs.reconciliation import (
+        Decision,
+        Reconciliation,
+        by_account,
+        choose_rows,
+    )
+    from sigmamind_async.cli.journal_location import accept_restored, find_journal
+    from sigmamind_async.cli.output.console import Output
+    from sigmamind_async.cli.prompts import Approval, is_interactive
+    from sigmamind_async.cli.runtime import client_of_environment, run
+    from sigmamind_async.cli.vendors import PLATFORMS
+    from sigmamind_async.provisioning.row import State
+
+    place = find_journal(file, journal)
+    decision = Decision.of(only, adopt, abandon=abandon, settlement=settlement)
+    decision.check(wait=wait)
+    if restored:
+        run(accept_restored(place))
+    accounts, _ = read_journal(place, _names(platform), frozenset(State))
+    chosen = used_accounts(accounts)
+    if only:
+        known = [row for _, rows in accounts.values() for row in rows]
+        chosen = by_account(choose_rows(known, only, place.name))
+    clients = {name: client_of_environment(PLATFORMS[name], request) for name in chosen}
+    if settlement.release_duplicates:
+        records = [record for rows in chosen.values() for row in rows for record in row.duplicates]
+        approval = Approval(yes=yes, ask=not json and is_interactive())
+        approval.check_release(", ".join(records) or "duplicates")
+    output = Output.for_process(json=json)
+    is_settled = True
+    for name, rows in chosen.items():
+        work = Reconciliation(
+            place=place,
+            platform=name,
+            output=output,
+            decision=decision,
+            op_ids=[row.op_id for row in rows] if only else [],
+            settlement=settlement,
+            wait=wait,
+        )
+        is_settled = run(work.run(clients[name])) and is_settled
+    return Exit.DONE if is_settled else Exit.UNKNOWN

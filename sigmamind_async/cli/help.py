@@ -1,0 +1,298 @@
+"""The commands, and their help: a sentence, the options in groups, an example, a page of the guide.
+
+The table is data, so that the root's help and an unknown command cost no import of cyclopts. The
+help of one command needs its function, and nothing that the function needs to run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.errors import suggest
+
+if TYPE_CHECKING:
+    from cyclopts.argument import Argument
+
+
+class Command(NamedTuple):
+    """One command."""
+
+    function: str
+    """Where it is, as ``module:name`` below this package."""
+    sentence: str
+    example: str
+    """What follows ``sigmamind``, and the command's own words."""
+    page: str
+    """The page of the guide; empty for the list of pages."""
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "plan": Command(
+        "commands.plan:plan",
+        "Show what apply would change; send and write nothing.",
+        "fleet.csv",
+        "plans",
+    ),
+    "apply": Command(
+        "commands.apply:apply",
+        "Make numbers as FILE says; nothing is bought twice.",
+        "fleet.csv --max-purchases 20 --yes",
+        "fleet-files",
+    ),
+    "status": Command(
+        "commands.journal:status",
+        "Show what was bought, what is unconfirmed and what needs a decision.",
+        "fleet.csv",
+        "journal",
+    ),
+    "reconcile": Command(
+        "commands.journal:reconcile",
+        "Settle what is unconfirmed; buys nothing, and releases only with --release-duplicates.",
+        "fleet.csv --only desk-7 --adopt +14155550100",
+        "unconfirmed",
+    ),
+    "export": Command(
+        "commands.export:export",
+        "Write the numbers of accounts as a fleet file.",
+        "--platform sigmamind --out fleet.csv",
+        "export",
+    ),
+    "numbers list": Command(
+        "commands.numbers:list_",
+        "Show the numbers of one account or several.",
+        "--platform dialnexa --unassigned --json",
+        "numbers",
+    ),
+    "numbers get": Command("commands.numbers:get", "Show one number.", "+14155550100", "numbers"),
+    "numbers update": Command(
+        "commands.numbers:update",
+        "Change one number; fields that are not named stay as they are.",
+        "+14155550100 --inbound-agent-id agent_1",
+        "numbers",
+    ),
+    "numbers release": Command(
+        "commands.numbers:release",
+        "Release one number permanently; asks for it to be typed.",
+        "+14155550100",
+        "numbers",
+    ),
+    "numbers move": Command(
+        "commands.reassign:move",
+        "Give the numbers of one agent to another; shows what changes, and asks.",
+        "--from-agent agent_1 --to-agent agent_2 --dry-run",
+        "numbers",
+    ),
+    "numbers verify": Command(
+        "commands.verify:verify",
+        "Place a test call from each number, to prove that its trunk works.",
+        "+14155550100 --max-calls 1",
+        "verify",
+    ),
+    "worker": Command(
+        "commands.worker:worker",
+        "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C.",
+        "--postgres --concurrency 50",
+        "workers",
+    ),
+    "sandbox": Command(
+        "commands.sandbox:sandbox",
+        "Run copies of the platforms on this machine until Ctrl-C.",
+        "--faults 0.1 --rate 50",
+        "sandbox",
+    ),
+    "demo": Command(
+        "demo.local:demo",
+        "Kill a job while it buys, resume it, and audit what was bought.",
+        "--seed 7",
+        "sandbox",
+    ),
+    "explain": Command(
+        "commands.explain:explain",
+        "Show a page of the guide, or the list of pages.",
+        "fleet-files",
+        "",
+    ),
+}
+"""In the order in which they are listed."""
+
+GROUPS: Final = {"numbers": "Work with single numbers, without a file."}
+"""The first words of commands that have two."""
+
+_ROOT: Final = (
+    "Phone numbers on SigmaMind, Verbex and DialNexa: each bought exactly once, through crashes"
+    " and lost replies."
+)
+_HELP_FLAGS: Final = frozenset({"--help", "-h"})
+_INDENT: Final = 30
+_WIDEST: Final = 100
+
+
+def asks_for_help(words: Sequence[str]) -> bool:
+    """Return whether ``--help`` is among *words*, before a ``--``."""
+    before = words[: words.index("--")] if "--" in words else words
+    return not _HELP_FLAGS.isdisjoint(before)
+
+
+def find_command(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the name that *words* begin with, of a command or a group, and the other words.
+
+    The name is empty if they begin with an option. Raises `CommandError` for an unknown one.
+    """
+    first, *rest = words or [""]
+    if first in COMMANDS:
+        return first, rest
+    if not first or first.startswith("-"):
+        return "", list(words)
+    if first not in GROUPS:
+        raise _unknown(first, dict.fromkeys(name.split()[0] for name in COMMANDS), "sigmamind")
+    if not rest or rest[0].startswith("-"):
+        return first, rest
+    if f"{first} {rest[0]}" not in COMMANDS:
+        known = [name.split()[1] for name in COMMANDS if name.startswith(f"{first} ")]
+        raise _unknown(rest[0], known, f"sigmamind {first}")
+    return f"{first} {rest[0]}", rest[1:]
+
+
+def _unknown(word: str, known: Iterable[str], before: str) -> CommandError:
+    return CommandError(f"{before} has no command {word!r}{suggest(word, known)}")
+
+
+# ---------------------------------------------------------------- text
+
+
+def overview(group: str = "") -> str:
+    """Return the help of the root, or of a *group* of commands."""
+    words = f"sigmamind {group}".strip()
+    prefix = f"{group} " if group else ""
+    names = [name for name in COMMANDS if name.startswith(prefix)]
+    rows = [(name.removeprefix(prefix), COMMANDS[name].sentence) for name in names]
+    parts = [
+        _fill(GROUPS.get(group, _ROOT)),
+        f"Usage: {words} COMMAND",
+        _section("Commands", rows),
+    ]
+    if not group:
+        parts.append(_section("Options", _ROOT_OPTIONS))
+    first = COMMANDS[names[0]]
+    parts.append(_ends(f"sigmamind {names[0]} {first.example}", first.page if group else ""))
+    return "\n\n".join(parts)
+
+
+_ROOT_OPTIONS: Final = (
+    ("--help, -h", "Show this help, or that of a command."),
+    ("--version", "Show the version."),
+    ("--debug", "Show where an unexpected error happened; for every command."),
+)
+
+
+def command_help(name: str, arguments: Iterable[Argument]) -> str:
+    """Return the help of the command *name*, which takes *arguments*."""
+    command = COMMANDS[name]
+    shown = [argument for argument in arguments if argument.show]
+    positional = [argument for argument in shown if argument.index is not None]
+    optional = [argument for argument in shown if argument.index is None]
+    usage = [
+        *(["[OPTIONS]"] if optional else []),
+        *(_placeholder(argument) for argument in positional),
+    ]
+    parts = [_fill(command.sentence), f"Usage: sigmamind {' '.join([name, *usage])}"]
+    if positional:
+        parts.append(_section("Arguments", map(_entry, positional)))
+    parts += [_section(title, map(_entry, group)) for title, group in _groups(optional)]
+    parts.append(_ends(f"sigmamind {name} {command.example}", command.page))
+    return "\n\n".join(parts)
+
+
+def _groups(arguments: Sequence[Argument]) -> list[tuple[str, list[Argument]]]:
+    """Return options under the titles of their groups: first those of the command alone."""
+    found: dict[str, list[Argument]] = {}
+    order: dict[str, Any] = {}
+    for argument in arguments:
+        # The command's own options are in a group without a place; those of `options` have one.
+        group: Any = next(iter(argument.parameter.group or ()))  # type: ignore[arg-type]
+        title = "Options" if group.name == "Parameters" else group.name
+        found.setdefault(title, []).append(argument)
+        key = group.sort_key
+        order[title] = -1 if title == "Options" else key if isinstance(key, int) else len(order)
+    return sorted(found.items(), key=lambda item: order[item[0]])
+
+
+def _placeholder(argument: Argument) -> str:
+    word = argument.name.lstrip("-").upper()
+    return word if argument.required else f"[{word}]"
+
+
+def _entry(argument: Argument) -> tuple[str, str]:
+    """Return what is typed, and what it means."""
+    names = ", ".join(argument.names) if argument.index is None else _placeholder(argument)
+    value = "" if argument.is_flag() or argument.index is not None else f" {_value_word(argument)}"
+    help_ = argument.parameter.help or ""
+    default = _default_text(argument)
+    return f"{names}{value}", f"{help_} [default: {default}]" if default else help_
+
+
+def _value_word(argument: Argument) -> str:
+    if argument.parameter.metavar:
+        return argument.parameter.metavar
+    if choices := argument.get_choices():
+        return "|".join(choices)
+    if _is_duration(argument):
+        return "TIME"
+    hint = str(argument.hint)
+    return "FILE" if "Path" in hint else "NUMBER" if "int" in hint or "float" in hint else "TEXT"
+
+
+def _is_duration(argument: Argument) -> bool:
+    return getattr(argument.parameter.converter, "__name__", "") == "seconds"
+
+
+def _default_text(argument: Argument) -> str:
+    value = argument.field_info.default
+    if argument.required or not isinstance(value, str | int | float) or value in {False, ""}:
+        return ""
+    if isinstance(value, str) or not _is_duration(argument):
+        return str(value)
+    return f"{value / 60:g}m" if value >= 120 and value % 60 == 0 else f"{value:g}s"
+
+
+def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
+    """Return entries, of what is typed and what it means, in two columns."""
+    entries = list(entries)
+    indent = min(max(len(typed) for typed, _ in entries) + 4, _INDENT)
+    return "\n".join([f"{title}:", *(line for entry in entries for line in _lines(*entry, indent))])
+
+
+def _lines(typed: str, meaning: str, indent: int) -> Iterator[str]:
+    wrapped = textwrap.wrap(meaning, max(_width() - indent, 20))
+    first = f"  {typed}"
+    if len(first) + 2 > indent:
+        yield first
+    else:
+        yield f"{first:{indent}}{''.join(wrapped[:1])}".rstrip()
+        del wrapped[:1]
+    for line in wrapped:
+        yield " " * indent + line
+
+
+def _ends(example: str, page: str) -> str:
+    return f"Example: {example}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, _width())
+
+
+def _width() -> int:
+    try:
+        columns = int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        try:
+            columns = os.get_terminal_size(sys.stdout.fileno()).columns or 80
+        except (OSError, ValueError):  # no terminal, or no descriptor
+            columns = 80
+    return min(max(columns, 40), _WIDEST)

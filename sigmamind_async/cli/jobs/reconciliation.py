@@ -1,0 +1,244 @@
+"""What is done about rows that are not settled: a look at the account, or a decision."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Self
+
+import attrs
+
+from sigmamind_async.cli.errors import CommandError, exit_for, message_of, told
+from sigmamind_async.cli.journal_location import JournalLocation
+from sigmamind_async.cli.options import SettlementOptions
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import StateChanged
+from sigmamind_async.cli.output.journal_status import (
+    journal_status_of,
+    row_id_of,
+    state_name,
+    without_call,
+)
+from sigmamind_async.cli.output.text import format_timestamp
+from sigmamind_async.cli.runtime import new_provisioner
+from sigmamind_async.cli.vendors import AnyClient
+from sigmamind_async.errors import JournalError, SigmaMindError, suggest
+from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
+from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
+
+LOOK_EVERY: Final = (1.0, 30.0)
+"""Shortest and longest pause between two listings while waiting, in seconds."""
+MOST_SUGGESTED: Final = 10
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """What an operator decided about some rows, or set as a rule for all."""
+
+    only: tuple[str, ...]
+    adopt: str | None
+    abandon: bool
+    retry_unconfirmed: bool
+    release_duplicates: bool
+
+    @classmethod
+    def of(
+        cls,
+        only: tuple[str, ...],
+        adopt: str | None,
+        *,
+        abandon: bool,
+        settlement: SettlementOptions,
+    ) -> Self:
+        """Return the decision that options name."""
+        return cls(
+            only=only,
+            adopt=adopt,
+            abandon=abandon,
+            retry_unconfirmed=settlement.retry_unconfirmed,
+            release_duplicates=settlement.release_duplicates,
+        )
+
+    def check(self, *, wait: bool) -> None:
+        """Raise `CommandError` unless the options go together."""
+        ways = (self.adopt is not None, self.retry_unconfirmed, self.abandon)
+        if not self.only and (self.adopt is not None or self.abandon):
+            raise CommandError("--adopt and --abandon are about one row: name it with --only ROW")
+        if self.only and sum((*ways, self.release_duplicates)) != 1:
+            raise CommandError(
+                "--only ROW needs one of --adopt NUMBER, --retry-unconfirmed, --abandon,"
+                " --release-duplicates"
+            )
+        if self.adopt is not None and len(self.only) > 1:
+            raise CommandError("one number is adopted for one row: name a single --only ROW")
+        if self.only and wait:
+            raise CommandError("--only and --wait exclude each other: decide first, then wait")
+
+
+def choose_rows(rows: Iterable[Row], only: Sequence[str], journal: str) -> list[Row]:
+    """Return the rows that *only* names, by their ids in the file or in the journal.
+
+    Raises `CommandError` for a row that is not there, or has nothing to decide.
+    """
+    known = list(rows)
+    chosen: list[Row] = []
+    for word in only:
+        found = [row for row in known if word in {row.op_id, row_id_of(row.op_id)}]
+        if not found:
+            names = sorted({row_id_of(row.op_id) for row in known})
+            hint = suggest(word, names)
+            shown = hint if "did you mean" in hint or len(names) <= MOST_SUGGESTED else ""
+            raise CommandError(f"{journal} has no row {word!r}{shown}")
+        undecided = [row for row in found if row.state in UNSETTLED | NEED_DECISION]
+        if not undecided:
+            name = state_name(found[-1].state)
+            raise CommandError(f"{word} is {name}, so there is nothing to decide")
+        chosen += undecided
+    return chosen
+
+
+def by_account(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return *rows* under the names of their accounts."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.account, []).append(row)
+    return found
+
+
+@attrs.define(kw_only=True)
+class Reconciliation:
+    """The work on the rows of one account."""
+
+    place: JournalLocation
+    platform: str
+    output: Output
+    decision: Decision
+    op_ids: Sequence[str]
+    """The operations that the decision is about; none if it is a rule for all."""
+    settlement: SettlementOptions
+    wait: bool
+    _said: str = ""
+    _now: Callable[[], float] = time.time
+    """The clock of the journal, where it has one."""
+
+    async def run(self, client: AnyClient) -> bool:
+        """Do it, show what changed and what is left, and return whether all is settled."""
+        rule = attrs.evolve(
+            self.settlement,
+            retry_unconfirmed=self.settlement.retry_unconfirmed and not self.op_ids,
+            release_duplicates=self.settlement.release_duplicates and not self.op_ids,
+        )
+        async with self.place.opened() as journal, client:
+            self._now = clock_for(journal, time.time)
+            provisioner = new_provisioner(client, journal, rule)
+            if rule.accept_key:
+                await provisioner.accept_key()
+            for op_id in self.op_ids:
+                await self._decide(provisioner, journal, op_id)
+            if not self.op_ids:
+                await self._settle(provisioner, journal)
+            status = await provisioner.status()
+            self.output.show(journal_status_of(status, self.place, self.platform, self._now()))
+        return status.is_settled
+
+    # --- what can be settled without a decision ----------------------------------------------
+
+    async def _settle(self, provisioner: Provisioner, journal: Journal) -> None:
+        status = await self._look(provisioner, journal)
+        shortest, longest = LOOK_EVERY
+        pause = shortest
+        while self.wait and status.unconfirmed:
+            until = max(self._settles_at(row) for row in status.unconfirmed)
+            self._log_waiting(len(status.unconfirmed), until)
+            await asyncio.sleep(min(pause, max(shortest, until - self._now())))
+            pause = min(2 * pause, longest)
+            try:
+                status = await self._look(provisioner, journal)
+            except SigmaMindError as error:
+                if not error.retryable:
+                    raise
+                self.output.log(f"{told(error)}; looking again")
+
+    def _settles_at(self, row: Row) -> float:
+        # A process that was killed while it sent is given as long as its request may have lasted.
+        since = row.lease_until if row.state is State.SENDING else row.unconfirmed_since
+        return since + self.settlement.settle_time
+
+    async def _look(self, provisioner: Provisioner, journal: Journal) -> Status:
+        """Read the account, and show which rows changed by that."""
+        before = _undecided(await provisioner.status())
+        await provisioner.reconcile()
+        status = await provisioner.sweep()
+        await self._show_changes(journal, before, _undecided(status))
+        return status
+
+    def _log_waiting(self, count: int, until: float) -> None:
+        """Report what is waited for, whenever that changes."""
+        rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
+        text = f"{rows}, to be settled soon after {format_timestamp(until)}; Ctrl-C loses nothing"
+        if text != self._said:
+            self.output.log(text)
+            self._said = text
+
+    async def _show_changes(
+        self, journal: Journal, before: Mapping[str, Row], after: Mapping[str, Row]
+    ) -> None:
+        for op_id in dict.fromkeys((*before, *after)):
+            now = after.get(op_id) or await journal.get(self.platform, op_id)
+            was = before.get(op_id)
+            if now is not None and (was is None or was.state is not now.state):
+                self._show_change(State.DONE if was is None else was.state, now)
+
+    def _show_change(self, before: State, row: Row) -> None:
+        name = row_id_of(row.op_id)
+        message = without_call(row.history[-1].text) if row.history else ""
+        self.output.show(StateChanged(row=name, before=before, after=row.state, message=message))
+        if row.state is State.PLANNED:
+            sender = "a worker" if row.enqueued else "the next sigmamind apply"
+            self.output.log(f"{name} is sent by {sender}, not by this command")
+
+    # --- what an operator decided ---------------------------------------------------------------
+
+    async def _decide(self, provisioner: Provisioner, journal: Journal, op_id: str) -> None:
+        decision, name = self.decision, row_id_of(op_id)
+        before = await self._row(journal, op_id)
+        try:
+            if decision.adopt is not None:
+                row = await provisioner.adopt(op_id, decision.adopt)
+            elif decision.release_duplicates:
+                row = await provisioner.release_duplicates(op_id)
+            else:
+                # A number that has turned up in the meantime makes the decision void.
+                await provisioner.sweep()
+                row = await self._row(journal, op_id)
+                if row.state is before.state:
+                    row = await self._retry_or_abandon(provisioner, row)
+                else:
+                    self.output.log(f"{name}: it has turned up, so there is nothing to decide")
+        except JournalError as error:
+            text = message_of(error).replace(op_id, name)
+            raise CommandError(text, exit_for(error)) from None
+        self._show_change(before.state, row)
+
+    async def _retry_or_abandon(self, provisioner: Provisioner, row: Row) -> Row:
+        if self.decision.abandon:
+            return await provisioner.abandon(row.op_id)
+        if row.state in UNSETTLED:
+            until = format_timestamp(self._settles_at(row))
+            raise CommandError(
+                f"{row_id_of(row.op_id)} may still turn up until {until}:"
+                f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"
+            )
+        return await provisioner.retry_unconfirmed(row.op_id)
+
+    async def _row(self, journal: Journal, op_id: str) -> Row:
+        row = await journal.get(self.platform, op_id)
+        if row is None:  # another process removed it since
+            raise CommandError(f"{self.place.name} has no row {row_id_of(op_id)!r}")
+        return row
+
+
+def _undecided(status: Status) -> dict[str, Row]:
+    return {row.op_id: row for row in (*status.unconfirmed, *status.need_decision)}

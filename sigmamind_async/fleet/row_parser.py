@@ -1,0 +1,386 @@
+"""One row of a file: from its cells to a `FleetRow`, or to all that is wrong with it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType
+from typing import Final, TypeAlias, TypeVar, cast
+
+import attrs
+
+from sigmamind_async.errors import suggest
+from sigmamind_async.fleet.spec import (
+    FIELDS,
+    LONGEST_ID,
+    OWN_NAMES,
+    SECRETS,
+    WHOLE_NUMBERS,
+    Cell,
+    DesiredState,
+    FleetRow,
+    Problem,
+    Source,
+)
+from sigmamind_async.fleet.validation import problems_of
+from sigmamind_async.rowfiles import CellError, FileRow, Vocabulary, text_problem
+from sigmamind_async.values import Secret
+
+PLATFORMS: Final = ("sigmamind", "verbex", "dialnexa")
+
+PHONE_NUMBERS: Final = frozenset({"phone_number", "test_number"})
+_LABELS: Final = frozenset({"label", "accounting_label"})
+
+EXAMPLE: Final = '"+14155550100"'
+
+SYNONYMS: Final[Mapping[str, str]] = {
+    # Words of the platforms that mean one thing whichever platform a row is of.
+    "countryiso": "country_code",
+    "friendlyname": "label",
+    "nickname": "label",
+    "outboundphonenumber": "test_number",
+    "sipphonenumber": "phone_number",
+    "siptrunkpassword": "trunk_password",
+    "siptrunkusername": "trunk_username",
+    "sipterminationuri": "termination_uri",
+    "terminationsipuri": "termination_uri",
+}
+"""Other words for a name, without case and punctuation."""
+
+HINTS: Final[Mapping[str, str]] = {
+    "accountsid": "twilio_account_sid",
+    "agent": "inbound_agent_id",
+    "agentid": "inbound_agent_id",
+    "authtoken": "twilio_auth_token",
+    "country": "country_code",
+    "name": "label",
+    "number": "phone_number",
+    "password": "trunk_password",
+    "phone": "phone_number",
+    "provider": "source",
+    "status": "state",
+    "username": "trunk_username",
+}
+"""What words that may mean several things probably mean, likewise."""
+
+ACTION: Final = "action"
+"""Known only to be refused: it is the column of a list of operations."""
+
+VOCABULARY: Final = Vocabulary(
+    names=(*OWN_NAMES, *FIELDS),
+    synonyms={**SYNONYMS, ACTION: ACTION},
+    hints=HINTS,
+    key="id",
+    leading=OWN_NAMES,
+    verbatim=_LABELS,
+)
+
+Check: TypeAlias = Callable[[FleetRow], list[Problem]]
+
+Word = TypeVar("Word")
+
+
+@attrs.frozen(kw_only=True)
+class RowRules:
+    """How rows are to be read."""
+
+    file: str = ""
+    """What problems call it."""
+    default_platform: str | None = None
+    """Platform of the rows that name none."""
+    allow_inline: bool = False
+    """True if a secret may be in the file itself."""
+    check: Check = problems_of
+
+
+@attrs.frozen(kw_only=True)
+class ParsedRow:
+    """A row as it was found, with everything that is wrong with it."""
+
+    line: int
+    id: str = ""
+    """Empty where it has none that can be used."""
+    row: FleetRow | None = None
+    """As near as can be found out: only that of a valid row may be used."""
+    problems: tuple[Problem, ...] = ()
+    is_valid: bool = False
+
+
+def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
+    """Return the row that *found* is, and all that is wrong with it."""
+    own = {name: found.cells[name] for name in OWN_NAMES if name in found.cells}
+    values = _own_values(own, rules) | {
+        name: field_of(name, value, allow_inline=rules.allow_inline)
+        for name, value in found.cells.items()
+        if name not in own
+    }
+    errors = {name: value for name, value in values.items() if isinstance(value, CellError)}
+    row = _draft(values, found)
+    row_id = "" if "id" in errors else str(values["id"])
+    problems = tuple(
+        attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
+        for name, problem in _problems(errors, row, rules)
+        for line, column in [found.place(name)]
+    )
+    return ParsedRow(line=found.line, id=row_id, row=row, problems=problems, is_valid=not problems)
+
+
+def _problems(
+    errors: Mapping[str, CellError], row: FleetRow | None, rules: RowRules
+) -> Iterator[tuple[str, Problem]]:
+    """Yield all problems, each with the name that it is about."""
+    for name, error in errors.items():
+        field = name if name in VOCABULARY.names else ""
+        yield name, Problem(message=error.message, field=field)
+    for problem in rules.check(row) if row else ():
+        if problem.field not in errors:
+            yield problem.field, problem
+
+
+def _draft(values: Mapping[str, object], found: FileRow) -> FleetRow | None:
+    """Return the row with a stand-in for each wrong field, to find out what else is wrong."""
+    platform, source, state = (values[name] for name in ("platform", "source", "state"))
+    if (
+        not isinstance(platform, str)
+        or not isinstance(source, Source)
+        or not isinstance(state, DesiredState)
+    ):
+        return None
+    fields = {
+        name: _stand_in(name, found) if isinstance(value, CellError) else cast("Cell", value)
+        for name, value in values.items()
+        if name in FIELDS
+    }
+    return FleetRow(
+        id=values["id"] if isinstance(values["id"], str) else "?",
+        platform=platform,
+        source=source,
+        state=state,
+        fields=fields,
+        line=found.line,
+    )
+
+
+def _stand_in(name: str, found: FileRow) -> Cell:
+    """Return something in place of a wrong value: that the field is set at all may matter."""
+    if name in SECRETS:
+        return Secret("?")
+    value = found.cells[name]
+    return value if isinstance(value, str) else "?"
+
+
+# ---------------------------------------------------------------- the row's own columns
+
+
+_PLATFORMS: Final[Mapping[str, str]] = {name: name for name in PLATFORMS}
+_SOURCES: Final[Mapping[str, Source]] = {source.value: source for source in Source}
+_STATES: Final[Mapping[str, DesiredState]] = {state.value: state for state in DesiredState}
+
+
+def _own_values(own: Mapping[str, object], rules: RowRules) -> dict[str, object]:
+    state = _one_of("state", own, _STATES) if "state" in own else DesiredState.PRESENT
+    return {
+        "id": id_of(own),
+        "platform": _platform(own, rules),
+        "source": _source(own, state),
+        "state": state,
+    }
+
+
+def id_of(cells: Mapping[str, object]) -> str | CellError:
+    """Return the id among *cells*; a whole number is one as well."""
+    value = cells.get("id")
+    if "id" not in cells:
+        return CellError("is missing; a row needs its own id, which never changes")
+    if isinstance(value, CellError):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        return CellError(f"is {kind_of(value)} here; write it as text, in quotes")
+    text = value.strip()
+    if text.startswith(("#", "//")):
+        return CellError(
+            f"{text[:64]!r} looks commented out, and rows cannot be; delete the row instead"
+        )
+    if text.startswith("'"):
+        return CellError("begins with an apostrophe, a spreadsheet's mark for text; remove it")
+    if _DECIMAL.fullmatch(text):
+        return CellError(f"{text!r} is a number with a fraction, as spreadsheets write it; fix it")
+    if problem := text_problem(text):
+        return CellError(problem)
+    if 0 < len(text) <= LONGEST_ID and text.isprintable():
+        return text
+    return CellError(f"must be text of 1 to {LONGEST_ID} printable characters")
+
+
+_DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
+
+
+def _platform(own: Mapping[str, object], rules: RowRules) -> str | CellError:
+    if "platform" not in own and rules.default_platform is not None:
+        return rules.default_platform
+    return _one_of("platform", own, _PLATFORMS)
+
+
+def _source(own: Mapping[str, object], state: object) -> Source | CellError:
+    if "source" not in own and state is not DesiredState.PRESENT:
+        return Source.EXISTING
+    return _one_of("source", own, _SOURCES)
+
+
+def _one_of(name: str, own: Mapping[str, object], words: Mapping[str, Word]) -> Word | CellError:
+    value = own.get(name)
+    text = value.strip() if isinstance(value, str) else ""
+    if text in words:
+        return words[text]
+    if isinstance(value, CellError):
+        return value
+    if name not in own:
+        return CellError(f"is missing; write one of {', '.join(words)}")
+    if isinstance(value, str):
+        return CellError(text_problem(text) or f"{text[:64]!r} is unknown{suggest(text, words)}")
+    what = "cannot be null" if value is None else f"is {kind_of(value)} here"
+    return CellError(f"{what}; write one of {', '.join(words)}")
+
+
+# ---------------------------------------------------------------- fields
+
+
+def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | CellError:
+    """Return the value of the field *name*, or why it cannot be that."""
+    if name not in FIELDS:
+        if isinstance(value, CellError) and not name:
+            return value
+        return CellError(VOCABULARY.unknown("field", name))
+    if value is None or isinstance(value, CellError):
+        return value
+    if name in WHOLE_NUMBERS:
+        return _whole_number(value)
+    if isinstance(value, Secret) and name in SECRETS:
+        return value
+    if not isinstance(value, str):
+        example = f", {EXAMPLE}" if name in PHONE_NUMBERS else ", in quotes"
+        return CellError(f"is {kind_of(value)} here; write it as text{example}")
+    if name in SECRETS:
+        return _secret(value, allow_inline=allow_inline)
+    return _phone_number(value) if name in PHONE_NUMBERS else _text(name, value)
+
+
+def _text(name: str, value: str) -> str | CellError:
+    text = value if name in _LABELS else value.strip()
+    problem = text_problem(text)
+    if not problem and text and text.isspace():
+        problem = "holds only blanks; leave it out, or write null to clear it"
+    if not problem and name not in _LABELS and text.lower() in _NOTHINGS:
+        problem = f"{text!r} is text here; leave it out, or write null without quotes to clear it"
+    return CellError(problem) if problem else text
+
+
+_NOTHINGS: Final = frozenset({"null", "none", "nil", "nan", "n/a", "undefined"})
+"""What programs write in a cell for nothing; no such field has such a value."""
+
+
+def kind_of(value: object) -> str:
+    """Return what *value* is, in plain words."""
+    return next(kind for type_, kind in _KINDS if isinstance(value, type_))
+
+
+_KINDS: Final = (
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (list, "a list"),
+    (dict, "an object"),
+    (str, "text"),
+    (Secret, "a secret"),
+    (NoneType, "null"),
+    (object, "something else"),
+)
+
+
+def _whole_number(value: object) -> int | CellError:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    zero = ", without a 0 before it" if text.startswith("0") else ""
+    return CellError(text_problem(text) or f"must be a whole number like 415{zero}")
+
+
+_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
+
+# ---------------------------------------------------------------- phone numbers
+
+_BARE: Final = re.compile(r"[0-9]{7,15}(?:\.0+)?", re.ASCII)
+_SHORTENED: Final = re.compile(r"\+?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}", re.ASCII)
+_SPACES: Final = r"[ \u00a0\u2007\u2009\u202f.\u2010\u2011\u2012\u2013-]"
+_WRITTEN_OUT: Final = re.compile(
+    rf"\+[1-9][0-9]*(?:{_SPACES}{{1,3}}[0-9]+|{_SPACES}{{0,3}}\([1-9][0-9]*\)[0-9]*)*", re.ASCII
+)
+_AREA_IN_BRACKETS: Final = re.compile(r"\(\s*0")
+_EXTENSION: Final = re.compile(r"(?:[,;x#]|ext).*[0-9]\s*\Z", re.IGNORECASE)
+
+
+def _phone_number(text: str) -> str | CellError:
+    """Return *text* without what separates its digits; nothing is guessed."""
+    number = text.strip().removeprefix("'")
+    if len(number) > _MOST_CHARACTERS:
+        return number  # no number, and too long for these patterns
+    if _WRITTEN_OUT.fullmatch(number):
+        return "+" + "".join(filter(str.isdigit, number))
+    if not number.startswith("+") and _BARE.fullmatch(number):
+        return CellError(
+            f"has no plus; write it as text, plus and country code first, like {EXAMPLE}"
+        )
+    if _SHORTENED.fullmatch(number):
+        return CellError(
+            "was shortened by a spreadsheet and its last digits are lost;"
+            f" write all of it as text, like {EXAMPLE}"
+        )
+    if _AREA_IN_BRACKETS.search(number):
+        return CellError(
+            f"has a 0 in brackets, which not every country dials; write it like {EXAMPLE}"
+        )
+    if number.startswith("+") and _EXTENSION.search(number):
+        return CellError(f"has an extension, which no platform takes; write it like {EXAMPLE}")
+    if problem := text_problem(number):
+        return CellError(problem)
+    if not number.startswith("+") and sum(map(str.isdigit, number)) > _FEWEST_DIGITS:
+        return CellError(
+            f"has no plus; write it as text, plus and country code first, like {EXAMPLE}"
+        )
+    return number
+
+
+_FEWEST_DIGITS: Final = 6
+_MOST_CHARACTERS: Final = 64
+
+# ---------------------------------------------------------------- secrets
+
+
+def _variable(name: str) -> str | None:
+    wrong = not name or any(mark in name for mark in "= \t\0")
+    return "env: needs the name of a variable, like env:TRUNK_PASSWORD" if wrong else None
+
+
+def _path(name: str) -> str | None:
+    wrong = not name or "\0" in name
+    return "file: needs the path of a file, like file:trunk-password.txt" if wrong else None
+
+
+_REFERENCES: Final = {"env": _variable, "file": _path}
+
+
+def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
+    """Return a reference as it is, and what is none as a `Secret`, where that is allowed."""
+    reference = text.strip()
+    kind, colon, name = reference.partition(":")
+    if colon and kind in _REFERENCES:
+        problem = _REFERENCES[kind](name) or text_problem(reference)
+        return CellError(problem) if problem else reference
+    if not reference:
+        return CellError("is empty; write env:NAME or file:PATH")
+    if allow_inline:
+        return Secret(text)
+    return CellError("is a secret and must not be in plain text; write env:NAME or file:PATH")

@@ -1,0 +1,156 @@
+"""Rows of named cells with their places, and the damage that a text can show. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import attrs
+
+from sigmamind_async.errors import normalize_word, suggest
+
+Place: TypeAlias = tuple[int, int]
+"""Line and column, from 1; column 0 where it is not known."""
+
+
+@attrs.frozen
+class CellError:
+    """What is wrong with one cell; it never repeats the text of the cell."""
+
+    message: str
+
+
+class FileError(ValueError):
+    """A row that cannot be taken apart, or a file that cannot be read on."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message, line, column)
+        self.message, self.line, self.column = message, line, column
+
+
+@attrs.frozen(kw_only=True)
+class Header:
+    """The first row of a table."""
+
+    line: int
+    names: Sequence[str]
+    """In order: the vocabulary's, or the file's own word where the vocabulary has none."""
+    errors: Sequence[FileError] = ()
+
+
+@attrs.frozen(kw_only=True)
+class FileRow:
+    """One row. A cell is a text, a whole number, `None`, a `CellError`, or what no row can hold."""
+
+    line: int
+    cells: Mapping[str, object]
+    """By the vocabulary's name, or by the file's own where the vocabulary has none. A `CellError`
+    under the empty name is about the row as a whole."""
+    place: Callable[[str], Place]
+    """Where the cell of a name is."""
+    shared: Collection[str] = ()
+    """Names of cells that other rows have from the same place."""
+
+
+@attrs.frozen(kw_only=True, slots=False)
+class Vocabulary:
+    """The names that columns and keys have, in the order of columns."""
+
+    names: Sequence[str]
+    synonyms: Mapping[str, str]
+    """The name that another word stands for, by `normalize_word` of that."""
+    hints: Mapping[str, str]
+    """What other words probably mean, likewise: for messages only."""
+    key: str
+    """The column that tells rows apart."""
+    leading: Sequence[str]
+    """Columns that a table written by `write_rows` begins with."""
+    verbatim: Collection[str]
+    """Columns in which blanks around a text belong to it."""
+
+    @cached_property
+    def _found(self) -> Mapping[str, str]:
+        return {**self.synonyms, **{normalize_word(name): name for name in self.names}}
+
+    def find(self, word: str) -> str | None:
+        """Return the name that *word* stands for: ``Phone Number`` is ``phone_number``."""
+        if word in self.names:
+            return word
+        return self._found.get(normalize_word(word)) if _WORD.fullmatch(word) else None
+
+    def unknown(self, kind: str, word: str) -> str:
+        """Return the message about a *kind* of *word* that stands for nothing."""
+        return f"unknown {kind} {word[:64]!r}{suggest(word, self.names, self.hints)}"
+
+    def name_cells(self, pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+        """Return the cells of one row by name; a name that is set twice is an error."""
+        cells: dict[str, object] = {}
+        words: dict[str, str] = {}
+        for word, value in pairs:
+            name = self.find(word) or word
+            first = words.setdefault(name, word)
+            cells[name] = _twice(first, word) if name in cells else value
+        return cells
+
+
+def _twice(first: str, second: str) -> CellError:
+    how = "" if first == second else f", as {first!r} and as {second!r}"
+    return CellError(f"is set twice{how}; keep one")
+
+
+_WORD: Final = re.compile(r"\s*[^\W\d_][\w\s.-]{0,63}")
+
+# ---------------------------------------------------------------- what other programs leave behind
+
+_SHORTENED: Final = re.compile(r"[+-]?[0-9]{1,15}(?:[.,][0-9]{1,15})?[eE][+-]?[0-9]{1,3}", re.ASCII)
+_SHEET_ERROR: Final = re.compile(
+    r"#[¡¿]?[A-ZÀ-Þ0-9_/]{2,20}[!?]|#N/?[A-Z]{1,2}|#{2,}|#GETTING_DATA|Err:[0-9]{3}"
+)
+_PLACEHOLDER: Final = re.compile(
+    r"[$#]\{|\$\(|\{\{|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}"
+    r"|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
+)
+_PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%]+[^})>%]*[})>%]+s?")
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_BLANK_LETTERS: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0"
+)
+"""They print as nothing, and Unicode calls them letters or marks."""
+
+
+def text_problem(text: str) -> str:
+    """Return what damage *text* shows; empty where it shows none."""
+    if _is_half(text):
+        return "holds half of a character; write the character itself"
+    if unseen := _find_unseen(text):
+        return unseen
+    bare = text.strip()
+    if _SHORTENED.fullmatch(bare):
+        return (
+            f"{bare!r} is a number in short form, as spreadsheets write it; its digits may be lost:"
+            " write all of it as text"
+        )
+    if _SHEET_ERROR.fullmatch(bare):
+        return f"{bare!r} is an error of a spreadsheet; fix its formula, or write the value itself"
+    if found := _PLACEHOLDER.search(bare):
+        whole = _PLACEHOLDER_TEXT.match(bare, found.start(), found.start() + 40)
+        shown = whole[0] if whole else found[0]
+        return f"{shown!r} is a placeholder that was not filled in; write the value itself"
+    return ""
+
+
+def _is_half(text: str) -> bool:
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _find_unseen(text: str) -> str:
+    if text.isprintable() and _BLANK_LETTERS.isdisjoint(text):
+        return ""
+    for at, letter in enumerate(text, 1):
+        if letter in _BLANK_LETTERS or unicodedata.category(letter) in _UNSEEN:
+            kind = "a line end" if letter in "\r\n" else "an invisible character"
+            return f"holds {kind}, U+{ord(letter):04X}, as character {at}; delete it"
+    return ""

@@ -1,0 +1,316 @@
+"""Tables: a header, and rows of cells under it. And CSV, in which a row is one line.
+
+A table that `write_csv` wrote is known by its header: all leading columns, then others in the order
+of the vocabulary. In such a table alone an apostrophe before a text may be a mark, which keeps
+spreadsheets from rewriting the text; every other table is taken literally.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
+from sigmamind_async.rowfiles.text import LONGEST_LINE, Line
+
+Words: TypeAlias = Mapping[str, "str | int | None"]
+"""What is written of a row, by column."""
+
+
+class Cell(NamedTuple):
+    """A cell as the file has it; an empty text is no cell."""
+
+    value: str | CellError
+    column: int
+    quoted: bool = False
+
+
+class Writable(Protocol):
+    """A file that is open for bytes."""
+
+    def write(self, content: bytes, /) -> object:
+        """Take *content*."""
+        ...
+
+
+class Table:
+    """Rows under a header."""
+
+    def __init__(self, line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> None:
+        cells = _trim(cells, 0)
+        words = [_bare(cell) for cell in cells]
+        names = [vocabulary.find(word) or word for word in words]
+        self.header = Header(
+            line=line,
+            names=["" if name in names[:at] else name for at, name in enumerate(names)],
+            errors=[*_header_errors(line, cells, vocabulary)],
+        )
+        self._vocabulary = vocabulary
+        self._is_ours = _is_ours(words, vocabulary)
+
+    def row(self, line: int, cells: Sequence[Cell]) -> FileRow | FileError | None:
+        """Return the row of *cells*; `None` where all are blank."""
+        names = self.header.names
+        cells = _trim(cells, len(names))
+        if not _trim(cells, 0):
+            return None
+        if _text(cells[0]).lstrip().startswith("#"):
+            return FileError(COMMENTED_OUT, line, cells[0].column)
+        if len(cells) != len(names):
+            return FileError(_wrong_count(len(cells), len(names)), line)
+        found = dict(zip(names, cells, strict=True))
+        values = {
+            name: self._value(cell)
+            for name, cell in found.items()
+            if name and self._is_set(name, cell)
+        }
+        return FileRow(
+            line=line, cells=values, place=lambda name: _cell_place(line, found.get(name))
+        )
+
+    def _is_set(self, name: str, cell: Cell) -> bool:
+        return bool(cell.value if name in self._vocabulary.verbatim else _bare(cell))
+
+    def _value(self, cell: Cell) -> object:
+        if isinstance(cell.value, CellError):
+            return cell.value
+        if cell.value.strip() == "null" and not cell.quoted:
+            return None
+        return unescape(cell.value) if self._is_ours else cell.value
+
+
+COMMENTED_OUT: Final = "starts with '#', and rows cannot be commented out; delete the row instead"
+
+
+def _wrong_count(count: int, wanted: int) -> str:
+    return (
+        f"has {count} {'cell' if count == 1 else 'cells'}, the header names {wanted};"
+        " put a text that holds the separator in quotes"
+    )
+
+
+def _text(cell: Cell) -> str:
+    return cell.value if isinstance(cell.value, str) else "?"
+
+
+def _bare(cell: Cell) -> str:
+    return _text(cell).strip()
+
+
+def _cell_place(line: int, cell: Cell | None) -> tuple[int, int]:
+    return line, cell.column if cell else 0
+
+
+def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:
+    """Return *cells* without the blank ones at the end, but at least as many as *least*."""
+    count = len(cells)
+    while count > least and not _bare(cells[count - 1]):
+        count -= 1
+    return cells[:count]
+
+
+def _header_errors(line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> Iterator[FileError]:
+    seen: dict[str, str] = {}
+    for number, cell in enumerate(cells, 1):
+        word = _bare(cell)
+        name = vocabulary.find(word)
+        if isinstance(cell.value, CellError):
+            yield FileError(cell.value.message, line, cell.column)
+        elif not word:
+            yield FileError(f"column {number} has no name; name it or delete it", line, cell.column)
+        elif name is None:
+            yield FileError(vocabulary.unknown("column", word), line, cell.column)
+        elif name in seen:
+            what = "is there twice" if seen[name] == word else f"means the same as {seen[name]!r}"
+            yield FileError(f"column {word!r} {what}; keep one", line, cell.column)
+        else:
+            seen[name] = word
+
+
+def _is_ours(words: Sequence[str], vocabulary: Vocabulary) -> bool:
+    lead = len(vocabulary.leading)
+    rest = [name for name in vocabulary.names if name in words[lead:]]
+    return words[:lead] == [*vocabulary.leading] and words[lead:] == rest
+
+
+# ---------------------------------------------------------------- reading CSV
+
+_SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def _cell_pattern(separator: str) -> re.Pattern[str]:
+    return re.compile(rf'(?:"((?:[^"]++|"")*+)"|((?!")[^{separator}]*+))({separator}|\Z)')
+
+
+_CELLS: Final = {separator: _cell_pattern(separator) for separator in _SEPARATORS}
+_OPEN_QUOTE: Final = re.compile(r'"(?:[^"]++|"")*+\Z')
+_BLANKS: Final = " ,;\t"
+
+
+def read_csv(
+    lines: Iterator[Line], vocabulary: Vocabulary
+) -> Iterator[Header | FileRow | FileError]:
+    """Yield the header, then the rows."""
+    table, cell = None, _CELLS[","]
+    for line, text in lines:
+        if isinstance(text, FileError):
+            if table is None:
+                raise text
+            yield text
+        elif table is not None:
+            row = _read_row(table, line, text, cell)
+            if row is not None:
+                yield row
+        elif text.strip(_BLANKS):
+            cell, cells = _split_header(line, text, vocabulary)
+            table = Table(line, cells, vocabulary)
+            yield table.header
+
+
+def _read_row(
+    table: Table, line: int, text: str, cell: re.Pattern[str]
+) -> FileRow | FileError | None:
+    cells = _split_cells(line, text, cell)
+    if not isinstance(cells, FileError):
+        return table.row(line, cells)
+    if cells.message == _UNCLOSED:
+        raise cells
+    return cells
+
+
+def _split_header(
+    line: int, text: str, vocabulary: Vocabulary
+) -> tuple[re.Pattern[str], Sequence[Cell]]:
+    """Return the one way to split the header that gives names which are known."""
+    if text.lstrip().startswith("#"):
+        raise FileError(f"the header {COMMENTED_OUT}", line, 1)
+    ways = [(cell, _split_cells(line, text, cell)) for mark, cell in _CELLS.items() if mark in text]
+    split = [(cell, cells) for cell, cells in ways if not isinstance(cells, FileError)]
+    counts = [sum(vocabulary.find(_bare(each)) is not None for each in way[1]) for way in split]
+    best = [way for way, count in zip(split, counts, strict=True) if count == max(counts)]
+    if len(best) > 1:
+        marks = ", ".join(_SEPARATORS.values())
+        raise FileError(f"columns may be separated by {marks}; the header uses several", line)
+    if best:
+        return best[0]
+    cells = _split_cells(line, text, _CELLS[","])
+    if isinstance(cells, FileError):
+        raise cells
+    if vocabulary.find(_bare(cells[0])) is None:
+        raise FileError("has one column; separate columns by commas, semicolons or tabs", line)
+    return _CELLS[","], cells
+
+
+_UNCLOSED: Final = "a quote begins here and does not end on this line; rows below it are not read"
+
+
+def _split_cells(line: int, text: str, cell: re.Pattern[str]) -> list[Cell] | FileError:
+    cells, at = list[Cell](), 0
+    while found := cell.match(text, at):
+        quoted, plain, end = found.groups()
+        value = plain if quoted is None else quoted.replace('""', '"')
+        cells.append(Cell(value, at + 1, quoted is not None))
+        at = found.end()
+        if not end:
+            return cells
+    if _OPEN_QUOTE.match(text, at):
+        return FileError(_UNCLOSED, line, at + 1)
+    return FileError("a text follows the quote that ends this cell", line, at + 1)
+
+
+# ---------------------------------------------------------------- texts that spreadsheets rewrite
+
+_MONTHS: Final = (
+    "jan feb mar apr may jun jul aug sep oct nov dec mär mai okt dez ene abr ago dic fév avr aoû"
+    " déc gen mag giu lug set ott fev out"
+).replace(" ", "|")
+_REWRITTEN: Final = re.compile(
+    r"[=@+-].*"
+    r"|[\s\d.,:/()%$€£¥'eE+-]*\d[\s\d.,:/()%$€£¥'eE+-]*(?:[ap]\.?m\.?)?"
+    rf"|[\d\s.,/-]*(?:{_MONTHS})\w{{0,8}}[\d\s.,/'-]*\d[\d\s.,/'-]*"
+    rf"|\d[\d\s.,/-]*(?:{_MONTHS})\w{{0,8}}"
+    r"|true|false",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+_MOST_READ: Final = 64
+"""Characters that the pattern, which takes time that grows with their square, is given."""
+
+
+def is_rewritten(text: str) -> bool:
+    """Return whether a spreadsheet may take *text* for a number, a date or a formula."""
+    return _REWRITTEN.fullmatch(text, 0, _MOST_READ) is not None
+
+
+def escape(text: str) -> str:
+    """Return *text* as it is in a cell of CSV that survives a spreadsheet.
+
+    Some drop the apostrophe when they read the file and others keep it; both are read back.
+    """
+    return f"'{text}" if _is_marked(text) else text
+
+
+def unescape(text: str) -> str:
+    """Undo `escape`."""
+    return text[1:] if text.startswith("'") and _is_marked(text[1:]) else text
+
+
+def _is_marked(text: str) -> bool:
+    return text.startswith("'") or is_rewritten(text)
+
+
+# ---------------------------------------------------------------- writing CSV
+
+
+def write_csv(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+    """Write a header of *columns*, then *rows*."""
+    writer = csv.writer(LineWriter(stream), lineterminator="\n")
+    writer.writerow(columns)
+    for words in rows:
+        writer.writerow([_cell_of(words, name) for name in columns])
+
+
+def _cell_of(words: Words, name: str) -> str:
+    if name not in words:
+        return ""
+    value = words[name]
+    if isinstance(value, str):
+        return escape(check_cell(words, name, value))
+    return "null" if value is None else str(value)
+
+
+def check_cell(words: Words, name: str, text: str) -> str:
+    """Return *text*, or raise `ConfigurationError` where a cell cannot hold it."""
+    if problem := _cell_problem(text):
+        raise ConfigurationError(
+            f"row {str(words['id'])[:128]!r} cannot be written: {name} {problem}"
+        )
+    return text
+
+
+def _cell_problem(text: str) -> str:
+    if text in {"", "null"}:
+        return "would be read as a cell without text"
+    if text.startswith("'") and (text in {"'", "'null"} or _is_marked(text[1:])):
+        return "begins with an apostrophe, which spreadsheets drop"
+    return ""
+
+
+class LineWriter:
+    """Takes rows as lines of text and passes them on as bytes."""
+
+    def __init__(self, stream: Writable) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write a line with its end."""
+        content = text.encode()
+        if len(content) > LONGEST_LINE:
+            raise ConfigurationError(
+                f"a row cannot be written: it is longer than {LONGEST_LINE} bytes"
+            )
+        self._stream.write(content)

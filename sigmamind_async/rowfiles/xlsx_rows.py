@@ -1,0 +1,168 @@
+"""Rows of an XLSX workbook: one sheet with a header. Cells hold text, or whole numbers as shown.
+
+What a spreadsheet has made of a text is refused, never guessed back: dates, numbers that lost
+digits, results of formulas, errors. So is what a reader of the sheet does not see.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
+from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, check_cell
+
+if TYPE_CHECKING:
+    from openpyxl.cell import Cell as SheetCell
+    from openpyxl.cell import MergedCell
+    from openpyxl.workbook import Workbook
+    from openpyxl.worksheet.worksheet import Worksheet
+
+_LARGEST_UNPACKED: Final = 256 << 20
+_MOST_DIGITS: Final = 10**15
+"""Whole numbers from here on have lost digits in a spreadsheet."""
+_AS_SHOWN: Final = frozenset({"General", "0", "@", "#"})
+"""Formats in which a whole number looks like what it is."""
+_SHEET_ESCAPE: Final = re.compile("_x[0-9A-Fa-f]{4}_")
+
+
+def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileRow | FileError]:
+    """Yield the header, then the rows."""
+    sheet = _only_sheet(_open(content))
+    _require_plain(sheet)
+    table = None
+    for line, found in enumerate(sheet.iter_rows(), 1):
+        cells = [Cell(_text_of(each), at) for at, each in enumerate(found, 1)]
+        if not any(cell.value for cell in cells):
+            continue
+        if sheet.row_dimensions[line].hidden:
+            yield FileError(f"row {line} is hidden; show it or delete it", line)
+        elif table is None:
+            table = Table(line, cells, vocabulary)
+            yield table.header
+        elif (row := table.row(line, cells)) is not None:
+            yield row
+
+
+def _open(content: bytes) -> Workbook:
+    openpyxl = _library()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size <= _LARGEST_UNPACKED:
+            with warnings.catch_warnings(action="ignore"):  # about styles
+                book: Workbook = openpyxl.load_workbook(io.BytesIO(content), keep_links=False)
+            return book
+    except Exception:  # noqa: BLE001 - openpyxl lets errors of many kinds out of a damaged file
+        raise FileError(
+            "is not an XLSX workbook, or a damaged one; save it again as .xlsx"
+        ) from None
+    raise FileError(f"is larger than {_LARGEST_UNPACKED >> 20} MiB unpacked; write CSV instead")
+
+
+def _library() -> Any:  # noqa: ANN401 - the module, which is optional
+    try:
+        import openpyxl
+    except ImportError:
+        raise ConfigurationError(
+            'XLSX needs openpyxl: pip install "sigmamind-async[xlsx]"'
+        ) from None
+    return openpyxl
+
+
+def _only_sheet(book: Workbook) -> Worksheet:
+    used = [
+        sheet
+        for sheet in book.worksheets
+        if any(
+            value not in {None, ""} for row in sheet.iter_rows(values_only=True) for value in row
+        )
+    ]
+    if len(used) > 1:
+        names = ", ".join(repr(sheet.title) for sheet in used)
+        raise FileError(f"has {len(used)} sheets with cells: {names}; keep one, hidden ones count")
+    return (used or book.worksheets or [book.create_sheet()])[0]
+
+
+def _require_plain(sheet: Worksheet) -> None:
+    for area in sheet.merged_cells.ranges:
+        what = f"the cells {area.coord} are merged, and only the first holds a value; split them"
+        raise FileError(what, area.min_row, area.min_col)
+    for letter, column in sheet.column_dimensions.items():
+        if column.hidden and any(cell.value is not None for cell in sheet[letter]):
+            raise FileError(f"column {letter} is hidden; show it or delete it", 1, column.min or 0)
+
+
+def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
+    """Return the text of *cell*; empty where there is none."""
+    from openpyxl.cell import MergedCell
+
+    value = cell.value
+    if value is None or isinstance(cell, MergedCell):
+        return ""
+    if cell.data_type == "f":
+        return CellError("is a formula; write its value in its place")
+    if cell.data_type == "e":
+        return CellError(f"{value!r} is an error of a spreadsheet; write the value itself")
+    if cell.is_date:
+        return CellError("is a date here; format the column as text and type it again")
+    if isinstance(value, bool):
+        return CellError("is true or false here; format the column as text and type it again")
+    if isinstance(value, str):
+        return value
+    return _digits(value, cell.number_format)
+
+
+def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any number
+    if value != int(value) or abs(value) >= _MOST_DIGITS:
+        what = "has a fraction" if value != int(value) else "is a number that lost digits"
+        return CellError(f"{what}; format the column as text and type it again")
+    if shown_as not in _AS_SHOWN:
+        return CellError(
+            f"is the number {int(value)}, shown in the format {shown_as!r};"
+            " format the column as text and type it again"
+        )
+    return str(int(value))
+
+
+# ---------------------------------------------------------------- writing
+
+
+def write_xlsx(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
+    """Write a sheet of text cells."""
+    openpyxl = _library()
+    table = [columns, *([_cell_text(words, name) for name in columns] for words in rows)]
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("numbers")
+    for texts in table:
+        sheet.append([_text_cell(text, sheet) for text in texts])
+    content = io.BytesIO()
+    book.save(content)
+    stream.write(content.getvalue())
+
+
+def _cell_text(words: Words, name: str) -> str | None:
+    if name not in words:
+        return None
+    value = words[name]
+    if not isinstance(value, str):
+        return "null" if value is None else str(value)
+    if _SHEET_ESCAPE.search(value):
+        row = str(words["id"])
+        raise ConfigurationError(f"row {row!r} cannot be written: {name} has an escape of XLSX")
+    return check_cell(words, name, value)
+
+
+def _text_cell(text: str | None, sheet: Any) -> Any:  # noqa: ANN401 - openpyxl is optional
+    from openpyxl.cell import WriteOnlyCell
+
+    cell = WriteOnlyCell(sheet, value=text)
+    if text is not None:
+        cell.data_type = "s"  # also of what begins with an equals sign
+        cell.number_format = "@"
+    return cell

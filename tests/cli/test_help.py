@@ -1,0 +1,246 @@
+"""``--help`` of every command, and the guide that it names."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sigmamind_async import fleet
+from sigmamind_async.cli import main
+from sigmamind_async.cli.app import bind, cyclopts_app
+from sigmamind_async.cli.commands.explain import GUIDE, page_names
+from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
+
+NAMES = sorted(COMMANDS)
+LONGEST_SENTENCE = 90
+UNCONVERTED = {
+    *("demo", "export", "reconcile", "sandbox", "status"),
+    *(name for name in NAMES if name.startswith("numbers ")),
+}
+"""Commands whose options and imports are not in order yet."""
+
+
+def help_of(name: str) -> str:
+    return command_help(name, cyclopts_app(name).assemble_argument_collection())
+
+
+def check_command(line: str) -> None:
+    """Raise unless *line* is a command line that its command takes."""
+    program, *words = shlex.split(line, comments=True)
+    assert program == "sigmamind"
+    name, rest = find_command(words)
+    bind(name, rest)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_is_a_sentence_options_in_groups_an_example_and_a_page(name: str) -> None:
+    text = help_of(name)
+    sentence, usage, *sections, end = text.split("\n\n")
+    [(example, page)] = re.findall(r"^Example: (.+)\nGuide: sigmamind explain ?(.*)$", end)
+
+    assert len(sentence) <= LONGEST_SENTENCE
+    assert sentence.endswith(".")
+    assert usage.startswith(f"Usage: sigmamind {name} ")
+    assert sections
+    assert all(re.match(r"[A-Z][\w ]+:\n  ", section) for section in sections)
+    assert page in {"", *page_names()}
+    check_command(example)
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - UNCONVERTED))
+def test_every_option_has_a_meaning(name: str) -> None:
+    for argument in cyclopts_app(name).assemble_argument_collection():
+        if argument.show:
+            assert (argument.parameter.help or "").endswith("."), argument.name
+
+
+def test_an_example_that_does_not_parse_is_seen() -> None:
+    """The control of the tests above and below."""
+    with pytest.raises(Exception, match="--frobnicate"):
+        check_command("sigmamind status fleet.csv --frobnicate")
+
+
+def test_the_root_lists_every_command_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    bare = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}", out, re.MULTILINE)
+
+    assert out == bare
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([group]) == 0
+    out = capsys.readouterr().out
+
+    assert [name for name in COMMANDS if name.split()[0] == group] == [
+        f"{group} {word}" for word in re.findall(r"^  ([a-z]+) {2,}", out, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["aply", "x.csv"], "sigmamind has no command 'aply'; did you mean 'apply'?"),
+        (["numbers", "lst"], "sigmamind numbers has no command 'lst'; did you mean 'list'?"),
+        (["--platform", "verbex", "plan"], "'--platform': options come after a command"),
+        (["numbers", "--json"], "'--json': options come after a command"),
+        (["status", "--jsn"], "--jsn"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_exit_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("name", NAMES)
+def test_help_fits_the_terminal(name: str, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Except for what must stay in one piece: an option with its choices, the example."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    body, _, _ = help_of(name).rpartition("\n\n")
+    usage = f"Usage: sigmamind {name}"
+
+    for line in body.splitlines():
+        if not line.startswith((usage, "  -", "  [")):
+            assert len(line) <= max(columns, 50)
+
+
+# ---------------------------------------------------------------- the guide
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+COMMAND_LINES = [
+    (page, line)
+    for page in page_names()
+    for block in blocks(page, "sh")
+    for line in block.splitlines()
+]
+FLEETS = [
+    (page, format_, text)
+    for page in page_names()
+    for format_ in ("csv", "yaml", "jsonl")
+    for text in blocks(page, format_)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMAND_LINES)
+def test_every_command_of_the_guide_is_one(page: str, line: str) -> None:
+    check_command(line)
+
+
+@pytest.mark.parametrize(("page", "format_", "text"), FLEETS)
+def test_every_file_of_the_guide_is_a_fleet(
+    page: str, format_: str, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{page}.{format_}"
+    path.write_text(text, encoding="utf-8")
+
+    assert not fleet.load(path).problems
+
+
+@pytest.mark.parametrize("page", page_names())
+def test_a_page_begins_with_its_title_and_a_sentence(page: str) -> None:
+    text = (GUIDE / f"{page}.md").read_text(encoding="utf-8")
+    title, sentence, *_ = text.split("\n\n")
+
+    assert re.fullmatch(r"# [A-Z][\w ]+", title)
+    assert sentence.endswith(".")
+    assert max(map(len, text.splitlines())) <= 200
+    for other in re.findall(r"sigmamind explain ([\w-]+)", text):
+        assert other in page_names()
+
+
+def test_explain_prints_markdown_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "plans"]) == 0
+    text = (GUIDE / "plans.md").read_text(encoding="utf-8")
+
+    assert capsys.readouterr().out.strip() == text.strip()
+
+
+def test_explain_alone_lists_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == 0
+
+    assert re.findall(r"^- `([\w-]+)`: \S", capsys.readouterr().out, re.MULTILINE) == page_names()
+
+
+def test_a_page_that_is_none_has_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "fleetfile"]) == 2
+
+    assert "no page 'fleetfile'; did you mean 'fleet-files'?" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- what a command loads
+
+HEAVY = {
+    "aiohttp",
+    "jinja2",
+    "openpyxl",
+    "procrastinate",
+    "psycopg",
+    "sigmamind_async.bulk",
+    "sigmamind_async.cli.report",
+    "sigmamind_async.cli.vendors",
+    "sigmamind_async.client",
+    "sigmamind_async.engine",
+    "sigmamind_async.fleet",
+    "sigmamind_async.limiter",
+    "sigmamind_async.platforms",
+    "sigmamind_async.sandbox",
+    "sigmamind_async.workers",
+    "yaml",
+}
+"""Packages and modules that take long to import, and that help has no use for."""
+
+CYCLOPTS = {"asyncio", "attrs", "cyclopts", "pathlib", "rich"}
+
+
+def loaded_by(*words: str, cwd: Path | None = None) -> set[str]:
+    """Return the modules that a command line has imported when it ends, and their packages."""
+    program = (
+        "import sys; bare = set(sys.modules); from sigmamind_async.cli import main\n"
+        "main(sys.argv[1:]); print(*(set(sys.modules) - bare), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    modules = done.stderr.splitlines()[-1].split()
+    return {name.rsplit(".", cut)[0] for name in modules for cut in range(name.count(".") + 1)}
+
+
+def test_version_and_the_roots_help_load_almost_nothing() -> None:
+    assert not loaded_by("--version") & (HEAVY | CYCLOPTS | {"importlib.metadata"})
+    assert not loaded_by("--help") & (HEAVY | CYCLOPTS)
+    assert "cyclopts" not in loaded_by("aply")
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - UNCONVERTED))
+def test_help_loads_nothing_that_only_the_command_needs(name: str) -> None:
+    loaded = loaded_by(*name.split(), "--help")
+
+    assert not loaded & (HEAVY | {"asyncio", "rich.console"})
+    assert "cyclopts" in loaded  # the control
