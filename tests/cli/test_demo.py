@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.demo.audit import Sale, judge, unheard
-from sigmamind_async.cli.demo.fleet import PASSWORD_FILE, sample_fleet
-from sigmamind_async.cli.rows import Reading, Row, read_row
+from sigmamind_async import fleet
+from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, sample_fleet
+from sigmamind_async.cli.demo.stage import Sale, judge, unheard
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning import row as journal
-from sigmamind_async.secret_references import SecretResolver
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Inside
+
+AGENTS = ("agent_1", "agent_2")
 
 
 @pytest.mark.long
@@ -40,6 +43,31 @@ def test_the_demo_kills_and_resumes(inside: Inside) -> None:
         "unknown": 0,
         "holds": True,
     }
+
+
+@pytest.mark.long
+def test_what_the_demo_shows_is_what_it_runs(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process that it starts notes its command line; they are the lines that are printed."""
+    notes = tmp_path / "notes"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {notes}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    kept = tmp_path / "kept"
+    done = inside("demo", "--rows", 24, "--keep", kept)
+    shown = re.findall(r"\$ (sigmamind .+)", done.err.replace("\\\n", " "))
+
+    assert done.code == 0
+    assert len(shown) >= 2
+    assert notes.read_text().splitlines() == [
+        shlex.join(["-m", "sigmamind_async", *shlex.split(line)[1:]]) for line in shown
+    ]
+    # What it leaves can be looked at, as its last lines say.
+    [status] = re.findall(r"  sigmamind (status \S+)", done.err)
+    assert inside(*status.split()).code == 0
+    assert inside("demo", "--keep", kept).err.endswith("exists already; name a new folder\n")
 
 
 @pytest.mark.long
@@ -66,30 +94,33 @@ def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
 
 @pytest.mark.parametrize("count", [12, 13, 240])
 def test_a_sample_has_an_id_for_each_row(count: int) -> None:
-    fleet = sample_fleet(1, count)
-    ids = {row["id"] for sample in fleet for row in sample.rows}
+    sample = sample_fleet(1, count, AGENTS)
 
-    assert len(ids) == sum(len(sample.rows) for sample in fleet) == count
-    assert sample_fleet(1, count) == fleet != sample_fleet(2, count)
+    assert len({row["id"] for row in sample.rows}) == len(sample.rows) == count
+    assert sample_fleet(1, count, AGENTS) == sample != sample_fleet(2, count, AGENTS)
 
 
-def test_a_sample_can_be_sent(tmp_path: Path) -> None:
+def test_a_sample_is_a_fleet_without_problems(tmp_path: Path) -> None:
+    """It has rows of every source, on every platform that has it."""
     (tmp_path / PASSWORD_FILE).write_text("secret")
-    for sample in sample_fleet(1, 60):
-        reading = Reading(PLATFORMS[sample.platform], SecretResolver(folder=tmp_path))
-        read = [read_row(1, cells, reading) for cells in sample.rows]
-        rows = [row for row in read if isinstance(row, Row)]
+    (tmp_path / FILE).write_text(sample_fleet(1, 60, AGENTS).csv())
+    loaded = fleet.load(tmp_path / FILE)
 
-        assert len(rows) == len(read)
-        assert sum(row.spends for row in rows) == sample.purchases
+    assert not loaded.problems
+    assert {(row.platform, row.source.value) for row in loaded.rows} == {
+        *((name, source) for name in PLATFORMS for source in ("purchase", "import")),
+        ("sigmamind", "existing"),
+    }
 
 
 # ---------------------------------------------------------------- the judge, and its control
 
 
-def known(number: str, state: journal.State = journal.State.DONE) -> journal.Row:
+def known(
+    number: str, state: journal.State = journal.State.DONE, op_id: str = "a #1"
+) -> journal.Row:
     return journal.Row(
-        op_id=number,
+        op_id=op_id,
         account="sigmamind",
         kind=journal.Kind.PURCHASE,
         request_type="CreatePhoneNumber",
@@ -121,6 +152,8 @@ def cases() -> Iterator[tuple[list[tuple[str, str]], list[journal.Row], set[str]
     yield [], [known("+1")], {"lost"}
     yield twice[:1], [], {"lost", "unknown"}
     yield [], [known("+1", journal.State.UNCONFIRMED)], {"unknown"}
+    # Bought, and what follows the purchase is not done.
+    yield twice[:1], [known("+1"), known("", journal.State.FAILED, "a #1.fields")], {"unknown"}
 
 
 @pytest.mark.parametrize(("entries", "rows", "findings"), list(cases()))
