@@ -1,4 +1,4 @@
-"""``sigmamind sandbox``: the platforms on this machine, as bad as they are told to be."""
+"""``sigmamind sandbox``: a copy of the platforms on this machine, with faults on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import Entrance, SandboxReady
-from sigmamind_async.cli.runtime import Json, run
+from sigmamind_async.cli.runtime import run
 from sigmamind_async.cli.signals import on_interrupt
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.sandbox import Faults, RateLimit, Sandbox, StateFileError
@@ -24,18 +24,33 @@ def sandbox(
     port: Annotated[
         int,
         Parameter(
-            validator=Number(gte=0, lte=65533), help="The first of three in a row; 0 finds some."
+            group="Server",
+            validator=Number(gte=0, lte=65533),
+            help="First of three consecutive ports; 0 picks free ones.",
         ),
     ] = 0,
-    seed: Annotated[int, Parameter(help="What everything random follows from.")] = 0,
+    state: Annotated[
+        Path | None,
+        Parameter(group="Server", help="File that keeps numbers and ledger across restarts."),
+    ] = None,
     faults: Annotated[
-        float, Parameter(validator=Number(gte=0, lte=1), help="Share of requests that go wrong.")
+        float,
+        Parameter(
+            group="Faults",
+            validator=Number(gte=0, lte=1),
+            help="Share of the requests that go wrong, 0 to 1.",
+        ),
     ] = 0.0,
     rate: Annotated[
-        float | None, Parameter(validator=Number(gt=0), help="Requests admitted a second.")
+        float | None,
+        Parameter(
+            group="Faults",
+            validator=Number(gt=0),
+            help="Requests per second that each platform admits. Default: no limit.",
+        ),
     ] = None,
-    state: Annotated[Path | None, Parameter(help="File that keeps it across restarts.")] = None,
-    json: Json = False,
+    seed: Annotated[int, Parameter(group="Faults", help="Random seed.")] = 0,
+    json: Annotated[bool, Parameter(group="Output", help="Write JSON Lines to stdout.")] = False,
 ) -> int:
     """Run a copy of each platform on loopback until Ctrl-C."""
     box = Sandbox(
@@ -58,11 +73,20 @@ def rate_limit(per_second: float) -> RateLimit:
 
 
 async def _serve(box: Sandbox, output: Output) -> None:
+    """Serve until Ctrl-C or SIGTERM; stdout gets what a shell can source, stderr the rest."""
     ended = asyncio.Event()
     with on_interrupt(ended.set):
         async with box:
-            output.show(SandboxReady(tuple(_entrances(box))))
-            output.remark("running until Ctrl-C")
+            entrances = tuple(_entrances(box))
+            output.remark(f"{'platform':<9}  {'base URL':<22}  API key")
+            for each in entrances:
+                output.remark(f"{each.platform:<9}  {each.base_url:<22}  {each.api_key}")
+            output.remark()
+            output.show(SandboxReady(entrances))
+            output.remark()
+            output.remark(
+                "Running until Ctrl-C. For another shell: sigmamind sandbox > FILE, then source FILE."
+            )
             await ended.wait()
         for finding in box.ledger.verdict().splitlines():
             output.remark(finding)

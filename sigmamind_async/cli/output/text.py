@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
@@ -323,16 +324,8 @@ def _(record: Released) -> str:
 
 @plain.register
 def _(record: SandboxReady) -> str:
-    cells = [(each.platform, each.base_url, each.api_key) for each in record.entrances]
-    exports = [pair for each in record.entrances for pair in each.environment.items()]
-    return "\n".join(
-        (
-            f"{'platform':<9}  {'base URL':<22}  API key",
-            *(f"{name:<9}  {base_url:<22}  {api_key}" for name, base_url, api_key in cells),
-            "",
-            *(f"export {name}={text}" for name, text in exports),
-        )
-    )
+    variables = [pair for each in record.entrances for pair in each.environment.items()]
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables)
 
 
 @plain.register
