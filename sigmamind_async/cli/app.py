@@ -224,7 +224,7 @@ def _app() -> App:
     app.command(f"{home}.commands.export:export", name="export", help=_EXPORT)
     app.command(f"{home}.commands.worker:worker", name="worker", help=_WORKER)
     app.command(numbers)
-    app.command(f"{home}.demo.local:demo", name="demo", help=_DEMO)
+    app.command(f"{home}.commands.demo:demo", name="demo", help=_DEMO)
     app.command(f"{home}.commands.sandbox:sandbox", name="sandbox", help=_SANDBOX)
     numbers.command(f"{home}.commands.numbers:list_", name="list", help=_LIST)
     numbers.command(f"{home}.commands.numbers:get", name="get", help=_GET)

@@ -15,10 +15,10 @@ from typing import Final
 import attrs
 from rich.console import Console
 
-from sigmamind_async.cli.commands.sandbox import environment_of, rate_limit
 from sigmamind_async.cli.demo.audit import Sale
 from sigmamind_async.cli.demo.fleet import PASSWORD_FILE, Sample
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.jobs.sandbox import environment_of, rate_limit
 from sigmamind_async.cli.output.console import Form, Output
 from sigmamind_async.cli.output.json_lines import line_of
 from sigmamind_async.cli.runtime import run

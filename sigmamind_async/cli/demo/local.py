@@ -14,18 +14,15 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final
+from typing import Final
 
 import attrs
-from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from sigmamind_async.cli.demo.environment import Stage as WorkersStage
 from sigmamind_async.cli.demo.fleet import sample_fleet as sample_operations
 from sigmamind_async.cli.demo.sample import FILE, sample_fleet
 from sigmamind_async.cli.demo.stage import SETTLE_TIME, Stage
 from sigmamind_async.cli.demo.workers import WorkersDemo, check_extra, database_for_a_while
-from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
 from sigmamind_async.cli.output.console import Output
@@ -38,56 +35,23 @@ from sigmamind_async.sandbox.sigmamind.records import AGENTS
 
 RUNS: Final = 5
 """Most times that the command is run again."""
-ROWS: Final = 240
-WORKERS_ROWS: Final = 120
-"""Several processes take longer to begin."""
 
 
-def demo(
+def show_demo(
     *,
-    seed: Annotated[
-        int, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
-    ] = 1,
-    rows: Annotated[
-        int | None,
-        Parameter(
-            group="Sandbox",
-            validator=Number(gte=12, lte=10_000),
-            help=f"Rows of the fleet. Default: {ROWS}, with workers {WORKERS_ROWS}.",
-        ),
-    ] = None,
-    keep: Annotated[
-        Path | None,
-        Parameter(group="Output", help="New folder in which the files of the demo are kept."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        Parameter(
-            group="Workers",
-            validator=Number(gte=2, lte=20),
-            help="Apply the fleet with so many worker processes, and kill one of them.",
-        ),
-    ] = None,
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            name=OPTION,
-            group="Workers",
-            help="PostgreSQL server on which a database may be created and dropped: a DSN, env:NAME"
-            " or file:PATH. Default: a server that runs only for the demo.",
-        ),
-    ] = None,
-    json: Annotated[bool, Parameter(group="Output", help="Write JSON Lines to stdout.")] = False,
+    seed: int,
+    rows: int,
+    keep: Path | None,
+    workers: int | None,
+    postgres: str | None,
+    json: bool,
 ) -> int:
-    """Kill an apply, run it again, and show what was bought."""
-    if workers is None and postgres is not None:
-        raise CommandError(f"{OPTION} is for workers: say how many, --workers 3")
+    """Kill an apply, run it again, show what was bought, and return the exit code."""
     output = Output.of_process(json=json)
-    count = rows or (ROWS if workers is None else WORKERS_ROWS)
-    sample = sample_fleet(seed, count, [agent.agent_id for agent in AGENTS])
+    sample = sample_fleet(seed, rows, [agent.agent_id for agent in AGENTS])
     with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, _folder(keep) as folder:
         if workers is not None:
-            operations = sample_operations(seed, count)
+            operations = sample_operations(seed, rows)
             place = WorkersStage(output=output, box=box, fleet=operations, folder=folder)
             verdict = _with(workers, place, postgres)
         else:

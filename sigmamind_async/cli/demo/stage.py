@@ -18,9 +18,9 @@ from typing import Final
 import attrs
 from rich.console import Console
 
-from sigmamind_async.cli.commands.sandbox import environment_of, rate_limit
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.jobs.sandbox import environment_of, rate_limit
 from sigmamind_async.cli.output.console import Form, Output
 from sigmamind_async.cli.output.events import Crash, Verdict
 from sigmamind_async.cli.runtime import run
