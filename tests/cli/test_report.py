@@ -226,10 +226,10 @@ def test_a_job_of_which_nothing_is_known_says_so_first() -> None:
 
 def test_a_job_that_ended_early_says_why_and_how_to_go_on() -> None:
     skipped = attrs.evolve(DONE, status="skipped", cause="the key is refused")
-    text = told(DONE, skipped, header=attrs.evolve(HEADER, stopped="key refused")).text
+    text = told(DONE, skipped, header=attrs.evolve(HEADER, stopped="key_refused")).text
 
-    assert "The job ended early 2 rows: 1 done, 1 skipped." in text
-    assert "The job ended before its rows did: key refused." in text
+    assert "The job stopped early 2 rows: 1 done, 1 skipped." in text
+    assert "Stopped early: key refused." in text
     assert f"Rows that are done are not sent again. {HEADER.resume}" in text
 
 

@@ -91,7 +91,7 @@ def headline(header: Header, tally: Tally) -> tuple[Status, str]:
         if number and not (header.stopped and status == "skipped"):
             return status, f"{count(number, 'row')} {one if number == 1 else many}"
     if header.stopped:
-        return "failed", "The job ended early"
+        return "failed", "The job stopped early"
     return "done", "Everything is done" if tally.counts else "There were no rows"
 
 
