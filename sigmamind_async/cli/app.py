@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from sigmamind_async.cli.dsn import spelled_out, without_passwords
 from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
-from sigmamind_async.cli.output.text import clean
+from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.errors import SigmaMindError
 
 _PLAN = """Show what apply would do about the numbers of a fleet; send and write nothing.
@@ -278,7 +278,7 @@ def _run(tokens: list[str]) -> int:
 
 def _tell(message: str, code: Exit) -> int:
     with suppress(OSError):
-        print(f"sigmamind: {clean(message)}", file=sys.stderr)
+        print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
     return code
 
 

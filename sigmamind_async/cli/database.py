@@ -15,7 +15,6 @@ from cyclopts import Parameter
 
 from sigmamind_async.cli.dsn import DEFAULT, OPTION, VARIABLE
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.vendors import Platform
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret
 
@@ -61,9 +60,9 @@ class Database:
 
         return PostgresJournal(self.dsn, read_only=read_only)
 
-    def command(self, name: str, platform: Platform | None, *words: str) -> str:
+    def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
-        whose = () if platform is None else platform.words
+        whose = () if platform in {None, DEFAULT} else ("--platform", str(platform))
         return shlex.join(("sigmamind", name, *self.said, *whose, *words))
 
     def queue(self) -> Queue:

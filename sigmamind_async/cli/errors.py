@@ -124,11 +124,11 @@ def exit_for(error: SigmaMindError) -> Exit:
 
 def exit_for_job(summary: Summary) -> Exit:
     """Return the exit code of a job over many rows."""
-    if summary.stopped in {"interrupted", "output closed"}:
+    if summary.stopped in {"interrupted", "output_closed"}:
         return Exit.INTERRUPTED
     if summary.unconfirmed:
         return Exit.UNKNOWN
-    if summary.stopped in {"key refused", "not the API", "journal unusable"} and not summary.done:
+    if summary.stopped in {"key_refused", "not_the_api", "journal_unusable"} and not summary.done:
         return Exit.USAGE
     return Exit.FAILED if summary.failed or summary.skipped else Exit.DONE
 

@@ -16,7 +16,7 @@ from sigmamind_async.cli.database import Database
 from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.source import STDIN
-from sigmamind_async.cli.vendors import AnyClient, Platform
+from sigmamind_async.cli.vendors import DEFAULT, AnyClient
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -71,7 +71,7 @@ class Place(Protocol):
         """Return the journal, to be entered."""
         ...
 
-    def command(self, name: str, platform: Platform | None, *words: str) -> str:
+    def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         ...
 
@@ -129,10 +129,10 @@ class FilePlace:
         """Return the journal, to be entered."""
         return SqliteJournal(self.path, read_only=read_only)
 
-    def command(self, name: str, platform: Platform | None, *words: str) -> str:
+    def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
-        whose = () if platform is None else platform.words
+        whose = () if platform in {None, DEFAULT} else ("--platform", str(platform))
         said: Sequence[str] = ("sigmamind", name, self.file, *journal, *whose, *words)
         return shlex.join(said)
 

@@ -9,7 +9,7 @@ import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.columns import KEY_COLUMN, OWN_COLUMNS, Column, RowKind, Value, columns_of
-from sigmamind_async.cli.output.events import NumberRecord, Released
+from sigmamind_async.cli.output.events import NumberRecord, NumberReleased
 from sigmamind_async.platforms.dialnexa import models as dialnexa
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.sigmamind import models as sigmamind
@@ -118,11 +118,11 @@ class Platform:
         make: Callable[..., Value] = value
         return make(**{columns_of(value)[self.key].field.name: key}, **fields)
 
-    def released(self, key: str) -> Released:
+    def released(self, key: str) -> NumberReleased:
         """Return the record of a released number that went by *key*."""
         if self.keyed_by_number:
-            return Released(phone_number=key)
-        return Released(record_id=key)
+            return NumberReleased(phone_number=key)
+        return NumberReleased(record_id=key)
 
     def kinds_of(self, action: object) -> tuple[RowKind, ...]:
         """Return the kinds of rows with *action*; none for a word that is no action here."""
@@ -136,11 +136,11 @@ def _sigmamind_record(number: sigmamind.PhoneNumber) -> NumberRecord:
     return NumberRecord(
         phone_number=number.sip_phone_number,
         provider=number.provider,
-        friendly_name=number.friendly_name,
+        label=number.friendly_name,
         inbound_agent_id=number.inbound_agent_id,
         outbound_agent_id=number.outbound_agent_id,
-        outbound_phone_number=number.outbound_phone_number,
-        termination_sip_uri=number.termination_sip_uri,
+        test_number=number.outbound_phone_number,
+        termination_uri=number.termination_sip_uri,
         active=number.active,
     )
 
@@ -151,10 +151,10 @@ def _verbex_record(number: verbex.PhoneNumber) -> NumberRecord:
         phone_number=number.phone_number,
         record_id=number.id,
         provider=number.provider,
-        friendly_name=number.friendly_name,
+        label=number.friendly_name,
         inbound_agent_id=number.inbound_agent_id,
         outbound_agent_id=number.outbound_agent_id,
-        termination_sip_uri=trunk,
+        termination_uri=trunk,
     )
 
 
@@ -163,7 +163,7 @@ def _dialnexa_record(number: dialnexa.PhoneNumber) -> NumberRecord:
         phone_number=number.phone_number,
         record_id=number.id,
         provider=number.provider,
-        friendly_name=number.nickname,
+        label=number.nickname,
         inbound_agent_id=number.routed_agent_id,
         active=None if number.status is None else number.status == dialnexa.ACTIVE,
     )

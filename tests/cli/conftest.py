@@ -37,17 +37,19 @@ class Done:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [each for each in self.objects if "summary" not in each]
+        return [each for each in self.objects if not each["type"].endswith("summary")]
 
     @property
     def open_rows(self) -> list[dict[str, Any]]:
         """What ``status`` and ``reconcile`` show of each row that is not settled."""
-        return [each["row"] for each in self.objects if "row" in each]
+        return [
+            each for each in self.objects if each["type"] == "journal_row" and each["unsettled"]
+        ]
 
     @property
     def summary(self) -> dict[str, Any]:
-        summary: dict[str, Any] = self.objects[-1]["summary"]
-        return summary
+        assert self.objects[-1]["type"].endswith("summary")
+        return self.objects[-1]
 
 
 @attrs.frozen

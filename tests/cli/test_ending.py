@@ -16,8 +16,8 @@ from sigmamind_async.cli import main
 from sigmamind_async.cli.errors import Exit, advice_for, exit_for, exit_for_job, told, unexpected
 from sigmamind_async.cli.jobs.operations import fault_of
 from sigmamind_async.cli.jobs.supervisor import TICK, Supervision, is_unreachable, word_for
-from sigmamind_async.cli.output.events import Stopped, Summary
-from sigmamind_async.cli.output.text import lines_text
+from sigmamind_async.cli.output.events import StopReason, Summary
+from sigmamind_async.cli.output.text import ranges_text
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -44,25 +44,25 @@ if TYPE_CHECKING:
         ((0, 0, 0, 0), None, 0),
         ((2, 1, 0, 0), None, 1),
         ((2, 1, 1, 0), None, 3),
-        ((2, 0, 1, 1), "platform unreachable", 3),
-        ((2, 0, 0, 1), "platform unreachable", 1),
-        ((0, 1, 0, 2), "key refused", 2),
-        ((1, 1, 0, 1), "key refused", 1),
-        ((0, 1, 0, 2), "journal unusable", 2),
-        ((1, 1, 0, 1), "journal unusable", 1),
-        ((0, 3, 0, 2), "not the API", 2),
-        ((0, 0, 3, 2), "not the API", 3),
-        ((0, 3, 0, 2), "cannot pay", 1),
+        ((2, 0, 1, 1), "platform_unreachable", 3),
+        ((2, 0, 0, 1), "platform_unreachable", 1),
+        ((0, 1, 0, 2), "key_refused", 2),
+        ((1, 1, 0, 1), "key_refused", 1),
+        ((0, 1, 0, 2), "journal_unusable", 2),
+        ((1, 1, 0, 1), "journal_unusable", 1),
+        ((0, 3, 0, 2), "not_the_api", 2),
+        ((0, 0, 3, 2), "not_the_api", 3),
+        ((0, 3, 0, 2), "cannot_pay", 1),
         ((2, 1, 1, 1), "interrupted", 130),
-        ((2, 0, 0, 1), "output closed", 130),
+        ((2, 0, 0, 1), "output_closed", 130),
     ],
 )
 def test_exit_codes_of_a_job(
-    counts: tuple[int, int, int, int], stopped: Stopped | None, code: int
+    counts: tuple[int, int, int, int], stopped: StopReason | None, code: int
 ) -> None:
     done, failed, unconfirmed, skipped = counts
     summary = Summary(
-        asked=3, done=done, failed=failed, unconfirmed=unconfirmed, skipped=skipped, stopped=stopped
+        rows=3, done=done, failed=failed, unconfirmed=unconfirmed, skipped=skipped, stopped=stopped
     )
 
     assert exit_for_job(summary) == code
@@ -120,7 +120,7 @@ def test_an_unexpected_error_is_one_short_line() -> None:
 def test_a_row_cut_off_is_in_doubt() -> None:
     fault = fault_of(asyncio.CancelledError())
 
-    assert (fault.kind, fault.committed) == ("Interrupted", "unknown")
+    assert (fault.type, fault.committed) == ("Interrupted", "unknown")
 
 
 def test_a_fault_of_our_own_tells_no_value() -> None:
@@ -130,17 +130,17 @@ def test_a_fault_of_our_own_tells_no_value() -> None:
 @pytest.mark.parametrize(
     ("error", "word"),
     [
-        (AuthenticationError("401"), "key refused"),
-        (PermissionDeniedError("403"), "key refused"),
-        (InsufficientFundsError("402"), "cannot pay"),
-        (APIConnectionError("407"), "platform unreachable"),
-        (JournalError("full"), "journal unusable"),
+        (AuthenticationError("401"), "key_refused"),
+        (PermissionDeniedError("403"), "key_refused"),
+        (InsufficientFundsError("402"), "cannot_pay"),
+        (APIConnectionError("407"), "platform_unreachable"),
+        (JournalError("full"), "journal_unusable"),
     ],
 )
-def test_why_a_job_ended_early_is_one_word(error: SigmaMindError, word: Stopped) -> None:
+def test_why_a_job_ended_early_is_one_word(error: SigmaMindError, word: StopReason) -> None:
     assert word_for(error) == word
     error.not_from_api = True
-    assert (word_for(error) == "not the API") is isinstance(error, APIStatusError)
+    assert (word_for(error) == "not_the_api") is isinstance(error, APIStatusError)
 
 
 def test_a_platform_is_given_up_after_silence_behind_an_open_circuit() -> None:
@@ -171,7 +171,7 @@ def test_one_of_several_platforms_is_not_given_up_while_another_answers() -> Non
     ],
 )
 def test_lines_are_told_as_ranges(lines: list[int], text: str) -> None:
-    assert lines_text(lines) == text
+    assert ranges_text(lines) == text
 
 
 # ---------------------------------------------------------------- the front door
@@ -254,7 +254,7 @@ async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
     Fails where `Supervision.cancel` does not remember that it has cancelled.
     """
     progress = Progress()
-    told: list[Stopped] = []
+    told: list[StopReason] = []
     kept: list[str] = []
 
     async def job() -> None:
@@ -276,4 +276,4 @@ async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
     )
     await supervision.over(job())
 
-    assert (told, kept) == (["platform unreachable"], ["what is known"])
+    assert (told, kept) == (["platform_unreachable"], ["what is known"])

@@ -114,7 +114,7 @@ def test_sound_rows_may_go_on_without_the_bad(cli: Cli, inside: Inside) -> None:
     done = inside("apply", cli.write("fleet.csv", BAD), *BUY, "--skip-bad", "--json")
 
     assert done.code == 1
-    assert [each["problem"]["id"] for each in done.objects if "problem" in each] == ["bad"]
+    assert [each["id"] for each in done.objects if each["type"] == "problem"] == ["bad"]
     assert (done.summary["done"], done.summary["failed"]) == (3, 1)
 
 
@@ -391,11 +391,11 @@ def test_an_account_that_cannot_pay_ends_the_job(cli: Cli) -> None:
     cli.box.switches = attrs.evolve(cli.box.switches, max_purchases=None)
     paid = cli(*words)
 
-    assert (told.code, again.code, again.summary["stopped"]) == (1, 1, "cannot pay")
+    assert (told.code, again.code, again.summary["stopped"]) == (1, 1, "cannot_pay")
     assert "stopping: the account cannot pay; some rows may be under way. 3 rows in" in told.err
     assert "402: The balance does not cover this purchase" in told.err
     assert "not sent: lines" in told.err
-    assert (again.summary["unchanged"], again.summary["asked"]) == (10, 300)
+    assert (again.summary["unchanged"], again.summary["rows"]) == (10, 300)
     assert again.summary["skipped"] > 150
     assert (paid.code, len(cli.box.ledger.purchases)) == (0, 300)
 
@@ -410,7 +410,7 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli) -> None:
     told = {row["id"] for row in done.rows if row["status"] in {"done", "unconfirmed"}}
     labels = {label.replace("n", "r") for label in cli.labels()}
 
-    assert done.summary["stopped"] == "journal unusable"
+    assert done.summary["stopped"] == "journal_unusable"
     assert len(done.rows) == 400
     assert labels <= told
 

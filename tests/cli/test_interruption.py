@@ -70,7 +70,7 @@ def test_what_an_interrupted_job_left_can_be_finished(
     done = inside("apply", path, *BUY)
 
     assert done.code == 0
-    assert done.summary["earlier"] >= 1
+    assert done.summary["already_done"] >= 1
     assert len(cli.box.ledger.purchases) == ROWS
     assert cli.box.ledger.bought_twice(remove_tag) == {}
 
@@ -167,7 +167,7 @@ def test_a_terminal_that_is_closed_settles_what_is_under_way(
     assert process.returncode == 130
     assert bought < ROWS
     assert standing.code == 0, "nothing is sending or unconfirmed"
-    assert (again.code, again.summary["earlier"]) == (0, bought)
+    assert (again.code, again.summary["already_done"]) == (0, bought)
     assert not cli.box.ledger.bought_twice(remove_tag)
 
 
@@ -195,7 +195,7 @@ def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None
         if '"commit"' in line
     }
     ends = {f"n{row['line'] - 1}": row["status"] for row in done.rows}
-    assert done.summary["stopped"] == "platform unreachable"
+    assert done.summary["stopped"] == "platform_unreachable"
     assert done.code == (3 if done.summary["unconfirmed"] else 1)
     assert len(ends) == ROWS
     assert {label for label, end in ends.items() if end == "done"} <= bought

@@ -7,14 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
 
-from sigmamind_async.cli.output.events import PlanShown, Problems
-from sigmamind_async.cli.output.json_lines import json_lines
-from sigmamind_async.cli.output.plan_text import MOST_STEPS
-from sigmamind_async.cli.output.terminal import screen
-from sigmamind_async.cli.output.text import plain
-from sigmamind_async.fleet import Action, Change, Plan, Problem, RemoteNumber, Step
 from tests.cli.conftest import TRUNK_PASSWORD
 
 if TYPE_CHECKING:
@@ -39,16 +32,16 @@ def test_a_plan_tells_first_what_costs_money_and_sends_nothing(cli: Cli, inside:
 
     headline, _, money, imports, _, *steps = done.out.splitlines()
     assert (done.code, done.err) == (0, "")
-    assert headline == f"{cli.folder / 'fleet.csv'}: something to do for 3 rows"
+    assert headline == f"{cli.folder / 'fleet.csv'}: 3 changes"
     assert (money, imports) == ("  buys 2 numbers", "  imports 1 number")
     assert steps == [
         (
-            "desk   sigmamind  purchase   (any)             "
+            "desk   sigmamind  purchase  (any)         "
             "country_code 'US', area_code 415, label 'Support'"
         ),
-        "night  verbex     purchase   (any)             label 'Night'",
+        "night  verbex     purchase  (any)         label 'Night'",
         (
-            "own    dialnexa   import     +14155550188      label 'Own', termination_uri"
+            "own    dialnexa   import    +14155550188  label 'Own', termination_uri"
             " 'trunk.example.com', trunk_username 'user', trunk_password env:TRUNK_PASSWORD"
         ),
     ]
@@ -60,8 +53,8 @@ def test_a_plan_for_programs_is_one_object_a_line(cli: Cli, inside: Inside) -> N
     path = cli.write("fleet.csv", FLEET + "bad,sigmamind,import,,+14155550123,,x1,,,,\n")
     done = inside("plan", path, "--json")
 
-    steps = [each["step"] for each in done.objects if "step" in each]
-    [problem] = [each["problem"] for each in done.objects if "problem" in each]
+    steps = [each for each in done.objects if each["type"] == "plan_step"]
+    [problem] = [each for each in done.objects if each["type"] == "problem"]
     assert (done.code, done.err) == (1, "")
     assert [(step["id"], step["action"], step["writes"]) for step in steps] == [
         ("desk", "purchase", True),
@@ -70,11 +63,14 @@ def test_a_plan_for_programs_is_one_object_a_line(cli: Cli, inside: Inside) -> N
     ]
     assert (problem["id"], problem["field"], problem["line"]) == ("bad", "area_code", 5)
     assert done.summary == {
-        "steps": {"purchase": 2, "import": 1},
-        "withheld": 0,
+        "type": "plan_summary",
+        "version": 1,
+        "file": str(path),
+        "actions": {"purchase": 2, "import": 1},
         "writes": 3,
+        "blocked": 0,
         "problems": 1,
-        "unlisted": [],
+        "unmanaged": [],
     }
 
 
@@ -163,98 +159,3 @@ def test_a_password_in_the_file_is_not_saved(cli: Cli, inside: Inside) -> None:
     assert (open_.code, kept.code) == (2, 0)
     assert "hunter2" not in open_.out + open_.err
     assert "use a reference" in open_.err
-
-
-# ---------------------------------------------------------------- how it looks
-
-STEPS = (
-    Step(
-        id="sales",
-        platform="sigmamind",
-        action=Action.MOVE,
-        phone_number="+14155550101",
-        leaves=RemoteNumber(platform="verbex", record="v1", phone_number="+14155550101", shown={}),
-    ),
-    Step(id="old", platform="verbex", action=Action.RELEASE, withheld="needs --allow-release"),
-    Step(
-        id="front",
-        platform="sigmamind",
-        action=Action.ADOPT,
-        phone_number="+14155550102",
-        changes=(Change("label", "A", "B", drifted=True), Change("trunk_password", None, "env:P")),
-        was="reception",
-    ),
-    Step(
-        id="drift",
-        platform="sigmamind",
-        action=Action.DRIFTED,
-        phone_number="+14155550103",
-        kept=(Change("inbound_agent_id", None, "agent_1", drifted=True),),
-    ),
-    Step(id="same", platform="sigmamind", action=Action.UNCHANGED),
-    Step(id="known", platform="sigmamind", action=Action.ADOPT, phone_number="+14155550104"),
-)
-PLAN = Plan(steps=STEPS, rows={}, unlisted=("gone-1", "gone-2"))
-
-
-def drawn(plan: Plan, width: int) -> str:
-    console = Console(width=width, force_terminal=False)
-    with console.capture() as capture:
-        console.print(screen(PlanShown(file="fleet.csv", plan=plan)))
-    return capture.get()
-
-
-def test_a_plan_as_text() -> None:
-    assert plain(PlanShown(file="fleet.csv", plan=PLAN)).splitlines() == [
-        "fleet.csv: something to do for 2 rows",
-        "",
-        "  moves 1 number to another platform, and releases it where it was, permanently",
-        "  takes over 2 numbers that the account has already",
-        "  leaves 1 number as somebody else has changed it",
-        "  1 row is as it should be",
-        "  leaves 1 row out: needs --allow-release",
-        "",
-        "sales  sigmamind  move       +14155550101      then released on verbex, permanently",
-        "old    verbex     release    (any)             left out, see above",
-        (
-            "front  sigmamind  adopt      +14155550102      label 'A' (written by somebody else) ->"
-            " 'B', trunk_password -> env:P; was the row reception"
-        ),
-        (
-            "drift  sigmamind  drifted    +14155550103      inbound_agent_id stays (empty), written"
-            " by somebody else; the row says 'agent_1'"
-        ),
-        "",
-        "2 numbers that the journal knows are in no row: left alone (gone-1, gone-2)",
-    ]
-
-
-@pytest.mark.parametrize("width", [80, 120])
-def test_a_plan_on_a_terminal_fits_it(width: int) -> None:
-    text = drawn(PLAN, width)
-
-    assert all(len(line) <= width for line in text.splitlines())
-    for word in ("moves 1 number", "then released on verbex", "+14155550103", "was the row"):
-        assert word in text
-
-
-def test_a_long_plan_is_cut_for_a_person_and_not_for_a_program() -> None:
-    step = Step(id="x", platform="verbex", action=Action.PURCHASE)
-    many = Plan(steps=(step,) * (MOST_STEPS + 3), rows={})
-
-    assert "and 3 more; --json shows all" in drawn(many, 80)
-    assert len(json_lines(PlanShown(file="f", plan=many)).splitlines()) == MOST_STEPS + 4
-
-
-def test_what_is_wrong_with_many_rows_is_said_once() -> None:
-    same = [Problem(message="is unknown", id=f"r{i}", field="x", line=i) for i in range(2, 60)]
-    other = Problem(message="is\x1b[31m bad", id="z", line=70)
-    problems = Problems((*same, other))
-
-    assert plain(problems).splitlines() == [
-        "59 problems:",
-        "  2: r2 x: is unknown",
-        "    and 57 more that say the same: lines 3-59",
-        "  70: z: is\N{REPLACEMENT CHARACTER}[31m bad",
-    ]
-    assert len(json_lines(problems).splitlines()) == 59

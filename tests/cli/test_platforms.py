@@ -211,7 +211,7 @@ def test_a_file_is_applied(cli: Cli, inside: Inside, case: Case) -> None:
     assert (first.code, second.code) == (0, 0)
     assert sorted(cli.box.ledger.owned(case.name)) == [OWN, SPARE, BOUGHT]
     assert [commit.phone_number for commit in cli.box.ledger.purchases] == [BOUGHT]
-    assert (number["inbound_agent_id"], number["friendly_name"]) == (agent_id, "New")
+    assert (number["inbound_agent_id"], number["label"]) == (agent_id, "New")
     assert listed(inside, case)[BOUGHT]["inbound_agent_id"] is None
     assert {commit.platform for commit in cli.box.ledger.commits} == {case.name}
 
@@ -418,7 +418,7 @@ def test_one_number_is_shown_changed_and_released(
     released = inside("numbers", "release", key, *case.words, "--yes", "--json")
 
     assert changed == shown
-    assert (shown["friendly_name"], shown["inbound_agent_id"]) == ("New", None)
+    assert (shown["label"], shown["inbound_agent_id"]) == ("New", None)
     assert released.code == 0
     assert [key, True] == list(released.objects[0].values())
     assert cli.box.ledger.owned(case.name) == [SPARE]

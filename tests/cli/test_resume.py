@@ -40,8 +40,8 @@ def test_a_second_run_sends_nothing(cli: Cli, inside: Inside) -> None:
     numbers = {row["id"]: row["phone_number"] for row in first.rows}
     assert (first.code, second.code) == (0, 0)
     assert {row["id"]: row["phone_number"] for row in second.rows} == numbers
-    assert [row["earlier"] for row in first.rows + second.rows] == [False] * 3 + [True] * 3
-    assert (first.summary["earlier"], second.summary["earlier"]) == (0, 3)
+    assert [row["already_done"] for row in first.rows + second.rows] == [False] * 3 + [True] * 3
+    assert (first.summary["already_done"], second.summary["already_done"]) == (0, 3)
     assert cli.box.sigmamind.requests.total == sent
 
 
@@ -81,7 +81,7 @@ def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wa
     assert process.returncode == -signal.SIGKILL
     assert standing.code == 3
     assert (again.code, again.summary["done"]) == (0, ROWS)
-    assert 0 < again.summary["earlier"] < ROWS
+    assert 0 < again.summary["already_done"] < ROWS
     assert cli.labels() == labels(ROWS)
     told = {row["phone_number"] for row in again.rows}
     assert told == {commit.phone_number for commit in cli.box.ledger.purchases}
@@ -127,7 +127,7 @@ def test_a_row_without_an_id_goes_by_its_place(cli: Cli, inside: Inside) -> None
     second = inside("apply", path, *buy(2), "--json")
 
     assert sorted(row["id"] for row in first.rows) == ["row-1", "row-2"]
-    assert second.summary["earlier"] == 2
+    assert second.summary["already_done"] == 2
     assert cli.labels() == labels(2)
 
 
@@ -150,7 +150,7 @@ def test_rows_with_ids_may_change_their_order(cli: Cli, inside: Inside) -> None:
     path.write_text("\n".join(reversed(path.read_text().splitlines())))
     done = inside("apply", path, *buy(3), "--json")
 
-    assert (done.code, done.summary["earlier"]) == (0, 3)
+    assert (done.code, done.summary["already_done"]) == (0, 3)
 
 
 # ---------------------------------------------------------------- what may be spent
@@ -255,7 +255,7 @@ def test_a_wrong_key_can_be_mended(cli: Cli, inside: Inside) -> None:
     refused = cli("apply", path, *buy(200), "--json", SIGMAMIND_API_KEY="canary-key")
     done = inside("apply", path, *buy(200))
 
-    assert (refused.code, refused.summary["stopped"]) == (2, "key refused")
+    assert (refused.code, refused.summary["stopped"]) == (2, "key_refused")
     assert done.code == 0
     assert cli.labels() == labels(200)
 
@@ -278,7 +278,7 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> Non
     process = cli.start("apply", path, *buy(ROWS), "--json", before=limited)
     done = cli.ended(process)
 
-    assert done.summary["stopped"] == "journal unusable"
+    assert done.summary["stopped"] == "journal_unusable"
     assert done.code in {1, 3}
     assert len(cli.box.ledger.purchases) < ROWS
     told = {row["phone_number"] for row in done.rows if row["status"] == "done"}

@@ -56,7 +56,7 @@ def two(inside: Inside, cli: Cli, duplicates: Path, until: Wait) -> Path:
 
 def doubtful_id(inside: Inside, path: Path) -> str:
     [row] = inside("status", path, "--json").open_rows
-    return str(row["id"])
+    return str(row["row"])
 
 
 # ---------------------------------------------------------------- status
@@ -73,7 +73,7 @@ def test_all_settled_is_exit_0(cli: Cli, inside: Inside) -> None:
         f"{path}.journal.db (sigmamind): all settled",
         "",
         "      3  done",
-        "      3  numbers paid for",
+        "      3  numbers bought",
     ]
 
 
@@ -81,16 +81,16 @@ def test_what_is_in_doubt_is_told_with_when_it_can_be_believed(inside: Inside, l
     done = inside("status", lost, "--settle-time", 600, **NOBODY)
 
     assert done.code == 3
-    assert "(sigmamind): 1 row is unconfirmed" in done.out
-    assert "asked to buy a number that the platform picks" in done.out
+    assert "(sigmamind): 1 row unconfirmed" in done.out
+    assert "request: buy any number" in done.out
     assert "the connection to 127.0.0.1:" in done.out
-    assert '"not in the account" can be believed from 20' in done.out
+    assert 'safe to conclude "not bought" after 20' in done.out
     assert f"sigmamind reconcile {lost} --wait" in done.out
     assert "sigmamind.create" not in done.out
 
 
 def test_the_end_of_the_settle_time_is_told(inside: Inside, lost: Path) -> None:
-    assert "can be believed by now" in inside("status", lost, "--settle-time", 0).out
+    assert 'safe to conclude "not bought" now' in inside("status", lost, "--settle-time", 0).out
 
 
 def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
@@ -112,18 +112,23 @@ def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
 
 def test_status_as_json(inside: Inside, undecided: Path) -> None:
     done = inside("status", undecided, "--json", **NOBODY)
-    head, [row] = done.objects[0]["status"], done.open_rows
+    head, [row] = done.objects[0], done.open_rows
 
     assert head == {
+        "type": "journal_status",
+        "version": 1,
         "journal": f"{undecided}.journal.db",
         "platform": "sigmamind",
-        "settled": False,
-        "rows": {"done": 1, "needs_decision": 1},
-        "bought": 2,
+        "now": head["now"],
+        "counts": {"done": 1, "needs_decision": 1},
+        "purchased": 2,
+        "is_settled": False,
+        "reconcile_command": f"sigmamind reconcile {undecided} --wait",
+        "sender": "the next apply",
     }
     assert row["state"] == "needs_decision"
-    assert row["believable"] is None
-    assert [way["command"].split(" --")[-1] for way in row["ways"]] == [
+    assert row["unsettled"]["settles_at"] is None
+    assert [way["command"].split(" --")[-1] for way in row["unsettled"]["resolutions"]] == [
         "adopt +NUMBER",
         "retry-unconfirmed",
         "abandon",
@@ -153,7 +158,7 @@ def test_status_while_a_job_runs_and_after_its_death(cli: Cli, inside: Inside, u
 
     for done in (running, dead):
         assert done.code == 3
-        assert "4 rows are unconfirmed" in done.out
+        assert "4 rows unconfirmed" in done.out
         assert "under way, or its process was killed" in done.out
 
 
@@ -218,7 +223,7 @@ def test_reconcile_shows_what_it_found(cli: Cli, inside: Inside) -> None:
 def test_reconcile_sends_nothing(cli: Cli, inside: Inside, lost: Path) -> None:
     """Not even what may be sent again: that is up to the next apply."""
     done = inside("reconcile", lost, "--wait", "--settle-time", 0, "--retry-unconfirmed", "--json")
-    change = done.objects[0]["change"]
+    change = done.objects[0]
     before = len(cli.box.ledger.purchases)
     again = inside("apply", lost, *BUY)
 
@@ -268,7 +273,9 @@ def follow(inside: Inside) -> Follow:
 
     def type_it(path: Path, option: str, *more: object, number: str = "") -> Done:
         [row] = inside("status", path, "--json").open_rows
-        [command] = [way["command"] for way in row["ways"] if option in way["command"]]
+        [command] = [
+            way["command"] for way in row["unsettled"]["resolutions"] if option in way["command"]
+        ]
         words = shlex.split(command.replace("+NUMBER", number))
         assert words[0] == "sigmamind"
         return inside(*words[1:], *more)
@@ -285,7 +292,7 @@ def test_adopt(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> Non
 
     assert done.code == 0
     assert f"needs a decision -> done (operator's decision: adopted {number})" in done.out
-    assert (again.code, again.summary["earlier"]) == (0, 2)
+    assert (again.code, again.summary["already_done"]) == (0, 2)
     assert number in [row["phone_number"] for row in again.rows]
     assert len(cli.box.ledger.purchases) == 1
 

@@ -39,7 +39,7 @@ from sigmamind_async.cli.journal_location import (
 from sigmamind_async.cli.orders import Orders
 from sigmamind_async.cli.outlook import outlook
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowResult, Stopped, Summary
+from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.report.writer import PageFile, ReportFile, page_file
 from sigmamind_async.cli.rows import Reading
@@ -158,7 +158,7 @@ def _apply_rows(orders: Orders, place: Place, source: Source) -> int:
         limit = consent.limit(source.name, found)
         if orders.policy.release_duplicates:
             consent.check_release("duplicates")
-        output = Output.of_process(json=orders.json, verbose=orders.verbose)
+        output = Output.for_process(json=orders.json, verbose=orders.verbose)
         application = Application(
             source=source,
             reading=reading,
@@ -174,7 +174,7 @@ def _apply_rows(orders: Orders, place: Place, source: Source) -> int:
         )
         summary = run(application.carry_out(client, gate))
     output.show(summary)
-    application.aftermath.say(output.remark, summary.stopped)
+    application.aftermath.say(output.log, summary.stopped)
     return exit_for_job(summary)
 
 
@@ -209,8 +209,8 @@ class Application:
 
     async def carry_out(self, client: AnyClient, gate: Gate) -> Summary:
         """Carry out all rows, show how each ended, and return the sum of it."""
-        self.output.widths = Widths.of(
-            self.found.last_line, self.found.id_width, self.platform.actions
+        self.output.widths = Widths(
+            id=self.found.id_width, action=max(map(len, self.platform.actions))
         )
         progress = Progress(total=self.found.rows)
         async with self.place.opened() as journal, client:
@@ -229,22 +229,22 @@ class Application:
                 progress=progress,
             )
             began = time.monotonic()
-            with self.output.following(progress, self.page.traffic):
+            with self.output.progress(progress, self.page.traffic):
                 if self.policy.accept_key:
                     await provisioner.accept_key()
                 await look_after_earlier_runs(provisioner)
                 await job.run()
             bought = await bought_by(journal, [self.platform.name], self.bought)
         summary = Summary(
-            asked=progress.finished,
+            rows=progress.finished,
             done=progress.done,
             failed=progress.failed,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
-            earlier=self.aftermath.earlier,
+            already_done=self.aftermath.earlier,
             requests=self.page.traffic.requests,
-            throttled=self.page.traffic.throttled,
-            seconds=time.monotonic() - began,
+            rate_limited=self.page.traffic.rate_limited,
+            elapsed_ms=round((time.monotonic() - began) * 1000),
             stopped=job.stopped,
         )
         self._write_page(summary, bought)
@@ -255,11 +255,11 @@ class Application:
         self.aftermath.add(result)
         self.page.add(result, self.platform.name, self.aftermath.commands_for(result))
 
-    def _say_stopping(self, why: Stopped, under_way: int, reason: str) -> None:
-        self.output.remark(stopping_text(why, self.platform.key_variable, under_way, reason))
+    def _say_stopping(self, why: StopReason, under_way: int, reason: str) -> None:
+        self.output.log(stopping_text(why, self.platform.key_variable, under_way, reason))
 
     def _say_waiting(self, doubtful: int) -> None:
-        self.output.remark(waiting_text(doubtful, self.patience))
+        self.output.log(waiting_text(doubtful, self.patience))
 
     def _write_page(self, summary: Summary, bought: int) -> None:
         self.page.write(

@@ -16,7 +16,7 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import EXCLUSIVE, FilePlace, Place, looked_into
-from sigmamind_async.cli.output.console import Form, Output, silence_stdout
+from sigmamind_async.cli.output.console import Output, silence_stdout
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -70,10 +70,10 @@ def export(
     told = [*sayable(exported(found, applied), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     _write(_content(rows, form), out)
-    output = Output(form=Form.JSON if json else Form.PLAIN)
+    output = Output(json=json)
     for each in told:
         if isinstance(each, Problem):
-            output.remark(str(each))
+            output.log(str(each))
     return Exit.DONE
 
 

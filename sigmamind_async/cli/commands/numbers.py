@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from sigmamind_async.cli.columns import Value
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.output.console import Form, Output
+from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, Side
 from sigmamind_async.cli.prompts import can_ask, typed
 from sigmamind_async.cli.runtime import (
@@ -75,7 +75,7 @@ def list_(
         (PLATFORMS[name], client_of_environment(PLATFORMS[name], times))
         for name in dict.fromkeys(platform)
     ]
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     run(_list(_wanted(accounts, _choose_view(unassigned=unassigned, agent=agent)), output))
     return Exit.DONE
 
@@ -120,7 +120,7 @@ async def _wanted(
 
 async def _list(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
     async with aclosing(numbers):
-        if output.form is Form.JSON:
+        if output.json:
             await _stream(numbers, output)
         else:
             output.show(NumberList(tuple([number async for number in numbers])))
@@ -150,7 +150,7 @@ def get(
         Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
     )
     value = _about(theirs, theirs.get, number)
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     output.show(theirs.shown(run(_run_one(theirs, times, value))))
     return Exit.DONE
 
@@ -203,7 +203,7 @@ def update(
         trunk_password=password,
     )
     value = _about(theirs, theirs.update, number, **fields)
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     output.show(theirs.shown(run(_run_one(theirs, times, value))))
     return Exit.DONE
 
@@ -259,7 +259,7 @@ def release(
     value = _about(theirs, theirs.release, number)
     if not yes:
         _confirm(number)
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     run(_run_one(theirs, times, value))
     output.show(theirs.released(number))
     return Exit.DONE

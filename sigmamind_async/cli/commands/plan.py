@@ -15,7 +15,7 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import Wanted, save, wanted
 from sigmamind_async.cli.journal_location import JournalFile, looked_into
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import PlanShown
+from sigmamind_async.cli.output.events import PlanView
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -104,11 +104,11 @@ def plan(
         )
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     if journal is not None and not given.place.exists():
-        output.remark(f"there is no journal {journal} yet: planned as if nothing had been applied")
+        output.log(f"there is no journal {journal} yet: planned as if nothing had been applied")
     found = run(_plan(given, times, rules))
-    output.show(PlanShown(file=given.name, plan=found))
+    output.show(PlanView(file=given.name, plan=found))
     if out is not None:
         sound = attrs.evolve(found, problems=()) if skip_bad else found
         if sound.problems:

@@ -15,8 +15,8 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.accounts import Accounts
 from sigmamind_async.cli.errors import CommandError, Exit, exit_for_job
 from sigmamind_async.cli.jobs.fleet import FleetJob
-from sigmamind_async.cli.output.console import Form, Output
-from sigmamind_async.cli.output.events import PlanShown, RowResult, Side, Summary
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import PlanView, RowResult, Side, Summary
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import can_ask, typed
@@ -85,7 +85,7 @@ def move(
         before=from_agent,
         after=to_agent,
         fields=_agent_fields(platform, side),
-        output=Output.of_process(json=json),
+        output=Output.for_process(json=json),
         traffic=Traffic(),
         times=Times(
             deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
@@ -97,8 +97,8 @@ def move(
             accounts, held = loop.run(relay.open())
             prospect = loop.run(relay.look(accounts, held))
             over = dry_run or prospect.plan.problems or not prospect.plan.writes
-            if over or relay.output.form is not Form.JSON:
-                relay.output.show(PlanShown(file=relay.title, plan=prospect.plan))
+            if over or not relay.output.json:
+                relay.output.show(PlanView(file=relay.title, plan=prospect.plan))
             if over:
                 return Exit.FAILED if prospect.plan.problems else Exit.DONE
             if _agree(prospect.plan.writes, yes=yes, ask=not json and can_ask()):
@@ -108,7 +108,7 @@ def move(
             loop.run(relay.close())
     relay.output.show(summary)
     if summary.unconfirmed or summary.skipped:
-        relay.output.remark("to go on, run the same command again: it looks at what is there")
+        relay.output.log("to go on, run the same command again: it looks at what is there")
     return exit_for_job(summary)
 
 
@@ -202,7 +202,7 @@ class Relay:
         """Change the numbers, and return how that ended."""
         todo, client = prospect.plan, prospect.accounts.clients[self.platform]
         provisioners = {self.platform: Provisioner(client, prospect.journal)}
-        self.output.widths = Widths(line=0, id=max(map(len, todo.rows)))
+        self.output.widths = Widths.of(todo.rows, {step.action.value for step in todo.steps})
         job = FleetJob(
             plan=todo,
             known=prospect.known,
@@ -215,7 +215,7 @@ class Relay:
             progress=Progress(total=len(todo.steps)),
         )
         began = time.monotonic()
-        with self.output.following(job.progress, self.traffic):
+        with self.output.progress(job.progress, self.traffic):
             await job.run()
         return job.summary(self.traffic, time.monotonic() - began)
 

@@ -23,9 +23,13 @@ from sigmamind_async.cli.journal_location import (
     place_of,
 )
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowChange, Standing
-from sigmamind_async.cli.output.journal_status import standing_of, without_call
-from sigmamind_async.cli.output.status_text import moment
+from sigmamind_async.cli.output.events import JournalRow, JournalStatus, StateChanged
+from sigmamind_async.cli.output.journal_status import (
+    journal_status_of,
+    row_id_of,
+    without_call,
+)
+from sigmamind_async.cli.output.text import format_timestamp
 from sigmamind_async.cli.prompts import Consent, can_ask
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
@@ -111,7 +115,7 @@ def reconcile(
         Reconciliation(
             place=place,
             platform=theirs,
-            output=Output.of_process(json=json),
+            output=Output.for_process(json=json),
             decision=decision,
             policy=Policy(
                 settle_time=settle_time,
@@ -124,7 +128,7 @@ def reconcile(
         for theirs in platforms
     ]
     standings = [run(look.run(client)) for look, client in zip(looks, clients, strict=True)]
-    return Exit.DONE if all(standing.settled for standing in standings) else Exit.UNKNOWN
+    return Exit.DONE if all(standing.is_settled for standing in standings) else Exit.UNKNOWN
 
 
 async def _platforms(place: Place, only: Sequence[str]) -> list[Platform]:
@@ -192,7 +196,7 @@ class Reconciliation:
     _now: Callable[[], float] = time.time
     """The clock of the journal, where it has one."""
 
-    async def run(self, client: AnyClient) -> Standing:
+    async def run(self, client: AnyClient) -> JournalStatus:
         """Do it, show what changed and what is left, and return that."""
         asked = self.decision
         async with self.place.opened() as journal, client:
@@ -209,8 +213,8 @@ class Reconciliation:
         self.output.show(standing)
         return standing
 
-    def _standing(self, status: Status) -> Standing:
-        return standing_of(status, self.place, self.platform, self._now())
+    def _standing(self, status: Status) -> JournalStatus:
+        return journal_status_of(status, self.place, self.platform.name, self._now())
 
     # --- what can be settled without a decision ----------------------------------------------
 
@@ -219,7 +223,8 @@ class Reconciliation:
         shortest, longest = LOOK_EVERY
         pause = shortest
         while self.wait and status.unconfirmed:
-            until = max(row.believable or 0.0 for row in self._standing(status).doubtful)
+            rows = self._standing(status).unconfirmed
+            until = max(self._settles_at(row) for row in rows)
             self._say_waiting(len(status.unconfirmed), until)
             await asyncio.sleep(min(pause, max(shortest, until - self._now())))
             pause = min(2 * pause, longest)
@@ -228,7 +233,11 @@ class Reconciliation:
             except SigmaMindError as error:
                 if not error.retryable:
                     raise
-                self.output.remark(f"{told(error)}; looking again")
+                self.output.log(f"{told(error)}; looking again")
+
+    def _settles_at(self, row: JournalRow) -> float:
+        at = row.unsettled and row.unsettled.settles_at
+        return at.timestamp() if at else 0.0
 
     async def _look(self, provisioner: Provisioner, journal: Journal) -> Status:
         """Read the account, and show which rows got further by that."""
@@ -240,10 +249,10 @@ class Reconciliation:
 
     def _say_waiting(self, doubtful: int, until: float) -> None:
         """Say what is waited for, whenever that is something else."""
-        when = moment(until)
+        when = format_timestamp(until)
         text = f"{doubtful} unconfirmed, to be settled soon after {when}; Ctrl-C loses nothing"
         if text != self._said:
-            self.output.remark(text)
+            self.output.log(text)
             self._said = text
 
     async def _show_changes(
@@ -257,11 +266,13 @@ class Reconciliation:
 
     def _show_change(self, before: State, row: Row) -> None:
         text = without_call(row.history[-1].text) if row.history else ""
-        change = RowChange(id=row.op_id, before=before, after=row.state, text=text)
+        change = StateChanged(
+            row=row_id_of(row.op_id), before=before, after=row.state, message=text
+        )
         self.output.show(change)
         if row.state is State.PLANNED:
             sender = "a worker" if row.enqueued else "the next sigmamind apply"
-            self.output.remark(f"{row.op_id} is sent by {sender}, not by this")
+            self.output.log(f"{row.op_id} is sent by {sender}, not by this")
 
     # --- what an operator decided ---------------------------------------------------------------
 
@@ -284,7 +295,7 @@ class Reconciliation:
                 )
                 row = await again(row_id)
             else:
-                self.output.remark(f"{row_id}: it has turned up, so there is nothing to decide")
+                self.output.log(f"{row_id}: it has turned up, so there is nothing to decide")
         self._show_change(before.state, row)
 
     async def _row(self, journal: Journal, row_id: str) -> Row:
@@ -295,10 +306,10 @@ class Reconciliation:
 
     def _check_time(self, row: Row) -> None:
         if row.state in UNSETTLED and self.decision.retry_unconfirmed:
-            until = moment(row.unconfirmed_since + self.policy.settle_time)
+            until = format_timestamp(row.unconfirmed_since + self.policy.settle_time)
             raise CommandError(
                 f"{row.op_id} may still turn up until {until}:"
-                f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"
+                f" wait for it with {self.place.command('reconcile', self.platform.name, '--wait')}"
             )
 
 

@@ -11,8 +11,8 @@ from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.errors import Exit
 from sigmamind_async.cli.journal_location import JournalFile, Place, SettleTime, place_of
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import Standing
-from sigmamind_async.cli.output.journal_status import standing_of
+from sigmamind_async.cli.output.events import JournalStatus
+from sigmamind_async.cli.output.journal_status import journal_status_of
 from sigmamind_async.cli.runtime import Json, run
 from sigmamind_async.cli.vendors import PLATFORMS, Platform, PlatformName
 from sigmamind_async.provisioning.context import clock_for
@@ -36,16 +36,16 @@ def status(
 ) -> int:
     """Show how the rows of *file*, or in a database, stand."""
     place = place_of(file, journal, database_of(postgres))
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     standings = run(_standings(place, platform, settle_time))
     for standing in standings:
         output.show(standing)
-    return Exit.DONE if all(each.settled for each in standings) else Exit.UNKNOWN
+    return Exit.DONE if all(each.is_settled for each in standings) else Exit.UNKNOWN
 
 
 async def _standings(
     place: Place, platform: PlatformName | None, settle_time: float
-) -> list[Standing]:
+) -> list[JournalStatus]:
     """Return how things stand for each platform that the journal has rows of."""
     asked = [PLATFORMS[platform]] if platform else list(PLATFORMS.values())
     async with place.opened(read_only=True) as journal:
@@ -53,7 +53,7 @@ async def _standings(
         now = clock_for(journal, time.time)()
     # A journal without any row is shown as one of the first platform.
     shown = [(each, status) for each, status in found if status.total] or found[:1]
-    return [standing_of(status, place, each, now) for each, status in shown]
+    return [journal_status_of(status, place, each.name, now) for each, status in shown]
 
 
 async def status_in(journal: Journal, platform: Platform, settle_time: float) -> Status:

@@ -75,7 +75,7 @@ def verify(
             CallTerms(agent_id=agent, timeout=timeout, poll_every=poll_every),
             per_destination,
         ),
-        output=Output.of_process(json=json),
+        output=Output.for_process(json=json),
         width=concurrency,
         traffic=traffic,
     )
@@ -151,7 +151,7 @@ async def _named_prospects(
                 cast("GetPhoneNumber", outcome.value).phone_number,
                 fault_of(outcome.error),
             )
-            missing.append(Verification(phone_number=name, status="failed", fault=fault))
+            missing.append(Verification(phone_number=name, status="failed", error=fault))
         elif outcome.error is not None:
             raise outcome.error
     prospects = sorted_out(found, agent_id)

@@ -98,7 +98,7 @@ def worker(
             deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status
         ),
     )
-    _serve(database, platforms, terms, _references(allow_secret), Output.of_process(json=json))
+    _serve(database, platforms, terms, _references(allow_secret), Output.for_process(json=json))
     return Exit.DONE
 
 

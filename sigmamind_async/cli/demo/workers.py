@@ -27,7 +27,7 @@ from sigmamind_async.cli.demo.fleet import Sample
 from sigmamind_async.cli.demo.postgres import own_server
 from sigmamind_async.cli.dsn import OPTION, VARIABLE
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.output.events import Killed, Verdict
+from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -54,7 +54,7 @@ class WorkersDemo:
     loop: asyncio.Runner
     _journal: Journal = attrs.field(init=False)
 
-    def run(self) -> Verdict:
+    def run(self) -> AuditResult:
         """Show all of it."""
         stage = self.stage
         stage.prepare()
@@ -74,7 +74,7 @@ class WorkersDemo:
 
     def _show_work(self, stack: ExitStack) -> None:
         """Start workers, hand the fleet over, kill one of them, and wait for the others."""
-        say, stage = self.stage.output.remark, self.stage
+        say, stage = self.stage.output.log, self.stage
         say(f"{self.count} workers share one journal, which is in PostgreSQL, and its queue:")
         say()
         workers = [self._start(stack, f"worker-{n}", WORKER, HASTE) for n in self._numbers]
@@ -113,12 +113,12 @@ class WorkersDemo:
         platform = PLATFORMS[sample.platform].words
         most = ("--max-purchases", str(sample.purchases), "--yes")
         words = ["apply", self.stage.file(sample).name, OPTION, *platform, *most]
-        self.stage.output.remark(f"  $ sigmamind {' '.join(words)}")
+        self.stage.output.log(f"  $ sigmamind {' '.join(words)}")
         return self._start(stack, sample.platform, words, ["--json"])
 
     def _kill_one(self, workers: Sequence[subprocess.Popen[bytes]]) -> int:
         """End a worker with SIGKILL while it buys; return its place among *workers*."""
-        self.stage.output.remark()
+        self.stage.output.log()
         chosen: list[int] = []
 
         def in_the_middle() -> bool:
@@ -131,16 +131,16 @@ class WorkersDemo:
 
         self.stage.wait(in_the_middle)
         [place] = chosen
-        killed = Killed(
+        killed = WorkerKilled(
             worker=place + 1,
-            under_way=len(self._under_way(workers[place])),
+            in_progress=len(self._under_way(workers[place])),
             done=len(self._rows([State.DONE])),
-            asked=self.stage.asked,
+            rows=self.stage.asked,
         )
         workers[place].kill()
         workers[place].wait()
         self.stage.output.show(killed)
-        self.stage.output.remark("  Nobody starts it again: the others take over.")
+        self.stage.output.log("  Nobody starts it again: the others take over.")
         return place
 
     def _caught(self, worker: subprocess.Popen[bytes]) -> bool:
@@ -189,7 +189,7 @@ class WorkersDemo:
 
     def _say_done(self, sample: Sample) -> None:
         done = self.loop.run(self._journal.counts(sample.platform)).rows.get(State.DONE, 0)
-        self.stage.output.remark(f"{sample.platform:<9}  {done:>3} of {len(sample.rows)} rows done")
+        self.stage.output.log(f"{sample.platform:<9}  {done:>3} of {len(sample.rows)} rows done")
 
 
 # ---------------------------------------------------------------- its database

@@ -17,8 +17,8 @@ from sigmamind_async.cli.jobs.next_steps import stopping_text, waiting_text
 from sigmamind_async.cli.jobs.operations import fault_of, in_plain_words
 from sigmamind_async.cli.jobs.supervisor import Supervision
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowError, RowResult, Stopped, Summary
-from sigmamind_async.cli.output.plan_text import remarks
+from sigmamind_async.cli.output.events import RowError, RowResult, StopReason, Summary
+from sigmamind_async.cli.output.plan_text import step_notes
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError
@@ -59,7 +59,7 @@ class FleetJob:
     _earlier: int = 0
 
     @property
-    def stopped(self) -> Stopped | None:
+    def stopped(self) -> StopReason | None:
         """Why it ended early, if it did."""
         return None if self._supervision is None else self._supervision.stopped
 
@@ -71,7 +71,7 @@ class FleetJob:
         self._supervision = supervision = Supervision(
             stop_job=run.stop,
             on_stop=lambda why: self._say_stopping(why, run),
-            on_wait=lambda count: self.output.remark(waiting_text(count, self.patience)),
+            on_wait=lambda count: self.output.log(waiting_text(count, self.patience)),
             awaited=lambda: _awaited(run),
             admissions=self.admissions,
             patience=self.patience,
@@ -88,13 +88,13 @@ class FleetJob:
         try:
             await run.carry_out()
         except JournalError as error:
-            self.output.remark(str(error))
-            supervision.stop("journal unusable")
+            self.output.log(str(error))
+            supervision.stop("journal_unusable")
 
     def _ended(self, outcome: StepOutcome) -> None:
         result = step_result(outcome, self.plan)
         self._unchanged += is_routine(result)
-        self._earlier += result.earlier
+        self._earlier += result.already_done
         if result.status == "unconfirmed":
             self._doubtful.append(result)
         else:
@@ -102,29 +102,29 @@ class FleetJob:
         if self._supervision is not None:
             self._supervision.heed(outcome.error)
 
-    def _say_stopping(self, why: Stopped, run: Executor) -> None:
+    def _say_stopping(self, why: StopReason, run: Executor) -> None:
         refusal = None if self._supervision is None else self._supervision.refusal
         error = run.stopped_by or refusal
         call = (error and error.operation) or ""
         platform = PLATFORMS.get(call.partition(".")[0])
         key = "" if platform is None else platform.key_variable
         reason = "" if run.stopped_by is None else run.stopped
-        self.output.remark(stopping_text(why, key, reason=reason))
+        self.output.log(stopping_text(why, key, reason=reason))
 
     def summary(self, traffic: Traffic, seconds: float, *, bad: int = 0) -> Summary:
         """Return how it ended; *bad* rows were left out beforehand."""
         progress = self.progress
         return Summary(
-            asked=progress.finished + bad,
+            rows=progress.finished + bad,
             done=progress.done - self._unchanged,
             unchanged=self._unchanged,
             failed=progress.failed + bad,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
-            earlier=self._earlier,
+            already_done=self._earlier,
             requests=traffic.requests,
-            throttled=traffic.throttled,
-            seconds=seconds,
+            rate_limited=traffic.rate_limited,
+            elapsed_ms=round(seconds * 1000),
             stopped=self.stopped,
         )
 
@@ -173,11 +173,11 @@ def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
         status=outcome.status,
         phone_number=outcome.phone_number or None,
         record_id=_record(outcome),
-        fault=fault,
+        error=fault,
         attempts=outcome.attempts,
-        elapsed=outcome.elapsed,
-        earlier=done and step.writes and not outcome.attempts,
-        remark="; ".join(_remarks(outcome)),
+        elapsed_ms=round(outcome.elapsed * 1000),
+        already_done=done and step.writes and not outcome.attempts,
+        note="; ".join(_remarks(outcome)),
     )
 
 
@@ -197,13 +197,13 @@ def _remarks(outcome: StepOutcome) -> list[str]:
         return []
     ignored = ", ".join(outcome.ignored)
     said = [f"the platform shows {ignored} otherwise than written"] if ignored else []
-    return [*(remarks(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
+    return [*(step_notes(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
 
 
 def fault_of_step(error: BaseException, row_id: str) -> RowError:
     """Return what an error tells about the row *row_id*, without the ids of its operations."""
     if isinstance(error, SecretReferenceError):
-        return RowError(kind=type(error).__name__, message=str(error), committed="no")
+        return RowError(type=type(error).__name__, message=str(error), committed="no")
     fault = fault_of(error)
     operation = rf"{re.escape(row_id)} #\d+(\.\w+)?"
     return attrs.evolve(fault, message=re.sub(rf"^{operation}: ", "", fault.message))

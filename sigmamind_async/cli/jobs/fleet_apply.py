@@ -19,9 +19,9 @@ from sigmamind_async.cli.jobs.fleet import FleetJob, is_routine
 from sigmamind_async.cli.jobs.next_steps import Aftermath
 from sigmamind_async.cli.journal_location import bought_by, look_after_earlier_runs
 from sigmamind_async.cli.orders import Orders
-from sigmamind_async.cli.output.console import Form, Output
-from sigmamind_async.cli.output.events import Problems, RowResult, Summary
-from sigmamind_async.cli.output.plan_text import sentence
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import ProblemList, RowResult, Summary
+from sigmamind_async.cli.output.plan_text import one_line_summary
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import Outlook
 from sigmamind_async.cli.report.writer import PageFile, page_file
@@ -48,7 +48,7 @@ def apply_fleet(orders: Orders, stream: IO[bytes]) -> int:
         platform=orders.platform,
         allow_inline=orders.allow_inline,
     )
-    output = Output.of_process(json=orders.json, verbose=orders.verbose)
+    output = Output.for_process(json=orders.json, verbose=orders.verbose)
     _check_saved(given, orders)
     _check_problems(given.fleet.problems, given, orders, output)
     with page_file(orders.report) as page, runner() as loop:
@@ -60,7 +60,7 @@ def apply_fleet(orders: Orders, stream: IO[bytes]) -> int:
         finally:
             loop.run(application.close())
     output.show(summary)
-    application.aftermath.say(output.remark, summary.stopped)
+    application.aftermath.say(output.log, summary.stopped)
     return exit_for_job(summary)
 
 
@@ -83,7 +83,7 @@ def _check_problems(
     """Show all *problems*; raise `CommandError` unless the sound rows are to be carried out."""
     if not problems or orders.skip_bad:
         return
-    output.show(Problems(tuple(problems)))
+    output.show(ProblemList(tuple(problems)))
     raise CommandError(f"{given.name} cannot be applied as it is; nothing was sent", Exit.FAILED)
 
 
@@ -170,8 +170,8 @@ class FleetApplication:
         """Return what was agreed to; raise `CommandError` where it does not suffice."""
         plan, name, consent = prospect.plan, self.given.name, self.orders.consent
         if plan.problems:
-            self.output.show(Problems(tuple(plan.problems)))
-        self.output.remark(f"{name}: {sentence(plan)}")
+            self.output.show(ProblemList(tuple(plan.problems)))
+        self.output.log(f"{name}: {one_line_summary(plan)}")
         to_buy, releases = sum(prospect.to_buy.values()), _releases(plan)
         found = Survey(rows=len(plan.rows) + _bad(plan), bad=_bad(plan))
         limit = consent.limit(
@@ -205,7 +205,7 @@ class FleetApplication:
             progress=Progress(total=len(plan.steps)),
         )
         began = time.monotonic()
-        with self.output.following(job.progress, self.page.traffic):
+        with self.output.progress(job.progress, self.page.traffic):
             await job.run()
         seconds = time.monotonic() - began
         summary = job.summary(self.page.traffic, seconds, bad=_bad(prospect.plan))
@@ -226,7 +226,7 @@ class FleetApplication:
         }
 
     def _report(self, result: RowResult) -> None:
-        shown = self.orders.verbose or self.output.form is Form.JSON
+        shown = self.orders.verbose or self.output.json
         if shown or not is_routine(result):
             self.output.show(result)
         self.aftermath.add(result)
@@ -250,11 +250,8 @@ def _bad(plan: Plan) -> int:
 
 
 def _widths(plan: Plan) -> Widths:
-    last_line = max((row.line for row in plan.rows.values()), default=0)
-    ids = max(map(len, plan.rows), default=0)
-    widths = Widths.of(last_line, ids, {step.action.value for step in plan.steps})
-    platforms = {step.platform for step in plan.steps}
-    return attrs.evolve(widths, platform=max(map(len, platforms), default=0))
+    actions = {step.action.value for step in plan.steps}
+    return Widths.of(plan.rows, actions, {step.platform for step in plan.steps})
 
 
 async def _to_buy(plan: Plan, journal: Journal) -> Mapping[str, int]:

@@ -44,16 +44,16 @@ def result_of_entry(entry: Entry, row: RowResult) -> RowResult:
         return attrs.evolve(told, status="done")
     message = without_call(entry.error)
     if entry.state is State.FAILED:
-        fault = RowError(kind=REFUSED, message=message, committed="no")
-        return attrs.evolve(told, status="failed", fault=fault)
-    fault = RowError(kind=_STILL_TO_LOOK_FOR, message=message, committed="unknown")
-    return in_plain_words(attrs.evolve(told, status="unconfirmed", fault=fault), entry)
+        fault = RowError(type=REFUSED, message=message, committed="no")
+        return attrs.evolve(told, status="failed", error=fault)
+    fault = RowError(type=_STILL_TO_LOOK_FOR, message=message, committed="unknown")
+    return in_plain_words(attrs.evolve(told, status="unconfirmed", error=fault), entry)
 
 
 def unfinished(row: RowResult) -> RowResult:
     """Return the end of a row that is left to the workers."""
-    fault = RowError(kind=UNFINISHED, message="stays with the workers", committed="unknown")
-    return attrs.evolve(row, status="unconfirmed", fault=fault)
+    fault = RowError(type=UNFINISHED, message="stays with the workers", committed="unknown")
+    return attrs.evolve(row, status="unconfirmed", error=fault)
 
 
 def row_of_entry(entry: Entry) -> RowResult:

@@ -17,7 +17,7 @@ from sigmamind_async.bulk import Outcome, Progress
 from sigmamind_async.cli.columns import Value
 from sigmamind_async.cli.errors import advice_for, message_of
 from sigmamind_async.cli.jobs.supervisor import Supervision
-from sigmamind_async.cli.output.events import RowError, RowResult, Stopped
+from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
 from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.errors import JournalError, SigmaMindError
@@ -46,7 +46,7 @@ class Job:
     """The client's own: tells whether the platform can be reached."""
     patience: float
     """Seconds without a single answer after which the job gives up."""
-    on_stop: Callable[[Stopped, int, str], None]
+    on_stop: Callable[[StopReason, int, str], None]
     """Told once why the job ends early, how many rows are under way, and the job's own words."""
     on_wait: Callable[[int], None]
     """Told once that every row has been sent, and how many of them are still unconfirmed."""
@@ -59,7 +59,7 @@ class Job:
     _supervision: Supervision | None = None
 
     @property
-    def stopped(self) -> Stopped | None:
+    def stopped(self) -> StopReason | None:
         """Why it ended early, if it did."""
         return None if self._supervision is None else self._supervision.stopped
 
@@ -147,8 +147,8 @@ def reason_of(bulk: ProvisioningRun[Any]) -> str:
 
 def bad_row_result(row: BadRow) -> RowResult:
     """Return the end of a row that could not be read."""
-    fault = RowError(kind="BadRow", message=row.message, committed="no")
-    return RowResult(line=row.line, id=row.id, action=row.action, status="failed", fault=fault)
+    fault = RowError(type="BadRow", message=row.message, committed="no")
+    return RowResult(line=row.line, id=row.id, action=row.action, status="failed", error=fault)
 
 
 def skipped_result(row: Row) -> RowResult:
@@ -174,10 +174,10 @@ def row_result(row: Row, outcome: Outcome[Any, Any]) -> RowResult:
         status=outcome.status,
         phone_number=(found and found.phone_number) or row.phone_number,
         record_id=(found and found.record_id) or row.record_id,
-        fault=None if skipped else fault_of(outcome.error, row),
+        error=None if skipped else fault_of(outcome.error, row),
         attempts=outcome.attempts,
-        elapsed=outcome.elapsed,
-        earlier=outcome.status == "done" and not outcome.attempts,
+        elapsed_ms=round(outcome.elapsed * 1000),
+        already_done=outcome.status == "done" and not outcome.attempts,
     )
 
 
@@ -191,17 +191,17 @@ def fault_of(error: BaseException | None, row: Row | None = None) -> RowError:
             if isinstance(error, JournalError) and not error.retryable and row.goes_by_its_place:
                 advice = MOVED
         return RowError(
-            kind=kind,
+            type=kind,
             message=message,
             committed=error.committed,
             status=getattr(error, "status", None),
             retry_after=getattr(error, "retry_after", None),
-            advice=advice,
+            hint=advice,
         )
     if isinstance(error, asyncio.CancelledError):
         message = "stopped while it was under way; it may have been carried out"
-        return RowError(kind="Interrupted", message=message, committed="unknown")
-    return RowError(kind=kind, message=f"unexpected {kind}", committed="unknown")
+        return RowError(type="Interrupted", message=message, committed="unknown")
+    return RowError(type=kind, message=f"unexpected {kind}", committed="unknown")
 
 
 MOVED = (
@@ -212,19 +212,19 @@ MOVED = (
 
 def in_plain_words(result: RowResult, entry: Entry | None) -> RowResult:
     """Return the end of an unconfirmed row with what the journal says about it."""
-    if entry is None or result.fault is None:
+    if entry is None or result.error is None:
         return result
     if entry.state is State.ABANDONED:
-        fault = attrs.evolve(result.fault, message=_ABANDONED, committed="unknown", advice="")
-        return attrs.evolve(result, status="failed", fault=fault)
+        fault = attrs.evolve(result.error, message=_ABANDONED, committed="unknown", hint="")
+        return attrs.evolve(result, status="failed", error=fault)
     if entry.state in NEED_DECISION:
         message, advice = entry.history[-1].text, DECIDE
     elif entry.state is State.SENDING:
         message, advice = _SENT_ELSEWHERE, ""
     else:
         message, advice = entry.error, "it may have been carried out"
-    fault = attrs.evolve(result.fault, message=without_call(message), advice=advice)
-    return attrs.evolve(result, fault=fault)
+    fault = attrs.evolve(result.error, message=without_call(message), hint=advice)
+    return attrs.evolve(result, error=fault)
 
 
 _ABANDONED = "was abandoned by an operator: it is not sent again"

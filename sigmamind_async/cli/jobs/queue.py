@@ -18,7 +18,7 @@ from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.jobs.journal_results import is_final, result_of_entry, unfinished
 from sigmamind_async.cli.jobs.operations import Report, bad_row_result, fault_of, skipped_result
 from sigmamind_async.cli.jobs.supervisor import Supervision
-from sigmamind_async.cli.output.events import RowResult, Stopped
+from sigmamind_async.cli.output.events import RowResult, StopReason
 from sigmamind_async.cli.rows import BadRow, Row
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -50,7 +50,7 @@ class QueueJob:
     report: Report
     patience: float
     """Seconds for which rows are followed of which all are unconfirmed."""
-    on_stop: Callable[[Stopped, int], None]
+    on_stop: Callable[[StopReason, int], None]
     """Told once why the job ends early, and how many rows are left to the workers."""
     on_wait: Callable[[int], None]
     """Told once that everything left is unconfirmed, and how many rows are."""
@@ -72,7 +72,7 @@ class QueueJob:
     _supervision: Supervision | None = None
 
     @property
-    def stopped(self) -> Stopped | None:
+    def stopped(self) -> StopReason | None:
         """Why it ended early, if it did."""
         return None if self._supervision is None else self._supervision.stopped
 
@@ -100,7 +100,7 @@ class QueueJob:
             await self._follow()
         except JournalError as error:
             self.on_broken(error)
-            supervision.stop("journal unusable")
+            supervision.stop("journal_unusable")
 
     # --- handing over ------------------------------------------------------------------------
 
@@ -178,9 +178,11 @@ class QueueJob:
         told = result_of_entry(self._seen[op_id], skipped_result(self._waiting[op_id]))
         return attrs.evolve(
             told,
-            elapsed=0.0 if earlier else self.progress.clock() - (self.progress.started or 0.0),
+            elapsed_ms=0
+            if earlier
+            else round(1000 * (self.progress.clock() - (self.progress.started or 0.0))),
             attempts=0 if earlier else told.attempts,
-            earlier=earlier and told.status == "done",
+            already_done=earlier and told.status == "done",
         )
 
     def _ended(self, row: Row, result: RowResult) -> None:
@@ -233,4 +235,4 @@ class QueueJob:
 
 
 def _refused(row: Row, error: JournalError) -> RowResult:
-    return attrs.evolve(skipped_result(row), status="failed", fault=fault_of(error, row))
+    return attrs.evolve(skipped_result(row), status="failed", error=fault_of(error, row))

@@ -17,7 +17,7 @@ from sigmamind_async.cli.journal_location import Policy
 from sigmamind_async.cli.orders import Orders
 from sigmamind_async.cli.outlook import outlook
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowResult, Stopped, Summary
+from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.rows import Reading
 from sigmamind_async.cli.runtime import DEADLINE, Times, run
@@ -28,10 +28,10 @@ from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.secret_references import SecretReferenceError
 from sigmamind_async.values import Secret, SecretReference
 
-_STOPPING: Final[dict[Stopped, str]] = {
+_STOPPING: Final[dict[StopReason, str]] = {
     "interrupted": "not followed any more",
-    "journal unusable": "not followed any more",
-    "output closed": "not followed any more, for stdout takes no more results",
+    "journal_unusable": "not followed any more",
+    "output_closed": "not followed any more, for stdout takes no more results",
 }
 _OF_WORKERS: Final = Policy(
     settle_time=SETTLE_TIME, retry_unconfirmed=False, release_duplicates=False, accept_key=False
@@ -68,12 +68,12 @@ def apply_to_queue(orders: Orders, database: Database, source: Source) -> int:
         reading=reading,
         found=found.found,
         database=database,
-        output=Output.of_process(json=orders.json, verbose=orders.verbose),
+        output=Output.for_process(json=orders.json, verbose=orders.verbose),
         patience=orders.times.deadline,
     )
     summary = run(following.follow())
     following.output.show(summary)
-    following.aftermath.say(following.output.remark, summary.stopped)
+    following.aftermath.say(following.output.log, summary.stopped)
     return exit_for_job(summary)
 
 
@@ -116,8 +116,8 @@ class Following:
 
     async def follow(self) -> Summary:
         """Hand all rows over, show how each ended, and return the sum of it."""
-        self.output.widths = Widths.of(
-            self.found.last_line, self.found.id_width, self.platform.actions
+        self.output.widths = Widths(
+            id=self.found.id_width, action=max(map(len, self.platform.actions))
         )
         progress = Progress(total=self.found.rows)
         began = time.monotonic()
@@ -130,24 +130,24 @@ class Following:
                 report=self._report,
                 patience=self.patience,
                 on_stop=self._say_stopping,
-                on_wait=lambda count: self.output.remark(waiting_text(count, self.patience)),
+                on_wait=lambda count: self.output.log(waiting_text(count, self.patience)),
                 on_idle=self._say_idle,
-                on_broken=lambda error: self.output.remark(told(error)),
+                on_broken=lambda error: self.output.log(told(error)),
                 keep_going=lambda: not self.output.closed,
                 progress=progress,
             )
-            with self.output.following(progress):
+            with self.output.progress(progress):
                 await job.run()
         return Summary(
-            asked=progress.finished,
+            rows=progress.finished,
             done=progress.done,
             failed=progress.failed,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
-            earlier=self.aftermath.earlier,
+            already_done=self.aftermath.earlier,
             requests=None,
-            throttled=None,
-            seconds=time.monotonic() - began,
+            rate_limited=None,
+            elapsed_ms=round((time.monotonic() - began) * 1000),
             stopped=job.stopped,
         )
 
@@ -155,11 +155,11 @@ class Following:
         self.output.show(result)
         self.aftermath.add(result)
 
-    def _say_stopping(self, why: Stopped, left: int) -> None:
-        self.output.remark(f"{_STOPPING[why]}; {left} rows stay with the workers")
+    def _say_stopping(self, why: StopReason, left: int) -> None:
+        self.output.log(f"{_STOPPING[why]}; {left} rows stay with the workers")
 
     def _say_idle(self) -> None:
-        self.output.remark(
+        self.output.log(
             f"nothing has happened for {IDLE:.0f} s: is a worker running that serves"
             f" {self.platform.name}, and can it reach the platform? Ctrl-C loses nothing"
         )

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from sigmamind_async.bulk import Progress
-from sigmamind_async.cli.output.events import Stopped
+from sigmamind_async.cli.output.events import StopReason
 from sigmamind_async.cli.signals import on_interrupt
 from sigmamind_async.errors import (
     APIConnectionError,
@@ -37,7 +37,7 @@ class Supervision:
 
     stop_job: Callable[[], None]
     """Lets the job take up no more rows."""
-    on_stop: Callable[[Stopped], None]
+    on_stop: Callable[[StopReason], None]
     """Told once why the job ends early."""
     on_wait: Callable[[int], None]
     """Told once that every row has been sent, and how many of them are still unconfirmed."""
@@ -51,7 +51,7 @@ class Supervision:
     keep_going: Callable[[], bool] = lambda: True
     stopped_by: Callable[[], SigmaMindError | None] = lambda: None
     """Tells the error that has stopped the job, where one has: every other row would meet it."""
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     refusal: AuthenticationError | None = None
     """That of the latest row, if the key was refused for it."""
     _task: asyncio.Task[None] | None = None
@@ -79,7 +79,7 @@ class Supervision:
         else:
             self.cancel()
 
-    def stop(self, why: Stopped) -> None:
+    def stop(self, why: StopReason) -> None:
         """Take up no more rows."""
         if self.stopped is None:
             self.stopped = why
@@ -100,7 +100,7 @@ class Supervision:
         """Say why nothing was done, where all rows were too few to stop the job by that."""
         self._heed()
         if self.refusal is not None and not self.progress.done:
-            self.stop("key refused")
+            self.stop("key_refused")
 
     def _heed(self) -> None:
         """Note that the job stopped early."""
@@ -111,9 +111,9 @@ class Supervision:
     def _look(self) -> None:
         self._heed()
         if not self.keep_going():
-            self.stop("output closed")
+            self.stop("output_closed")
         if is_unreachable(self.admissions, self.progress, self.patience):
-            self.stop("platform unreachable")
+            self.stop("platform_unreachable")
             self.cancel()
         self._look_for_a_wait()
 
@@ -129,15 +129,15 @@ class Supervision:
             self.on_wait(doubtful)
 
 
-def word_for(error: SigmaMindError) -> Stopped:
+def word_for(error: SigmaMindError) -> StopReason:
     """Return why a job ended early that *error* has stopped."""
     if isinstance(error, JournalError):
-        return "journal unusable"
+        return "journal_unusable"
     if isinstance(error, APIConnectionError):
-        return "platform unreachable"
+        return "platform_unreachable"
     if error.not_from_api:
-        return "not the API"
-    return "cannot pay" if isinstance(error, InsufficientFundsError) else "key refused"
+        return "not_the_api"
+    return "cannot_pay" if isinstance(error, InsufficientFundsError) else "key_refused"
 
 
 def is_unreachable(admissions: Sequence[Admission], progress: Progress, patience: float) -> bool:

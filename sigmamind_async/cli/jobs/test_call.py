@@ -168,7 +168,7 @@ def skipped(number: PhoneNumber, why: str) -> Verification:
         phone_number=number.sip_phone_number,
         status="skipped",
         destination=number.outbound_phone_number,
-        remark=why,
+        note=why,
     )
 
 
@@ -184,13 +184,13 @@ def verification_of(outcome: Outcome[Trial, Call]) -> Verification:
             call_id=call.call_id,
             call_status=call.status,
             termination_reason=call.termination_reason,
-            duration=call.duration,
+            duration_ms=None if call.duration is None else round(call.duration * 1000),
         )
     if outcome.error is not None:
         fault = _fault_of_call(outcome.error)
-        return attrs.evolve(result, status=_ENDS[outcome.status], remark="", fault=fault)
+        return attrs.evolve(result, status=_ENDS[outcome.status], note="", error=fault)
     status = "unconfirmed" if call is None else verdict(call)
-    return attrs.evolve(result, status=status, remark=_SILENT if status == "unconfirmed" else "")
+    return attrs.evolve(result, status=status, note=_SILENT if status == "unconfirmed" else "")
 
 
 NOT_TAKEN_UP = "not called: the round ended before its turn"
@@ -207,4 +207,4 @@ _ADVICE: Final = {
 
 def _fault_of_call(error: BaseException) -> RowError:
     fault = fault_of(error)
-    return attrs.evolve(fault, advice=_ADVICE.get(fault.kind, fault.advice))
+    return attrs.evolve(fault, hint=_ADVICE.get(fault.type, fault.hint))

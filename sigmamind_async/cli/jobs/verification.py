@@ -17,12 +17,12 @@ from sigmamind_async.cli.jobs.test_call import (
     skipped,
     verification_of,
 )
-from sigmamind_async.cli.output.console import Form, Output
+from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
-    Stopped,
+    StopReason,
     TestStatus,
     Verification,
-    Verifications,
+    VerificationList,
     VerificationSummary,
 )
 from sigmamind_async.cli.output.progress import Traffic
@@ -57,10 +57,10 @@ _LAST_WHAT_MATTERS = ("skipped", "passed", "unconfirmed", "failed")
 _UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unconfirmed": "unconfirmed"}
 """What a call that was followed to its end counts as, if it did not pass."""
 
-_STOPPING: dict[Stopped, str] = {
+_STOPPING: dict[StopReason, str] = {
     "interrupted": "stopping: {under_way} calls are under way and followed to their end;"
     " Ctrl-C again leaves them",
-    "output closed": "stopping: stdout takes no more results; {under_way} calls are under way",
+    "output_closed": "stopping: stdout takes no more results; {under_way} calls are under way",
 }
 
 
@@ -75,7 +75,7 @@ class Examination:
     traffic: Traffic
     """The client's own count of requests."""
     progress: Progress = attrs.field(factory=Progress)
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     _results: list[Verification] = attrs.field(factory=list[Verification])
     _followed: int = 0
     """Calls that were under way and are no more."""
@@ -87,7 +87,7 @@ class Examination:
         queue = iter(self.trials)
         self.progress.total = len(self.trials)
         self._bulk = bulk = BulkRun(_as_it_is, queue, width=self.width, progress=self.progress)
-        with self.output.following(self.progress, self.traffic), on_interrupt(self.interrupt):
+        with self.output.progress(self.progress, self.traffic), on_interrupt(self.interrupt):
             async with asyncio.TaskGroup() as tasks:
                 self._work = tasks.create_task(self._consume(bulk))
         for outcome in bulk.undelivered:
@@ -105,25 +105,25 @@ class Examination:
     def report(self, result: Verification) -> None:
         """Show *result*, on a terminal with all the others at the end."""
         self._results.append(result)
-        if self.output.form is not Form.SCREEN:
+        if not self.output.is_terminal:
             self.output.show(result)
 
     def conclude(self) -> VerificationSummary:
         """Show what there is to show at the end, and return the sum of it."""
         ends = Counter(result.status for result in self._results)
         summary = VerificationSummary(
-            asked=ends.total(),
+            numbers=ends.total(),
             passed=ends["passed"],
             failed=ends["failed"],
             unconfirmed=ends["unconfirmed"],
             skipped=ends["skipped"],
             stopped=self.stopped,
         )
-        if self.output.form is Form.SCREEN:
+        if self.output.is_terminal:
             results = sorted(
                 self._results, key=lambda result: _LAST_WHAT_MATTERS.index(result.status)
             )
-            self.output.show(Verifications(tuple(results)))
+            self.output.show(VerificationList(tuple(results)))
         self.output.show(summary)
         return summary
 
@@ -131,14 +131,14 @@ class Examination:
         async for outcome in bulk:
             self._settle(outcome)
             if self.output.closed and self.stopped is None:
-                self._stop("output closed")
+                self._stop("output_closed")
 
-    def _stop(self, why: Stopped) -> None:
+    def _stop(self, why: StopReason) -> None:
         if self._bulk is not None:
             self.stopped = why
             self._bulk.stop()
             under_way = sum(trial.may_have_acted for trial in self.trials) - self._followed
-            self.output.remark(_STOPPING[why].format(under_way=under_way))
+            self.output.log(_STOPPING[why].format(under_way=under_way))
 
     def _settle(self, outcome: Outcome[Trial, Call]) -> None:
         result = verification_of(outcome)

@@ -18,7 +18,7 @@ from sigmamind_async.cli.errors import told
 from sigmamind_async.cli.jobs.journal_results import is_final, result_of_entry, row_of_entry
 from sigmamind_async.cli.jobs.worker_log import Ended, JobLog
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import Ready, RowResult, Summary
+from sigmamind_async.cli.output.events import RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.signals import on_interrupt
@@ -53,7 +53,7 @@ class Serving:
         worker = self._worker()
         began = time.monotonic()
         await self.database.queue().prepare()
-        with on_interrupt(worker.stop), JobLog(self.output.remark) as log:
+        with on_interrupt(worker.stop), JobLog(self.output.log) as log:
             async with self.database.opened(read_only=True) as journal:
                 self._introduce()
                 await self._serve(worker, log, journal)
@@ -77,24 +77,23 @@ class Serving:
             reconcile=self.upkeep,
             retry_stalled=self.upkeep,
             gate=partial(SharedGate, refusal_statuses=self.refusals),
-            on_stop=lambda: self.output.remark("stopping: what is under way is settled first"),
+            on_stop=lambda: self.output.log("stopping: what is under way is settled first"),
         )
 
     def _introduce(self) -> None:
         self.output.widths = Widths(
-            line=0,
             id=16,
             action=max(len(word) for each in self.platforms for word in each.actions),
             platform=max(len(each.name) for each in self.platforms),
         )
         self.output.show(
-            Ready(
+            WorkerStarted(
                 accounts=tuple(each.name for each in self.platforms),
                 database=self.database.name,
                 concurrency=self.concurrency,
             )
         )
-        self.output.remark("serving until Ctrl-C")
+        self.output.log("serving until Ctrl-C")
 
     async def _tell(self, log: JobLog, journal: Journal) -> None:
         """Show how each operation ended, until there are no more."""
@@ -109,23 +108,23 @@ class Serving:
         try:
             entry = await journal.get(ended.account, ended.op_id)
         except JournalError as error:
-            self.output.remark(f"{ended.op_id}: ended, and its row cannot be read: {told(error)}")
+            self.output.log(f"{ended.op_id}: ended, and its row cannot be read: {told(error)}")
             return None
         if entry is None or not is_final(entry):
             return None
         result = result_of_entry(entry, row_of_entry(entry))
-        return attrs.evolve(result, elapsed=ended.seconds)
+        return attrs.evolve(result, elapsed_ms=round(ended.seconds * 1000))
 
     def _summary(self, seconds: float) -> Summary:
         counts = self._counts
         return Summary(
-            asked=counts.total(),
+            rows=counts.total(),
             done=counts["done"],
             failed=counts["failed"],
             unconfirmed=counts["unconfirmed"],
             requests=self.traffic.requests,
-            throttled=self.traffic.throttled,
-            seconds=seconds,
+            rate_limited=self.traffic.rate_limited,
+            elapsed_ms=round(seconds * 1000),
         )
 
 

@@ -1,119 +1,183 @@
-"""Where records go: results to stdout, remarks and the progress bar to stderr.
+"""Where events go: results to standard output; progress and remarks to standard error.
 
-One of three renderers is chosen once. A stdout that takes no more (``| head``, a full disk) must
-not tear a job off: what would follow is dropped, and `Output.closed` tells whoever can stop early.
+Standard output may take no more. A reader that went away, as in ``| head``, is no error; any other
+failure, such as a full disk, is one. Neither tears a job off: what would follow is dropped,
+`Output.closed` tells the job to start no more rows, and `check_stdout` raises the error at the end.
 """
 
 from __future__ import annotations
 
-import enum
+import importlib
 import os
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 import attrs
-from rich.console import Console, RenderableType
+from rich.console import Console
+from rich.text import Text
 
-from sigmamind_async.bulk import Progress
-from sigmamind_async.cli.output.events import Problems, Record, RowChange, RowResult, Standing
-from sigmamind_async.cli.output.json_lines import json_lines
-from sigmamind_async.cli.output.progress import Bar, Traffic
-from sigmamind_async.cli.output.terminal import row_text, screen
-from sigmamind_async.cli.output.text import Widths, clean, plain, row_line
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.output.events import (
+    Event,
+    JournalRow,
+    JournalRows,
+    JournalStatus,
+    PlanView,
+    ProblemList,
+    RowResult,
+    StateChanged,
+    Summary,
+    View,
+    events_in,
+)
+from sigmamind_async.cli.output.json_lines import json_line
+from sigmamind_async.cli.output.text import Widths, render, row_lines, sanitize, styled
 
-_UNFOLDED = (RowChange, Problems, RowResult, Standing)
-"""Records whose lines stay in one piece, however long they are."""
+if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
+    from sigmamind_async.bulk import Progress
+    from sigmamind_async.cli.output.progress import JobBar, Traffic
+
+MOST_DONE: Final = 20
+"""Rows that went well which a terminal shows; the others are counted."""
 
 
-class Form(enum.Enum):
-    """How records look on stdout."""
-
-    PLAIN = "plain"
-    SCREEN = "screen"
-    JSON = "json"
+class OutputError(CommandError):
+    """Standard output could not be written."""
 
 
-def chosen_form(*, json: bool, terminal: bool) -> Form:
-    """Return the form for a command line with or without ``--json``."""
-    if json:
-        return Form.JSON
-    return Form.SCREEN if terminal else Form.PLAIN
+_failures: list[OSError] = []
+"""Why standard output could not be written, unless its reader went away."""
 
 
 @attrs.define(kw_only=True)
 class Output:
-    """Shows records in one form."""
+    """Shows events to a person, or writes them for a program."""
 
-    form: Form
+    json: bool = False
+    is_terminal: bool = False
     quiet: bool = False
-    """Leave out the rows that went well, and those that were not taken up."""
+    """Show only what went wrong of a job's rows."""
+    verbose: bool = False
+    """Show all rows of a job."""
     widths: Widths = attrs.field(factory=Widths)
     closed: bool = False
-    """Whether stdout takes no more."""
-    _bar: Bar | None = None
+    """True once standard output takes no more."""
+    _bar: JobBar | None = None
+    _done: int = 0
+    """Rows that went well."""
 
     @classmethod
-    def of_process(cls, *, json: bool = False, verbose: bool = False) -> Output:
-        """Return the output of this process; on a terminal it is quiet unless *verbose*."""
-        form = chosen_form(json=json, terminal=sys.stdout.isatty())
-        return cls(form=form, quiet=form is Form.SCREEN and not verbose)
+    def for_process(
+        cls, *, json: bool = False, quiet: bool = False, verbose: bool = False
+    ) -> Output:
+        """Return the output of this process."""
+        is_terminal = sys.stdout.isatty() and not json
+        return cls(json=json, is_terminal=is_terminal, quiet=quiet, verbose=verbose)
 
-    def show(self, record: Record) -> None:
-        """Write one record to stdout."""
-        if self.closed or self._is_routine(record):
+    def show(self, shown: Event | View) -> None:
+        """Write one event to standard output; what cannot be written is dropped."""
+        if self.closed or self._is_hidden(shown):
             return
         try:
-            self._write(record)
+            if self.json:
+                for event in events_in(shown):
+                    print(json_line(event))
+            else:
+                self._print(self._lines(shown))
             sys.stdout.flush()
-        except OSError:
-            self._close()
+        except OSError as error:
+            self.closed = True
+            silence_stdout()
+            if not isinstance(error, BrokenPipeError):
+                _failures.append(error)
 
-    def remark(self, text: str = "") -> None:
-        """Write a line for a person to stderr; programs that read JSON get none."""
-        if self.form is Form.JSON:
+    def log(self, text: str = "") -> None:
+        """Write a line for a person to standard error; programs that read JSON get none."""
+        if self.json:
             return
         with suppress(OSError):
             if self._bar is not None:
-                self._bar.console.print(clean(text), markup=False, highlight=False)
+                self._bar.console.print(Text(sanitize(text, None)), soft_wrap=True)
             else:
-                print(clean(text), file=sys.stderr)
+                print(sanitize(text, None), file=sys.stderr)
 
     @contextmanager
-    def following(self, progress: Progress, traffic: Traffic | None = None) -> Generator[None]:
+    def progress(self, progress: Progress, traffic: Traffic | None = None) -> Generator[None]:
         """Show a progress bar while a job runs, if there is a terminal to show it on."""
-        if self.form is Form.JSON or not sys.stderr.isatty():
+        if self.json or self.quiet or not sys.stderr.isatty():
             yield
             return
-        with Bar(progress, traffic) as bar:
+        from sigmamind_async.cli.output.progress import JobBar
+
+        with JobBar(progress, traffic) as bar:
             self._bar = bar
             try:
                 yield
             finally:
                 self._bar = None
 
-    def _is_routine(self, record: Record) -> bool:
-        well = isinstance(record, RowResult) and record.status in {"done", "skipped"}
-        return self.quiet and well
-
-    def _write(self, record: Record) -> None:
-        if self.form is Form.SCREEN:
-            # With a bar on the screen, only its own console can write above it.
-            console = Console() if self._bar is None else self._bar.console
-            console.print(self._on_screen(record), soft_wrap=isinstance(record, _UNFOLDED))
-        elif self.form is Form.JSON:
-            print(json_lines(record))
-        elif isinstance(record, RowResult):
-            print(row_line(record, self.widths))
+    def wait_for_unconfirmed(self, count: int, seconds: float) -> None:
+        """Say that a job waits for unconfirmed rows alone; on a terminal, with a countdown."""
+        if self._bar is not None:
+            self._bar.waiting = count, time.monotonic() + seconds
         else:
-            print(plain(record))
+            rows = f"{count:,} unconfirmed {'row' if count == 1 else 'rows'}"
+            self.log(f"checking {rows} for up to {seconds:.0f} s; Ctrl-C leaves them unconfirmed")
 
-    def _on_screen(self, record: Record) -> RenderableType:
-        return row_text(record, self.widths) if isinstance(record, RowResult) else screen(record)
+    def _is_hidden(self, shown: Event | View) -> bool:
+        """Return whether a person does not want to see *shown*; a program gets everything."""
+        if self.json or self.verbose or not isinstance(shown, RowResult):
+            return False
+        if shown.status == "skipped" or (shown.status == "done" and shown.already_done):
+            return self.quiet or self.is_terminal
+        if shown.status != "done":
+            return False
+        self._done += 1
+        return self.quiet or (self.is_terminal and self._done > MOST_DONE)
 
-    def _close(self) -> None:
-        self.closed = True
+    def _lines(self, shown: Event | View) -> Iterable[Text]:
+        width = Console().width if self.is_terminal else None
+        match shown:
+            case RowResult():
+                return row_lines(shown, self.widths, width)
+            case Summary() if self.is_terminal and self._done > MOST_DONE and not self.quiet:
+                hidden = self._done - MOST_DONE
+                return [
+                    styled(f"and {hidden:,} more rows done; --verbose shows all", "dim"),
+                    *render(shown, width),
+                ]
+            case JournalStatus() | JournalRow() | JournalRows() | StateChanged():
+                importlib.import_module("sigmamind_async.cli.output.journal_status")
+            case PlanView() | ProblemList():
+                importlib.import_module("sigmamind_async.cli.output.plan_text")
+            case _:
+                pass
+        return render(shown, width)
+
+    def _print(self, lines: Iterable[Text]) -> None:
+        if not self.is_terminal:
+            print("\n".join(line.plain.rstrip() for line in lines))
+            return
+        # With a bar on the screen, only its own console can write above it.
+        console = Console() if self._bar is None else self._bar.console
+        console.print(Text("\n").join(lines), soft_wrap=True)
+
+
+def check_stdout() -> None:
+    """Raise `OutputError` if standard output could not be written; a missing reader is no error."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
         silence_stdout()
+        if not isinstance(error, BrokenPipeError):
+            _failures.append(error)
+    if _failures:
+        failure = _failures[0]
+        _failures.clear()
+        raise OutputError(f"cannot write the output: {failure.strerror or type(failure).__name__}")
 
 
 def silence_stdout() -> None:

@@ -1,54 +1,126 @@
-"""What a journal says, for an operator who has to act on it. Pure."""
+"""What a journal holds, for an operator who has to act on it: as events, and as text. Pure."""
 
 from __future__ import annotations
 
 import re
-import time
-from typing import Final
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, get_args
 
-from sigmamind_async.cli.journal_location import Place
-from sigmamind_async.cli.output.events import OpenRow, Standing, Way
-from sigmamind_async.cli.vendors import PLATFORMS, Platform
-from sigmamind_async.provisioning.journal.protocol import Status
-from sigmamind_async.provisioning.row import NEED_DECISION, Kind, Row, State
+from rich.text import Text
+
+from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.output.events import (
+    Decision,
+    HistoryEntry,
+    JournalRow,
+    JournalRows,
+    JournalStatus,
+    Resolution,
+    StateChanged,
+    UnsettledRow,
+)
+from sigmamind_async.cli.output.text import (
+    TableColumn,
+    count_of,
+    format_clock,
+    format_timestamp,
+    prose,
+    render,
+    sanitize,
+    styled,
+    table,
+)
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.tags import add_tag
 
+if TYPE_CHECKING:
+    from sigmamind_async.cli.journal_location import Place
+    from sigmamind_async.provisioning.journal.protocol import Status
 
-def standing_of(status: Status, place: Place, platform: Platform, now: float) -> Standing:
-    """Return how the rows of *platform* in the journal at *place* stand."""
+MOST: Final = 20
+"""Most rows of one kind that are shown to a person."""
+
+# ---------------------------------------------------------------- as events
+
+
+def journal_status_of(status: Status, place: Place, platform: str, now: float) -> JournalStatus:
+    """Return the status of *platform* in the journal at *place*."""
     rows = (*status.need_decision, *status.unconfirmed)
-    return Standing(
+    return JournalStatus(
         journal=place.name,
-        platform=platform.name,
-        counts={state: number for state in State if (number := status.counts.get(state, 0))},
-        bought=status.purchase_count,
-        rows=tuple(_open_row(row, status.settle_time, place, platform) for row in rows),
-        settle=place.command("reconcile", platform, "--wait"),
+        platform=platform,
+        now=_time(now),
+        counts={state: count for state in State if (count := status.counts.get(state, 0))},
+        purchased=status.purchase_count,
+        is_settled=status.is_settled,
+        reconcile_command=place.command("reconcile", platform, "--wait"),
         sender=place.sender,
-        now=now,
+        rows=tuple(journal_row_of(row, status.settle_time, place) for row in rows),
     )
 
 
-def _open_row(row: Row, settle_time: float, place: Place, platform: Platform) -> OpenRow:
-    return OpenRow(
-        id=row.op_id,
+def journal_row_of(row: Row, settle_time: float, place: Place) -> JournalRow:
+    """Return an operation of a journal; what is not settled about it included."""
+    is_open = row.state in UNSETTLED or row.state in NEED_DECISION
+    return JournalRow(
+        row=row_id_of(row.op_id),
+        op_id=row.op_id,
+        platform=platform_of(row),
+        action=row.kind.name.lower(),
         state=row.state,
-        asked=summary(row),
-        since=row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at,
-        believable=_believable(row, settle_time),
-        listings=row.absent_listings,
-        known=_known(row),
-        story=tuple(map(without_call, describe(row, settle_time))),
-        ways=tuple(_ways(row, place, platform)),
+        phone_number=row.phone_number or None,
+        record_id=row.record if row.record not in {"", row.phone_number} else None,
+        error=without_call(row.error),
+        unsettled=_unsettled(row, settle_time, place) if is_open else None,
     )
 
 
-_VERBS = {
-    Kind.PURCHASE: "to buy a number that the platform picks",
-    Kind.EXACT_PURCHASE: "to buy",
-    Kind.IMPORT: "to import",
-    Kind.UPDATE: "to change",
-    Kind.RELEASE: "to release",
+def platform_of(row: Row) -> str:
+    """Return the platform of an account, which may have a label of its own behind that."""
+    return row.account.partition(":")[0]
+
+
+_STEP: Final = re.compile(r"(.+) #\d+(\.\w+)?", re.DOTALL)
+
+
+def row_id_of(op_id: str) -> str:
+    """Return the id of the file's row that an operation is part of: ``desk`` for ``desk #2``."""
+    found = _STEP.fullmatch(op_id)
+    return found[1] if found else op_id
+
+
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _unsettled(row: Row, settle_time: float, place: Place) -> UnsettledRow:
+    in_doubt_since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at
+    # A process that was killed while it sent is given as long as its request may have lasted.
+    counts_from = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
+    return UnsettledRow(
+        request=summary(row),
+        since=_time(in_doubt_since),
+        settles_at=None if row.state in NEED_DECISION else _time(counts_from + settle_time),
+        listings=row.absent_listings,
+        message=_SENDING if row.state is State.SENDING else without_call(row.error),
+        history=tuple(HistoryEntry(at=_time(each.at), message=each.text) for each in row.history),
+        tag=add_tag("", row.token, row.attempt)
+        if row.kind is Kind.PURCHASE and row.attempt
+        else "",
+        duplicates=row.duplicates,
+        resolutions=tuple(_resolutions(row, place)),
+    )
+
+
+_SENDING: Final = "sent, and its end was not recorded: still in progress, or its process was killed"
+
+_VERBS: Final = {
+    Kind.PURCHASE: "buy any number",
+    Kind.EXACT_PURCHASE: "buy",
+    Kind.IMPORT: "import",
+    Kind.UPDATE: "change",
+    Kind.RELEASE: "release",
 }
 
 
@@ -59,35 +131,7 @@ def summary(row: Row) -> str:
     return " ".join(filter(None, [_VERBS[row.kind], row.key, *fields, *secrets]))
 
 
-def describe(row: Row, settle_time: float) -> list[str]:
-    """Return what happened to *row*, line by line."""
-    lines = [f"asked {summary(row)}"]
-    lines += [f"{_moment(step.at)}  {step.text}" for step in row.history]
-    if row.kind is Kind.PURCHASE and row.attempt:
-        lines.append(f"its number would carry {add_tag('', row.token, row.attempt)} in its label")
-    if row.state is State.UNCONFIRMED:
-        lines.append(f"not seen in {row.absent_listings} listings since then")
-        until = _moment(row.unconfirmed_since + settle_time)
-        lines.append(f'"not in the account" proves nothing before {until}')
-    return lines
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-
-
-def _believable(row: Row, settle_time: float) -> float | None:
-    if row.state in NEED_DECISION:
-        return None
-    # A process that was killed while it sent is given as long as its request may have lasted.
-    since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
-    return since + settle_time
-
-
-def _known(row: Row) -> str:
-    if row.state is State.SENDING:
-        return "sent, and no end of it is written down: under way, or its process was killed"
-    return without_call(row.error)
+_CALL: Final = re.compile(rf"\b(?:{'|'.join(get_args(PlatformName))})\.[a-z_]+: ")
 
 
 def without_call(text: str) -> str:
@@ -95,55 +139,159 @@ def without_call(text: str) -> str:
     return _CALL.sub("", text)
 
 
-_CALL: Final = re.compile(rf"\b(?:{'|'.join(PLATFORMS)})\.[a-z_]+: ")
+_LATE: Final = "if the first purchase turns up later, reconcile reports it as a duplicate"
 
 
-def _ways(row: Row, place: Place, platform: Platform) -> list[Way]:
-    return [
-        Way(
-            command=place.command("reconcile", platform, "--only", row.op_id, *_OPTIONS[word]),
-            meaning=meaning,
-        )
-        for word, meaning in operator_choices(row)
-    ]
-
-
-def operator_choices(row: Row) -> list[tuple[str, str]]:
-    """Return the decisions that an operator can make about *row*, and what each means."""
+def _resolutions(row: Row, place: Place) -> Iterator[Resolution]:
     duplicates = ", ".join(row.duplicates)
-    match row.state:
-        case State.NEEDS_DECISION:
-            return [
-                ("adopt", "a number of the account is its result: keep it"),
-                ("retry-unconfirmed", f"{sender_of(row)} sends it again; {_LATE}"),
-                ("abandon", "leave it as it is; it is not sent again"),
-            ]
-        case State.DUPLICATE if row.phone_number:
-            return [
-                (
-                    "release-duplicates",
-                    f"release {duplicates} permanently, keep {row.phone_number}",
-                ),
-                ("abandon", "keep them all"),
-            ]
-        case State.DUPLICATE:
-            return [
-                ("adopt", f"keep one of {duplicates} after all"),
-                ("release-duplicates", f"release {duplicates} permanently"),
-            ]
-        case _:
-            return []
+    keep = f", keep {row.phone_number}" if row.phone_number else ""
+    release = f"release {duplicates} permanently{keep}"
+    sender = "a worker" if row.enqueued else "the next apply"
+    meanings: dict[Decision, str] = {}
+    if row.state is State.NEEDS_DECISION:
+        meanings["adopt"] = "link a number of the account to the row: it is the one that was bought"
+        meanings["retry_unconfirmed"] = f"{sender} sends it again; {_LATE}"
+        meanings["abandon"] = "stop working on the row; it is not sent again"
+    elif row.state is State.DUPLICATE and row.phone_number:
+        meanings["release_duplicates"] = release
+        meanings["abandon"] = "keep them all"
+    elif row.state is State.DUPLICATE:
+        meanings["adopt"] = f"keep one of {duplicates}"
+        meanings["release_duplicates"] = release
+    for decision, meaning in meanings.items():
+        option = f"--{decision.replace('_', '-')}"
+        number = ("+NUMBER",) if decision == "adopt" else ()
+        words = ("--only", row_id_of(row.op_id), option, *number)
+        command = place.command("reconcile", platform_of(row), *words)
+        yield Resolution(decision=decision, command=command, meaning=meaning)
 
 
-def sender_of(row: Row) -> str:
-    """Return who sends *row* once it may be sent again."""
-    return "a worker" if row.enqueued else "the next apply"
+# ---------------------------------------------------------------- as text
 
 
-_OPTIONS: Final = {
-    "adopt": ("--adopt", "+NUMBER"),
-    "retry-unconfirmed": ("--retry-unconfirmed",),
-    "abandon": ("--abandon",),
-    "release-duplicates": ("--release-duplicates",),
-}
-_LATE: Final = "should the first one still come, reconcile finds it"
+def state_name(state: State) -> str:
+    """Return the name of a state in prose."""
+    return "needs a decision" if state is State.NEEDS_DECISION else state.value
+
+
+@render.register
+def _(shown: JournalRows, width: int | None) -> Iterable[Text]:
+    return _rows_lines(shown.rows, width)
+
+
+@render.register
+def _(shown: JournalRow, width: int | None) -> Iterable[Text]:
+    return _rows_lines((shown,), width)
+
+
+@render.register
+def _(shown: StateChanged, width: int | None) -> Iterable[Text]:
+    change = f"{state_name(shown.before)} -> {state_name(shown.after)}"
+    text = f"{shown.row}: {change} ({without_call(shown.message)})"
+    return prose(text, width, shown.after.value)
+
+
+def _rows_lines(rows: tuple[JournalRow, ...], width: int | None) -> Iterator[Text]:
+    columns = (
+        TableColumn("row"),
+        TableColumn("number"),
+        TableColumn("record id"),
+        TableColumn("action"),
+        TableColumn("state"),
+    )
+    most = len(rows) if width is None else MOST
+    if rows:
+        yield from table(columns, [_row_cells(row) for row in rows[:most]], width)
+    if len(rows) > most:
+        yield styled(f"and {len(rows) - most:,} more; --json lists all", "dim")
+
+
+def _row_cells(row: JournalRow) -> list[Text]:
+    cells = (row.row, row.phone_number, row.record_id, row.action.replace("_", " "))
+    state = styled(state_name(row.state), row.state.value)
+    return [*(Text(sanitize(cell or "")) for cell in cells), state]
+
+
+@render.register
+def _(status: JournalStatus, width: int | None) -> Iterator[Text]:
+    text, word = _headline(status)
+    yield from prose(f"{status.journal} ({status.platform}): {text}", width, word)
+    yield Text()
+    for state, count in status.counts.items():
+        yield styled(f"{count:>7,}  {state_name(state)}", state.value)
+    included = ", unconfirmed ones included" if status.rows else ""
+    numbers = "number" if status.purchased == 1 else "numbers"
+    yield styled(f"{status.purchased:>7,}  {numbers} bought{included}", "dim")
+    for row in status.undecided[:MOST]:
+        yield from _decision_lines(row, width)
+    yield from _more(len(status.undecided))
+    for row in status.unconfirmed[:MOST]:
+        yield from _unconfirmed_lines(row, status.now, width)
+    yield from _more(len(status.unconfirmed))
+    if status.unconfirmed:
+        yield Text()
+        yield styled("To settle unconfirmed rows:", "dim")
+        yield styled(f"  {status.reconcile_command}", "command")
+    if status.counts.keys() & {State.PLANNED, State.FAILED}:
+        yield Text()
+        text = f"{status.sender} sends planned rows; the next apply retries failed ones"
+        yield from prose(f"{text[0].upper()}{text[1:]}.", width, "dim")
+
+
+def _headline(status: JournalStatus) -> tuple[str, str]:
+    undecided, unconfirmed = len(status.undecided), len(status.unconfirmed)
+    parts: list[str] = []
+    if undecided:
+        parts.append(f"{undecided:,} {'row needs' if undecided == 1 else 'rows need'} a decision")
+    if unconfirmed:
+        noun = "" if parts else "row " if unconfirmed == 1 else "rows "
+        parts.append(f"{unconfirmed:,} {noun}unconfirmed")
+    if parts:
+        return ", ".join(parts), "needs_decision" if undecided else "unconfirmed"
+    if planned := status.counts.get(State.PLANNED, 0):
+        return f"nothing is unconfirmed, {planned:,} planned", "planned"
+    return "all settled" if status.counts else "no rows yet", "done"
+
+
+def _decision_lines(row: JournalRow, width: int | None) -> Iterator[Text]:
+    known = row.unsettled
+    if known is None:
+        return
+    yield Text()
+    yield styled(f"{sanitize(row.row)}: {state_name(row.state)}", row.state.value)
+    yield from prose(f"request: {known.request}", width, indent=2)
+    for entry in known.history:
+        at = format_timestamp(entry.at.timestamp())
+        yield from prose(f"{at}  {without_call(entry.message)}", width, indent=2)
+    if known.tag:
+        yield from prose(f"the label of its number would end in {known.tag}", width, indent=2)
+    yield styled("  decide with one of:", "dim")
+    for resolution in known.resolutions:
+        yield styled(f"    {resolution.command}", "command")
+        yield from prose(resolution.meaning, width, "dim", indent=6)
+
+
+def _unconfirmed_lines(row: JournalRow, now: datetime, width: int | None) -> Iterator[Text]:
+    known = row.unsettled
+    if known is None:
+        return
+    since = format_timestamp(known.since.timestamp())
+    yield Text()
+    yield styled(f"{sanitize(row.row)}: {state_name(row.state)} since {since}", row.state.value)
+    yield from prose(f"request: {known.request}", width, indent=2)
+    yield from prose(known.message, width, indent=2)
+    if known.settles_at is None:
+        return
+    if known.listings:
+        listings = count_of(known.listings, "listing")
+        yield from prose(f"not in {listings} of the account since then", width, indent=2)
+    left = (known.settles_at - now).total_seconds()
+    at = f"{format_timestamp(known.settles_at.timestamp())} ({format_clock(left)} left)"
+    when = f"after {at}" if left > 0 else "now"
+    yield from prose(f'safe to conclude "not bought" {when}', width, indent=2)
+
+
+def _more(count: int) -> Iterator[Text]:
+    if count > MOST:
+        yield Text()
+        yield styled(f"and {count - MOST:,} more of these; --json lists all", "dim")

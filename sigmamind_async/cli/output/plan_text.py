@@ -1,274 +1,198 @@
-"""A plan for a person: first what costs money and what is permanent, then row by row. Pure.
-
-A line is its text and the word whose colour it has.
-"""
+"""A plan for people: first what costs money and what is permanent, then row by row. Pure."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
-import attrs
+from rich.text import Text
 
-from sigmamind_async.cli.output.events import PlanShown, Problems
-from sigmamind_async.cli.output.text import NUMBER_WIDTH, clean, lines_text, plain
+from sigmamind_async.cli.output.events import PlanView, ProblemList
+from sigmamind_async.cli.output.text import (
+    NUMBER_WIDTH,
+    count_of,
+    ids_text,
+    prose,
+    ranges_text,
+    render,
+    sanitize,
+    styled,
+    with_note,
+)
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import SECRETS, Problem
 from sigmamind_async.fleet.step import Action, Change, Step
-
-Line: TypeAlias = tuple[str, str]
 
 MOST_GROUPS: Final = 20
 """Kinds of problems that are shown to a person."""
 MOST_STEPS: Final = 200
 """Steps that are shown on a terminal."""
-MOST_IDS: Final = 5
-"""Rows that are named in one sentence."""
 WIDEST_ID: Final = 32
-WIDEST_PLATFORM: Final = 9
-WIDEST_ACTION: Final = 9
-
-NOTHING: Final = "nothing to do"
-LEFT_OUT: Final = "left out, see above"
 
 # ---------------------------------------------------------------- counts
 
-_COUNTED: Final[Mapping[Action, tuple[str, str]]] = {
-    Action.PURCHASE: ("buys {n} number", "buys {n} numbers"),
-    Action.MOVE: (
-        "moves {n} number to another platform, and releases it where it was, permanently",
-        "moves {n} numbers to other platforms, and releases them where they were, permanently",
-    ),
-    Action.RELEASE: ("releases {n} number, permanently", "releases {n} numbers, permanently"),
-    Action.IMPORT: ("imports {n} number", "imports {n} numbers"),
-    Action.ADOPT: (
-        "takes over {n} number that the account has already",
-        "takes over {n} numbers that the account has already",
-    ),
-    Action.UPDATE: ("changes {n} number", "changes {n} numbers"),
-    Action.DRIFTED: (
-        "leaves {n} number as somebody else has changed it",
-        "leaves {n} numbers as somebody else has changed them",
-    ),
-    Action.UNCHANGED: ("{n} row is as it should be", "{n} rows are as they should be"),
+_SENTENCES: Final[Mapping[Action, str]] = {
+    Action.PURCHASE: "buys {n}",
+    Action.MOVE: "moves {n} between platforms; the old platform releases them permanently",
+    Action.RELEASE: "releases {n} permanently",
+    Action.IMPORT: "imports {n}",
+    Action.ADOPT: "adopts {n} of the account",
+    Action.UPDATE: "changes {n}",
+    Action.DRIFTED: "keeps changes made outside this fleet on {n}",
+    Action.UNCHANGED: "leaves {n} unchanged",
 }
 
 
-def counted(plan: Plan) -> Iterator[Line]:
-    """Yield what the plan comes to, each with the word of its action."""
-    for action, words in _COUNTED.items():
+def action_counts(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield what the plan amounts to, each clause with the word of its action."""
+    for action, sentence in _SENTENCES.items():
         if count := plan.counts.get(action, 0):
-            yield words[count != 1].format(n=f"{count:,}"), action.value
-    for why, count in _withheld(plan).items():
-        yield f"leaves {count:,} {'row' if count == 1 else 'rows'} out: {why}", "withheld"
+            yield sentence.format(n=count_of(count, "number")), action.value
+    blocked = Counter(step.withheld for step in plan.steps if step.withheld)
+    for reason, count in blocked.items():
+        yield f"leaves out {count_of(count, 'row')}: {reason}", "blocked"
 
 
-def _withheld(plan: Plan) -> Mapping[str, int]:
-    reasons: dict[str, int] = {}
-    for step in plan.steps:
-        if step.withheld:
-            reasons[step.withheld] = reasons.get(step.withheld, 0) + 1
-    return reasons
-
-
-def sentence(plan: Plan) -> str:
-    """Return the same as one sentence."""
-    return ", ".join(text for text, _ in counted(plan)) or NOTHING
+def one_line_summary(plan: Plan) -> str:
+    """Return what the plan amounts to as one sentence."""
+    return ", ".join(text for text, _ in action_counts(plan)) or "nothing to do"
 
 
 # ---------------------------------------------------------------- steps
 
 
-def shown_steps(plan: Plan) -> list[Step]:
-    """Return the steps that a person wants to see one by one; of the others the count will do."""
-    return [step for step in plan.steps if step.action is not Action.UNCHANGED and _tells(step)]
+def _shown_steps(plan: Plan) -> list[Step]:
+    """Return the steps that a person wants to see one by one; the others are only counted."""
+    return [step for step in plan.steps if step.writes or step.withheld or step_notes(step)]
 
 
-def _tells(step: Step) -> bool:
-    """Return whether there is more to say of *step* than of any other with its action."""
-    return step.action is not Action.ADOPT or step.writes or bool(remarks(step))
-
-
-def number_cell(step: Step) -> str:
-    """Return the number of a step, or that the platform picks one."""
-    return clean(step.phone_number) or "(any)"
+def step_notes(step: Step) -> list[str]:
+    """Return what else there is to say about a step."""
+    notes = [*step.remarks]
+    if step.was:
+        notes.append(f"was the row {step.was}")
+    if step.leaves is not None:
+        notes.append(f"then released on {step.leaves.platform}, permanently")
+    for kept in step.kept:
+        shown, row = (_value(kept.field, each) for each in (kept.before, kept.after))
+        notes.append(f"{kept.field} stays {shown}, changed outside this fleet; the row has {row}")
+    if step.withheld:
+        notes.append("left out, see above")
+    return [sanitize(note) for note in notes]
 
 
 def change_texts(step: Step) -> list[str]:
-    """Return what changes, field by field."""
-    bring = step.action in {Action.PURCHASE, Action.IMPORT} or (
+    """Return what a step changes, field by field."""
+    creates = step.action in {Action.PURCHASE, Action.IMPORT} or (
         step.action is Action.MOVE and not step.record
     )
-    return [_brought(change) if bring else _changed(change) for change in step.changes]
+    return [_new_value(change) if creates else _change(change) for change in step.changes]
 
 
-def _brought(change: Change) -> str:
-    return f"{change.field} {_shown_value(change.field, change.after)}"
+def _new_value(change: Change) -> str:
+    return f"{change.field} {_value(change.field, change.after)}"
 
 
-def _changed(change: Change) -> str:
-    after = _shown_value(change.field, change.after)
+def _change(change: Change) -> str:
+    after = _value(change.field, change.after)
     if change.field in SECRETS:
         return f"{change.field} -> {after}"
-    before = _shown_value(change.field, change.before)
-    drift = " (written by somebody else)" if change.drifted else ""
-    return f"{change.field} {before}{drift} -> {after}"
+    drift = " (changed outside this fleet)" if change.drifted else ""
+    return f"{change.field} {_value(change.field, change.before)}{drift} -> {after}"
 
 
-def _shown_value(field: str, value: str | int | None) -> str:
+def _value(field: str, value: str | int | None) -> str:
     if value is None or value == "":
         return "(empty)"
-    return clean(str(value)) if field in SECRETS or isinstance(value, int) else _quoted(value)
+    shown = sanitize(str(value))
+    return shown if field in SECRETS or isinstance(value, int) else f"'{shown}'"
 
 
-def _quoted(text: str) -> str:
-    return f"'{clean(text)}'"
-
-
-def remarks(step: Step) -> list[str]:
-    """Return what else there is to say about a step."""
-    said = [*step.remarks]
-    if step.was:
-        said.append(f"was the row {step.was}")
-    if step.leaves is not None:
-        said.append(f"then released on {step.leaves.platform}, permanently")
-    for kept in step.kept:
-        found, wanted = (_shown_value(kept.field, each) for each in (kept.before, kept.after))
-        said.append(f"{kept.field} stays {found}, written by somebody else; the row says {wanted}")
-    if step.withheld:
-        said.append(LEFT_OUT)
-    return [clean(each) for each in said]
-
-
-def style_of(step: Step) -> str:
-    """Return the word whose colour a step has."""
-    return "withheld" if step.withheld else step.action.value
-
-
-def step_line(step: Step, width: int) -> str:
-    """Return a step as one line, the ids of all being *width* wide."""
-    columns = (
-        f"{clean(step.id):<{width}}",
-        f"{step.platform:<{WIDEST_PLATFORM}}",
-        f"{step.action.value:<{WIDEST_ACTION}}",
-        f"{number_cell(step):<{NUMBER_WIDTH}}",
-        "; ".join(filter(None, [", ".join(change_texts(step)), *remarks(step)])),
+def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Text]:
+    """Yield the steps, one under the other."""
+    ids = min(max(len(sanitize(step.id)) for step in steps), WIDEST_ID)
+    platforms, actions = (
+        max(map(len, names))
+        for names in ({step.platform for step in steps}, {step.action.value for step in steps})
     )
-    return "  ".join(columns).rstrip()
+    for step in steps:
+        cells = [
+            Text(f"{sanitize(step.id):<{ids}}"),
+            Text(f"{step.platform:<{platforms}}"),
+            styled(f"{step.action.value:<{actions}}", _style(step)),
+            Text(f"{sanitize(step.phone_number) or '(any)':<{NUMBER_WIDTH}}"),
+        ]
+        note = "; ".join(filter(None, [", ".join(change_texts(step)), *step_notes(step)]))
+        yield from with_note(cells, note, width)
 
 
-def width_of(steps: Iterable[Step]) -> int:
-    """Return how wide the ids of *steps* are, the longest ones aside."""
-    return min(max((len(clean(step.id)) for step in steps), default=0), WIDEST_ID)
+def _style(step: Step) -> str:
+    return "blocked" if step.withheld else step.action.value
 
 
 # ---------------------------------------------------------------- problems
 
 
-@attrs.frozen
-class _Group:
-    """Problems that say the same of one field."""
-
-    problems: list[Problem]
-
-    @property
-    def first(self) -> Problem:
-        return self.problems[0]
-
-
-def problem_lines(problems: Sequence[Problem]) -> Iterator[Line]:
-    """Yield what is wrong, what is said of many rows only once."""
+def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[Text]:
+    """Yield what is wrong; what many rows have in common only once."""
     if not problems:
         return
-    count = len(problems)
-    yield f"{count:,} {'problem' if count == 1 else 'problems'}:", "failed"
-    groups = _groups(problems)
-    for group in groups[:MOST_GROUPS]:
-        yield f"  {clean(str(group.first))}", ""
-        if rest := _rest(group):
-            yield f"    {rest}", "dim"
-    hidden = sum(len(group.problems) for group in groups[MOST_GROUPS:])
-    if hidden:
-        yield f"  and {hidden:,} more; --json shows all", "dim"
-
-
-def _groups(problems: Iterable[Problem]) -> list[_Group]:
-    groups: dict[tuple[str, str], _Group] = {}
+    yield styled(f"{count_of(len(problems), 'problem')}:", "failed")
+    groups: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
-        key = problem.field, problem.message
-        groups.setdefault(key, _Group([])).problems.append(problem)
-    return list(groups.values())
+        groups[problem.field, problem.message].append(problem)
+    shown = [*groups.values()]
+    for first, *others in shown[:MOST_GROUPS]:
+        yield from prose(str(first), width, indent=2)
+        if others:
+            text = f"and {count_of(len(others), 'other row')}: {_places(others)}"
+            yield from prose(text, width, "dim", indent=4)
+    if hidden := sum(map(len, shown[MOST_GROUPS:])):
+        yield styled(f"  and {hidden:,} more; --json lists all", "dim")
 
 
-def _rest(group: _Group) -> str:
-    others = group.problems[1:]
-    if not others:
-        return ""
-    lines = sorted({problem.line for problem in others if problem.line})
-    where = lines_text(lines) if lines else ids_text([problem.id for problem in others])
-    return f"and {len(others):,} more that say the same: {where}"
-
-
-def ids_text(ids: Sequence[str]) -> str:
-    """Return the first of *ids*, and how many more there are."""
-    more = f" and {len(ids) - MOST_IDS:,} more" if len(ids) > MOST_IDS else ""
-    return ", ".join(map(clean, ids[:MOST_IDS])) + more
+def _places(problems: Iterable[Problem]) -> str:
+    lines = {problem.line for problem in problems if problem.line}
+    return ranges_text(lines) if lines else ids_text([problem.id for problem in problems])
 
 
 # ---------------------------------------------------------------- the whole
 
 
-def headline(shown: PlanShown) -> Line:
-    """Return whether there is anything to do, and whether it can be done."""
+def _headline(shown: PlanView) -> Text:
     plan = shown.plan
     if plan.problems:
-        return f"{shown.file}: cannot be applied as it is", "failed"
+        text = f"{shown.file}: {count_of(len(plan.problems), 'problem')}; it cannot be applied"
+        return styled(text, "failed")
     if not plan.writes:
-        return f"{shown.file}: {NOTHING}", "done"
-    steps = f"{plan.writes:,} {'row' if plan.writes == 1 else 'rows'}"
-    return f"{shown.file}: something to do for {steps}", ""
+        return styled(f"{shown.file}: nothing to do", "done")
+    return styled(f"{shown.file}: {count_of(plan.writes, 'change')}", "heading")
 
 
-def unlisted_line(plan: Plan) -> Iterator[Line]:
-    """Yield what is said about numbers that are in no row."""
+@render.register
+def _(shown: ProblemList, width: int | None) -> Iterable[Text]:
+    return _problem_lines(shown.problems, width)
+
+
+@render.register
+def _(shown: PlanView, width: int | None) -> Iterator[Text]:
+    plan = shown.plan
+    yield _headline(shown)
+    for number, (text, word) in enumerate(action_counts(plan)):
+        if not number:
+            yield Text()
+        yield from prose(text, width, word, indent=2)
+    if steps := _shown_steps(plan):
+        most = len(steps) if width is None else MOST_STEPS
+        yield Text()
+        yield from _step_lines(steps[:most], width)
+        if len(steps) > most:
+            yield styled(f"and {len(steps) - most:,} more; --json lists all", "dim")
+    if plan.problems:
+        yield Text()
+        yield from _problem_lines(plan.problems, width)
     if count := len(plan.unlisted):
-        numbers, are = ("number", "is") if count == 1 else ("numbers", "are")
-        ids = ids_text(plan.unlisted)
-        yield (
-            f"{count:,} {numbers} that the journal knows {are} in no row: left alone ({ids})",
-            "dim",
-        )
-
-
-def lines_before(shown: PlanShown) -> Iterator[Line]:
-    """Yield what stands above the steps."""
-    yield headline(shown)
-    counts = [*counted(shown.plan)]
-    if counts:
-        yield "", ""
-        for text, word in counts:
-            yield f"  {text}", word
-
-
-def lines_after(shown: PlanShown) -> Iterator[Line]:
-    """Yield what stands below the steps."""
-    for lines in ([*problem_lines(shown.plan.problems)], [*unlisted_line(shown.plan)]):
-        if lines:
-            yield "", ""
-            yield from lines
-
-
-@plain.register
-def _(record: PlanShown) -> str:
-    steps = shown_steps(record.plan)
-    width = width_of(steps)
-    lines = [text for text, _ in lines_before(record)]
-    if steps:
-        lines += ["", *(step_line(step, width) for step in steps)]
-    lines += [text for text, _ in lines_after(record)]
-    return "\n".join(lines)
-
-
-@plain.register
-def _(record: Problems) -> str:
-    return "\n".join(text for text, _ in problem_lines(record.problems))
+        text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
+        yield Text()
+        yield from prose(text + ids_text(plan.unlisted), width, "dim")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import attrs
-from rich.console import Console
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
 
-from sigmamind_async.bulk import Progress
-from sigmamind_async.cli.output.status_text import span
-from sigmamind_async.cli.output.terminal import STYLES
+from sigmamind_async.cli.output.text import count_of, format_clock
 from sigmamind_async.events import AttemptFinished, Event, Throttled
+
+if TYPE_CHECKING:
+    from sigmamind_async import bulk
 
 
 @attrs.define
@@ -24,65 +22,56 @@ class Traffic:
     """Requests of a job, counted as an observer of its client."""
 
     requests: int = 0
-    throttled: int = 0
+    rate_limited: int = 0
 
     def __call__(self, event: Event) -> None:
         """Count *event*."""
         self.requests += isinstance(event, AttemptFinished)
-        self.throttled += isinstance(event, Throttled)
+        self.rate_limited += isinstance(event, Throttled)
 
 
-class Bar:
-    """Keeps one line at the bottom of the terminal, on stderr, up to date."""
+class JobBar(Progress):
+    """One line at the bottom of the terminal, on standard error, that follows a job."""
 
     def __init__(
-        self, progress: Progress, traffic: Traffic | None, console: Console | None = None
+        self, counts: bulk.Progress, traffic: Traffic | None, console: Console | None = None
     ) -> None:
-        self.console = console or Console(stderr=True)
-        self._live = Live(
-            console=self.console,
-            get_renderable=lambda: bar_line(progress, traffic),
-            refresh_per_second=10,
+        self._counts = counts
+        self._traffic = traffic
+        self.waiting: tuple[int, float] | None = None
+        """Unconfirmed rows that alone are left, and until when they are looked for."""
+        super().__init__(
+            BarColumn(bar_width=20),
+            TextColumn("{task.description}"),
+            console=console or Console(stderr=True),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self.add_task("", total=None)
 
-    def __enter__(self) -> Self:
-        self._live.start(refresh=True)
-        return self
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Yield the line as it is now."""
+        counts = self._counts
+        for task in self.task_ids:  # none while the base class is made
+            total = max(counts.total or 0, 1)
+            self.update(task, description=self._text(), completed=counts.finished, total=total)
+        return super().get_renderables()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with suppress(OSError):  # the terminal may be gone
-            self._live.stop()
-
-
-def bar_line(progress: Progress, traffic: Traffic | None = None) -> Table:
-    """Return the line as it is now; without *traffic* others send the requests."""
-    line = Table.grid(padding=(0, 1))
-    total = progress.total or 0
-    line.add_row(
-        ProgressBar(total=max(total, 1), completed=progress.finished, width=24),
-        Text(f"{progress.finished:,}/{total:,}"),
-        Text(f"{progress.done:,} done", style=STYLES["done"]),
-        _count(progress.failed, "failed"),
-        _count(progress.unconfirmed, "unconfirmed"),
-        Text(f"{progress.rate:,.0f}/s"),
-        Text(_eta(progress.eta), style="cyan"),
-        *(() if traffic is None else (Text(f"{traffic.throttled:,} 429s", style="dim"),)),
-    )
-    return line
-
-
-def _count(count: int, word: str) -> Text:
-    return Text(f"{count:,} {word}", style=STYLES[word] if count else "dim")
-
-
-def _eta(seconds: float | None) -> str:
-    """Return the time to go."""
-    return "-:--" if seconds is None else span(seconds)
+    def _text(self) -> str:
+        counts = self._counts
+        parts = [f"{counts.finished:,}/{counts.total or 0:,}"]
+        if counts.failed:
+            parts.append(f"[red]{counts.failed:,} failed[/]")
+        if self.waiting is not None:
+            rows, until = self.waiting
+            left = format_clock(max(0.0, until - time.monotonic()))
+            return " ".join([*parts, f"checking {count_of(rows, 'unconfirmed row')}, up to {left}"])
+        if counts.unconfirmed:
+            parts.append(f"[yellow]{counts.unconfirmed:,} unconfirmed[/]")
+        parts.append(f"{counts.rate:,.0f}/s")
+        if counts.eta is not None:
+            parts.append(f"[cyan]{format_clock(counts.eta)}[/]")
+        if self._traffic is not None and self._traffic.rate_limited:
+            parts.append(f"[dim]{self._traffic.rate_limited:,} rate-limited[/]")
+        return " ".join(parts)

@@ -1,65 +1,89 @@
-"""Records as lines of plain text: for files, pipes and logs. Pure."""
+"""Events as lines of text, for people: on a terminal, in a pipe, in a log. Pure.
+
+Lines are `rich.text.Text`. They fit a width in columns; `None`, for what is no terminal, sets no
+limit. A phone number or a command is never cut or broken. Texts from elsewhere are never markup, so
+that a label cannot style itself.
+"""
 
 from __future__ import annotations
 
 import functools
+import re
 import shlex
+import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import attrs
+from rich.text import Text
 
 from sigmamind_async.cli.output.events import (
-    Crash,
-    Killed,
+    AuditResult,
+    Event,
+    Exported,
+    JobKilled,
     NumberList,
     NumberRecord,
-    Ready,
-    Record,
-    Released,
+    NumberReleased,
+    OrderPlaced,
     RowError,
     RowResult,
-    SandboxReady,
+    SandboxStarted,
     Summary,
-    Verdict,
     Verification,
-    Verifications,
+    VerificationList,
     VerificationSummary,
+    View,
+    WorkerKilled,
+    WorkerStarted,
 )
 
-STATUS_WIDTH = 11
-NUMBER_WIDTH = 16
-LONGEST_SHOWN = 300
+LONGEST_SHOWN: Final = 300
 """Most characters of one text that came from elsewhere."""
+NUMBER_WIDTH: Final = 12
+"""Columns of most numbers in E.164; longer ones push the rest of their line aside."""
+WIDEST_ID: Final = 32
+NARROWEST: Final = 20
+"""Columns in which a sentence can be read; with less it goes below what it is about."""
+
+STYLES: Final = {
+    "done": "green",
+    "passed": "green",
+    "failed": "red",
+    "unconfirmed": "yellow",
+    "skipped": "dim",
+    "planned": "cyan",
+    "sending": "yellow",
+    "needs_decision": "bold red",
+    "duplicate": "bold red",
+    "abandoned": "dim",
+    "purchase": "bold yellow",
+    "move": "bold red",
+    "release": "bold red",
+    "import": "cyan",
+    "adopt": "cyan",
+    "update": "cyan",
+    "drifted": "yellow",
+    "unchanged": "dim",
+    "blocked": "yellow",
+    "heading": "bold",
+    "command": "bold",
+    "dim": "dim",
+    "PASS": "bold green",
+    "FAIL": "bold white on red",
+}
+"""How a word looks, wherever it is."""
+
+# ---------------------------------------------------------------- words
 
 
-@attrs.frozen(kw_only=True)
-class Widths:
-    """Columns of row results, as wide as the file at hand needs them."""
-
-    line: int = 1
-    """0 where the rows are of no file."""
-    id: int = 0
-    action: int = 6
-    platform: int = 0
-    """0 where all rows are of one platform."""
-
-    @classmethod
-    def of(cls, last_line: int, id_width: int, actions: Iterable[str] = ()) -> Widths:
-        """Return the widths for a file with so many lines, ids that long and these *actions*."""
-        action = max(map(len, actions), default=6)
-        return cls(line=len(str(last_line)), id=min(id_width, 32), action=action)
-
-
-def clean(text: str) -> str:
+def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
     """Return *text* fit for a terminal: on one line, without control or direction characters."""
-    if text.isascii() and text.isprintable():
-        return _cut(text)
-    return _cut("".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+    if not (text.isascii() and text.isprintable()):
+        text = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+    return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
 
 
 def _is_control(character: str) -> bool:
@@ -67,7 +91,12 @@ def _is_control(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
-def lines_text(lines: Iterable[int], most: int = 8) -> str:
+def count_of(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun: ``1 row``, ``2,000 rows``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def ranges_text(lines: Iterable[int], most: int = 8) -> str:
     """Return line numbers as ranges: ``line 3``, or ``lines 3, 7-12``, the first *most* of them."""
     ranges: list[tuple[int, int]] = []
     for line in sorted(lines):
@@ -81,266 +110,399 @@ def lines_text(lines: Iterable[int], most: int = 8) -> str:
     return f"{word} {', '.join(shown)}{more}"
 
 
-def row_columns(result: RowResult, widths: Widths) -> list[str]:
-    """Return the cells of one row's line, as wide as they are to be, the explanation last."""
-    id_cell = [f"{clean(result.id or ''):<{widths.id}}"] if widths.id else []
-    platform = [f"{result.platform or '':<{widths.platform}}"] if widths.platform else []
-    line = [f"line {result.line:>{widths.line}}"] if widths.line else []
-    return [
-        *line,
-        f"{result.status:<{STATUS_WIDTH}}",
-        *platform,
-        f"{result.action:<{widths.action}}",
-        *id_cell,
-        f"{clean(result.phone_number or result.record_id or ''):<{NUMBER_WIDTH}}",
-        _explanation(result),
-    ]
+def ids_text(ids: Sequence[str], most: int = 5) -> str:
+    """Return the first of *ids*, and how many more there are."""
+    more = f" and {len(ids) - most:,} more" if len(ids) > most else ""
+    return ", ".join(map(sanitize, ids[:most])) + more
 
 
-def _explanation(result: RowResult) -> str:
-    if result.fault is not None:
-        return explained(result.fault)
-    if result.earlier:
-        return "sent by an earlier run, not again"
-    return clean(result.remark)
+def format_timestamp(at: float) -> str:
+    """Return a time in the local zone, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
-def row_line(result: RowResult, widths: Widths) -> str:
-    """Return one row's result as a line under those of other rows."""
-    return "  ".join(row_columns(result, widths)).rstrip()
+def format_duration(seconds: float) -> str:
+    """Return a duration as people say it: ``0.4 s``, ``12 s``, ``1 min 40 s``, ``2 h 5 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = round(whole / 60)
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
 
 
-def explained(fault: RowError) -> str:
+def format_clock(seconds: float) -> str:
+    """Return a time that is left, as a clock shows it: ``0:52``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def describe_error(error: RowError) -> str:
     """Return what went wrong, and what to do about it."""
-    advice = f" - {fault.advice}" if fault.advice and fault.advice not in fault.message else ""
-    return clean(fault.message) + advice
+    hint = f"; {error.hint}" if error.hint and error.hint not in error.message else ""
+    return sanitize(error.message) + hint
 
 
-def summary_cells(summary: Summary) -> list[tuple[str, str]]:
-    """Return heading and content of each column of the table at the end."""
-    if summary.unchanged is not None:
-        return _fleet_summary_cells(summary, summary.unchanged)
-    return [
-        ("asked", f"{summary.asked:,}"),
-        ("done", f"{summary.done:,}"),
-        ("failed", f"{summary.failed:,}"),
-        ("unconfirmed", f"{summary.unconfirmed:,}"),
-        ("skipped", f"{summary.skipped:,}"),
-        *_traffic_cells(summary),
-        ("rate", f"{summary.rate:.1f}/s"),
-        ("secs", f"{summary.seconds:.1f}"),
-    ]
+_TAG: Final = re.compile(r" ?\[sm:[0-9A-Z]+\.\d+\]$")
 
 
-def _traffic_cells(summary: Summary) -> list[tuple[str, str]]:
-    """Return what was sent, unless others have sent it."""
-    if summary.requests is None or summary.throttled is None:
-        return []
-    return [("sent", f"{summary.requests:,}"), ("429s", f"{summary.throttled:,}")]
+def label_text(label: str | None) -> str:
+    """Return a label without the tag by which a purchase is recognized."""
+    return _TAG.sub("", label or "")
 
 
-def _fleet_summary_cells(summary: Summary, unchanged: int) -> list[tuple[str, str]]:
-    return [
-        ("done", f"{summary.done:,}"),
-        ("unchanged", f"{unchanged:,}"),
-        ("failed", f"{summary.failed:,}"),
-        ("unconfirmed", f"{summary.unconfirmed:,}"),
-        ("skipped", f"{summary.skipped:,}"),
-        *_traffic_cells(summary),
-        ("secs", f"{summary.seconds:.1f}"),
-    ]
+# ---------------------------------------------------------------- lines
 
 
-def verdict_cells(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return heading and content of each column of the ledger's verdict."""
-    return [
-        ("asked to buy", f"{verdict.asked_to_buy:,}"),
-        ("bought", f"{verdict.bought:,}"),
-        ("bought twice", f"{verdict.bought_twice:,}"),
-        ("lost", f"{verdict.lost:,}"),
-        ("unknown", f"{verdict.unknown:,}"),
-        ("verdict", "holds" if verdict.holds else "BROKEN"),
-    ]
+def styled(text: str, word: str = "") -> Text:
+    """Return *text* in the style of *word*."""
+    return Text(text, style=STYLES.get(word, ""))
 
 
-def crash_text(crash: Crash) -> str:
-    """Return what a killed job left behind."""
-    return (
-        f"{crash.platform:<9}  {crash.done:>3,} done, {crash.under_way:>3,} on their way,"
-        f" {crash.untouched:>3,} not begun; {crash.unheard:,} sold unknown to it"
-    )
+def prose(text: str, width: int | None, word: str = "", indent: int = 0) -> list[Text]:
+    """Return a sentence in lines of *width*, each *indent* columns from the left."""
+    line = styled(sanitize(text, None), word)
+    lines = [line] if width is None else list(_wrap(line, max(width - indent, NARROWEST)))
+    return [Text(" " * indent) + each for each in lines]
+
+
+def _wrap(line: Text, width: int) -> Iterator[Text]:
+    """Yield *line* broken at blanks; a word that is longer than *width* stays in one piece."""
+    words = line.split(" ")
+    current = words[0]
+    for word in words[1:]:
+        if current.cell_len + 1 + word.cell_len > width:
+            yield current
+            current = word
+        else:
+            current = current + Text(" ", style=line.style) + word
+    yield current
+
+
+def with_note(cells: Sequence[Text], note: str, width: int | None) -> list[Text]:
+    """Return cells as one line, with a sentence behind them, or below them if it does not fit."""
+    head = Text("  ").join(cells)
+    if note and (width is None or head.cell_len + 2 + len(note) <= width):
+        return [Text.assemble(head, "  ", note)]
+    head.rstrip()
+    if not note:
+        return [head]
+    return [head, *prose(note, width, indent=4)]
 
 
 @attrs.frozen
-class NumberColumn:
-    """One column of a list of numbers."""
+class TableColumn:
+    """One column of a table."""
 
     heading: str
-    width: int
-    read: Callable[[NumberRecord], str | None]
-    blank: str = "-"
-    is_name: bool = False
-    """Whether commands take what stands there, so that it must stay in one piece."""
-    is_optional: bool = False
-    """Whether it is left out where no number has anything there."""
-
-    def cell(self, number: NumberRecord) -> str:
-        """Return what stands in the column for *number*."""
-        return clean(self.read(number) or self.blank)
+    shrinks: bool = False
+    """True if its text may be cut; numbers, ids and counts may not."""
+    right: bool = False
 
 
-_STATES = {True: "active", False: "inactive", None: None}
-_NUMBER_COLUMNS = (
-    NumberColumn("platform", 9, lambda number: number.platform, is_optional=True),
-    NumberColumn(
-        "phone number", NUMBER_WIDTH, lambda number: number.phone_number, "?", is_name=True
-    ),
-    NumberColumn("record id", 24, lambda number: number.record_id, is_name=True, is_optional=True),
-    NumberColumn("side", 8, lambda number: number.side, is_optional=True),
-    NumberColumn("provider", 8, lambda number: number.provider),
-    NumberColumn("inbound agent", 20, lambda number: number.inbound_agent_id),
-    NumberColumn("outbound agent", 20, lambda number: number.outbound_agent_id),
-    NumberColumn("state", 8, lambda number: _STATES[number.active]),
-    NumberColumn("label", 0, lambda number: number.friendly_name, ""),
-)
-
-
-def number_columns(numbers: Iterable[NumberRecord]) -> list[NumberColumn]:
-    """Return the columns of a list of *numbers*, such as ids only where a platform has them."""
-    numbers = list(numbers)
-    return [
-        column
-        for column in _NUMBER_COLUMNS
-        if not column.is_optional or any(column.read(number) is not None for number in numbers)
+def table(
+    columns: Sequence[TableColumn], rows: Sequence[Sequence[Text]], width: int | None
+) -> list[Text]:
+    """Return headings and rows; without empty columns, and as blocks where *width* is too small."""
+    kept = [index for index in range(len(columns)) if any(row[index].plain for row in rows)]
+    columns = [columns[index] for index in kept]
+    rows = [[row[index] for index in kept] for row in rows]
+    widths = [
+        max(len(column.heading), *(row[index].cell_len for row in rows))
+        for index, column in enumerate(columns)
     ]
+    spare = 0 if width is None else width - sum(widths) - 2 * (len(columns) - 1)
+    if spare < 0:
+        shrinking = [index for index, column in enumerate(columns) if column.shrinks]
+        if not shrinking or widths[shrinking[-1]] + spare < len(columns[shrinking[-1]].heading):
+            return [line for row in rows for line in _block(columns, row)]
+        widths[shrinking[-1]] += spare
+    headings = [styled(column.heading, "heading") for column in columns]
+    return [_table_line(columns, row, widths) for row in (headings, *rows)]
 
 
-def number_lines(numbers: Iterable[NumberRecord]) -> Iterator[str]:
-    """Yield the headings, then one aligned line for each number."""
-    numbers = list(numbers)
-    columns = number_columns(numbers)
-    yield "  ".join(f"{each.heading:<{each.width}}" for each in columns).rstrip()
-    for number in numbers:
-        yield "  ".join(f"{each.cell(number):<{each.width}}" for each in columns).rstrip()
-
-
-def number_fields(number: NumberRecord) -> list[tuple[str, str]]:
-    """Return every field of a number that has a value."""
-    fields = attrs.asdict(number).items()
-    return [(name, clean(str(value))) for name, value in fields if value is not None]
-
-
-def verification_cells(result: Verification) -> tuple[str, str, str, str]:
-    """Return the number, what became of it, whom its call rings, and why it is so."""
-    return (
-        clean(result.phone_number or "?"),
-        result.status,
-        clean(result.destination or "-"),
-        verification_text(result),
+def _table_line(
+    columns: Sequence[TableColumn], cells: Sequence[Text], widths: Sequence[int]
+) -> Text:
+    line = Text("  ").join(
+        _fitted(cell, width, right=column.right)
+        for column, cell, width in zip(columns, cells, widths, strict=True)
     )
+    line.rstrip()
+    return line
 
 
-def verification_text(result: Verification) -> str:
-    """Return why a test call had the result it had."""
-    if result.fault is not None:
-        return explained(result.fault)
-    end = [f"{result.call_status}: {result.termination_reason}"] if result.call_status else []
-    end += [f"{result.duration:g} s"] if result.duration is not None else []
-    return clean(" - ".join(filter(None, (", ".join(end), result.remark))))
+def _fitted(cell: Text, width: int, *, right: bool = False) -> Text:
+    cell = cell.copy()
+    cell.truncate(width, overflow="ellipsis")
+    missing = width - cell.cell_len
+    if right:
+        cell.pad_left(missing)
+    else:
+        cell.pad_right(missing)
+    return cell
 
 
-def verification_summary_cells(summary: VerificationSummary) -> list[tuple[str, str]]:
-    """Return heading and content of each column of the sum of test calls."""
-    words = ("asked", "passed", "failed", "unconfirmed", "skipped")
-    return [(word, f"{getattr(summary, word):,}") for word in words]
+def _block(columns: Sequence[TableColumn], row: Sequence[Text]) -> Iterator[Text]:
+    """Yield one row of a table as lines: its first cell, and the others with their headings."""
+    yield row[0]
+    width = max(len(column.heading) for column in columns)
+    for column, cell in zip(columns[1:], row[1:], strict=True):
+        if cell.plain:
+            yield Text.assemble("  ", (f"{column.heading:<{width}}", "dim"), "  ", cell)
 
 
-def table(cells: Iterable[tuple[str, str]]) -> str:
-    """Return headings and contents as two aligned lines."""
-    widths = [(name, text, max(len(name), len(text))) for name, text in cells]
-    headings = "  ".join(f"{name:>{width}}" for name, _, width in widths)
-    return headings + "\n" + "  ".join(f"{text:>{width}}" for _, text, width in widths)
+# ---------------------------------------------------------------- rows of a job
 
 
 @functools.singledispatch
-def plain(record: Record) -> str:
-    """Return *record* as text without a line end; a row's result as wide as it is."""
-    raise TypeError(type(record).__name__)
+def render(shown: Event | View, width: int | None) -> Iterable[Text]:
+    """Return the lines that a person sees of an event; each module adds those of its kind."""
+    raise TypeError(f"{type(shown).__name__} at width {width}")
 
 
-@plain.register
-def _(record: RowResult) -> str:
-    return row_line(record, Widths())
+@attrs.frozen(kw_only=True)
+class Widths:
+    """Columns of row results, as wide as the job at hand needs them."""
+
+    id: int = 0
+    action: int = 0
+    platform: int = 0
+    """0 where all rows are of one platform."""
+
+    @classmethod
+    def of(
+        cls, ids: Iterable[str], actions: Iterable[str], platforms: Iterable[str] = ()
+    ) -> Widths:
+        """Return the widths for rows with these ids, actions and, if they differ, platforms."""
+        widest_id, action, platform = (
+            max(map(len, words), default=0) for words in (ids, actions, platforms)
+        )
+        return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-@plain.register
-def _(record: Summary) -> str:
-    return table(summary_cells(record))
+def row_lines(result: RowResult, widths: Widths, width: int | None) -> list[Text]:
+    """Return how one row ended, in line with other rows."""
+    number = sanitize(result.phone_number or result.record_id or "")
+    cells = [
+        styled(f"{result.status:<11}", result.status),
+        *([Text(f"{result.platform or '':<{widths.platform}}")] if widths.platform else []),
+        Text(f"{result.action:<{widths.action}}"),
+        *([Text(f"{sanitize(result.id):<{widths.id}}")] if result.id else []),
+        *([Text(f"{number:<{NUMBER_WIDTH}}")] if number else []),
+    ]
+    if result.error is not None:
+        return with_note(cells, describe_error(result.error), width)
+    note = "done by an earlier run" if result.already_done else sanitize(result.note)
+    return with_note(cells, note, width)
 
 
-@plain.register
-def _(record: Verdict) -> str:
-    return table(verdict_cells(record))
+_STOPPED: Final = {
+    "interrupted": "interrupted",
+    "key_refused": "the platform refused the API key",
+    "cannot_pay": "the account cannot pay",
+    "not_the_api": "the responses are not the API's",
+    "platform_unreachable": "the platform cannot be reached",
+    "journal_unusable": "the journal cannot be written",
+    "output_closed": "standard output takes no more",
+}
 
 
-@plain.register
-def _(record: Ready) -> str:
-    return (
-        f"serves {', '.join(record.accounts)} from {clean(record.database)};"
-        f" {record.concurrency} operations at once"
+@render.register
+def _summary_lines(summary: Summary, width: int | None) -> Iterator[Text]:
+    now = summary.done - summary.already_done
+    counts = [
+        (now, "done"),
+        (summary.already_done, "done by an earlier run"),
+        (summary.unchanged or 0, "unchanged"),
+        (summary.failed, "failed"),
+        (summary.unconfirmed, "unconfirmed"),
+        (summary.skipped, "skipped"),
+    ]
+    parts = ", ".join(f"{count:,} {word}" for count, word in counts if count)
+    took = format_duration(summary.elapsed_ms / 1000)
+    text = f"{count_of(summary.rows, 'row')} in {took}" + (f": {parts}" if parts else "")
+    yield from prose(text, width, _worst(summary))
+    if summary.requests:
+        limited = f", {summary.rate_limited:,} rate-limited" if summary.rate_limited else ""
+        yield from prose(f"{count_of(summary.requests, 'request')}{limited}", width, "dim")
+    if summary.stopped is not None:
+        yield from prose(f"Stopped early: {_STOPPED[summary.stopped]}.", width, "failed")
+
+
+def _worst(summary: Summary | VerificationSummary) -> str:
+    if summary.failed:
+        return "failed"
+    return "unconfirmed" if summary.unconfirmed else "skipped" if summary.skipped else "done"
+
+
+# ---------------------------------------------------------------- numbers
+
+_NUMBER_COLUMNS: Final = (
+    TableColumn("phone number"),
+    TableColumn("record id"),
+    TableColumn("platform"),
+    TableColumn("side"),
+    TableColumn("provider"),
+    TableColumn("inbound agent"),
+    TableColumn("outbound agent"),
+    TableColumn("state"),
+    TableColumn("label", shrinks=True),
+)
+
+
+def _number_cells(number: NumberRecord, *, platform: bool) -> list[Text]:
+    cells = (
+        number.phone_number or "(unknown)",
+        number.record_id,
+        number.platform if platform else None,
+        number.side,
+        number.provider,
+        number.inbound_agent_id,
+        number.outbound_agent_id,
+        "inactive" if number.active is False else None,
+        label_text(number.label),
     )
+    return [Text(sanitize(cell or "")) for cell in cells]
 
 
-@plain.register
-def _(record: Crash) -> str:
-    return crash_text(record)
+@render.register
+def _number_list_lines(shown: NumberList, width: int | None) -> Iterator[Text]:
+    if not shown.numbers:
+        yield Text("No numbers match.")
+        return
+    several = len({number.platform for number in shown.numbers}) > 1
+    cells = [_number_cells(number, platform=several) for number in shown.numbers]
+    yield from table(_NUMBER_COLUMNS, cells, width)
+    yield Text()
+    yield styled(count_of(len(shown.numbers), "number"), "dim")
 
 
-@plain.register
-def _(record: Killed) -> str:
-    sending = f"{record.under_way:,} {'request' if record.under_way == 1 else 'requests'}"
-    return (
-        f"  kill -9 of worker {record.worker}, while it was sending {sending};"
-        f" {record.done:,} of {record.asked:,} rows were done"
+@render.register
+def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Text]:
+    fields = attrs.asdict(number) | {"label": label_text(number.label) or None}
+    shown = {name: value for name, value in fields.items() if value is not None}
+    width = max(map(len, shown), default=0)
+    for name, value in shown.items():
+        text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+        yield Text.assemble((f"{name:<{width}}", "dim"), "  ", sanitize(text))
+
+
+@render.register
+def _(shown: NumberReleased, _: int | None) -> Iterable[Text]:
+    return [Text(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
+
+
+@render.register
+def _(shown: OrderPlaced, width: int | None) -> Iterable[Text]:
+    numbers = f"{count_of(shown.count, 'number')} on {shown.platform}"
+    yield from prose(f"Order {shown.name}: {numbers}, kept in {shown.file}", width)
+    yield from prose("If this run ends early, go on with:", width, "dim")
+    yield styled(f"  {shown.resume_command}", "command")
+
+
+@render.register
+def _(shown: Exported, width: int | None) -> Iterable[Text]:
+    return prose(f"Wrote {count_of(shown.rows, 'number')} to {shown.file}", width)
+
+
+# ---------------------------------------------------------------- test calls
+
+
+@render.register
+def verification_lines(result: Verification, width: int | None) -> list[Text]:
+    """Return how one test call ended."""
+    cells = [
+        styled(f"{result.status:<11}", result.status),
+        Text(f"{sanitize(result.phone_number or '(unknown)'):<{NUMBER_WIDTH}}"),
+    ]
+    if result.destination:
+        cells.append(Text(f"to {sanitize(result.destination):<{NUMBER_WIDTH}}"))
+    return with_note(cells, _verification_note(result), width)
+
+
+def _verification_note(result: Verification) -> str:
+    if result.error is not None:
+        return describe_error(result.error)
+    end = [f"{result.call_status}: {result.termination_reason}"] if result.call_status else []
+    if result.duration_ms is not None:
+        end.append(format_duration(result.duration_ms / 1000))
+    return sanitize("; ".join(filter(None, (", ".join(end), result.note))))
+
+
+@render.register
+def _verification_list_lines(shown: VerificationList, width: int | None) -> Iterator[Text]:
+    """Yield test calls; numbers that were left out for one reason are named together."""
+    left_out: defaultdict[str, list[str]] = defaultdict(list)
+    for result in shown.results:
+        if result.status == "skipped":
+            left_out[result.note].append(result.phone_number or "(unknown)")
+    for note, numbers in left_out.items():
+        head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
+        yield from with_note([styled(head, "skipped")], sanitize(note), width)
+    for result in shown.results:
+        if result.status != "skipped":
+            yield from verification_lines(result, width)
+
+
+@render.register
+def _(summary: VerificationSummary, width: int | None) -> Iterable[Text]:
+    words = ("passed", "failed", "unconfirmed", "skipped")
+    counts = [f"{count:,} {word}" for word in words if (count := getattr(summary, word))]
+    text = f"{count_of(summary.numbers, 'number')}: {', '.join(counts) or 'nothing to do'}"
+    return prose(text, width, _worst(summary))
+
+
+# ---------------------------------------------------------------- demo
+
+
+@render.register
+def _audit_lines(audit: AuditResult, width: int | None) -> list[Text]:
+    cells = {
+        "to buy": audit.purchases,
+        "bought": audit.bought,
+        "bought twice": audit.bought_twice,
+        "lost": audit.lost,
+        "not done": audit.not_done,
+    }
+    columns = [*(TableColumn(heading, right=True) for heading in cells), TableColumn("verdict")]
+    verdict = "PASS" if audit.passed else "FAIL"
+    row = [*(Text(f"{count:,}") for count in cells.values()), styled(verdict, verdict)]
+    title = styled("The platforms' own ledger:", "dim")
+    return [title, *table(columns, [row], width)]
+
+
+@render.register
+def _(killed: JobKilled, width: int | None) -> Iterable[Text]:
+    text = (
+        f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
+        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought whose reply never"
+        " arrived"
     )
+    return prose(text, width)
 
 
-@plain.register
-def _(record: NumberList) -> str:
-    return "\n".join(number_lines(record.numbers))
+@render.register
+def _(killed: WorkerKilled, width: int | None) -> Iterable[Text]:
+    text = (
+        f"kill -9 of worker {killed.worker} while it was sending"
+        f" {count_of(killed.in_progress, 'request')};"
+        f" {killed.done:,} of {count_of(killed.rows, 'row')} were done"
+    )
+    return prose(text, width)
 
 
-@plain.register
-def _(record: NumberRecord) -> str:
-    fields = number_fields(record)
-    width = max((len(name) for name, _ in fields), default=0)
-    return "\n".join(f"{name:<{width}}  {text}" for name, text in fields)
+@render.register
+def _(shown: SandboxStarted, _: int | None) -> Iterable[Text]:
+    variables = [pair for each in shown.endpoints for pair in each.environment.items()]
+    return [Text(f"export {name}={shlex.quote(value)}") for name, value in variables]
 
 
-@plain.register
-def _(record: Released) -> str:
-    return f"{clean(record.phone_number or record.record_id or '')}  released"
-
-
-@plain.register
-def _(record: SandboxReady) -> str:
-    variables = [pair for each in record.entrances for pair in each.environment.items()]
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables)
-
-
-@plain.register
-def _(record: Verification) -> str:
-    number, status, destination, text = verification_cells(record)
-    return (
-        f"{number:<{NUMBER_WIDTH}}  {status:<{STATUS_WIDTH}}  {destination:<{NUMBER_WIDTH}}  {text}"
-    ).rstrip()
-
-
-@plain.register
-def _(record: Verifications) -> str:
-    return "\n".join(map(plain, record.results))
-
-
-@plain.register
-def _(record: VerificationSummary) -> str:
-    return table(verification_summary_cells(record))
+@render.register
+def _(shown: WorkerStarted, width: int | None) -> Iterable[Text]:
+    accounts, limit = ", ".join(shown.accounts), count_of(shown.concurrency, "operation")
+    return prose(f"Serving {accounts} from {shown.database}, up to {limit} at once", width)
