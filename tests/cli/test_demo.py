@@ -6,15 +6,16 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sigmamind_async import fleet
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, sample_fleet
-from sigmamind_async.cli.demo.stage import Sale, judge, unheard
+from sigmamind_async.cli.demo.stage import audit
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning import row as journal
+from sigmamind_async.sandbox import Commit, Ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,25 +25,32 @@ if TYPE_CHECKING:
 AGENTS = ("agent_1", "agent_2")
 
 
+def audit_result(purchases: int) -> dict[str, Any]:
+    """Return the JSON object about a fleet of which every number was bought once."""
+    return {
+        "type": "audit_result",
+        "version": 1,
+        "purchases": purchases,
+        "bought": purchases,
+        "bought_twice": 0,
+        "lost": 0,
+        "not_done": 0,
+        "passed": True,
+    }
+
+
 @pytest.mark.long
 def test_the_demo_kills_and_resumes(inside: Inside) -> None:
     """Nothing bought twice, nothing lost, with the words that its help shows."""
     [example] = re.findall(r"Example: sigmamind (.+)", inside("demo", "--help").out)
     words = (*example.split(), "--rows", 60, "--json")
     done = inside(*words, SIGMAMIND_API_KEY="", SIGMAMIND_BASE_URL="")
-    *crashes, verdict = done.objects
+    *killed, result = done.objects
 
     assert (done.code, done.err) == (0, "")
-    assert [each["crash"]["platform"] for each in crashes] == list(PLATFORMS)
-    assert any(each["crash"]["under_way"] for each in crashes)
-    assert verdict["verdict"] == {
-        "asked_to_buy": 35,
-        "bought": 35,
-        "bought_twice": 0,
-        "lost": 0,
-        "unknown": 0,
-        "holds": True,
-    }
+    assert [each["platform"] for each in killed] == list(PLATFORMS)
+    assert any(each["in_progress"] for each in killed)
+    assert result == audit_result(35)
 
 
 @pytest.mark.long
@@ -74,19 +82,12 @@ def test_what_the_demo_shows_is_what_it_runs(
 def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
     """Killed while it was sending; nothing bought twice, nothing lost."""
     done = inside("demo", "--workers", 2, "--rows", 36, "--json")
-    killed, verdict = done.objects
+    killed, result = done.objects
 
     assert (done.code, done.err) == (0, "")
-    assert killed["killed"]["under_way"] > 0
-    assert killed["killed"]["done"] < 36
-    assert verdict["verdict"] == {
-        "asked_to_buy": 21,
-        "bought": 21,
-        "bought_twice": 0,
-        "lost": 0,
-        "unknown": 0,
-        "holds": True,
-    }
+    assert killed["in_progress"] > 0
+    assert killed["done"] < killed["rows"] == 36
+    assert result == audit_result(21)
 
 
 # ---------------------------------------------------------------- the sample
@@ -131,18 +132,33 @@ def known(
     )
 
 
-def sales_of(*entries: tuple[str, str]) -> list[Sale]:
-    return [Sale("sigmamind", number, label) for label, number in entries]
+def ledger_of(*entries: tuple[str, str]) -> Ledger:
+    """Return the ledger of a platform that sold numbers under labels."""
+    ledger = Ledger()
+    for place, (label, number) in enumerate(entries, 1):
+        sale = Commit(
+            sequence=place,
+            time=0.0,
+            platform="sigmamind",
+            operation="create",
+            kind="purchase",
+            phone_number=number,
+            friendly_name=label,
+            body={},
+            fingerprint="",
+            fault=None,
+        )
+        ledger.append(sale)
+    return ledger
 
 
 TAG = "[sm:AAAAAAAAAAAAA."
 
 
 def test_the_judge_accepts_the_truth() -> None:
-    sales = sales_of((f"A {TAG}1]", "+1"))
+    ledger = ledger_of((f"A {TAG}1]", "+1"))
 
-    assert judge([known("+1")], sales, asked=1, asked_to_buy=1).holds
-    assert unheard([], sales) == 1
+    assert audit([known("+1")], ledger, wanted=1, purchases=1).passed
 
 
 def cases() -> Iterator[tuple[list[tuple[str, str]], list[journal.Row], set[str]]]:
@@ -150,10 +166,10 @@ def cases() -> Iterator[tuple[list[tuple[str, str]], list[journal.Row], set[str]
     yield twice, [known("+1")], {"bought_twice", "lost"}
     yield twice[:1], [known("+2")], {"lost"}
     yield [], [known("+1")], {"lost"}
-    yield twice[:1], [], {"lost", "unknown"}
-    yield [], [known("+1", journal.State.UNCONFIRMED)], {"unknown"}
+    yield twice[:1], [], {"lost", "not_done"}
+    yield [], [known("+1", journal.State.UNCONFIRMED)], {"not_done"}
     # Bought, and what follows the purchase is not done.
-    yield twice[:1], [known("+1"), known("", journal.State.FAILED, "a #1.fields")], {"unknown"}
+    yield twice[:1], [known("+1"), known("", journal.State.FAILED, "a #1.fields")], {"not_done"}
 
 
 @pytest.mark.parametrize(("entries", "rows", "findings"), list(cases()))
@@ -161,8 +177,8 @@ def test_the_judge_finds_what_is_wrong(
     entries: list[tuple[str, str]], rows: list[journal.Row], findings: set[str]
 ) -> None:
     """The control: each way in which the promise can be broken makes the verdict say no."""
-    verdict = judge(rows, sales_of(*entries), asked=1, asked_to_buy=1)
+    result = audit(rows, ledger_of(*entries), wanted=1, purchases=1)
 
-    assert not verdict.holds
-    wrong = {name for name in ("bought_twice", "lost", "unknown") if getattr(verdict, name)}
+    assert not result.passed
+    wrong = {name for name in ("bought_twice", "lost", "not_done") if getattr(result, name)}
     assert wrong == findings

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from sigmamind_async.cli.output.text import clean
+from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.cli.report.model import (
     MOST_CAUSES,
     MOST_ROWS,
@@ -38,7 +38,6 @@ from sigmamind_async.cli.report.model import (
 from sigmamind_async.cli.report.page import (
     STATUSES,
     ceiling,
-    duration,
     environment,
     headline,
     moment,
@@ -311,14 +310,6 @@ def test_the_start_is_told_with_its_distance_from_utc() -> None:
     assert re.search(r"\(UTC[+-]\d\d:\d\d\), took", told(DONE).text)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.0, "0.0 s"), (59.96, "1 min 0 s"), (725.0, "12 min 5 s"), (10_800.0, "3 h 0 min")],
-)
-def test_lengths_of_time_are_read_at_a_glance(seconds: float, said: str) -> None:
-    assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == said
-
-
 # ---------------------------------------------------------------- causes
 
 
@@ -474,7 +465,7 @@ def test_escaped_text_reads_as_it_was(text: str) -> None:
     markup = environment().from_string("{{ text }}").render(text=text)
 
     assert not set("<>\"'") & set(markup)
-    assert html.unescape(markup) == "".join(map(clean, text))
+    assert html.unescape(markup) == sanitize(text, None)
 
 
 def test_a_name_that_the_template_lacks_is_an_error() -> None:

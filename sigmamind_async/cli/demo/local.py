@@ -18,16 +18,14 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.cli.demo.environment import Stage as WorkersStage
-from sigmamind_async.cli.demo.fleet import sample_fleet as sample_operations
 from sigmamind_async.cli.demo.sample import FILE, sample_fleet
 from sigmamind_async.cli.demo.stage import SETTLE_TIME, Stage
-from sigmamind_async.cli.demo.workers import WorkersDemo, check_extra, database_for_a_while
+from sigmamind_async.cli.demo.workers import show_workers
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import Verdict
-from sigmamind_async.cli.runtime import run, runner
+from sigmamind_async.cli.output.events import AuditResult
+from sigmamind_async.cli.runtime import run
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.sandbox import SandboxThread
@@ -47,20 +45,15 @@ def show_demo(
     json: bool,
 ) -> int:
     """Kill an apply, run it again, show what was bought, and return the exit code."""
-    output = Output.of_process(json=json)
+    output = Output.for_process(json=json)
     sample = sample_fleet(seed, rows, [agent.agent_id for agent in AGENTS])
     with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, _folder(keep) as folder:
-        if workers is not None:
-            operations = sample_operations(seed, rows)
-            place = WorkersStage(output=output, box=box, fleet=operations, folder=folder)
-            verdict = _with(workers, place, postgres)
-        else:
-            stage = Stage(output=output, box=box, sample=sample, folder=folder)
-            stage.prepare()
-            stage.introduce()
-            verdict = Demo(stage).run()
+        stage = Stage(output=output, box=box, sample=sample, folder=folder)
+        stage.prepare()
+        stage.introduce()
+        result = Demo(stage).run() if workers is None else show_workers(stage, workers, postgres)
         _show_next_steps(output, keep)
-    return Exit.DONE if verdict.holds else Exit.FAILED
+    return Exit.DONE if result.passed else Exit.FAILED
 
 
 @contextmanager
@@ -77,12 +70,6 @@ def _folder(keep: Path | None) -> Generator[Path]:
     yield keep
 
 
-def _with(workers: int, stage: WorkersStage, postgres: str | None) -> Verdict:
-    check_extra()
-    with database_for_a_while(postgres) as database, runner() as loop:
-        return WorkersDemo(stage=stage, database=database, count=workers, loop=loop).run()
-
-
 @attrs.define
 class Demo:
     """One demonstration."""
@@ -95,11 +82,11 @@ class Demo:
         limits = ["--max-purchases", str(self.stage.to_buy), "--yes"]
         return ["apply", FILE, *limits, "--retry-unconfirmed", "--settle-time", str(SETTLE_TIME)]
 
-    def run(self) -> Verdict:
+    def run(self) -> AuditResult:
         """Show all of it."""
         self._kill()
         self._run_again()
-        return self.stage.judge(self._journal())
+        return self.stage.audit(self._journal())
 
     def _kill(self) -> None:
         """Begin, and end with SIGKILL while numbers are being bought."""
@@ -107,7 +94,7 @@ class Demo:
         code = self._apply("apply-1", until=self._is_buying)
         if code >= 0:
             raise stage.failed("apply-1")
-        stage.say("", f"kill -9, with {len(stage.sales)} of {stage.to_buy} numbers bought.")
+        stage.say("", f"kill -9, with {stage.bought} of {stage.to_buy} numbers bought.")
         stage.say("What its journal holds, beside the ledger:", "")
         rows = self._journal()
         for platform in stage.platforms:
@@ -116,7 +103,7 @@ class Demo:
     def _is_buying(self) -> bool:
         """Return whether a third is bought and more is being bought; the sandbox is asked."""
         busy = all(endpoint.in_flight for endpoint in self.stage.box.endpoints)
-        return busy and 3 * len(self.stage.sales) >= self.stage.to_buy
+        return busy and 3 * self.stage.bought >= self.stage.to_buy
 
     def _run_again(self) -> None:
         """Run the same command again until it reports that all is done."""
@@ -170,7 +157,7 @@ def _show_next_steps(output: Output, keep: Path | None) -> None:
         file = shlex.quote(str(keep / FILE))
         steps.insert(0, (f"sigmamind status {file}", "see what the journal holds"))
     width = max(len(command) for command, _ in steps)
-    output.remark()
-    output.remark("Next:")
+    output.log()
+    output.log("Next:")
     for command, purpose in steps:
-        output.remark(f"  {command:<{width}}  {purpose}")
+        output.log(f"  {command:<{width}}  {purpose}")

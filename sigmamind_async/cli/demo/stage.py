@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +20,14 @@ from rich.console import Console
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.sandbox import environment_of, rate_limit
-from sigmamind_async.cli.output.console import Form, Output
-from sigmamind_async.cli.output.events import Crash, Verdict
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import AuditResult, JobKilled
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.tags import remove_tag
-from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Sandbox
+from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Ledger, Sandbox
 
 KINDS: Final = REALISTIC_FAULTS - {Fault.STATUS_429}
 """The rate limit answers 429 often enough."""
@@ -47,18 +46,8 @@ TICK: Final = 0.005
 """Seconds between two looks at the ledger while the moment to kill is awaited."""
 SHOWN_EVERY: Final = 0.1
 """Seconds between two looks at the journal, for the line on a terminal."""
-PATIENCE: Final = 120.0
-"""Seconds in which a process must get on."""
-
-
-@attrs.frozen
-class Sale:
-    """One number that a platform sold."""
-
-    platform: str
-    phone_number: str
-    label: str
-    """The label in the request; empty where a purchase takes none."""
+PATIENCE: Final = 60.0
+"""Seconds in which the ledger must get a new entry."""
 
 
 @attrs.define(kw_only=True)
@@ -81,12 +70,9 @@ class Stage:
         return [endpoint.tower.name for endpoint in self.box.endpoints]
 
     @property
-    def sales(self) -> list[Sale]:
-        """What the platforms have sold, according to their own ledger."""
-        return [
-            Sale(commit.platform, commit.phone_number or "", commit.friendly_name or "")
-            for commit in self.box.ledger.purchases
-        ]
+    def bought(self) -> int:
+        """Numbers that the platforms have sold, according to their own ledger."""
+        return len(self.box.ledger.purchases)
 
     def prepare(self) -> None:
         """Write the files, import what the account holds, then turn faults and limit on."""
@@ -106,7 +92,7 @@ class Stage:
     def say(self, *lines: str) -> None:
         """Write lines for a person."""
         for line in lines:
-            self.output.remark(line)
+            self.output.log(line)
 
     def introduce(self) -> None:
         """Say what is there, and what is going to be done."""
@@ -157,17 +143,19 @@ class Stage:
 
         *rows* are those operations of the journal that have no answer yet.
         """
-        end = time.monotonic() + PATIENCE
+        end, commits = time.monotonic() + PATIENCE, len(self.box.ledger)
         with self._ticker() as tick:
             while not holds():
-                if time.monotonic() > end:
-                    raise CommandError(f"no end after {PATIENCE:.0f} s", Exit.FAILED)
+                if len(self.box.ledger) > commits:
+                    end, commits = time.monotonic() + PATIENCE, len(self.box.ledger)
+                elif time.monotonic() > end:
+                    raise CommandError(f"nothing was done for {PATIENCE:.0f} s", Exit.FAILED)
                 tick(rows)
                 time.sleep(TICK)
 
     @contextmanager
     def _ticker(self) -> Generator[Callable[[Callable[[], Iterable[Row]]], None]]:
-        if self.output.form is Form.JSON or not sys.stderr.isatty():
+        if self.output.json or not sys.stderr.isatty():
             yield lambda _: None
             return
         shown = 0.0
@@ -183,31 +171,31 @@ class Stage:
 
     def _progress(self, rows: Iterable[Row]) -> str:
         open_ = sum(row.kind.costs for row in rows)
-        bought = f"{len(self.sales)} of {self.to_buy} numbers bought"
+        bought = f"{self.bought} of {self.to_buy} numbers bought"
         purchases = "purchase has" if open_ == 1 else "purchases have"
         return f"{bought}; {open_} {purchases} no answer yet" if open_ else bought
 
     # --- the audit ---------------------------------------------------------------------------
 
-    def crash(self, platform: str, rows: Iterable[Row]) -> Crash:
+    def crash(self, platform: str, rows: Iterable[Row]) -> JobKilled:
         """Return what a killed process left behind on one *platform*."""
         own = [row for row in rows if row.account == platform]
         under_way = {row_id(row) for row in own if row.state in UNSETTLED}
         done = {row_id(row) for row in own if row.state is State.DONE} - under_way
-        return Crash(
+        return JobKilled(
             platform=platform,
             done=len(done),
-            under_way=len(under_way),
-            untouched=len(self.sample.of(platform=platform)) - len(done | under_way),
-            unheard=unheard(own, [sale for sale in self.sales if sale.platform == platform]),
+            in_progress=len(under_way),
+            not_started=len(self.sample.of(platform=platform)) - len(done | under_way),
+            unrecorded=len(_sold(self.box.ledger, platform) - _kept(own)),
         )
 
-    def judge(self, rows: Iterable[Row]) -> Verdict:
-        """Return and show the verdict on the *rows* of the journal."""
-        verdict = judge(rows, self.sales, asked=len(self.sample.rows), asked_to_buy=self.to_buy)
+    def audit(self, rows: Iterable[Row]) -> AuditResult:
+        """Compare the *rows* of the journal with the ledger, and show the result."""
+        result = audit(rows, self.box.ledger, wanted=len(self.sample.rows), purchases=self.to_buy)
         self.say("")
-        self.output.show(verdict)
-        return verdict
+        self.output.show(result)
+        return result
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
@@ -219,27 +207,29 @@ def row_id(row: Row) -> str:
     return row.op_id.rpartition(" #")[0] or row.op_id
 
 
-def judge(rows: Iterable[Row], sales: Sequence[Sale], *, asked: int, asked_to_buy: int) -> Verdict:
-    """Return the verdict on *rows*, which should be done for *asked* rows of the fleet."""
+def audit(rows: Iterable[Row], ledger: Ledger, *, wanted: int, purchases: int) -> AuditResult:
+    """Compare *rows* of the journal, which should be done for *wanted* fleet rows, with *ledger*."""
     rows = list(rows)
     done = [row for row in rows if row.state is State.DONE]
     left = {row_id(row) for row in rows if row.state is not State.DONE}
-    sold = {(sale.platform, sale.phone_number) for sale in sales}
-    kept = {(row.account, row.phone_number) for row in done if row.kind.costs}
-    labels = Counter((sale.platform, remove_tag(sale.label)) for sale in sales if sale.label)
-    return Verdict(
-        asked_to_buy=asked_to_buy,
-        bought=len(sales),
-        bought_twice=sum(count > 1 for count in labels.values()),
-        lost=len(sold ^ kept),
-        unknown=asked - len({row_id(row) for row in done} - left),
+    return AuditResult(
+        purchases=purchases,
+        bought=len(ledger.purchases),
+        bought_twice=len(ledger.bought_twice(remove_tag)),
+        lost=len(_sold(ledger) ^ _kept(done)),
+        not_done=wanted - len({row_id(row) for row in done} - left),
     )
 
 
-def unheard(rows: Iterable[Row], sales: Iterable[Sale]) -> int:
-    """Return how many of the *sales* the *rows* of the journal do not record."""
-    recorded = {(row.account, row.phone_number) for row in rows}
-    return sum((sale.platform, sale.phone_number) not in recorded for sale in sales)
+def _sold(ledger: Ledger, platform: str | None = None) -> set[tuple[str, str | None]]:
+    """Return platform and number of each sale, of all platforms or of one."""
+    sales = {(sale.platform, sale.phone_number) for sale in ledger.purchases}
+    return {sale for sale in sales if platform in {None, sale[0]}}
+
+
+def _kept(rows: Iterable[Row]) -> set[tuple[str, str | None]]:
+    """Return platform and number of each purchase whose result is in the journal."""
+    return {(row.account, row.phone_number) for row in rows if row.kind.costs and row.phone_number}
 
 
 def _here() -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import Entrance, SandboxReady
+from sigmamind_async.cli.output.events import SandboxEndpoint, SandboxStarted
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.cli.signals import on_interrupt
 from sigmamind_async.cli.vendors import PLATFORMS
@@ -27,7 +27,7 @@ def serve_sandbox(
         port=port,
     )
     try:
-        run(_serve(box, Output.of_process(json=json)))
+        run(_serve(box, Output.for_process(json=json)))
     except StateFileError as error:
         raise CommandError(str(error)) from None
     return Exit.DONE
@@ -38,16 +38,16 @@ async def _serve(box: Sandbox, output: Output) -> None:
     with on_interrupt(ended.set):
         async with box:
             entrances = tuple(_entrances(box))
-            output.remark(f"{'platform':<9}  {'base URL':<22}  API key")
+            output.log(f"{'platform':<9}  {'base URL':<22}  API key")
             for each in entrances:
-                output.remark(f"{each.platform:<9}  {each.base_url:<22}  {each.api_key}")
-            output.remark()
-            output.show(SandboxReady(entrances))
-            output.remark()
-            output.remark("Running until Ctrl-C.")
+                output.log(f"{each.platform:<9}  {each.base_url:<22}  {each.api_key}")
+            output.log()
+            output.show(SandboxStarted(entrances))
+            output.log()
+            output.log("Running until Ctrl-C.")
             await ended.wait()
         for finding in box.ledger.verdict().splitlines():
-            output.remark(finding)
+            output.log(finding)
 
 
 def rate_limit(per_second: float) -> RateLimit:
@@ -60,10 +60,10 @@ def environment_of(box: Sandbox) -> dict[str, str]:
     return {name: text for each in _entrances(box) for name, text in each.environment.items()}
 
 
-def _entrances(box: Sandbox) -> Iterator[Entrance]:
+def _entrances(box: Sandbox) -> Iterator[SandboxEndpoint]:
     for endpoint in box.endpoints:
         platform = PLATFORMS[endpoint.tower.name]
-        yield Entrance(
+        yield SandboxEndpoint(
             platform=platform.name,
             base_url=endpoint.base_url,
             api_key=endpoint.api_key,

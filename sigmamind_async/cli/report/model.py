@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.text import clean
+from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.events import AttemptFinished, Event, Throttled
 
 MOST_CAUSES: Final = 20
@@ -150,9 +150,9 @@ def _bounded(row: ReportRow) -> ReportRow:
         row,
         id=row.id[:128],
         label=row.label[:128],
-        cause=clean(row.cause),
-        hint=clean(row.hint),
-        commands=tuple(each if clean(each) == each else "" for each in row.commands[:4]),
+        cause=sanitize(row.cause),
+        hint=sanitize(row.hint),
+        commands=tuple(each if sanitize(each) == each else "" for each in row.commands[:4]),
     )
 
 

@@ -20,7 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.text import LONGEST_SHOWN, clean
+from sigmamind_async.cli.output.text import format_clock, format_duration, sanitize
 from sigmamind_async.cli.report.model import Group, Header, Point, ReportRow, Tally, Timeline
 
 STATUSES: Final[tuple[Status, ...]] = ("done", "failed", "unconfirmed", "skipped")
@@ -32,7 +32,6 @@ LOWEST: Final = 3.0
 """Pixels that a bar has at least, so that a single 429 can be seen."""
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Seconds between two marks of time."""
-_SPACE: Final = "\N{NO-BREAK SPACE}"
 
 
 def page(header: Header, tally: Tally, timeline: Timeline) -> str:
@@ -65,7 +64,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     filters = cast("dict[str, object]", made.filters)
-    filters |= {each.__name__: each for each in (clock, count, duration, moment, number, table)}
+    functions = (count, format_clock, format_duration, moment, number, table)
+    filters |= {each.__name__: each for each in functions}
     return made
 
 
@@ -73,9 +73,7 @@ def _printable(value: object) -> object:
     """Return what is printed for *value*: text has no control or direction characters."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    # In pieces, because `clean` cuts what is longer.
-    pieces = range(0, len(value), LONGEST_SHOWN)
-    return "".join(clean(value[at : at + LONGEST_SHOWN]) for at in pieces)
+    return sanitize(value, None)
 
 
 def headline(header: Header, tally: Tally) -> tuple[Status, str]:
@@ -100,23 +98,6 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def duration(seconds: float) -> str:
-    """Return a length of time, such as ``4.2 s``, ``12 min 5 s`` or ``3 h 0 min``."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}{_SPACE}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min")) if hours else ((minutes, "min"), (rest, "s"))
-    return " ".join(f"{number:,}{_SPACE}{unit}" for number, unit in parts)
-
-
-def clock(seconds: float) -> str:
-    """Return a time since the beginning, such as ``1:05`` or ``2:00:00``."""
-    hours, rest = divmod(round(seconds), 3600)
-    minutes, rest = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def moment(at: float, zone: tzinfo | None = None) -> str:
     """Return a time with its distance from UTC; local unless *zone* is given."""
     text = datetime.fromtimestamp(at, zone).astimezone(zone).isoformat(" ", "seconds")
@@ -136,7 +117,7 @@ def table(group: Group) -> tuple[list[tuple[str, str]], list[tuple[ReportRow, li
         ("Action", "text", lambda row: row.action),
         ("Phone number", "whole", lambda row: row.phone_number),
         ("Attempts", "number", lambda row: number(row.attempts) if row.attempts else ""),
-        ("Took", "number", lambda row: duration(row.elapsed) if row.attempts else ""),
+        ("Took", "number", lambda row: format_duration(row.elapsed) if row.attempts else ""),
     ]
     filled = [each for each in columns if any(map(each[2], group.rows))]
     lines = [(row, [read(row) for _, _, read in filled]) for row in group.rows]

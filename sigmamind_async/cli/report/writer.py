@@ -15,7 +15,7 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.output.events import RowResult, Summary
 from sigmamind_async.cli.output.progress import Traffic
-from sigmamind_async.cli.output.text import clean
+from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.cli.report.model import Header, ReportRow, Tally, Timeline
 from sigmamind_async.events import Event
 
@@ -42,25 +42,23 @@ class PageFile:
         if self.stream is not None:
             self.timeline(event)
 
-    def add(
-        self, result: RowResult, platform: str, commands: Iterable[str] = (), label: str = ""
-    ) -> None:
+    def add(self, result: RowResult, platform: str, commands: Iterable[str] = ()) -> None:
         """Keep how a row ended, and the *commands* that settle it."""
         if self.stream is None:
             return
-        fault = result.fault
+        error = result.error
         row = ReportRow(
             id=result.id or "",
             platform=platform,
             action=result.action,
             status=result.status,
-            label=label,
+            label=result.label,
             phone_number=result.phone_number or result.record_id or "",
-            cause=result.remark if fault is None else fault.message,
-            hint="" if fault is None else fault.advice,
+            cause=result.note if error is None else error.message,
+            hint="" if error is None else error.hint,
             commands=tuple(commands),
             attempts=result.attempts,
-            elapsed=result.elapsed,
+            elapsed=result.elapsed_ms / 1000,
         )
         self._tally.add(row)
 
@@ -85,11 +83,11 @@ class PageFile:
             journal=journal,
             accounts=tuple(accounts),
             started=self._started,
-            seconds=summary.seconds,
+            seconds=summary.elapsed_ms / 1000,
             stopped=summary.stopped,
-            resume=resume if clean(resume) == resume else "",
+            resume=resume if sanitize(resume) == resume else "",
             requests=summary.requests,
-            throttled=summary.throttled,
+            throttled=summary.rate_limited,
             bought=bought,
             max_purchases=max_purchases,
         )
