@@ -208,7 +208,7 @@ def row_id(row: Row) -> str:
 
 
 def audit(rows: Iterable[Row], ledger: Ledger, *, wanted: int, purchases: int) -> AuditResult:
-    """Compare *rows* of the journal, which should be done for *wanted* fleet rows, with *ledger*."""
+    """Compare the *rows* of a journal, which should do *wanted* fleet rows, with the *ledger*."""
     rows = list(rows)
     done = [row for row in rows if row.state is State.DONE]
     left = {row_id(row) for row in rows if row.state is not State.DONE}
