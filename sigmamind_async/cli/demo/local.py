@@ -26,6 +26,7 @@ from sigmamind_async.cli.journal_location import SUFFIX
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import AuditResult
 from sigmamind_async.cli.runtime import run
+from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.sandbox import SandboxThread
@@ -95,7 +96,7 @@ class Demo:
         if code >= 0:
             raise stage.failed("apply-1")
         stage.say("", f"kill -9, with {stage.bought} of {stage.to_buy} numbers bought.")
-        stage.say("What its journal holds, beside the ledger:", "")
+        stage.say("Its journal, and the numbers that were bought and are not in it yet:", "")
         rows = self._journal()
         for platform in stage.platforms:
             stage.output.show(stage.crash(platform, rows))
@@ -110,8 +111,8 @@ class Demo:
         stage = self.stage
         stage.say(
             "",
-            "The same command again. A purchase that got no answer is looked for in the account,",
-            f"and sent again if it has not turned up after {SETTLE_TIME} s (--settle-time).",
+            "The same command again. A purchase that got no answer is looked for in the",
+            "account. If it has not turned up when the settle time is over, it is sent again.",
             "",
         )
         for number in range(2, 2 + RUNS):
@@ -132,7 +133,10 @@ class Demo:
         return job.returncode
 
     def _unconfirmed(self) -> list[Row]:
-        return [row for row in self._journal() if row.state in UNSETTLED]
+        try:
+            return [row for row in self._journal() if row.state in UNSETTLED]
+        except JournalError:  # it is being made
+            return []
 
     def _journal(self) -> list[Row]:
         """Return all rows of the journal; none where there is no journal yet."""

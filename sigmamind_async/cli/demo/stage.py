@@ -195,6 +195,13 @@ class Stage:
         result = audit(rows, self.box.ledger, wanted=len(self.sample.rows), purchases=self.to_buy)
         self.say("")
         self.output.show(result)
+        lost = sum(not sale.delivered for sale in self.box.ledger.purchases)
+        self.say(
+            "",
+            f"{lost} of the {result.bought} purchases were made although their answer was lost or an"
+            " error.",
+            f"A program that sends those again buys {lost} numbers too many.",
+        )
         return result
 
 

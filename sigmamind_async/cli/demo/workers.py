@@ -29,7 +29,7 @@ from sigmamind_async.cli.demo.stage import SETTLE_TIME, Stage, row_id
 from sigmamind_async.cli.dsn import OPTION, VARIABLE
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
-from sigmamind_async.cli.runtime import run, runner
+from sigmamind_async.cli.runtime import runner
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
@@ -168,27 +168,22 @@ def _new_database(named: str | None) -> Generator[Database]:
 
     server, name = database_or_default(named), f"sigmamind_demo_{secrets.token_hex(4)}"
     parts: dict[str, Any] = {**conninfo_to_dict(server.dsn.reveal()), "dbname": name}
-    run(_execute(server, f"CREATE DATABASE {name}".encode()))
+    _execute(server, f"CREATE DATABASE {name}")
     try:
         yield database_or_default(make_conninfo("", **parts))
     finally:
-        run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)".encode()))
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def _execute(server: Database, statement: bytes) -> None:
+def _execute(server: Database, statement: str) -> None:
     """Execute *statement*; raise `CommandError` with the server's reason if it refuses."""
     import psycopg
 
-    from sigmamind_async.provisioning.journal.postgres.connections import explain_error
-    from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-
-    target = parse_dsn(server.dsn, "sigmamind")
     try:
-        async with await target.connect() as connection:
-            await connection.execute(statement)
+        with psycopg.connect(server.dsn.reveal(), autocommit=True) as connection:
+            connection.execute(statement.encode())
     except psycopg.Error as error:
-        problem = " ".join(explain_error(error, connected=False).splitlines())
-        raise CommandError(f"{target.name}: {target.redact(problem)}") from None
+        raise CommandError(f"{server.name}: {' '.join(str(error).split())}") from None
 
 
 @contextmanager
