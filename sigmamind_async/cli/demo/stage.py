@@ -198,9 +198,8 @@ class Stage:
         lost = sum(not sale.delivered for sale in self.box.ledger.purchases)
         self.say(
             "",
-            f"{lost} of the {result.bought} purchases were made although their answer was lost or an"
-            " error.",
-            f"A program that sends those again buys {lost} numbers too many.",
+            f"{lost} of these purchases were made, but their answer was lost or an error.",
+            f"A program that sends them again buys {lost} numbers too many.",
         )
         return result
 
