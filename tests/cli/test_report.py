@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
@@ -24,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from sigmamind_async.cli.output.events import StopReason, Summary
 from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.cli.report.model import (
     MOST_CAUSES,
@@ -48,17 +49,17 @@ from sigmamind_async.cli.report.page import (
 from sigmamind_async.events import AttemptFinished, CallFinished, Throttled
 from sigmamind_async.operation import Verdict
 
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+
 MOST_BYTES = 1_500_000
 
 HEADER = Header(
     file="fleet.csv",
     journal="fleet.csv.journal.db",
     started=1_780_000_000.0,
-    seconds=75.0,
-    stopped=None,
+    summary=Summary(rows=1, elapsed_ms=75_000, requests=1100, rate_limited=35),
     resume="sigmamind apply fleet.csv --max-purchases 200",
-    requests=1100,
-    throttled=35,
     bought=140,
     max_purchases=200,
     accounts=(("sigmamind", "https://api.sigmamind.example"),),
@@ -206,7 +207,7 @@ def test_sections_stand_in_the_order_of_the_questions() -> None:
 
 
 def test_a_job_without_rows_has_a_page() -> None:
-    header = attrs.evolve(HEADER, requests=0, throttled=0, bought=0, resume="")
+    header = attrs.evolve(HEADER, summary=Summary(rows=0), bought=0, resume="")
     read = Reader(page(header, Tally(), Timeline(clock=Clock())))
 
     assert "There were no rows 0 rows. 0 numbers bought." in read.text
@@ -225,7 +226,8 @@ def test_a_job_of_which_nothing_is_known_says_so_first() -> None:
 
 def test_a_job_that_ended_early_says_why_and_how_to_go_on() -> None:
     skipped = attrs.evolve(DONE, status="skipped", cause="the key is refused")
-    text = told(DONE, skipped, header=attrs.evolve(HEADER, stopped="key_refused")).text
+    summary = Summary(rows=2, stopped="key_refused")
+    text = told(DONE, skipped, header=attrs.evolve(HEADER, summary=summary)).text
 
     assert "The job stopped early 2 rows: 1 done, 1 skipped." in text
     assert "Stopped early: key refused." in text
@@ -296,7 +298,7 @@ def test_a_row_without_a_number_shows_its_label() -> None:
 
 
 def test_requests_that_workers_sent_are_not_counted_as_none() -> None:
-    header = attrs.evolve(HEADER, requests=None, throttled=None)
+    header = attrs.evolve(HEADER, summary=Summary(rows=1, requests=None, rate_limited=None))
     read = Reader(page(header, tally_of([DONE]), Timeline(clock=Clock())))
 
     assert "Requests Sent by workers" in read.text
@@ -308,6 +310,20 @@ def test_the_start_is_told_with_its_distance_from_utc() -> None:
 
     assert moment(1_780_000_000.0, zone) == "2026-05-28 16:56:40 (UTC-03:30)"
     assert re.search(r"\(UTC[+-]\d\d:\d\d\), took", told(DONE).text)
+
+
+def test_a_report_needs_jinja2_before_anything_is_sent(cli: Cli) -> None:
+    """Without it, one sentence says what to install."""
+    cli.write("jinja2.py", "raise ModuleNotFoundError(name='jinja2')")
+    path = cli.write("fleet.csv", "id,platform,source,country_code\na,sigmamind,purchase,US\n")
+    buy = ("--max-purchases", "1", "--yes", "--report", "report.html")
+    process = cli.start("apply", path, *buy, environment={"PYTHONPATH": str(cli.folder)})
+    done = cli.ended(process)
+
+    assert (done.code, done.out) == (2, "")
+    assert "--report needs jinja2" in done.err
+    assert 'pip install "sigmamind-async[cli]"' in done.err
+    assert not cli.box.ledger.commits
 
 
 # ---------------------------------------------------------------- causes
@@ -436,7 +452,8 @@ def test_no_text_becomes_markup(nasty: str) -> None:
     )
     doubtful = attrs.evolve(line, status="unconfirmed", commands=())
     skipped = attrs.evolve(doubtful, status="skipped")
-    header = attrs.evolve(HEADER, file=nasty, journal=nasty, stopped=nasty, resume=nasty)
+    summary = Summary(rows=4, stopped=cast("StopReason", nasty))
+    header = attrs.evolve(HEADER, file=nasty, journal=nasty, summary=summary, resume=nasty)
     done = attrs.evolve(doubtful, status="done")
     text = page(header, tally_of([line, doubtful, skipped, done]), traffic(1, 1))
 

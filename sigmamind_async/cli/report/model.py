@@ -15,6 +15,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.bulk import Status
+from sigmamind_async.cli.output.events import Summary
 from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.events import AttemptFinished, Event, Throttled
 
@@ -37,14 +38,9 @@ class Header:
     """Name and base URL of each."""
     started: float
     """Seconds since the epoch."""
-    seconds: float
-    stopped: str | None
-    """Why the job ended before its rows did."""
+    summary: Summary
     resume: str
     """The command that continues it; empty where there is none."""
-    requests: int | None
-    """`None` where workers sent them."""
-    throttled: int | None
     bought: int
     """Numbers that count against `max_purchases`."""
     max_purchases: int | None

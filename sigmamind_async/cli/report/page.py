@@ -20,7 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.text import format_clock, format_duration, sanitize
+from sigmamind_async.cli.output.text import count_of, format_clock, format_duration, sanitize
 from sigmamind_async.cli.report.model import Group, Header, Point, ReportRow, Tally, Timeline
 
 STATUSES: Final[tuple[Status, ...]] = ("done", "failed", "unconfirmed", "skipped")
@@ -64,7 +64,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     filters = cast("dict[str, object]", made.filters)
-    functions = (count, format_clock, format_duration, moment, number, table)
+    functions = (count_of, format_clock, format_duration, moment, number, table)
     filters |= {each.__name__: each for each in functions}
     return made
 
@@ -86,16 +86,11 @@ def headline(header: Header, tally: Tally) -> tuple[Status, str]:
         (tally.counts["skipped"], "skipped", "was skipped", "were skipped"),
     )
     for number, status, one, many in cases:
-        if number and not (header.stopped and status == "skipped"):
-            return status, f"{count(number, 'row')} {one if number == 1 else many}"
-    if header.stopped:
+        if number and not (header.summary.stopped and status == "skipped"):
+            return status, f"{count_of(number, 'row')} {one if number == 1 else many}"
+    if header.summary.stopped:
         return "failed", "The job stopped early"
     return "done", "Everything is done" if tally.counts else "There were no rows"
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1,000 rows``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def moment(at: float, zone: tzinfo | None = None) -> str:

@@ -83,11 +83,8 @@ class PageFile:
             journal=journal,
             accounts=tuple(accounts),
             started=self._started,
-            seconds=summary.elapsed_ms / 1000,
-            stopped=summary.stopped,
+            summary=summary,
             resume=resume if sanitize(resume) == resume else "",
-            requests=summary.requests,
-            throttled=summary.rate_limited,
             bought=bought,
             max_purchases=max_purchases,
         )
@@ -107,7 +104,7 @@ def page_file(path: Path | None) -> Generator[PageFile]:
         import jinja2  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError:
         raise CommandError(
-            "--report needs jinja2, which comes with the extra: pip install 'sigmamind-async[cli]'"
+            '--report needs jinja2, which comes with the extra: pip install "sigmamind-async[cli]"'
         ) from None
     with new_file(path) as stream:
         yield PageFile(stream=stream)
