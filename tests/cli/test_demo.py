@@ -16,11 +16,12 @@ from sigmamind_async.cli.demo.stage import audit
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning import row as journal
 from sigmamind_async.sandbox import Commit, Ledger
+from tests.cli.test_terminal import ESCAPES, on_terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.conftest import Inside
+    from tests.cli.conftest import Cli, Inside
 
 AGENTS = ("agent_1", "agent_2")
 
@@ -76,6 +77,20 @@ def test_what_the_demo_shows_is_what_it_runs(
     [status] = re.findall(r"  sigmamind (status \S+)", done.err)
     assert inside(*status.split()).code == 0
     assert inside("demo", "--keep", kept).err.endswith("exists already; name a new folder\n")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("covered_processes")
+def test_a_terminal_shows_how_far_the_demo_is(cli: Cli) -> None:
+    """While it waits it says for what, and no line is wider than the terminal."""
+    cli.environment["COLUMNS"] = "80"
+    code, seen = on_terminal(cli, ["demo", "--rows", 24])
+    lines = [line.rpartition("\r")[2] for line in ESCAPES.sub("", seen).split("\r\n")]
+
+    assert code == 0
+    assert re.search(r"of 14 numbers bought; \d+ purchases? ha(s|ve) no answer yet", seen)
+    assert re.search(r"14 +14 +0 +0 +0 +PASS", "\n".join(lines))
+    assert [line for line in lines if len(line) > 80] == []
 
 
 @pytest.mark.long

@@ -152,7 +152,7 @@ async def _journal_rows(path: Path, accounts: list[str]) -> list[Row]:
 
 def _show_next_steps(output: Output, keep: Path | None) -> None:
     steps = [
-        ("sigmamind sandbox", "run the platforms for commands and programs of your own"),
+        ("sigmamind sandbox", "run the platforms for programs of your own"),
         ("sigmamind plan FILE", "see what a fleet file of yours would change"),
     ]
     if keep is None:
