@@ -156,10 +156,13 @@ def _show_next_steps(output: Output, keep: Path | None) -> None:
         ("sigmamind plan FILE", "see what a fleet file of yours would change"),
     ]
     if keep is None:
-        steps.insert(0, ("sigmamind demo --keep DIR", f"keep {FILE}, its journal and the logs"))
-    else:
+        steps.insert(0, ("sigmamind demo --keep DIR", "keep the files of a demo, and look at them"))
+    elif (keep / f"{FILE}{SUFFIX}").exists():
         file = shlex.quote(str(keep / FILE))
         steps.insert(0, (f"sigmamind status {file}", "see what the journal holds"))
+    else:
+        log = shlex.quote(str(keep / "apply.log"))
+        steps.insert(0, (f"less {log}", "see what apply showed; beside it, the workers' logs"))
     width = max(len(command) for command, _ in steps)
     output.log()
     output.log("Next:")
