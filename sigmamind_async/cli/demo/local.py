@@ -14,12 +14,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 import attrs
 
 from sigmamind_async.cli.demo.sample import FILE, sample_fleet
-from sigmamind_async.cli.demo.stage import SETTLE_TIME, Stage
+from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage
 from sigmamind_async.cli.demo.workers import show_workers
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
@@ -31,9 +30,6 @@ from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.sandbox import SandboxThread
 from sigmamind_async.sandbox.sigmamind.records import AGENTS
-
-RUNS: Final = 5
-"""Most times that the command is run again."""
 
 
 def show_demo(
@@ -76,6 +72,7 @@ class Demo:
     """One demonstration."""
 
     stage: Stage
+    _runs: int = 0
 
     @property
     def words(self) -> list[str]:
@@ -86,15 +83,22 @@ class Demo:
     def run(self) -> AuditResult:
         """Show all of it."""
         self._kill()
-        self._run_again()
+        self.stage.say(
+            "",
+            "The same command again. A purchase that got no answer is looked for in the",
+            "account. If it has not turned up when the settle time is over, it is sent again.",
+            "",
+        )
+        while self._apply() != Exit.DONE:
+            pass
         return self.stage.audit(self._journal())
 
     def _kill(self) -> None:
         """Begin, and end with SIGKILL while numbers are being bought."""
         stage = self.stage
-        code = self._apply("apply-1", until=self._is_buying)
-        if code >= 0:
-            raise stage.failed("apply-1")
+        while self._apply(until=self._is_buying) >= 0:
+            if stage.bought == stage.to_buy:
+                raise CommandError("apply ended before it was killed", Exit.FAILED)
         stage.say("", f"kill -9, with {stage.bought} of {stage.to_buy} numbers bought.")
         stage.say("Its journal, and the numbers that were bought and are not in it yet:", "")
         rows = self._journal()
@@ -106,30 +110,22 @@ class Demo:
         busy = all(endpoint.in_flight for endpoint in self.stage.box.endpoints)
         return busy and 3 * self.stage.bought >= self.stage.to_buy
 
-    def _run_again(self) -> None:
-        """Run the same command again until it reports that all is done."""
-        stage = self.stage
-        stage.say(
-            "",
-            "The same command again. A purchase that got no answer is looked for in the",
-            "account. If it has not turned up when the settle time is over, it is sent again.",
-            "",
-        )
-        for number in range(2, 2 + RUNS):
-            began = time.monotonic()
-            code = self._apply(f"apply-{number}")
-            stage.say(f"  exit code {code} after {time.monotonic() - began:.1f} s")
-            if code == Exit.DONE:
-                return
-
-    def _apply(self, name: str, until: Callable[[], bool] = lambda: False) -> int:
-        """Show and run the command, until it ends or it is killed because *until* holds."""
-        self.stage.show_command(self.words)
-        with self.stage.start(name, self.words) as job:
+    def _apply(self, until: Callable[[], bool] = lambda: False) -> int:
+        """Show and run the command, until it ends or is killed because *until* holds."""
+        self._runs += 1
+        name, stage, began = f"apply-{self._runs}", self.stage, time.monotonic()
+        stage.show_command(self.words)
+        with stage.start(name, self.words) as job:
             try:
-                self.stage.wait(lambda: job.poll() is not None or until(), self._unconfirmed)
+                stage.wait(lambda: job.poll() is not None or until(), self._unconfirmed)
             finally:
                 job.kill()
+        if job.returncode >= 0:
+            stage.say(
+                f"  after {time.monotonic() - began:.1f} s: {stage.ended(name, job.returncode)}"
+            )
+        if job.returncode > 0 and self._runs == RUNS:
+            raise CommandError(stage.ended(name, job.returncode), Exit.FAILED)
         return job.returncode
 
     def _unconfirmed(self) -> list[Row]:

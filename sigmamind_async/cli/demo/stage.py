@@ -42,6 +42,8 @@ HANG: Final = 1.5
 SETTLE_TIME: Final = 2
 """Seconds; more than `LATE`, and therefore long enough. A real platform does not say how late it
 may be: there it is a matter of minutes."""
+RUNS: Final = 6
+"""Most times that the command is run. An unreadable answer to a listing ends it early."""
 TICK: Final = 0.005
 """Seconds between two looks at the ledger while the moment to kill is awaited."""
 SHOWN_EVERY: Final = 0.1
@@ -130,10 +132,10 @@ class Stage:
         lines = textwrap.wrap(text, 72, break_long_words=False, break_on_hyphens=False)
         self.say(*(f"{line} \\" for line in _indented(lines[:-1])), _indented(lines)[-1])
 
-    def failed(self, name: str) -> CommandError:
-        """Return the error for a process that should not have ended, or not this way."""
-        log = self._log(name).read_text(errors="replace").strip().splitlines()
-        return CommandError(f"{name} failed: {' '.join(log[-3:])}", Exit.FAILED)
+    def ended(self, name: str, code: int) -> str:
+        """Return how the process *name* ended: its code and, unless that is 0, its last line."""
+        lines = self._log(name).read_text(errors="replace").strip().splitlines()
+        return f"exit code {code}" + (f": {lines[-1]}" if code and lines else "")
 
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

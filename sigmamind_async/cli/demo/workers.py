@@ -25,7 +25,7 @@ import attrs
 
 from sigmamind_async.cli.database import Database, database_or_default, missing
 from sigmamind_async.cli.demo.sample import FILE
-from sigmamind_async.cli.demo.stage import SETTLE_TIME, Stage, row_id
+from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
 from sigmamind_async.cli.dsn import OPTION, VARIABLE
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
@@ -71,6 +71,7 @@ class WorkersDemo:
     journal: Journal
     stack: ExitStack
     """Ends the processes."""
+    _jobs: list[subprocess.Popen[bytes]] = attrs.field(factory=list[subprocess.Popen[bytes]])
 
     def run(self, count: int) -> None:
         """Start workers, hand the fleet over, kill one of them, and wait for the others."""
@@ -78,15 +79,11 @@ class WorkersDemo:
         stage.say(f"{count} workers share a journal and a queue, which are in PostgreSQL:", "")
         stage.show_command(WORKER)
         workers = {name: self._start(name, WORKER) for name in map(_worker_name, range(count))}
-        words = ["apply", FILE, OPTION, "--workers", "--max-purchases", str(stage.to_buy), "--yes"]
         stage.say("", "Another process hands the fleet to them, and follows:", "")
-        stage.show_command(words)
-        job = self._start("apply", words)
-        victim = self._kill_one(workers, job)
+        self._apply()
+        del workers[self._kill_one(workers)]
         stage.say("Nobody starts it again: the others take over what it was doing.")
-        del workers[victim]
-        stage.wait(lambda: job.poll() is not None or self._has_failed(workers), self._unconfirmed)
-        stage.say(f"  exit code {job.returncode} of apply")
+        stage.wait(lambda: self._has_applied(workers), self._unconfirmed)
 
     def rows(self, states: Iterable[State]) -> list[Row]:
         """Return the operations in *states*, of all platforms."""
@@ -100,12 +97,33 @@ class WorkersDemo:
         self.stack.callback(process.kill)
         return process
 
-    def _kill_one(self, workers: Processes, job: subprocess.Popen[bytes]) -> str:
+    def _apply(self) -> None:
+        limits = ("--max-purchases", str(self.stage.to_buy), "--yes")
+        words = ["apply", FILE, OPTION, "--workers", *limits]
+        self.stage.show_command(words)
+        self._jobs.append(self._start("apply", words))
+
+    def _has_applied(self, workers: Processes) -> bool:
+        """Return whether apply has done everything; run it again if it ended early."""
+        for name, process in workers.items():
+            if (code := process.poll()) is not None:
+                raise CommandError(f"{name}: {self.stage.ended(name, code)}", Exit.FAILED)
+        if (code := self._jobs[-1].poll()) is None:
+            return False
+        self.stage.say(f"  {self.stage.ended('apply', code)}")
+        if code > 0 and len(self._jobs) == RUNS:
+            raise CommandError(f"apply: {self.stage.ended('apply', code)}", Exit.FAILED)
+        if code > 0:
+            self._apply()
+        return code == Exit.DONE
+
+    def _kill_one(self, workers: Processes) -> str:
         """End one of the *workers* with SIGKILL while it is sending, and return its name."""
         caught: list[str] = []
 
         def in_the_middle() -> bool:
-            self._has_failed({**workers, "apply": job})
+            if self._has_applied(workers):
+                raise CommandError("apply ended before a worker was killed", Exit.FAILED)
             if 3 * self.stage.bought >= self.stage.to_buy:
                 caught.extend(name for name in workers if not caught and self._stop(workers[name]))
             return bool(caught)
@@ -141,13 +159,6 @@ class WorkersDemo:
 
     def _unconfirmed(self) -> list[Row]:
         return self.rows(UNSETTLED)
-
-    def _has_failed(self, processes: Processes) -> bool:
-        """Return False; raise `CommandError` if one of *processes* has ended."""
-        for name, process in processes.items():
-            if process.poll() is not None:
-                raise self.stage.failed(name)
-        return False
 
 
 def _worker_name(place: int) -> str:
