@@ -24,12 +24,11 @@ from sigmamind_async.fleet import (
     Plan,
     RemoteNumber,
     Source,
+    apply,
     load,
     plan,
 )
-from sigmamind_async.fleet.apply import crew_of
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
-from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.testing import ScriptedTransport, reply
 
 T = TypeVar("T")
@@ -94,13 +93,12 @@ async def apply_memory(count: int) -> ApplyMemory:
             SigmaMind("key", transport=transport) as client,
             SqliteJournal(Path(folder, "fleet.db")) as journal,
         ):
-            crew = crew_of([Provisioner(client, journal)])
-            run = crew.run(todo, known, SecretResolver(), report=lambda _: None)
+            run = apply(todo, [Provisioner(client, journal)], state=known)
             gc.collect()
             tracemalloc.start()
             before, _ = tracemalloc.get_traced_memory()
             began = time.monotonic()
-            await run.carry_out()
+            await run
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
     return ApplyMemory(rows=count, rise=(peak - before) / 2**20, seconds=time.monotonic() - began)
@@ -133,7 +131,7 @@ def known_of(count: int) -> FleetState:
         found[row["platform"]][record] = RemoteNumber(
             platform=row["platform"], record=record, phone_number=row["phone_number"], shown=shown
         )
-    return FleetState(found=found)
+    return FleetState(numbers=found)
 
 
 def changes_of(count: int) -> tuple[Plan, FleetState]:
@@ -154,5 +152,5 @@ def changes_of(count: int) -> tuple[Plan, FleetState]:
         )
         for number in numbers
     }
-    known = FleetState(found={"sigmamind": found})
+    known = FleetState(numbers={"sigmamind": found})
     return plan(Fleet(rows=rows), known), known

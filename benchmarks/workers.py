@@ -1,10 +1,12 @@
-"""Numbers bought by several workers through faults, kill -9 and SIGSTOP, and how fast.
+"""A fleet bought by several workers through faults, kill -9 and SIGSTOP, and how fast.
 
-``python -m benchmarks workers`` runs a platform that misbehaves (`shop`), a PostgreSQL server, and
-worker processes (`consumer`) on the queue in it. A share of all requests meets one of 16 kinds of
-faults, as in `purchases`. Again and again one of the workers is killed with SIGKILL and another one
-started in its place, or is stopped for some seconds and goes on where it was. The judge is the
-platform's ledger: the numbers that are held in the end, against the rows of the journal.
+``python -m benchmarks workers`` runs a platform that misbehaves (`shop`), a PostgreSQL server,
+worker processes (`consumer`) on the queue in it, and a process that applies a fleet of purchases
+through them (`applier`). A share of all requests meets one of 16 kinds of faults, as in
+`purchases`. Again and again one of the workers, or the applying process, is killed with SIGKILL and
+another one started in its place, or a worker is stopped for some seconds and goes on where it was.
+The judge is the platform's ledger: the numbers that are held in the end, against the rows of the
+journal. It is over when a plan that is made anew has nothing left to do.
 
 ``--bare`` takes the journal away and leaves the queue: an unconfirmed purchase is then sent again.
 
@@ -22,7 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Literal, TypeAlias
+from typing import Literal, LiteralString, TypeAlias
 
 import attrs
 import psycopg
@@ -39,8 +41,7 @@ from tests.functional.postgres import running
 PATIENCE = 1200.0
 """Longest time in seconds that all workers together may take."""
 TICK = 0.2
-DONE = "SELECT count(*) FROM sigmamind.operations WHERE state = 'done'"
-WAITING = (
+WAITING: LiteralString = (
     "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
     " AND task_name = 'sigmamind:provision'"
 )
@@ -55,6 +56,9 @@ class Plan:
     faults: float = 0.2
     """Share of the requests that go wrong."""
     kills: int = 10
+    """Kills of workers."""
+    apply_kills: int = 5
+    """Kills of the process that applies the fleet."""
     stops: int = 3
     frozen: float = 6.0
     """Seconds for which a stopped worker does nothing."""
@@ -68,6 +72,8 @@ class Plan:
     """Seconds between two sweeps, and between two reconciliations."""
     bare: bool = False
     """Whether there is no journal."""
+    forgetful: bool = False
+    """Whether each start of the applying process gives its purchases new ids."""
 
 
 @attrs.frozen(kw_only=True)
@@ -75,6 +81,8 @@ class Report:
     """How a run went."""
 
     verdict: Verdict
+    unsettled: int
+    """Operations that are not done in the end."""
     seconds: float
     """From the first worker's start until all was bought."""
     faults: dict[str, int]
@@ -84,7 +92,7 @@ class Report:
     released: int
     """Duplicates that late requests bought, which were found and released."""
     ended: int
-    """Workers that ended without being told to."""
+    """Processes that ended without being told to."""
     rate: float
     """Purchases a second, the first and the last tenth left out."""
 
@@ -94,13 +102,19 @@ class Report:
 
 @attrs.define(eq=False)
 class Crew:
-    """The worker processes; one that has ended is replaced."""
+    """Processes of one kind; one that has ended is replaced."""
 
     command: Sequence[str]
+    has_end: bool = False
+    """True for processes that have finished once they end with 0."""
     processes: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
     frozen: dict[int, float] = attrs.field(factory=dict)
     """When each stopped process goes on."""
     ended: int = 0
+
+    @property
+    def has_finished(self) -> bool:
+        return self.has_end and all(process.poll() == 0 for process in self.processes)
 
     def fill(self, count: int) -> None:
         """Let those go on whose time has come, and start what is missing."""
@@ -109,7 +123,7 @@ class Crew:
                 self.processes[place].send_signal(signal.SIGCONT)
                 del self.frozen[place]
         for place, process in enumerate(self.processes):
-            if process.poll() is not None:
+            if process.poll() is not None and not self.has_finished:
                 self.ended += 1
                 self.processes[place] = self._started()
         while len(self.processes) < count:
@@ -143,9 +157,25 @@ def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
     arguments = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     bare = ["--bare"] if plan.bare else []
     command = [sys.executable, "-m", "benchmarks.consumer", shop.url, shop.key, dsn]
-    made = Crew([*command, *arguments, *bare])
+    with started(Crew([*command, *arguments, *bare]), plan.workers) as made:
+        yield made
+
+
+@contextmanager
+def applying(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
+    """Run the process that applies the fleet."""
+    options = ["--count", str(plan.count), "--settle-time", str(plan.settle_time)]
+    options += ["--forgetful"] * plan.forgetful
+    command = [sys.executable, "-m", "benchmarks.applier", shop.url, shop.key, dsn]
+    with started(Crew([*command, *options], has_end=True), 1) as made:
+        yield made
+
+
+@contextmanager
+def started(made: Crew, count: int) -> Iterator[Crew]:
+    """Start *count* processes; end what is left of them with the block."""
     try:
-        made.fill(plan.workers)
+        made.fill(count)
         yield made
     finally:
         for process in made.processes:
@@ -153,12 +183,12 @@ def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
             process.wait()
 
 
-Deed: TypeAlias = Literal["kill", "stop"]
+Deed: TypeAlias = Literal["kill", "kill applier", "stop"]
 
 
 @attrs.frozen(order=True)
 class Moment:
-    """Once the platform has had so many requests, this happens to one of the workers."""
+    """Once the platform has had so many requests, this happens to one of the processes."""
 
     requests: int
     deed: Deed
@@ -170,9 +200,11 @@ def moments(plan: Plan) -> list[Moment]:
     chance = random.Random(plan.seed)
     kills: list[Deed] = ["kill"] * plan.kills
     stops: list[Deed] = ["stop"] * plan.stops
+    apply_kills: list[Deed] = ["kill applier"] * (0 if plan.bare else plan.apply_kills)
     span = range(plan.count // 10, plan.count)
     return sorted(
-        Moment(chance.choice(span), deed, chance.randrange(plan.workers)) for deed in kills + stops
+        Moment(chance.choice(span), deed, chance.randrange(plan.workers))
+        for deed in kills + stops + apply_kills
     )
 
 
@@ -186,10 +218,11 @@ def run(plan: Plan, dsn: str, *, meanwhile: Callable[[], object] = lambda: None)
     """
     with ExitStack() as stack:
         shop = stack.enter_context(shop_process(_shop_plan(plan)))
-        asyncio.run(_enqueue(plan, dsn))
+        asyncio.run(_prepare(plan, dsn))
         workers = stack.enter_context(crew(plan, shop, dsn))
         began = time.perf_counter()
-        _work(plan, shop, workers, dsn, meanwhile)
+        applier = None if plan.bare else stack.enter_context(applying(plan, shop, dsn))
+        Storm(plan, shop, workers, applier, dsn).rage(meanwhile)
         seconds = time.perf_counter() - began
         ledger = shop.ledger()
         # Time for what came late to be found: it is there now, and two sweeps begin after this.
@@ -199,12 +232,13 @@ def run(plan: Plan, dsn: str, *, meanwhile: Callable[[], object] = lambda: None)
         rows = asyncio.run(_rows(dsn))
     return Report(
         verdict=judge(plan.count, ledger, rows),
+        unsettled=sum(row.state is not State.DONE for row in rows),
         seconds=seconds,
         faults=faults,
         adopted=sum(row.adopted for row in rows),
         resent=sum(row.attempt > 1 for row in rows),
         released=sum(len(row.released) for row in rows),
-        ended=workers.ended,
+        ended=workers.ended + (0 if applier is None else applier.ended),
         rate=rate_of([row.updated_at for row in rows]),
     )
 
@@ -217,49 +251,63 @@ def rate_of(moments: Sequence[float]) -> float:
     return (len(middle) - 1) / span if span else 0.0
 
 
-def _work(plan: Plan, shop: Shop, workers: Crew, dsn: str, meanwhile: Callable[[], object]) -> None:
-    """Kill and stop workers as drawn, until everything is bought."""
-    drawn, called = moments(plan), False
-    until = time.monotonic() + PATIENCE
-    while drawn or workers.frozen or not _all_bought(plan, dsn):
-        if time.monotonic() > until:
-            raise RuntimeError("the workers have not bought everything in time")
-        requests = shop.requests()
-        if not called and requests >= plan.count // 2:
-            called = True
-            meanwhile()
-        while drawn and drawn[0].requests <= requests and drawn[0].place not in workers.frozen:
-            moment = drawn.pop(0)
-            if moment.deed == "kill":
-                workers.kill(moment.place)
-            else:
-                workers.stop(moment.place, plan.frozen)
-        workers.fill(plan.workers)
-        time.sleep(TICK)
+@attrs.frozen(eq=False)
+class Storm:
+    """What happens to the processes until everything is bought."""
 
+    plan: Plan
+    shop: Shop
+    workers: Crew
+    applier: Crew | None
+    """None where the operations were enqueued at the beginning."""
+    dsn: str
 
-def _all_bought(plan: Plan, dsn: str) -> bool:
-    try:
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            [done, waiting] = [_count(connection, query) for query in (DONE, WAITING)]
-    except psycopg.OperationalError:
-        return False  # it is being started again
-    return waiting == 0 if plan.bare else done == plan.count
+    def rage(self, meanwhile: Callable[[], object]) -> None:
+        """Kill and stop processes as drawn, until everything is bought."""
+        drawn, called = moments(self.plan), False
+        until = time.monotonic() + PATIENCE
+        while drawn or self.workers.frozen or not self._is_over():
+            if time.monotonic() > until:
+                raise RuntimeError("the workers have not bought everything in time")
+            requests = self.shop.requests()
+            if not called and requests >= self.plan.count // 2:
+                called = True
+                meanwhile()
+            while drawn and self._can_happen(drawn[0], requests):
+                self._let_happen(drawn.pop(0))
+            self.workers.fill(self.plan.workers)
+            if self.applier is not None:
+                self.applier.fill(1)
+            time.sleep(TICK)
 
+    def _can_happen(self, moment: Moment, requests: int) -> bool:
+        is_frozen = moment.deed != "kill applier" and moment.place in self.workers.frozen
+        return moment.requests <= requests and not is_frozen
 
-def _count(connection: psycopg.Connection, query: str) -> int:
-    found = connection.execute(query.encode()).fetchone()
-    return int(found[0]) if found else 0
+    def _let_happen(self, moment: Moment) -> None:
+        if moment.deed == "stop":
+            self.workers.stop(moment.place, self.plan.frozen)
+        elif moment.deed == "kill":
+            self.workers.kill(moment.place)
+        elif self.applier is not None:
+            self.applier.kill(0)
+
+    def _is_over(self) -> bool:
+        if self.applier is not None:
+            return self.applier.has_finished
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            return connection.execute(WAITING).fetchone() == (0,)
 
 
 def _shop_plan(plan: Plan) -> ShopPlan:
     return ShopPlan(seed=plan.seed, faults=plan.faults, late=plan.late, lag=plan.lag)
 
 
-async def _enqueue(plan: Plan, dsn: str) -> None:
+async def _prepare(plan: Plan, dsn: str) -> None:
     queue = Queue(dsn)
     await queue.prepare()
-    await queue.enqueue(operations(plan.count))
+    if plan.bare:
+        await queue.enqueue(operations(plan.count))
 
 
 async def _rows(dsn: str) -> list[Row]:
@@ -271,10 +319,12 @@ def judge(count: int, ledger: Ledger, rows: Sequence[Row]) -> Verdict:
     """Judge as for one process, but count as bought twice only what is still held.
 
     A frozen worker that buys late cannot be prevented: what it bought is found, and released.
+    An operation is named after its row: ``row-1 #1``.
     """
     held = ledger.owned_twice(by=row_name)
+    named = [attrs.evolve(row, op_id=row.op_id.partition(" #")[0]) for row in rows]
     return attrs.evolve(
-        purchases.judge(count, ledger, rows),
+        purchases.judge(count, ledger, named),
         twice=sum(len(numbers) - 1 for numbers in held.values()),
     )
 
@@ -286,7 +336,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, help="numbers to buy: 10000, with --speed 2000")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--faults", type=float, default=0.2, help="share of faulty requests")
-    parser.add_argument("--kills", type=int, default=10, help="number of kill -9")
+    parser.add_argument("--kills", type=int, default=10, help="number of kill -9 of workers")
+    parser.add_argument(
+        "--apply-kills", type=int, default=5, help="number of kill -9 of the applying process"
+    )
     parser.add_argument("--stops", type=int, default=3, help="number of SIGSTOP")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--settle-time", type=float, default=SETTLE_TIME, help="seconds")
@@ -305,6 +358,7 @@ def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
         workers=chosen.workers,
         faults=chosen.faults,
         kills=chosen.kills,
+        apply_kills=chosen.apply_kills,
         stops=chosen.stops,
         seed=chosen.seed,
         settle_time=chosen.settle_time,
@@ -316,14 +370,16 @@ def measure(chosen: argparse.Namespace, figures: dict[str, object]) -> bool:
     print(
         f"\n{plan.count} purchases by {plan.workers} workers{', no journal' * plan.bare},"
         f" {plan.faults:.0%} of the requests with one of {len(report.faults)} kinds of faults,"
-        f" seed {plan.seed}:\nbought in {report.seconds:.0f} s through {plan.kills} kill -9 and"
+        f" seed {plan.seed}:\nbought in {report.seconds:.0f} s through {plan.kills} kill -9 of"
+        f" workers, {plan.apply_kills * (not plan.bare)} of the applying process and"
         f" {plan.stops} SIGSTOP of {plan.frozen:g} s; {report.adopted} adopted, {report.resent}"
         f" sent again after a settle time of {plan.settle_time:g} s,"
         f"\n{report.released} bought late,"
-        f" found and released; {report.ended} workers ended without being told to"
+        f" found and released; {report.ended} processes ended without being told to"
     )
-    print(", ".join(f"{name} {number}" for name, number in attrs.asdict(report.verdict).items()))
-    return report.verdict.clean
+    counts = {**attrs.asdict(report.verdict), "not settled": report.unsettled}
+    print(", ".join(f"{name} {number}" for name, number in counts.items()))
+    return report.verdict.clean and not report.unsettled
 
 
 def speed(count: int, most: int, seed: int) -> dict[int, float]:
@@ -331,7 +387,9 @@ def speed(count: int, most: int, seed: int) -> dict[int, float]:
     rates: dict[int, float] = {}
     print(f"\n{count} purchases, nothing goes wrong, {os.cpu_count()} cores for everything")
     for workers in range(1, most + 1):
-        plan = Plan(count=count, workers=workers, faults=0.0, kills=0, stops=0, seed=seed)
+        plan = Plan(
+            count=count, workers=workers, faults=0.0, kills=0, apply_kills=0, stops=0, seed=seed
+        )
         with a_database(None) as dsn:
             rates[workers] = run(plan, dsn).rate
         print(f"  {workers} workers: {rates[workers]:.0f} a second")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         SigmaMindError,
         SpendLimitError,
     )
-    from sigmamind_async.limiter.gate import Gate
+    from sigmamind_async.limiter.gate import Gate, GateState
     from sigmamind_async.platforms.dialnexa.client import DialNexa
     from sigmamind_async.platforms.sigmamind.client import SigmaMind
     from sigmamind_async.platforms.verbex.client import Verbex
@@ -53,6 +53,7 @@ __all__ = [
     "DialNexa",
     "FieldsIgnoredError",
     "Gate",
+    "GateState",
     "InsufficientFundsError",
     "InvalidRequestError",
     "JournalError",
@@ -89,6 +90,7 @@ _HOMES = {
     "DialNexa": "platforms.dialnexa.client",
     "FieldsIgnoredError": "errors",
     "Gate": "limiter.gate",
+    "GateState": "limiter.gate",
     "InsufficientFundsError": "errors",
     "InvalidRequestError": "errors",
     "JournalError": "errors",

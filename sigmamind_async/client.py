@@ -298,6 +298,11 @@ class Client:
         self._runner = Runner(engine, self.operations)
 
     @property
+    def gate(self) -> Gate:
+        """What admits the calls of this client and of its `with_options` copies."""
+        return self._runner.engine.gate
+
+    @property
     def runner(self) -> Runner:
         """Runs the calls, for packages that build on a client."""
         return self._runner

@@ -61,6 +61,10 @@ class PerLoop(Generic[T]):
         """Remove and return the running loop's value, if it has one."""
         return self._values.pop(asyncio.get_running_loop(), None)
 
+    def values(self) -> list[T]:
+        """Return the values of all loops of this process."""
+        return [] if self._forks != _forks else list(self._values.values())
+
     def discard(self, loop: asyncio.AbstractEventLoop, value: T) -> None:
         """Remove *value*, which has been closed properly, unless *loop* has a newer one."""
         if self._values.get(loop) is value:

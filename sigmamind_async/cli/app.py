@@ -15,7 +15,11 @@ from importlib.metadata import version
 import rich  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from cyclopts import App, CycloptsError, Parameter
 
-from sigmamind_async.cli.dsn import spelled_out, without_passwords
+from sigmamind_async.cli.command_line import (
+    expand_bare_postgres,
+    remember_command,
+    without_passwords,
+)
 from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
 from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.errors import SigmaMindError
@@ -242,6 +246,7 @@ def _shown_default(value: object) -> str | None:
 def main(tokens: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     tokens = sys.argv[1:] if tokens is None else tokens
+    remember_command(tokens)
     debug = "--debug" in tokens
     _make_streams_patient()
     try:
@@ -268,7 +273,7 @@ _PLAIN_HYPHEN = "./-"
 
 def _run(tokens: list[str]) -> int:
     try:
-        words = [_PLAIN_HYPHEN if word == "-" else word for word in spelled_out(tokens)]
+        words = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(tokens)]
         command, bound, _ = _app().parse_args(words, print_error=False, exit_on_error=False)
     except CycloptsError as error:
         raise CommandError(without_passwords(str(error))) from None

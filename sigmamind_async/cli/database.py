@@ -1,19 +1,23 @@
-"""The database in which workers have their journal: how it is named, and what it must not show.
+"""A journal in PostgreSQL: how it is named, and what must not be shown of it.
 
-A DSN may hold a password, and what a command line holds is shown to everybody on the machine. So it
-can be said where it is to be found, as the secrets of rows can: ``env:NAME`` or ``file:PATH``; and
-``--postgres`` alone says `DEFAULT`. What is printed names the database without user and password.
+A DSN may hold a password, and every user of a machine can read its command lines. So the option
+takes a reference as well, as the secrets of rows do: ``env:NAME`` or ``file:PATH``; alone it is
+`POSTGRES_DEFAULT`. Messages name the database without user and password.
 """
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from cyclopts import Parameter
 
-from sigmamind_async.cli.dsn import DEFAULT, OPTION, VARIABLE
+from sigmamind_async.cli.command_line import (
+    POSTGRES_DEFAULT,
+    POSTGRES_OPTION,
+    POSTGRES_VARIABLE,
+    platform_words,
+)
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret
@@ -25,19 +29,10 @@ if TYPE_CHECKING:  # they need an extra
 _OPEN: Final = frozenset({"host", "hostaddr", "port", "dbname", "user", "service", "sslmode"})
 """Parts of a DSN that may be shown."""
 
-Postgres = Annotated[
-    str | None,
-    Parameter(
-        name=OPTION,
-        help="The journal is in this PostgreSQL database, that of the workers: a DSN, env:NAME or"
-        f" file:PATH; {OPTION} alone is {DEFAULT}.",
-    ),
-]
-
 
 @attrs.frozen
 class Database:
-    """A journal in PostgreSQL, as the place of one; see `journals.Place`."""
+    """A journal in PostgreSQL; see `JournalLocation`."""
 
     dsn: Secret
     name: str
@@ -60,10 +55,9 @@ class Database:
 
         return PostgresJournal(self.dsn, read_only=read_only)
 
-    def command(self, name: str, platform: str | None, *words: str) -> str:
+    def command(self, name: str, platform: object, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
-        whose = () if platform in {None, DEFAULT} else ("--platform", str(platform))
-        return shlex.join(("sigmamind", name, *self.said, *whose, *words))
+        return shlex.join(["sigmamind", name, *self.said, *platform_words(platform), *words])
 
     def queue(self) -> Queue:
         """Return where operations wait for the workers."""
@@ -73,13 +67,13 @@ class Database:
 
 
 def database_of(said: str | None) -> Database | None:
-    """Return the database that ``--postgres`` named, `None` where it was not given."""
+    """Return the database that ``--postgres`` names; `None` where it was not given."""
     return None if said is None else _database(said)
 
 
 def database_or_default(said: str | None) -> Database:
-    """Do as `database_of` does, and take `DEFAULT` where nothing was given."""
-    return _database(DEFAULT if said is None else said)
+    """Return the database that ``--postgres`` names, or the one of `POSTGRES_DEFAULT`."""
+    return _database(POSTGRES_DEFAULT if said is None else said)
 
 
 def _database(said: str) -> Database:
@@ -95,18 +89,18 @@ def _read_dsn(said: str) -> tuple[Secret, tuple[str, ...]]:
     """Return the DSN, and how it is said again."""
     kind, colon, _ = said.partition(":")
     if not colon or kind not in {"env", "file"}:
-        return Secret(said), (OPTION, said if _may_be_shown(said) else "DSN")
+        return Secret(said), (POSTGRES_OPTION, said if _may_be_shown(said) else "DSN")
     try:
         dsn = SecretResolver().resolve(said)
     except SecretReferenceError as error:
         raise CommandError(_secret_problem(said, error)) from None
-    return dsn, (OPTION,) if said == DEFAULT else (OPTION, said)
+    return dsn, (POSTGRES_OPTION,) if said == POSTGRES_DEFAULT else (POSTGRES_OPTION, said)
 
 
 def _secret_problem(said: str, error: SecretReferenceError) -> str:
-    if said == DEFAULT:
-        return f"no database is named: give {OPTION} DSN, or set {VARIABLE}"
-    return f"{OPTION} {error}"
+    if said == POSTGRES_DEFAULT:
+        return f"name a database: give {POSTGRES_OPTION} DSN, or set {POSTGRES_VARIABLE}"
+    return f"{POSTGRES_OPTION} {error}"
 
 
 def _may_be_shown(dsn: str) -> bool:
@@ -123,10 +117,19 @@ def _may_be_shown(dsn: str) -> bool:
 
 
 def missing(error: ImportError) -> CommandError:
-    """Return what is told where the extra is not installed."""
+    """Return the error for a missing extra; raise *error* where something else is missing."""
     if (error.name or "psycopg").partition(".")[0] not in {"psycopg", "procrastinate"}:
         raise error
     return CommandError(
-        f"{OPTION} needs psycopg and procrastinate, which come with the extra:"
+        f"{POSTGRES_OPTION} needs psycopg and procrastinate, which come with the extra:"
         ' pip install "sigmamind-async[cli,postgres]"'
     )
+
+
+# ---------------------------------------------------------------- until operation files go
+
+from typing import Annotated  # noqa: E402
+
+from cyclopts import Parameter  # noqa: E402
+
+Postgres = Annotated[str | None, Parameter(name=POSTGRES_OPTION, help="The journal is there.")]

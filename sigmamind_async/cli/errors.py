@@ -37,6 +37,8 @@ class Exit(enum.IntEnum):
     """The command line, the environment, a file or a journal is wrong; a refused key is too."""
     UNKNOWN = 3
     """Something may have been carried out."""
+    CHANGES = 4
+    """Of `plan --detailed-exitcode`: something would change."""
     INTERRUPTED = 130
 
 

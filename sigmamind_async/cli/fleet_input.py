@@ -1,22 +1,32 @@
-"""What a fleet command is about: the rows of a file, or a plan that was saved from one."""
+"""What `plan` and `apply` are given: the rows of a file, or a plan that was saved from one.
+
+The file is read once. What is shown is what is sent, whatever happens to the file meanwhile.
+"""
 
 from __future__ import annotations
 
-import csv
-import json
+import io
+import os
 import re
+import stat
+import sys
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final
 
 import attrs
 import orjson
 
 from sigmamind_async.cli.atomic_write import PRIVATE, new_file
-from sigmamind_async.cli.database import Database
-from sigmamind_async.cli.dsn import OPTION
+from sigmamind_async.cli.command_line import POSTGRES_OPTION
+from sigmamind_async.cli.database import database_of
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.journal_location import FilePlace, Place, place_beside
-from sigmamind_async.cli.source import LONGEST_LINE, STDIN, STDIN_NAME
+from sigmamind_async.cli.journal_location import (
+    STDIN,
+    FileJournal,
+    JournalLocation,
+    journal_for,
+)
+from sigmamind_async.cli.options import FileOptions, JournalOptions, given_options
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet import plan_file
 from sigmamind_async.fleet.files.formats import SUFFIXES, format_of
@@ -25,163 +35,146 @@ from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
 from sigmamind_async.secret_references import SecretResolver
 
-_TELLING: Final = frozenset({"platform", "source", "state"})
-"""Columns that only rows of wanted state have."""
+STDIN_NAME: Final = "stdin"
+MOST_BYTES: Final = 1 << 29
+"""Of one file: rows for about a million numbers."""
 
+_READINGS: Final = 5
+"""Times that a file is read which is being written."""
 _PLAN_HEAD: Final = re.compile(
     rb'\s*\{\s*"kind"\s*:\s*"' + re.escape(plan_file.KIND.encode()) + b'"'
 )
 
-_MOST: Final = 1 << 29
-"""Most bytes of a plan: of a million rows, about."""
-
 
 @attrs.frozen(kw_only=True)
-class Wanted:
-    """A fleet as a command was given it."""
+class FleetInput:
+    """A fleet, as a command was given it."""
 
     name: str
     """What messages call it."""
-    place: Place
+    place: JournalLocation
     fleet: Fleet
     references: SecretResolver
     plan: Plan | None = None
     """The plan that was saved, where that was given."""
 
 
-# ---------------------------------------------------------------- what kind of file
+def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetInput:
+    """Return what *file* says; the problems of its rows are in the fleet.
 
-
-def is_fleet(file: str, stream: IO[bytes]) -> bool:
-    """Return whether *stream*, which is *file*, holds wanted state or a saved plan."""
-    if is_saved_plan(stream):
-        return True
-    form = "jsonl" if file == STDIN else format_of(file)
-    if form == "yaml":
-        return True
-    names = _names_in_header(stream) if form == "csv" else _names_in_first_row(stream)
-    if "action" in names:
-        return False
-    return bool(names & _TELLING)
-
-
-def is_saved_plan(stream: IO[bytes]) -> bool:
-    """Return whether *stream* is a plan that was saved."""
-    stream.seek(0)
-    return _PLAN_HEAD.match(stream.read(256)) is not None
-
-
-def _names_in_header(stream: IO[bytes]) -> frozenset[str]:
-    text = _decode(stream, "utf-8-sig")
-    try:
-        return frozenset(name.strip() for name in next(csv.reader([text]), list[str]())) - {""}
-    except csv.Error:
-        return frozenset()
-
-
-def _names_in_first_row(stream: IO[bytes]) -> frozenset[str]:
-    stream.seek(0)
-    for raw in iter(lambda: stream.readline(LONGEST_LINE), b""):
-        if raw.strip():
-            return _names_in(raw)
-    return frozenset()
-
-
-def _names_in(row: bytes) -> frozenset[str]:
-    try:
-        found: object = json.loads(row.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return frozenset()
-    return frozenset(cast("dict[str, object]", found)) if isinstance(found, dict) else frozenset()
-
-
-def _decode(stream: IO[bytes], encoding: str) -> str:
-    stream.seek(0)
-    return stream.readline(LONGEST_LINE).decode(encoding, "replace").rstrip("\r\n")
-
-
-# ---------------------------------------------------------------- reading and saving
-
-
-def wanted(
-    file: str,
-    stream: IO[bytes],
-    *,
-    journal: Path | None,
-    database: Database | None,
-    platform: str | None,
-    allow_inline: bool,
-) -> Wanted:
-    """Return what *stream*, which is *file*, wants; its problems are in the fleet."""
-    if is_saved_plan(stream):
-        return _saved(file, stream, journal, database)
-    form = "jsonl" if file == STDIN else format_of(file)
+    Raises `CommandError` where it cannot be read, or an option does not apply to it.
+    """
+    place = journal_for(file, journal)
+    content = read_once(file)
+    if _PLAN_HEAD.match(content[:256]):
+        if refused := given_options(files):
+            raise CommandError(
+                f"{file} is a saved plan: {' and '.join(refused)} must be given to sigmamind plan;"
+                " nothing was sent"
+            )
+        return _saved(file, content, journal)
+    form = files.format or ("jsonl" if file == STDIN else format_of(file))
     name = STDIN_NAME if file == STDIN else file
     if form is None:
         raise CommandError(
-            f"{file}: is no saved plan; the name of a file of rows ends in {', '.join(SUFFIXES)}"
+            f"{file}: is no saved plan, or a damaged one; the name of a file of rows ends in"
+            f" {', '.join(SUFFIXES)}, or --format says what it is"
         )
-    stream.seek(0)
     fleet = load_from(
-        stream, name=name, format=form, default_platform=platform, allow_inline=allow_inline
-    )
-    return Wanted(
+        io.BytesIO(content),
         name=name,
-        place=place_beside(file, journal, database),
-        fleet=fleet,
-        references=SecretResolver(folder=_folder(file), allow_inline=allow_inline),
+        format=form,  # type: ignore[arg-type]
+        default_platform=files.platform,
+        allow_inline=files.allow_inline_secrets,
     )
+    references = SecretResolver(folder=_folder(file), allow_inline=files.allow_inline_secrets)
+    return FleetInput(name=name, place=place, fleet=fleet, references=references)
+
+
+def read_once(file: str) -> bytes:
+    """Return the content of *file* as it was at one moment."""
+    if file == STDIN:
+        return _bounded(file, sys.stdin.buffer)
+    try:
+        with Path(file).open("rb") as stream:
+            return _unchanged(file, stream)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from None
+
+
+def _unchanged(file: str, stream: IO[bytes]) -> bytes:
+    """Read *stream*, again where it was written meanwhile: half of the rows is another fleet."""
+    for _ in range(_READINGS):
+        before = os.fstat(stream.fileno())
+        content = _bounded(file, stream)
+        after = os.fstat(stream.fileno())
+        same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+        if same or not stat.S_ISREG(after.st_mode):
+            return content
+        stream.seek(0)
+    raise CommandError(f"{file} is being written; run the command again; nothing was sent")
+
+
+def _bounded(file: str, stream: IO[bytes]) -> bytes:
+    content = stream.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise CommandError(f"{file}: is larger than {MOST_BYTES >> 20} MiB; nothing was sent")
+    return content
 
 
 def _folder(file: str) -> Path:
     return Path() if file == STDIN else Path(file).parent
 
 
-def _saved(file: str, stream: IO[bytes], journal: Path | None, database: Database | None) -> Wanted:
-    stream.seek(0)
-    content = stream.read(_MOST + 1)
-    if len(content) > _MOST:
-        raise CommandError(f"{file}: is too large for a saved plan; nothing was sent")
+# ---------------------------------------------------------------- saved plans
+
+
+def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
-        plan = plan_file.load(content)
+        plan = plan_file.load_plan(content)
         origin = orjson.loads(content)["origin"]
         source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
         home = origin.get("database")
     except (PlanError, TypeError, KeyError) as error:
-        why = str(error) if isinstance(error, PlanError) else "does not tell the file it is from"
+        why = str(error) if isinstance(error, PlanError) else "does not name the file it is from"
         raise CommandError(f"{file}: {why}; nothing was sent") from None
+    database = database_of(journal.postgres)
     if home != (None if database is None else database.name):
-        where = f"{home}: name that with {OPTION}" if home else f"a file, and not in {OPTION}"
+        where = (
+            f"the database {home}: name it with {POSTGRES_OPTION}"
+            if home
+            else f"a file: leave {POSTGRES_OPTION} out"
+        )
         raise CommandError(f"{file}: its journal is in {where}; nothing was sent")
-    return Wanted(
+    return FleetInput(
         name=file,
         # What the plan's file was applied under before is in the file's own journal.
-        place=database or place_beside(source, journal or chosen, None),
+        place=database or FileJournal.beside(source, journal.journal or chosen),
         fleet=Fleet(rows=[*plan.rows.values()]),
         references=SecretResolver(folder=_folder(source)),
         plan=plan,
     )
 
 
-def save(plan: Plan, wanted: Wanted, file: str, path: Path) -> None:
+def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     """Write *plan* to *path*, with where it is from: the same journal is needed to apply it."""
     try:
-        content = plan_file.dump(plan)
+        content = plan_file.dump_plan(plan)
     except PlanError as error:
         raise CommandError(f"{path}: {error}; not saved") from None
     if path.suffix.lower() in SUFFIXES:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
     origin = {
         "file": file if file == STDIN else str(Path(file).absolute()),
-        **_where(wanted.place, file),
+        **_where(given.place, file),
     }
     with new_file(path, PRIVATE) as stream:
         stream.write(orjson.dumps({**orjson.loads(content), "origin": origin}))
 
 
-def _where(place: Place, file: str) -> dict[str, str | None]:
+def _where(place: JournalLocation, file: str) -> dict[str, str | None]:
     """Return where the journal of a plan is, as it is saved."""
-    if not isinstance(place, FilePlace):
+    if not isinstance(place, FileJournal):
         return {"journal": None, "database": place.name}
     chosen = place.chosen or (place.path if file == STDIN else None)
     return {"journal": None if chosen is None else str(chosen.absolute())}

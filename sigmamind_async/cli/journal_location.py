@@ -1,57 +1,36 @@
-"""The journal beside a file of rows: where it is, and the words that commands share about it."""
+"""Where the journal of a command is: beside the file of rows, or in a database.
+
+`status` reads a journal without a platform, so nothing here imports one.
+"""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
-from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from sigmamind_async.cli.database import Database
-from sigmamind_async.cli.dsn import OPTION
+from sigmamind_async.cli.command_line import POSTGRES_OPTION, platform_words
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.source import STDIN
-from sigmamind_async.cli.vendors import DEFAULT, AnyClient
-from sigmamind_async.errors import JournalError, SigmaMindError
-from sigmamind_async.provisioning.journal.memory import MemoryJournal
-from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
-from sigmamind_async.provisioning.journal.sqlite.file import was_made
-from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.cli.options import JournalOptions
+
+if TYPE_CHECKING:
+    from sigmamind_async.provisioning.journal.protocol import Journal
+    from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 
 SUFFIX: Final = ".journal.db"
-EXCLUSIVE: Final = f"--journal and {OPTION} exclude each other: there is one journal"
+STDIN: Final = "./-"
+"""How the FILE ``-`` arrives in a command: as ``-`` it would be an option without a name."""
+EXCLUSIVE: Final = f"--journal and {POSTGRES_OPTION} exclude each other: there is one journal"
 
-JournalFile = Annotated[
-    Path | None,
-    Parameter(name="--journal", help="The journal; FILE.journal.db where nothing is said."),
-]
-SettleTime = Annotated[
-    float,
-    Parameter(
-        validator=Number(gte=0),
-        help="Seconds for which an unanswered purchase may still turn up.",
-    ),
-]
-RetryUnconfirmed = Annotated[
-    bool, Parameter(help="Let a purchase that has not turned up by then be sent again.")
-]
-ReleaseDuplicates = Annotated[bool, Parameter(help="Release duplicates, permanently; needs --yes.")]
-AcceptKey = Annotated[
-    bool, Parameter(help="The API key is a new one of the account that the journal is about.")
-]
-
-_HEAD = b"SQLite format 3\0"
+SQLITE_HEADER: Final = b"SQLite format 3\0"
 """What every journal begins with, and no file of rows."""
 
 
-class Place(Protocol):
-    """Where the journal of a command is, and how further commands are led there."""
+class JournalLocation(Protocol):
+    """Where the journal of a command is, and the commands about it."""
 
     @property
     def name(self) -> str:
@@ -71,24 +50,24 @@ class Place(Protocol):
         """Return the journal, to be entered."""
         ...
 
-    def command(self, name: str, platform: str | None, *words: str) -> str:
+    def command(self, name: str, platform: object, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         ...
 
 
 @attrs.frozen
-class FilePlace:
+class FileJournal:
     """A journal in a file, beside a file of rows."""
 
     file: str
     """FILE as it was given."""
     path: Path
     chosen: Path | None = None
-    """What ``--journal`` said, if anything."""
+    """What ``--journal`` named, if anything."""
 
     @classmethod
-    def beside(cls, file: str, chosen: Path | None) -> FilePlace:
-        """Return where the rows of *file* are written down."""
+    def beside(cls, file: str, chosen: Path | None) -> FileJournal:
+        """Return where the rows of *file* are recorded."""
         if chosen is not None:
             # Of rows from stdin nothing is left but the journal.
             return cls(str(chosen), chosen) if file == STDIN else cls(file, chosen, chosen)
@@ -101,7 +80,7 @@ class FilePlace:
         return cls(file, Path(f"{file}{SUFFIX}"))
 
     @classmethod
-    def of(cls, file: str, chosen: Path | None) -> FilePlace:
+    def of(cls, file: str, chosen: Path | None) -> FileJournal:
         """Return where the journal is that *file* is, or has; raise where there is none yet."""
         place = cls(file, Path(file)) if _is_journal(file, chosen) else cls.beside(file, chosen)
         if not place.exists():
@@ -123,43 +102,53 @@ class FilePlace:
 
     def exists(self) -> bool:
         """Return whether the file is there, or was, which opening it says."""
+        from sigmamind_async.provisioning.journal.sqlite.file import was_made
+
         return was_made(self.path)
 
     def opened(self, *, read_only: bool = False) -> SqliteJournal:
         """Return the journal, to be entered."""
+        from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
+
         return SqliteJournal(self.path, read_only=read_only)
 
-    def command(self, name: str, platform: str | None, *words: str) -> str:
+    def command(self, name: str, platform: object, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
-        whose = () if platform in {None, DEFAULT} else ("--platform", str(platform))
-        said: Sequence[str] = ("sigmamind", name, self.file, *journal, *whose, *words)
-        return shlex.join(said)
+        return shlex.join(
+            ["sigmamind", name, self.file, *journal, *platform_words(platform), *words]
+        )
 
 
-def place_beside(file: str, chosen: Path | None, database: Database | None) -> Place:
-    """Return where the rows of *file* are written down."""
-    _check_options(file, chosen, database)
-    return database or FilePlace.beside(file, chosen)
+def journal_for(file: str, options: JournalOptions) -> JournalLocation:
+    """Return where the rows of *file* are recorded."""
+    from sigmamind_async.cli.database import database_of
+
+    _check_options(file, options)
+    return database_of(options.postgres) or FileJournal.beside(file, options.journal)
 
 
-def place_of(file: str | None, chosen: Path | None, database: Database | None) -> Place:
-    """Return where the journal is that *file* is, or has, or the *database* that it is in."""
-    if database is None:
-        if file is None:
-            raise CommandError(f"name the FILE that was applied, or {OPTION} DSN")
-        _check_options(file, chosen, database)
-        return FilePlace.of(file, chosen)
-    if file is not None:
-        raise CommandError(f"{OPTION} is about all that is in the database: leave {file} out")
-    _check_options("", chosen, database)
-    return database
+def find_journal(file: str | None, options: JournalOptions) -> JournalLocation:
+    """Return the journal that *file* is, or has, or the database that it is in."""
+    from sigmamind_async.cli.database import database_of
+
+    _check_options(file or "", options)
+    database = database_of(options.postgres)
+    if database is not None:
+        if file is not None:
+            raise CommandError(
+                f"{POSTGRES_OPTION} is about all that is in the database: leave {file} out"
+            )
+        return database
+    if file is None:
+        raise CommandError(f"name the FILE that was applied, or {POSTGRES_OPTION} DSN")
+    return FileJournal.of(file, options.journal)
 
 
-def _check_options(file: str, chosen: Path | None, database: Database | None) -> None:
+def _check_options(file: str, options: JournalOptions) -> None:
     if file.startswith(("postgresql:", "postgres:")):
-        raise CommandError(f"FILE is a database: name that with {OPTION}")  # may hold a password
-    if chosen is not None and database is not None:
+        raise CommandError(f"FILE is a database: name that with {POSTGRES_OPTION}")  # a password?
+    if options.journal is not None and options.postgres is not None:
         raise CommandError(EXCLUSIVE)
 
 
@@ -167,59 +156,101 @@ def _is_journal(file: str, chosen: Path | None) -> bool:
     if chosen is not None or not Path(file).is_file():
         return False
     with Path(file).open("rb") as opened:
-        return opened.read(len(_HEAD)) == _HEAD
+        return opened.read(len(SQLITE_HEADER)) == SQLITE_HEADER
 
 
-@attrs.frozen(kw_only=True)
-class Policy:
-    """What may be done about an account without asking again."""
-
-    settle_time: float
-    retry_unconfirmed: bool
-    release_duplicates: bool
-    accept_key: bool
-    max_purchases: int | None = None
-
-    def provisioner(self, client: AnyClient, journal: Journal) -> Provisioner:
-        """Return who does it."""
-        return Provisioner(
-            client,
-            journal,
-            settle_time=self.settle_time,
-            retry_unconfirmed=self.retry_unconfirmed,
-            release_duplicates=self.release_duplicates,
-            max_purchases=self.max_purchases,
-        )
-
-
-async def accept_restored(place: Place) -> None:
+async def accept_restored(place: JournalLocation) -> None:
     """Take the journal for the one that it was, although it is older than that."""
-    if not isinstance(place, FilePlace):
+    from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
+
+    if not isinstance(place, FileJournal):
         raise CommandError("--restored is about a journal in a file: a database needs no leave")
     async with SqliteJournal(place.path, restored=True):
         pass  # what it holds from now on is what is known of it
 
 
+async def open_to_read(place: JournalLocation, stack: AsyncExitStack) -> Journal:
+    """Return the journal at *place*, open until *stack* is closed, or an empty one."""
+    if not place.exists():
+        from sigmamind_async.provisioning.journal.memory import MemoryJournal
+
+        return MemoryJournal()
+    return await stack.enter_async_context(place.opened(read_only=True))
+
+
+# ---------------------------------------------------------------- until operation files go
+
+from collections.abc import Iterable  # noqa: E402
+from typing import Annotated  # noqa: E402
+
+from cyclopts import Parameter  # noqa: E402
+from cyclopts.validators import Number  # noqa: E402
+
+from sigmamind_async.cli.options import SettlementOptions  # noqa: E402
+
+if TYPE_CHECKING:
+    from sigmamind_async.cli.database import Database
+    from sigmamind_async.cli.vendors import AnyClient
+    from sigmamind_async.provisioning.provisioner import Provisioner
+
+JournalFile = Annotated[Path | None, Parameter(name="--journal", help="The journal.")]
+SettleTime = Annotated[float, Parameter(validator=Number(gte=0), help="Seconds.")]
+RetryUnconfirmed = Annotated[bool, Parameter(help="Send again what has not turned up.")]
+ReleaseDuplicates = Annotated[bool, Parameter(help="Release duplicates; needs --yes.")]
+AcceptKey = Annotated[bool, Parameter(help="Accept a new API key.")]
+Place = JournalLocation
+FilePlace = FileJournal
+looked_into = open_to_read
+
+
+@attrs.frozen(kw_only=True)
+class Policy(SettlementOptions):
+    """Use `SettlementOptions` and `runtime.new_provisioner`."""
+
+    max_purchases: int | None = None
+
+    def provisioner(self, client: AnyClient, journal: Journal) -> Provisioner:
+        """Return who does it."""
+        from sigmamind_async.cli.runtime import new_provisioner
+
+        return new_provisioner(client, journal, self, self.max_purchases)
+
+
+def place_beside(file: str, chosen: Path | None, database: Database | None) -> JournalLocation:
+    """Use `journal_for`."""
+    _check_options(file, JournalOptions(journal=chosen, postgres="" if database else None))
+    return database or FileJournal.beside(file, chosen)
+
+
+def place_of(file: str | None, chosen: Path | None, database: Database | None) -> JournalLocation:
+    """Use `find_journal`."""
+    if database is None:
+        return find_journal(file, JournalOptions(journal=chosen))
+    if file is not None:
+        raise CommandError(
+            f"{POSTGRES_OPTION} is about all that is in the database: leave {file} out"
+        )
+    _check_options("", JournalOptions(journal=chosen, postgres=""))
+    return database
+
+
 async def look_after_earlier_runs(provisioner: Provisioner) -> None:
     """Settle what they left unconfirmed; raise `JournalError` for a journal of another account."""
+    from sigmamind_async.errors import JournalError, SigmaMindError
+
     try:
         await provisioner.reconcile()
     except JournalError:
         raise
     except SigmaMindError:
-        return  # the rows will tell, and what is unconfirmed is looked for at their end again
-
-
-async def looked_into(place: Place, stack: AsyncExitStack) -> Journal:
-    """Return the journal at *place* to be read until *stack* is closed, or an empty one."""
-    if not place.exists():
-        return MemoryJournal()
-    return await stack.enter_async_context(place.opened(read_only=True))
+        return
 
 
 async def bought_by(journal: Journal, accounts: Iterable[str], before: int) -> int:
     """Return how many numbers *journal* counts as bought; *before* where it cannot be read."""
+    from sigmamind_async.errors import JournalError
+
     try:
         return sum([(await journal.counts(account)).purchase_count for account in accounts])
     except JournalError:
-        return before  # what ended the job is told; this is for its page alone
+        return before

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
 import attrs
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 from cyclopts.validators import Number
 
 PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
@@ -34,7 +34,7 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
 Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))]
 
 
-@Parameter(name="*", group="Requests")
+@Parameter(name="*", group=Group("Requests", sort_key=6))
 @attrs.frozen(kw_only=True)
 class RequestOptions:
     """How a call reaches the platform."""
@@ -60,7 +60,7 @@ class RequestOptions:
     ] = ()
 
 
-@Parameter(name="*", group="Journal")
+@Parameter(name="*", group=Group("Journal", sort_key=4))
 @attrs.frozen(kw_only=True)
 class JournalOptions:
     """Where the journal is."""
@@ -77,7 +77,7 @@ class JournalOptions:
     ] = None
 
 
-@Parameter(name="*", group="Purchases")
+@Parameter(name="*", group=Group("Purchases", sort_key=3))
 @attrs.frozen(kw_only=True)
 class SpendingOptions:
     """What may be spent."""
@@ -94,7 +94,7 @@ class SpendingOptions:
     )
 
 
-@Parameter(name="*", group="Unconfirmed purchases")
+@Parameter(name="*", group=Group("Unconfirmed purchases", sort_key=5))
 @attrs.frozen(kw_only=True)
 class SettlementOptions:
     """What is done about purchases that got no answer."""
@@ -113,7 +113,7 @@ class SettlementOptions:
     ] = False
 
 
-@Parameter(name="*", group="Plan")
+@Parameter(name="*", group=Group("Plan", sort_key=2))
 @attrs.frozen(kw_only=True)
 class ChangeOptions:
     """What a plan may do."""
@@ -131,9 +131,13 @@ class ChangeOptions:
             help="Write passwords again; a new value behind the same reference is not noticed."
         ),
     ] = False
+    allow_unlisted: Annotated[
+        bool,
+        Parameter(help="Buy for new rows although the journal has bought numbers no row lists."),
+    ] = False
 
 
-@Parameter(name="*", group="File")
+@Parameter(name="*", group=Group("File", sort_key=1))
 @attrs.frozen(kw_only=True)
 class FileOptions:
     """How a file of rows is read."""
@@ -151,7 +155,7 @@ class FileOptions:
     ] = False
 
 
-@Parameter(name="*", group="Output")
+@Parameter(name="*", group=Group("Output", sort_key=7))
 @attrs.frozen(kw_only=True)
 class OutputOptions:
     """What is shown, and how."""
@@ -161,3 +165,12 @@ class OutputOptions:
     verbose: Annotated[
         bool, Parameter(name=("--verbose", "-v"), help="Show every row, unchanged ones too.")
     ] = False
+
+
+def given_options(group: attrs.AttrsInstance) -> list[str]:
+    """Return the options of *group* that say something else than their defaults."""
+    return [
+        f"--{field.name.replace('_', '-')}"
+        for field in attrs.fields(type(group))
+        if getattr(group, field.name) != field.default
+    ]

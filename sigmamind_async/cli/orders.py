@@ -9,10 +9,9 @@ import attrs
 
 from sigmamind_async.cli.database import Database
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.journal_location import Policy
+from sigmamind_async.cli.journal_location import STDIN, Policy
+from sigmamind_async.cli.options import RequestOptions
 from sigmamind_async.cli.prompts import Consent, can_ask
-from sigmamind_async.cli.runtime import Times
-from sigmamind_async.cli.source import STDIN
 from sigmamind_async.cli.vendors import PlatformName
 from sigmamind_async.fleet.row_plan import PlanOptions
 
@@ -37,7 +36,7 @@ class Orders:
     report: Path | None
     verbose: bool
     json: bool
-    times: Times
+    times: RequestOptions
 
     @property
     def consent(self) -> Consent:

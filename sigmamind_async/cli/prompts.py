@@ -1,100 +1,134 @@
-"""What the caller has agreed to spend, or to release; nothing is sent without it."""
+"""Asks before money is spent or a number is released; nothing is sent without an answer."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.source import Survey
+
+if TYPE_CHECKING:
+    from sigmamind_async.cli.options import SpendingOptions
+
+MOST_NAMED: Final = 5
+"""Numbers that one sentence names."""
+
+
+def is_interactive() -> bool:
+    """Return whether a person sits at a terminal and can answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def prompt(question: str) -> str:
+    """Ask on the terminal and return the answer."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
+def numbers(count: int) -> str:
+    """Return ``1 number``, or ``2 numbers``."""
+    return f"{count:,} {'number' if count == 1 else 'numbers'}"
 
 
 @attrs.frozen(kw_only=True)
-class Outlook:
-    """What a file asks for beyond what its journal counts as bought."""
+class Approval:
+    """What a person has agreed to on the command line, or is asked for."""
 
-    found: Survey
-    bought: int = 0
-    """Numbers that the journal counts: bought, or perhaps bought."""
-    to_buy: int = 0
-    """Rows that still buy one."""
+    max_purchases: int | None = None
+    yes: bool = False
+    ask: bool = False
+    """Whether a person can be asked."""
 
+    @classmethod
+    def of(cls, spending: SpendingOptions, *, ask: bool) -> Approval:
+        """Return what *spending* agrees to."""
+        return cls(max_purchases=spending.max_purchases, yes=spending.yes, ask=ask)
 
-@attrs.frozen(kw_only=True)
-class Consent:
-    """What the caller has agreed to."""
+    def check_limit(self, name: str, to_buy: int, bought: int) -> int:
+        """Return the most numbers that the journal may count once *name* has been applied.
 
-    max_purchases: int | None
-    yes: bool
-    ask: bool
-    """Whether somebody is there to be asked."""
-
-    def limit(self, name: str, outlook: Outlook) -> int:
-        """Return how many numbers the journal may count at most once the file is applied.
-
-        Raises `CommandError` unless the purchases that are left are agreed to.
+        Raises `CommandError` unless *to_buy* more are within it, and agreed to or to be asked for.
         """
-        wanted = outlook.to_buy
-        total = outlook.bought + wanted
+        total = bought + to_buy
         most = total if self.max_purchases is None else self.max_purchases
-        if not wanted:
+        if not to_buy:
             return most
-        before = f" and its journal counts {outlook.bought} already" if outlook.bought else ""
+        before = f" and its journal counts {numbers(bought)} already" if bought else ""
         if total > most:
             raise CommandError(
-                f"{name} buys {wanted} numbers{before}, --max-purchases allows {most};"
+                f"{name} buys {numbers(to_buy)}{before}, and --max-purchases allows {most};"
                 " nothing was sent"
             )
-        if self.yes and self.max_purchases is not None:
-            return most
-        if self.yes or not self.ask:
+        if (self.yes and self.max_purchases is None) or not (self.yes or self.ask):
             raise CommandError(
-                f"{name} buys {wanted} numbers{before}: agree with --max-purchases {total} --yes;"
-                " nothing was sent"
+                f"{name} buys {numbers(to_buy)}{before}: agree with"
+                f" --max-purchases {total} --yes; nothing was sent"
             )
-        found = outlook.found
-        question = f"{name}: {found.rows} rows, {found.bad} of them bad. It buys {wanted} numbers"
-        if typed(f"{question}{before}.\nThat costs money. Type {wanted} to go on: ") != str(wanted):
-            raise CommandError("not confirmed; nothing was sent")
         return most
 
+    def check_purchases(self, to_buy: int) -> None:
+        """Ask whether *to_buy* numbers are to be bought, unless that is agreed to already."""
+        if to_buy and not self.yes:
+            question = f"This buys {numbers(to_buy)} and costs money. Type {to_buy:d} to buy"
+            self._ask(f"{question} {_them(to_buy)}", str(to_buy))
+
     def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
-        """Raise `CommandError` unless releasing *phone_numbers* is agreed to."""
+        """Ask whether *phone_numbers* are to be released, unless that is agreed to already."""
         count = len(phone_numbers)
         if not count or self.yes:
             return
-        numbers = "number" if count == 1 else "numbers"
-        which = f"{count} {numbers}, permanently: {_some(phone_numbers)}"
+        which = f"releases {numbers(count)}, permanently: {_first(phone_numbers)}"
         if not self.ask:
             raise CommandError(
-                f"{name} releases {which}. Agree with --allow-release --yes; nothing was sent"
+                f"{name} {which}. Agree with --allow-release --yes; nothing was sent"
             )
-        if typed(f"{name} releases {which}.\nType {count} to go on: ") != str(count):
-            raise CommandError("not confirmed; nothing was sent")
+        self._ask(f"This {which}. Type {count:d} to release {_them(count)}", str(count))
 
     def check_release(self, what: str) -> None:
-        """Raise `CommandError` unless releasing *what* is agreed to."""
+        """Ask whether *what* is to be released, unless that is agreed to already."""
         if self.yes:
             return
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
-        if typed(f"Releasing {what} is permanent. Type release to go on: ") != "release":
+        self._ask(f"Releasing {what} is permanent. Type release to go on", "release")
+
+    def _ask(self, question: str, answer: str) -> None:
+        if prompt(f"{question}, or press Enter to cancel: ") != answer:
             raise CommandError("not confirmed; nothing was sent")
 
 
-def _some(texts: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + more
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
-def can_ask() -> bool:
-    """Return whether somebody sits at a terminal and can answer."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+def _first(texts: Sequence[str]) -> str:
+    rest = len(texts) - MOST_NAMED
+    return ", ".join(texts[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def typed(question: str) -> str:
-    """Ask on the terminal and return the answer."""
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
+# ---------------------------------------------------------------- until operation files go
+
+can_ask = is_interactive
+typed = prompt
+
+
+@attrs.frozen(kw_only=True)
+class Outlook:
+    """What a file of operations asks for."""
+
+    found: Any = None
+    bought: int = 0
+    to_buy: int = 0
+
+
+class Consent(Approval):
+    """Use `Approval`."""
+
+    def limit(self, name: str, outlook: Outlook) -> int:
+        """Return how many numbers the journal may count at most."""
+        most = self.check_limit(name, outlook.to_buy, outlook.bought)
+        self.check_purchases(outlook.to_buy)
+        return most

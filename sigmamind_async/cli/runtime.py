@@ -1,93 +1,124 @@
-"""What every command that talks to the platform needs: an event loop, a client, its times."""
+"""What every command that talks to a platform needs: an event loop, clients, and provisioners."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
-from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from sigmamind_async.cli.vendors import AnyClient, Platform
-from sigmamind_async.events import Observer
-from sigmamind_async.limiter.gate import Gate
-from sigmamind_async.retry import RetryPolicy
+from sigmamind_async.cli.options import RequestOptions, SettlementOptions
+
+if TYPE_CHECKING:  # `status` runs without a platform
+    from sigmamind_async.cli.vendors import AnyClient, Platform
+    from sigmamind_async.events import Observer
+    from sigmamind_async.limiter.gate import Admission, Gate
+    from sigmamind_async.provisioning.journal.protocol import Journal
+    from sigmamind_async.provisioning.provisioner import Provisioner
 
 T = TypeVar("T")
 
-Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
-AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
-RefusalStatus = Annotated[
-    tuple[int, ...],
-    Parameter(
-        name="--refusal-status",
-        negative=(),
-        validator=Number(gte=400, lte=599),
-        help="A status, such as 503, with which a limiter before the platform refuses requests that"
-        " it hands on to nobody: they are sent again, purchases too. May be repeated.",
-    ),
-]
-Proxy = Annotated[
-    str | None,
-    Parameter(help="URL of an HTTP proxy; HTTPS_PROXY and NO_PROXY are honoured without it."),
-]
-Json = Annotated[
-    bool, Parameter(name="--json", help="Write JSON Lines to stdout, and nothing else.")
-]
-
-DEADLINE = 60.0
-ATTEMPT_TIMEOUT = 20.0
-ATTEMPTS = 8
+ATTEMPTS: Final = 8
 """Attempts of one call: nobody waits for a command line within milliseconds."""
-
-
-@attrs.frozen(kw_only=True)
-class Times:
-    """Limits of one call, in seconds, the way it takes, and what is a refusal and not its end."""
-
-    deadline: float = DEADLINE
-    attempt: float = ATTEMPT_TIMEOUT
-    proxy: str | None = attrs.field(default=None, repr=False)
-    """URL of a proxy; `None` leaves that to the environment."""
-    refusals: tuple[int, ...] = ()
-    """Statuses, beside 429, with which a limiter before the platform refuses requests."""
-
-    def gate(self) -> Gate:
-        """Return the gate of one client."""
-        return Gate(refusal_statuses=self.refusals)
 
 
 def client_of_environment(
     platform: Platform,
-    times: Times,
+    request: RequestOptions,
     *,
     gate: Gate | None = None,
     observer: Observer | None = None,
 ) -> AnyClient:
     """Return a client whose key and base URL come from the environment, and nowhere else.
 
-    So does its proxy, where *times* names none.
+    So does its proxy, where *request* names none.
     """
+    from sigmamind_async.retry import RetryPolicy
+
     return platform.client(
-        deadline=times.deadline,
-        attempt_timeout=times.attempt,
-        proxy=times.proxy,
+        deadline=request.deadline,
+        attempt_timeout=request.attempt_timeout,
+        proxy=request.proxy,
         trust_env=True,
         retry=RetryPolicy(max_attempts=ATTEMPTS),
-        gate=gate or times.gate(),
+        gate=gate or new_gate(request),
         observer=observer,
     )
 
 
+def new_gate(request: RequestOptions) -> Gate:
+    """Return the gate of one client."""
+    from sigmamind_async.limiter.gate import Gate
+
+    return Gate(refusal_statuses=request.refusal_status)
+
+
+@attrs.frozen
+class Accounts:
+    """Clients by platform, each with a gate of its own."""
+
+    clients: Mapping[str, AnyClient]
+    gates: Mapping[str, Gate]
+
+    @classmethod
+    def of(
+        cls, platforms: Iterable[str], request: RequestOptions, observer: Observer | None = None
+    ) -> Self:
+        """Return the accounts of *platforms*, whose keys come from the environment.
+
+        Raises `ConfigurationError` where one is missing, which names the variable.
+        """
+        from sigmamind_async.cli.vendors import PLATFORMS
+
+        gates = {name: new_gate(request) for name in sorted(platforms)}
+        clients = {
+            name: client_of_environment(PLATFORMS[name], request, gate=gate, observer=observer)
+            for name, gate in gates.items()
+        }
+        return cls(clients, gates)
+
+    @property
+    def admissions(self) -> list[Admission]:
+        """What knows whether the platforms can be reached."""
+        return [gate.admission for gate in self.gates.values()]
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Open all clients, to be closed with *stack*."""
+        for client in self.clients.values():
+            await stack.enter_async_context(client)
+
+
+def new_provisioner(
+    client: AnyClient,
+    journal: Journal,
+    settlement: SettlementOptions,
+    max_purchases: int | None = None,
+) -> Provisioner:
+    """Return what carries out the operations of one account."""
+    from sigmamind_async.provisioning.provisioner import Provisioner
+
+    return Provisioner(
+        client,
+        journal,
+        settle_time=settlement.settle_time,
+        retry_unconfirmed=settlement.retry_unconfirmed,
+        release_duplicates=settlement.release_duplicates,
+        max_purchases=max_purchases,
+    )
+
+
+# ---------------------------------------------------------------- the event loop
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run *main* to its end, on uvloop where that is installed."""
-    with runner() as one:
-        return one.run(main)
+    with new_loop() as loop:
+        return loop.run(main)
 
 
-def runner() -> asyncio.Runner:
+def new_loop() -> asyncio.Runner:
     """Return a loop to run several things on, and to ask a person something in between."""
     return asyncio.Runner(loop_factory=_loop_factory())
 
@@ -98,3 +129,46 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
+
+
+# ---------------------------------------------------------------- until operation files go
+
+from typing import Annotated  # noqa: E402
+
+from cyclopts import Parameter  # noqa: E402
+from cyclopts.validators import Number  # noqa: E402
+
+from sigmamind_async.cli import options  # noqa: E402
+
+Deadline = Annotated[float, Parameter(help="Seconds for one call: all attempts and pauses.")]
+AttemptTimeout = Annotated[float, Parameter(help="Seconds for one attempt.")]
+RefusalStatus = Annotated[
+    tuple[int, ...],
+    Parameter(name="--refusal-status", negative=(), validator=Number(gte=400, lte=599)),
+]
+Proxy = Annotated[str | None, Parameter(help="URL of an HTTP proxy.")]
+Json = Annotated[bool, Parameter(name="--json", help="Write JSON Lines to stdout.")]
+runner = new_loop
+DEADLINE = options.DEADLINE
+ATTEMPT_TIMEOUT = options.ATTEMPT_TIMEOUT
+
+
+class Times(RequestOptions):
+    """Use `RequestOptions`."""
+
+    def __init__(
+        self,
+        *,
+        deadline: float = DEADLINE,
+        attempt: float = ATTEMPT_TIMEOUT,
+        proxy: str | None = None,
+        refusals: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(
+            deadline=deadline, attempt_timeout=attempt, proxy=proxy, refusal_status=refusals
+        )
+
+    @property
+    def refusals(self) -> tuple[int, ...]:
+        """Use `refusal_status`."""
+        return self.refusal_status

@@ -13,6 +13,7 @@ from typing import IO
 import attrs
 
 from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.journal_location import STDIN
 from sigmamind_async.cli.rows import (
     BadRow,
     FileError,
@@ -25,8 +26,6 @@ from sigmamind_async.cli.rows import (
 )
 from sigmamind_async.fleet.files.lines import raw_lines
 
-STDIN = "./-"
-"""How the FILE ``-`` arrives here."""
 STDIN_NAME = "stdin"
 """What it is called in messages."""
 LONGEST_LINE = 1 << 16

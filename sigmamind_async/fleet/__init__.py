@@ -8,43 +8,67 @@
 A row has an id of its own, by which the journal knows its number; a second `apply` writes nothing.
 """
 
-from sigmamind_async.fleet.apply import Result, apply
+from sigmamind_async.fleet.apply import (
+    FleetRun,
+    Result,
+    Secrets,
+    apply,
+    check_secrets,
+    count_new_purchases,
+    recheck,
+)
+from sigmamind_async.fleet.blockers import ABANDONED, RELEASE_NOT_ALLOWED
+from sigmamind_async.fleet.dispatcher import StepBatch, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.files.writing import write
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import numbers_of, refresh
+from sigmamind_async.fleet.plan_file import dump_plan, load_plan
+from sigmamind_async.fleet.refresh import find_agents, list_numbers, refresh
+from sigmamind_async.fleet.requests import find_purchases
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.secret_references import SecretResolver
 
 __all__ = [
+    "ABANDONED",
     "Action",
     "Change",
     "DesiredState",
     "Fleet",
     "FleetRow",
+    "FleetRun",
     "FleetState",
     "LastApplied",
     "Plan",
     "PlanOptions",
     "Problem",
+    "RELEASE_NOT_ALLOWED",
     "RemoteNumber",
     "Result",
     "SecretResolver",
+    "Secrets",
     "Source",
     "Step",
+    "StepBatch",
     "StepOutcome",
+    "StepProvisioner",
     "apply",
+    "check_secrets",
+    "count_new_purchases",
+    "dump_plan",
     "export",
+    "find_agents",
+    "find_purchases",
     "fleet_of",
+    "list_numbers",
     "load",
-    "numbers_of",
+    "load_plan",
     "plan",
+    "recheck",
     "refresh",
     "write",
 ]

@@ -1,106 +1,284 @@
-"""A plan, applied: checked against what is there now, and carried out."""
+"""A plan, carried out: checked against the state now, and each of its requests sent once.
+
+`apply` returns a `FleetRun`: ``await`` it for the `Result`, and stop or watch it meanwhile.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress, Status, StopOn
-from sigmamind_async.errors import ConfigurationError, PlanError
+from sigmamind_async.client import Client
+from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
+from sigmamind_async.fleet.dispatcher import Dispatcher, Report, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.plan_file import moved
+from sigmamind_async.fleet.plan_file import stale_reasons
 from sigmamind_async.fleet.refresh import refresh
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
-from sigmamind_async.fleet.step_progress import Report, StepOutcome
+from sigmamind_async.fleet.step import Action
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
+from sigmamind_async.values import Secret
 
-_READING: Final = 60.0
-"""Seconds that one file with a secret may take to be read."""
-_SHOWN: Final = 5
-"""Reasons that an error names."""
+Secrets: TypeAlias = SecretResolver | Callable[[str], Secret]
+"""Resolves references, ``env:NAME`` or ``file:PATH``. As a function, it raises
+`SecretReferenceError` for one that it cannot resolve; `SecretReference` itself leaves that to the
+worker that sends the request."""
+
+_SECONDS_TO_READ: Final = 60.0
+"""For one file with a secret."""
+_MOST_REASONS: Final = 5
+"""That an error names."""
 
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """How an application ended."""
+    """How a run ended."""
 
     counts: Mapping[Status, int] = attrs.field(hash=False)
-    """Steps by how they ended."""
+    """Steps by status."""
     bad: tuple[StepOutcome, ...]
     """Steps that failed or are unconfirmed."""
     stopped: str = ""
-    """Why it ended before its steps did, as a sentence; empty where it did not."""
+    """Why the run ended early, as a sentence; empty if it did not."""
 
     @property
     def done(self) -> bool:
-        """Whether every row is as it should be."""
+        """True if every row is as the fleet says."""
         return not set(self.counts) - {"done"}
 
 
-async def apply(
+def apply(
     plan: Plan,
-    provisioners: Iterable[Provisioner],
+    provisioners: Iterable[StepProvisioner],
     *,
-    secrets: SecretResolver | None = None,
+    state: FleetState | None = None,
+    secrets: Secrets | None = None,
     report: Report | None = None,
     progress: Progress | None = None,
     stop_on: StopOn | None = DEFAULT_STOP_ON,
-) -> Result:
-    """Carry *plan* out, each of its requests once, and return how that ended.
+) -> FleetRun:
+    """Return the run of *plan*: ``await`` it to send each of its requests once.
 
-    What earlier runs left unconfirmed is settled first, and the accounts are read: a plan that was
-    made against another state is refused.
+    Without *state*, what earlier runs left unconfirmed is reconciled first, the accounts are read,
+    and a plan that was made against another state is refused.
 
     Args:
         plan: Without problems.
         provisioners: One for each platform, all on one journal.
-        secrets: Resolves the references in rows; the environment and the current folder by default.
-        report: Told how each step ended, as it ends.
+        state: The state that the plan was made against, if it has just been read: the accounts are
+            not listed again.
+        secrets: Resolves the references in rows; by default a `SecretResolver` for the environment
+            and the current folder.
+        report: Called with the `StepOutcome` of each step when it ends, exactly once. An exception
+            that it raises stops the run.
         progress: Counts, rate and estimated time, kept up to date.
-        stop_on: When to take up no more steps and skip the rest; see `Executor`.
+        stop_on: When to start no more steps and skip the rest, as in `Provisioner.run_many`: the
+            requests of each platform are counted separately, and stop all platforms.
 
     Raises:
-        PlanError: The plan has problems, or the state has moved; nothing was sent.
+        ConfigurationError: The provisioners do not fit together, or a platform has none.
+        PlanError: The plan has problems, or the state has changed; nothing was sent.
         JournalError: The journal cannot be used.
         SigmaMindError: An account cannot be read.
     """
-    references = secrets or SecretResolver()
-    crew = crew_of(provisioners)
-    await _read_files(plan, references)
-    check_problems([*plan.problems, *missing_secrets(plan, references)])
-    for provisioner in crew.provisioners.values():
-        await provisioner.reconcile()
-    plan, known = await checked(plan, crew)
-    counts: Counter[Status] = Counter()
-    bad: list[StepOutcome] = []
+    return FleetRun(
+        plan,
+        _group_by_platform(provisioners),
+        state=state,
+        secrets=secrets,
+        report=report,
+        progress=progress,
+        stop_on=stop_on,
+    )
 
-    def note(outcome: StepOutcome) -> None:
-        counts[outcome.status] += 1
+
+class FleetRun:
+    """A plan being carried out; ``await`` it, once, for the `Result`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        provisioners: Mapping[str, StepProvisioner],
+        *,
+        state: FleetState | None,
+        secrets: Secrets | None,
+        report: Report | None,
+        progress: Progress | None,
+        stop_on: StopOn | None,
+    ) -> None:
+        self.progress = progress or Progress()
+        """Counts, rate and estimated time, kept up to date."""
+        self._plan = plan
+        self._provisioners = provisioners
+        self._state = state
+        self._secrets = secrets or SecretResolver()
+        self._report = report
+        self._dispatcher = Dispatcher(provisioners, self._count, self.progress, stop_on)
+        self._counts: Counter[Status] = Counter()
+        self._bad: list[StepOutcome] = []
+        self._awaited = False
+
+    def __await__(self) -> Generator[Any, None, Result]:
+        """Carry out every step; an exception is raised once all steps have been reported."""
+        return self._run().__await__()
+
+    @property
+    def unconfirmed(self) -> int:
+        """Operations whose outcome is unknown so far; they are looked up at the end of the run."""
+        return self._dispatcher.unconfirmed
+
+    @property
+    def stopped(self) -> str:
+        """Why it starts no more steps, as a sentence; empty while it does."""
+        return self._dispatcher.stopped
+
+    @property
+    def stopped_by(self) -> SigmaMindError | None:
+        """The error that stopped it, which the remaining steps would meet as well."""
+        return self._dispatcher.stopped_by
+
+    def stop(self) -> None:
+        """Start no more steps: those under way are settled, all others are skipped."""
+        self._dispatcher.stop()
+
+    async def _run(self) -> Result:
+        if self._awaited:
+            raise ConfigurationError("a FleetRun can be awaited once; call apply() again")
+        self._awaited = True
+        plan, state = await check_secrets(self._plan, self._secrets), self._state
+        if plan.problems:
+            reasons = [str(problem) for problem in plan.problems]
+            raise PlanError(f"the plan has problems, so nothing was sent: {_some(reasons)}")
+        journal = next(iter(self._provisioners.values())).journal
+        if state is None:
+            for provisioner in self._provisioners.values():
+                await provisioner.reconcile()
+            clients = {name: each.client for name, each in self._provisioners.items()}
+            plan, state = await recheck(plan, clients, journal)
+        requests = RequestBuilder(plan, journal, _resolve_with(self._secrets))
+        await Executor(plan, state, journal, requests, self._dispatcher).carry_out()
+        return Result(counts=self._counts, bad=tuple(self._bad), stopped=self.stopped)
+
+    def _count(self, outcome: StepOutcome) -> None:
+        self._counts[outcome.status] += 1
         if outcome.status in {"failed", "unconfirmed"}:
-            bad.append(outcome)
-        if report is not None:
-            report(outcome)
+            self._bad.append(outcome)
+        if self._report is not None:
+            self._report(outcome)
 
-    run = crew.run(plan, known, references, report=note, progress=progress, stop_on=stop_on)
-    await run.carry_out()
-    return Result(counts=counts, bad=tuple(bad), stopped=run.stopped)
+
+def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, StepProvisioner]:
+    """Return *provisioners* by platform; raise `ConfigurationError` unless they fit together."""
+    several = [*provisioners]
+    by_platform = {each.client.platform.name: each for each in several}
+    journals = {id(each.journal) for each in several}
+    if len(by_platform) != len(several) or len(journals) != 1:
+        raise ConfigurationError("provisioners: give one for each platform, all on one journal")
+    labels = [each.account for name, each in by_platform.items() if each.account != name]
+    if labels:
+        raise ConfigurationError(f"provisioners: a fleet has no labels for accounts: {labels[0]}")
+    return by_platform
+
+
+# --- checks before anything is sent ----------------------------------------------------------
+
+
+async def recheck(
+    plan_: Plan, clients: Mapping[str, Client], journal: Journal
+) -> tuple[Plan, FleetState]:
+    """Read the accounts again, and return what is left to do of *plan_*, and the state.
+
+    For a plan that was saved, or that a person took time to agree to. Its own rows are planned
+    again, never those of a file that may have changed since.
+
+    Raises `PlanError` with the reasons if the same rows now come to something else.
+    """
+    fleet = Fleet(rows=[*plan_.rows.values()], skipped=plan_.skipped)
+    state = await refresh(fleet, clients, journal)
+    left = plan(fleet, state, plan_.options)
+    reasons = stale_reasons(plan_, left, state)
+    if reasons:
+        raise PlanError(
+            "the state has changed since the plan was made, so nothing was sent; plan again: "
+            + _some(reasons)
+        )
+    return attrs.evolve(left, unlisted=plan_.unlisted), state
+
+
+async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
+    """Return *plan* with a problem for each secret that cannot be resolved, and without its step.
+
+    Files with secrets are read in a thread.
+    """
+    secrets = secrets or SecretResolver()
+    resolve = _resolve_with(secrets)
+    problems: list[Problem] = []
+    for row, name, reference in _secret_references(plan):
+        if isinstance(secrets, SecretResolver):
+            with suppress(SecretReferenceError):  # `resolve` raises it again
+                await secrets.fetch(reference, _SECONDS_TO_READ)
+        try:
+            resolve(reference)
+        except SecretReferenceError as error:
+            problems.append(Problem(message=str(error), id=row.id, field=name, line=row.line))
+    ids = {problem.id for problem in problems}
+    if not ids:
+        return plan
+    return attrs.evolve(
+        plan,
+        steps=tuple(step for step in plan.steps if step.id not in ids),
+        rows={row_id: row for row_id, row in plan.rows.items() if row_id not in ids},
+        problems=(*plan.problems, *problems),
+    )
+
+
+def _resolve_with(secrets: Secrets) -> Callable[[str], Secret]:
+    return secrets.resolve if isinstance(secrets, SecretResolver) else secrets
+
+
+def _secret_references(plan: Plan) -> Iterator[tuple[FleetRow, str, str]]:
+    """Yield row, field and reference of each secret that a step needs."""
+    for step in plan.steps:
+        row = plan.rows[step.id]
+        for change in step.changes if step.writes else ():
+            cell = row.fields.get(change.field)
+            if change.field in SECRETS and isinstance(cell, str):
+                yield row, change.field, cell
+
+
+async def count_new_purchases(plan: Plan, journal: Journal) -> Mapping[str, int]:
+    """Return how many numbers *plan* buys that *journal* does not count yet, by platform."""
+    counts: Counter[str] = Counter()
+    for step in plan.steps:
+        if step.writes and step.action is Action.PURCHASE:
+            stored = await journal.get(step.platform, step.op_id)
+            counts[step.platform] += stored is None or not stored.purchase_count
+    return counts
+
+
+def _some(reasons: Sequence[str]) -> str:
+    rest = len(reasons) - _MOST_REASONS
+    return "; ".join(reasons[:_MOST_REASONS]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+# --- until the command line uses the names above ----------------------------------------------
 
 
 @attrs.frozen
 class Crew:
-    """Those who carry plans out."""
+    """Replaced by `apply`."""
 
     provisioners: Mapping[str, Provisioner] = attrs.field(hash=False)
-    """By platform."""
     journal: Journal
 
     def run(
@@ -110,87 +288,31 @@ class Crew:
         references: SecretResolver,
         *,
         report: Report,
-        progress: Progress | None = None,
-        stop_on: StopOn | None = DEFAULT_STOP_ON,
-    ) -> Executor:
-        """Return the run of *plan*."""
-        return Executor(
-            plan,
-            known,
-            self.provisioners,
-            self.journal,
-            RequestBuilder(plan, self.journal, references.resolve),
+        progress: Progress,
+    ) -> FleetRun:
+        """Replaced by `apply`."""
+        return apply(
+            plan.skip_problems(),
+            self.provisioners.values(),
+            state=known,
+            secrets=references,
             report=report,
             progress=progress,
-            stop_on=stop_on,
         )
-
-
-def crew_of(provisioners: Iterable[Provisioner]) -> Crew:
-    """Return *provisioners* by platform; raises `ConfigurationError` unless they fit together."""
-    given = [*provisioners]
-    by_platform = {each.client.platform.name: each for each in given}
-    journals = {id(each.journal): each.journal for each in given}
-    if len(by_platform) != len(given) or len(journals) != 1:
-        raise ConfigurationError("provisioners: give one for each platform, all on one journal")
-    labelled = [each.account for name, each in by_platform.items() if each.account != name]
-    if labelled:
-        raise ConfigurationError(f"provisioners: a fleet has no labels for accounts: {labelled[0]}")
-    return Crew(by_platform, *journals.values())
 
 
 async def checked(plan_: Plan, crew: Crew) -> tuple[Plan, FleetState]:
-    """Return what is left of *plan_*, and what is known now.
-
-    Raises `PlanError` where it was made against something else.
-    """
-    fleet = Fleet(rows=[*plan_.rows.values()])
+    """Replaced by `recheck`."""
     clients = {name: each.client for name, each in crew.provisioners.items()}
-    known = await refresh(fleet, clients, crew.journal)
-    left = plan(fleet, known, plan_.rules)
-    reasons = moved(plan_, left, known)
-    if reasons:
-        raise PlanError(
-            "the state has moved since the plan was made, so nothing was sent; make it again: "
-            + _some(reasons)
-        )
-    return attrs.evolve(left, unlisted=plan_.unlisted), known
-
-
-def check_problems(problems: Iterable[Problem]) -> None:
-    """Raise `PlanError` where there are *problems*."""
-    texts = [str(problem) for problem in problems]
-    if texts:
-        raise PlanError(f"the plan has problems, so nothing was sent: {_some(texts)}")
-
-
-async def _read_files(plan: Plan, references: SecretResolver) -> None:
-    """Have *references* know what is in files, so that none is read in the loop's thread."""
-    for _, _, cell in _needed_secrets(plan):
-        with suppress(SecretReferenceError):  # told by `missing_secrets`
-            await references.fetch(cell, _READING)
+    return await recheck(plan_, clients, crew.journal)
 
 
 def missing_secrets(plan: Plan, references: SecretResolver) -> list[Problem]:
-    """Return a problem for each secret that a step needs and that is not to be had."""
+    """Replaced by `check_secrets`."""
     problems: list[Problem] = []
-    for row, name, cell in _needed_secrets(plan):
+    for row, name, cell in _secret_references(plan):
         try:
             references.resolve(cell)
         except SecretReferenceError as error:
             problems.append(Problem(message=str(error), id=row.id, field=name, line=row.line))
     return problems
-
-
-def _needed_secrets(plan: Plan) -> Iterator[tuple[FleetRow, str, str]]:
-    for step in plan.steps:
-        row = plan.rows[step.id]
-        for change in step.changes if step.writes else ():
-            cell = row.fields.get(change.field)
-            if change.field in SECRETS and isinstance(cell, str):
-                yield row, change.field, cell
-
-
-def _some(texts: list[str]) -> str:
-    more = f"; and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return "; ".join(texts[:_SHOWN]) + more

@@ -1,6 +1,6 @@
-"""Why nothing is done about a row, in words that say what to do. Pure.
+"""What keeps a row from being planned, as a sentence that says what to do. Pure.
 
-Each function returns an empty text where nothing is in the way.
+Each function returns an empty text if nothing does.
 """
 
 from __future__ import annotations
@@ -9,151 +9,165 @@ from typing import Final
 
 from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.fleet.state import LastApplied, PendingOperation
-from sigmamind_async.fleet.state_index import StateIndex
+from sigmamind_async.fleet.state_index import RemovedPurchase, StateIndex
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import Row
 
-NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"
+RELEASE_NOT_ALLOWED: Final = "releasing a number is permanent, and needs --allow-release"
+ABANDONED: Final = "an operator abandoned it; to get a number after all, give the row a new id"
 
 
 # --- numbers ---------------------------------------------------------------------------------
 
 
-def another_number(row: FleetRow, applied: LastApplied | None) -> str:
-    """Return why *row* cannot name the number that it does."""
+def number_mismatch(row: FleetRow, applied: LastApplied | None) -> str:
+    """Return why *row* cannot name the number that it names."""
     if applied is None or row.phone_number in {"", applied.phone_number}:
         return ""
-    return f"the row stands for {applied.phone_number}; {row.phone_number} needs a row of its own"
+    return f"this row has the number {applied.phone_number}; add a row for {row.phone_number}"
 
 
-def unclear(
-    row: FleetRow, found: RemoteNumber, applied: LastApplied | None, register: StateIndex
+def ambiguous_number(
+    row: FleetRow, found: RemoteNumber, applied: LastApplied | None, index: StateIndex
 ) -> str:
-    """Return why *found* may not be what *row* means."""
-    rival = register.rival(row, found)
-    if rival is not None:
-        return f"{found.phone_number} belongs to the row {rival}"
-    known = applied is not None and applied.record == found.record
-    if not known and register.is_repeated(found):
-        return f"the account has {found.phone_number} more than once; which one is meant is unknown"
+    """Return why *found* may not be the number that *row* means."""
+    conflict = index.conflicting_row(row, found)
+    if conflict is not None:
+        return f"{found.phone_number} belongs to the row {conflict}"
+    is_known = applied is not None and applied.record == found.record
+    if not is_known and index.is_ambiguous(found):
+        return f"the account has {found.phone_number} more than once; keep only one of them"
     return ""
 
 
-def taken(row: FleetRow, phone_number: str, register: StateIndex) -> str:
-    """Return why *phone_number*, which the account does not have, is not for *row* to bring."""
-    other = register.noted(row, phone_number) if phone_number else None
+def number_conflict(row: FleetRow, phone_number: str, index: StateIndex) -> str:
+    """Return why *row* may not create *phone_number*, which the account does not have."""
+    other = index.row_with_number(row, phone_number) if phone_number else None
     return "" if other is None else f"{phone_number} belongs to the row {other}"
 
 
-def lost(applied: LastApplied) -> str:
-    """Return why a number that is gone is not replaced."""
+def missing_number(applied: LastApplied) -> str:
+    """Return why a number that has left the account is not replaced."""
     return (
-        f"{applied.phone_number} is no longer in the account; take the row out, or give it a"
-        " new id to let it bring another number"
+        f"{applied.phone_number} is no longer in the account; remove the row, or give it a new id"
+        " to get another number"
+    )
+
+
+def removed_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
+    """Return why a purchase may repeat that of a row which the fleet no longer lists."""
+    if removed is None:
+        return ""
+    row_id, number = removed.row_id, removed.phone_number
+    otherwise = "" if alike else ", or pass --allow-unlisted"
+    if not number:
+        return (
+            f"would buy a number while a purchase for the row {row_id}, which the fleet no longer"
+            f" lists, is unconfirmed: put {row_id} back until it is settled{otherwise}"
+        )
+    return (
+        f"would buy another number although {number} was bought for the row {row_id}, which the"
+        f" fleet no longer lists: if this is that row, change its id back to {row_id} or add"
+        f" phone_number {number}; if not, put {row_id} back (with state absent to release"
+        f" {number}){otherwise}"
     )
 
 
 # --- operations that an earlier run began ----------------------------------------------------
 
 
-def not_as_begun(row: FleetRow, begun: PendingOperation | None) -> str:
-    """Return why what is under way for *row* cannot go on.
+def pending_mismatch(row: FleetRow, pending: PendingOperation | None) -> str:
+    """Return why the operation under way for *row* cannot continue.
 
-    It goes on as it was asked for: that must still be what the row wants, money above all.
+    It continues as it was requested. That must still be what the row asks for, above all where it
+    costs money.
     """
-    stored = _under_way(begun)
-    if begun is None or stored is None or row.source is Source.EXISTING:
+    stored = _under_way(pending)
+    if pending is None or stored is None or row.source is Source.EXISTING:
         return ""
     number = stored.key if stored.key.startswith("+") else ""
     began = f"an earlier run began to {_verb(stored)} {number or 'a number'}"
-    if begun.platform != row.platform or stored.kind.costs is not (row.source is Source.PURCHASE):
+    if pending.platform != row.platform or stored.kind.costs is not (row.source is Source.PURCHASE):
         return (
-            f"{began} on {begun.platform}, and what came of it is not known yet: put the row back"
-            " as it was until it is"
+            f"{began} on {pending.platform}, which is unconfirmed: change the row back until that"
+            " is settled"
         )
     if row.phone_number not in {"", number}:
-        return (
-            f"{began}, and what came of it is not known yet: {row.phone_number} needs a row of its"
-            " own"
-        )
+        return f"{began}, which is unconfirmed: add another row for {row.phone_number}"
     return ""
 
 
-def undecided(begun: PendingOperation | None) -> str:
-    """Return why what was begun does not go on by itself."""
-    if begun is None or begun.row is None or not begun.waits:
+def pending_decision(pending: PendingOperation | None) -> str:
+    """Return why an operation does not continue without an operator."""
+    if pending is None or pending.row is None or not pending.needs_decision:
         return ""
-    if begun.row.state is State.ABANDONED:
-        return f"{begun.row.op_id!r} was abandoned: give the row a new id to let it begin anew"
-    return f"{begun.row.op_id!r} needs a decision about what it brought"
+    return f"{pending.row.op_id!r} needs a decision: see sigmamind reconcile"
 
 
-def _under_way(begun: PendingOperation | None) -> Row | None:
-    return begun.row if begun is not None and begun.goes_on else None
+def _under_way(pending: PendingOperation | None) -> Row | None:
+    return pending.row if pending is not None and pending.is_under_way else None
 
 
 def _verb(stored: Row) -> str:
     return "buy" if stored.kind.costs else "import"
 
 
-# --- numbers that go -------------------------------------------------------------------------
+# --- releases and moves ----------------------------------------------------------------------
 
 
-def not_absent(
-    row: FleetRow, found: RemoteNumber | None, applied: LastApplied | None, register: StateIndex
+def release_conflict(
+    row: FleetRow, found: RemoteNumber | None, applied: LastApplied | None, index: StateIndex
 ) -> str:
-    """Return why the number of *row* can neither be released nor count as gone."""
-    stored = _under_way(register.begun(row))
+    """Return why the number of *row* can neither be released nor count as absent."""
+    stored = _under_way(index.pending(row))
     if stored is not None:
         return (
-            f"an earlier run began to {_verb(stored)} its number, and what came of it is not known"
-            " yet: let the row be present until it is"
+            f"an earlier run began to {_verb(stored)} its number, which is unconfirmed: keep the"
+            " row present until that is settled"
         )
     number = row.phone_number if found is None else found.phone_number
-    wanted_by = register.wanted_by(row.platform, number)
-    if wanted_by is not None:
-        return f"{number} is wanted by the row {wanted_by}"
+    claimed_by = index.claiming_row(row.platform, number)
+    if claimed_by is not None:
+        return f"the row {claimed_by} keeps {number}; remove one of the two rows"
     if applied is not None and applied.platform != row.platform:
-        return f"{applied.phone_number} is on {applied.platform}: say that to release it there"
+        return (
+            f"{applied.phone_number} is on {applied.platform}: set platform to that to release it"
+            " there"
+        )
     if found is None:
-        return _not_gone(register.begun(row))
+        return pending_decision(index.pending(row))
     if applied is not None and applied.record != found.record and not row.phone_number:
         return (
-            f"{found.phone_number} was brought back by somebody else: name it in the row to release"
-            " it again"
+            f"{found.phone_number} was added again outside this fleet: name it in the row to"
+            " release it"
         )
-    # The row's own record is not the only one that a number in it may mean.
+    # The row's own record is not the only one that the number which it names may mean.
     named = None if row.phone_number else applied
-    return unclear(row, found, named, register)
+    return ambiguous_number(row, found, named, index)
 
 
-def _not_gone(begun: PendingOperation | None) -> str:
-    abandoned = begun is not None and begun.row is not None and begun.row.state is State.ABANDONED
-    return "" if abandoned else undecided(begun)
-
-
-def contested(
-    row: FleetRow, here: RemoteNumber | None, there: RemoteNumber, register: StateIndex
+def move_conflict(
+    row: FleetRow, here: RemoteNumber | None, there: RemoteNumber, index: StateIndex
 ) -> str:
-    """Return why a number that is *there* and perhaps *here* already is not for *row* to move."""
-    refusal = (
-        taken(row, there.phone_number, register)
+    """Return why *row* may not move a number that is *there*, and perhaps *here* already."""
+    conflict = (
+        number_conflict(row, there.phone_number, index)
         if here is None
-        else unclear(row, here, None, register)
+        else ambiguous_number(row, here, None, index)
     )
-    if refusal:
-        return refusal
-    rival = register.rival(row, there)
-    if rival is not None:
-        return f"{there.phone_number} belongs to the row {rival}"
-    wanted_by = register.wanted_by(there.platform, there.phone_number)
-    if wanted_by is not None:
-        return f"{there.phone_number} is wanted on {there.platform} by the row {wanted_by}"
+    if conflict:
+        return conflict
+    other = index.conflicting_row(row, there)
+    if other is not None:
+        return f"{there.phone_number} belongs to the row {other}"
+    claimed_by = index.claiming_row(there.platform, there.phone_number)
+    if claimed_by is not None:
+        return f"the row {claimed_by} keeps {there.phone_number} on {there.platform}"
     return ""
 
 
-def not_moved(row: FleetRow, applied: LastApplied, *, allow_release: bool) -> str:
-    """Return why the number of *row* stays on the platform that it is on."""
+def move_refusal(row: FleetRow, applied: LastApplied, *, allow_release: bool) -> str:
+    """Return why the number of *row* stays on its platform."""
     where = f"from {applied.platform} to {row.platform}"
     if applied.source == "purchase":
         return (
@@ -166,5 +180,5 @@ def not_moved(row: FleetRow, applied: LastApplied, *, allow_release: bool) -> st
             " import it there first"
         )
     if not allow_release:
-        return f"moving {applied.phone_number} {where} releases it there: {NOT_ALLOWED}"
+        return f"moving {applied.phone_number} {where} releases it there: {RELEASE_NOT_ALLOWED}"
     return ""

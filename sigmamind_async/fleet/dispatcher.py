@@ -1,80 +1,211 @@
 """The requests of a run, many at once, and the end of each of its steps.
 
-Whatever happens, every step is reported once: one that was carried out and could not be noted is
-``unconfirmed``, one that the run did not come to ``skipped``. An error of the journal, or of the
+Every step is reported once, whatever happens: one that was carried out and could not be noted as
+``unconfirmed``, one that was not started as ``skipped``. An error of the journal, or of the
 caller's callback, stops the run; steps under way are settled first.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+import attrs
 
 from sigmamind_async.bulk import Outcome, Progress, Status, StopOn
+from sigmamind_async.client import Client
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet.requests import StepRequest
-from sigmamind_async.fleet.step import Step
-from sigmamind_async.fleet.step_progress import Report, StepProgress
-from sigmamind_async.provisioning.bulk import ProvisioningRun
-from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.fleet.state import LastApplied
+from sigmamind_async.fleet.step import Change, Step
+from sigmamind_async.fleet.vendor_schema import RemoteNumber
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.secret_references import SecretReferenceError
 
-Make: TypeAlias = Callable[[StepProgress], Awaitable[StepRequest]]
-"""Returns the next request of a step; raises where there can be none."""
-Ended: TypeAlias = Callable[[StepProgress, StepRequest, Any], Awaitable[None]]
-"""Told of the record that an answer brought."""
+# --- what a run needs of a provisioner -------------------------------------------------------
 
-_NotReached: TypeAlias = type[SigmaMindError] | tuple[()]
+
+class StepBatch(Protocol):
+    """Operations under way, as `Provisioner.run_many` returns them."""
+
+    @property
+    def progress(self) -> Progress:
+        """Counts, kept up to date."""
+
+    @property
+    def stopped(self) -> str:
+        """Why it starts no more operations, as a sentence; empty while it does."""
+
+    @property
+    def stopped_by(self) -> SigmaMindError | None:
+        """The error that stopped it."""
+
+    @property
+    def undelivered(self) -> Sequence[Outcome[Any, Any]]:
+        """After an early end: each outcome that was known and not yielded."""
+
+    def stop(self) -> None:
+        """Start no more operations, settle those under way and skip the others."""
+
+    def __aiter__(self) -> AsyncGenerator[Outcome[Any, Any]]:
+        """Yield the `Outcome` of every operation, with its ``op_id``."""
+
+
+class StepProvisioner(Protocol):
+    """Carries out the operations of one platform: a `Provisioner`, or one that hands them on."""
+
+    @property
+    def client(self) -> Client:
+        """Client of the account; it lists the numbers."""
+
+    @property
+    def journal(self) -> Journal:
+        """Where operations are recorded."""
+
+    @property
+    def account(self) -> str:
+        """Its name in the journal."""
+
+    def run_many(
+        self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
+    ) -> StepBatch:
+        """Carry out pairs of op_id and request, which are read lazily."""
+
+    async def reconcile(self) -> object:
+        """Settle what earlier runs left unconfirmed, if it can be settled."""
+
+
+# --- steps under way -------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class StepOutcome:
+    """How one step ended."""
+
+    step: Step
+    status: Status
+    """``skipped``: not sent, or only the request that created the number."""
+    phone_number: str = ""
+    record: str = ""
+    error: BaseException | None = None
+    attempts: int = 0
+    elapsed: float = 0.0
+    """Seconds."""
+    ignored: tuple[str, ...] = ()
+    """Fields that were written and that the platform shows with another value."""
+
+
+Report: TypeAlias = Callable[[StepOutcome], None]
+
+
+@attrs.frozen(kw_only=True)
+class StepProgress:
+    """How far a step has got."""
+
+    step: Step
+    found: RemoteNumber | None = None
+    """Its number as it was last seen."""
+    changes: tuple[Change, ...] = ()
+    """What is left to write to it."""
+    applied: LastApplied | None = None
+    """What has been noted of it so far."""
+    sequence: int = 0
+    """Of its next request."""
+    attempts: int = 0
+    elapsed: float = 0.0
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def next(self) -> StepProgress:
+        """The same before its next request."""
+        return attrs.evolve(self, sequence=self.sequence + 1)
+
+    def after(self, outcome: Outcome[Any, Any]) -> StepProgress:
+        """Return the same after a request that ended with *outcome*."""
+        return attrs.evolve(
+            self,
+            attempts=self.attempts + outcome.attempts,
+            elapsed=self.elapsed + outcome.elapsed,
+            ignored=outcome.ignored,
+        )
+
+    def outcome(self, status: Status, error: BaseException | None = None) -> StepOutcome:
+        """Return how the step ended."""
+        found = self.found
+        return StepOutcome(
+            step=self.step,
+            status=status,
+            phone_number=self.step.phone_number if found is None else found.phone_number,
+            record=self.step.record if found is None else found.record,
+            error=error,
+            attempts=self.attempts,
+            elapsed=self.elapsed,
+            ignored=self.ignored,
+        )
+
+
+MakeRequest: TypeAlias = Callable[[StepProgress], Awaitable[StepRequest]]
+"""Returns the next request of a step; raises if there can be none."""
+OnAnswer: TypeAlias = Callable[[StepProgress, StepRequest, Any], Awaitable[None]]
+"""Called with the record of a response."""
+_Errors: TypeAlias = type[SigmaMindError] | tuple[()]
 
 
 class Dispatcher:
-    """Where the steps of a run are carried out.
-
-    Args:
-        steps: All of them.
-        provisioners: By platform.
-        report: Told how each step ended.
-        progress: Counts, kept up to date.
-        stop_on: When the requests of one platform stop the whole run.
-    """
+    """Sends the requests of a run's steps, and reports how each step ended; see `apply`."""
 
     def __init__(
         self,
-        steps: Iterable[Step],
-        provisioners: Mapping[str, Provisioner],
+        provisioners: Mapping[str, StepProvisioner],
         report: Report,
         progress: Progress,
         stop_on: StopOn | None,
     ) -> None:
+        self.provisioners = provisioners
+        """By platform."""
         self.progress = progress
         self.stopped: str = ""
-        """Why it takes up no more steps, as a sentence; empty while it does."""
+        """Why it starts no more steps, as a sentence; empty while it does."""
         self.stopped_by: SigmaMindError | None = None
-        """The error that the steps to come would meet as well, where one has stopped it."""
+        """The error that stopped it, which the remaining steps would meet as well."""
         self.error: Exception | None = None
         """What stopped it, to be raised once all steps have been reported."""
-        self._open = {step.id: step for step in steps}
-        self._provisioners = provisioners
-        self._tell = report
+        self._open: dict[str, Step] = {}
+        self._report = report
         self._stop_on = stop_on
-        self._runs: list[ProvisioningRun[Any]] = []
+        self._batches: list[StepBatch] = []
+
+    def begin(self, steps: Sequence[Step]) -> None:
+        """Count *steps*, each of which will be reported."""
+        self._open = {step.id: step for step in steps}
+        self.progress.total = len(steps)
+        self.progress.started = self.progress.clock()
 
     @property
-    def doubtful(self) -> int:
-        """Operations whose outcome is not known yet, and that are looked for at the end."""
-        return sum(run.progress.unconfirmed for run in self._runs)
+    def unconfirmed(self) -> int:
+        """Operations whose outcome is unknown so far."""
+        return sum(batch.progress.unconfirmed for batch in self._batches)
 
     @property
-    def left(self) -> list[Step]:
+    def unreported(self) -> list[Step]:
         """Steps that have not been reported."""
         return list(self._open.values())
 
     def stop(self, why: str = "stop() was called") -> None:
-        """Take up no more steps; those under way are settled."""
+        """Start no more steps; those under way are settled."""
         self.stopped = self.stopped or why
-        for run in self._runs:
-            run.stop()
+        for batch in self._batches:
+            batch.stop()
 
     def fail(self, error: Exception) -> None:
         """Stop because of *error*."""
@@ -82,108 +213,97 @@ class Dispatcher:
         self.stop(str(error) or type(error).__name__)
 
     def report(
-        self, work: StepProgress, status: Status, error: BaseException | None = None
+        self, progress: StepProgress, status: Status, error: BaseException | None = None
     ) -> None:
         """Report how a step ended, unless that was done."""
-        if self._open.pop(work.step.id, None) is None:
+        if self._open.pop(progress.step.id, None) is None:
             return
         self.progress.count(status)
         try:
-            self._tell(work.outcome(status, error))
+            self._report(progress.outcome(status, error))
         except Exception as failure:  # noqa: BLE001 - raised again, after every step was reported
             self.fail(failure)
 
-    async def perform(
+    async def send(
         self,
         platform: str,
-        works: Iterable[StepProgress],
-        make: Make,
-        ended: Ended,
-        done: _NotReached = (),
+        steps: Iterable[StepProgress],
+        make_request: MakeRequest,
+        on_answer: OnAnswer,
+        success: _Errors = (),
     ) -> None:
-        """Carry out one request for each of *works*, and tell *ended* of each answer.
+        """Send one request for each of *steps*, and await *on_answer* for each response.
 
-        *done* is an error that says that there was nothing left to do.
+        An error of the type *success* means that nothing was left to do.
         """
         under_way: dict[str, tuple[StepProgress, StepRequest]] = {}
 
         async def operations() -> AsyncIterator[tuple[str, Any]]:
-            for work in works:
+            for progress in steps:
                 if self.stopped:
-                    self.report(work, "skipped")
+                    self.report(progress, "skipped")
                     return
-                errand = await self._made(work, make)
-                if errand is not None:
-                    under_way[errand.op_id] = work, errand
-                    yield errand.op_id, errand.value
+                request = await self._make(progress, make_request)
+                if request is not None:
+                    under_way[request.op_id] = progress, request
+                    yield request.op_id, request.value
 
         async def end(outcome: Outcome[Any, Any]) -> None:
-            work, errand = under_way[outcome.op_id or ""]
-            await self._end(work, errand, outcome, ended, done)
+            progress, request = under_way[outcome.op_id or ""]
+            await self._end(progress, request, outcome, on_answer, success)
             del under_way[outcome.op_id or ""]
 
-        run: ProvisioningRun[Any] = self._provisioners[platform].run_many(
-            operations(), stop_on=self._stop_on
-        )
-        self._runs.append(run)
-        left: list[Outcome[Any, Any]] = []
+        batch: StepBatch = self.provisioners[platform].run_many(operations(), stop_on=self._stop_on)
+        self._batches.append(batch)
+        unfinished: list[Outcome[Any, Any]] = []
         try:
-            async with aclosing(aiter(run)) as outcomes:
+            async with aclosing(aiter(batch)) as outcomes:
                 async for outcome in outcomes:
-                    left = [outcome]
-                    self._stop_with(run)
+                    unfinished = [outcome]
+                    self._stop_with(batch)
                     await end(outcome)
-                    left = []
+                    unfinished = []
         finally:
-            # Ended early: what is known and was not handed over, or was not noted to its end.
-            left += run.undelivered
+            # After an early end: outcomes that are known and were not yielded, or not fully noted.
+            unfinished += batch.undelivered
             try:
-                for outcome in left:
+                for outcome in unfinished:
                     await end(outcome)
-            finally:
-                self._report_unnoted(left, under_way)
+            finally:  # cancelled once more meanwhile
+                for outcome in unfinished:
+                    if outcome.op_id in under_way and outcome.status != "skipped":
+                        self.report(under_way[outcome.op_id][0], "unconfirmed", outcome.error)
 
-    def _stop_with(self, run: ProvisioningRun[Any]) -> None:
-        """Stop on all platforms where what one of them answers has stopped *run*."""
-        if run.stopped and not self.stopped:
-            self.stopped_by = run.stopped_by
-            self.stop(run.stopped)
+    def _stop_with(self, batch: StepBatch) -> None:
+        """Stop on all platforms once the responses of one of them have stopped *batch*."""
+        if batch.stopped and not self.stopped:
+            self.stopped_by = batch.stopped_by
+            self.stop(batch.stopped)
 
-    def _report_unnoted(
-        self,
-        left: Iterable[Outcome[Any, Any]],
-        under_way: Mapping[str, tuple[StepProgress, StepRequest]],
-    ) -> None:
-        """Report what was cancelled once more, while it was noted."""
-        for outcome in left:
-            op_id = outcome.op_id or ""
-            if op_id in under_way and outcome.status != "skipped":
-                self.report(under_way[op_id][0], "unconfirmed", outcome.error)
-
-    async def _made(self, work: StepProgress, make: Make) -> StepRequest | None:
+    async def _make(self, progress: StepProgress, make_request: MakeRequest) -> StepRequest | None:
         """Return the request, or report why there is none."""
         try:
-            return await make(work)
+            return await make_request(progress)
         except (SigmaMindError, SecretReferenceError) as error:
-            self.report(work, "failed", error)
+            self.report(progress, "failed", error)
             return None
 
     async def _end(
         self,
-        work: StepProgress,
-        errand: StepRequest,
+        progress: StepProgress,
+        request: StepRequest,
         outcome: Outcome[Any, Any],
-        ended: Ended,
-        done: _NotReached,
+        on_answer: OnAnswer,
+        success: _Errors,
     ) -> None:
-        work = work.after(outcome)
+        progress = progress.after(outcome)
         error = outcome.error
-        gone = isinstance(error, done) and not error.not_from_api
-        if outcome.status != "done" and not gone:
-            self.report(work, outcome.status, outcome.error)
+        is_success = isinstance(error, success) and not error.not_from_api
+        if outcome.status != "done" and not is_success:
+            self.report(progress, outcome.status, outcome.error)
             return
         try:
-            await ended(work, errand, outcome.result)
+            await on_answer(progress, request, outcome.result)
         except SigmaMindError as failure:  # it was carried out, and could not be noted
-            self.report(work, "unconfirmed", failure)
+            self.report(progress, "unconfirmed", failure)
             self.fail(failure)

@@ -1,4 +1,4 @@
-"""From what should be, and what is, to what is to be done. Pure."""
+"""From the rows of a fleet, and its state, to the steps that make the state fit the rows. Pure."""
 
 from __future__ import annotations
 
@@ -9,38 +9,45 @@ from typing import Final
 
 import attrs
 
-from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, draft
+from sigmamind_async.fleet.row_plan import PlanOptions, RowPlan, plan_row
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import Action, Step
 
 ORDER: Final = {action: place for place, action in enumerate(Action)}
-"""Money first, then what is permanent, then the rest."""
+"""What costs money first, then what is permanent, then the rest."""
 
 
 @attrs.frozen(kw_only=True, slots=False)
 class Plan:
-    """What is done about each row of a fleet, and why it cannot be done, if so."""
+    """What is done about each row of a fleet, and what keeps rows from being planned."""
 
     steps: Sequence[Step]
-    """One for each row without a problem; first what costs money, then as in the file."""
+    """One for each row without a problem, by `ORDER`, then as in the file."""
     rows: Mapping[str, FleetRow] = attrs.field(hash=False)
     """The rows of the steps, by id."""
     problems: Sequence[Problem] = ()
-    """With one of them, nothing is carried out unless the caller says so."""
+    """`apply` refuses a plan with problems, see `skip_problems`."""
     unlisted: Sequence[str] = ()
-    """Ids that the journal knows and no row has: their numbers are left alone."""
-    rules: PlanOptions = attrs.field(factory=PlanOptions)
+    """Ids that the journal has a number for and no row has: their numbers are left alone."""
+    skipped: Sequence[str] = ()
+    """Ids of rows that are left alone because of their problems."""
+    options: PlanOptions = attrs.field(factory=PlanOptions)
+
+    def skip_problems(self) -> Plan:
+        """Return the plan of the rows without problems; the others are left alone."""
+        ids = {problem.id for problem in self.problems if problem.id}
+        return attrs.evolve(self, problems=(), skipped=(*self.skipped, *sorted(ids)))
 
     @cached_property
     def counts(self) -> Mapping[Action, int]:
-        """Steps by action; those withheld are not counted."""
-        return Counter(step.action for step in self.steps if not step.withheld)
+        """Steps by action, except those that are blocked."""
+        return Counter(step.action for step in self.steps if not step.blocked)
 
     @property
     def purchases(self) -> int:
-        """Numbers that are bought."""
+        """Numbers to buy."""
         return self.counts.get(Action.PURCHASE, 0)
 
     @cached_property
@@ -49,53 +56,54 @@ class Plan:
         return sum(step.writes for step in self.steps)
 
 
-def plan(fleet: Fleet, known: FleetState, rules: PlanOptions | None = None) -> Plan:
-    """Return what makes *fleet* so, given what is *known* of it.
+def plan(fleet: Fleet, state: FleetState, options: PlanOptions | None = None) -> Plan:
+    """Return the steps that make the numbers of *state* as *fleet* asks.
 
-    A row with a problem, or that is about the number of another one, has no step.
+    A row with a problem has no step, nor has one that is about the number of another row.
     """
-    rules = rules or PlanOptions()
-    register = StateIndex(fleet, known)
-    drafts = [draft(row, register, rules) for row in fleet.rows]
-    problems = [problem for one in drafts for problem in one.problems]
-    problems += _doubles(fleet.rows)
-    problems += _rivals(drafts)
-    broken = {problem.id for problem in problems}
-    steps = [one.step for one in drafts if one.step is not None and one.row.id not in broken]
+    options = options or PlanOptions()
+    index = StateIndex(fleet, state)
+    planned = [plan_row(row, index, options) for row in fleet.rows]
+    problems = [problem for each in planned for problem in each.problems]
+    problems += _repeated_ids(fleet.rows)
+    problems += _conflicts(planned)
+    bad = {problem.id for problem in problems}
+    steps = [each.step for each in planned if each.step is not None and each.row.id not in bad]
     return Plan(
         steps=tuple(sorted(steps, key=lambda step: ORDER[step.action])),
-        rows={row.id: row for row in fleet.rows if row.id not in broken},
+        rows={row.id: row for row in fleet.rows if row.id not in bad},
         problems=(*fleet.problems, *problems),
-        unlisted=tuple(register.unlisted),
-        rules=rules,
+        unlisted=tuple(index.unlisted),
+        skipped=tuple(fleet.skipped),
+        options=options,
     )
 
 
-def _doubles(rows: Sequence[FleetRow]) -> Iterator[Problem]:
-    """Yield a problem for each row whose id another one has: nothing tells which is meant."""
+def _repeated_ids(rows: Sequence[FleetRow]) -> Iterator[Problem]:
+    """Yield a problem for each row whose id another one has."""
     times = Counter(row.id for row in rows)
     if len(times) == len(rows):
         return
     for row in rows:
         if times[row.id] > 1:
-            message = "is in the fleet more than once; each row needs its own"
+            message = "is in the fleet more than once; give each row its own"
             yield Problem(message=message, id=row.id, field="id", line=row.line)
 
 
-def _rivals(drafts: Iterable[RowPlan]) -> Iterator[Problem]:
+def _conflicts(planned: Iterable[RowPlan]) -> Iterator[Problem]:
     """Yield a problem for each row that is about the number of another one."""
-    claimed: dict[tuple[str, str], FleetRow] = {}
-    for one in drafts:
-        for platform, number in one.claims:
-            first = claimed.setdefault((platform, number), one.row)
-            if first is not one.row:
-                yield _rivalry(first, one.row, number)
-                yield _rivalry(one.row, first, number)
+    claims: dict[tuple[str, str], FleetRow] = {}
+    for each in planned:
+        for platform, number in each.claims:
+            first = claims.setdefault((platform, number), each.row)
+            if first is not each.row:
+                yield _conflict(first, each.row, number)
+                yield _conflict(each.row, first, number)
 
 
-def _rivalry(row: FleetRow, other: FleetRow, number: str) -> Problem:
+def _conflict(row: FleetRow, other: FleetRow, number: str) -> Problem:
     return Problem(
-        message=f"the row {other.id} is about {number} as well",
+        message=f"the row {other.id} has {number} as well; remove one of the two rows",
         id=row.id,
         field="phone_number",
         line=row.line,

@@ -1,4 +1,4 @@
-"""A plan as a file: looked at and agreed to today, carried out tomorrow, if nothing has moved."""
+"""A plan as a file: shown and agreed to now, carried out later if the state is still the same."""
 
 from __future__ import annotations
 
@@ -15,64 +15,66 @@ from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import FIELDS, DesiredState, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState
-from sigmamind_async.fleet.step import Step
+from sigmamind_async.fleet.step import Action, Step
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.row import State
 from sigmamind_async.values import Secret
 
 KIND: Final = "sigmamind_async.plan"
 VERSION: Final = 1
-"""Of the file's form; whoever changes that counts it up."""
+"""Of the format; to be increased with it."""
 
 
-def dump(plan: Plan) -> bytes:
-    """Return *plan* as JSON, without problems, of which it must have none.
+def dump_plan(plan: Plan) -> bytes:
+    """Return *plan* as JSON.
 
-    Raises `PlanError` for one with a problem, or with a secret that stands in a row itself: a
-    reference can be saved, a password cannot.
+    Raises `PlanError` if it has problems, or a row with an inline secret: a reference can be saved,
+    a password cannot.
     """
     if plan.problems:
-        raise PlanError(f"a plan with {len(plan.problems)} problems cannot be saved")
+        raise PlanError("a plan with problems cannot be saved; see Plan.skip_problems")
     document = {
         "kind": KIND,
         "version": VERSION,
-        "rules": attrs.asdict(plan.rules),
+        "options": attrs.asdict(plan.options),
         "unlisted": list(plan.unlisted),
-        "rows": [_row(row) for row in plan.rows.values()],
+        "skipped": list(plan.skipped),
+        "rows": [_dump_row(row) for row in plan.rows.values()],
         "steps": [step.dump() for step in plan.steps],
     }
     return orjson.dumps(document, default=dict)
 
 
-def load(content: bytes) -> Plan:
-    """Return the plan that `dump` wrote; raises `PlanError` for anything else."""
+def load_plan(content: bytes) -> Plan:
+    """Return the plan that `dump_plan` wrote; raise `PlanError` for anything else."""
     try:
         document = orjson.loads(content)
         if document["kind"] != KIND:
-            raise PlanError("is no saved plan")
+            raise PlanError("is not a saved plan")
         if document["version"] != VERSION:
             raise PlanError("was saved by another version; make the plan again")
-        rows = [_row_of(said) for said in document["rows"]]
+        rows = [_load_row(fields) for fields in document["rows"]]
         plan = Plan(
-            steps=tuple(Step.load(said) for said in document["steps"]),
+            steps=tuple(Step.load(fields) for fields in document["steps"]),
             rows={row.id: row for row in rows},
             unlisted=tuple(document["unlisted"]),
-            rules=PlanOptions(**document["rules"]),
+            skipped=tuple(document["skipped"]),
+            options=PlanOptions(**document["options"]),
         )
-        if _fits(plan, Plan) and _is_about_its_rows(plan, len(rows)):
+        if _fits(plan, Plan) and _is_consistent(plan, len(rows)):
             return plan
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
-    raise PlanError("is no saved plan, or was changed since; make the plan again")
+    raise PlanError("is not a saved plan, or was changed since; make the plan again")
 
 
-def _is_about_its_rows(plan: Plan, count: int) -> bool:
-    """Return whether there is one row for each step, and no word that this version lacks."""
+def _is_consistent(plan: Plan, count: int) -> bool:
+    """Return whether there is one row for each step, and no name that this version lacks."""
     ids = {step.id for step in plan.steps}
     platforms = {step.platform for step in plan.steps} | {
         row.platform for row in plan.rows.values()
     }
-    platforms |= {step.leaves.platform for step in plan.steps if step.leaves is not None}
+    platforms |= {step.moves_from.platform for step in plan.steps if step.moves_from is not None}
     fields = {name for row in plan.rows.values() for name in row.fields}
     return (
         (len(plan.rows), len(ids)) == (count, len(plan.steps))
@@ -83,9 +85,9 @@ def _is_about_its_rows(plan: Plan, count: int) -> bool:
 
 
 def _fits(held: object, hint: Any) -> bool:  # noqa: ANN401 - an annotation is of no one type
-    """Return whether *held* is what an annotation says, all the way down: a file may hold all."""
+    """Return whether *held* fits an annotation at every depth: a file may hold anything."""
     if type(held) is hint and not attrs.has(hint):
-        return True  # 1 is no truth, and true is no number
+        return True  # True is no int, and 1 no bool
     origin, inner = _parts(hint)
     if origin in {Union, UnionType}:
         return any(_fits(held, each) for each in inner)
@@ -109,7 +111,7 @@ def _fits(held: object, hint: Any) -> bool:  # noqa: ANN401 - an annotation is o
 
 
 @cache
-def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - likewise
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:  # noqa: ANN401 - as above
     return get_origin(hint), get_args(hint)
 
 
@@ -119,9 +121,9 @@ def _hints(kind: type[attrs.AttrsInstance]) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in attrs.fields(kind)}
 
 
-def _row(row: FleetRow) -> dict[str, Any]:
+def _dump_row(row: FleetRow) -> dict[str, Any]:
     if any(isinstance(cell, Secret) for cell in row.fields.values()):
-        raise PlanError(f"{row.id}: a secret in the row itself cannot be saved; use a reference")
+        raise PlanError(f"{row.id}: an inline secret cannot be saved; use env:NAME or file:PATH")
     return {
         "id": row.id,
         "platform": row.platform,
@@ -132,53 +134,54 @@ def _row(row: FleetRow) -> dict[str, Any]:
     }
 
 
-def _row_of(said: dict[str, Any]) -> FleetRow:
+def _load_row(fields: dict[str, Any]) -> FleetRow:
     return FleetRow(
-        id=said["id"],
-        platform=said["platform"],
-        source=Source(said["source"]),
-        state=DesiredState(said["state"]),
-        fields=said["fields"],
-        line=said["line"],
+        id=fields["id"],
+        platform=fields["platform"],
+        source=Source(fields["source"]),
+        state=DesiredState(fields["state"]),
+        fields=fields["fields"],
+        line=fields["line"],
     )
 
 
-# --- what has moved --------------------------------------------------------------------------
+# --- whether the state is still the same -----------------------------------------------------
 
 
-def moved(saved: Plan, now: Plan, known: FleetState) -> list[str]:
-    """Return what differs between a plan and the same made *now*, in words; empty if nothing does.
+def stale_reasons(saved: Plan, now: Plan, state: FleetState) -> list[str]:
+    """Return how *saved* differs from the plan of the same rows *now*; empty if it does not.
 
-    That a step is done already is no difference, nor that this plan has begun it.
+    A step that is done already is no difference, and neither is one that *saved* has begun.
     """
     steps = {step.id: step for step in now.steps}
-    return [*_of_steps(saved, steps, known), *(str(problem) for problem in now.problems)]
+    return [*_differences(saved, steps, state), *(str(problem) for problem in now.problems)]
 
 
-def _of_steps(saved: Plan, steps: Mapping[str, Step], known: FleetState) -> Iterator[str]:
+def _differences(saved: Plan, steps: Mapping[str, Step], state: FleetState) -> Iterator[str]:
     for old in saved.steps:
         new = steps.get(old.id)
-        if new is None or not new.writes or _tasks(new) == _tasks(old) or _has_begun(old, known):
+        if new is None or not new.writes or _work(new) == _work(old) or _has_begun(old, state):
             continue
-        changed = f"now is to {new.action.value}{_described(new)}"
-        yield f"{old.id}: was to {old.action.value}, and {changed}"
+        yield f"{old.id}: was to {_describe(old)}, is now to {_describe(new)}"
 
 
-def _tasks(step: Step) -> tuple[object, ...]:
-    return step.action, step.phone_number, step.record, step.changes, step.leaves
+def _work(step: Step) -> tuple[object, ...]:
+    # A second purchase for the same row has another operation: the first one was carried out.
+    op_id = step.op_id if step.action is Action.PURCHASE else ""
+    return step.action, step.phone_number, step.record, step.changes, step.moves_from, op_id
 
 
-def _has_begun(old: Step, known: FleetState) -> bool:
-    """Return whether the operation that was to bring a number has been sent, or was carried out."""
+def _has_begun(old: Step, state: FleetState) -> bool:
+    """Return whether the operation that was to create a number is under way, or has created it."""
     if not old.op_id:
         return False
-    begun, applied = known.begun.get(old.id), known.applied.get(old.id)
-    stored = None if begun is None else begun.row
-    under_way = stored is not None and stored.op_id == old.op_id and stored.state != State.FAILED
-    brought = applied is not None and applied.platform == old.platform and applied.record != ""
-    return under_way or brought
+    pending, applied = state.pending.get(old.id), state.last_applied.get(old.id)
+    stored = None if pending is None else pending.row
+    is_under_way = stored is not None and stored.op_id == old.op_id
+    is_applied = applied is not None and applied.platform == old.platform and applied.record != ""
+    return (is_under_way and stored is not None and stored.state != State.FAILED) or is_applied
 
 
-def _described(step: Step) -> str:
-    names = ", ".join(change.field for change in step.changes)
-    return f" ({names})" if names else ""
+def _describe(step: Step) -> str:
+    changes = (f"{each.field} {each.before!r} -> {each.after!r}" for each in step.changes)
+    return f"{step.action.value} ({', '.join(changes)})" if step.changes else step.action.value

@@ -1,33 +1,33 @@
-"""Reads all that a plan is made against: the accounts, the journal's notes, and its operations."""
+"""Reads the state that a plan is made against: accounts, the journal's notes, its operations."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.client import Client
-from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.fleet.agents import agents_there
+from sigmamind_async.errors import APIStatusError, ConfigurationError, NotFoundError
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import creation_id
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
+from sigmamind_async.platforms.dialnexa.client import DialNexa
+from sigmamind_async.platforms.dialnexa.models import GetAgent
+from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import Row, State
 
 T = TypeVar("T")
 
-Numbers: TypeAlias = Mapping[str, Mapping[str, RemoteNumber]]
-
 _AGENTS = ("inbound_agent_id", "outbound_agent_id")
 
 
 async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal) -> FleetState:
-    """Return what is known of *fleet*, after one listing of each account.
+    """Return the state of *fleet*, after one listing of each account.
 
     Args:
         fleet: The rows.
@@ -39,41 +39,36 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
         JournalError: The journal cannot be read.
         SigmaMindError: An account cannot be read.
     """
-    applied = {
-        row_id: LastApplied.load(row_id, text)
-        for row_id, text in (await journal.last_applied()).items()
-    }
-    orphans = await _orphans(fleet, applied, journal)
-    for row_id, orphan in orphans.items():
-        if orphan.row is not None and orphan.row.record:
-            applied[row_id] = _completed(applied[row_id], orphan.sequence, orphan.row)
-    begun = await _begun(_not_noted(fleet, applied), applied, journal)
+    notes = await journal.last_applied()
+    applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes.items()}
+    removed = await _pending_of_removed_rows(fleet, applied, journal)
+    for row_id, each in removed.items():
+        if each.row is not None and each.row.record:
+            applied[row_id] = _complete(applied[row_id], each.sequence, each.row)
+    pending = await _pending_of(_rows_without_note(fleet, applied), applied, journal)
     platforms = sorted(
-        platforms_of(fleet, applied) | {one.platform for one in begun.values()} - {""}
+        platforms_of(fleet, applied) | {each.platform for each in pending.values()} - {""}
     )
     missing = [platform for platform in platforms if platform not in clients]
     if missing:
         raise ConfigurationError(f"clients: there is none for {', '.join(missing)}")
-    found = await _of_each(platforms, lambda name: numbers_of(clients[name]))
-    agents = await _of_each(
-        platforms, lambda name: agents_there(clients[name], _agents_on(fleet, name))
+    numbers = await _gather(platforms, lambda name: list_numbers(clients[name]))
+    agents = await _gather(
+        platforms, lambda name: find_agents(clients[name], _agents_of(fleet, name))
     )
+    lost = await _pending_of(_rows_without_number(fleet, applied, numbers), applied, journal)
     return FleetState(
-        found=found,
-        applied=applied,
-        begun={
-            **orphans,
-            **begun,
-            **await _begun(_not_found(fleet, applied, found), applied, journal),
-        },
-        agents={name: there for name, there in agents.items() if there is not None},
+        numbers=numbers,
+        last_applied=applied,
+        pending={**removed, **pending, **lost},
+        agents={name: ids for name, ids in agents.items() if ids is not None},
     )
 
 
-async def _of_each(
+async def _gather(
     names: Iterable[str], ask: Callable[[str], Coroutine[Any, Any, T]]
 ) -> dict[str, T]:
-    """Return the answer of *ask* for each name, all asked at once; raises the first error."""
+    """Return the answer of *ask* for each name, all asked at once; raise the first error."""
     try:
         async with asyncio.TaskGroup() as tasks:
             asked = {name: tasks.create_task(ask(name)) for name in names}
@@ -83,23 +78,124 @@ async def _of_each(
 
 
 def platforms_of(fleet: Fleet, applied: Mapping[str, LastApplied]) -> set[str]:
-    """Return the platforms that have to be asked about *fleet*."""
-    platforms = {row.platform for row in fleet.rows}
-    return platforms | {
-        one.platform for row in fleet.rows if (one := applied.get(row.id)) and one.record
+    """Return the platforms whose accounts have to be read for *fleet*."""
+    notes = (applied.get(row.id) for row in fleet.rows)
+    return {
+        *(row.platform for row in fleet.rows),
+        *(note.platform for note in notes if note is not None and note.record),
     }
 
 
-async def numbers_of(client: Client) -> dict[str, RemoteNumber]:
+async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
     """Return every number of the account of *client*, by record."""
-    capability = VENDORS[client.platform.name]
-    numbers = capability.adapter.list_numbers(client)
-    found = [capability.found(record) async for record in numbers]
-    # Pages shift while numbers appear: a number may come twice, and is the same.
-    return {one.record: one for one in found if one.record}
+    vendor = VENDORS[client.platform.name]
+    listing = vendor.adapter.list_numbers(client)
+    numbers = [vendor.found(record) async for record in listing]
+    # Pages shift while numbers appear: the same number may come twice.
+    return {number.record: number for number in numbers if number.record}
 
 
-def _agents_on(fleet: Fleet, platform: str) -> set[str]:
+# --- operations that no note knows yet -------------------------------------------------------
+
+
+async def _pending_of(
+    rows: Iterable[FleetRow], applied: Mapping[str, LastApplied], journal: Journal
+) -> dict[str, PendingOperation]:
+    """Return the latest operation that creates the number of each of *rows*."""
+    return {row.id: await _pending_of_row(row, applied.get(row.id), journal) for row in rows}
+
+
+def _rows_without_note(fleet: Fleet, applied: Mapping[str, LastApplied]) -> Iterable[FleetRow]:
+    """Yield the rows that the journal has noted no number for on their platform."""
+    for row in fleet.rows:
+        note = applied.get(row.id)
+        is_noted = note is not None and note.record and note.platform == row.platform
+        if not is_noted and _creates_a_number(row):
+            yield row
+
+
+def _rows_without_number(
+    fleet: Fleet,
+    applied: Mapping[str, LastApplied],
+    numbers: Mapping[str, Mapping[str, RemoteNumber]],
+) -> Iterable[FleetRow]:
+    """Yield the rows whose number is noted, and not in the account."""
+    for row in fleet.rows:
+        note = applied.get(row.id)
+        if note is None or not note.record or note.platform != row.platform:
+            continue
+        if note.record not in numbers.get(row.platform, {}) and _creates_a_number(row):
+            yield row
+
+
+def _creates_a_number(row: FleetRow) -> bool:
+    return row.source is not Source.EXISTING or row.state is not DesiredState.PRESENT
+
+
+async def _pending_of_row(
+    row: FleetRow, applied: LastApplied | None, journal: Journal
+) -> PendingOperation:
+    """Return the operation on the platform of *row*, or on the one where the row was before."""
+    here = await _find_pending(row.id, row.platform, applied, journal)
+    if here.row is not None or applied is None or applied.platform == row.platform:
+        return here
+    there = await _find_pending(row.id, applied.platform, applied, journal)
+    return here if there.row is None or had_no_effect(there.row) else there
+
+
+async def _find_pending(
+    row_id: str, platform: str, applied: LastApplied | None, journal: Journal
+) -> PendingOperation:
+    """Return the latest operation that creates the number of a row, or the first one."""
+    sequence = 1 if applied is None else applied.sequence + 1
+    stored = await journal.get(platform, creation_id(row_id, sequence))
+    while stored is not None and had_no_effect(stored):
+        later = await journal.get(platform, creation_id(row_id, sequence + 1))
+        if later is None:
+            break
+        sequence, stored = sequence + 1, later
+    return PendingOperation(sequence=sequence, row=stored)
+
+
+def had_no_effect(stored: Row) -> bool:
+    """Return whether an operation did nothing and will do nothing, so that another may follow."""
+    is_settled = stored.proven_absent or not stored.unconfirmed_since
+    return stored.state in {State.FAILED, State.PLANNED} and is_settled
+
+
+async def _pending_of_removed_rows(
+    fleet: Fleet, applied: Mapping[str, LastApplied], journal: Journal
+) -> dict[str, PendingOperation]:
+    """Return the operations that create numbers of rows which the fleet no longer has.
+
+    A note without a record announces each of them. A row may have been renamed before its number
+    was noted: the number must be found, or it would be bought again.
+    """
+    ids = {row.id for row in fleet.rows} | {problem.id for problem in fleet.problems}
+    ids |= {*fleet.skipped}
+    pending = {
+        row_id: await _find_pending(row_id, note.platform, note, journal)
+        for row_id, note in applied.items()
+        if row_id not in ids and not note.record
+    }
+    return {
+        row_id: each
+        for row_id, each in pending.items()
+        if each.row is not None and not had_no_effect(each.row)
+    }
+
+
+def _complete(note: LastApplied, sequence: int, stored: Row) -> LastApplied:
+    """Return *note* with the number that an operation created, as its run would have noted it."""
+    return attrs.evolve(
+        note, record=stored.record, phone_number=stored.phone_number, sequence=sequence
+    )
+
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+def _agents_of(fleet: Fleet, platform: str) -> set[str]:
     return {
         agent
         for row in fleet.rows
@@ -109,98 +205,40 @@ def _agents_on(fleet: Fleet, platform: str) -> set[str]:
     }
 
 
-async def _begun(
-    rows: Iterable[FleetRow], applied: Mapping[str, LastApplied], journal: Journal
-) -> dict[str, PendingOperation]:
-    """Return the operations that bring the numbers which no note tells of."""
-    return {row.id: await _begun_of(row, applied.get(row.id), journal) for row in rows}
+async def find_agents(client: Client, ids: Collection[str]) -> frozenset[str] | None:
+    """Return those of *ids* that exist, or `None` if the platform does not report that.
 
-
-def _not_noted(fleet: Fleet, applied: Mapping[str, LastApplied]) -> Iterator[FleetRow]:
-    """Yield the rows that the journal has noted no number for, where they are now."""
-    for row in fleet.rows:
-        noted = applied.get(row.id)
-        here = noted is not None and noted.record and noted.platform == row.platform
-        if not here and not _is_there_already(row):
-            yield row
-
-
-def _not_found(
-    fleet: Fleet, applied: Mapping[str, LastApplied], found: Numbers
-) -> Iterator[FleetRow]:
-    """Yield the rows whose number is noted, and not in the account."""
-    for row in fleet.rows:
-        noted = applied.get(row.id)
-        if noted is None or not noted.record or noted.platform != row.platform:
-            continue
-        if noted.record not in found.get(row.platform, {}) and not _is_there_already(row):
-            yield row
-
-
-def _is_there_already(row: FleetRow) -> bool:
-    return row.source is Source.EXISTING and row.state is DesiredState.PRESENT
-
-
-async def _begun_of(
-    row: FleetRow, applied: LastApplied | None, journal: Journal
-) -> PendingOperation:
-    """Return what was begun to bring the number of *row*, here or where the row was before."""
-    here = await begun_for(row.id, row.platform, applied, journal)
-    if here.row is not None or applied is None or applied.platform == row.platform:
-        return here
-    there = await begun_for(row.id, applied.platform, applied, journal)
-    return here if there.row is None or did_nothing(there.row) else there
-
-
-async def begun_for(
-    row_id: str, platform: str, applied: LastApplied | None, journal: Journal
-) -> PendingOperation:
-    """Return the latest operation that was begun to bring the number of a row, or the first."""
-    sequence = 1 if applied is None else applied.sequence + 1
-    stored = await journal.get(platform, creation_id(row_id, sequence))
-    while stored is not None and did_nothing(stored):
-        later = await journal.get(platform, creation_id(row_id, sequence + 1))
-        if later is None:
-            break
-        sequence, stored = sequence + 1, later
-    return PendingOperation(sequence=sequence, row=stored)
-
-
-def did_nothing(stored: Row) -> bool:
-    """Return whether nothing came of an operation, nor will, so that another may take its place."""
-    settled = stored.proven_absent or not stored.unconfirmed_since
-    return stored.state in {State.FAILED, State.PLANNED} and settled
-
-
-# --- rows that the fleet has no longer -----------------------------------------------------------
-
-
-async def _orphans(
-    fleet: Fleet, applied: Mapping[str, LastApplied], journal: Journal
-) -> dict[str, PendingOperation]:
-    """Return what was begun to bring the numbers of rows that the fleet has no longer.
-
-    What brings a number is announced by a note without a record. A row may have been renamed
-    before the next note could be written: its number must be seen, or it would be bought again.
+    A key may be allowed to change numbers and not to read agents.
     """
-    ids = {row.id for row in fleet.rows} | {problem.id for problem in fleet.problems}
-    begun = {
-        row_id: await begun_for(row_id, one.platform, one, journal)
-        for row_id, one in applied.items()
-        if row_id not in ids and not one.record
-    }
-    return {
-        row_id: one
-        for row_id, one in begun.items()
-        if one.row is not None and not did_nothing(one.row)
-    }
+    find = _FIND_AGENTS.get(client.platform.name)
+    if find is None or not ids:
+        return None
+    try:
+        return await find(client, ids)
+    except APIStatusError:
+        return None
 
 
-def _completed(announced: LastApplied, sequence: int, stored: Row) -> LastApplied:
-    """Return what would have been noted of a number, had the process not ended before."""
-    return attrs.evolve(
-        announced,
-        record=stored.record,
-        phone_number=stored.phone_number,
-        sequence=sequence,
-    )
+async def _find_sigmamind_agents(client: Client, ids: Collection[str]) -> frozenset[str]:
+    agents = cast("SigmaMind", client).agents.list()
+    return frozenset(ids).intersection([agent.agent_id async for agent in agents])
+
+
+async def _find_dialnexa_agents(client: Client, ids: Collection[str]) -> frozenset[str]:
+    existing: set[str] = set()
+    values = [GetAgent(id=agent) for agent in ids]
+    async for outcome in cast("DialNexa", client).run_many(values):
+        if outcome.status == "done":
+            existing.add(values[outcome.index].id)
+        elif not isinstance(outcome.error, NotFoundError) and outcome.error is not None:
+            raise outcome.error
+    return frozenset(existing)
+
+
+_FindAgents: TypeAlias = Callable[[Client, Collection[str]], Awaitable[frozenset[str]]]
+
+# Verbex documents no agents: a wrong one is refused when it is written.
+_FIND_AGENTS: Final[Mapping[str, _FindAgents]] = {
+    "sigmamind": _find_sigmamind_agents,
+    "dialnexa": _find_dialnexa_agents,
+}

@@ -1,27 +1,29 @@
-"""The requests that carry a step out.
+"""The requests that carry a step out, and their ids in the journal.
 
-Each has an id in the journal that tells what it is for: what brings a number ``ROW #N``, what
-changes one ``ROW #N.DIGEST`` with a digest of what it writes, what releases one ``ROW #N.release``.
-So the same step, planned again by a later run, has the same id and is carried out once. What the
-file says otherwise by then has another one, and waits until the earlier request is settled.
+An id says what the operation is for: ``ROW #N`` creates a number, ``ROW #N.DIGEST`` writes the
+changes with that digest, ``ROW #N.release`` releases it. So the same step, planned again by a later
+run, has the same id and is carried out once. A changed row gets another id, and waits until the
+earlier request is settled.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 import orjson
 
 from sigmamind_async.errors import PlanError
-from sigmamind_async.fleet.blockers import NOT_ALLOWED
+from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.plan import Plan
-from sigmamind_async.fleet.refresh import did_nothing
+from sigmamind_async.fleet.refresh import had_no_effect
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
+from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state_index import spreadsheet_id
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
-from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
+from sigmamind_async.fleet.vendor_schema import RemoteNumber, RequestForm, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.adapter import Value
 from sigmamind_async.provisioning.fingerprint import rebuild_request, split_secrets
@@ -30,15 +32,15 @@ from sigmamind_async.provisioning.row import Row, State
 from sigmamind_async.values import Secret
 
 Resolve: TypeAlias = Callable[[str], Secret]
-"""Returns the secret that a reference means; raises `SecretReferenceError` where there is none."""
+"""Returns the secret of a reference; raises `SecretReferenceError` if there is none."""
 
 
-_BRING: Final = {
+_CREATE: Final = {
     Source.PURCHASE: {Action.PURCHASE},
     Source.IMPORT: {Action.IMPORT, Action.MOVE},
     Source.EXISTING: frozenset[Action](),
 }
-"""Steps that bring a number: whatever else a plan says, nothing but a purchase spends money."""
+"""Actions that create a number, by source: only a row with source purchase spends money."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,73 +51,71 @@ class StepRequest:
     sequence: int
     value: Value = attrs.field(repr=False)
     fields: Mapping[str, Cell] = attrs.field(hash=False, factory=dict[str, Cell], repr=False)
-    """What it writes, as the row says it: secrets are references."""
-    begun: bool = False
-    """Whether an earlier run has sent it."""
+    """What it writes, as in the row: secrets are references."""
 
 
 @attrs.frozen
 class RequestBuilder:
-    """Makes the requests of a plan; looks into the journal for what has been asked before."""
+    """Makes the requests of a plan, given what the journal has of them already."""
 
     plan: Plan
     journal: Journal
     resolve: Resolve
 
     async def creation(self, step: Step) -> StepRequest:
-        """Return the operation that brings the number of *step*.
+        """Return the operation that creates the number of *step*.
 
-        What an earlier run has begun goes on as it was asked for, whatever the row says by now:
-        asking for something else would buy another number. The rest is written behind it.
+        One that an earlier run began continues as it was requested, even if the row has changed
+        since: another request would buy another number. Updates write the rest afterwards.
 
-        Raises `PlanError` where the row names another number by now.
+        Raises `PlanError` if the row now names another number.
         """
-        row, capability = self.plan.rows[step.id], VENDORS[step.platform]
-        form = capability.form(row.source, _said(row))
-        if form is None or row.platform != step.platform or step.action not in _BRING[row.source]:
-            raise PlanError(f"{row.id}: a plan that suits its row does not {step.action.value} it")
+        row, vendor = self.plan.rows[step.id], VENDORS[step.platform]
+        form = _creation_form(row, vendor)
+        if form is None or row.platform != step.platform or step.action not in _CREATE[row.source]:
+            raise PlanError(f"{row.id}: its step, {step.action.value}, does not fit its source")
         fields = form.part_of(row.fields)
-        errand = StepRequest(
+        request = StepRequest(
             op_id=creation_id(row.id, step.sequence),
             sequence=step.sequence,
-            value=form.request(self._resolved(fields)),
+            value=form.request(self._resolve_secrets(fields)),
             fields=fields,
         )
-        stored = await self.journal.get(step.platform, errand.op_id)
+        stored = await self.journal.get(step.platform, request.op_id)
         if stored is None:
-            return errand
+            return request
         if stored.state is State.DONE and not stored.kind.costs:
-            sequence = await self._free(step.platform, f"{row.id} #", "", step.sequence)
-            return attrs.evolve(errand, op_id=creation_id(row.id, sequence), sequence=sequence)
-        if not _differs(stored, errand.value):
-            return attrs.evolve(errand, begun=True)
-        if did_nothing(stored):
-            following = step.sequence + 1
-            return attrs.evolve(errand, op_id=creation_id(row.id, following), sequence=following)
-        return _going_on(row, capability, errand, stored)
+            sequence = await self._next_free(step.platform, row.id, "", step.sequence)
+            return attrs.evolve(request, op_id=creation_id(row.id, sequence), sequence=sequence)
+        if (stored.request_type, stored.request_fields) == _journal_form(request.value):
+            return request
+        if had_no_effect(stored):
+            sequence = step.sequence + 1
+            return attrs.evolve(request, op_id=creation_id(row.id, sequence), sequence=sequence)
+        return _continue_stored(row, vendor, request, stored)
 
     async def update(
         self, step: Step, record: str, changes: Sequence[Change], sequence: int
     ) -> StepRequest:
         """Return the operation that writes *changes*, and nothing else."""
-        row, capability = self.plan.rows[step.id], VENDORS[step.platform]
+        row, vendor = self.plan.rows[step.id], VENDORS[step.platform]
         fields = {change.field: row.fields[change.field] for change in changes}
-        value = capability.update.request(self._resolved(fields), **{capability.key: record})
+        value = vendor.update.request(self._resolve_secrets(fields), **{vendor.key: record})
         digest = _digest(changes)
-        sequence = await self._free(step.platform, f"{step.id} #", f".{digest}", sequence)
+        sequence = await self._next_free(step.platform, step.id, f".{digest}", sequence)
         op_id = f"{step.id} #{sequence}.{digest}"
         return StepRequest(op_id=op_id, sequence=sequence, value=value, fields=fields)
 
     async def release(self, step: Step, found: RemoteNumber, sequence: int) -> StepRequest:
-        """Return the operation that gives *found* up, which the row and the rules must both allow.
+        """Return the operation that releases *found*. There is no other way to a release.
 
-        Raises `PlanError` where one of them does not: this is the only way to a release.
+        Raises `PlanError` unless both the row and the plan's options ask for it.
         """
         row = self.plan.rows[step.id]
-        asked = _says_absent(step, row, found) or _moves_away(step, row, found)
-        if not (asked and self.plan.rules.allow_release) or step.withheld:
-            raise PlanError(f"{step.id}: {NOT_ALLOWED}, and a row that says absent")
-        sequence = await self._free(found.platform, f"{step.id} #", ".release", sequence)
+        is_asked_for = _is_absent(step, row, found) or _moves_away(step, row, found)
+        if not (is_asked_for and self.plan.options.allow_release) or step.blocked:
+            raise PlanError(f"{step.id}: {RELEASE_NOT_ALLOWED} and a row with state absent")
+        sequence = await self._next_free(found.platform, step.id, ".release", sequence)
         return StepRequest(
             op_id=f"{step.id} #{sequence}.release",
             sequence=sequence,
@@ -123,105 +123,135 @@ class RequestBuilder:
         )
 
     async def has_released(self, step: Step) -> bool:
-        """Return whether an earlier run sent the release that *step* would be about."""
+        """Return whether an earlier run sent the release of *step*."""
         op_id = f"{step.id} #{step.sequence}.release"
         stored = await self.journal.get(step.platform, op_id)
-        return stored is not None and not did_nothing(stored)
+        return stored is not None and not had_no_effect(stored)
 
-    def refuse_second(self, step: Step, errand: StepRequest, orphans: Iterable[Row]) -> None:
-        """Raise `PlanError` where *errand*, a purchase, may buy a second number for a row.
+    async def _next_free(self, account: str, row_id: str, suffix: str, sequence: int) -> int:
+        """Return the first sequence, from *sequence*, whose operation is not done yet.
 
-        *orphans* are purchases of rows that the fleet has no longer: one of those rows may have
-        been renamed to this one.
-        """
-        if self.plan.rows[step.id].phone_number:
-            return
-        for stored in orphans:
-            if stored.account == step.platform and not _differs(stored, errand.value):
-                raise PlanError(
-                    f"{step.id}: would buy a number just like {stored.op_id}, whose row the file"
-                    " has no longer: put that row back until it is settled, or name its number"
-                )
-
-    async def _free(self, account: str, before: str, behind: str, sequence: int) -> int:
-        """Return the first sequence from *sequence* on whose operation is not done yet.
-
-        One that is done was undone since, by somebody else, or it would not be asked for again.
+        What is done was undone elsewhere since, or it would not be requested again.
         """
         while True:
-            stored = await self.journal.get(account, f"{before}{sequence}{behind}")
+            stored = await self.journal.get(account, f"{row_id} #{sequence}{suffix}")
             if stored is None or stored.state is not State.DONE:
                 return sequence
             sequence += 1
 
-    def _resolved(self, fields: Mapping[str, Cell]) -> dict[str, Cell]:
+    def _resolve_secrets(self, fields: Mapping[str, Cell]) -> dict[str, Cell]:
         return {
             name: self.resolve(cell) if name in SECRETS and isinstance(cell, str) else cell
             for name, cell in fields.items()
         }
 
 
-def _says_absent(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
-    """Return whether *row* wants to have no number, and *found* is none that it does not mean."""
-    absent = step.action is Action.RELEASE and row.state is DesiredState.ABSENT
-    return absent and row.phone_number in {"", found.phone_number}
+def _is_absent(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
+    """Return whether *row* is absent, and names no other number than *found*."""
+    is_absent = step.action is Action.RELEASE and row.state is DesiredState.ABSENT
+    return is_absent and row.phone_number in {"", found.phone_number}
 
 
 def _moves_away(step: Step, row: FleetRow, found: RemoteNumber) -> bool:
-    """Return whether *row* wants the number *found* imported on another platform than its own."""
-    moves = step.action is Action.MOVE and step.leaves == found
+    """Return whether *row* imports the number of *found* on another platform."""
+    moves = step.action is Action.MOVE and step.moves_from == found
     imports = row.state is DesiredState.PRESENT and row.source is Source.IMPORT
     same = row.phone_number == found.phone_number and row.platform != found.platform
     return moves and imports and same
 
 
-def _going_on(
-    row: FleetRow, capability: VendorSchema, errand: StepRequest, stored: Row
+def _continue_stored(
+    row: FleetRow, vendor: VendorSchema, request: StepRequest, stored: Row
 ) -> StepRequest:
-    """Return the operation that *stored* is about, which *row* says otherwise by now."""
+    """Return the operation *stored* as it was requested, with the secrets of *request*."""
     _check_same_number(row, stored)
-    request = capability.adapter.requests[stored.request_type]
-    forms = (*capability.purchases, *capability.imports)
-    nothing: Mapping[str, str] = {}
-    names = next((form.names for form in forms if form.value is request), nothing)
+    request_type = vendor.adapter.requests[stored.request_type]
+    forms = (*vendor.purchases, *vendor.imports)
+    form = next((form for form in forms if form.value is request_type), None)
+    names: Mapping[str, str] = {} if form is None else form.names
     fields = {names[name]: cell for name, cell in stored.request_fields.items() if name in names}
-    secrets = {name: getattr(errand.value, name, None) for name in stored.secret_fields}
+    secrets = {name: getattr(request.value, name, None) for name in stored.secret_fields}
     if not all(isinstance(secret, Secret) for secret in secrets.values()):
         raise PlanError(
-            f"{stored.op_id}: it is not known yet whether it was carried out; to find out, the row"
-            f" must say {' and '.join(names.get(name, name) for name in secrets)} as it did"
+            f"{stored.op_id}: it is unconfirmed; to settle it, restore"
+            f" {' and '.join(names.get(name, name) for name in secrets)} in the row"
         )
-    hidden = {names[name]: row.fields[names[name]] for name in secrets}
+    references = {names[name]: row.fields[names[name]] for name in secrets}
+    value = rebuild_request(request_type, stored.request_fields, stored.secret_fields)
     return attrs.evolve(
-        errand,
-        value=attrs.evolve(
-            rebuild_request(request, stored.request_fields, stored.secret_fields), **secrets
-        ),
-        fields={**fields, **hidden},
-        begun=True,
+        request, value=attrs.evolve(value, **secrets), fields={**fields, **references}
     )
 
 
 def _check_same_number(row: FleetRow, stored: Row) -> None:
-    """Raise `PlanError` where *stored* is about another number than *row*, or comes otherwise."""
-    begun = f"{stored.op_id}: it is not known yet what came of it, and the row"
+    """Raise `PlanError` if *stored* is about another number than *row*, or of another source."""
     if stored.key and row.phone_number not in {"", stored.key}:
-        raise PlanError(f"{begun} says {row.phone_number} in place of {stored.key}")
+        raise PlanError(
+            f"{stored.op_id}: it is unconfirmed for {stored.key}, and the row now has"
+            f" {row.phone_number}: change it back until that is settled"
+        )
     if stored.kind.costs is not (row.source is Source.PURCHASE):
-        raise PlanError(f"{begun} says {row.source.value} by now")
+        raise PlanError(
+            f"{stored.op_id}: it is unconfirmed, and the row now has source {row.source.value}:"
+            " change it back until that is settled"
+        )
 
 
-def _said(row: FleetRow) -> set[str]:
-    return {name for name, cell in row.fields.items() if cell is not None}
+def _journal_form(value: Value) -> tuple[str, Mapping[str, object]]:
+    return type(value).__name__, split_secrets(value)[0]
 
 
-def _differs(stored: Row, value: Value) -> bool:
-    return (stored.request_type, stored.request_fields) != (
-        type(value).__name__,
-        split_secrets(value)[0],
-    )
+def _creation_form(row: FleetRow, vendor: VendorSchema) -> RequestForm | None:
+    return vendor.form(row.source, {n for n, cell in row.fields.items() if cell is not None})
 
 
 def _digest(changes: Sequence[Change]) -> str:
     text = orjson.dumps([(change.field, change.after) for change in changes])
     return hashlib.sha256(text).hexdigest()[:8]
+
+
+# --- purchases in another journal ------------------------------------------------------------
+
+
+async def find_purchases(plan: Plan, state: FleetState, journal: Journal) -> list[str]:
+    """Return the ids of rows that would buy what *journal*, another one, has bought already.
+
+    These are the rows that have the id of a purchase there, perhaps rewritten by a spreadsheet, and
+    those that request the same. A purchase whose number has left the account does not count.
+    """
+    found: list[str] = []
+    bought: dict[str, set[object]] = {}
+    for step in plan.steps:
+        row, pending = plan.rows[step.id], state.pending.get(step.id)
+        is_begun = pending is not None and pending.row is not None
+        form = _creation_form(row, VENDORS[step.platform])
+        buys = step.action is Action.PURCHASE and step.writes and not row.phone_number
+        if not buys or is_begun or form is None:
+            continue
+        if step.platform not in bought:
+            bought[step.platform] = await _purchases(journal, step.platform, state)
+        request = form.request(form.part_of(row.fields))
+        if not bought[step.platform].isdisjoint(_identities(row.id, *_journal_form(request))):
+            found.append(step.id)
+    return found
+
+
+async def _purchases(journal: Journal, platform: str, state: FleetState) -> set[object]:
+    numbers = state.numbers.get(platform, {})
+    return {
+        identity
+        for stored in await journal.in_states(platform, [*State])
+        if stored.purchase_count and (not stored.record or stored.record in numbers)
+        for identity in _identities(
+            stored.op_id.rpartition(" #")[0] or stored.op_id,
+            stored.request_type,
+            stored.request_fields,
+        )
+    }
+
+
+def _identities(
+    row_id: str, request_type: str, fields: Mapping[str, object]
+) -> tuple[str, tuple[str, bytes]]:
+    request = orjson.dumps(dict(fields), option=orjson.OPT_SORT_KEYS)
+    return spreadsheet_id(row_id), (request_type, request)

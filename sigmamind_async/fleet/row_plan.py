@@ -1,7 +1,8 @@
-"""What is to be done about one row, or why only an operator can tell. Pure.
+"""The step of one row, or why only an operator can decide about it. Pure.
 
-A row is known by its id, and its number by the journal or by the number that the row names. Nothing
-is bought, moved or released on a guess: whatever cannot be told apart with certainty is a problem.
+The id identifies a row; the journal, or the number that the row names, identifies its number.
+Nothing is bought, moved or released on a guess: a number that cannot be identified with certainty
+is a problem.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from sigmamind_async.fleet.blockers import (
-    NOT_ALLOWED as NOT_ALLOWED,  # noqa: PLC0414 - given on
+    ABANDONED,
+    RELEASE_NOT_ALLOWED,
+    ambiguous_number,
+    missing_number,
+    move_conflict,
+    move_refusal,
+    number_conflict,
+    number_mismatch,
+    pending_decision,
+    pending_mismatch,
+    release_conflict,
+    removed_purchase,
 )
-from sigmamind_async.fleet.blockers import (
-    another_number,
-    contested,
-    lost,
-    not_absent,
-    not_as_begun,
-    not_moved,
-    taken,
-    unclear,
-    undecided,
-)
-from sigmamind_async.fleet.diff import changes_of, fixed_changes
+from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
-from sigmamind_async.fleet.state import LastApplied, remembered
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
@@ -38,14 +39,18 @@ OnDrift: TypeAlias = Literal["keep", "overwrite", "fail"]
 
 @attrs.frozen(kw_only=True)
 class PlanOptions:
-    """What a plan may do without asking again."""
+    """What a plan may do."""
 
     on_drift: OnDrift = "fail"
-    """What becomes of a field that somebody else has changed since it was applied."""
+    """What to do about a field that was changed elsewhere since it was applied."""
     allow_release: bool = False
-    """Whether numbers of rows that say ``absent``, or move, are released, permanently."""
+    """Release the numbers of rows that are absent, or that move, permanently."""
     rewrite_secrets: bool = False
-    """Whether passwords are written again: a new one behind the same reference is not noticed."""
+    """Write passwords again: a new one behind the same reference cannot be detected."""
+    allow_unlisted: bool = False
+    """Let new rows buy numbers while the journal has bought ones that no row lists: after rows were
+    removed, or where several fleets share the journal. A row with the same fields as one that was
+    removed still buys none."""
 
 
 _AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
@@ -53,7 +58,7 @@ _AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
 
 @attrs.frozen(kw_only=True)
 class RowPlan:
-    """What one row comes to."""
+    """One row with its step, or its problems."""
 
     row: FleetRow
     step: Step | None = None
@@ -65,102 +70,106 @@ class RowPlan:
         step = self.step
         if step is None or not step.phone_number:
             return
-        if step.record or step.op_id:  # or nothing is there, and nothing comes
+        if step.record or step.op_id:  # otherwise the number is absent and stays so
             yield step.platform, step.phone_number
-        if step.leaves is not None:
-            yield step.leaves.platform, step.phone_number
+        if step.moves_from is not None:
+            yield step.moves_from.platform, step.phone_number
 
 
-def draft(row: FleetRow, register: StateIndex, rules: PlanOptions) -> RowPlan:
-    """Return what is to be done about *row*."""
-    applied = register.applied(row)
-    if refusal := another_number(row, applied):
-        return _problem_draft(row, "phone_number", refusal)
+def plan_row(row: FleetRow, index: StateIndex, options: PlanOptions) -> RowPlan:
+    """Return the step of *row*, or its problems."""
+    applied = index.last_applied(row)
+    if why := number_mismatch(row, applied):
+        return _refuse(row, "phone_number", why)
     if row.state is DesiredState.ABSENT:
-        return _absent(row, applied, register, rules)
-    if refusal := not_as_begun(row, register.begun(row)):
-        return _problem_draft(row, "", refusal)
+        return _plan_release(row, applied, index, options)
+    if why := pending_mismatch(row, index.pending(row)):
+        return _refuse(row, "", why)
     if applied is not None and applied.platform != row.platform:
-        return _elsewhere(row, applied, register, rules)
-    found = _find_number(row, row.platform, applied, register)
-    if found is not None and not register.goes_on(row):
-        return _present(row, found, applied, register, rules)
-    return _missing(row, applied, register)
+        return _plan_move(row, applied, index, options)
+    found = _find_number(row, applied, index)
+    if found is not None and not index.is_under_way(row):
+        return _plan_update(row, found, applied, index, options)
+    return _plan_missing(row, applied, index, options)
 
 
-def _problem_draft(row: FleetRow, field: str, message: str) -> RowPlan:
-    return RowPlan(row=row, problems=(_told(row, field, message),))
+def _refuse(row: FleetRow, field: str, message: str) -> RowPlan:
+    return RowPlan(row=row, problems=(_problem(row, field, message),))
 
 
-def _told(row: FleetRow, field: str, message: str) -> Problem:
+def _problem(row: FleetRow, field: str, message: str) -> Problem:
     return Problem(message=message, id=row.id, field=field, line=row.line)
 
 
 def _find_number(
-    row: FleetRow, platform: str, applied: LastApplied | None, register: StateIndex
+    row: FleetRow, applied: LastApplied | None, index: StateIndex
 ) -> RemoteNumber | None:
     """Return the number of *row*, if the account has it."""
     if applied is None:
-        return register.by_number(platform, row.phone_number)
-    # A record that was made anew has another key, and is about the same number.
-    return register.by_record(platform, applied.record) or register.by_number(
-        platform, applied.phone_number
+        return index.find_number(row.platform, row.phone_number)
+    # A number that was removed and added again has another record.
+    return index.find_record(row.platform, applied.record) or index.find_number(
+        row.platform, applied.phone_number
     )
 
 
-# --- numbers that are there ------------------------------------------------------------------
+# --- numbers in the account ------------------------------------------------------------------
 
 
-def _present(
+def _plan_update(
     row: FleetRow,
     found: RemoteNumber,
     applied: LastApplied | None,
-    register: StateIndex,
-    rules: PlanOptions,
+    index: StateIndex,
+    options: PlanOptions,
 ) -> RowPlan:
-    if refusal := unclear(row, found, applied, register):
-        return _problem_draft(row, "phone_number", refusal)
-    adopted = not register.owns(row, found)
-    was = (register.predecessor(row, found) or "") if adopted else ""
-    if was:
-        applied = register.known.applied[was]
-    capability = VENDORS[row.platform]
+    if why := ambiguous_number(row, found, applied, index):
+        return _refuse(row, "phone_number", why)
+    is_adopted = not index.owns(row, found)
+    previous_id = (index.previous_id(row, found) or "") if is_adopted else ""
+    if previous_id:
+        applied = index.state.last_applied[previous_id]
+    vendor = VENDORS[row.platform]
     if applied is not None and applied.record != found.record:
-        applied = _made_anew(applied, found, capability)
+        applied = _forget_unseen(applied, found, vendor)
     fixed = [
-        _told(row, name, "was said otherwise when the number came, and cannot be changed since")
-        for name in fixed_changes(row, capability, applied)
+        _problem(row, name, "cannot be changed after the number was created; change it back")
+        for name in find_fixed_changes(row, vendor, applied)
     ]
     if fixed:
         return RowPlan(row=row, problems=fixed)
-    changes = [*changes_of(row, capability, found, applied, rewrite_secrets=rules.rewrite_secrets)]
+    changes = [*find_changes(row, vendor, found, applied, rewrite_secrets=options.rewrite_secrets)]
     drifted = [change for change in changes if change.drifted]
-    problems = [_told(row, one.field, _drift(one)) for one in drifted if rules.on_drift == "fail"]
-    kept = drifted if rules.on_drift == "keep" else []
+    problems = (
+        [_problem(row, change.field, _drift_text(change)) for change in drifted]
+        if options.on_drift == "fail"
+        else []
+    )
+    kept = drifted if options.on_drift == "keep" else []
     if kept:
         changes = [change for change in changes if not change.drifted]
-    problems += _agents(row, [change.field for change in changes], register)
+    problems += _missing_agents(row, [change.field for change in changes], index)
     action = Action.UPDATE if changes else Action.DRIFTED if kept else Action.UNCHANGED
     step = Step(
         id=row.id,
         platform=row.platform,
-        action=Action.ADOPT if adopted else action,
-        sequence=register.sequence(row),
+        action=Action.ADOPT if is_adopted else action,
+        sequence=index.next_sequence(row),
         phone_number=found.phone_number,
         record=found.record,
         changes=tuple(changes),
-        kept=tuple(kept),
-        was=was,
+        kept_drift=tuple(kept),
+        renamed_from=previous_id,
     )
     return RowPlan(row=row, step=step, problems=problems)
 
 
-def _made_anew(applied: LastApplied, found: RemoteNumber, capability: VendorSchema) -> LastApplied:
-    """Return what is known of a number whose record is another one than was written to.
+def _forget_unseen(applied: LastApplied, found: RemoteNumber, vendor: VendorSchema) -> LastApplied:
+    """Return what is known of a number that has another record than the one that was written to.
 
-    What the platform does not show of the new one, a password for instance, was never written.
+    What the platform does not show of the new record, such as a password, was never written to it.
     """
-    takes = capability.update.takes
+    takes = vendor.update.takes
     fields = applied.fields.items()
     return attrs.evolve(
         applied,
@@ -168,136 +177,146 @@ def _made_anew(applied: LastApplied, found: RemoteNumber, capability: VendorSche
     )
 
 
-def _drift(change: Change) -> str:
-    wanted, found = (_shown(value) for value in (change.after, change.before))
+def _drift_text(change: Change) -> str:
+    after, before = (
+        "empty" if value is None else repr(value) for value in (change.after, change.before)
+    )
     return (
-        f"is {found}, changed by somebody else since it was applied, and wanted is {wanted}:"
-        " say --on-drift keep or overwrite"
+        f"is {before}, changed elsewhere since it was applied, and the row has {after}:"
+        " pass --on-drift keep or overwrite"
     )
 
 
-def _shown(value: object) -> str:
-    return "empty" if value is None else repr(value)
-
-
-def _agents(row: FleetRow, fields: Collection[str], register: StateIndex) -> Iterator[Problem]:
-    """Yield a problem for each agent that a number would be given to and that does not exist."""
-    agents = register.known.agents.get(row.platform)
+def _missing_agents(row: FleetRow, fields: Collection[str], index: StateIndex) -> Iterator[Problem]:
+    """Yield a problem for each agent that would be written and that does not exist."""
+    agents = index.state.agents.get(row.platform)
     for name in _AGENTS:
         agent = row.fields.get(name)
         if agents is not None and name in fields and agent and agent not in agents:
-            yield _told(row, name, f"{agent!r} is no agent of the account")
+            yield _problem(row, name, f"the account has no agent {agent!r}")
 
 
-# --- numbers that are not there yet ----------------------------------------------------------
+# --- numbers that are to be created ----------------------------------------------------------
 
 
-def _missing(row: FleetRow, applied: LastApplied | None, register: StateIndex) -> RowPlan:
-    """Return what is to be done about a number that the account does not have."""
+def _plan_missing(
+    row: FleetRow, applied: LastApplied | None, index: StateIndex, options: PlanOptions
+) -> RowPlan:
+    """Plan a row whose number the account does not have."""
     if applied is not None and row.source is not Source.IMPORT:
-        return _problem_draft(row, "phone_number", lost(applied))
-    if refusal := undecided(register.begun(row)):
-        return _problem_draft(row, "", refusal)
-    if refusal := taken(row, row.phone_number, register):
-        return _problem_draft(row, "phone_number", refusal)
-    return _new(row, register)
-
-
-def _new(row: FleetRow, register: StateIndex) -> RowPlan:
+        return _refuse(row, "phone_number", missing_number(applied))
+    if blocked := _plan_blocked(row, index):
+        return blocked
+    if why := number_conflict(row, row.phone_number, index):
+        return _refuse(row, "phone_number", why)
     if row.source is Source.EXISTING:
         number = row.phone_number or "its number, which the row does not name,"
-        return _problem_draft(row, "phone_number", f"{number} is not in the account")
-    under_way = register.goes_on(row)
-    twin = None if under_way or row.phone_number else register.twin(row)
-    if twin is not None:
-        twin_id = register.twin_id(row)
-        return _problem_draft(
-            row,
-            "",
-            f"would buy another number just like {twin_id}, which the file has no longer: if that"
-            f" row was renamed, add phone_number {twin.phone_number}; if not, keep {twin_id}",
-        )
-    sequence = register.sequence(row)
+        return _refuse(row, "phone_number", f"{number} is not in the account")
+    is_under_way = index.is_under_way(row)
+    if row.source is Source.PURCHASE and not row.phone_number and not is_under_way:
+        alike = options.allow_unlisted
+        if why := removed_purchase(index.removed_purchase(row, alike=alike), alike=alike):
+            return _refuse(row, "", why)
+    sequence = index.next_sequence(row)
     step = Step(
         id=row.id,
         platform=row.platform,
         action=Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT,
         sequence=sequence,
         op_id=creation_id(row.id, sequence),
-        phone_number=row.phone_number or _number_under_way(row, register),
-        changes=_all_of(row),
-        remarks=("goes on with what an earlier run began",) if under_way else (),
+        phone_number=row.phone_number or _number_under_way(row, index),
+        changes=_all_changes(row),
+        remarks=("continues what an earlier run began",) if is_under_way else (),
     )
-    return RowPlan(row=row, step=step, problems=[*_agents(row, row.fields, register)])
+    return RowPlan(row=row, step=step, problems=[*_missing_agents(row, row.fields, index)])
 
 
-def _number_under_way(row: FleetRow, register: StateIndex) -> str:
-    begun = register.begun(row)
-    key = "" if begun is None or begun.row is None or not begun.goes_on else begun.row.key
-    return key if key.startswith("+") else ""
-
-
-def _all_of(row: FleetRow) -> tuple[Change, ...]:
-    return tuple(
-        Change(name, None, after)
-        for name, cell in row.fields.items()
-        if name != "phone_number" and (after := remembered(cell)) is not None
-    )
-
-
-# --- numbers that go -------------------------------------------------------------------------
-
-
-def _absent(
-    row: FleetRow, applied: LastApplied | None, register: StateIndex, rules: PlanOptions
-) -> RowPlan:
-    found = _find_number(row, row.platform, applied, register)
-    if refusal := not_absent(row, found, applied, register):
-        return _problem_draft(row, "phone_number", refusal)
-    if found is None:
-        step = Step(
-            id=row.id,
-            platform=row.platform,
-            action=Action.UNCHANGED,
-            sequence=register.sequence(row),
-            phone_number=row.phone_number,
-            remarks=("is absent already",),
-        )
-        return RowPlan(row=row, step=step)
+def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
+    """Return the plan of a row whose operation waits for an operator, or was abandoned by one."""
+    pending = index.pending(row)
+    if why := pending_decision(pending):
+        return _refuse(row, "", why)
+    if pending is None or not pending.is_abandoned:
+        return None
+    action = Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT
     step = Step(
         id=row.id,
         platform=row.platform,
-        action=Action.RELEASE,
-        sequence=register.sequence(row),
-        phone_number=found.phone_number,
-        record=found.record,
-        withheld="" if rules.allow_release else NOT_ALLOWED,
+        action=action,
+        phone_number=row.phone_number,
+        blocked=ABANDONED,
     )
     return RowPlan(row=row, step=step)
 
 
-def _elsewhere(
-    row: FleetRow, applied: LastApplied, register: StateIndex, rules: PlanOptions
-) -> RowPlan:
-    """Return what is to be done about a number that is to be on another platform than it was."""
-    here = register.by_number(row.platform, applied.phone_number)
-    there = register.by_record(applied.platform, applied.record)
-    if register.goes_on(row):
-        here = None  # or what is under way there would never be settled
-    if there is None and here is not None:
-        return _present(row, here, None, register, rules)
-    if there is None:
-        return _missing(row, applied, register)
-    if refusal := not_moved(row, applied, allow_release=rules.allow_release):
-        return _problem_draft(row, "platform", refusal)
-    if refusal := contested(row, here, there, register):
-        return _problem_draft(row, "phone_number", refusal)
-    if here is None and (refusal := undecided(register.begun(row))):
-        return _problem_draft(row, "", refusal)
-    changes = (
-        _all_of(row) if here is None else tuple(changes_of(row, VENDORS[row.platform], here, None))
+def _number_under_way(row: FleetRow, index: StateIndex) -> str:
+    pending = index.pending(row)
+    is_under_way = pending is not None and pending.row is not None and pending.is_under_way
+    key = pending.row.key if is_under_way and pending and pending.row else ""
+    return key if key.startswith("+") else ""
+
+
+def _all_changes(row: FleetRow) -> tuple[Change, ...]:
+    return tuple(
+        Change(name, None, after)
+        for name, cell in row.fields.items()
+        if name != "phone_number" and (after := normalize_cell(cell)) is not None
     )
-    sequence = register.sequence(row)
+
+
+# --- numbers that are released or moved ------------------------------------------------------
+
+
+def _plan_release(
+    row: FleetRow, applied: LastApplied | None, index: StateIndex, options: PlanOptions
+) -> RowPlan:
+    found = _find_number(row, applied, index)
+    if why := release_conflict(row, found, applied, index):
+        return _refuse(row, "phone_number", why)
+    step = Step(
+        id=row.id,
+        platform=row.platform,
+        action=Action.UNCHANGED,
+        sequence=index.next_sequence(row),
+        phone_number=row.phone_number,
+        remarks=("is absent already",),
+    )
+    if found is not None:
+        step = attrs.evolve(
+            step,
+            action=Action.RELEASE,
+            phone_number=found.phone_number,
+            record=found.record,
+            blocked="" if options.allow_release else RELEASE_NOT_ALLOWED,
+            remarks=(),
+        )
+    return RowPlan(row=row, step=step)
+
+
+def _plan_move(
+    row: FleetRow, applied: LastApplied, index: StateIndex, options: PlanOptions
+) -> RowPlan:
+    """Plan a row that has another platform than its number."""
+    here = index.find_number(row.platform, applied.phone_number)
+    there = index.find_record(applied.platform, applied.record)
+    if index.is_under_way(row):
+        here = None  # otherwise the operation under way would never be settled
+    if there is None and here is not None:
+        return _plan_update(row, here, None, index, options)
+    if there is None:
+        return _plan_missing(row, applied, index, options)
+    if why := move_refusal(row, applied, allow_release=options.allow_release):
+        return _refuse(row, "platform", why)
+    if why := move_conflict(row, here, there, index):
+        return _refuse(row, "phone_number", why)
+    if here is None and (blocked := _plan_blocked(row, index)):
+        return blocked
+    changes = (
+        _all_changes(row)
+        if here is None
+        else tuple(find_changes(row, VENDORS[row.platform], here, None))
+    )
+    sequence = index.next_sequence(row)
     step = Step(
         id=row.id,
         platform=row.platform,
@@ -307,7 +326,7 @@ def _elsewhere(
         phone_number=applied.phone_number,
         record="" if here is None else here.record,
         changes=changes,
-        leaves=there,
+        moves_from=there,
     )
-    agents = _agents(row, [change.field for change in changes], register)
+    agents = _missing_agents(row, [change.field for change in changes], index)
     return RowPlan(row=row, step=step, problems=[*agents])

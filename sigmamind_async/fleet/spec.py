@@ -124,3 +124,5 @@ class Fleet:
 
     rows: Sequence[FleetRow]
     problems: Sequence[Problem] = ()
+    skipped: Sequence[str] = ()
+    """Ids of further rows, which are left alone although they belong to the fleet."""

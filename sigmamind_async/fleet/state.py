@@ -1,8 +1,9 @@
-"""What is known of a fleet's numbers: what was applied to each, and what the accounts show now."""
+"""The state of a fleet's numbers: what was applied to each, and what the accounts show now."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 import orjson
@@ -10,47 +11,39 @@ import orjson
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet.spec import Cell
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.provisioning.row import (
-    NEED_DECISION,
-    UNSETTLED,
-    Row,
-    State,
-)
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 from sigmamind_async.values import Secret
 
-IN_THE_OPEN = "***"
-"""Is remembered of a secret that stood in the row itself."""
-
-_OVER = frozenset({State.DONE, State.DUPLICATE})
-_NEED_AN_OPERATOR = NEED_DECISION | {State.ABANDONED}
+INLINE_SECRET: Final = "***"  # noqa: S105 - stands for one
+"""Is remembered of a secret that was in the row itself."""
 
 
 @attrs.frozen(kw_only=True)
 class LastApplied:
-    """What the journal remembers of a row: the number it stands for, and what was written to it."""
+    """The journal's note about a row: its number, and what was written to it."""
 
     platform: str
     record: str
-    """Empty before the number has come, and after it was released."""
+    """Empty before the number is created, and after it was released."""
     phone_number: str
     source: str
-    """How the number came: ``purchase``, ``import`` or ``existing``."""
+    """Where the number came from: ``purchase``, ``import`` or ``existing``."""
     sequence: int
-    """Counts the row's requests, so that each has an id of its own."""
+    """Counts the row's requests, so that each has its own id."""
     fields: Mapping[str, str | int | None] = attrs.field(
         hash=False, factory=dict[str, "str | int | None"]
     )
-    """What was written last, by field; of secrets the reference."""
+    """What was written last, by field; references of secrets."""
     shown: Mapping[str, str | None] = attrs.field(hash=False, factory=dict[str, "str | None"])
-    """What the platform showed after that, where it was something else."""
+    """What the platform showed afterwards, where that is another value."""
 
     def dump(self) -> str:
-        """Return it as a note."""
+        """Return it as JSON."""
         return orjson.dumps(attrs.asdict(self, recurse=False), default=dict).decode()
 
     @classmethod
     def load(cls, row_id: str, text: str) -> LastApplied:
-        """Return what `dump` was given; raises `JournalError` for anything else."""
+        """Return what `dump` was given; raise `JournalError` for anything else."""
         try:
             return cls(**orjson.loads(text))
         except (ValueError, TypeError):
@@ -58,62 +51,71 @@ class LastApplied:
         raise JournalError(f"the journal's note about {row_id!r} cannot be read by this version")
 
 
-def remembered(cell: Cell) -> str | int | None:
-    """Return what is remembered of *cell*; of a secret in the open, that it was there.
+def normalize_cell(cell: Cell) -> str | int | None:
+    """Return *cell* as it is remembered: an inline secret as `INLINE_SECRET`, no text as `None`.
 
-    An empty text is remembered as null: platforms show either one as nothing.
+    Platforms show both an empty text and null as nothing.
     """
     if isinstance(cell, Secret):
-        return IN_THE_OPEN
+        return INLINE_SECRET
     return None if cell == "" else cell
 
 
 @attrs.frozen(kw_only=True)
 class PendingOperation:
-    """An operation that brings the number of a row, and that no note tells of yet."""
+    """An operation that creates the number of a row, and that no note knows yet."""
 
     sequence: int
     row: Row | None = None
-    """The journal's; `None` where the operation was never begun."""
+    """The journal's; `None` if the operation never began."""
 
     @property
     def platform(self) -> str:
-        """Where it brings the number; empty where it was never begun."""
+        """Where it creates the number; empty if it never began."""
         return "" if self.row is None else self.row.account.partition(":")[0]
 
     @property
-    def brought(self) -> Row | None:
-        """The journal's row, if the operation is over and has brought a number."""
+    def completed(self) -> Row | None:
+        """The journal's row, if the operation is over and has created a number."""
         row = self.row
-        return row if row is not None and row.state in _OVER and row.record else None
+        is_over = row is not None and row.state in {State.DONE, State.DUPLICATE}
+        return row if is_over and row is not None and row.record else None
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it may still bring a number, and does so when it is asked for again."""
+    def is_under_way(self) -> bool:
+        """True if it may still create a number, and continues when it is run again."""
         row = self.row
         unconfirmed = row is not None and row.state is State.PLANNED and row.unconfirmed_since > 0.0
         return unconfirmed or (row is not None and row.state in UNSETTLED)
 
     @property
-    def waits(self) -> bool:
-        """Whether it needs a decision before it goes on."""
+    def needs_decision(self) -> bool:
+        """True if it does not continue before an operator has decided."""
         row = self.row
-        return row is not None and self.brought is None and row.state in _NEED_AN_OPERATOR
+        return row is not None and self.completed is None and row.state in NEED_DECISION
+
+    @property
+    def is_abandoned(self) -> bool:
+        """True if an operator decided that it does not continue."""
+        row = self.row
+        return row is not None and self.completed is None and row.state is State.ABANDONED
 
 
 @attrs.frozen(kw_only=True)
 class FleetState:
     """All that a plan is made against."""
 
-    found: Mapping[str, Mapping[str, RemoteNumber]] = attrs.field(hash=False)
-    """By platform and record."""
-    applied: Mapping[str, LastApplied] = attrs.field(hash=False, factory=dict[str, LastApplied])
+    numbers: Mapping[str, Mapping[str, RemoteNumber]] = attrs.field(hash=False)
+    """What the accounts show, by platform and record."""
+    last_applied: Mapping[str, LastApplied] = attrs.field(
+        hash=False, factory=dict[str, LastApplied]
+    )
     """By id of the row."""
-    begun: Mapping[str, PendingOperation] = attrs.field(
+    pending: Mapping[str, PendingOperation] = attrs.field(
         hash=False, factory=dict[str, PendingOperation]
     )
-    """By id of the row; for rows without a number of their own in the journal."""
+    """By id of the row; for rows whose number is not noted, or not in the account."""
     agents: Mapping[str, frozenset[str]] = attrs.field(
         hash=False, factory=dict[str, "frozenset[str]"]
     )
-    """The agents of a platform, where it tells."""
+    """Those of the fleet's agents that exist, by platform; platforms that report agents only."""

@@ -1,233 +1,281 @@
-"""What is known of a fleet, looked up by id, number and record. Pure."""
+"""A fleet and its state, looked up by row id, number and record. Pure."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
+from typing import TypeAlias
 
 import attrs
 
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, remembered
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
 from sigmamind_async.fleet.vendor_schema import RemoteNumber, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
-from sigmamind_async.provisioning.row import Row
+from sigmamind_async.provisioning.row import Row, State
+
+_Values: TypeAlias = Mapping[str, str | int | None]
+_Items: TypeAlias = frozenset[tuple[str, object]]
+
+
+@attrs.frozen
+class RemovedPurchase:
+    """A number that was bought, or is being bought, for a row that the fleet no longer lists."""
+
+    row_id: str
+    phone_number: str
+    """Empty while it is not known."""
 
 
 @attrs.frozen(slots=False)
 class StateIndex:
-    """A fleet and what is known of it."""
+    """A fleet and its state."""
 
     fleet: Fleet
-    known: FleetState
+    state: FleetState
 
     # --- rows --------------------------------------------------------------------------------
 
     @cached_property
     def ids(self) -> frozenset[str]:
-        """Ids of all rows, those with problems included."""
+        """Ids of all rows, including those with problems."""
         broken = (problem.id for problem in self.fleet.problems if problem.id)
-        return frozenset([*(row.id for row in self.fleet.rows), *broken])
+        return frozenset([*(row.id for row in self.fleet.rows), *broken, *self.fleet.skipped])
 
     @cached_property
     def unlisted(self) -> list[str]:
-        """Ids for which the journal has a number, while no row has the one or the other."""
-        others = [
-            (id_, self._owners[one.platform, one.record])
-            for id_, one in self.known.applied.items()
-            if one.record and id_ not in self.ids
-        ]
-        return sorted(id_ for id_, owners in others if self.ids.isdisjoint(owners))
+        """Ids of the journal's numbers whose row the fleet no longer has, under no other id."""
+        return sorted(
+            row_id
+            for row_id, applied in self.state.last_applied.items()
+            if applied.record
+            and row_id not in self.ids
+            and self.ids.isdisjoint(self._owners[applied.platform, applied.record])
+        )
 
     @cached_property
-    def _named(self) -> Mapping[tuple[str, str], str]:
-        """The row that wants a number, by platform and number."""
+    def _claims(self) -> Mapping[tuple[str, str], str]:
+        """The row that is to have a number, by platform and number."""
         return {
             (row.platform, row.phone_number): row.id
             for row in self.fleet.rows
             if row.state is DesiredState.PRESENT and row.phone_number
         }
 
-    def wanted_by(self, platform: str, phone_number: str) -> str | None:
-        """Return the id of a row that names *phone_number* and wants it."""
-        return self._named.get((platform, phone_number))
+    def claiming_row(self, platform: str, phone_number: str) -> str | None:
+        """Return the id of a row that is present and names *phone_number*."""
+        return self._claims.get((platform, phone_number))
 
-    # --- numbers -----------------------------------------------------------------------------
+    # --- numbers of the accounts -------------------------------------------------------------
 
     @cached_property
-    def _numbers(self) -> Mapping[str, Mapping[str, RemoteNumber]]:
+    def _by_number(self) -> Mapping[str, Mapping[str, RemoteNumber]]:
         return {
             platform: {found.phone_number: found for found in records.values()}
-            for platform, records in self.known.found.items()
+            for platform, records in self.state.numbers.items()
         }
 
     @cached_property
-    def _repeated(self) -> frozenset[tuple[str, str]]:
+    def _ambiguous(self) -> frozenset[tuple[str, str]]:
         """Numbers of which an account has more than one record."""
         return frozenset(
             (platform, number)
-            for platform, records in self.known.found.items()
-            if len(self._numbers[platform]) < len(records)
-            for number, times in Counter(one.phone_number for one in records.values()).items()
+            for platform, records in self.state.numbers.items()
+            if len(self._by_number[platform]) < len(records)
+            for number, times in Counter(each.phone_number for each in records.values()).items()
             if times > 1
         )
 
-    def by_record(self, platform: str, record: str) -> RemoteNumber | None:
+    def find_record(self, platform: str, record: str) -> RemoteNumber | None:
         """Return the number with *record*, if the account has it."""
-        return self.known.found.get(platform, {}).get(record)
+        return self.state.numbers.get(platform, {}).get(record)
 
-    def by_number(self, platform: str, phone_number: str) -> RemoteNumber | None:
-        """Return *phone_number*, if the account has it; any one record of it, if it has more."""
-        # An answer may name no number: that is not what a row without one means.
-        return self._numbers.get(platform, {}).get(phone_number) if phone_number else None
+    def find_number(self, platform: str, phone_number: str) -> RemoteNumber | None:
+        """Return *phone_number*, if the account has it; any one of its records if it has more."""
+        # A record may lack its number: a row that names none does not mean that record.
+        return self._by_number.get(platform, {}).get(phone_number) if phone_number else None
 
-    def is_repeated(self, found: RemoteNumber) -> bool:
+    def is_ambiguous(self, found: RemoteNumber) -> bool:
         """Return whether the account has another record of the same number."""
-        return (found.platform, found.phone_number) in self._repeated
+        return (found.platform, found.phone_number) in self._ambiguous
 
-    # --- whose a number is -------------------------------------------------------------------
+    # --- which row a number belongs to -------------------------------------------------------
 
     @cached_property
     def _owners(self) -> Mapping[tuple[str, str], Sequence[str]]:
-        """Ids whose notes are about a record.
+        """Ids of the notes about a record.
 
-        They are two where a run ended while a row was renamed, or a number was brought anew by
-        another row.
+        There are two after a run that ended while it renamed a row, and after a number was imported
+        again for another row.
         """
-        owners: dict[tuple[str, str], tuple[str, ...]] = {}
-        for id_, one in self.known.applied.items():
-            if one.record:
-                key = one.platform, one.record
-                owners[key] = (*owners.get(key, ()), id_)
+        owners: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row_id, applied in self.state.last_applied.items():
+            if applied.record:
+                owners[applied.platform, applied.record].append(row_id)
         return owners
-
-    def owner(self, found: RemoteNumber) -> str | None:
-        """Return the id of a row that *found* was applied to."""
-        return next(iter(self._owners.get((found.platform, found.record), ())), None)
 
     def owns(self, row: FleetRow, found: RemoteNumber) -> bool:
         """Return whether *found* was applied to *row*."""
         return row.id in self._owners.get((found.platform, found.record), ())
 
-    def rival(self, row: FleetRow, found: RemoteNumber) -> str | None:
+    def conflicting_row(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return the id of another row of the fleet that *found* was applied to."""
-        return next((id_ for id_ in self._others(row, found) if id_ in self.ids), None)
+        return next((each for each in self._other_owners(row, found) if each in self.ids), None)
 
-    @cached_property
-    def _notes(self) -> Mapping[tuple[str, str], Sequence[str]]:
-        """Ids of the fleet's rows whose notes are about a number."""
-        notes: dict[tuple[str, str], tuple[str, ...]] = {}
-        for id_, one in self.known.applied.items():
-            if one.record and id_ in self.ids:
-                key = one.platform, one.phone_number
-                notes[key] = (*notes.get(key, ()), id_)
-        return notes
-
-    def noted(self, row: FleetRow, phone_number: str) -> str | None:
-        """Return the id of another row of the fleet that had *phone_number* on its platform."""
-        ids = self._notes.get((row.platform, phone_number), ())
-        return next((id_ for id_ in ids if id_ != row.id), None)
-
-    def predecessor(self, row: FleetRow, found: RemoteNumber) -> str | None:
+    def previous_id(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return an id, no longer in the fleet, that *found* was applied to."""
-        return next((id_ for id_ in self._others(row, found) if id_ not in self.ids), None)
+        return next((each for each in self._other_owners(row, found) if each not in self.ids), None)
 
-    def _others(self, row: FleetRow, found: RemoteNumber) -> Sequence[str]:
+    def _other_owners(self, row: FleetRow, found: RemoteNumber) -> Iterator[str]:
         owners = self._owners.get((found.platform, found.record), ())
-        return [id_ for id_ in owners if id_ != row.id]
-
-    # --- rows that may have been renamed -----------------------------------------------------
+        return (row_id for row_id in owners if row_id != row.id)
 
     @cached_property
-    def _twins(self) -> Mapping[tuple[str, frozenset[tuple[str, object]]], Sequence[str]]:
-        """Unlisted rows whose number was bought and is still there, by what an update can say."""
-        twins: dict[tuple[str, frozenset[tuple[str, object]]], list[str]] = {}
-        for id_ in self.unlisted:
-            applied = self.known.applied[id_]
-            if applied.source == "purchase" and self._is_there(applied):
-                key = applied.platform, _changeable(applied.platform, applied.fields)
-                twins.setdefault(key, []).append(id_)
-        return twins
+    def _rows_by_number(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        """Ids of the fleet's rows with a note about a number."""
+        rows: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row_id, applied in self.state.last_applied.items():
+            if applied.record and row_id in self.ids:
+                rows[applied.platform, applied.phone_number].append(row_id)
+        return rows
 
-    def _is_there(self, applied: LastApplied) -> bool:
-        found = self.by_record(applied.platform, applied.record)
-        return (found or self.by_number(applied.platform, applied.phone_number)) is not None
+    def row_with_number(self, row: FleetRow, phone_number: str) -> str | None:
+        """Return the id of another row of the fleet that had *phone_number* on its platform."""
+        ids = self._rows_by_number.get((row.platform, phone_number), ())
+        return next((row_id for row_id in ids if row_id != row.id), None)
 
-    def twin(self, row: FleetRow) -> LastApplied | None:
-        """Return what was applied to a bought number that *row* asks for as if it were new."""
-        id_ = self._twin_id(row)
-        return self.known.applied[id_] if id_ else None
+    # --- purchases of rows that were removed, or renamed -------------------------------------
 
-    def twin_id(self, row: FleetRow) -> str:
-        """Return the id under which the journal has that number."""
-        return self._twin_id(row)
+    @cached_property
+    def _removed(self) -> Mapping[tuple[str, object], Mapping[_Items, RemovedPurchase]]:
+        """The purchases of a platform that have no row, by what cannot be changed afterwards.
 
-    def _twin_id(self, row: FleetRow) -> str:
-        fields = {name: remembered(cell) for name, cell in row.fields.items()}
-        twins = self._twins.get((row.platform, _changeable(row.platform, fields)), ())
-        # What counts only when a number comes may have been taken out of the file since.
-        fixed = fields.keys() - VENDORS[row.platform].update.takes.keys()
-        for id_ in twins:
-            before = self.known.applied[id_].fields
-            if all(name in before and before[name] == fields[name] for name in fixed):
-                return id_
-        return ""
+        They are there three times: all of them, those with certain changeable fields, and those
+        whose id a spreadsheet may have rewritten to another one.
+        """
+        removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
+        for platform, each, fields in self._removed_purchases():
+            changeable, fixed = _partition(platform, fields)
+            for key in (None, changeable, spreadsheet_id(each.row_id)):
+                removed[platform, key].setdefault(fixed, each)
+        return removed
+
+    def _removed_purchases(self) -> Iterator[tuple[str, RemovedPurchase, _Values]]:
+        """Yield platform, purchase and fields of each."""
+        named = {(row.platform, row.phone_number) for row in self.fleet.rows}
+        for row_id in self.unlisted:
+            applied = self.state.last_applied[row_id]
+            number = applied.platform, applied.phone_number
+            there = self.find_record(applied.platform, applied.record) or self.find_number(*number)
+            if applied.source == "purchase" and there and number not in named:
+                yield applied.platform, RemovedPurchase(row_id, number[1]), applied.fields
+        for row_id, pending in self.state.pending.items():
+            stored = pending.row
+            # One with a record is in the notes, see `refresh`; one that an operator abandoned is
+            # repeated on purpose, under a new id.
+            if row_id in self.ids or stored is None or stored.record:
+                continue
+            if stored.kind.costs and stored.state is not State.ABANDONED:
+                fields = request_cells(stored, VENDORS[pending.platform])
+                yield pending.platform, RemovedPurchase(row_id, stored.phone_number), fields
+
+    def removed_purchase(self, row: FleetRow, *, alike: bool) -> RemovedPurchase | None:
+        """Return a purchase that *row*, which would buy a number, may be the new name of.
+
+        Every purchase that no row lists may be that, unless what can be stated only once, such as a
+        country, is something else. With *alike*, only one whose other fields are the same as well.
+        """
+        fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
+        changeable, fixed = _partition(row.platform, fields)
+        keys = (changeable,) if alike else (spreadsheet_id(row.id), changeable, None)
+        found = (self._match(row.platform, key, fixed) for key in keys)
+        return next((each for each in found if each is not None), None)
+
+    def _match(self, platform: str, key: object, fixed: _Items) -> RemovedPurchase | None:
+        where = platform, key, fixed
+        if where not in self._matches:
+            groups = self._removed.get((platform, key), {}).items()
+            agree = (each for before, each in groups if not _contradict(before, fixed))
+            self._matches[where] = next(agree, None)
+        return self._matches[where]
+
+    @cached_property
+    def _matches(self) -> dict[tuple[str, object, _Items], RemovedPurchase | None]:
+        return {}  # a hundred thousand rows ask few different questions
 
     # --- what was done for a row -------------------------------------------------------------
 
-    def begun(self, row: FleetRow) -> PendingOperation | None:
-        """Return the operation that brings the number of *row*, as far as it is known."""
-        return self.known.begun.get(row.id)
+    def pending(self, row: FleetRow) -> PendingOperation | None:
+        """Return the operation that creates the number of *row*, if it is known."""
+        return self.state.pending.get(row.id)
 
-    def goes_on(self, row: FleetRow) -> bool:
-        """Return whether an operation is under way that may still bring the number of *row*."""
-        begun = self.begun(row)
-        return begun is not None and begun.goes_on
+    def is_under_way(self, row: FleetRow) -> bool:
+        """Return whether an operation may still create the number of *row*."""
+        pending = self.pending(row)
+        return pending is not None and pending.is_under_way
 
-    def applied(self, row: FleetRow) -> LastApplied | None:
-        """Return what was applied to *row*, or what an operation brought that no note tells of."""
-        applied, begun = self.known.applied.get(row.id), self.begun(row)
+    def last_applied(self, row: FleetRow) -> LastApplied | None:
+        """Return what was applied to *row*, or what an operation created that has no note yet."""
+        applied, pending = self.state.last_applied.get(row.id), self.pending(row)
         if applied is not None and applied.record:
             return applied
-        brought = None if begun is None else begun.brought
-        if begun is None or brought is None:
+        stored = None if pending is None else pending.completed
+        if pending is None or stored is None:
             return None
+        vendor = VENDORS[pending.platform]
+        cells = request_cells(stored, vendor).items()
         return LastApplied(
-            platform=begun.platform,
-            record=brought.record,
-            phone_number=brought.phone_number,
-            source="purchase" if brought.kind.costs else "import",
-            sequence=begun.sequence,
-            fields=_asked_once(brought, VENDORS[begun.platform]),
+            platform=pending.platform,
+            record=stored.record,
+            phone_number=stored.phone_number,
+            source="purchase" if stored.kind.costs else "import",
+            sequence=pending.sequence,
+            fields={name: cell for name, cell in cells if name not in vendor.update.takes},
         )
 
-    def sequence(self, row: FleetRow) -> int:
-        """Return the sequence of the row's next step: of one that goes on, its own."""
-        applied, begun = self.known.applied.get(row.id), self.begun(row)
+    def next_sequence(self, row: FleetRow) -> int:
+        """Return the sequence of the row's next step; the same if its operation is under way."""
+        applied, pending = self.state.last_applied.get(row.id), self.pending(row)
         after = 1 if applied is None else applied.sequence + 1
-        if begun is None:
+        if pending is None:
             return after
-        # An operation that is over brings nothing when it is asked for again.
-        return max(after, begun.sequence + (begun.brought is not None))
+        # An operation that is over creates nothing when it is run again.
+        return max(after, pending.sequence + (pending.completed is not None))
 
 
-def _changeable(
-    platform: str, fields: Mapping[str, str | int | None]
-) -> frozenset[tuple[str, object]]:
-    takes = VENDORS[platform].update.takes
-    return frozenset((name, cell) for name, cell in fields.items() if name in takes)
-
-
-def _asked_once(brought: Row, capability: VendorSchema) -> dict[str, str | int | None]:
-    """Return what an operation said that cannot be changed since."""
-    forms = (*capability.purchases, *capability.imports)
-    form = next((each for each in forms if each.value.__name__ == brought.request_type), None)
+def request_cells(stored: Row, vendor: VendorSchema) -> dict[str, str | int | None]:
+    """Return what the operation *stored* asked for, by names of fields."""
+    forms = (*vendor.purchases, *vendor.imports)
+    form = next((each for each in forms if each.value.__name__ == stored.request_type), None)
     if form is None:
         return {}
-    names = {name: form.names[name] for name in brought.request_fields if name in form.names}
-    return {
-        name: brought.request_fields[attribute]
-        for attribute, name in names.items()
-        if name not in capability.update.takes
-    }
+    fields = stored.request_fields.items()
+    return {form.names[name]: cell for name, cell in fields if name in form.names}
+
+
+def _partition(platform: str, fields: _Values) -> tuple[_Items, _Items]:
+    """Return the *fields* that an update takes, and those that are stated once."""
+    takes = VENDORS[platform].update.takes
+    changeable = frozenset((name, cell) for name, cell in fields.items() if name in takes)
+    fixed = frozenset(
+        (name, str(cell).casefold())
+        for name, cell in fields.items()
+        if name not in takes and name != "phone_number" and cell is not None
+    )
+    return changeable, fixed
+
+
+def _contradict(before: _Items, after: _Items) -> bool:
+    """Return whether a field has two values; one that is stated on one side only does not."""
+    stated = dict(before)
+    return any(stated.get(name, cell) != cell for name, cell in after)
+
+
+def spreadsheet_id(row_id: str) -> str:
+    """Return one text for all ids that a spreadsheet makes one of, as 1E5 and 100000."""
+    try:
+        return str(Decimal(row_id.strip()).normalize())
+    except ArithmeticError:  # no number, or out of range
+        return row_id.strip().casefold()

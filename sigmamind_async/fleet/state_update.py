@@ -1,4 +1,4 @@
-"""What is remembered of a row once a request has been answered, and what is left to write. Pure."""
+"""What is noted of a row once a request has been answered, and what is left to write. Pure."""
 
 from __future__ import annotations
 
@@ -6,57 +6,74 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from sigmamind_async.fleet.diff import changes_of
+from sigmamind_async.fleet.diff import find_changes
 from sigmamind_async.fleet.spec import Cell, FleetRow
-from sigmamind_async.fleet.state import LastApplied, remembered
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 
 
-def brought(
-    row: FleetRow, found: RemoteNumber, written: Mapping[str, Cell], sequence: int
+def before_create(row: FleetRow, fields: Mapping[str, Cell], sequence: int) -> LastApplied:
+    """Return the note that the number of *row* is requested, before the request is sent.
+
+    If the row is then renamed, or given another platform, the next plan knows of the number.
+    """
+    return LastApplied(
+        platform=row.platform,
+        record="",
+        phone_number="",
+        source=row.source.value,
+        sequence=sequence - 1,
+        fields={name: normalize_cell(cell) for name, cell in fields.items()},
+    )
+
+
+def after_create(
+    row: FleetRow, found: RemoteNumber, fields: Mapping[str, Cell], sequence: int
 ) -> LastApplied:
-    """Return what is remembered of a number that has just come, with *written* said about it."""
+    """Return the note about a number that was created with *fields*."""
     return LastApplied(
         platform=found.platform,
         record=found.record,
         phone_number=found.phone_number,
         source=row.source.value,
         sequence=sequence,
-        fields={name: remembered(cell) for name, cell in written.items()},
+        fields={name: normalize_cell(cell) for name, cell in fields.items()},
     )
 
 
-def still_to_write(row: FleetRow, found: RemoteNumber, applied: LastApplied) -> tuple[Change, ...]:
-    """Return what is still to be written to a number that has just come.
+def remaining_changes(
+    row: FleetRow, found: RemoteNumber, applied: LastApplied
+) -> tuple[Change, ...]:
+    """Return what is left to write to a number that was just created.
 
-    That is what its request did not take, and what the platform shows otherwise than it was told.
+    That is what its request did not take, and what the platform shows with another value.
     """
-    changes = changes_of(row, VENDORS[found.platform], found, applied)
+    changes = find_changes(row, VENDORS[found.platform], found, applied)
     return tuple(attrs.evolve(change, drifted=False) for change in changes)
 
 
-def as_wanted(
+def after_sync(
     row: FleetRow,
     found: RemoteNumber,
     before: LastApplied | None,
     sequence: int,
-    kept: Sequence[Change] = (),
+    kept_drift: Sequence[Change] = (),
 ) -> LastApplied:
-    """Return what is remembered of a number that is as *row* says, but for what was *kept*."""
+    """Return the note about a number that is as *row* asks, except for *kept_drift*."""
     if before is not None and before.platform != found.platform:
-        before = None  # what was said on another platform was never said here
+        before = None  # what was written on another platform was never written here
     memory: Mapping[str, str | int | None] = {} if before is None else before.fields
     shown: Mapping[str, str | None] = {} if before is None else before.shown
     takes = VENDORS[found.platform].update.takes
-    left = {change.field for change in kept}
-    # Of what a row no longer says, an update's fields are forgotten: others may change them by
-    # now, and when the row says one again, it is written again.
+    kept = {change.field for change in kept_drift}
+    # An update's fields are forgotten once the row no longer has them: they may be changed
+    # elsewhere, and are written again when the row has them again.
     fields = {
-        **{name: remembered(cell) for name, cell in row.fields.items()},
+        **{name: normalize_cell(cell) for name, cell in row.fields.items()},
         **{name: cell for name, cell in memory.items() if name not in takes},
-        **{name: memory[name] for name in left},
+        **{name: memory[name] for name in kept},
     }
     return LastApplied(
         platform=found.platform,
@@ -66,20 +83,20 @@ def as_wanted(
         sequence=sequence,
         fields=fields,
         shown={
-            **{name: cell for name, cell in shown.items() if name in left},
+            **{name: cell for name, cell in shown.items() if name in kept},
             **{
                 name: cell
                 for name, cell in found.shown.items()
-                if name in fields and name not in left and fields[name] != cell
+                if name in fields and name not in kept and fields[name] != cell
             },
         },
     )
 
 
-def gone(row: FleetRow, found: RemoteNumber, sequence: int) -> LastApplied:
-    """Return what is remembered of a row whose number was released."""
+def after_release(row: FleetRow, platform: str, sequence: int) -> LastApplied:
+    """Return the note about a row whose number was released on *platform*."""
     return LastApplied(
-        platform=found.platform,
+        platform=platform,
         record="",
         phone_number="",
         source=row.source.value,
@@ -87,8 +104,8 @@ def gone(row: FleetRow, found: RemoteNumber, sequence: int) -> LastApplied:
     )
 
 
-def seen_again(before: RemoteNumber | None, now: RemoteNumber) -> RemoteNumber:
-    """Return *now* with what only *before* told: answers to changes are shorter than listings."""
+def merge_shown(before: RemoteNumber | None, now: RemoteNumber) -> RemoteNumber:
+    """Return *now* with the fields that only *before* has: listings show more than responses."""
     if before is None:
         return now
     return attrs.evolve(now, shown={**before.shown, **now.shown})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -11,25 +11,25 @@ from sigmamind_async.fleet.vendor_schema import RemoteNumber
 
 
 class Action(enum.Enum):
-    """What is done about a row; in the order in which a person wants to read it."""
+    """What is done about a row; in the order in which plans show it."""
 
     PURCHASE = "purchase"
-    """Buy the number, and write behind it what the purchase does not take."""
+    """Buy the number, and write afterwards what the purchase does not take."""
     MOVE = "move"
-    """Import the number on the row's platform, then release it on the one it was on."""
+    """Import the number on the row's platform, then release it on the one where it was."""
     RELEASE = "release"
     """Release the number, permanently."""
     IMPORT = "import"
     ADOPT = "adopt"
-    """Take a number of the account for this row's, and write what differs."""
+    """Link a number of the account to the row, and write what differs."""
     UPDATE = "update"
     """Write exactly what differs."""
     DRIFTED = "drifted"
-    """Somebody else changed what was applied; it is left as it is."""
+    """Leave what was changed elsewhere since it was applied."""
     UNCHANGED = "unchanged"
 
 
-WRITES = frozenset(
+WRITES: Final = frozenset(
     {Action.PURCHASE, Action.MOVE, Action.RELEASE, Action.IMPORT, Action.ADOPT, Action.UPDATE}
 )
 """Actions that may send requests."""
@@ -37,15 +37,15 @@ WRITES = frozenset(
 
 @attrs.frozen
 class Change:
-    """One field that is to become something else."""
+    """One field that gets another value."""
 
     field: str
     before: str | int | None
-    """What the account shows; `None` also where it shows nothing of the field."""
+    """What the account shows; `None` also where it does not show the field."""
     after: str | int | None
-    """What the row wants; of a secret its reference."""
+    """The value in the row; the reference of a secret."""
     drifted: bool = False
-    """Whether *before* is not what was applied last."""
+    """True if *before* is not what was applied last."""
 
 
 @attrs.frozen(kw_only=True)
@@ -58,26 +58,26 @@ class Step:
     sequence: int = 0
     """Part of the ids of the step's operations; a later step of the row has a higher one."""
     op_id: str = ""
-    """Operation that brings the number, where one has been begun or is to be."""
+    """The operation that creates the number; empty if none does."""
     phone_number: str = ""
-    """Empty where the platform picks one."""
+    """Empty if the platform picks it."""
     record: str = ""
     """Key of the number, once it is in the account."""
     changes: tuple[Change, ...] = ()
-    kept: tuple[Change, ...] = ()
-    """What somebody else has changed and is left so."""
-    was: str = ""
-    """Id of the row, no longer in the fleet, that the journal has the number under."""
-    leaves: RemoteNumber | None = None
+    kept_drift: tuple[Change, ...] = ()
+    """What was changed elsewhere and stays so."""
+    renamed_from: str = ""
+    """Id of a row, no longer in the fleet, under which the journal has the number."""
+    moves_from: RemoteNumber | None = None
     """The number on the platform where it is released in the end, see `Action.MOVE`."""
-    withheld: str = ""
-    """Why it is not carried out, although the row asks for it."""
+    blocked: str = ""
+    """Why it is not carried out although the row asks for it."""
     remarks: tuple[str, ...] = ()
 
     @property
     def writes(self) -> bool:
-        """Whether carrying it out sends anything."""
-        if self.withheld:
+        """True if carrying it out sends anything."""
+        if self.blocked:
             return False
         return bool(self.changes) if self.action is Action.ADOPT else self.action in WRITES
 
@@ -87,19 +87,19 @@ class Step:
         return {**fields, "action": self.action.value}
 
     @classmethod
-    def load(cls, said: dict[str, Any]) -> Step:
+    def load(cls, fields: dict[str, Any]) -> Step:
         """Return what `dump` was given."""
-        leaves = said.pop("leaves")
+        number = fields.pop("moves_from")
         return cls(
-            action=Action(said.pop("action")),
-            changes=tuple(Change(**change) for change in said.pop("changes")),
-            kept=tuple(Change(**change) for change in said.pop("kept")),
-            leaves=None if leaves is None else RemoteNumber(**leaves),
-            remarks=tuple(said.pop("remarks")),
-            **said,
+            action=Action(fields.pop("action")),
+            changes=tuple(Change(**change) for change in fields.pop("changes")),
+            kept_drift=tuple(Change(**change) for change in fields.pop("kept_drift")),
+            moves_from=None if number is None else RemoteNumber(**number),
+            remarks=tuple(fields.pop("remarks")),
+            **fields,
         )
 
 
 def creation_id(row_id: str, sequence: int) -> str:
-    """Return the id of the operation that brings the number of a row."""
+    """Return the id of the operation that creates the number of a row."""
     return f"{row_id} #{sequence}"

@@ -14,7 +14,7 @@ from sigmamind_async.convert import check_field, present_keys
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
-from sigmamind_async.provisioning.tags import remove_tag
+from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.values import Secret
 
 PLACEHOLDER: Final = Secret("reference")
@@ -107,16 +107,17 @@ class VendorSchema:
     def found(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
         """Return what a record of the listing tells."""
         owned = self.adapter.owned(record)
-        told = present_keys(record)
+        told, shown = present_keys(record), self.shown(owned.source)
+        _, label = shown.get("label", ("", None))
+        tag = find_tag(label if isinstance(label, str) else None)
         return RemoteNumber(
             platform=self.platform,
             record=owned.record,
             phone_number=owned.phone_number,
             shown={
-                name: _normal(name, cell)
-                for name, (wire, cell) in self.shown(owned.source).items()
-                if wire in told
+                name: _normal(name, cell) for name, (wire, cell) in shown.items() if wire in told
             },
+            token="" if tag is None else tag[0],
         )
 
 
@@ -131,6 +132,8 @@ class RemoteNumber:
     """E.164."""
     shown: Mapping[str, str | None] = attrs.field(hash=False)
     """What is told of it, by field; what it is silent about is not in it. Labels have no tag."""
+    token: str = ""
+    """That of the purchase that brought it, from the tag in its label: each journal has its own."""
 
 
 def _suits(form: RequestForm, fields: Collection[str]) -> bool:

@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 from random import random
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
 import attrs
 
@@ -50,6 +50,23 @@ CALLS_PER_ROW = 3
 
 
 @attrs.define
+class KnownLimit:
+    """A rate that the caller has set, as a token bucket. Pure: it is passed the time."""
+
+    rate: float
+    """Requests a second."""
+    burst: float
+    """Requests that may go at once after a silence."""
+    due: float = -math.inf
+    """When the next request may go."""
+
+    def take(self, now: float) -> None:
+        """Count a request that goes now."""
+        ahead = (self.burst - 1.0) / self.rate
+        self.due = max(self.due + ahead, now) + 1.0 / self.rate - ahead
+
+
+@attrs.define
 class Admission:
     """When the next request may go. Pure: every method is passed the time, in seconds."""
 
@@ -58,6 +75,8 @@ class Admission:
     probe_every: float = 1.0
     """Seconds from opening to the first probe; doubles with each failed one."""
     max_pause: float = MAX_PAUSE
+    known: KnownLimit | None = None
+    """The limit that the caller has set, which bounds what is learned."""
 
     rates: RateByKind = attrs.field(factory=RateByKind)
     window: RateLimitWindow = attrs.field(factory=RateLimitWindow)
@@ -79,9 +98,11 @@ class Admission:
 
     @property
     def rate(self) -> float | None:
-        """Requests per second; `None` until the platform has throttled one or reported a limit."""
+        """Requests a second; `None` until one is known, learned or reported."""
         rate, spacing = self.rates.common.rate, self.window.spacing
-        return min(rate or math.inf, 1.0 / spacing) if spacing else rate
+        if spacing:
+            rate = min(rate or math.inf, 1.0 / spacing)
+        return rate if self.known is None else min(rate or math.inf, self.known.rate)
 
     def wait(self, now: float, kind: str = "", limit: AdaptiveRate | None = None) -> float:
         """Return the seconds until a request of *kind* may go, 0 for now. Reserves nothing.
@@ -96,6 +117,8 @@ class Admission:
             ready = limit.ready
         if self.window.spacing:
             ready = max(ready, self.window.due)
+        if self.known is not None:
+            ready = max(ready, self.known.due)
         if self.open_until is not None:
             probing = self.probed_at is not None
             ready = max(ready, now + self.probe_every if probing else self.open_until)
@@ -110,6 +133,8 @@ class Admission:
         self.rates.sent[kind] += 1
         if self.window.spacing:
             self.window.take(now)
+        if self.known is not None:
+            self.known.take(now)
         if self.open_until is not None:
             self.probed_at = now
         if limit.capped:
@@ -332,6 +357,26 @@ _PAUSED = "the platform asked for a pause that ends too late"
 _FULL = "the platform admits no more requests for now"
 
 
+CircuitState: TypeAlias = Literal["closed", "open", "probing"]
+
+
+@attrs.frozen(kw_only=True)
+class GateState:
+    """What a gate knows and does at one moment, for dashboards; see `Gate.state`."""
+
+    rate: float | None
+    """Requests a second that it lets pass; `None` while no limit is known."""
+    under_way: int
+    """Requests that hold a permit, in all event loops of this process."""
+    queued: int
+    """Calls and rows of jobs that wait for a permit, likewise."""
+    pause: float
+    """Seconds until the pause ends that the platform has asked for; 0.0 if there is none."""
+    circuit: CircuitState
+    """``open``: the platform keeps failing, and calls are refused; ``probing``: one request is on
+    its way to find out whether it is back."""
+
+
 class Gate:
     """Admission control for all calls of one client and of its ``with_options`` copies.
 
@@ -345,6 +390,9 @@ class Gate:
             up to its deadline. Rows of jobs always wait.
         max_pause: Longest pause in seconds that the platform may ask for. After a longer one is
             cut short, a single request is sent, and the others wait for its response.
+        max_rate: Requests a second that are known to be admitted. No more are sent, from the first
+            request on; fewer if the platform refuses them. With `None` the rate is learned.
+        burst: Requests that may go at once after a silence; with *max_rate* only.
         refusal_statuses: Statuses, beside 429, with which the platform's own limiter refuses
             requests before they reach anything else, such as 503 from nginx's ``limit_req``.
             They pause the gate, and the request is sent again, even a purchase. Empty by default,
@@ -359,6 +407,8 @@ class Gate:
         *,
         max_wait: float | None = None,
         max_pause: float = MAX_PAUSE,
+        max_rate: float | None = None,
+        burst: float = 1.0,
         refusal_statuses: Collection[int] = REFUSAL_STATUSES,
         admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -374,6 +424,10 @@ class Gate:
         self.max_wait = max_wait
         self.admission = admission or Admission()
         self.admission.max_pause = max_pause
+        if max_rate is not None:
+            self.admission.known = _known_limit(max_rate, burst)
+        elif burst != 1.0:
+            raise ConfigurationError("burst: needs max_rate as well")
         self.refusal_statuses = REFUSAL_STATUSES.union(refusal_statuses)
         self._clock = clock
         self._jitter = jitter
@@ -384,6 +438,22 @@ class Gate:
     def max_pause(self) -> float:
         """Longest pause in seconds that the platform may ask for."""
         return self.admission.max_pause
+
+    @property
+    def state(self) -> GateState:
+        """What the gate knows and does now."""
+        now, admission = self._clock(), self.admission
+        loops = self._queues.values()
+        ends = [admission.paused_until, admission.rates.common.paused_until]
+        ends += [limit.paused_until for limit in admission.rates.separate.values()]
+        circuit: CircuitState = "closed" if admission.open_until is None else "open"
+        return GateState(
+            rate=admission.rate,
+            under_way=sum(each.under_way for each in loops),
+            queued=sum(len(queue) for each in loops for queue in each.waiting.values()),
+            pause=max(0.0, max(ends) - now),
+            circuit=circuit if admission.probed_at is None else "probing",
+        )
 
     # --- permits -----------------------------------------------------------------------------
 
@@ -579,6 +649,18 @@ class Gate:
             for waiter in queue:
                 if not waiter.future.done() and ends > waiter.deadline:
                     waiter.future.set_exception(_refusal(_PAUSED, ends - now))
+
+
+def _known_limit(max_rate: float, burst: float) -> KnownLimit:
+    if not _is_finite(max_rate) or max_rate <= 0:
+        raise ConfigurationError("max_rate: must be a number of requests a second, more than 0")
+    if not _is_finite(burst) or burst < 1:
+        raise ConfigurationError("burst: must be a number of requests, at least 1")
+    return KnownLimit(rate=float(max_rate), burst=float(burst))
+
+
+def _is_finite(number: object) -> bool:
+    return type(number) in {int, float} and math.isfinite(cast("float", number))
 
 
 def _are_statuses(statuses: object) -> bool:

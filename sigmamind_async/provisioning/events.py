@@ -56,6 +56,8 @@ class AttemptEnded:
     """The record of a confirmed attempt; `None` for a release."""
     earlier_unanswered: bool = attrs.field(default=False, kw_only=True)
     """True if an earlier request of a confirmed attempt went unanswered."""
+    status: int = attrs.field(default=0, kw_only=True)
+    """HTTP status with which the platform refused a rejected attempt; 0 if it did not."""
 
 
 @attrs.frozen

@@ -353,7 +353,9 @@ class Execution(Generic[T]):
         if not claim.is_stored:
             raise error
         row = claim.row
-        event = AttemptEnded(_proven_by(row.kind, call, error), error.message)
+        status: int | None = None if error.not_from_api else getattr(error, "status", None)
+        verdict = _proven_by(row.kind, call, error)
+        event = AttemptEnded(verdict, error.message, status=status or 0)
         try:
             transition = await self._in_time(self._context.apply(row, event), sent=True)
         except JournalError as problem:

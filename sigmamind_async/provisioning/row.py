@@ -108,6 +108,8 @@ class Row:
     updated_at: float = 0.0
     error: str = ""
     """Why the latest attempt failed or is unconfirmed."""
+    error_status: int = 0
+    """HTTP status with which the platform refused it; 0 for another reason."""
     history: tuple[Step, ...] = ()
 
     # --- the latest attempt

@@ -223,6 +223,7 @@ def _claim(row: Row, event: Claimed, now: float) -> Row:
         listed_at=0.0,
         rejection="",
         error="",
+        error_status=0,
         history=row.history if again else _add_step(row, now, f"attempt {attempt}: sending"),
     )
 
@@ -234,6 +235,7 @@ def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
             return _not_sent(row, now, f"{attempt}: not sent: {reason}")
         case Verdict.REJECTED:
             text = f"{attempt}: refused: {reason}"
+            row = _evolve(row, error_status=event.status)
             if row.kind.owned_once and row.unconfirmed_since:
                 # The platform may refuse because an earlier attempt succeeded: a listing decides.
                 unconfirmed = _enter(row, State.UNCONFIRMED, now, text, error=reason)
@@ -255,7 +257,8 @@ def _end_attempt(row: Row, event: AttemptEnded, now: float) -> Row:
 def _refuse(row: Row, reason: str, now: float) -> Row:
     if row.is_open:  # an earlier attempt may still have been carried out
         raise IllegalTransitionError(row.op_id, row.state)
-    return _enter(row, State.FAILED, now, f"not sent: {reason}", error=reason)
+    refused = _enter(row, State.FAILED, now, f"not sent: {reason}", error=reason)
+    return _evolve(refused, error_status=0)
 
 
 def _lose_owner(row: Row, now: float) -> Row:

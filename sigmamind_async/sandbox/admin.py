@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import attrs
 import orjson
 from aiohttp import web
 
-from sigmamind_async.sandbox.endpoint import ADMIN_PREFIX
 from sigmamind_async.sandbox.faults import Fault, Faults
 from sigmamind_async.sandbox.ledger import Ledger
 from sigmamind_async.sandbox.limits import RateLimit
 from sigmamind_async.sandbox.switches import DialNexaSwitches, Switches, VerbexSwitches
+
+ADMIN_PREFIX: Final = "/_sandbox/"
 
 Json = dict[str, object]
 Setting = TypeVar("Setting", bound=attrs.AttrsInstance)

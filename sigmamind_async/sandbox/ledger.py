@@ -8,6 +8,7 @@ without them. Pure; nothing here knows a socket or a file.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
@@ -60,8 +61,22 @@ def fingerprint(operation: str, body: Mapping[str, object]) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def _same(label: str) -> str:
-    return label
+_TAG = re.compile(r" ?(\[sm:[A-Z2-7]{13})\.[0-9]+\]\Z", re.ASCII)
+"""What a journaled purchase appends to its label: a token, and the number of the attempt."""
+
+
+def without_attempt(label: str) -> str:
+    """Return *label* with its tag, if it has one, as all attempts of one purchase share it.
+
+    ``Support [sm:7Q2MX4KD9WPTB.2]`` is another attempt of ``Support [sm:7Q2MX4KD9WPTB.1]``, and
+    ``Support [sm:HLM6GQDR36B43.1]`` is another purchase.
+    """
+    return _TAG.sub(r" \1]", label)
+
+
+def without_tag(label: str) -> str:
+    """Return *label* as the caller gave it."""
+    return _TAG.sub("", label)
 
 
 class Ledger:
@@ -122,16 +137,16 @@ class Ledger:
         """Return the purchases whose request carried exactly this label."""
         return [commit for commit in self.purchases if commit.friendly_name == label]
 
-    def bought_twice(self, by: Callable[[str], str] = _same) -> dict[str, list[str]]:
+    def bought_twice(self, by: Callable[[str], str] = without_attempt) -> dict[str, list[str]]:
         """Return the labels under which more than one number was bought, with the numbers.
 
-        *by* turns a label into what is compared: give it a function that strips the number of
-        the attempt when labels carry one. Purchases without a label cannot be told apart and
-        take no part. A number released since still counts: see ``owned_twice``.
+        *by* turns a label into what is compared: by default, all attempts of one journaled purchase
+        count as one. Purchases without a label cannot be told apart and take no part. A number
+        released since still counts: see ``owned_twice``.
         """
         return self._repeated(self.purchases, by)
 
-    def owned_twice(self, by: Callable[[str], str] = _same) -> dict[str, list[str]]:
+    def owned_twice(self, by: Callable[[str], str] = without_attempt) -> dict[str, list[str]]:
         """Return what ``bought_twice`` does, for purchases that are still held."""
         held = {commit.sequence for commit in self._owned.values()}
         return self._repeated((c for c in self.purchases if c.sequence in held), by)
@@ -147,7 +162,14 @@ class Ledger:
                 numbers[by(commit.friendly_name)].append(commit.phone_number or "")
         return {label: found for label, found in numbers.items() if len(found) > 1}
 
-    def missing(self, labels: Iterable[str], by: Callable[[str], str] = _same) -> list[str]:
+    def assert_once(self) -> None:
+        """Raise `AssertionError` if more than one number was bought for anything."""
+        if twice := self.bought_twice():
+            raise AssertionError(f"bought twice: {'; '.join(_examples(twice))}")
+
+    def missing(
+        self, labels: Iterable[str], by: Callable[[str], str] = without_attempt
+    ) -> list[str]:
         """Return those *labels* under which nothing was bought."""
         bought = {by(c.friendly_name) for c in self.purchases if c.friendly_name is not None}
         return [label for label in labels if label not in bought]
@@ -170,18 +192,18 @@ class Ledger:
         self,
         expected: Iterable[str] | None = None,
         *,
-        by: Callable[[str], str] = _same,
+        by: Callable[[str], str] | None = None,
     ) -> str:
         """Return one line per finding: ``OK`` or ``FAULT``, what was counted, and examples.
 
-        *expected* are the labels (after *by*) that should each have one number.
+        *expected* are the labels (after *by*, or without tags) that should each have one number.
         """
         findings: list[tuple[str, list[str]]] = [
             (f"{len(self.purchases)} purchases, {len(self._owned)} numbers held", []),
-            ("bought twice", _examples(self.bought_twice(by))),
+            ("bought twice", _examples(self.bought_twice(by or without_attempt))),
         ]
         if expected is not None:
-            findings.append(("expected and not bought", self.missing(expected, by)))
+            findings.append(("expected and not bought", self.missing(expected, by or without_tag)))
         return "\n".join(_finding(text, bad) for text, bad in findings)
 
 

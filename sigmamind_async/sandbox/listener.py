@@ -1,4 +1,4 @@
-"""The listening socket of one endpoint, which can be closed for a while and opened again."""
+"""One endpoint on a socket, which can be closed for a while and opened again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import asyncio
 import contextlib
 import logging
 import socket
+import struct
+from collections.abc import Mapping
+from typing import Final
 
+import attrs
 from aiohttp import web
 
+from sigmamind_async.sandbox.admin import ADMIN_PREFIX, Admin
+from sigmamind_async.sandbox.connection import BodyTooLargeError
 from sigmamind_async.sandbox.endpoint import Endpoint
+from sigmamind_async.sandbox.tower import Answer
+
+OPENAPI_PATH: Final = "/openapi.json"
 
 _BACKLOG = 1024
 _SHUTDOWN_SECONDS = 0.05
+_LINGER_ZERO = struct.pack("ii", 1, 0)
 
 # aiohttp's own server log quotes malformed headers, keys included.
 _SILENT = logging.getLogger("sigmamind_async.sandbox.silent")
@@ -22,15 +32,17 @@ _SILENT.disabled = True
 class Listener:
     """Serves an endpoint on one port, the same one for as long as it lives."""
 
-    def __init__(self, endpoint: Endpoint, host: str, port: int) -> None:
+    def __init__(self, endpoint: Endpoint, admin: Admin, host: str, port: int) -> None:
         """Take the endpoint and where to listen; port 0 picks a free one."""
         self.endpoint = endpoint
+        self._admin = admin
+        self._busy: set[object] = set()
         self._host = host
         self._port = port
         # The handler outlives its connection: a platform does not stop halfway through a
         # purchase because the caller hung up.
         self._server = web.Server(
-            endpoint.handle,
+            self._handle,
             handler_cancellation=False,
             access_log=None,
             logger=_SILENT,
@@ -65,12 +77,30 @@ class Listener:
             self._reopening.cancel()
         self._stop()
         for connection in self._server.connections:
-            if self.endpoint.is_busy(connection):
+            if connection in self._busy:
                 connection.close()
             else:
                 # close() alone would leave an idle one open, and deaf.
                 connection.force_close()
         self._reopening = asyncio.get_running_loop().create_task(self._reopen(seconds))
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request: the sandbox's own, or one for the platform."""
+        path, protocol = request.rel_url.raw_path, request.protocol
+        self._busy.add(protocol)
+        try:
+            if path.startswith(ADMIN_PREFIX):
+                return await self._admin.handle(request)
+            if path == OPENAPI_PATH and request.method == "GET":
+                return _response(Answer(status=200, body=self.endpoint.tower.openapi))
+            connection = _SocketConnection(request)
+            answer = await self.endpoint.handle(_SocketRequest(request), connection)
+            if answer is not None:
+                return _response(answer)
+            # What has gone out already, or what goes nowhere: the connection is closed.
+            return connection.sent or web.Response(status=500)
+        finally:
+            self._busy.discard(protocol)
 
     async def _reopen(self, seconds: float) -> None:
         # Bound but not listening: connections are refused and nobody else gets the port.
@@ -90,6 +120,81 @@ class Listener:
         if self._listening is not None:
             self._listening.close()
             self._listening = None
+
+
+@attrs.frozen
+class _SocketRequest:
+    """An `Incoming` that aiohttp has parsed."""
+
+    _request: web.BaseRequest
+
+    @property
+    def method(self) -> str:
+        return self._request.method
+
+    @property
+    def path(self) -> str:
+        return self._request.rel_url.raw_path
+
+    @property
+    def query_string(self) -> str:
+        return self._request.rel_url.raw_query_string
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self._request.query
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._request.headers
+
+    async def read(self) -> bytes:
+        try:
+            return await self._request.read()
+        except web.HTTPRequestEntityTooLarge:
+            raise BodyTooLargeError from None
+
+
+class _SocketConnection:
+    """A `Connection` that aiohttp has accepted."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self.sent: web.Response | None = None
+        self._request = request
+
+    def is_closing(self) -> bool:
+        transport = self._request.transport
+        return transport is None or transport.is_closing()
+
+    def reset(self) -> None:
+        transport = self._request.transport
+        if transport is not None:
+            # With a linger time of zero the kernel answers close() with RST in place of FIN.
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+            transport.abort()
+
+    def close(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.close()
+
+    def write(self, content: bytes) -> None:
+        if self._request.transport is not None:
+            self._request.transport.write(content)
+
+    async def answer(self, answer: Answer) -> bool:
+        self.sent = _response(answer)
+        try:
+            await self.sent.prepare(self._request)
+            await self.sent.write_eof()
+        except ConnectionError:
+            return False
+        return not self.is_closing()
+
+
+def _response(answer: Answer) -> web.Response:
+    headers = {"Content-Type": answer.content_type, **answer.headers}
+    return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
 def _bind(host: str, port: int) -> socket.socket:

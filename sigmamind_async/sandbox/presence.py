@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from sigmamind_async.sandbox.conditions import Conditions
+
 
 class Presence:
     """Counts what is being handled and lets handlers wait without holding up the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, conditions: Conditions) -> None:
         """Start with nobody present."""
+        self._conditions = conditions
         self.in_flight = 0
         """Requests to the platform, also those whose connection is gone."""
-        self._busy: set[object] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = asyncio.Event()
@@ -23,19 +25,6 @@ class Presence:
     def closing(self) -> bool:
         """True once the sandbox is being closed."""
         return self._closing.is_set()
-
-    def is_busy(self, connection: object) -> bool:
-        """Return whether a request of *connection* is being handled."""
-        return connection in self._busy
-
-    @contextmanager
-    def connection(self, connection: object) -> Generator[None]:
-        """Mark *connection* as busy."""
-        self._busy.add(connection)
-        try:
-            yield
-        finally:
-            self._busy.discard(connection)
 
     @contextmanager
     def request(self) -> Generator[None]:
@@ -55,6 +44,10 @@ class Presence:
 
     async def pause(self, seconds: float) -> None:
         """Wait so many seconds, or until the sandbox closes."""
+        clock = self._conditions.clock
+        if clock is not None:
+            await clock.sleep(seconds)
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()

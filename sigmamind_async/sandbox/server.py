@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sigmamind_async.sandbox.admin import Admin
 from sigmamind_async.sandbox.books import Books, StateFile
-from sigmamind_async.sandbox.conditions import Conditions
+from sigmamind_async.sandbox.conditions import Clock, Conditions
 from sigmamind_async.sandbox.dialnexa import DialNexaApi
 from sigmamind_async.sandbox.endpoint import Endpoint
 from sigmamind_async.sandbox.faults import NO_FAULTS, Fault, Faults
@@ -21,6 +22,9 @@ from sigmamind_async.sandbox.listener import Listener
 from sigmamind_async.sandbox.sigmamind import SigmaMindApi
 from sigmamind_async.sandbox.switches import Switches
 from sigmamind_async.sandbox.verbex import VerbexApi
+
+if TYPE_CHECKING:  # it speaks the client's language, of which the sandbox knows nothing
+    from sigmamind_async.testing.sandbox_transport import SandboxTransport
 
 _DEFAULT_SWITCHES = Switches()
 _LAST_PORT = 65_535
@@ -42,6 +46,7 @@ class Sandbox(Conditions):
         switches: Switches = _DEFAULT_SWITCHES,
         latency: tuple[float, float] = (0.0, 0.0),
         list_lag: float = 0.0,
+        clock: Clock | None = None,
         state_file: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -50,7 +55,8 @@ class Sandbox(Conditions):
 
         *latency* is the shortest and longest processing time in seconds, *list_lag* the
         seconds until reads show a new number. *state_file* keeps numbers and ledger across
-        restarts. Each platform has a port: *port* and those after it, or free ones for 0.
+        restarts. Each platform has a port: *port* and those after it, or free ones for 0. *clock*
+        is for tests in fake time: waits of the sandbox advance it.
         """
         super().__init__(
             seed=seed,
@@ -59,7 +65,15 @@ class Sandbox(Conditions):
             switches=switches,
             latency=latency,
             list_lag=list_lag,
+            clock=clock,
         )
+        self._settings = {
+            "faults": faults,
+            "rate_limit": rate_limit,
+            "switches": switches,
+            "latency": latency,
+            "list_lag": list_lag,
+        }
         if port > _LAST_PORT - 2:
             message = f"port must be at most {_LAST_PORT - 2}: each platform has one of its own"
             raise ValueError(message)
@@ -92,9 +106,9 @@ class Sandbox(Conditions):
             undo.callback(self._books.close)
             self._restore()
             for offset, endpoint in enumerate(self.endpoints):
-                endpoint.admin = Admin(self, endpoint.tower.name).handle
                 port = self._port + offset if self._port else 0
-                listener = Listener(endpoint, self._host, port)
+                admin = Admin(self, endpoint.tower.name)
+                listener = Listener(endpoint, admin, self._host, port)
                 undo.push_async_callback(listener.close)
                 await listener.open()
                 self._listeners.append(listener)
@@ -113,6 +127,19 @@ class Sandbox(Conditions):
     async def run_forever(self) -> None:
         """Wait until the sandbox is closed."""
         await self._closed.wait()
+
+    def transport(self, platform: str = "sigmamind") -> SandboxTransport:
+        """Return what carries a client's requests to *platform* here, without a socket.
+
+            box = Sandbox(seed=1)
+            client = SigmaMind(box.sigmamind.api_key, transport=box.transport("sigmamind"))
+
+        The sandbox need not be opened for that. Faults, limits and ledger are the same as over a
+        socket.
+        """
+        from sigmamind_async.testing.sandbox_transport import SandboxTransport
+
+        return SandboxTransport(self._endpoint(platform), self)
 
     async def settled(self) -> None:
         """Wait until nothing is being handled and every late commit is in the ledger."""
@@ -140,13 +167,20 @@ class Sandbox(Conditions):
         """
 
         def refuse() -> None:
+            self.refuses_until = self.now() + seconds
             for listener in self._listeners:
                 listener.refuse(seconds)
 
         self._on_loop(refuse)
 
-    def reset(self) -> None:
-        """Empty accounts, ledger, state file, counters and scripts; settings stay."""
+    def reset(self, *, keep_settings: bool = False) -> None:
+        """Empty accounts, ledger, state file, counters and scripts.
+
+        Settings become what they were when the sandbox was made, unless *keep_settings*.
+        """
+        if not keep_settings:
+            for name, value in self._settings.items():
+                setattr(self, name, value)
         self._on_loop(self._reset)
 
     def stats(self) -> dict[str, object]:
@@ -172,19 +206,17 @@ class Sandbox(Conditions):
 
     def _reset(self) -> None:
         self._books.clear()
+        self.refuses_until = -math.inf
         for endpoint in self.endpoints:
             endpoint.clear()
 
     def _on_loop(self, action: Callable[[], object]) -> None:
         """Call *action* in the sandbox's loop and wait for it, whichever thread asks."""
-        if self._loop is None:
-            message = "the sandbox is not open"
-            raise RuntimeError(message)
         try:
-            same = asyncio.get_running_loop() is self._loop
+            running = asyncio.get_running_loop()
         except RuntimeError:
-            same = False
-        if same:
+            running = None
+        if self._loop in {None, running}:  # in memory, it has no loop of its own
             action()
             return
 

@@ -6,13 +6,15 @@
     await Worker([Account(SigmaMind)], dsn).run()         # in each worker
 
 The queue is procrastinate's, in the PostgreSQL database that has the journal. Read from the outside
-in: `queue` is what a caller uses, `enqueue` what it writes, `worker` a process and its tasks,
-`context` what they share and when a job runs again, `connector` the queue's connections.
+in: `queue` is what a caller uses, `enqueue` what it writes, `follow` hands over many operations and
+reports how each ended, `worker` is a process and its tasks, `context` what they share and when a
+job runs again, `connector` the queue's connections.
 `shared_gate` keeps all processes to one rate, through `rates`. Needs the extra ``postgres``.
 """
 
 try:
     from sigmamind_async.workers.context import Account, WorkerContext
+    from sigmamind_async.workers.follow import FollowedRun, WorkerProvisioner
     from sigmamind_async.workers.queue import Queue
     from sigmamind_async.workers.shared_gate import SharedGate
     from sigmamind_async.workers.worker import Worker, blueprint
@@ -31,11 +33,13 @@ from sigmamind_async.values import SecretReference
 
 __all__ = [
     "Account",
+    "FollowedRun",
     "Queue",
     "SecretReference",
     "SecretResolver",
     "SharedGate",
     "Worker",
     "WorkerContext",
+    "WorkerProvisioner",
     "blueprint",
 ]

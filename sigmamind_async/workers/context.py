@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
@@ -34,6 +34,9 @@ from sigmamind_async.workers.shared_gate import SharedGate
 
 log = logging.getLogger(__name__)
 
+OnSettled: TypeAlias = Callable[[Row], Awaitable[object] | None]
+"""Called with the row of an operation that has ended: done, failed, or for an operator to decide.
+After a crash it may be called again."""
 GateFor: TypeAlias = Callable[[str, PostgresJournal], Gate]
 """Returns the gate of an account's client, given the account's name and the journal."""
 
@@ -222,6 +225,7 @@ class WorkerContext:
         gate: Returns the ``gate`` of an account's client, given the account's name and the
             journal; by default one that all processes share.
         connections: Most connections of the journal.
+        on_settled: Called with the row of each operation that has ended here, as `Worker` takes it.
 
     Raises:
         ConfigurationError: A setting cannot be used, or an account's key is missing.
@@ -236,9 +240,11 @@ class WorkerContext:
         secrets: SecretResolver | None = None,
         gate: GateFor = SharedGate,
         connections: int = 8,
+        on_settled: OnSettled | None = None,
     ) -> None:
         dsn = as_secret(dsn)
         self.schema: Final = schema
+        self.on_settled: Final = on_settled
         self.journal = PostgresJournal(dsn, schema=schema, connections=connections)
         self._secrets = secrets or SecretResolver(names=DEFAULT_VARIABLES)
         self._gate = gate

@@ -47,7 +47,7 @@ UPKEEP_PRIORITY: Final = 10
 MAX_ACCOUNT_NAME: Final = 100
 """Characters; the name is part of a queue's name, whose length is limited."""
 
-_RUNNABLE: Final = UNSETTLED | {State.PLANNED}
+RUNNABLE: Final = UNSETTLED | {State.PLANNED}
 """States from which a worker gets an operation further."""
 # Two halves, one for each index.
 _EXISTING_JOBS: Final = (
@@ -65,6 +65,10 @@ _INSERT: Final = (
     " ON CONFLICT (account, op_id) DO NOTHING RETURNING op_id"
 )
 _ROWS_OF: Final = f"{POSTGRES.rows} AND op_id = ANY(%s)"
+_PROGRESS: Final = (
+    "SELECT account, op_id, version, state FROM {schema}.operations"
+    " WHERE account = ANY(%s) AND op_id = ANY(%s)"
+)
 _SETTINGS: Final = "SELECT current_setting('lock_timeout'), current_setting('synchronous_commit')"
 _RESTORE: Final = (
     "SELECT set_config('lock_timeout', %s, true), set_config('synchronous_commit', %s, true)"
@@ -111,6 +115,18 @@ class JournalHead:
 
 
 @attrs.frozen
+class OperationProgress:
+    """How far the workers got with an operation."""
+
+    account: str
+    op_id: str
+    version: int
+    state: State
+    has_ended: bool
+    """True if no worker changes it any more, unless an operator lets it."""
+
+
+@attrs.frozen
 class JournalTransaction:
     """The operations of a journal, within a transaction of the caller's connection.
 
@@ -139,6 +155,35 @@ class JournalTransaction:
         """Return the rows of *op_ids* that exist."""
         rows = [from_columns(found) for found in await self.fetch(_ROWS_OF, account, list(op_ids))]
         return {row.op_id: row for row in rows}
+
+    async def progress(
+        self, accounts: Iterable[str], op_ids: Iterable[str]
+    ) -> list[OperationProgress]:
+        """Return how far the workers got with those of *op_ids* that exist."""
+        found = await self.fetch(_PROGRESS, list(accounts), list(op_ids))
+        # A refused operation ends with its job: a job may try another number, and it runs again if
+        # its worker was killed.
+        failed = [
+            operation_lock(account, op_id)
+            for account, op_id, _, state in found
+            if state == State.FAILED.value
+        ]
+        busy = await self.existing_jobs(failed) if failed else set[str]()
+        return [
+            OperationProgress(
+                account,
+                op_id,
+                version,
+                State(state),
+                has_ended=State(state) not in RUNNABLE
+                and operation_lock(account, op_id) not in busy,
+            )
+            for account, op_id, version, state in found
+        ]
+
+    async def existing_jobs(self, locks: list[str]) -> set[str]:
+        """Return those of *locks*, of operations, whose job waits or runs."""
+        return {lock for (lock,) in await self.fetch(_EXISTING_JOBS, locks, locks)}
 
     async def put(self, row: Row) -> PutResult:
         """Write *row* in place of the version before it."""
@@ -193,22 +238,23 @@ class Enqueuer:
         row = attrs.evolve(stored, enqueued=True, secret_references=references)
         if row.state is State.FAILED:
             row = advance(row, RetryApproved(), self.head.now, Policy()).row
-        elif row == stored or row.state not in _RUNNABLE - {State.SENDING}:
+        elif row == stored or row.state not in RUNNABLE - {State.SENDING}:
             return stored
         else:
             row = attrs.evolve(row, version=row.version + 1)
         if await self.transaction.put(row) is not PutResult.STORED:
-            raise journal_error(row.op_id, "another process is working on it; try again")
+            problem = "another process is working on it; try again"
+            raise journal_error(row.op_id, problem, retryable=True)
         return row
 
     async def _add_jobs(self, account: str, rows: Sequence[Row], new: set[str]) -> None:
         """Add a job for each row that needs one and has none."""
         locks = [operation_lock(account, row.op_id) for row in rows]
-        existing = {lock for (lock,) in await self.transaction.fetch(_EXISTING_JOBS, locks, locks)}
+        existing = await self.transaction.existing_jobs(locks)
         missing = [
             row
             for row in rows
-            if row.state in _RUNNABLE and operation_lock(account, row.op_id) not in existing
+            if row.state in RUNNABLE and operation_lock(account, row.op_id) not in existing
         ]
         connection = self.transaction.connection
         first = [job_for(row) for row in missing if row.op_id in new]

@@ -14,6 +14,7 @@ The reference is stored with the row; the worker resolves it when it sends the r
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable
 from typing import Any, Final, TypeVar
@@ -24,7 +25,7 @@ from procrastinate.schema import SchemaManager
 
 from sigmamind_async.errors import InvalidRequestError, JournalError
 from sigmamind_async.provisioning.adapter import Value
-from sigmamind_async.provisioning.adapters.registry import adapter_for
+from sigmamind_async.provisioning.adapters.registry import PLATFORMS, adapter_for
 from sigmamind_async.provisioning.fingerprint import new_row
 from sigmamind_async.provisioning.journal.postgres import PostgresJournal
 from sigmamind_async.provisioning.journal.postgres.connections import explain_error
@@ -35,6 +36,9 @@ from sigmamind_async.workers.enqueue import Enqueuer, JournalTransaction, check_
 
 T = TypeVar("T")
 
+PAUSES: Final = (0.2, 2.0)
+"""Seconds between two looks at the journal: the first doubles up to the last while nothing
+happens."""
 _BATCH: Final = 1000
 """Operations in one statement."""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async queue', 0))"
@@ -72,7 +76,7 @@ class Queue:
 
     def __init__(self, dsn: str | Secret = "", *, schema: str = "sigmamind") -> None:
         self._dsn = dsn = as_secret(dsn)
-        self._schema = schema
+        self.schema: Final = schema
         self._target = parse_dsn(dsn, schema)
 
     async def prepare(self) -> None:
@@ -81,7 +85,7 @@ class Queue:
         Existing tables of procrastinate get one more index. A worker does this when it starts.
         Raises `JournalError` if it is not possible.
         """
-        async with PostgresJournal(self._dsn, schema=self._schema):
+        async with PostgresJournal(self._dsn, schema=self.schema):
             pass
         async with await self._connect() as connection:
             await self._run(_create_tables(connection))
@@ -121,10 +125,42 @@ class Queue:
                 rows = await self._run(self._write(own, accounts))
         return [rows[name, op_id] for name, values in accounts.items() for op_id in values]
 
+    async def wait(self, op_id: str, *, account: str | None = None) -> Row:
+        """Wait until an operation has ended, and return its row.
+
+        It is done, has failed, or waits for an operator's decision. The journal is looked at every
+        two seconds. To wait no longer than a time, use `asyncio.timeout`.
+
+        Args:
+            op_id: It may be enqueued later than this is called.
+            account: Name of its account in the journal, such as ``sigmamind:production``. By
+                default it is looked for in the accounts that have no label.
+
+        Raises:
+            JournalError: The database cannot be used.
+        """
+        accounts = PLATFORMS if account is None else (account,)
+        pause, longest = PAUSES
+        while True:
+            async with await self._connect() as connection:
+                rows = await self._run(
+                    _ended(JournalTransaction(connection, self.schema), accounts, op_id)
+                )
+            if rows:
+                return rows[0]
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def journal_id(self) -> str:
+        """Return the `Journal.journal_id` of the journal that operations are written to."""
+        async with await self._connect() as connection:
+            head = await self._run(JournalTransaction(connection, self.schema).head())
+        return head.journal_id
+
     async def _write(
         self, connection: psycopg.AsyncConnection[Any], accounts: _Accounts
     ) -> dict[tuple[str, str], Row]:
-        transaction = JournalTransaction(connection, self._schema)
+        transaction = JournalTransaction(connection, self.schema)
         rows: dict[tuple[str, str], Row] = {}
         # Before the savepoint: without autocommit this begins the caller's transaction, which would
         # otherwise begin and end with the savepoint.
@@ -154,6 +190,17 @@ class Queue:
             problem = _describe(cause or error, connected=connected)
         # Outside the handler, so that the driver's error is not its context: it may show the DSN.
         raise JournalError(f"{self._target.name}: {self._target.redact(problem)}")
+
+
+async def _ended(transaction: JournalTransaction, accounts: Iterable[str], op_id: str) -> list[Row]:
+    """Return the rows of *op_id* that no worker changes any more."""
+    found = await transaction.progress(accounts, [op_id])
+    return [
+        row
+        for each in found
+        if each.has_ended
+        for row in (await transaction.rows_of(each.account, [op_id])).values()
+    ]
 
 
 async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -41,12 +41,14 @@ from sigmamind_async.workers.context import (
     Account,
     AccountWorker,
     GateFor,
+    OnSettled,
     Reschedule,
     WorkerContext,
 )
 from sigmamind_async.workers.enqueue import (
     NAMESPACE,
     PROVISION,
+    RUNNABLE,
     UPKEEP_PRIORITY,
     job_for,
     operation_lock,
@@ -77,12 +79,14 @@ WHERE account = %(account)s AND state = 'planned'
     )
 LIMIT %(batch)s
 """
-# Only jobs that waited for a settle time: others come back within the longest delay anyway.
+# Only jobs that waited for a settle time: others come back within the longest delay anyway. Those
+# of operations that a listing has settled have nothing left to do but to report it.
 _RUN_NOW: Final = """
 UPDATE procrastinate_jobs AS j SET scheduled_at = NULL FROM {schema}.operations AS o
-WHERE o.account = %(account)s AND o.state = 'planned'
-    AND j.queueing_lock = %(prefix)s || o.op_id AND j.status = 'todo'
-    AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
+WHERE o.account = %(account)s
+    AND o.state IN ('planned', 'done', 'duplicate', 'needs_decision', 'abandoned')
+    AND o.op_id = j.args ->> 'op_id' AND j.queueing_lock = %(prefix)s || o.op_id
+    AND j.status = 'todo' AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
 RETURNING j.id
 """
 
@@ -118,6 +122,10 @@ class Worker:
         polling: Seconds between two looks for jobs that are due.
         grace: Seconds that jobs have to finish once the worker is stopped. Then they are cancelled,
             and others settle what they have sent. By default as long as a lease.
+        on_settled: Called with the `Row` of each operation that has ended in this process, and
+            awaited if that returns an awaitable: the operation is done, has failed, or waits for an
+            operator's decision. An exception is logged. Around a crash it may be called twice, or
+            not at all; `Queue.wait` and the journal know for certain.
 
     Raises:
         ConfigurationError: A setting cannot be used, or an account's key is missing.
@@ -138,6 +146,7 @@ class Worker:
         heartbeat: float = 10.0,
         polling: float = 1.0,
         grace: float | None = None,
+        on_settled: OnSettled | None = None,
     ) -> None:
         dsn = as_secret(dsn)
         check_count("concurrency", concurrency)
@@ -150,6 +159,7 @@ class Worker:
             secrets=secrets,
             gate=gate,
             connections=_JOURNAL_CONNECTIONS,
+            on_settled=on_settled,
         )
         self._queue = Queue(dsn, schema=schema)
         self._target = parse_dsn(dsn, schema)
@@ -306,7 +316,26 @@ class Tasks:
 
     async def provision(self, job_context: JobContext, account: str, op_id: str) -> None:
         """Carry out one operation."""
-        await self.context.account(account).provision(op_id, job_context.job.attempts)
+        try:
+            await self.context.account(account).provision(op_id, job_context.job.attempts)
+        except SigmaMindError:
+            await self._report(account, op_id)
+            raise
+        await self._report(account, op_id)
+
+    async def _report(self, account: str, op_id: str) -> None:
+        """Tell the caller of an operation that has ended."""
+        on_settled = self.context.on_settled
+        if on_settled is None:
+            return
+        try:
+            row = await self.context.journal.get(account, op_id)
+            if row is not None and row.state not in RUNNABLE:
+                result = on_settled(row)
+                if result is not None:
+                    await result
+        except Exception as error:  # noqa: BLE001 - the operation has ended, whatever the caller does
+            log.warning("on_settled for %s raised %s: %s", op_id, type(error).__name__, error)
 
     async def reconcile(self, job_context: JobContext, timestamp: int, account: str) -> None:
         """Settle unconfirmed operations, and give a job to planned ones that have none."""
@@ -341,7 +370,7 @@ class Tasks:
         """Have planned operations carried out soon, as after an operator has allowed a retry.
 
         One without a job is given one, unless its job was cancelled; a job that still waits for
-        the end of a settle time waits no longer.
+        the end of a settle time waits no longer, nor does that of an operation that is settled.
         """
         journal, account = self.context.journal, worker.provisioner.account
         execute, schema = job_context.app.connector.execute_query_all_async, self.context.schema

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import attrs
 import pytest
@@ -113,6 +114,12 @@ class Cli:
         path.write_text(text, encoding="utf-8")
         return path
 
+    def fleet(self, count: int, name: str = "fleet.jsonl") -> Path:
+        """Write a fleet of *count* purchases, each with a label of its own."""
+        same = {"platform": "sigmamind", "source": "purchase", "country_code": "US"}
+        rows = ({"id": f"buy-{i}", **same, "label": f"n{i}"} for i in range(count))
+        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
     def purchases(self, count: int, name: str = "orders.jsonl") -> Path:
         """Write a file that buys *count* numbers, each with a label of its own."""
         rows = (
@@ -120,6 +127,43 @@ class Cli:
             for i in range(count)
         )
         return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+class Terminal:
+    """A command on a terminal of its own, whose questions are answered when they are asked."""
+
+    def __init__(self, cli: Cli, *words: object) -> None:
+        self._ours, theirs = pty.openpty()
+        self._process = cli.start(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.seen = ""
+        """All that appeared there."""
+        self.code = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._read():
+            pass
+        os.close(self._ours)
+        self.code = self._process.wait(30)
+
+    def read_until(self, text: str) -> None:
+        """Read until *text* has appeared."""
+        while text not in self.seen:
+            assert self._read(), self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def _read(self) -> bool:
+        try:
+            piece = os.read(self._ours, 65536)
+        except OSError:  # how Linux says that the other side has gone
+            return False
+        self.seen += piece.decode(errors="replace")
+        return bool(piece)
 
 
 @pytest.fixture
@@ -143,6 +187,7 @@ def cli(box: Sandbox, tmp_path: Path) -> Cli:
         "DIALNEXA_BASE_URL": box.dialnexa.base_url,
         "DIALNEXA_API_KEY": box.dialnexa.api_key,
         "TRUNK_PASSWORD": TRUNK_PASSWORD,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
         "COLUMNS": "120",
         "TERM": "xterm",
     }

@@ -65,7 +65,7 @@ def test_a_journal_gives_numbers_their_ids(cli: Cli, inside: Inside, fleet: Path
     planned = inside("plan", "now.jsonl", *journal, "--json")
 
     assert sorted(row["id"] for row in done.objects) == ["desk", "night", "own"]
-    assert planned.summary["steps"] == {"unchanged": 3}
+    assert planned.summary["actions"] == {"unchanged": 3}
 
 
 @pytest.mark.usefixtures("fleet")
@@ -160,7 +160,7 @@ def test_the_export_of_any_account_plans_to_nothing(
     stream.seek(0)
     fleet = load_from(stream, name="now", format=form)
     known = FleetState(
-        found={
+        numbers={
             platform: {record: each for (name, record), each in there.items() if name == platform}
             for platform in VENDORS
         }

@@ -54,7 +54,7 @@ def test_a_plan_for_programs_is_one_object_a_line(cli: Cli, inside: Inside) -> N
     done = inside("plan", path, "--json")
 
     steps = [each for each in done.objects if each["type"] == "plan_step"]
-    [problem] = [each for each in done.objects if each["type"] == "problem"]
+    [problem] = [each for each in done.objects if each["type"] == "file_problem"]
     assert (done.code, done.err) == (1, "")
     assert [(step["id"], step["action"], step["writes"]) for step in steps] == [
         ("desk", "purchase", True),
@@ -158,4 +158,4 @@ def test_a_password_in_the_file_is_not_saved(cli: Cli, inside: Inside) -> None:
 
     assert (open_.code, kept.code) == (2, 0)
     assert "hunter2" not in open_.out + open_.err
-    assert "use a reference" in open_.err
+    assert "use env:NAME" in open_.err

@@ -70,7 +70,7 @@ def test_only_what_is_the_agents_is_moved(
     [
         (("--dry-run",), 0, "changes 2 numbers"),
         ((), 2, "this changes 2 numbers: agree with --yes; nothing was sent"),
-        (("--to-agent", "nobody", "--yes"), 1, "'nobody' is no agent of the account"),
+        (("--to-agent", "nobody", "--yes"), 1, "the account has no agent 'nobody'"),
         (("--to-agent", OLD, "--yes"), 2, "are the same"),
         (("--journal", "none.db", "--yes"), 2, "there is no journal none.db"),
         (("--platform", "dialnexa", "--side", "outbound"), 2, "have no outbound agent"),
@@ -111,9 +111,9 @@ def test_a_fleet_is_kept_up_to_date(cli: Cli, inside: Inside) -> None:
     inside(*WORDS, "--yes", "--journal", f"{path}.journal.db")
 
     cli.write("fleet.csv", header + row.format(NEW))
-    assert inside("plan", path, "--json").summary["steps"] == {"unchanged": 1}
+    assert inside("plan", path, "--json").summary["actions"] == {"unchanged": 1}
     cli.write("fleet.csv", header + row.format(OLD))
-    assert inside("plan", path, "--json").summary["steps"] == {"update": 1}
+    assert inside("plan", path, "--json").summary["actions"] == {"update": 1}
 
 
 def test_the_example_runs(inside: Inside) -> None:

@@ -230,7 +230,7 @@ def test_a_job_that_ended_early_says_why_and_how_to_go_on() -> None:
     text = told(DONE, skipped, header=attrs.evolve(HEADER, summary=summary)).text
 
     assert "The job stopped early 2 rows: 1 done, 1 skipped." in text
-    assert "Stopped early: key refused." in text
+    assert "Stopped early: the platform refused the API key." in text
     assert f"Rows that are done are not sent again. {HEADER.resume}" in text
 
 

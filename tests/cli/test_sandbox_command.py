@@ -55,7 +55,8 @@ def test_its_state_outlives_it(cli: Cli, inside: Inside) -> None:
             assert process.stdout is not None
             ready = [json.loads(process.stdout.readline()) for _ in PLATFORMS]
             where = ready[0]["environment"]
-            path = cli.write(f"fleet-{len(held)}.csv", f"{HEADER}\nbuy,sigmamind,purchase,US,one\n")
+            row = f"buy-{len(held)},sigmamind,purchase,US,desk {len(held)}\n"
+            path = cli.write(f"fleet-{len(held)}.csv", f"{HEADER}\n{row}")
             inside("apply", path, "--max-purchases", 1, "--yes", **where)
             held.append(len(inside("numbers", "list", "--json", **where).objects))
             process.send_signal(signal.SIGTERM)

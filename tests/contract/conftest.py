@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import attrs
 import pytest
 
 from sigmamind_async.sandbox import Fault, Faults, Sandbox, Switches
+from sigmamind_async.testing import VirtualLoop
 from tests.contract.dialects import DIALECTS, Dialect
 from tests.functional.support import KEY
 
+IN_MEMORY = {"test_once", "test_provisioning"}
+"""Modules whose claims are about what is sent how often, and not about sockets: there the sandbox
+is in memory and time is virtual. `tests.functional.test_sandbox_memory` shows for each fault that
+it is the same over a socket."""
+
 QUICK = Faults(hang=0.3, late=0.02, drip=0.05)
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    virtual = item.path.stem in IN_MEMORY
+    return {"virtual": VirtualLoop} if virtual else {"real": asyncio.new_event_loop}
 
 
 def patience(fault: Fault) -> float:
@@ -31,8 +45,12 @@ async def box(dialect: Dialect) -> AsyncIterator[Sandbox]:
 
     Its key is one that every error of this suite is searched for.
     """
-    async with Sandbox(seed=1, faults=QUICK, switches=Switches(duplicates="accept")) as sandbox:
-        dialect.endpoint(sandbox).api_key = f"{KEY}:s3cret"
+    sandbox = Sandbox(seed=1, faults=QUICK, switches=Switches(duplicates="accept"))
+    dialect.endpoint(sandbox).api_key = f"{KEY}:s3cret"
+    if isinstance(asyncio.get_running_loop(), VirtualLoop):
+        yield sandbox
+        return
+    async with sandbox:
         yield sandbox
 
 

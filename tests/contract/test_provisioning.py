@@ -72,7 +72,7 @@ class Kit:
 
 
 @pytest.fixture
-def kit(dialect: Dialect, box: Sandbox) -> Kit:
+async def kit(dialect: Dialect, box: Sandbox) -> Kit:
     return Kit(dialect, box)
 
 
@@ -380,6 +380,7 @@ async def test_tags_are_stripped_after_the_horizon(kit: Kit) -> None:
     provisioner = kit.provisioner(tag="strip")
     await provisioner.sweep()
     assert (await kit.client.phone_numbers.get(bought.sip_phone_number)).friendly_name != "Desk"
+    await asyncio.sleep(1.0)
     await provisioner.sweep(horizon=0.0)
     assert (await kit.client.phone_numbers.get(bought.sip_phone_number)).friendly_name == "Desk"
     before = kit.sent("update")

@@ -11,15 +11,16 @@ from typing import Any, Final, Self
 import attrs
 
 from sigmamind_async import DialNexa, RetryPolicy, SigmaMind, Verbex
+from sigmamind_async.bulk import DEFAULT_STOP_ON, Progress
 from sigmamind_async.client import Client
+from sigmamind_async.fleet.dispatcher import Dispatcher, StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import numbers_of, refresh
+from sigmamind_async.fleet.refresh import list_numbers, refresh
 from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import Cell, DesiredState, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.operation import ConnectionFlag, Fault, Response
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row
 from sigmamind_async.provisioning.journal.protocol import Journal, PutResult
@@ -211,7 +212,7 @@ class Operator:
         self.secrets = {"env:TRUNK": "s3cret-of-the-trunk"}
         self.plan: Plan | None = None
         self.known: FleetState | None = None
-        self.run: Executor | None = None
+        self.dispatcher: Dispatcher | None = None
         self.told: list[StepOutcome] = []
         self._closing = AsyncExitStack()
         self.clients: dict[str, Client] = {}
@@ -272,15 +273,12 @@ class Operator:
     ) -> Executor:
         """Return the run of a plan that `planned` made, or of what became of it since."""
         assert self.known is not None
-        self.run = Executor(
-            made,
-            self.known,
-            {name: each for name, each in self.provisioners.items() if name in self.clients},
-            self.journal,
-            errands(made, self.journal, self.resolve),
-            report=report,
-        )
-        return self.run
+        provisioners = {
+            name: each for name, each in self.provisioners.items() if name in self.clients
+        }
+        requests = errands(made, self.journal, self.resolve)
+        self.dispatcher = Dispatcher(provisioners, report, Progress(), DEFAULT_STOP_ON)
+        return Executor(made, self.known, self.journal, requests, self.dispatcher)
 
     async def carry_out(
         self, made: Plan, errands: type[RequestBuilder] = RequestBuilder
@@ -327,7 +325,7 @@ class Operator:
         numbers = {
             (name, found.phone_number): dict(found.shown)
             for name, client in self.clients.items()
-            for found in (await numbers_of(client)).values()
+            for found in (await list_numbers(client)).values()
         }
         notes = {
             name: attrs.evolve(one, record="it" if one.record else "", sequence=0)

@@ -20,17 +20,20 @@ from sigmamind_async.fleet import (
     SecretResolver,
     Source,
     apply,
+    check_secrets,
+    count_new_purchases,
     export,
+    find_purchases,
     fleet_of,
-    numbers_of,
+    list_numbers,
     plan,
     refresh,
 )
-from sigmamind_async.fleet.plan_file import dump, load
+from sigmamind_async.fleet.plan_file import dump_plan, load_plan
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
 from sigmamind_async.sandbox import Sandbox, Switches
-from sigmamind_async.values import UNSET
+from sigmamind_async.values import UNSET, Secret
 
 NUMBER = "+14155550100"
 SECRET = "correct-horse-battery"
@@ -76,7 +79,7 @@ async def planned(client: SigmaMind, journal: MemoryJournal, *rows: FleetRow, **
 
 async def test_a_saved_plan_is_carried_out_once(box: Sandbox, client: SigmaMind) -> None:
     journal = MemoryJournal()
-    saved = load(dump(await planned(client, journal, BOUGHT, IMPORTED)))
+    saved = load_plan(dump_plan(await planned(client, journal, BOUGHT, IMPORTED)))
     provisioner = Provisioner(client, journal)
     for _ in range(2):
         result = await apply(saved, [provisioner], secrets=references())
@@ -92,7 +95,7 @@ async def test_a_plan_is_refused_once_the_state_has_moved(box: Sandbox, client: 
     saved = await planned(client, journal, relabel)
     await client.phone_numbers.update(NUMBER, friendly_name="Third")
     commits = len(box.ledger.commits)
-    with pytest.raises(PlanError, match=r"the state has moved .* desk: was to adopt"):
+    with pytest.raises(PlanError, match=r"the state has changed .* desk: was to adopt"):
         await apply(saved, [Provisioner(client, journal)])
     assert len(box.ledger.commits) == commits
 
@@ -134,7 +137,7 @@ async def test_what_was_exported_changes_nothing(client: SigmaMind) -> None:
     for label in ("Support", None, "=1+1", "'quoted'"):
         friendly_name = UNSET if label is None else label
         await client.phone_numbers.create(country_code="US", friendly_name=friendly_name)
-    found = (await numbers_of(client)).values()
+    found = (await list_numbers(client)).values()
     fleet = fleet_of(export(found))
     again = plan(fleet, await refresh(fleet, {"sigmamind": client}, MemoryJournal()))
     assert (len(again.steps), again.writes, again.problems) == (4, 0, ())
@@ -151,7 +154,7 @@ async def test_an_export_keeps_the_ids_that_the_journal_knows(client: SigmaMind)
     await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
     await client.phone_numbers.create(country_code="US")
     known = await refresh(Fleet(rows=[BOUGHT]), {"sigmamind": client}, journal)
-    rows = [*export(known.found["sigmamind"].values(), known.applied)]
+    rows = [*export(known.numbers["sigmamind"].values(), known.last_applied)]
     assert sorted(row.id == row.phone_number for row in rows) == [False, True]
     assert "bought" in [row.id for row in rows]
 
@@ -193,3 +196,142 @@ async def test_a_fleet_stops_on_all_platforms_where_one_refuses_every_row(box: S
     assert ends.skipped > 150
     assert "402" in stopped.stopped
     assert (control.stopped, control.counts["failed"]) == ("", 190)
+
+
+# --- the handle of a run ------------------------------------------------------------------------
+
+
+async def test_a_run_is_stopped_through_its_handle(box: Sandbox) -> None:
+    """Steps under way are settled, the others skipped; the same plan goes on where it ended."""
+    journal, place = MemoryJournal(), box.sigmamind
+    rows = [row(f"row-{n}", Source.PURCHASE, country_code="US", label=f"n{n}") for n in range(40)]
+    async with SigmaMind(place.api_key, base_url=place.base_url, max_connections=2) as client:
+        provisioner = Provisioner(client, journal)
+        todo = await planned(client, journal, *rows)
+        run = apply(todo, [provisioner], report=lambda outcome: run.stop())
+        result = await run
+        assert result.counts["done"] == len(box.ledger.purchases) == run.progress.done < 10
+        assert sum(result.counts.values()) == 40
+        assert (run.stopped, run.stopped_by) == ("stop() was called", None)
+        assert (await apply(todo, [provisioner])).done
+    assert len(box.ledger.purchases) == 40
+
+
+async def test_a_run_that_is_stopped_before_it_is_awaited_sends_nothing(
+    box: Sandbox, client: SigmaMind
+) -> None:
+    journal = MemoryJournal()
+    run = apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    run.stop()
+    assert (await run).counts == {"skipped": 1}
+    assert not box.ledger.commits
+
+
+async def test_a_run_is_awaited_once(client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    run = apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    await run
+    with pytest.raises(ConfigurationError, match="can be awaited once"):
+        await run
+
+
+async def test_a_state_that_was_just_read_is_not_read_again(
+    box: Sandbox, client: SigmaMind
+) -> None:
+    """The control is the same run without the state, which lists the account once more."""
+    journal, fleet = MemoryJournal(), fleet_of([BOUGHT])
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    lists = box.sigmamind.requests.by_operation["list"]
+    todo = plan(fleet, state)
+    assert (await apply(todo, [Provisioner(client, journal)], state=state)).done
+    assert box.sigmamind.requests.by_operation["list"] == lists
+    assert (await apply(todo, [Provisioner(client, journal)])).done
+    assert box.sigmamind.requests.by_operation["list"] > lists
+
+
+async def test_rows_with_problems_can_be_skipped(box: Sandbox, client: SigmaMind) -> None:
+    """Their ids stay those of the fleet: nothing is taken for a row that was removed."""
+    journal = MemoryJournal()
+    missing = row("missing", Source.EXISTING, phone_number=NUMBER, label="New")
+    todo = (await planned(client, journal, BOUGHT, missing)).skip_problems()
+    assert todo.skipped == ("missing",)
+    assert load_plan(dump_plan(todo)).skipped == ("missing",)
+    assert (await apply(todo, [Provisioner(client, journal)])).counts == {"done": 1}
+
+
+async def test_a_function_resolves_references_too(box: Sandbox, client: SigmaMind) -> None:
+    journal, read = MemoryJournal(), list[str]()
+
+    def resolve(reference: str) -> Secret:
+        read.append(reference)
+        return Secret(SECRET)
+
+    todo = await planned(client, journal, IMPORTED)
+    assert (await apply(todo, [Provisioner(client, journal)], secrets=resolve)).done
+    assert set(read) == {"env:TRUNK"}
+
+
+async def test_missing_secrets_are_problems_of_a_plan(client: SigmaMind) -> None:
+    todo = await planned(client, MemoryJournal(), BOUGHT, IMPORTED)
+    checked = await check_secrets(todo, references({}))
+    assert [str(problem) for problem in checked.problems] == [
+        "imported trunk_password: env:TRUNK: set the variable TRUNK; it is missing or empty"
+    ]
+    assert ([step.id for step in checked.steps], [*checked.rows]) == (["bought"], ["bought"])
+    assert await check_secrets(todo, references()) is todo
+
+
+async def test_numbers_still_to_buy_are_counted_against_the_journal(client: SigmaMind) -> None:
+    """The control is the same plan before anything was bought."""
+    journal = MemoryJournal()
+    todo = await planned(client, journal, BOUGHT)
+    assert await count_new_purchases(todo, journal) == {"sigmamind": 1}
+    await apply(todo, [Provisioner(client, journal)])
+    assert await count_new_purchases(todo, journal) == {"sigmamind": 0}
+
+
+# --- purchases in another journal ---------------------------------------------------------------
+
+
+async def again(client: SigmaMind, other: MemoryJournal, *rows: FleetRow) -> list[str]:
+    """Return the rows of a fleet with a new journal that *other* has bought already."""
+    fleet, journal = fleet_of(rows), MemoryJournal()
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    return await find_purchases(plan(fleet, state), state, other)
+
+
+SIBLINGS = {
+    "the same file": BOUGHT,
+    "another id": attrs.evolve(BOUGHT, id="other"),
+    "another label": attrs.evolve(BOUGHT, fields={**BOUGHT.fields, "label": "Other"}),
+}
+
+
+@pytest.mark.parametrize("copied", SIBLINGS.values(), ids=SIBLINGS)
+async def test_a_copied_file_is_known_by_the_purchases_of_the_first_journal(
+    client: SigmaMind, copied: FleetRow
+) -> None:
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    assert await again(client, journal, copied, IMPORTED) == [copied.id]
+
+
+async def test_ids_of_a_copied_file_may_have_been_rewritten(client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    first = attrs.evolve(BOUGHT, id="0101")
+    await apply(await planned(client, journal, first), [Provisioner(client, journal)])
+    relabelled = {**BOUGHT.fields, "label": "Other"}
+    assert await again(client, journal, attrs.evolve(BOUGHT, id="101", fields=relabelled))
+
+
+async def test_what_another_journal_does_not_hold_is_bought(client: SigmaMind) -> None:
+    """Negative control: other rows, imports, named numbers, and numbers that were released."""
+    journal = MemoryJournal()
+    await apply(await planned(client, journal, BOUGHT), [Provisioner(client, journal)])
+    other = row("other", Source.PURCHASE, country_code="US", label="Other")
+    assert await again(client, journal, other, IMPORTED) == []
+    named = attrs.evolve(BOUGHT, fields={**BOUGHT.fields, "phone_number": NUMBER})
+    assert await again(client, journal, named) == []
+    (number,) = await list_numbers(client)
+    await client.phone_numbers.delete(number)
+    assert await again(client, journal, BOUGHT) == []

@@ -182,8 +182,8 @@ class Stop(Moment):
         self.operator: Operator | None = None
 
     def stop(self) -> None:
-        if self.operator is not None and self.operator.run is not None:
-            self.operator.run.stop()
+        if self.operator is not None and self.operator.dispatcher is not None:
+            self.operator.dispatcher.stop()
 
 
 # --- processes that are killed -----------------------------------------------------------------

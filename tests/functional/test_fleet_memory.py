@@ -11,19 +11,17 @@ import orjson
 import pytest
 
 from sigmamind_async import SigmaMind
-from sigmamind_async.fleet.executor import Executor
+from sigmamind_async.fleet.apply import apply
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.plan import plan
-from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.spec import Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.operation import Response
 from sigmamind_async.provisioning import Provisioner, SqliteJournal
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.testing import ScriptedTransport, reply
 from sigmamind_async.transport import HttpRequest
-from sigmamind_async.values import Secret
 from tests.functional.fleets import Operator, bought
 
 pytestmark = pytest.mark.usefixtures("unmeasured")  # the same many times
@@ -42,7 +40,7 @@ def number(index: int) -> str:
 def known_of(count: int) -> FleetState:
     """Return what is known of so many numbers, all with another label than is wanted."""
     return FleetState(
-        found={
+        numbers={
             "sigmamind": {
                 number(index): RemoteNumber(
                     platform="sigmamind",
@@ -53,7 +51,7 @@ def known_of(count: int) -> FleetState:
                 for index in range(count)
             }
         },
-        applied={
+        last_applied={
             f"row {index}": LastApplied(
                 platform="sigmamind",
                 record=number(index),
@@ -102,13 +100,11 @@ async def grown(count: int, path: Path, *, keeping: int = 0) -> int:
             kept.append(bytes(keeping))
 
     async with SqliteJournal(path / "journal.db") as journal:
-        errands = RequestBuilder(made, journal, Secret)
-        provisioners = {"sigmamind": Provisioner(client, journal)}
-        run = Executor(made, known, provisioners, journal, errands, report=report)
+        run = apply(made, [Provisioner(client, journal)], state=known, report=report)
         gc.collect()
         tracemalloc.start()
         try:
-            await run.carry_out()
+            await run
             _, most = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

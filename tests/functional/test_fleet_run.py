@@ -11,12 +11,12 @@ import pytest
 
 from sigmamind_async import JournalError
 from sigmamind_async.errors import ConfigurationError, PlanError, SigmaMindError
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.executor import Executor
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import DesiredState, FleetRow
 from sigmamind_async.fleet.step import Action, Step
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning import MemoryJournal
@@ -73,8 +73,8 @@ async def try_everything(
     gone, kept = await operator.planned(GONE), await allowed(operator)
     tampered = [
         gone,
-        evolved(gone, withheld=""),
-        attrs.evolve(gone, rules=kept.rules),
+        evolved(gone, blocked=""),
+        attrs.evolve(gone, options=kept.options),
         evolved(kept, action=Action.RELEASE),
         *(evolved(kept, action=Action.RELEASE, platform=name) for name in CLIENTS),
     ]
@@ -94,12 +94,12 @@ async def lead_away(operator: Operator, errands: type[RequestBuilder]) -> None:
     """Say of numbers that they move, from where they are and from elsewhere."""
     made = await allowed(operator)
     assert operator.known is not None
-    for platform, found in operator.known.found.items():
+    for platform, found in operator.known.numbers.items():
         for leaves in found.values():
-            tampered = evolved(made, action=Action.MOVE, leaves=leaves, changes=())
+            tampered = evolved(made, action=Action.MOVE, moves_from=leaves, changes=())
             await operator.carry_out(tampered, errands)
             for step in made.steps:
-                there = attrs.evolve(step, action=Action.MOVE, leaves=leaves, platform=platform)
+                there = attrs.evolve(step, action=Action.MOVE, moves_from=leaves, platform=platform)
                 await operator.carry_out(attrs.evolve(made, steps=[there]), errands)
 
 
@@ -109,7 +109,7 @@ async def swap_numbers(operator: Operator, errands: type[RequestBuilder]) -> Non
     rows = [*KEPT[1:], absent(nobody), absent(row("silent", "sigmamind", "purchase"))]
     made = await operator.planned(rows, allow_release=True)
     assert operator.known is not None
-    for found in [one for each in operator.known.found.values() for one in each.values()]:
+    for found in [one for each in operator.known.numbers.values() for one in each.values()]:
         steps = [
             Step(
                 id=name,
@@ -128,7 +128,7 @@ async def forget_the_flag(operator: Operator, errands: type[RequestBuilder]) -> 
     made = await operator.planned(MOVED)
     await operator.carry_out(made, errands)
     made = await operator.planned(MOVED, allow_release=True)
-    held_back = attrs.evolve(made, rules=attrs.evolve(made.rules, allow_release=False))
+    held_back = attrs.evolve(made, options=attrs.evolve(made.options, allow_release=False))
     await operator.carry_out(held_back, errands)
     await operator.carry_out(await operator.planned(KEPT[:1], allow_release=True), errands)
     await operator.carry_out(await operator.planned([], allow_release=True), errands)
@@ -168,7 +168,7 @@ async def test_the_run_knows_whose_number_a_release_is_about(
     def anybodys(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr(Executor, "_is_of", anybodys)
+    monkeypatch.setattr(Executor, "_belongs", anybodys)
     await operator.settle(KEPT)
     await swap_numbers(operator, RequestBuilder)
     assert box.ledger.of_kind("release") != []
@@ -187,7 +187,7 @@ async def test_nothing_but_a_purchase_spends_money(
     assert len(box.ledger.purchases) == 2
 
 
-@pytest.mark.parametrize("field", ["withheld", "rules", "state", "action", "number", "platform"])
+@pytest.mark.parametrize("field", ["withheld", "options", "state", "action", "number", "platform"])
 async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) -> None:
     """A release that may be made, but for one thing, may not."""
     step = Step(id="mine", platform="verbex", action=Action.RELEASE, record="r")
@@ -197,9 +197,9 @@ async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) 
     assert (await errands.release(step, found, 1)).op_id == "mine #1.release"
     match field:
         case "withheld":
-            step = attrs.evolve(step, withheld="not now")
-        case "rules":
-            made = attrs.evolve(made, rules=attrs.evolve(made.rules, allow_release=False))
+            step = attrs.evolve(step, blocked="not now")
+        case "options":
+            made = attrs.evolve(made, options=attrs.evolve(made.options, allow_release=False))
         case "state":
             made = attrs.evolve(
                 made, rows={"mine": attrs.evolve(made.rows["mine"], state=DesiredState.PRESENT)}
@@ -209,7 +209,7 @@ async def test_each_word_of_a_release_is_needed(operator: Operator, field: str) 
         case "number":
             found = attrs.evolve(found, phone_number=OTHER)
         case _:  # no move: the row is on this platform
-            step = attrs.evolve(step, action=Action.MOVE, leaves=found)
+            step = attrs.evolve(step, action=Action.MOVE, moves_from=found)
     with pytest.raises(PlanError, match="releasing a number is permanent"):
         await RequestBuilder(made, operator.journal, operator.resolve).release(step, found, 1)
 
@@ -292,7 +292,9 @@ async def test_a_report_that_raises_stops_the_run(
     assert str(raised.value) == told[first].step.id
     assert sorted(one.step.id for one in told) == sorted(row.id for row in ROWS)
     assert {one.status for one in told} <= {"done", "skipped"}
-    assert run.progress.finished == run.progress.total == len(ROWS)
+    assert operator.dispatcher is not None
+    progress = operator.dispatcher.progress
+    assert progress.finished == progress.total == len(ROWS)
     await operator.settle(ROWS)
     assert len(box.ledger.purchases) == len(ROWS)
 
@@ -325,8 +327,8 @@ async def test_a_journal_that_takes_no_notes_stops_the_run(box: Sandbox, most: i
         if not most:  # a purchase that cannot be announced is not made
             assert ends == {"failed": len(ROWS)}
             assert not sent(box)
-        assert operator.run is not None
-        assert operator.run.progress.finished == len(ROWS)
+        assert operator.dispatcher is not None
+        assert operator.dispatcher.progress.finished == len(ROWS)
         journal.most = 1_000
         await operator.settle(ROWS)
     assert len(box.ledger.purchases) == len(ROWS)
@@ -345,7 +347,7 @@ async def test_a_plan_for_a_platform_without_a_provisioner_is_refused(
     assert commits(box, since) == []
 
 
-async def test_nothing_is_doubtful_in_the_end(operator: Operator) -> None:
+async def test_nothing_is_unconfirmed_in_the_end(operator: Operator) -> None:
     await operator.apply(ROWS)
-    assert operator.run is not None
-    assert operator.run.doubtful == 0
+    assert operator.dispatcher is not None
+    assert operator.dispatcher.unconfirmed == 0

@@ -19,7 +19,7 @@ from sigmamind_async import (
     SigmaMind,
     Verbex,
 )
-from sigmamind_async.fleet.refresh import numbers_of
+from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.platforms.verbex import CreatePiaPhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner
@@ -401,7 +401,7 @@ async def test_no_plan_is_made_against_a_part_of_the_account(name: str) -> None:
         FaultServer(always(shop_of(name, whole=False).treat)) as server,
         vendor.connect(server) as client,
     ):
-        error = await error_of(numbers_of(client))
+        error = await error_of(list_numbers(client))
     assert type(error) is ResponseDecodeError
 
 

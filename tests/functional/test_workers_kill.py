@@ -18,17 +18,23 @@ from tests.functional.test_kill9 import commit, row
 from tests.functional.workers import database
 
 # The settle time is longer than the platform can take to commit late and to show what it did.
-PLAN = Plan(count=1000, kills=2, stops=1, frozen=4.0, late=0.4, lag=0.2, settle_time=2.0)
+PLAN = Plan(
+    count=1000, kills=2, apply_kills=2, stops=1, frozen=4.0, late=0.4, lag=0.2, settle_time=2.0
+)
 CLEAN = Verdict(twice=0, lost=0, unknown=0, phantom=0)
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("unmeasured")
-def test_killed_and_frozen_workers_buy_each_number_once(postgres: Server) -> None:
-    """Of 1,000 numbers none is held twice, lost, paid for and unknown, or invented."""
+def test_a_fleet_is_bought_once_through_kills(postgres: Server) -> None:
+    """Workers and the applying process are killed, one is frozen; the same command goes on.
+
+    Of 1,000 numbers none is held twice, lost, paid for and unknown, or invented. In the end nothing
+    is unsettled, and a new plan has nothing left to do, or the applying process would not end.
+    """
     with database(postgres) as made:
         report = run(PLAN, made.dsn)
-    assert report.verdict == CLEAN
+    assert (report.verdict, report.unsettled) == (CLEAN, 0)
     assert len(report.faults) >= 11
 
 
@@ -36,7 +42,7 @@ def test_killed_and_frozen_workers_buy_each_number_once(postgres: Server) -> Non
 @pytest.mark.usefixtures("unmeasured")
 def test_workers_outlive_a_crash_of_their_database() -> None:
     """It is gone for a second, with everything that was not committed; no worker ends."""
-    plan = attrs.evolve(PLAN, count=200, kills=0, stops=0)
+    plan = attrs.evolve(PLAN, count=200, kills=0, apply_kills=0, stops=0)
     with running() as server:
 
         def crash() -> None:
@@ -47,6 +53,17 @@ def test_workers_outlive_a_crash_of_their_database() -> None:
         report = run(plan, server.dsn(), meanwhile=crash)
     assert report.verdict == CLEAN
     assert report.ended == 0
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_the_ids_are_what_lets_the_same_command_go_on(postgres: Server) -> None:
+    """The control: with new ids at each start, what was handed over before is bought again."""
+    plan = attrs.evolve(
+        PLAN, count=100, faults=0.0, kills=0, stops=0, apply_kills=1, forgetful=True
+    )
+    with database(postgres) as made:
+        report = run(plan, made.dsn)
+    assert report.verdict.twice > 0
 
 
 @pytest.mark.usefixtures("unmeasured")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections.abc import Callable
 from typing import Any
 
@@ -13,37 +12,9 @@ from sigmamind_async.credentials import Credentials
 from sigmamind_async.engine import Engine, Limits
 from sigmamind_async.operation import Platform
 from sigmamind_async.retry import RetryPolicy, RetryQuota
-from sigmamind_async.testing import FakeClock
+from sigmamind_async.testing import FakeClock, VirtualLoop
 from sigmamind_async.transport import Transport
 from sigmamind_async.values import Secret
-
-
-class _Idle(selectors.DefaultSelector):
-    """A selector whose waits move a clock instead of taking time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            # Nothing but another thread can wake this loop.
-            return super().select(None)
-        ready: list[Any] = super().select(0)
-        if not ready:
-            self.now += timeout
-        return ready
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to whatever is due next."""
-
-    def __init__(self) -> None:
-        self._idle = _Idle()
-        super().__init__(self._idle)
-
-    def time(self) -> float:
-        return self._idle.now
 
 
 def pytest_asyncio_loop_factories(

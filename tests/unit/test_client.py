@@ -481,3 +481,13 @@ async def test_a_reader_meets_the_transport_after_three_functions_that_wait() ->
     await client.phone_numbers.update(NUMBER, friendly_name="Support")
 
     assert transport.waiting == ["_attempt", "run", "update"]
+
+
+def test_a_client_shows_its_gate() -> None:
+    """The one that was given, or its own; copies share it."""
+    gate = Gate(max_rate=10)
+
+    assert SigmaMind("key", gate=gate).gate is gate
+    own = SigmaMind("key")
+    assert own.gate is own.with_options(deadline=1).gate
+    assert own.gate.state.rate is None

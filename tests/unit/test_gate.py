@@ -947,3 +947,104 @@ def test_while_a_probe_is_under_way_the_rest_is_refused() -> None:
 
     admission.take(1.0)
     assert admission.refuses(1.0) == 1.0
+
+
+# ---------------------------------------------------------------- what the caller knows
+
+
+async def admitted_times(gate: Gate, count: int) -> list[float]:
+    """Return when each of *count* requests got its permit, all having asked at once."""
+    times: list[float] = []
+
+    async def go() -> None:
+        permit = await gate.acquire(width=100, deadline=DEADLINE, unbounded=True)
+        times.append(now())
+        await asyncio.sleep(0.01)
+        gate.complete(permit)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(go())
+    return times
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(10.0, 1.0), (10.0, 5.0), (0.5, 3.0), (250.0, 40.0)])
+async def test_a_known_rate_bounds_every_stretch_of_time(rate: float, burst: float) -> None:
+    """From the first request on, and no slower than it has to be."""
+    gate = Gate(max_rate=rate, burst=burst, clock=now)
+    times = await admitted_times(gate, 60)
+
+    for (i, first), (j, last) in itertools.combinations(enumerate(times), 2):
+        assert j - i + 1 <= burst + rate * (last - first) + 1e-6
+    assert times[-1] - times[0] == pytest.approx((60 - burst) / rate)
+
+
+async def test_without_a_known_rate_they_all_go_at_once() -> None:
+    """The control: it is the setting that spaces them."""
+    gate = Gate(clock=now)
+    gate.admission.rates.common.width = 100.0
+
+    assert set(await admitted_times(gate, 60)) == {0.0}
+
+
+async def test_what_was_saved_up_is_never_more_than_the_burst() -> None:
+    gate = Gate(max_rate=10.0, burst=3.0, clock=now)
+    await admitted_times(gate, 3)
+    await asyncio.sleep(100.0)
+    times = await admitted_times(gate, 5)
+
+    assert [time - times[0] for time in times] == pytest.approx([0.0, 0.0, 0.0, 0.1, 0.2])
+
+
+async def test_a_refusal_slows_a_known_rate_down() -> None:
+    """The platform has the last word."""
+    gate = Gate(max_rate=1000.0, burst=10.0, clock=now)
+    permits = [gate.try_acquire(width=100) for _ in range(10)]
+    await asyncio.sleep(0.1)
+    for permit in filter(None, permits):
+        gate.throttled(permit, None)
+        gate.release(permit)
+
+    assert gate.state.rate is not None
+    assert gate.state.rate < 1000.0
+
+
+@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, True, "10"])
+def test_an_impossible_rate_is_refused_at_once(bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_rate: must be"):
+        Gate(max_rate=bad)
+    with pytest.raises(ConfigurationError, match="burst: must be"):
+        Gate(max_rate=10, burst=0.5 if bad == 10 else bad)
+
+
+def test_a_burst_needs_a_rate() -> None:
+    with pytest.raises(ConfigurationError, match="burst: needs max_rate as well"):
+        Gate(burst=10)
+
+
+async def test_the_state_shows_what_the_gate_does() -> None:
+    gate = Gate(max_rate=10.0, burst=2.0, clock=now)
+    before = gate.state
+    permits = [gate.try_acquire(width=2), gate.try_acquire(width=2)]
+    waiting = asyncio.create_task(gate.acquire(width=2, deadline=DEADLINE, unbounded=True))
+    await asyncio.sleep(0)
+    busy = gate.state
+    assert permits[0] is not None
+    gate.throttled(permits[0], 30.0)
+    paused = gate.state
+    waiting.cancel()
+
+    assert (before.rate, before.under_way, before.queued) == (10.0, 0, 0)
+    assert (busy.under_way, busy.queued, busy.pause, busy.circuit) == (2, 1, 0.0, "closed")
+    assert paused.pause == pytest.approx(30.0)
+
+
+async def test_the_state_tells_an_open_circuit_from_a_probe() -> None:
+    gate = Gate(clock=now)
+    for _ in range(gate.admission.failures_to_open):
+        gate.failed(one())
+    is_open = gate.state.circuit
+    await asyncio.sleep(1.0)
+    gate.try_acquire(width=1)
+
+    assert (is_open, gate.state.circuit) == ("open", "probing")

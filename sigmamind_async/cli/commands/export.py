@@ -33,7 +33,7 @@ from sigmamind_async.fleet.export import export as exported
 from sigmamind_async.fleet.export import sayable
 from sigmamind_async.fleet.files.formats import SUFFIXES, Format, format_of
 from sigmamind_async.fleet.files.writing import columns_of, write
-from sigmamind_async.fleet.refresh import numbers_of
+from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.fleet.spec import FleetRow, Problem
 from sigmamind_async.fleet.state import LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
@@ -110,7 +110,7 @@ async def _look(
             notes = (await (await looked_into(place, stack)).last_applied()).items()
             applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
         await accounts.open(stack)
-        of_each = [await numbers_of(client) for client in accounts.clients.values()]
+        of_each = [await list_numbers(client) for client in accounts.clients.values()]
     return [number for found in of_each for number in found.values()], applied
 
 

@@ -32,12 +32,11 @@ from sigmamind_async.cli.runtime import (
     runner,
 )
 from sigmamind_async.cli.vendors import DEFAULT, PlatformOption
-from sigmamind_async.fleet.agents import agents_there
 from sigmamind_async.fleet.apply import Crew
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
-from sigmamind_async.fleet.refresh import numbers_of
+from sigmamind_async.fleet.refresh import find_agents, list_numbers
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
@@ -177,16 +176,16 @@ class Relay:
         client = accounts.clients[self.platform]
         notes = (await journal.last_applied()).items()
         applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
-        theirs = [number for number in (await numbers_of(client)).values() if self._names(number)]
+        theirs = [number for number in (await list_numbers(client)).values() if self._names(number)]
         rows = [self._row(row) for row in export(theirs, applied)]
-        agents = await agents_there(client, {self.after}) if rows else None
+        agents = await find_agents(client, {self.after}) if rows else None
         seen = {
             row.id: self._seen(number, applied.get(row.id))
             for row, number in zip(rows, theirs, strict=True)
         }
         known = FleetState(
-            found={self.platform: {number.record: number for number in theirs}},
-            applied={**applied, **seen},
+            numbers={self.platform: {number.record: number for number in theirs}},
+            last_applied={**applied, **seen},
             agents={} if agents is None else {self.platform: agents},
         )
         todo = plan(fleet_of(rows), known)

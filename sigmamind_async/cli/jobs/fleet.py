@@ -22,12 +22,11 @@ from sigmamind_async.cli.output.plan_text import step_notes
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet.apply import Crew
-from sigmamind_async.fleet.executor import Executor
+from sigmamind_async.fleet.apply import Crew, FleetRun
+from sigmamind_async.fleet.dispatcher import StepOutcome
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
-from sigmamind_async.fleet.step_progress import StepOutcome
 from sigmamind_async.limiter.gate import Admission
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
@@ -84,9 +83,9 @@ class FleetJob:
         finally:
             await self._tell_of_doubts()
 
-    async def _carried_out(self, run: Executor, supervision: Supervision) -> None:
+    async def _carried_out(self, run: FleetRun, supervision: Supervision) -> None:
         try:
-            await run.carry_out()
+            await run
         except JournalError as error:
             self.output.log(str(error))
             supervision.stop("journal_unusable")
@@ -102,7 +101,7 @@ class FleetJob:
         if self._supervision is not None:
             self._supervision.heed(outcome.error)
 
-    def _say_stopping(self, why: StopReason, run: Executor) -> None:
+    def _say_stopping(self, why: StopReason, run: FleetRun) -> None:
         refusal = None if self._supervision is None else self._supervision.refusal
         error = run.stopped_by or refusal
         call = (error and error.operation) or ""
@@ -151,10 +150,10 @@ class FleetJob:
         return entries
 
 
-def _awaited(run: Executor) -> int:
+def _awaited(run: FleetRun) -> int:
     """Return how many steps are unconfirmed, once nothing else is left of *run*."""
     progress = run.progress
-    held = run.doubtful - progress.unconfirmed
+    held = run.unconfirmed - progress.unconfirmed
     return held if progress.finished + held == progress.total else 0
 
 
@@ -192,12 +191,15 @@ def _record(outcome: StepOutcome) -> str | None:
 
 def _remarks(outcome: StepOutcome) -> list[str]:
     if outcome.status == "skipped":
-        return [outcome.step.withheld] if outcome.step.withheld else []
+        return [outcome.step.blocked] if outcome.step.blocked else []
     if outcome.status != "done":
         return []
     ignored = ", ".join(outcome.ignored)
     said = [f"the platform shows {ignored} otherwise than written"] if ignored else []
-    return [*(step_notes(outcome.step) if outcome.step.kept or outcome.step.was else ()), *said]
+    return [
+        *(step_notes(outcome.step) if outcome.step.kept_drift or outcome.step.renamed_from else ()),
+        *said,
+    ]
 
 
 def fault_of_step(error: BaseException, row_id: str) -> RowError:

@@ -8,19 +8,20 @@ from typing import Final
 import attrs
 
 from sigmamind_async.bulk import Progress
+from sigmamind_async.cli.command_line import POSTGRES_OPTION as OPTION
 from sigmamind_async.cli.database import Database, missing
-from sigmamind_async.cli.dsn import OPTION
 from sigmamind_async.cli.errors import CommandError, exit_for_job, told
 from sigmamind_async.cli.jobs.next_steps import Aftermath, waiting_text
 from sigmamind_async.cli.jobs.queue import IDLE, QueueJob
 from sigmamind_async.cli.journal_location import Policy
+from sigmamind_async.cli.options import DEADLINE, RequestOptions
 from sigmamind_async.cli.orders import Orders
 from sigmamind_async.cli.outlook import outlook
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.rows import Reading
-from sigmamind_async.cli.runtime import DEADLINE, Times, run
+from sigmamind_async.cli.runtime import run
 from sigmamind_async.cli.source import Source, Survey
 from sigmamind_async.cli.vendors import DEFAULT, PLATFORMS, Platform
 from sigmamind_async.errors import InvalidRequestError
@@ -79,7 +80,7 @@ def apply_to_queue(orders: Orders, database: Database, source: Source) -> int:
 
 def _refuse_worker_options(orders: Orders) -> None:
     """Raise `CommandError` where options were given that are the workers'."""
-    theirs = attrs.evolve(orders.times, deadline=DEADLINE) != Times()
+    theirs = attrs.evolve(orders.times, deadline=DEADLINE) != RequestOptions()
     if orders.policy != _OF_WORKERS or theirs or orders.allow_inline:
         raise CommandError(
             f"{orders.file}: with {OPTION} workers carry its rows out, and --settle-time,"

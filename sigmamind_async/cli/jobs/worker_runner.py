@@ -1,160 +1,233 @@
-"""A worker process that tells what it does: what it serves, how each operation ended, the sum.
+"""A worker process that shows what it serves, how each operation ends, and the totals.
 
 Needs the extra ``postgres``.
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
+from typing import Final, Self
 
 import attrs
 
+from sigmamind_async.cli.commands.worker import WorkerOptions
 from sigmamind_async.cli.database import Database
-from sigmamind_async.cli.errors import told
-from sigmamind_async.cli.jobs.journal_results import is_final, result_of_entry, row_of_entry
-from sigmamind_async.cli.jobs.worker_log import Ended, JobLog
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.jobs.results import with_journal_state
+from sigmamind_async.cli.options import (
+    RequestOptions,
+    SettlementOptions,
+    SpendingOptions,
+)
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import RowResult, Summary, WorkerStarted
+from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
+from sigmamind_async.cli.output.journal_status import without_call
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
+from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.runtime import client_of_environment, run
 from sigmamind_async.cli.signals import on_interrupt
-from sigmamind_async.cli.vendors import Platform
-from sigmamind_async.errors import JournalError
-from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.secret_references import SecretResolver
-from sigmamind_async.values import Secret
 from sigmamind_async.workers import Account, SharedGate, Worker
-from sigmamind_async.workers.context import GateFor
+
+_LOGGERS: Final = ("procrastinate", "sigmamind_async.workers", "psycopg", "asyncio")
+QUIET: Final = 60.0
+"""Seconds before the same warning is shown again, unless an operation has ended meanwhile."""
 
 
 @attrs.define(kw_only=True)
-class Serving:
+class WorkerRunner:
     """One worker process, from its first line to its last."""
 
     database: Database
-    accounts: Sequence[Account]
-    platforms: Sequence[Platform]
+    options: WorkerOptions
+    spending: SpendingOptions
+    settlement: SettlementOptions
+    request: RequestOptions
     output: Output
-    traffic: Traffic
-    concurrency: int
-    upkeep: str
-    refusals: tuple[int, ...]
-    """Statuses with which a limiter before the platforms refuses requests."""
-    secrets: SecretResolver | None = None
-    """What requests may name; as `Worker` takes it."""
+    _traffic: Traffic = attrs.field(factory=Traffic)
     _counts: Counter[str] = attrs.field(factory=Counter[str])
+    _warnings: WarningLog = attrs.field(
+        default=attrs.Factory(lambda self: WarningLog(self.output.log), takes_self=True)
+    )
+    _platforms: list[str] = attrs.field(
+        default=attrs.Factory(lambda self: _served(self.options.platform), takes_self=True)
+    )
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Serve until a signal comes, and settle what is under way then."""
+        if self.settlement.release_duplicates:
+            ask = not self.output.json and is_interactive()
+            Approval.of(self.spending, ask=ask).check_release("duplicates")
+        run(self._serve())
+
+    async def _serve(self) -> None:
         worker = self._worker()
         began = time.monotonic()
         await self.database.queue().prepare()
-        with on_interrupt(worker.stop), JobLog(self.output.log) as log:
-            async with self.database.opened(read_only=True) as journal:
-                self._introduce()
-                await self._serve(worker, log, journal)
-        self.output.show(self._summary(time.monotonic() - began))
-
-    async def _serve(self, worker: Worker, log: JobLog, journal: Journal) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._tell(log, journal))
-                await worker.run()
-                log.close_queue()
-        except ExceptionGroup as group:  # the database went away before the first job
-            raise group.exceptions[0] from None
+        with on_interrupt(worker.stop), self._warnings:
+            self._introduce()
+            await worker.run()
+        self.output.show(
+            Summary(
+                rows=self._counts.total(),
+                done=self._counts["done"],
+                failed=self._counts["failed"],
+                unconfirmed=self._counts["unconfirmed"],
+                requests=self._traffic.requests,
+                rate_limited=self._traffic.rate_limited,
+                elapsed_ms=round((time.monotonic() - began) * 1000),
+            )
+        )
 
     def _worker(self) -> Worker:
-        return Quitting(
-            self.accounts,
+        often = cron_every(self.options.upkeep)
+        worker = AnnouncedWorker(
+            [self._account(name) for name in self._platforms],
             self.database.dsn,
-            secrets=self.secrets,
-            concurrency=self.concurrency,
-            reconcile=self.upkeep,
-            retry_stalled=self.upkeep,
-            gate=partial(SharedGate, refusal_statuses=self.refusals),
-            on_stop=lambda: self.output.log("stopping: what is under way is settled first"),
+            secrets=_resolver(self.options.allow_secret),
+            concurrency=self.options.concurrency,
+            reconcile=often,
+            retry_stalled=often,
+            gate=partial(SharedGate, refusal_statuses=self.request.refusal_status),
+            on_settled=self._report,
+        )
+        worker.announce = self.output.log
+        return worker
+
+    def _account(self, name: str) -> Account:
+        client = partial(
+            client_of_environment, PLATFORMS[name], self.request, observer=self._traffic
+        )
+        return Account(
+            client,
+            max_purchases=self.spending.max_purchases,
+            settle_time=self.settlement.settle_time,
+            retry_unconfirmed=self.settlement.retry_unconfirmed,
+            release_duplicates=self.settlement.release_duplicates,
         )
 
     def _introduce(self) -> None:
         self.output.widths = Widths(
-            id=16,
-            action=max(len(word) for each in self.platforms for word in each.actions),
-            platform=max(len(each.name) for each in self.platforms),
+            id=16, action=len("purchase"), platform=max(map(len, self._platforms))
         )
         self.output.show(
             WorkerStarted(
-                accounts=tuple(each.name for each in self.platforms),
+                accounts=tuple(self._platforms),
                 database=self.database.name,
-                concurrency=self.concurrency,
+                concurrency=self.options.concurrency,
             )
         )
         self.output.log("serving until Ctrl-C")
 
-    async def _tell(self, log: JobLog, journal: Journal) -> None:
-        """Show how each operation ended, until there are no more."""
-        while (ended := await log.next()) is not None:
-            result = await self._result(ended, journal)
-            if result is not None:
-                self._counts[result.status] += 1
-                self.output.show(result)
-
-    async def _result(self, ended: Ended, journal: Journal) -> RowResult | None:
-        """Return how an operation ended, `None` where it goes on at another time."""
-        try:
-            entry = await journal.get(ended.account, ended.op_id)
-        except JournalError as error:
-            self.output.log(f"{ended.op_id}: ended, and its row cannot be read: {told(error)}")
-            return None
-        if entry is None or not is_final(entry):
-            return None
-        result = result_of_entry(entry, row_of_entry(entry))
-        return attrs.evolve(result, elapsed_ms=round(ended.seconds * 1000))
-
-    def _summary(self, seconds: float) -> Summary:
-        counts = self._counts
-        return Summary(
-            rows=counts.total(),
-            done=counts["done"],
-            failed=counts["failed"],
-            unconfirmed=counts["unconfirmed"],
-            requests=self.traffic.requests,
-            rate_limited=self.traffic.rate_limited,
-            elapsed_ms=round(seconds * 1000),
-        )
+    def _report(self, row: Row) -> None:
+        """Show how an operation ended."""
+        result = result_of_operation(row)
+        self._counts[result.status] += 1
+        self.output.show(result)
+        self._warnings.reset()
 
 
-class Quitting(Worker):
-    """A worker that says when it is told to stop."""
+class AnnouncedWorker(Worker):
+    """A worker that says when it is stopped."""
 
-    def __init__(
-        self,
-        accounts: Sequence[Account],
-        dsn: Secret,
-        *,
-        on_stop: Callable[[], None],
-        secrets: SecretResolver | None,
-        concurrency: int,
-        reconcile: str,
-        retry_stalled: str,
-        gate: GateFor,
-    ) -> None:
-        super().__init__(
-            accounts,
-            dsn,
-            secrets=secrets,
-            concurrency=concurrency,
-            reconcile=reconcile,
-            retry_stalled=retry_stalled,
-            gate=gate,
-        )
-        self._on_stop = on_stop
+    announce: Callable[[str], None] = print
 
     def stop(self) -> None:
         """Take no more jobs."""
-        self._on_stop()
+        self.announce("stopping: what is under way is settled first")
         super().stop()
+
+
+def result_of_operation(row: Row) -> RowResult:
+    """Return how the operation of *row*, which has ended, is shown."""
+    result = RowResult(
+        line=0,
+        id=row.op_id,
+        platform=row.account,
+        action="purchase" if row.kind is Kind.EXACT_PURCHASE else row.kind.value,
+        status="done",
+        phone_number=row.phone_number or None,
+        record_id=row.record if row.record != row.phone_number else None,
+        attempts=row.attempt,
+        elapsed_ms=round((row.updated_at - row.sent_at) * 1000) if row.sent_at else 0,
+    )
+    if row.state is State.DONE or row.record:
+        return result
+    message = without_call(row.error)
+    if row.state is State.FAILED:
+        status = row.error_status or None
+        error = RowError(type="Refused", message=message, committed="no", status=status)
+        return attrs.evolve(result, status="failed", error=error)
+    error = RowError(type="OutcomeUnknownError", message=message, committed="unknown")
+    return with_journal_state(attrs.evolve(result, status="unconfirmed", error=error), row)
+
+
+def cron_every(seconds: int) -> str:
+    """Return the cron expression that comes nearest to every so many *seconds*."""
+    return f"* * * * * */{seconds}" if seconds < 60 else f"*/{round(seconds / 60)} * * * *"
+
+
+def _served(named: tuple[str, ...]) -> list[str]:
+    """Return the platforms that are named, or those of which the environment has the key."""
+    if named:
+        return [*dict.fromkeys(named)]
+    found = [name for name, each in PLATFORMS.items() if os.environ.get(each.key_variable)]
+    if not found:
+        variables = ", ".join(each.key_variable for each in PLATFORMS.values())
+        raise CommandError(f"no platform to serve: set the API key of at least one, {variables}")
+    return found
+
+
+def _resolver(allowed: tuple[str, ...]) -> SecretResolver | None:
+    """Return what requests may name; `None` for the worker's default."""
+    listed: dict[str, list[str]] = {"env": [], "file": []}
+    for each in allowed:
+        kind, _, name = each.partition(":")
+        if kind not in listed or not name:
+            raise CommandError(f"--allow-secret {each}: must be env:NAME or file:FOLDER")
+        listed[kind].append(name)
+    return SecretResolver(names=listed["env"], folders=listed["file"]) if allowed else None
+
+
+class WarningLog(logging.Handler):
+    """Shows warnings of the queue, the journal and the driver as one line each.
+
+    Without their tracebacks, and each once a minute at most until `reset`.
+    """
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._show = show
+        self._shown_at: dict[str, float] = {}
+        self._before: list[tuple[logging.Logger, bool]] = []
+
+    def __enter__(self) -> Self:
+        for logger in map(logging.getLogger, _LOGGERS):
+            self._before.append((logger, logger.propagate))
+            logger.propagate = False  # the root's last resort would print tracebacks
+            logger.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for logger, propagate in self._before:
+            logger.removeHandler(self)
+            logger.propagate = propagate
+
+    def reset(self) -> None:
+        """Show each warning again when it comes: an operation has ended."""
+        self._shown_at.clear()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show the first line of *record*."""
+        text, now = record.getMessage().partition("\n")[0].rstrip(": "), time.monotonic()
+        if now - self._shown_at.get(text, -QUIET) >= QUIET:
+            self._shown_at[text] = now
+            self._show(text)

@@ -20,7 +20,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.text import count_of, format_clock, format_duration, sanitize
+from sigmamind_async.cli.output.text import (
+    STOP_TEXTS,
+    count_of,
+    format_clock,
+    format_duration,
+    sanitize,
+)
 from sigmamind_async.cli.report.model import Group, Header, Point, ReportRow, Tally, Timeline
 
 STATUSES: Final[tuple[Status, ...]] = ("done", "failed", "unconfirmed", "skipped")
@@ -44,6 +50,7 @@ def page(header: Header, tally: Tally, timeline: Timeline) -> str:
         header=header,
         tally=tally,
         headline=headline(header, tally),
+        stopped=STOP_TEXTS.get(header.summary.stopped or "", ""),
         statuses=[status for status in STATUSES if tally.counts[status]],
         proportions=proportions(tally.counts),
         chart=rate_chart(timeline.points()),

@@ -17,6 +17,8 @@ _ADAPTERS: Final[Mapping[str, Adapter]] = {
     "verbex": VERBEX,
     "dialnexa": DIALNEXA,
 }
+PLATFORMS: Final = tuple(_ADAPTERS)
+"""Names of the platforms."""
 
 
 def adapter_for(value: Value) -> tuple[str, Adapter]:

@@ -10,7 +10,7 @@ import attrs
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Source
-from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, remembered
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
 from sigmamind_async.fleet.step import Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
@@ -72,7 +72,7 @@ def note(
     made: FleetRow, phone_number: str = NUMBER, record: str = "", **changed: Any
 ) -> LastApplied:
     """Return what is remembered once *made* has been applied."""
-    fields = {name: remembered(cell) for name, cell in made.fields.items()}
+    fields = {name: normalize_cell(cell) for name, cell in made.fields.items()}
     applied = LastApplied(
         platform=made.platform,
         record=record or record_of(made.platform, phone_number),
@@ -117,7 +117,9 @@ def known(
         platform: by_record(one for one in numbers if one.platform == platform)
         for platform in PLATFORMS
     }
-    return FleetState(found=accounts, applied=applied or {}, begun=begun or {}, agents=agents or {})
+    return FleetState(
+        numbers=accounts, last_applied=applied or {}, pending=begun or {}, agents=agents or {}
+    )
 
 
 def planned(rows: Iterable[FleetRow], what: FleetState, **rules: Any) -> Plan:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sigmamind_async.fleet.diff import changes_of, fixed_changes
+from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import LastApplied, remembered
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
 from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.values import Secret
@@ -23,7 +23,7 @@ def changes(
 ) -> list[Change]:
     one = found(made.platform, **shown)
     capability = VENDORS[made.platform]
-    return [*changes_of(made, capability, one, applied, rewrite_secrets=rewrite_secrets)]
+    return [*find_changes(made, capability, one, applied, rewrite_secrets=rewrite_secrets)]
 
 
 # ---------------------------------------------------------------- three sides
@@ -106,7 +106,7 @@ def test_what_a_row_does_not_say() -> None:
 
 
 def test_what_no_update_takes() -> None:
-    """It is no change: see `fixed_changes`."""
+    """It is no change: see `find_fixed_changes`."""
     assert changes(bought(area_code=415), None, label="B") == NOTHING
 
 
@@ -122,7 +122,7 @@ def test_a_spelling_of_the_platforms_own(shown: str | None) -> None:
 
 def test_an_empty_text_that_the_platform_ignores() -> None:
     """It is not written again and again: it means the same as null."""
-    before = note(row(label=remembered("")), shown={"label": "Old"})
+    before = note(row(label=normalize_cell("")), shown={"label": "Old"})
 
     assert changes(row(label=""), before, label="Old") == NOTHING
     assert changes(row("a", "dialnexa", accounting_label=""), note(row("a", "dialnexa"))) == NOTHING
@@ -169,7 +169,7 @@ def test_other_fields_are_not_written_with_the_secrets() -> None:
 
 
 def fixed(made: FleetRow, applied: LastApplied | None) -> list[str]:
-    return [*fixed_changes(made, VENDORS[made.platform], applied)]
+    return [*find_fixed_changes(made, VENDORS[made.platform], applied)]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_ids_that_are_there_twice() -> None:
     made = planned([bought("a", label="L"), bought("b"), bought("a", label="M")], known())
 
     assert messages(made) == 2 * [
-        "a id: is in the fleet more than once; each row needs its own",
+        "a id: is in the fleet more than once; give each row its own",
     ]
     assert [step.id for step in made.steps] == ["b"]
 
@@ -106,8 +106,8 @@ def test_two_rows_about_one_number() -> None:
     for order in (rows, rows[::-1]):
         made = planned(order, known([found()]))
         assert sorted(messages(made)) == [
-            f"a phone_number: the row b is about {NUMBER} as well",
-            f"b phone_number: the row a is about {NUMBER} as well",
+            f"a phone_number: the row b has {NUMBER} as well; remove one of the two rows",
+            f"b phone_number: the row a has {NUMBER} as well; remove one of the two rows",
         ]
         assert made.steps == ()
 
@@ -127,8 +127,8 @@ def test_a_row_about_the_number_that_an_earlier_run_began_to_buy() -> None:
     made = planned(rows, known([found()], begun=going))
 
     assert messages(made) == [
-        f"a phone_number: the row b is about {NUMBER} as well",
-        f"b phone_number: the row a is about {NUMBER} as well",
+        f"a phone_number: the row b has {NUMBER} as well; remove one of the two rows",
+        f"b phone_number: the row a has {NUMBER} as well; remove one of the two rows",
     ]
 
 
@@ -172,10 +172,10 @@ def test_a_step_is_loaded_as_it_was_dumped() -> None:
         phone_number=NUMBER,
         record="r1",
         changes=(Change("label", None, "L"),),
-        kept=(Change("test_number", "x", "y", drifted=True),),
-        was="old",
-        leaves=found(label=None),
-        withheld="why",
+        kept_drift=(Change("test_number", "x", "y", drifted=True),),
+        renamed_from="old",
+        moves_from=found(label=None),
+        blocked="why",
         remarks=("one", "two"),
     )
 
@@ -188,5 +188,5 @@ def test_a_step_is_small() -> None:
     second = Step(id="b", platform="verbex", action=Action.UNCHANGED)
 
     assert not hasattr(first, "__dict__")
-    assert (first.changes, first.kept) == ((), ())
+    assert (first.changes, first.kept_drift) == ((), ())
     assert first.changes is second.changes

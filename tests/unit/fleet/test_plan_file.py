@@ -24,7 +24,7 @@ from sigmamind_async.fleet import (
     plan,
     plan_file,
 )
-from sigmamind_async.fleet.plan_file import dump, load, moved
+from sigmamind_async.fleet.plan_file import dump_plan, load_plan, stale_reasons
 from sigmamind_async.fleet.state import PendingOperation
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.values import Secret
@@ -45,7 +45,7 @@ def known(*numbers: str, label: str = "Old", **more: Any) -> FleetState:
         )
         for number in numbers
     }
-    return FleetState(found={"sigmamind": found, "verbex": {}}, **more)
+    return FleetState(numbers={"sigmamind": found, "verbex": {}}, **more)
 
 
 def applied(number: str = NUMBER, **more: Any) -> LastApplied:
@@ -74,8 +74,8 @@ ABSENT = row("gone", phone_number=OTHER, state=DesiredState.ABSENT)
 RELEASING = PlanOptions(allow_release=True)
 
 
-def made(*rows: FleetRow, at: FleetState, rules: PlanOptions | None = None) -> Plan:
-    return plan(Fleet(rows=rows), at, rules)
+def made(*rows: FleetRow, at: FleetState, options: PlanOptions | None = None) -> Plan:
+    return plan(Fleet(rows=rows), at, options)
 
 
 EVERY_KIND = made(
@@ -83,13 +83,15 @@ EVERY_KIND = made(
     attrs.evolve(MOVE, id="moves"),
     ABSENT,
     row("other", phone_number="+14155550102", label="New"),
-    at=known(NUMBER, OTHER, "+14155550102", applied={"moves": applied(), "was": applied("+1")}),
-    rules=PlanOptions(allow_release=True, on_drift="keep", rewrite_secrets=True),
+    at=known(
+        NUMBER, OTHER, "+14155550102", last_applied={"moves": applied(), "was": applied("+1")}
+    ),
+    options=PlanOptions(allow_release=True, on_drift="keep", rewrite_secrets=True),
 )
 
 
 def test_what_was_saved_is_read_back() -> None:
-    assert load(dump(EVERY_KIND)) == EVERY_KIND
+    assert load_plan(dump_plan(EVERY_KIND)) == EVERY_KIND
     assert [step.action.value for step in EVERY_KIND.steps] == [
         "purchase",
         "move",
@@ -100,37 +102,37 @@ def test_what_was_saved_is_read_back() -> None:
 
 def test_a_reference_is_saved_and_a_secret_is_not() -> None:
     with_reference = row(source=Source.IMPORT, phone_number=NUMBER, trunk_password="env:TRUNK")
-    assert b"env:TRUNK" in dump(made(with_reference, at=known()))
+    assert b"env:TRUNK" in dump_plan(made(with_reference, at=known()))
     inline = row(source=Source.IMPORT, phone_number=NUMBER, trunk_password=Secret("hunter2"))
-    with pytest.raises(PlanError, match="desk: a secret in the row itself cannot be saved"):
-        dump(made(inline, at=known()))
+    with pytest.raises(PlanError, match="desk: an inline secret cannot be saved"):
+        dump_plan(made(inline, at=known()))
 
 
 def test_a_plan_with_problems_is_not_saved() -> None:
-    with pytest.raises(PlanError, match="a plan with 1 problems cannot be saved"):
-        dump(made(UPDATE, at=known()))
+    with pytest.raises(PlanError, match="a plan with problems cannot be saved"):
+        dump_plan(made(UPDATE, at=known()))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"id,platform\n", "is no saved plan, or was changed since"),
-        (b"[]", "is no saved plan, or was changed since"),
-        (b'{"kind": "other"}', "is no saved plan"),
+        (b"id,platform\n", "is not a saved plan, or was changed since"),
+        (b"[]", "is not a saved plan, or was changed since"),
+        (b'{"kind": "other"}', "is not a saved plan"),
         (b'{"kind": "sigmamind_async.plan", "version": 0}', "was saved by another version"),
-        (b'{"kind": "sigmamind_async.plan", "version": 1}', "is no saved plan, or was changed"),
+        (b'{"kind": "sigmamind_async.plan", "version": 1}', "is not a saved plan, or was changed"),
     ],
 )
 def test_anything_else_is_no_plan(content: bytes, message: str) -> None:
     with pytest.raises(PlanError, match=message):
-        load(content)
+        load_plan(content)
 
 
 def test_every_part_of_a_saved_plan_is_needed() -> None:
-    document = orjson.loads(dump(EVERY_KIND))
+    document = orjson.loads(dump_plan(EVERY_KIND))
     for name in document:
         with pytest.raises(PlanError):
-            load(orjson.dumps({key: part for key, part in document.items() if key != name}))
+            load_plan(orjson.dumps({key: part for key, part in document.items() if key != name}))
 
 
 # ---------------------------------------------------------------- what was damaged
@@ -161,30 +163,30 @@ ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 10**18, "", "x", [], ["x"], {}, 
 
 def test_a_value_of_another_kind_is_refused_or_is_as_good() -> None:
     """In every place of the file: what is taken fits, and can be saved and read again."""
-    document = orjson.loads(dump(EVERY_KIND))
+    document = orjson.loads(dump_plan(EVERY_KIND))
     refused = 0
     for path in places(document):
         for value in ODD:
             try:
-                taken = load(orjson.dumps(replaced(document, path, value)))
+                taken = load_plan(orjson.dumps(replaced(document, path, value)))
             except PlanError:
                 refused += 1
             else:
-                assert load(dump(taken)) == taken
+                assert load_plan(dump_plan(taken)) == taken
     assert refused > 1000
 
 
 def test_the_control_of_odd_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the comparison a number is taken for a label, and fails somewhere in the job."""
-    document = orjson.loads(dump(EVERY_KIND))
+    document = orjson.loads(dump_plan(EVERY_KIND))
     odd = orjson.dumps(replaced(document, ("steps", 0, "phone_number"), 5))
     with pytest.raises(PlanError):
-        load(odd)
+        load_plan(odd)
     monkeypatch.setattr(plan_file, "_fits", lambda *_: True)
-    assert load(odd).steps[0].phone_number == 5  # type: ignore[comparison-overlap]
+    assert load_plan(odd).steps[0].phone_number == 5  # type: ignore[comparison-overlap]
 
 
-WHOLE = dump(EVERY_KIND)
+WHOLE = dump_plan(EVERY_KIND)
 
 
 @pytest.mark.parametrize(
@@ -200,15 +202,15 @@ WHOLE = dump(EVERY_KIND)
         b'"plan"',
         b"[" * 100_000,
         b'{"kind":' * 100_000,
-        b'{"kind": "sigmamind_async.plan", "version": 1, "rows": {}, "steps": "", "rules": []}',
+        b'{"kind": "sigmamind_async.plan", "version": 1, "rows": {}, "steps": "", "options": []}',
         WHOLE + b"x",
         WHOLE.replace(b"purchase", b"purch\xe9", 1),
         *(WHOLE[:end] for end in range(1, len(WHOLE), 97)),
     ],
 )
 def test_a_damaged_file_is_told(content: bytes) -> None:
-    with pytest.raises(PlanError, match="is no saved plan"):
-        load(content)
+    with pytest.raises(PlanError, match="is not a saved plan"):
+        load_plan(content)
 
 
 @pytest.mark.parametrize(
@@ -219,14 +221,14 @@ def test_a_damaged_file_is_told(content: bytes) -> None:
         (("rows", 0, "platform"), "telegraph"),
         (("steps", 0, "platform"), "telegraph"),
         (("rows", 0, "fields"), {"colour": "red"}),
-        (("rules", "on_drift"), "ignore"),
-        (("rules", "allow_release"), "no"),
+        (("options", "on_drift"), "ignore"),
+        (("options", "allow_release"), "no"),
     ],
 )
 def test_words_that_nobody_knows_are_refused(path: tuple[Any, ...], value: Any) -> None:
     document = orjson.loads(WHOLE)
     with pytest.raises(PlanError):
-        load(orjson.dumps(replaced(document, path, value)))
+        load_plan(orjson.dumps(replaced(document, path, value)))
 
 
 # ---------------------------------------------------------------- what has moved
@@ -234,48 +236,62 @@ def test_words_that_nobody_knows_are_refused(path: tuple[Any, ...], value: Any) 
 
 def test_nothing_has_moved_where_nothing_did() -> None:
     at = known(NUMBER)
-    assert moved(made(UPDATE, at=at), made(UPDATE, at=at), at) == []
+    assert stale_reasons(made(UPDATE, at=at), made(UPDATE, at=at), at) == []
 
 
 @pytest.mark.parametrize(
     ("now", "reason"),
     [
-        (known(NUMBER, label="Third"), ["desk: was to adopt, and now is to adopt (label)"]),
+        (
+            known(NUMBER, label="Third"),
+            ["desk: was to adopt (label 'Old' -> 'New'), is now to adopt (label 'Third' -> 'New')"],
+        ),
         (known(), [f"desk phone_number: {NUMBER} is not in the account"]),
     ],
 )
 def test_what_somebody_changed_meanwhile_is_told(now: FleetState, reason: list[str]) -> None:
     saved = made(UPDATE, at=known(NUMBER))
-    assert moved(saved, made(UPDATE, at=now), now) == reason
+    assert stale_reasons(saved, made(UPDATE, at=now), now) == reason
 
 
 def test_what_is_done_already_has_not_moved() -> None:
-    now = known(NUMBER, label="New", applied={"desk": applied(fields={"label": "New"})})
-    assert moved(made(UPDATE, at=known(NUMBER)), made(UPDATE, at=now), now) == []
+    now = known(NUMBER, label="New", last_applied={"desk": applied(fields={"label": "New"})})
+    assert stale_reasons(made(UPDATE, at=known(NUMBER)), made(UPDATE, at=now), now) == []
 
 
 @pytest.mark.parametrize("state", [State.SENDING, State.UNCONFIRMED])
 def test_a_purchase_that_this_plan_began_goes_on(state: State) -> None:
-    now = known(begun=begun(state))
-    assert moved(made(PURCHASE, at=known()), made(PURCHASE, at=now), now) == []
+    now = known(pending=begun(state))
+    assert stale_reasons(made(PURCHASE, at=known()), made(PURCHASE, at=now), now) == []
 
 
 def test_what_a_purchase_does_not_take_may_be_left_to_write() -> None:
     """The run ended between the purchase and the update behind it."""
     wanted = attrs.evolve(PURCHASE, fields={**PURCHASE.fields, "label": "New"})
-    now = known(NUMBER, applied={"desk": applied(fields={"country_code": "US", "area_code": 415})})
+    now = known(
+        NUMBER, last_applied={"desk": applied(fields={"country_code": "US", "area_code": 415})}
+    )
     again = made(wanted, at=now)
     assert [change for step in again.steps for change in step.changes] == [
         Change("label", "Old", "New")
     ]
-    assert moved(made(wanted, at=known()), again, now) == []
+    assert stale_reasons(made(wanted, at=known()), again, now) == []
 
 
 def test_a_change_by_another_file_is_no_progress_of_this_plan() -> None:
     """The journal is further, and not because of this plan: what it would undo is told."""
     noted = applied(fields={"label": "Third"}, sequence=2)
-    now = known(NUMBER, label="Third", applied={"desk": noted})
-    before = known(NUMBER, applied={"desk": applied(fields={"label": "Old"})})
-    assert moved(made(UPDATE, at=before), made(UPDATE, at=now), now) == [
-        "desk: was to update, and now is to update (label)"
+    now = known(NUMBER, label="Third", last_applied={"desk": noted})
+    before = known(NUMBER, last_applied={"desk": applied(fields={"label": "Old"})})
+    assert stale_reasons(made(UPDATE, at=before), made(UPDATE, at=now), now) == [
+        "desk: was to update (label 'Old' -> 'New'), is now to update (label 'Third' -> 'New')"
     ]
+
+
+def test_a_saved_purchase_is_not_repeated_after_its_number_was_released() -> None:
+    """Whoever agreed to it agreed to one number. The control is the state before it was bought."""
+    saved = made(PURCHASE, at=known())
+    released = known(last_applied={"desk": applied("", sequence=2, source="purchase")})
+    (reason,) = stale_reasons(saved, made(PURCHASE, at=released), released)
+    assert reason.startswith("desk: was to purchase")
+    assert stale_reasons(saved, made(PURCHASE, at=known()), known()) == []

@@ -156,8 +156,8 @@ def numbers_of(made: Plan) -> list[tuple[str, str]]:
     for step in made.steps:
         if (step.record or step.op_id) and step.phone_number:
             about.append((step.platform, step.phone_number))
-        if step.leaves is not None:
-            about.append((step.leaves.platform, step.leaves.phone_number))
+        if step.moves_from is not None:
+            about.append((step.moves_from.platform, step.moves_from.phone_number))
     return about
 
 
@@ -176,11 +176,11 @@ def settled(world: World, made: Plan) -> None:
     for step in made.steps:
         noted = world.notes.get(step.id)
         one = made.rows[step.id]
-        if step.withheld or one.state is DesiredState.ABSENT:
+        if step.blocked or one.state is DesiredState.ABSENT:
             continue
         assert noted is not None
         number = world.accounts[noted.platform][noted.record]
-        kept = {change.field for change in step.kept}
+        kept = {change.field for change in step.kept_drift}
         for name, cell in one.fields.items():
             if name in VENDORS[one.platform].update.takes and name not in kept:
                 hidden = name in SECRETS or name in world.quirks.silent

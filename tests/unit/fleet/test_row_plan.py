@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import LastApplied, PendingOperation
+from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.provisioning.row import Kind, State
 from tests.unit.fleet.rows import (
@@ -29,7 +29,7 @@ from tests.unit.fleet.rows import (
     row,
 )
 
-NOT_KNOWN = "and what came of it is not known yet"
+UNCONFIRMED = "which is unconfirmed"
 
 
 # ---------------------------------------------------------------- numbers that come
@@ -100,9 +100,7 @@ def test_a_number_that_the_account_has_twice() -> None:
     """Which one is meant is not guessed, least of all to release one."""
     both = [found("verbex", record="r1"), found("verbex", record="r2")]
     made = row("a", "verbex", phone_number=NUMBER)
-    message = (
-        f"a phone_number: the account has {NUMBER} more than once; which one is meant is unknown"
-    )
+    message = f"a phone_number: the account has {NUMBER} more than once; keep only one of them"
 
     assert messages(planned([made], known(both))) == [message]
     assert messages(planned([absent(made)], known(both), allow_release=True)) == [message]
@@ -127,7 +125,7 @@ def test_a_row_that_wants_a_number_gone_that_the_account_has_twice() -> None:
     what = known(both, {"a": note(made, record="r2")})
 
     assert messages(planned([absent(made)], what, allow_release=True)) == [
-        f"a phone_number: the account has {NUMBER} more than once; which one is meant is unknown"
+        f"a phone_number: the account has {NUMBER} more than once; keep only one of them"
     ]
 
 
@@ -164,8 +162,8 @@ def test_a_row_that_takes_another_number() -> None:
     made = planned(rows, known([found(), found("sigmamind", OTHER)], notes), on_drift="overwrite")
 
     assert messages(made) == [
-        f"a phone_number: the row stands for {NUMBER}; {OTHER} needs a row of its own",
-        f"b phone_number: the row stands for {OTHER}; {NUMBER} needs a row of its own",
+        f"a phone_number: this row has the number {NUMBER}; add a row for {OTHER}",
+        f"b phone_number: this row has the number {OTHER}; add a row for {NUMBER}",
     ]
     assert made.steps == ()
 
@@ -178,7 +176,7 @@ def test_an_absent_row_that_takes_another_number() -> None:
     made = planned([absent(row(phone_number=OTHER))], what, allow_release=True)
 
     assert messages(made) == [
-        f"a phone_number: the row stands for {NUMBER}; {OTHER} needs a row of its own"
+        f"a phone_number: this row has the number {NUMBER}; add a row for {OTHER}"
     ]
 
 
@@ -187,8 +185,8 @@ def test_a_number_that_is_gone(make: Any) -> None:
     """It is not replaced by another one."""
     assert messages(planned([make()], known(applied={"a": note(make())}))) == [
         (
-            f"a phone_number: {NUMBER} is no longer in the account; take the row out, or give it"
-            " a new id to let it bring another number"
+            f"a phone_number: {NUMBER} is no longer in the account; remove the row, or give it"
+            " a new id to get another number"
         )
     ]
 
@@ -218,7 +216,7 @@ def test_a_field_that_counts_only_when_a_number_comes() -> None:
     notes = {"a": note(bought(area_code=415))}
 
     assert messages(planned([bought(area_code=212)], known([found()], notes))) == [
-        "a area_code: was said otherwise when the number came, and cannot be changed since"
+        "a area_code: cannot be changed after the number was created; change it back"
     ]
 
 
@@ -261,7 +259,7 @@ def test_what_somebody_else_changed(
 
     step = only(planned([made], what, on_drift=on_drift))
 
-    assert (step.action, step.changes, step.kept) == (action, changes, kept)
+    assert (step.action, step.changes, step.kept_drift) == (action, changes, kept)
 
 
 def test_what_somebody_else_changed_is_a_problem() -> None:
@@ -271,12 +269,12 @@ def test_what_somebody_else_changed_is_a_problem() -> None:
 
     assert messages(planned([made], what)) == [
         (
-            "a label: is empty, changed by somebody else since it was applied, and wanted is 'L':"
-            " say --on-drift keep or overwrite"
+            "a label: is empty, changed elsewhere since it was applied, and the row has 'L':"
+            " pass --on-drift keep or overwrite"
         ),
         (
-            "a inbound_agent_id: is 'x', changed by somebody else since it was applied, and"
-            " wanted is empty: say --on-drift keep or overwrite"
+            "a inbound_agent_id: is 'x', changed elsewhere since it was applied, and the"
+            " row has empty: pass --on-drift keep or overwrite"
         ),
     ]
 
@@ -293,7 +291,7 @@ def test_what_somebody_else_changed_stands_beside_an_edit() -> None:
         Action.UPDATE,
         (Change("inbound_agent_id", "x", "y"),),
     )
-    assert step.kept == (DRIFTED,)
+    assert step.kept_drift == (DRIFTED,)
 
 
 # ---------------------------------------------------------------- agents
@@ -308,7 +306,7 @@ def test_an_agent_that_does_not_exist(platform: str, make: Any) -> None:
     """It is known before a number comes for it."""
     made = planned([make("a", platform, inbound_agent_id="y")], known(agents=AGENTS))
 
-    assert messages(made) == ["a inbound_agent_id: 'y' is no agent of the account"]
+    assert messages(made) == ["a inbound_agent_id: the account has no agent 'y'"]
 
 
 def test_an_agent_that_exists() -> None:
@@ -335,7 +333,7 @@ def test_a_row_that_was_renamed() -> None:
 
     step = only(planned([after], what))
 
-    assert (step.action, step.was, step.writes) == (Action.ADOPT, "old", False)
+    assert (step.action, step.renamed_from, step.writes) == (Action.ADOPT, "old", False)
 
 
 def test_a_renamed_row_of_which_somebody_else_changed_a_field() -> None:
@@ -347,6 +345,9 @@ def test_a_renamed_row_of_which_somebody_else_changed_a_field() -> None:
     assert [problem.field for problem in made.problems] == ["label"]
 
 
+# ---------------------------------------------------------------- purchases of removed rows
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_purchase_that_was_renamed_and_names_no_number(platform: str) -> None:
     """It would buy another one."""
@@ -354,35 +355,138 @@ def test_a_purchase_that_was_renamed_and_names_no_number(platform: str) -> None:
 
     assert messages(planned([bought("new", platform, label="L")], what)) == [
         (
-            "new: would buy another number just like old, which the file has no longer: if that row"
-            f" was renamed, add phone_number {NUMBER}; if not, keep old"
+            f"new: would buy another number although {NUMBER} was bought for the row old, which"
+            " the fleet no longer lists: if this is that row, change its id back to old or add"
+            f" phone_number {NUMBER}; if not, put old back (with state absent to release {NUMBER}),"
+            " or pass --allow-unlisted"
         )
     ]
 
 
-def test_a_purchase_that_was_renamed_after_a_fixed_field_was_taken_out() -> None:
-    """What counts only when a number comes is remembered, and does not hide that."""
-    what = known([found(label="L")], {"old": note(bought("old", label="L", area_code=415))})
+RENAMED = {
+    "nothing else": bought("new", label="L", area_code=415),
+    "and relabelled": bought("new", label="M", area_code=415),
+    "and given an agent": bought("new", label="L", inbound_agent_id="x", area_code=415),
+    "and bared": bought("new"),
+    "and narrowed": bought("new", label="M", area_code=415, test_number="+14155550199"),
+    "by a spreadsheet": bought("101", label="M"),
+    "the country in other letters": bought("new", country_code="us", area_code=415),
+}
+"""What may be the row ``0101``, or another one: nothing tells."""
 
-    (problem,) = planned([bought("new", label="L")], what).problems
 
-    assert problem.message.startswith("would buy another number just like old")
+def removed(**changes: Any) -> FleetState:
+    """Return a state with a number that was bought for a row which no fleet here has."""
+    before = bought("0101", label="L", area_code=415)
+    return known([found(label="L")], {"0101": attrs.evolve(note(before), **changes)})
+
+
+@pytest.mark.parametrize("made", RENAMED.values(), ids=RENAMED)
+def test_a_purchase_that_may_be_a_removed_row(made: FleetRow) -> None:
+    """Also where other fields, or the order of rows, were changed in the same save."""
+    for rows in ([made], [row("b", phone_number=NUMBER[:-1] + "7"), made]):
+        (message,) = [each for each in messages(planned(rows, removed())) if "would buy" in each]
+        assert f"{NUMBER} was bought for the row 0101" in message
+
+
+OTHERS = {
+    "another area": bought("new", label="L", area_code=212),
+    "another country": bought("new", country_code="GB"),
+    "another platform": bought("new", "verbex", label="L"),
+    "a number that it names": bought("new", phone_number=OTHER, label="L"),
+}
+
+
+@pytest.mark.parametrize("made", OTHERS.values(), ids=OTHERS)
+def test_a_purchase_that_is_certainly_another_number(made: FleetRow) -> None:
+    """Negative control: what the number of the removed row cannot be, is bought."""
+    assert only(planned([made], removed())).action is Action.PURCHASE
+
+
+EXPLICIT = {
+    "the removed row is back": [bought("0101", label="L", area_code=415)],
+    "it is absent": [absent(bought("0101"))],
+    "its number has a row": [row("kept", phone_number=NUMBER)],
+    "its number is to be absent": [absent(row("kept", phone_number=NUMBER))],
+}
+
+
+@pytest.mark.parametrize("more", EXPLICIT.values(), ids=EXPLICIT)
+def test_a_new_row_buys_once_the_removed_one_is_accounted_for(more: list[FleetRow]) -> None:
+    """Each way that the message names, and those that come to the same."""
+    made = planned([*more, bought("new", label="M")], removed())
+
+    assert (messages(made), made.purchases) == ([], 1)
+
+
+def test_a_new_row_buys_where_unlisted_rows_are_allowed() -> None:
+    """But never one that is just like the removed one."""
+    new, alike = bought("new", label="M"), bought("new", label="L", area_code=415)
+
+    assert only(planned([new], removed(), allow_unlisted=True)).action is Action.PURCHASE
+    (message,) = messages(planned([alike], removed(), allow_unlisted=True))
+    assert message.endswith(f"put 0101 back (with state absent to release {NUMBER})")
+
+
+def test_a_new_row_buys_once_the_number_has_left_the_account() -> None:
+    """There is nothing that it could be."""
+    made = planned([bought("new", label="M")], known([], removed().last_applied))
+
+    assert made.purchases == 1
+
+
+@pytest.mark.parametrize("source", ["import", "existing"])
+def test_a_removed_row_that_was_not_bought(source: str) -> None:
+    """Nothing was paid for it."""
+    assert planned([bought("new")], removed(source=source)).purchases == 1
+
+
+@pytest.mark.parametrize("state", [State.UNCONFIRMED, State.SENDING, State.NEEDS_DECISION])
+def test_a_removed_row_with_an_unconfirmed_purchase(state: State) -> None:
+    """It may have bought a number already."""
+    going = begun("old", state=state, unconfirmed_since=1.0)
+
+    (message,) = messages(planned([bought("new", label="M")], known([], begun={"old": going})))
+
+    assert message == (
+        "new: would buy a number while a purchase for the row old, which the fleet no longer"
+        " lists, is unconfirmed: put old back until it is settled, or pass --allow-unlisted"
+    )
 
 
 @pytest.mark.parametrize(
-    "made",
+    "going",
     [
-        bought("new", label="M"),
-        bought("new", label="L", area_code=212),
-        bought("new", "verbex", label="L"),
-        bought("new", phone_number=OTHER, label="L"),
+        begun("old", state=State.ABANDONED),
+        begun("old", kind=Kind.IMPORT, key=NUMBER, request_type="ImportPhoneNumber"),
+        begun("old", request_fields={"country_code": "GB"}),
     ],
 )
-def test_a_purchase_that_is_another_one(made: FleetRow) -> None:
-    """Negative control: only what is just like it is taken for it."""
-    what = known([found()], {"old": note(bought("old", label="L", area_code=415))})
+def test_a_removed_row_whose_operation_is_no_reason_to_wait(going: PendingOperation) -> None:
+    """Negative control: abandoned on purpose, not paid for, or certainly another number."""
+    assert planned([bought("new")], known([], begun={"old": going})).purchases == 1
 
-    assert only(planned([made], what)).action is Action.PURCHASE
+
+def test_ids_that_a_spreadsheet_rewrote() -> None:
+    """Each row is told which one it was, whatever else was changed in the same save."""
+    ids = {"0101": "101", "1E5": "100000", "007": "7", "Desk ": "desk"}
+    notes = {
+        id_: note(bought(id_, label=id_), f"+1415555010{place}") for place, id_ in enumerate(ids)
+    }
+    numbers = [found(phone_number=each.phone_number, label=id_) for id_, each in notes.items()]
+    rows = [bought(id_, label="all the same") for id_ in reversed(ids.values())]
+
+    made = planned(rows, known(numbers, notes))
+
+    assert made.steps == ()
+    for before, after in ids.items():
+        assert any(
+            f"{after}: would buy" in each and f"the row {before}," in each
+            for each in messages(made)
+        )
+
+
+# ---------------------------------------------------------------- numbers of other rows
 
 
 @pytest.mark.parametrize("make", [bought, imported])
@@ -465,7 +569,7 @@ def test_a_release_without_leave() -> None:
     step = only(planned([absent(row(phone_number=NUMBER))], known([found()])))
 
     assert (step.action, step.writes) == (Action.RELEASE, False)
-    assert step.withheld == "releasing a number is permanent, and needs --allow-release"
+    assert step.blocked == "releasing a number is permanent, and needs --allow-release"
 
 
 @pytest.mark.parametrize("made", [bought(), row(phone_number=NUMBER), row()])
@@ -499,7 +603,7 @@ def test_a_number_that_another_row_wants(there: bool) -> None:
 
     made = planned(rows, what, allow_release=True)
 
-    assert f"a phone_number: {NUMBER} is wanted by the row b" in messages(made)
+    assert f"a phone_number: the row b keeps {NUMBER}; remove one of the two rows" in messages(made)
     assert not [step for step in made.steps if step.action is Action.RELEASE]
 
 
@@ -511,8 +615,8 @@ def test_a_number_that_somebody_else_brought_back(platform: str) -> None:
 
     assert messages(planned([absent(bought("a", platform))], what, allow_release=True)) == [
         (
-            f"a phone_number: {NUMBER} was brought back by somebody else: name it in the row to"
-            " release it again"
+            f"a phone_number: {NUMBER} was added again outside this fleet: name it in the row to"
+            " release it"
         )
     ]
     named = absent(bought("a", platform, phone_number=NUMBER))
@@ -525,7 +629,7 @@ def test_an_absent_row_on_another_platform_than_its_number() -> None:
     what = known([found()], {"a": note(row())})
 
     assert messages(planned([absent(row("a", "verbex"))], what, allow_release=True)) == [
-        f"a phone_number: {NUMBER} is on sigmamind: say that to release it there"
+        f"a phone_number: {NUMBER} is on sigmamind: set platform to that to release it there"
     ]
 
 
@@ -547,7 +651,7 @@ def test_a_number_moves() -> None:
         op_id="a #4",
         phone_number=NUMBER,
         changes=(Change("label", None, "L"),),
-        leaves=found(),
+        moves_from=found(),
     )
 
 
@@ -564,7 +668,7 @@ def test_a_number_that_moves_and_has_arrived() -> None:
         )
     )
 
-    assert (step.action, step.record, step.leaves) == (Action.MOVE, there.record, found())
+    assert (step.action, step.record, step.moves_from) == (Action.MOVE, there.record, found())
     assert step.changes == (Change("label", "X", "L"),)
 
 
@@ -619,8 +723,8 @@ def test_a_bought_number_that_is_gone_is_not_bought_elsewhere() -> None:
 
     assert messages(planned([bought("a", "verbex")], known(applied=notes))) == [
         (
-            f"a phone_number: {NUMBER} is no longer in the account; take the row out, or give it"
-            " a new id to let it bring another number"
+            f"a phone_number: {NUMBER} is no longer in the account; remove the row, or give it"
+            " a new id to get another number"
         )
     ]
 
@@ -630,7 +734,7 @@ def test_an_imported_number_that_is_gone_is_imported_elsewhere() -> None:
     notes = {"a": note(imported())}
     step = only(planned([imported("a", "verbex")], known(applied=notes)))
 
-    assert (step.action, step.leaves) == (Action.IMPORT, None)
+    assert (step.action, step.moves_from) == (Action.IMPORT, None)
 
 
 def test_a_number_moves_there_and_back() -> None:
@@ -641,7 +745,7 @@ def test_a_number_moves_there_and_back() -> None:
     step = only(planned([imported("a", "sigmamind")], what, allow_release=True))
 
     assert (step.action, step.op_id) == (Action.MOVE, "a #8")
-    assert step.leaves == found("verbex")
+    assert step.moves_from == found("verbex")
 
 
 def test_a_number_that_another_row_has_there() -> None:
@@ -661,7 +765,7 @@ def test_a_number_that_another_row_wants_to_stay() -> None:
     made = planned(rows, known([found()], {"a": note(imported())}), allow_release=True)
 
     assert messages(made) == [
-        f"a phone_number: {NUMBER} is wanted on sigmamind by the row b",
+        f"a phone_number: the row b keeps {NUMBER} on sigmamind",
         f"b phone_number: {NUMBER} belongs to the row a",
     ]
     assert made.steps == ()
@@ -691,7 +795,7 @@ def test_a_purchase_that_is_not_settled(state: State) -> None:
     step = only(going(bought(), what))
 
     assert (step.action, step.op_id) == (Action.PURCHASE, "a #3")
-    assert step.remarks == ("goes on with what an earlier run began",)
+    assert step.remarks == ("continues what an earlier run began",)
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.PLANNED])
@@ -718,8 +822,8 @@ def test_a_purchase_that_no_note_tells_of_and_whose_number_is_gone() -> None:
 
     assert messages(going(bought(), what)) == [
         (
-            f"a phone_number: {NUMBER} is no longer in the account; take the row out, or give it"
-            " a new id to let it bring another number"
+            f"a phone_number: {NUMBER} is no longer in the account; remove the row, or give it"
+            " a new id to get another number"
         )
     ]
 
@@ -742,7 +846,7 @@ def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> 
     )
 
     assert messages(going(bought(area_code=212, label="M"), what, found(label="L"))) == [
-        "a area_code: was said otherwise when the number came, and cannot be changed since"
+        "a area_code: cannot be changed after the number was created; change it back"
     ]
     step = only(going(bought(area_code=415, label="M"), what, found(label="L")))
     assert step.changes == (Change("label", "L", "M"),)
@@ -751,7 +855,7 @@ def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> 
 @pytest.mark.parametrize("state", [State.NEEDS_DECISION, State.DUPLICATE])
 def test_a_purchase_that_waits_for_a_person(state: State) -> None:
     """Nothing is sent until one has decided, whether the row wants its number or not."""
-    message = ["a: 'a #1' needs a decision about what it brought"]
+    message = ["a: 'a #1' needs a decision: see sigmamind reconcile"]
 
     assert messages(going(bought(), begun(state=state))) == message
     gone = going(absent(bought()), begun(state=state), allow_release=True)
@@ -759,10 +863,13 @@ def test_a_purchase_that_waits_for_a_person(state: State) -> None:
 
 
 def test_a_purchase_that_was_abandoned() -> None:
-    """A person decided so; a row that is absent has nothing to add to that."""
-    assert messages(going(bought(), begun(state=State.ABANDONED))) == [
-        "a: 'a #1' was abandoned: give the row a new id to let it begin anew"
-    ]
+    """An operator decided so: nothing is sent, and nothing is a problem."""
+    step = only(going(bought(), begun(state=State.ABANDONED)))
+    assert (step.action, step.writes, step.blocked) == (
+        Action.PURCHASE,
+        False,
+        "an operator abandoned it; to get a number after all, give the row a new id",
+    )
     assert not only(going(absent(bought()), begun(state=State.ABANDONED))).writes
 
 
@@ -787,8 +894,8 @@ def test_a_purchase_that_is_not_settled_and_a_row_that_wants_it_gone() -> None:
 
     assert messages(gone) == [
         (
-            f"a phone_number: an earlier run began to buy its number, {NOT_KNOWN}: let the row be"
-            " present until it is"
+            f"a phone_number: an earlier run began to buy its number, {UNCONFIRMED}: keep the row"
+            " present until that is settled"
         )
     ]
 
@@ -797,8 +904,8 @@ def test_a_purchase_that_is_not_settled_and_a_row_that_imports_by_now() -> None:
     """Nothing is bought for a row that says otherwise."""
     assert messages(going(imported(), begun())) == [
         (
-            f"a: an earlier run began to buy a number on sigmamind, {NOT_KNOWN}: put the row back"
-            " as it was until it is"
+            f"a: an earlier run began to buy a number on sigmamind, {UNCONFIRMED}: change the row"
+            " back until that is settled"
         )
     ]
 
@@ -807,8 +914,8 @@ def test_a_purchase_that_is_not_settled_on_another_platform() -> None:
     """No second number is bought."""
     assert messages(going(bought("a", "verbex"), begun())) == [
         (
-            f"a: an earlier run began to buy a number on sigmamind, {NOT_KNOWN}: put the row back"
-            " as it was until it is"
+            f"a: an earlier run began to buy a number on sigmamind, {UNCONFIRMED}: change the row"
+            " back until that is settled"
         )
     ]
 
@@ -818,7 +925,7 @@ def test_a_purchase_that_is_not_settled_and_a_row_that_names_another_number() ->
     what = begun(kind=Kind.EXACT_PURCHASE, key=NUMBER)
 
     assert messages(going(bought(phone_number=OTHER), what)) == [
-        f"a: an earlier run began to buy {NUMBER}, {NOT_KNOWN}: {OTHER} needs a row of its own"
+        f"a: an earlier run began to buy {NUMBER}, {UNCONFIRMED}: add another row for {OTHER}"
     ]
     assert only(going(bought(), what)).phone_number == NUMBER
 
@@ -826,7 +933,7 @@ def test_a_purchase_that_is_not_settled_and_a_row_that_names_another_number() ->
 def test_a_purchase_that_is_not_settled_and_a_row_that_names_its_number_by_now() -> None:
     """Which number comes is not known, least of all that it is this one."""
     assert messages(going(bought(phone_number=NUMBER), begun())) == [
-        f"a: an earlier run began to buy a number, {NOT_KNOWN}: {NUMBER} needs a row of its own"
+        f"a: an earlier run began to buy a number, {UNCONFIRMED}: add another row for {NUMBER}"
     ]
 
 

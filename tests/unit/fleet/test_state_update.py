@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet.diff import changes_of
-from sigmamind_async.fleet.state import LastApplied, remembered
-from sigmamind_async.fleet.state_update import as_wanted, brought, gone, seen_again, still_to_write
+from sigmamind_async.fleet.diff import find_changes
+from sigmamind_async.fleet.state import LastApplied, normalize_cell
+from sigmamind_async.fleet.state_update import (
+    after_create,
+    after_release,
+    after_sync,
+    merge_shown,
+    remaining_changes,
+)
 from sigmamind_async.fleet.step import Change
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.values import Secret
@@ -42,14 +48,14 @@ def test_a_note_that_cannot_be_read(text: str) -> None:
 )
 def test_what_is_remembered(cell: Any, kept: Any) -> None:
     """Of a secret that it was there; an empty text is nothing."""
-    assert remembered(cell) == kept
+    assert normalize_cell(cell) == kept
 
 
 def test_no_secret_is_in_a_note() -> None:
     """Neither one in the open, nor what stands behind a reference."""
     made = imported(trunk_password=Secret("hunter22"), twilio_auth_token="env:TOKEN")
 
-    text = as_wanted(made, found(), None, 1).dump()
+    text = after_sync(made, found(), None, 1).dump()
 
     assert "hunter22" not in text
     assert '"trunk_password":"***","twilio_auth_token":"env:TOKEN"' in text
@@ -62,7 +68,7 @@ def test_a_number_that_has_just_come() -> None:
     """What its request said is remembered, and nothing more."""
     made = bought(label="L", inbound_agent_id=None)
 
-    assert brought(made, found(), {"country_code": "US", "label": "L"}, 3) == LastApplied(
+    assert after_create(made, found(), {"country_code": "US", "label": "L"}, 3) == LastApplied(
         platform="sigmamind",
         record=NUMBER,
         phone_number=NUMBER,
@@ -78,7 +84,7 @@ def test_a_number_that_came_as_it_was_asked_for(platform: str) -> None:
     made = bought("a", platform, label="L")
     there = found(platform, label="L")
 
-    assert still_to_write(made, there, brought(made, there, made.fields, 1)) == ()
+    assert remaining_changes(made, there, after_create(made, there, made.fields, 1)) == ()
 
 
 def test_what_the_request_did_not_take() -> None:
@@ -86,7 +92,7 @@ def test_what_the_request_did_not_take() -> None:
     made = bought("a", "dialnexa", label="L", inbound_agent_id="x", accounting_label="9")
     there = found("dialnexa", label=None)
 
-    assert still_to_write(made, there, brought(made, there, {"country_code": "US"}, 1)) == (
+    assert remaining_changes(made, there, after_create(made, there, {"country_code": "US"}, 1)) == (
         Change("label", None, "L"),
         Change("inbound_agent_id", None, "x"),
         Change("accounting_label", None, "9"),
@@ -98,7 +104,7 @@ def test_what_the_platform_made_otherwise() -> None:
     made = bought(label="L")
     there = found(label="Cut\u2026")
 
-    assert still_to_write(made, there, brought(made, there, made.fields, 1)) == (
+    assert remaining_changes(made, there, after_create(made, there, made.fields, 1)) == (
         Change("label", "Cut\u2026", "L"),
     )
 
@@ -111,7 +117,7 @@ def test_a_row_as_it_was_applied() -> None:
     made = bought(label="L", inbound_agent_id="x")
     there = found(label="l", inbound_agent_id="x", test_number="+1")
 
-    assert as_wanted(made, there, None, 2) == LastApplied(
+    assert after_sync(made, there, None, 2) == LastApplied(
         platform="sigmamind",
         record=NUMBER,
         phone_number=NUMBER,
@@ -124,14 +130,14 @@ def test_a_row_as_it_was_applied() -> None:
 
 def test_the_source_is_the_first_one() -> None:
     """A bought number stays a bought one: it could not be told later."""
-    assert as_wanted(imported(), found(), note(bought()), 2).source == "purchase"
+    assert after_sync(imported(), found(), note(bought()), 2).source == "purchase"
 
 
 def test_another_platform_has_another_memory() -> None:
     """What was said there was never said here."""
     before = note(bought(area_code=415, label="L", trunk_password="env:A"))
 
-    now = as_wanted(imported("a", "verbex"), found("verbex", label="X"), before, 2)
+    now = after_sync(imported("a", "verbex"), found("verbex", label="X"), before, 2)
 
     assert (now.fields, now.shown, now.source) == ({"phone_number": NUMBER}, {}, "import")
 
@@ -140,10 +146,10 @@ def test_what_a_row_says_no_more_is_forgotten() -> None:
     """Said again, it is written again, whatever the platform shows by then."""
     made = row("a", label="L", trunk_username="u")
     there = found(label="Others")
-    silent = as_wanted(row("a"), there, note(made), 2)
+    silent = after_sync(row("a"), there, note(made), 2)
 
     assert silent.fields == {}
-    assert [*changes_of(made, VENDORS["sigmamind"], there, silent)] == [
+    assert [*find_changes(made, VENDORS["sigmamind"], there, silent)] == [
         Change("label", "Others", "L"),
         Change("trunk_username", None, "u"),
     ]
@@ -153,8 +159,8 @@ def test_what_counts_only_when_a_number_comes_is_not_forgotten() -> None:
     """It can never be said again, and what was said first is what counted."""
     before = note(bought(area_code=415, label="L"))
 
-    assert as_wanted(row(), found(), before, 2).fields == {"country_code": "US", "area_code": 415}
-    assert as_wanted(bought(area_code=212), found(), before, 2).fields["area_code"] == 415
+    assert after_sync(row(), found(), before, 2).fields == {"country_code": "US", "area_code": 415}
+    assert after_sync(bought(area_code=212), found(), before, 2).fields["area_code"] == 415
 
 
 def test_what_was_kept_is_still_drift() -> None:
@@ -164,21 +170,21 @@ def test_what_was_kept_is_still_drift() -> None:
     there = found(label="X", test_number="+1")
     kept = [Change("label", "X", "M", drifted=True)]
 
-    now = as_wanted(row(label="M", test_number="+1"), there, before, 2, kept)
+    now = after_sync(row(label="M", test_number="+1"), there, before, 2, kept)
 
     assert (now.fields, now.shown) == ({"label": "L", "test_number": "+1"}, {"label": "l"})
-    assert [*changes_of(made, VENDORS["sigmamind"], there, now)] == [
+    assert [*find_changes(made, VENDORS["sigmamind"], there, now)] == [
         Change("label", "X", "L", drifted=True)
     ]
 
 
 def test_a_field_that_the_platform_ignores() -> None:
-    """It is written once, and remembered as it is shown."""
+    """It is written once, and normalize_cell as it is shown."""
     made = row("a", label="L")
-    now = as_wanted(made, found(label=None), None, 1)
+    now = after_sync(made, found(label=None), None, 1)
 
     assert now.shown == {"label": None}
-    assert [*changes_of(made, VENDORS["sigmamind"], found(label=None), now)] == []
+    assert [*find_changes(made, VENDORS["sigmamind"], found(label=None), now)] == []
 
 
 # ---------------------------------------------------------------- numbers that are gone
@@ -186,7 +192,7 @@ def test_a_field_that_the_platform_ignores() -> None:
 
 def test_a_number_that_was_released() -> None:
     """Its row has none any more, and counts on."""
-    assert gone(bought(), found(), 5) == LastApplied(
+    assert after_release(bought(), "sigmamind", 5) == LastApplied(
         platform="sigmamind", record="", phone_number="", source="purchase", sequence=5
     )
 
@@ -198,5 +204,5 @@ def test_an_answer_that_is_shorter_than_the_listing() -> None:
     """What only the listing told is still known; what both tell is as the answer says."""
     before, now = found(label="L", test_number="+1"), found(label="M")
 
-    assert seen_again(before, now) == found(label="M", test_number="+1")
-    assert seen_again(None, now) == now
+    assert merge_shown(before, now) == found(label="M", test_number="+1")
+    assert merge_shown(None, now) == now

@@ -17,7 +17,13 @@ from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import SECRETS, DesiredState, Fleet, FleetRow, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
-from sigmamind_async.fleet.state_update import as_wanted, brought, gone, seen_again, still_to_write
+from sigmamind_async.fleet.state_update import (
+    after_create,
+    after_release,
+    after_sync,
+    merge_shown,
+    remaining_changes,
+)
 from sigmamind_async.fleet.step import Action, Change, Step, creation_id
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
@@ -108,7 +114,7 @@ class World:
             for platform, records in self.accounts.items()
         }
         begun = {one.id: self._begun(one) for one in rows if self._may_have_begun(one)}
-        return FleetState(found=accounts, applied=dict(self.notes), begun=begun)
+        return FleetState(numbers=accounts, last_applied=dict(self.notes), pending=begun)
 
     def _may_have_begun(self, one: FleetRow) -> bool:
         applied = self.notes.get(one.id)
@@ -142,20 +148,22 @@ class World:
 
     def _carry_out(self, made: Plan, known: FleetState) -> None:
         for step in made.steps:
-            found = known.found[step.platform].get(step.record)
-            if not step.writes and not step.withheld and found is not None:
+            found = known.numbers[step.platform].get(step.record)
+            if not step.writes and not step.blocked and found is not None:
                 came = Came(found, None, max(step.sequence - 1, 0))
                 self._note(made, step, known, came)
         writing = [step for step in made.steps if step.writes]
         leaving = self._bring_all(made, known, writing)
         for step in writing:
             if step.action is Action.RELEASE:
-                found = known.found[step.platform][step.record]
+                found = known.numbers[step.platform][step.record]
                 self._release(made, step, found)
-                self._write_note(step.id, gone(made.rows[step.id], found, step.sequence))
+                self._write_note(
+                    step.id, after_release(made.rows[step.id], step.platform, step.sequence)
+                )
         for step, came in leaving:
-            assert step.leaves is not None
-            self._release(made, step, step.leaves)
+            assert step.moves_from is not None
+            self._release(made, step, step.moves_from)
             self._note(made, step, known, attrs.evolve(came, sequence=came.sequence + 1))
 
     def _bring_all(
@@ -165,7 +173,7 @@ class World:
         leaving: list[tuple[Step, Came]] = []
         for step in writing:
             came = None if step.action is Action.RELEASE else self._bring(made, step, known)
-            if came is not None and step.leaves is not None:
+            if came is not None and step.moves_from is not None:
                 leaving.append((step, came))
             elif came is not None:
                 self._note(made, step, known, came)
@@ -173,34 +181,34 @@ class World:
 
     def _bring(self, made: Plan, step: Step, known: FleetState) -> Came | None:
         one = made.rows[step.id]
-        found = known.found[step.platform].get(step.record)
+        found = known.numbers[step.platform].get(step.record)
         if found is not None:
             if step.changes:
-                found = seen_again(found, self._update(one, found, step.changes))
+                found = merge_shown(found, self._update(one, found, step.changes))
             return Came(found, None, step.sequence)
         created = self._create(one, step)
         if created is None:
             return None
         found, written = created
-        applied = brought(one, found, written, step.sequence)
-        changes = still_to_write(one, found, applied)
-        if step.leaves is None:
+        applied = after_create(one, found, written, step.sequence)
+        changes = remaining_changes(one, found, applied)
+        if step.moves_from is None:
             self._write_note(one.id, applied)
         if changes:
-            found = seen_again(found, self._update(one, found, changes))
+            found = merge_shown(found, self._update(one, found, changes))
         return Came(found, applied, step.sequence + bool(changes))
 
     def _note(self, made: Plan, step: Step, known: FleetState, came: Came) -> None:
-        noted = known.applied.get(step.id)
-        before = came.applied or (noted if step.leaves is None else None)
-        if step.was:
-            before = known.applied[step.was]
-        now = as_wanted(made.rows[step.id], came.found, before, came.sequence, step.kept)
+        noted = known.last_applied.get(step.id)
+        before = came.applied or (noted if step.moves_from is None else None)
+        if step.renamed_from:
+            before = known.last_applied[step.renamed_from]
+        now = after_sync(made.rows[step.id], came.found, before, came.sequence, step.kept_drift)
         if now != noted:
             self._write_note(step.id, now)
-        if step.was:
+        if step.renamed_from:
             self._happens()
-            self.notes.pop(step.was, None)
+            self.notes.pop(step.renamed_from, None)
 
     def _write_note(self, row_id: str, applied: LastApplied) -> None:
         self._happens()
@@ -286,7 +294,7 @@ class World:
             found.platform,
             found.record,
         )
-        assert made.rules.allow_release
+        assert made.options.allow_release
         paid = (found.platform, found.record) in self.paid
         moves = step.action is Action.MOVE and not paid
         assert one.state is DesiredState.ABSENT or moves

@@ -1,0 +1,265 @@
+"""Applies a fleet: reads the accounts, shows the plan, asks, and carries out what was shown."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import attrs
+
+from sigmamind_async import fleet
+from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
+from sigmamind_async.cli.jobs.plan import make_plan, platforms_in
+from sigmamind_async.cli.jobs.results import NextSteps
+from sigmamind_async.cli.jobs.runner import JobRunner
+from sigmamind_async.cli.jobs.steps import run_plan
+from sigmamind_async.cli.options import (
+    ChangeOptions,
+    OutputOptions,
+    RequestOptions,
+    SettlementOptions,
+    SpendingOptions,
+    given_options,
+)
+from sigmamind_async.cli.other_journals import check_other_journals
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import PlanView, ProblemList
+from sigmamind_async.cli.output.plan_text import one_line_summary
+from sigmamind_async.cli.output.text import render
+from sigmamind_async.cli.prompts import Approval, is_interactive
+from sigmamind_async.cli.report.writer import PageFile, page_file
+from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
+from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.errors import JournalError, SigmaMindError
+from sigmamind_async.fleet import Action, FleetState, Plan
+from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
+from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.provisioner import Provisioner
+
+MOST_PLAN_LINES = 60
+"""Lines of a plan above a question: what is asked stays on the screen."""
+SHOWN_OF_KEY = 4
+SHORTEST_KEY = 16
+"""Of a shorter key no character is shown."""
+
+
+@attrs.frozen(kw_only=True)
+class ApplyOptions:
+    """What a fleet is applied with."""
+
+    spending: SpendingOptions = attrs.field(factory=SpendingOptions)
+    settlement: SettlementOptions = attrs.field(factory=SettlementOptions)
+    changes: ChangeOptions = attrs.field(factory=ChangeOptions)
+    request: RequestOptions = attrs.field(factory=RequestOptions)
+    output: OutputOptions = attrs.field(factory=OutputOptions)
+    skip_bad: bool = False
+    report: Path | None = None
+    """File of the HTML report."""
+    resume: str = ""
+    """The command that goes on with the job."""
+    workers: bool = False
+    """Whether the steps are handed to workers."""
+
+
+def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
+    """Make the numbers as *given* says, and return the exit code."""
+    screen = Output.for_process(json=options.output.json, verbose=options.output.verbose)
+    _check_saved(given, options)
+    with page_file(options.report) as page, new_loop() as loop:
+        job = Application(given=given, options=options, output=screen, page=page)
+        job.check_problems(given.fleet)
+        try:
+            loop.run(job.prepare())
+            job.approve()
+            return loop.run(job.carry_out())
+        finally:
+            loop.run(job.close())
+
+
+def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
+    """Raise `CommandError` where a saved plan is to be carried out otherwise than it was shown."""
+    if given.plan is None:
+        return
+    refused = given_options(attrs.evolve(options.changes, allow_release=False))
+    if refused:
+        raise CommandError(
+            f"{given.name} is a saved plan: {' and '.join(refused)} must be given to sigmamind"
+            " plan; nothing was sent"
+        )
+    if _releases(given.plan) and not options.changes.allow_release:
+        raise CommandError(f"{given.name}: {RELEASE_NOT_ALLOWED}, here as well; nothing was sent")
+
+
+def _releases(plan: Plan) -> list[str]:
+    """Return the numbers that *plan* releases."""
+    actions = {Action.RELEASE, Action.MOVE}
+    return [step.phone_number for step in plan.steps if step.writes and step.action in actions]
+
+
+@attrs.define(kw_only=True)
+class Application:
+    """One run of ``apply``."""
+
+    given: FleetInput
+    options: ApplyOptions
+    output: Output
+    page: PageFile
+    _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
+    # --- once it is prepared
+    journal: Journal = attrs.field(init=False)
+    accounts: Accounts = attrs.field(init=False)
+    state: FleetState | None = attrs.field(init=False)
+    """`None` once a person took time to answer, in which anything may have happened."""
+    plan: Plan = attrs.field(init=False)
+    bought: Mapping[str, int] = attrs.field(init=False)
+    """Numbers that the journal counts as bought, by platform."""
+    to_buy: Mapping[str, int] = attrs.field(init=False)
+    """Numbers that the plan buys beyond those, by platform."""
+    limit: int = attrs.field(init=False, default=0)
+    """Most numbers that the journal may count as bought, all platforms together."""
+
+    # --- before anything is sent -------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
+        given, options = self.given, self.options
+        is_new = not given.place.exists()
+        self.journal = journal = await self._stack.enter_async_context(given.place.opened())
+        platforms = await platforms_in(given, journal)
+        self.accounts = Accounts.of(platforms, options.request, self.page)
+        await self.accounts.open(self._stack)
+        for provisioner in self._provisioners({}):
+            if options.settlement.accept_key:
+                await provisioner.accept_key()
+            await _reconcile(provisioner)
+        self.state, self.plan = await make_plan(
+            given, self.accounts.clients, journal, options.changes
+        )
+        self.check_problems(self.plan)
+        self.bought = {name: (await journal.counts(name)).purchase_count for name in platforms}
+        self.to_buy = await fleet.count_new_purchases(self.plan, journal)
+        await check_other_journals(given, self.plan, self.state, journal)
+        if is_new:
+            self.output.log(f"new journal: {given.place.name}")
+
+    def check_problems(self, found: fleet.Fleet | Plan) -> None:
+        """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
+        if found.problems and not self.options.skip_bad:
+            self.output.show(ProblemList(tuple(found.problems)))
+            raise CommandError(
+                f"{self.given.name} cannot be applied as it is; nothing was sent", Exit.FAILED
+            )
+
+    def approve(self) -> None:
+        """Show what is done, and ask; raise `CommandError` where that is not agreed to."""
+        plan, name, spending = self.plan, self.given.name, self.options.spending
+        from_stdin = name == STDIN_NAME
+        ask = not self.options.output.json and not from_stdin and is_interactive()
+        approval = Approval.of(spending, ask=ask)
+        if plan.problems:
+            self.output.show(ProblemList(tuple(plan.problems)))
+        to_buy, releases = sum(self.to_buy.values()), _releases(plan)
+        self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
+        asked = bool(to_buy or releases) and not spending.yes
+        self._show_plan(whole=asked and ask)
+        approval.check_purchases(to_buy)
+        approval.check_releases(name, releases)
+        if self.options.settlement.release_duplicates:
+            approval.check_release("duplicates")
+        if asked:
+            self.state = None
+
+    def _show_plan(self, *, whole: bool) -> None:
+        """Show what is done where; *whole*, row by row, above a question."""
+        self.output.log(f"{self.given.name}: {one_line_summary(self.plan)}")
+        if self.plan.writes:
+            for line in self._account_lines():
+                self.output.log(f"  {line}")
+        if whole:
+            view = PlanView(file=self.given.name, plan=self.plan)
+            lines = [line.plain for line in render(view, None)]
+            for line in lines[:MOST_PLAN_LINES]:
+                self.output.log(line)
+            if len(lines) > MOST_PLAN_LINES:
+                rest = len(lines) - MOST_PLAN_LINES
+                self.output.log(f"... and {rest:,} more lines; sigmamind plan shows them all")
+
+    def _account_lines(self) -> Iterator[str]:
+        """Yield platform, address, key and what is done there, for each account."""
+        counts: dict[str, Counter[str]] = {}
+        for step in self.plan.steps:
+            if step.writes:
+                counts.setdefault(step.platform, Counter())[step.action.value] += 1
+        for platform, actions in counts.items():
+            url = self.accounts.clients[platform].runner.engine.base_url
+            done = ", ".join(f"{count:,} {action}" for action, count in actions.items())
+            yield f"{platform:<9}  {url}  key {_end_of_key(platform)}  {done}"
+
+    # --- carrying it out ---------------------------------------------------------------------
+
+    async def carry_out(self) -> int:
+        """Carry out the plan, show how each step ended, and return the exit code."""
+        options, plan = self.options, self.plan
+        limits = {name: self.bought[name] + self.to_buy.get(name, 0) for name in self.bought}
+        runner = JobRunner(
+            output=self.output,
+            next_steps=NextSteps(place=self.given.place, resume=options.resume),
+            page=self.page,
+            admissions=self.accounts.admissions,
+            patience=options.request.deadline,
+        )
+        summary = await run_plan(
+            plan.skip_problems(),
+            self._provisioners(limits),
+            runner,
+            state=self.state,
+            secrets=self.given.references,
+            verbose=options.output.verbose,
+            invalid=len({(problem.id, problem.line) for problem in plan.problems}),
+        )
+        self.page.write(
+            summary,
+            file=self.given.name,
+            journal=self.given.place.name,
+            resume=options.resume,
+            bought=await self._count_bought(),
+            max_purchases=self.limit if sum(self.to_buy.values()) else None,
+        )
+        return runner.conclude(summary)
+
+    async def close(self) -> None:
+        """Close clients and journal."""
+        await self._stack.aclose()
+
+    def _provisioners(self, limits: Mapping[str, int]) -> list[Provisioner]:
+        settlement = self.options.settlement
+        return [
+            new_provisioner(client, self.journal, settlement, limits.get(name))
+            for name, client in self.accounts.clients.items()
+        ]
+
+    async def _count_bought(self) -> int:
+        try:
+            counts = [await self.journal.counts(account) for account in self.bought]
+        except JournalError:  # what ended the job; the report says what was bought before
+            return sum(self.bought.values())
+        return sum(each.purchase_count for each in counts)
+
+
+async def _reconcile(provisioner: Provisioner) -> None:
+    """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
+    try:
+        await provisioner.reconcile()
+    except JournalError:
+        raise
+    except SigmaMindError:
+        return  # the listing that comes next says why
+
+
+def _end_of_key(platform: str) -> str:
+    key = os.environ.get(PLATFORMS[platform].key_variable, "")
+    return f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"

@@ -1,0 +1,119 @@
+"""How rows ended, in words, and what is left to do about those that are not settled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from sigmamind_async.cli.errors import advice_for, message_of
+from sigmamind_async.cli.journal_location import Place
+from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
+from sigmamind_async.cli.output.journal_status import without_call
+from sigmamind_async.cli.output.text import ranges_text
+from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
+
+NEEDS_DECISION: Final = "needs a decision: sigmamind status shows how"
+"""Advice on a row that no run settles."""
+WITH_WORKERS: Final = "with the workers"
+"""Advice on a row that workers still have."""
+
+
+def row_error(error: BaseException | None) -> RowError:
+    """Return what an error says about a row."""
+    kind = type(error).__name__
+    if isinstance(error, SigmaMindError):
+        return RowError(
+            type=kind,
+            message=message_of(error),
+            committed=error.committed,
+            status=getattr(error, "status", None),
+            retry_after=getattr(error, "retry_after", None),
+            hint=advice_for(error),
+        )
+    if isinstance(error, asyncio.CancelledError):
+        message = "stopped while it was under way; it may have been carried out"
+        return RowError(type="Interrupted", message=message, committed="unknown")
+    # The text of any other error may hold anything, a password included.
+    return RowError(type=kind, message=f"unexpected {kind}", committed="unknown")
+
+
+def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
+    """Return an unconfirmed *result* with what the journal says about its operation."""
+    if stored is None or result.error is None:
+        return result
+    if stored.state is State.ABANDONED:
+        message = "was abandoned by an operator: it is not sent again"
+        fault = attrs.evolve(result.error, message=message, committed="unknown", hint="")
+        return attrs.evolve(result, status="failed", error=fault)
+    if stored.state in NEED_DECISION:
+        message, advice = stored.history[-1].text, NEEDS_DECISION
+    elif stored.state is State.SENDING:
+        message, advice = "another run has sent it and has not recorded how it ended", ""
+    else:
+        message, advice = stored.error, "it may have been carried out"
+    fault = attrs.evolve(result.error, message=without_call(message), hint=advice)
+    return attrs.evolve(result, error=fault)
+
+
+# ---------------------------------------------------------------- what is left to do
+
+
+@attrs.define(kw_only=True)
+class NextSteps:
+    """Collects the rows that are not settled, and says what settles them."""
+
+    place: Place
+    resume: str = ""
+    """The command that goes on with the job."""
+    _lines: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
+    """Lines of rows, by what is left to do about them."""
+    _blocked: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
+    """Lines of rows that were left out, by the reason."""
+    earlier: int = 0
+    """Rows that an earlier run carried out."""
+
+    def add(self, result: RowResult) -> None:
+        """Note how a row ended."""
+        self.earlier += result.already_done
+        advice = "" if result.error is None else result.error.hint
+        if advice in {NEEDS_DECISION, WITH_WORKERS}:
+            self._lines.setdefault(advice, []).append(result.line)
+        elif result.status == "skipped" and result.note:
+            self._blocked.setdefault(result.note, []).append(result.line)
+        elif result.status in {"skipped", "unconfirmed"}:
+            self._lines.setdefault(result.status, []).append(result.line)
+
+    def commands_for(self, result: RowResult) -> tuple[str, ...]:
+        """Return the commands that settle a row."""
+        if result.error is not None and result.error.hint == NEEDS_DECISION:
+            return (self._command("status"),)
+        if result.status == "unconfirmed":
+            return (self._command("reconcile", "--wait"), self._command("status"))
+        return ()
+
+    def print(self, say: Callable[[str], None], stopped: StopReason | None) -> None:
+        """Print which rows are not settled, and the commands that settle them."""
+        for reason, lines in self._blocked.items():
+            say(f"left out: {ranges_text(lines)}: {reason}")
+        if lines := self._lines.get(WITH_WORKERS, []):
+            say(f"still with the workers, who carry on: {ranges_text(lines)}")
+            say(f"  how far they are: {self._command('status')}")
+        if lines := self._lines.get("skipped", []):
+            say(f"not sent: {ranges_text(lines)}")
+        if lines := self._lines.get("unconfirmed", []):
+            say(f"unconfirmed, may have been carried out: {ranges_text(lines)}")
+            say(f"  what is known of them:  {self._command('status')}")
+            say(f"  look until it is known: {self._command('reconcile', '--wait')}")
+        if lines := self._lines.get(NEEDS_DECISION, []):
+            say(f"needs a decision: {ranges_text(lines)}")
+            say(f"  {self._command('status')}")
+        if self.resume and (stopped or self._lines.keys() & {"skipped", "unconfirmed"}):
+            say("to go on, run the same command again; what is done is not sent again:")
+            say(f"  {self.resume}")
+
+    def _command(self, name: str, *words: str) -> str:
+        return self.place.command(name, None, *words)

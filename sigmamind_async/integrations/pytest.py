@@ -1,0 +1,102 @@
+"""Fixtures for tests of applications: the platforms on this machine, and the ledger as judge.
+
+pytest loads this module by itself where the package is installed. It imports nothing of the package
+until a test asks for a fixture.
+
+    @pytest.mark.sandbox(faults=0.2, seed=7)
+    def test_an_order_buys_one_number(sandbox, sandbox_ledger):
+        sandbox.sigmamind.script("create", ["reset_after_commit"])
+        ...  # place an order in the application
+        assert len(sandbox_ledger.purchases) == 1
+
+The marker takes what `sandbox.Sandbox` takes; *faults* may be a share of the requests, from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from sigmamind_async.client import Client
+    from sigmamind_async.sandbox import Ledger, Sandbox
+    from sigmamind_async.testing import FakeClock
+
+    C = TypeVar("C", bound=Client)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "sandbox(faults=0.2, seed=7, duplicates=False, ...): how the sandbox of this test behaves;"
+        " with duplicates=True, sandbox_ledger lets something be bought twice",
+    )
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return the options of the closest marker."""
+    from sigmamind_async.sandbox import Faults
+
+    marker = request.node.get_closest_marker("sandbox")
+    options = {} if marker is None else dict(marker.kwargs)
+    options.pop("duplicates", None)
+    if isinstance(options.get("faults"), int | float):
+        options["faults"] = Faults(share=options["faults"])
+    return options
+
+
+@pytest.fixture
+def sandbox(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """The three platforms on loopback, fresh for this test, in a thread of their own.
+
+    ``SIGMAMIND_API_KEY``, ``SIGMAMIND_BASE_URL`` and those of the other platforms lead there, so an
+    application that makes its clients from the environment needs no change. So do blocking test
+    clients: the sandbox does not live on the test's event loop.
+    """
+    from sigmamind_async.sandbox import SandboxThread
+
+    with SandboxThread(**_options(request)) as box:
+        for endpoint in box.endpoints:
+            prefix = endpoint.tower.name.upper()
+            monkeypatch.setenv(f"{prefix}_API_KEY", endpoint.api_key)
+            monkeypatch.setenv(f"{prefix}_BASE_URL", endpoint.base_url)
+        yield box
+
+
+@pytest.fixture
+def sandbox_ledger(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Ledger]:
+    """What the platforms really did. The test fails if anything was bought twice."""
+    yield sandbox.ledger
+    marker = request.node.get_closest_marker("sandbox")
+    if marker is None or not marker.kwargs.get("duplicates"):
+        sandbox.ledger.assert_once()
+
+
+class MemorySandbox:
+    """The platforms without sockets, in time that passes only when somebody waits."""
+
+    def __init__(self, box: Sandbox, clock: FakeClock) -> None:
+        self.box = box
+        self.clock = clock
+
+    def client(self, kind: type[C], **options: Any) -> C:  # noqa: ANN401 - those of the client
+        """Return a client of the class *kind*, such as `SigmaMind`, that ends in this sandbox."""
+        from sigmamind_async.testing import in_fake_time
+
+        name = kind.platform.name
+        [endpoint] = [each for each in self.box.endpoints if each.tower.name == name]
+        client = kind(endpoint.api_key, transport=self.box.transport(name), **options)
+        return in_fake_time(client, self.clock)
+
+
+@pytest.fixture
+def sandbox_memory(request: pytest.FixtureRequest) -> MemorySandbox:
+    """The platforms in memory: hours of waiting take milliseconds; see `MemorySandbox`."""
+    from sigmamind_async.sandbox import Sandbox
+    from sigmamind_async.testing import FakeClock
+
+    clock = FakeClock()
+    return MemorySandbox(Sandbox(clock=clock, **_options(request)), clock)
