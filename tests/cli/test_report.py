@@ -212,10 +212,12 @@ def test_a_job_of_which_nothing_is_known_says_so_first() -> None:
 
 def test_a_job_that_ended_early_says_why_and_how_to_go_on() -> None:
     skipped = attrs.evolve(DONE, status="skipped", cause="the key is refused")
-    text = told(DONE, skipped, header=attrs.evolve(HEADER, stopped="key_refused")).text
+    text = told(
+        DONE, skipped, header=attrs.evolve(HEADER, stopped="the platform refused the API key")
+    ).text
 
     assert "The job ended early 2 rows asked, 1 done, 1 not sent" in text
-    assert "It ended before its rows did: key refused." in text
+    assert "It ended before its rows did: the platform refused the API key." in text
     assert f"To go on; what is done is not sent again: {HEADER.resume}" in text
 
 

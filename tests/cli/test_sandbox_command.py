@@ -19,16 +19,14 @@ def test_what_it_prints_can_be_pasted(cli: Cli, inside: Inside) -> None:
     """The export lines are all that another shell needs."""
     with cli.start("sandbox", "--seed", "3") as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline().decode().strip() for _ in range(11)]
-        exports = dict(line.removeprefix("export ").split("=", 1) for line in lines[5:])
+        lines = [process.stdout.readline().decode().strip() for _ in range(6)]
+        exports = dict(line.removeprefix("export ").split("=", 1) for line in lines)
         listings = [
             inside("numbers", "list", "--json", "--platform", name, **exports) for name in PLATFORMS
         ]
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
 
-    assert [line.split()[0] for line in lines[:4]] == ["platform", *PLATFORMS]
-    assert [line.split()[2] for line in lines[1:4]] == [*exports.values()][1::2]
     assert [(done.code, done.out) for done in listings] == [(0, "")] * 3
     assert process.returncode == 0
     assert err.decode().splitlines()[1:] == [

@@ -58,7 +58,7 @@ SHARED_FLOOR = 2
 TOWERS = {"sandbox", "testing", "integrations"}
 """Beside the floors, each with a rule of its own."""
 
-VENDOR_FLOORS = {"models": 0, "webhooks": 0, "operations": 1, "client": 2}
+VENDOR_FLOORS = {"models": 0, "webhooks": 0, "operations": 1, "client": 2, "verification": 3}
 """Inside ``platforms/<vendor>``; the first two see nothing above ``PURE_FLOOR``."""
 
 PURE_FLOOR = 1

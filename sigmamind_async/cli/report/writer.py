@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.output.events import RowResult, Summary
 from sigmamind_async.cli.output.progress import Traffic
+from sigmamind_async.cli.output.text import STOP_TEXTS
 from sigmamind_async.cli.report import Header, ReportRow, Tally, Timeline, page
 from sigmamind_async.events import Event
 
@@ -63,7 +64,7 @@ class PageFile:
             journal=journal,
             started=self._started,
             seconds=summary.elapsed_ms / 1000,
-            stopped=summary.stopped,
+            stopped=None if summary.stopped is None else STOP_TEXTS[summary.stopped],
             resume=resume,
             requests=self.traffic.requests,
             throttled=self.traffic.rate_limited,
