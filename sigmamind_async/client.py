@@ -171,12 +171,13 @@ class Runner:
         stop_on: StopOn | None,
         progress: Progress | None,
         ordered: bool = False,
+        width: int | None = None,
     ) -> BulkRun[V, T]:
-        """Return a job over any values that *prepare* turns into calls."""
+        """Return a job over any values that *prepare* turns into calls, *width* of them at once."""
         return BulkRun(
             prepare,
             values,
-            width=self.engine.limits.max_connections,
+            width=self.engine.limits.max_connections if width is None else width,
             ordered=ordered,
             stop_on=stop_on,
             progress=progress,

@@ -29,6 +29,7 @@ from sigmamind_async.cli.journal_location import (
 from sigmamind_async.cli.options import FileOptions, JournalOptions, given_options
 from sigmamind_async.errors import PlanError
 from sigmamind_async.fleet import plan_file
+from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
@@ -54,7 +55,7 @@ class FleetInput:
     """What messages call it."""
     place: JournalLocation
     fleet: Fleet
-    references: SecretResolver
+    references: Secrets
     plan: Plan | None = None
     """The plan that was saved, where that was given."""
 

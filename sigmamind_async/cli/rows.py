@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import attrs
 import orjson
 
-from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
+from sigmamind_async.cli.columns import KEY_COLUMN, OWN_COLUMNS, Column, RowKind, Value
 from sigmamind_async.cli.vendors import PLATFORMS, Platform
 from sigmamind_async.convert import check_field
 from sigmamind_async.errors import InvalidRequestError, suggest
@@ -80,7 +80,7 @@ class Row:
     @property
     def record_id(self) -> str | None:
         """The id of the record that the row names, if the platform has such and it does."""
-        return None if self.platform.keyed_by_number else self._said(self.platform.key)
+        return None if self.platform.keyed_by_number else self._said(KEY_COLUMN)
 
     @property
     def goes_by_its_place(self) -> bool:

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import attrs
 from cyclopts import Parameter
 
-from sigmamind_async.cli.columns import KEY_COLUMN, OWN_COLUMNS, Column, RowKind, Value, columns_of
-from sigmamind_async.cli.output.events import NumberRecord, NumberReleased
+from sigmamind_async.cli.columns import OWN_COLUMNS, Column, RowKind, Value
+from sigmamind_async.cli.output.events import NumberRecord
+from sigmamind_async.fleet.vendor_schema import VendorSchema
+from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.platforms.dialnexa import models as dialnexa
 from sigmamind_async.platforms.dialnexa.client import DialNexa
 from sigmamind_async.platforms.sigmamind import models as sigmamind
@@ -54,19 +56,9 @@ class Platform:
     client: type[SigmaMind | Verbex | DialNexa]
     kinds: tuple[RowKind, ...]
     """The kinds of rows that can be applied."""
-    key: str
-    """Column that names a number to the platform: the number itself, or its record's id."""
-    label: str
-    """Column of the label that people see."""
-    options: Mapping[str, str]
-    """Column of each option that ``numbers update`` takes here."""
-    update: type[Value]
     get: type[Value]
-    release: type[Value]
-    shown: Callable[[Any], NumberRecord]
-    """Returns what is shown of a number: known fields only, for others may hold secrets."""
-    page_size: int
-    """The most numbers that one page of a listing holds."""
+    is_active: Callable[[Any], bool | None] = lambda _: None
+    """Returns whether a record is in service; `None` where records do not show it."""
 
     actions: tuple[str, ...] = attrs.field(
         default=attrs.Factory(_actions, takes_self=True), init=False
@@ -109,20 +101,31 @@ class Platform:
         return f"{self.client.platform.env_prefix}_BASE_URL"
 
     @property
+    def schema(self) -> VendorSchema:
+        """What the platform takes and shows, in the words of a fleet."""
+        return VENDORS[self.name]
+
+    @property
     def keyed_by_number(self) -> bool:
-        """Whether the platform knows a number by the number itself."""
-        return self.key == "phone_number"
+        """True if requests name a number by the number itself, and not by an id of its record."""
+        return self.schema.key == "phone_number"
 
-    def request(self, value: type[Value], key: str, **fields: object) -> Value:
-        """Return the *value* of one number that is there already."""
-        make: Callable[..., Value] = value
-        return make(**{columns_of(value)[self.key].field.name: key}, **fields)
-
-    def released(self, key: str) -> NumberReleased:
-        """Return the record of a released number that went by *key*."""
-        if self.keyed_by_number:
-            return NumberReleased(phone_number=key)
-        return NumberReleased(record_id=key)
+    def number(self, record: Any) -> NumberRecord:  # noqa: ANN401 - a record of any platform
+        """Return what is shown of *record*: known fields only, because others may hold secrets."""
+        found = self.schema.read_number(record)
+        shown = found.shown.get
+        return NumberRecord(
+            platform=self.name,
+            phone_number=found.phone_number or None,
+            record_id=None if self.keyed_by_number else found.record,
+            provider=record.provider,
+            active=self.is_active(record),
+            label=shown("label"),
+            inbound_agent_id=shown("inbound_agent_id"),
+            outbound_agent_id=shown("outbound_agent_id"),
+            test_number=shown("test_number"),
+            termination_uri=shown("termination_uri"),
+        )
 
     def kinds_of(self, action: object) -> tuple[RowKind, ...]:
         """Return the kinds of rows with *action*; none for a word that is no action here."""
@@ -132,41 +135,8 @@ class Platform:
 # ---------------------------------------------------------------- the table
 
 
-def _sigmamind_record(number: sigmamind.PhoneNumber) -> NumberRecord:
-    return NumberRecord(
-        phone_number=number.sip_phone_number,
-        provider=number.provider,
-        label=number.friendly_name,
-        inbound_agent_id=number.inbound_agent_id,
-        outbound_agent_id=number.outbound_agent_id,
-        test_number=number.outbound_phone_number,
-        termination_uri=number.termination_sip_uri,
-        active=number.active,
-    )
-
-
-def _verbex_record(number: verbex.PhoneNumber) -> NumberRecord:
-    trunk = number.sip_termination_uri if isinstance(number, verbex.SipPhoneNumber) else None
-    return NumberRecord(
-        phone_number=number.phone_number,
-        record_id=number.id,
-        provider=number.provider,
-        label=number.friendly_name,
-        inbound_agent_id=number.inbound_agent_id,
-        outbound_agent_id=number.outbound_agent_id,
-        termination_uri=trunk,
-    )
-
-
-def _dialnexa_record(number: dialnexa.PhoneNumber) -> NumberRecord:
-    return NumberRecord(
-        phone_number=number.phone_number,
-        record_id=number.id,
-        provider=number.provider,
-        label=number.nickname,
-        inbound_agent_id=number.routed_agent_id,
-        active=None if number.status is None else number.status == dialnexa.ACTIVE,
-    )
+def _is_active_on_dialnexa(record: dialnexa.PhoneNumber) -> bool | None:
+    return None if record.status is None else record.status == dialnexa.ACTIVE
 
 
 _SIGMAMIND = Platform(
@@ -176,22 +146,8 @@ _SIGMAMIND = Platform(
         RowKind(action="import", value=sigmamind.ImportPhoneNumber),
         RowKind(action="update", value=sigmamind.UpdatePhoneNumber),
     ),
-    key="phone_number",
-    label="friendly_name",
-    options={
-        "friendly_name": "friendly_name",
-        "inbound_agent_id": "inbound_agent_id",
-        "outbound_agent_id": "outbound_agent_id",
-        "outbound_phone_number": "outbound_phone_number",
-        "termination_sip_uri": "termination_sip_uri",
-        "trunk_username": "trunk_username",
-        "trunk_password": "trunk_password",
-    },
-    update=sigmamind.UpdatePhoneNumber,
     get=sigmamind.GetPhoneNumber,
-    release=sigmamind.DeletePhoneNumber,
-    shown=_sigmamind_record,
-    page_size=1000,
+    is_active=lambda record: record.active,
 )
 
 _VERBEX = Platform(
@@ -209,21 +165,7 @@ _VERBEX = Platform(
         ),
         RowKind(action="update", value=verbex.UpdatePhoneNumber),
     ),
-    key=KEY_COLUMN,
-    label="friendly_name",
-    options={
-        "friendly_name": "friendly_name",
-        "inbound_agent_id": "inbound_agent_id",
-        "outbound_agent_id": "outbound_agent_id",
-        "termination_sip_uri": "sip_termination_uri",
-        "trunk_username": "sip_trunk_username",
-        "trunk_password": "sip_trunk_password",
-    },
-    update=verbex.UpdatePhoneNumber,
     get=verbex.GetPhoneNumber,
-    release=verbex.DeletePhoneNumber,
-    shown=_verbex_record,
-    page_size=100,
 )
 
 _DIALNEXA = Platform(
@@ -233,14 +175,8 @@ _DIALNEXA = Platform(
         RowKind(action="import", value=dialnexa.ImportSipTrunk),
         RowKind(action="update", value=dialnexa.UpdatePhoneNumber),
     ),
-    key=KEY_COLUMN,
-    label="nickname",
-    options={"friendly_name": "nickname", "inbound_agent_id": "agent_id"},
-    update=dialnexa.UpdatePhoneNumber,
     get=dialnexa.GetPhoneNumber,
-    release=dialnexa.ReleasePhoneNumber,
-    shown=_dialnexa_record,
-    page_size=100,
+    is_active=_is_active_on_dialnexa,
 )
 
 PLATFORMS: Final[Mapping[str, Platform]] = {

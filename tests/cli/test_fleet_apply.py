@@ -86,7 +86,7 @@ def test_what_is_as_it_should_be_is_only_counted(cli: Cli, inside: Inside) -> No
     ]
     assert done.out.splitlines()[1].endswith(": 1 done, 2 unchanged")
     assert len(done.out.splitlines()) == 3
-    assert f"{path}: changes 1 number, 2 rows are as they should be\n" in done.err
+    assert f"{path}: changes 1 number, leaves 2 numbers unchanged\n" in done.err
     assert verbose.out.count("done  ") == 3
 
 
@@ -328,7 +328,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
     assert len(done.rows) == 200
     assert (done.summary["stopped"], done.summary["unconfirmed"]) == ("interrupted", 0)
     assert done.summary["done"] == len(cli.box.ledger.purchases) < 200
-    assert "It ended before its rows did: interrupted." in page
+    assert "Stopped early: interrupted." in page
     assert inside("apply", path, *buy).code == 0
     assert len(cli.box.ledger.purchases) == 200
     assert cli.box.ledger.bought_twice(remove_tag) == {}

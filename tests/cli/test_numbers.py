@@ -5,32 +5,29 @@ from __future__ import annotations
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sigmamind_async.sandbox import Sandbox
+from tests.cli.accounts import import_numbers
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside
 
-NUMBER = "+14155550123"
+NUMBER, SPARE = "+14155550123", "+14155550124"
 
 
 @pytest.fixture
-def held(inside: Inside, cli: Cli) -> Sandbox:
+def held(cli: Cli) -> Sandbox:
     """An account with one number that an agent answers and one that none does."""
-    rows = [
-        {"action": "import", "phone_number": NUMBER, "inbound_agent_id": "a1"},
+    import_numbers(
+        cli.box,
         {
-            "action": "import",
-            "phone_number": "+14155550124",
-            "friendly_name": "Spare",
-            "outbound_agent_id": "a3",
+            NUMBER: {"inbound_agent_id": "a1"},
+            SPARE: {"friendly_name": "Spare", "outbound_agent_id": "a3"},
         },
-    ]
-    for place, row in enumerate(rows):  # one after the other, for their order is compared
-        inside("apply", cli.write(f"held-{place}.jsonl", json.dumps(row)))
+    )
     return cli.box
 
 
@@ -38,13 +35,13 @@ def held(inside: Inside, cli: Cli) -> Sandbox:
 @pytest.mark.parametrize(
     ("words", "numbers"),
     [
-        ((), [NUMBER, "+14155550124"]),
-        (("--unassigned",), ["+14155550124"]),
+        ((), [NUMBER, SPARE]),
+        (("--unassigned",), [SPARE]),
         (("--agent", "a1"), [NUMBER]),
         (("--agent", "a2"), []),
-        (("--agent", "a3"), ["+14155550124"]),
+        (("--agent", "a3"), [SPARE]),
         (("--platform", "verbex"), []),
-        (("--platform", "sigmamind", "--platform", "sigmamind"), [NUMBER, "+14155550124"]),
+        (("--platform", "sigmamind", "--platform", "sigmamind"), [NUMBER, SPARE]),
     ],
 )
 def test_list(inside: Inside, words: tuple[str, ...], numbers: list[str]) -> None:
@@ -68,32 +65,31 @@ def test_a_plain_list_is_aligned(inside: Inside) -> None:
 def test_an_agent_is_found_on_either_side(inside: Inside) -> None:
     """Whoever retires an agent needs the numbers it calls from, too."""
     inside("numbers", "update", NUMBER, "--outbound-agent-id", "a3")
-    inside("numbers", "update", "+14155550124", "--inbound-agent-id", "a3")
+    inside("numbers", "update", SPARE, "--inbound-agent-id", "a3")
     done = inside("numbers", "list", "--agent", "a3", "--json")
     headings = inside("numbers", "list", "--agent", "a3").out.splitlines()[0]
 
     sides = {each["phone_number"]: each["side"] for each in done.objects}
-    assert sides == {NUMBER: "outbound", "+14155550124": "both"}
+    assert sides == {NUMBER: "outbound", SPARE: "both"}
     assert "  side  " in headings
 
 
 @pytest.mark.usefixtures("held")
-def test_a_list_that_was_not_asked_for_it_names_neither_side_nor_platform(inside: Inside) -> None:
-    done = inside("numbers", "list", "--json")
+def test_a_list_of_one_platform_shows_neither_side_nor_platform(inside: Inside) -> None:
+    words = ("numbers", "list", "--platform", "sigmamind")
 
-    assert (done.objects[0]["side"], done.objects[0]["platform"]) == (None, None)
-    assert inside("numbers", "list").out.splitlines()[0].startswith("phone number  ")
+    assert inside(*words).out.splitlines()[0].startswith("phone number  ")
+    assert {each["platform"] for each in inside(*words, "--json").objects} == {"sigmamind"}
 
 
 BOTH = ("--platform", "sigmamind", "--platform", "verbex")
 
 
 @pytest.fixture
-def spread(inside: Inside, cli: Cli, held: Sandbox) -> Sandbox:
+def spread(inside: Inside, held: Sandbox) -> Sandbox:
     """The same account, and one on Verbex with a number of its own."""
-    row = '{"action": "create", "provider": "pia", "phone_number": "+14155550125"}'
-    words = ("--platform", "verbex", "--max-purchases", 1, "--yes")
-    assert inside("apply", cli.write("verbex.jsonl", row), *words).code == 0
+    words = ("--platform", "verbex", "--termination-uri", "sip.example.com")
+    assert inside("numbers", "import", "+14155550125", *words).code == 0
     return held
 
 
@@ -104,14 +100,32 @@ def test_numbers_of_several_platforms_stand_together(inside: Inside) -> None:
 
     assert [(each["platform"], each["phone_number"]) for each in done.objects] == [
         ("sigmamind", NUMBER),
-        ("sigmamind", "+14155550124"),
+        ("sigmamind", SPARE),
         ("verbex", "+14155550125"),
     ]
     assert "  platform  " in headings
-    assert [line.split()[0] for line in lines] == [NUMBER, "+14155550124", "+14155550125"]
+    assert [line.split()[0] for line in lines] == [NUMBER, SPARE, "+14155550125"]
     assert "sigmamind" in lines[0]
     assert "verbex" in lines[2]
     assert count == "3 numbers"
+
+
+@pytest.mark.usefixtures("spread")
+def test_without_a_platform_all_whose_key_is_set_are_listed(inside: Inside) -> None:
+    """A listing that leaves a platform out in silence reads as if it had no numbers."""
+    everything = inside("numbers", "list", "--json").objects
+    without = inside("numbers", "list", "--json", VERBEX_API_KEY="").objects
+
+    assert {each["platform"] for each in everything} == {"sigmamind", "verbex"}
+    assert {each["platform"] for each in without} == {"sigmamind"}
+
+
+def test_a_listing_without_any_key_names_the_variables(inside: Inside) -> None:
+    keys = dict.fromkeys(["SIGMAMIND_API_KEY", "VERBEX_API_KEY", "DIALNEXA_API_KEY"], "")
+    done = inside("numbers", "list", **keys)
+
+    assert (done.code, done.out) == (2, "")
+    assert "set SIGMAMIND_API_KEY, VERBEX_API_KEY or DIALNEXA_API_KEY" in done.err
 
 
 def test_each_platform_needs_its_own_key(inside: Inside, cli: Cli) -> None:
@@ -128,12 +142,12 @@ def test_get(cli: Cli) -> None:
     done = cli("numbers", "get", NUMBER)
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[0].split() == ["phone_number", NUMBER]
+    assert ["phone_number", NUMBER] in [line.split() for line in done.out.splitlines()]
 
 
 @pytest.mark.usefixtures("held")
 def test_update(inside: Inside) -> None:
-    words = ("--clear-inbound-agent", "--friendly-name", "New", "--json")
+    words = ("--clear-inbound-agent", "--label", "New", "--json")
     [number] = inside("numbers", "update", NUMBER, *words).objects
 
     assert (number["inbound_agent_id"], number["label"]) == (None, "New")
@@ -142,19 +156,29 @@ def test_update(inside: Inside) -> None:
 def test_release(inside: Inside, held: Sandbox) -> None:
     done = inside("numbers", "release", NUMBER, "--yes", "--json")
 
-    assert (done.code, done.objects) == (
-        0,
-        [
-            {
-                "type": "number_released",
-                "version": 1,
-                "platform": None,
-                "phone_number": NUMBER,
-                "record_id": None,
-            }
-        ],
-    )
-    assert held.ledger.owned() == ["+14155550124"]
+    [released] = done.objects
+    assert (done.code, released["platform"], released["phone_number"]) == (0, "sigmamind", NUMBER)
+    assert held.ledger.owned() == [SPARE]
+
+
+ELSEWHERE = "+14155550125"
+
+
+@pytest.mark.usefixtures("spread")
+def test_a_number_is_found_by_itself_where_records_have_ids(inside: Inside) -> None:
+    """In one listing; the id of the record will do as well."""
+    verbex = ("--platform", "verbex", "--json")
+    [found] = inside("numbers", "get", ELSEWHERE, *verbex).objects
+    [same] = inside("numbers", "get", found["record_id"], *verbex).objects
+    [changed] = inside("numbers", "update", ELSEWHERE, "--label", "New", *verbex).objects
+    released = inside("numbers", "release", ELSEWHERE, "--yes", *verbex)
+    again = inside("numbers", "get", ELSEWHERE, *verbex)
+
+    assert found == same
+    assert (changed["phone_number"], changed["label"]) == (ELSEWHERE, "New")
+    assert released.objects[0]["record_id"] == found["record_id"]
+    assert (again.code, again.out) == (1, "")
+    assert f"{ELSEWHERE} is not in the verbex account" in again.err
 
 
 @pytest.mark.parametrize(
@@ -162,7 +186,7 @@ def test_release(inside: Inside, held: Sandbox) -> None:
     [
         (("get", NUMBER), 1, "404: Phone number not found - the account does not hold"),
         (("get", "4155550123"), 2, "is not a phone number like '+14155550100'"),
-        (("update", NUMBER), 2, "names no field to change"),
+        (("update", NUMBER), 2, "nothing to change: sigmamind takes --label, "),
         (("update", NUMBER, "--trunk-password", "hunter2"), 2, "env:NAME or file:PATH"),
         (("update", NUMBER, "--trunk-password", "env:NOPE"), 2, "set the variable NOPE"),
         (
@@ -263,3 +287,89 @@ def test_a_list_that_ends_before_the_account_does_is_an_error(
     assert done.code == 1
     assert "records read: 1" in done.err
     assert "a total of 250" in done.err
+
+
+# ---------------------------------------------------------------- every platform
+
+OWN, UNUSED = "+14155550133", "+14155550134"
+TRUNK = ("--termination-uri", "sip.example.com")
+LOGIN = ("--trunk-username", "acme", "--trunk-password", "env:TRUNK_PASSWORD")
+
+
+@pytest.fixture(params=["sigmamind", "verbex", "dialnexa"])
+def on(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return ("--platform", request.param)
+
+
+@pytest.fixture
+def imported(inside: Inside, on: tuple[str, str]) -> dict[str, dict[str, Any]]:
+    """An account with one number that an agent answers, and one that none does."""
+    assert inside("numbers", "import", OWN, *on, *TRUNK, *LOGIN).code == 0
+    assert inside("numbers", "import", UNUSED, *on, *TRUNK, *LOGIN, "--label", "Spare").code == 0
+    assert inside("numbers", "update", OWN, *on, "--inbound-agent-id", "agt_abc123").code == 0
+    return listed(inside, on)
+
+
+def listed(inside: Inside, on: tuple[str, str], *words: str) -> dict[str, dict[str, Any]]:
+    done = inside("numbers", "list", *on, *words, "--json")
+    return {each["phone_number"]: each for each in done.objects}
+
+
+def test_a_listing_is_filtered_by_who_answers(
+    inside: Inside, on: tuple[str, str], imported: dict[str, dict[str, Any]]
+) -> None:
+    assert list(imported) == [OWN, UNUSED]
+    assert list(listed(inside, on, "--unassigned")) == [UNUSED]
+    assert list(listed(inside, on, "--agent", "agt_abc123")) == [OWN]
+    assert listed(inside, on, "--agent", "agt_x") == {}
+
+
+@pytest.mark.usefixtures("imported")
+def test_a_plain_line_has_number_agent_and_label(inside: Inside, on: tuple[str, str]) -> None:
+    headings, own, unused, *_ = inside("numbers", "list", *on).out.splitlines()
+
+    assert own.index("agt_abc123") == headings.index("inbound agent")
+    assert unused.endswith("Spare")
+    assert ("record id" in headings) is ("sigmamind" not in on)
+
+
+def test_one_number_is_shown_changed_and_released(
+    cli: Cli, inside: Inside, on: tuple[str, str], imported: dict[str, dict[str, Any]]
+) -> None:
+    """By the number itself, and by the id of its record."""
+    key = imported[OWN].get("record_id") or OWN
+    words = ("--label", "New", "--clear-inbound-agent")
+    [changed] = inside("numbers", "update", key, *on, *words, "--json").objects
+    shown = [inside("numbers", "get", name, *on, "--json").objects[0] for name in (OWN, key)]
+    released = inside("numbers", "release", key, *on, "--yes", "--json")
+
+    assert shown == [changed, changed]
+    assert (changed["label"], changed["inbound_agent_id"]) == ("New", None)
+    assert released.code == 0
+    assert cli.box.ledger.owned(on[1]) == [UNUSED]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--outbound-agent-id", "a"), "--outbound-agent-id: an update on dialnexa"),
+        (("--clear-outbound-agent",), "it takes --label, --inbound-agent-id"),
+        (("--trunk-password", "env:TRUNK_PASSWORD"), "--trunk-password: an update on dialnexa"),
+        ((), "nothing to change: dialnexa takes --label, --inbound-agent-id"),
+    ],
+)
+def test_an_option_that_a_platform_lacks(inside: Inside, words: tuple[str, ...], told: str) -> None:
+    done = inside("numbers", "update", "phn_1", "--platform", "dialnexa", *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
+@pytest.mark.usefixtures("imported")
+def test_secrets_arrive_and_are_never_shown(cli: Cli, inside: Inside, on: tuple[str, str]) -> None:
+    """Every output is searched for them; here it is seen that they were really given."""
+    platform = next(each for each in cli.box.endpoints if each.tower.name == on[1])
+    kept = platform.tower.account.secrets  # type: ignore[attr-defined]
+
+    assert cli.trunk_password in kept.values()
+    assert cli.trunk_password not in inside("numbers", "list", *on, "--json").out

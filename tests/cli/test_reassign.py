@@ -1,8 +1,7 @@
-"""``sigmamind numbers move``: one agent's numbers, given to another."""
+"""``sigmamind numbers reassign``: one agent's numbers, given to another."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sigmamind_async.sandbox.sigmamind.records import AGENTS
+from tests.cli.accounts import import_numbers
 from tests.cli.test_terminal import ESCAPES, on_terminal
 
 if TYPE_CHECKING:
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("covered_processes")
 
 OLD, NEW = (agent.agent_id for agent in AGENTS[:2])
-WORDS = ("numbers", "move", "--from-agent", OLD, "--to-agent", NEW)
+WORDS = ("numbers", "reassign", "--from-agent", OLD, "--to-agent", NEW)
 FIRST, SECOND, THIRD = (f"+1415555012{digit}" for digit in range(3))
 
 
 @pytest.fixture(autouse=True)
-def held(cli: Cli, inside: Inside) -> None:
+def held(cli: Cli) -> None:
     """Three numbers: the agent answers one, makes the calls of another, and has no third."""
-    agents = [{"inbound_agent_id": OLD, "outbound_agent_id": "a3"}, {"outbound_agent_id": OLD}, {}]
-    rows = [
-        {"action": "import", "phone_number": number, **each}
-        for number, each in zip((FIRST, SECOND, THIRD), agents, strict=True)
-    ]
-    path = cli.write("held.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    assert inside("apply", path).code == 0
+    import_numbers(
+        cli.box,
+        {
+            FIRST: {"inbound_agent_id": OLD, "outbound_agent_id": "a3"},
+            SECOND: {"outbound_agent_id": OLD},
+            THIRD: {},
+        },
+    )
 
 
 def agents_of(inside: Inside) -> dict[str, tuple[str | None, str | None]]:
@@ -98,7 +99,7 @@ def test_a_move_is_shown_and_confirmed_by_its_count(
 
     assert got == code
     assert f"inbound_agent_id '{OLD}'" in text
-    assert "This changes 2 numbers. Type 2 to go on:" in text
+    assert f"This changes 2 numbers on sigmamind at {cli.box.sigmamind.base_url}. Type 2" in text
     assert (agents_of(inside)[FIRST][0] == NEW) is (code == 0)
 
 
@@ -111,12 +112,12 @@ def test_a_fleet_is_kept_up_to_date(cli: Cli, inside: Inside) -> None:
     inside(*WORDS, "--yes", "--journal", f"{path}.journal.db")
 
     cli.write("fleet.csv", header + row.format(NEW))
-    assert inside("plan", path, "--json").summary["steps"] == {"unchanged": 1}
+    assert inside("plan", path, "--json").summary["actions"] == {"unchanged": 1}
     cli.write("fleet.csv", header + row.format(OLD))
-    assert inside("plan", path, "--json").summary["steps"] == {"update": 1}
+    assert inside("plan", path, "--json").summary["actions"] == {"update": 1}
 
 
 def test_the_example_runs(inside: Inside) -> None:
-    [example] = re.findall(r"Example: sigmamind (.+)", inside("numbers", "move", "--help").out)
+    [example] = re.findall(r"Example: sigmamind (.+)", inside("numbers", "reassign", "--help").out)
 
     assert inside(*shlex.split(example)).code == 0

@@ -1,11 +1,10 @@
-"""Rows that workers carry out: ``worker``, and ``apply``, ``status`` and more with ``--postgres``.
+"""Fleets that workers carry out: ``worker``, and ``apply --workers`` and more with ``--postgres``.
 
 The worker is a process of its own, the database a real one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import shlex
@@ -17,14 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sigmamind_async.cli.jobs.worker_log import JobLog
 
-from sigmamind_async.cli.commands.worker import cron_of
 from sigmamind_async.cli.database import database_of
 from sigmamind_async.cli.dsn import spelled_out, without_passwords
-from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
+from sigmamind_async.cli.jobs.worker_runner import WarningLog, cron_every
 from sigmamind_async.sandbox import Fault
-from sigmamind_async.workers import Queue
 from tests.functional.postgres import PASSWORD, Server
 from tests.functional.workers import Database, database
 
@@ -34,14 +30,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("covered_processes")
 
 BUY = ("--max-purchases", 9, "--yes")
+WORKERS = ("--postgres", "--workers", *BUY)
 IMPORT = (
-    '{"id": "own", "action": "import", "phone_number": "+14155550177", "trunk_username": "u",'
-    ' "trunk_password": "env:TRUNK_PASSWORD", "termination_sip_uri": "sip.example.com"}\n'
+    '{"id": "own", "platform": "sigmamind", "source": "import", "phone_number": "+14155550177",'
+    ' "trunk_username": "u", "trunk_password": "env:TRUNK_PASSWORD",'
+    ' "termination_uri": "sip.example.com"}\n'
 )
-WITHOUT_ID = '{"action": "create", "country_code": "US"}\n'
 SPELLED = "--postgres=env:SIGMAMIND_POSTGRES"
 NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
 """Neither a key nor a platform to ask."""
+TABLES = "SELECT 1 FROM pg_tables WHERE tablename = 'procrastinate_jobs'"
 
 
 @pytest.fixture
@@ -80,27 +78,24 @@ def worker(cli: Cli, inside: Inside, home: Database) -> Iterator[subprocess.Pope
 def test_workers_carry_out_what_apply_hands_over(
     cli: Cli, inside: Inside, home: Database, worker: subprocess.Popen[bytes]
 ) -> None:
-    """Rows end as they would alone, a second apply sends nothing, and no secret is stored."""
-    path = cli.purchases(2)
+    """Rows end as they would without, a second apply sends nothing, and no secret is stored."""
+    path = cli.fleet(2)
     with path.open("a") as file:
-        file.write(IMPORT + WITHOUT_ID)
-    apply = ("apply", path, "--postgres", *BUY)
+        file.write(IMPORT)
+    apply = ("apply", path, *WORKERS)
     first = discreet(inside(*apply, "--json", TRUNK_PASSWORD=""))
     again = discreet(inside(*apply))
 
-    ends = {row["line"]: (row["status"], row["id"], row["action"]) for row in first.rows}
-    assert first.code == again.code == 1
+    assert first.code == again.code == 0
+    ends = {row["id"]: (row["status"], row["action"]) for row in first.rows}
     assert ends == {
-        1: ("done", "buy-0", "create"),
-        2: ("done", "buy-1", "create"),
-        3: ("done", "own", "import"),
-        4: ("failed", None, "create"),
+        "buy-0": ("done", "purchase"),
+        "buy-1": ("done", "purchase"),
+        "own": ("done", "import"),
     }
-    assert (first.summary["done"], first.summary["requests"]) == (3, None)
-    assert "done by an earlier run, so not sent again: 3 rows" in again.err
+    assert first.summary["done"] == 3
     assert cli.labels() == ["n0", "n1"]
-    [imported] = [each for each in cli.box.ledger.owned("sigmamind") if each == "+14155550177"]
-    assert imported
+    assert "+14155550177" in cli.box.ledger.owned("sigmamind")
     assert "env:TRUNK_PASSWORD" in home.dumped()
     assert cli.trunk_password not in home.dumped()
     assert inside("status", "--postgres", **NOBODY).code == 0
@@ -110,9 +105,9 @@ def test_workers_carry_out_what_apply_hands_over(
     assert ended.code == 0
     assert "stopping: what is under way is settled first" in ended.err
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
-        ["done", "sigmamind", "create", "buy-0"],
-        ["done", "sigmamind", "create", "buy-1"],
         ["done", "sigmamind", "import", "own"],
+        ["done", "sigmamind", "purchase", "buy-0"],
+        ["done", "sigmamind", "purchase", "buy-1"],
     ]
     assert ended.out.splitlines()[-2].split()[:6] == [
         "asked", "done", "failed", "unconfirmed", "skipped", "sent",
@@ -120,11 +115,11 @@ def test_workers_carry_out_what_apply_hands_over(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside) -> None:
-    """As alone: exit 3 after the patience, with the commands that settle it."""
+def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside) -> None:
+    """As alone: exit 3 after the deadline, with the commands that settle it."""
     cli.box.script("create", [None, Fault.RESET_BEFORE_COMMIT])
-    path = cli.purchases(2)
-    done = discreet(inside("apply", path, "--postgres", *BUY, "--deadline", 0.5))
+    path = cli.fleet(2)
+    done = discreet(inside("apply", path, *WORKERS, "--deadline", 0.5))
 
     assert done.code == 3
     assert "unconfirmed, may have been carried out: line" in done.err
@@ -136,39 +131,50 @@ def test_a_doubt_ends_the_following_and_not_the_looking(cli: Cli, inside: Inside
     assert inside("reconcile", "--postgres", "--settle-time", 0, "--wait").code == 3
     decided = inside("reconcile", "--postgres", "--only", open_row["id"], "--abandon")
     assert decided.code == 0
-    again = inside("apply", path, "--postgres", *BUY)
+    again = inside("apply", path, *WORKERS)
     assert again.code == 1
-    assert "was abandoned by an operator: it is not sent again" in again.out
+    assert "an operator abandoned it; to get a number after all, give the row a new id" in again.out
     assert len(cli.labels()) == 1
 
 
-# ---------------------------------------------------------------- nobody there
+@pytest.mark.usefixtures("worker")
+def test_an_apply_that_was_killed_goes_on_with_the_same_command(
+    cli: Cli, inside: Inside, home: Database, until: Wait
+) -> None:
+    """``kill -9``: what was handed over is bought, the rest is when it is run again, none twice.
+
+    Control: `test_workers_kill` gives the operations new ids at each start, and buys some twice.
+    """
+    path = cli.fleet(9)
+    process = cli.start("apply", path, *WORKERS)
+    until(lambda: len(cli.labels()) >= 1)
+    process.kill()
+    process.communicate()
+    again = discreet(inside("apply", path, *WORKERS))
+
+    assert again.code == 0
+    assert cli.labels() == [f"n{each}" for each in range(9)]
+    assert "nothing to do" in inside("plan", path, "--postgres").out
+    assert len(home.asked("SELECT 1 FROM sigmamind.last_applied")) == 9
+
+
+# ---------------------------------------------------------------- without a worker
 
 
 def test_ctrl_c_ends_the_following_and_loses_nothing(
     cli: Cli, inside: Inside, home: Database, until: Wait
 ) -> None:
-    """Nor does a row fail with one that is another request than the database holds."""
-    queue = Queue(home.dsn)
-    asyncio.run(queue.prepare())
-    asyncio.run(queue.enqueue([("buy-0", CreatePhoneNumber(country_code="GB"))]))
-    process = cli.start("apply", cli.purchases(3), "--postgres", *BUY)
-    until(lambda: len(home.jobs) == 3)
+    process = cli.start("apply", cli.fleet(3), *WORKERS)
+    until(lambda: bool(home.asked(TABLES)) and len(home.jobs) == 3)
     process.send_signal(signal.SIGINT)
     done = discreet(cli.ended(process))
 
     assert done.code == 130
-    assert done.err.splitlines() == [
-        "not followed any more; 2 rows stay with the workers",
-        "left to the workers, who go on: lines 2-3",
-        "  how far they are: sigmamind status --postgres",
-        "to go on, run the same command again: what is done is not sent again",
-    ]
-    assert "the journal holds another request under this id" in done.out
+    assert "still with the workers, who carry on: lines 1-3" in done.err
+    assert "  how far they are: sigmamind status --postgres" in done.err
+    assert "to go on, run the same command again" in done.err
     assert [line.split()[:4] for line in done.out.splitlines()[:3]] == [
-        ["line", "1", "failed", "create"],
-        ["line", "2", "unconfirmed", "create"],
-        ["line", "3", "unconfirmed", "create"],
+        ["line", str(line), "unconfirmed", "sigmamind"] for line in (1, 2, 3)
     ]
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])
@@ -194,8 +200,8 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
     assert first.code == again.code == planned.code == 0
     assert cli.labels() == ["Desk"]
     assert other.code == 2
-    assert f"its journal is in PostgreSQL database {home.name} on " in other.err
-    assert "name that with --postgres; nothing was sent" in other.err
+    assert f"PostgreSQL database {home.name} on " in other.err
+    assert "with --postgres; nothing was sent" in other.err
     assert inside("apply", "later.plan", "--postgres").code == 0
     assert "desk,sigmamind," in inside("export", "--postgres").out
     assert not Path(f"{path}.journal.db").exists()
@@ -262,17 +268,35 @@ def test_a_worker_without_a_key_is_told_the_variables(inside: Inside) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--retry-unconfirmed"], "give them to sigmamind worker"),
-        (["--report", "r.html"], "with --postgres workers send them"),
-        (["--skip-bad"], "mean nothing to them"),
-        (["--max-purchases", "1", "--yes"], "buys 2 numbers, --max-purchases allows 1"),
-        ([], "agree with --max-purchases 2 --yes; nothing was sent"),
+        (["--postgres", "--retry-unconfirmed"], "must be given to sigmamind worker"),
+        (["--postgres", "--allow-inline-secrets"], "a secret must not reach the database"),
+        ([], "--workers needs --postgres"),
+        (["--postgres", "--max-purchases", "1", "--yes"], "--max-purchases allows 1"),
+        (["--postgres"], "agree with --max-purchases 2 --yes; nothing was sent"),
     ],
 )
 def test_apply_refuses_what_workers_do_not_heed(
     cli: Cli, inside: Inside, words: list[str], told: str
 ) -> None:
-    done = inside("apply", cli.purchases(2), "--postgres", *words)
+    done = inside("apply", cli.fleet(2), "--workers", *words)
+
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+    assert cli.box.ledger.purchases == []
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--journal", "j.db"], "workers have their journal in PostgreSQL; give --postgres"),
+        (["--accept-key"], "run sigmamind reconcile --postgres --accept-key once"),
+        (["--release-duplicates"], "releasing duplicates needs --yes"),
+        (["--allow-secret", "TRUNK"], "--allow-secret TRUNK: must be env:NAME or file:FOLDER"),
+    ],
+)
+def test_a_worker_refuses_what_does_not_apply(inside: Inside, words: list[str], told: str) -> None:
+    done = inside("worker", "--postgres", *words)
 
     assert (done.code, done.out) == (2, "")
     assert told in done.err
@@ -348,19 +372,16 @@ def test_a_repeated_command_line_shows_no_password(text: str, shown: str) -> Non
     [(1, "* * * * * */1"), (59, "* * * * * */59"), (60, "*/1 * * * *"), (3540, "*/59 * * * *")],
 )
 def test_seconds_are_told_as_cron_has_them(seconds: int, cron: str) -> None:
-    assert cron_of(seconds) == cron
+    assert cron_every(seconds) == cron
 
 
-def test_a_complaint_is_told_once_until_an_operation_has_ended() -> None:
+def test_a_warning_is_shown_once_until_an_operation_has_ended() -> None:
     """In one line, and without the traceback that was logged with it."""
-    told: list[str] = []
-    job = {"task_kwargs": {"account": "sigmamind", "op_id": "a"}}
-    with JobLog(told.append):
+    shown: list[str] = []
+    with WarningLog(shown.append) as warnings:
         for _ in range(2):
             logging.getLogger("psycopg.pool").warning("no connection\nis the server there?")
-        logging.getLogger("procrastinate.worker").info(
-            "ended", extra={"action": "job_success", "job": job}
-        )
+        warnings.reset()
         logging.getLogger("psycopg.pool").warning("no connection", exc_info=OSError())
 
-    assert told == ["no connection", "no connection"]
+    assert shown == ["no connection", "no connection"]

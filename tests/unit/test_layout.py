@@ -58,7 +58,7 @@ SHARED_FLOOR = 2
 TOWERS = {"sandbox", "testing", "integrations"}
 """Beside the floors, each with a rule of its own."""
 
-VENDOR_FLOORS = {"models": 0, "webhooks": 0, "operations": 1, "client": 2}
+VENDOR_FLOORS = {"models": 0, "webhooks": 0, "operations": 1, "client": 2, "verification": 3}
 """Inside ``platforms/<vendor>``; the first two see nothing above ``PURE_FLOOR``."""
 
 PURE_FLOOR = 1
@@ -231,7 +231,7 @@ def _why_not_down(found: Import, above: int, below: int) -> str | None:
 
 def _may_use_sandbox(found: Import) -> bool:
     """Return whether the server is loaded only where it is the point."""
-    command = ".cli.demo." in found.importer or found.importer.endswith(".commands.sandbox")
+    command = ".cli.demo." in found.importer or found.importer.endswith(".jobs.sandbox")
     return tower(found.importer) in {"testing", "integrations"} or (
         tower(found.importer) == "cli" and (command or found.deferred)
     )

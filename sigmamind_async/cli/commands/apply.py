@@ -58,7 +58,7 @@ def apply(
     from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 
     if workers:
-        _check_for_workers(journal, [*given_options(settlement), *given_options(request)])
+        _check_for_workers(journal, files, [*given_options(settlement), *given_options(request)])
     options = ApplyOptions(
         spending=spending,
         settlement=settlement,
@@ -88,10 +88,15 @@ def apply(
     return apply_fleet(read_fleet(file, files, journal), options)
 
 
-def _check_for_workers(journal: JournalOptions, given: list[str]) -> None:
+def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[str]) -> None:
     """Raise `CommandError` for options that do not go with ``--workers``."""
     if journal.postgres is None:
         raise CommandError(f"--workers needs {POSTGRES_OPTION}: the workers share its database")
+    if files.allow_inline_secrets:
+        raise CommandError(
+            "--allow-inline-secrets does not go with --workers: a secret must not reach the"
+            " database; write env:NAME or file:PATH, which the worker resolves"
+        )
     if refused := [name for name in given if name in _OF_WORKERS]:
         raise CommandError(
             f"with --workers, {' and '.join(refused)} must be given to sigmamind worker, which"

@@ -1,48 +1,64 @@
-"""``sigmamind numbers``: the numbers of the account, one at a time."""
+"""``sigmamind numbers``: the phone numbers of your accounts, without a file.
+
+Only the options are here: ``--help`` loads this module, and no platform with it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
 
-from sigmamind_async.cli.columns import Value
-from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import NumberList, NumberRecord, Side
-from sigmamind_async.cli.prompts import can_ask, typed
-from sigmamind_async.cli.runtime import (
-    ATTEMPT_TIMEOUT,
-    DEADLINE,
-    AttemptTimeout,
-    Deadline,
-    Json,
-    Proxy,
-    RefusalStatus,
-    Times,
-    client_of_environment,
-    run,
-)
-from sigmamind_async.cli.vendors import (
-    DEFAULT,
-    PLATFORMS,
-    AnyClient,
-    Platform,
+from sigmamind_async.cli.options import (
+    OutputOptions,
     PlatformName,
-    PlatformOption,
+    RequestOptions,
+    Seconds,
+    SettlementOptions,
+    SpendingOptions,
 )
-from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
-from sigmamind_async.values import UNSET, Unset
 
-Number = Annotated[
+MOST_NUMBERS: Final = 1000
+"""Numbers in one order."""
+
+PhoneNumber = Annotated[
     str,
-    Parameter(
-        help="With its plus, such as +14155550100; on Verbex and DialNexa the id of its record."
-    ),
+    Parameter(help="Such as +14155550100; on Verbex and DialNexa, or the id of its record."),
 ]
+OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platform of the account.")]
+Yes = Annotated[bool, Parameter(help="Do not ask.")]
+
+
+@Parameter(name="*", group=Group("Number", sort_key=1))
+@attrs.frozen(kw_only=True)
+class NumberOptions:
+    """What is written to a number of any kind."""
+
+    label: Annotated[str | None, Parameter(help="What it is called.")] = None
+    inbound_agent_id: Annotated[str | None, Parameter(help="Agent that answers its calls.")] = None
+    outbound_agent_id: Annotated[
+        str | None, Parameter(help="Agent that makes its calls; not on DialNexa.")
+    ] = None
+    test_number: Annotated[
+        str | None, Parameter(help="Number that a test call rings; SigmaMind only.")
+    ] = None
+
+
+@Parameter(name="*", group=Group("SIP trunk", sort_key=2))
+@attrs.frozen(kw_only=True)
+class TrunkOptions:
+    """How a number that you own is reached."""
+
+    termination_uri: Annotated[
+        str | None, Parameter(help="SIP URI of the trunk, such as sip.example.com.")
+    ] = None
+    trunk_username: Annotated[str | None, Parameter(help="User name at the trunk.")] = None
+    trunk_password: Annotated[
+        str | None, Parameter(help="Password at the trunk: env:NAME or file:PATH, not the text.")
+    ] = attrs.field(default=None, repr=False)
 
 
 def list_(
@@ -50,229 +66,207 @@ def list_(
     platform: Annotated[
         tuple[PlatformName, ...],
         Parameter(
-            help="Whose numbers; may be given several times, each platform with its own key."
+            negative=(),
+            help="Platform of the account; may be repeated. Default: all whose API key is set.",
         ),
-    ] = (DEFAULT,),
-    unassigned: Annotated[bool, Parameter(help="Only numbers that no agent answers.")] = False,
+    ] = (),
+    unassigned: Annotated[bool, Parameter(help="Only numbers without an inbound agent.")] = False,
     agent: Annotated[
-        str | None,
-        Parameter(
-            help="Only numbers of this agent, and on which side: it answers their calls (inbound),"
-            " makes them (outbound), or both."
-        ),
+        str | None, Parameter(help="Only numbers that this agent answers or calls from.")
     ] = None,
-    json: Json = False,
-    deadline: Deadline = DEADLINE,
-    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
-    proxy: Proxy = None,
-    refusal_status: RefusalStatus = (),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
-    """Show the numbers of the account."""
-    if unassigned and agent is not None:
-        raise CommandError("--unassigned and --agent exclude each other")
-    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
-    accounts = [
-        (PLATFORMS[name], client_of_environment(PLATFORMS[name], times))
-        for name in dict.fromkeys(platform)
-    ]
-    output = Output.for_process(json=json)
-    run(_list(_wanted(accounts, _choose_view(unassigned=unassigned, agent=agent)), output))
-    return Exit.DONE
+    """List numbers."""
+    from sigmamind_async.cli.jobs.numbers import show_numbers
 
-
-View = Callable[[NumberRecord], NumberRecord | None]
-"""What is shown of a number: `None` where it is left out."""
-
-
-def _choose_view(*, unassigned: bool, agent: str | None) -> View:
-    if unassigned:
-        return lambda number: None if number.inbound_agent_id else number
-    if agent is None:
-        return lambda number: number
-    return lambda number: _beside(agent, number)
-
-
-_SIDES: dict[tuple[bool, bool], Side] = {
-    (True, False): "inbound",
-    (False, True): "outbound",
-    (True, True): "both",
-}
-
-
-def _beside(agent: str, number: NumberRecord) -> NumberRecord | None:
-    """Return *number* with the side on which *agent* stands there."""
-    side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
-    return None if side is None else attrs.evolve(number, side=side)
-
-
-async def _wanted(
-    accounts: Sequence[tuple[Platform, AnyClient]], view: View
-) -> AsyncGenerator[NumberRecord]:
-    """Yield what is shown of the numbers of all *accounts*, one account after the other."""
-    for platform, client in accounts:
-        name = platform.name if len(accounts) > 1 else None
-        async with client:
-            async for number in client.phone_numbers.list(page_size=platform.page_size):
-                shown = view(platform.shown(number))
-                if shown is not None:
-                    yield attrs.evolve(shown, platform=name)
-
-
-async def _list(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
-        if output.json:
-            await _stream(numbers, output)
-        else:
-            output.show(NumberList(tuple([number async for number in numbers])))
-
-
-async def _stream(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async for number in numbers:
-        output.show(number)
-        if output.closed:
-            return
+    return show_numbers(
+        platform, unassigned=unassigned, agent=agent, request=request, options=output
+    )
 
 
 def get(
-    number: Number,
+    number: PhoneNumber,
     /,
     *,
-    platform: PlatformOption = DEFAULT,
-    json: Json = False,
-    deadline: Deadline = DEADLINE,
-    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
-    proxy: Proxy = None,
-    refusal_status: RefusalStatus = (),
+    platform: OnePlatform = "sigmamind",
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Show one number."""
-    theirs, times = (
-        PLATFORMS[platform],
-        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
-    )
-    value = _about(theirs, theirs.get, number)
-    output = Output.for_process(json=json)
-    output.show(theirs.shown(run(_run_one(theirs, times, value))))
-    return Exit.DONE
+    from sigmamind_async.cli.jobs.numbers import show_number
+
+    return show_number(number, platform, request=request, options=output)
+
+
+def buy(
+    *,
+    country: Annotated[
+        str | None, Parameter(help="Country of the numbers, such as US; not on Verbex.")
+    ] = None,
+    area_code: Annotated[
+        str | None, Parameter(help="Area code near which they are, such as 415; SigmaMind only.")
+    ] = None,
+    count: Annotated[
+        int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
+    ] = 1,
+    platform: OnePlatform = "sigmamind",
+    telephony_provider_id: Annotated[
+        str | None, Parameter(help="Provider of the numbers; DialNexa only.")
+    ] = None,
+    type: Annotated[  # noqa: A002 - the word of the fleet's field
+        str | None, Parameter(help="Kind of numbers, such as local; DialNexa only.")
+    ] = None,
+    order: Annotated[
+        str | None,
+        Parameter(
+            help="Name of the order. The same name again goes on with the same order and buys"
+            " nothing twice. Default: a new name."
+        ),
+    ] = None,
+    number: NumberOptions = NumberOptions(),
+    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
+    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Buy numbers."""
+    from sigmamind_async.cli.jobs.apply import ApplyOptions
+    from sigmamind_async.cli.jobs.orders import Order, buy_numbers
+
+    fields = {
+        "country_code": country,
+        "area_code": area_code,
+        "telephony_provider_id": telephony_provider_id,
+        "type": type,
+        **attrs.asdict(number),
+    }
+    options = ApplyOptions(spending=spending, settlement=settlement, request=request, output=output)
+    return buy_numbers(Order.of(platform, count, fields), order, options)
+
+
+def import_(
+    number: Annotated[str, Parameter(help="A number that you own, such as +14155550100.")],
+    /,
+    *,
+    platform: OnePlatform = "sigmamind",
+    fields: NumberOptions = NumberOptions(),
+    trunk: TrunkOptions = TrunkOptions(),
+    auth_mode: Annotated[
+        str | None,
+        Parameter(
+            group="SIP trunk",
+            help="How the trunk authenticates: userpass or ip; DialNexa only.",
+        ),
+    ] = None,
+    journal: Annotated[
+        Path, Parameter(help="Journal of what was imported.", group="Journal")
+    ] = Path("imports.journal.db"),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Import one number."""
+    from sigmamind_async.cli.jobs.apply import ApplyOptions
+    from sigmamind_async.cli.jobs.orders import import_number
+
+    given = {**attrs.asdict(fields), **attrs.asdict(trunk), "auth_mode": auth_mode}
+    options = ApplyOptions(request=request, output=output)
+    return import_number(number, platform, given, journal, options)
 
 
 def update(
-    number: Number,
+    number: PhoneNumber,
     /,
     *,
-    platform: PlatformOption = DEFAULT,
-    friendly_name: Annotated[
-        str | None, Parameter(help="The label that people see; DialNexa's nickname.")
-    ] = None,
-    inbound_agent_id: Annotated[str | None, Parameter(help="Who answers.")] = None,
-    clear_inbound_agent: bool = False,
-    outbound_agent_id: Annotated[str | None, Parameter(help="Not on DialNexa.")] = None,
-    clear_outbound_agent: bool = False,
-    outbound_phone_number: Annotated[
-        str | None, Parameter(help="Whom a test call rings; SigmaMind only.")
-    ] = None,
-    termination_sip_uri: Annotated[
-        str | None, Parameter(help="Imported numbers only, not on DialNexa.")
-    ] = None,
-    trunk_username: Annotated[str | None, Parameter(help="Likewise.")] = None,
-    trunk_password: Annotated[
-        str | None, Parameter(help="Likewise. A reference: env:NAME or file:PATH.")
-    ] = None,
-    json: Json = False,
-    deadline: Deadline = DEADLINE,
-    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
-    proxy: Proxy = None,
-    refusal_status: RefusalStatus = (),
+    platform: OnePlatform = "sigmamind",
+    clear_inbound_agent: Annotated[bool, Parameter(help="Detach the inbound agent.")] = False,
+    clear_outbound_agent: Annotated[bool, Parameter(help="Detach the outbound agent.")] = False,
+    fields: NumberOptions = NumberOptions(),
+    trunk: TrunkOptions = TrunkOptions(),
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
-    """Change one number; what is not named stays as it is."""
-    theirs, times = (
-        PLATFORMS[platform],
-        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
+    """Change one number."""
+    from sigmamind_async.cli.jobs.numbers import update_number
+
+    given = {**attrs.asdict(fields), **attrs.asdict(trunk)}
+    clear = {"inbound_agent_id": clear_inbound_agent, "outbound_agent_id": clear_outbound_agent}
+    return update_number(number, platform, given, clear, request=request, options=output)
+
+
+def reassign(
+    *,
+    from_agent: Annotated[str, Parameter(help="Agent that has the numbers.")],
+    to_agent: Annotated[str, Parameter(help="Agent that gets them.")],
+    platform: OnePlatform = "sigmamind",
+    side: Annotated[
+        Literal["inbound", "outbound", "both"],
+        Parameter(help="Which calls: those that the agent answers, those it makes, or both."),
+    ] = "both",
+    dry_run: Annotated[bool, Parameter(help="Show what would change, and change nothing.")] = False,
+    yes: Yes = False,
+    journal: Annotated[
+        Path | None,
+        Parameter(help="Journal of the fleet that the numbers are in, to keep it up to date."),
+    ] = None,
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Point the numbers of one agent to another."""
+    from sigmamind_async.cli.jobs.reassignment import Reassignment, reassign_numbers
+
+    reassignment = Reassignment(
+        platform=platform, from_agent=from_agent, to_agent=to_agent, side=side
     )
-    try:
-        password = UNSET if trunk_password is None else SecretResolver().resolve(trunk_password)
-    except SecretReferenceError as error:
-        raise CommandError(f"--trunk-password: {error}") from None
-    fields = _update_fields(
-        theirs,
-        friendly_name=_given_options(friendly_name),
-        inbound_agent_id=_agent("inbound", inbound_agent_id, clear=clear_inbound_agent),
-        outbound_agent_id=_agent("outbound", outbound_agent_id, clear=clear_outbound_agent),
-        outbound_phone_number=_given_options(outbound_phone_number),
-        termination_sip_uri=_given_options(termination_sip_uri),
-        trunk_username=_given_options(trunk_username),
-        trunk_password=password,
+    return reassign_numbers(
+        reassignment, journal, dry_run=dry_run, yes=yes, request=request, options=output
     )
-    value = _about(theirs, theirs.update, number, **fields)
-    output = Output.for_process(json=json)
-    output.show(theirs.shown(run(_run_one(theirs, times, value))))
-    return Exit.DONE
-
-
-def _update_fields(platform: Platform, **options: object) -> dict[str, object]:
-    """Return the fields of an update under the platform's own names."""
-    said = {name: text for name, text in options.items() if text is not UNSET}
-    for name in said:
-        if name not in platform.options:
-            taken = ", ".join(f"--{each.replace('_', '-')}" for each in platform.options)
-            words = name.replace("_", " ")
-            raise CommandError(f"an update on {platform.name} takes no {words}; it takes {taken}")
-    return {platform.options[name]: text for name, text in said.items()}
-
-
-def _about(platform: Platform, kind: type[Value], key: str, **fields: object) -> Value:
-    """Return the request about the number that goes by *key* there."""
-    if key.startswith("+") and not platform.keyed_by_number:
-        raise CommandError(
-            f"{platform.name} knows a number by the id of its record, which is shown by"
-            f" sigmamind numbers list{platform.flag}"
-        )
-    return platform.request(kind, key, **fields)
-
-
-def _given_options(text: str | None) -> str | Unset:
-    return UNSET if text is None else text
-
-
-def _agent(side: str, agent_id: str | None, *, clear: bool) -> str | Unset | None:
-    if clear and agent_id is not None:
-        raise CommandError(f"--{side}-agent-id and --clear-{side}-agent exclude each other")
-    return None if clear else _given_options(agent_id)
 
 
 def release(
-    number: Number,
+    number: PhoneNumber,
     /,
     *,
-    platform: PlatformOption = DEFAULT,
-    yes: Annotated[bool, Parameter(help="Do not ask.")] = False,
-    json: Json = False,
-    deadline: Deadline = DEADLINE,
-    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
-    proxy: Proxy = None,
-    refusal_status: RefusalStatus = (),
+    platform: OnePlatform = "sigmamind",
+    yes: Yes = False,
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
-    """Release one number, permanently."""
-    theirs, times = (
-        PLATFORMS[platform],
-        Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status),
+    """Release one number."""
+    from sigmamind_async.cli.jobs.numbers import release_number
+
+    return release_number(number, platform, yes=yes, request=request, options=output)
+
+
+def verify(
+    *numbers: Annotated[str, Parameter(help="Such as +14155550100. Default: all of the account.")],
+    platform: OnePlatform = "sigmamind",
+    max_calls: Annotated[
+        int | None,
+        Parameter(validator=Number(gte=0), help="Most calls to place; do not ask."),
+    ] = None,
+    agent: Annotated[
+        str | None, Parameter(help="Agent that speaks. Default: each number's outbound agent.")
+    ] = None,
+    timeout: Annotated[Seconds, Parameter(help="Longest wait for the end of one call.")] = 120.0,
+    poll_interval: Annotated[Seconds, Parameter(help="Time between two looks at a call.")] = 1.0,
+    concurrency: Annotated[
+        int, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
+    ] = 5,
+    max_per_destination: Annotated[
+        int, Parameter(validator=Number(gte=1), help="Most of them to the same test number.")
+    ] = 1,
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Place a test call from each number."""
+    from sigmamind_async.cli.jobs.verification import CallOptions, verify
+
+    calls = CallOptions(
+        agent_id=agent,
+        timeout=timeout,
+        poll_interval=poll_interval,
+        concurrency=concurrency,
+        per_destination=max_per_destination,
     )
-    value = _about(theirs, theirs.release, number)
-    if not yes:
-        _confirm(number)
-    output = Output.for_process(json=json)
-    run(_run_one(theirs, times, value))
-    output.show(theirs.released(number))
-    return Exit.DONE
-
-
-def _confirm(number: str) -> None:
-    if not can_ask():
-        raise CommandError(f"releasing {number} needs --yes where there is no terminal")
-    question = f"Releasing {number} is permanent. Type {number} to go on: "
-    if typed(question) != number:
-        raise CommandError("not confirmed; nothing was sent")
-
-
-async def _run_one(platform: Platform, times: Times, value: Value) -> Any:  # noqa: ANN401 - a record of any platform
-    async with client_of_environment(platform, times) as client:
-        return await client.run(value)
+    return verify(numbers, platform, calls, max_calls, request=request, options=output)

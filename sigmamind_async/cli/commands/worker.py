@@ -80,10 +80,13 @@ def worker(
         raise missing(error) from None
     WorkerRunner(
         database=database,
-        options=options,
+        platforms=options.platform,
+        concurrency=options.concurrency,
+        upkeep=options.upkeep,
+        allow_secret=options.allow_secret,
         spending=spending,
         settlement=settlement,
         request=request,
-        output=Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose),
+        output=Output.for_process(json=output.json, verbose=output.verbose),
     ).run()
     return Exit.DONE

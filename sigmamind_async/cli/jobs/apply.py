@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from sigmamind_async import fleet
+from sigmamind_async.cli.database import Database, missing
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
 from sigmamind_async.cli.jobs.plan import make_plan, platforms_in
@@ -39,6 +42,10 @@ from sigmamind_async.fleet import Action, FleetState, Plan
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
+from sigmamind_async.values import SecretReference
+
+if TYPE_CHECKING:  # it needs an extra
+    from sigmamind_async.workers import WorkerProvisioner
 
 MOST_PLAN_LINES = 60
 """Lines of a plan above a question: what is asked stays on the screen."""
@@ -69,6 +76,8 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
     """Make the numbers as *given* says, and return the exit code."""
     screen = Output.for_process(**attrs.asdict(options.output))
     _check_saved(given, options)
+    if options.workers:  # they resolve the references
+        given = attrs.evolve(given, references=SecretReference)
     with page_file(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=screen, page=page)
         job.check_problems(given.fleet)
@@ -144,7 +153,8 @@ class Application:
         self.check_problems(self.plan)
         self.bought = {name: (await journal.counts(name)).purchase_count for name in platforms}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
-        await check_other_journals(given, self.plan, self.state, journal)
+        if sum(self.to_buy.values()):
+            await check_other_journals(given, self.plan, self.state, journal)
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
@@ -219,6 +229,7 @@ class Application:
             runner,
             state=self.state,
             secrets=self.given.references,
+            workers=options.workers,
             verbose=options.output.verbose,
             invalid=len({(problem.id, problem.line) for problem in plan.problems}),
         )
@@ -236,12 +247,35 @@ class Application:
         """Close clients and journal."""
         await self._stack.aclose()
 
-    def _provisioners(self, limits: Mapping[str, int]) -> list[Provisioner]:
+    def _provisioners(self, limits: Mapping[str, int]) -> Sequence[Provisioner | WorkerProvisioner]:
         settlement = self.options.settlement
+        if self.options.workers:
+            return self._worker_provisioners()
         return [
             new_provisioner(client, self.journal, settlement, limits.get(name))
             for name, client in self.accounts.clients.items()
         ]
+
+    def _worker_provisioners(self) -> list[WorkerProvisioner]:
+        """Return what hands operations to the workers of the database."""
+        try:
+            from sigmamind_async.provisioning.journal.postgres import PostgresJournal
+            from sigmamind_async.workers import WorkerProvisioner
+        except ImportError as error:
+            raise missing(error) from None
+        place, journal = self.given.place, self.journal
+        assert isinstance(place, Database)  # noqa: S101 - `--workers` needs `--postgres`
+        assert isinstance(journal, PostgresJournal)  # noqa: S101 - a `Database` opens no other
+        return [
+            WorkerProvisioner(client, place.queue(), journal, on_idle=partial(self._say_idle, name))
+            for name, client in self.accounts.clients.items()
+        ]
+
+    def _say_idle(self, platform: str) -> None:
+        self.output.log(
+            f"nothing has happened for 10 s: check that a worker serves {platform} and reaches it;"
+            " Ctrl-C leaves the rest to the workers"
+        )
 
     async def _count_bought(self) -> int:
         try:
@@ -251,7 +285,7 @@ class Application:
         return sum(each.purchase_count for each in counts)
 
 
-async def _reconcile(provisioner: Provisioner) -> None:
+async def _reconcile(provisioner: fleet.StepProvisioner) -> None:
     """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
     try:
         await provisioner.reconcile()

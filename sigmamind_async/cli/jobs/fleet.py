@@ -18,7 +18,7 @@ from sigmamind_async.cli.jobs.operations import fault_of, in_plain_words
 from sigmamind_async.cli.jobs.supervisor import Supervision
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason, Summary
-from sigmamind_async.cli.output.plan_text import remarks
+from sigmamind_async.cli.output.plan_text import step_notes
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.errors import JournalError
@@ -93,7 +93,7 @@ class FleetJob:
     def _ended(self, outcome: StepOutcome) -> None:
         result = step_result(outcome, self.plan)
         self._unchanged += is_routine(result)
-        self._earlier += result.earlier
+        self._earlier += result.already_done
         if result.status == "unconfirmed":
             self._doubtful.append(result)
         else:
@@ -114,16 +114,16 @@ class FleetJob:
         """Return how it ended; *bad* rows were left out beforehand."""
         progress = self.progress
         return Summary(
-            asked=progress.finished + bad,
+            rows=progress.finished + bad,
             done=progress.done - self._unchanged,
             unchanged=self._unchanged,
             failed=progress.failed + bad,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
-            earlier=self._earlier,
+            already_done=self._earlier,
             requests=traffic.requests,
-            throttled=traffic.throttled,
-            seconds=seconds,
+            rate_limited=traffic.rate_limited,
+            elapsed_ms=round(seconds * 1000),
             stopped=self.stopped,
         )
 
@@ -172,11 +172,11 @@ def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
         status=outcome.status,
         phone_number=outcome.phone_number or None,
         record_id=_record(outcome),
-        fault=fault,
+        error=fault,
         attempts=outcome.attempts,
-        elapsed=outcome.elapsed,
-        earlier=done and step.writes and not outcome.attempts,
-        remark="; ".join(_remarks(outcome)),
+        elapsed_ms=round(outcome.elapsed * 1000),
+        already_done=done and step.writes and not outcome.attempts,
+        note="; ".join(_remarks(outcome)),
     )
 
 
@@ -197,7 +197,7 @@ def _remarks(outcome: StepOutcome) -> list[str]:
     ignored = ", ".join(outcome.ignored)
     said = [f"the platform shows {ignored} otherwise than written"] if ignored else []
     return [
-        *(remarks(outcome.step) if outcome.step.kept_drift or outcome.step.renamed_from else ()),
+        *(step_notes(outcome.step) if outcome.step.kept_drift or outcome.step.renamed_from else ()),
         *said,
     ]
 
@@ -205,7 +205,7 @@ def _remarks(outcome: StepOutcome) -> list[str]:
 def fault_of_step(error: BaseException, row_id: str) -> RowError:
     """Return what an error tells about the row *row_id*, without the ids of its operations."""
     if isinstance(error, SecretReferenceError):
-        return RowError(kind=type(error).__name__, message=str(error), committed="no")
+        return RowError(type=type(error).__name__, message=str(error), committed="no")
     fault = fault_of(error)
     operation = rf"{re.escape(row_id)} #\d+(\.\w+)?"
     return attrs.evolve(fault, message=re.sub(rf"^{operation}: ", "", fault.message))

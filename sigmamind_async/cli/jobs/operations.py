@@ -165,7 +165,7 @@ def skipped_result(row: Row) -> RowResult:
 
 def row_result(row: Row, outcome: Outcome[Any, Any]) -> RowResult:
     """Return how *row* ended."""
-    found = None if outcome.result is None else row.platform.shown(outcome.result)
+    found = None if outcome.result is None else row.platform.number(outcome.result)
     skipped = outcome.status == "skipped" or outcome.error is None
     return RowResult(
         line=row.line,

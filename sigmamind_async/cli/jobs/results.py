@@ -59,6 +59,15 @@ def with_journal_state(result: RowResult, stored: Row | None) -> RowResult:
     return attrs.evolve(result, error=error)
 
 
+def left_to_workers(result: RowResult) -> RowResult:
+    """Return an unconfirmed *result* whose operation workers still carry out."""
+    if result.error is None:
+        return result
+    message = "still with the workers, who carry it out"
+    error = attrs.evolve(result.error, message=message, hint=WITH_WORKERS)
+    return attrs.evolve(result, error=error)
+
+
 # ---------------------------------------------------------------- what is left to do
 
 

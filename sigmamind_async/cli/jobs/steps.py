@@ -10,28 +10,28 @@ from typing import Final
 import attrs
 
 from sigmamind_async import fleet
-from sigmamind_async.cli.jobs.results import row_error, with_journal_state
+from sigmamind_async.cli.jobs.results import left_to_workers, row_error, with_journal_state
 from sigmamind_async.cli.jobs.runner import JobRunner
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary
 from sigmamind_async.cli.output.plan_text import step_notes
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.errors import JournalError
-from sigmamind_async.fleet import Action, FleetState, Plan, StepOutcome
+from sigmamind_async.fleet import Action, FleetState, Plan, Secrets, StepOutcome
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
-from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
+from sigmamind_async.secret_references import SecretReferenceError
 
 _NOT_SETTLED: Final = frozenset({*UNSETTLED, *NEED_DECISION, State.ABANDONED})
 
 
 async def run_plan(
     plan: Plan,
-    provisioners: Iterable[Provisioner],
+    provisioners: Iterable[fleet.StepProvisioner],
     runner: JobRunner,
     *,
     state: FleetState | None = None,
-    secrets: SecretResolver | None = None,
+    secrets: Secrets | None = None,
+    workers: bool = False,
     verbose: bool = False,
     invalid: int = 0,
 ) -> Summary:
@@ -44,13 +44,15 @@ async def run_plan(
         state: What the plan was made against, if that was read just now. `None`: it is read again,
             and the plan is refused if it has moved.
         secrets: Resolves the references in rows.
+        workers: True if *provisioners* hand the operations to workers.
         verbose: Show the steps that had nothing to do, too.
         invalid: Rows that were left out because of their problems.
     """
     given = [*provisioners]
     runner.progress.total = len(plan.steps)
     runner.output.widths = _widths(plan)
-    steps = StepReporter(plan, runner, verbose=verbose or runner.output.json)
+    verbose = verbose or runner.output.json
+    steps = StepReporter(plan, runner, workers=workers, verbose=verbose)
     run = fleet.apply(
         plan, given, state=state, secrets=secrets, report=steps.add, progress=runner.progress
     )
@@ -68,6 +70,7 @@ class StepReporter:
 
     plan: Plan
     runner: JobRunner
+    workers: bool = attrs.field(kw_only=True)
     verbose: bool = attrs.field(kw_only=True)
     unchanged: int = 0
     _unconfirmed: list[RowResult] = attrs.field(factory=list[RowResult])
@@ -89,7 +92,11 @@ class StepReporter:
             return
         stored = await _not_settled(journal, accounts)
         for result in self._unconfirmed:
-            now = with_journal_state(result, stored.get(result.id or ""))
+            row = stored.get(result.id or "")
+            if self.workers and (row is None or row.state is State.SENDING):
+                now = left_to_workers(result)
+            else:
+                now = with_journal_state(result, row)
             if now.status != "unconfirmed":
                 self.runner.progress.recount("unconfirmed", now.status)
             self.runner.report(now)

@@ -1,115 +1,181 @@
-"""A round of test calls: each number has one turn, until all had it or somebody ends the round."""
+"""``numbers verify``: test calls, agreed to, placed, and shown."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from itertools import chain, zip_longest
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, Final, cast
 
 import attrs
 
-from sigmamind_async.bulk import BulkRun, Outcome, Progress, Status
-from sigmamind_async.cli.jobs.test_call import (
-    NOT_TAKEN_UP,
-    CallTerms,
-    Trial,
-    skipped,
-    verification_of,
-)
+from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.jobs.results import row_error
+from sigmamind_async.cli.jobs.runner import STOPPING, JobRunner
+from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     StopReason,
-    TestStatus,
     Verification,
     VerificationList,
     VerificationSummary,
 )
-from sigmamind_async.cli.output.progress import Traffic
-from sigmamind_async.cli.signals import on_interrupt
+from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
+from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
-from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
+from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
+from sigmamind_async.platforms.sigmamind.verification import (
+    TestStatus,
+    VerificationResult,
+    VerificationRun,
+    verify_numbers,
+)
 
 
-def by_turns(numbers: Iterable[PhoneNumber]) -> list[PhoneNumber]:
-    """Return *numbers* so that those that ring one telephone stand far apart."""
-    lines: defaultdict[str | None, list[PhoneNumber]] = defaultdict(list)
-    for number in numbers:
-        lines[number.outbound_phone_number].append(number)
-    rounds = chain.from_iterable(zip_longest(*lines.values()))
-    return [number for number in rounds if number is not None]
+@attrs.frozen(kw_only=True)
+class CallOptions:
+    """How the test calls are placed; see `verify_numbers`."""
+
+    agent_id: str | None
+    timeout: float
+    poll_interval: float
+    concurrency: int
+    per_destination: int
 
 
-def trials_of(
-    client: SigmaMind, numbers: Iterable[PhoneNumber], terms: CallTerms, per_destination: int
-) -> list[Trial]:
-    """Return a test call for each of *numbers*, in the order in which they are to be placed."""
-    lines = defaultdict[str | None, asyncio.Semaphore](lambda: asyncio.Semaphore(per_destination))
-    return [
-        Trial(client=client, number=number, terms=terms, line=lines[number.outbound_phone_number])
-        for number in by_turns(numbers)
-    ]
+def verify(
+    names: Sequence[str],
+    platform: PlatformName,
+    calls: CallOptions,
+    max_calls: int | None,
+    *,
+    request: RequestOptions,
+    options: OutputOptions,
+) -> int:
+    """Place a test call from each number with one of *names*; without any, from all."""
+    theirs = PLATFORMS[platform]
+    if theirs.client is not SigmaMind:
+        raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
+    output, gate = Output.for_process(json=options.json, quiet=options.quiet), new_gate(request)
+    runner = JobRunner(
+        output=output,
+        admissions=[gate.admission],
+        patience=request.deadline,
+        stopping=STOPPING | _STOPPING,
+    )
+    client = cast(
+        "SigmaMind", client_of_environment(theirs, request, gate=gate, observer=runner.page)
+    )
+    with new_loop() as loop:
+        records, missing = loop.run(_look_up(client, names))
+        run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
+        _agree(run.calls, max_calls, client, ask=not options.json and is_interactive())
+        round_ = Round(run=run, output=output)
+        for result in missing:
+            round_.report(result)
+        loop.run(_carry_out(client, runner, round_))
+    summary = round_.conclude(runner.stopped)
+    return exit_for(summary, named=bool(names))
 
 
-_LAST_WHAT_MATTERS = ("skipped", "passed", "unconfirmed", "failed")
-"""The table's order: its end is what stays on the screen."""
+async def _carry_out(client: SigmaMind, runner: JobRunner, round_: Round) -> None:
+    async with client:
+        await runner.run(round_)
+    for result in round_.run.undelivered:
+        round_.report(verification_of(result))
 
-_UNPROVEN: Mapping[TestStatus, Status] = {"failed": "failed", "unconfirmed": "unconfirmed"}
-"""What a call that was followed to its end counts as, if it did not pass."""
 
-_STOPPING: dict[StopReason, str] = {
-    "interrupted": "stopping: {under_way} calls are under way and followed to their end;"
-    " Ctrl-C again leaves them",
-    "output_closed": "stopping: stdout takes no more results; {under_way} calls are under way",
+async def _look_up(
+    client: SigmaMind, names: Sequence[str]
+) -> tuple[list[PhoneNumber], list[Verification]]:
+    """Return the numbers with these *names*, or all, and what is to be said of missing ones."""
+    async with client:
+        if not names:
+            return [each async for each in client.phone_numbers.list(page_size=1000)], []
+        values = [GetPhoneNumber(phone_number=name) for name in dict.fromkeys(names)]
+        found: list[PhoneNumber] = []
+        missing: list[Verification] = []
+        async for outcome in client.run_many(values, ordered=True):
+            if outcome.result is not None:
+                found.append(outcome.result)
+            elif isinstance(outcome.error, NotFoundError):
+                name, error = values[outcome.index].phone_number, row_error(outcome.error)
+                missing.append(Verification(phone_number=name, status="failed", error=error))
+            elif outcome.error is not None:
+                raise outcome.error
+        return found, missing
+
+
+def _agree(calls: int, max_calls: int | None, client: SigmaMind, *, ask: bool) -> None:
+    """Raise `CommandError` unless placing *calls* is agreed to."""
+    if not calls:
+        return
+    count = "1 test call" if calls == 1 else f"{calls} test calls"
+    what = f"this places {count} on sigmamind; each rings a telephone and costs money"
+    if max_calls is not None:
+        if calls > max_calls:
+            raise CommandError(f"{what}. --max-calls allows {max_calls}; no call was placed")
+        return
+    if not ask:
+        raise CommandError(f"{what}. Agree with --max-calls {calls}; no call was placed")
+    where = f"The account is at {client.runner.engine.base_url}."
+    if prompt(f"{what[0].upper()}{what[1:]}.\n{where} Type {calls} to go on: ") != str(calls):
+        raise CommandError("not confirmed; no call was placed")
+
+
+# ---------------------------------------------------------------- the round
+
+_ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
+"""Of the table's rows: what needs attention is last, where it stays on the screen."""
+
+_STOPPING: Final[dict[StopReason, str]] = {
+    "interrupted": "stopping: calls in progress are followed; Ctrl-C again leaves them",
+    "output_closed": "stopping: nothing reads the results any more; calls in progress are followed",
 }
 
 
 @attrs.define(kw_only=True)
-class Examination:
-    """One round of test calls: each number has one turn, and is reported once."""
+class Round:
+    """A run of test calls, as a job: every number is reported once."""
 
-    trials: list[Trial]
+    run: VerificationRun
     output: Output
-    width: int
-    """Most calls under way at once."""
-    traffic: Traffic
-    """The client's own count of requests."""
-    progress: Progress = attrs.field(factory=Progress)
-    stopped: StopReason | None = None
     _results: list[Verification] = attrs.field(factory=list[Verification])
-    _followed: int = 0
-    """Calls that were under way and are no more."""
-    _bulk: BulkRun[Trial, Call] | None = None
-    _work: asyncio.Task[None] | None = None
 
-    async def carry_out(self) -> None:
-        """Place all calls and report how each ended."""
-        queue = iter(self.trials)
-        self.progress.total = len(self.trials)
-        self._bulk = bulk = BulkRun(_as_it_is, queue, width=self.width, progress=self.progress)
-        with self.output.progress(self.progress, self.traffic), on_interrupt(self.interrupt):
-            async with asyncio.TaskGroup() as tasks:
-                self._work = tasks.create_task(self._consume(bulk))
-        for outcome in bulk.undelivered:
-            self._settle(outcome)
-        for trial in queue:
-            self.report(skipped(trial.number, NOT_TAKEN_UP))
+    unconfirmed: Final = 0
+    """No call is looked for once the run has ended."""
 
-    def interrupt(self) -> None:
-        """Take up no more numbers at the first call, leave those under way at the second."""
-        if self.stopped is None:
-            self._stop("interrupted")
-        elif self._work is not None:
-            self._work.cancel()
+    @property
+    def stopped(self) -> str:
+        """Why it places no more calls, as a sentence; empty while it does."""
+        return self.run.stopped
+
+    @property
+    def stopped_by(self) -> SigmaMindError | None:
+        """The error that all other calls would meet as well, if one has stopped it."""
+        return self.run.stopped_by
+
+    def stop(self) -> None:
+        """Place no more calls."""
+        self.run.stop()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Place the calls."""
+        return self._consume().__await__()
+
+    async def _consume(self) -> None:
+        async for result in self.run:
+            self.report(verification_of(result))
 
     def report(self, result: Verification) -> None:
-        """Show *result*, on a terminal with all the others at the end."""
+        """Show *result*; on a terminal, with all the others at the end."""
         self._results.append(result)
         if not self.output.is_terminal:
             self.output.show(result)
 
-    def conclude(self) -> VerificationSummary:
-        """Show what there is to show at the end, and return the sum of it."""
+    def conclude(self, stopped: StopReason | None) -> VerificationSummary:
+        """Show what is left to show, and return the summary."""
         ends = Counter(result.status for result in self._results)
         summary = VerificationSummary(
             numbers=ends.total(),
@@ -117,36 +183,69 @@ class Examination:
             failed=ends["failed"],
             unconfirmed=ends["unconfirmed"],
             skipped=ends["skipped"],
-            stopped=self.stopped,
+            stopped=stopped,
         )
         if self.output.is_terminal:
-            results = sorted(
-                self._results, key=lambda result: _LAST_WHAT_MATTERS.index(result.status)
-            )
+            results = sorted(self._results, key=lambda result: _ORDER.index(result.status))
             self.output.show(VerificationList(tuple(results)))
         self.output.show(summary)
         return summary
 
-    async def _consume(self, bulk: BulkRun[Trial, Call]) -> None:
-        async for outcome in bulk:
-            self._settle(outcome)
-            if self.output.closed and self.stopped is None:
-                self._stop("output_closed")
 
-    def _stop(self, why: StopReason) -> None:
-        if self._bulk is not None:
-            self.stopped = why
-            self._bulk.stop()
-            under_way = sum(trial.may_have_acted for trial in self.trials) - self._followed
-            self.output.log(_STOPPING[why].format(under_way=under_way))
-
-    def _settle(self, outcome: Outcome[Trial, Call]) -> None:
-        result = verification_of(outcome)
-        if outcome.status == "done" and result.status in _UNPROVEN:
-            self.progress.recount("done", _UNPROVEN[result.status])
-        self._followed += outcome.value.may_have_acted
-        self.report(result)
+def exit_for(summary: VerificationSummary, *, named: bool) -> Exit:
+    """Return the exit code: all that was *named* is to pass, and something at all."""
+    if summary.stopped is not None:
+        return Exit.INTERRUPTED
+    if summary.unconfirmed:
+        return Exit.UNKNOWN
+    if summary.failed or not summary.passed or (named and summary.skipped):
+        return Exit.FAILED
+    return Exit.DONE
 
 
-def _as_it_is(trial: Trial) -> Trial:
-    return trial
+# ---------------------------------------------------------------- results
+
+_NOTES: Final[Mapping[str, str]] = {
+    "no number": "its record shows no number",
+    "no test number": "it has no test number; set one: {update} --test-number NUMBER",
+    "no agent": "no agent makes its calls; add --agent ID, or: {update} --outbound-agent-id ID",
+    "stopped": "not called: the command ended before its turn",
+}
+_UNDOCUMENTED: Final = "the platform does not show whether it was answered"
+_HINTS: Final[Mapping[str, str]] = {
+    "BadRequestError": "",
+    "Interrupted": "it is left alone and may still ring",
+    "OutcomeUnknownError": "it is not placed again; look for it on the platform",
+}
+"""In place of those on rows of a file, which would mislead."""
+
+
+def verification_of(result: VerificationResult) -> Verification:
+    """Return what a test call says about its number, as it is shown."""
+    number, call = result.number, result.call
+    shown = Verification(
+        phone_number=number.sip_phone_number,
+        status=result.status,
+        destination=number.outbound_phone_number,
+        note=_note(result.status, result),
+    )
+    if call is not None:
+        shown = attrs.evolve(
+            shown,
+            call_id=call.call_id,
+            call_status=call.status,
+            termination_reason=call.termination_reason,
+            duration_ms=None if call.duration is None else round(call.duration * 1000),
+        )
+    if result.error is not None:
+        error = row_error(result.error)
+        error = attrs.evolve(error, hint=_HINTS.get(error.type, error.hint))
+        shown = attrs.evolve(shown, error=error)
+    return shown
+
+
+def _note(status: TestStatus, result: VerificationResult) -> str:
+    if result.skip_reason is not None:
+        update = f"sigmamind numbers update {result.number.sip_phone_number}"
+        return _NOTES[result.skip_reason].format(update=update)
+    return _UNDOCUMENTED if status == "unconfirmed" and result.error is None else ""

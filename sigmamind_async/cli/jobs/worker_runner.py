@@ -15,7 +15,6 @@ from typing import Final, Self
 
 import attrs
 
-from sigmamind_async.cli.commands.worker import WorkerOptions
 from sigmamind_async.cli.database import Database
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.jobs.results import with_journal_state
@@ -47,7 +46,13 @@ class WorkerRunner:
     """One worker process, from its first line to its last."""
 
     database: Database
-    options: WorkerOptions
+    platforms: tuple[str, ...]
+    """Those to serve; if there are none, all of which the environment has the key."""
+    concurrency: int
+    upkeep: int
+    """Seconds between two searches for unconfirmed purchases and lost workers."""
+    allow_secret: tuple[str, ...]
+    """What requests may name; if there is nothing, the default of `Worker`."""
     spending: SpendingOptions
     settlement: SettlementOptions
     request: RequestOptions
@@ -57,8 +62,8 @@ class WorkerRunner:
     _warnings: WarningLog = attrs.field(
         default=attrs.Factory(lambda self: WarningLog(self.output.log), takes_self=True)
     )
-    _platforms: list[str] = attrs.field(
-        default=attrs.Factory(lambda self: _served(self.options.platform), takes_self=True)
+    _served: list[str] = attrs.field(
+        default=attrs.Factory(lambda self: _platforms_to_serve(self.platforms), takes_self=True)
     )
 
     def run(self) -> None:
@@ -83,17 +88,17 @@ class WorkerRunner:
                 unconfirmed=self._counts["unconfirmed"],
                 requests=self._traffic.requests,
                 rate_limited=self._traffic.rate_limited,
-                elapsed_ms=round(1000 * (time.monotonic() - began)),
+                elapsed_ms=round((time.monotonic() - began) * 1000),
             )
         )
 
     def _worker(self) -> Worker:
-        often = cron_every(self.options.upkeep)
+        often = cron_every(self.upkeep)
         worker = AnnouncedWorker(
-            [self._account(name) for name in self._platforms],
+            [self._account(name) for name in self._served],
             self.database.dsn,
-            secrets=_resolver(self.options.allow_secret),
-            concurrency=self.options.concurrency,
+            secrets=_resolver(self.allow_secret),
+            concurrency=self.concurrency,
             reconcile=often,
             retry_stalled=often,
             gate=partial(SharedGate, refusal_statuses=self.request.refusal_status),
@@ -116,13 +121,13 @@ class WorkerRunner:
 
     def _introduce(self) -> None:
         self.output.widths = Widths(
-            id=16, action=len("purchase"), platform=max(map(len, self._platforms))
+            id=16, action=len("purchase"), platform=max(map(len, self._served))
         )
         self.output.show(
             WorkerStarted(
-                accounts=tuple(self._platforms),
+                accounts=tuple(self._served),
                 database=self.database.name,
-                concurrency=self.options.concurrency,
+                concurrency=self.concurrency,
             )
         )
         self.output.log("serving until Ctrl-C")
@@ -175,7 +180,7 @@ def cron_every(seconds: int) -> str:
     return f"* * * * * */{seconds}" if seconds < 60 else f"*/{round(seconds / 60)} * * * *"
 
 
-def _served(named: tuple[str, ...]) -> list[str]:
+def _platforms_to_serve(named: tuple[str, ...]) -> list[str]:
     """Return the platforms that are named, or those of which the environment has the key."""
     if named:
         return [*dict.fromkeys(named)]

@@ -1,0 +1,263 @@
+"""The numbers of an account, listed, and shown, changed or released one at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+import attrs
+
+from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
+from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.runtime import client_of_environment, run
+from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform
+from sigmamind_async.fleet.spec import SECRETS, Cell
+from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
+
+# ---------------------------------------------------------------- many
+
+
+def show_numbers(
+    platforms: Iterable[PlatformName],
+    *,
+    unassigned: bool,
+    agent: str | None,
+    request: RequestOptions,
+    options: OutputOptions,
+) -> int:
+    """Show the numbers of *platforms*; without any, of all whose API key is set."""
+    if unassigned and agent is not None:
+        raise CommandError("--unassigned and --agent exclude each other")
+    accounts = [
+        (platform, client_of_environment(platform, request))
+        for platform in _chosen_platforms(platforms)
+    ]
+    output = Output.for_process(json=options.json)
+    numbers = _list(accounts, _view(agent, unassigned=unassigned))
+    run(_show_as_they_come(numbers, output) if options.json else _show_together(numbers, output))
+    return Exit.DONE
+
+
+def _chosen_platforms(names: Iterable[PlatformName]) -> list[Platform]:
+    """Return the platforms with these *names*; without any, all whose API key is set."""
+    chosen = [PLATFORMS[name] for name in dict.fromkeys(names)]
+    found = chosen or [each for each in PLATFORMS.values() if os.environ.get(each.key_variable)]
+    if not found:
+        *others, last = [each.key_variable for each in PLATFORMS.values()]
+        raise CommandError(f"no API key: set {', '.join(others)} or {last} in the environment")
+    return found
+
+
+View = Callable[[NumberRecord], NumberRecord | None]
+"""Returns what is shown of a number; `None` to leave it out."""
+
+_SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
+    (True, False): "inbound",
+    (False, True): "outbound",
+    (True, True): "both",
+}
+
+
+def _view(agent: str | None, *, unassigned: bool) -> View:
+    if unassigned:
+        return lambda number: None if number.inbound_agent_id else number
+    if agent is None:
+        return lambda number: number
+
+    def with_side(number: NumberRecord) -> NumberRecord | None:
+        side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
+        return None if side is None else attrs.evolve(number, side=side)
+
+    return with_side
+
+
+async def _list(
+    accounts: Sequence[tuple[Platform, AnyClient]], view: View
+) -> AsyncGenerator[NumberRecord]:
+    """Yield what is shown of the numbers of all *accounts*, one account after the other."""
+    for platform, client in accounts:
+        async with client:
+            async for record in platform.schema.adapter.list_numbers(client):
+                shown = view(platform.number(record))
+                if shown is not None:
+                    yield shown
+
+
+async def _show_together(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
+    async with aclosing(numbers):
+        output.show(NumberList(tuple([number async for number in numbers])))
+
+
+async def _show_as_they_come(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
+    async with aclosing(numbers):
+        async for number in numbers:
+            output.show(number)
+            if output.closed:
+                return
+
+
+# ---------------------------------------------------------------- one
+
+
+def show_number(
+    number: str, name: PlatformName, *, request: RequestOptions, options: OutputOptions
+) -> int:
+    """Show one number."""
+    output = Output.for_process(json=options.json)
+    output.show(run(_get(AccountNumbers.of(name, request), number)))
+    return Exit.DONE
+
+
+def update_number(
+    number: str,
+    name: PlatformName,
+    fields: Mapping[str, str | None],
+    clear: Mapping[str, bool],
+    *,
+    request: RequestOptions,
+    options: OutputOptions,
+) -> int:
+    """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
+    account = AccountNumbers.of(name, request)
+    change = _checked_change(account.platform, fields, clear)
+    output = Output.for_process(json=options.json)
+    output.show(run(_change(account, number, change)))
+    return Exit.DONE
+
+
+def release_number(
+    number: str,
+    name: PlatformName,
+    *,
+    yes: bool,
+    request: RequestOptions,
+    options: OutputOptions,
+) -> int:
+    """Release one number, once that is confirmed."""
+    account = AccountNumbers.of(name, request)
+    key = run(_key(account, number))
+    if not yes:
+        _confirm_release(number, account)
+    run(_release(AccountNumbers.of(name, request), key))
+    released = NumberReleased(
+        platform=name,
+        phone_number=number if number.startswith("+") else None,
+        record_id=None if account.platform.keyed_by_number else key,
+    )
+    Output.for_process(json=options.json).show(released)
+    return Exit.DONE
+
+
+@attrs.frozen
+class AccountNumbers:
+    """One account, reached through the key in the environment."""
+
+    platform: Platform
+    client: AnyClient
+
+    @classmethod
+    def of(cls, name: PlatformName, request: RequestOptions) -> AccountNumbers:
+        """Return the account on the platform with this *name*."""
+        return cls(PLATFORMS[name], client_of_environment(PLATFORMS[name], request))
+
+    async def get(self, name: str) -> NumberRecord:
+        """Return the number that goes by *name*: itself, or the id of its record."""
+        if self.platform.keyed_by_number or not name.startswith("+"):
+            request = self.platform.get(**{self.platform.schema.key: name})
+            return self.platform.number(await self.client.run(request))
+        found = await self.find(name)
+        if found is None:
+            raise CommandError(f"{name} is not in the {self.platform.name} account", Exit.FAILED)
+        return found
+
+    async def key(self, name: str) -> str:
+        """Return what requests call the number that goes by *name*."""
+        if self.platform.keyed_by_number or not name.startswith("+"):
+            return name
+        return (await self.get(name)).record_id or ""
+
+    async def find(self, number: str) -> NumberRecord | None:
+        """Look for *number* in a listing of the account."""
+        listing = self.platform.schema.adapter.list_numbers(self.client)
+        numbers = [self.platform.number(record) async for record in listing]
+        found = [each for each in numbers if each.phone_number == number]
+        if len(found) > 1:
+            ids = " or ".join(str(each.record_id) for each in found)
+            raise CommandError(f"{self.platform.name} has {number} more than once: name {ids}")
+        return found[0] if found else None
+
+
+async def _get(account: AccountNumbers, number: str) -> NumberRecord:
+    async with account.client:
+        return await account.get(number)
+
+
+async def _change(account: AccountNumbers, number: str, change: Mapping[str, Cell]) -> NumberRecord:
+    schema, client = account.platform.schema, account.client
+    async with client:
+        key = await account.key(number)
+        record: Any = await client.run(schema.update.request(change, **{schema.key: key}))
+    return account.platform.number(record)
+
+
+async def _key(account: AccountNumbers, number: str) -> str:
+    async with account.client:
+        return await account.key(number)
+
+
+async def _release(account: AccountNumbers, key: str) -> None:
+    async with account.client:
+        await account.client.run(account.platform.schema.adapter.release(key))
+
+
+def _checked_change(
+    platform: Platform, fields: Mapping[str, str | None], clear: Mapping[str, bool]
+) -> dict[str, Cell]:
+    """Return what an update says; raise `CommandError` for what the platform does not take."""
+    update = platform.schema.update
+    change: dict[str, Cell] = {name: cell for name, cell in fields.items() if cell is not None}
+    for name in (name for name, cleared in clear.items() if cleared):
+        if name in change:
+            option = option_of(name)
+            raise CommandError(f"{option} and --clear-{option[2:-3]} exclude each other")
+        change[name] = None
+    taken = ", ".join(option_of(name) for name in fields if name in update.takes)
+    if not change:
+        raise CommandError(f"nothing to change: {platform.name} takes {taken}")
+    for name, cell in change.items():
+        if name not in update.takes:
+            raise CommandError(
+                f"{option_of(name)}: an update on {platform.name} does not take it; it takes"
+                f" {taken}"
+            )
+        if name in SECRETS:
+            change[name] = _resolve(name, cell)
+        elif problem := update.check(name, cell):
+            raise CommandError(f"{option_of(name)}: {problem}")
+    return change
+
+
+def _resolve(name: str, reference: Cell) -> Cell:
+    try:
+        return SecretResolver().resolve(str(reference))
+    except SecretReferenceError as error:
+        raise CommandError(f"{option_of(name)}: {error}") from None
+
+
+def option_of(field: str) -> str:
+    """Return the option that sets *field*."""
+    return f"--{field.replace('_', '-')}"
+
+
+def _confirm_release(number: str, account: AccountNumbers) -> None:
+    if not is_interactive():
+        raise CommandError(f"releasing {number} needs --yes where there is no terminal")
+    where = f"{account.platform.name} at {account.client.runner.engine.base_url}"
+    question = f"This releases {number} on {where}, permanently. Type {number} to go on: "
+    if prompt(question) != number:
+        raise CommandError("not confirmed; nothing was sent")

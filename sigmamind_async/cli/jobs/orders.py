@@ -1,0 +1,279 @@
+"""``numbers buy`` and ``numbers import``: fleets that are made of a command line.
+
+An order is a fleet file, written before anything is bought. Its name is in the id of each of its
+rows, so the journal beside it knows every number that the order has bought, and the same order
+never buys one twice, whatever ends a run. Without its name, the same command again stops: it could
+mean the order that is there, or as many numbers again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from sigmamind_async.cli.atomic_write import new_file
+from sigmamind_async.cli.command_line import resume_command
+from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.fleet_input import FleetInput
+from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
+from sigmamind_async.cli.jobs.numbers import AccountNumbers, option_of
+from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
+from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.other_journals import known_journals, remember_journal
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import NumberRecord, OrderPlaced
+from sigmamind_async.cli.runtime import run
+from sigmamind_async.fleet.load import fleet_of
+from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Source
+from sigmamind_async.fleet.step import creation_id
+from sigmamind_async.secret_references import SecretResolver
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+"""Of an order: nothing that a spreadsheet takes for a number or a date."""
+_LETTERS: Final = "bcdfghjkmnpqrstvwxz"
+_AREA_CODE: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+# ---------------------------------------------------------------- orders
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """Numbers to buy, all of one kind."""
+
+    platform: PlatformName
+    count: int
+    fields: Mapping[str, Cell]
+
+    @classmethod
+    def of(cls, platform: PlatformName, count: int, options: Mapping[str, str | None]) -> Order:
+        """Return the order that *options* say; raise `CommandError` for what cannot be bought."""
+        fields = _given(options)
+        area_code = options.get("area_code")
+        if area_code is not None:
+            if not _AREA_CODE.fullmatch(area_code):
+                raise CommandError("--area-code: must be digits, without a leading 0")
+            fields["area_code"] = int(area_code)
+        order = cls(platform=platform, count=count, fields=fields)
+        _check(order.fleet("order"))
+        return order
+
+    def fleet(self, name: str) -> Fleet:
+        """Return the order called *name* as a fleet."""
+        return fleet_of(
+            FleetRow(
+                id=f"{name}-{place}",
+                platform=self.platform,
+                source=Source.PURCHASE,
+                fields=self.fields,
+                line=place,
+            )
+            for place in range(1, self.count + 1)
+        )
+
+    def lines(self, name: str) -> list[dict[str, object]]:
+        """Return the rows of the order called *name*, as its file has them."""
+        return [
+            {"id": row.id, "platform": row.platform, "source": row.source.value, **row.fields}
+            for row in self.fleet(name).rows
+        ]
+
+
+def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
+    """Buy the numbers of *order*; with the *name* of an order that has begun, go on with it."""
+    file = _new_order(order) if name is None else _named_order(order, name)
+    name = _name_of(file)
+    resume = _command_for(name)
+    Output.for_process(json=options.output.json).show(
+        OrderPlaced(
+            name=name,
+            platform=order.platform,
+            count=order.count,
+            file=str(file),
+            resume_command=resume,
+        )
+    )
+    place = _journal_of(file)
+    remember_journal(place.path)
+    given = FleetInput(
+        name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
+    )
+    return apply_fleet(given, attrs.evolve(options, resume=resume))
+
+
+def _file_of(name: str) -> Path:
+    return Path(f"order-{name}.jsonl")
+
+
+def _name_of(file: Path) -> str:
+    return file.stem.removeprefix("order-")
+
+
+def _journal_of(file: Path) -> FileJournal:
+    # Chosen: an order has a journal of its own, however much it is like another order.
+    path = Path(f"{file}{SUFFIX}")
+    return FileJournal(str(file), path, chosen=path)
+
+
+def _command_for(name: str) -> str:
+    """Return the command of this run for the order called *name*."""
+    words = shlex.split(resume_command())
+    if "--order" in words:
+        at = words.index("--order")
+        del words[at : at + 2]
+    words = [word for word in words if not word.startswith("--order=")]
+    return shlex.join([*words, "--order", name])
+
+
+def _letters(values: bytes) -> str:
+    return "".join(_LETTERS[value % len(_LETTERS)] for value in values[:8])
+
+
+def _named_order(order: Order, name: str) -> Path:
+    """Return the file of the order called *name*, made if there is none yet."""
+    if not _NAME.fullmatch(name):
+        raise CommandError(
+            f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
+        )
+    file = _file_of(name)
+    if not file.exists():
+        _write(order, file)
+    elif _read_lines(file) != order.lines(name):
+        raise CommandError(
+            f"{file} is another order, or was edited: give --order another name, or run"
+            f" sigmamind apply {file}; nothing was sent"
+        )
+    return file
+
+
+def _new_order(order: Order) -> Path:
+    """Return the file of an order of which nothing has been sent.
+
+    Raises `CommandError` if the same order is there already, and has begun.
+    """
+    for file in _same_orders(order):
+        bought = run(_count_purchases(order, file))
+        if bought is not None:
+            raise CommandError(_ambiguous(order, file, bought))
+    # Not by chance: of two processes that make the same order, both make this one.
+    return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))
+
+
+def _ambiguous(order: Order, file: Path, bought: int) -> str:
+    numbers = "number is" if order.count == 1 else "numbers are"
+    more = "another one" if order.count == 1 else f"{order.count} more"
+    there = "" if file.parent == Path() else f"in {file.parent} "
+    return (
+        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. Run this"
+        f" command {there}with --order {_name_of(file)} to go on with it, or with"
+        f" --order {_letters(secrets.token_bytes(8))} to buy {more}; nothing was sent"
+    )
+
+
+def _same_orders(order: Order) -> list[Path]:
+    """Return the orders for the same numbers: those in this folder, and those of this user."""
+    here = Path.cwd()
+    known = [Path(str(path).removesuffix(SUFFIX)) for path in known_journals()]
+    files = [
+        *sorted(Path().glob("order-*.jsonl")),
+        *(each for each in known if each.parent != here),
+    ]
+    return [
+        each
+        for each in files
+        if _is_order(each) and _read_lines(each) == order.lines(_name_of(each))
+    ]
+
+
+def _is_order(file: Path) -> bool:
+    return file.name.startswith("order-") and file.suffix == ".jsonl"
+
+
+def _read_lines(file: Path) -> list[object] | None:
+    """Return what is on each line of *file*; `None` for one that no order has written."""
+    try:
+        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _write(order: Order, file: Path) -> None:
+    lines = [json.dumps(line) + "\n" for line in order.lines(_name_of(file))]
+    with new_file(file) as stream:
+        stream.write("".join(lines).encode())
+
+
+async def _count_purchases(order: Order, file: Path) -> int | None:
+    """Return how many numbers the order has bought, or may have; `None` if nothing was sent."""
+    place = _journal_of(file)
+    if not place.exists():
+        return None
+    async with place.opened(read_only=True) as journal:
+        counts = await journal.counts(order.platform)
+    return counts.purchase_count if any(counts.rows.values()) else None
+
+
+# ---------------------------------------------------------------- numbers that you own
+
+
+def import_number(
+    number: str,
+    platform: PlatformName,
+    fields: Mapping[str, str | None],
+    journal: Path,
+    options: ApplyOptions,
+) -> int:
+    """Import *number*, unless the account has it already."""
+    row = FleetRow(
+        id=f"{platform}:{number}",
+        platform=platform,
+        source=Source.IMPORT,
+        fields={"phone_number": number, **_given(fields)},
+    )
+    fleet = fleet_of([row])
+    _check(fleet)
+    place = FileJournal(str(journal), journal)
+    if not run(_has_begun(place, row)):
+        found = run(_find(AccountNumbers.of(platform, options.request), number))
+        if found is not None:
+            output = Output.for_process(json=options.output.json)
+            output.show(found)
+            output.log(f"{number} is in the {platform} account already; nothing was sent")
+            return Exit.DONE
+    given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
+    return apply_fleet(given, attrs.evolve(options, resume=resume_command()))
+
+
+def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
+    return {name: text for name, text in fields.items() if text is not None}
+
+
+async def _find(account: AccountNumbers, number: str) -> NumberRecord | None:
+    async with account.client:
+        return await account.find(number)
+
+
+async def _has_begun(place: FileJournal, row: FleetRow) -> bool:
+    """Return whether the journal has sent the import of *row*."""
+    if not place.exists():
+        return False
+    async with place.opened(read_only=True) as journal:
+        stored: Any = await journal.get(row.platform, creation_id(row.id, 1))
+        return stored is not None or row.id in await journal.last_applied()
+
+
+def _check(fleet: Fleet) -> None:
+    """Raise `CommandError` where a fleet made of options has problems."""
+    for problem in fleet.problems:
+        option = _OPTIONS.get(problem.field, option_of(problem.field)) if problem.field else ""
+        raise CommandError(f"{option}: {problem.message}" if option else problem.message)
+
+
+_OPTIONS: Final = {"country_code": "--country", "phone_number": "NUMBER"}
