@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -105,8 +105,7 @@ class VendorSchema:
     def read_number(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
         """Return a record of a listing or a response by field names."""
         owned = self.adapter.owned(record)
-        record_type: type = type(record)
-        names, present = _wire_names(record_type), present_keys(record)
+        present, names = present_keys(record), _wire_names(cast("Hashable", type(record)))
         shown: dict[str, str | None] = {}
         for name, attribute in self.shown:
             if attribute in names and names[attribute].name in present:
