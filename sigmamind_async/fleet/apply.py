@@ -171,25 +171,25 @@ def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, Ste
 
 
 async def recheck(
-    plan_: Plan, clients: Mapping[str, Client], journal: Journal
+    agreed: Plan, clients: Mapping[str, Client], journal: Journal
 ) -> tuple[Plan, FleetState]:
-    """Read the accounts again, and return what is left to do of *plan_*, and the state.
+    """Read the accounts again, and return what is left to do of *agreed*, and the state.
 
     For a plan that was saved, or that a person took time to agree to. Its own rows are planned
     again, never those of a file that may have changed since.
 
     Raises `PlanError` with the reasons if the same rows now come to something else.
     """
-    fleet = Fleet(rows=[*plan_.rows.values()], skipped=plan_.skipped)
+    fleet = Fleet(rows=[*agreed.rows.values()], skipped=agreed.skipped)
     state = await refresh(fleet, clients, journal)
-    left = plan(fleet, state, plan_.options)
-    reasons = stale_reasons(plan_, left, state)
+    left = plan(fleet, state, agreed.options)
+    reasons = stale_reasons(agreed, left, state)
     if reasons:
         raise PlanError(
             "the state has changed since the plan was made, so nothing was sent; plan again: "
             + _some(reasons)
         )
-    return attrs.evolve(left, unlisted=plan_.unlisted), state
+    return attrs.evolve(left, unlisted=agreed.unlisted), state
 
 
 async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
