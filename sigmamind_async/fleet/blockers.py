@@ -54,7 +54,7 @@ def missing_number(applied: LastApplied) -> str:
     )
 
 
-def removed_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
+def repeated_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
     """Return why a purchase may repeat that of a row which the fleet no longer lists."""
     if removed is None:
         return ""
