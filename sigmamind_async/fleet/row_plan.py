@@ -50,7 +50,7 @@ class PlanOptions:
     allow_unlisted: bool = False
     """Let new rows buy numbers while the journal has bought ones that no row lists: after rows were
     removed, or where several fleets share the journal. A row with the same fields as one that was
-    removed still buys none."""
+    removed, or with an id that a spreadsheet may have made of its id, still buys none."""
 
 
 _AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
