@@ -724,8 +724,6 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "bomb.yaml": [
         "1:1: unknown key 'a'; known are defaults, numbers",
-        "2:1: unknown key 'b'; known are defaults, numbers",
-        "3:1: unknown key 'c'; known are defaults, numbers",
     ],
     "deep.yaml": [
         "1:1001: is nested too deeply",
@@ -737,7 +735,6 @@ EXPECTED: dict[str, list[str]] = {
         "has no rows; a file lists at least one number",
     ],
     "tab.yaml": [
-        "1:1: is neither a list of rows nor a mapping with 'numbers', the list of rows",
         "2:1: is not YAML: found character that cannot start any token",
     ],
     "comment.yaml": [
