@@ -381,6 +381,8 @@ def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
         return CellError(problem) if problem else reference
     if not reference:
         return CellError("is empty; write env:NAME or file:PATH")
+    if allow_inline and text_problem(reference):
+        return CellError("is damaged, or a placeholder that was not filled in; write it again")
     if allow_inline:
         return Secret(text)
     return CellError("is a secret and must not be in plain text; write env:NAME or file:PATH")

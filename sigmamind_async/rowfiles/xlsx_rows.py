@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,6 +47,8 @@ def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileR
 
 
 def _open(content: bytes) -> Workbook:
+    import zipfile  # not needed for other formats
+
     openpyxl = _library()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -616,6 +616,15 @@ def test_an_inline_secret_is_shown_by_nothing() -> None:
     assert "hunter2" not in repr(read_row)
 
 
+@pytest.mark.parametrize("text", ["${TRUNK}", "#N/A", "1.5E+10", "hun\u200bter2"])
+def test_an_inline_secret_is_not_what_another_program_left(text: str) -> None:
+    [problem] = found(csv_row("trunk_password", text), allow_inline=True)
+
+    assert isinstance(problem, Problem)
+    assert problem.message.startswith("is damaged, or a placeholder")
+    assert text not in str(problem)
+
+
 def test_an_inline_secret_is_in_no_problem() -> None:
     """Neither of its own field nor of others, allowed or not."""
     text = csv_row("trunk_password,area_code,twilio_auth_token", "hunter2,x,hunter2")
