@@ -67,6 +67,17 @@ def merge_cells(sheet: Worksheet) -> None:
     sheet.merge_cells("D2:E2")
 
 
+def hide_columns(sheet: Worksheet) -> None:
+    """As a spreadsheet does it that hides several at once: under the name of the first."""
+    sheet.column_dimensions.group("D", "F", hidden=True)
+
+
+def mark_far_away(sheet: Worksheet) -> None:
+    """Empty cells with a format make the used area huge."""
+    sheet["XFD1048576"].number_format = "0"
+    sheet["F2"] = ""
+
+
 def show_with_zeros(sheet: Worksheet) -> None:
     sheet["A2"] = 101
     sheet["A2"].number_format = "0000"
@@ -323,6 +334,10 @@ FILES: list[tuple[str, str | bytes]] = [
     ("emptysheets.xlsx", book(NAMES, CELLS, more=("Other", [()]))),
     ("hiddenrow.xlsx", book(NAMES, CELLS, edit=hide_row)),
     ("hiddencol.xlsx", book(NAMES, CELLS, edit=hide_column)),
+    ("hiddencolumns.xlsx", book(NAMES, CELLS, edit=hide_columns)),
+    ("far.xlsx", book(NAMES, CELLS, edit=mark_far_away)),
+    ("large.xlsx", book(NAMES, (*CELLS[:4], 1e300))),
+    ("gaps.xlsx", book((), NAMES, (), CELLS[:4], ("b", *CELLS[1:3], "+14155550103", "x", ""))),
     ("merged.xlsx", book(NAMES, CELLS, edit=merge_cells)),
     ("empty.xlsx", book()),
     ("headeronly.xlsx", book(NAMES)),
@@ -779,7 +794,16 @@ EXPECTED: dict[str, list[str]] = {
         "2: row 2 is hidden; show it or delete it",
     ],
     "hiddencol.xlsx": [
-        "1:5: column E is hidden; show it or delete it",
+        "1:5: column E or one beside it is hidden; show it or delete it",
+    ],
+    "hiddencolumns.xlsx": ["1:4: column D or one beside it is hidden; show it or delete it"],
+    "far.xlsx": ["row 2 a existing: phone_number=+14155550102, label=Support"],
+    "large.xlsx": [
+        "2:5: a label: is a number that lost digits; format the column as text and type it again"
+    ],
+    "gaps.xlsx": [
+        "row 4 a existing: phone_number=+14155550102",
+        "row 5 b existing: phone_number=+14155550103, label=x",
     ],
     "merged.xlsx": [
         "2:4: the cells D2:E2 are merged, and only the first holds a value; split them",
