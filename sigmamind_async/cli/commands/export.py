@@ -65,7 +65,7 @@ def export(
     chosen = _choose_format(out, format, json=output.json)
     _check_absent(out, force=force)
     accounts = Accounts.of(dict.fromkeys(platform), request)
-    numbers, applied = run(_read(accounts, journal, postgres))
+    numbers, applied = run(_list_accounts(accounts, journal, postgres))
     found = [*writable_rows(rows_of(numbers, applied), chosen)]
     rows = [each for each in found if isinstance(each, FleetRow)]
     _check_absent(out, force=force)
@@ -99,7 +99,7 @@ def _choose_format(out: Path | None, given: Format | None, *, json: bool) -> For
     return form
 
 
-async def _read(
+async def _list_accounts(
     accounts: Accounts, journal: Path | None, postgres: str | None
 ) -> tuple[list[RemoteNumber], Mapping[str, LastApplied]]:
     """Return the numbers of all *accounts*, and what a journal has applied to them."""
@@ -133,11 +133,10 @@ def _content(rows: list[FleetRow], form: Format) -> bytes:
 
 def _write(content: bytes, out: Path | None) -> None:
     from sigmamind_async.cli.atomic_write import new_file
+    from sigmamind_async.cli.output.console import write_stdout
 
     if out is not None:
         with new_file(out) as stream:
             stream.write(content)
         return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    write_stdout(content)
