@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import datetime as dt
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import openpyxl
 import pytest
@@ -862,9 +864,21 @@ EXPECTED: dict[str, list[str]] = {
 }
 
 
+class Pipe(io.RawIOBase):
+    """A stream that is read once, in small pieces."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = io.BytesIO(content)
+
+    def read(self, size: int = -1) -> bytes:
+        return self.content.read(min(size, 997))
+
+
 def outcome(name: str, content: str | bytes) -> list[str]:
     """Return the rows, problems and warnings of a file as lines."""
-    fleet = load(io.BytesIO(content.encode() if isinstance(content, str) else content), name=name)
+    data = content.encode() if isinstance(content, str) else content
+    fleet = load(cast("IO[bytes]", Pipe(data)), name=name)
     rows = [
         f"row {row.line} {row.id} {row.source.value}: "
         + ", ".join(f"{field}={value}" for field, value in row.fields.items())
@@ -893,3 +907,66 @@ def test_messages_are_one_line_and_say_where(name: str, content: str | bytes) ->
     for problem in (*fleet.problems, *fleet.warnings):
         assert str(problem).isprintable()
         assert problem.line or not problem.id
+
+
+# ---------------------------------------------------------------- texts as they are
+
+SCRAPS = [
+    *("a", " ", "  ", "'", "''", '"', ",", ";", "\t", "=", "+", "-", "@", "#", "~", "`", "\\"),
+    *("null", "NULL", "None", "TRUE", "yes", "0101", "1.5", "1e3", "2026-01-01", "May 5", "#N/A"),
+    *("é", "😀", "\u00a0", "\u200b", "\ufeff", "${X}", "{{x}}", "<x>", "x" * 200),
+]
+LABELS = sorted({*SCRAPS, *map("".join, itertools.product(SCRAPS, SCRAPS))} - {""})
+
+
+def labels_of(name: str, content: bytes) -> list[object]:
+    """Return what each row says of its label; a row with a problem says nothing."""
+    fleet = load(io.BytesIO(content), name=name)
+    labels = {row.id: row.fields.get("label") for row in fleet.rows}
+    assert labels.keys() | {problem.id for problem in fleet.problems} >= {"row-0", "row-1"}
+    return [labels.get(f"row-{number}", "a problem") for number in range(len(LABELS))]
+
+
+def rows_of_labels() -> list[dict[str, str]]:
+    return [
+        {
+            "id": f"row-{number}",
+            "platform": "verbex",
+            "source": "existing",
+            "phone_number": f"+1415555{number:04}",
+            "label": label,
+        }
+        for number, label in enumerate(LABELS)
+    ]
+
+
+def test_no_text_changes_without_a_word() -> None:
+    """In a table that another program wrote; only a bare null is not the text that it is."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, rows_of_labels()[0])
+    writer.writeheader()
+    writer.writerows(rows_of_labels())
+    read = labels_of("fleet.csv", stream.getvalue().encode())
+
+    assert len(LABELS) > 1_000
+    changed = [
+        pair for pair in zip(LABELS, read, strict=True) if pair[1] not in {pair[0], "a problem"}
+    ]
+    assert changed == [("null", None)]
+
+
+def test_the_formats_mean_the_same() -> None:
+    """What one of them takes all of them take, as the same text."""
+    lines = [json.dumps(row) for row in rows_of_labels()]
+    of_lines = labels_of("fleet.jsonl", "\n".join(lines).encode())
+
+    assert labels_of("fleet.json", f"[{','.join(lines)}]".encode()) == of_lines
+    assert labels_of("fleet.yaml", "".join(f"- {line}\n" for line in lines).encode()) == of_lines
+    of_cells = labels_of("fleet.xlsx", book(NAMES, *[row.values() for row in rows_of_labels()]))
+    # What begins with an equals sign is a formula there.
+    odd = [
+        label
+        for label, of_line, of_cell in zip(LABELS, of_lines, of_cells, strict=True)
+        if of_line != of_cell and not label.startswith("=")
+    ]
+    assert odd == ["null"]
