@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sigmamind_async.errors import ConfigurationError
@@ -17,10 +18,11 @@ from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, chec
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell as SheetCell
+    from openpyxl.cell import MergedCell
     from openpyxl.workbook import Workbook
     from openpyxl.worksheet.worksheet import Worksheet
 
-    SheetRows: TypeAlias = dict[int, dict[int, SheetCell]]
+    SheetRows: TypeAlias = dict[int, dict[int, SheetCell | MergedCell]]
 
 _LARGEST_UNPACKED: Final = 256 << 20
 _MOST_DIGITS: Final = 10**15
@@ -37,7 +39,8 @@ def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileR
     for line, found in sorted(rows.items()):
         last = max(width, *found)
         cells = [Cell(_text_of(found[at]) if at in found else "", at) for at in range(1, last + 1)]
-        if sheet.row_dimensions[line].hidden or sheet.row_dimensions[line].height == 0:
+        shape: Any = sheet.row_dimensions[line]  # its height has no type
+        if shape.hidden or shape.height == 0:
             yield FileError(f"row {line} is hidden; show it or delete it", line)
         elif table is None:
             table = Table(line, cells, vocabulary)
@@ -106,14 +109,14 @@ def _require_plain(sheet: Worksheet, rows: SheetRows) -> None:
             raise FileError(what, min(rows), min(hidden))
 
 
-def _text_of(cell: SheetCell) -> str | CellError:
+def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
     """Return the text of *cell*, which is not empty."""
-    value = cell.value
+    value: Any = cell.value
     if cell.data_type == "f":
         return CellError("is a formula; write its value in its place")
     if cell.data_type == "e":
         return CellError(f"{value!r} is an error of a spreadsheet; write the value itself")
-    if cell.is_date:
+    if isinstance(value, datetime | date | time | timedelta):
         return CellError("is a date here; format the column as text and type it again")
     if isinstance(value, bool):
         return CellError("is true or false here; format the column as text and type it again")

@@ -111,12 +111,11 @@ _NOTHING: Final = Node("list", (0, 0))
 
 def _with_defaults(row: FileRow, defaults: FileRow) -> FileRow:
     shared = {name for name in defaults.cells if name not in row.cells}
-    return attrs.evolve(
-        row,
-        cells={**defaults.cells, **row.cells},
-        place=lambda name: (defaults if name in shared else row).place(name),
-        shared=shared,
-    )
+
+    def place(name: str) -> Place:
+        return (defaults if name in shared else row).place(name)
+
+    return attrs.evolve(row, cells={**defaults.cells, **row.cells}, place=place, shared=shared)
 
 
 def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:
@@ -227,7 +226,7 @@ def _value(event: Any, kind: str, yaml: ModuleType, resolve: Any) -> object:  # 
     if getattr(event, "tag", None):
         return CellError("has a tag; leave it out and write plain text")
     if kind != "value":
-        return {"list": [], "mapping": {}}[kind]
+        return list[object]() if kind == "list" else dict[object, object]()
     if not event.implicit[0]:
         return _join_surrogates(event.value)
     tag = resolve(yaml.ScalarNode, event.value, (True, False))
