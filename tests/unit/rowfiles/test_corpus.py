@@ -612,7 +612,7 @@ EXPECTED: dict[str, list[str]] = {
         "row 4 c existing: phone_number=+14155550104, label=x",
         (
             "5:22: d phone_number: has a 0 in brackets, which not every country dials; "
-            'write it like "+14155550100"'
+            'write it without, like "+14155550100"'
         ),
         (
             "6:22: e phone_number: has no plus; write it as text, plus and country code "
@@ -620,7 +620,7 @@ EXPECTED: dict[str, list[str]] = {
         ),
         (
             "7:22: f phone_number: has an extension, which no platform takes; write it "
-            'like "+14155550100"'
+            'without, like "+14155550100"'
         ),
         (
             "8:22: g phone_number: '+1 415 555 0107 / 08' is not a phone number like "
