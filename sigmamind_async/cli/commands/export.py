@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.options import (
-    FileFormat,
-    OutputOptions,
-    PlatformName,
-    RequestOptions,
-)
+from sigmamind_async.cli.options import FileFormat, PlatformName, RequestOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
     from sigmamind_async.rowfiles import Format
 
 _JOURNAL = Group("Journal", sort_key=4)
+_OUTPUT = Group("Output", sort_key=7)
 
 
 def export(
@@ -52,7 +48,9 @@ def export(
         str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
     ] = None,
     request: RequestOptions = RequestOptions(),  # noqa: B008 - cyclopts flattens it
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Annotated[
+        bool, Parameter(group=_OUTPUT, negative=(), help="Write JSON Lines to stdout.")
+    ] = False,
 ) -> int:
     """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
     from sigmamind_async.cli.output.console import Output
@@ -62,7 +60,7 @@ def export(
     from sigmamind_async.fleet.export import export as rows_of
     from sigmamind_async.fleet.export import writable_rows
 
-    chosen = _choose_format(out, format, json=output.json)
+    chosen = _choose_format(out, format, json=json)
     _check_absent(out, force=force)
     accounts = Accounts.of(dict.fromkeys(platform), request)
     numbers, applied = run(_list_accounts(accounts, journal, postgres))
@@ -74,8 +72,7 @@ def export(
         if not isinstance(each, FleetRow):
             print(f"warning: {each}", file=sys.stderr)
     if out is not None:
-        shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
-        shown.show(Exported(file=str(out), rows=len(rows)))
+        Output.for_process(json=json).show(Exported(file=str(out), rows=len(rows)))
     return 0
 
 
