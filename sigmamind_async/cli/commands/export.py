@@ -28,7 +28,7 @@ from sigmamind_async.cli.runtime import (
     run,
 )
 from sigmamind_async.cli.vendors import DEFAULT, PlatformName
-from sigmamind_async.fleet.export import columns_of, sayable, write
+from sigmamind_async.fleet.export import columns_of, writable_rows, write
 from sigmamind_async.fleet.export import export as exported
 from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.fleet.spec import FleetRow, Problem
@@ -65,7 +65,7 @@ def export(
     times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     accounts = Accounts.of(dict.fromkeys(platform), times)
     found, applied = run(_look(accounts, place))
-    told = [*sayable(exported(found, applied), form)]
+    told = [*writable_rows(exported(found, applied), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     _write(_content(rows, form), out)
     output = Output(json=json)
