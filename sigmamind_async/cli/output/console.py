@@ -67,6 +67,8 @@ class Output:
     closed: bool = False
     """True once standard output takes no more."""
     _bar: JobBar | None = None
+    _has_status: bool = False
+    """True once the status of a journal is shown: a blank line goes before the next one."""
     _new: int = 0
     """Rows that this run did."""
 
@@ -144,8 +146,11 @@ class Output:
                 hidden = count_of(self._new - MOST_NEW, "more row", "more rows")
                 more = styled(f"and {hidden} done; --verbose shows all", "dim")
                 return [more, *render(shown, width)]
+            case JournalStatus() if self._has_status:
+                return [Text(), *render(shown, width)]
             case JournalStatus() | JournalRow() | JournalRows() | StateChanged():
                 importlib.import_module("sigmamind_async.cli.output.journal_status")
+                self._has_status |= isinstance(shown, JournalStatus)
             case PlanView() | ProblemList():
                 importlib.import_module("sigmamind_async.cli.output.plan_text")
             case _:
