@@ -132,6 +132,11 @@ async def test_provisioners_must_fit_together(box: Sandbox, client: SigmaMind) -
         for crew in crews:
             with pytest.raises(ConfigurationError, match="one for each platform, all on one"):
                 await apply(todo, crew)
+        labelled = Provisioner(client, journal, account="production")
+        with pytest.raises(
+            ConfigurationError, match="no labels for accounts: sigmamind:production"
+        ):
+            await apply(todo, [labelled])
     assert not box.ledger.commits
 
 
