@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sigmamind_async.cli.jobs.operations import fault_of
+from sigmamind_async.cli.jobs.supervisor import TICK, Supervision, is_unreachable, word_for
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli import main
 from sigmamind_async.cli.errors import Exit, advice_for, exit_for, exit_for_job, told, unexpected
-from sigmamind_async.cli.jobs.operations import fault_of
-from sigmamind_async.cli.jobs.supervisor import TICK, Supervision, is_unreachable, word_for
 from sigmamind_async.cli.output.events import StopReason, Summary
 from sigmamind_async.cli.output.text import ranges_text
 from sigmamind_async.errors import (

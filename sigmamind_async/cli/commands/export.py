@@ -10,7 +10,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sigmamind_async.cli.accounts import Accounts
 from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.errors import CommandError, Exit
@@ -19,6 +18,7 @@ from sigmamind_async.cli.output.console import Output, write_stdout
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
+    Accounts,
     AttemptTimeout,
     Deadline,
     Json,
