@@ -29,7 +29,7 @@ from sigmamind_async.cli.demo.sample import FILE
 from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
-from sigmamind_async.cli.runtime import runner
+from sigmamind_async.cli.runtime import new_loop
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
@@ -51,7 +51,7 @@ def show_workers(stage: Stage, count: int, postgres: str | None) -> AuditResult:
         import sigmamind_async.workers  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise missing(error) from None
-    with _new_database(postgres) as database, runner() as loop, ExitStack() as stack:
+    with _new_database(postgres) as database, new_loop() as loop, ExitStack() as stack:
         loop.run(database.queue().prepare())
         journal = database.opened(read_only=True)
         loop.run(journal.__aenter__())
