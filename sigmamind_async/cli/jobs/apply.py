@@ -18,8 +18,7 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
 from sigmamind_async.cli.jobs.plan import make_plan, platforms_in, show_warnings
 from sigmamind_async.cli.jobs.results import NextSteps
-from sigmamind_async.cli.jobs.runner import JobRunner
-from sigmamind_async.cli.jobs.steps import run_plan
+from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
 from sigmamind_async.cli.options import (
     ChangeOptions,
     OutputOptions,
