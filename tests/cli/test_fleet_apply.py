@@ -437,7 +437,7 @@ def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
 def drifted(applied: Path, inside: Inside) -> Path:
     """A fleet of which somebody else has changed a label."""
     number = inside("numbers", "list", "--json").objects[0]["phone_number"]
-    assert inside("numbers", "update", number, "--friendly-name", "Theirs").code == 0
+    assert inside("numbers", "update", number, "--label", "Theirs").code == 0
     return applied
 
 
