@@ -93,7 +93,7 @@ def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[st
         (["aply", "x.csv"], "sigmamind has no command 'aply'; did you mean 'apply'?"),
         (["numbers", "lst"], "sigmamind numbers has no command 'lst'; did you mean 'list'?"),
         (["--platform", "verbex", "plan"], "'--platform': options come after a command"),
-        (["numbers", "--json"], "'--json': options come after a command"),
+        (["numbers", "--yes"], "'--yes': options come after a command"),
         (["status", "--jsn"], "--jsn"),
     ],
 )
