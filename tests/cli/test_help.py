@@ -19,10 +19,7 @@ from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_comman
 
 NAMES = sorted(COMMANDS)
 LONGEST_SENTENCE = 90
-UNCONVERTED = {
-    *("demo", "export", "reconcile", "sandbox", "status"),
-    *(name for name in NAMES if name.startswith("numbers ")),
-}
+UNCONVERTED = {"demo", "export", "sandbox"}
 """Commands whose options and imports are not in order yet."""
 
 
