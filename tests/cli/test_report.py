@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigmamind_async.cli.output.text import sanitize
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.report import (
     Header,
     Point,

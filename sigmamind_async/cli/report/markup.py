@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import Final
 
-from sigmamind_async.cli.output.text import LONGEST_SHOWN, sanitize
+from sigmamind_async.cli.errors import LONGEST_SHOWN, sanitize
 
 _VOID: Final = {"meta"}
 

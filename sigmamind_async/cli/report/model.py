@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from sigmamind_async.bulk import Status
-from sigmamind_async.cli.output.text import sanitize
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.report.error_grouping import cause_of
 
 MOST_LISTED: Final = 200
