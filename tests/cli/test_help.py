@@ -19,7 +19,7 @@ from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_comman
 
 NAMES = sorted(COMMANDS)
 LONGEST_SENTENCE = 90
-UNCONVERTED = {"demo", "export", "sandbox"}
+UNCONVERTED: set[str] = {"export"}
 """Commands whose options and imports are not in order yet."""
 
 

@@ -468,8 +468,7 @@ def _audit_lines(audit: AuditResult, width: int | None) -> list[Text]:
 def _(killed: JobKilled, width: int | None) -> Iterable[Text]:
     text = (
         f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
-        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought whose reply never"
-        " arrived"
+        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought, unrecorded"
     )
     return prose(text, width)
 
