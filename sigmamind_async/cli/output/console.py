@@ -16,10 +16,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from rich.console import Console
 from rich.text import Text
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, sanitize
 from sigmamind_async.cli.output.events import (
     Event,
     JournalRow,
@@ -34,9 +33,11 @@ from sigmamind_async.cli.output.events import (
     events_in,
 )
 from sigmamind_async.cli.output.json_lines import json_line
-from sigmamind_async.cli.output.text import Widths, count_of, render, row_lines, sanitize, styled
+from sigmamind_async.cli.output.text import Widths, count_of, render, row_lines, styled
 
 if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
+    from rich.console import Console
+
     from sigmamind_async.bulk import Progress
     from sigmamind_async.cli.output.progress import JobBar, Traffic
 
@@ -138,7 +139,7 @@ class Output:
         return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
     def _lines(self, shown: Event | View) -> Iterable[Text]:
-        width = Console().width if self.is_terminal else None
+        width = _console().width if self.is_terminal else None
         match shown:
             case RowResult():
                 return row_lines(shown, width, self.widths)
@@ -162,8 +163,14 @@ class Output:
             print("\n".join(line.plain.rstrip() for line in lines))
             return
         # With a bar on the screen, only its own console can write above it.
-        console = Console() if self._bar is None else self._bar.console
+        console = _console() if self._bar is None else self._bar.console
         console.print(Text("\n").join(lines), soft_wrap=True)
+
+
+def _console() -> Console:
+    from rich.console import Console  # a tenth of what `status` costs in a pipe
+
+    return Console()
 
 
 def check_stdout() -> None:

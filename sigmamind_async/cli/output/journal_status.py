@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from rich.text import Text
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.output.events import (
     Decision,
@@ -27,7 +28,6 @@ from sigmamind_async.cli.output.text import (
     format_timestamp,
     prose,
     render,
-    sanitize,
     styled,
     table,
 )

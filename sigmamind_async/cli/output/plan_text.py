@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import (
     NUMBER_WIDTH,
@@ -16,7 +17,6 @@ from sigmamind_async.cli.output.text import (
     prose,
     ranges_text,
     render,
-    sanitize,
     styled,
     with_note,
 )
