@@ -81,7 +81,6 @@ async def main() -> int:
     parser.add_argument("key")
     parser.add_argument("dsn")
     parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--settle-time", type=float, required=True)
     parser.add_argument("--forgetful", action="store_true")
     chosen = parser.parse_args()
     async with (
@@ -97,7 +96,7 @@ async def main() -> int:
         PostgresJournal(chosen.dsn) as journal,
     ):
         make = Forgetful if chosen.forgetful else WorkerProvisioner
-        provisioner = make(client, Queue(chosen.dsn), journal, settle_time=chosen.settle_time)
+        provisioner = make(client, Queue(chosen.dsn), journal)
         while not await apply(provisioner, purchases(chosen.count)):
             pass
     return 0

@@ -164,7 +164,7 @@ def crew(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
 @contextmanager
 def applying(plan: Plan, shop: Shop, dsn: str) -> Iterator[Crew]:
     """Run the process that applies the fleet."""
-    options = ["--count", str(plan.count), "--settle-time", str(plan.settle_time)]
+    options = ["--count", str(plan.count)]
     options += ["--forgetful"] * plan.forgetful
     command = [sys.executable, "-m", "benchmarks.applier", shop.url, shop.key, dsn]
     with started(Crew([*command, *options], has_end=True), 1) as made:

@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import enum
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.compiled import quick
+from sigmamind_async.convert.portable import plain
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -60,6 +61,11 @@ class Outcome(Generic[V, T]):
     """Seconds from the row's start to its end."""
     ignored: tuple[str, ...] = ()
     """Fields that were sent and that the response shows with another value."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values; secrets are masked."""
+        names = (field.name for field in attrs.fields(type(self)))
+        return {name: plain(getattr(self, name)) for name in names}
 
 
 @attrs.define
@@ -555,13 +561,26 @@ class _InputState(Generic[V]):
             return value
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BulkResult(Generic[V, T]):
     """How every row of a job ended, in the caller's order."""
 
     outcomes: list[Outcome[V, T]] = attrs.field(hash=False)
     stopped: str = ""
     """Why the job stopped early, as a sentence; empty if it did not."""
+
+    def __repr__(self) -> str:
+        counts = Counter[str](outcome.status for outcome in self.outcomes)
+        parts = [f"{name}={count}" for name, count in counts.items()]
+        parts += [f"stopped={self.stopped!r}"] if self.stopped else []
+        return f"BulkResult({', '.join(parts)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, each outcome as `Outcome.to_dict` has it."""
+        return {
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "stopped": self.stopped,
+        }
 
     @property
     def done(self) -> list[Outcome[V, T]]:

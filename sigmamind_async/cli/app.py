@@ -6,6 +6,7 @@ little more than Python does.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -21,7 +22,7 @@ from sigmamind_async.cli.command_line import (
 )
 from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
 from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find_command, overview
-from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.errors import Committed, SigmaMindError
 
 if TYPE_CHECKING:
     from inspect import BoundArguments
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _EXTRA: Final = frozenset({"cyclopts", "jinja2", "rich", "yaml"})
 """Packages of the extra ``cli``."""
+_MISSING_EXTRA: Final = (
+    "sigmamind: the command line needs its extra: pip install 'sigmamind-async[cli]'"
+)
 _PLAIN_HYPHEN: Final = "./-"
 """Another spelling of the file ``-``, which would be read as an option without a name."""
 
@@ -37,38 +41,56 @@ _PLAIN_HYPHEN: Final = "./-"
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = list(sys.argv[1:] if tokens is None else tokens)
-    debug = "--debug" in words
     remember_command(words)
     _open_closed_streams()
     _escape_unencodable()
-    code = _reported(lambda: _run([word for word in words if word != "--debug"]), debug=debug)
-    return max(code, _reported(_flush, debug=debug))
+    code = _report(lambda: _run([word for word in words if word != "--debug"]), words)
+    # Unconfirmed rows matter more than output that could not be written.
+    return max(code, _report(_check_stdout, words))
 
 
-def _reported(work: Callable[[], int], *, debug: bool) -> int:
+def _report(work: Callable[[], int], words: Sequence[str]) -> int:
     """Return the exit code of *work*; what it raises is one line on stderr."""
     try:
         return work()
     except CommandError as error:
-        return _fail(str(error), error.code)
+        return _fail("UsageError", str(error), error.code, words)
     except SigmaMindError as error:
-        return _fail(told(error), exit_for(error))
+        return _fail(type(error).__name__, told(error), exit_for(error), words, error.committed)
     except BrokenPipeError:
         _discard_stdout()
         return Exit.DONE
     except KeyboardInterrupt:
-        return _fail("interrupted", Exit.INTERRUPTED)
+        return _fail("KeyboardInterrupt", "interrupted", Exit.INTERRUPTED, words)
     except OSError as error:
-        return _fail(_os_text(error), Exit.USAGE)
+        return _fail(type(error).__name__, _os_text(error), Exit.USAGE, words)
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, no locals
         if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in _EXTRA:
-            extra = "pip install 'sigmamind-async[cli]'"
-            return _fail(f"the command line needs its extra: {extra}", Exit.USAGE)
-        if debug:
+            print(_MISSING_EXTRA, file=sys.stderr)
+            return Exit.USAGE
+        if "--debug" in words:
             import traceback
 
             traceback.print_exception(error)
-        return _fail(unexpected(error), Exit.FAILED)
+        return _fail(type(error).__name__, unexpected(error), Exit.FAILED, words)
+
+
+def _fail(
+    name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
+) -> int:
+    """Report an error on stderr, and as the last object of ``--json``."""
+    from sigmamind_async.cli.output.text import sanitize
+
+    with suppress(OSError):
+        print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
+    if "--json" in words:
+        from sigmamind_async.cli.output.events import CommandFailed
+        from sigmamind_async.cli.output.json_lines import json_line
+
+        failed = CommandFailed(error=name, message=message, exit_code=code, committed=committed)
+        with suppress(OSError):
+            print(json_line(failed), flush=True)
+    return code
 
 
 def _run(words: list[str]) -> int:
@@ -162,15 +184,18 @@ def _escape_unencodable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _flush() -> int:
-    """Write what stdout still holds."""
+def _check_stdout() -> int:
+    """Write what stdout still holds; raise an error if anything could not be written."""
+    if "sigmamind_async.cli.output.console" in sys.modules:  # which remembers errors
+        from sigmamind_async.cli.output.console import check_stdout
+
+        check_stdout()
+        return Exit.DONE
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
+    except OSError:
         _discard_stdout()
-        raise CommandError(f"cannot write the output: {error.strerror}") from None
+        raise
     return Exit.DONE
 
 
@@ -180,14 +205,11 @@ def _discard_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(message: str, code: Exit) -> int:
-    from sigmamind_async.cli.output.text import sanitize
-
-    with suppress(OSError):
-        print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
-    return code
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def _os_text(error: OSError) -> str:
     text = error.strerror or type(error).__name__
+    if error.filename is None and error.errno in _FULL:
+        return f"cannot write the output: {text}"
     return f"{error.filename}: {text}" if error.filename else text

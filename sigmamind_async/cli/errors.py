@@ -141,7 +141,9 @@ def exit_for_job(summary: Summary) -> Exit:
         return Exit.UNKNOWN
     if summary.stopped in {"key_refused", "not_the_api", "journal_unusable"} and not summary.done:
         return Exit.USAGE
-    return Exit.FAILED if summary.failed or summary.skipped else Exit.DONE
+    # An operator abandoned those rows: they must not fail every later run.
+    left_out = summary.skipped - summary.abandoned
+    return Exit.FAILED if summary.failed or left_out else Exit.DONE
 
 
 def unexpected(error: BaseException) -> str:

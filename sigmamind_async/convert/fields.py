@@ -10,11 +10,12 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 
 import attrs
 
 from sigmamind_async.compiled import compile_init
+from sigmamind_async.convert.portable import Portable, build
 from sigmamind_async.values import UNSET
 
 T_co = TypeVar("T_co", covariant=True)
@@ -38,7 +39,7 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
 
 
 @attrs.frozen(kw_only=True)
-class RequestValue(Generic[T_co]):
+class RequestValue(Portable, Generic[T_co]):
     """Base of request values; *T_co* is what running one returns.
 
     Fields with a `wire` name form the JSON body, others do not. A `Check` beside the type, as in
@@ -53,6 +54,18 @@ class RequestValue(Generic[T_co]):
 
     def _check_combination(self, /) -> None:
         """Refuse fields that do not go together; for subclasses."""
+
+    @classmethod
+    def _wire_names(cls) -> Mapping[str, str]:
+        return {name: mark.name for name, mark in wire_names(cls).items()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the value with *fields*, by the names of its parameters.
+
+        Raises `InvalidRequestError` for a name that it does not have, or a value it cannot have.
+        """
+        return cast("Self", build(cls, fields))
 
 
 class _CheckingInit:
@@ -104,7 +117,7 @@ def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None
 
 
 @attrs.frozen(kw_only=True)
-class Record:
+class Record(Portable):
     """Base of a platform's records: every field is optional, and nothing received is lost.
 
     A field is ``None`` when its key was absent or null; one that later calls need is then empty.
@@ -128,6 +141,22 @@ class Record:
     def select_class(cls, raw: Mapping[str, object]) -> type[Record]:  # noqa: ARG003 - for subclasses
         """Return the class that reads *raw*, where several kinds of record come in one place."""
         return cls
+
+    @classmethod
+    def _wire_names(cls) -> Mapping[str, str]:
+        return {name: mark.name for name, mark in wire_names(cls).items()}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the record that `to_dict` gave, by field names; a mask stays without its secret.
+
+        Raises `InvalidRequestError` for a name that it does not have.
+        """
+        kind, given = cls.select_class(fields), dict(fields)
+        key = given.pop("id", None) if "plain_id" in wire_names(kind) else None
+        if key is not None:
+            given["plain_id"] = key
+        return cast("Self", build(kind, given))
 
 
 def wire_names(cls: type) -> dict[str, wire]:

@@ -101,7 +101,7 @@ def pending_decision(pending: PendingOperation | None) -> str:
     """Return why an operation does not continue without an operator."""
     if pending is None or pending.row is None or not pending.needs_decision:
         return ""
-    return f"{pending.row.op_id!r} needs a decision: see sigmamind reconcile"
+    return "needs a decision; sigmamind status shows the ways to decide"
 
 
 def _under_way(pending: PendingOperation | None) -> Row | None:

@@ -211,7 +211,7 @@ class Executor:
     async def _on_written(self, progress: StepProgress, request: StepRequest, record: Any) -> None:  # noqa: ANN401 - any platform's
         """Note a number that was created or updated, and find what is left to do about it."""
         step, row = progress.step, self._plan.rows[progress.step.id]
-        found = merge_shown(progress.found, VENDORS[step.platform].found(record))
+        found = merge_shown(progress.found, VENDORS[step.platform].read_number(record))
         applied = progress.applied
         changes: tuple[Change, ...] = ()
         if progress.found is None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Final, TypeAlias
 
@@ -72,15 +72,15 @@ def load(
     """
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
-    rules = rules_of(default_platform, allow_inline=allow_inline)
+    rules = _rules(name, default_platform, allow_inline=allow_inline)
     chosen = format or format_of(name)
     if chosen is None:
         problem = Problem(message=f"the name must end in {', '.join(SUFFIXES)}", file=name)
         return Fleet(rows=(), problems=(problem,))
     try:
-        fleet = _fleet(_compare(_parse_file(source, name, chosen, rules), name))
+        fleet = _fleet(_compare(_parse_file(source, chosen, rules), name))
     except _OperationsError as error:
-        return Fleet(rows=(), problems=(attrs.evolve(error.problem, file=name),))
+        return Fleet(rows=(), problems=(error.problem,))
     return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)))
 
 
@@ -105,20 +105,21 @@ def read(
 
     CSV and JSON Lines are read row by row; rows are not compared with one another.
     """
-    rules = rules_of(default_platform, allow_inline=allow_inline, check=check)
+    rules = _rules(name, default_platform, allow_inline=allow_inline, check=check)
     try:
-        yield from _flatten(_parse_file(source, name, format, rules))
+        yield from _flatten(_parse_file(source, format, rules))
     except _OperationsError as error:
-        yield attrs.evolve(error.problem, file=name)
+        yield error.problem
 
 
-def rules_of(
-    default_platform: str | None, *, allow_inline: bool, check: Check = problems_of
+def _rules(
+    file: str, default_platform: str | None, *, allow_inline: bool, check: Check = problems_of
 ) -> RowRules:
-    """Return how rows are read; raise `ConfigurationError` for an unknown platform."""
     if default_platform not in {None, *PLATFORMS}:
         raise ConfigurationError(f"default_platform: must be one of {', '.join(PLATFORMS)}")
-    return RowRules(default_platform=default_platform, allow_inline=allow_inline, check=check)
+    return RowRules(
+        file=file, default_platform=default_platform, allow_inline=allow_inline, check=check
+    )
 
 
 def _fleet(found: Iterator[ParsedRow]) -> Fleet:
@@ -153,28 +154,23 @@ def _parse_made(row: FleetRow) -> ParsedRow:
 # ---------------------------------------------------------------- files
 
 
-def _parse_file(
-    source: FileSource, name: str, form: Format, rules: RowRules
-) -> Iterator[ParsedRow]:
-    """Yield the rows of *source*, valid or not; their problems name *name*."""
+def _parse_file(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
+    """Yield the rows of *source*, valid or not."""
     try:
-        for each in _parse_open(source, form, rules):
-            yield _in_file(each, name) if each.problems else each
+        with _open(source) as stream:
+            yield from _parse_stream(stream, form, rules)
     except OSError as error:
         reason = error.strerror or "it is not readable"
-        yield _in_file(_broken(FileError(f"cannot be read: {reason}")), name)
+        yield _broken(FileError(f"cannot be read: {reason}"), rules)
 
 
-def _parse_open(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
+def _open(source: FileSource) -> AbstractContextManager[IO[bytes]]:
     if not isinstance(source, str | os.PathLike):
-        yield from _parse_stream(source, form, rules)
-        return
+        return nullcontext(source)
     try:
-        stream = Path(source).open("rb")  # noqa: SIM115 - closed below
+        return Path(source).open("rb")
     except ValueError as error:  # a zero byte in the path
         raise OSError(0, str(error)) from None
-    with closing(stream):
-        yield from _parse_stream(stream, form, rules)
 
 
 def _parse_stream(stream: IO[bytes], form: Format, rules: RowRules) -> Iterator[ParsedRow]:
@@ -182,14 +178,14 @@ def _parse_stream(stream: IO[bytes], form: Format, rules: RowRules) -> Iterator[
     reported: set[Problem] = set()
     for item in read_rows(stream, form, VOCABULARY):
         if isinstance(item, FileError):
-            yield _broken(item)
+            yield _broken(item, rules)
         elif isinstance(item, Header):
             header = item
             if ACTION in header.names:
                 continue
-            yield from map(_broken, header.errors)
             missing = [FileError(what, header.line) for what in _missing_columns(header, rules)]
-            yield from map(_broken, missing)
+            for error in (*header.errors, *missing):
+                yield _broken(error, rules)
             if missing:
                 return
         elif ACTION in (header.names if header else item.cells):
@@ -220,14 +216,10 @@ def _parse_row(
     return attrs.evolve(parsed, problems=tuple(problems))
 
 
-def _broken(error: FileError) -> ParsedRow:
-    problem = Problem(message=error.message, line=error.line, column=error.column)
-    return ParsedRow(line=error.line, problems=(problem,))
-
-
-def _in_file(parsed: ParsedRow, name: str) -> ParsedRow:
-    placed = tuple(attrs.evolve(problem, file=name) for problem in parsed.problems)
-    return attrs.evolve(parsed, problems=placed)
+def _broken(error: FileError, rules: RowRules) -> ParsedRow:
+    line, column = error.line, error.column
+    problem = Problem(message=error.message, file=rules.file, line=line, column=column)
+    return ParsedRow(line=line, problems=(problem,))
 
 
 def _missing_columns(header: Header, rules: RowRules) -> Iterator[str]:
@@ -271,7 +263,8 @@ def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) 
         f" not what to do; its first row would be {shown}"
     )
     printable = "".join(letter if letter.isprintable() else "?" for letter in message)
-    return Problem(message=printable, line=header.line if header else line, column=column)
+    at = header.line if header else line
+    return Problem(message=printable, file=rules.file, line=at, column=column)
 
 
 def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, object]:

@@ -46,17 +46,19 @@ def dump_plan(plan: Plan) -> bytes:
 
 def load_plan(content: bytes) -> Plan:
     """Return the plan that `dump_plan` wrote; raise `PlanError` for anything else."""
+    plan: Plan | None = None
     try:
         document = orjson.loads(content)
-        kind, version = document.pop("kind"), document.pop("version")
-        is_complete = kind == KIND and (version != VERSION or document.keys() == _PARTS)
-        plan = _converter().structure(document, Plan) if version == VERSION else None
+        kind, version = document["kind"], document["version"]
+        if (kind, version) == (KIND, VERSION):
+            # A caller may add parts of its own, such as where the plan is from.
+            plan = _converter().structure({name: document[name] for name in _PARTS}, Plan)
     except Exception:  # noqa: BLE001 - whatever a damaged file leads to
-        is_complete, plan = False, None
-    if not is_complete or (plan is not None and not _is_consistent(plan)):
-        raise PlanError("is not a saved plan, or was changed since; make the plan again")
-    if plan is None:
+        kind, version = "", VERSION
+    if kind == KIND and version != VERSION:
         raise PlanError("was saved by another version; make the plan again")
+    if plan is None or not _is_consistent(plan):
+        raise PlanError("is not a saved plan, or was changed since; make the plan again")
     return plan
 
 

@@ -90,7 +90,7 @@ async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
     """Return every number of the account of *client*, by record."""
     vendor = VENDORS[client.platform.name]
     listing = vendor.adapter.list_numbers(client)
-    numbers = [vendor.found(record) async for record in listing]
+    numbers = [vendor.read_number(record) async for record in listing]
     # Pages shift while numbers appear: the same number may come twice.
     return {number.record: number for number in numbers if number.record}
 

@@ -84,6 +84,8 @@ Word = TypeVar("Word")
 class RowRules:
     """How rows are to be read."""
 
+    file: str = ""
+    """What problems call it."""
     default_platform: str | None = None
     """Platform of the rows that name none."""
     allow_inline: bool = False
@@ -116,9 +118,9 @@ def parse_row(found: FileRow, rules: RowRules) -> ParsedRow:
     row = _draft(values, found)
     row_id = "" if "id" in errors else str(values["id"])
     problems = tuple(
-        attrs.evolve(problem, id=row_id, line=place[0] or found.line, column=place[1])
+        attrs.evolve(problem, id=row_id, file=rules.file, line=line or found.line, column=column)
         for name, problem in _problems(errors, row, rules)
-        for place in [found.place(name)]
+        for line, column in [found.place(name)]
     )
     return ParsedRow(line=found.line, id=row_id, row=row, problems=problems, is_valid=not problems)
 
@@ -323,6 +325,8 @@ _EXTENSION: Final = re.compile(r"(?:[,;x#]|ext).*[0-9]\s*\Z", re.IGNORECASE)
 def _phone_number(text: str) -> str | CellError:
     """Return *text* without what separates its digits; nothing is guessed."""
     number = text.strip().removeprefix("'")
+    if len(number) > _MOST_CHARACTERS:
+        return number  # no number, and too long for these patterns
     if _WRITTEN_OUT.fullmatch(number):
         return "+" + "".join(filter(str.isdigit, number))
     if not number.startswith("+") and _BARE.fullmatch(number):
@@ -350,6 +354,7 @@ def _phone_number(text: str) -> str | CellError:
 
 
 _FEWEST_DIGITS: Final = 6
+_MOST_CHARACTERS: Final = 64
 
 # ---------------------------------------------------------------- secrets
 

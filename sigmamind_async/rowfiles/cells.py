@@ -110,9 +110,10 @@ _SHEET_ERROR: Final = re.compile(
     r"#[¡¿]?[A-ZÀ-Þ0-9_/]{2,20}[!?]|#N/?[A-Z]{1,2}|#{2,}|#GETTING_DATA|Err:[0-9]{3}"
 )
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{[^}]*\}?|\$\([^)]*\)?|\{\{.*?(?:\}\}|\Z)|\{[%#].*?[%#]\}|<%.*?%>|%\([A-Za-z_]\w*\)s"
-    r"|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
+    r"[$#]\{|\$\(|\{\{|\{[%#]|<%|%\([A-Za-z_]\w*\)s|%[A-Z][A-Z0-9_]+%|\{[A-Za-z_][\w.]*\}"
+    r"|\A\$[A-Za-z_]\w*\Z|\A<[^<>]+>\Z"
 )
+_PLACEHOLDER_TEXT: Final = re.compile(r"[$#{<%]+[^})>%]*[})>%]+s?")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u2800\u3164\uffa0"
@@ -135,7 +136,9 @@ def text_problem(text: str) -> str:
     if _SHEET_ERROR.fullmatch(bare):
         return f"{bare!r} is an error of a spreadsheet; fix its formula, or write the value itself"
     if found := _PLACEHOLDER.search(bare):
-        return f"{found[0][:64]!r} is a placeholder that was not filled in; write the value itself"
+        whole = _PLACEHOLDER_TEXT.match(bare, found.start(), found.start() + 40)
+        shown = whole[0] if whole else found[0]
+        return f"{shown!r} is a placeholder that was not filled in; write the value itself"
     return ""
 
 

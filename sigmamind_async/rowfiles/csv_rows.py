@@ -237,9 +237,13 @@ _REWRITTEN: Final = re.compile(
 )
 
 
+_MOST_READ: Final = 64
+"""Characters that the pattern, which takes time that grows with their square, is given."""
+
+
 def is_rewritten(text: str) -> bool:
     """Return whether a spreadsheet may take *text* for a number, a date or a formula."""
-    return _REWRITTEN.fullmatch(text) is not None
+    return _REWRITTEN.fullmatch(text, 0, _MOST_READ) is not None
 
 
 def escape(text: str) -> str:
@@ -288,11 +292,16 @@ def check_cell(words: Words, name: str, text: str) -> str:
     return text
 
 
+_SHEET_ESCAPE: Final = re.compile("_x[0-9A-Fa-f]{4}_")
+
+
 def _cell_problem(text: str) -> str:
     if text in {"", "null"}:
         return "would be read as a cell without text"
     if text.startswith("'") and (text in {"'", "'null"} or _is_marked(text[1:])):
         return "begins with an apostrophe, which spreadsheets drop"
+    if _SHEET_ESCAPE.search(text):
+        return "has an escape of XLSX, which spreadsheets replace"
     return ""
 
 

@@ -7,7 +7,6 @@ digits, results of formulas, errors. So is what a reader of the sheet does not s
 from __future__ import annotations
 
 import io
-import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,6 @@ _MOST_DIGITS: Final = 10**15
 """Whole numbers from here on have lost digits in a spreadsheet."""
 _AS_SHOWN: Final = frozenset({"General", "0", "@", "#"})
 """Formats in which a whole number looks like what it is."""
-_SHEET_ESCAPE: Final = re.compile("_x[0-9A-Fa-f]{4}_")
 
 
 def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileRow | FileError]:
@@ -152,9 +150,6 @@ def _cell_text(words: Words, name: str) -> str | None:
     value = words[name]
     if not isinstance(value, str):
         return "null" if value is None else str(value)
-    if _SHEET_ESCAPE.search(value):
-        row = str(words["id"])
-        raise ConfigurationError(f"row {row!r} cannot be written: {name} has an escape of XLSX")
     return check_cell(words, name, value)
 
 

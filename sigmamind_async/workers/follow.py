@@ -38,7 +38,6 @@ from sigmamind_async.provisioning.journal.protocol import Status as AccountStatu
 from sigmamind_async.provisioning.messages import outcome_unknown
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import Row, State
-from sigmamind_async.provisioning.transitions import SETTLE_TIME
 from sigmamind_async.values import redacted
 from sigmamind_async.workers.enqueue import RUNNABLE, JournalTransaction
 from sigmamind_async.workers.queue import PAUSES, Queue
@@ -52,7 +51,9 @@ log = logging.getLogger(__name__)
 CHUNK: Final = 500
 """Operations that are handed over in one transaction."""
 MAX_OPEN: Final = 2000
-"""Operations that are with the workers at once: some seconds of work for several of them."""
+"""Operations that are with the workers at once and not unconfirmed: some seconds of work."""
+_UNKNOWN_SETTLE_TIME: Final = 1e9
+"""Seconds; the workers know the real one. Until then, no listing proves an operation lost."""
 IDLE: Final = 10.0
 """Seconds in which nothing happens before the caller is told."""
 
@@ -70,7 +71,6 @@ class WorkerProvisioner:
         client: Client of the account; it lists numbers, and sends none of the operations.
         queue: Hands operations to the workers. Its tables are made if they are missing.
         journal: The journal of the same database; it must be open.
-        settle_time: The settle time of the workers, in seconds.
         account: Label that distinguishes several accounts of one platform, as in `Provisioner`.
         on_idle: Called once in a job if nothing has happened for ten seconds, as when no worker
             serves the account; by default that is logged.
@@ -85,11 +85,12 @@ class WorkerProvisioner:
         queue: Queue,
         journal: PostgresJournal,
         *,
-        settle_time: float = SETTLE_TIME,
         account: str | None = None,
         on_idle: Callable[[], None] | None = None,
     ) -> None:
-        self._provisioner = Provisioner(client, journal, settle_time=settle_time, account=account)
+        self._provisioner = Provisioner(
+            client, journal, settle_time=_UNKNOWN_SETTLE_TIME, account=account
+        )
         self.client = client
         self.queue = queue
         self.journal = journal
@@ -121,7 +122,11 @@ class WorkerProvisioner:
         return FollowedRun(self, operations, stop_on=stop_on, progress=progress)
 
     async def reconcile(self) -> AccountStatus:
-        """Compare unconfirmed operations with one listing, as `Provisioner.reconcile` does."""
+        """Compare unconfirmed operations with one listing; return what is left.
+
+        Those that are found are done. Whether the others were lost is left to the workers, which
+        know their settle time. Raises what `Provisioner.reconcile` does.
+        """
         return await self._provisioner.reconcile()
 
     async def accept_key(self) -> None:
@@ -310,8 +315,8 @@ class FollowedRun(Generic[T]):
             self._waiting.clear()
             self._has_room.set()
         has_moved = False
-        while self._waiting and len(self._open) < MAX_OPEN and not self.stopped:
-            some = [*islice(self._waiting, min(self._chunk, MAX_OPEN - len(self._open)))]
+        while self._waiting and (room := self._room()) > 0 and not self.stopped:
+            some = [*islice(self._waiting, min(self._chunk, room))]
             for each in some:
                 each.may_be_enqueued = True  # a lost answer may have been a yes
             try:
@@ -335,6 +340,10 @@ class FollowedRun(Generic[T]):
             has_moved, self._chunk = True, min(2 * self._chunk, CHUNK)
             self._has_room.set()
         return has_moved
+
+    def _room(self) -> int:
+        """Return how many operations may be handed over; unconfirmed ones hold up no others."""
+        return MAX_OPEN - sum(not each.is_unconfirmed for each in self._open.values())
 
     # --- following ---------------------------------------------------------------------------
 
@@ -400,11 +409,12 @@ class FollowedRun(Generic[T]):
         with suppress(JournalError):
             unconfirmed = [each.op_id for each in self._open.values() if each.is_unconfirmed]
             for row in await self._rows(unconfirmed):
-                self._take_in(row)
-                if row.op_id in self._open:
+                if row.state is State.UNCONFIRMED:
                     operation = self._open[row.op_id]
                     error = outcome_unknown(row, operation.value)
                     self._finish(operation, "unconfirmed", row, error=error)
+                elif row.state is not State.FAILED:  # or its job may send it again
+                    self._take_in(row)
         self._leave([*self._open.values()])
 
     def _leave(self, operations: Iterable[_Operation[T]]) -> None:

@@ -42,11 +42,14 @@ happens."""
 _BATCH: Final = 1000
 """Operations in one statement."""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('sigmamind_async queue', 0))"
-_HAS_TABLES: Final = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
+_FOUND: Final = (
+    "SELECT to_regclass('procrastinate_jobs') IS NOT NULL,"
+    " to_regclass('sigmamind_jobs_by_lock') IS NOT NULL"
+)
 # For a job with a lock, procrastinate looks for earlier jobs with the same lock. With 10,000 jobs
 # waiting, fetching one took 470 ms without this index, and 1 ms with it.
 _INDEX: Final = (
-    "CREATE INDEX IF NOT EXISTS sigmamind_jobs_by_lock ON procrastinate_jobs (lock)"
+    "CREATE INDEX sigmamind_jobs_by_lock ON procrastinate_jobs (lock)"
     " WHERE status IN ('todo', 'doing')"
 )
 _MISSING_TABLES: Final = (
@@ -206,10 +209,13 @@ async def _ended(transaction: JournalTransaction, accounts: Iterable[str], op_id
 async def _create_tables(connection: psycopg.AsyncConnection[Any]) -> None:
     async with connection.transaction():
         await connection.execute(_LOCK)
-        found = await (await connection.execute(_HAS_TABLES)).fetchone()
-        if found == (False,):
+        has_tables, has_index = await (await connection.execute(_FOUND)).fetchone() or (True, True)
+        if not has_tables:
             await connection.execute(SchemaManager.get_schema())
-        await connection.execute(_INDEX)
+        # Only if it is missing: even `IF NOT EXISTS` waits for a lock on the whole table, and all
+        # workers behind it, as long as one is frozen in a transaction.
+        if not has_index:
+            await connection.execute(_INDEX)
 
 
 def _group_by_account(operations: Iterable[tuple[str, Value]], label: str | None) -> _Accounts:

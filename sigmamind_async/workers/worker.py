@@ -80,11 +80,11 @@ WHERE account = %(account)s AND state = 'planned'
 LIMIT %(batch)s
 """
 # Only jobs that waited for a settle time: others come back within the longest delay anyway. Those
-# of operations that a listing has settled have nothing left to do but to report it.
+# of operations that a listing has settled end at once, except that a refused one is tried again.
 _RUN_NOW: Final = """
 UPDATE procrastinate_jobs AS j SET scheduled_at = NULL FROM {schema}.operations AS o
 WHERE o.account = %(account)s
-    AND o.state IN ('planned', 'done', 'duplicate', 'needs_decision', 'abandoned')
+    AND o.state NOT IN ('sending', 'unconfirmed')
     AND o.op_id = j.args ->> 'op_id' AND j.queueing_lock = %(prefix)s || o.op_id
     AND j.status = 'todo' AND j.scheduled_at > now() + make_interval(secs => %(max_delay)s)
 RETURNING j.id

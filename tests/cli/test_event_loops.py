@@ -48,7 +48,7 @@ def test_without_it_the_loop_is_that_of_asyncio(monkeypatch: pytest.MonkeyPatch)
 def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until: Wait) -> None:
     """Signals reach both loops: nothing is unconfirmed after one, and nothing is bought twice."""
     cli.box.latency = (0.3, 0.3)
-    path = cli.purchases(40)
+    path = cli.fleet(40)
     process = cli.start("apply", path, *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     process.send_signal(signal.SIGINT)
@@ -65,7 +65,7 @@ def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until
 
 def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, until: Wait) -> None:
     cli.box.latency = (20.0, 20.0)
-    process = cli.start("apply", cli.purchases(30), *BUY[:-1])
+    process = cli.start("apply", cli.fleet(30), *BUY[:-1])
     until(lambda: cli.box.sigmamind.in_flight >= 10)
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None

@@ -21,7 +21,7 @@ from sigmamind_async.fleet import (
     plan,
     write,
 )
-from sigmamind_async.fleet.export import columns_of, sayable
+from sigmamind_async.fleet.export import columns_of, writable_rows
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.rowfiles import Format
@@ -65,7 +65,7 @@ def test_a_journal_gives_numbers_their_ids(cli: Cli, inside: Inside, fleet: Path
     planned = inside("plan", "now.jsonl", *journal, "--json")
 
     assert sorted(row["id"] for row in done.objects) == ["desk", "night", "own"]
-    assert planned.summary["steps"] == {"unchanged": 3}
+    assert planned.summary["actions"] == {"unchanged": 3}
 
 
 @pytest.mark.usefixtures("fleet")
@@ -155,7 +155,7 @@ def test_the_export_of_any_account_plans_to_nothing(
 ) -> None:
     """Whatever it holds: what cannot be said is left out, and every number is told of."""
     there = {(number.platform, number.record): number for number in found}
-    told = [*sayable(export(there.values()), form)]
+    told = [*writable_rows(export(there.values()), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     stream = io.BytesIO()
     write(rows, stream, form, columns=columns_of(rows))
@@ -183,4 +183,4 @@ def test_a_row_that_is_sound_is_left_as_it_is() -> None:
         fields={"phone_number": "+14155550123", "label": "=1+1"},
     )
 
-    assert [*sayable([row], "csv")] == [row]
+    assert [*writable_rows([row], "csv")] == [row]

@@ -19,7 +19,7 @@ LIMIT = RateLimit(per_second=40.0, burst=5, retry_after=None, status=503)
 def test_purchases_pass_a_limiter_that_refuses_with_503(cli: Cli) -> None:
     cli.box.rate_limit = LIMIT
     words = ("--max-purchases", ROWS, "--yes")
-    done = cli("apply", cli.purchases(ROWS), *words, "--refusal-status", 503)
+    done = cli("apply", cli.fleet(ROWS), *words, "--refusal-status", 503)
 
     assert done.code == 0
     assert len(cli.box.ledger.purchases) == ROWS
@@ -29,7 +29,7 @@ def test_a_503_leaves_a_purchase_in_doubt_where_nobody_says_that_it_refuses(cli:
     """The control."""
     cli.box.rate_limit = LIMIT
     words = ("--max-purchases", ROWS, "--yes", "--deadline", 3)
-    done = cli("apply", cli.purchases(ROWS), *words)
+    done = cli("apply", cli.fleet(ROWS), *words)
 
     assert done.code == 3
 
@@ -42,7 +42,7 @@ def test_a_status_that_cannot_refuse_is_a_usage_error(inside: Inside, wrong: str
 def test_workers_are_told_themselves(cli: Cli, inside: Inside) -> None:
     """An option that does not apply is refused."""
     words = ("--postgres", "postgresql://127.0.0.1:1/none", "--refusal-status", 503)
-    done = inside("apply", cli.purchases(1), *words)
+    done = inside("apply", cli.fleet(1), *words)
 
     assert done.code == 2
     assert "--refusal-status are theirs" in " ".join(done.err.split())

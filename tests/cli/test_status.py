@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ NOBODY = {"SIGMAMIND_API_KEY": "", "SIGMAMIND_BASE_URL": "http://127.0.0.1:1"}
 def lost(cli: Cli, inside: Inside) -> Path:
     """A file of which one row was bought and one went unanswered, and was not bought."""
     cli.box.script("create", [None, "reset_before_commit"])
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     assert inside("apply", path, *BUY).code == 3
     return path
 
@@ -42,7 +44,7 @@ def duplicates(cli: Cli, inside: Inside) -> Path:
     """A file of which one row has bought two numbers: the lost request came late after all."""
     cli.box.faults = Faults(late=0.8)
     cli.box.script("create", ["late_commit"])
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     assert inside("apply", path, *BUY, "--settle-time", 0, "--retry-unconfirmed").code == 0
     return path
 
@@ -64,7 +66,7 @@ def doubtful_id(inside: Inside, path: Path) -> str:
 
 def test_all_settled_is_exit_0(cli: Cli, inside: Inside) -> None:
     """Without a key, and with nobody at the other end."""
-    path = cli.purchases(3)
+    path = cli.fleet(3)
     inside("apply", path, *BUY)
     done = inside("status", path, **NOBODY)
 
@@ -99,10 +101,8 @@ def test_who_has_to_decide_is_told_how(inside: Inside, undecided: Path) -> None:
     done = inside("status", undecided, **NOBODY)
     row = doubtful_id(inside, undecided)
 
-    assert applied.code == done.code == 3
-    assert "needs a decision: line" in applied.err
-    assert f"\n  sigmamind status {undecided}\n" in applied.err
-    assert "--wait" not in applied.err
+    assert done.code == 3
+    assert "needs a decision" in applied.out + applied.err
     assert done.out.startswith(f"{undecided}.journal.db (sigmamind): 1 row needs a decision\n")
     for way in ("--adopt +NUMBER", "--retry-unconfirmed", "--abandon"):
         assert f"    sigmamind reconcile {undecided} --only {row} {way}\n" in done.out
@@ -135,6 +135,29 @@ def test_status_as_json(inside: Inside, undecided: Path) -> None:
     ]
 
 
+def test_every_row_is_shown_with_its_number_if_that_is_wanted(
+    cli: Cli, inside: Inside, undecided: Path
+) -> None:
+    number = cli.box.ledger.purchases[0].phone_number or ""
+    some = inside("status", undecided)
+    done = inside("status", undecided, "--verbose")
+    found = inside("status", undecided, "--json").objects
+
+    assert number not in some.out
+    assert re.search(rf"^buy-[01] +\{number} +purchase +done$", done.out, re.MULTILINE)
+    assert number in [each.get("phone_number") for each in found]
+
+
+@pytest.mark.parametrize("time", ["2h", "120m", "7200s", "7200"])
+def test_a_time_may_have_a_unit(inside: Inside, lost: Path, time: str) -> None:
+    [row] = inside("status", lost, "--settle-time", time, "--json").open_rows
+    since, until = (
+        datetime.fromisoformat(row["unsettled"][name]) for name in ("since", "settles_at")
+    )
+
+    assert (until - since).total_seconds() == pytest.approx(7200, abs=1)
+
+
 def test_the_journal_itself_can_be_named(cli: Cli, inside: Inside, lost: Path) -> None:
     journal = f"{lost}.journal.db"
     by_name = inside("status", journal)
@@ -148,7 +171,7 @@ def test_the_journal_itself_can_be_named(cli: Cli, inside: Inside, lost: Path) -
 
 def test_status_while_a_job_runs_and_after_its_death(cli: Cli, inside: Inside, until: Wait) -> None:
     cli.box.latency = (5.0, 5.0)
-    path = cli.purchases(4)
+    path = cli.fleet(4)
     process = cli.start("apply", path, *BUY[:3])
     until(lambda: cli.box.sigmamind.in_flight == 4)
     running = inside("status", path, **NOBODY)
@@ -159,11 +182,11 @@ def test_status_while_a_job_runs_and_after_its_death(cli: Cli, inside: Inside, u
     for done in (running, dead):
         assert done.code == 3
         assert "4 rows unconfirmed" in done.out
-        assert "under way, or its process was killed" in done.out
+        assert "still in progress, or its process was killed" in done.out
 
 
 def test_a_file_that_was_never_applied_is_told(cli: Cli, inside: Inside) -> None:
-    done = inside("status", cli.purchases(1))
+    done = inside("status", cli.fleet(1))
 
     assert (done.code, done.out) == (2, "")
     assert "nothing has been applied from" in done.err
@@ -174,7 +197,7 @@ def test_a_journal_that_is_gone_is_not_one_that_never_was(
     cli: Cli, inside: Inside, command: str
 ) -> None:
     """Its lock file is still there. Control: where that goes too, *status* finds nothing."""
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     assert inside("apply", path, *BUY).code == 0
     Path(f"{path}.journal.db").unlink()
     done = inside(command, path)
@@ -187,9 +210,9 @@ def test_a_journal_that_is_gone_is_not_one_that_never_was(
 
 def test_rows_of_every_platform_are_shown(cli: Cli, inside: Inside) -> None:
     words = ("--journal", "all.db")
-    inside("apply", cli.purchases(1, "a.jsonl"), *BUY, *words)
-    row = {"action": "create", "provider": "pia"}
-    inside("apply", cli.write("b.jsonl", json.dumps(row)), *BUY, *words, "--platform", "verbex")
+    inside("apply", cli.fleet(1, "a.jsonl"), *BUY, *words)
+    row = {"id": "verbex-1", "platform": "verbex", "source": "purchase"}
+    inside("apply", cli.write("b.jsonl", json.dumps(row)), *BUY, *words)
     done = inside("status", "all.db")
     one = inside("status", "all.db", "--platform", "verbex")
 
@@ -207,7 +230,7 @@ def test_rows_of_every_platform_are_shown(cli: Cli, inside: Inside) -> None:
 def test_reconcile_shows_what_it_found(cli: Cli, inside: Inside) -> None:
     cli.box.script("create", ["reset_after_commit"])
     cli.box.list_lag = 3600.0
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     inside("apply", path, *BUY)
     cli.box.list_lag = 0.0
     done = inside("reconcile", path)
@@ -238,7 +261,7 @@ def test_waiting_ends_with_the_settle_time(inside: Inside, lost: Path) -> None:
 
     assert done.code == 3
     assert "unconfirmed -> needs a decision" in done.out
-    assert "1 unconfirmed, to be settled soon after 20" in done.err
+    assert "1 row is unconfirmed, to be settled soon after 20" in done.err
     assert done.err.count("\n") == 1
 
 
@@ -286,13 +309,14 @@ def follow(inside: Inside) -> Follow:
 def test_adopt(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
     """A number that somebody bought by hand in the meantime."""
     number = "+14155550123"
-    inside("apply", cli.write("hand.jsonl", f'{{"action": "import", "phone_number": "{number}"}}'))
+    row = {"id": "hand", "platform": "sigmamind", "source": "import", "phone_number": number}
+    assert inside("apply", cli.write("hand.jsonl", json.dumps(row))).code == 0
     done = follow(undecided, "--adopt", number=number)
     again = inside("apply", undecided, *BUY, "--json")
 
     assert done.code == 0
     assert f"needs a decision -> done (operator's decision: adopted {number})" in done.out
-    assert (again.code, again.summary["already_done"]) == (0, 2)
+    assert (again.code, again.summary["failed"]) == (0, 0)
     assert number in [row["phone_number"] for row in again.rows]
     assert len(cli.box.ledger.purchases) == 1
 
@@ -329,13 +353,13 @@ def test_retry_unconfirmed(cli: Cli, inside: Inside, undecided: Path, follow: Fo
     assert cli.labels() == ["n0", "n1"]
 
 
-def test_give_up(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
+def test_abandon(cli: Cli, inside: Inside, undecided: Path, follow: Follow) -> None:
+    """Nothing is sent for the row by any later run."""
     done = follow(undecided, "--abandon")
     again = inside("apply", undecided, *BUY)
 
     assert done.code == 0
-    assert again.code == 1
-    assert "was abandoned by an operator: it is not sent again" in again.out
+    assert "an operator abandoned it" in again.out
     assert len(cli.box.ledger.purchases) == 1
 
 
@@ -376,7 +400,7 @@ def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: W
     """Nothing is sent again that came in the meantime."""
     cli.box.faults = Faults(late=1.5)
     cli.box.script("create", ["late_commit"])
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     inside("apply", path, *BUY)
     inside("reconcile", path, "--wait", "--settle-time", 0)
     until(lambda: len(cli.box.ledger.purchases) == 1)
@@ -399,8 +423,13 @@ def test_what_turned_up_makes_a_decision_void(cli: Cli, inside: Inside, until: W
         (("--adopt", "+1"), "name it with --only ROW"),
         (("--only", "a", "--only", "b", "--adopt", "+1"), "name a single --only ROW"),
         (("--only", "a", "--retry-unconfirmed", "--wait"), "exclude each other"),
-        (("--only", "nobody", "--retry-unconfirmed"), "has no row 'nobody' of sigmamind"),
+        (
+            ("--only", "nobody", "--retry-unconfirmed"),
+            "has no row 'nobody'; known are buy-0, buy-1",
+        ),
+        (("--only", "bu-1", "--abandon"), "has no row 'bu-1'; did you mean 'buy-1'?"),
         (("--settle-time", "-1"), "--settle-time"),
+        (("--settle-time", "soon"), "'soon' is no duration; write 90, 90s, 15m or 1h"),
     ],
 )
 def test_a_decision_that_makes_no_sense_is_told(
@@ -413,6 +442,18 @@ def test_a_decision_that_makes_no_sense_is_told(
     assert done.err.count("\n") == 1
 
 
+def test_a_row_is_named_as_in_the_file_or_as_in_the_journal(
+    inside: Inside, undecided: Path
+) -> None:
+    row = doubtful_id(inside, undecided)
+    done = inside("reconcile", undecided, "--only", f"{row} #1", "--retry-unconfirmed")
+    again = inside("reconcile", undecided, "--only", row, "--retry-unconfirmed")
+
+    assert done.code == 0
+    assert done.out.startswith(f"{row}: needs a decision -> planned")
+    assert again.err.endswith(f"{row} is planned, so there is nothing to decide\n")
+
+
 def test_what_may_still_turn_up_is_not_sent_again(inside: Inside, lost: Path) -> None:
     done = inside("reconcile", lost, "--only", doubtful_id(inside, lost), "--retry-unconfirmed")
 
@@ -422,7 +463,7 @@ def test_what_may_still_turn_up_is_not_sent_again(inside: Inside, lost: Path) ->
 
 
 def test_what_is_done_needs_no_decision(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     inside("apply", path, *BUY)
     done = inside("reconcile", path, "--only", "buy-0", "--abandon")
 

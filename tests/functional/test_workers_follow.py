@@ -464,10 +464,11 @@ async def test_what_goes_on_later_is_not_reported(
 ) -> None:
     box.script("create", [Fault.RESET_AFTER_COMMIT])
     seen: list[State] = []
-    running_worker = worker(
-        box, base.dsn, reconcile=EVERY_SECOND, on_settled=lambda row: seen.append(row.state)
-    )
-    async with working(running_worker):
+
+    def note(row: Row) -> None:
+        seen.append(row.state)
+
+    async with working(worker(box, base.dsn, reconcile=EVERY_SECOND, on_settled=note)):
         await queue.enqueue(purchases(1))
         await until(lambda: bool(seen))
     assert seen == [State.DONE]

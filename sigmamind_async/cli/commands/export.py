@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.database import Postgres, database_of
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import EXCLUSIVE, FilePlace, Place, looked_into
-from sigmamind_async.cli.output.console import Output, silence_stdout
+from sigmamind_async.cli.output.console import Output, write_stdout
 from sigmamind_async.cli.runtime import (
     ATTEMPT_TIMEOUT,
     DEADLINE,
@@ -29,7 +28,7 @@ from sigmamind_async.cli.runtime import (
     run,
 )
 from sigmamind_async.cli.vendors import DEFAULT, PlatformName
-from sigmamind_async.fleet.export import columns_of, sayable, write
+from sigmamind_async.fleet.export import columns_of, writable_rows, write
 from sigmamind_async.fleet.export import export as exported
 from sigmamind_async.fleet.refresh import list_numbers
 from sigmamind_async.fleet.spec import FleetRow, Problem
@@ -66,7 +65,7 @@ def export(
     times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
     accounts = Accounts.of(dict.fromkeys(platform), times)
     found, applied = run(_look(accounts, place))
-    told = [*sayable(exported(found, applied), form)]
+    told = [*writable_rows(exported(found, applied), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     _write(_content(rows, form), out)
     output = Output(json=json)
@@ -124,10 +123,4 @@ def _write(content: bytes, out: Path | None) -> None:
         with new_file(out) as stream:
             stream.write(content)
         return
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except OSError:  # nobody reads on, or the disk is full
-        silence_stdout()
-        raise
+    write_stdout(content)

@@ -66,7 +66,7 @@ def status(
             shown.show(
                 JournalRows(tuple(journal_row_of(row, settle_time, place) for row in settled))
             )
-    if not (output.json or output.verbose or output.quiet):
+    if shown.is_terminal and not (output.verbose or output.quiet):
         shown.log(f"all rows: {place.command('status', platform, '--verbose')}")
     return Exit.DONE if is_settled else Exit.UNKNOWN
 

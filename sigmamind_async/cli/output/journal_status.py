@@ -219,7 +219,7 @@ def _(status: JournalStatus, width: int | None) -> Iterator[Text]:
     yield Text()
     for state, count in status.counts.items():
         yield styled(f"{count:>7,}  {state_name(state)}", state.value)
-    included = ", unconfirmed ones included" if status.rows else ""
+    included = " or unconfirmed" if status.rows else ""
     numbers = "number" if status.purchased == 1 else "numbers"
     yield styled(f"{status.purchased:>7,}  {numbers} bought{included}", "dim")
     for row in status.undecided[:MOST]:

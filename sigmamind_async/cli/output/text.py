@@ -279,13 +279,15 @@ class Widths:
         cls, ids: Iterable[str], actions: Iterable[str], platforms: Iterable[str] = ()
     ) -> Widths:
         """Return the widths for rows with these ids, actions and, if they differ, platforms."""
+        several = {*platforms} if len({*platforms}) > 1 else set[str]()
         widest_id, action, platform = (
-            max(map(len, words), default=0) for words in (ids, actions, platforms)
+            max(map(len, words), default=0) for words in (ids, actions, several)
         )
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-def row_lines(result: RowResult, widths: Widths, width: int | None) -> list[Text]:
+@render.register
+def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Text]:
     """Return how one row ended, in line with other rows."""
     number = sanitize(result.phone_number or result.record_id or "")
     cells = [
@@ -301,7 +303,7 @@ def row_lines(result: RowResult, widths: Widths, width: int | None) -> list[Text
     return with_note(cells, note, width)
 
 
-_STOPPED: Final = {
+STOP_TEXTS: Final = {
     "interrupted": "interrupted",
     "key_refused": "the platform refused the API key",
     "cannot_pay": "the account cannot pay",
@@ -331,7 +333,7 @@ def _summary_lines(summary: Summary, width: int | None) -> Iterator[Text]:
         limited = f", {summary.rate_limited:,} rate-limited" if summary.rate_limited else ""
         yield from prose(f"{count_of(summary.requests, 'request')}{limited}", width, "dim")
     if summary.stopped is not None:
-        yield from prose(f"Stopped early: {_STOPPED[summary.stopped]}.", width, "failed")
+        yield from prose(f"Stopped early: {STOP_TEXTS[summary.stopped]}.", width, "failed")
 
 
 def _worst(summary: Summary | VerificationSummary) -> str:
@@ -394,7 +396,7 @@ def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Text]:
 
 @render.register
 def _(shown: NumberReleased, _: int | None) -> Iterable[Text]:
-    return [Text(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
+    return [Text(f"NumberReleased {sanitize(shown.phone_number or shown.record_id or '')}")]
 
 
 @render.register
@@ -480,8 +482,7 @@ def _audit_lines(audit: AuditResult, width: int | None) -> list[Text]:
 def _(killed: JobKilled, width: int | None) -> Iterable[Text]:
     text = (
         f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
-        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought whose reply never"
-        " arrived"
+        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought, unrecorded"
     )
     return prose(text, width)
 

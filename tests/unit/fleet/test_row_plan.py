@@ -855,7 +855,7 @@ def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> 
 @pytest.mark.parametrize("state", [State.NEEDS_DECISION, State.DUPLICATE])
 def test_a_purchase_that_waits_for_a_person(state: State) -> None:
     """Nothing is sent until one has decided, whether the row wants its number or not."""
-    message = ["a: 'a #1' needs a decision: see sigmamind reconcile"]
+    message = ["a: needs a decision; sigmamind status shows the ways to decide"]
 
     assert messages(going(bought(), begun(state=state))) == message
     gone = going(absent(bought()), begun(state=state), allow_release=True)

@@ -253,6 +253,16 @@ def test_a_refusal_after_a_doubt_may_be_its_echo(kind: Kind) -> None:
     assert advance(refused, found(MATCH), NOW, POLICY).row.state is S.DONE
 
 
+def test_a_refusal_keeps_its_status_until_the_next_attempt() -> None:
+    """A later refusal for another reason must not be taken for a 404."""
+    event = AttemptEnded(Verdict.REJECTED, "no such number", status=404)
+    refused = advance(a_row(RELEASE, S.SENDING), event, NOW, POLICY).row
+    again = advance(refused, RetryApproved(), NOW, POLICY).row
+    here = advance(again, RefusedLocally("no secret"), NOW, POLICY).row
+    sent = advance(refused, Claimed(owner="me", lease=9.0), NOW, POLICY).row
+    assert (refused.error_status, here.error_status, sent.error_status) == (404, 0, 0)
+
+
 def test_a_purchase_of_any_number_is_refused_for_good() -> None:
     row = a_row(PURCHASE, S.SENDING, unconfirmed_since=NOW - 1.0)
     assert advance(row, AttemptEnded(Verdict.REJECTED, "402"), NOW, POLICY).row.state is S.FAILED

@@ -1,0 +1,172 @@
+"""Standard output that takes no more: an error for every command, unless its reader went away."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from tests.cli.test_rendering import SCHEMA
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Inside
+
+FLEET = "id,platform,source,country_code,label\n" + "".join(
+    f"desk-{number},sigmamind,purchase,US,n{number}\n" for number in range(3)
+)
+BUY = ("--max-purchases", "3", "--yes")
+NEEDS_DEVICE = pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+
+COMMANDS: list[tuple[str, ...]] = [
+    ("numbers", "list"),
+    ("numbers", "list", "--json"),
+    ("export",),
+    ("plan", "fleet.csv"),
+    ("plan", "fleet.csv", "--json"),
+    ("status", "fleet.csv"),
+    ("status", "fleet.csv", "--json"),
+    ("reconcile", "fleet.csv"),
+    ("apply", "fleet.csv", *BUY),
+    ("apply", "fleet.csv", *BUY, "--json"),
+    ("--help",),
+    ("apply", "--help"),
+    ("--version",),
+]
+
+
+@pytest.fixture
+def applied(cli: Cli, inside: Inside) -> Cli:
+    """An account with three numbers, and their file."""
+    assert inside("apply", cli.write("fleet.csv", FLEET), *BUY).code == 0
+    return cli
+
+
+def run(cli: Cli, *words: str, redirect: str) -> tuple[int, str]:
+    """Run a command in a shell with a redirection; return its code and stderr."""
+    import shlex
+
+    from tests.cli.conftest import COMMAND
+
+    line = f"{shlex.join([*COMMAND, *words])} {redirect}"
+    done = subprocess.run(
+        line,
+        shell=True,
+        env=cli.environment,
+        cwd=cli.folder,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+@NEEDS_DEVICE
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_output_that_cannot_be_written_is_an_error(applied: Cli, words: tuple[str, ...]) -> None:
+    """Negative control: to /dev/null the same command ends with 0."""
+    code, err = run(applied, *words, redirect="> /dev/full")
+    control, _ = run(applied, *words, redirect="> /dev/null")
+
+    assert code != 0
+    assert "sigmamind: cannot write the output: No space left on device" in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    assert control == 0
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("redirect", [">&-", ">&- 2>&-", "<&- >&-"])
+def test_a_stream_that_is_closed_at_the_start_is_no_crash(
+    applied: Cli, words: tuple[str, ...], redirect: str
+) -> None:
+    """As if it led to /dev/null; and the journal never becomes standard output."""
+    code, err = run(applied, *words, redirect=redirect)
+
+    assert (code, "Traceback" in err) == (0, False)
+    assert run(applied, "status", "fleet.csv", redirect="> /dev/null") == (0, "")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_reader_that_went_away_is_no_error(applied: Cli, words: tuple[str, ...]) -> None:
+    code, err = run(applied, *words, redirect="| true; exit ${PIPESTATUS:-0}")
+
+    assert code == 0
+    assert not {"Traceback", "Broken pipe", "Exception ignored"} & set(err.split())
+
+
+@NEEDS_DEVICE
+@pytest.mark.parametrize("flag", [(), ("--json",)])
+def test_a_full_disk_stops_a_job_and_tears_no_row_off(
+    cli: Cli, inside: Inside, flag: tuple[str, ...]
+) -> None:
+    """Rows under way are settled, no more are sent, and the same command goes on."""
+    rows = "".join(f"row-{n},sigmamind,purchase,US,n{n}\n" for n in range(200))
+    cli.write("fleet.csv", "id,platform,source,country_code,label\n" + rows)
+    cli.box.latency = (0.05, 0.05)
+    words = ("apply", "fleet.csv", "--max-purchases", "200", "--yes")
+    code, err = run(cli, *words, *flag, redirect="> /dev/full")
+    bought = len(cli.box.ledger.purchases)
+    status = inside("status", "fleet.csv", "--json")
+
+    assert code != 0
+    assert "cannot write the output: No space left on device" in err
+    assert 0 < bought < 200
+    assert status.code == 0
+    assert status.objects[0]["counts"] == {"done": bought}
+    cli.box.latency = (0.0, 0.0)
+    again = inside(*words, "--json")
+    assert (again.code, len(cli.box.ledger.purchases)) == (0, 200)
+
+
+# ---------------------------------------------------------------- errors for programs
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "code"),
+    [
+        (("plan", "nowhere.csv", "--json"), "", 2),
+        (("numbers", "get", "+14155550199", "--json"), "NotFoundError", 1),
+        (("numbers", "list", "--json", "--nonsense"), "UsageError", 2),
+        (("status", "nowhere.csv", "--json"), "UsageError", 2),
+    ],
+)
+def test_an_error_is_an_object_for_a_program_and_a_sentence_for_a_person(
+    inside: Inside, words: tuple[str, ...], error: str, code: int
+) -> None:
+    done = inside(*words)
+    [failed] = done.objects
+
+    jsonschema.validate(failed, SCHEMA)
+    assert (done.code, failed["type"], failed["exit_code"]) == (code, "command_failed", code)
+    assert not error or failed["error"] == error
+    assert done.err.startswith("sigmamind: ")
+
+
+def test_everything_that_commands_print_is_of_the_schema(applied: Cli, inside: Inside) -> None:
+    """Negative control: an object with an unknown word in ``state`` is refused."""
+    check = jsonschema.Draft202012Validator(SCHEMA)
+    edited = FLEET.replace("n1", "n9") + "bad,sigmamind,import,x,y\n"
+    applied.write("edited.csv", edited)
+    printed: dict[str, Any] = {}
+    for words in (
+        ("numbers", "list", "--json"),
+        ("numbers", "list", "--platform", "verbex", "--platform", "sigmamind", "--json"),
+        ("plan", "fleet.csv", "--json"),
+        ("plan", "edited.csv", "--json"),
+        ("status", "fleet.csv", "--json"),
+        ("reconcile", "fleet.csv", "--json"),
+        ("apply", "fleet.csv", *BUY, "--json"),
+        ("apply", "edited.csv", *BUY, "--json"),
+        ("numbers", "verify", "--json"),
+    ):
+        for each in inside(*words).objects:
+            check.validate(each)
+            printed[each["type"]] = each
+
+    assert {"number_record", "plan_step", "plan_summary", "row_result", "summary"} <= set(printed)
+    assert {"file_problem", "journal_status"} <= set(printed)
+    assert not check.is_valid({**printed["row_result"], "status": "settled"})
