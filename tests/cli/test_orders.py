@@ -53,7 +53,7 @@ def test_an_order_is_a_fleet_file_with_a_name(cli: Cli, inside: Inside) -> None:
     [file] = orders(cli)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
 
-    assert (done.code, order["type"], order["count"]) == (0, "order", 20)
+    assert (done.code, order["type"], order["count"]) == (0, "order_placed", 20)
     assert file.name == order["file"] == f"order-{order['name']}.jsonl"
     assert [row["id"] for row in rows] == [f"{order['name']}-{place}" for place in range(1, 21)]
     assert {row["area_code"] for row in rows} == {415}
