@@ -8,9 +8,13 @@ All of it is counted, nothing is timed. A function that goes on after an ``await
 from __future__ import annotations
 
 import asyncio
+import io
+import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
@@ -19,12 +23,13 @@ import attrs
 
 import sigmamind_async
 from sigmamind_async import SigmaMind
+from sigmamind_async.cli import main
 from sigmamind_async.operation import Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sqlite.writer import FLUSH_DELAY
-from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.sandbox import Sandbox, SandboxThread
 from sigmamind_async.testing import ScriptedTransport, reply
 
 PACKAGE = f"{Path(sigmamind_async.__file__).parent}/"
@@ -139,19 +144,57 @@ def course_of_a_purchase() -> Course:
     return Course(steps)
 
 
+def course_of_apply() -> Course:
+    """Return what ``sigmamind apply`` of a fleet that buys two numbers goes through."""
+    steps: list[Step] = []
+    with tempfile.TemporaryDirectory() as folder, SandboxThread(seed=1) as box:
+        words = _apply_words(folder, box)
+        with recorded(steps, every_thread=True), redirect_stdout(io.StringIO()):
+            main(words)
+    return Course(steps)
+
+
+def frames_of_apply() -> Sequence[Step]:
+    """Return the frames between ``sigmamind apply`` and the transport that sends a purchase.
+
+    What starts a task is no frame of it: the frames of each task are joined to those that wait for
+    it.
+    """
+    raise NotImplementedError
+
+
+def _apply_words(folder: str, box: Sandbox) -> list[str]:
+    """Write a fleet into *folder*, lead the command line to *box*, and return its words."""
+    path = Path(folder, "fleet.csv")
+    path.write_text(
+        "id,platform,source,country_code,label\n"
+        "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"
+    )
+    os.environ |= {
+        "SIGMAMIND_BASE_URL": box.sigmamind.base_url,
+        "SIGMAMIND_API_KEY": box.sigmamind.api_key,
+        "XDG_STATE_HOME": folder,
+    }
+    return ["apply", str(path), "--max-purchases", "2", "--yes"]
+
+
 class recorded:  # noqa: N801 - used as a function
     """Add each function of ours that is entered in this thread to *steps*."""
 
-    def __init__(self, steps: list[Step]) -> None:
+    def __init__(self, steps: list[Step], *, every_thread: bool = False) -> None:
         self._steps = steps
+        self._every_thread = every_thread
         # Kept, so that no frame gets the address of one that has ended.
         self._seen: dict[int, FrameType] = {}
 
     def __enter__(self) -> None:
+        if self._every_thread:
+            threading.setprofile(self._see)
         sys.setprofile(self._see)
 
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
+        threading.setprofile(None)
 
     def _see(self, frame: FrameType, event: str, _: object) -> None:
         if event != "call" or id(frame) in self._seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -107,28 +107,3 @@ def _them(count: int) -> str:
 def _first(texts: Sequence[str]) -> str:
     rest = len(texts) - MOST_NAMED
     return ", ".join(texts[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-# ---------------------------------------------------------------- until operation files go
-
-can_ask = is_interactive
-typed = prompt
-
-
-@attrs.frozen(kw_only=True)
-class Outlook:
-    """What a file of operations asks for."""
-
-    found: Any = None
-    bought: int = 0
-    to_buy: int = 0
-
-
-class Consent(Approval):
-    """Use `Approval`."""
-
-    def limit(self, name: str, outlook: Outlook) -> int:
-        """Return how many numbers the journal may count at most."""
-        most = self.check_limit(name, outlook.to_buy, outlook.bought)
-        self.check_purchases(outlook.to_buy)
-        return most

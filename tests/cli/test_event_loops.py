@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.runtime import runner
+from sigmamind_async.cli.runtime import new_loop
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait
@@ -34,14 +34,14 @@ def on_loop(request: pytest.FixtureRequest, cli: Cli, tmp_path: Path) -> str:
 def test_uvloop_is_taken_where_it_is_installed() -> None:
     pytest.importorskip("uvloop")
 
-    with runner() as one:
+    with new_loop() as one:
         assert type(one.get_loop()).__module__ == "uvloop"
 
 
 def test_without_it_the_loop_is_that_of_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
 
-    with runner() as one:
+    with new_loop() as one:
         assert isinstance(one.get_loop(), asyncio.SelectorEventLoop)
 
 

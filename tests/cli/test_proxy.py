@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sigmamind_async.cli.runtime import Times
+from sigmamind_async.cli.options import RequestOptions
 from tests.cli.conftest import Cli, Inside
 from tests.functional.test_fault_matrix import closed_port
 
@@ -74,4 +74,4 @@ def test_one_that_asks_none_does_not(inside: Inside) -> None:
 
 
 def test_showing_the_times_does_not_show_the_proxys_password() -> None:
-    assert "hunter2" not in repr(Times(proxy="http://clerk:hunter2@proxy:3128"))
+    assert "hunter2" not in repr(RequestOptions(proxy="http://clerk:hunter2@proxy:3128"))

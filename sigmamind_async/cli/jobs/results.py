@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.cli.errors import advice_for, message_of
-from sigmamind_async.cli.journal_location import Place
+from sigmamind_async.cli.journal_location import JournalLocation
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
 from sigmamind_async.cli.output.text import ranges_text
@@ -75,7 +75,7 @@ def left_to_workers(result: RowResult) -> RowResult:
 class NextSteps:
     """Collects the rows that are not settled, and says what settles them."""
 
-    place: Place
+    place: JournalLocation
     resume: str = ""
     """The command that goes on with the job."""
     _lines: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])

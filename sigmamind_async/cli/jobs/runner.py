@@ -163,7 +163,7 @@ class JobRunner:
         """Note that an error has stopped the job."""
         error = None if self._job is None else self._job.stopped_by
         if error is not None:
-            self.stop(_word_for(error))
+            self.stop(stop_reason(error))
 
     def _note_refusal(self) -> None:
         """Say why nothing was done, where too few rows met a refused key to stop the job."""
@@ -238,7 +238,8 @@ class JobRunner:
         return exit_for_job(summary)
 
 
-def _word_for(error: SigmaMindError) -> StopReason:
+def stop_reason(error: SigmaMindError) -> StopReason:
+    """Return why a job ends early that *error* has stopped."""
     if isinstance(error, JournalError):
         return "journal_unusable"
     if isinstance(error, APIConnectionError):
