@@ -295,13 +295,13 @@ def test_a_telephone_takes_one_call_at_a_time(account: Account, inside: Inside) 
     [
         (
             (),
-            "each rings a telephone and costs money. Agree with --max-calls 2; no call was placed",
+            "each rings a telephone and costs money. Agree with --max-calls 2; nothing was sent",
         ),
         (
             ("--max-calls", 1),
-            "this places 2 test calls on sigmamind; each rings a telephone and costs money.",
+            "this places 2 test calls; each rings a telephone and costs money.",
         ),
-        (("--max-calls", 1), "--max-calls allows 1; no call was placed"),
+        (("--max-calls", 1), "--max-calls allows 1; nothing was sent"),
         (("--timeout", 0), "timeout: must be"),
         (("--max-per-destination", 0), "--max-per-destination"),
         (("--platform", "verbex"), "verbex has no calls to verify a number with"),
@@ -336,7 +336,7 @@ def test_on_a_terminal_the_count_is_typed(
     text = ESCAPES.sub("", seen)
 
     assert (got, len(account.calls)) == (code, calls)
-    assert "This places 1 test call on sigmamind; each rings a telephone and costs money." in text
+    assert "This places 1 test call; each rings a telephone and costs money." in text
     assert ("2 numbers: 1 passed, 1 skipped" in text) is (code == 0)
     assert (text.rfind(f"passed       {A}") > text.find("skipped      1 number:") >= 0) is (
         code == 0

@@ -13,9 +13,9 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
-from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.prompts import confirm, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, run
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform
+from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform, describe_account
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
@@ -142,7 +142,12 @@ def release_number(
     account = AccountNumbers.of(name, request)
     key = run(_key(account, number))
     if not yes:
-        _confirm_release(number, account)
+        if not is_interactive():
+            raise CommandError(f"releasing {number} needs --yes where there is no terminal")
+        where = describe_account(account.client)
+        confirm(
+            f"This releases {number} on {where}, permanently. Type {number} to release it", number
+        )
     run(_release(AccountNumbers.of(name, request), key))
     released = NumberReleased(
         platform=name,
@@ -252,12 +257,3 @@ def _resolve(name: str, reference: Cell) -> Cell:
 def option_of(field: str) -> str:
     """Return the option that sets *field*."""
     return f"--{field.replace('_', '-')}"
-
-
-def _confirm_release(number: str, account: AccountNumbers) -> None:
-    if not is_interactive():
-        raise CommandError(f"releasing {number} needs --yes where there is no terminal")
-    where = f"{account.platform.name} at {account.client.runner.engine.base_url}"
-    question = f"This releases {number} on {where}, permanently. Type {number} to go on: "
-    if prompt(question) != number:
-        raise CommandError("not confirmed; nothing was sent")

@@ -19,9 +19,9 @@ from sigmamind_async.cli.output.events import (
     VerificationList,
     VerificationSummary,
 )
-from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.prompts import confirm, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.cli.vendors import PLATFORMS, describe_account
 from sigmamind_async.errors import NotFoundError, SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
@@ -70,7 +70,7 @@ def verify(
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
-        _agree(run.calls, max_calls, client, ask=not options.json and is_interactive())
+        _agree(client, run.calls, max_calls, ask=not options.json and is_interactive())
         round_ = Round(run=run, output=output)
         for result in missing:
             round_.report(result)
@@ -107,21 +107,18 @@ async def _look_up(
         return found, missing
 
 
-def _agree(calls: int, max_calls: int | None, client: SigmaMind, *, ask: bool) -> None:
+def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
-    if not calls:
-        return
     count = "1 test call" if calls == 1 else f"{calls} test calls"
-    what = f"this places {count} on sigmamind; each rings a telephone and costs money"
-    if max_calls is not None:
-        if calls > max_calls:
-            raise CommandError(f"{what}. --max-calls allows {max_calls}; no call was placed")
+    what = f"this places {count}; each rings a telephone and costs money"
+    if max_calls is not None and calls > max_calls:
+        raise CommandError(f"{what}. --max-calls allows {max_calls}; nothing was sent")
+    if not calls or max_calls is not None:
         return
     if not ask:
-        raise CommandError(f"{what}. Agree with --max-calls {calls}; no call was placed")
-    where = f"The account is at {client.runner.engine.base_url}."
-    if prompt(f"{what[0].upper()}{what[1:]}.\n{where} Type {calls} to go on: ") != str(calls):
-        raise CommandError("not confirmed; no call was placed")
+        raise CommandError(f"{what}. Agree with --max-calls {calls}; nothing was sent")
+    where = describe_account(client)
+    confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place them", str(calls))
 
 
 # ---------------------------------------------------------------- the round
