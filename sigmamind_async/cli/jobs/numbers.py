@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -37,9 +38,8 @@ def show_numbers(
         (platform, client_of_environment(platform, request))
         for platform in _chosen_platforms(platforms)
     ]
-    output = Output.for_process(json=options.json)
-    numbers = _list(accounts, _view(agent, unassigned=unassigned))
-    run(_show_as_they_come(numbers, output) if options.json else _show_together(numbers, output))
+    view = functools.partial(_shown, agent=agent, unassigned=unassigned)
+    run(_show(accounts, view, Output.for_process(json=options.json)))
     return Exit.DONE
 
 
@@ -53,9 +53,6 @@ def _chosen_platforms(names: Iterable[PlatformName]) -> list[Platform]:
     return found
 
 
-View = Callable[[NumberRecord], NumberRecord | None]
-"""Returns what is shown of a number; `None` to leave it out."""
-
 _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
     (True, False): "inbound",
     (False, True): "outbound",
@@ -63,42 +60,44 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _view(agent: str | None, *, unassigned: bool) -> View:
+def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> NumberRecord | None:
+    """Return what is shown of *number*; `None` to leave it out."""
     if unassigned:
-        return lambda number: None if number.inbound_agent_id else number
+        return None if number.inbound_agent_id else number
     if agent is None:
-        return lambda number: number
-
-    def with_side(number: NumberRecord) -> NumberRecord | None:
-        side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
-        return None if side is None else attrs.evolve(number, side=side)
-
-    return with_side
+        return number
+    side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
+    return None if side is None else attrs.evolve(number, side=side)
 
 
 async def _list(
-    accounts: Sequence[tuple[Platform, AnyClient]], view: View
+    accounts: Sequence[tuple[Platform, AnyClient]],
 ) -> AsyncGenerator[NumberRecord]:
-    """Yield what is shown of the numbers of all *accounts*, one account after the other."""
+    """Yield the numbers of all *accounts*, one account after the other."""
     for platform, client in accounts:
         async with client:
             async for record in platform.schema.adapter.list_numbers(client):
-                shown = view(platform.number(record))
-                if shown is not None:
-                    yield shown
+                yield platform.number(record)
 
 
-async def _show_together(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
-        output.show(NumberList(tuple([number async for number in numbers])))
-
-
-async def _show_as_they_come(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
+async def _show(
+    accounts: Sequence[tuple[Platform, AnyClient]],
+    view: Callable[[NumberRecord], NumberRecord | None],
+    output: Output,
+) -> None:
+    """Show numbers: as they come to a program, and together to a person."""
+    together: list[NumberRecord] = []
+    async with aclosing(_list(accounts)) as numbers:
         async for number in numbers:
-            output.show(number)
+            shown = view(number)
+            if shown is not None and output.json:
+                output.show(shown)
+            elif shown is not None:
+                together.append(shown)
             if output.closed:
                 return
+    if not output.json:
+        output.show(NumberList(tuple(together)))
 
 
 # ---------------------------------------------------------------- one

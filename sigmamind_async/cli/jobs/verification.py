@@ -22,15 +22,15 @@ from sigmamind_async.cli.output.events import (
 from sigmamind_async.cli.prompts import confirm, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
 from sigmamind_async.cli.vendors import PLATFORMS, describe_account
-from sigmamind_async.errors import NotFoundError, SigmaMindError
+from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
-from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
+from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
-    TestStatus,
     VerificationResult,
     VerificationRun,
     verify_numbers,
 )
+from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
 
 
 @attrs.frozen(kw_only=True)
@@ -89,22 +89,17 @@ async def _carry_out(client: SigmaMind, runner: JobRunner, round_: Round) -> Non
 async def _look_up(
     client: SigmaMind, names: Sequence[str]
 ) -> tuple[list[PhoneNumber], list[Verification]]:
-    """Return the numbers with these *names*, or all, and what is to be said of missing ones."""
+    """Return the numbers with these *names*, or all, and a result for each that is missing."""
     async with client:
-        if not names:
-            return [each async for each in client.phone_numbers.list(page_size=1000)], []
-        values = [GetPhoneNumber(phone_number=name) for name in dict.fromkeys(names)]
-        found: list[PhoneNumber] = []
-        missing: list[Verification] = []
-        async for outcome in client.run_many(values, ordered=True):
-            if outcome.result is not None:
-                found.append(outcome.result)
-            elif isinstance(outcome.error, NotFoundError):
-                name, error = values[outcome.index].phone_number, row_error(outcome.error)
-                missing.append(Verification(phone_number=name, status="failed", error=error))
-            elif outcome.error is not None:
-                raise outcome.error
-        return found, missing
+        listing = client.phone_numbers.list(page_size=SIGMAMIND.page_size)
+        numbers = {each.sip_phone_number: each async for each in listing}
+    wanted = dict.fromkeys(names) or numbers
+    missing = [
+        Verification(phone_number=name, status="failed", note="is not in the account")
+        for name in wanted
+        if name not in numbers
+    ]
+    return [numbers[name] for name in wanted if name in numbers], missing
 
 
 def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
@@ -219,30 +214,25 @@ _HINTS: Final[Mapping[str, str]] = {
 
 def verification_of(result: VerificationResult) -> Verification:
     """Return what a test call says about its number, as it is shown."""
-    number, call = result.number, result.call
-    shown = Verification(
-        phone_number=number.sip_phone_number,
-        status=result.status,
-        destination=number.outbound_phone_number,
-        note=_note(result.status, result),
-    )
-    if call is not None:
-        shown = attrs.evolve(
-            shown,
-            call_id=call.call_id,
-            call_status=call.status,
-            termination_reason=call.termination_reason,
-            duration_ms=None if call.duration is None else round(call.duration * 1000),
-        )
-    if result.error is not None:
-        error = row_error(result.error)
+    call = result.call or Call()
+    error = None if result.error is None else row_error(result.error)
+    if error is not None:
         error = attrs.evolve(error, hint=_HINTS.get(error.type, error.hint))
-        shown = attrs.evolve(shown, error=error)
-    return shown
+    return Verification(
+        phone_number=result.number.sip_phone_number,
+        status=result.status,
+        destination=result.number.outbound_phone_number,
+        call_id=call.call_id or None,
+        call_status=call.status,
+        termination_reason=call.termination_reason,
+        duration_ms=None if call.duration is None else round(call.duration * 1000),
+        error=error,
+        note=_note(result),
+    )
 
 
-def _note(status: TestStatus, result: VerificationResult) -> str:
+def _note(result: VerificationResult) -> str:
     if result.skip_reason is not None:
         update = f"sigmamind numbers update {result.number.sip_phone_number}"
         return _NOTES[result.skip_reason].format(update=update)
-    return _UNDOCUMENTED if status == "unconfirmed" and result.error is None else ""
+    return _UNDOCUMENTED if result.status == "unconfirmed" and result.error is None else ""
