@@ -94,6 +94,13 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
         resume = f"{resume} --order {name}"
     else:
         file = _named_order(order, name)
+    place = _journal_of(file)
+    if not place.exists() and place.path.absolute() in known_journals():
+        raise CommandError(
+            f"{file} has begun, and its journal {place.name} is gone: bring that back, or give"
+            " --order a new name to buy as many again; nothing was sent"
+        )
+    remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
         OrderPlaced(
             name=name,
@@ -103,8 +110,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
             resume_command=resume,
         )
     )
-    place = _journal_of(file)
-    remember_journal(place.path)
     given = FleetInput(
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
