@@ -120,7 +120,7 @@ def test_a_killed_order_goes_on_as_printed(
 def test_the_same_command_again_stops_and_says_both_ways(
     cli: Cli, inside: Inside, until: Wait
 ) -> None:
-    """It could mean either. Negative control: without the look at begun orders, it does not stop."""
+    """It could mean either. Negative control: without the look at begun orders, it goes on."""
     cli.box.latency = (0.05, 0.1)
     process = cli.start(*BUY, *AGREED)
     until(lambda: bought(cli) >= 3)
