@@ -59,7 +59,7 @@ def _wait_until_it_waits(pid: int) -> None:
 @pytest.mark.usefixtures("covered_processes")
 def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
     cli.box.latency = (0.2, 0.2)
-    code, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3])
+    code, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3])
     text = ESCAPES.sub("", seen)
 
     assert code == 0
@@ -71,14 +71,14 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
 
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     cli.box.script("create", ["reset_before_commit"])
-    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--deadline", "0.5"])
+    _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--deadline", "0.5"])
 
     assert "buy-" in ESCAPES.sub("", seen)
     assert "\x1b[33munconfirmed" in seen
 
 
 def test_verbose_shows_every_row(cli: Cli) -> None:
-    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--verbose"])
+    _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--verbose"])
 
     assert ESCAPES.sub("", seen).count("done         create  buy-") == 3
 
@@ -86,7 +86,7 @@ def test_verbose_shows_every_row(cli: Cli) -> None:
 @pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code", "bought"), [("3\n", 0, 3), ("y\n", 2, 0)])
 def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, bought: int) -> None:
-    got, seen = on_terminal(cli, ["apply", cli.purchases(3)], typed)
+    got, seen = on_terminal(cli, ["apply", cli.fleet(3)], typed)
 
     assert (got, len(cli.box.ledger.purchases)) == (code, bought)
     assert "It buys 3 numbers." in seen
@@ -94,7 +94,7 @@ def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, b
 
 
 def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
-    code, seen = on_terminal(cli, ["apply", cli.purchases(3)], interrupt_at="go on: ")
+    code, seen = on_terminal(cli, ["apply", cli.fleet(3)], interrupt_at="go on: ")
 
     assert code == 130
     assert "Traceback" not in seen
@@ -120,7 +120,7 @@ def test_duplicates_are_released_by_a_word(
 ) -> None:
     cli.box.faults = Faults(late=0.5)
     cli.box.script("create", ["late_commit"])
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     inside("apply", path, *BUY_3, "--settle-time", 0, "--retry-unconfirmed")
     until(lambda: len(cli.box.ledger.purchases) == 2)
     inside("reconcile", path)
@@ -135,7 +135,7 @@ def test_duplicates_are_released_by_a_word(
 @pytest.mark.usefixtures("covered_processes")
 def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
     cli.box.script("create", ["reset_before_commit"])
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     inside("apply", path, *BUY_3, "--deadline", 0.5)
     code, seen = on_terminal(cli, ["status", path])
 
