@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.options import PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
 from sigmamind_async.cli.prompts import confirm, is_interactive
@@ -29,7 +29,7 @@ def show_numbers(
     unassigned: bool,
     agent: str | None,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Show the numbers of *platforms*; without any, of all whose API key is set."""
     if unassigned and agent is not None:
@@ -39,7 +39,7 @@ def show_numbers(
         for platform in _chosen_platforms(platforms)
     ]
     view = functools.partial(_shown, agent=agent, unassigned=unassigned)
-    run(_show(accounts, view, Output.for_process(json=options.json)))
+    run(_show(accounts, view, Output.for_process(json=json)))
     return Exit.DONE
 
 
@@ -103,11 +103,9 @@ async def _show(
 # ---------------------------------------------------------------- one
 
 
-def show_number(
-    number: str, name: PlatformName, *, request: RequestOptions, options: OutputOptions
-) -> int:
+def show_number(number: str, name: PlatformName, *, request: RequestOptions, json: bool) -> int:
     """Show one number."""
-    output = Output.for_process(json=options.json)
+    output = Output.for_process(json=json)
     output.show(run(_get(AccountNumbers.of(name, request), number)))
     return Exit.DONE
 
@@ -119,12 +117,12 @@ def update_number(
     clear: Mapping[str, bool],
     *,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
     account = AccountNumbers.of(name, request)
     change = _checked_change(account.platform, fields, clear)
-    output = Output.for_process(json=options.json)
+    output = Output.for_process(json=json)
     output.show(run(_change(account, number, change)))
     return Exit.DONE
 
@@ -135,7 +133,7 @@ def release_number(
     *,
     yes: bool,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Release one number, once that is confirmed."""
     account = AccountNumbers.of(name, request)
@@ -153,7 +151,7 @@ def release_number(
         phone_number=number if number.startswith("+") else None,
         record_id=None if account.platform.keyed_by_number else key,
     )
-    Output.for_process(json=options.json).show(released)
+    Output.for_process(json=json).show(released)
     return Exit.DONE
 
 

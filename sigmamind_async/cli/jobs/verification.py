@@ -11,7 +11,7 @@ import attrs
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import STOPPING, JobRunner
-from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.options import PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     StopReason,
@@ -51,13 +51,13 @@ def verify(
     max_calls: int | None,
     *,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Place a test call from each number with one of *names*; without any, from all."""
     theirs = PLATFORMS[platform]
     if theirs.client is not SigmaMind:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output, gate = Output.for_process(json=options.json, quiet=options.quiet), new_gate(request)
+    output, gate = Output.for_process(json=json), new_gate(request)
     runner = JobRunner(
         output=output,
         admissions=[gate.admission],
@@ -70,7 +70,7 @@ def verify(
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
-        _agree(client, run.calls, max_calls, ask=not options.json and is_interactive())
+        _agree(client, run.calls, max_calls, ask=not json and is_interactive())
         round_ = Round(run=run, output=output)
         for result in missing:
             round_.report(result)
