@@ -28,6 +28,12 @@ def prompt(question: str) -> str:
     return sys.stdin.readline().strip()
 
 
+def confirm(question: str, answer: str) -> None:
+    """Ask *question*, and raise `CommandError` unless a person types *answer*."""
+    if prompt(f"{question}, or press Enter to cancel: ") != answer:
+        raise CommandError("not confirmed; nothing was sent")
+
+
 def numbers(count: int) -> str:
     """Return ``1 number``, or ``2 numbers``."""
     return f"{count:,} {'number' if count == 1 else 'numbers'}"
@@ -73,7 +79,7 @@ class Approval:
         """Ask whether *to_buy* numbers are to be bought, unless that is agreed to already."""
         if to_buy and not self.yes:
             question = f"This buys {numbers(to_buy)} and costs money. Type {to_buy:d} to buy"
-            self._ask(f"{question} {_them(to_buy)}", str(to_buy))
+            confirm(f"{question} {_them(to_buy)}", str(to_buy))
 
     def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
         """Ask whether *phone_numbers* are to be released, unless that is agreed to already."""
@@ -85,7 +91,7 @@ class Approval:
             raise CommandError(
                 f"{name} {which}. Agree with --allow-release --yes; nothing was sent"
             )
-        self._ask(f"This {which}. Type {count:d} to release {_them(count)}", str(count))
+        confirm(f"This {which}. Type {count:d} to release {_them(count)}", str(count))
 
     def check_release(self, what: str) -> None:
         """Ask whether *what* is to be released, unless that is agreed to already."""
@@ -93,11 +99,7 @@ class Approval:
             return
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
-        self._ask(f"Releasing {what} is permanent. Type release to go on", "release")
-
-    def _ask(self, question: str, answer: str) -> None:
-        if prompt(f"{question}, or press Enter to cancel: ") != answer:
-            raise CommandError("not confirmed; nothing was sent")
+        confirm(f"Releasing {what} is permanent. Type release to go on", "release")
 
 
 def _them(count: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
-from cyclopts import Parameter
 
 from sigmamind_async.cli.output.events import NumberRecord
 from sigmamind_async.convert import RequestValue
@@ -21,10 +21,9 @@ from sigmamind_async.platforms.verbex.client import Verbex
 
 AnyClient: TypeAlias = SigmaMind | Verbex | DialNexa
 
-PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
-DEFAULT: Final = "sigmamind"
-
-PlatformOption = Annotated[PlatformName, Parameter(name="--platform", help="Whose numbers.")]
+SHOWN_OF_KEY: Final = 4
+SHORTEST_KEY: Final = 16
+"""Of a shorter key no character is shown."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -40,16 +39,6 @@ class Platform:
     def name(self) -> str:
         """Its name on the command line."""
         return self.client.platform.name
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """What a further command of the same platform is told; nothing for the default one."""
-        return () if self.name == DEFAULT else ("--platform", self.name)
-
-    @property
-    def flag(self) -> str:
-        """The same as text behind a command."""
-        return "".join(f" {word}" for word in self.words)
 
     @property
     def key_variable(self) -> str:
@@ -89,30 +78,27 @@ class Platform:
         )
 
 
-# ---------------------------------------------------------------- the table
-
-
 def _is_active_on_dialnexa(record: dialnexa.PhoneNumber) -> bool | None:
     return None if record.status is None else record.status == dialnexa.ACTIVE
 
 
-_SIGMAMIND = Platform(
-    client=SigmaMind,
-    get=sigmamind.GetPhoneNumber,
-    is_active=lambda record: record.active,
-)
-
-_VERBEX = Platform(
-    client=Verbex,
-    get=verbex.GetPhoneNumber,
-)
-
-_DIALNEXA = Platform(
-    client=DialNexa,
-    get=dialnexa.GetPhoneNumber,
-    is_active=_is_active_on_dialnexa,
-)
-
 PLATFORMS: Final[Mapping[str, Platform]] = {
-    platform.name: platform for platform in (_SIGMAMIND, _VERBEX, _DIALNEXA)
+    platform.name: platform
+    for platform in (
+        Platform(
+            client=SigmaMind,
+            get=sigmamind.GetPhoneNumber,
+            is_active=lambda record: record.active,
+        ),
+        Platform(client=Verbex, get=verbex.GetPhoneNumber),
+        Platform(client=DialNexa, get=dialnexa.GetPhoneNumber, is_active=_is_active_on_dialnexa),
+    )
 }
+
+
+def describe_account(client: AnyClient) -> str:
+    """Return the platform of *client*, its address, and the end of the key: what to agree to."""
+    name = client.platform.name
+    key = os.environ.get(PLATFORMS[name].key_variable, "")
+    end = f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"
+    return f"{name} at {client.runner.engine.base_url}, key {end}"

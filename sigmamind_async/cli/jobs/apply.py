@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -35,7 +34,7 @@ from sigmamind_async.cli.output.text import render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
-from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.cli.vendors import describe_account
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.fleet import Action, FleetState, Plan
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
@@ -48,9 +47,6 @@ if TYPE_CHECKING:  # it needs an extra
 
 MOST_PLAN_LINES = 60
 """Lines of a plan above a question: what is asked stays on the screen."""
-SHOWN_OF_KEY = 4
-SHORTEST_KEY = 16
-"""Of a shorter key no character is shown."""
 
 
 @attrs.frozen(kw_only=True)
@@ -207,7 +203,7 @@ class Application:
                 counts.setdefault(step.platform, Counter())[step.action.value] += 1
         for platform, actions in counts.items():
             done = ", ".join(f"{count:,} {action}" for action, count in actions.items())
-            yield f"{platform:<9}  {self._base_url(platform)}  key {_end_of_key(platform)}  {done}"
+            yield f"{describe_account(self.accounts.clients[platform])}: {done}"
         if self.is_new:
             yield f"{'journal':<9}  {self.given.place.name} (new)"
 
@@ -298,8 +294,3 @@ async def _reconcile(provisioner: fleet.StepProvisioner) -> None:
         raise
     except SigmaMindError:
         return  # the listing that comes next says why
-
-
-def _end_of_key(platform: str) -> str:
-    key = os.environ.get(PLATFORMS[platform].key_variable, "")
-    return f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"
