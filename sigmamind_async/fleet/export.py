@@ -57,7 +57,8 @@ def writable_rows(
     for row in rows:
         errors = _unwritable_fields(row, form)
         for name, why in errors.items():
-            yield Problem(message=f"{why}; left out", id=row.id, field=name)
+            message = f"{why.removeprefix(f'{name} ')}; left out"
+            yield Problem(message=message, id=row.id, field=name)
         rest = {name: cell for name, cell in row.fields.items() if name not in errors}
         rest_row = attrs.evolve(row, fields=rest)
         why = _why_unknown(rest_row, times[row.platform, row.phone_number])
