@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sigmamind_async.bulk import Progress
+from sigmamind_async.cli.errors import LONGEST_SHOWN, sanitize
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.events import (
     EVENT_TYPES,
@@ -53,7 +54,7 @@ from sigmamind_async.cli.output.events import (
 )
 from sigmamind_async.cli.output.plan_text import MOST_STEPS
 from sigmamind_async.cli.output.progress import JobBar, Traffic
-from sigmamind_async.cli.output.text import LONGEST_SHOWN, Widths, plain, row_lines, sanitize
+from sigmamind_async.cli.output.text import Widths, plain, row_lines
 from sigmamind_async.events import AttemptFinished, Throttled
 from sigmamind_async.fleet import Action, Change, Plan, Problem, RemoteNumber, Step
 from sigmamind_async.operation import Verdict

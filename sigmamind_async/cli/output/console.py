@@ -16,10 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from rich.console import Console
-from rich.text import Text
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, sanitize
 from sigmamind_async.cli.output.events import (
     Event,
     JournalRow,
@@ -43,10 +41,12 @@ from sigmamind_async.cli.output.text import (
     plain,
     render,
     row_lines,
-    sanitize,
 )
 
 if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
+    from rich.console import Console
+    from rich.text import Text
+
     from sigmamind_async.bulk import Progress
     from sigmamind_async.cli.output.progress import JobBar, Traffic
 
@@ -111,7 +111,7 @@ class Output:
             return
         with suppress(OSError):
             if self._bar is not None:
-                self._bar.console.print(Text(sanitize(text, None)), soft_wrap=True)
+                self._bar.console.print(_styled(line(sanitize(text, None))), soft_wrap=True)
             else:
                 print(sanitize(text, None), file=sys.stderr)
 
@@ -148,7 +148,7 @@ class Output:
         return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
     def _lines(self, shown: Event | View) -> Iterable[Line]:
-        width = Console().width if self.is_terminal else None
+        width = _console().width if self.is_terminal else None
         match shown:
             case RowResult():
                 return row_lines(shown, width, self.widths)
@@ -172,11 +172,23 @@ class Output:
             print("\n".join(map(plain, lines)))
             return
         # With a bar on the screen, only its own console can write above it.
-        console = Console() if self._bar is None else self._bar.console
-        console.print(Text("\n").join(map(_styled, lines)), soft_wrap=True)
+        console = _console() if self._bar is None else self._bar.console
+        for shown in lines:
+            console.print(_styled(shown), soft_wrap=True)
+
+
+# rich is a tenth of what `status` costs in a pipe, so it is imported for a terminal alone.
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
 
 
 def _styled(shown: Line) -> Text:
+    from rich.text import Text
+
     return Text.assemble(*((text, STYLES.get(word, "")) for text, word in shown))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.output.events import (
     Decision,
@@ -28,7 +29,6 @@ from sigmamind_async.cli.output.text import (
     line,
     prose,
     render,
-    sanitize,
     table,
 )
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import (
     NUMBER_WIDTH,
@@ -17,7 +18,6 @@ from sigmamind_async.cli.output.text import (
     prose,
     ranges_text,
     render,
-    sanitize,
     with_note,
 )
 from sigmamind_async.fleet.plan import Plan

@@ -12,13 +12,13 @@ import itertools
 import re
 import shlex
 import time
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import (
     AuditResult,
     Event,
@@ -40,8 +40,6 @@ from sigmamind_async.cli.output.events import (
     WorkerStarted,
 )
 
-LONGEST_SHOWN: Final = 300
-"""Most characters of one text that came from elsewhere."""
 NUMBER_WIDTH: Final = 12
 """Columns of most numbers in E.164; longer ones push the rest of their line aside."""
 WIDEST_ID: Final = 32
@@ -77,18 +75,6 @@ STYLES: Final = {
 """How a word looks, wherever it is."""
 
 # ---------------------------------------------------------------- words
-
-
-def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
-    """Return *text* fit for a terminal: on one line, without control or direction characters."""
-    if not (text.isascii() and text.isprintable()):
-        text = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
-    return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
-
-
-def _is_control(character: str) -> bool:
-    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def count_of(count: int, noun: str, nouns: str = "") -> str:
