@@ -189,7 +189,9 @@ def _console() -> Console:
 def _styled(shown: Line) -> Text:
     from rich.text import Text
 
-    return Text.assemble(*((text, STYLES.get(word, "")) for text, word in shown))
+    styled = Text.assemble(*((text, STYLES.get(word, "")) for text, word in shown))
+    styled.rstrip()  # blanks at the end would go on in the next line of the terminal
+    return styled
 
 
 def check_stdout() -> None:
