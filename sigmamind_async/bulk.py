@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, Literal, Protocol, TypeVar, cast
 import attrs
 
 from sigmamind_async.compiled import quick
+from sigmamind_async.convert.portable import plain
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -63,8 +64,6 @@ class Outcome(Generic[V, T]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON values; secrets are masked."""
-        from sigmamind_async.convert.interchange import plain
-
         names = (field.name for field in attrs.fields(type(self)))
         return {name: plain(getattr(self, name)) for name in names}
 

@@ -106,7 +106,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "sandbox",
     ),
     "demo": Command(
-        "demo.local:demo",
+        "commands.demo:demo",
         "Kill a job while it buys, resume it, and audit what was bought.",
         "--seed 7",
         "sandbox",

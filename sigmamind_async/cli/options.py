@@ -13,6 +13,8 @@ from cyclopts.validators import Number
 
 PlatformName: TypeAlias = Literal["sigmamind", "verbex", "dialnexa"]
 
+FileFormat: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
+
 OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
 
 DEADLINE: Final = 60.0
@@ -146,7 +148,7 @@ class FileOptions:
         None
     )
     format: Annotated[
-        Literal["csv", "jsonl", "json", "yaml", "xlsx"] | None,
+        FileFormat | None,
         Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),
     ] = None
     skip_bad: Annotated[bool, Parameter(help="Leave invalid rows out and do the rest.")] = False

@@ -112,7 +112,7 @@ class Platform:
 
     def number(self, record: Any) -> NumberRecord:  # noqa: ANN401 - a record of any platform
         """Return what is shown of *record*: known fields only, because others may hold secrets."""
-        found = self.schema.found(record)
+        found = self.schema.read_number(record)
         shown = found.shown.get
         return NumberRecord(
             platform=self.name,

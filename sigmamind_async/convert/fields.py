@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar, cast
 import attrs
 
 from sigmamind_async.compiled import compile_init
+from sigmamind_async.convert.portable import Portable, build
 from sigmamind_async.values import UNSET
 
 T_co = TypeVar("T_co", covariant=True)
@@ -38,7 +39,7 @@ class wire:  # noqa: N801 - reads as an annotation: Annotated[str, wire("phoneNu
 
 
 @attrs.frozen(kw_only=True)
-class RequestValue(Generic[T_co]):
+class RequestValue(Portable, Generic[T_co]):
     """Base of request values; *T_co* is what running one returns.
 
     Fields with a `wire` name form the JSON body, others do not. A `Check` beside the type, as in
@@ -54,15 +55,9 @@ class RequestValue(Generic[T_co]):
     def _check_combination(self, /) -> None:
         """Refuse fields that do not go together; for subclasses."""
 
-    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
-        """Return the fields that are set, as JSON values; secrets are masked.
-
-        Args:
-            wire: By the platform's own names, as they are sent, instead of those of the class.
-        """
-        from sigmamind_async.convert import interchange
-
-        return interchange.to_dict(self, wire=wire)
+    @classmethod
+    def _wire_names(cls) -> Mapping[str, str]:
+        return {name: mark.name for name, mark in wire_names(cls).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
@@ -70,15 +65,7 @@ class RequestValue(Generic[T_co]):
 
         Raises `InvalidRequestError` for a name that it does not have, or a value it cannot have.
         """
-        from sigmamind_async.convert import interchange
-
-        return interchange.request_from(cls, fields)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
-        from sigmamind_async.convert import interchange
-
-        return interchange.pydantic_schema(cls, handler)
+        return cast("Self", build(cls, fields))
 
 
 class _CheckingInit:
@@ -130,7 +117,7 @@ def check_field(cls: type[RequestValue[Any]], field: str, value: object) -> None
 
 
 @attrs.frozen(kw_only=True)
-class Record:
+class Record(Portable):
     """Base of a platform's records: every field is optional, and nothing received is lost.
 
     A field is ``None`` when its key was absent or null; one that later calls need is then empty.
@@ -155,34 +142,21 @@ class Record:
         """Return the class that reads *raw*, where several kinds of record come in one place."""
         return cls
 
-    def to_dict(self, *, wire: bool = False) -> dict[str, Any]:
-        """Return the record as JSON values by field names, without `extra`; secrets are masked.
-
-        Args:
-            wire: As the platform's own object instead, by its names, `extra` included.
-        """
-        from sigmamind_async.convert import interchange
-
-        return interchange.to_dict(self, wire=wire)
-
-    def to_json(self, *, wire: bool = False) -> str:
-        """Return `to_dict` as JSON text."""
-        from sigmamind_async.convert import interchange
-
-        return interchange.to_json(self, wire=wire)
+    @classmethod
+    def _wire_names(cls) -> Mapping[str, str]:
+        return {name: mark.name for name, mark in wire_names(cls).items()}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the record that `to_dict` was given, in either form."""
-        from sigmamind_async.convert import interchange
+        """Return the record that `to_dict` gave, by field names; a mask stays without its secret.
 
-        return interchange.record_from(cls, fields)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: object, handler: Callable[[Any], Any]) -> Any:
-        from sigmamind_async.convert import interchange
-
-        return interchange.pydantic_schema(cls, handler)
+        Raises `InvalidRequestError` for a name that it does not have.
+        """
+        kind, given = cls.select_class(fields), dict(fields)
+        key = given.pop("id", None) if "plain_id" in wire_names(kind) else None
+        if key is not None:
+            given["plain_id"] = key
+        return cast("Self", build(kind, given))
 
 
 def wire_names(cls: type) -> dict[str, wire]:

@@ -1,11 +1,13 @@
-"""Phone numbers as they should be: said in a file, compared with what is there, made so.
+"""Fleets: files that say how phone numbers should be, compared with the accounts, and applied.
 
-    wanted = load("fleet.csv")
-    known = await refresh(wanted, {"sigmamind": client}, journal)
-    todo = plan(wanted, known)
-    await apply(todo, [Provisioner(client, journal)])
+    fleet = load("fleet.csv")
+    state = await refresh(fleet, {"sigmamind": client}, journal)
+    result = await apply(plan(fleet, state), [Provisioner(client, journal)])
 
-A row has an id of its own, by which the journal knows its number; a second `apply` writes nothing.
+Each row has an id, by which the journal knows its number; a second `apply` sends nothing. Read in
+this order: `spec` and `state` are compared by `plan`, row by row in `row_plan`, which asks
+`blockers` what keeps a row from being planned; `apply` carries the steps out, with an `executor`
+that orders them, `requests` that make the operations, and a `dispatcher` that sends them.
 """
 
 from sigmamind_async.fleet.apply import (

@@ -59,7 +59,7 @@ def removed_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
     if removed is None:
         return ""
     row_id, number = removed.row_id, removed.phone_number
-    otherwise = "" if alike else ", or pass --allow-unlisted"
+    otherwise = ", or give this row another label" if alike else ", or pass --allow-unlisted"
     if not number:
         return (
             f"would buy a number while a purchase for the row {row_id}, which the fleet no longer"
@@ -101,7 +101,7 @@ def pending_decision(pending: PendingOperation | None) -> str:
     """Return why an operation does not continue without an operator."""
     if pending is None or pending.row is None or not pending.needs_decision:
         return ""
-    return f"{pending.row.op_id!r} needs a decision: see sigmamind reconcile"
+    return "needs a decision; sigmamind status shows the ways to decide"
 
 
 def _under_way(pending: PendingOperation | None) -> Row | None:

@@ -1,7 +1,7 @@
 """A plan, carried out: each request through a provisioner, each result noted in the journal.
 
 Numbers are created and updated first, on all platforms at once; what their requests do not take is
-written afterwards; numbers are released last, so that one that moves is never on no platform. A row
+written afterwards; numbers are released last, so that one that moves is always on a platform. A row
 is noted in the journal once it is as the fleet asks. Wherever a run ends, the next plan finds out
 from notes, operations and listings how far it got.
 """
@@ -211,7 +211,7 @@ class Executor:
     async def _on_written(self, progress: StepProgress, request: StepRequest, record: Any) -> None:  # noqa: ANN401 - any platform's
         """Note a number that was created or updated, and find what is left to do about it."""
         step, row = progress.step, self._plan.rows[progress.step.id]
-        found = merge_shown(progress.found, VENDORS[step.platform].found(record))
+        found = merge_shown(progress.found, VENDORS[step.platform].read_number(record))
         applied = progress.applied
         changes: tuple[Change, ...] = ()
         if progress.found is None:

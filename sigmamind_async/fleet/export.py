@@ -1,4 +1,4 @@
-"""The numbers of accounts as rows of a fleet: what is there, said as if it were wanted."""
+"""The numbers of accounts as rows of a fleet, and rows as files that are read back as they were."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from sigmamind_async.values import Secret
 
 
 def export(
-    found: Iterable[RemoteNumber], applied: Mapping[str, LastApplied] | None = None
+    numbers: Iterable[RemoteNumber], applied: Mapping[str, LastApplied] | None = None
 ) -> Iterator[FleetRow]:
-    """Yield a row for each number that was *found*; planned again, they change nothing.
+    """Yield a row for each of *numbers*; planned again, the rows change nothing.
 
-    A number that the journal knows keeps the id it was applied under, any other goes by itself.
-    What an account does not show, passwords above all, is not in a row, and what is empty there is
-    not said. What no file can say, see `sayable`, still is.
+    A number that the journal knows keeps the id it was applied under. What an account does not
+    show, passwords above all, and what is empty there, is not in a row. A row may hold what no file
+    can: see `writable_rows`.
     """
     ids = {(one.platform, one.record): row_id for row_id, one in (applied or {}).items()}
     taken = set(ids.values())
-    for number in found:
+    for number in numbers:
         row_id = ids.get((number.platform, number.record)) or _free_id(number, taken)
         taken.add(row_id)
         yield FleetRow(
@@ -41,51 +41,53 @@ def export(
         )
 
 
-def sayable(
+def writable_rows(
     rows: Iterable[FleetRow],
     format: Format,  # noqa: A002 - the word everybody uses
 ) -> Iterator[FleetRow | Problem]:
-    """Yield *rows* without what a file in *format* could not say, and a problem for each of that.
+    """Yield *rows* without the fields that a file in *format* cannot hold, and a problem for each.
 
     Accounts hold more than a fleet takes: a label longer than an update may write, say, or one
-    number twice. A row that cannot be said without that is left out as a whole.
+    number twice. A row that cannot be written without such a field is left out as a whole.
     """
-    told = [*rows]
-    times = Counter((row.platform, row.phone_number) for row in told)
-    for row in told:
-        faults = _unsayable(row, format)
-        for name, why in faults.items():
-            yield Problem(message=f"{why}; left out", id=row.id, field=name)
-        rest = {name: cell for name, cell in row.fields.items() if name not in faults}
-        sound = attrs.evolve(row, fields=rest)
-        why = _why_not(sound, times[row.platform, row.phone_number]) or _read_back(sound, format)
-        if why:
+    # Of the formats with a header, and of the others, one stands for all.
+    form: Format = "csv" if format in {"csv", "xlsx"} else "jsonl"
+    rows = [*rows]
+    times = Counter((row.platform, row.phone_number) for row in rows)
+    for row in rows:
+        errors = _unwritable_fields(row, form)
+        for name, why in errors.items():
+            message = f"{why.removeprefix(f'{name} ')}; left out"
+            yield Problem(message=message, id=row.id, field=name)
+        rest = {name: cell for name, cell in row.fields.items() if name not in errors}
+        rest_row = attrs.evolve(row, fields=rest)
+        why = _why_unknown(rest_row, times[row.platform, row.phone_number])
+        if why := why or _read_back(rest_row, form):
             yield Problem(message=f"{why}; the number is left out", id=row.id)
         else:
-            yield sound
+            yield rest_row
 
 
-def _why_not(row: FleetRow, times: int) -> str:
-    """Return why nobody could tell which number *row* is about."""
+def _why_unknown(row: FleetRow, times: int) -> str:
+    """Return why a reader could not tell which number *row* is about."""
     if not row.phone_number:
-        return "the account shows no phone number that a file can say"
+        return "the account shows no phone number that a file can hold"
     return f"the account has {row.phone_number} more than once" if times > 1 else ""
 
 
-def _unsayable(row: FleetRow, form: Format) -> dict[str, str]:
-    """Return why each field that could not be said cannot; most rows have none."""
+def _unwritable_fields(row: FleetRow, form: Format) -> dict[str, str]:
+    """Return why each field that cannot be written cannot; most rows have none."""
     if not _read_back(row, form):
         return {}
-    alone = {name: attrs.evolve(row, fields=_alone(row, name)) for name in row.fields}
-    return {name: why for name, part in alone.items() if (why := _read_back(part, form))}
-
-
-def _alone(row: FleetRow, name: str) -> dict[str, Cell]:
-    """Return a field of *row* beside its number, without which no row is sound."""
-    return {"phone_number": _STAND_IN, name: row.fields[name]}
-
-
-_STAND_IN: Final = "+14155550100"
+    # Beside a number, without which no row is valid.
+    alone: dict[str, dict[str, Cell]] = {
+        name: {"phone_number": "+14155550100", name: cell} for name, cell in row.fields.items()
+    }
+    return {
+        name: why
+        for name, fields in alone.items()
+        if (why := _read_back(attrs.evolve(row, fields=fields), form))
+    }
 
 
 def _read_back(row: FleetRow, form: Format) -> str:
@@ -99,10 +101,8 @@ def _read_back(row: FleetRow, form: Format) -> str:
     fleet = load(stream, format=form)
     if fleet.problems:
         return fleet.problems[0].message
-    return "" if [attrs.evolve(each, line=row.line) for each in fleet.rows] == [row] else _OTHERWISE
-
-
-_OTHERWISE: Final = "would be read as something else"
+    is_same = [attrs.evolve(each, line=row.line) for each in fleet.rows] == [row]
+    return "" if is_same else "would be read as something else"
 
 
 def _free_id(number: RemoteNumber, taken: set[str]) -> str:
@@ -112,8 +112,8 @@ def _free_id(number: RemoteNumber, taken: set[str]) -> str:
 
 
 def _row_fields(number: RemoteNumber) -> dict[str, str | int | bool | None]:
-    told = {"phone_number": number.phone_number, **number.shown}
-    return {name: told[name] for name in FIELDS if told.get(name)}
+    shown = {"phone_number": number.phone_number, **number.shown}
+    return {name: shown[name] for name in FIELDS if shown.get(name)}
 
 
 # ---------------------------------------------------------------- writing

@@ -157,14 +157,14 @@ def _parse_made(row: FleetRow) -> ParsedRow:
 def _parse_file(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
     """Yield the rows of *source*, valid or not."""
     try:
-        with _open(source) as stream:
+        with _open_source(source) as stream:
             yield from _parse_stream(stream, form, rules)
     except OSError as error:
         reason = error.strerror or "it is not readable"
         yield _broken(FileError(f"cannot be read: {reason}"), rules)
 
 
-def _open(source: FileSource) -> AbstractContextManager[IO[bytes]]:
+def _open_source(source: FileSource) -> AbstractContextManager[IO[bytes]]:
     if not isinstance(source, str | os.PathLike):
         return nullcontext(source)
     try:

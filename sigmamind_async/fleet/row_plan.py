@@ -235,7 +235,8 @@ def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
     """Return the plan of a row whose operation waits for an operator, or was abandoned by one."""
     pending = index.pending(row)
     if why := pending_decision(pending):
-        return _refuse(row, "", why)
+        problem = attrs.evolve(_problem(row, "", why), needs_decision=True)
+        return RowPlan(row=row, problems=(problem,))
     if pending is None or not pending.is_abandoned:
         return None
     action = Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT

@@ -1,8 +1,8 @@
-"""What a fleet should be: rows of wanted state, in words that fit every platform.
+"""A fleet: rows that say how each number should be, with field names that fit every platform.
 
-A field that a row does not say is left alone; one that it says is `None` is cleared. A secret is
-said by a reference, ``env:NAME`` or ``file:PATH``, which is resolved when a request is made and
-never before; a `Secret` stands in a row only where the caller has allowed that.
+A field that is not in a row is left alone; one that is `None` is cleared. A secret is given as a
+reference, ``env:NAME`` or ``file:PATH``, which is resolved when a request is made; a `Secret` is in
+a row only if the caller has allowed that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import attrs
 from sigmamind_async.values import Secret
 
 Cell: TypeAlias = str | int | bool | Secret | None
-"""What a row says of one field."""
+"""The value of one field of a row."""
 
 
 class Source(enum.Enum):
@@ -25,24 +25,24 @@ class Source(enum.Enum):
     PURCHASE = "purchase"
     """It is bought, once."""
     IMPORT = "import"
-    """It is one's own, reached over a SIP trunk or at a carrier."""
+    """It is yours already, and reached over a SIP trunk or at a carrier."""
     EXISTING = "existing"
     """The account has it already."""
 
 
 class DesiredState(enum.Enum):
-    """Whether a row wants its number or wants it gone."""
+    """Whether a row keeps its number."""
 
     PRESENT = "present"
     ABSENT = "absent"
-    """Released, permanently, where the caller allows that as well."""
+    """Released, permanently, if the caller allows it."""
 
 
 LONGEST_ID: Final = 128
 """Most characters of a row's id."""
 
 OWN_NAMES: Final = ("id", "platform", "source", "state")
-"""What a row says beside its fields."""
+"""Columns beside the fields."""
 
 FIELDS: Final = (
     "phone_number",
@@ -63,11 +63,11 @@ FIELDS: Final = (
     "auth_mode",
     "accounting_label",
 )
-"""Every field that a row may say, in the order of columns: first what several platforms take, then
-each platform's own."""
+"""Every field of a row, in the order of columns: first those of several platforms, then those of
+one."""
 
 SECRETS: Final = frozenset({"trunk_password", "twilio_auth_token"})
-"""Fields that are said by reference."""
+"""Fields that are given as references."""
 
 WHOLE_NUMBERS: Final = frozenset({"area_code"})
 """Fields that are whole numbers; all others are texts."""
@@ -78,20 +78,20 @@ class FleetRow:
     """One number as it should be."""
 
     id: str
-    """The caller's own name of the row, 1 to 128 printable characters. The journal knows the number
-    by it: a row keeps its id for as long as it means the same number."""
+    """Chosen by the caller, 1 to 128 printable characters. The journal knows the number by it: keep
+    it as long as the row is about the same number."""
     platform: str
     """``sigmamind``, ``verbex`` or ``dialnexa``."""
     source: Source
     state: DesiredState = DesiredState.PRESENT
     fields: Mapping[str, Cell] = attrs.field(hash=False, factory=dict[str, Cell])
-    """What is said, by names of `FIELDS`."""
+    """Values by names of `FIELDS`."""
     line: int = 0
-    """Where it stands in its file, from 1; 0 where it comes from none."""
+    """In its file, from 1; 0 if it is from none."""
 
     @property
     def phone_number(self) -> str:
-        """The number that it names; empty where the platform picks one."""
+        """The number that it names; empty if the platform picks one."""
         number = self.fields.get("phone_number")
         return number if isinstance(number, str) else ""
 
@@ -102,14 +102,16 @@ class Problem:
 
     message: str
     id: str = ""
-    """The row's; empty where that is not known."""
+    """Of the row; empty if it is not known."""
     field: str = ""
     """Empty for the row as a whole."""
     file: str = ""
     line: int = 0
-    """From 1; 0 where it comes from no file."""
+    """From 1; 0 if the row is from no file."""
     column: int = 0
-    """Character of the line, from 1, where the format tells; 0 otherwise."""
+    """Character of the line, from 1; 0 if the format does not show it."""
+    needs_decision: bool = False
+    """True if an operator has to decide about an operation, see `Provisioner.adopt`."""
 
     def __str__(self) -> str:
         places = [str(place) for place in (self.line, self.column) if place]
@@ -120,7 +122,7 @@ class Problem:
 
 @attrs.frozen(kw_only=True)
 class Fleet:
-    """The rows of a fleet, and all that is wrong with those that are not among them."""
+    """The rows of a fleet, and the problems of those that are not among them."""
 
     rows: Sequence[FleetRow]
     problems: Sequence[Problem] = ()

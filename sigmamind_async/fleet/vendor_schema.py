@@ -1,16 +1,16 @@
-"""What one platform takes and shows of a number, in the words of a fleet."""
+"""What one platform takes and shows of a number, by the field names of a fleet."""
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
-from typing import Any, Final
+from collections.abc import Callable, Collection, Hashable, Mapping
+from functools import cache, cached_property
+from typing import Any, Final, cast
 
 import attrs
 
-from sigmamind_async.convert import check_field, present_keys
+from sigmamind_async.convert import check_field, present_keys, wire_names
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
@@ -18,7 +18,10 @@ from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.values import Secret
 
 PLACEHOLDER: Final = Secret("reference")
-"""Stands for a secret that is not resolved yet while a request is checked."""
+"""In place of a secret that is not resolved yet, while a request is checked."""
+
+
+_wire_names = cache(wire_names)
 
 
 @attrs.frozen(kw_only=True, eq=False, slots=False)
@@ -31,7 +34,7 @@ class RequestForm:
     needs: Collection[str] = ()
     """Fields without which it cannot be made."""
     excludes: Collection[str] = ()
-    """Fields that an update takes, but not of a number that came this way."""
+    """Fields that an update takes, but not for a number that was created this way."""
 
     @cached_property
     def names(self) -> Mapping[str, str]:
@@ -40,7 +43,7 @@ class RequestForm:
 
     @cached_property
     def clears(self) -> frozenset[str]:
-        """Fields that may be said to be null."""
+        """Fields that may be null."""
         hints = typing.get_type_hints(self.value)
         return frozenset(
             name
@@ -49,7 +52,7 @@ class RequestForm:
         )
 
     def part_of(self, fields: Mapping[str, Cell]) -> dict[str, Cell]:
-        """Return those of *fields* that this request can say."""
+        """Return those of *fields* that this request takes."""
         return {
             name: cell
             for name, cell in fields.items()
@@ -66,7 +69,7 @@ class RequestForm:
         return ""
 
     def request(self, fields: Mapping[str, Cell], **key: str) -> Value:
-        """Return the request that says *fields*, all of which it takes.
+        """Return the request with *fields*, all of which it takes.
 
         Raises `InvalidRequestError` with the attribute's name.
         """
@@ -76,54 +79,54 @@ class RequestForm:
 
 @attrs.frozen(kw_only=True, eq=False)
 class VendorSchema:
-    """A platform, as far as a fleet deals with it."""
+    """What a fleet knows of one platform."""
 
     platform: str
     adapter: Adapter
     purchases: tuple[RequestForm, ...]
-    """Ways to buy; the first one whose needs a row meets is taken."""
+    """Ways to buy; a row takes the first one whose needs it meets."""
     imports: tuple[RequestForm, ...]
-    """Ways to bring a number of one's own, likewise."""
+    """Ways to import a number, in the same order."""
     update: RequestForm
     key: str
     """Attribute of `update` that names the record."""
-    shown: Callable[[Any], Mapping[str, tuple[str, object]]]
-    """What a record tells, by field: the wire name, and what stands under it."""
+    shown: Collection[tuple[str, str]]
+    """Fields with the attribute of a record that shows them; of two, the later one counts."""
 
     def forms(self, source: Source) -> tuple[RequestForm, ...]:
-        """Return how a number from *source* comes into the account."""
-        match source:
-            case Source.PURCHASE:
-                return self.purchases
-            case Source.IMPORT:
-                return self.imports
-            case Source.EXISTING:
-                return ()
+        """Return the requests that create a number from *source*."""
+        return {Source.PURCHASE: self.purchases, Source.IMPORT: self.imports}.get(source, ())
 
     def form(self, source: Source, fields: Collection[str]) -> RequestForm | None:
-        """Return the way that suits a row which says *fields*; `None` where none does."""
-        return next((form for form in self.forms(source) if _suits(form, fields)), None)
+        """Return the first request whose needs a row with *fields* meets; `None` if none."""
+        forms = self.forms(source)
+        return next((form for form in forms if all(name in fields for name in form.needs)), None)
 
-    def found(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
-        """Return what a record of the listing tells."""
+    def read_number(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
+        """Return a record of a listing or a response by field names."""
         owned = self.adapter.owned(record)
-        told, shown = present_keys(record), self.shown(owned.source)
-        _, label = shown.get("label", ("", None))
-        tag = find_tag(label if isinstance(label, str) else None)
+        present, names = present_keys(record), _wire_names(cast("Hashable", type(record)))
+        shown: dict[str, str | None] = {}
+        for name, attribute in self.shown:
+            if attribute in names and names[attribute].name in present:
+                value = getattr(record, attribute)
+                text = value if isinstance(value, str) else ""
+                # A row has no tag in its label, and nothing in place of an empty text.
+                text = remove_tag(text) if name == "label" else text
+                shown[name] = text or shown.get(name)
+        tag = find_tag(owned.label)
         return RemoteNumber(
             platform=self.platform,
             record=owned.record,
             phone_number=owned.phone_number,
-            shown={
-                name: _normal(name, cell) for name, (wire, cell) in shown.items() if wire in told
-            },
+            shown=shown,
             token="" if tag is None else tag[0],
         )
 
 
 @attrs.frozen(kw_only=True)
 class RemoteNumber:
-    """One number of an account, in the words of a fleet."""
+    """One number of an account, by the field names of a fleet."""
 
     platform: str
     record: str
@@ -131,21 +134,9 @@ class RemoteNumber:
     phone_number: str
     """E.164."""
     shown: Mapping[str, str | None] = attrs.field(hash=False)
-    """What is told of it, by field; what it is silent about is not in it. Labels have no tag."""
-    token: str = ""
-    """That of the purchase that brought it, from the tag in its label: each journal has its own."""
-
-
-def _suits(form: RequestForm, fields: Collection[str]) -> bool:
-    return all(name in fields for name in form.needs)
-
-
-def _normal(name: str, cell: object) -> str | None:
-    """Return what a record shows as a row would say it; an empty text says nothing."""
-    text = cell if isinstance(cell, str) else None
-    if name == "label":
-        text = remove_tag(text or "")
-    return text or None
+    """The fields that the platform shows. Labels have no tag."""
+    token: str = attrs.field(default="", eq=False)
+    """Of the purchase that created it, from the tag in its label: each journal has its own."""
 
 
 def type_problem(name: str, cell: Cell) -> str:

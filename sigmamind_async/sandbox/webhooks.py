@@ -45,7 +45,7 @@ class WebhookDelivery:
     """What it is signed with; empty where the platform signs nothing."""
 
 
-def _digest(secret: str, signed: bytes) -> str:
+def _hmac_hex(secret: str, signed: bytes) -> str:
     return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
@@ -71,7 +71,7 @@ def _of_verbex(
         "X-Webhook-Event": event,
         "X-Webhook-Traceid": trace,
         "X-Webhook-Timestamp": stamp,
-        "X-Webhook-Signature": f"v1={_digest(secret, content)}",
+        "X-Webhook-Signature": f"v1={_hmac_hex(secret, content)}",
     }
     return WebhookDelivery(body=body, headers=headers, secret=secret)
 
@@ -83,7 +83,7 @@ def _of_dialnexa(
     body = orjson.dumps({"event_type": event, "call_id": "call_1", **fields})
     headers = {
         "Content-Type": "application/json",
-        "X-DialNexa-Signature": f"sha256={_digest(secret, body)}",
+        "X-DialNexa-Signature": f"sha256={_hmac_hex(secret, body)}",
     }
     return WebhookDelivery(body=body, headers=headers, secret=secret)
 

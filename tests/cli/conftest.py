@@ -93,7 +93,8 @@ class Cli:
                 out, err = process.communicate(stdin, timeout=240)
             finally:
                 process.kill()
-        return self.checked(Done(process.returncode, out.decode(), err.decode()))
+        # A stream that the test gave elsewhere is not read here.
+        return self.checked(Done(process.returncode, (out or b"").decode(), (err or b"").decode()))
 
     def checked(self, done: Done) -> Done:
         """Return *done*: no secret is in it, in a journal, a plan or a page, and no traceback."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,9 +34,10 @@ from sigmamind_async.errors import (
     SigmaMindError,
 )
 from sigmamind_async.limiter.gate import Admission
+from tests.cli.conftest import Done
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Inside
+    from tests.cli.conftest import Cli, Inside
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,38 @@ def test_that_nothing_was_sent_is_said_once(inside: Inside) -> None:
     assert done.code == Exit.FAILED
     assert done.err.count("nothing was sent") == 1
     assert done.err.endswith(" - run it again when the platform can be reached\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (
+            "api_key: give one, or set VERBEX_API_KEY in the environment",
+            "there is no API key: set VERBEX_API_KEY; the platform's dashboard shows it",
+        ),
+        ("attempt_timeout: must be 0 or more", "--attempt-timeout: must be 0 or more"),
+        ("proxy: must be a URL", "--proxy: must be a URL"),
+        (
+            "process 7 has it open.\nWait for it, or open it with shared=True everywhere.",
+            "process 7 has it open. Wait for it.",
+        ),
+        (
+            "Confirm that with accept_key(). Nothing has been sent.",
+            "Confirm that with --accept-key. Nothing has been sent.",
+        ),
+    ],
+)
+def test_a_message_is_in_the_words_of_the_command_line(message: str, text: str) -> None:
+    assert told(ConfigurationError(message)) == text
+
+
+@pytest.mark.parametrize("vendor", ["SIGMAMIND", "VERBEX", "DIALNEXA"])
+def test_a_wrong_address_names_its_variable(inside: Inside, vendor: str) -> None:
+    words = ("numbers", "list", "--platform", vendor.lower())
+    done = inside(*words, **{f"{vendor}_BASE_URL": "http://example.com"})
+
+    assert done.code == Exit.USAGE
+    assert done.err.startswith(f"sigmamind: {vendor}_BASE_URL: ")
 
 
 def test_an_error_without_advice_is_told_as_it_is() -> None:
@@ -177,36 +212,6 @@ def test_lines_are_told_as_ranges(lines: list[int], text: str) -> None:
 # ---------------------------------------------------------------- the front door
 
 
-COMMANDS = [
-    [],
-    ["plan"],
-    ["apply"],
-    ["export"],
-    ["status"],
-    ["reconcile"],
-    ["demo"],
-    ["sandbox"],
-    ["numbers"],
-    *(["numbers", name] for name in ("list", "get", "update", "move", "release", "verify")),
-]
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_every_help_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*words, "--help"]) == 0
-    assert re.search(r"Example: sigmamind \w+", capsys.readouterr().out)
-
-
-def test_help_does_not_load_what_it_does_not_need() -> None:
-    program = (
-        "import sys; from sigmamind_async.cli import main; main(['--help']);"
-        "sys.exit('aiohttp' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
-
-    assert done.returncode == 0
-
-
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
@@ -277,3 +282,79 @@ async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
     await supervision.over(job())
 
     assert (told, kept) == (["platform_unreachable"], ["what is known"])
+
+
+# ---------------------------------------------------------------- standard streams
+
+
+WRITING = ["--version", "--help", "status --help", "explain plans", "numbers list"]
+BUFFERED = {"PYTHONUNBUFFERED": ""}
+"""The text comes to stdout at the command's end, as it does for users."""
+
+
+@pytest.mark.parametrize("environment", [{}, BUFFERED], ids=["unbuffered", "buffered"])
+@pytest.mark.parametrize("words", WRITING)
+def test_output_that_cannot_be_written_is_an_error(
+    cli: Cli, words: str, environment: dict[str, str]
+) -> None:
+    """Fails where `main` does not look at stdout once the command has ended."""
+    with Path("/dev/full").open("w") as full:
+        done = cli.ended(cli.start(*words.split(), stdout=full, environment=environment))
+
+    assert done.code == Exit.USAGE
+    assert done.err == "sigmamind: cannot write the output: No space left on device\n"
+
+
+def test_a_full_disk_hides_no_unconfirmed_row(cli: Cli, inside: Inside) -> None:
+    cli.box.script("create", ["reset_before_commit"])
+    with Path("/dev/full").open("w") as full:
+        words = ("--max-purchases", 1, "--yes", "--deadline", 0.5)
+        done = cli.ended(cli.start("apply", cli.fleet(1), *words, stdout=full))
+
+    assert done.code == Exit.UNKNOWN
+    assert "cannot write the output" in done.err
+
+
+@pytest.mark.parametrize("environment", [{}, BUFFERED], ids=["unbuffered", "buffered"])
+@pytest.mark.parametrize("words", WRITING)
+def test_a_reader_that_went_away_is_no_error(
+    cli: Cli, words: str, environment: dict[str, str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = cli.start(*words.split(), stdout=writing, environment=environment)
+    os.close(writing)
+
+    assert cli.ended(process) == Done(0, "", "")
+
+
+@pytest.mark.parametrize("stream", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_at_the_start_is_no_crash(cli: Cli, stream: str) -> None:
+    """Nor is the journal opened in its place, so that what is printed would be written into it.
+
+    Fails without `_open_closed_streams`: the lock file or the database becomes descriptor 1.
+    """
+    before = ("sh", "-c", f'exec "$@" {stream}', "sh")
+    words = ("--max-purchases", 2, "--yes")
+    done = cli.ended(cli.start("apply", cli.fleet(2), *words, before=before))
+    again = cli("status", cli.folder / "fleet.jsonl")
+
+    assert (done.code, again.code) == (0, 0)
+    assert cli.labels() == ["n0", "n1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "code"),
+    [
+        (["status", "none.csv", "--json"], "UsageError", 2),
+        (["status", "--jsn", "--json"], "UsageError", 2),
+        (["numbers", "list", "--json"], "AuthenticationError", 2),
+    ],
+)
+def test_an_error_is_an_object_too(inside: Inside, words: list[str], error: str, code: int) -> None:
+    done = inside(*words, SIGMAMIND_API_KEY="wrong", VERBEX_API_KEY="", DIALNEXA_API_KEY="")
+    failed = done.objects[-1]
+
+    assert (done.code, failed["exit_code"]) == (code, code)
+    assert (failed["type"], failed["error"]) == ("error", error)
+    assert done.err == f"sigmamind: {failed['message']}\n"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import io
+import json
 import re
 import shlex
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sigmamind_async import SigmaMind
 from sigmamind_async.fleet import (
     FleetRow,
     FleetState,
@@ -21,7 +27,7 @@ from sigmamind_async.fleet import (
     plan,
     write,
 )
-from sigmamind_async.fleet.export import columns_of, sayable
+from sigmamind_async.fleet.export import columns_of, writable_rows
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.rowfiles import Format
@@ -30,6 +36,7 @@ from tests.cli.test_plan import FLEET
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sigmamind_async.sandbox import Sandbox
     from tests.cli.conftest import Cli, Inside
 
 ALL = tuple(word for name in VENDORS for word in ("--platform", name))
@@ -45,17 +52,62 @@ def fleet(cli: Cli, inside: Inside) -> Path:
 
 
 @pytest.mark.usefixtures("fleet")
-@pytest.mark.parametrize("name", ["now.csv", "now.jsonl", "now.yaml"])
-def test_what_was_exported_plans_to_nothing(cli: Cli, inside: Inside, name: str) -> None:
-    """With the journal of the fleet and without any; no password is in it."""
+@pytest.mark.parametrize("form", get_args(Format))
+def test_what_was_exported_plans_to_nothing(cli: Cli, inside: Inside, form: str) -> None:
+    """Without any journal; no password is in it."""
+    name = f"now.{form}"
     done = inside("export", *ALL, "--out", name)
     planned = inside("plan", name, "--json")
-    text = (cli.folder / name).read_text()
+    content = (cli.folder / name).read_bytes()
 
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out, done.err) == (0, f"Wrote 3 numbers to {name}\n", "")
     assert (planned.code, planned.summary["writes"], planned.summary["problems"]) == (0, 0, 0)
-    assert "TRUNK_PASSWORD" not in text
-    assert "+14155550188" in text
+    assert b"TRUNK_PASSWORD" not in content
+    assert form == "xlsx" or b"+14155550188" in content
+
+
+@pytest.mark.usefixtures("fleet")
+@pytest.mark.skipif(shutil.which("ssconvert") is None, reason="no ssconvert (Debian: gnumeric)")
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+@pytest.mark.parametrize("saved_as", ["csv", "xlsx"])
+def test_an_export_that_a_spreadsheet_saved_plans_to_nothing(
+    cli: Cli, inside: Inside, form: str, saved_as: str
+) -> None:
+    inside("export", *ALL, "--out", f"now.{form}")
+    command = ["ssconvert", f"now.{form}", f"saved.{saved_as}"]
+    subprocess.run(command, cwd=cli.folder, check=True, capture_output=True)
+    planned = inside("plan", f"saved.{saved_as}", "--json")
+
+    assert (planned.code, planned.summary["writes"], planned.summary["problems"]) == (0, 0, 0)
+
+
+def test_an_existing_file_is_replaced_only_where_that_is_asked_for(
+    cli: Cli, inside: Inside
+) -> None:
+    path = cli.write("fleet.csv", "what a person wrote\n")
+    refused = inside("export", "--out", "fleet.csv")
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "fleet.csv exists; name another file, or replace it with --force" in refused.err
+    assert path.read_text() == "what a person wrote\n"
+    assert inside("export", "--out", "fleet.csv", "--force").code == 0
+    assert path.read_text() == "id,platform,source,state,phone_number\n"
+
+
+def test_a_file_says_in_json_that_it_was_written(cli: Cli, inside: Inside) -> None:
+    [written] = inside("export", "--out", "fleet.yaml", "--json").objects
+
+    assert written == {"type": "exported", "version": 1, "file": "fleet.yaml", "rows": 0}
+    assert (cli.folder / "fleet.yaml").read_text() == "[]\n"
+
+
+@pytest.mark.usefixtures("fleet")
+def test_a_format_may_be_named(cli: Cli, inside: Inside) -> None:
+    done = inside("export", "--format", "json")
+    inside("export", "--out", "numbers.txt", "--format", "json")
+
+    assert [row["platform"] for row in json.loads(done.out)] == ["sigmamind"]
+    assert (cli.folder / "numbers.txt").read_text() == done.out
 
 
 def test_a_journal_gives_numbers_their_ids(cli: Cli, inside: Inside, fleet: Path) -> None:
@@ -65,7 +117,7 @@ def test_a_journal_gives_numbers_their_ids(cli: Cli, inside: Inside, fleet: Path
     planned = inside("plan", "now.jsonl", *journal, "--json")
 
     assert sorted(row["id"] for row in done.objects) == ["desk", "night", "own"]
-    assert planned.summary["steps"] == {"unchanged": 3}
+    assert planned.summary["actions"] == {"unchanged": 3}
 
 
 @pytest.mark.usefixtures("fleet")
@@ -90,7 +142,7 @@ def test_an_empty_account_is_a_header(cli: Cli, inside: Inside) -> None:
     "words",
     [
         ("--out", "fleet.txt"),
-        ("--out", "fleet.csv", "--json"),
+        ("--journal", "fleet.csv", "--postgres", "env:DSN"),
         ("--journal", "none.db"),
         ("--out", "nowhere/fleet.csv"),
     ],
@@ -101,18 +153,42 @@ def test_what_cannot_be_written_is_a_usage_error(inside: Inside, words: tuple[st
     assert (done.code, done.out) == (2, "")
 
 
-def test_what_a_file_cannot_say_is_told(cli: Cli, inside: Inside) -> None:
-    """A line end in a label is left out, and the number is not."""
-    row = '{"action": "import", "phone_number": "+14155550123", "friendly_name": "a\\nb"}'
-    inside("apply", cli.write("a.jsonl", row))
+async def import_number(box: Sandbox, label: str) -> None:
+    account = box.sigmamind
+    async with SigmaMind(base_url=account.base_url, api_key=account.api_key) as client:
+        await client.phone_numbers.import_(phone_number="+14155550123", friendly_name=label)
+
+
+def test_rows_on_stdout_have_one_format(inside: Inside) -> None:
+    done = inside("export", "--format", "csv", "--json")
+
+    assert done.code == 2
+    assert done.objects[0]["message"] == "--json writes JSON Lines, and --format says csv; drop one"
+
+
+def test_what_a_file_cannot_hold_is_left_out_with_a_warning(box: Sandbox, inside: Inside) -> None:
+    """A line end in a label; the number itself is in the file."""
+    asyncio.run(import_number(box, "a\nb"))
     done = inside("export")
 
     assert done.code == 0
     assert done.out.splitlines()[1] == (
         "sigmamind-14155550123,sigmamind,existing,present,'+14155550123"
     )
-    assert "sigmamind-14155550123 label: label holds a line end" in done.err
+    assert done.err == (
+        "warning: sigmamind-14155550123 label: holds a line end, U+000A, as character 2;"
+        " delete it; left out\n"
+    )
     assert "label" not in inside("export", "--json").objects[0]
+
+
+def test_a_spreadsheet_can_tell_the_encoding(box: Sandbox, cli: Cli, inside: Inside) -> None:
+    asyncio.run(import_number(box, "Süd"))
+    inside("export", "--out", "now.csv")
+
+    assert (cli.folder / "now.csv").read_bytes().startswith(codecs.BOM_UTF8)
+    assert "Süd" in (cli.folder / "now.csv").read_text()
+    assert inside("plan", "now.csv").code == 0
 
 
 def test_the_example_runs(inside: Inside) -> None:
@@ -155,7 +231,7 @@ def test_the_export_of_any_account_plans_to_nothing(
 ) -> None:
     """Whatever it holds: what cannot be said is left out, and every number is told of."""
     there = {(number.platform, number.record): number for number in found}
-    told = [*sayable(export(there.values()), form)]
+    told = [*writable_rows(export(there.values()), form)]
     rows = [each for each in told if isinstance(each, FleetRow)]
     stream = io.BytesIO()
     write(rows, stream, form, columns=columns_of(rows))
@@ -183,4 +259,4 @@ def test_a_row_that_is_sound_is_left_as_it_is() -> None:
         fields={"phone_number": "+14155550123", "label": "=1+1"},
     )
 
-    assert [*sayable([row], "csv")] == [row]
+    assert [*writable_rows([row], "csv")] == [row]

@@ -328,7 +328,7 @@ def test_the_first_ctrl_c_settles_and_the_same_command_goes_on(
     assert len(done.rows) == 200
     assert (done.summary["stopped"], done.summary["unconfirmed"]) == ("interrupted", 0)
     assert done.summary["done"] == len(cli.box.ledger.purchases) < 200
-    assert "It ended before its rows did: interrupted." in page
+    assert "Stopped early: interrupted." in page
     assert inside("apply", path, *buy).code == 0
     assert len(cli.box.ledger.purchases) == 200
     assert cli.box.ledger.bought_twice(remove_tag) == {}

@@ -42,9 +42,14 @@ def lines_of(text: str) -> set[int]:
     return {line for each in ends for line in range(each[0], each[-1] + 1)}
 
 
+def place_of(row: str) -> int:
+    """Return the place of a row in its file, from its line of output."""
+    return int(row.partition("buy-")[2].split()[0])
+
+
 def test_the_first_ctrl_c_settles_what_is_under_way(cli: Cli, until: Wait) -> None:
     cli.box.latency = (0.3, 0.3)
-    process = cli.start("apply", cli.purchases(ROWS), *BUY)
+    process = cli.start("apply", cli.fleet(ROWS), *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 50)
     process.send_signal(signal.SIGINT)
     done = cli.ended(process)
@@ -61,7 +66,7 @@ def test_what_an_interrupted_job_left_can_be_finished(
 ) -> None:
     """Twice applied, once bought."""
     cli.box.latency = (0.3, 0.3)
-    path = cli.purchases(ROWS)
+    path = cli.fleet(ROWS)
     process = cli.start("apply", path, *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     process.send_signal(signal.SIGINT)
@@ -77,36 +82,34 @@ def test_what_an_interrupted_job_left_can_be_finished(
 
 def test_the_second_ctrl_c_leaves_rows_in_doubt(cli: Cli, until: Wait) -> None:
     cli.box.latency = (20.0, 20.0)
-    process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1])
+    process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1])
     until(lambda: cli.box.sigmamind.in_flight >= FIRST)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert b"rows are under way and will be settled" in process.stderr.readline()
+    assert b"rows under way are settled; Ctrl-C again leaves them" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     done = cli.ended(process)
 
     rows = done.out.splitlines()[:ROWS]
-    doubtful = {int(row.split()[1]) for row in rows if "unconfirmed  create" in row}
+    doubtful = {1 + place_of(row) for row in rows if "unconfirmed  sigmamind  purchase" in row}
     told = done.err.partition("unconfirmed, may have been carried out: lines ")[2].splitlines()[0]
     assert done.code == 130
     assert len(doubtful) == FIRST
-    assert sum("skipped      create" in row for row in rows) == ROWS - FIRST
+    assert sum("skipped      sigmamind  purchase" in row for row in rows) == ROWS - FIRST
     assert lines_of(told) == doubtful
 
 
 def test_a_person_is_told_how_to_go_on(cli: Cli, until: Wait) -> None:
     cli.box.latency = (0.3, 0.3)
-    process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1])
+    process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1])
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     process.send_signal(signal.SIGINT)
     done = cli.ended(process)
 
     assert done.code == 130
-    assert (
-        "rows are under way and will be settled; Ctrl-C again leaves them unconfirmed" in done.err
-    )
+    assert "rows under way are settled; Ctrl-C again leaves them unconfirmed" in done.err
     assert "not sent: lines " in done.err
-    assert "to go on, run the same command again: what is done is not sent again" in done.err
+    assert "to go on, run the same command again; what is done is not sent again:" in done.err
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP] * 3])
@@ -116,7 +119,7 @@ def test_other_ends_are_a_ctrl_c(cli: Cli, until: Wait, numbers: list[signal.Sig
     A second Ctrl-C is the control: it leaves rows unconfirmed.
     """
     cli.box.latency = (0.3, 0.3)
-    process = cli.start("apply", cli.purchases(ROWS), *BUY)
+    process = cli.start("apply", cli.fleet(ROWS), *BUY)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     for number in numbers:
         process.send_signal(number)
@@ -130,7 +133,7 @@ def test_other_ends_are_a_ctrl_c(cli: Cli, until: Wait, numbers: list[signal.Sig
 
 def test_under_nohup_the_end_of_the_line_is_no_end(cli: Cli, until: Wait) -> None:
     cli.box.latency = (0.05, 0.05)
-    path = cli.purchases(60)
+    path = cli.fleet(60)
     words = ("apply", path, "--max-purchases", 60, "--yes", "--json")
     process = cli.start(*words, before=["nohup"])
     until(lambda: len(cli.box.ledger.purchases) >= 1)
@@ -146,7 +149,7 @@ def test_a_terminal_that_is_closed_settles_what_is_under_way(
 ) -> None:
     """An ssh connection that breaks: a signal comes, and every write fails from then on."""
     cli.box.latency = (0.3, 0.3)
-    path = cli.purchases(ROWS)
+    path = cli.fleet(ROWS)
     ours, theirs = pty.openpty()
     process = cli.start(
         *("apply", path, *BUY[:-1]),
@@ -179,7 +182,7 @@ def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None
     state = cli.folder / "state.jsonl"
     process = cli.start(
         "apply",
-        cli.purchases(ROWS),
+        cli.fleet(ROWS),
         *BUY,
         *("--deadline", "1.5", "--attempt-timeout", "0.5"),
         environment=ready["environment"],
@@ -203,10 +206,10 @@ def test_a_platform_that_dies_is_given_up_in_time(cli: Cli, until: Wait) -> None
 
 
 def test_a_listing_into_head_ends_quietly(cli: Cli, inside: Inside) -> None:
-    inside("apply", cli.purchases(300), "--max-purchases", 300, "--yes")
+    inside("apply", cli.fleet(300), "--max-purchases", 300, "--yes")
     process = cli.start("numbers", "list", "--json")
     assert process.stdout is not None
-    assert process.stdout.readline().startswith(b'{"phone_number"')
+    assert process.stdout.readline().startswith(b'{"type":"number"')
     process.stdout.close()
     process.stdout = None
     done_err = process.communicate(timeout=120)[1]
@@ -219,14 +222,14 @@ def test_an_apply_into_head_stops_and_settles(cli: Cli, until: Wait) -> None:
     """Nobody reads how rows end: no more are begun, and those begun are not torn off."""
     cli.box.latency = (0.3, 0.3)
     reading, writing = os.pipe()
-    process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1], stdout=writing)
+    process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1], stdout=writing)
     os.close(writing)
     until(lambda: len(cli.box.ledger.purchases) >= 1)
     os.close(reading)
     done_err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
-    assert "stdout takes no more results" in done_err
+    assert "nothing reads the results any more" in done_err
     assert "Traceback" not in done_err
     assert len(cli.box.ledger.purchases) < ROWS
 
@@ -236,11 +239,11 @@ def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
     cli.box.latency = (0.1, 0.1)
     cli.box.script("create", ["reset_before_commit"])
     with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
-        process = cli.start("apply", cli.purchases(ROWS), *BUY[:-1], stdout=full)
+        process = cli.start("apply", cli.fleet(ROWS), *BUY[:-1], stdout=full)
         err = process.communicate(timeout=120)[1].decode()
 
     assert process.returncode == 130
-    assert "stdout takes no more results" in err
+    assert "nothing reads the results any more" in err
     assert "unconfirmed, may have been carried out: line" in err
     assert cli.box.sigmamind.in_flight == 0
     assert len(cli.box.ledger.purchases) < ROWS

@@ -54,7 +54,7 @@ def test_a_plan_for_programs_is_one_object_a_line(cli: Cli, inside: Inside) -> N
     done = inside("plan", path, "--json")
 
     steps = [each for each in done.objects if each["type"] == "plan_step"]
-    [problem] = [each for each in done.objects if each["type"] == "problem"]
+    [problem] = [each for each in done.objects if each["type"] == "file_problem"]
     assert (done.code, done.err) == (1, "")
     assert [(step["id"], step["action"], step["writes"]) for step in steps] == [
         ("desk", "purchase", True),

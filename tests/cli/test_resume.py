@@ -32,7 +32,7 @@ def labels(count: int) -> list[str]:
 
 
 def test_a_second_run_sends_nothing(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(3)
+    path = cli.fleet(3)
     first = inside("apply", path, *buy(3), "--json")
     sent = cli.box.sigmamind.requests.total
     second = inside("apply", path, *buy(3), "--json")
@@ -46,7 +46,7 @@ def test_a_second_run_sends_nothing(cli: Cli, inside: Inside) -> None:
 
 
 def test_a_person_is_told_what_was_not_sent_again(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(3)
+    path = cli.fleet(3)
     inside("apply", path, *buy(3))
     done = inside("apply", path)
 
@@ -59,7 +59,7 @@ def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wa
     """The promise: lost answers, late commits and the death of the process together."""
     cli.box.latency = (0.05, 0.2)
     cli.box.faults = Faults(share=0.15, hang=0.3, late=0.2)
-    path = cli.purchases(ROWS)
+    path = cli.fleet(ROWS)
     words = (
         "--settle-time",
         1,
@@ -89,7 +89,7 @@ def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wa
 
 def test_a_failed_row_is_tried_again(cli: Cli, inside: Inside) -> None:
     cli.box.script("create", ["conflict_409"])
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     first, second = inside("apply", path, *buy(2)), inside("apply", path, *buy(2))
 
     assert (first.code, second.code) == (1, 0)
@@ -97,9 +97,9 @@ def test_a_failed_row_is_tried_again(cli: Cli, inside: Inside) -> None:
 
 
 def test_a_row_added_at_the_end_is_bought_alone(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     inside("apply", path, *buy(2))
-    refused = inside("apply", cli.purchases(3), *buy(2))
+    refused = inside("apply", cli.fleet(3), *buy(2))
     done = inside("apply", path, *buy(3))
 
     assert refused.code == 2
@@ -145,7 +145,7 @@ def test_rows_in_another_order_are_refused(cli: Cli, inside: Inside) -> None:
 
 
 def test_rows_with_ids_may_change_their_order(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(3)
+    path = cli.fleet(3)
     inside("apply", path, *buy(3))
     path.write_text("\n".join(reversed(path.read_text().splitlines())))
     done = inside("apply", path, *buy(3), "--json")
@@ -159,7 +159,7 @@ def test_rows_with_ids_may_change_their_order(cli: Cli, inside: Inside) -> None:
 def test_the_limit_holds_over_all_runs(cli: Cli, inside: Inside) -> None:
     """Two files of one journal: what the first has bought counts for the second."""
     words = ("--journal", "all.db")
-    inside("apply", cli.purchases(3, "a.jsonl"), *buy(3), *words)
+    inside("apply", cli.fleet(3, "a.jsonl"), *buy(3), *words)
     more = cli.write("b.jsonl", rows("other"))
     refused = inside("apply", more, *buy(3), *words)
     done = inside("apply", more, *buy(4), *words)
@@ -190,7 +190,7 @@ def broken(path: Path, statement: str) -> None:
 def test_a_journal_of_somebody_else_stops_everything(
     cli: Cli, inside: Inside, command: str, statement: str, told: str
 ) -> None:
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     inside("apply", path, *buy(1))
     broken(Path(f"{path}.journal.db"), statement)
     sent = cli.box.sigmamind.requests.total
@@ -204,16 +204,16 @@ def test_a_journal_of_somebody_else_stops_everything(
 
 def test_an_old_journal_is_refused_until_it_is_accepted(cli: Cli, inside: Inside) -> None:
     """Then what it does not know is found in the account, and not bought again."""
-    path = cli.purchases(4)
+    path = cli.fleet(4)
     journal = Path(f"{path}.journal.db")
     inside("apply", cli.write(path.name, path.read_text().splitlines()[0]), *buy(1))
     old = journal.read_bytes()
-    inside("apply", cli.purchases(4), *buy(4))
+    inside("apply", cli.fleet(4), *buy(4))
     journal.write_bytes(old)
-    refused = inside("apply", cli.purchases(4), *buy(8))
+    refused = inside("apply", cli.fleet(4), *buy(8))
     looked = inside("status", path)
     accepted = inside("reconcile", path, "--restored")
-    done = inside("apply", cli.purchases(4), *buy(8))
+    done = inside("apply", cli.fleet(4), *buy(8))
 
     assert (refused.code, looked.code) == (2, 2)
     assert "holds only" in refused.err
@@ -225,7 +225,7 @@ def test_an_old_journal_is_refused_until_it_is_accepted(cli: Cli, inside: Inside
 @pytest.mark.parametrize("content", ["", "action,id\n", "x" * 5000])
 def test_a_file_that_is_no_journal_stops_everything(cli: Cli, inside: Inside, content: str) -> None:
     journal = cli.write("rows.txt", content)
-    done = inside("apply", cli.purchases(1), *buy(1), "--journal", journal)
+    done = inside("apply", cli.fleet(1), *buy(1), "--journal", journal)
 
     assert (done.code, done.out) == (2, "")
     assert "rows.txt" in done.err
@@ -235,13 +235,13 @@ def test_a_file_that_is_no_journal_stops_everything(cli: Cli, inside: Inside, co
 
 def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
     """What is not in this account would be bought again there."""
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     inside("apply", cli.write(path.name, path.read_text().splitlines()[0]), *buy(1))
     other = {"SIGMAMIND_API_KEY": cli.box.verbex.api_key}
     cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
     cli.box.sigmamind.api_key = cli.box.verbex.api_key
-    refused = inside("apply", cli.purchases(2), *buy(2), **other)
-    accepted = inside("apply", cli.purchases(2), *buy(2), "--accept-key", **other)
+    refused = inside("apply", cli.fleet(2), *buy(2), **other)
+    accepted = inside("apply", cli.fleet(2), *buy(2), "--accept-key", **other)
 
     assert (refused.code, refused.out) == (2, "")
     assert "made with another API key" in refused.err
@@ -251,7 +251,7 @@ def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
 
 
 def test_a_wrong_key_can_be_mended(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(200)
+    path = cli.fleet(200)
     refused = cli("apply", path, *buy(200), "--json", SIGMAMIND_API_KEY="canary-key")
     done = inside("apply", path, *buy(200))
 
@@ -261,7 +261,7 @@ def test_a_wrong_key_can_be_mended(cli: Cli, inside: Inside) -> None:
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(cli: Cli, inside: Inside) -> None:
-    done = inside("apply", cli.purchases(1), *buy(1), "--journal", "missing/j.db")
+    done = inside("apply", cli.fleet(1), *buy(1), "--journal", "missing/j.db")
 
     assert (done.code, done.out) == (2, "")
     assert "missing/j.db" in done.err
@@ -271,7 +271,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(cli: Cli, inside: Inside) ->
 def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> None:
     """A full disk: nothing is sent that could not be written down before."""
     cli.box.latency = (0.2, 0.2)
-    path = cli.purchases(ROWS)
+    path = cli.fleet(ROWS)
     # The largest file that the process may write, in blocks of 512 bytes.
     limit = f'ulimit -f {1024 * 150 // 512}; trap "" XFSZ; exec "$@"'
     limited = ["sh", "-c", limit, "sh"]
@@ -291,7 +291,7 @@ def test_a_journal_that_takes_no_more_ends_the_job(cli: Cli, until: Wait) -> Non
 
 def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, until: Wait) -> None:
     cli.box.latency = (8.0, 8.0)
-    path = cli.purchases(5)
+    path = cli.fleet(5)
     first = cli.start("apply", path, *buy(5))
     until(lambda: cli.box.sigmamind.in_flight == 5)
     began = time.monotonic()
@@ -309,7 +309,7 @@ def test_a_second_apply_is_told_that_one_is_running(cli: Cli, inside: Inside, un
 
 
 def test_the_journal_is_for_its_owner_alone(cli: Cli, inside: Inside) -> None:
-    path = cli.purchases(1)
+    path = cli.fleet(1)
     inside("apply", path, *buy(1))
 
     assert Path(f"{path}.journal.db").stat().st_mode & 0o777 == 0o600

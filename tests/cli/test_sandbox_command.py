@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.conftest import COMMAND
+
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Inside
+    from tests.cli.conftest import Cli, Inside, Wait
 
 
 PLATFORMS = ("sigmamind", "verbex", "dialnexa")
+HEADER = "id,platform,source,country_code,label"
 
 
-def test_what_it_prints_can_be_pasted(cli: Cli, inside: Inside) -> None:
-    """The export lines are all that another shell needs."""
-    with cli.start("sandbox", "--seed", "3") as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline().decode().strip() for _ in range(11)]
-        exports = dict(line.removeprefix("export ").split("=", 1) for line in lines[5:])
-        listings = [
-            inside("numbers", "list", "--json", "--platform", name, **exports) for name in PLATFORMS
-        ]
+def test_what_it_prints_can_be_sourced(cli: Cli, until: Wait) -> None:
+    """Stdout is what another shell needs, and nothing else; the rest is for a person."""
+    script = cli.folder / "sandbox.sh"
+    own = {name: text for name, text in cli.environment.items() if "_API_KEY" not in name}
+    listing = f"{shlex.join(COMMAND)} numbers list --json --platform"
+    lines = f". ./{script.name}; for p in {shlex.join(PLATFORMS)}; do {listing} $p; done"
+    with script.open("wb") as out, cli.start("sandbox", "--seed", "3", stdout=out) as process:
+        until(lambda: script.read_bytes().count(b"\n") == 2 * len(PLATFORMS))
+        sourced = subprocess.run(
+            ["sh", "-ec", f"{lines}; echo $VERBEX_BASE_URL"],
+            cwd=cli.folder,
+            env=own,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=120)
 
-    assert [line.split()[0] for line in lines[:4]] == ["platform", *PLATFORMS]
-    assert [line.split()[2] for line in lines[1:4]] == [*exports.values()][1::2]
-    assert [(done.code, done.out) for done in listings] == [(0, "")] * 3
+    assert (sourced.returncode, sourced.stderr) == (0, b"")
+    told = err.decode().splitlines()
+    assert [line.split()[0] for line in told[:4]] == ["platform", *PLATFORMS]
+    assert sourced.stdout.decode().strip() == told[2].split()[1]
     assert process.returncode == 0
-    assert err.decode().splitlines()[1:] == [
-        "OK     0 purchases, 0 numbers held",
-        "OK     0 bought twice",
-    ]
+    assert told[-2:] == ["OK     0 purchases, 0 numbers held", "OK     0 bought twice"]
 
 
 @pytest.mark.usefixtures("covered_processes")
@@ -45,7 +55,8 @@ def test_its_state_outlives_it(cli: Cli, inside: Inside) -> None:
             assert process.stdout is not None
             ready = [json.loads(process.stdout.readline()) for _ in PLATFORMS]
             where = ready[0]["environment"]
-            path = cli.purchases(1, f"orders-{len(held)}.jsonl")
+            row = f"buy-{len(held)},sigmamind,purchase,US,desk {len(held)}\n"
+            path = cli.write(f"fleet-{len(held)}.csv", f"{HEADER}\n{row}")
             inside("apply", path, "--max-purchases", 1, "--yes", **where)
             held.append(len(inside("numbers", "list", "--json", **where).objects))
             process.send_signal(signal.SIGTERM)

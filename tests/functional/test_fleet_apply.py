@@ -346,7 +346,7 @@ async def test_rows_that_a_spreadsheet_rewrote_buy_nothing(box: Sandbox, client:
     """New ids, labels and order in one save. The control says which numbers are meant."""
     journal = MemoryJournal()
     provisioner = Provisioner(client, journal)
-    ids = {"0101": "101", "1E5": "100000", "Desk": "desk"}
+    ids = {"0101": "101", "007": "7", "Desk": "desk"}
     first = [row(id_, Source.PURCHASE, country_code="US", label=id_) for id_ in ids]
     assert (await apply(await planned(client, journal, *first), [provisioner])).done
     notes = {

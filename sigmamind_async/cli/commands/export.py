@@ -1,112 +1,117 @@
-"""``sigmamind export``: the numbers of accounts as a fleet file."""
+"""``sigmamind export``: the numbers of accounts as a fleet file.
+
+``--help`` loads this module, and no platform with it.
+"""
 
 from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
-from sigmamind_async.cli.accounts import Accounts
-from sigmamind_async.cli.atomic_write import new_file
-from sigmamind_async.cli.database import Postgres, database_of
-from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.journal_location import EXCLUSIVE, FilePlace, Place, looked_into
-from sigmamind_async.cli.output.console import Output, silence_stdout
-from sigmamind_async.cli.runtime import (
-    ATTEMPT_TIMEOUT,
-    DEADLINE,
-    AttemptTimeout,
-    Deadline,
-    Json,
-    Proxy,
-    RefusalStatus,
-    Times,
-    run,
-)
-from sigmamind_async.cli.vendors import DEFAULT, PlatformName
-from sigmamind_async.fleet.export import columns_of, sayable, write
-from sigmamind_async.fleet.export import export as exported
-from sigmamind_async.fleet.refresh import list_numbers
-from sigmamind_async.fleet.spec import FleetRow, Problem
-from sigmamind_async.fleet.state import LastApplied
-from sigmamind_async.fleet.vendor_schema import RemoteNumber
-from sigmamind_async.rowfiles import SUFFIXES, Format, format_of
+from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.options import FileFormat, PlatformName, RequestOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sigmamind_async.cli.runtime import Accounts
+    from sigmamind_async.fleet import FleetRow, LastApplied, RemoteNumber
+    from sigmamind_async.rowfiles import Format
+
+_JOURNAL = Group("Journal", sort_key=4)
+_OUTPUT = Group("Output", sort_key=7)
 
 
 def export(
     *,
     platform: Annotated[
         tuple[PlatformName, ...],
-        Parameter(
-            help="Whose numbers; may be given several times, each platform with its own key."
-        ),
-    ] = (DEFAULT,),
-    out: Annotated[
-        Path | None,
-        Parameter(help="Ends in .csv, .jsonl, .ndjson, .yaml or .yml; CSV to stdout otherwise."),
+        Parameter(negative=(), help="Platform of an account. May be repeated."),
+    ] = ("sigmamind",),
+    out: Annotated[Path | None, Parameter(help="File to write. Default: standard output.")] = None,
+    format: Annotated[  # noqa: A002 - an option of several commands
+        FileFormat | None,
+        Parameter(help="Format of the rows. Default: by the suffix of --out; without it, csv."),
     ] = None,
+    force: Annotated[bool, Parameter(negative=(), help="Replace the file of --out.")] = False,
     journal: Annotated[
-        Path | None, Parameter(help="The journal that knows under which ids numbers were applied.")
+        Path | None,
+        Parameter(
+            group=_JOURNAL, help="Journal of a file that was applied: its rows keep their ids."
+        ),
     ] = None,
-    postgres: Postgres = None,
-    json: Json = False,
-    deadline: Deadline = DEADLINE,
-    attempt_timeout: AttemptTimeout = ATTEMPT_TIMEOUT,
-    proxy: Proxy = None,
-    refusal_status: RefusalStatus = (),
+    postgres: Annotated[
+        str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
+    ] = None,
+    request: RequestOptions = RequestOptions(),  # noqa: B008 - cyclopts flattens it
+    json: Annotated[
+        bool, Parameter(group=_OUTPUT, negative=(), help="Write JSON Lines to stdout.")
+    ] = False,
 ) -> int:
-    """Write the numbers of the accounts as a fleet file."""
-    form = _form(out, json=json)
-    place = _place(journal, postgres)
-    times = Times(deadline=deadline, attempt=attempt_timeout, proxy=proxy, refusals=refusal_status)
-    accounts = Accounts.of(dict.fromkeys(platform), times)
-    found, applied = run(_look(accounts, place))
-    told = [*sayable(exported(found, applied), form)]
-    rows = [each for each in told if isinstance(each, FleetRow)]
-    _write(_content(rows, form), out)
-    output = Output(json=json)
-    for each in told:
-        if isinstance(each, Problem):
-            output.log(str(each))
-    return Exit.DONE
+    """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
+    from sigmamind_async.cli.output.console import Output
+    from sigmamind_async.cli.output.events import Exported
+    from sigmamind_async.cli.runtime import Accounts, run
+    from sigmamind_async.fleet import FleetRow
+    from sigmamind_async.fleet.export import export as rows_of
+    from sigmamind_async.fleet.export import writable_rows
+
+    chosen = _choose_format(out, format, json=json)
+    _check_absent(out, force=force)
+    accounts = Accounts.of(dict.fromkeys(platform), request)
+    numbers, applied = run(_list_accounts(accounts, journal, postgres))
+    found = [*writable_rows(rows_of(numbers, applied), chosen)]
+    rows = [each for each in found if isinstance(each, FleetRow)]
+    _check_absent(out, force=force)
+    _write(_content(rows, chosen), out)
+    for each in found:
+        if not isinstance(each, FleetRow):
+            print(f"warning: {each}", file=sys.stderr)
+    if out is not None:
+        Output.for_process(json=json).show(Exported(file=str(out), rows=len(rows)))
+    return 0
 
 
-def _place(journal: Path | None, postgres: str | None) -> Place | None:
-    """Return where the ids are that numbers were applied under, if that was said."""
-    if journal is not None and not journal.exists():
-        raise CommandError(f"there is no journal {journal}")
-    if journal is None:
-        return database_of(postgres)
-    if postgres is not None:
-        raise CommandError(EXCLUSIVE)
-    return FilePlace(str(journal), journal)
+def _check_absent(out: Path | None, *, force: bool) -> None:
+    if out is not None and out.exists() and not force:
+        raise CommandError(f"{out} exists; name another file, or replace it with --force")
 
 
-def _form(out: Path | None, *, json: bool) -> Format:
-    """Return the form that a file of this name has, or stdout."""
+def _choose_format(out: Path | None, given: Format | None, *, json: bool) -> Format:
+    from sigmamind_async.rowfiles import SUFFIXES, format_of
+
+    if given is not None and not (json and out is None and given != "jsonl"):
+        return given
     if out is None:
+        if given is not None:
+            raise CommandError(f"--json writes JSON Lines, and --format says {given}; drop one")
         return "jsonl" if json else "csv"
     form = format_of(str(out))
     if form is None:
-        raise CommandError(f"{out}: the name must end in {', '.join(SUFFIXES)}")
-    if json and form != "jsonl":
-        raise CommandError(f"--json writes JSON Lines, and {out} is to be something else")
+        raise CommandError(f"{out}: the name must end in {', '.join(SUFFIXES)}, or give --format")
     return form
 
 
-async def _look(
-    accounts: Accounts, place: Place | None
+async def _list_accounts(
+    accounts: Accounts, journal: Path | None, postgres: str | None
 ) -> tuple[list[RemoteNumber], Mapping[str, LastApplied]]:
-    """Return the numbers of all *accounts*, one after the other, and what was applied to them."""
+    """Return the numbers of all *accounts*, and what a journal has applied to them."""
+    from contextlib import AsyncExitStack
+
+    from sigmamind_async.cli.journal_location import find_journal, open_to_read
+    from sigmamind_async.cli.options import JournalOptions
+    from sigmamind_async.fleet import LastApplied, list_numbers
+
     applied: dict[str, LastApplied] = {}
     async with AsyncExitStack() as stack:
-        if place is not None:
-            notes = (await (await looked_into(place, stack)).last_applied()).items()
+        if journal is not None or postgres is not None:
+            file = None if journal is None else str(journal)
+            place = find_journal(file, JournalOptions(postgres=postgres))
+            notes = (await (await open_to_read(place, stack)).last_applied()).items()
             applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
         await accounts.open(stack)
         of_each = [await list_numbers(client) for client in accounts.clients.values()]
@@ -114,20 +119,21 @@ async def _look(
 
 
 def _content(rows: list[FleetRow], form: Format) -> bytes:
+    from sigmamind_async.fleet.export import columns_of, write
+
     stream = io.BytesIO()
     write(rows, stream, form, columns=columns_of(rows) or ("phone_number",))
-    return stream.getvalue()
+    content = stream.getvalue()
+    # Excel takes a file without the mark for one in the code page of the machine.
+    return b"\xef\xbb\xbf" + content if form == "csv" and not content.isascii() else content
 
 
 def _write(content: bytes, out: Path | None) -> None:
+    from sigmamind_async.cli.atomic_write import new_file
+    from sigmamind_async.cli.output.console import write_stdout
+
     if out is not None:
         with new_file(out) as stream:
             stream.write(content)
         return
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except OSError:  # nobody reads on, or the disk is full
-        silence_stdout()
-        raise
+    write_stdout(content)

@@ -1,231 +1,166 @@
-"""``sigmamind demo``: jobs that are killed while they buy, resumed, and judged by the ledger.
+"""``sigmamind demo``: an ``apply`` that is killed while it buys, run again, and audited.
 
-Nothing of it is staged. The platforms are a sandbox in this process; each job is ``sigmamind
-apply`` in a process of its own, which ``kill -9`` ends in the middle, and the same command is run
-again. What the jobs said is then taken from their journals, and held against the ledger of the
-sandbox, which they never see.
+Nothing of it is staged. The platforms are a sandbox in this process. ``sigmamind apply`` runs in
+its own process, with the command line that is shown, until ``kill -9`` ends it in the middle; then
+the same command line runs again. What its journal holds is compared with the ledger of the sandbox,
+which ``apply`` never sees.
 """
 
 from __future__ import annotations
 
-import subprocess
+import shlex
 import time
-from collections import Counter
-from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final
 
 import attrs
-from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from sigmamind_async.cli.demo.audit import judge, unheard
-from sigmamind_async.cli.demo.environment import SETTLE_TIME, Stage
-from sigmamind_async.cli.demo.fleet import Sample, sample_fleet
-from sigmamind_async.cli.demo.workers import WorkersDemo, check_extra, database_for_a_while
-from sigmamind_async.cli.dsn import OPTION
+from sigmamind_async.cli.demo.sample import FILE, sample_fleet
+from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage
+from sigmamind_async.cli.demo.workers import show_workers
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.journal_location import SUFFIX
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import AuditResult, JobKilled
-from sigmamind_async.cli.runtime import Json, run, runner
-from sigmamind_async.cli.vendors import PLATFORMS, Platform
+from sigmamind_async.cli.output.events import AuditResult
+from sigmamind_async.cli.runtime import run
+from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.sandbox import SandboxThread
-
-OPTIONS: Final = ("--yes", "--retry-unconfirmed", "--settle-time", f"{SETTLE_TIME:g}")
-HASTE: Final = ("--attempt-timeout", "1", "--deadline", "15", "--json")
-"""What makes a job impatient, and silent; not worth showing."""
-ROUNDS: Final = 4
-ROWS: Final = 240
-WORKERS_ROWS: Final = 120
-"""So many processes take their time to begin."""
+from sigmamind_async.sandbox.sigmamind.records import AGENTS
 
 
-def demo(
+def show_demo(
     *,
-    seed: Annotated[int, Parameter(help="What fleet and faults follow from.")] = 1,
-    rows: Annotated[
-        int | None,
-        Parameter(
-            validator=Number(gte=12, lte=10_000),
-            help=f"Rows of the fleet; {ROWS}, and {WORKERS_ROWS} with workers.",
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        Parameter(
-            validator=Number(gte=2, lte=20),
-            help="Have so many worker processes carry it out, and kill one of them.",
-        ),
-    ] = None,
-    postgres: Annotated[
-        str | None,
-        Parameter(
-            name=OPTION,
-            help="A PostgreSQL for the workers, where a new database may be made and dropped; one"
-            " that is started for this, otherwise.",
-        ),
-    ] = None,
-    json: Json = False,
+    seed: int,
+    rows: int,
+    keep: Path | None,
+    workers: int | None,
+    postgres: str | None,
+    json: bool,
 ) -> int:
-    """Kill jobs of a made-up fleet, resume them, and show what was bought."""
-    if workers is None and postgres is not None:
-        raise CommandError(f"{OPTION} is for workers: say how many, --workers 3")
+    """Kill an apply, run it again, show what was bought, and return the exit code."""
     output = Output.for_process(json=json)
-    fleet = sample_fleet(seed, rows or (ROWS if workers is None else WORKERS_ROWS))
-    with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, TemporaryDirectory() as folder:
-        stage = Stage(output=output, box=box, fleet=fleet, folder=Path(folder))
-        verdict = Demo(stage=stage).run() if workers is None else _with(workers, stage, postgres)
-    return Exit.DONE if verdict.passed else Exit.FAILED
+    sample = sample_fleet(seed, rows, [agent.agent_id for agent in AGENTS])
+    with SandboxThread(seed=seed, latency=(0.02, 0.2)) as box, _folder(keep) as folder:
+        stage = Stage(output=output, box=box, sample=sample, folder=folder)
+        stage.prepare()
+        stage.introduce()
+        result = Demo(stage).run() if workers is None else show_workers(stage, workers, postgres)
+        _show_next_steps(output, keep)
+    return Exit.DONE if result.passed else Exit.FAILED
 
 
-def _with(workers: int, stage: Stage, postgres: str | None) -> AuditResult:
-    check_extra()
-    with database_for_a_while(postgres) as database, runner() as loop:
-        return WorkersDemo(stage=stage, database=database, count=workers, loop=loop).run()
+@contextmanager
+def _folder(keep: Path | None) -> Generator[Path]:
+    """Give the folder of the demonstration, which is gone in the end unless it is to be kept."""
+    if keep is None:
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    try:
+        keep.mkdir(parents=True)
+    except FileExistsError:
+        raise CommandError(f"--keep {keep}: exists already; name a new folder") from None
+    yield keep
 
 
-@attrs.define(kw_only=True)
+@attrs.define
 class Demo:
     """One demonstration."""
 
     stage: Stage
-    _done_before: dict[str, int] = attrs.field(factory=dict[str, int])
+    _runs: int = 0
+
+    @property
+    def words(self) -> list[str]:
+        """The command line: what is shown is what runs."""
+        limits = ["--max-purchases", str(self.stage.to_buy), "--yes"]
+        return ["apply", FILE, *limits, "--retry-unconfirmed", "--settle-time", str(SETTLE_TIME)]
 
     def run(self) -> AuditResult:
         """Show all of it."""
-        self.stage.prepare()
-        self._introduce()
         self._kill()
-        self._resume()
-        rows = [row for sample in self.fleet for row in self._journal(sample)]
-        stage = self.stage
-        verdict = judge(rows, stage.sales, asked=stage.asked, asked_to_buy=stage.asked_to_buy)
-        self.output.show(verdict)
-        return verdict
-
-    def _introduce(self) -> None:
-        stage = self.stage
-        stage.introduce()
-        self.output.log(
-            f"A fleet of {stage.asked} rows is applied; {stage.asked_to_buy} of them buy a number."
+        self.stage.say(
+            "",
+            "The same command again. A purchase that got no answer is looked for in the",
+            "account. If it has not turned up when the settle time is over, it is sent again.",
+            "",
         )
-
-    @property
-    def output(self) -> Output:
-        """Where it is shown."""
-        return self.stage.output
-
-    @property
-    def fleet(self) -> tuple[Sample, ...]:
-        """What is applied, platform by platform."""
-        return self.stage.fleet
-
-    # --- the jobs ----------------------------------------------------------------------------
-
-    def _words(self, sample: Sample) -> list[str]:
-        """Return the command line of a job, as it is shown."""
-        most = ("--max-purchases", str(sample.purchases))
-        return ["apply", self.stage.file(sample).name, *_client_of(sample).words, *most, *OPTIONS]
-
-    def _start(self, sample: Sample) -> subprocess.Popen[bytes]:
-        return self.stage.start(sample.platform, [*self._words(sample), *HASTE])
-
-    @contextmanager
-    def _jobs(self, samples: Iterable[Sample]) -> Generator[list[subprocess.Popen[bytes]]]:
-        """Run a job for each sample; none outlives the block."""
-        with ExitStack() as stack:
-            jobs: list[subprocess.Popen[bytes]] = []
-            for sample in samples:
-                self.output.log(f"  $ sigmamind {' '.join(self._words(sample))}")
-                jobs.append(stack.enter_context(self._start(sample)))
-                stack.callback(jobs[-1].kill)
-            yield jobs
+        while self._apply() != Exit.DONE:
+            pass
+        return self.stage.audit(self._journal())
 
     def _kill(self) -> None:
-        """Begin the jobs, and end each with SIGKILL while it buys."""
-        self.output.log()
-        with self._jobs(self.fleet) as jobs:
-            self.stage.wait(lambda: self._all_killed(jobs))
-        self._check_that_they_were_killed(jobs)
-        self.output.log("  kill -9, each in the middle of buying:")
-        self.output.log()
-        self._done_before = {each.platform: self._show_crash(each) for each in self.fleet}
+        """Begin, and end with SIGKILL while numbers are being bought."""
+        stage = self.stage
+        while self._apply(until=self._is_buying) >= 0:
+            if stage.bought == stage.to_buy:
+                raise CommandError("apply ended before it was killed", Exit.FAILED)
+        stage.say("", f"kill -9, with {stage.bought} of {stage.to_buy} numbers bought.")
+        stage.say("Its journal, and the numbers that were bought and are not in it yet:", "")
+        rows = self._journal()
+        for platform in stage.platforms:
+            stage.output.show(stage.crash(platform, rows))
 
-    def _all_killed(self, jobs: list[subprocess.Popen[bytes]]) -> bool:
-        """Kill each job that has bought a third and is buying more; return whether all have ended.
+    def _is_buying(self) -> bool:
+        """Return whether a third is bought and more is being bought; the sandbox is asked."""
+        busy = all(endpoint.in_flight for endpoint in self.stage.box.endpoints)
+        return busy and 3 * self.stage.bought >= self.stage.to_buy
 
-        The sandbox is asked about that, not the job: it is in the middle of its work then.
-        """
-        sold = Counter(commit.platform for commit in self.stage.box.ledger.purchases)
-        buying = {each.tower.name for each in self.stage.box.endpoints if each.in_flight}
-        for sample, job in zip(self.fleet, jobs, strict=True):
-            if 3 * sold[sample.platform] >= sample.purchases and sample.platform in buying:
+    def _apply(self, until: Callable[[], bool] = lambda: False) -> int:
+        """Show and run the command, until it ends or is killed because *until* holds."""
+        self._runs += 1
+        name, stage, began = f"apply-{self._runs}", self.stage, time.monotonic()
+        stage.show_command(self.words)
+        with stage.start(name, self.words) as job:
+            try:
+                stage.wait(lambda: job.poll() is not None or until(), self._unconfirmed)
+            finally:
                 job.kill()
-        return all(job.poll() is not None for job in jobs)
+        if job.returncode >= 0:
+            stage.say(
+                f"  after {time.monotonic() - began:.1f} s: {stage.ended(name, job.returncode)}"
+            )
+        if job.returncode > 0 and self._runs == RUNS:
+            raise CommandError(stage.ended(name, job.returncode), Exit.FAILED)
+        return job.returncode
 
-    def _check_that_they_were_killed(self, jobs: list[subprocess.Popen[bytes]]) -> None:
-        for sample, job in zip(self.fleet, jobs, strict=True):
-            if job.returncode > 0:
-                raise self.stage.failed(sample.platform)
+    def _unconfirmed(self) -> list[Row]:
+        try:
+            return [row for row in self._journal() if row.state in UNSETTLED]
+        except JournalError:  # it is being made
+            return []
 
-    def _show_crash(self, sample: Sample) -> int:
-        """Show what a killed job left behind, and return how many rows it had done."""
-        rows = self._journal(sample)
-        done = [row for row in rows if row.state is State.DONE]
-        under_way = sum(row.state in UNSETTLED for row in rows)
-        sales = [sale for sale in self.stage.sales if sale.platform == sample.platform]
-        crash = JobKilled(
-            platform=sample.platform,
-            done=len(done),
-            in_progress=under_way,
-            not_started=len(sample.rows) - len(done) - under_way,
-            unrecorded=unheard(rows, sales),
-        )
-        self.output.show(crash)
-        return crash.done
-
-    def _resume(self) -> None:
-        """Run the same commands again until each says that it is done."""
-        left = self.fleet
-        for _ in range(ROUNDS):
-            self.output.log()
-            self.output.log("The same commands again:")
-            began = time.monotonic()
-            with self._jobs(left) as jobs:
-                self.stage.wait(lambda: all(job.poll() is not None for job in jobs))
-            codes = ", ".join(str(job.returncode) for job in jobs)
-            self.output.log(f"  ended after {time.monotonic() - began:.1f} s, exit codes {codes}")
-            left = tuple(each for each, job in zip(left, jobs, strict=True) if job.returncode)
-            if not left:
-                break
-        self.output.log()
-        for sample in self.fleet:
-            self._say_done(sample)
-        self.output.log()
-
-    def _say_done(self, sample: Sample) -> None:
-        done = sum(row.state is State.DONE for row in self._journal(sample))
-        before = self._done_before[sample.platform]
-        self.output.log(
-            f"{sample.platform:<9}  {done:>3} of {len(sample.rows)} rows done,"
-            f" {before} of them before the kill and not sent again"
-        )
-
-    def _journal(self, sample: Sample) -> list[Row]:
-        """Return all rows of a job's journal; none where it was killed before it made one."""
-        path = Path(f"{self.stage.file(sample)}{SUFFIX}")
-        return run(_journal_rows(path, sample.platform)) if path.exists() else []
+    def _journal(self) -> list[Row]:
+        """Return all rows of the journal; none where there is no journal yet."""
+        path = self.stage.folder / f"{FILE}{SUFFIX}"
+        return run(_journal_rows(path, self.stage.platforms)) if path.exists() else []
 
 
-def _client_of(sample: Sample) -> Platform:
-    return PLATFORMS[sample.platform]
-
-
-async def _journal_rows(path: Path, account: str) -> list[Row]:
+async def _journal_rows(path: Path, accounts: list[str]) -> list[Row]:
     async with SqliteJournal(path, read_only=True) as journal:
-        return await journal.in_states(account, frozenset(State))
+        found = [await journal.in_states(account, frozenset(State)) for account in accounts]
+    return [row for rows in found for row in rows]
+
+
+def _show_next_steps(output: Output, keep: Path | None) -> None:
+    steps = [
+        ("sigmamind sandbox", "run the platforms for programs of your own"),
+        ("sigmamind plan FILE", "see what a fleet file of yours would change"),
+    ]
+    if keep is None:
+        steps.insert(0, ("sigmamind demo --keep DIR", "keep the files of a demo, and look at them"))
+    elif (keep / f"{FILE}{SUFFIX}").exists():
+        file = shlex.quote(str(keep / FILE))
+        steps.insert(0, (f"sigmamind status {file}", "see what the journal holds"))
+    else:
+        log = shlex.quote(str(keep / "apply.log"))
+        steps.insert(0, (f"less {log}", "see what apply showed; beside it, the workers' logs"))
+    width = max(len(command) for command, _ in steps)
+    output.log()
+    output.log("Next:")
+    for command, purpose in steps:
+        output.log(f"  {command:<{width}}  {purpose}")

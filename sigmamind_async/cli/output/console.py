@@ -34,14 +34,15 @@ from sigmamind_async.cli.output.events import (
     events_in,
 )
 from sigmamind_async.cli.output.json_lines import json_line
-from sigmamind_async.cli.output.text import Widths, render, row_lines, sanitize, styled
+from sigmamind_async.cli.output.text import Widths, count_of, render, row_lines, sanitize, styled
 
 if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
     from sigmamind_async.bulk import Progress
     from sigmamind_async.cli.output.progress import JobBar, Traffic
 
-MOST_DONE: Final = 20
-"""Rows that went well which a terminal shows; the others are counted."""
+
+MOST_NEW: Final = 20
+"""Rows done that a terminal shows one by one; `sigmamind status` shows the others."""
 
 
 class OutputError(CommandError):
@@ -66,8 +67,10 @@ class Output:
     closed: bool = False
     """True once standard output takes no more."""
     _bar: JobBar | None = None
-    _done: int = 0
-    """Rows that went well."""
+    _has_status: bool = False
+    """True once the status of a journal is shown: a blank line goes before the next one."""
+    _new: int = 0
+    """Rows that this run did."""
 
     @classmethod
     def for_process(
@@ -90,9 +93,7 @@ class Output:
             sys.stdout.flush()
         except OSError as error:
             self.closed = True
-            silence_stdout()
-            if not isinstance(error, BrokenPipeError):
-                _failures.append(error)
+            _give_up_stdout(error)
 
     def log(self, text: str = "") -> None:
         """Write a line for a person to standard error; programs that read JSON get none."""
@@ -128,29 +129,28 @@ class Output:
             self.log(f"checking {rows} for up to {seconds:.0f} s; Ctrl-C leaves them unconfirmed")
 
     def _is_hidden(self, shown: Event | View) -> bool:
-        """Return whether a person does not want to see *shown*; a program gets everything."""
         if self.json or self.verbose or not isinstance(shown, RowResult):
             return False
-        if shown.status == "skipped" or (shown.status == "done" and shown.already_done):
-            return self.quiet or self.is_terminal
-        if shown.status != "done":
+        if shown.status not in {"done", "skipped"}:
             return False
-        self._done += 1
-        return self.quiet or (self.is_terminal and self._done > MOST_DONE)
+        is_new = shown.status == "done" and not shown.already_done
+        self._new += is_new
+        return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
     def _lines(self, shown: Event | View) -> Iterable[Text]:
         width = Console().width if self.is_terminal else None
         match shown:
             case RowResult():
-                return row_lines(shown, self.widths, width)
-            case Summary() if self.is_terminal and self._done > MOST_DONE and not self.quiet:
-                hidden = self._done - MOST_DONE
-                return [
-                    styled(f"and {hidden:,} more rows done; --verbose shows all", "dim"),
-                    *render(shown, width),
-                ]
+                return row_lines(shown, width, self.widths)
+            case Summary() if self._new > MOST_NEW and self.is_terminal:
+                hidden = count_of(self._new - MOST_NEW, "more row", "more rows")
+                more = styled(f"and {hidden} done; --verbose shows all", "dim")
+                return [more, *render(shown, width)]
+            case JournalStatus() if self._has_status:
+                return [Text(), *render(shown, width)]
             case JournalStatus() | JournalRow() | JournalRows() | StateChanged():
                 importlib.import_module("sigmamind_async.cli.output.journal_status")
+                self._has_status |= isinstance(shown, JournalStatus)
             case PlanView() | ProblemList():
                 importlib.import_module("sigmamind_async.cli.output.plan_text")
             case _:
@@ -168,18 +168,26 @@ class Output:
 
 def check_stdout() -> None:
     """Raise `OutputError` if standard output could not be written; a missing reader is no error."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        silence_stdout()
-        if not isinstance(error, BrokenPipeError):
-            _failures.append(error)
+    write_stdout(b"")
     if _failures:
         failure = _failures[0]
         _failures.clear()
         raise OutputError(f"cannot write the output: {failure.strerror or type(failure).__name__}")
 
 
-def silence_stdout() -> None:
-    """Send what stdout still holds nowhere, so that Python does not complain as it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def write_stdout(content: bytes) -> None:
+    """Write bytes to standard output; `check_stdout` raises what goes wrong."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        _give_up_stdout(error)
+
+
+def _give_up_stdout(error: OSError) -> None:
+    if not isinstance(error, BrokenPipeError):
+        _failures.append(error)
+    # What it still holds goes nowhere, so that Python does not complain as it exits.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,7 +6,7 @@ import enum
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -20,7 +20,8 @@ def json_line(event: Event) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any attrs class
-    fields = (each for each in attrs.fields(type(value)) if each.metadata.get("json", True))
+    cls = cast("type[attrs.AttrsInstance]", type(value))
+    fields = (each for each in attrs.fields(cls) if each.metadata.get("json", True))
     return {field.name: _json(getattr(value, field.name)) for field in fields}
 
 
@@ -32,7 +33,9 @@ def _json(value: Any) -> Any:  # noqa: ANN401 - any value of a field, and of JSO
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, Mapping):
-        return {_json(key): _json(each) for key, each in value.items()}
+        mapping: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {_json(key): _json(each) for key, each in mapping.items()}
     if isinstance(value, tuple):
-        return [_json(each) for each in value]
+        items: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType]
+        return [_json(each) for each in items]
     return _fields(value)

@@ -34,10 +34,10 @@ WIDEST_ID: Final = 32
 
 _SENTENCES: Final[Mapping[Action, str]] = {
     Action.PURCHASE: "buys {n}",
-    Action.MOVE: "moves {n} between platforms; the old platform releases them permanently",
+    Action.MOVE: "moves {n} to another platform and releases {them} permanently on the old one",
     Action.RELEASE: "releases {n} permanently",
     Action.IMPORT: "imports {n}",
-    Action.ADOPT: "adopts {n} of the account",
+    Action.ADOPT: "adopts {n} that the account has already",
     Action.UPDATE: "changes {n}",
     Action.DRIFTED: "keeps changes made outside this fleet on {n}",
     Action.UNCHANGED: "leaves {n} unchanged",
@@ -48,7 +48,10 @@ def action_counts(plan: Plan) -> Iterator[tuple[str, str]]:
     """Yield what the plan amounts to, each clause with the word of its action."""
     for action, sentence in _SENTENCES.items():
         if count := plan.counts.get(action, 0):
-            yield sentence.format(n=count_of(count, "number")), action.value
+            yield (
+                sentence.format(n=count_of(count, "number"), them="it" if count == 1 else "them"),
+                action.value,
+            )
     blocked = Counter(step.blocked for step in plan.steps if step.blocked)
     for reason, count in blocked.items():
         yield f"leaves out {count_of(count, 'row')}: {reason}", "blocked"
@@ -160,14 +163,12 @@ def _places(problems: Iterable[Problem]) -> str:
 # ---------------------------------------------------------------- the whole
 
 
-def _headline(shown: PlanView) -> Text:
-    plan = shown.plan
+def _headline(plan: Plan) -> tuple[str, str]:
     if plan.problems:
-        text = f"{shown.file}: {count_of(len(plan.problems), 'problem')}; it cannot be applied"
-        return styled(text, "failed")
+        return f"{count_of(len(plan.problems), 'problem')}; it cannot be applied", "failed"
     if not plan.writes:
-        return styled(f"{shown.file}: nothing to do", "done")
-    return styled(f"{shown.file}: {count_of(plan.writes, 'change')}", "heading")
+        return "nothing to do", "done"
+    return count_of(plan.writes, "change"), "heading"
 
 
 @render.register
@@ -178,7 +179,8 @@ def _(shown: ProblemList, width: int | None) -> Iterable[Text]:
 @render.register
 def _(shown: PlanView, width: int | None) -> Iterator[Text]:
     plan = shown.plan
-    yield _headline(shown)
+    text, word = _headline(plan)
+    yield from prose(f"{shown.file}: {text}", width, word)
     for number, (text, word) in enumerate(action_counts(plan)):
         if not number:
             yield Text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -49,6 +50,11 @@ class JobBar(Progress):
             redirect_stderr=False,
         )
         self.add_task("", total=None)
+
+    def stop(self) -> None:
+        """Remove the line."""
+        with suppress(OSError):  # the terminal may be gone
+            super().stop()
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Yield the line as it is now."""

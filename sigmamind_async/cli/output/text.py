@@ -163,11 +163,14 @@ def styled(text: str, word: str = "") -> Text:
     return Text(text, style=STYLES.get(word, ""))
 
 
-def prose(text: str, width: int | None, word: str = "", indent: int = 0) -> list[Text]:
-    """Return a sentence in lines of *width*, each *indent* columns from the left."""
+def prose(
+    text: str, width: int | None, word: str = "", indent: int = 0, hang: int = 0
+) -> list[Text]:
+    """Return a sentence in lines of *width*; those after the first begin *hang* further right."""
     line = styled(sanitize(text, None), word)
-    lines = [line] if width is None else list(_wrap(line, max(width - indent, NARROWEST)))
-    return [Text(" " * indent) + each for each in lines]
+    room = None if width is None else max(width - indent - hang, NARROWEST)
+    lines = [line] if room is None else list(_wrap(line, room))
+    return [Text(" " * (indent + hang * bool(place))) + each for place, each in enumerate(lines)]
 
 
 def _wrap(line: Text, width: int) -> Iterator[Text]:
@@ -219,7 +222,7 @@ def table(
     if spare < 0:
         shrinking = [index for index, column in enumerate(columns) if column.shrinks]
         if not shrinking or widths[shrinking[-1]] + spare < len(columns[shrinking[-1]].heading):
-            return [line for row in rows for line in _block(columns, row)]
+            return [line for row in rows for line in _block(columns, row, width or 0)]
         widths[shrinking[-1]] += spare
     headings = [styled(column.heading, "heading") for column in columns]
     return [_table_line(columns, row, widths) for row in (headings, *rows)]
@@ -247,13 +250,15 @@ def _fitted(cell: Text, width: int, *, right: bool = False) -> Text:
     return cell
 
 
-def _block(columns: Sequence[TableColumn], row: Sequence[Text]) -> Iterator[Text]:
+def _block(columns: Sequence[TableColumn], row: Sequence[Text], width: int) -> Iterator[Text]:
     """Yield one row of a table as lines: its first cell, and the others with their headings."""
     yield row[0]
-    width = max(len(column.heading) for column in columns)
+    widest = max((len(column.heading) for column in columns[1:]), default=0)
     for column, cell in zip(columns[1:], row[1:], strict=True):
+        if column.shrinks:
+            cell.truncate(max(width - widest - 4, NARROWEST), overflow="ellipsis")
         if cell.plain:
-            yield Text.assemble("  ", (f"{column.heading:<{width}}", "dim"), "  ", cell)
+            yield Text.assemble("  ", (f"{column.heading:<{widest}}", "dim"), "  ", cell)
 
 
 # ---------------------------------------------------------------- rows of a job
@@ -279,13 +284,15 @@ class Widths:
         cls, ids: Iterable[str], actions: Iterable[str], platforms: Iterable[str] = ()
     ) -> Widths:
         """Return the widths for rows with these ids, actions and, if they differ, platforms."""
+        several = {*platforms} if len({*platforms}) > 1 else set[str]()
         widest_id, action, platform = (
-            max(map(len, words), default=0) for words in (ids, actions, platforms)
+            max(map(len, words), default=0) for words in (ids, actions, several)
         )
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-def row_lines(result: RowResult, widths: Widths, width: int | None) -> list[Text]:
+@render.register
+def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Text]:
     """Return how one row ended, in line with other rows."""
     number = sanitize(result.phone_number or result.record_id or "")
     cells = [
@@ -301,7 +308,7 @@ def row_lines(result: RowResult, widths: Widths, width: int | None) -> list[Text
     return with_note(cells, note, width)
 
 
-_STOPPED: Final = {
+STOP_TEXTS: Final = {
     "interrupted": "interrupted",
     "key_refused": "the platform refused the API key",
     "cannot_pay": "the account cannot pay",
@@ -331,7 +338,7 @@ def _summary_lines(summary: Summary, width: int | None) -> Iterator[Text]:
         limited = f", {summary.rate_limited:,} rate-limited" if summary.rate_limited else ""
         yield from prose(f"{count_of(summary.requests, 'request')}{limited}", width, "dim")
     if summary.stopped is not None:
-        yield from prose(f"Stopped early: {_STOPPED[summary.stopped]}.", width, "failed")
+        yield from prose(f"Stopped early: {STOP_TEXTS[summary.stopped]}.", width, "failed")
 
 
 def _worst(summary: Summary | VerificationSummary) -> str:
@@ -394,7 +401,7 @@ def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Text]:
 
 @render.register
 def _(shown: NumberReleased, _: int | None) -> Iterable[Text]:
-    return [Text(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
+    return [Text(f"NumberReleased {sanitize(shown.phone_number or shown.record_id or '')}")]
 
 
 @render.register
@@ -480,8 +487,7 @@ def _audit_lines(audit: AuditResult, width: int | None) -> list[Text]:
 def _(killed: JobKilled, width: int | None) -> Iterable[Text]:
     text = (
         f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
-        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought whose reply never"
-        " arrived"
+        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought, unrecorded"
     )
     return prose(text, width)
 

@@ -1,60 +1,46 @@
-"""What the page is about: the head of a job, and its rows, counted and sampled in flat memory.
+"""What the report shows: a job, its rows and its requests over time, collected in flat memory.
 
-Every row is counted; only the first of them are kept, per group and up to an allowance of bytes.
-Both are limits of the page as well: what is kept is what is shown, so a job over 100,000 rows has
-a page of the same size as one over 5,000.
+Every row is counted; only the first rows of each group are kept. What is kept is what is shown, so
+the page of 100,000 rows is as large as the page of 5,000.
 """
 
 from __future__ import annotations
 
-import html
-from collections import Counter
-from typing import Final, TypeAlias
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Final
 
 import attrs
 
 from sigmamind_async.bulk import Status
+from sigmamind_async.cli.output.events import Summary
 from sigmamind_async.cli.output.text import sanitize
-from sigmamind_async.cli.report.error_grouping import cause_of
+from sigmamind_async.events import AttemptFinished, Event, Throttled
 
-MOST_LISTED: Final = 200
-"""Rows of one group that are kept."""
+MOST_CAUSES: Final = 20
+"""Groups in one section; rows of any further cause are counted together."""
+MOST_ROWS: Final = {"attention": 500, "failed": 500, "done": 1_000, "skipped": 100}
+"""Rows that each section lists."""
 FEW: Final = 2
-"""Rows that every group keeps, whatever the allowance."""
-MOST_CAUSES: Final = 500
-"""Causes that are told apart; rows of any further one are counted together."""
-MOST_COMMANDS: Final = 4
-"""Commands of one row that are kept."""
-MOST_KINDS: Final = 40
-"""Pairs of platform and action that are told apart."""
-
+"""Rows that each group lists in any case."""
 OTHER: Final = "other causes"
-UNSAID: Final = "no reason is known"
-
-LONGEST_ID = 128
-LONGEST_WORD = 40
-_ROW_BYTES = 160
-"""What a row takes on the page beside its texts."""
-
-Kind: TypeAlias = tuple[str, str]
-"""Platform and action."""
 
 
 @attrs.frozen(kw_only=True)
 class Header:
-    """What the page says of the job as a whole."""
+    """The job as a whole."""
 
     file: str
     journal: str
+    accounts: tuple[tuple[str, str], ...] = ()
+    """Name and base URL of each."""
     started: float
     """Seconds since the epoch."""
-    seconds: float
-    stopped: str | None
-    """Why the job ended before its rows did."""
+    summary: Summary
     resume: str
-    """The command that goes on with it; empty where there is none."""
-    requests: int
-    throttled: int
+    """The command that continues it; empty where there is none."""
     bought: int
     """Numbers that count against `max_purchases`."""
     max_purchases: int | None
@@ -67,41 +53,22 @@ class ReportRow:
     id: str
     platform: str
     action: str
-    """Such as ``purchase``, ``import``, ``update``, ``adopt``, ``release``, ``unchanged``."""
     status: Status
+    label: str = ""
     phone_number: str = ""
     cause: str = ""
-    """Why it failed or is unconfirmed, on one line; without any secret."""
-    advice: str = ""
+    """Why it is not done, on one line; without any secret."""
+    hint: str = ""
+    """What to do about it."""
     commands: tuple[str, ...] = ()
     """Commands that settle it, to be copied."""
     attempts: int = 0
     elapsed: float = 0.0
-    """Seconds."""
 
     @property
-    def needs_attention(self) -> bool:
-        """Whether it needs a decision now."""
-        return self.status == "unconfirmed" or bool(self.commands)
-
-
-@attrs.define
-class Allowance:
-    """Bytes that listed rows may still take on the page, all groups together."""
-
-    left: int
-
-    def take(self, line: ReportRow) -> bool:
-        """Make room for *line*; return whether there was any left."""
-        if self.left <= 0:
-            return False
-        texts = (line.id, line.platform, line.action, line.phone_number, *line.commands)
-        self.left -= _ROW_BYTES + sum(map(_size, texts))
-        return True
-
-
-def _size(text: str) -> int:
-    return len(html.escape(text).encode())
+    def section(self) -> str:
+        """Where the report lists it, a key of `MOST_ROWS`."""
+        return "attention" if self.status == "unconfirmed" or self.commands else self.status
 
 
 @attrs.define(kw_only=True)
@@ -109,81 +76,21 @@ class Group:
     """Rows with one cause: how many, and the first of them."""
 
     status: Status
-    """How its rows ended."""
     cause: str
-    example: str = ""
-    """The first row's own words."""
+    example: str
+    """What the first row says."""
+    hint: str
+    commands: tuple[str, ...]
+    """Those that all of its rows share."""
     varies: bool = False
     """Whether other rows say it in other words."""
-    advice: str = ""
-    commands: tuple[str, ...] = ()
-    """Those that all of its rows share."""
     count: int = 0
-    lines: list[ReportRow] = attrs.field(factory=list[ReportRow])
-
-    def add(self, line: ReportRow, allowance: Allowance) -> None:
-        """Count *line*, and keep it where there is room."""
-        self._share(line.commands)
-        self.count += 1
-        self.varies = self.varies or (self.example not in {"", line.cause})
-        few = len(self.lines) < FEW
-        if len(self.lines) < MOST_LISTED and (allowance.take(line) or few):
-            self.lines.append(line)
+    rows: list[ReportRow] = attrs.field(factory=list[ReportRow])
 
     @property
     def title(self) -> str:
-        """The cause in its own words, where all rows have the same."""
+        """The cause in full, where all rows have the same."""
         return self.cause if self.varies else self.example or self.cause
-
-    def _share(self, commands: tuple[str, ...]) -> None:
-        if self.count == 0:
-            self.commands = commands
-        elif self.commands and self.commands != commands:
-            self.commands = tuple(each for each in self.commands if each in commands)
-
-
-@attrs.define
-class Groups:
-    """Groups of rows by cause, the number of groups bounded."""
-
-    allowance: Allowance
-    _groups: dict[tuple[Status, str], Group] = attrs.field(factory=dict[tuple[Status, str], Group])
-
-    def add(self, line: ReportRow) -> None:
-        """Put *line* to the rows of its cause."""
-        key = line.status, cause_of(line.cause, line.id) or UNSAID
-        if key not in self._groups and len(self._groups) >= MOST_CAUSES:
-            key = key[0], OTHER
-        group = self._groups.get(key)
-        if group is None:
-            group = Group(status=key[0], cause=key[1])
-            if key[1] != OTHER:
-                group.example, group.advice = line.cause, line.advice
-            self._groups[key] = group
-        group.add(line, self.allowance)
-
-    @property
-    def count(self) -> int:
-        """Rows in all groups."""
-        return sum(each.count for each in self._groups.values())
-
-    def largest(self, most: int) -> tuple[list[Group], Group | None]:
-        """Return the *most* groups with the most rows, and the sum of the rest, if any.
-
-        *most* is less than `MOST_CAUSES`, so that other causes are never among those shown.
-        """
-        ordered = sorted(self._groups.values(), key=lambda each: (each.cause == OTHER, -each.count))
-        shown, rest = ordered[:most], ordered[most:]
-        return shown, _together(rest) if rest else None
-
-
-def _together(groups: list[Group]) -> Group:
-    return Group(
-        cause=OTHER,
-        status=groups[0].status,
-        count=sum(each.count for each in groups),
-        lines=[line for each in groups for line in each.lines][:FEW],
-    )
 
 
 @attrs.define
@@ -191,57 +98,140 @@ class Tally:
     """Collects the rows of a job, however many."""
 
     counts: Counter[Status] = attrs.field(factory=Counter[Status])
-    kinds: dict[Kind, Counter[Status]] = attrs.field(factory=dict[Kind, Counter[Status]])
-    attention: Groups = attrs.field(factory=lambda: Groups(Allowance(250_000)))
-    """Rows that are unconfirmed or need a decision."""
-    failures: Groups = attrs.field(factory=lambda: Groups(Allowance(250_000)))
-    done: Group = attrs.field(factory=lambda: Group(status="done", cause="done"))
-    skipped: Group = attrs.field(factory=lambda: Group(status="skipped", cause="not sent"))
-    _allowance: Allowance = attrs.field(factory=lambda: Allowance(100_000))
+    kinds: defaultdict[tuple[str, str], Counter[Status]] = attrs.field(
+        factory=lambda: defaultdict(Counter)
+    )
+    """Rows by platform and action."""
+    room: dict[str, int] = attrs.field(factory=lambda: dict(MOST_ROWS))
+    """Rows that each section may still list."""
+    _sections: defaultdict[str, dict[tuple[Status, str], Group]] = attrs.field(
+        factory=lambda: defaultdict(dict)
+    )
 
-    def add(self, line: ReportRow) -> None:
-        """Count *line*, and keep what the page may show of it."""
-        line = _bounded(line)
-        self.counts[line.status] += 1
-        self._count_kind(line)
-        if line.needs_attention:
-            self.attention.add(line)
-        elif line.status == "failed":
-            self.failures.add(line)
-        else:
-            listed = self.done if line.status == "done" else self.skipped
-            listed.example = listed.example or line.cause
-            listed.add(line, self._allowance)
+    def add(self, row: ReportRow) -> None:
+        """Count *row*, and keep what the page may show of it."""
+        row = _bounded(row)
+        self.counts[row.status] += 1
+        self.kinds[row.platform, row.action][row.status] += 1
+        group = self._group_of(row)
+        group.count += 1
+        group.varies = group.varies or group.example not in {"", row.cause}
+        group.commands = tuple(each for each in group.commands if each in row.commands)
+        if len(group.rows) < FEW or self.room[row.section] > 0:
+            self.room[row.section] -= 1
+            group.rows.append(row)
 
-    def _count_kind(self, line: ReportRow) -> None:
-        kind = line.platform, line.action
-        if kind not in self.kinds and len(self.kinds) >= MOST_KINDS:
-            kind = "others", ""
-        self.kinds.setdefault(kind, Counter())[line.status] += 1
+    def groups(self, section: str) -> list[Group]:
+        """Return the groups of *section*, those with most rows first."""
+        found = self._sections[section].values()
+        return sorted(found, key=lambda each: (each.cause == OTHER, -each.count))
 
-    @property
-    def asked(self) -> int:
-        """Rows of the job."""
-        return self.counts.total()
+    def _group_of(self, row: ReportRow) -> Group:
+        groups = self._sections[row.section]
+        cause = "" if row.status == "done" else cause_of(row.cause, row.id) or "no reason is known"
+        if (row.status, cause) not in groups and len(groups) >= MOST_CAUSES:
+            row, cause = attrs.evolve(row, cause="", hint=""), OTHER
+        new = Group(
+            status=row.status, cause=cause, example=row.cause, hint=row.hint, commands=row.commands
+        )
+        return groups.setdefault((row.status, cause), new)
 
 
-def _bounded(line: ReportRow) -> ReportRow:
-    """Return *line* with texts that are fit to be shown, and short."""
+def _bounded(row: ReportRow) -> ReportRow:
+    """Return *row* with short texts.
+
+    A command that is cut, or in which a character is replaced, is another command: it is left out.
+    """
     return attrs.evolve(
-        line,
-        id=sanitize(line.id)[:LONGEST_ID],
-        platform=sanitize(line.platform)[:LONGEST_WORD],
-        action=sanitize(line.action)[:LONGEST_WORD],
-        phone_number=sanitize(line.phone_number)[:LONGEST_WORD],
-        cause=sanitize(line.cause),
-        advice=sanitize(line.advice),
-        commands=tuple(map(_whole, line.commands[:MOST_COMMANDS])),
+        row,
+        id=row.id[:128],
+        label=row.label[:128],
+        cause=sanitize(row.cause),
+        hint=sanitize(row.hint),
+        commands=tuple(each if sanitize(each) == each else "" for each in row.commands[:4]),
     )
 
 
-def _whole(command: str) -> str:
-    """Return *command*, or nothing where it cannot be shown as it is.
+# ---------------------------------------------------------------- causes
 
-    A command that is cut, or in which a character is replaced, is another command.
+DETAIL: Final = "\N{HORIZONTAL ELLIPSIS}"
+"""Replaces what differs between messages of one cause."""
+_PARTS: Final = re.compile(
+    r"(?P<status>(?:\A|(?<=answered )|(?<=HTTP )|(?<=status ))[1-5]\d\d(?!\w))"
+    r"""|(?P<quoted>(?<!\w)'[^']*'(?!\w)|"[^"]*"|`[^`]*`|“[^”]*”)"""
+    r"|[\w+@./:#-]+"
+)
+
+
+def cause_of(message: str, row: str = "") -> str:
+    """Return *message* without its details: the id *row*, what is quoted, and words with digits.
+
+    An HTTP status is no detail: 409 and 503 are two causes.
     """
-    return command if sanitize(command) == command else ""
+    # A shorter id may be an ordinary word.
+    return _PARTS.sub(_without_detail, message.replace(row, DETAIL) if len(row) > 3 else message)
+
+
+def _without_detail(found: re.Match[str]) -> str:
+    text = found[0]
+    if found["status"] or found["quoted"]:
+        return text if found["status"] else DETAIL
+    bare = text.rstrip(".:/-")
+    differs = any(character.isdigit() or character == "_" for character in bare)
+    return DETAIL + text[len(bare) :] if differs else text
+
+
+# ---------------------------------------------------------------- requests over time
+
+
+@attrs.frozen
+class Point:
+    """What was counted in one stretch of time."""
+
+    start: float
+    """Seconds since the first event."""
+    seconds: float
+    requests: int
+    """Requests that were sent and ended, rate-limited ones included."""
+    throttled: int
+
+
+@attrs.define(kw_only=True)
+class Timeline:
+    """Counts requests and 429s per stretch of time, as an observer of clients.
+
+    Time begins with the first event. When there are too many stretches, each two become one: a
+    job of a minute is seen by the second, a job of a day by the quarter of an hour.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    most: int = 120
+    _seconds: float = 1.0
+    _began: float | None = None
+    _counts: list[Counter[str]] = attrs.field(factory=list[Counter[str]])
+
+    def __call__(self, event: Event) -> None:
+        """Count *event*."""
+        if isinstance(event, AttemptFinished | Throttled):
+            kind = "throttled" if isinstance(event, Throttled) else "requests"
+            self._counts_now()[kind] += 1
+
+    def points(self) -> list[Point]:
+        """Return what was counted, from the first event to the last."""
+        width = self._seconds
+        return [
+            Point(index * width, width, counts["requests"], counts["throttled"])
+            for index, counts in enumerate(self._counts)
+        ]
+
+    def _counts_now(self) -> Counter[str]:
+        now = self.clock()
+        self._began = now if self._began is None else self._began
+        passed = max(0.0, now - self._began)
+        while passed >= self.most * self._seconds:
+            self._seconds *= 2
+            pairs = range(0, len(self._counts), 2)
+            self._counts = [sum(self._counts[at : at + 2], Counter[str]()) for at in pairs]
+        index = int(passed / self._seconds)
+        self._counts += [Counter() for _ in range(index + 1 - len(self._counts))]
+        return self._counts[index]

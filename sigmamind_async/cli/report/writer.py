@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated
@@ -12,9 +12,11 @@ import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.atomic_write import new_file
+from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.output.events import RowResult, Summary
 from sigmamind_async.cli.output.progress import Traffic
-from sigmamind_async.cli.report import Header, ReportRow, Tally, Timeline, page
+from sigmamind_async.cli.output.text import sanitize
+from sigmamind_async.cli.report.model import Header, ReportRow, Tally, Timeline
 from sigmamind_async.events import Event
 
 ReportFile = Annotated[
@@ -28,7 +30,7 @@ class PageFile:
     """The page of one job, and what is collected for it."""
 
     stream: IO[bytes] | None
-    """Where it goes; `None` where nobody asked for it."""
+    """Where it goes; `None` if no report is wanted."""
     timeline: Timeline = attrs.field(factory=Timeline)
     traffic: Traffic = attrs.field(factory=Traffic)
     _tally: Tally = attrs.field(factory=Tally)
@@ -42,8 +44,23 @@ class PageFile:
 
     def add(self, result: RowResult, platform: str, commands: Iterable[str] = ()) -> None:
         """Keep how a row ended, and the *commands* that settle it."""
-        if self.stream is not None:
-            self._tally.add(_report_line(result, platform, tuple(commands)))
+        if self.stream is None:
+            return
+        error = result.error
+        row = ReportRow(
+            id=result.id or "",
+            platform=platform,
+            action=result.action,
+            status=result.status,
+            label=result.label,
+            phone_number=result.phone_number or result.record_id or "",
+            cause=result.note if error is None else error.message,
+            hint="" if error is None else error.hint,
+            commands=tuple(commands),
+            attempts=result.attempts,
+            elapsed=result.elapsed_ms / 1000,
+        )
+        self._tally.add(row)
 
     def write(
         self,
@@ -54,19 +71,20 @@ class PageFile:
         resume: str,
         bought: int,
         max_purchases: int | None,
+        accounts: Sequence[tuple[str, str]] = (),
     ) -> None:
-        """Write the page of a job that has ended."""
+        """Write the page of a job that has ended; *resume* is the command that continues it."""
         if self.stream is None:
             return
+        from sigmamind_async.cli.report.page import page
+
         header = Header(
             file=file,
             journal=journal,
+            accounts=tuple(accounts),
             started=self._started,
-            seconds=summary.elapsed_ms / 1000,
-            stopped=summary.stopped,
-            resume=resume,
-            requests=self.traffic.requests,
-            throttled=self.traffic.rate_limited,
+            summary=summary,
+            resume=resume if sanitize(resume) == resume else "",
             bought=bought,
             max_purchases=max_purchases,
         )
@@ -77,26 +95,16 @@ class PageFile:
 def page_file(path: Path | None) -> Generator[PageFile]:
     """Open the page at *path*, which is there once the block has ended.
 
-    Raises `CommandError`, at once, where it cannot be written.
+    Raises `CommandError`, at once, if it cannot be written.
     """
     if path is None:
         yield PageFile(stream=None)
         return
+    try:
+        import jinja2  # noqa: F401 # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        raise CommandError(
+            '--report needs jinja2, which comes with the extra: pip install "sigmamind-async[cli]"'
+        ) from None
     with new_file(path) as stream:
         yield PageFile(stream=stream)
-
-
-def _report_line(result: RowResult, platform: str, commands: tuple[str, ...]) -> ReportRow:
-    fault = result.error
-    return ReportRow(
-        id=result.id or "",
-        platform=platform,
-        action=result.action,
-        status=result.status,
-        phone_number=result.phone_number or result.record_id or "",
-        cause=result.note if fault is None else fault.message,
-        advice="" if fault is None else fault.hint,
-        commands=commands,
-        attempts=result.attempts,
-        elapsed=result.elapsed_ms / 1000,
-    )

@@ -425,7 +425,9 @@ def test_a_new_row_buys_where_unlisted_rows_are_allowed() -> None:
 
     assert only(planned([new], removed(), allow_unlisted=True)).action is Action.PURCHASE
     (message,) = messages(planned([alike], removed(), allow_unlisted=True))
-    assert message.endswith(f"put 0101 back (with state absent to release {NUMBER})")
+    assert message.endswith(
+        f"back (with state absent to release {NUMBER}), or give this row another label"
+    )
 
 
 def test_a_new_row_buys_once_the_number_has_left_the_account() -> None:
@@ -855,7 +857,7 @@ def test_a_purchase_that_no_note_tells_of_and_that_was_asked_for_otherwise() -> 
 @pytest.mark.parametrize("state", [State.NEEDS_DECISION, State.DUPLICATE])
 def test_a_purchase_that_waits_for_a_person(state: State) -> None:
     """Nothing is sent until one has decided, whether the row wants its number or not."""
-    message = ["a: 'a #1' needs a decision: see sigmamind reconcile"]
+    message = ["a: needs a decision; sigmamind status shows the ways to decide"]
 
     assert messages(going(bought(), begun(state=state))) == message
     gone = going(absent(bought()), begun(state=state), allow_release=True)

@@ -24,7 +24,7 @@ RECORDS: dict[str, type[Record]] = {
 
 
 def seen(platform: str, **told: Any) -> RemoteNumber:
-    return VENDORS[platform].found(structure(told, RECORDS[platform]))
+    return VENDORS[platform].read_number(structure(told, RECORDS[platform]))
 
 
 # ---------------------------------------------------------------- what is shown

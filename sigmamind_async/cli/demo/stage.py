@@ -1,0 +1,247 @@
+"""Where a demonstration takes place: a faulty sandbox, a fleet file, processes and the ledger."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+from rich.console import Console
+
+from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample
+from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.jobs.sandbox import environment_of, rate_limit
+from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.events import AuditResult, JobKilled
+from sigmamind_async.cli.runtime import run
+from sigmamind_async.platforms.sigmamind.client import SigmaMind
+from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
+from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.tags import remove_tag
+from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Ledger, Sandbox
+
+KINDS: Final = REALISTIC_FAULTS - {Fault.STATUS_429}
+"""The rate limit answers 429 often enough."""
+SHARE: Final = 0.2
+"""Part of the requests that go wrong."""
+RATE: Final = 50.0
+"""Requests a second that each platform admits; the jobs have to find that out."""
+LATE: Final = 0.3
+"""Seconds by which a platform acts on some requests whose connection is gone already."""
+HANG: Final = 1.5
+"""Seconds for which some requests hang."""
+SETTLE_TIME: Final = 2
+"""Seconds; more than `LATE`, and therefore long enough. A real platform does not say how late it
+may be: there it is a matter of minutes."""
+RUNS: Final = 6
+"""Most times that the command is run. An unreadable answer to a listing ends it early."""
+TICK: Final = 0.005
+"""Seconds between two looks at the ledger while the moment to kill is awaited."""
+SHOWN_EVERY: Final = 0.1
+"""Seconds between two looks at the journal, for the line on a terminal."""
+PATIENCE: Final = 60.0
+"""Seconds in which the ledger must get a new entry."""
+
+
+@attrs.define(kw_only=True)
+class Stage:
+    """The place of one demonstration."""
+
+    output: Output
+    box: Sandbox
+    sample: Sample
+    folder: Path
+
+    @property
+    def to_buy(self) -> int:
+        """Rows that buy a number."""
+        return len(self.sample.of(source="purchase"))
+
+    @property
+    def platforms(self) -> list[str]:
+        """All platforms, by name."""
+        return [endpoint.tower.name for endpoint in self.box.endpoints]
+
+    @property
+    def bought(self) -> int:
+        """Numbers that the platforms have sold, according to their own ledger."""
+        return len(self.box.ledger.purchases)
+
+    def prepare(self) -> None:
+        """Write the files, import what the account holds, then turn faults and limit on."""
+        (self.folder / PASSWORD_FILE).write_text(secrets.token_urlsafe(12), encoding="utf-8")
+        (self.folder / FILE).write_text(self.sample.csv(), encoding="utf-8")
+        run(self._import_held())
+        self.box.faults = Faults(share=SHARE, kinds=KINDS, hang=HANG, late=LATE)
+        self.box.rate_limit = rate_limit(RATE)
+
+    async def _import_held(self) -> None:
+        place = self.box.sigmamind
+        numbers = [str(row["phone_number"]) for row in self.sample.of(source="existing")]
+        held = [ImportPhoneNumber(phone_number=number) for number in numbers]
+        async with SigmaMind(place.api_key, base_url=place.base_url) as client:
+            (await client.phone_numbers.import_many(held)).raise_for_failures()
+
+    def say(self, *lines: str) -> None:
+        """Write lines for a person."""
+        for line in lines:
+            self.output.log(line)
+
+    def introduce(self) -> None:
+        """Say what is there, and what is going to be done."""
+        imports, changes = (len(self.sample.of(source=each)) for each in ("import", "existing"))
+        self.say(
+            "A sandbox of three platforms runs on this machine, with a ledger of every sale.",
+            f"{SHARE:.0%} of all requests go wrong, before or after they took effect:",
+            "connections break or hang, answers are a 5xx or garbage.",
+            "",
+            f"{FILE} has {len(self.sample.rows)} rows: {self.to_buy} numbers to buy, {imports} to"
+            f" import and {changes} to change.",
+            "",
+        )
+
+    # --- processes ---------------------------------------------------------------------------
+
+    def start(
+        self, name: str, words: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Run ``sigmamind`` with *words*; all that it prints goes to the log *name*."""
+        with self._log(name).open("wb") as log:
+            return subprocess.Popen(  # noqa: S603 - this program
+                [sys.executable, "-m", "sigmamind_async", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=os.environ | _here() | environment_of(self.box) | dict(environment or {}),
+                start_new_session=True,  # Ctrl-C ends this process, which ends the others
+            )
+
+    def show_command(self, words: Sequence[str]) -> None:
+        """Show the command line that `start` runs with *words*."""
+        text = shlex.join(["sigmamind", *words])
+        lines = textwrap.wrap(text, 72, break_long_words=False, break_on_hyphens=False)
+        self.say(*(f"{line} \\" for line in _indented(lines[:-1])), _indented(lines)[-1])
+
+    def ended(self, name: str, code: int) -> str:
+        """Return how the process *name* ended: its code and, unless that is 0, its last line."""
+        lines = self._log(name).read_text(errors="replace").strip().splitlines()
+        return f"exit code {code}" + (f": {lines[-1]}" if code and lines else "")
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def wait(self, holds: Callable[[], bool], rows: Callable[[], Iterable[Row]]) -> None:
+        """Wait until *holds*, and show meanwhile what the ledger counts.
+
+        *rows* are those operations of the journal that have no answer yet.
+        """
+        end, commits = time.monotonic() + PATIENCE, len(self.box.ledger)
+        with self._ticker() as tick:
+            while not holds():
+                if len(self.box.ledger) > commits:
+                    end, commits = time.monotonic() + PATIENCE, len(self.box.ledger)
+                elif time.monotonic() > end:
+                    raise CommandError(f"nothing was done for {PATIENCE:.0f} s", Exit.FAILED)
+                tick(rows)
+                time.sleep(TICK)
+
+    @contextmanager
+    def _ticker(self) -> Generator[Callable[[Callable[[], Iterable[Row]]], None]]:
+        if self.output.json or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        shown = 0.0
+
+        def tick(rows: Callable[[], Iterable[Row]]) -> None:
+            nonlocal shown
+            if time.monotonic() > shown + SHOWN_EVERY:
+                status.update(self._progress(rows()))
+                shown = time.monotonic()
+
+        with Console(stderr=True).status("") as status:
+            yield tick
+
+    def _progress(self, rows: Iterable[Row]) -> str:
+        open_ = sum(row.kind.costs for row in rows)
+        bought = f"{self.bought} of {self.to_buy} numbers bought"
+        purchases = "purchase has" if open_ == 1 else "purchases have"
+        return f"{bought}; {open_} {purchases} no answer yet" if open_ else bought
+
+    # --- the audit ---------------------------------------------------------------------------
+
+    def crash(self, platform: str, rows: Iterable[Row]) -> JobKilled:
+        """Return what a killed process left behind on one *platform*."""
+        own = [row for row in rows if row.account == platform]
+        under_way = {row_id(row) for row in own if row.state in UNSETTLED}
+        done = {row_id(row) for row in own if row.state is State.DONE} - under_way
+        return JobKilled(
+            platform=platform,
+            done=len(done),
+            in_progress=len(under_way),
+            not_started=len(self.sample.of(platform=platform)) - len(done | under_way),
+            unrecorded=len(_sold(self.box.ledger, platform) - _kept(own)),
+        )
+
+    def audit(self, rows: Iterable[Row]) -> AuditResult:
+        """Compare the *rows* of the journal with the ledger, and show the result."""
+        result = audit(rows, self.box.ledger, wanted=len(self.sample.rows), purchases=self.to_buy)
+        self.say("")
+        self.output.show(result)
+        lost = sum(not sale.delivered for sale in self.box.ledger.purchases)
+        self.say(
+            "",
+            f"{lost} of these purchases were made, but their answer was lost or an error.",
+            f"A program that sends them again buys {lost} numbers too many.",
+        )
+        return result
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"{'      ' if place else '  $ '}{line}" for place, line in enumerate(lines)]
+
+
+def row_id(row: Row) -> str:
+    """Return the id of the fleet row that an operation in the journal belongs to."""
+    return row.op_id.rpartition(" #")[0] or row.op_id
+
+
+def audit(rows: Iterable[Row], ledger: Ledger, *, wanted: int, purchases: int) -> AuditResult:
+    """Compare the *rows* of a journal, which should do *wanted* fleet rows, with the *ledger*."""
+    rows = list(rows)
+    done = [row for row in rows if row.state is State.DONE]
+    left = {row_id(row) for row in rows if row.state is not State.DONE}
+    return AuditResult(
+        purchases=purchases,
+        bought=len(ledger.purchases),
+        bought_twice=len(ledger.bought_twice(remove_tag)),
+        lost=len(_sold(ledger) ^ _kept(done)),
+        not_done=wanted - len({row_id(row) for row in done} - left),
+    )
+
+
+def _sold(ledger: Ledger, platform: str | None = None) -> set[tuple[str, str | None]]:
+    """Return platform and number of each sale, of all platforms or of one."""
+    sales = {(sale.platform, sale.phone_number) for sale in ledger.purchases}
+    return {sale for sale in sales if platform in {None, sale[0]}}
+
+
+def _kept(rows: Iterable[Row]) -> set[tuple[str, str | None]]:
+    """Return platform and number of each purchase whose result is in the journal."""
+    return {(row.account, row.phone_number) for row in rows if row.kind.costs and row.phone_number}
+
+
+def _here() -> dict[str, str]:
+    """Return the environment that leads another process to this package, past every proxy."""
+    folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    path = os.pathsep.join(filter(None, folders))
+    return {"PYTHONPATH": path, "NO_PROXY": "*", "no_proxy": "*"}
