@@ -173,9 +173,8 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     assert "still with the workers, who carry on: lines 1-3" in done.err
     assert "  how far they are: sigmamind status --postgres" in done.err
     assert "to go on, run the same command again" in done.err
-    assert [line.split()[:4] for line in done.out.splitlines()[:3]] == [
-        ["unconfirmed", "sigmamind", "purchase", f"buy-{each}"] for each in range(3)
-    ]
+    for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):
+        assert {"unconfirmed", "purchase", name, "still"} <= {*line.split()}
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])
     assert "      3  planned\n" in standing.out
@@ -229,7 +228,7 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
         (["worker", "--postgres", "host=127.0.0.1 port=1"], "Check that the server runs there"),
         (["demo", "--postgres", "host=x"], "say how many, --workers 3"),
         (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
-        (["export", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
+        (["export", "--journal", "j", "--postgres", "host=x"], "leave j out"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
