@@ -237,6 +237,10 @@ class Application:
             summary,
             file=self.given.name,
             journal=self.given.place.name,
+            accounts=[
+                (name, client.runner.engine.base_url)
+                for name, client in self.accounts.clients.items()
+            ],
             resume=options.resume,
             bought=await self._count_bought(),
             max_purchases=self.limit if sum(self.to_buy.values()) else None,

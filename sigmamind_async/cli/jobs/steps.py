@@ -124,6 +124,7 @@ def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
         status=outcome.status,
         phone_number=outcome.phone_number or None,
         record_id=outcome.record if outcome.record != outcome.phone_number else None,
+        label=str(plan.rows[step.id].fields.get("label") or ""),
         error=error,
         attempts=outcome.attempts,
         elapsed_ms=round(outcome.elapsed * 1000),
