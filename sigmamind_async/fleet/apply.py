@@ -25,7 +25,6 @@ from sigmamind_async.fleet.spec import SECRETS, Fleet, FleetRow, Problem
 from sigmamind_async.fleet.state import FleetState
 from sigmamind_async.fleet.step import Action
 from sigmamind_async.provisioning.journal.protocol import Journal
-from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 from sigmamind_async.values import Secret
 
@@ -172,25 +171,25 @@ def _group_by_platform(provisioners: Iterable[StepProvisioner]) -> dict[str, Ste
 
 
 async def recheck(
-    plan_: Plan, clients: Mapping[str, Client], journal: Journal
+    agreed: Plan, clients: Mapping[str, Client], journal: Journal
 ) -> tuple[Plan, FleetState]:
-    """Read the accounts again, and return what is left to do of *plan_*, and the state.
+    """Read the accounts again, and return what is left to do of *agreed*, and the state.
 
     For a plan that was saved, or that a person took time to agree to. Its own rows are planned
     again, never those of a file that may have changed since.
 
     Raises `PlanError` with the reasons if the same rows now come to something else.
     """
-    fleet = Fleet(rows=[*plan_.rows.values()], skipped=plan_.skipped)
+    fleet = Fleet(rows=[*agreed.rows.values()], skipped=agreed.skipped)
     state = await refresh(fleet, clients, journal)
-    left = plan(fleet, state, plan_.options)
-    reasons = stale_reasons(plan_, left, state)
+    left = plan(fleet, state, agreed.options)
+    reasons = stale_reasons(agreed, left, state)
     if reasons:
         raise PlanError(
             "the state has changed since the plan was made, so nothing was sent; plan again: "
             + _some(reasons)
         )
-    return attrs.evolve(left, unlisted=plan_.unlisted), state
+    return attrs.evolve(left, unlisted=agreed.unlisted), state
 
 
 async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
@@ -247,50 +246,3 @@ async def count_new_purchases(plan: Plan, journal: Journal) -> Mapping[str, int]
 def _some(reasons: Sequence[str]) -> str:
     rest = len(reasons) - _MOST_REASONS
     return "; ".join(reasons[:_MOST_REASONS]) + (f"; and {rest} more" if rest > 0 else "")
-
-
-# --- until the command line uses the names above ----------------------------------------------
-
-
-@attrs.frozen
-class Crew:
-    """Replaced by `apply`."""
-
-    provisioners: Mapping[str, Provisioner] = attrs.field(hash=False)
-    journal: Journal
-
-    def run(
-        self,
-        plan: Plan,
-        known: FleetState,
-        references: SecretResolver,
-        *,
-        report: Report,
-        progress: Progress,
-    ) -> FleetRun:
-        """Replaced by `apply`."""
-        return apply(
-            plan.skip_problems(),
-            self.provisioners.values(),
-            state=known,
-            secrets=references,
-            report=report,
-            progress=progress,
-        )
-
-
-async def checked(plan_: Plan, crew: Crew) -> tuple[Plan, FleetState]:
-    """Replaced by `recheck`."""
-    clients = {name: each.client for name, each in crew.provisioners.items()}
-    return await recheck(plan_, clients, crew.journal)
-
-
-def missing_secrets(plan: Plan, references: SecretResolver) -> list[Problem]:
-    """Replaced by `check_secrets`."""
-    problems: list[Problem] = []
-    for row, name, cell in _secret_references(plan):
-        try:
-            references.resolve(cell)
-        except SecretReferenceError as error:
-            problems.append(Problem(message=str(error), id=row.id, field=name, line=row.line))
-    return problems

@@ -59,7 +59,7 @@ def removed_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
     if removed is None:
         return ""
     row_id, number = removed.row_id, removed.phone_number
-    otherwise = "" if alike else ", or pass --allow-unlisted"
+    otherwise = ", or give this row another label" if alike else ", or pass --allow-unlisted"
     if not number:
         return (
             f"would buy a number while a purchase for the row {row_id}, which the fleet no longer"

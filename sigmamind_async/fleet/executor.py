@@ -1,7 +1,7 @@
 """A plan, carried out: each request through a provisioner, each result noted in the journal.
 
 Numbers are created and updated first, on all platforms at once; what their requests do not take is
-written afterwards; numbers are released last, so that one that moves is never on no platform. A row
+written afterwards; numbers are released last, so that one that moves is always on a platform. A row
 is noted in the journal once it is as the fleet asks. Wherever a run ends, the next plan finds out
 from notes, operations and listings how far it got.
 """

@@ -90,7 +90,7 @@ def _is_consistent(plan: Plan) -> bool:
     platforms |= {step.moves_from.platform for step in steps if step.moves_from is not None}
     return (
         [step.id for step in steps] == [*dict.fromkeys(step.id for step in steps)]
-        and {step.id for step in steps} == plan.rows.keys()
+        and {step.id for step in steps} == {*plan.rows}
         and all(row.id == row_id for row_id, row in plan.rows.items())
         and platforms <= VENDORS.keys()
         and {name for row in rows for name in row.fields} <= {*FIELDS}

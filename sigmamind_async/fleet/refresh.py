@@ -45,7 +45,9 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     for row_id, each in removed.items():
         if each.row is not None and each.row.record:
             applied[row_id] = _complete(applied[row_id], each.sequence, each.row)
-    pending = await _pending_of(_rows_without_note(fleet, applied), applied, journal)
+    creating = [row for row in fleet.rows if _creates_a_number(row)]
+    unnoted = [row for row in creating if not _is_noted(row, applied)]
+    pending = await _pending_of(unnoted, applied, journal)
     platforms = sorted(
         platforms_of(fleet, applied) | {each.platform for each in pending.values()} - {""}
     )
@@ -56,11 +58,16 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     agents = await _gather(
         platforms, lambda name: find_agents(clients[name], _agents_of(fleet, name))
     )
-    lost = await _pending_of(_rows_without_number(fleet, applied, numbers), applied, journal)
+    missing_rows = [
+        row
+        for row in creating
+        if _is_noted(row, applied) and applied[row.id].record not in numbers[row.platform]
+    ]
+    pending |= await _pending_of(missing_rows, applied, journal)
     return FleetState(
         numbers=numbers,
         last_applied=applied,
-        pending={**removed, **pending, **lost},
+        pending={**removed, **pending},
         agents={name: ids for name, ids in agents.items() if ids is not None},
     )
 
@@ -105,27 +112,10 @@ async def _pending_of(
     return {row.id: await _pending_of_row(row, applied.get(row.id), journal) for row in rows}
 
 
-def _rows_without_note(fleet: Fleet, applied: Mapping[str, LastApplied]) -> Iterable[FleetRow]:
-    """Yield the rows that the journal has noted no number for on their platform."""
-    for row in fleet.rows:
-        note = applied.get(row.id)
-        is_noted = note is not None and note.record and note.platform == row.platform
-        if not is_noted and _creates_a_number(row):
-            yield row
-
-
-def _rows_without_number(
-    fleet: Fleet,
-    applied: Mapping[str, LastApplied],
-    numbers: Mapping[str, Mapping[str, RemoteNumber]],
-) -> Iterable[FleetRow]:
-    """Yield the rows whose number is noted, and not in the account."""
-    for row in fleet.rows:
-        note = applied.get(row.id)
-        if note is None or not note.record or note.platform != row.platform:
-            continue
-        if note.record not in numbers.get(row.platform, {}) and _creates_a_number(row):
-            yield row
+def _is_noted(row: FleetRow, applied: Mapping[str, LastApplied]) -> bool:
+    """Return whether the journal has noted a number for *row* on its platform."""
+    note = applied.get(row.id)
+    return note is not None and note.record != "" and note.platform == row.platform
 
 
 def _creates_a_number(row: FleetRow) -> bool:

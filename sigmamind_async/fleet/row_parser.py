@@ -312,49 +312,45 @@ _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
 
 # ---------------------------------------------------------------- phone numbers
 
-_BARE: Final = re.compile(r"[0-9]{7,15}(?:\.0+)?", re.ASCII)
-_SHORTENED: Final = re.compile(r"\+?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}", re.ASCII)
-_SPACES: Final = r"[ \u00a0\u2007\u2009\u202f.\u2010\u2011\u2012\u2013-]"
+_SEPARATORS: Final = r"[ \u00a0\u2007\u2009\u202f.\u2010\u2011\u2012\u2013-]"
 _WRITTEN_OUT: Final = re.compile(
-    rf"\+[1-9][0-9]*(?:{_SPACES}{{1,3}}[0-9]+|{_SPACES}{{0,3}}\([1-9][0-9]*\)[0-9]*)*", re.ASCII
+    rf"\+[1-9][0-9]*(?:{_SEPARATORS}{{1,3}}[0-9]+|{_SEPARATORS}{{0,3}}\([1-9][0-9]*\)[0-9]*)*",
+    re.ASCII,
 )
-_AREA_IN_BRACKETS: Final = re.compile(r"\(\s*0")
-_EXTENSION: Final = re.compile(r"(?:[,;x#]|ext).*[0-9]\s*\Z", re.IGNORECASE)
+_MOST_CHARACTERS: Final = 64
+"""What is longer is no number, and may take these patterns long."""
+
+_NOT_GUESSED: Final = (
+    (
+        r"\A\+?[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]{1,2}\Z",
+        "was shortened by a spreadsheet and its last digits are lost; write all of it as text,",
+    ),
+    (r"\(\s*0", "has a 0 in brackets, which not every country dials; write it without,"),
+    (
+        r"\A\+.*(?:[,;x#]|ext).*[0-9]\Z",
+        "has an extension, which no platform takes; write it without,",
+    ),
+    (
+        r"\A(?!\+)(?:[^0-9]*[0-9]){7}",
+        "has no plus; write it as text, plus and country code first,",
+    ),
+)
+"""What a number looks like of which a part is missing or too much, and what to do."""
 
 
 def _phone_number(text: str) -> str | CellError:
     """Return *text* without what separates its digits; nothing is guessed."""
     number = text.strip().removeprefix("'")
     if len(number) > _MOST_CHARACTERS:
-        return number  # no number, and too long for these patterns
+        return number
     if _WRITTEN_OUT.fullmatch(number):
         return "+" + "".join(filter(str.isdigit, number))
-    if not number.startswith("+") and _BARE.fullmatch(number):
-        return CellError(
-            f"has no plus; write it as text, plus and country code first, like {EXAMPLE}"
-        )
-    if _SHORTENED.fullmatch(number):
-        return CellError(
-            "was shortened by a spreadsheet and its last digits are lost;"
-            f" write all of it as text, like {EXAMPLE}"
-        )
-    if _AREA_IN_BRACKETS.search(number):
-        return CellError(
-            f"has a 0 in brackets, which not every country dials; write it like {EXAMPLE}"
-        )
-    if number.startswith("+") and _EXTENSION.search(number):
-        return CellError(f"has an extension, which no platform takes; write it like {EXAMPLE}")
-    if problem := text_problem(number):
-        return CellError(problem)
-    if not number.startswith("+") and sum(map(str.isdigit, number)) > _FEWEST_DIGITS:
-        return CellError(
-            f"has no plus; write it as text, plus and country code first, like {EXAMPLE}"
-        )
-    return number
+    for pattern, message in _NOT_GUESSED:
+        if re.search(pattern, number, re.IGNORECASE):
+            return CellError(f"{message} like {EXAMPLE}")
+    problem = text_problem(number)
+    return CellError(problem) if problem else number
 
-
-_FEWEST_DIGITS: Final = 6
-_MOST_CHARACTERS: Final = 64
 
 # ---------------------------------------------------------------- secrets
 
@@ -381,6 +377,8 @@ def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
         return CellError(problem) if problem else reference
     if not reference:
         return CellError("is empty; write env:NAME or file:PATH")
+    if allow_inline and text_problem(reference):
+        return CellError("is damaged, or a placeholder that was not filled in; write it again")
     if allow_inline:
         return Secret(text)
     return CellError("is a secret and must not be in plain text; write env:NAME or file:PATH")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
-from typing import Any, Final
+from collections.abc import Callable, Collection, Hashable, Mapping
+from functools import cache, cached_property
+from typing import Any, Final, cast
 
 import attrs
 
-from sigmamind_async.convert import check_field, present_keys
+from sigmamind_async.convert import check_field, present_keys, wire_names
 from sigmamind_async.errors import InvalidRequestError
 from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
@@ -19,6 +19,9 @@ from sigmamind_async.values import Secret
 
 PLACEHOLDER: Final = Secret("reference")
 """In place of a secret that is not resolved yet, while a request is checked."""
+
+
+_wire_names = cache(wire_names)
 
 
 @attrs.frozen(kw_only=True, eq=False, slots=False)
@@ -87,8 +90,8 @@ class VendorSchema:
     update: RequestForm
     key: str
     """Attribute of `update` that names the record."""
-    shown: Callable[[Any], Mapping[str, tuple[str, object]]]
-    """What a record shows, by field: the wire name and its value."""
+    shown: Collection[tuple[str, str]]
+    """Fields with the attribute of a record that shows them; of two, the later one counts."""
 
     def forms(self, source: Source) -> tuple[RequestForm, ...]:
         """Return the requests that create a number from *source*."""
@@ -102,16 +105,21 @@ class VendorSchema:
     def read_number(self, record: Any) -> RemoteNumber:  # noqa: ANN401 - a record of any platform
         """Return a record of a listing or a response by field names."""
         owned = self.adapter.owned(record)
-        present, shown = present_keys(record), self.shown(owned.source)
-        _, label = shown.get("label", ("", None))
-        tag = find_tag(label if isinstance(label, str) else None)
+        present, names = present_keys(record), _wire_names(cast("Hashable", type(record)))
+        shown: dict[str, str | None] = {}
+        for name, attribute in self.shown:
+            if attribute in names and names[attribute].name in present:
+                value = getattr(record, attribute)
+                text = value if isinstance(value, str) else ""
+                # A row has no tag in its label, and nothing in place of an empty text.
+                text = remove_tag(text) if name == "label" else text
+                shown[name] = text or shown.get(name)
+        tag = find_tag(owned.label)
         return RemoteNumber(
             platform=self.platform,
             record=owned.record,
             phone_number=owned.phone_number,
-            shown={
-                name: _normal(name, cell) for name, (wire, cell) in shown.items() if wire in present
-            },
+            shown=shown,
             token="" if tag is None else tag[0],
         )
 
@@ -129,14 +137,6 @@ class RemoteNumber:
     """The fields that the platform shows. Labels have no tag."""
     token: str = attrs.field(default="", eq=False)
     """Of the purchase that created it, from the tag in its label: each journal has its own."""
-
-
-def _normal(name: str, cell: object) -> str | None:
-    """Return what a record shows as a row has it; an empty text is `None`."""
-    text = cell if isinstance(cell, str) else None
-    if name == "label":
-        text = remove_tag(text or "")
-    return text or None
 
 
 def type_problem(name: str, cell: Cell) -> str:

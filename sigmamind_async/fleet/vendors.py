@@ -1,8 +1,7 @@
-"""The three platforms in the words of a fleet: one table each.
+"""The three platforms by the field names of a fleet: one table each.
 
-A field stands in each request that takes it. What a request that brings a number does not take,
-and an update does, is written by an update behind it; what no update takes is said once, when the
-number comes.
+A field is in each request that takes it. What the request that creates a number does not take, and
+an update does, is written by an update afterwards; what no update takes is stated once.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sigmamind_async.convert import present_keys
 from sigmamind_async.fleet.vendor_schema import RequestForm, VendorSchema
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
 from sigmamind_async.provisioning.adapters.dialnexa import DIALNEXA, PurchaseAnyNumber
@@ -32,41 +30,23 @@ _SIGMAMIND_TRUNK: Final = {
     "trunk_username": "trunk_username",
     "trunk_password": "trunk_password",
 }
-_SIGMAMIND_PURCHASE: Final = {
-    **_NUMBER,
-    **_SIGMAMIND_COMMON,
-    "country_code": "country_code",
-    "area_code": "area_code",
-}
-
-
-def _sigmamind_fields(found: sigmamind.PhoneNumber) -> dict[str, tuple[str, object]]:
-    return {
-        "label": ("friendlyName", found.friendly_name),
-        "inbound_agent_id": ("inboundAgentId", found.inbound_agent_id),
-        "outbound_agent_id": ("outboundAgentId", found.outbound_agent_id),
-        "test_number": ("outboundPhoneNumber", found.outbound_phone_number),
-        "termination_uri": ("terminationSipURI", found.termination_sip_uri),
-    }
-
-
 _SIGMAMIND: Final = VendorSchema(
     platform="sigmamind",
     adapter=SIGMAMIND,
-    purchases=(
-        # A bought number has no trunk of one's own: the platform takes these without effect.
+    purchases=tuple(
         RequestForm(
             value=sigmamind.CreatePhoneNumber,
-            takes=_SIGMAMIND_PURCHASE,
-            needs=("phone_number",),
+            takes={
+                **_NUMBER,
+                **_SIGMAMIND_COMMON,
+                "country_code": "country_code",
+                "area_code": "area_code",
+            },
+            needs=(need,),
+            # A bought number has no trunk: the platform takes these without effect.
             excludes=tuple(_SIGMAMIND_TRUNK),
-        ),
-        RequestForm(
-            value=sigmamind.CreatePhoneNumber,
-            takes=_SIGMAMIND_PURCHASE,
-            needs=("country_code",),
-            excludes=tuple(_SIGMAMIND_TRUNK),
-        ),
+        )
+        for need in ("phone_number", "country_code")
     ),
     imports=(
         RequestForm(
@@ -79,7 +59,7 @@ _SIGMAMIND: Final = VendorSchema(
         value=sigmamind.UpdatePhoneNumber, takes={**_SIGMAMIND_COMMON, **_SIGMAMIND_TRUNK}
     ),
     key="phone_number",
-    shown=_sigmamind_fields,
+    shown=(*_SIGMAMIND_COMMON.items(), ("termination_uri", "termination_sip_uri")),
 )
 
 # --- Verbex ----------------------------------------------------------------------------------
@@ -94,23 +74,6 @@ _VERBEX_TWILIO: Final = {
     "twilio_account_sid": "twilio_account_sid",
     "twilio_auth_token": "twilio_auth_token",
 }
-
-
-def _of_verbex(found: verbex.PhoneNumber) -> dict[str, tuple[str, object]]:
-    told: dict[str, tuple[str, object]] = {
-        "label": ("friendly_name", found.friendly_name),
-        "inbound_agent_id": ("inbound_agent_id", found.inbound_agent_id),
-        "outbound_agent_id": ("outbound_agent_id", found.outbound_agent_id),
-    }
-    match found:
-        case verbex.SipPhoneNumber():
-            told["termination_uri"] = ("sip_termination_uri", found.sip_termination_uri)
-            told["trunk_username"] = ("sip_trunk_username", found.sip_trunk_username)
-        case verbex.TwilioPhoneNumber():
-            told["twilio_account_sid"] = ("twilio_account_sid", found.twilio_account_sid)
-        case _:
-            pass
-    return told
 
 
 _VERBEX: Final = VendorSchema(
@@ -146,11 +109,20 @@ _VERBEX: Final = VendorSchema(
         value=verbex.UpdatePhoneNumber, takes={**_VERBEX_COMMON, **_VERBEX_TRUNK, **_VERBEX_TWILIO}
     ),
     key="phone_number_id",
-    shown=_of_verbex,
+    shown=(
+        *_VERBEX_COMMON.items(),
+        ("termination_uri", "sip_termination_uri"),
+        ("trunk_username", "sip_trunk_username"),
+        ("twilio_account_sid", "twilio_account_sid"),
+    ),
 )
 
 # --- DialNexa --------------------------------------------------------------------------------
 
+_DIALNEXA_PURCHASE: Final = {
+    "country_code": "country_iso",
+    "telephony_provider_id": "telephony_provider_id",
+}
 _DIALNEXA_TRUNK: Final = {
     "termination_uri": "termination_uri",
     "auth_mode": "auth_mode",
@@ -159,38 +131,19 @@ _DIALNEXA_TRUNK: Final = {
 }
 
 
-def _dialnexa_fields(found: dialnexa.PhoneNumber) -> dict[str, tuple[str, object]]:
-    # The agent has two names, of which an answer uses one; it may also be null under its name.
-    newer = found.agent_id is None and "inbound_agent_id" in present_keys(found)
-    agent = "inbound_agent_id" if newer else "agent_id"
-    return {
-        "label": ("nickname", found.nickname),
-        "inbound_agent_id": (agent, found.routed_agent_id),
-        "accounting_label": ("label", found.label),
-    }
-
-
 _DIALNEXA: Final = VendorSchema(
     platform="dialnexa",
     adapter=DIALNEXA,
     purchases=(
         RequestForm(
             value=dialnexa.PurchasePhoneNumber,
-            takes={
-                **_NUMBER,
-                "country_code": "country_iso",
-                "telephony_provider_id": "telephony_provider_id",
-            },
-            needs=("phone_number", "country_code", "telephony_provider_id"),
+            takes={**_NUMBER, **_DIALNEXA_PURCHASE},
+            needs=("phone_number", *_DIALNEXA_PURCHASE),
         ),
         RequestForm(
             value=PurchaseAnyNumber,
-            takes={
-                "country_code": "country_iso",
-                "telephony_provider_id": "telephony_provider_id",
-                "type": "type",
-            },
-            needs=("country_code", "telephony_provider_id"),
+            takes={**_DIALNEXA_PURCHASE, "type": "type"},
+            needs=tuple(_DIALNEXA_PURCHASE),
         ),
     ),
     imports=(
@@ -205,7 +158,12 @@ _DIALNEXA: Final = VendorSchema(
         takes={"label": "nickname", "inbound_agent_id": "agent_id", "accounting_label": "label"},
     ),
     key="id",
-    shown=_dialnexa_fields,
+    shown=(
+        ("label", "nickname"),
+        ("inbound_agent_id", "inbound_agent_id"),  # a response has the agent under either name
+        ("inbound_agent_id", "agent_id"),
+        ("accounting_label", "label"),
+    ),
 )
 
 VENDORS: Final[Mapping[str, VendorSchema]] = {

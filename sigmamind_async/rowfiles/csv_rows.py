@@ -62,24 +62,21 @@ class Table:
         if len(cells) != len(names):
             return FileError(_wrong_count(len(cells), len(names)), line)
         found = dict(zip(names, cells, strict=True))
-        values = {
-            name: self._value(cell)
-            for name, cell in found.items()
-            if name and self._is_set(name, cell)
-        }
+        values: dict[str, object] = {}
+        for name, cell in found.items():
+            text = _text(cell) if name in self._vocabulary.verbatim else _bare(cell)
+            if text and name:
+                values[name] = self._value(text, cell)
         return FileRow(
             line=line, cells=values, place=lambda name: _cell_place(line, found.get(name))
         )
 
-    def _is_set(self, name: str, cell: Cell) -> bool:
-        return bool(cell.value if name in self._vocabulary.verbatim else _bare(cell))
-
-    def _value(self, cell: Cell) -> object:
+    def _value(self, text: str, cell: Cell) -> object:
         if isinstance(cell.value, CellError):
             return cell.value
-        if cell.value.strip() == "null" and not cell.quoted:
+        if text == "null" and not cell.quoted:
             return None
-        return unescape(cell.value) if self._is_ours else cell.value
+        return unescape(text) if self._is_ours else text
 
 
 COMMENTED_OUT: Final = "starts with '#', and rows cannot be commented out; delete the row instead"

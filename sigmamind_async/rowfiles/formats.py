@@ -22,7 +22,6 @@ Format: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
 
 SUFFIXES: Final[Mapping[str, Format]] = {
     ".csv": "csv",
-    ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",

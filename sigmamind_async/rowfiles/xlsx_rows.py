@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from openpyxl.workbook import Workbook
     from openpyxl.worksheet.worksheet import Worksheet
 
+    SheetRows: TypeAlias = dict[int, dict[int, SheetCell | MergedCell]]
+
 _LARGEST_UNPACKED: Final = 256 << 20
 _MOST_DIGITS: Final = 10**15
 """Whole numbers from here on have lost digits in a spreadsheet."""
@@ -31,23 +33,26 @@ _AS_SHOWN: Final = frozenset({"General", "0", "@", "#"})
 
 def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileRow | FileError]:
     """Yield the header, then the rows."""
-    sheet = _only_sheet(_open(content))
-    _require_plain(sheet)
-    table = None
-    for line, found in enumerate(sheet.iter_rows(), 1):
-        cells = [Cell(_text_of(each), at) for at, each in enumerate(found, 1)]
-        if not any(cell.value for cell in cells):
-            continue
-        if sheet.row_dimensions[line].hidden:
+    sheet, rows = _only_sheet(_load(content))
+    _require_plain(sheet, rows)
+    table, width = None, 0
+    for line, found in sorted(rows.items()):
+        last = max(width, *found)
+        cells = [Cell(_text_of(found[at]) if at in found else "", at) for at in range(1, last + 1)]
+        shape: Any = sheet.row_dimensions[line]  # its height has no type
+        if shape.hidden or shape.height == 0:
             yield FileError(f"row {line} is hidden; show it or delete it", line)
         elif table is None:
             table = Table(line, cells, vocabulary)
+            width = len(table.header.names)
             yield table.header
         elif (row := table.row(line, cells)) is not None:
             yield row
 
 
-def _open(content: bytes) -> Workbook:
+def _load(content: bytes) -> Workbook:
+    import zipfile  # not needed for other formats
+
     openpyxl = _library()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -73,41 +78,45 @@ def _library() -> Any:  # noqa: ANN401 - the module, which is optional
     return openpyxl
 
 
-def _only_sheet(book: Workbook) -> Worksheet:
-    used = [
-        sheet
-        for sheet in book.worksheets
-        if any(
-            value not in {None, ""} for row in sheet.iter_rows(values_only=True) for value in row
-        )
-    ]
+def _only_sheet(book: Workbook) -> tuple[Worksheet, SheetRows]:
+    """Return the sheet that has cells, and these."""
+    used = [(sheet, rows) for sheet in book.worksheets if (rows := _rows_of(sheet))]
     if len(used) > 1:
-        names = ", ".join(repr(sheet.title) for sheet in used)
+        names = ", ".join(repr(sheet.title) for sheet, _ in used)
         raise FileError(f"has {len(used)} sheets with cells: {names}; keep one, hidden ones count")
-    return (used or book.worksheets or [book.create_sheet()])[0]
+    return used[0] if used else (book.create_sheet(), {})
 
 
-def _require_plain(sheet: Worksheet) -> None:
+def _rows_of(sheet: Worksheet) -> SheetRows:
+    """Return the cells that are not empty, by row and column."""
+    rows: SheetRows = {}
+    # iter_rows makes a cell of each place up to the last one, which may be very far away.
+    for (line, column), cell in sheet._cells.items():  # noqa: SLF001
+        if cell.value not in (None, ""):
+            rows.setdefault(line, {})[column] = cell
+    return rows
+
+
+def _require_plain(sheet: Worksheet, rows: SheetRows) -> None:
     for area in sheet.merged_cells.ranges:
         what = f"the cells {area.coord} are merged, and only the first holds a value; split them"
         raise FileError(what, area.min_row, area.min_col)
-    for letter, column in sheet.column_dimensions.items():
-        if column.hidden and any(cell.value is not None for cell in sheet[letter]):
-            raise FileError(f"column {letter} is hidden; show it or delete it", 1, column.min or 0)
+    used = {column for row in rows.values() for column in row}
+    for letter, group in sheet.column_dimensions.items():
+        hidden = used & {*range(group.min or 0, (group.max or 0) + 1)}
+        if hidden and (group.hidden or group.width == 0):
+            what = f"column {letter} or one beside it is hidden; show it or delete it"
+            raise FileError(what, min(rows), min(hidden))
 
 
 def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
-    """Return the text of *cell*; empty where there is none."""
-    from openpyxl.cell import MergedCell
-
-    value = cell.value
-    if value is None or isinstance(cell, MergedCell):
-        return ""
+    """Return the text of *cell*, which is not empty."""
+    value: Any = cell.value
     if cell.data_type == "f":
         return CellError("is a formula; write its value in its place")
     if cell.data_type == "e":
         return CellError(f"{value!r} is an error of a spreadsheet; write the value itself")
-    if cell.is_date:
+    if isinstance(value, datetime | date | time | timedelta):
         return CellError("is a date here; format the column as text and type it again")
     if isinstance(value, bool):
         return CellError("is true or false here; format the column as text and type it again")
@@ -117,8 +126,8 @@ def _text_of(cell: SheetCell | MergedCell) -> str | CellError:
 
 
 def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any number
-    if value != int(value) or abs(value) >= _MOST_DIGITS:
-        what = "has a fraction" if value != int(value) else "is a number that lost digits"
+    if not abs(value) < _MOST_DIGITS or value != int(value):
+        what = "has a fraction" if abs(value) < _MOST_DIGITS else "is a number that lost digits"
         return CellError(f"{what}; format the column as text and type it again")
     if shown_as not in _AS_SHOWN:
         return CellError(

@@ -62,81 +62,60 @@ class Node:
 
 
 def read_yaml(text: str, vocabulary: Vocabulary) -> Iterator[FileRow | FileError]:
-    """Yield the rows, then what is wrong with the file as a whole; what is before that is read."""
+    """Yield the rows; those before an error are read."""
     documents: list[Node] = []
-    errors: list[FileError] = []
-    unread: list[FileError] = []
+    unread = _compose(text, documents)
     try:
-        _compose(text, documents)
+        rows, defaults = _find_parts(documents)
     except FileError as error:
-        unread.append(error)
-    if documents:
-        rows, defaults = _parts(documents, errors)
-        yield from _read_rows(rows, defaults, errors, vocabulary)
-    yield from (*errors, *unread)
-
-
-def _parts(documents: list[Node], errors: list[FileError]) -> tuple[Node | None, Node | None]:
-    """Return the list of rows and the defaults."""
-    top = documents[0]
-    parts = {ROWS: top} if top.kind == "list" else _named_parts(top, errors)
-    nodes = [top] if top.kind == "list" else [top, *filter(None, [parts.get(ROWS)])]
-    errors += [
-        FileError(node.value.message, *node.place)
-        for node in nodes
-        if isinstance(node.value, CellError)
-    ]
-    if len(documents) > 1:
-        errors.append(FileError("a second document begins; keep one", *documents[1].place))
-    return parts.get(ROWS), parts.get(DEFAULTS)
-
-
-def _named_parts(top: Node, errors: list[FileError]) -> dict[str, Node]:
-    wanted = {ROWS: "list", DEFAULTS: "mapping"}
-    parts: dict[str, Node] = {}
-    for key, node in top.pairs:
-        name = key.value if isinstance(key.value, str) else ""
-        if name in parts:
-            errors.append(FileError(f"{name!r} is there twice; keep one", *key.place))
-        elif wanted.get(name) == node.kind:
-            parts[name] = node
-        else:
-            what = (
-                f"{name!r} must be a {wanted[name]}" if name in wanted else _unknown(name, wanted)
-            )
-            errors.append(FileError(what, *key.place))
-    if ROWS not in parts and not errors:
-        what = f"is neither a list of rows nor a mapping with {ROWS!r}, the list of rows"
-        errors.append(FileError(what, *top.place))
-    return parts
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    return f"unknown key {name[:64]!r}{suggest(name, known)}"
-
-
-def _read_rows(
-    rows: Node | None, defaults: Node | None, errors: list[FileError], vocabulary: Vocabulary
-) -> Iterator[FileRow]:
-    shared = _mapping_row(defaults, vocabulary) if defaults else _NO_DEFAULTS
+        raise unread or error from None
+    shared = _mapping_row(defaults, vocabulary)
     if vocabulary.key in shared.cells:
-        error = CellError("cannot be the same for each row; leave it out")
-        shared = attrs.evolve(shared, cells={**shared.cells, vocabulary.key: error})
-    for node in rows.children if rows else ():
+        error_ = CellError("cannot be the same for each row; leave it out")
+        shared = attrs.evolve(shared, cells={**shared.cells, vocabulary.key: error_})
+    for node in rows.children:
         if node.kind != "mapping":
-            errors.append(FileError("is not a row, which is a mapping of names", *node.place))
+            yield FileError("is not a row, which is a mapping of names", *node.place)
         elif node.is_whole:
             yield _with_defaults(_mapping_row(node, vocabulary), shared)
+    if unread:
+        raise unread
+
+
+def _find_parts(documents: Sequence[Node]) -> tuple[Node, Node]:
+    """Return the list of rows and the defaults."""
+    if len(documents) > 1:
+        raise FileError("a second document begins; keep one", *documents[1].place)
+    top = documents[0] if documents else _NOTHING
+    parts = {ROWS: top} if top.kind == "list" else {}
+    for key, node in top.pairs if top.kind == "mapping" else ():
+        name = key.value if isinstance(key.value, str) else ""
+        if name not in _PARTS:
+            raise FileError(f"unknown key {name[:64]!r}{suggest(name, _PARTS)}", *key.place)
+        if name in parts or node.kind != _PARTS[name]:
+            what = "is there twice; keep one" if name in parts else f"must be a {_PARTS[name]}"
+            raise FileError(f"{name!r} {what}", *key.place)
+        parts[name] = node
+    if ROWS not in parts:
+        what = f"is neither a list of rows nor a mapping with {ROWS!r}, the list of rows"
+        raise FileError(what, *top.place)
+    for node in (top, parts[ROWS]):
+        if isinstance(node.value, CellError):
+            raise FileError(node.value.message, *node.place)
+    return parts[ROWS], parts.get(DEFAULTS, _NOTHING)
+
+
+_PARTS: Final = {ROWS: "list", DEFAULTS: "mapping"}
+_NOTHING: Final = Node("list", (0, 0))
 
 
 def _with_defaults(row: FileRow, defaults: FileRow) -> FileRow:
     shared = {name for name in defaults.cells if name not in row.cells}
-    return attrs.evolve(
-        row,
-        cells={**defaults.cells, **row.cells},
-        place=lambda name: (defaults if name in shared else row).place(name),
-        shared=shared,
-    )
+
+    def place(name: str) -> Place:
+        return (defaults if name in shared else row).place(name)
+
+    return attrs.evolve(row, cells={**defaults.cells, **row.cells}, place=place, shared=shared)
 
 
 def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:
@@ -159,18 +138,16 @@ def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:
     )
 
 
-_NO_DEFAULTS: Final = FileRow(line=0, cells={}, place=lambda _: (0, 0))
-
 # ---------------------------------------------------------------- from the text to nodes
 
 
-def _compose(text: str, documents: list[Node]) -> None:
-    """Add what *text* holds to *documents*, up to where it is no YAML or too deep."""
+def _compose(text: str, documents: list[Node]) -> FileError | None:
+    """Add what *text* holds to *documents*, up to the error that is returned."""
     yaml = _library()
-    _require_printable(text)
     resolve = yaml.resolver.Resolver().resolve
     stack: list[Node] = []
     try:
+        _require_printable(text)
         for event in yaml.parse(text, Loader=_loader(yaml, text)):
             kind = _KINDS.get(type(event).__name__)
             if kind == "end":
@@ -182,13 +159,14 @@ def _compose(text: str, documents: list[Node]) -> None:
                 if kind != "value":
                     stack.append(node)
                 if len(stack) > _DEEPEST:
-                    raise FileError(_TOO_DEEP, *place)
+                    return FileError(_TOO_DEEP, *place)
+    except FileError as error:
+        return error
     except yaml.YAMLError as error:
-        raise _translate(error, text) from None
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError("is not YAML: an escape names no character") from None
+        return _translate(error, text)
+    except (ValueError, OverflowError):
+        return FileError("is not YAML: an escape names no character")
+    return None
 
 
 _KINDS: Final = {
@@ -248,7 +226,7 @@ def _value(event: Any, kind: str, yaml: ModuleType, resolve: Any) -> object:  # 
     if getattr(event, "tag", None):
         return CellError("has a tag; leave it out and write plain text")
     if kind != "value":
-        return {"list": [], "mapping": {}}[kind]
+        return list[object]() if kind == "list" else dict[object, object]()
     if not event.implicit[0]:
         return _join_surrogates(event.value)
     tag = resolve(yaml.ScalarNode, event.value, (True, False))

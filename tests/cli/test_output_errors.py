@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from tests.cli.conftest import COMMAND
 from tests.cli.test_rendering import SCHEMA
 
 if TYPE_CHECKING:
@@ -46,10 +49,6 @@ def applied(cli: Cli, inside: Inside) -> Cli:
 
 def run(cli: Cli, *words: str, redirect: str) -> tuple[int, str]:
     """Run a command in a shell with a redirection; return its code and stderr."""
-    import shlex
-
-    from tests.cli.conftest import COMMAND
-
     line = f"{shlex.join([*COMMAND, *words])} {redirect}"
     done = subprocess.run(
         line,
@@ -78,24 +77,26 @@ def test_output_that_cannot_be_written_is_an_error(applied: Cli, words: tuple[st
     assert control == 0
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("redirect", [">&-", ">&- 2>&-", "<&- >&-"])
-def test_a_stream_that_is_closed_at_the_start_is_no_crash(
-    applied: Cli, words: tuple[str, ...], redirect: str
-) -> None:
-    """As if it led to /dev/null; and the journal never becomes standard output."""
-    code, err = run(applied, *words, redirect=redirect)
-
-    assert (code, "Traceback" in err) == (0, False)
+@pytest.mark.parametrize("redirect", [">&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_at_the_start_are_no_crash(applied: Cli, redirect: str) -> None:
+    """As if they led to /dev/null; and the journal never becomes standard output."""
+    for words in COMMANDS[::2]:
+        code, err = run(applied, *words, redirect=redirect)
+        assert (words, code, err.count("Traceback")) == (words, 0, 0)
     assert run(applied, "status", "fleet.csv", redirect="> /dev/null") == (0, "")
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", COMMANDS[:8], ids=" ".join)
 def test_a_reader_that_went_away_is_no_error(applied: Cli, words: tuple[str, ...]) -> None:
-    code, err = run(applied, *words, redirect="| true; exit ${PIPESTATUS:-0}")
+    """It is gone before the command begins. Negative control: a full disk, above."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = applied.start(*words, stdout=writing)
+    os.close(writing)
+    with process:
+        _, err = process.communicate(timeout=60)
 
-    assert code == 0
-    assert not {"Traceback", "Broken pipe", "Exception ignored"} & set(err.split())
+    assert (process.returncode, err) == (0, b"")
 
 
 @NEEDS_DEVICE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import re
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.sandbox import Faults
+from sigmamind_async.platforms.sigmamind.client import SigmaMind
+from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Cli, Inside, Wait
+    from tests.cli.conftest import Cli, Inside
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BUY_3 = ("--max-purchases", "3", "--yes")
@@ -57,9 +59,9 @@ def _wait_until_it_waits(pid: int) -> None:
 
 
 @pytest.mark.usefixtures("covered_processes")
-def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
+def test_a_terminal_shows_progress_new_numbers_and_a_sum(cli: Cli) -> None:
     cli.box.latency = (0.2, 0.2)
-    code, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3])
+    code, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3])
     text = ESCAPES.sub("", seen)
 
     assert code == 0
@@ -67,46 +69,37 @@ def test_a_terminal_shows_a_progress_bar_and_a_table(cli: Cli) -> None:
     assert "0/3" in text
     assert "3 rows in " in text
     assert ": 3 done" in text
+    for number in cli.box.ledger.owned():
+        assert number in text
+
+
+def test_a_terminal_shows_twenty_new_numbers_and_counts_the_others(cli: Cli) -> None:
+    words = ["apply", cli.fleet(23), "--max-purchases", "23", "--yes"]
+    _, first = on_terminal(cli, words)
+    _, again = on_terminal(cli, words)
+
+    assert ESCAPES.sub("", first).count("done         purchase") == 20
+    assert "and 3 more rows done; --verbose shows all" in ESCAPES.sub("", first)
+    assert "done         purchase" not in ESCAPES.sub("", again)
 
 
 def test_a_terminal_shows_what_went_wrong(cli: Cli) -> None:
     cli.box.script("create", ["reset_before_commit"])
-    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--deadline", "0.5"])
+    _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--deadline", "0.5"])
 
     assert "buy-" in ESCAPES.sub("", seen)
     assert "\x1b[33munconfirmed" in seen
 
 
 def test_verbose_shows_every_row(cli: Cli) -> None:
-    _, seen = on_terminal(cli, ["apply", cli.purchases(3), *BUY_3, "--verbose"])
+    _, seen = on_terminal(cli, ["apply", cli.fleet(3), *BUY_3, "--verbose"])
 
-    assert ESCAPES.sub("", seen).count("done         create  buy-") == 3
-
-
-@pytest.mark.usefixtures("covered_processes")
-@pytest.mark.parametrize(("typed", "code", "bought"), [("3\n", 0, 3), ("y\n", 2, 0)])
-def test_a_purchase_is_confirmed_by_its_count(cli: Cli, typed: str, code: int, bought: int) -> None:
-    got, seen = on_terminal(cli, ["apply", cli.purchases(3)], typed)
-
-    assert (got, len(cli.box.ledger.purchases)) == (code, bought)
-    assert "It buys 3 numbers." in seen
-    assert "Type 3 to go on:" in seen
-
-
-def test_ctrl_c_at_the_question_sends_nothing(cli: Cli) -> None:
-    code, seen = on_terminal(cli, ["apply", cli.purchases(3)], interrupt_at="go on: ")
-
-    assert code == 130
-    assert "Traceback" not in seen
-    assert cli.box.sigmamind.requests.total == 0
+    assert ESCAPES.sub("", seen).count("done         purchase  buy-") == 3
 
 
 @pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize(("typed", "code"), [("+14155550123\n", 0), ("yes\n", 2)])
-def test_a_release_is_confirmed_by_the_number(
-    cli: Cli, inside: Inside, typed: str, code: int
-) -> None:
-    inside("apply", cli.write("a.jsonl", '{"action": "import", "phone_number": "+14155550123"}'))
+def test_a_release_is_confirmed_by_the_number(cli: Cli, held: None, typed: str, code: int) -> None:
     got, _ = on_terminal(cli, ["numbers", "release", "+14155550123"], typed)
 
     assert got == code
@@ -114,28 +107,9 @@ def test_a_release_is_confirmed_by_the_number(
 
 
 @pytest.mark.usefixtures("covered_processes")
-@pytest.mark.parametrize(("typed", "code"), [("release\n", 0), ("y\n", 2)])
-def test_duplicates_are_released_by_a_word(
-    cli: Cli, inside: Inside, until: Wait, typed: str, code: int
-) -> None:
-    cli.box.faults = Faults(late=0.5)
-    cli.box.script("create", ["late_commit"])
-    path = cli.purchases(1)
-    inside("apply", path, *BUY_3, "--settle-time", 0, "--retry-unconfirmed")
-    until(lambda: len(cli.box.ledger.purchases) == 2)
-    inside("reconcile", path)
-    words = ["reconcile", path, "--only", "buy-0", "--release-duplicates"]
-    got, seen = on_terminal(cli, words, typed)
-
-    assert got == code
-    assert "is permanent. Type release to go on:" in seen
-    assert len(cli.box.ledger.owned()) == (1 if code == 0 else 2)
-
-
-@pytest.mark.usefixtures("covered_processes")
-def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
+def test_a_status_is_coloured(cli: Cli, inside: Inside) -> None:
     cli.box.script("create", ["reset_before_commit"])
-    path = cli.purchases(2)
+    path = cli.fleet(2)
     inside("apply", path, *BUY_3, "--deadline", 0.5)
     code, seen = on_terminal(cli, ["status", path])
 
@@ -144,11 +118,47 @@ def test_a_standing_is_coloured(cli: Cli, inside: Inside) -> None:
     assert f"sigmamind reconcile {path} --wait" in ESCAPES.sub("", seen)
 
 
+HEADER = "id,platform,source,phone_number,label\n"
+
+
+@pytest.fixture
+def held(cli: Cli, inside: Inside) -> None:
+    """An account that holds one number of its own."""
+    row = "desk,sigmamind,import,+14155550123,Support for customers in Europe and beyond\n"
+    assert inside("apply", cli.write("held.csv", HEADER + row)).code == 0
+
+
+@pytest.mark.usefixtures("covered_processes", "held")
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_a_list_fits_the_terminal_and_no_number_is_cut(cli: Cli, columns: str) -> None:
+    cli.environment["COLUMNS"] = columns
+    code, seen = on_terminal(cli, ["numbers", "list"])
+    lines = ESCAPES.sub("", seen).splitlines()
+
+    assert code == 0
+    assert all(len(line) <= int(columns) for line in lines)
+    assert lines[1].startswith("+14155550123 ") or lines[0] == "+14155550123"
+    assert lines[-1] == "1 number"
+
+
+def test_no_colour_is_used_where_none_is_wanted(cli: Cli) -> None:
+    cli.environment["NO_COLOR"] = "1"
+    _, seen = on_terminal(cli, ["apply", cli.fleet(1), "--max-purchases", "1", "--yes"])
+
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", seen)
+
+
 def test_a_label_cannot_command_the_terminal(cli: Cli, inside: Inside) -> None:
     """Escape sequences, line ends and markup in a label are shown, not obeyed."""
-    label = "\\u001b]0;owned\\u0007\\u202e[red]x"
-    row = f'{{"action": "import", "phone_number": "+14155550123", "friendly_name": "{label}"}}'
-    inside("apply", cli.write("a.jsonl", row))
+    label = "\x1b]0;owned\x07\u202e[red]x"
+    value = ImportPhoneNumber(phone_number="+14155550123", friendly_name=label)
+
+    async def bring() -> None:
+        place = cli.box.sigmamind
+        async with SigmaMind(place.api_key, base_url=place.base_url) as client:
+            await client.run(value)
+
+    asyncio.run(bring())
     _, seen = on_terminal(cli, ["numbers", "list"])
     plain = inside("numbers", "list").out
 

@@ -326,3 +326,30 @@ async def test_what_the_documentation_leaves_open_makes_no_difference(switches: 
         assert len(box.ledger.purchases) == 3
         await operator.settle([absent(each) for each in rows], allow_release=True)
         assert box.ledger.owned() == []
+
+
+# --- rows under a new id ------------------------------------------------------------------------
+
+EDITS = {
+    "renamed": {},
+    "renamed and relabelled": {"label": "Other"},
+    "renamed and bared of its label": {"label": None},
+}
+
+
+@pytest.mark.parametrize("fields", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize("name", DIALECTS)
+async def test_a_purchase_under_a_new_id_buys_nothing(
+    box: Sandbox, operator: Operator, name: str, fields: dict[str, str | None]
+) -> None:
+    """The control is the same row once the first one is back: it buys a number of its own."""
+    first, other = bought("0101", name), imported("brings", name, OWN)
+    await operator.settle([first, other])
+    changed = {**first.fields, **fields}
+    after = attrs.evolve(first, id="101", fields={k: v for k, v in changed.items() if v})
+
+    assert (await operator.apply([other, after]))["101"] == "problem"
+    assert len(box.ledger.purchases) == 1
+
+    await operator.settle([other, after, first])
+    assert len(box.ledger.purchases) == 2

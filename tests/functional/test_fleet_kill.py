@@ -21,6 +21,7 @@ from sigmamind_async.fleet.requests import RequestBuilder
 from sigmamind_async.fleet.row_plan import RowPlan
 from sigmamind_async.fleet.spec import FleetRow
 from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state_index import StateIndex
 from sigmamind_async.provisioning import MemoryJournal, SqliteJournal
 from sigmamind_async.sandbox import Sandbox
 from sigmamind_async.testing import FakeClock
@@ -375,13 +376,23 @@ async def test_another_country_is_too_late_and_buys_nothing(doubt: Doubt) -> Non
     assert doubt.changes.count("purchase") == 1
 
 
-async def test_a_row_that_was_renamed_buys_nothing(doubt: Doubt) -> None:
-    """Nothing but the content tells that it is the same row: a person has to say it."""
-    renamed = attrs.evolve(doubt.row, id="new")
+@pytest.mark.parametrize("label", ["Desk", "Other"])
+async def test_a_row_that_was_renamed_buys_nothing(doubt: Doubt, label: str) -> None:
+    """It may be the same row, also with another label: an operator has to say which it is."""
+    renamed = saying(attrs.evolve(doubt.row, id="new"), label=label)
     for _ in range(3):
         assert set((await doubt.operator.apply([renamed])).values()) <= {"failed", "problem"}
     await doubt.operator.settle([doubt.row])
     assert doubt.changes.count("purchase") == 1
+
+
+async def test_without_the_look_at_removed_rows_a_renamed_row_buys(
+    doubt: Doubt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard at work: the control of the test above."""
+    monkeypatch.setattr(StateIndex, "removed_purchase", lambda *_, **__: None)
+    await doubt.operator.settle([saying(attrs.evolve(doubt.row, id="new"), label="Other")])
+    assert doubt.changes.count("purchase") == 2
 
 
 async def test_a_renamed_row_that_names_its_number_takes_it(doubt: Doubt) -> None:

@@ -22,6 +22,7 @@ from sigmamind_async import (
     StopOn,
     Unset,
     Verbex,
+    fleet,
 )
 from sigmamind_async.bulk import BulkRun
 from sigmamind_async.client import RawResponse
@@ -41,6 +42,8 @@ from sigmamind_async.platforms.sigmamind import (
 )
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal, Status
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
+from sigmamind_async.values import SecretReference
+from sigmamind_async.workers import Queue, WorkerProvisioner
 
 GET = GetPhoneNumber(phone_number="+14155550100")
 
@@ -162,6 +165,19 @@ async def once(client: SigmaMind, journal: SqliteJournal) -> None:
         assert_type(outcome, Outcome[RequestValue[PhoneNumber], PhoneNumber])
     assert_type(await provisioner.reconcile(), Status)
     Provisioner(client, journal, tag="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def fleets(
+    client: SigmaMind, journal: SqliteJournal, queue: Queue, shared: PostgresJournal
+) -> None:
+    wanted = fleet.load("fleet.csv")
+    state = await fleet.refresh(wanted, {"sigmamind": client}, journal)
+    todo = fleet.plan(wanted, state, fleet.PlanOptions(allow_release=True))
+    run: fleet.FleetRun = fleet.apply(todo, [Provisioner(client, journal)], state=state)
+    assert_type(await run, fleet.Result)
+    handed_on: fleet.StepProvisioner = WorkerProvisioner(client, queue, shared)
+    await fleet.apply(todo, [handed_on], secrets=SecretReference)
+    await fleet.apply(todo, [client])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
 def small_values(value: CreatePhoneNumber, error: OutcomeUnknownError) -> None:

@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import CommandError
-from sigmamind_async.cli.options import (
-    FileFormat,
-    OutputOptions,
-    PlatformName,
-    RequestOptions,
-)
+from sigmamind_async.cli.options import FileFormat, PlatformName, RequestOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +23,7 @@ if TYPE_CHECKING:
     from sigmamind_async.rowfiles import Format
 
 _JOURNAL = Group("Journal", sort_key=4)
+_OUTPUT = Group("Output", sort_key=7)
 
 
 def export(
@@ -52,7 +48,9 @@ def export(
         str | None, Parameter(group=_JOURNAL, help="Database with that journal, as for apply.")
     ] = None,
     request: RequestOptions = RequestOptions(),  # noqa: B008 - cyclopts flattens it
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Annotated[
+        bool, Parameter(group=_OUTPUT, negative=(), help="Write JSON Lines to stdout.")
+    ] = False,
 ) -> int:
     """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
     from sigmamind_async.cli.output.console import Output
@@ -62,10 +60,10 @@ def export(
     from sigmamind_async.fleet.export import export as rows_of
     from sigmamind_async.fleet.export import writable_rows
 
-    chosen = _choose_format(out, format, json=output.json)
+    chosen = _choose_format(out, format, json=json)
     _check_absent(out, force=force)
     accounts = Accounts.of(dict.fromkeys(platform), request)
-    numbers, applied = run(_read(accounts, journal, postgres))
+    numbers, applied = run(_list_accounts(accounts, journal, postgres))
     found = [*writable_rows(rows_of(numbers, applied), chosen)]
     rows = [each for each in found if isinstance(each, FleetRow)]
     _check_absent(out, force=force)
@@ -74,8 +72,7 @@ def export(
         if not isinstance(each, FleetRow):
             print(f"warning: {each}", file=sys.stderr)
     if out is not None:
-        shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
-        shown.show(Exported(file=str(out), rows=len(rows)))
+        Output.for_process(json=json).show(Exported(file=str(out), rows=len(rows)))
     return 0
 
 
@@ -99,7 +96,7 @@ def _choose_format(out: Path | None, given: Format | None, *, json: bool) -> For
     return form
 
 
-async def _read(
+async def _list_accounts(
     accounts: Accounts, journal: Path | None, postgres: str | None
 ) -> tuple[list[RemoteNumber], Mapping[str, LastApplied]]:
     """Return the numbers of all *accounts*, and what a journal has applied to them."""
@@ -133,11 +130,10 @@ def _content(rows: list[FleetRow], form: Format) -> bytes:
 
 def _write(content: bytes, out: Path | None) -> None:
     from sigmamind_async.cli.atomic_write import new_file
+    from sigmamind_async.cli.output.console import write_stdout
 
     if out is not None:
         with new_file(out) as stream:
             stream.write(content)
         return
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    write_stdout(content)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 from rich.console import Console
@@ -29,15 +29,20 @@ from sigmamind_async.cli.output.events import (
     ProblemList,
     RowResult,
     StateChanged,
+    Summary,
     View,
     events_in,
 )
 from sigmamind_async.cli.output.json_lines import json_line
-from sigmamind_async.cli.output.text import Widths, render, row_lines, sanitize
+from sigmamind_async.cli.output.text import Widths, count_of, render, row_lines, sanitize, styled
 
 if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
     from sigmamind_async.bulk import Progress
     from sigmamind_async.cli.output.progress import JobBar, Traffic
+
+
+MOST_NEW: Final = 20
+"""Rows done that a terminal shows one by one; `sigmamind status` shows the others."""
 
 
 class OutputError(CommandError):
@@ -62,6 +67,10 @@ class Output:
     closed: bool = False
     """True once standard output takes no more."""
     _bar: JobBar | None = None
+    _has_status: bool = False
+    """True once the status of a journal is shown: a blank line goes before the next one."""
+    _new: int = 0
+    """Rows that this run did."""
 
     @classmethod
     def for_process(
@@ -119,22 +128,29 @@ class Output:
             rows = f"{count:,} unconfirmed {'row' if count == 1 else 'rows'}"
             self.log(f"checking {rows} for up to {seconds:.0f} s; Ctrl-C leaves them unconfirmed")
 
-    @property
-    def shows_every_row(self) -> bool:
-        """True if rows that went well are shown, too."""
-        return self.json or self.verbose or not (self.quiet or self.is_terminal)
-
     def _is_hidden(self, shown: Event | View) -> bool:
-        went_well = isinstance(shown, RowResult) and shown.status in {"done", "skipped"}
-        return went_well and not self.shows_every_row
+        if self.json or self.verbose or not isinstance(shown, RowResult):
+            return False
+        if shown.status not in {"done", "skipped"}:
+            return False
+        is_new = shown.status == "done" and not shown.already_done
+        self._new += is_new
+        return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
     def _lines(self, shown: Event | View) -> Iterable[Text]:
         width = Console().width if self.is_terminal else None
         match shown:
             case RowResult():
                 return row_lines(shown, width, self.widths)
+            case Summary() if self._new > MOST_NEW and self.is_terminal:
+                hidden = count_of(self._new - MOST_NEW, "more row", "more rows")
+                more = styled(f"and {hidden} done; --verbose shows all", "dim")
+                return [more, *render(shown, width)]
+            case JournalStatus() if self._has_status:
+                return [Text(), *render(shown, width)]
             case JournalStatus() | JournalRow() | JournalRows() | StateChanged():
                 importlib.import_module("sigmamind_async.cli.output.journal_status")
+                self._has_status |= isinstance(shown, JournalStatus)
             case PlanView() | ProblemList():
                 importlib.import_module("sigmamind_async.cli.output.plan_text")
             case _:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # ``status`` and ``--help`` answer without loading a platform
     from sigmamind_async.errors import Committed
     from sigmamind_async.fleet.plan import Plan
     from sigmamind_async.fleet.spec import Problem
+    from sigmamind_async.fleet.step import Change
     from sigmamind_async.provisioning.row import State
 
 VERSION: Final = 1
@@ -176,6 +177,7 @@ class FileProblem:
     id: str
     field: str
     message: str
+    needs_decision: bool
 
 
 @attrs.frozen
@@ -476,7 +478,15 @@ def events_in(shown: Event | View) -> Iterable[Event]:
 
 
 def _problem_event(problem: Problem) -> FileProblem:
-    return FileProblem(**attrs.asdict(problem))
+    return FileProblem(**{name: getattr(problem, name) for name in _names(FileProblem)})
+
+
+def _field_change(change: Change) -> FieldChange:
+    return FieldChange(**{name: getattr(change, name) for name in _names(FieldChange)})
+
+
+def _names(cls: type[attrs.AttrsInstance]) -> list[str]:
+    return [field.name for field in attrs.fields(cls)]
 
 
 def _plan_events(shown: PlanView) -> Iterator[Event]:
@@ -488,8 +498,8 @@ def _plan_events(shown: PlanView) -> Iterator[Event]:
             action=step.action.value,
             writes=step.writes,
             phone_number=step.phone_number or None,
-            changes=tuple(FieldChange(**attrs.asdict(each)) for each in step.changes),
-            kept=tuple(FieldChange(**attrs.asdict(each)) for each in step.kept_drift),
+            changes=tuple(map(_field_change, step.changes)),
+            kept=tuple(map(_field_change, step.kept_drift)),
             blocked=step.blocked,
             notes=step.remarks,
         )

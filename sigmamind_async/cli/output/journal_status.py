@@ -176,14 +176,17 @@ def state_name(state: State) -> str:
     return "needs a decision" if state is State.NEEDS_DECISION else state.value
 
 
+_COLUMNS: Final = tuple(map(TableColumn, ("row", "number", "record id", "action", "state")))
+
+
 @render.register
 def _(shown: JournalRows, width: int | None) -> Iterable[Text]:
-    return _rows_lines(shown.rows, width)
+    return [Text(), *table(_COLUMNS, [_row_cells(row) for row in shown.rows], width)]
 
 
 @render.register
 def _(shown: JournalRow, width: int | None) -> Iterable[Text]:
-    return _rows_lines((shown,), width)
+    return table(_COLUMNS, [_row_cells(shown)], width)
 
 
 @render.register
@@ -191,21 +194,6 @@ def _(shown: StateChanged, width: int | None) -> Iterable[Text]:
     change = f"{state_name(shown.before)} -> {state_name(shown.after)}"
     text = f"{shown.row}: {change} ({without_call(shown.message)})"
     return prose(text, width, shown.after.value)
-
-
-def _rows_lines(rows: tuple[JournalRow, ...], width: int | None) -> Iterator[Text]:
-    columns = (
-        TableColumn("row"),
-        TableColumn("number"),
-        TableColumn("record id"),
-        TableColumn("action"),
-        TableColumn("state"),
-    )
-    most = len(rows) if width is None else MOST
-    if rows:
-        yield from table(columns, [_row_cells(row) for row in rows[:most]], width)
-    if len(rows) > most:
-        yield styled(f"and {len(rows) - most:,} more; --json lists all", "dim")
 
 
 def _row_cells(row: JournalRow) -> list[Text]:
@@ -264,7 +252,7 @@ def _decision_lines(row: JournalRow, width: int | None) -> Iterator[Text]:
     yield from prose(f"request: {known.request}", width, indent=2)
     for entry in known.history:
         at = format_timestamp(entry.at.timestamp())
-        yield from prose(f"{at}  {without_call(entry.message)}", width, indent=2)
+        yield from prose(f"{at}  {without_call(entry.message)}", width, indent=2, hang=2)
     if known.tag:
         yield from prose(f"the label of its number would end in {known.tag}", width, indent=2)
     yield styled("  decide with one of:", "dim")

@@ -163,11 +163,14 @@ def styled(text: str, word: str = "") -> Text:
     return Text(text, style=STYLES.get(word, ""))
 
 
-def prose(text: str, width: int | None, word: str = "", indent: int = 0) -> list[Text]:
-    """Return a sentence in lines of *width*, each *indent* columns from the left."""
+def prose(
+    text: str, width: int | None, word: str = "", indent: int = 0, hang: int = 0
+) -> list[Text]:
+    """Return a sentence in lines of *width*; those after the first begin *hang* further right."""
     line = styled(sanitize(text, None), word)
-    lines = [line] if width is None else list(_wrap(line, max(width - indent, NARROWEST)))
-    return [Text(" " * indent) + each for each in lines]
+    room = None if width is None else max(width - indent - hang, NARROWEST)
+    lines = [line] if room is None else list(_wrap(line, room))
+    return [Text(" " * (indent + hang * bool(place))) + each for place, each in enumerate(lines)]
 
 
 def _wrap(line: Text, width: int) -> Iterator[Text]:
@@ -219,7 +222,7 @@ def table(
     if spare < 0:
         shrinking = [index for index, column in enumerate(columns) if column.shrinks]
         if not shrinking or widths[shrinking[-1]] + spare < len(columns[shrinking[-1]].heading):
-            return [line for row in rows for line in _block(columns, row)]
+            return [line for row in rows for line in _block(columns, row, width or 0)]
         widths[shrinking[-1]] += spare
     headings = [styled(column.heading, "heading") for column in columns]
     return [_table_line(columns, row, widths) for row in (headings, *rows)]
@@ -247,13 +250,15 @@ def _fitted(cell: Text, width: int, *, right: bool = False) -> Text:
     return cell
 
 
-def _block(columns: Sequence[TableColumn], row: Sequence[Text]) -> Iterator[Text]:
+def _block(columns: Sequence[TableColumn], row: Sequence[Text], width: int) -> Iterator[Text]:
     """Yield one row of a table as lines: its first cell, and the others with their headings."""
     yield row[0]
-    width = max(len(column.heading) for column in columns)
+    widest = max((len(column.heading) for column in columns[1:]), default=0)
     for column, cell in zip(columns[1:], row[1:], strict=True):
+        if column.shrinks:
+            cell.truncate(max(width - widest - 4, NARROWEST), overflow="ellipsis")
         if cell.plain:
-            yield Text.assemble("  ", (f"{column.heading:<{width}}", "dim"), "  ", cell)
+            yield Text.assemble("  ", (f"{column.heading:<{widest}}", "dim"), "  ", cell)
 
 
 # ---------------------------------------------------------------- rows of a job

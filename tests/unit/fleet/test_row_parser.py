@@ -20,8 +20,8 @@ from sigmamind_async.errors import ConfigurationError, normalize_word
 from sigmamind_async.fleet.load import read
 from sigmamind_async.fleet.row_parser import HINTS, SYNONYMS, VOCABULARY
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
-from sigmamind_async.rowfiles import FileError, Format
-from sigmamind_async.rowfiles.text import LONGEST_LINE, read_text
+from sigmamind_async.rowfiles import Format
+from sigmamind_async.rowfiles.text import LONGEST_LINE
 from sigmamind_async.values import Secret
 
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -599,11 +599,6 @@ def test_an_escape_that_names_no_character_is_a_problem(
     assert isinstance(problem, Problem)
 
 
-def test_a_file_that_is_too_large_is_not_read_whole() -> None:
-    with pytest.raises(FileError, match="is larger than 1 MiB; write JSON Lines instead"):
-        read_text(io.BytesIO(b"x" * (2 << 20)), largest=1 << 20)
-
-
 def test_a_missing_pyyaml_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
 
@@ -619,6 +614,15 @@ def test_an_inline_secret_is_shown_by_nothing() -> None:
 
     assert read_row == row(trunk_password=Secret("hunter2"))
     assert "hunter2" not in repr(read_row)
+
+
+@pytest.mark.parametrize("text", ["${TRUNK}", "#N/A", "1.5E+10", "hun\u200bter2"])
+def test_an_inline_secret_is_not_what_another_program_left(text: str) -> None:
+    [problem] = found(csv_row("trunk_password", text), allow_inline=True)
+
+    assert isinstance(problem, Problem)
+    assert problem.message.startswith("is damaged, or a placeholder")
+    assert text not in str(problem)
 
 
 def test_an_inline_secret_is_in_no_problem() -> None:
@@ -705,10 +709,10 @@ def test_memory_does_not_grow_with_the_file(form: Format, most: int) -> None:
 
 
 def test_control_rows_that_are_kept_would_be_seen() -> None:
-    """Even a few thousand of them."""
+    """Even ten thousand of them."""
     items, kept = itertools.tee(growing("csv"))
 
-    assert growth(items, 5_000) > 8_000
+    assert growth(items, 10_000) > 8_000
     assert next(kept) is not None
 
 

@@ -425,7 +425,9 @@ def test_a_new_row_buys_where_unlisted_rows_are_allowed() -> None:
 
     assert only(planned([new], removed(), allow_unlisted=True)).action is Action.PURCHASE
     (message,) = messages(planned([alike], removed(), allow_unlisted=True))
-    assert message.endswith(f"put 0101 back (with state absent to release {NUMBER})")
+    assert message.endswith(
+        f"back (with state absent to release {NUMBER}), or give this row another label"
+    )
 
 
 def test_a_new_row_buys_once_the_number_has_left_the_account() -> None:

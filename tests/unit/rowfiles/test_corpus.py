@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import datetime as dt
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import openpyxl
 import pytest
@@ -67,6 +69,17 @@ def merge_cells(sheet: Worksheet) -> None:
     sheet.merge_cells("D2:E2")
 
 
+def hide_columns(sheet: Worksheet) -> None:
+    """As a spreadsheet does it that hides several at once: under the name of the first."""
+    sheet.column_dimensions.group("D", "F", hidden=True)
+
+
+def mark_far_away(sheet: Worksheet) -> None:
+    """Empty cells with a format make the used area huge."""
+    sheet["XFD1048576"].number_format = "0"
+    sheet["F2"] = ""
+
+
 def show_with_zeros(sheet: Worksheet) -> None:
     sheet["A2"] = 101
     sheet["A2"].number_format = "0000"
@@ -94,7 +107,6 @@ FILES: list[tuple[str, str | bytes]] = [
     ("noend.csv", (HEADER + ROW).rstrip()),
     ("semicolon.csv", (HEADER + ROW).replace(",", ";")),
     ("tab.csv", (HEADER + ROW).replace(",", "\t")),
-    ("tab.tsv", (HEADER + ROW).replace(",", "\t")),
     ("semilabel.csv", (HEADER + ROW).replace(",", ";").replace("Support", '"a;b, c"')),
     ("pipe.csv", (HEADER + ROW).replace(",", "|")),
     ("mixsep.csv", HEADER.replace(",label", ";label") + ROW),
@@ -323,6 +335,10 @@ FILES: list[tuple[str, str | bytes]] = [
     ("emptysheets.xlsx", book(NAMES, CELLS, more=("Other", [()]))),
     ("hiddenrow.xlsx", book(NAMES, CELLS, edit=hide_row)),
     ("hiddencol.xlsx", book(NAMES, CELLS, edit=hide_column)),
+    ("hiddencolumns.xlsx", book(NAMES, CELLS, edit=hide_columns)),
+    ("far.xlsx", book(NAMES, CELLS, edit=mark_far_away)),
+    ("large.xlsx", book(NAMES, (*CELLS[:4], 1e300))),
+    ("gaps.xlsx", book((), NAMES, (), CELLS[:4], ("b", *CELLS[1:3], "+14155550103", "x", ""))),
     ("merged.xlsx", book(NAMES, CELLS, edit=merge_cells)),
     ("empty.xlsx", book()),
     ("headeronly.xlsx", book(NAMES)),
@@ -387,9 +403,6 @@ EXPECTED: dict[str, list[str]] = {
         "row 2 a existing: phone_number=+14155550102, label=Support",
     ],
     "tab.csv": [
-        "row 2 a existing: phone_number=+14155550102, label=Support",
-    ],
-    "tab.tsv": [
         "row 2 a existing: phone_number=+14155550102, label=Support",
     ],
     "semilabel.csv": [
@@ -595,7 +608,7 @@ EXPECTED: dict[str, list[str]] = {
         "row 4 c existing: phone_number=+14155550104, label=x",
         (
             "5:22: d phone_number: has a 0 in brackets, which not every country dials; "
-            'write it like "+14155550100"'
+            'write it without, like "+14155550100"'
         ),
         (
             "6:22: e phone_number: has no plus; write it as text, plus and country code "
@@ -603,7 +616,7 @@ EXPECTED: dict[str, list[str]] = {
         ),
         (
             "7:22: f phone_number: has an extension, which no platform takes; write it "
-            'like "+14155550100"'
+            'without, like "+14155550100"'
         ),
         (
             "8:22: g phone_number: '+1 415 555 0107 / 08' is not a phone number like "
@@ -724,8 +737,6 @@ EXPECTED: dict[str, list[str]] = {
     ],
     "bomb.yaml": [
         "1:1: unknown key 'a'; known are defaults, numbers",
-        "2:1: unknown key 'b'; known are defaults, numbers",
-        "3:1: unknown key 'c'; known are defaults, numbers",
     ],
     "deep.yaml": [
         "1:1001: is nested too deeply",
@@ -737,7 +748,6 @@ EXPECTED: dict[str, list[str]] = {
         "has no rows; a file lists at least one number",
     ],
     "tab.yaml": [
-        "1:1: is neither a list of rows nor a mapping with 'numbers', the list of rows",
         "2:1: is not YAML: found character that cannot start any token",
     ],
     "comment.yaml": [
@@ -782,7 +792,16 @@ EXPECTED: dict[str, list[str]] = {
         "2: row 2 is hidden; show it or delete it",
     ],
     "hiddencol.xlsx": [
-        "1:5: column E is hidden; show it or delete it",
+        "1:5: column E or one beside it is hidden; show it or delete it",
+    ],
+    "hiddencolumns.xlsx": ["1:4: column D or one beside it is hidden; show it or delete it"],
+    "far.xlsx": ["row 2 a existing: phone_number=+14155550102, label=Support"],
+    "large.xlsx": [
+        "2:5: a label: is a number that lost digits; format the column as text and type it again"
+    ],
+    "gaps.xlsx": [
+        "row 4 a existing: phone_number=+14155550102",
+        "row 5 b existing: phone_number=+14155550103, label=x",
     ],
     "merged.xlsx": [
         "2:4: the cells D2:E2 are merged, and only the first holds a value; split them",
@@ -841,9 +860,21 @@ EXPECTED: dict[str, list[str]] = {
 }
 
 
+class Pipe(io.RawIOBase):
+    """A stream that is read once, in small pieces."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.content = io.BytesIO(content)
+
+    def read(self, size: int = -1) -> bytes:
+        return self.content.read(min(size, 997))
+
+
 def outcome(name: str, content: str | bytes) -> list[str]:
     """Return the rows, problems and warnings of a file as lines."""
-    fleet = load(io.BytesIO(content.encode() if isinstance(content, str) else content), name=name)
+    data = content.encode() if isinstance(content, str) else content
+    fleet = load(cast("IO[bytes]", Pipe(data)), name=name)
     rows = [
         f"row {row.line} {row.id} {row.source.value}: "
         + ", ".join(f"{field}={value}" for field, value in row.fields.items())
@@ -872,3 +903,66 @@ def test_messages_are_one_line_and_say_where(name: str, content: str | bytes) ->
     for problem in (*fleet.problems, *fleet.warnings):
         assert str(problem).isprintable()
         assert problem.line or not problem.id
+
+
+# ---------------------------------------------------------------- texts as they are
+
+SCRAPS = [
+    *("a", " ", "  ", "'", "''", '"', ",", ";", "\t", "=", "+", "-", "@", "#", "~", "`", "\\"),
+    *("null", "NULL", "None", "TRUE", "yes", "0101", "1.5", "1e3", "2026-01-01", "May 5", "#N/A"),
+    *("é", "😀", "\u00a0", "\u200b", "\ufeff", "${X}", "{{x}}", "<x>", "x" * 200),
+]
+LABELS = sorted({*SCRAPS, *map("".join, itertools.product(SCRAPS, SCRAPS))} - {""})
+
+
+def labels_of(name: str, content: bytes) -> list[object]:
+    """Return what each row says of its label; a row with a problem says nothing."""
+    fleet = load(io.BytesIO(content), name=name)
+    labels = {row.id: row.fields.get("label") for row in fleet.rows}
+    assert labels.keys() | {problem.id for problem in fleet.problems} >= {"row-0", "row-1"}
+    return [labels.get(f"row-{number}", "a problem") for number in range(len(LABELS))]
+
+
+def rows_of_labels() -> list[dict[str, str]]:
+    return [
+        {
+            "id": f"row-{number}",
+            "platform": "verbex",
+            "source": "existing",
+            "phone_number": f"+1415555{number:04}",
+            "label": label,
+        }
+        for number, label in enumerate(LABELS)
+    ]
+
+
+def test_no_text_changes_without_a_word() -> None:
+    """In a table that another program wrote; only a bare null is not the text that it is."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, rows_of_labels()[0])
+    writer.writeheader()
+    writer.writerows(rows_of_labels())
+    read = labels_of("fleet.csv", stream.getvalue().encode())
+
+    assert len(LABELS) > 1_000
+    changed = [
+        pair for pair in zip(LABELS, read, strict=True) if pair[1] not in {pair[0], "a problem"}
+    ]
+    assert changed == [("null", None)]
+
+
+def test_the_formats_mean_the_same() -> None:
+    """What one of them takes all of them take, as the same text."""
+    lines = [json.dumps(row) for row in rows_of_labels()]
+    of_lines = labels_of("fleet.jsonl", "\n".join(lines).encode())
+
+    assert labels_of("fleet.json", f"[{','.join(lines)}]".encode()) == of_lines
+    assert labels_of("fleet.yaml", "".join(f"- {line}\n" for line in lines).encode()) == of_lines
+    of_cells = labels_of("fleet.xlsx", book(NAMES, *[row.values() for row in rows_of_labels()]))
+    # What begins with an equals sign is a formula there.
+    odd = [
+        label
+        for label, of_line, of_cell in zip(LABELS, of_lines, of_cells, strict=True)
+        if of_line != of_cell and not label.startswith("=")
+    ]
+    assert odd == ["null"]
