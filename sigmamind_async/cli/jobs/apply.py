@@ -207,9 +207,6 @@ class Application:
         if self.is_new:
             yield f"{'journal':<9}  {self.given.place.name} (new)"
 
-    def _base_url(self, platform: str) -> str:
-        return self.accounts.clients[platform].runner.engine.base_url
-
     # --- carrying it out ---------------------------------------------------------------------
 
     async def carry_out(self) -> int:
@@ -237,10 +234,13 @@ class Application:
             summary,
             file=self.given.name,
             journal=self.given.place.name,
+            accounts=[
+                (name, client.runner.engine.base_url)
+                for name, client in self.accounts.clients.items()
+            ],
             resume=options.resume,
             bought=await self._count_bought(),
             max_purchases=self.limit if sum(self.to_buy.values()) else None,
-            accounts=tuple((name, self._base_url(name)) for name in self.accounts.clients),
         )
         return runner.conclude(summary)
 

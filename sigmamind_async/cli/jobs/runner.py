@@ -213,7 +213,7 @@ class JobRunner:
         if self.next_steps is not None:
             self.next_steps.add(result)
             commands = self.next_steps.commands_for(result)
-        self.page.add(result, result.platform or "", commands)
+        self.page.add(result, commands)
 
     def note_error(self, error: BaseException | None) -> None:
         """Take the error of the row that ended last, if it has one."""
