@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import shlex
 import subprocess
 import urllib.request
@@ -375,10 +376,11 @@ def test_the_command_to_go_on_is_the_run_s_own(cli: Cli, inside: Inside) -> None
     words += ["--rewrite-secrets", "--settle-time", "15m", "--deadline", "30s"]
     words += ["--report", "page.html"]
     done = inside(*words)
-    page = (cli.folder / "page.html").read_text("utf-8")
+    page = html.unescape((cli.folder / "page.html").read_text("utf-8"))
+    shown = " ".join(re.sub("<[^>]+>", "", page).split())
 
     assert done.code == 1
-    assert shlex.join(["sigmamind", *words]) in html.unescape(page)
+    assert shlex.join(["sigmamind", *words]) in shown
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class PageFile:
             accounts=tuple(accounts),
             started=self._started,
             summary=summary,
-            resume=resume if sanitize(resume) == resume else "",
+            resume=resume if sanitize(resume, None) == resume else "",
             bought=bought,
             max_purchases=max_purchases,
         )
