@@ -20,7 +20,7 @@ from sigmamind_async.cli.command_line import (
     remember_command,
     without_passwords,
 )
-from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
+from sigmamind_async.cli.errors import CommandError, Exit, exit_for, sanitize, told, unexpected
 from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find_command, overview
 from sigmamind_async.errors import Committed, SigmaMindError
 
@@ -79,8 +79,6 @@ def _fail(
     name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
 ) -> int:
     """Report an error on stderr, and as the last object of ``--json``."""
-    from sigmamind_async.cli.output.text import sanitize
-
     with suppress(OSError):
         print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
     if "--json" in words:

