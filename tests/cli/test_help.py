@@ -18,6 +18,7 @@ from sigmamind_async.cli import main
 from sigmamind_async.cli.app import bind, cyclopts_app
 from sigmamind_async.cli.commands.explain import GUIDE, page_names
 from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
+from tests.cli.conftest import Cli, Terminal
 
 NAMES = sorted(COMMANDS)
 LONGEST_SENTENCE = 90
@@ -181,6 +182,16 @@ def test_explain_prints_markdown_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
     text = (GUIDE / "plans.md").read_text(encoding="utf-8")
 
     assert capsys.readouterr().out.strip() == text.strip()
+
+
+def test_explain_is_rendered_on_a_terminal(cli: Cli) -> None:
+    with Terminal(cli, "explain", "plans") as terminal:
+        pass
+
+    assert terminal.code == 0
+    assert "Saved plans" in terminal.seen
+    assert "## " not in terminal.seen
+    assert "```" not in terminal.seen
 
 
 def test_explain_alone_lists_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
