@@ -14,6 +14,7 @@ from sigmamind_async.cli.command_line import remember_command, resume_command
 from sigmamind_async.sandbox import Sandbox, Switches
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.cli.conftest import Cli, Inside
@@ -34,7 +35,7 @@ OWN = {
 }
 
 
-def written(cli: Cli, name: str, *rows: dict[str, object]) -> Path:
+def written(cli: Cli, name: str, *rows: Mapping[str, object]) -> Path:
     return cli.write(name, "".join(json.dumps(row) + "\n" for row in rows))
 
 

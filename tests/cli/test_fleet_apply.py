@@ -108,7 +108,7 @@ def test_sound_rows_may_go_on_without_the_bad(cli: Cli, inside: Inside) -> None:
     done = inside("apply", cli.write("fleet.csv", BAD), *BUY, "--skip-bad", "--json")
 
     assert done.code == 1
-    assert [each["id"] for each in done.objects if each["type"] == "problem"] == ["bad"]
+    assert [each["id"] for each in done.objects if each["type"] == "file_problem"] == ["bad"]
     assert (done.summary["done"], done.summary["failed"]) == (3, 1)
 
 
@@ -436,8 +436,8 @@ def test_a_terminal_shows_counts_bar_and_table(cli: Cli) -> None:
 @pytest.fixture
 def drifted(applied: Path, inside: Inside) -> Path:
     """A fleet of which somebody else has changed a label."""
-    number = json.loads(inside("numbers", "list", "--json").out)["phone_number"]
-    assert inside("numbers", "update", number, "--friendly-name", "Theirs").code == 0
+    number = inside("numbers", "list", "--json").objects[0]["phone_number"]
+    assert inside("numbers", "update", number, "--label", "Theirs").code == 0
     return applied
 
 
@@ -457,7 +457,7 @@ def test_what_somebody_else_changed_is_kept_or_written_over_as_was_said(
 
     assert (planned.code, done.code) == (code, code)
     assert "Theirs" in planned.out
-    assert json.loads(inside("numbers", "list", "--json").out)["label"] == label
+    assert inside("numbers", "list", "--json").objects[0]["label"] == label
 
 
 def test_a_number_moves_to_another_platform(cli: Cli, inside: Inside, applied: Path) -> None:

@@ -15,10 +15,9 @@ from sigmamind_async import fleet
 from sigmamind_async.cli.database import Database, missing
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
-from sigmamind_async.cli.jobs.plan import make_plan, platforms_in
+from sigmamind_async.cli.jobs.plan import make_plan, platforms_in, show_warnings
 from sigmamind_async.cli.jobs.results import NextSteps
-from sigmamind_async.cli.jobs.runner import JobRunner
-from sigmamind_async.cli.jobs.steps import run_plan
+from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
 from sigmamind_async.cli.options import (
     ChangeOptions,
     OutputOptions,
@@ -79,6 +78,7 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
         given = attrs.evolve(given, references=SecretReference)
     with page_file(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=screen, page=page)
+        show_warnings(given, screen)
         job.check_problems(given.fleet)
         try:
             loop.run(job.prepare())
@@ -159,8 +159,10 @@ class Application:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
         if found.problems and not self.options.skip_bad:
             self.output.show(ProblemList(tuple(found.problems)))
+            undecided = all(problem.needs_decision for problem in found.problems)
             raise CommandError(
-                f"{self.given.name} cannot be applied as it is; nothing was sent", Exit.FAILED
+                f"{self.given.name} cannot be applied as it is; nothing was sent",
+                Exit.UNKNOWN if undecided else Exit.FAILED,
             )
 
     def approve(self) -> None:
@@ -208,6 +210,9 @@ class Application:
         if self.is_new:
             yield f"{'journal':<9}  {self.given.place.name} (new)"
 
+    def _base_url(self, platform: str) -> str:
+        return self.accounts.clients[platform].runner.engine.base_url
+
     # --- carrying it out ---------------------------------------------------------------------
 
     async def carry_out(self) -> int:
@@ -238,6 +243,7 @@ class Application:
             resume=options.resume,
             bought=await self._count_bought(),
             max_purchases=self.limit if sum(self.to_buy.values()) else None,
+            accounts=tuple((name, self._base_url(name)) for name in self.accounts.clients),
         )
         return runner.conclude(summary)
 

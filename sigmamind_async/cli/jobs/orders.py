@@ -97,8 +97,8 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     place = _journal_of(file)
     if not place.exists() and place.path.absolute() in known_journals():
         raise CommandError(
-            f"{file} has begun, and its journal {place.name} is gone: bring that back, or give"
-            " --order a new name to buy as many again; nothing was sent"
+            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
+            " new name to buy as many again; nothing was sent"
         )
     remember_journal(place.path)
     Output.for_process(json=options.output.json).show(

@@ -10,8 +10,7 @@ from typing import Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.jobs.runner import JobRunner
-from sigmamind_async.cli.jobs.steps import run_plan
+from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, Side
