@@ -122,18 +122,14 @@ class FileJournal:
 
 def journal_for(file: str, options: JournalOptions) -> JournalLocation:
     """Return where the rows of *file* are recorded."""
-    from sigmamind_async.cli.database import database_of
-
     _check_options(file, options)
-    return database_of(options.postgres) or FileJournal.beside(file, options.journal)
+    return _database(options) or FileJournal.beside(file, options.journal)
 
 
 def find_journal(file: str | None, options: JournalOptions) -> JournalLocation:
     """Return the journal that *file* is, or has, or the database that it is in."""
-    from sigmamind_async.cli.database import database_of
-
     _check_options(file or "", options)
-    database = database_of(options.postgres)
+    database = _database(options)
     if database is not None:
         if file is not None:
             raise CommandError(
@@ -143,6 +139,14 @@ def find_journal(file: str | None, options: JournalOptions) -> JournalLocation:
     if file is None:
         raise CommandError(f"name the FILE that was applied, or {POSTGRES_OPTION} DSN")
     return FileJournal.of(file, options.journal)
+
+
+def _database(options: JournalOptions) -> JournalLocation | None:
+    if options.postgres is None:
+        return None
+    from sigmamind_async.cli.database import database_of
+
+    return database_of(options.postgres)
 
 
 def _check_options(file: str, options: JournalOptions) -> None:

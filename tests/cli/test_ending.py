@@ -370,5 +370,5 @@ def test_an_error_is_an_object_too(inside: Inside, words: list[str], error: str,
     failed = done.objects[-1]
 
     assert (done.code, failed["exit_code"]) == (code, code)
-    assert (failed["type"], failed["error"]) == ("error", error)
+    assert (failed["type"], failed["error"]) == ("command_failed", error)
     assert done.err == f"sigmamind: {failed['message']}\n"

@@ -24,8 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import StopReason, Summary
-from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.cli.report.model import (
     MOST_CAUSES,
     MOST_ROWS,

@@ -55,7 +55,7 @@ def status(
     place = find_journal(file, journal)
     shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
     states = frozenset(State) if output.json or output.verbose else SHOWN
-    accounts, now = read_journal(place, _names(platform), states)
+    accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True
     for name, rows in used_accounts(accounts).items():
         found = Status.from_rows(name, accounts[name][0], rows, settle_time)
@@ -75,7 +75,7 @@ Accounts: TypeAlias = "dict[str, tuple[Counts, list[Row]]]"
 """By name, what a journal counts of an account, and some of its rows."""
 
 
-def _names(platform: PlatformName | None) -> list[str]:
+def _accounts_of(platform: PlatformName | None) -> list[str]:
     return [platform] if platform else list(get_args(PlatformName))
 
 
@@ -160,7 +160,7 @@ def reconcile(
     decision.check(wait=wait)
     if restored:
         run(accept_restored(place))
-    accounts, _ = read_journal(place, _names(platform), frozenset(State))
+    accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State))
     chosen = used_accounts(accounts)
     if only:
         known = [row for _, rows in accounts.values() for row in rows]

@@ -30,7 +30,7 @@ from sigmamind_async.cli.other_journals import check_other_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.plan_text import one_line_summary
-from sigmamind_async.cli.output.text import render
+from sigmamind_async.cli.output.text import plain, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
@@ -189,7 +189,7 @@ class Application:
         name, plan = self.given.name, self.plan
         lines = [f"{name}: {one_line_summary(plan)}"]
         if whole:
-            lines = [line.plain for line in render(PlanView(file=name, plan=plan), None)]
+            lines = [plain(line) for line in render(PlanView(file=name, plan=plan), None)]
         for line in lines[:MOST_PLAN_LINES]:
             self.output.log(line.rstrip())
         if rest := len(lines[MOST_PLAN_LINES:]):

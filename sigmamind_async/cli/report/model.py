@@ -15,8 +15,8 @@ from typing import Final
 import attrs
 
 from sigmamind_async.bulk import Status
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import Summary
-from sigmamind_async.cli.output.text import sanitize
 from sigmamind_async.events import AttemptFinished, Event, Throttled
 
 MOST_CAUSES: Final = 20

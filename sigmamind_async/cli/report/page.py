@@ -20,12 +20,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sigmamind_async.bulk import Status
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.text import (
     STOP_TEXTS,
     count_of,
     format_clock,
     format_duration,
-    sanitize,
 )
 from sigmamind_async.cli.report.model import Group, Header, Point, ReportRow, Tally, Timeline
 
