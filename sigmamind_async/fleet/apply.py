@@ -180,7 +180,8 @@ async def recheck(
 
     Raises `PlanError` with the reasons if the same rows now come to something else.
     """
-    fleet = Fleet(rows=[*agreed.rows.values()], skipped=agreed.skipped)
+    rows = [*agreed.rows.values()]
+    fleet = Fleet(rows=rows, skipped=agreed.skipped, origin=agreed.origin)
     state = await refresh(fleet, clients, journal)
     left = plan(fleet, state, agreed.options)
     reasons = stale_reasons(agreed, left, state)

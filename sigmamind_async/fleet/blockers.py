@@ -54,22 +54,24 @@ def missing_number(applied: LastApplied) -> str:
     )
 
 
-def repeated_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
-    """Return why a purchase may repeat that of a row which the fleet no longer lists."""
+def repeated_purchase(removed: RemovedPurchase | None, *, allow_unlisted: bool) -> str:
+    """Return why a purchase may repeat that of a row which the fleet does not list."""
     if removed is None:
         return ""
     row_id, number = removed.row_id, removed.phone_number
-    otherwise = ", or give this row another id and label" if alike else ", or pass --allow-unlisted"
+    ways = ["give this row another id and label"] if removed.is_alike else []
+    ways += ["pass --allow-unlisted"] if removed.is_own and not allow_unlisted else []
+    otherwise = " and ".join(ways)
     if not number:
         return (
-            f"would buy a number while a purchase for the row {row_id}, which the fleet no longer"
-            f" lists, is unconfirmed: put {row_id} back until it is settled{otherwise}"
+            f"would buy a number while a purchase for the row {row_id}, which this fleet does"
+            f" not list, is unconfirmed: put {row_id} back until it is settled, or {otherwise}"
         )
     return (
-        f"would buy another number although {number} was bought for the row {row_id}, which the"
-        f" fleet no longer lists: if this is that row, change its id back to {row_id} or add"
+        f"would buy another number although {number} was bought for the row {row_id}, which"
+        f" this fleet does not list: if this is that row, change its id back to {row_id} or add"
         f" phone_number {number}; if not, put {row_id} back (with state absent to release"
-        f" {number}){otherwise}"
+        f" {number}), or {otherwise}"
     )
 
 

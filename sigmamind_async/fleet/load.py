@@ -51,6 +51,7 @@ def load(
     format: Format | None = None,  # noqa: A002 - the word everybody uses
     default_platform: str | None = None,
     allow_inline: bool = False,
+    origin: str = "",
 ) -> Fleet:
     """Return the fleet in a file.
 
@@ -63,6 +64,7 @@ def load(
         format: ``csv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``. Default: by the suffix.
         default_platform: Platform of the rows that name none.
         allow_inline: Take a text that is no reference for the secret itself.
+        origin: Name of the fleet among those that share a journal, see `Fleet.origin`.
 
     Raises:
         ConfigurationError: *default_platform* is unknown, or the format needs a package that is not
@@ -81,7 +83,7 @@ def load(
         fleet = _fleet(_compare(parse_rows(source, chosen, rules), name))
     except _OperationsError as error:
         return Fleet(rows=(), problems=(error.problem,))
-    return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)))
+    return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)), origin=origin)
 
 
 def fleet_of(rows: Iterable[FleetRow]) -> Fleet:

@@ -30,10 +30,12 @@ class Plan:
     problems: Sequence[Problem] = ()
     """`apply` refuses a plan with problems, see `skip_problems`."""
     unlisted: Sequence[str] = ()
-    """Ids that the journal has a number for and no row has: their numbers are left alone."""
+    """Ids that the journal has a number for and the fleet lost: their numbers are left alone."""
     skipped: Sequence[str] = ()
     """Ids of rows that are left alone because of their problems."""
     options: PlanOptions = attrs.field(factory=PlanOptions)
+    origin: str = ""
+    """Of the fleet."""
 
     def skip_problems(self) -> Plan:
         """Return the plan of the rows without problems; the others are left alone."""
@@ -76,6 +78,7 @@ def plan(fleet: Fleet, state: FleetState, options: PlanOptions | None = None) ->
         unlisted=tuple(index.unlisted),
         skipped=tuple(fleet.skipped),
         options=options,
+        origin=fleet.origin,
     )
 
 

@@ -48,9 +48,9 @@ class PlanOptions:
     rewrite_secrets: bool = False
     """Write passwords again: a new one behind the same reference cannot be detected."""
     allow_unlisted: bool = False
-    """Let new rows buy numbers while the journal has bought ones that no row lists: after rows were
-    removed, or where several fleets share the journal. A row with the same fields as one that was
-    removed, or with an id that a spreadsheet may have made of its id, still buys none."""
+    """Let new rows buy numbers although rows were removed whose numbers were bought. A row with the
+    same fields as one of them, or with an id that a spreadsheet may have made of its id, still buys
+    none."""
 
 
 _AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
@@ -214,8 +214,9 @@ def _plan_missing(
         return _refuse(row, "phone_number", f"{number} is not in the account")
     is_under_way = index.is_under_way(row)
     if row.source is Source.PURCHASE and not row.phone_number and not is_under_way:
-        alike = options.allow_unlisted
-        if why := repeated_purchase(index.removed_purchase(row, alike=alike), alike=alike):
+        allowed = options.allow_unlisted
+        removed = index.removed_purchase(row, alike=allowed)
+        if why := repeated_purchase(removed, allow_unlisted=allowed):
             return _refuse(row, "", why)
     sequence = index.next_sequence(row)
     step = Step(

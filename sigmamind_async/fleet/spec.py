@@ -130,3 +130,5 @@ class Fleet:
     """What may be a mistake in rows that are nevertheless among `rows`."""
     skipped: Sequence[str] = ()
     """Ids of further rows, which are left alone although they belong to the fleet."""
+    origin: str = ""
+    """Its name among the fleets that share a journal; empty if it may be any of them."""

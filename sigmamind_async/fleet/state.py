@@ -36,6 +36,8 @@ class LastApplied:
     """What was written last, by field; references of secrets."""
     shown: Mapping[str, str | None] = attrs.field(hash=False, factory=dict[str, "str | None"])
     """What the platform showed afterwards, where that is another value."""
+    origin: str = ""
+    """Of the fleet that listed the row last; empty if that is not known."""
 
     def dump(self) -> str:
         """Return it as JSON."""
