@@ -208,7 +208,7 @@ async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
         try:
             resolve(reference)
         except SecretReferenceError as error:
-            problems.append(Problem(message=str(error), id=row.id, field=name, line=row.line))
+            problems.append(row.problem(name, str(error)))
     ids = {problem.id for problem in problems}
     if not ids:
         return plan

@@ -44,8 +44,15 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     removed = await _pending_of_removed_rows(fleet, applied, journal)
     for row_id, each in removed.items():
         if each.row is not None and each.row.record:
-            applied[row_id] = _complete(applied[row_id], each.sequence, each.row)
-    creating = [row for row in fleet.rows if _creates_a_number(row)]
+            # As its run would have noted it.
+            applied[row_id] = attrs.evolve(
+                applied[row_id],
+                record=each.row.record,
+                phone_number=each.row.phone_number,
+                sequence=each.sequence,
+            )
+    existing = Source.EXISTING, DesiredState.PRESENT
+    creating = [row for row in fleet.rows if (row.source, row.state) != existing]
     unnoted = [row for row in creating if not _is_noted(row, applied)]
     pending = await _pending_of(unnoted, applied, journal)
     platforms = sorted(
@@ -118,10 +125,6 @@ def _is_noted(row: FleetRow, applied: Mapping[str, LastApplied]) -> bool:
     return note is not None and note.record != "" and note.platform == row.platform
 
 
-def _creates_a_number(row: FleetRow) -> bool:
-    return row.source is not Source.EXISTING or row.state is not DesiredState.PRESENT
-
-
 async def _pending_of_row(
     row: FleetRow, applied: LastApplied | None, journal: Journal
 ) -> PendingOperation:
@@ -161,25 +164,16 @@ async def _pending_of_removed_rows(
     A note without a record announces each of them. A row may have been renamed before its number
     was noted: the number must be found, or it would be bought again.
     """
-    ids = {row.id for row in fleet.rows} | {problem.id for problem in fleet.problems}
-    ids |= {*fleet.skipped}
     pending = {
         row_id: await _find_pending(row_id, note.platform, note, journal)
         for row_id, note in applied.items()
-        if row_id not in ids and not note.record
+        if row_id not in fleet.ids and not note.record
     }
     return {
         row_id: each
         for row_id, each in pending.items()
         if each.row is not None and not had_no_effect(each.row)
     }
-
-
-def _complete(note: LastApplied, sequence: int, stored: Row) -> LastApplied:
-    """Return *note* with the number that an operation created, as its run would have noted it."""
-    return attrs.evolve(
-        note, record=stored.record, phone_number=stored.phone_number, sequence=sequence
-    )
 
 
 # --- agents ----------------------------------------------------------------------------------

@@ -43,12 +43,6 @@ class StateIndex:
     # --- rows --------------------------------------------------------------------------------
 
     @cached_property
-    def ids(self) -> frozenset[str]:
-        """Ids of all rows, including those with problems."""
-        broken = (problem.id for problem in self.fleet.problems if problem.id)
-        return frozenset([*(row.id for row in self.fleet.rows), *broken, *self.fleet.skipped])
-
-    @cached_property
     def unlisted(self) -> list[str]:
         """Ids of the journal's numbers whose row the fleet no longer has, under no other id."""
         return [row_id for row_id in self._unlisted if self._is_own(row_id)]
@@ -60,8 +54,8 @@ class StateIndex:
             row_id
             for row_id, applied in self.state.last_applied.items()
             if applied.record
-            and row_id not in self.ids
-            and self.ids.isdisjoint(self._owners[applied.platform, applied.record])
+            and row_id not in self.fleet.ids
+            and self.fleet.ids.isdisjoint(self._owners[applied.platform, applied.record])
         )
 
     # Several fleets may share a journal. The same id in two of them is the same row, so a file that
@@ -75,7 +69,7 @@ class StateIndex:
     @cached_property
     def _origins(self) -> frozenset[str]:
         """Origins whose rows the fleet may have lost."""
-        notes = (self.state.last_applied.get(row_id) for row_id in self.ids)
+        notes = (self.state.last_applied.get(row_id) for row_id in self.fleet.ids)
         return frozenset(["", self.fleet.origin, *(note.origin for note in notes if note)])
 
     def _is_own(self, row_id: str) -> bool:
@@ -149,11 +143,15 @@ class StateIndex:
 
     def conflicting_row(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return the id of another row of the fleet that *found* was applied to."""
-        return next((each for each in self._other_owners(row, found) if each in self.ids), None)
+        return next(
+            (each for each in self._other_owners(row, found) if each in self.fleet.ids), None
+        )
 
     def previous_id(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return an id, no longer in the fleet, that *found* was applied to."""
-        return next((each for each in self._other_owners(row, found) if each not in self.ids), None)
+        return next(
+            (each for each in self._other_owners(row, found) if each not in self.fleet.ids), None
+        )
 
     def _other_owners(self, row: FleetRow, found: RemoteNumber) -> Iterator[str]:
         owners = self._owners.get((found.platform, found.record), ())
@@ -164,7 +162,7 @@ class StateIndex:
         """Ids of the fleet's rows with a note about a number."""
         rows: dict[tuple[str, str], list[str]] = defaultdict(list)
         for row_id, applied in self.state.last_applied.items():
-            if applied.record and row_id in self.ids:
+            if applied.record and row_id in self.fleet.ids:
                 rows[applied.platform, applied.phone_number].append(row_id)
         return rows
 
@@ -210,7 +208,7 @@ class StateIndex:
             stored = pending.row
             # One with a record is in the notes, see `refresh`; one that an operator abandoned is
             # repeated on purpose, under a new id.
-            if row_id in self.ids or stored is None or stored.record:
+            if row_id in self.fleet.ids or stored is None or stored.record:
                 continue
             if stored.kind.costs and stored.state is not State.ABANDONED:
                 fields = request_cells(stored, VENDORS[pending.platform])
@@ -247,10 +245,10 @@ class StateIndex:
         """Return the operation that creates the number of *row*, if it is known."""
         return self.state.pending.get(row.id)
 
-    def is_under_way(self, row: FleetRow) -> bool:
-        """Return whether an operation may still create the number of *row*."""
+    def under_way(self, row: FleetRow) -> Row | None:
+        """Return the operation that may still create the number of *row*."""
         pending = self.pending(row)
-        return pending is not None and pending.is_under_way
+        return pending.row if pending is not None and pending.is_under_way else None
 
     def last_applied(self, row: FleetRow) -> LastApplied | None:
         """Return what was applied to *row*, or what an operation created that has no note yet."""

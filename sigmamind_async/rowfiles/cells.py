@@ -92,13 +92,10 @@ class Vocabulary:
         for word, value in pairs:
             name = self.find(word) or word
             first = words.setdefault(name, word)
-            cells[name] = _twice(first, word) if name in cells else value
+            how = "" if first == word else f", as {first!r} and as {word!r}"
+            twice = CellError(f"is set twice{how}; keep one")
+            cells[name] = twice if name in cells else value
         return cells
-
-
-def _twice(first: str, second: str) -> CellError:
-    how = "" if first == second else f", as {first!r} and as {second!r}"
-    return CellError(f"is set twice{how}; keep one")
 
 
 _WORD: Final = re.compile(r"\s*[^\W\d_][\w\s.-]{0,63}")
@@ -123,7 +120,7 @@ _BLANK_LETTERS: Final = frozenset(
 
 def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
-    if _is_half(text):
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "holds half of a character; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
@@ -140,10 +137,6 @@ def text_problem(text: str) -> str:
         shown = whole[0] if whole else found[0]
         return f"{shown!r} is a placeholder that was not filled in; write the value itself"
     return ""
-
-
-def _is_half(text: str) -> bool:
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _find_unseen(text: str) -> str:

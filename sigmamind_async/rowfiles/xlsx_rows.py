@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
-from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, check_cell
+from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, cell_text
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell as SheetCell
@@ -143,30 +143,20 @@ def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any
 def write_xlsx(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
     """Write a sheet of text cells."""
     openpyxl = _library()
-    table = [columns, *([_cell_text(words, name) for name in columns] for words in rows)]
+    table = [columns, *([cell_text(words, name) for name in columns] for words in rows)]
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("numbers")
     for texts in table:
-        sheet.append([_text_cell(text, sheet) for text in texts])
+        sheet.append([_text_cell(text, sheet) if text else None for text in texts])
     content = io.BytesIO()
     book.save(content)
     stream.write(content.getvalue())
 
 
-def _cell_text(words: Words, name: str) -> str | None:
-    if name not in words:
-        return None
-    value = words[name]
-    if not isinstance(value, str):
-        return "null" if value is None else str(value)
-    return check_cell(words, name, value)
-
-
-def _text_cell(text: str | None, sheet: Any) -> Any:  # noqa: ANN401 - openpyxl is optional
+def _text_cell(text: str, sheet: Any) -> Any:  # noqa: ANN401 - openpyxl is optional
     from openpyxl.cell import WriteOnlyCell
 
     cell = WriteOnlyCell(sheet, value=text)
-    if text is not None:
-        cell.data_type = "s"  # also of what begins with an equals sign
-        cell.number_format = "@"
+    cell.data_type = "s"  # also of what begins with an equals sign
+    cell.number_format = "@"
     return cell
