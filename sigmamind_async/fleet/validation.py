@@ -60,8 +60,8 @@ def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) 
         return "is unknown"
     forms = [form for form in (*vendor.forms(source), vendor.update) if name in form.takes]
     if name == "phone_number":
-        cleared = "cannot be cleared; leave it blank where the platform picks the number"
-        return "" if cell else cleared
+        how = "cannot be cleared; leave it blank where the platform picks the number"
+        return "" if cell else how
     if not forms:
         return _not_taken(name, source, vendor)
     if cell is None:

@@ -146,8 +146,8 @@ def read_csv(
                 raise text
             yield text
         elif table is not None:
-            cells = _split_cells(line, text, cell)
-            row = cells if isinstance(cells, FileError) else table.row(line, cells)
+            found = _split_cells(line, text, cell)
+            row = found if isinstance(found, FileError) else table.row(line, found)
             if isinstance(row, FileError) and row.message == _UNCLOSED:
                 raise row
             if row is not None:
