@@ -139,33 +139,27 @@ OnAnswer: TypeAlias = Callable[[StepProgress, StepRequest, Any], Awaitable[None]
 _Errors: TypeAlias = type[SigmaMindError] | tuple[()]
 
 
+@attrs.define(eq=False)
 class Dispatcher:
     """Sends the requests of a run's steps, and reports how each step ended; see `apply`."""
 
-    def __init__(
-        self,
-        provisioners: Mapping[str, StepProvisioner],
-        report: Report | None,
-        progress: Progress,
-        stop_on: StopOn | None,
-    ) -> None:
-        self.provisioners = provisioners
-        """By platform."""
-        self.progress = progress
-        self.stopped: str = ""
-        """Why it starts no more steps, as a sentence; empty while it does."""
-        self.stopped_by: SigmaMindError | None = None
-        """The error that stopped it, which the remaining steps would meet as well."""
-        self.error: Exception | None = None
-        """What stopped it, to be raised once all steps have been reported."""
-        self.counts: Counter[Status] = Counter()
-        """Steps that have been reported, by status."""
-        self.bad: list[StepOutcome] = []
-        """Those that failed or are unconfirmed."""
-        self._open: dict[str, Step] = {}
-        self._report = report
-        self._stop_on = stop_on
-        self._batches: list[StepBatch] = []
+    provisioners: Mapping[str, StepProvisioner]
+    """By platform."""
+    _report: Report | None
+    progress: Progress
+    _stop_on: StopOn | None
+    stopped: str = attrs.field(default="", init=False)
+    """Why it starts no more steps, as a sentence; empty while it does."""
+    stopped_by: SigmaMindError | None = attrs.field(default=None, init=False)
+    """The error that stopped it, which the remaining steps would meet as well."""
+    error: Exception | None = attrs.field(default=None, init=False)
+    """What stopped it, to be raised once all steps have been reported."""
+    counts: Counter[Status] = attrs.field(factory=Counter, init=False)
+    """Steps that have been reported, by status."""
+    bad: list[StepOutcome] = attrs.field(factory=list[StepOutcome], init=False)
+    """Those that failed or are unconfirmed."""
+    _open: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
+    _batches: list[StepBatch] = attrs.field(factory=list[StepBatch], init=False)
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Count *steps*, each of which will be reported."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -36,31 +36,32 @@ from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.journal.protocol import Journal
 
 
+@attrs.define(eq=False)
 class Executor:
     """One run of a plan that was made against *state*; see `apply`.
 
     Raises `ConfigurationError` if a platform has no provisioner.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        state: FleetState,
-        journal: Journal,
-        requests: RequestBuilder,
-        dispatcher: Dispatcher,
-    ) -> None:
-        platforms = dispatcher.provisioners.keys()
-        _check_platforms(plan, platforms)
-        self._plan = plan
-        self._state = state
-        self._journal = journal
-        self._requests = requests
-        self._dispatcher = dispatcher
-        self._follow_ups: dict[str, deque[StepProgress]] = {name: deque() for name in platforms}
-        """Created numbers with something left to write, by platform."""
-        self._moved: dict[str, deque[StepProgress]] = {name: deque() for name in platforms}
-        """Imported numbers to be released where they were, by that platform."""
+    _plan: Plan
+    _state: FleetState
+    _journal: Journal
+    _requests: RequestBuilder
+    _dispatcher: Dispatcher
+    _follow_ups: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    """Created numbers with something left to write, by platform."""
+    _moved: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    """Imported numbers to be released where they were, by that platform."""
+
+    def __attrs_post_init__(self) -> None:
+        platforms = self._dispatcher.provisioners.keys()
+        steps = self._plan.steps
+        needed = {found.platform for step in steps for found in (step, step.moves_from) if found}
+        if missing := sorted(needed.difference(platforms)):
+            # A step could not be carried out, or only half of it.
+            raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
+        self._follow_ups = {name: deque() for name in platforms}
+        self._moved = {name: deque() for name in platforms}
 
     async def carry_out(self) -> None:
         """Carry out every step; an exception is raised once all steps have been reported."""
@@ -263,14 +264,6 @@ class Executor:
         note = attrs.evolve(note, origin=origin)
         if note != noted:
             await self._journal.set_last_applied(row_id, note.dump())
-
-
-def _check_platforms(plan: Plan, provisioners: Collection[str]) -> None:
-    """Raise `ConfigurationError` if a step could not be carried out, or only half of it."""
-    needed = {found.platform for step in plan.steps for found in (step, step.moves_from) if found}
-    missing = sorted(needed.difference(provisioners))
-    if missing:
-        raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
 
 
 def _late_change(row: FleetRow, fields: Iterable[str]) -> PlanError:

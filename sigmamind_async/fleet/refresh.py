@@ -115,25 +115,25 @@ async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
 async def _pending_of(
     rows: Iterable[FleetRow], applied: Mapping[str, LastApplied], journal: Journal
 ) -> dict[str, PendingOperation]:
-    """Return the latest operation that creates the number of each of *rows*."""
-    return {row.id: await _pending_of_row(row, applied.get(row.id), journal) for row in rows}
+    """Return the latest operation that creates the number of each of *rows*.
+
+    It is on the platform of the row, or on the one where the row was before.
+    """
+    pending: dict[str, PendingOperation] = {}
+    for row in rows:
+        note = applied.get(row.id)
+        pending[row.id] = await _find_pending(row.id, row.platform, note, journal)
+        if pending[row.id].row is None and note is not None and note.platform != row.platform:
+            there = await _find_pending(row.id, note.platform, note, journal)
+            if there.row is not None and not had_no_effect(there.row):
+                pending[row.id] = there
+    return pending
 
 
 def _is_noted(row: FleetRow, applied: Mapping[str, LastApplied]) -> bool:
     """Return whether the journal has noted a number for *row* on its platform."""
     note = applied.get(row.id)
     return note is not None and note.record != "" and note.platform == row.platform
-
-
-async def _pending_of_row(
-    row: FleetRow, applied: LastApplied | None, journal: Journal
-) -> PendingOperation:
-    """Return the operation on the platform of *row*, or on the one where the row was before."""
-    here = await _find_pending(row.id, row.platform, applied, journal)
-    if here.row is not None or applied is None or applied.platform == row.platform:
-        return here
-    there = await _find_pending(row.id, applied.platform, applied, journal)
-    return here if there.row is None or had_no_effect(there.row) else there
 
 
 async def _find_pending(

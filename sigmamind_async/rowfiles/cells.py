@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Final, TypeAlias
+from importlib import import_module
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from sigmamind_async.errors import normalize_word, suggest
+from sigmamind_async.errors import ConfigurationError, normalize_word, suggest
 
 Place: TypeAlias = tuple[int, int]
 """Line and column, from 1; column 0 where it is not known."""
@@ -99,6 +100,15 @@ class Vocabulary:
 
 
 _WORD: Final = re.compile(r"\s*[^\W\d_][\w\s.-]{0,63}")
+
+
+def optional_library(module: str, why: str) -> Any:  # noqa: ANN401 - the module
+    """Return *module*; raise `ConfigurationError` with *why* if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ConfigurationError(why) from None
+
 
 # ---------------------------------------------------------------- what other programs leave behind
 

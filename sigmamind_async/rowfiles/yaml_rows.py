@@ -22,8 +22,15 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from sigmamind_async.errors import ConfigurationError, suggest
-from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Place, Vocabulary
+from sigmamind_async.errors import suggest
+from sigmamind_async.rowfiles.cells import (
+    CellError,
+    FileError,
+    FileRow,
+    Place,
+    Vocabulary,
+    optional_library,
+)
 from sigmamind_async.rowfiles.csv_rows import Words, Writable
 
 ROWS: Final = "numbers"
@@ -144,7 +151,7 @@ def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:
 
 def _compose(text: str, documents: list[Node]) -> FileError | None:
     """Add what *text* holds to *documents*, up to the error that is returned."""
-    yaml = _library()
+    yaml = optional_library("yaml", 'reading YAML needs PyYAML: pip install "sigmamind-async[cli]"')
     resolve = yaml.resolver.Resolver().resolve
     stack: list[Node] = []
     try:
@@ -178,16 +185,6 @@ _KINDS: Final = {
     "SequenceEndEvent": "end",
     "MappingEndEvent": "end",
 }
-
-
-def _library() -> ModuleType:
-    try:
-        import yaml
-    except ImportError:
-        raise ConfigurationError(
-            'reading YAML needs PyYAML: pip install "sigmamind-async[cli]"'
-        ) from None
-    return yaml
 
 
 def _loader(yaml: ModuleType, text: str) -> Any:  # noqa: ANN401 - a class of PyYAML
