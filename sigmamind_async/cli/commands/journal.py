@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import Exit
 from sigmamind_async.cli.options import (
@@ -138,7 +138,10 @@ def reconcile(
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008 - frozen
     request: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
     json: Annotated[
-        bool, Parameter(name="--json", group="Output", help="Write JSON Lines to stdout.")
+        bool,
+        Parameter(
+            name="--json", group=Group("Output", sort_key=7), help="Write JSON Lines to stdout."
+        ),
     ] = False,
 ) -> int:
     """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""

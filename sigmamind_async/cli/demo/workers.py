@@ -15,9 +15,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,7 +84,7 @@ class WorkersDemo:
         self._apply()
         del workers[self._kill_one(workers)]
         stage.say("Nobody starts it again: the others take over what it was doing.")
-        stage.wait(lambda: self._has_applied(workers), self._unconfirmed)
+        self._wait(workers, lambda: False)
 
     def rows(self, states: Iterable[State]) -> list[Row]:
         """Return the operations in *states*, of all platforms."""
@@ -103,32 +104,38 @@ class WorkersDemo:
         self.stage.show_command(words)
         self._jobs.append(self._start("apply", words))
 
-    def _has_applied(self, workers: Processes) -> bool:
-        """Return whether apply has done everything; run it again if it ended early."""
+    def _wait(self, workers: Processes, holds: Callable[[], bool]) -> None:
+        """Wait until *holds* or all is applied; run apply again where it ends early."""
+        code: int | None = 1
+        while code:
+            self.stage.wait(lambda: self._have_ended(workers) or holds(), self._unconfirmed)
+            code = self._jobs[-1].poll()
+            if code is not None:
+                self.stage.say(f"  {self.stage.ended('apply', code)}")
+            if code and len(self._jobs) == RUNS:
+                raise CommandError(f"apply: {self.stage.ended('apply', code)}", Exit.FAILED)
+            if code:
+                self._apply()
+
+    def _have_ended(self, workers: Processes) -> bool:
+        """Return whether apply has ended; raise `CommandError` if one of *workers* has."""
         for name, process in workers.items():
             if (code := process.poll()) is not None:
                 raise CommandError(f"{name}: {self.stage.ended(name, code)}", Exit.FAILED)
-        if (code := self._jobs[-1].poll()) is None:
-            return False
-        self.stage.say(f"  {self.stage.ended('apply', code)}")
-        if code > 0 and len(self._jobs) == RUNS:
-            raise CommandError(f"apply: {self.stage.ended('apply', code)}", Exit.FAILED)
-        if code > 0:
-            self._apply()
-        return code == Exit.DONE
+        return self._jobs[-1].poll() is not None
 
     def _kill_one(self, workers: Processes) -> str:
         """End one of the *workers* with SIGKILL while it is sending, and return its name."""
         caught: list[str] = []
 
         def in_the_middle() -> bool:
-            if self._has_applied(workers):
-                raise CommandError("apply ended before a worker was killed", Exit.FAILED)
             if 3 * self.stage.bought >= self.stage.to_buy:
-                caught.extend(name for name in workers if not caught and self._stop(workers[name]))
+                caught.extend(islice(filter(lambda name: self._stop(workers[name]), workers), 1))
             return bool(caught)
 
-        self.stage.wait(in_the_middle, self._unconfirmed)
+        self._wait(workers, in_the_middle)
+        if not caught:
+            raise CommandError("apply ended before a worker was killed", Exit.FAILED)
         [name] = caught
         killed = WorkerKilled(
             worker=list(workers).index(name) + 1,

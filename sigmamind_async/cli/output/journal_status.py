@@ -179,17 +179,17 @@ def state_name(state: State) -> str:
 _COLUMNS: Final = tuple(map(TableColumn, ("row", "number", "record id", "action", "state")))
 
 
-@render.register
+@render.register(JournalRows)
 def _(shown: JournalRows, width: int | None) -> Iterable[Line]:
     return [line(), *table(_COLUMNS, [_row_cells(row) for row in shown.rows], width)]
 
 
-@render.register
+@render.register(JournalRow)
 def _(shown: JournalRow, width: int | None) -> Iterable[Line]:
     return table(_COLUMNS, [_row_cells(shown)], width)
 
 
-@render.register
+@render.register(StateChanged)
 def _(shown: StateChanged, width: int | None) -> Iterable[Line]:
     change = f"{state_name(shown.before)} -> {state_name(shown.after)}"
     text = f"{shown.row}: {change} ({without_call(shown.message)})"
@@ -202,7 +202,7 @@ def _row_cells(row: JournalRow) -> list[str | Span]:
     return [*(sanitize(cell or "") for cell in cells), state]
 
 
-@render.register
+@render.register(JournalStatus)
 def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
     text, word = _headline(status)
     yield from prose(f"{status.journal} ({status.platform}): {text}", width, word)

@@ -171,12 +171,12 @@ def _headline(plan: Plan) -> tuple[str, str]:
     return count_of(plan.writes, "change"), "heading"
 
 
-@render.register
+@render.register(ProblemList)
 def _(shown: ProblemList, width: int | None) -> Iterable[Line]:
     return _problem_lines(shown.problems, width)
 
 
-@render.register
+@render.register(PlanView)
 def _(shown: PlanView, width: int | None) -> Iterator[Line]:
     plan = shown.plan
     text, word = _headline(plan)

@@ -289,7 +289,7 @@ class Widths:
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-@render.register
+@render.register(RowResult)
 def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Line]:
     """Return how one row ended, in line with other rows."""
     number = sanitize(result.phone_number or result.record_id or "")
@@ -317,7 +317,7 @@ STOP_TEXTS: Final = {
 }
 
 
-@render.register
+@render.register(Summary)
 def _summary_lines(summary: Summary, width: int | None) -> Iterator[Line]:
     now = summary.done - summary.already_done
     counts = [
@@ -375,7 +375,7 @@ def _number_cells(number: NumberRecord, *, platform: bool) -> list[str]:
     return [sanitize(cell or "") for cell in cells]
 
 
-@render.register
+@render.register(NumberList)
 def _number_list_lines(shown: NumberList, width: int | None) -> Iterator[Line]:
     if not shown.numbers:
         yield line("No numbers match.")
@@ -387,7 +387,7 @@ def _number_list_lines(shown: NumberList, width: int | None) -> Iterator[Line]:
     yield line((count_of(len(shown.numbers), "number"), "dim"))
 
 
-@render.register
+@render.register(NumberRecord)
 def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Line]:
     fields = attrs.asdict(number) | {"label": label_text(number.label) or None}
     shown = {name: value for name, value in fields.items() if value is not None}
@@ -397,12 +397,12 @@ def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Line]:
         yield line((f"{name:<{width}}", "dim"), "  ", sanitize(text))
 
 
-@render.register
+@render.register(NumberReleased)
 def _(shown: NumberReleased, _: int | None) -> Iterable[Line]:
     return [line(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
 
 
-@render.register
+@render.register(OrderPlaced)
 def _(shown: OrderPlaced, width: int | None) -> Iterable[Line]:
     numbers = f"{count_of(shown.count, 'number')} on {shown.platform}"
     yield from prose(f"Order {shown.name}: {numbers}, kept in {shown.file}", width)
@@ -410,7 +410,7 @@ def _(shown: OrderPlaced, width: int | None) -> Iterable[Line]:
     yield line((f"  {shown.resume_command}", "command"))
 
 
-@render.register
+@render.register(Exported)
 def _(shown: Exported, width: int | None) -> Iterable[Line]:
     return prose(f"Wrote {count_of(shown.rows, 'number')} to {shown.file}", width)
 
@@ -418,7 +418,7 @@ def _(shown: Exported, width: int | None) -> Iterable[Line]:
 # ---------------------------------------------------------------- test calls
 
 
-@render.register
+@render.register(Verification)
 def verification_lines(result: Verification, width: int | None) -> list[Line]:
     """Return how one test call ended."""
     cells: list[str | Span] = [
@@ -439,7 +439,7 @@ def _verification_note(result: Verification) -> str:
     return sanitize("; ".join(filter(None, (", ".join(end), result.note))))
 
 
-@render.register
+@render.register(VerificationList)
 def _verification_list_lines(shown: VerificationList, width: int | None) -> Iterator[Line]:
     """Yield test calls; numbers that were left out for one reason are named together."""
     left_out: defaultdict[str, list[str]] = defaultdict(list)
@@ -454,7 +454,7 @@ def _verification_list_lines(shown: VerificationList, width: int | None) -> Iter
             yield from verification_lines(result, width)
 
 
-@render.register
+@render.register(VerificationSummary)
 def _(summary: VerificationSummary, width: int | None) -> Iterable[Line]:
     words = ("passed", "failed", "unconfirmed", "skipped")
     counts = [f"{count:,} {word}" for word in words if (count := getattr(summary, word))]
@@ -465,7 +465,7 @@ def _(summary: VerificationSummary, width: int | None) -> Iterable[Line]:
 # ---------------------------------------------------------------- demo
 
 
-@render.register
+@render.register(AuditResult)
 def _audit_lines(audit: AuditResult, width: int | None) -> list[Line]:
     cells = {
         "to buy": audit.purchases,
@@ -481,7 +481,7 @@ def _audit_lines(audit: AuditResult, width: int | None) -> list[Line]:
     return [title, *table(columns, [row], width)]
 
 
-@render.register
+@render.register(JobKilled)
 def _(killed: JobKilled, width: int | None) -> Iterable[Line]:
     text = (
         f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
@@ -490,7 +490,7 @@ def _(killed: JobKilled, width: int | None) -> Iterable[Line]:
     return prose(text, width)
 
 
-@render.register
+@render.register(WorkerKilled)
 def _(killed: WorkerKilled, width: int | None) -> Iterable[Line]:
     text = (
         f"kill -9 of worker {killed.worker} while it was sending"
@@ -500,13 +500,13 @@ def _(killed: WorkerKilled, width: int | None) -> Iterable[Line]:
     return prose(text, width)
 
 
-@render.register
+@render.register(SandboxStarted)
 def _(shown: SandboxStarted, _: int | None) -> Iterable[Line]:
     variables = [pair for each in shown.endpoints for pair in each.environment.items()]
     return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
 
 
-@render.register
+@render.register(WorkerStarted)
 def _(shown: WorkerStarted, width: int | None) -> Iterable[Line]:
     accounts, limit = ", ".join(shown.accounts), count_of(shown.concurrency, "operation")
     return prose(f"Serving {accounts} from {shown.database}, up to {limit} at once", width)
