@@ -261,7 +261,8 @@ def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
         (cli.folder / "link.jsonl").symlink_to(cli.write("rows.jsonl", rows))
         plan, done = cli("plan", "link.jsonl"), cli("apply", "link.jsonl", *words)
     else:
-        plan, done = (_from_fifo(cli, rows, *each) for each in (("plan",), ("apply", *words)))
+        plan = _from_fifo(cli, rows, "plan", "--journal", "once.db")
+        done = _from_fifo(cli, rows, "apply", *words)
 
     assert (plan.code, done.code, bought(cli)) == (0, 0, ["a", "b"])
     assert "buys 2 numbers" in plan.out
@@ -270,8 +271,7 @@ def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
 def _from_fifo(cli: Cli, rows: str, command: str, *words: object) -> Done:
     fifo = cli.folder / "pipe.jsonl"
     os.mkfifo(fifo)
-    journal = () if words else ("--journal", "once.db")
-    process = cli.start(command, fifo, *words, *journal)
+    process = cli.start(command, fifo, *words)
     with fifo.open("w") as stream:
         stream.write(rows)
     done = cli.ended(process)
