@@ -13,14 +13,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sigmamind_async.cli.command_line import (
     expand_bare_postgres,
     remember_command,
     without_passwords,
 )
-from sigmamind_async.cli.errors import CommandError, Exit, exit_for, told, unexpected
+from sigmamind_async.cli.errors import CommandError, Exit, exit_for, sanitize, told, unexpected
 from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find_command, overview
 from sigmamind_async.errors import Committed, SigmaMindError
 
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from inspect import BoundArguments
 
     from cyclopts import App
+    from rich.console import Console
 
 _EXTRA: Final = frozenset({"cyclopts", "jinja2", "rich", "yaml"})
 """Packages of the extra ``cli``."""
 _MISSING_EXTRA: Final = (
     "sigmamind: the command line needs its extra: pip install 'sigmamind-async[cli]'"
 )
+_NO_CONSOLE: Final = cast("Console", io.StringIO())
+"""For cyclopts, which would import rich's console even for an error that it does not print."""
 _PLAIN_HYPHEN: Final = "./-"
 """Another spelling of the file ``-``, which would be read as an option without a name."""
 
@@ -79,8 +82,6 @@ def _fail(
     name: str, message: str, code: Exit, words: Sequence[str], committed: Committed = "no"
 ) -> int:
     """Report an error on stderr, and as the last object of ``--json``."""
-    from sigmamind_async.cli.output.text import sanitize
-
     with suppress(OSError):
         print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
     if "--json" in words:
@@ -121,7 +122,9 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
 
     given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
     try:
-        command, bound, _ = app.parse_args(given, print_error=False, exit_on_error=False)
+        command, bound, _ = app.parse_args(
+            given, print_error=False, exit_on_error=False, error_console=_NO_CONSOLE
+        )
     except CycloptsError as error:
         raise CommandError(without_passwords(str(error))) from None
     return command, bound

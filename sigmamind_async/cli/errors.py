@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 import reprlib
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from sigmamind_async.errors import (
@@ -149,3 +150,19 @@ def exit_for_job(summary: Summary) -> Exit:
 def unexpected(error: BaseException) -> str:
     """Return one line for a fault of our own; its text may be anything and is cut."""
     return f"unexpected {type(error).__name__}: {reprlib.repr(str(error))} (--debug shows where)"
+
+
+LONGEST_SHOWN: Final = 300
+"""Most characters of one text that came from elsewhere."""
+
+
+def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
+    """Return *text* fit for a terminal: on one line, without control or direction characters."""
+    if not (text.isascii() and text.isprintable()):
+        text = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
+    return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _is_control(character: str) -> bool:
+    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}

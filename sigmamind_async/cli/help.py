@@ -10,12 +10,13 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.errors import suggest
 
 if TYPE_CHECKING:
+    from cyclopts import Group
     from cyclopts.argument import Argument
 
 
@@ -64,32 +65,42 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "numbers list": Command(
         "commands.numbers:list_",
-        "Show the numbers of one account or several.",
+        "List the numbers of your accounts.",
         "--platform dialnexa --unassigned --json",
         "numbers",
     ),
     "numbers get": Command("commands.numbers:get", "Show one number.", "+14155550100", "numbers"),
+    "numbers buy": Command(
+        "commands.numbers:buy",
+        "Buy numbers without a file.",
+        "--country US --area-code 415 --count 20 --max-purchases 20",
+        "purchases",
+    ),
+    "numbers import": Command(
+        "commands.numbers:import_",
+        "Import one number that you own over a SIP trunk.",
+        "+14155550100 --termination-uri sip.example.com --trunk-username acme"
+        " --trunk-password env:TRUNK_PASSWORD",
+        "numbers",
+    ),
     "numbers update": Command(
         "commands.numbers:update",
-        "Change one number; fields that are not named stay as they are.",
+        "Change one number; fields without an option stay as they are.",
         "+14155550100 --inbound-agent-id agent_1",
         "numbers",
     ),
-    "numbers release": Command(
-        "commands.numbers:release",
-        "Release one number permanently; asks for it to be typed.",
-        "+14155550100",
-        "numbers",
-    ),
-    "numbers move": Command(
-        "commands.reassign:move",
-        "Give the numbers of one agent to another; shows what changes, and asks.",
+    "numbers reassign": Command(
+        "commands.numbers:reassign",
+        "Point the numbers of one agent to another.",
         "--from-agent agent_1 --to-agent agent_2 --dry-run",
         "numbers",
     ),
+    "numbers release": Command(
+        "commands.numbers:release", "Release one number, permanently.", "+14155550100", "numbers"
+    ),
     "numbers verify": Command(
-        "commands.verify:verify",
-        "Place a test call from each number, to prove that its trunk works.",
+        "commands.numbers:verify",
+        "Place a test call from each number, to verify its trunk.",
         "+14155550100 --max-calls 1",
         "verify",
     ),
@@ -211,15 +222,14 @@ def command_help(name: str, arguments: Iterable[Argument]) -> str:
 def _groups(arguments: Sequence[Argument]) -> list[tuple[str, list[Argument]]]:
     """Return options under the titles of their groups: first those of the command alone."""
     found: dict[str, list[Argument]] = {}
-    order: dict[str, Any] = {}
+    places: dict[str, int] = {}
     for argument in arguments:
-        # The command's own options are in a group without a place; those of `options` have one.
-        group: Any = next(iter(argument.parameter.group or ()))  # type: ignore[arg-type]
+        group = cast("tuple[Group, ...]", argument.parameter.group)[0]
         title = "Options" if group.name == "Parameters" else group.name
         found.setdefault(title, []).append(argument)
-        key = group.sort_key
-        order[title] = -1 if title == "Options" else key if isinstance(key, int) else len(order)
-    return sorted(found.items(), key=lambda item: order[item[0]])
+        # Those of `options` have a place; the command's own come first.
+        places[title] = group.sort_key if isinstance(group.sort_key, int) else 0
+    return sorted(found.items(), key=lambda item: places[item[0]])
 
 
 def _placeholder(argument: Argument) -> str:
@@ -268,7 +278,7 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
 
 
 def _lines(typed: str, meaning: str, indent: int) -> Iterator[str]:
-    wrapped = textwrap.wrap(meaning, max(_width() - indent, 20))
+    wrapped = textwrap.wrap(meaning, max(_width() - indent, 20), break_on_hyphens=False)
     first = f"  {typed}"
     if len(first) + 2 > indent:
         yield first
@@ -284,7 +294,7 @@ def _ends(example: str, page: str) -> str:
 
 
 def _fill(text: str) -> str:
-    return textwrap.fill(text, _width())
+    return textwrap.fill(text, _width(), break_on_hyphens=False)
 
 
 def _width() -> int:

@@ -122,18 +122,14 @@ class FileJournal:
 
 def journal_for(file: str, options: JournalOptions) -> JournalLocation:
     """Return where the rows of *file* are recorded."""
-    from sigmamind_async.cli.database import database_of
-
     _check_options(file, options)
-    return database_of(options.postgres) or FileJournal.beside(file, options.journal)
+    return _database(options) or FileJournal.beside(file, options.journal)
 
 
 def find_journal(file: str | None, options: JournalOptions) -> JournalLocation:
     """Return the journal that *file* is, or has, or the database that it is in."""
-    from sigmamind_async.cli.database import database_of
-
     _check_options(file or "", options)
-    database = database_of(options.postgres)
+    database = _database(options)
     if database is not None:
         if file is not None:
             raise CommandError(
@@ -143,6 +139,14 @@ def find_journal(file: str | None, options: JournalOptions) -> JournalLocation:
     if file is None:
         raise CommandError(f"name the FILE that was applied, or {POSTGRES_OPTION} DSN")
     return FileJournal.of(file, options.journal)
+
+
+def _database(options: JournalOptions) -> JournalLocation | None:
+    if options.postgres is None:
+        return None
+    from sigmamind_async.cli.database import database_of
+
+    return database_of(options.postgres)
 
 
 def _check_options(file: str, options: JournalOptions) -> None:
@@ -176,81 +180,3 @@ async def open_to_read(place: JournalLocation, stack: AsyncExitStack) -> Journal
 
         return MemoryJournal()
     return await stack.enter_async_context(place.opened(read_only=True))
-
-
-# ---------------------------------------------------------------- until operation files go
-
-from collections.abc import Iterable  # noqa: E402
-from typing import Annotated  # noqa: E402
-
-from cyclopts import Parameter  # noqa: E402
-from cyclopts.validators import Number  # noqa: E402
-
-from sigmamind_async.cli.options import SettlementOptions  # noqa: E402
-
-if TYPE_CHECKING:
-    from sigmamind_async.cli.database import Database
-    from sigmamind_async.cli.vendors import AnyClient
-    from sigmamind_async.provisioning.provisioner import Provisioner
-
-JournalFile = Annotated[Path | None, Parameter(name="--journal", help="The journal.")]
-SettleTime = Annotated[float, Parameter(validator=Number(gte=0), help="Seconds.")]
-RetryUnconfirmed = Annotated[bool, Parameter(help="Send again what has not turned up.")]
-ReleaseDuplicates = Annotated[bool, Parameter(help="Release duplicates; needs --yes.")]
-AcceptKey = Annotated[bool, Parameter(help="Accept a new API key.")]
-Place = JournalLocation
-FilePlace = FileJournal
-looked_into = open_to_read
-
-
-@attrs.frozen(kw_only=True)
-class Policy(SettlementOptions):
-    """Use `SettlementOptions` and `runtime.new_provisioner`."""
-
-    max_purchases: int | None = None
-
-    def provisioner(self, client: AnyClient, journal: Journal) -> Provisioner:
-        """Return who does it."""
-        from sigmamind_async.cli.runtime import new_provisioner
-
-        return new_provisioner(client, journal, self, self.max_purchases)
-
-
-def place_beside(file: str, chosen: Path | None, database: Database | None) -> JournalLocation:
-    """Use `journal_for`."""
-    _check_options(file, JournalOptions(journal=chosen, postgres="" if database else None))
-    return database or FileJournal.beside(file, chosen)
-
-
-def place_of(file: str | None, chosen: Path | None, database: Database | None) -> JournalLocation:
-    """Use `find_journal`."""
-    if database is None:
-        return find_journal(file, JournalOptions(journal=chosen))
-    if file is not None:
-        raise CommandError(
-            f"{POSTGRES_OPTION} is about all that is in the database: leave {file} out"
-        )
-    _check_options("", JournalOptions(journal=chosen, postgres=""))
-    return database
-
-
-async def look_after_earlier_runs(provisioner: Provisioner) -> None:
-    """Settle what they left unconfirmed; raise `JournalError` for a journal of another account."""
-    from sigmamind_async.errors import JournalError, SigmaMindError
-
-    try:
-        await provisioner.reconcile()
-    except JournalError:
-        raise
-    except SigmaMindError:
-        return
-
-
-async def bought_by(journal: Journal, accounts: Iterable[str], before: int) -> int:
-    """Return how many numbers *journal* counts as bought; *before* where it cannot be read."""
-    from sigmamind_async.errors import JournalError
-
-    try:
-        return sum([(await journal.counts(account)).purchase_count for account in accounts])
-    except JournalError:
-        return before

@@ -9,12 +9,12 @@ from typing import Any
 from sigmamind_async.cli.output import journal_status, plan_text  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from sigmamind_async.cli.output.events import Event, View, events_in
 from sigmamind_async.cli.output.json_lines import json_line
-from sigmamind_async.cli.output.text import render
+from sigmamind_async.cli.output.text import plain, render
 
 
 def drawn(shown: Event | View, width: int | None = None) -> str:
     """Return what a person sees; without a *width*, in a pipe."""
-    return "\n".join(line.plain.rstrip() for line in render(shown, width))
+    return "\n".join(map(plain, render(shown, width)))
 
 
 def objects(shown: Event | View) -> list[dict[str, Any]]:

@@ -41,8 +41,8 @@ def test_a_status_that_cannot_refuse_is_a_usage_error(inside: Inside, wrong: str
 
 def test_workers_are_told_themselves(cli: Cli, inside: Inside) -> None:
     """An option that does not apply is refused."""
-    words = ("--postgres", "postgresql://127.0.0.1:1/none", "--refusal-status", 503)
+    words = ("--postgres", "postgresql://127.0.0.1:1/none", "--workers", "--refusal-status", 503)
     done = inside("apply", cli.fleet(1), *words)
 
     assert done.code == 2
-    assert "--refusal-status are theirs" in " ".join(done.err.split())
+    assert "--refusal-status must be given to sigmamind worker" in done.err

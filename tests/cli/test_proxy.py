@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sigmamind_async.cli.runtime import Times
+from sigmamind_async.cli.help import COMMANDS
+from sigmamind_async.cli.options import RequestOptions
 from tests.cli.conftest import Cli, Inside
 from tests.functional.test_fault_matrix import closed_port
 
@@ -40,31 +41,20 @@ def test_the_environment_names_it_as_well(cli: Cli) -> None:
 
 @pytest.mark.parametrize("proxy", ["socks5://clerk:hunter2@proxy:1080", "proxy:3128", ""])
 def test_an_unusable_one_is_refused_at_once(cli: Cli, proxy: str) -> None:
-    done = cli(*LIST, "--proxy", proxy, **environment())
+    done = cli("numbers", "list", "--proxy", proxy, **environment())
 
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("sigmamind: proxy: ")
+    assert done.err.startswith("sigmamind: --proxy: ")
     assert "hunter2" not in done.err
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "apply",
-        "plan",
-        "export",
-        "reconcile",
-        "worker",
-        "numbers list",
-        "numbers get",
-        "numbers update",
-        "numbers buy",
-        "numbers import",
-        "numbers reassign",
-        "numbers release",
-        "numbers verify",
-    ],
-)
+ASKING = [
+    *("plan", "apply", "export", "reconcile", "worker"),
+    *(name for name in COMMANDS if name.startswith("numbers ")),
+]
+
+
+@pytest.mark.parametrize("command", ASKING)
 def test_every_command_that_asks_a_platform_takes_it(inside: Inside, command: str) -> None:
     assert "--proxy" in inside(*command.split(), "--help").out
 
@@ -73,5 +63,5 @@ def test_one_that_asks_none_does_not(inside: Inside) -> None:
     assert "--proxy" not in inside("status", "--help").out
 
 
-def test_showing_the_times_does_not_show_the_proxys_password() -> None:
-    assert "hunter2" not in repr(Times(proxy="http://clerk:hunter2@proxy:3128"))
+def test_showing_the_options_does_not_show_the_proxys_password() -> None:
+    assert "hunter2" not in repr(RequestOptions(proxy="http://clerk:hunter2@proxy:3128"))

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sigmamind_async.bulk import Progress
+from sigmamind_async.cli.errors import LONGEST_SHOWN, sanitize
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.events import (
     EVENT_TYPES,
@@ -53,7 +54,7 @@ from sigmamind_async.cli.output.events import (
 )
 from sigmamind_async.cli.output.plan_text import MOST_STEPS
 from sigmamind_async.cli.output.progress import JobBar, Traffic
-from sigmamind_async.cli.output.text import LONGEST_SHOWN, Widths, row_lines, sanitize
+from sigmamind_async.cli.output.text import Widths, plain, row_lines
 from sigmamind_async.events import AttemptFinished, Throttled
 from sigmamind_async.fleet import Action, Change, Plan, Problem, RemoteNumber, Step
 from sigmamind_async.operation import Verdict
@@ -390,7 +391,7 @@ def rows(width: int | None, *results: RowResult) -> list[str]:
         {each.action for each in results},
         {each.platform or "" for each in results},
     )
-    return [line.plain for each in results for line in row_lines(each, width, widths)]
+    return [plain(line) for each in results for line in row_lines(each, width, widths)]
 
 
 def test_rows_are_aligned_lines() -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sigmamind_async.cli.command_line import expand_bare_postgres, without_passwords
 from sigmamind_async.cli.database import database_of
-from sigmamind_async.cli.dsn import spelled_out, without_passwords
 from sigmamind_async.cli.jobs.worker_runner import WarningLog, cron_every
 from sigmamind_async.sandbox import Fault
 from tests.functional.postgres import PASSWORD, Server
@@ -329,7 +329,7 @@ def test_a_missing_extra_is_named(cli: Cli) -> None:
     ],
 )
 def test_the_option_alone_stands_for_the_variable(words: list[str], spelled: list[str]) -> None:
-    assert spelled_out(words) == spelled
+    assert expand_bare_postgres(words) == spelled
 
 
 @pytest.mark.parametrize(

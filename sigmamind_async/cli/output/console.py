@@ -16,10 +16,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import attrs
-from rich.console import Console
-from rich.text import Text
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, sanitize
 from sigmamind_async.cli.output.events import (
     Event,
     JournalRow,
@@ -34,9 +32,21 @@ from sigmamind_async.cli.output.events import (
     events_in,
 )
 from sigmamind_async.cli.output.json_lines import json_line
-from sigmamind_async.cli.output.text import Widths, count_of, render, row_lines, sanitize, styled
+from sigmamind_async.cli.output.text import (
+    STYLES,
+    Line,
+    Widths,
+    count_of,
+    line,
+    plain,
+    render,
+    row_lines,
+)
 
 if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
+    from rich.console import Console
+    from rich.text import Text
+
     from sigmamind_async.bulk import Progress
     from sigmamind_async.cli.output.progress import JobBar, Traffic
 
@@ -101,7 +111,7 @@ class Output:
             return
         with suppress(OSError):
             if self._bar is not None:
-                self._bar.console.print(Text(sanitize(text, None)), soft_wrap=True)
+                self._bar.console.print(_styled(line(sanitize(text, None))), soft_wrap=True)
             else:
                 print(sanitize(text, None), file=sys.stderr)
 
@@ -137,17 +147,17 @@ class Output:
         self._new += is_new
         return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
-    def _lines(self, shown: Event | View) -> Iterable[Text]:
-        width = Console().width if self.is_terminal else None
+    def _lines(self, shown: Event | View) -> Iterable[Line]:
+        width = _console().width if self.is_terminal else None
         match shown:
             case RowResult():
                 return row_lines(shown, width, self.widths)
             case Summary() if self._new > MOST_NEW and self.is_terminal:
                 hidden = count_of(self._new - MOST_NEW, "more row", "more rows")
-                more = styled(f"and {hidden} done; --verbose shows all", "dim")
+                more = line((f"and {hidden} done; --verbose shows all", "dim"))
                 return [more, *render(shown, width)]
             case JournalStatus() if self._has_status:
-                return [Text(), *render(shown, width)]
+                return [line(), *render(shown, width)]
             case JournalStatus() | JournalRow() | JournalRows() | StateChanged():
                 importlib.import_module("sigmamind_async.cli.output.journal_status")
                 self._has_status |= isinstance(shown, JournalStatus)
@@ -157,13 +167,31 @@ class Output:
                 pass
         return render(shown, width)
 
-    def _print(self, lines: Iterable[Text]) -> None:
+    def _print(self, lines: Iterable[Line]) -> None:
         if not self.is_terminal:
-            print("\n".join(line.plain.rstrip() for line in lines))
+            print("\n".join(map(plain, lines)))
             return
         # With a bar on the screen, only its own console can write above it.
-        console = Console() if self._bar is None else self._bar.console
-        console.print(Text("\n").join(lines), soft_wrap=True)
+        console = _console() if self._bar is None else self._bar.console
+        for shown in lines:
+            console.print(_styled(shown), soft_wrap=True)
+
+
+# rich is a tenth of what `status` costs in a pipe, so it is imported for a terminal alone.
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _styled(shown: Line) -> Text:
+    from rich.text import Text
+
+    styled = Text.assemble(*((text, STYLES.get(word, "")) for text, word in shown))
+    styled.rstrip()  # blanks at the end would go on in the next line of the terminal
+    return styled
 
 
 def check_stdout() -> None:

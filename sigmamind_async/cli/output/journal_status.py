@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
-from rich.text import Text
-
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.output.events import (
     Decision,
@@ -21,21 +20,22 @@ from sigmamind_async.cli.output.events import (
     UnsettledRow,
 )
 from sigmamind_async.cli.output.text import (
+    Line,
+    Span,
     TableColumn,
     count_of,
     format_clock,
     format_timestamp,
+    line,
     prose,
     render,
-    sanitize,
-    styled,
     table,
 )
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.tags import add_tag
 
 if TYPE_CHECKING:
-    from sigmamind_async.cli.journal_location import Place
+    from sigmamind_async.cli.journal_location import JournalLocation
     from sigmamind_async.provisioning.journal.protocol import Status
 
 MOST: Final = 20
@@ -44,7 +44,9 @@ MOST: Final = 20
 # ---------------------------------------------------------------- as events
 
 
-def journal_status_of(status: Status, place: Place, platform: str, now: float) -> JournalStatus:
+def journal_status_of(
+    status: Status, place: JournalLocation, platform: str, now: float
+) -> JournalStatus:
     """Return the status of *platform* in the journal at *place*."""
     rows = (*status.need_decision, *status.unconfirmed)
     return JournalStatus(
@@ -60,7 +62,7 @@ def journal_status_of(status: Status, place: Place, platform: str, now: float) -
     )
 
 
-def journal_row_of(row: Row, settle_time: float, place: Place) -> JournalRow:
+def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> JournalRow:
     """Return an operation of a journal; what is not settled about it included."""
     is_open = row.state in UNSETTLED or row.state in NEED_DECISION
     return JournalRow(
@@ -94,7 +96,7 @@ def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def _unsettled(row: Row, settle_time: float, place: Place) -> UnsettledRow:
+def _unsettled(row: Row, settle_time: float, place: JournalLocation) -> UnsettledRow:
     in_doubt_since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at
     # A process that was killed while it sent is given as long as its request may have lasted.
     counts_from = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
@@ -142,7 +144,7 @@ def without_call(text: str) -> str:
 _LATE: Final = "if the first purchase turns up later, reconcile reports it as a duplicate"
 
 
-def _resolutions(row: Row, place: Place) -> Iterator[Resolution]:
+def _resolutions(row: Row, place: JournalLocation) -> Iterator[Resolution]:
     duplicates = ", ".join(row.duplicates)
     keep = f", keep {row.phone_number}" if row.phone_number else ""
     release = f"release {duplicates} permanently{keep}"
@@ -177,39 +179,39 @@ def state_name(state: State) -> str:
 _COLUMNS: Final = tuple(map(TableColumn, ("row", "number", "record id", "action", "state")))
 
 
-@render.register
-def _(shown: JournalRows, width: int | None) -> Iterable[Text]:
-    return [Text(), *table(_COLUMNS, [_row_cells(row) for row in shown.rows], width)]
+@render.register(JournalRows)
+def _(shown: JournalRows, width: int | None) -> Iterable[Line]:
+    return [line(), *table(_COLUMNS, [_row_cells(row) for row in shown.rows], width)]
 
 
-@render.register
-def _(shown: JournalRow, width: int | None) -> Iterable[Text]:
+@render.register(JournalRow)
+def _(shown: JournalRow, width: int | None) -> Iterable[Line]:
     return table(_COLUMNS, [_row_cells(shown)], width)
 
 
-@render.register
-def _(shown: StateChanged, width: int | None) -> Iterable[Text]:
+@render.register(StateChanged)
+def _(shown: StateChanged, width: int | None) -> Iterable[Line]:
     change = f"{state_name(shown.before)} -> {state_name(shown.after)}"
     text = f"{shown.row}: {change} ({without_call(shown.message)})"
     return prose(text, width, shown.after.value)
 
 
-def _row_cells(row: JournalRow) -> list[Text]:
+def _row_cells(row: JournalRow) -> list[str | Span]:
     cells = (row.row, row.phone_number, row.record_id, row.action.replace("_", " "))
-    state = styled(state_name(row.state), row.state.value)
-    return [*(Text(sanitize(cell or "")) for cell in cells), state]
+    state = (state_name(row.state), row.state.value)
+    return [*(sanitize(cell or "") for cell in cells), state]
 
 
-@render.register
-def _(status: JournalStatus, width: int | None) -> Iterator[Text]:
+@render.register(JournalStatus)
+def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
     text, word = _headline(status)
     yield from prose(f"{status.journal} ({status.platform}): {text}", width, word)
-    yield Text()
+    yield line()
     for state, count in status.counts.items():
-        yield styled(f"{count:>7,}  {state_name(state)}", state.value)
+        yield line((f"{count:>7,}  {state_name(state)}", state.value))
     included = " or unconfirmed" if status.rows else ""
     numbers = "number" if status.purchased == 1 else "numbers"
-    yield styled(f"{status.purchased:>7,}  {numbers} bought{included}", "dim")
+    yield line((f"{status.purchased:>7,}  {numbers} bought{included}", "dim"))
     for row in status.undecided[:MOST]:
         yield from _decision_lines(row, width)
     yield from _more(len(status.undecided))
@@ -217,11 +219,11 @@ def _(status: JournalStatus, width: int | None) -> Iterator[Text]:
         yield from _unconfirmed_lines(row, status.now, width)
     yield from _more(len(status.unconfirmed))
     if status.unconfirmed:
-        yield Text()
-        yield styled("To settle unconfirmed rows:", "dim")
-        yield styled(f"  {status.reconcile_command}", "command")
+        yield line()
+        yield line(("To settle unconfirmed rows:", "dim"))
+        yield line((f"  {status.reconcile_command}", "command"))
     if status.counts.keys() & {State.PLANNED, State.FAILED}:
-        yield Text()
+        yield line()
         text = f"{status.sender} sends planned rows; the next apply retries failed ones"
         yield from prose(f"{text[0].upper()}{text[1:]}.", width, "dim")
 
@@ -241,31 +243,31 @@ def _headline(status: JournalStatus) -> tuple[str, str]:
     return "all settled" if status.counts else "no rows yet", "done"
 
 
-def _decision_lines(row: JournalRow, width: int | None) -> Iterator[Text]:
+def _decision_lines(row: JournalRow, width: int | None) -> Iterator[Line]:
     known = row.unsettled
     if known is None:
         return
-    yield Text()
-    yield styled(f"{sanitize(row.row)}: {state_name(row.state)}", row.state.value)
+    yield line()
+    yield line((f"{sanitize(row.row)}: {state_name(row.state)}", row.state.value))
     yield from prose(f"request: {known.request}", width, indent=2)
     for entry in known.history:
         at = format_timestamp(entry.at.timestamp())
         yield from prose(f"{at}  {without_call(entry.message)}", width, indent=2, hang=2)
     if known.tag:
         yield from prose(f"the label of its number would end in {known.tag}", width, indent=2)
-    yield styled("  decide with one of:", "dim")
+    yield line(("  decide with one of:", "dim"))
     for resolution in known.resolutions:
-        yield styled(f"    {resolution.command}", "command")
+        yield line((f"    {resolution.command}", "command"))
         yield from prose(resolution.meaning, width, "dim", indent=6)
 
 
-def _unconfirmed_lines(row: JournalRow, now: datetime, width: int | None) -> Iterator[Text]:
+def _unconfirmed_lines(row: JournalRow, now: datetime, width: int | None) -> Iterator[Line]:
     known = row.unsettled
     if known is None:
         return
     since = format_timestamp(known.since.timestamp())
-    yield Text()
-    yield styled(f"{sanitize(row.row)}: {state_name(row.state)} since {since}", row.state.value)
+    yield line()
+    yield line((f"{sanitize(row.row)}: {state_name(row.state)} since {since}", row.state.value))
     yield from prose(f"request: {known.request}", width, indent=2)
     yield from prose(known.message, width, indent=2)
     if known.settles_at is None:
@@ -279,7 +281,7 @@ def _unconfirmed_lines(row: JournalRow, now: datetime, width: int | None) -> Ite
     yield from prose(f'safe to conclude "not bought" {when}', width, indent=2)
 
 
-def _more(count: int) -> Iterator[Text]:
+def _more(count: int) -> Iterator[Line]:
     if count > MOST:
-        yield Text()
-        yield styled(f"and {count - MOST:,} more of these; --json lists all", "dim")
+        yield line()
+        yield line((f"and {count - MOST:,} more of these; --json lists all", "dim"))

@@ -6,18 +6,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from rich.text import Text
-
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import (
     NUMBER_WIDTH,
+    Line,
+    Span,
     count_of,
     ids_text,
+    line,
     prose,
     ranges_text,
     render,
-    sanitize,
-    styled,
     with_note,
 )
 from sigmamind_async.fleet.plan import Plan
@@ -112,7 +112,7 @@ def _value(field: str, value: str | int | None) -> str:
     return shown if field in SECRETS or isinstance(value, int) else f"'{shown}'"
 
 
-def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Text]:
+def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Line]:
     """Yield the steps, one under the other."""
     ids = min(max(len(sanitize(step.id)) for step in steps), WIDEST_ID)
     platforms, actions = (
@@ -120,11 +120,11 @@ def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Text]:
         for names in ({step.platform for step in steps}, {step.action.value for step in steps})
     )
     for step in steps:
-        cells = [
-            Text(f"{sanitize(step.id):<{ids}}"),
-            Text(f"{step.platform:<{platforms}}"),
-            styled(f"{step.action.value:<{actions}}", _style(step)),
-            Text(f"{sanitize(step.phone_number) or '(any)':<{NUMBER_WIDTH}}"),
+        cells: list[str | Span] = [
+            f"{sanitize(step.id):<{ids}}",
+            f"{step.platform:<{platforms}}",
+            (f"{step.action.value:<{actions}}", _style(step)),
+            f"{sanitize(step.phone_number) or '(any)':<{NUMBER_WIDTH}}",
         ]
         note = "; ".join(filter(None, [", ".join(change_texts(step)), *step_notes(step)]))
         yield from with_note(cells, note, width)
@@ -137,11 +137,11 @@ def _style(step: Step) -> str:
 # ---------------------------------------------------------------- problems
 
 
-def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[Text]:
+def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[Line]:
     """Yield what is wrong; what many rows have in common only once."""
     if not problems:
         return
-    yield styled(f"{count_of(len(problems), 'problem')}:", "failed")
+    yield line((f"{count_of(len(problems), 'problem')}:", "failed"))
     groups: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         groups[problem.field, problem.message].append(problem)
@@ -152,7 +152,7 @@ def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[T
             text = f"and {count_of(len(others), 'other row')}: {_places(others)}"
             yield from prose(text, width, "dim", indent=4)
     if hidden := sum(map(len, shown[MOST_GROUPS:])):
-        yield styled(f"  and {hidden:,} more; --json lists all", "dim")
+        yield line((f"  and {hidden:,} more; --json lists all", "dim"))
 
 
 def _places(problems: Iterable[Problem]) -> str:
@@ -171,30 +171,30 @@ def _headline(plan: Plan) -> tuple[str, str]:
     return count_of(plan.writes, "change"), "heading"
 
 
-@render.register
-def _(shown: ProblemList, width: int | None) -> Iterable[Text]:
+@render.register(ProblemList)
+def _(shown: ProblemList, width: int | None) -> Iterable[Line]:
     return _problem_lines(shown.problems, width)
 
 
-@render.register
-def _(shown: PlanView, width: int | None) -> Iterator[Text]:
+@render.register(PlanView)
+def _(shown: PlanView, width: int | None) -> Iterator[Line]:
     plan = shown.plan
     text, word = _headline(plan)
     yield from prose(f"{shown.file}: {text}", width, word)
     for number, (text, word) in enumerate(action_counts(plan)):
         if not number:
-            yield Text()
+            yield line()
         yield from prose(text, width, word, indent=2)
     if steps := _shown_steps(plan):
         most = len(steps) if width is None else MOST_STEPS
-        yield Text()
+        yield line()
         yield from _step_lines(steps[:most], width)
         if len(steps) > most:
-            yield styled(f"and {len(steps) - most:,} more; --json lists all", "dim")
+            yield line((f"and {len(steps) - most:,} more; --json lists all", "dim"))
     if plan.problems:
-        yield Text()
+        yield line()
         yield from _problem_lines(plan.problems, width)
     if count := len(plan.unlisted):
         text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
-        yield Text()
+        yield line()
         yield from prose(text + ids_text(plan.unlisted), width, "dim")

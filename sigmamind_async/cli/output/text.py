@@ -1,24 +1,24 @@
 """Events as lines of text, for people: on a terminal, in a pipe, in a log. Pure.
 
-Lines are `rich.text.Text`. They fit a width in columns; `None`, for what is no terminal, sets no
-limit. A phone number or a command is never cut or broken. Texts from elsewhere are never markup, so
-that a label cannot style itself.
+Lines fit a width in columns; `None`, for what is no terminal, sets no limit. A phone number or a
+command is never cut or broken. Texts from elsewhere are never markup, so that a label cannot style
+itself.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import shlex
 import time
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
-from rich.text import Text
 
+from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.output.events import (
     AuditResult,
     Event,
@@ -40,8 +40,6 @@ from sigmamind_async.cli.output.events import (
     WorkerStarted,
 )
 
-LONGEST_SHOWN: Final = 300
-"""Most characters of one text that came from elsewhere."""
 NUMBER_WIDTH: Final = 12
 """Columns of most numbers in E.164; longer ones push the rest of their line aside."""
 WIDEST_ID: Final = 32
@@ -77,18 +75,6 @@ STYLES: Final = {
 """How a word looks, wherever it is."""
 
 # ---------------------------------------------------------------- words
-
-
-def sanitize(text: str, longest: int | None = LONGEST_SHOWN) -> str:
-    """Return *text* fit for a terminal: on one line, without control or direction characters."""
-    if not (text.isascii() and text.isprintable()):
-        text = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(c) else c for c in text)
-    return text if longest is None or len(text) <= longest else text[: longest - 3] + "..."
-
-
-def _is_control(character: str) -> bool:
-    # Cc: escape sequences; Cf: marks that reverse the text; Zl, Zp: line ends; Cs: half characters.
-    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def count_of(count: int, noun: str, nouns: str = "") -> str:
@@ -157,43 +143,68 @@ def label_text(label: str | None) -> str:
 
 # ---------------------------------------------------------------- lines
 
+Span: TypeAlias = tuple[str, str]
+"""A text, and the word whose style it has."""
+Line: TypeAlias = tuple[Span, ...]
 
-def styled(text: str, word: str = "") -> Text:
-    """Return *text* in the style of *word*."""
-    return Text(text, style=STYLES.get(word, ""))
+
+def line(*cells: str | Span) -> Line:
+    """Return a line of texts, of which some have a style."""
+    return tuple((cell, "") if isinstance(cell, str) else cell for cell in cells)
+
+
+def plain(shown: Line) -> str:
+    """Return a line without styles."""
+    return "".join(text for text, _ in shown).rstrip()
+
+
+def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # knows which characters are two columns wide, or none
+
+    return cell_len(text)
+
+
+def _cut(text: str, width: int) -> str:
+    """Return *text*, with an ellipsis if it is wider than *width*."""
+    if _columns(text) <= width:
+        return text
+    while _columns(text) >= width:
+        text = text[: width - 1] if text.isascii() else text[:-1]
+    return f"{text}…"
 
 
 def prose(
     text: str, width: int | None, word: str = "", indent: int = 0, hang: int = 0
-) -> list[Text]:
+) -> list[Line]:
     """Return a sentence in lines of *width*; those after the first begin *hang* further right."""
-    line = styled(sanitize(text, None), word)
+    text = sanitize(text, None)
     room = None if width is None else max(width - indent - hang, NARROWEST)
-    lines = [line] if room is None else list(_wrap(line, room))
-    return [Text(" " * (indent + hang * bool(place))) + each for place, each in enumerate(lines)]
+    texts = [text] if room is None else list(_wrap(text, room))
+    left = " " * (indent + hang)
+    return [(((left if place else " " * indent) + each, word),) for place, each in enumerate(texts)]
 
 
-def _wrap(line: Text, width: int) -> Iterator[Text]:
-    """Yield *line* broken at blanks; a word that is longer than *width* stays in one piece."""
-    words = line.split(" ")
-    current = words[0]
-    for word in words[1:]:
-        if current.cell_len + 1 + word.cell_len > width:
+def _wrap(text: str, width: int) -> Iterator[str]:
+    """Yield *text* broken at blanks; a word that is longer than *width* stays in one piece."""
+    current, *words = text.split(" ")
+    for word in words:
+        if _columns(current) + 1 + _columns(word) > width:
             yield current
             current = word
         else:
-            current = current + Text(" ", style=line.style) + word
+            current += f" {word}"
     yield current
 
 
-def with_note(cells: Sequence[Text], note: str, width: int | None) -> list[Text]:
+def with_note(cells: Sequence[str | Span], note: str, width: int | None) -> list[Line]:
     """Return cells as one line, with a sentence behind them, or below them if it does not fit."""
-    head = Text("  ").join(cells)
-    if note and (width is None or head.cell_len + 2 + len(note) <= width):
-        return [Text.assemble(head, "  ", note)]
-    head.rstrip()
+    head = line(*itertools.chain.from_iterable((cell, "  ") for cell in cells))
     if not note:
         return [head]
+    if width is None or sum(_columns(text) for text, _ in head) + _columns(note) <= width:
+        return [(*head, (note, ""))]
     return [head, *prose(note, width, indent=4)]
 
 
@@ -208,64 +219,51 @@ class TableColumn:
 
 
 def table(
-    columns: Sequence[TableColumn], rows: Sequence[Sequence[Text]], width: int | None
-) -> list[Text]:
+    columns: Sequence[TableColumn], rows: Iterable[Sequence[str | Span]], width: int | None
+) -> list[Line]:
     """Return headings and rows; without empty columns, and as blocks where *width* is too small."""
-    kept = [index for index in range(len(columns)) if any(row[index].plain for row in rows)]
+    spans = [line(*row) for row in rows]
+    kept = [index for index in range(len(columns)) if any(row[index][0] for row in spans)]
     columns = [columns[index] for index in kept]
-    rows = [[row[index] for index in kept] for row in rows]
+    spans = [tuple(row[index] for index in kept) for row in spans]
     widths = [
-        max(len(column.heading), *(row[index].cell_len for row in rows))
+        max([len(column.heading), *(_columns(row[index][0]) for row in spans)])
         for index, column in enumerate(columns)
     ]
     spare = 0 if width is None else width - sum(widths) - 2 * (len(columns) - 1)
     if spare < 0:
         shrinking = [index for index, column in enumerate(columns) if column.shrinks]
         if not shrinking or widths[shrinking[-1]] + spare < len(columns[shrinking[-1]].heading):
-            return [line for row in rows for line in _block(columns, row, width or 0)]
+            return [each for row in spans for each in _block(columns, row, width or 0)]
         widths[shrinking[-1]] += spare
-    headings = [styled(column.heading, "heading") for column in columns]
-    return [_table_line(columns, row, widths) for row in (headings, *rows)]
+    headings = tuple((column.heading, "heading") for column in columns)
+    return [_table_line(columns, row, widths) for row in (headings, *spans)]
 
 
-def _table_line(
-    columns: Sequence[TableColumn], cells: Sequence[Text], widths: Sequence[int]
-) -> Text:
-    line = Text("  ").join(
-        _fitted(cell, width, right=column.right)
-        for column, cell, width in zip(columns, cells, widths, strict=True)
-    )
-    line.rstrip()
-    return line
+def _table_line(columns: Sequence[TableColumn], row: Line, widths: Sequence[int]) -> Line:
+    cells: list[str | Span] = []
+    for column, (text, word), width in zip(columns, row, widths, strict=True):
+        shown = _cut(text, width)
+        blank = " " * (width - _columns(shown))
+        cells += [(blank + shown if column.right else shown + blank, word), "  "]
+    return line(*cells)
 
 
-def _fitted(cell: Text, width: int, *, right: bool = False) -> Text:
-    cell = cell.copy()
-    cell.truncate(width, overflow="ellipsis")
-    missing = width - cell.cell_len
-    if right:
-        cell.pad_left(missing)
-    else:
-        cell.pad_right(missing)
-    return cell
-
-
-def _block(columns: Sequence[TableColumn], row: Sequence[Text], width: int) -> Iterator[Text]:
+def _block(columns: Sequence[TableColumn], row: Line, width: int) -> Iterator[Line]:
     """Yield one row of a table as lines: its first cell, and the others with their headings."""
-    yield row[0]
+    yield (row[0],)
     widest = max((len(column.heading) for column in columns[1:]), default=0)
-    for column, cell in zip(columns[1:], row[1:], strict=True):
-        if column.shrinks:
-            cell.truncate(max(width - widest - 4, NARROWEST), overflow="ellipsis")
-        if cell.plain:
-            yield Text.assemble("  ", (f"{column.heading:<{widest}}", "dim"), "  ", cell)
+    for column, (text, word) in zip(columns[1:], row[1:], strict=True):
+        shown = _cut(text, max(width - widest - 4, NARROWEST)) if column.shrinks else text
+        if text:
+            yield line("  ", (f"{column.heading:<{widest}}", "dim"), "  ", (shown, word))
 
 
 # ---------------------------------------------------------------- rows of a job
 
 
 @functools.singledispatch
-def render(shown: Event | View, width: int | None) -> Iterable[Text]:
+def render(shown: Event | View, width: int | None) -> Iterable[Line]:
     """Return the lines that a person sees of an event; each module adds those of its kind."""
     raise TypeError(f"{type(shown).__name__} at width {width}")
 
@@ -291,16 +289,16 @@ class Widths:
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-@render.register
-def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Text]:
+@render.register(RowResult)
+def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Line]:
     """Return how one row ended, in line with other rows."""
     number = sanitize(result.phone_number or result.record_id or "")
-    cells = [
-        styled(f"{result.status:<11}", result.status),
-        *([Text(f"{result.platform or '':<{widths.platform}}")] if widths.platform else []),
-        Text(f"{result.action:<{widths.action}}"),
-        *([Text(f"{sanitize(result.id):<{widths.id}}")] if result.id else []),
-        *([Text(f"{number:<{NUMBER_WIDTH}}")] if number else []),
+    cells: list[str | Span] = [
+        (f"{result.status:<11}", result.status),
+        *([f"{result.platform or '':<{widths.platform}}"] if widths.platform else []),
+        f"{result.action:<{widths.action}}",
+        *([f"{sanitize(result.id):<{widths.id}}"] if result.id else []),
+        *([f"{number:<{NUMBER_WIDTH}}"] if number else []),
     ]
     if result.error is not None:
         return with_note(cells, describe_error(result.error), width)
@@ -319,8 +317,8 @@ STOP_TEXTS: Final = {
 }
 
 
-@render.register
-def _summary_lines(summary: Summary, width: int | None) -> Iterator[Text]:
+@render.register(Summary)
+def _summary_lines(summary: Summary, width: int | None) -> Iterator[Line]:
     now = summary.done - summary.already_done
     counts = [
         (now, "done"),
@@ -362,7 +360,7 @@ _NUMBER_COLUMNS: Final = (
 )
 
 
-def _number_cells(number: NumberRecord, *, platform: bool) -> list[Text]:
+def _number_cells(number: NumberRecord, *, platform: bool) -> list[str]:
     cells = (
         number.phone_number or "(unknown)",
         number.record_id,
@@ -374,61 +372,61 @@ def _number_cells(number: NumberRecord, *, platform: bool) -> list[Text]:
         "inactive" if number.active is False else None,
         label_text(number.label),
     )
-    return [Text(sanitize(cell or "")) for cell in cells]
+    return [sanitize(cell or "") for cell in cells]
 
 
-@render.register
-def _number_list_lines(shown: NumberList, width: int | None) -> Iterator[Text]:
+@render.register(NumberList)
+def _number_list_lines(shown: NumberList, width: int | None) -> Iterator[Line]:
     if not shown.numbers:
-        yield Text("No numbers match.")
+        yield line("No numbers match.")
         return
     several = len({number.platform for number in shown.numbers}) > 1
     cells = [_number_cells(number, platform=several) for number in shown.numbers]
     yield from table(_NUMBER_COLUMNS, cells, width)
-    yield Text()
-    yield styled(count_of(len(shown.numbers), "number"), "dim")
+    yield line()
+    yield line((count_of(len(shown.numbers), "number"), "dim"))
 
 
-@render.register
-def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Text]:
+@render.register(NumberRecord)
+def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Line]:
     fields = attrs.asdict(number) | {"label": label_text(number.label) or None}
     shown = {name: value for name, value in fields.items() if value is not None}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-        yield Text.assemble((f"{name:<{width}}", "dim"), "  ", sanitize(text))
+        yield line((f"{name:<{width}}", "dim"), "  ", sanitize(text))
 
 
-@render.register
-def _(shown: NumberReleased, _: int | None) -> Iterable[Text]:
-    return [Text(f"NumberReleased {sanitize(shown.phone_number or shown.record_id or '')}")]
+@render.register(NumberReleased)
+def _(shown: NumberReleased, _: int | None) -> Iterable[Line]:
+    return [line(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
 
 
-@render.register
-def _(shown: OrderPlaced, width: int | None) -> Iterable[Text]:
+@render.register(OrderPlaced)
+def _(shown: OrderPlaced, width: int | None) -> Iterable[Line]:
     numbers = f"{count_of(shown.count, 'number')} on {shown.platform}"
     yield from prose(f"Order {shown.name}: {numbers}, kept in {shown.file}", width)
     yield from prose("If this run ends early, go on with:", width, "dim")
-    yield styled(f"  {shown.resume_command}", "command")
+    yield line((f"  {shown.resume_command}", "command"))
 
 
-@render.register
-def _(shown: Exported, width: int | None) -> Iterable[Text]:
+@render.register(Exported)
+def _(shown: Exported, width: int | None) -> Iterable[Line]:
     return prose(f"Wrote {count_of(shown.rows, 'number')} to {shown.file}", width)
 
 
 # ---------------------------------------------------------------- test calls
 
 
-@render.register
-def verification_lines(result: Verification, width: int | None) -> list[Text]:
+@render.register(Verification)
+def verification_lines(result: Verification, width: int | None) -> list[Line]:
     """Return how one test call ended."""
-    cells = [
-        styled(f"{result.status:<11}", result.status),
-        Text(f"{sanitize(result.phone_number or '(unknown)'):<{NUMBER_WIDTH}}"),
+    cells: list[str | Span] = [
+        (f"{result.status:<11}", result.status),
+        f"{sanitize(result.phone_number or '(unknown)'):<{NUMBER_WIDTH}}",
     ]
     if result.destination:
-        cells.append(Text(f"to {sanitize(result.destination):<{NUMBER_WIDTH}}"))
+        cells.append(f"to {sanitize(result.destination):<{NUMBER_WIDTH}}")
     return with_note(cells, _verification_note(result), width)
 
 
@@ -441,8 +439,8 @@ def _verification_note(result: Verification) -> str:
     return sanitize("; ".join(filter(None, (", ".join(end), result.note))))
 
 
-@render.register
-def _verification_list_lines(shown: VerificationList, width: int | None) -> Iterator[Text]:
+@render.register(VerificationList)
+def _verification_list_lines(shown: VerificationList, width: int | None) -> Iterator[Line]:
     """Yield test calls; numbers that were left out for one reason are named together."""
     left_out: defaultdict[str, list[str]] = defaultdict(list)
     for result in shown.results:
@@ -450,14 +448,14 @@ def _verification_list_lines(shown: VerificationList, width: int | None) -> Iter
             left_out[result.note].append(result.phone_number or "(unknown)")
     for note, numbers in left_out.items():
         head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
-        yield from with_note([styled(head, "skipped")], sanitize(note), width)
+        yield from with_note([(head, "skipped")], sanitize(note), width)
     for result in shown.results:
         if result.status != "skipped":
             yield from verification_lines(result, width)
 
 
-@render.register
-def _(summary: VerificationSummary, width: int | None) -> Iterable[Text]:
+@render.register(VerificationSummary)
+def _(summary: VerificationSummary, width: int | None) -> Iterable[Line]:
     words = ("passed", "failed", "unconfirmed", "skipped")
     counts = [f"{count:,} {word}" for word in words if (count := getattr(summary, word))]
     text = f"{count_of(summary.numbers, 'number')}: {', '.join(counts) or 'nothing to do'}"
@@ -467,8 +465,8 @@ def _(summary: VerificationSummary, width: int | None) -> Iterable[Text]:
 # ---------------------------------------------------------------- demo
 
 
-@render.register
-def _audit_lines(audit: AuditResult, width: int | None) -> list[Text]:
+@render.register(AuditResult)
+def _audit_lines(audit: AuditResult, width: int | None) -> list[Line]:
     cells = {
         "to buy": audit.purchases,
         "bought": audit.bought,
@@ -478,13 +476,13 @@ def _audit_lines(audit: AuditResult, width: int | None) -> list[Text]:
     }
     columns = [*(TableColumn(heading, right=True) for heading in cells), TableColumn("verdict")]
     verdict = "PASS" if audit.passed else "FAIL"
-    row = [*(Text(f"{count:,}") for count in cells.values()), styled(verdict, verdict)]
-    title = styled("The platforms' own ledger:", "dim")
+    row: list[str | Span] = [*(f"{count:,}" for count in cells.values()), (verdict, verdict)]
+    title = line(("The platforms' own ledger:", "dim"))
     return [title, *table(columns, [row], width)]
 
 
-@render.register
-def _(killed: JobKilled, width: int | None) -> Iterable[Text]:
+@render.register(JobKilled)
+def _(killed: JobKilled, width: int | None) -> Iterable[Line]:
     text = (
         f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
         f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought, unrecorded"
@@ -492,8 +490,8 @@ def _(killed: JobKilled, width: int | None) -> Iterable[Text]:
     return prose(text, width)
 
 
-@render.register
-def _(killed: WorkerKilled, width: int | None) -> Iterable[Text]:
+@render.register(WorkerKilled)
+def _(killed: WorkerKilled, width: int | None) -> Iterable[Line]:
     text = (
         f"kill -9 of worker {killed.worker} while it was sending"
         f" {count_of(killed.in_progress, 'request')};"
@@ -502,13 +500,13 @@ def _(killed: WorkerKilled, width: int | None) -> Iterable[Text]:
     return prose(text, width)
 
 
-@render.register
-def _(shown: SandboxStarted, _: int | None) -> Iterable[Text]:
+@render.register(SandboxStarted)
+def _(shown: SandboxStarted, _: int | None) -> Iterable[Line]:
     variables = [pair for each in shown.endpoints for pair in each.environment.items()]
-    return [Text(f"export {name}={shlex.quote(value)}") for name, value in variables]
+    return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
 
 
-@render.register
-def _(shown: WorkerStarted, width: int | None) -> Iterable[Text]:
+@render.register(WorkerStarted)
+def _(shown: WorkerStarted, width: int | None) -> Iterable[Line]:
     accounts, limit = ", ".join(shown.accounts), count_of(shown.concurrency, "operation")
     return prose(f"Serving {accounts} from {shown.database}, up to {limit} at once", width)

@@ -16,23 +16,21 @@ until it is the last one.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-import secrets
-import socket
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from sigmamind_async.errors import JournalError
 from sigmamind_async.provisioning.journal.sqlite.lockfile import lock, unlock
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import socket
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -115,7 +113,9 @@ def require_own_disk(path: Path, *, shared: bool) -> None:
             f"the folder is on a disk of type {mount.kind}, where processes that share a journal"
             " may not see each other.\nKeep it on a disk of this machine, or use PostgresJournal."
         )
-    log.warning(
+    import logging  # a journal that is only read takes neither this nor sockets
+
+    logging.getLogger(__name__).warning(
         "%s is on a disk of type %s, which may not keep a second machine or mount out:"
         " open it in one place only",
         path,
@@ -208,13 +208,15 @@ class Announcement:
         """Announce the file; raise `JournalError` if another file of its journal is open."""
         if sys.platform != "linux":
             return
+        import socket
+
         found = path.stat()
         journal = f"sigmamind-journal-{journal_id}-"
         file = f"{journal}{found.st_dev}-{found.st_ino}-"
         with suppress(OSError):  # a system that forbids it
             self._socket = socket.socket(socket.AF_UNIX)
             # A forked process may still hold the name of an earlier opening.
-            self._socket.bind(f"\0{file}{secrets.token_hex(8)}")
+            self._socket.bind(f"\0{file}{os.urandom(8).hex()}")
         # Only then, so that of two that open at the same time one sees the other.
         if any(journal in line and file not in line for line in _socket_names()):
             self.end()

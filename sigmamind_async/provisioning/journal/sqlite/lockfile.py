@@ -20,7 +20,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 import sys
 import time
@@ -203,7 +202,7 @@ class LockFile:
             raise self._locked()
 
     def _write_pid(self, content: bytes) -> None:
-        self._opener = NO_OPENER if self._shared else secrets.token_hex(16)
+        self._opener = NO_OPENER if self._shared else os.urandom(16).hex()
         if self.evidence is not None:
             self.evidence = attrs.evolve(self.evidence, opener=self._opener)
         others = _running_in(content) if self._shared else ()
