@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sigmamind_async.cli.command_line import (
     expand_bare_postgres,
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from inspect import BoundArguments
 
     from cyclopts import App
+    from rich.console import Console
 
 _EXTRA: Final = frozenset({"cyclopts", "jinja2", "rich", "yaml"})
 """Packages of the extra ``cli``."""
 _MISSING_EXTRA: Final = (
     "sigmamind: the command line needs its extra: pip install 'sigmamind-async[cli]'"
 )
+_NO_CONSOLE: Final = cast("Console", io.StringIO())
+"""For cyclopts, which would import rich's console even for an error that it does not print."""
 _PLAIN_HYPHEN: Final = "./-"
 """Another spelling of the file ``-``, which would be read as an option without a name."""
 
@@ -119,7 +122,9 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
 
     given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
     try:
-        command, bound, _ = app.parse_args(given, print_error=False, exit_on_error=False)
+        command, bound, _ = app.parse_args(
+            given, print_error=False, exit_on_error=False, error_console=_NO_CONSOLE
+        )
     except CycloptsError as error:
         raise CommandError(without_passwords(str(error))) from None
     return command, bound

@@ -10,12 +10,13 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.errors import suggest
 
 if TYPE_CHECKING:
+    from cyclopts import Group
     from cyclopts.argument import Argument
 
 
@@ -221,15 +222,14 @@ def command_help(name: str, arguments: Iterable[Argument]) -> str:
 def _groups(arguments: Sequence[Argument]) -> list[tuple[str, list[Argument]]]:
     """Return options under the titles of their groups: first those of the command alone."""
     found: dict[str, list[Argument]] = {}
-    order: dict[str, Any] = {}
+    places: dict[str, int] = {}
     for argument in arguments:
-        # The command's own options are in a group without a place; those of `options` have one.
-        group: Any = next(iter(argument.parameter.group or ()))  # type: ignore[arg-type]
+        group = cast("tuple[Group, ...]", argument.parameter.group)[0]
         title = "Options" if group.name == "Parameters" else group.name
         found.setdefault(title, []).append(argument)
-        key = group.sort_key
-        order[title] = -1 if title == "Options" else key if isinstance(key, int) else len(order)
-    return sorted(found.items(), key=lambda item: order[item[0]])
+        # Those of `options` have a place; the command's own come first.
+        places[title] = group.sort_key if isinstance(group.sort_key, int) else 0
+    return sorted(found.items(), key=lambda item: places[item[0]])
 
 
 def _placeholder(argument: Argument) -> str:
@@ -278,7 +278,7 @@ def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
 
 
 def _lines(typed: str, meaning: str, indent: int) -> Iterator[str]:
-    wrapped = textwrap.wrap(meaning, max(_width() - indent, 20))
+    wrapped = textwrap.wrap(meaning, max(_width() - indent, 20), break_on_hyphens=False)
     first = f"  {typed}"
     if len(first) + 2 > indent:
         yield first
@@ -294,7 +294,7 @@ def _ends(example: str, page: str) -> str:
 
 
 def _fill(text: str) -> str:
-    return textwrap.fill(text, _width())
+    return textwrap.fill(text, _width(), break_on_hyphens=False)
 
 
 def _width() -> int:

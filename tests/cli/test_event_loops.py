@@ -65,15 +65,20 @@ def test_an_interrupted_job_is_settled_and_goes_on(on_loop: str, cli: Cli, until
 
 
 def test_a_second_interruption_leaves_rows_in_doubt(on_loop: str, cli: Cli, until: Wait) -> None:
-    cli.box.latency = (20.0, 20.0)
+    cli.box.script("create", ["hang_before_commit"] * 30)
     process = cli.start("apply", cli.fleet(30), *BUY[:-1])
     until(lambda: cli.box.sigmamind.in_flight >= 10)
     process.send_signal(signal.SIGTERM)
     assert process.stderr is not None
-    assert b"rows under way are settled" in process.stderr.readline()
+    heard = b""
+    while b"rows under way are settled" not in heard:
+        heard = process.stderr.readline()
+        assert heard
     process.send_signal(signal.SIGTERM)
     done = cli.ended(process)
 
     assert done.code == 130, on_loop
-    assert len(re.findall("^unconfirmed ", done.out, re.MULTILINE)) == 10
-    assert len(re.findall("^skipped ", done.out, re.MULTILINE)) == 20
+    ends = re.findall("^(unconfirmed|skipped) ", done.out, re.MULTILINE)
+    assert len(ends) == 30
+    assert ends.count("unconfirmed") >= 10
+    assert ends.count("skipped") >= 10

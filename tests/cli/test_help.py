@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
@@ -11,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.commands import write_journal
 from sigmamind_async import fleet
 from sigmamind_async.cli import main
 from sigmamind_async.cli.app import bind, cyclopts_app
 from sigmamind_async.cli.commands.explain import GUIDE, page_names
 from sigmamind_async.cli.help import COMMANDS, GROUPS, command_help, find_command
+from tests.cli.conftest import Cli, Terminal
 
 NAMES = sorted(COMMANDS)
 LONGEST_SENTENCE = 90
-UNCONVERTED: set[str] = {"export"}
-"""Commands whose options and imports are not in order yet."""
 
 
 def help_of(name: str) -> str:
@@ -50,7 +51,7 @@ def test_help_is_a_sentence_options_in_groups_an_example_and_a_page(name: str) -
     check_command(example)
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - UNCONVERTED))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_option_has_a_meaning(name: str) -> None:
     for argument in cyclopts_app(name).assemble_argument_collection():
         if argument.show:
@@ -145,6 +146,15 @@ def test_every_command_of_the_guide_is_one(page: str, line: str) -> None:
     check_command(line)
 
 
+def test_every_command_of_the_readme_is_one() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(sigmamind .+)$", text, re.MULTILINE)
+
+    assert len(lines) > 10
+    for line in lines:
+        check_command(line)
+
+
 @pytest.mark.parametrize(("page", "format_", "text"), FLEETS)
 def test_every_file_of_the_guide_is_a_fleet(
     page: str, format_: str, text: str, tmp_path: Path
@@ -172,6 +182,16 @@ def test_explain_prints_markdown_in_a_pipe(capsys: pytest.CaptureFixture[str]) -
     text = (GUIDE / "plans.md").read_text(encoding="utf-8")
 
     assert capsys.readouterr().out.strip() == text.strip()
+
+
+def test_explain_is_rendered_on_a_terminal(cli: Cli) -> None:
+    with Terminal(cli, "explain", "plans") as terminal:
+        pass
+
+    assert terminal.code == 0
+    assert "Saved plans" in terminal.seen
+    assert "## " not in terminal.seen
+    assert "```" not in terminal.seen
 
 
 def test_explain_alone_lists_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,9 +255,32 @@ def test_version_and_the_roots_help_load_almost_nothing() -> None:
     assert "cyclopts" not in loaded_by("aply")
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - UNCONVERTED))
+@pytest.mark.parametrize("name", NAMES)
 def test_help_loads_nothing_that_only_the_command_needs(name: str) -> None:
     loaded = loaded_by(*name.split(), "--help")
 
     assert not loaded & (HEAVY | {"asyncio", "rich.console"})
     assert "cyclopts" in loaded  # the control
+
+
+STATUS_NEEDS_NOT = HEAVY | {
+    "asyncio",
+    "logging",
+    "rich.console",
+    "sigmamind_async.cli.database",
+    "sigmamind_async.convert",
+    "sigmamind_async.provisioning.provisioner",
+}
+
+
+@pytest.mark.parametrize("words", [[], ["--json"], ["--verbose"]], ids=str)
+def test_status_loads_no_platform_and_no_event_loop(tmp_path: Path, words: list[str]) -> None:
+    asyncio.run(write_journal(tmp_path / "fleet.db"))
+    loaded = loaded_by("status", "fleet.db", *words, cwd=tmp_path)
+
+    assert not loaded & STATUS_NEEDS_NOT
+    assert "sigmamind_async.provisioning.journal.sqlite.snapshot" in loaded  # the control
+
+
+def test_a_wrong_option_loads_the_options_and_no_more() -> None:
+    assert not loaded_by("apply", "fleet.csv", "--jsn") & (HEAVY | {"asyncio", "rich.text"})

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import Exit
 from sigmamind_async.cli.options import (
@@ -55,7 +55,7 @@ def status(
     place = find_journal(file, journal)
     shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
     states = frozenset(State) if output.json or output.verbose else SHOWN
-    accounts, now = read_journal(place, _names(platform), states)
+    accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True
     for name, rows in used_accounts(accounts).items():
         found = Status.from_rows(name, accounts[name][0], rows, settle_time)
@@ -75,7 +75,7 @@ Accounts: TypeAlias = "dict[str, tuple[Counts, list[Row]]]"
 """By name, what a journal counts of an account, and some of its rows."""
 
 
-def _names(platform: PlatformName | None) -> list[str]:
+def _accounts_of(platform: PlatformName | None) -> list[str]:
     return [platform] if platform else list(get_args(PlatformName))
 
 
@@ -138,7 +138,10 @@ def reconcile(
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008 - frozen
     request: RequestOptions = RequestOptions(),  # noqa: B008 - frozen
     json: Annotated[
-        bool, Parameter(name="--json", group="Output", help="Write JSON Lines to stdout.")
+        bool,
+        Parameter(
+            name="--json", group=Group("Output", sort_key=7), help="Write JSON Lines to stdout."
+        ),
     ] = False,
 ) -> int:
     """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""
@@ -160,7 +163,7 @@ def reconcile(
     decision.check(wait=wait)
     if restored:
         run(accept_restored(place))
-    accounts, _ = read_journal(place, _names(platform), frozenset(State))
+    accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State))
     chosen = used_accounts(accounts)
     if only:
         known = [row for _, rows in accounts.values() for row in rows]

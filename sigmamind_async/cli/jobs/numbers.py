@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.options import PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
-from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.prompts import confirm, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, run
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform
+from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform, describe_account
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
+
+T = TypeVar("T")
 
 # ---------------------------------------------------------------- many
 
@@ -28,7 +31,7 @@ def show_numbers(
     unassigned: bool,
     agent: str | None,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Show the numbers of *platforms*; without any, of all whose API key is set."""
     if unassigned and agent is not None:
@@ -37,9 +40,8 @@ def show_numbers(
         (platform, client_of_environment(platform, request))
         for platform in _chosen_platforms(platforms)
     ]
-    output = Output.for_process(json=options.json)
-    numbers = _list(accounts, _view(agent, unassigned=unassigned))
-    run(_show_as_they_come(numbers, output) if options.json else _show_together(numbers, output))
+    view = functools.partial(_shown, agent=agent, unassigned=unassigned)
+    run(_show(accounts, view, Output.for_process(json=json)))
     return Exit.DONE
 
 
@@ -53,9 +55,6 @@ def _chosen_platforms(names: Iterable[PlatformName]) -> list[Platform]:
     return found
 
 
-View = Callable[[NumberRecord], NumberRecord | None]
-"""Returns what is shown of a number; `None` to leave it out."""
-
 _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
     (True, False): "inbound",
     (False, True): "outbound",
@@ -63,53 +62,53 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _view(agent: str | None, *, unassigned: bool) -> View:
+def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> NumberRecord | None:
+    """Return what is shown of *number*; `None` to leave it out."""
     if unassigned:
-        return lambda number: None if number.inbound_agent_id else number
+        return None if number.inbound_agent_id else number
     if agent is None:
-        return lambda number: number
-
-    def with_side(number: NumberRecord) -> NumberRecord | None:
-        side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
-        return None if side is None else attrs.evolve(number, side=side)
-
-    return with_side
+        return number
+    side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
+    return None if side is None else attrs.evolve(number, side=side)
 
 
 async def _list(
-    accounts: Sequence[tuple[Platform, AnyClient]], view: View
+    accounts: Sequence[tuple[Platform, AnyClient]],
 ) -> AsyncGenerator[NumberRecord]:
-    """Yield what is shown of the numbers of all *accounts*, one account after the other."""
+    """Yield the numbers of all *accounts*, one account after the other."""
     for platform, client in accounts:
         async with client:
             async for record in platform.schema.adapter.list_numbers(client):
-                shown = view(platform.number(record))
-                if shown is not None:
-                    yield shown
+                yield platform.number(record)
 
 
-async def _show_together(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
-        output.show(NumberList(tuple([number async for number in numbers])))
-
-
-async def _show_as_they_come(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
+async def _show(
+    accounts: Sequence[tuple[Platform, AnyClient]],
+    view: Callable[[NumberRecord], NumberRecord | None],
+    output: Output,
+) -> None:
+    """Show numbers: as they come to a program, and together to a person."""
+    together: list[NumberRecord] = []
+    async with aclosing(_list(accounts)) as numbers:
         async for number in numbers:
-            output.show(number)
+            shown = view(number)
+            if shown is not None and output.json:
+                output.show(shown)
+            elif shown is not None:
+                together.append(shown)
             if output.closed:
                 return
+    if not output.json:
+        output.show(NumberList(tuple(together)))
 
 
 # ---------------------------------------------------------------- one
 
 
-def show_number(
-    number: str, name: PlatformName, *, request: RequestOptions, options: OutputOptions
-) -> int:
+def show_number(number: str, name: PlatformName, *, request: RequestOptions, json: bool) -> int:
     """Show one number."""
-    output = Output.for_process(json=options.json)
-    output.show(run(_get(AccountNumbers.of(name, request), number)))
+    account = AccountNumbers.of(name, request)
+    Output.for_process(json=json).show(account.run(account.get(number)))
     return Exit.DONE
 
 
@@ -120,13 +119,12 @@ def update_number(
     clear: Mapping[str, bool],
     *,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
     account = AccountNumbers.of(name, request)
     change = _checked_change(account.platform, fields, clear)
-    output = Output.for_process(json=options.json)
-    output.show(run(_change(account, number, change)))
+    Output.for_process(json=json).show(account.run(account.change(number, change)))
     return Exit.DONE
 
 
@@ -136,20 +134,26 @@ def release_number(
     *,
     yes: bool,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Release one number, once that is confirmed."""
     account = AccountNumbers.of(name, request)
-    key = run(_key(account, number))
+    key = account.run(account.key(number))
     if not yes:
-        _confirm_release(number, account)
-    run(_release(AccountNumbers.of(name, request), key))
+        if json or not is_interactive():
+            raise CommandError(f"releasing {number} needs --yes where there is no terminal")
+        where = describe_account(account.client)
+        confirm(
+            f"This releases {number} on {where}, permanently. Type {number} to release it", number
+        )
+    account = AccountNumbers.of(name, request)
+    account.run(account.client.run(account.platform.schema.adapter.release(key)))
     released = NumberReleased(
         platform=name,
         phone_number=number if number.startswith("+") else None,
         record_id=None if account.platform.keyed_by_number else key,
     )
-    Output.for_process(json=options.json).show(released)
+    Output.for_process(json=json).show(released)
     return Exit.DONE
 
 
@@ -165,6 +169,15 @@ class AccountNumbers:
         """Return the account on the platform with this *name*."""
         return cls(PLATFORMS[name], client_of_environment(PLATFORMS[name], request))
 
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run *call* to its end, in a loop of its own."""
+
+        async def main() -> T:
+            async with self.client:
+                return await call
+
+        return run(main())
+
     async def get(self, name: str) -> NumberRecord:
         """Return the number that goes by *name*: itself, or the id of its record."""
         if self.platform.keyed_by_number or not name.startswith("+"):
@@ -174,6 +187,12 @@ class AccountNumbers:
         if found is None:
             raise CommandError(f"{name} is not in the {self.platform.name} account", Exit.FAILED)
         return found
+
+    async def change(self, name: str, change: Mapping[str, Cell]) -> NumberRecord:
+        """Change the number that goes by *name*."""
+        schema = self.platform.schema
+        request = schema.update.request(change, **{schema.key: await self.key(name)})
+        return self.platform.number(await self.client.run(request))
 
     async def key(self, name: str) -> str:
         """Return what requests call the number that goes by *name*."""
@@ -190,29 +209,6 @@ class AccountNumbers:
             ids = " or ".join(str(each.record_id) for each in found)
             raise CommandError(f"{self.platform.name} has {number} more than once: name {ids}")
         return found[0] if found else None
-
-
-async def _get(account: AccountNumbers, number: str) -> NumberRecord:
-    async with account.client:
-        return await account.get(number)
-
-
-async def _change(account: AccountNumbers, number: str, change: Mapping[str, Cell]) -> NumberRecord:
-    schema, client = account.platform.schema, account.client
-    async with client:
-        key = await account.key(number)
-        record: Any = await client.run(schema.update.request(change, **{schema.key: key}))
-    return account.platform.number(record)
-
-
-async def _key(account: AccountNumbers, number: str) -> str:
-    async with account.client:
-        return await account.key(number)
-
-
-async def _release(account: AccountNumbers, key: str) -> None:
-    async with account.client:
-        await account.client.run(account.platform.schema.adapter.release(key))
 
 
 def _checked_change(
@@ -252,12 +248,3 @@ def _resolve(name: str, reference: Cell) -> Cell:
 def option_of(field: str) -> str:
     """Return the option that sets *field*."""
     return f"--{field.replace('_', '-')}"
-
-
-def _confirm_release(number: str, account: AccountNumbers) -> None:
-    if not is_interactive():
-        raise CommandError(f"releasing {number} needs --yes where there is no terminal")
-    where = f"{account.platform.name} at {account.client.runner.engine.base_url}"
-    question = f"This releases {number} on {where}, permanently. Type {number} to go on: "
-    if prompt(question) != number:
-        raise CommandError("not confirmed; nothing was sent")

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import secrets
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +28,7 @@ from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.other_journals import known_journals, remember_journal
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import NumberRecord, OrderPlaced
+from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Source
@@ -88,9 +87,20 @@ class Order:
 
 def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     """Buy the numbers of *order*; with the *name* of an order that has begun, go on with it."""
-    file = _new_order(order) if name is None else _named_order(order, name)
-    name = _name_of(file)
-    resume = _command_for(name)
+    resume = resume_command()
+    if name is None:
+        file = _new_order(order)
+        name = _name_of(file)
+        resume = f"{resume} --order {name}"
+    else:
+        file = _named_order(order, name)
+    place = _journal_of(file)
+    if not place.exists() and place.path.absolute() in known_journals():
+        raise CommandError(
+            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
+            " new name to buy as many again; nothing was sent"
+        )
+    remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
         OrderPlaced(
             name=name,
@@ -100,8 +110,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
             resume_command=resume,
         )
     )
-    place = _journal_of(file)
-    remember_journal(place.path)
     given = FleetInput(
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
@@ -120,16 +128,6 @@ def _journal_of(file: Path) -> FileJournal:
     # Chosen: an order has a journal of its own, however much it is like another order.
     path = Path(f"{file}{SUFFIX}")
     return FileJournal(str(file), path, chosen=path)
-
-
-def _command_for(name: str) -> str:
-    """Return the command of this run for the order called *name*."""
-    words = shlex.split(resume_command())
-    if "--order" in words:
-        at = words.index("--order")
-        del words[at : at + 2]
-    words = [word for word in words if not word.startswith("--order=")]
-    return shlex.join([*words, "--order", name])
 
 
 def _letters(values: bytes) -> str:
@@ -241,7 +239,8 @@ def import_number(
     _check(fleet)
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        found = run(_find(AccountNumbers.of(platform, options.request), number))
+        account = AccountNumbers.of(platform, options.request)
+        found = account.run(account.find(number))
         if found is not None:
             output = Output.for_process(json=options.output.json)
             output.show(found)
@@ -253,11 +252,6 @@ def import_number(
 
 def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
     return {name: text for name, text in fields.items() if text is not None}
-
-
-async def _find(account: AccountNumbers, number: str) -> NumberRecord | None:
-    async with account.client:
-        return await account.find(number)
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:
