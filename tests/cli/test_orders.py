@@ -72,6 +72,13 @@ def test_what_was_bought_is_managed_as_a_fleet(cli: Cli, inside: Inside) -> None
     assert bought(cli) == 20
 
 
+def test_one_exact_number_is_bought(cli: Cli, inside: Inside) -> None:
+    words = ("numbers", "buy", "--phone-number", NUMBER, "--max-purchases", "1", "--yes")
+
+    assert inside(*words).code == 0
+    assert [each.phone_number for each in cli.box.ledger.purchases] == [NUMBER]
+
+
 def test_an_order_that_is_named_is_placed_once(cli: Cli, inside: Inside) -> None:
     first = inside(*BUY, *AGREED, "--order", "march")
     sent = cli.box.sigmamind.requests.total
@@ -216,7 +223,8 @@ def test_several_at_once_buy_one_order(cli: Cli) -> None:
         (("--country", "US", "--area-code", "0415"), "--area-code: must be digits"),
         (("--country", "US", "--area-code", "4e2"), "--area-code: must be digits"),
         (("--country", "USA"), "--country: "),
-        ((), "country"),
+        ((), "needs --phone-number or --country"),
+        (("--phone-number", NUMBER, "--count", "2"), "--phone-number is one number"),
         (("--country", "US", "--order", "1E5"), "--order: '1E5' is no name"),
         (("--country", "US", "--order", "../x"), "--order: '../x' is no name"),
         (("--country", "US", "--type", "local"), "--type: "),
