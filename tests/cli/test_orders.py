@@ -124,6 +124,25 @@ def test_a_killed_order_goes_on_as_printed(
     assert bought(cli) == 20
 
 
+def test_an_order_that_is_killed_again_and_again_is_bought_once(
+    cli: Cli, inside: Inside, until: Wait
+) -> None:
+    """Each run is killed a few purchases further; every number is of one row."""
+    cli.box.latency = (0.02, 0.1)
+    words = (*BUY, *AGREED, *SETTLED, "--order", "storm", "--json")
+    for count in range(2, 20, 4):
+        process = cli.start(*words)
+        until(lambda: bought(cli) >= count or process.poll() is not None)  # noqa: B023 - used now
+        process.send_signal(signal.SIGKILL)
+        cli.ended(process)
+    cli.box.latency = (0.0, 0.0)
+    last = [inside(*words) for _ in range(2)][-1]
+    numbers = [each["phone_number"] for each in last.objects if each["type"] == "row_result"]
+
+    assert (last.code, bought(cli)) == (0, 20)
+    assert sorted(numbers) == sorted(str(each.phone_number) for each in cli.box.ledger.purchases)
+
+
 def test_the_same_command_again_stops_and_says_both_ways(
     cli: Cli, inside: Inside, until: Wait
 ) -> None:
