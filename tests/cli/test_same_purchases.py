@@ -209,6 +209,23 @@ def test_what_was_shown_is_bought_whatever_the_file_says_by_then(cli: Cli) -> No
 
 
 @pytest.mark.usefixtures("covered_processes")
+def test_an_account_that_changed_before_the_answer_stops(
+    cli: Cli, inside: Inside, applied: Path
+) -> None:
+    """What was shown is what is sent, or nothing is."""
+    number = cli.box.ledger.owned("sigmamind")[0]
+    more = "more,sigmamind,purchase,US,More\n"
+    cli.write("fleet.csv", ROWS.replace("Desk", "Help").replace("Night", "Late") + more)
+    with Terminal(cli, "apply", applied) as terminal:
+        terminal.read_until("cancel: ")
+        assert inside("numbers", "update", number, "--label", "Theirs").code == 0
+        terminal.type("1\n")
+
+    assert (terminal.code, bought(cli)) == (1, ["Desk", "Night"])
+    assert "the state has changed since the plan was made" in terminal.seen
+
+
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize("how", ["in place", "replaced", "removed"])
 def test_a_file_that_is_saved_while_it_is_applied_changes_nothing(
     cli: Cli, until: Wait, how: str
@@ -268,14 +285,13 @@ def test_a_file_that_is_written_while_it_is_read_is_read_again(
     """Half of its rows would be another fleet. Without the second look, half is what is read."""
     path = tmp_path / "fleet.csv"
     path.write_text(HEADER)
-    stat, looks = os.fstat, []
+    stat, looks = os.fstat, list[int]()
 
     def looked(descriptor: int) -> os.stat_result:
-        found = stat(descriptor)
-        looks.append(found)
-        if len(looks) == 1:
+        looks.append(descriptor)
+        if len(looks) == 2:  # it has been read by now
             path.write_text(ROWS)
-        return found
+        return stat(descriptor)
 
     monkeypatch.setattr(os, "fstat", looked)
 
