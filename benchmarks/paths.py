@@ -8,23 +8,36 @@ All of it is counted, nothing is timed. A function that goes on after an ``await
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    nullcontext,
+    redirect_stderr,
+    redirect_stdout,
+)
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Any
+from unittest.mock import patch
 
 import attrs
 
 import sigmamind_async
 from sigmamind_async import SigmaMind
+from sigmamind_async.cli import main
 from sigmamind_async.operation import Response
 from sigmamind_async.platforms.sigmamind import CreatePhoneNumber
 from sigmamind_async.provisioning import MemoryJournal, Provisioner, Row, SqliteJournal, State
 from sigmamind_async.provisioning.journal.protocol import PutResult
 from sigmamind_async.provisioning.journal.sqlite.writer import FLUSH_DELAY
-from sigmamind_async.sandbox import Sandbox
+from sigmamind_async.sandbox import Sandbox, SandboxThread
 from sigmamind_async.testing import ScriptedTransport, reply
 
 PACKAGE = f"{Path(sigmamind_async.__file__).parent}/"
@@ -139,6 +152,82 @@ def course_of_a_purchase() -> Course:
     return Course(steps)
 
 
+def course_of_apply() -> Course:
+    """Return what ``sigmamind apply`` of a fleet that buys two numbers goes through.
+
+    The second one of a process is recorded, so that no import is in it; the journal's own thread is
+    left out.
+    """
+    steps: list[Step] = []
+    _apply(nullcontext())
+    _apply(recorded(steps))
+    return Course(steps)
+
+
+def spine_of_apply() -> Sequence[str]:
+    """Return the files between ``sigmamind apply`` and the transport that sends a purchase.
+
+    These are the frames above the transport, down to `main`, and those of the tasks that wait
+    meanwhile for what it brings.
+    """
+    files: list[str] = []
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        is_send = event == "call" and frame.f_code.co_qualname == "AiohttpTransport.send"
+        if is_send and not files and frame.f_locals["request"].method == "POST":
+            steps = [step for step in map(_step_of, _codes_above(frame)) if step is not None]
+            # The journal waits for the other number meanwhile.
+            journal = "provisioning/journal/"
+            files.extend(dict.fromkeys(x.file for x in steps if not x.file.startswith(journal)))
+
+    @contextmanager
+    def watching() -> Iterator[None]:
+        sys.setprofile(look)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    _apply(watching())
+    return files
+
+
+def _codes_above(frame: FrameType | None) -> Iterator[CodeType]:
+    frame = None if frame is None else frame.f_back
+    while frame is not None:
+        yield frame.f_code
+        frame = frame.f_back
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        waiting: Any = task.get_coro()
+        while waiting is not None:
+            if code := getattr(waiting, "cr_code", None) or getattr(waiting, "ag_code", None):
+                yield code
+                waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "ag_await", None)
+            else:  # what a class returns as its `__await__` holds the coroutine and shows it not
+                held = gc.get_referents(waiting)
+                waiting = next((each for each in held if hasattr(each, "cr_code")), None)
+
+
+def _apply(watch: AbstractContextManager[object]) -> None:
+    """Apply a fleet that buys two numbers from a sandbox, under *watch*."""
+    with tempfile.TemporaryDirectory() as folder, SandboxThread(seed=1) as box:
+        path = Path(folder, "fleet.csv")
+        path.write_text(
+            "id,platform,source,country_code,label\n"
+            "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"
+        )
+        environment = {
+            "SIGMAMIND_BASE_URL": box.sigmamind.base_url,
+            "SIGMAMIND_API_KEY": box.sigmamind.api_key,
+            "XDG_STATE_HOME": folder,
+        }
+        words = ["apply", str(path), "--max-purchases", "2", "--yes"]
+        silent = redirect_stdout(io.TextIOWrapper(io.BytesIO())), redirect_stderr(io.StringIO())
+        with patch.dict(os.environ, environment), silent[0], silent[1], watch:
+            code = main(words)
+        assert code == 0, f"exit code {code}"
+
+
 class recorded:  # noqa: N801 - used as a function
     """Add each function of ours that is entered in this thread to *steps*."""
 
@@ -183,7 +272,17 @@ def show() -> dict[str, int]:
         f" with {inner.switches} switches between them"
     )
     print(*purchase.steps, sep="\n")
+    spine, applied = spine_of_apply(), course_of_apply()
+    entered = set(applied.steps)
+    print(
+        f"\n`sigmamind apply` of two rows: {len(entered)} functions in {len(applied.files)} files;"
+    )
+    print(f"{len(spine)} files between its entry and the transport:")
+    print(*spine, sep="\n")
     return {
+        "files of an apply": len(applied.files),
+        "functions of an apply": len(entered),
+        "files between apply and the transport": len(spine),
         "frames of an update": len(frames),
         "calls of a purchase": len(purchase.steps),
         "switches between files of provisioning": inner.switches,

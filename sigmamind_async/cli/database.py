@@ -124,12 +124,3 @@ def missing(error: ImportError) -> CommandError:
         f"{POSTGRES_OPTION} needs psycopg and procrastinate, which come with the extra:"
         ' pip install "sigmamind-async[cli,postgres]"'
     )
-
-
-# ---------------------------------------------------------------- until operation files go
-
-from typing import Annotated  # noqa: E402
-
-from cyclopts import Parameter  # noqa: E402
-
-Postgres = Annotated[str | None, Parameter(name=POSTGRES_OPTION, help="The journal is there.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -26,6 +26,12 @@ def prompt(question: str) -> str:
     """Ask on the terminal and return the answer."""
     print(question, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()
+
+
+def confirm(question: str, answer: str) -> None:
+    """Ask *question*, and raise `CommandError` unless a person types *answer*."""
+    if prompt(f"{question}, or press Enter to cancel: ") != answer:
+        raise CommandError("not confirmed; nothing was sent")
 
 
 def numbers(count: int) -> str:
@@ -73,7 +79,7 @@ class Approval:
         """Ask whether *to_buy* numbers are to be bought, unless that is agreed to already."""
         if to_buy and not self.yes:
             question = f"This buys {numbers(to_buy)} and costs money. Type {to_buy:d} to buy"
-            self._ask(f"{question} {_them(to_buy)}", str(to_buy))
+            confirm(f"{question} {_them(to_buy)}", str(to_buy))
 
     def check_releases(self, name: str, phone_numbers: Sequence[str]) -> None:
         """Ask whether *phone_numbers* are to be released, unless that is agreed to already."""
@@ -85,7 +91,7 @@ class Approval:
             raise CommandError(
                 f"{name} {which}. Agree with --allow-release --yes; nothing was sent"
             )
-        self._ask(f"This {which}. Type {count:d} to release {_them(count)}", str(count))
+        confirm(f"This {which}. Type {count:d} to release {_them(count)}", str(count))
 
     def check_release(self, what: str) -> None:
         """Ask whether *what* is to be released, unless that is agreed to already."""
@@ -93,11 +99,7 @@ class Approval:
             return
         if not self.ask:
             raise CommandError(f"releasing {what} needs --yes where there is no terminal")
-        self._ask(f"Releasing {what} is permanent. Type release to go on", "release")
-
-    def _ask(self, question: str, answer: str) -> None:
-        if prompt(f"{question}, or press Enter to cancel: ") != answer:
-            raise CommandError("not confirmed; nothing was sent")
+        confirm(f"Releasing {what} is permanent. Type release to go on", "release")
 
 
 def _them(count: int) -> str:
@@ -107,28 +109,3 @@ def _them(count: int) -> str:
 def _first(texts: Sequence[str]) -> str:
     rest = len(texts) - MOST_NAMED
     return ", ".join(texts[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-# ---------------------------------------------------------------- until operation files go
-
-can_ask = is_interactive
-typed = prompt
-
-
-@attrs.frozen(kw_only=True)
-class Outlook:
-    """What a file of operations asks for."""
-
-    found: Any = None
-    bought: int = 0
-    to_buy: int = 0
-
-
-class Consent(Approval):
-    """Use `Approval`."""
-
-    def limit(self, name: str, outlook: Outlook) -> int:
-        """Return how many numbers the journal may count at most."""
-        most = self.check_limit(name, outlook.to_buy, outlook.bought)
-        self.check_purchases(outlook.to_buy)
-        return most

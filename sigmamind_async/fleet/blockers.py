@@ -54,12 +54,12 @@ def missing_number(applied: LastApplied) -> str:
     )
 
 
-def removed_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
+def repeated_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
     """Return why a purchase may repeat that of a row which the fleet no longer lists."""
     if removed is None:
         return ""
     row_id, number = removed.row_id, removed.phone_number
-    otherwise = ", or give this row another label" if alike else ", or pass --allow-unlisted"
+    otherwise = ", or give this row another id and label" if alike else ", or pass --allow-unlisted"
     if not number:
         return (
             f"would buy a number while a purchase for the row {row_id}, which the fleet no longer"

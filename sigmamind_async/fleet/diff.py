@@ -79,8 +79,6 @@ def before_create(row: FleetRow, fields: Mapping[str, Cell], sequence: int) -> L
     """
     return LastApplied(
         platform=row.platform,
-        record="",
-        phone_number="",
         source=row.source.value,
         sequence=sequence - 1,
         fields={name: normalize_cell(cell) for name, cell in fields.items()},
@@ -153,9 +151,7 @@ def after_sync(
 
 def after_release(row: FleetRow, platform: str, sequence: int) -> LastApplied:
     """Return the note about a row whose number was released on *platform*."""
-    return LastApplied(
-        platform=platform, record="", phone_number="", source=row.source.value, sequence=sequence
-    )
+    return LastApplied(platform=platform, source=row.source.value, sequence=sequence)
 
 
 def merge_shown(before: RemoteNumber | None, now: RemoteNumber) -> RemoteNumber:

@@ -17,7 +17,6 @@ from sigmamind_async.fleet.row_parser import (
     ACTION,
     PLATFORMS,
     VOCABULARY,
-    Check,
     ParsedRow,
     RowRules,
     parse_row,
@@ -30,7 +29,6 @@ from sigmamind_async.fleet.spec import (
     FleetRow,
     Problem,
 )
-from sigmamind_async.fleet.validation import problems_of
 from sigmamind_async.rowfiles import (
     SUFFIXES,
     FileError,
@@ -72,13 +70,15 @@ def load(
     """
     if name is None:
         name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
-    rules = _rules(name, default_platform, allow_inline=allow_inline)
+    if default_platform not in {None, *PLATFORMS}:
+        raise ConfigurationError(f"default_platform: must be one of {', '.join(PLATFORMS)}")
+    rules = RowRules(file=name, default_platform=default_platform, allow_inline=allow_inline)
     chosen = format or format_of(name)
     if chosen is None:
         problem = Problem(message=f"the name must end in {', '.join(SUFFIXES)}", file=name)
         return Fleet(rows=(), problems=(problem,))
     try:
-        fleet = _fleet(_compare(_parse_file(source, chosen, rules), name))
+        fleet = _fleet(_compare(parse_rows(source, chosen, rules), name))
     except _OperationsError as error:
         return Fleet(rows=(), problems=(error.problem,))
     return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)))
@@ -90,36 +90,6 @@ def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
     A secret is a reference or a `Secret`.
     """
     return _fleet(_compare((_parse_made(row) for row in rows), ""))
-
-
-def read(
-    source: FileSource,
-    *,
-    name: str,
-    format: Format,  # noqa: A002 - the word everybody uses
-    default_platform: str | None = None,
-    allow_inline: bool = False,
-    check: Check = problems_of,
-) -> Iterator[FleetRow | Problem]:
-    """Yield each valid row of *source* and every problem of the others, as `load` does.
-
-    CSV and JSON Lines are read row by row; rows are not compared with one another.
-    """
-    rules = _rules(name, default_platform, allow_inline=allow_inline, check=check)
-    try:
-        yield from _flatten(_parse_file(source, format, rules))
-    except _OperationsError as error:
-        yield error.problem
-
-
-def _rules(
-    file: str, default_platform: str | None, *, allow_inline: bool, check: Check = problems_of
-) -> RowRules:
-    if default_platform not in {None, *PLATFORMS}:
-        raise ConfigurationError(f"default_platform: must be one of {', '.join(PLATFORMS)}")
-    return RowRules(
-        file=file, default_platform=default_platform, allow_inline=allow_inline, check=check
-    )
 
 
 def _fleet(found: Iterator[ParsedRow]) -> Fleet:
@@ -154,8 +124,11 @@ def _parse_made(row: FleetRow) -> ParsedRow:
 # ---------------------------------------------------------------- files
 
 
-def _parse_file(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
-    """Yield the rows of *source*, valid or not."""
+def parse_rows(source: FileSource, form: Format, rules: RowRules) -> Iterator[ParsedRow]:
+    """Yield the rows of *source*, valid or not; they are not compared with one another.
+
+    CSV and JSON Lines are read row by row, in memory that does not grow.
+    """
     try:
         with _open_source(source) as stream:
             yield from _parse_stream(stream, form, rules)

@@ -24,7 +24,7 @@ from sigmamind_async.fleet.blockers import (
     pending_decision,
     pending_mismatch,
     release_conflict,
-    removed_purchase,
+    repeated_purchase,
 )
 from sigmamind_async.fleet.diff import find_changes, find_fixed_changes
 from sigmamind_async.fleet.spec import DesiredState, FleetRow, Problem, Source
@@ -50,7 +50,7 @@ class PlanOptions:
     allow_unlisted: bool = False
     """Let new rows buy numbers while the journal has bought ones that no row lists: after rows were
     removed, or where several fleets share the journal. A row with the same fields as one that was
-    removed still buys none."""
+    removed, or with an id that a spreadsheet may have made of its id, still buys none."""
 
 
 _AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
@@ -215,7 +215,7 @@ def _plan_missing(
     is_under_way = index.is_under_way(row)
     if row.source is Source.PURCHASE and not row.phone_number and not is_under_way:
         alike = options.allow_unlisted
-        if why := removed_purchase(index.removed_purchase(row, alike=alike), alike=alike):
+        if why := repeated_purchase(index.removed_purchase(row, alike=alike), alike=alike):
             return _refuse(row, "", why)
     sequence = index.next_sequence(row)
     step = Step(

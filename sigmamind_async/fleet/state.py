@@ -23,9 +23,9 @@ class LastApplied:
     """The journal's note about a row: its number, and what was written to it."""
 
     platform: str
-    record: str
+    record: str = ""
     """Empty before the number is created, and after it was released."""
-    phone_number: str
+    phone_number: str = ""
     source: str
     """Where the number came from: ``purchase``, ``import`` or ``existing``."""
     sequence: int

@@ -185,11 +185,12 @@ class StateIndex:
         """Return a purchase that *row*, which would buy a number, may be the new name of.
 
         Every purchase that no row lists may be that, unless what can be stated only once, such as a
-        country, is something else. With *alike*, only one whose other fields are the same as well.
+        country, is something else. With *alike*, only one whose other fields are the same as well,
+        or whose id may be the same.
         """
         fields = {name: normalize_cell(cell) for name, cell in row.fields.items()}
         changeable, fixed = _partition(row.platform, fields)
-        keys = (changeable,) if alike else (spreadsheet_id(row.id), changeable, None)
+        keys = (spreadsheet_id(row.id), changeable, *(() if alike else (None,)))
         found = (self._match(row.platform, key, fixed) for key in keys)
         return next((each for each in found if each is not None), None)
 

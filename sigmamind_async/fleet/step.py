@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -80,11 +80,6 @@ class Step:
         if self.blocked:
             return False
         return bool(self.changes) if self.action is Action.ADOPT else self.action in WRITES
-
-    def dump(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        fields = attrs.asdict(self)
-        return {**fields, "action": self.action.value}
 
 
 def creation_id(row_id: str, sequence: int) -> str:

@@ -107,8 +107,8 @@ def _of_source(row: FleetRow, capability: VendorSchema) -> Iterator[Problem]:
     if row.source is Source.EXISTING:
         yield from _of_request(row, capability.update, {capability.key: _ANY_KEY})
         return
-    said = {name for name, cell in row.fields.items() if cell is not None}
-    form = capability.form(row.source, said)
+    fields = {name for name, cell in row.fields.items() if cell is not None}
+    form = capability.form(row.source, fields)
     if form is None:
         needs = _needs(capability.forms(row.source))
         yield _row_problem(row, "", f"{row.source.value} on {capability.platform} needs {needs}")
@@ -123,7 +123,7 @@ def _of_source(row: FleetRow, capability: VendorSchema) -> Iterator[Problem]:
 
 def _of_request(row: FleetRow, form: RequestForm, key: Mapping[str, str]) -> Iterator[Problem]:
     """Yield what is wrong with the fields of *row* taken together."""
-    fields = _checked(form.part_of(row.fields))
+    fields = _with_placeholders(form.part_of(row.fields))
     if key and not fields:
         return
     try:
@@ -135,12 +135,12 @@ def _of_request(row: FleetRow, form: RequestForm, key: Mapping[str, str]) -> Ite
 
 
 def _needs(forms: Collection[RequestForm]) -> str:
-    """Return what a row must say, where one of *forms* is to suit it; no way that needs more."""
+    """Return the fields that a row must set to suit one of *forms*; no set that holds another."""
     needs = [frozenset(form.needs) for form in forms]
     least = [form for form in forms if not any(other < frozenset(form.needs) for other in needs)]
     return " or ".join(" and ".join(form.needs) for form in least)
 
 
-def _checked(fields: dict[str, Cell]) -> dict[str, Cell]:
-    """Return *fields* with something in place of secrets, which are not to be had yet."""
+def _with_placeholders(fields: dict[str, Cell]) -> dict[str, Cell]:
+    """Return *fields* with a placeholder for each secret, which is not resolved yet."""
     return {name: PLACEHOLDER if name in SECRETS else cell for name, cell in fields.items()}

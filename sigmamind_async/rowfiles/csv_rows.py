@@ -60,16 +60,22 @@ class Table:
         if _text(cells[0]).lstrip().startswith("#"):
             return FileError(COMMENTED_OUT, line, cells[0].column)
         if len(cells) != len(names):
-            return FileError(_wrong_count(len(cells), len(names)), line)
+            count = f"{len(cells)} cell{'' if len(cells) == 1 else 's'}"
+            what = (
+                f"has {count}, the header names {len(names)}; put a text that holds the separator"
+            )
+            return FileError(f"{what} in quotes", line)
         found = dict(zip(names, cells, strict=True))
         values: dict[str, object] = {}
         for name, cell in found.items():
             text = _text(cell) if name in self._vocabulary.verbatim else _bare(cell)
             if text and name:
                 values[name] = self._value(text, cell)
-        return FileRow(
-            line=line, cells=values, place=lambda name: _cell_place(line, found.get(name))
-        )
+
+        def place(name: str) -> tuple[int, int]:
+            return line, found[name].column if name in found else 0
+
+        return FileRow(line=line, cells=values, place=place)
 
     def _value(self, text: str, cell: Cell) -> object:
         if isinstance(cell.value, CellError):
@@ -82,23 +88,12 @@ class Table:
 COMMENTED_OUT: Final = "starts with '#', and rows cannot be commented out; delete the row instead"
 
 
-def _wrong_count(count: int, wanted: int) -> str:
-    return (
-        f"has {count} {'cell' if count == 1 else 'cells'}, the header names {wanted};"
-        " put a text that holds the separator in quotes"
-    )
-
-
 def _text(cell: Cell) -> str:
     return cell.value if isinstance(cell.value, str) else "?"
 
 
 def _bare(cell: Cell) -> str:
     return _text(cell).strip()
-
-
-def _cell_place(line: int, cell: Cell | None) -> tuple[int, int]:
-    return line, cell.column if cell else 0
 
 
 def _trim(cells: Sequence[Cell], least: int) -> Sequence[Cell]:

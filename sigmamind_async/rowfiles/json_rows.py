@@ -14,7 +14,12 @@ from sigmamind_async.rowfiles.csv_rows import COMMENTED_OUT, LineWriter, Words, 
 from sigmamind_async.rowfiles.text import Line
 
 _EXAMPLE: Final = '{"id": "support-1", ...}'
-_NOT_AN_OBJECT: Final = f"is not a JSON object such as {_EXAMPLE}"
+_NOT_AN_OBJECT: Final = (
+    f"is not a JSON object such as {_EXAMPLE}; if the file is not JSON Lines, name its format"
+)
+_NOT_AN_ARRAY: Final = (
+    f"is not a JSON array of objects, [{_EXAMPLE}]; an object a line is the format jsonl"
+)
 _SPACE: Final = re.compile(r"[ \t\n]*")
 _PIECE: Final = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
@@ -47,6 +52,8 @@ def _read_line(line: int, text: str, vocabulary: Vocabulary) -> FileRow | FileEr
     start = _skip_space(text, 0)
     if text.startswith("#", start):
         return FileError(COMMENTED_OUT, line, start + 1)
+    if not text.startswith("{", start):
+        return FileError(_NOT_AN_OBJECT, line, start + 1)
     try:
         value, end = _decode_object(text, start)
     except FileError as error:
@@ -62,7 +69,7 @@ def read_json(text: str, vocabulary: Vocabulary) -> Iterator[FileRow | FileError
     if not text.startswith("[", at):
         if at == len(text):
             return
-        raise _place_error(text, at, f"is not a JSON array of objects, [{_EXAMPLE}]")
+        raise _place_error(text, at, _NOT_AN_ARRAY)
     line, counted, at = 1, 0, _skip_space(text, at + 1)
     while not text.startswith("]", at):
         line, counted = line + text.count("\n", counted, at), at
@@ -109,7 +116,8 @@ def _object_row(
     value: object, text: str, start: int, line: int, vocabulary: Vocabulary
 ) -> FileRow | FileError:
     if not isinstance(value, _Pairs):
-        return FileError(_NOT_AN_OBJECT, *_place_of(text, start, start, line))
+        at = _place_of(text, start, start, line)
+        return FileError(f"is not a JSON object such as {_EXAMPLE}", *at)
 
     def place(name: str) -> Place:
         # Only a row with an error is asked.

@@ -29,3 +29,22 @@ def test_a_purchase_is_a_short_course() -> None:
 
     assert len(course.steps) <= 120
     assert course.within("provisioning").switches <= 30
+
+
+def test_an_apply_of_two_rows() -> None:
+    """Through the command line, the fleet and its file; what is below has figures of its own."""
+    steps = set(paths.course_of_apply().steps)
+    outer = {step for step in steps if step.file.startswith(("cli/", "fleet/", "rowfiles/"))}
+
+    assert len({step.file for step in outer}) <= 45
+    assert len(outer) <= 385
+    assert len({step.file for step in steps}) <= 97
+    assert len(steps) <= 700
+
+
+def test_the_spine_of_an_apply() -> None:
+    """From its entry to the transport, `provisioning/bulk` included, which only makes the run."""
+    files = set(paths.spine_of_apply())
+
+    assert {"cli/app.py", "fleet/apply.py", "engine.py"} <= files
+    assert len(files) <= 11

@@ -121,14 +121,6 @@ class Cli:
         rows = ({"id": f"buy-{i}", **same, "label": f"n{i}"} for i in range(count))
         return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
 
-    def purchases(self, count: int, name: str = "orders.jsonl") -> Path:
-        """Write a file that buys *count* numbers, each with a label of its own."""
-        rows = (
-            {"id": f"buy-{i}", "action": "create", "country_code": "US", "friendly_name": f"n{i}"}
-            for i in range(count)
-        )
-        return self.write(name, "".join(json.dumps(row) + "\n" for row in rows))
-
 
 class Terminal:
     """A command on a terminal of its own, whose questions are answered when they are asked."""

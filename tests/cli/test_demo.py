@@ -44,14 +44,14 @@ def audit_result(purchases: int) -> dict[str, Any]:
 def test_the_demo_kills_and_resumes(inside: Inside) -> None:
     """Nothing bought twice, nothing lost, with the words that its help shows."""
     [example] = re.findall(r"Example: sigmamind (.+)", inside("demo", "--help").out)
-    words = (*example.split(), "--rows", 60, "--json")
+    words = (*example.split(), "--rows", 48, "--json")
     done = inside(*words, SIGMAMIND_API_KEY="", SIGMAMIND_BASE_URL="")
     *killed, result = done.objects
 
     assert (done.code, done.err) == (0, "")
     assert [each["platform"] for each in killed] == list(PLATFORMS)
     assert any(each["in_progress"] for each in killed)
-    assert result == audit_result(35)
+    assert result == audit_result(28)
 
 
 @pytest.mark.long
@@ -96,13 +96,13 @@ def test_a_terminal_shows_how_far_the_demo_is(cli: Cli) -> None:
 @pytest.mark.long
 def test_the_demo_kills_a_worker_and_others_take_over(inside: Inside) -> None:
     """Killed while it was sending; nothing bought twice, nothing lost."""
-    done = inside("demo", "--workers", 2, "--rows", 36, "--json")
+    done = inside("demo", "--workers", 2, "--rows", 48, "--json")
     killed, result = done.objects
 
     assert (done.code, done.err) == (0, "")
     assert killed["in_progress"] > 0
-    assert killed["done"] < killed["rows"] == 36
-    assert result == audit_result(21)
+    assert killed["done"] < killed["rows"] == 48
+    assert result == audit_result(28)
 
 
 # ---------------------------------------------------------------- the sample

@@ -8,16 +8,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli import main
 from sigmamind_async.cli.errors import Exit, advice_for, exit_for, exit_for_job, told, unexpected
-from sigmamind_async.cli.jobs.operations import fault_of
-from sigmamind_async.cli.jobs.supervisor import TICK, Supervision, is_unreachable, word_for
+from sigmamind_async.cli.jobs.results import row_error
+from sigmamind_async.cli.jobs.runner import TICK, JobRunner, is_unreachable, stop_reason
+from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import StopReason, Summary
 from sigmamind_async.cli.output.text import ranges_text
 from sigmamind_async.errors import (
@@ -153,13 +155,13 @@ def test_an_unexpected_error_is_one_short_line() -> None:
 
 
 def test_a_row_cut_off_is_in_doubt() -> None:
-    fault = fault_of(asyncio.CancelledError())
+    fault = row_error(asyncio.CancelledError())
 
     assert (fault.type, fault.committed) == ("Interrupted", "unknown")
 
 
 def test_a_fault_of_our_own_tells_no_value() -> None:
-    assert fault_of(ValueError("a secret")).message == "unexpected ValueError"
+    assert row_error(ValueError("a secret")).message == "unexpected ValueError"
 
 
 @pytest.mark.parametrize(
@@ -173,9 +175,9 @@ def test_a_fault_of_our_own_tells_no_value() -> None:
     ],
 )
 def test_why_a_job_ended_early_is_one_word(error: SigmaMindError, word: StopReason) -> None:
-    assert word_for(error) == word
+    assert stop_reason(error) == word
     error.not_from_api = True
-    assert (word_for(error) == "not_the_api") is isinstance(error, APIStatusError)
+    assert (stop_reason(error) == "not_the_api") is isinstance(error, APIStatusError)
 
 
 def test_a_platform_is_given_up_after_silence_behind_an_open_circuit() -> None:
@@ -244,8 +246,8 @@ def test_an_unexpected_error_is_one_line(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by \x1b zero")
 
-    monkeypatch.setattr("sigmamind_async.cli.commands.sandbox.rate_limit", broken)
-    code = main(["sandbox", "--rate", "1", *words])
+    monkeypatch.setattr("sigmamind_async.cli.commands.explain.page_names", broken)
+    code = main(["explain", *words])
     err = capsys.readouterr().err
 
     assert code == 1
@@ -256,32 +258,44 @@ def test_an_unexpected_error_is_one_line(
 async def test_a_job_that_takes_its_time_to_end_is_not_hurried() -> None:
     """Cancelled again with every look at a platform that stays away, it would lose what it knows.
 
-    Fails where `Supervision.cancel` does not remember that it has cancelled.
+    Fails where `JobRunner.cancel` does not remember that it has cancelled.
     """
-    progress = Progress()
-    told: list[StopReason] = []
-    kept: list[str] = []
+    job = SlowJob(Progress())
+    runner = JobRunner(
+        output=Output(json=True),
+        admissions=[Admission(open_until=math.inf)],
+        patience=1.0,
+        progress=job.progress,
+    )
+    await runner.run(job)
 
-    async def job() -> None:
-        progress.started = progress.clock() - 60.0
+    assert (runner.stopped, job.kept) == ("platform_unreachable", ["what is known"])
+
+
+class SlowJob:
+    """A job that takes its time to end once it is cancelled."""
+
+    unconfirmed = 0
+    stopped = ""
+    stopped_by = None
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.kept: list[str] = []
+
+    def stop(self) -> None:
+        """Start no more rows: there are none."""
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._run().__await__()
+
+    async def _run(self) -> None:
+        self.progress.started = self.progress.clock() - 60.0
         try:
             await asyncio.sleep(60.0)
         finally:
             await asyncio.sleep(4 * TICK)
-            kept.append("what is known")
-
-    supervision = Supervision(
-        stop_job=lambda: None,
-        on_stop=told.append,
-        on_wait=lambda _: None,
-        awaited=lambda: 0,
-        admissions=[Admission(open_until=math.inf)],
-        patience=1.0,
-        progress=progress,
-    )
-    await supervision.over(job())
-
-    assert (told, kept) == (["platform_unreachable"], ["what is known"])
+            self.kept.append("what is known")
 
 
 # ---------------------------------------------------------------- standard streams

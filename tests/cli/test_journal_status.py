@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from sigmamind_async.cli.journal_location import FilePlace
+from sigmamind_async.cli.journal_location import FileJournal
 from sigmamind_async.cli.output.events import JournalRow, JournalStatus, UnsettledRow
 from sigmamind_async.cli.output.journal_status import (
     journal_row_of,
@@ -34,7 +34,7 @@ ROW = Row(
     history=(Step(990.0, "attempt 1: sending"), Step(1_000.0, "attempt 1: the connection broke")),
 )
 UNDECIDED = attrs.evolve(ROW, state=State.NEEDS_DECISION)
-PLACE = FilePlace("a.csv", Path("a.csv.journal.db"))
+PLACE = FileJournal("a.csv", Path("a.csv.journal.db"))
 
 
 def event_of(row: Row) -> JournalRow:

@@ -14,6 +14,7 @@ import pytest
 
 from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import Faults
+from tests.cli.test_terminal import ESCAPES, on_terminal
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Inside, Wait
@@ -53,7 +54,7 @@ def test_an_order_is_a_fleet_file_with_a_name(cli: Cli, inside: Inside) -> None:
     [file] = orders(cli)
     rows = [json.loads(line) for line in file.read_text().splitlines()]
 
-    assert (done.code, order["type"], order["count"]) == (0, "order", 20)
+    assert (done.code, order["type"], order["count"]) == (0, "order_placed", 20)
     assert file.name == order["file"] == f"order-{order['name']}.jsonl"
     assert [row["id"] for row in rows] == [f"{order['name']}-{place}" for place in range(1, 21)]
     assert {row["area_code"] for row in rows} == {415}
@@ -100,7 +101,7 @@ def test_a_name_is_of_one_order(cli: Cli, inside: Inside, words: tuple[str, ...]
 def test_a_killed_order_goes_on_as_printed(
     cli: Cli, inside: Inside, until: Wait, after: int
 ) -> None:
-    """With lost answers and late commits. Negative control: without ``--order`` it buys 20 more."""
+    """With lost responses and late commits. Negative control: ids that each run makes anew fail."""
     cli.box.latency = (0.02, 0.1)
     cli.box.faults = Faults(share=0.2, late=0.2)
     process = cli.start(*BUY, *AGREED, *SETTLED, "--json")
@@ -119,7 +120,7 @@ def test_a_killed_order_goes_on_as_printed(
 def test_the_same_command_again_stops_and_says_both_ways(
     cli: Cli, inside: Inside, until: Wait
 ) -> None:
-    """Negative control: without the look at other orders, the second command buys 20 more."""
+    """It could mean either. Negative control: without the look at begun orders, it goes on."""
     cli.box.latency = (0.05, 0.1)
     process = cli.start(*BUY, *AGREED)
     until(lambda: bought(cli) >= 3)
@@ -149,7 +150,7 @@ def test_a_finished_order_is_not_placed_again_either(cli: Cli, inside: Inside) -
 
 
 def test_the_same_command_in_another_folder_stops_too(cli: Cli, inside: Inside) -> None:
-    """The journals of a user are known wherever they are."""
+    """A user's orders are known wherever they are. Negative control: without that look, 40."""
     inside(*BUY, *AGREED)
     other = cli.folder / "other"
     other.mkdir()
@@ -167,6 +168,31 @@ def test_an_order_that_was_not_agreed_to_is_taken_up(cli: Cli, inside: Inside) -
     assert (refused.code, done.code) == (2, 0)
     assert "--max-purchases 20 --yes" in refused.err
     assert (len(orders(cli)), bought(cli)) == (1, 20)
+
+
+def test_an_order_without_its_journal_stops(cli: Cli, inside: Inside) -> None:
+    """Nothing else knows what it has bought. Negative control: without the check, it buys again."""
+    inside(*BUY, *AGREED, "--order", "march")
+    for path in cli.folder.glob("order-march.jsonl.journal.db*"):
+        path.unlink()
+    done = inside(*BUY, *AGREED, "--order", "march")
+
+    assert (done.code, bought(cli)) == (2, 20)
+    assert "its journal order-march.jsonl.journal.db is gone" in done.err
+
+
+@pytest.mark.parametrize(("typed", "code", "count"), [("20\n", 0, 20), ("y\n", 2, 0)])
+def test_a_person_sees_what_is_bought_where_before_it_is(
+    cli: Cli, typed: str, code: int, count: int
+) -> None:
+    got, seen = on_terminal(cli, BUY, typed)
+    text = ESCAPES.sub("", seen)
+    before, _, _ = text.partition("Type 20")
+
+    assert (got, bought(cli)) == (code, count)
+    assert "20 numbers on sigmamind, kept in order-" in before
+    assert f"sigmamind at {cli.box.sigmamind.base_url}, key ..." in before
+    assert "This buys 20 numbers and costs money." in before
 
 
 def test_several_at_once_buy_one_order(cli: Cli) -> None:

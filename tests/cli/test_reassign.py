@@ -99,7 +99,7 @@ def test_a_move_is_shown_and_confirmed_by_its_count(
 
     assert got == code
     assert f"inbound_agent_id '{OLD}'" in text
-    assert f"This changes 2 numbers on sigmamind at {cli.box.sigmamind.base_url}. Type 2" in text
+    assert f"This changes 2 numbers on sigmamind at {cli.box.sigmamind.base_url}, key ..." in text
     assert (agents_of(inside)[FIRST][0] == NEW) is (code == 0)
 
 

@@ -34,15 +34,14 @@ def labels(count: int) -> list[str]:
 def test_a_second_run_sends_nothing(cli: Cli, inside: Inside) -> None:
     path = cli.fleet(3)
     first = inside("apply", path, *buy(3), "--json")
-    sent = cli.box.sigmamind.requests.total
     second = inside("apply", path, *buy(3), "--json")
 
     numbers = {row["id"]: row["phone_number"] for row in first.rows}
     assert (first.code, second.code) == (0, 0)
     assert {row["id"]: row["phone_number"] for row in second.rows} == numbers
-    assert [row["already_done"] for row in first.rows + second.rows] == [False] * 3 + [True] * 3
-    assert (first.summary["already_done"], second.summary["already_done"]) == (0, 3)
-    assert cli.box.sigmamind.requests.total == sent
+    assert [row["action"] for row in second.rows] == ["unchanged"] * 3
+    assert (first.summary["unchanged"], second.summary["unchanged"]) == (0, 3)
+    assert len(cli.box.ledger) == 3
 
 
 def test_a_person_is_told_what_was_not_sent_again(cli: Cli, inside: Inside) -> None:
@@ -51,8 +50,8 @@ def test_a_person_is_told_what_was_not_sent_again(cli: Cli, inside: Inside) -> N
     done = inside("apply", path)
 
     assert done.code == 0
-    assert done.out.count("sent by an earlier run, not again") == 3
-    assert "done by an earlier run, so not sent again: 3 rows" in done.err
+    assert "3 unchanged" in done.out
+    assert f"{path}: leaves 3 numbers unchanged" in done.err
 
 
 def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wait) -> None:
@@ -80,8 +79,8 @@ def test_kill_9_and_again_buys_nothing_twice(cli: Cli, inside: Inside, until: Wa
 
     assert process.returncode == -signal.SIGKILL
     assert standing.code == 3
-    assert (again.code, again.summary["done"]) == (0, ROWS)
-    assert 0 < again.summary["already_done"] < ROWS
+    assert (again.code, again.summary["done"] + again.summary["unchanged"]) == (0, ROWS)
+    assert again.summary["unchanged"] > 0
     assert cli.labels() == labels(ROWS)
     told = {row["phone_number"] for row in again.rows}
     assert told == {commit.phone_number for commit in cli.box.ledger.purchases}
@@ -103,8 +102,9 @@ def test_a_row_added_at_the_end_is_bought_alone(cli: Cli, inside: Inside) -> Non
     done = inside("apply", path, *buy(3))
 
     assert refused.code == 2
-    assert "buys 1 numbers and its journal counts 2 already, --max-purchases allows 2" in (
-        refused.err
+    assert (
+        "buys 1 number and its journal counts 2 numbers already, and --max-purchases allows 2"
+        in (refused.err)
     )
     assert done.code == 0
     assert cli.labels() == labels(3)
@@ -113,44 +113,13 @@ def test_a_row_added_at_the_end_is_bought_alone(cli: Cli, inside: Inside) -> Non
 # ---------------------------------------------------------------- rows and their ids
 
 
-def rows(*names: str) -> str:
-    """Return rows without an id."""
-    each = ({"action": "create", "country_code": "US", "friendly_name": name} for name in names)
-    return "".join(json.dumps(row) + "\n" for row in each)
-
-
-def test_a_row_without_an_id_goes_by_its_place(cli: Cli, inside: Inside) -> None:
-    """A blank line more changes nothing."""
-    path = cli.write("a.jsonl", rows("n0", "n1"))
-    first = inside("apply", path, *buy(2), "--json")
-    path.write_text("\n\n" + rows("n0", "n1"))
-    second = inside("apply", path, *buy(2), "--json")
-
-    assert sorted(row["id"] for row in first.rows) == ["row-1", "row-2"]
-    assert second.summary["already_done"] == 2
-    assert cli.labels() == labels(2)
-
-
-def test_rows_in_another_order_are_refused(cli: Cli, inside: Inside) -> None:
-    """Nothing is bought for a row that is not the one the journal knows."""
-    path = cli.write("a.jsonl", rows("n0", "n1"))
-    inside("apply", path, *buy(2))
-    path.write_text(rows("n1", "n0"))
-    done = inside("apply", path, *buy(2))
-
-    assert done.code == 1
-    assert done.out.count("the journal holds another request under this id") == 2
-    assert "a row without an id goes by its place" in done.out
-    assert cli.labels() == labels(2)
-
-
 def test_rows_with_ids_may_change_their_order(cli: Cli, inside: Inside) -> None:
     path = cli.fleet(3)
     inside("apply", path, *buy(3))
     path.write_text("\n".join(reversed(path.read_text().splitlines())))
     done = inside("apply", path, *buy(3), "--json")
 
-    assert (done.code, done.summary["already_done"]) == (0, 3)
+    assert (done.code, done.summary["unchanged"]) == (0, 3)
 
 
 # ---------------------------------------------------------------- what may be spent
@@ -160,9 +129,10 @@ def test_the_limit_holds_over_all_runs(cli: Cli, inside: Inside) -> None:
     """Two files of one journal: what the first has bought counts for the second."""
     words = ("--journal", "all.db")
     inside("apply", cli.fleet(3, "a.jsonl"), *buy(3), *words)
-    more = cli.write("b.jsonl", rows("other"))
-    refused = inside("apply", more, *buy(3), *words)
-    done = inside("apply", more, *buy(4), *words)
+    row = {"id": "more", "platform": "sigmamind", "source": "purchase", "country_code": "US"}
+    more = cli.write("b.jsonl", json.dumps({**row, "label": "other"}))
+    refused = inside("apply", more, *buy(3), *words, "--allow-unlisted")
+    done = inside("apply", more, *buy(4), *words, "--allow-unlisted")
 
     assert (refused.code, done.code) == (2, 0)
     assert "agree" not in refused.err
@@ -183,7 +153,7 @@ def broken(path: Path, statement: str) -> None:
     ("statement", "told"),
     [
         ("PRAGMA user_version = 99", "another version of sigmamind-async"),
-        ("PRAGMA application_id = 1", "orders.jsonl.journal.db"),
+        ("PRAGMA application_id = 1", "fleet.jsonl.journal.db"),
     ],
 )
 @pytest.mark.parametrize("command", ["apply", "status", "reconcile"])
@@ -222,7 +192,7 @@ def test_an_old_journal_is_refused_until_it_is_accepted(cli: Cli, inside: Inside
     assert len(cli.box.ledger.purchases) == 4
 
 
-@pytest.mark.parametrize("content", ["", "action,id\n", "x" * 5000])
+@pytest.mark.parametrize("content", ["action,id\n", "x" * 5000])
 def test_a_file_that_is_no_journal_stops_everything(cli: Cli, inside: Inside, content: str) -> None:
     journal = cli.write("rows.txt", content)
     done = inside("apply", cli.fleet(1), *buy(1), "--journal", journal)
@@ -241,23 +211,22 @@ def test_a_key_of_another_account_is_refused(cli: Cli, inside: Inside) -> None:
     cli.box.sigmamind.tower.account.clear()  # type: ignore[attr-defined]
     cli.box.sigmamind.api_key = cli.box.verbex.api_key
     refused = inside("apply", cli.fleet(2), *buy(2), **other)
-    accepted = inside("apply", cli.fleet(2), *buy(2), "--accept-key", **other)
+    accepted = inside("apply", cli.fleet(2), *buy(2), "--accept-key", "--skip-bad", **other)
 
     assert (refused.code, refused.out) == (2, "")
     assert "made with another API key" in refused.err
     assert "confirm that with --accept-key" in refused.err
-    assert accepted.code == 0
+    assert accepted.code == 1, "the number of the other row is not in this account"
     assert len(cli.box.ledger.purchases) == 2
 
 
-def test_a_wrong_key_can_be_mended(cli: Cli, inside: Inside) -> None:
-    path = cli.fleet(200)
-    refused = cli("apply", path, *buy(200), "--json", SIGMAMIND_API_KEY="canary-key")
-    done = inside("apply", path, *buy(200))
+def test_a_wrong_key_can_be_put_right(cli: Cli, inside: Inside) -> None:
+    path = cli.fleet(20)
+    refused = inside("apply", path, *buy(20), SIGMAMIND_API_KEY="canary-key")
+    done = inside("apply", path, *buy(20))
 
-    assert (refused.code, refused.summary["stopped"]) == (2, "key_refused")
-    assert done.code == 0
-    assert cli.labels() == labels(200)
+    assert (refused.code, done.code) == (2, 0)
+    assert cli.labels() == labels(20)
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(cli: Cli, inside: Inside) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sigmamind_async.cli.command_line import expand_bare_postgres, without_passwords
 from sigmamind_async.cli.database import database_of
-from sigmamind_async.cli.dsn import spelled_out, without_passwords
 from sigmamind_async.cli.jobs.worker_runner import WarningLog, cron_every
 from sigmamind_async.sandbox import Fault
 from tests.functional.postgres import PASSWORD, Server
@@ -64,15 +64,17 @@ def worker(cli: Cli, inside: Inside, home: Database) -> Iterator[subprocess.Pope
     """A worker as its help shows it, which is impatient and serves already."""
     [example] = re.findall(r"Example: sigmamind (.+)", inside("worker", "--help").out)
     process = cli.start(*shlex.split(example), "--attempt-timeout", 1, "--upkeep", 1)
-    with process:
+    try:
         assert process.stdout is not None
         assert process.stdout.readline().decode() == (
-            "serves sigmamind, verbex, dialnexa from PostgreSQL"
-            f" database {home.name} on {home.server.folder}, schema sigmamind;"
-            " 50 operations at once\n"
+            "Serving sigmamind, verbex, dialnexa from PostgreSQL"
+            f" database {home.name} on {home.server.folder}, schema sigmamind,"
+            " up to 50 operations at once\n"
         )
         yield process
+    finally:
         process.kill()
+        process.communicate()
 
 
 def test_workers_carry_out_what_apply_hands_over(
@@ -109,9 +111,7 @@ def test_workers_carry_out_what_apply_hands_over(
         ["done", "sigmamind", "purchase", "buy-0"],
         ["done", "sigmamind", "purchase", "buy-1"],
     ]
-    assert ended.out.splitlines()[-2].split()[:6] == [
-        "asked", "done", "failed", "unconfirmed", "skipped", "sent",
-    ]  # fmt: skip
+    assert re.search(r"^3 rows in .* s: 3 done", ended.out, re.MULTILINE), ended.out
 
 
 @pytest.mark.usefixtures("worker")
@@ -129,7 +129,7 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
     [open_row] = discreet(inside("status", "--postgres", "--json", **NOBODY)).open_rows
     assert open_row["state"] == "unconfirmed"
     assert inside("reconcile", "--postgres", "--settle-time", 0, "--wait").code == 3
-    decided = inside("reconcile", "--postgres", "--only", open_row["id"], "--abandon")
+    decided = inside("reconcile", "--postgres", "--only", open_row["row"], "--abandon")
     assert decided.code == 0
     again = inside("apply", path, *WORKERS)
     assert again.code == 1
@@ -173,13 +173,12 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     assert "still with the workers, who carry on: lines 1-3" in done.err
     assert "  how far they are: sigmamind status --postgres" in done.err
     assert "to go on, run the same command again" in done.err
-    assert [line.split()[:4] for line in done.out.splitlines()[:3]] == [
-        ["line", str(line), "unconfirmed", "sigmamind"] for line in (1, 2, 3)
-    ]
+    for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):
+        assert {"unconfirmed", "purchase", name, "still"} <= {*line.split()}
     standing = inside("status", "--postgres", **NOBODY)
     assert (standing.code, cli.box.ledger.purchases) == (0, [])
     assert "      3  planned\n" in standing.out
-    assert "a worker sends planned rows, and the next apply tries again" in standing.out
+    assert "A worker sends planned rows" in standing.out
 
 
 # ---------------------------------------------------------------- fleets
@@ -229,7 +228,7 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
         (["worker", "--postgres", "host=127.0.0.1 port=1"], "Check that the server runs there"),
         (["demo", "--postgres", "host=x"], "say how many, --workers 3"),
         (["plan", "o.csv", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
-        (["export", "--journal", "j", "--postgres", "host=x"], "exclude each other"),
+        (["export", "--journal", "j", "--postgres", "host=x"], "leave j out"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
@@ -330,7 +329,7 @@ def test_a_missing_extra_is_named(cli: Cli) -> None:
     ],
 )
 def test_the_option_alone_stands_for_the_variable(words: list[str], spelled: list[str]) -> None:
-    assert spelled_out(words) == spelled
+    assert expand_bare_postgres(words) == spelled
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from sigmamind_async import PlanError, Progress, SigmaMind, Verbex
-from sigmamind_async.errors import ConfigurationError
+from sigmamind_async.errors import AuthenticationError, ConfigurationError
 from sigmamind_async.fleet import (
     DesiredState,
     Fleet,
@@ -33,9 +33,10 @@ from sigmamind_async.fleet import (
 from sigmamind_async.fleet import load as load_fleet
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
 from sigmamind_async.platforms.sigmamind import ImportPhoneNumber
-from sigmamind_async.provisioning import MemoryJournal, Provisioner
+from sigmamind_async.provisioning import MemoryJournal, Provisioner, State
 from sigmamind_async.sandbox import Sandbox, Switches
 from sigmamind_async.values import UNSET, Secret
+from tests.unit.fleet.rows import begun
 
 NUMBER = "+14155550100"
 SECRET = "correct-horse-battery"
@@ -132,6 +133,11 @@ async def test_provisioners_must_fit_together(box: Sandbox, client: SigmaMind) -
         for crew in crews:
             with pytest.raises(ConfigurationError, match="one for each platform, all on one"):
                 await apply(todo, crew)
+        labelled = Provisioner(client, journal, account="production")
+        with pytest.raises(
+            ConfigurationError, match="no labels for accounts: sigmamind:production"
+        ):
+            await apply(todo, [labelled])
     assert not box.ledger.commits
 
 
@@ -390,3 +396,24 @@ async def test_a_file_that_changes_after_the_plan_changes_nothing(
     now = load_fleet(path)
     again = plan(now, await refresh(now, {"sigmamind": client}, journal))
     assert again.purchases == 1
+
+
+# --- what a refresh finds -----------------------------------------------------------------------
+
+
+async def test_the_latest_operation_of_a_row_counts(client: SigmaMind) -> None:
+    """One that was refused may be followed by another, which continues."""
+    journal = MemoryJournal()
+    for sequence, how in enumerate((State.FAILED, State.FAILED, State.UNCONFIRMED), 1):
+        stored = begun("bought", state=how, sequence=sequence).row
+        assert stored is not None
+        await journal.put(attrs.evolve(stored, version=1))
+    (step,) = (await planned(client, journal, BOUGHT)).steps
+    assert step.op_id == "bought #3"
+    assert step.remarks == ("continues what an earlier run began",)
+
+
+async def test_an_account_that_cannot_be_read_raises_its_own_error(box: Sandbox) -> None:
+    async with SigmaMind("wrong", base_url=box.sigmamind.base_url) as client:
+        with pytest.raises(AuthenticationError):
+            await planned(client, MemoryJournal(), BOUGHT)

@@ -395,6 +395,15 @@ async def test_without_the_look_at_removed_rows_a_renamed_row_buys(
     assert doubt.changes.count("purchase") == 2
 
 
+async def test_a_renamed_row_is_told_the_number_once_it_is_known(doubt: Doubt) -> None:
+    """The purchase was settled, and the run that would have noted its number is gone."""
+    for provisioner in doubt.operator.provisioners.values():
+        await provisioner.reconcile()
+    made = await doubt.operator.planned([saying(attrs.evolve(doubt.row, id="new"), label="Other")])
+    (problem,) = made.problems
+    assert f"{doubt.number} was bought for the row old" in problem.message
+
+
 async def test_a_renamed_row_that_names_its_number_takes_it(doubt: Doubt) -> None:
     renamed = saying(attrs.evolve(doubt.row, id="new"), phone_number=doubt.number)
     await doubt.operator.settle([renamed])

@@ -49,7 +49,7 @@ def children(pid: int) -> list[int]:
 
 def hand_over(cli: Cli, most: int = ROWS) -> subprocess.Popen[bytes]:
     """Have workers carry out the rows of a file, and follow them."""
-    path = cli.purchases(ROWS)
+    path = cli.fleet(ROWS)
     return cli.start("apply", path, "--postgres", "--max-purchases", most, "--yes", "--json")
 
 
@@ -147,7 +147,7 @@ def test_a_job_needs_nothing_but_its_key(cli: Cli, name: str, before: Sequence[s
         before = [*before, *(f"{key}={text}" for key, text in bare(cli).items())]
     done = cli.ended(
         cli.start(
-            *("apply", cli.purchases(3), "--max-purchases", 3, "--yes", "--report", "page.html"),
+            *("apply", cli.fleet(3), "--max-purchases", 3, "--yes", "--report", "page.html"),
             before=before,
         )
     )
@@ -160,7 +160,7 @@ def test_a_job_needs_nothing_but_its_key(cli: Cli, name: str, before: Sequence[s
 def test_a_job_that_is_timed_out_goes_on_another_time(cli: Cli) -> None:
     """Killed a second after it was asked to end, in the middle of its requests."""
     cli.box.latency = (60.0, 60.0)
-    words = ("apply", cli.purchases(ROWS), "--max-purchases", ROWS, "--yes")
+    words = ("apply", cli.fleet(ROWS), "--max-purchases", ROWS, "--yes")
     cut = cli.ended(cli.start(*words, before=["timeout", "-k", "1", "5"]))
     bought = len(cli.box.ledger.purchases)
     cli.box.latency = (0.0, 0.0)

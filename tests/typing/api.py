@@ -40,6 +40,7 @@ from sigmamind_async.platforms.sigmamind import (
     PhoneNumber,
     UpdatePhoneNumber,
 )
+from sigmamind_async.platforms.sigmamind.verification import VerificationResult, verify_numbers
 from sigmamind_async.provisioning import PostgresJournal, Provisioner, SqliteJournal, Status
 from sigmamind_async.testing import FakeClock, ScriptedTransport, in_fake_time, reply
 from sigmamind_async.values import SecretReference
@@ -74,6 +75,15 @@ async def phone_numbers(client: SigmaMind) -> None:
     assert_type(await numbers.test_call(bought), Call)
     assert_type(bought.sip_phone_number, str)
     assert_type(bought.active, bool | None)
+
+
+async def test_calls(client: SigmaMind, number: PhoneNumber) -> None:
+    run = verify_numbers(client, [number], per_destination=2)
+    assert_type(run.calls, int)
+    async for result in run:
+        assert_type(result, VerificationResult)
+        assert_type(result.call, Call | None)
+    assert_type(run.undelivered, list[VerificationResult])
 
 
 async def other_platforms(verbex_client: Verbex, dialnexa_client: DialNexa) -> None:

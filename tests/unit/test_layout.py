@@ -231,7 +231,7 @@ def _why_not_down(found: Import, above: int, below: int) -> str | None:
 
 def _may_use_sandbox(found: Import) -> bool:
     """Return whether the server is loaded only where it is the point."""
-    command = ".cli.demo." in found.importer or found.importer.endswith(".jobs.sandbox")
+    command = ".cli.demo." in found.importer or found.importer.endswith(".commands.sandbox")
     return tower(found.importer) in {"testing", "integrations"} or (
         tower(found.importer) == "cli" and (command or found.deferred)
     )

@@ -70,21 +70,6 @@ def apply(
         resume=resume_command(),
         workers=workers,
     )
-    from sigmamind_async.cli.jobs.rows_apply import apply_old  # until operation files go
-
-    code = apply_old(
-        file,
-        files=files,
-        changes=changes,
-        spending=spending,
-        journal=journal,
-        settlement=settlement,
-        request=request,
-        output=output,
-        report=report,
-    )
-    if code is not None:
-        return code
     return apply_fleet(read_fleet(file, files, journal), options)
 
 

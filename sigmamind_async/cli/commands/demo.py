@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from sigmamind_async.cli.dsn import OPTION
+from sigmamind_async.cli.command_line import POSTGRES_OPTION
 from sigmamind_async.cli.errors import CommandError
 
 
@@ -40,7 +40,7 @@ def demo(
     postgres: Annotated[
         str | None,
         Parameter(
-            name=OPTION,
+            name=POSTGRES_OPTION,
             group="Workers",
             help="PostgreSQL server on which a database may be created and dropped: a DSN, env:NAME"
             " or file:PATH. Default: a server that runs only for the demo.",
@@ -50,7 +50,7 @@ def demo(
 ) -> int:
     """Kill an apply, run it again, and show what was bought."""
     if workers is None and postgres is not None:
-        raise CommandError(f"{OPTION} is for workers: say how many, --workers 3")
+        raise CommandError(f"{POSTGRES_OPTION} is for workers: say how many, --workers 3")
     from sigmamind_async.cli.demo.local import show_demo
 
     count = rows or (240 if workers is None else 120)

@@ -30,6 +30,7 @@ PhoneNumber = Annotated[
 ]
 OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platform of the account.")]
 Yes = Annotated[bool, Parameter(help="Do not ask.")]
+Json = Annotated[bool, Parameter(name="--json", group="Output", help="Write JSON Lines to stdout.")]
 
 
 @Parameter(name="*", group=Group("Number", sort_key=1))
@@ -75,14 +76,12 @@ def list_(
         str | None, Parameter(help="Only numbers that this agent answers or calls from.")
     ] = None,
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """List numbers."""
     from sigmamind_async.cli.jobs.numbers import show_numbers
 
-    return show_numbers(
-        platform, unassigned=unassigned, agent=agent, request=request, options=output
-    )
+    return show_numbers(platform, unassigned=unassigned, agent=agent, request=request, json=json)
 
 
 def get(
@@ -91,12 +90,12 @@ def get(
     *,
     platform: OnePlatform = "sigmamind",
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """Show one number."""
     from sigmamind_async.cli.jobs.numbers import show_number
 
-    return show_number(number, platform, request=request, options=output)
+    return show_number(number, platform, request=request, json=json)
 
 
 def buy(
@@ -163,14 +162,14 @@ def import_(
         Path, Parameter(help="Journal of what was imported.", group="Journal")
     ] = Path("imports.journal.db"),
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """Import one number."""
     from sigmamind_async.cli.jobs.apply import ApplyOptions
     from sigmamind_async.cli.jobs.orders import import_number
 
     given = {**attrs.asdict(fields), **attrs.asdict(trunk), "auth_mode": auth_mode}
-    options = ApplyOptions(request=request, output=output)
+    options = ApplyOptions(request=request, output=OutputOptions(json=json))
     return import_number(number, platform, given, journal, options)
 
 
@@ -184,14 +183,14 @@ def update(
     fields: NumberOptions = NumberOptions(),
     trunk: TrunkOptions = TrunkOptions(),
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """Change one number."""
     from sigmamind_async.cli.jobs.numbers import update_number
 
     given = {**attrs.asdict(fields), **attrs.asdict(trunk)}
     clear = {"inbound_agent_id": clear_inbound_agent, "outbound_agent_id": clear_outbound_agent}
-    return update_number(number, platform, given, clear, request=request, options=output)
+    return update_number(number, platform, given, clear, request=request, json=json)
 
 
 def reassign(
@@ -230,12 +229,12 @@ def release(
     platform: OnePlatform = "sigmamind",
     yes: Yes = False,
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """Release one number."""
     from sigmamind_async.cli.jobs.numbers import release_number
 
-    return release_number(number, platform, yes=yes, request=request, options=output)
+    return release_number(number, platform, yes=yes, request=request, json=json)
 
 
 def verify(
@@ -257,7 +256,7 @@ def verify(
         int, Parameter(validator=Number(gte=1), help="Most of them to the same test number.")
     ] = 1,
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Json = False,
 ) -> int:
     """Place a test call from each number."""
     from sigmamind_async.cli.jobs.verification import CallOptions, verify
@@ -269,4 +268,4 @@ def verify(
         concurrency=concurrency,
         per_destination=max_per_destination,
     )
-    return verify(numbers, platform, calls, max_calls, request=request, options=output)
+    return verify(numbers, platform, calls, max_calls, request=request, json=json)

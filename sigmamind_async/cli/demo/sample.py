@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Final
 
@@ -12,19 +12,29 @@ import attrs
 
 FILE: Final = "fleet.csv"
 PASSWORD_FILE: Final = "trunk-password"  # noqa: S105 - the name of the file that holds it
-_PASSWORD: Final = f"file:{PASSWORD_FILE}"
 _TEAMS: Final = ("Support", "Sales", "Billing", "Onboarding", "Night desk")
 _PLACES: Final = (("US", 415), ("US", 212), ("US", 617), ("GB", 121), ("DE", 711), ("AU", 280))
 _TRUNK: Final = {
     "termination_uri": "sip.carrier.example",
     "trunk_username": "demo",
-    "trunk_password": _PASSWORD,
+    "trunk_password": f"file:{PASSWORD_FILE}",
 }
-_TWILIO: Final = {"twilio_account_sid": "AC1", "twilio_auth_token": _PASSWORD}
+_TWILIO: Final = {"twilio_account_sid": "AC1", "twilio_auth_token": f"file:{PASSWORD_FILE}"}
+_NEXA: Final = {"country_code": "US", "telephony_provider_id": "tp_12345678901"}
 _COLUMNS: Final = (
     *("id", "platform", "source", "phone_number", "country_code", "area_code"),
     *("telephony_provider_id", "label", "inbound_agent_id", *_TRUNK, *_TWILIO),
 )
+_GROUPS: Final[tuple[tuple[str, str, int, str, Mapping[str, object]], ...]] = (
+    ("sigmamind", "purchase", 6, "", {}),
+    ("sigmamind", "import", 3, "+1303555", _TRUNK),
+    ("sigmamind", "existing", 3, "+1206555", {}),
+    ("verbex", "purchase", 4, "", {}),
+    ("verbex", "import", 2, "+1720555", _TWILIO),
+    ("dialnexa", "purchase", 4, "+1415555", _NEXA),
+    ("dialnexa", "import", 2, "+1646555", _TRUNK),
+)
+"""Platform, source, share of 24 rows, what their numbers begin with, and other cells."""
 
 SampleRow = dict[str, object]
 """Cells of one row, by column."""
@@ -60,45 +70,19 @@ def sample_fleet(seed: int, count: int, agents: Sequence[str]) -> Sample:
     *agents* are those of the SigmaMind account.
     """
     random = Random(seed)  # noqa: S311 - a sample is no secret
-    verbex = dialnexa = count // 4
-    sigmamind = count - verbex - dialnexa
-    rows = [
-        *(_on_sigmamind(random, place, sigmamind, agents) for place in range(sigmamind)),
-        *(_on_verbex(place, verbex) for place in range(verbex)),
-        *(_on_dialnexa(place, dialnexa) for place in range(dialnexa)),
-    ]
-    for row in rows:
-        row["label"] = f"{random.choice(_TEAMS)} {row['id']}"
+    groups = [group for group in _GROUPS for _ in range(group[2])]
+    rows: list[SampleRow] = []
+    for place in range(count):
+        # 7 has no factor in common with 24: every group has its turn, and few rows have most.
+        platform, source, _, prefix, cells = groups[place * 7 % len(groups)]
+        row: SampleRow = {"id": f"{platform}-{source}-{place:03}", "platform": platform, **cells}
+        row |= {"source": source, "label": f"{random.choice(_TEAMS)} {place:03}"}
+        if prefix:
+            row["phone_number"] = f"{prefix}{place:04}"
+        if platform == "sigmamind":
+            row["inbound_agent_id"] = random.choice(agents)
+        if (platform, source) == ("sigmamind", "purchase"):
+            row["country_code"], row["area_code"] = random.choice(_PLACES)
+        rows.append(row)
     random.shuffle(rows)
     return Sample(tuple(rows))
-
-
-def _on_sigmamind(random: Random, place: int, count: int, agents: Sequence[str]) -> SampleRow:
-    """Return a purchase, an import or a change: half, a quarter and a quarter of *count* rows."""
-    base = {"platform": "sigmamind", "inbound_agent_id": random.choice(agents)}
-    if place < count // 2:
-        country_code, area_code = random.choice(_PLACES)
-        where = {"country_code": country_code, "area_code": area_code}
-        return {**base, "id": f"sigma-buy-{place:03}", "source": "purchase", **where}
-    if place < count // 2 + count // 4:
-        number = {"phone_number": f"+1303555{place:04}", **_TRUNK}
-        return {**base, "id": f"sigma-own-{place:03}", "source": "import", **number}
-    number = {"phone_number": f"+1206555{place:04}"}
-    return {**base, "id": f"sigma-has-{place:03}", "source": "existing", **number}
-
-
-def _on_verbex(place: int, count: int) -> SampleRow:
-    if place < count * 2 // 3:
-        return {"platform": "verbex", "id": f"verbex-buy-{place:03}", "source": "purchase"}
-    number = {"phone_number": f"+1720555{place:04}", **_TWILIO}
-    return {"platform": "verbex", "id": f"verbex-own-{place:03}", "source": "import", **number}
-
-
-def _on_dialnexa(place: int, count: int) -> SampleRow:
-    if place < count * 2 // 3:
-        number = {"phone_number": f"+1415555{place:04}", "country_code": "US"}
-        provider = {"telephony_provider_id": "tp_12345678901"}
-        base = {"platform": "dialnexa", "id": f"nexa-buy-{place:03}", "source": "purchase"}
-        return {**base, **number, **provider}
-    number = {"phone_number": f"+1646555{place:04}", **_TRUNK}
-    return {"platform": "dialnexa", "id": f"nexa-own-{place:03}", "source": "import", **number}

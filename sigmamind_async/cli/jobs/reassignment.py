@@ -10,14 +10,13 @@ from typing import Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.jobs.runner import JobRunner
-from sigmamind_async.cli.jobs.steps import run_plan
+from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, Side
-from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient
+from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, describe_account
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
@@ -124,7 +123,9 @@ def reassign_numbers(
     with new_loop() as loop:
         stack = AsyncExitStack()
         try:
-            journal = loop.run(_open(stack, client, path))
+            loop.run(stack.enter_async_context(client))
+            journal = MemoryJournal() if path is None else SqliteJournal(path)
+            loop.run(stack.enter_async_context(journal))
             todo, state = loop.run(reassignment.plan(client, journal))
             over = dry_run or todo.problems or not todo.writes
             if over or not output.json:
@@ -132,14 +133,12 @@ def reassign_numbers(
             if over:
                 return Exit.FAILED if todo.problems else Exit.DONE
             if not yes:
-                _confirm(
-                    todo.writes, reassignment, client, ask=not options.json and is_interactive()
-                )
+                _confirm(client, todo.writes, ask=not output.json and is_interactive())
                 again, state = loop.run(reassignment.plan(client, journal))
                 if again.steps != todo.steps:
                     raise CommandError("the numbers have changed since; nothing was sent")
-            provisioners = [Provisioner(client, journal)]
-            summary = loop.run(run_plan(todo, provisioners, runner, state=state, verbose=True))
+            run = run_plan(todo, [Provisioner(client, journal)], runner, state=state)
+            summary = loop.run(run)
         finally:
             loop.run(stack.aclose())
     code = runner.conclude(summary)
@@ -148,18 +147,9 @@ def reassign_numbers(
     return code
 
 
-async def _open(stack: AsyncExitStack, client: AnyClient, path: Path | None) -> Journal:
-    await stack.enter_async_context(client)
-    if path is None:
-        return MemoryJournal()
-    return await stack.enter_async_context(SqliteJournal(path))
-
-
-def _confirm(count: int, reassignment: Reassignment, client: AnyClient, *, ask: bool) -> None:
+def _confirm(client: AnyClient, count: int, *, ask: bool) -> None:
     """Raise `CommandError` unless changing *count* numbers is agreed to."""
-    numbers = f"{count} {'number' if count == 1 else 'numbers'}"
     if not ask:
-        raise CommandError(f"this changes {numbers}: agree with --yes; nothing was sent")
-    where = f"{reassignment.platform} at {client.runner.engine.base_url}"
-    if prompt(f"This changes {numbers} on {where}. Type {count} to go on: ") != str(count):
-        raise CommandError("not confirmed; nothing was sent")
+        raise CommandError(f"this changes {numbers(count)}: agree with --yes; nothing was sent")
+    where = describe_account(client)
+    confirm(f"This changes {numbers(count)} on {where}. Type {count} to change them", str(count))

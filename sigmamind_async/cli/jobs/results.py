@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Final
 
 import attrs
 
 from sigmamind_async.cli.errors import advice_for, message_of
-from sigmamind_async.cli.journal_location import Place
+from sigmamind_async.cli.journal_location import JournalLocation
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
+from sigmamind_async.cli.output.plan_text import step_notes
 from sigmamind_async.cli.output.text import ranges_text
 from sigmamind_async.errors import SigmaMindError
+from sigmamind_async.fleet import Plan, StepOutcome
 from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
+from sigmamind_async.secret_references import SecretReferenceError
 
 NEEDS_DECISION: Final = "needs a decision: sigmamind status shows how"
 """Advice on a row that no run settles."""
@@ -68,6 +72,48 @@ def left_to_workers(result: RowResult) -> RowResult:
     return attrs.evolve(result, error=error)
 
 
+def step_result(outcome: StepOutcome, plan: Plan) -> RowResult:
+    """Return how a step ended, as the result of its row."""
+    step, done = outcome.step, outcome.status == "done"
+    row = plan.rows[step.id]
+    error = None if outcome.error is None or done else _step_error(outcome.error, step.id)
+    return RowResult(
+        line=row.line,
+        id=step.id,
+        label=str(row.fields.get("label") or ""),
+        platform=step.platform,
+        action=step.action.value,
+        status=outcome.status,
+        phone_number=outcome.phone_number or None,
+        record_id=outcome.record if outcome.record != outcome.phone_number else None,
+        error=error,
+        attempts=outcome.attempts,
+        elapsed_ms=round(outcome.elapsed * 1000),
+        already_done=done and step.writes and not outcome.attempts,
+        note="; ".join(_notes(outcome)),
+    )
+
+
+def _notes(outcome: StepOutcome) -> list[str]:
+    step = outcome.step
+    if outcome.status == "skipped":
+        return [step.blocked] if step.blocked else []
+    if outcome.status != "done":
+        return []
+    fields = ", ".join(outcome.ignored)
+    ignored = [f"the platform shows another value for {fields}"] if fields else []
+    return [*(step_notes(step) if step.kept_drift or step.renamed_from else ()), *ignored]
+
+
+def _step_error(error: BaseException, row_id: str) -> RowError:
+    """Return what *error* says about a row, without the id of the operation."""
+    if isinstance(error, SecretReferenceError):
+        return RowError(type=type(error).__name__, message=str(error), committed="no")
+    found = row_error(error)
+    operation = rf"{re.escape(row_id)} #\d+(\.\w+)?"
+    return attrs.evolve(found, message=re.sub(rf"^{operation}: ", "", found.message))
+
+
 # ---------------------------------------------------------------- what is left to do
 
 
@@ -75,7 +121,7 @@ def left_to_workers(result: RowResult) -> RowResult:
 class NextSteps:
     """Collects the rows that are not settled, and says what settles them."""
 
-    place: Place
+    place: JournalLocation
     resume: str = ""
     """The command that goes on with the job."""
     _lines: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])

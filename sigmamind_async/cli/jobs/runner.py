@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import attrs
 
+from sigmamind_async import fleet
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.errors import exit_for_job
-from sigmamind_async.cli.jobs.results import NextSteps
+from sigmamind_async.cli.jobs.results import (
+    NextSteps,
+    left_to_workers,
+    step_result,
+    with_journal_state,
+)
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
 from sigmamind_async.cli.output.progress import Traffic
+from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.report.writer import PageFile
 from sigmamind_async.cli.signals import on_interrupt
 from sigmamind_async.errors import (
@@ -28,7 +36,10 @@ from sigmamind_async.errors import (
     JournalError,
     SigmaMindError,
 )
+from sigmamind_async.fleet import Action, FleetState, Plan, Secrets, StepOutcome
 from sigmamind_async.limiter.gate import Admission
+from sigmamind_async.provisioning.journal.protocol import Journal
+from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
 TICK: Final = 0.1
 """Seconds between two looks at a job."""
@@ -43,6 +54,9 @@ STOPPING: Final[dict[StopReason, str]] = {
     "journal_unusable": "stopping: the journal cannot be written, so nothing more is sent",
     "output_closed": "stopping: nothing reads the results any more; rows under way are settled",
 }
+
+
+_NOT_SETTLED: Final = frozenset({*UNSETTLED, *NEED_DECISION, State.ABANDONED})
 
 
 class Job(Protocol):
@@ -163,7 +177,7 @@ class JobRunner:
         """Note that an error has stopped the job."""
         error = None if self._job is None else self._job.stopped_by
         if error is not None:
-            self.stop(_word_for(error))
+            self.stop(stop_reason(error))
 
     def _note_refusal(self) -> None:
         """Say why nothing was done, where too few rows met a refused key to stop the job."""
@@ -199,7 +213,7 @@ class JobRunner:
         if self.next_steps is not None:
             self.next_steps.add(result)
             commands = self.next_steps.commands_for(result)
-        self.page.add(result, result.platform or "", commands)
+        self.page.add(result, commands)
 
     def note_error(self, error: BaseException | None) -> None:
         """Take the error of the row that ended last, if it has one."""
@@ -210,10 +224,13 @@ class JobRunner:
         """The requests that were sent."""
         return self.page.traffic
 
-    def summary(self, *, unchanged: int | None = None, invalid: int = 0) -> Summary:
+    def summary(
+        self, *, unchanged: int | None = None, abandoned: int = 0, invalid: int = 0
+    ) -> Summary:
         """Return how the job ended.
 
-        *unchanged* of the rows that are done needed nothing; *invalid* ones were left out before.
+        *unchanged* of the rows that are done needed nothing, and *abandoned* of those skipped were
+        given up by an operator; *invalid* ones were left out before.
         """
         progress = self.progress
         return Summary(
@@ -223,6 +240,7 @@ class JobRunner:
             failed=progress.failed + invalid,
             unconfirmed=progress.unconfirmed,
             skipped=progress.skipped,
+            abandoned=abandoned,
             already_done=self._already_done,
             requests=self.traffic.requests,
             rate_limited=self.traffic.rate_limited,
@@ -238,7 +256,103 @@ class JobRunner:
         return exit_for_job(summary)
 
 
-def _word_for(error: SigmaMindError) -> StopReason:
+async def run_plan(
+    plan: Plan,
+    provisioners: Iterable[fleet.StepProvisioner],
+    runner: JobRunner,
+    *,
+    state: FleetState | None = None,
+    secrets: Secrets | None = None,
+    workers: bool = False,
+    verbose: bool = False,
+    invalid: int = 0,
+) -> Summary:
+    """Carry *plan* out and return how that ended.
+
+    Args:
+        plan: What was shown.
+        provisioners: One for each platform, all on one journal.
+        runner: Supervises the job.
+        state: What the plan was made against, if that was read just now. `None`: it is read again,
+            and the plan is refused if it has moved.
+        secrets: Resolves the references in rows.
+        workers: True if *provisioners* hand the operations to workers.
+        verbose: Show the steps that had nothing to do, too.
+        invalid: Rows that were left out because of their problems.
+    """
+    given = [*provisioners]
+    runner.progress.total = len(plan.steps)
+    runner.output.widths = _widths(plan)
+    verbose = verbose or runner.output.json
+    steps = StepReporter(plan, runner, workers=workers, verbose=verbose)
+    run = fleet.apply(
+        plan, given, state=state, secrets=secrets, report=steps.add, progress=runner.progress
+    )
+    try:
+        await runner.run(run)
+    finally:
+        journal = given[0].journal if given else None
+        await steps.report_unconfirmed(journal, [each.account for each in given])
+    return runner.summary(unchanged=steps.unchanged, abandoned=steps.abandoned, invalid=invalid)
+
+
+@attrs.define
+class StepReporter:
+    """Reports how steps ended; unconfirmed ones last, with what the journal knows by then."""
+
+    plan: Plan
+    runner: JobRunner
+    workers: bool = attrs.field(kw_only=True)
+    verbose: bool = attrs.field(kw_only=True)
+    unchanged: int = 0
+    abandoned: int = 0
+    _unconfirmed: list[RowResult] = attrs.field(factory=list[RowResult])
+
+    def add(self, outcome: StepOutcome) -> None:
+        """Report *outcome*, or keep it where it is unconfirmed."""
+        result = step_result(outcome, self.plan)
+        unchanged = result.status == "done" and result.action == Action.UNCHANGED.value
+        self.unchanged += unchanged
+        self.abandoned += outcome.step.blocked == fleet.ABANDONED
+        if result.status == "unconfirmed":
+            self._unconfirmed.append(result)
+        else:
+            self.runner.report(result, shown=self.verbose or not unchanged)
+        self.runner.note_error(outcome.error)
+
+    async def report_unconfirmed(self, journal: Journal | None, accounts: Iterable[str]) -> None:
+        """Report the unconfirmed rows with what *journal* says about them by now."""
+        if not self._unconfirmed or journal is None:
+            return
+        stored = await _not_settled(journal, accounts)
+        for result in self._unconfirmed:
+            row = stored.get(result.id or "")
+            if self.workers and (row is None or row.state is State.SENDING):
+                now = left_to_workers(result)
+            else:
+                now = with_journal_state(result, row)
+            if now.status != "unconfirmed":
+                self.runner.progress.recount("unconfirmed", now.status)
+            self.runner.report(now)
+
+
+async def _not_settled(journal: Journal, accounts: Iterable[str]) -> Mapping[str, Row]:
+    """Return the operations that are not settled, by the id of the fleet's row."""
+    rows: dict[str, Row] = {}
+    with suppress(JournalError):  # the job has said so already
+        for account in accounts:
+            for row in await journal.in_states(account, _NOT_SETTLED):
+                rows[row.op_id.rpartition(" #")[0]] = row
+    return rows
+
+
+def _widths(plan: Plan) -> Widths:
+    actions = {step.action.value for step in plan.steps}
+    return Widths.of(plan.rows, actions, {step.platform for step in plan.steps})
+
+
+def stop_reason(error: SigmaMindError) -> StopReason:
+    """Return why a job ends early that *error* has stopped."""
     if isinstance(error, JournalError):
         return "journal_unusable"
     if isinstance(error, APIConnectionError):

@@ -11,7 +11,7 @@ import attrs
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import STOPPING, JobRunner
-from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
+from sigmamind_async.cli.options import PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     StopReason,
@@ -19,18 +19,18 @@ from sigmamind_async.cli.output.events import (
     VerificationList,
     VerificationSummary,
 )
-from sigmamind_async.cli.prompts import is_interactive, prompt
+from sigmamind_async.cli.prompts import confirm, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS
-from sigmamind_async.errors import NotFoundError, SigmaMindError
+from sigmamind_async.cli.vendors import PLATFORMS, describe_account
+from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
-from sigmamind_async.platforms.sigmamind.models import GetPhoneNumber, PhoneNumber
+from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
-    TestStatus,
     VerificationResult,
     VerificationRun,
     verify_numbers,
 )
+from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
 
 
 @attrs.frozen(kw_only=True)
@@ -51,13 +51,13 @@ def verify(
     max_calls: int | None,
     *,
     request: RequestOptions,
-    options: OutputOptions,
+    json: bool,
 ) -> int:
     """Place a test call from each number with one of *names*; without any, from all."""
     theirs = PLATFORMS[platform]
     if theirs.client is not SigmaMind:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output, gate = Output.for_process(json=options.json, quiet=options.quiet), new_gate(request)
+    output, gate = Output.for_process(json=json), new_gate(request)
     runner = JobRunner(
         output=output,
         admissions=[gate.admission],
@@ -70,7 +70,7 @@ def verify(
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
-        _agree(run.calls, max_calls, client, ask=not options.json and is_interactive())
+        _agree(client, run.calls, max_calls, ask=not json and is_interactive())
         round_ = Round(run=run, output=output)
         for result in missing:
             round_.report(result)
@@ -89,39 +89,31 @@ async def _carry_out(client: SigmaMind, runner: JobRunner, round_: Round) -> Non
 async def _look_up(
     client: SigmaMind, names: Sequence[str]
 ) -> tuple[list[PhoneNumber], list[Verification]]:
-    """Return the numbers with these *names*, or all, and what is to be said of missing ones."""
+    """Return the numbers with these *names*, or all, and a result for each that is missing."""
     async with client:
-        if not names:
-            return [each async for each in client.phone_numbers.list(page_size=1000)], []
-        values = [GetPhoneNumber(phone_number=name) for name in dict.fromkeys(names)]
-        found: list[PhoneNumber] = []
-        missing: list[Verification] = []
-        async for outcome in client.run_many(values, ordered=True):
-            if outcome.result is not None:
-                found.append(outcome.result)
-            elif isinstance(outcome.error, NotFoundError):
-                name, error = values[outcome.index].phone_number, row_error(outcome.error)
-                missing.append(Verification(phone_number=name, status="failed", error=error))
-            elif outcome.error is not None:
-                raise outcome.error
-        return found, missing
+        listing = client.phone_numbers.list(page_size=SIGMAMIND.page_size)
+        numbers = {each.sip_phone_number: each async for each in listing}
+    wanted = dict.fromkeys(names) or numbers
+    missing = [
+        Verification(phone_number=name, status="failed", note="is not in the account")
+        for name in wanted
+        if name not in numbers
+    ]
+    return [numbers[name] for name in wanted if name in numbers], missing
 
 
-def _agree(calls: int, max_calls: int | None, client: SigmaMind, *, ask: bool) -> None:
+def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -> None:
     """Raise `CommandError` unless placing *calls* is agreed to."""
-    if not calls:
-        return
     count = "1 test call" if calls == 1 else f"{calls} test calls"
-    what = f"this places {count} on sigmamind; each rings a telephone and costs money"
-    if max_calls is not None:
-        if calls > max_calls:
-            raise CommandError(f"{what}. --max-calls allows {max_calls}; no call was placed")
+    what = f"this places {count}; each rings a telephone and costs money"
+    if max_calls is not None and calls > max_calls:
+        raise CommandError(f"{what}. --max-calls allows {max_calls}; nothing was sent")
+    if not calls or max_calls is not None:
         return
     if not ask:
-        raise CommandError(f"{what}. Agree with --max-calls {calls}; no call was placed")
-    where = f"The account is at {client.runner.engine.base_url}."
-    if prompt(f"{what[0].upper()}{what[1:]}.\n{where} Type {calls} to go on: ") != str(calls):
-        raise CommandError("not confirmed; no call was placed")
+        raise CommandError(f"{what}. Agree with --max-calls {calls}; nothing was sent")
+    where = describe_account(client)
+    confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place them", str(calls))
 
 
 # ---------------------------------------------------------------- the round
@@ -222,30 +214,25 @@ _HINTS: Final[Mapping[str, str]] = {
 
 def verification_of(result: VerificationResult) -> Verification:
     """Return what a test call says about its number, as it is shown."""
-    number, call = result.number, result.call
-    shown = Verification(
-        phone_number=number.sip_phone_number,
-        status=result.status,
-        destination=number.outbound_phone_number,
-        note=_note(result.status, result),
-    )
-    if call is not None:
-        shown = attrs.evolve(
-            shown,
-            call_id=call.call_id,
-            call_status=call.status,
-            termination_reason=call.termination_reason,
-            duration_ms=None if call.duration is None else round(call.duration * 1000),
-        )
-    if result.error is not None:
-        error = row_error(result.error)
+    call = result.call or Call()
+    error = None if result.error is None else row_error(result.error)
+    if error is not None:
         error = attrs.evolve(error, hint=_HINTS.get(error.type, error.hint))
-        shown = attrs.evolve(shown, error=error)
-    return shown
+    return Verification(
+        phone_number=result.number.sip_phone_number,
+        status=result.status,
+        destination=result.number.outbound_phone_number,
+        call_id=call.call_id or None,
+        call_status=call.status,
+        termination_reason=call.termination_reason,
+        duration_ms=None if call.duration is None else round(call.duration * 1000),
+        error=error,
+        note=_note(result),
+    )
 
 
-def _note(status: TestStatus, result: VerificationResult) -> str:
+def _note(result: VerificationResult) -> str:
     if result.skip_reason is not None:
         update = f"sigmamind numbers update {result.number.sip_phone_number}"
         return _NOTES[result.skip_reason].format(update=update)
-    return _UNDOCUMENTED if status == "unconfirmed" and result.error is None else ""
+    return _UNDOCUMENTED if result.status == "unconfirmed" and result.error is None else ""

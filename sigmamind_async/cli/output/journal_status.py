@@ -35,7 +35,7 @@ from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Kind, Row
 from sigmamind_async.provisioning.tags import add_tag
 
 if TYPE_CHECKING:
-    from sigmamind_async.cli.journal_location import Place
+    from sigmamind_async.cli.journal_location import JournalLocation
     from sigmamind_async.provisioning.journal.protocol import Status
 
 MOST: Final = 20
@@ -44,7 +44,9 @@ MOST: Final = 20
 # ---------------------------------------------------------------- as events
 
 
-def journal_status_of(status: Status, place: Place, platform: str, now: float) -> JournalStatus:
+def journal_status_of(
+    status: Status, place: JournalLocation, platform: str, now: float
+) -> JournalStatus:
     """Return the status of *platform* in the journal at *place*."""
     rows = (*status.need_decision, *status.unconfirmed)
     return JournalStatus(
@@ -60,7 +62,7 @@ def journal_status_of(status: Status, place: Place, platform: str, now: float) -
     )
 
 
-def journal_row_of(row: Row, settle_time: float, place: Place) -> JournalRow:
+def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> JournalRow:
     """Return an operation of a journal; what is not settled about it included."""
     is_open = row.state in UNSETTLED or row.state in NEED_DECISION
     return JournalRow(
@@ -94,7 +96,7 @@ def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
-def _unsettled(row: Row, settle_time: float, place: Place) -> UnsettledRow:
+def _unsettled(row: Row, settle_time: float, place: JournalLocation) -> UnsettledRow:
     in_doubt_since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at
     # A process that was killed while it sent is given as long as its request may have lasted.
     counts_from = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
@@ -142,7 +144,7 @@ def without_call(text: str) -> str:
 _LATE: Final = "if the first purchase turns up later, reconcile reports it as a duplicate"
 
 
-def _resolutions(row: Row, place: Place) -> Iterator[Resolution]:
+def _resolutions(row: Row, place: JournalLocation) -> Iterator[Resolution]:
     duplicates = ", ".join(row.duplicates)
     keep = f", keep {row.phone_number}" if row.phone_number else ""
     release = f"release {duplicates} permanently{keep}"

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 import attrs
 
 from sigmamind_async.bulk import Status
 from sigmamind_async.cli.errors import sanitize
-from sigmamind_async.cli.output.events import Summary
+from sigmamind_async.cli.output.events import RowResult, Summary
 from sigmamind_async.events import AttemptFinished, Event, Throttled
 
 MOST_CAUSES: Final = 20
@@ -46,29 +47,24 @@ class Header:
     max_purchases: int | None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class ReportRow:
-    """One row of the job."""
+    """How one row ended, and the commands that settle it."""
 
-    id: str
-    platform: str
-    action: str
-    status: Status
-    label: str = ""
-    phone_number: str = ""
-    cause: str = ""
-    """Why it is not done, on one line; without any secret."""
-    hint: str = ""
-    """What to do about it."""
+    result: RowResult
     commands: tuple[str, ...] = ()
-    """Commands that settle it, to be copied."""
-    attempts: int = 0
-    elapsed: float = 0.0
 
     @property
     def section(self) -> str:
         """Where the report lists it, a key of `MOST_ROWS`."""
-        return "attention" if self.status == "unconfirmed" or self.commands else self.status
+        status = self.result.status
+        return "attention" if status == "unconfirmed" or self.commands else status
+
+    @property
+    def cause(self) -> str:
+        """Why it is not done, on one line."""
+        error = self.result.error
+        return sanitize(self.result.note if error is None else error.message)
 
 
 @attrs.define(kw_only=True)
@@ -108,11 +104,13 @@ class Tally:
         factory=lambda: defaultdict(dict)
     )
 
-    def add(self, row: ReportRow) -> None:
-        """Count *row*, and keep what the page may show of it."""
-        row = _bounded(row)
-        self.counts[row.status] += 1
-        self.kinds[row.platform, row.action][row.status] += 1
+    def add(self, result: RowResult, commands: Iterable[str] = ()) -> None:
+        """Count a row, and keep what the page may show of it."""
+        # A command that is cut, or in which a character is replaced, is another command.
+        shown = (each if sanitize(each) == each else "" for each in islice(commands, 4))
+        row = ReportRow(result, tuple(shown))
+        self.counts[result.status] += 1
+        self.kinds[result.platform or "", result.action][result.status] += 1
         group = self._group_of(row)
         group.count += 1
         group.varies = group.varies or group.example not in {"", row.cause}
@@ -127,29 +125,15 @@ class Tally:
         return sorted(found, key=lambda each: (each.cause == OTHER, -each.count))
 
     def _group_of(self, row: ReportRow) -> Group:
-        groups = self._sections[row.section]
-        cause = "" if row.status == "done" else cause_of(row.cause, row.id) or "no reason is known"
-        if (row.status, cause) not in groups and len(groups) >= MOST_CAUSES:
-            row, cause = attrs.evolve(row, cause="", hint=""), OTHER
-        new = Group(
-            status=row.status, cause=cause, example=row.cause, hint=row.hint, commands=row.commands
-        )
-        return groups.setdefault((row.status, cause), new)
-
-
-def _bounded(row: ReportRow) -> ReportRow:
-    """Return *row* with short texts.
-
-    A command that is cut, or in which a character is replaced, is another command: it is left out.
-    """
-    return attrs.evolve(
-        row,
-        id=row.id[:128],
-        label=row.label[:128],
-        cause=sanitize(row.cause),
-        hint=sanitize(row.hint),
-        commands=tuple(each if sanitize(each) == each else "" for each in row.commands[:4]),
-    )
+        groups, status, example = self._sections[row.section], row.result.status, row.cause
+        hint = "" if row.result.error is None else sanitize(row.result.error.hint)
+        cause = cause_of(example, row.result.id or "") or "no reason is known"
+        if status == "done":
+            cause = ""
+        elif (status, cause) not in groups and len(groups) >= MOST_CAUSES:
+            cause, example, hint = OTHER, "", ""
+        new = Group(status=status, cause=cause, example=example, hint=hint, commands=row.commands)
+        return groups.setdefault((status, cause), new)
 
 
 # ---------------------------------------------------------------- causes

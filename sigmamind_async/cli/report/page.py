@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from sigmamind_async.bulk import Status
 from sigmamind_async.cli.errors import sanitize
+from sigmamind_async.cli.output.events import RowResult
 from sigmamind_async.cli.output.text import (
     STOP_TEXTS,
     count_of,
@@ -111,18 +112,22 @@ def number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
+def _took(milliseconds: int) -> str:
+    return format_duration(milliseconds / 1000)
+
+
 def table(group: Group) -> tuple[list[tuple[str, str]], list[tuple[ReportRow, list[str]]]]:
     """Return heading and look of each column that is not empty, and the texts of each row."""
-    columns: list[tuple[str, str, Callable[[ReportRow], str]]] = [
+    columns: list[tuple[str, str, Callable[[RowResult], str]]] = [
         ("Label", "text", lambda row: row.label),
-        ("Platform", "text", lambda row: row.platform),
+        ("Platform", "text", lambda row: row.platform or ""),
         ("Action", "text", lambda row: row.action),
-        ("Phone number", "whole", lambda row: row.phone_number),
+        ("Phone number", "whole", lambda row: row.phone_number or row.record_id or ""),
         ("Attempts", "number", lambda row: number(row.attempts) if row.attempts else ""),
-        ("Took", "number", lambda row: format_duration(row.elapsed) if row.attempts else ""),
+        ("Took", "number", lambda row: _took(row.elapsed_ms) if row.attempts else ""),
     ]
-    filled = [each for each in columns if any(map(each[2], group.rows))]
-    lines = [(row, [read(row) for _, _, read in filled]) for row in group.rows]
+    filled = [each for each in columns if any(each[2](row.result) for row in group.rows)]
+    lines = [(row, [read(row.result) for _, _, read in filled]) for row in group.rows]
     return [(heading, look) for heading, look, _ in filled], lines
 
 

@@ -15,7 +15,7 @@ from sigmamind_async.cli.atomic_write import new_file
 from sigmamind_async.cli.errors import CommandError, sanitize
 from sigmamind_async.cli.output.events import RowResult, Summary
 from sigmamind_async.cli.output.progress import Traffic
-from sigmamind_async.cli.report.model import Header, ReportRow, Tally, Timeline
+from sigmamind_async.cli.report.model import Header, Tally, Timeline
 from sigmamind_async.events import Event
 
 ReportFile = Annotated[
@@ -41,25 +41,10 @@ class PageFile:
         if self.stream is not None:
             self.timeline(event)
 
-    def add(self, result: RowResult, platform: str, commands: Iterable[str] = ()) -> None:
+    def add(self, result: RowResult, commands: Iterable[str] = ()) -> None:
         """Keep how a row ended, and the *commands* that settle it."""
-        if self.stream is None:
-            return
-        error = result.error
-        row = ReportRow(
-            id=result.id or "",
-            platform=platform,
-            action=result.action,
-            status=result.status,
-            label=result.label,
-            phone_number=result.phone_number or result.record_id or "",
-            cause=result.note if error is None else error.message,
-            hint="" if error is None else error.hint,
-            commands=tuple(commands),
-            attempts=result.attempts,
-            elapsed=result.elapsed_ms / 1000,
-        )
-        self._tally.add(row)
+        if self.stream is not None:
+            self._tally.add(result, commands)
 
     def write(
         self,
@@ -83,7 +68,7 @@ class PageFile:
             accounts=tuple(accounts),
             started=self._started,
             summary=summary,
-            resume=resume if sanitize(resume) == resume else "",
+            resume=resume if sanitize(resume, None) == resume else "",
             bought=bought,
             max_purchases=max_purchases,
         )

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from sigmamind_async.fleet.load import FileSource, parse_rows
 from sigmamind_async.fleet.plan import Plan, plan
+from sigmamind_async.fleet.row_parser import Check, RowRules
 from sigmamind_async.fleet.row_plan import PlanOptions
-from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Source
+from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation, normalize_cell
 from sigmamind_async.fleet.step import Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.provisioning.row import Kind, Row, State
+from sigmamind_async.rowfiles import Format
+
+
+def read(
+    source: FileSource,
+    form: Format,
+    check: Check = lambda _: [],
+    *,
+    name: str = "f",
+    platform: str | None = None,
+    allow_inline: bool = False,
+) -> Iterator[FleetRow | Problem]:
+    """Yield what a file holds, where no platform's rules are asked."""
+    rules = RowRules(file=name, default_platform=platform, allow_inline=allow_inline, check=check)
+    for parsed in parse_rows(source, form, rules):
+        yield from parsed.problems
+        if parsed.row is not None and parsed.is_valid:
+            yield parsed.row
+
 
 PLATFORMS = ("sigmamind", "verbex", "dialnexa")
 NUMBER = "+14155550100"

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from sigmamind_async.errors import ConfigurationError
 from sigmamind_async.fleet.export import columns_of, write
-from sigmamind_async.fleet.load import read
 from sigmamind_async.fleet.row_parser import PLATFORMS
 from sigmamind_async.fleet.spec import (
     FIELDS,
@@ -31,6 +30,7 @@ from sigmamind_async.rowfiles import Format
 from sigmamind_async.rowfiles.csv_rows import escape, unescape
 from sigmamind_async.rowfiles.text import LONGEST_LINE
 from sigmamind_async.values import Secret
+from tests.unit.fleet.rows import read
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -48,7 +48,7 @@ def written(rows: Sequence[FleetRow], form: Format, columns: Sequence[str] = FIE
 def read_back(content: bytes | str, form: Format) -> list[FleetRow | Problem]:
     """Return the rows without their lines; here no platform's rules are asked."""
     stream = io.BytesIO(content.encode() if isinstance(content, str) else content)
-    found = read(stream, name="f", format=form, check=lambda _: [])
+    found = read(stream, form)
     return [attrs.evolve(each, line=0) for each in found]
 
 

@@ -263,6 +263,7 @@ FILES: list[tuple[str, str | bytes]] = [
     ),
     ("empty.json", ""),
     ("none.json", "[]"),
+    ("csv.jsonl", HEADER),
     ("object.json", '{"numbers": []}'),
     ("cut.json", "[" + item(phone_number="+14155550102") + ","),
     ("comma.json", "[" + item(phone_number="+14155550102") + ",]"),
@@ -679,7 +680,16 @@ EXPECTED: dict[str, list[str]] = {
         "has no rows; a file lists at least one number",
     ],
     "object.json": [
-        '1:1: is not a JSON array of objects, [{"id": "support-1", ...}]',
+        (
+            '1:1: is not a JSON array of objects, [{"id": "support-1", ...}];'
+            " an object a line is the format jsonl"
+        ),
+    ],
+    "csv.jsonl": [
+        (
+            '1:1: is not a JSON object such as {"id": "support-1", ...};'
+            " if the file is not JSON Lines, name its format"
+        ),
     ],
     "cut.json": [
         "row 1 a existing: phone_number=+14155550102",
