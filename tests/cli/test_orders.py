@@ -178,7 +178,7 @@ def test_an_order_without_its_journal_stops(cli: Cli, inside: Inside) -> None:
     done = inside(*BUY, *AGREED, "--order", "march")
 
     assert (done.code, bought(cli)) == (2, 20)
-    assert "its journal order-march.jsonl.journal.db is gone" in done.err
+    assert "order-march.jsonl.journal.db, the journal of this order, is gone" in done.err
 
 
 @pytest.mark.parametrize(("typed", "code", "count"), [("20\n", 0, 20), ("y\n", 2, 0)])

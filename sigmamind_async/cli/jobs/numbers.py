@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -19,6 +19,8 @@ from sigmamind_async.cli.runtime import client_of_environment, run
 from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, Platform, describe_account
 from sigmamind_async.fleet.spec import SECRETS, Cell
 from sigmamind_async.secret_references import SecretReferenceError, SecretResolver
+
+T = TypeVar("T")
 
 # ---------------------------------------------------------------- many
 
@@ -105,8 +107,8 @@ async def _show(
 
 def show_number(number: str, name: PlatformName, *, request: RequestOptions, json: bool) -> int:
     """Show one number."""
-    output = Output.for_process(json=json)
-    output.show(run(_get(AccountNumbers.of(name, request), number)))
+    account = AccountNumbers.of(name, request)
+    Output.for_process(json=json).show(account.run(account.get(number)))
     return Exit.DONE
 
 
@@ -122,8 +124,7 @@ def update_number(
     """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
     account = AccountNumbers.of(name, request)
     change = _checked_change(account.platform, fields, clear)
-    output = Output.for_process(json=json)
-    output.show(run(_change(account, number, change)))
+    Output.for_process(json=json).show(account.run(account.change(number, change)))
     return Exit.DONE
 
 
@@ -137,15 +138,16 @@ def release_number(
 ) -> int:
     """Release one number, once that is confirmed."""
     account = AccountNumbers.of(name, request)
-    key = run(_key(account, number))
+    key = account.run(account.key(number))
     if not yes:
-        if not is_interactive():
+        if json or not is_interactive():
             raise CommandError(f"releasing {number} needs --yes where there is no terminal")
         where = describe_account(account.client)
         confirm(
             f"This releases {number} on {where}, permanently. Type {number} to release it", number
         )
-    run(_release(AccountNumbers.of(name, request), key))
+    account = AccountNumbers.of(name, request)
+    account.run(account.client.run(account.platform.schema.adapter.release(key)))
     released = NumberReleased(
         platform=name,
         phone_number=number if number.startswith("+") else None,
@@ -167,6 +169,15 @@ class AccountNumbers:
         """Return the account on the platform with this *name*."""
         return cls(PLATFORMS[name], client_of_environment(PLATFORMS[name], request))
 
+    def run(self, call: Coroutine[Any, Any, T]) -> T:
+        """Run *call* to its end, in a loop of its own."""
+
+        async def main() -> T:
+            async with self.client:
+                return await call
+
+        return run(main())
+
     async def get(self, name: str) -> NumberRecord:
         """Return the number that goes by *name*: itself, or the id of its record."""
         if self.platform.keyed_by_number or not name.startswith("+"):
@@ -176,6 +187,12 @@ class AccountNumbers:
         if found is None:
             raise CommandError(f"{name} is not in the {self.platform.name} account", Exit.FAILED)
         return found
+
+    async def change(self, name: str, change: Mapping[str, Cell]) -> NumberRecord:
+        """Change the number that goes by *name*."""
+        schema = self.platform.schema
+        request = schema.update.request(change, **{schema.key: await self.key(name)})
+        return self.platform.number(await self.client.run(request))
 
     async def key(self, name: str) -> str:
         """Return what requests call the number that goes by *name*."""
@@ -192,29 +209,6 @@ class AccountNumbers:
             ids = " or ".join(str(each.record_id) for each in found)
             raise CommandError(f"{self.platform.name} has {number} more than once: name {ids}")
         return found[0] if found else None
-
-
-async def _get(account: AccountNumbers, number: str) -> NumberRecord:
-    async with account.client:
-        return await account.get(number)
-
-
-async def _change(account: AccountNumbers, number: str, change: Mapping[str, Cell]) -> NumberRecord:
-    schema, client = account.platform.schema, account.client
-    async with client:
-        key = await account.key(number)
-        record: Any = await client.run(schema.update.request(change, **{schema.key: key}))
-    return account.platform.number(record)
-
-
-async def _key(account: AccountNumbers, number: str) -> str:
-    async with account.client:
-        return await account.key(number)
-
-
-async def _release(account: AccountNumbers, key: str) -> None:
-    async with account.client:
-        await account.client.run(account.platform.schema.adapter.release(key))
 
 
 def _checked_change(

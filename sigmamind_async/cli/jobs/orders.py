@@ -28,7 +28,7 @@ from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.other_journals import known_journals, remember_journal
 from sigmamind_async.cli.output.console import Output
-from sigmamind_async.cli.output.events import NumberRecord, OrderPlaced
+from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Source
@@ -97,8 +97,8 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     place = _journal_of(file)
     if not place.exists() and place.path.absolute() in known_journals():
         raise CommandError(
-            f"{file} has begun, and its journal {place.name} is gone: bring that back, or give"
-            " --order a new name to buy as many again; nothing was sent"
+            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
+            " new name to buy as many again; nothing was sent"
         )
     remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
@@ -239,7 +239,8 @@ def import_number(
     _check(fleet)
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        found = run(_find(AccountNumbers.of(platform, options.request), number))
+        account = AccountNumbers.of(platform, options.request)
+        found = account.run(account.find(number))
         if found is not None:
             output = Output.for_process(json=options.output.json)
             output.show(found)
@@ -251,11 +252,6 @@ def import_number(
 
 def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
     return {name: text for name, text in fields.items() if text is not None}
-
-
-async def _find(account: AccountNumbers, number: str) -> NumberRecord | None:
-    async with account.client:
-        return await account.find(number)
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:
