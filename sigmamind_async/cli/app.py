@@ -83,7 +83,7 @@ def _fail(
 ) -> int:
     """Report an error on stderr, and as the last object of ``--json``."""
     with suppress(OSError):
-        print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
+        print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed
         from sigmamind_async.cli.output.json_lines import json_line

@@ -246,8 +246,8 @@ def test_an_unexpected_error_is_one_line(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by \x1b zero")
 
-    monkeypatch.setattr("sigmamind_async.cli.commands.sandbox.rate_limit", broken)
-    code = main(["sandbox", "--rate", "1", *words])
+    monkeypatch.setattr("sigmamind_async.cli.commands.explain.page_names", broken)
+    code = main(["explain", *words])
     err = capsys.readouterr().err
 
     assert code == 1
