@@ -9,7 +9,7 @@ from typing import Final, Self
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError, exit_for, message_of, told
+from sigmamind_async.cli.errors import CommandError, exit_for, message_of, sentence_for
 from sigmamind_async.cli.journal_location import JournalLocation
 from sigmamind_async.cli.options import SettlementOptions
 from sigmamind_async.cli.output.console import Output
@@ -159,7 +159,7 @@ class Reconciliation:
             except SigmaMindError as error:
                 if not error.retryable:
                     raise
-                self.output.log(f"{told(error)}; looking again")
+                self.output.log(f"{sentence_for(error)}; looking again")
 
     def _settles_at(self, row: Row) -> float:
         # A process that was killed while it sent is given as long as its request may have lasted.
