@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Self
+from typing import Final
 
 import attrs
 
@@ -42,24 +42,6 @@ class Decision:
     abandon: bool
     retry_unconfirmed: bool
     release_duplicates: bool
-
-    @classmethod
-    def of(
-        cls,
-        only: tuple[str, ...],
-        adopt: str | None,
-        *,
-        abandon: bool,
-        settlement: SettlementOptions,
-    ) -> Self:
-        """Return the decision that options name."""
-        return cls(
-            only=only,
-            adopt=adopt,
-            abandon=abandon,
-            retry_unconfirmed=settlement.retry_unconfirmed,
-            release_duplicates=settlement.release_duplicates,
-        )
 
     def check(self, *, wait: bool) -> None:
         """Raise `CommandError` unless the options go together."""
