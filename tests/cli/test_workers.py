@@ -106,6 +106,7 @@ def test_workers_carry_out_what_apply_hands_over(
     ended = discreet(cli.ended(worker))
     assert ended.code == 0
     assert "stopping: what is under way is settled first" in ended.err
+    assert "#1" not in ended.out
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
         ["done", "sigmamind", "import", "own"],
         ["done", "sigmamind", "purchase", "buy-0"],
