@@ -7,6 +7,7 @@ Run again, it goes on. It ends with 0 once a plan that is made anew has nothing 
 import argparse
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ import attrs
 from benchmarks.buyer import ATTEMPT, Unlearned
 from sigmamind_async import Gate, RetryPolicy, SigmaMind, fleet
 from sigmamind_async.bulk import DEFAULT_STOP_ON, Outcome, Progress, StopOn
+from sigmamind_async.errors import ResponseDecodeError
 from sigmamind_async.fleet.spec import FleetRow, Source
 from sigmamind_async.provisioning import PostgresJournal
 from sigmamind_async.workers import FollowedRun, Queue, WorkerProvisioner
@@ -97,9 +99,11 @@ async def main() -> int:
     ):
         make = Forgetful if chosen.forgetful else WorkerProvisioner
         provisioner = make(client, Queue(chosen.dsn), journal)
-        while not await apply(provisioner, purchases(chosen.count)):
-            pass
-    return 0
+        while True:
+            # Of a hundred pages one is garbage more often than not: the account is read again.
+            with suppress(ResponseDecodeError):
+                if await apply(provisioner, purchases(chosen.count)):
+                    return 0
 
 
 if __name__ == "__main__":

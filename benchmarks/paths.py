@@ -13,7 +13,7 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import (
     AbstractContextManager,
     contextmanager,
@@ -181,7 +181,7 @@ def spine_of_apply() -> Sequence[str]:
             files.extend(dict.fromkeys(x.file for x in steps if not x.file.startswith(journal)))
 
     @contextmanager
-    def watching() -> Iterator[None]:
+    def watching() -> Generator[None]:
         sys.setprofile(look)
         try:
             yield

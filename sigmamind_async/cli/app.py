@@ -20,7 +20,14 @@ from sigmamind_async.cli.command_line import (
     remember_command,
     without_passwords,
 )
-from sigmamind_async.cli.errors import CommandError, Exit, exit_for, sanitize, told, unexpected
+from sigmamind_async.cli.errors import (
+    CommandError,
+    Exit,
+    exit_for,
+    sanitize,
+    sentence_for,
+    unexpected_sentence,
+)
 from sigmamind_async.cli.help import COMMANDS, asks_for_help, command_help, find_command, overview
 from sigmamind_async.errors import Committed, SigmaMindError
 
@@ -59,7 +66,9 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
     except CommandError as error:
         return _fail("UsageError", str(error), error.code, words)
     except SigmaMindError as error:
-        return _fail(type(error).__name__, told(error), exit_for(error), words, error.committed)
+        return _fail(
+            type(error).__name__, sentence_for(error), exit_for(error), words, error.committed
+        )
     except BrokenPipeError:
         _discard_stdout()
         return Exit.DONE
@@ -75,7 +84,7 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
             import traceback
 
             traceback.print_exception(error)
-        return _fail(type(error).__name__, unexpected(error), Exit.FAILED, words)
+        return _fail(type(error).__name__, unexpected_sentence(error), Exit.FAILED, words)
 
 
 def _fail(
@@ -83,7 +92,7 @@ def _fail(
 ) -> int:
     """Report an error on stderr, and as the last object of ``--json``."""
     with suppress(OSError):
-        print(f"sigmamind: {sanitize(message)}", file=sys.stderr)
+        print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
     if "--json" in words:
         from sigmamind_async.cli.output.events import CommandFailed
         from sigmamind_async.cli.output.json_lines import json_line

@@ -118,7 +118,7 @@ def message_of(error: SigmaMindError) -> str:
     return re.sub(r"^--\w+", lambda option: option[0].replace("_", "-"), text)
 
 
-def told(error: SigmaMindError) -> str:
+def sentence_for(error: SigmaMindError) -> str:
     """Return *error* as one line: what happened, and what to do."""
     what, advice = message_of(error), advice_for(error)
     return f"{what} - {advice}" if advice else what
@@ -147,7 +147,7 @@ def exit_for_job(summary: Summary) -> Exit:
     return Exit.FAILED if summary.failed or left_out else Exit.DONE
 
 
-def unexpected(error: BaseException) -> str:
+def unexpected_sentence(error: BaseException) -> str:
     """Return one line for a fault of our own; its text may be anything and is cut."""
     return f"unexpected {type(error).__name__}: {reprlib.repr(str(error))} (--debug shows where)"
 

@@ -62,11 +62,18 @@ def _journals(given: FleetInput) -> Iterator[Path]:
         return
     seen = {_identity(place.path)}
     folders = dict.fromkeys([place.path.parent, Path(place.file).parent])
-    beside = (path for folder in folders for path in sorted(folder.iterdir()))
+    beside = (path for folder in folders for path in _files_in(folder))
     for path in (*beside, *known_journals()):
         if (identity := _identity(path)) not in seen and _may_be_journal(path):
             seen.add(identity)
             yield path
+
+
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # a folder may be open for its files, and not for a listing
+        return []
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -55,7 +55,7 @@ MAX_OPEN: Final = 2000
 _UNKNOWN_SETTLE_TIME: Final = 1e9
 """Seconds; the workers know the real one. Until then, no listing proves an operation lost."""
 IDLE: Final = 10.0
-"""Seconds in which nothing happens before the caller is told."""
+"""Seconds in which nothing happens before `WorkerProvisioner.on_idle` is called."""
 
 Pair: TypeAlias = tuple[str, RequestValue[T]]
 """An op_id and its value."""
@@ -209,7 +209,7 @@ class FollowedRun(Generic[T]):
         self._has_room = asyncio.Event()
         self._reached_at = 0.0  # when the database last answered
         self._moved_at = 0.0  # when something last happened
-        self._hopeful_at = 0.0  # when something else was open than unconfirmed operations
+        self._settled_at = 0.0  # when an operation last ended, or not all were unconfirmed
         self._was_idle = False
 
     def stop(self, why: str = "stop() was called") -> None:
@@ -220,7 +220,7 @@ class FollowedRun(Generic[T]):
     async def __aiter__(self) -> AsyncGenerator[Outcome[RequestValue[T], T]]:
         """Run the job; yield the `Outcome` of every operation."""
         now = self.progress.started = self.progress.clock()
-        self._reached_at = self._moved_at = self._hopeful_at = now
+        self._reached_at = self._moved_at = self._settled_at = now
         await self._provisioner.check()
         shortest, longest = PAUSES
         pause = shortest
@@ -250,15 +250,15 @@ class FollowedRun(Generic[T]):
         except JournalError as error:
             if now - self._reached_at > self._deadline:
                 self._stop_because(error, "the journal cannot be read")
-        is_hopeful = self._has_input or not all(each.is_unconfirmed for each in self._open.values())
-        if is_hopeful:
-            self._hopeful_at = now
-        if has_moved or not is_hopeful or not self._open:
+        all_unconfirmed = all(each.is_unconfirmed for each in self._open.values())
+        if self._has_input or not all_unconfirmed:
+            self._settled_at = now
+        if has_moved or all_unconfirmed:
             self._moved_at = now
         if now - self._moved_at > IDLE and not self._was_idle:
             self._was_idle = True
             self._provisioner.on_idle()
-        if self.stopped or now - self._hopeful_at > self._deadline:
+        if self.stopped or now - self._settled_at > self._deadline:
             await self._leave_open()
         return has_moved
 
@@ -442,7 +442,7 @@ class FollowedRun(Generic[T]):
         self._op_ids.discard(operation.op_id)
         self._open.pop(operation.op_id, None)
         self._mark(operation, is_unconfirmed=False)
-        self._hopeful_at = self.progress.clock()
+        self._settled_at = self.progress.clock()
         attempts = 0 if row is None else row.attempt - operation.attempts
         self._emit(operation, status, result=result, error=error, attempts=attempts)
         if error is not None and row is not None and not self.stopped:

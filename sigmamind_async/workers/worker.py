@@ -324,7 +324,7 @@ class Tasks:
         await self._report(account, op_id)
 
     async def _report(self, account: str, op_id: str) -> None:
-        """Tell the caller of an operation that has ended."""
+        """Report an operation that has ended."""
         on_settled = self.context.on_settled
         if on_settled is None:
             return

@@ -16,7 +16,14 @@ import pytest
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli import main
-from sigmamind_async.cli.errors import Exit, advice_for, exit_for, exit_for_job, told, unexpected
+from sigmamind_async.cli.errors import (
+    Exit,
+    advice_for,
+    exit_for,
+    exit_for_job,
+    sentence_for,
+    unexpected_sentence,
+)
 from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import TICK, JobRunner, is_unreachable, stop_reason
 from sigmamind_async.cli.output.console import Output
@@ -91,7 +98,10 @@ def test_an_error_is_told_without_the_name_of_the_call() -> None:
     error = OutcomeUnknownError("sigmamind.create: broke; it may have been carried out")
     error.operation = "sigmamind.create"
 
-    assert told(error) == "broke; it may have been carried out - look it up before trying again"
+    assert (
+        sentence_for(error)
+        == "broke; it may have been carried out - look it up before trying again"
+    )
 
 
 def test_a_doubtful_rejection_is_looked_up() -> None:
@@ -129,7 +139,7 @@ def test_that_nothing_was_sent_is_said_once(inside: Inside) -> None:
     ],
 )
 def test_a_message_is_in_the_words_of_the_command_line(message: str, text: str) -> None:
-    assert told(ConfigurationError(message)) == text
+    assert sentence_for(ConfigurationError(message)) == text
 
 
 @pytest.mark.parametrize("vendor", ["SIGMAMIND", "VERBEX", "DIALNEXA"])
@@ -142,12 +152,12 @@ def test_a_wrong_address_names_its_variable(inside: Inside, vendor: str) -> None
 
 
 def test_an_error_without_advice_is_told_as_it_is() -> None:
-    assert told(JournalError("full.\nMake room.")) == "full. Make room."
+    assert sentence_for(JournalError("full.\nMake room.")) == "full. Make room."
     assert advice_for(None) == ""
 
 
 def test_an_unexpected_error_is_one_short_line() -> None:
-    line = unexpected(ValueError("x" * 500 + "\n"))
+    line = unexpected_sentence(ValueError("x" * 500 + "\n"))
 
     assert line.startswith("unexpected ValueError")
     assert len(line) < 100
@@ -246,8 +256,8 @@ def test_an_unexpected_error_is_one_line(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by \x1b zero")
 
-    monkeypatch.setattr("sigmamind_async.cli.commands.sandbox.rate_limit", broken)
-    code = main(["sandbox", "--rate", "1", *words])
+    monkeypatch.setattr("sigmamind_async.cli.commands.explain.page_names", broken)
+    code = main(["explain", *words])
     err = capsys.readouterr().err
 
     assert code == 1

@@ -30,7 +30,7 @@ def help_of(name: str) -> str:
 
 def check_command(line: str) -> None:
     """Raise unless *line* is a command line that its command takes."""
-    program, *words = shlex.split(line, comments=True)
+    program, *words = shlex.split(line.partition(" > ")[0], comments=True)
     assert program == "sigmamind"
     name, rest = find_command(words)
     bind(name, rest)
@@ -132,6 +132,7 @@ COMMAND_LINES = [
     for page in page_names()
     for block in blocks(page, "sh")
     for line in block.splitlines()
+    if line.startswith("sigmamind ")
 ]
 FLEETS = [
     (page, format_, text)

@@ -72,6 +72,13 @@ def test_what_was_bought_is_managed_as_a_fleet(cli: Cli, inside: Inside) -> None
     assert bought(cli) == 20
 
 
+def test_one_exact_number_is_bought(cli: Cli, inside: Inside) -> None:
+    words = ("numbers", "buy", "--phone-number", NUMBER, "--max-purchases", "1", "--yes")
+
+    assert inside(*words).code == 0
+    assert [each.phone_number for each in cli.box.ledger.purchases] == [NUMBER]
+
+
 def test_an_order_that_is_named_is_placed_once(cli: Cli, inside: Inside) -> None:
     first = inside(*BUY, *AGREED, "--order", "march")
     sent = cli.box.sigmamind.requests.total
@@ -115,6 +122,25 @@ def test_a_killed_order_goes_on_as_printed(
 
     assert codes == [0, 0]
     assert bought(cli) == 20
+
+
+def test_an_order_that_is_killed_again_and_again_is_bought_once(
+    cli: Cli, inside: Inside, until: Wait
+) -> None:
+    """Each run is killed a few purchases further; every number is of one row."""
+    cli.box.latency = (0.02, 0.1)
+    words = (*BUY, *AGREED, *SETTLED, "--order", "storm", "--json")
+    for count in range(2, 20, 4):
+        process = cli.start(*words)
+        until(lambda: bought(cli) >= count or process.poll() is not None)  # noqa: B023 - used now
+        process.send_signal(signal.SIGKILL)
+        cli.ended(process)
+    cli.box.latency = (0.0, 0.0)
+    last = [inside(*words) for _ in range(2)][-1]
+    numbers = [each["phone_number"] for each in last.objects if each["type"] == "row_result"]
+
+    assert (last.code, bought(cli)) == (0, 20)
+    assert sorted(numbers) == sorted(str(each.phone_number) for each in cli.box.ledger.purchases)
 
 
 def test_the_same_command_again_stops_and_says_both_ways(
@@ -216,7 +242,8 @@ def test_several_at_once_buy_one_order(cli: Cli) -> None:
         (("--country", "US", "--area-code", "0415"), "--area-code: must be digits"),
         (("--country", "US", "--area-code", "4e2"), "--area-code: must be digits"),
         (("--country", "USA"), "--country: "),
-        ((), "country"),
+        ((), "needs --phone-number or --country"),
+        (("--phone-number", NUMBER, "--count", "2"), "--phone-number is one number"),
         (("--country", "US", "--order", "1E5"), "--order: '1E5' is no name"),
         (("--country", "US", "--order", "../x"), "--order: '../x' is no name"),
         (("--country", "US", "--type", "local"), "--type: "),

@@ -431,14 +431,22 @@ def test_an_audit_that_fails_is_loud() -> None:
 
 
 def test_numbers_without_a_test_call_are_named_together() -> None:
-    others = [attrs.evolve(LEFT_OUT, phone_number=f"+1415555020{n}") for n in range(7)]
+    """For one reason, which may be a command about each of them."""
+    numbers = [f"+1415555020{digit}" for digit in range(7)]
+    command = "no destination; set one: sigmamind numbers update {} --test-number NUMBER"
+    others = [
+        attrs.evolve(LEFT_OUT, phone_number=number, note=command.format(number))
+        for number in numbers
+    ]
 
-    assert drawn(VerificationList((*others, VERIFIED))).splitlines() == [
-        (
-            "skipped      7 numbers: +14155550200, +14155550201, +14155550202, +14155550203,"
-            " +14155550204 and 2 more  no destination"
-        ),
-        "passed       +14155550123  to +14155550199  ended: agent_ended_call, 4.2 s",
+    assert drawn(VerificationList((*others, VERIFIED)), 60).splitlines() == [
+        "skipped      7 numbers: +14155550200, +14155550201,",
+        "             +14155550202, +14155550203, +14155550204 and 2",
+        "             more",
+        "    no destination; set one:",
+        "    sigmamind numbers update +NUMBER --test-number NUMBER",
+        "passed       +14155550123  to +14155550199",
+        "    ended: agent_ended_call, 4.2 s",
     ]
 
 

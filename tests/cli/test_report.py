@@ -341,6 +341,25 @@ def test_the_start_is_told_with_its_distance_from_utc() -> None:
     assert re.search(r"\(UTC[+-]\d\d:\d\d\), took", told(DONE).text)
 
 
+def test_the_report_of_a_command_names_its_row_its_account_and_its_own_words(cli: Cli) -> None:
+    """A purchase that is refused has no number: its label says which row it is."""
+    cli.box.script("create", ["conflict_409"])
+    header = "id,platform,source,country_code,label"
+    cli.write("fleet.csv", f"{header}\ndesk,sigmamind,purchase,US,Night <desk>\n")
+    words = ["apply", "fleet.csv", "--max-purchases", "1", "--yes", "--deadline", "30s"]
+    words += ["--report", "report.html"]
+    done = cli(*words)
+    text = (cli.folder / "report.html").read_text(encoding="utf-8")
+    read = Reader(text)
+
+    assert done.code == 1
+    assert complaints(text) == []
+    assert "1 row failed 1 row: 1 failed. 0 numbers bought." in read.text
+    assert "desk Night <desk> sigmamind purchase" in read.text
+    assert f"Account sigmamind at {cli.box.sigmamind.base_url}" in read.text
+    assert " ".join(["sigmamind", *words]) in read.text
+
+
 def test_a_report_needs_jinja2_before_anything_is_sent(cli: Cli) -> None:
     """Without it, one sentence says what to install."""
     cli.write("jinja2.py", "raise ModuleNotFoundError(name='jinja2')")

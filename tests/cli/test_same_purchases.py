@@ -209,6 +209,23 @@ def test_what_was_shown_is_bought_whatever_the_file_says_by_then(cli: Cli) -> No
 
 
 @pytest.mark.usefixtures("covered_processes")
+def test_an_account_that_changed_before_the_answer_stops(
+    cli: Cli, inside: Inside, applied: Path
+) -> None:
+    """What was shown is what is sent, or nothing is."""
+    number = cli.box.ledger.owned("sigmamind")[0]
+    more = "more,sigmamind,purchase,US,More\n"
+    cli.write("fleet.csv", ROWS.replace("Desk", "Help").replace("Night", "Late") + more)
+    with Terminal(cli, "apply", applied) as terminal:
+        terminal.read_until("cancel: ")
+        assert inside("numbers", "update", number, "--label", "Theirs").code == 0
+        terminal.type("1\n")
+
+    assert (terminal.code, bought(cli)) == (1, ["Desk", "Night"])
+    assert "the state has changed since the plan was made" in terminal.seen
+
+
+@pytest.mark.usefixtures("covered_processes")
 @pytest.mark.parametrize("how", ["in place", "replaced", "removed"])
 def test_a_file_that_is_saved_while_it_is_applied_changes_nothing(
     cli: Cli, until: Wait, how: str
@@ -244,7 +261,8 @@ def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
         (cli.folder / "link.jsonl").symlink_to(cli.write("rows.jsonl", rows))
         plan, done = cli("plan", "link.jsonl"), cli("apply", "link.jsonl", *words)
     else:
-        plan, done = (_from_fifo(cli, rows, *each) for each in (("plan",), ("apply", *words)))
+        plan = _from_fifo(cli, rows, "plan", "--journal", "once.db")
+        done = _from_fifo(cli, rows, "apply", *words)
 
     assert (plan.code, done.code, bought(cli)) == (0, 0, ["a", "b"])
     assert "buys 2 numbers" in plan.out
@@ -253,8 +271,7 @@ def test_what_can_be_read_once_is_read_once(cli: Cli, kind: str) -> None:
 def _from_fifo(cli: Cli, rows: str, command: str, *words: object) -> Done:
     fifo = cli.folder / "pipe.jsonl"
     os.mkfifo(fifo)
-    journal = () if words else ("--journal", "once.db")
-    process = cli.start(command, fifo, *words, *journal)
+    process = cli.start(command, fifo, *words)
     with fifo.open("w") as stream:
         stream.write(rows)
     done = cli.ended(process)
@@ -268,14 +285,13 @@ def test_a_file_that_is_written_while_it_is_read_is_read_again(
     """Half of its rows would be another fleet. Without the second look, half is what is read."""
     path = tmp_path / "fleet.csv"
     path.write_text(HEADER)
-    stat, looks = os.fstat, []
+    stat, looks = os.fstat, list[int]()
 
     def looked(descriptor: int) -> os.stat_result:
-        found = stat(descriptor)
-        looks.append(found)
-        if len(looks) == 1:
+        looks.append(descriptor)
+        if len(looks) == 2:  # it has been read by now
             path.write_text(ROWS)
-        return found
+        return stat(descriptor)
 
     monkeypatch.setattr(os, "fstat", looked)
 

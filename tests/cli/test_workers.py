@@ -106,6 +106,7 @@ def test_workers_carry_out_what_apply_hands_over(
     ended = discreet(cli.ended(worker))
     assert ended.code == 0
     assert "stopping: what is under way is settled first" in ended.err
+    assert "#1" not in ended.out
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
         ["done", "sigmamind", "import", "own"],
         ["done", "sigmamind", "purchase", "buy-0"],
@@ -132,7 +133,7 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
     decided = inside("reconcile", "--postgres", "--only", open_row["row"], "--abandon")
     assert decided.code == 0
     again = inside("apply", path, *WORKERS)
-    assert again.code == 1
+    assert again.code == 0
     assert "an operator abandoned it; to get a number after all, give the row a new id" in again.out
     assert len(cli.labels()) == 1
 

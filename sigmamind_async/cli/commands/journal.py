@@ -159,7 +159,13 @@ def reconcile(
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
-    decision = Decision.of(only, adopt, abandon=abandon, settlement=settlement)
+    decision = Decision(
+        only=only,
+        adopt=adopt,
+        abandon=abandon,
+        retry_unconfirmed=settlement.retry_unconfirmed,
+        release_duplicates=settlement.release_duplicates,
+    )
     decision.check(wait=wait)
     if restored:
         run(accept_restored(place))

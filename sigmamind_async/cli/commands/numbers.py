@@ -109,6 +109,9 @@ def buy(
     count: Annotated[
         int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
     ] = 1,
+    phone_number: Annotated[
+        str | None, Parameter(help="Exactly this number, in place of some in a country.")
+    ] = None,
     platform: OnePlatform = "sigmamind",
     telephony_provider_id: Annotated[
         str | None, Parameter(help="Provider of the numbers; DialNexa only.")
@@ -134,6 +137,7 @@ def buy(
     from sigmamind_async.cli.jobs.orders import Order, buy_numbers
 
     fields = {
+        "phone_number": phone_number,
         "country_code": country,
         "area_code": area_code,
         "telephony_provider_id": telephony_provider_id,

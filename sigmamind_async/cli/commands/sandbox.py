@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,6 +67,8 @@ def sandbox(
 
 async def _serve(box: Sandbox, output: Output) -> None:
     """Serve until Ctrl-C or SIGTERM; stdout gets what a shell can source, stderr the rest."""
+    import asyncio  # a quarter of what --help costs
+
     from sigmamind_async.cli.output.events import SandboxEndpoint, SandboxStarted
     from sigmamind_async.cli.signals import on_interrupt
 

@@ -31,7 +31,7 @@ from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
-from sigmamind_async.fleet.spec import Cell, Fleet, FleetRow, Source
+from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
 from sigmamind_async.fleet.step import creation_id
 from sigmamind_async.secret_references import SecretResolver
 
@@ -55,13 +55,15 @@ class Order:
     def of(cls, platform: PlatformName, count: int, options: Mapping[str, str | None]) -> Order:
         """Return the order that *options* say; raise `CommandError` for what cannot be bought."""
         fields = _given(options)
+        if "phone_number" in fields and count > 1:
+            raise CommandError("--phone-number is one number: leave --count out")
         area_code = options.get("area_code")
         if area_code is not None:
             if not _AREA_CODE.fullmatch(area_code):
                 raise CommandError("--area-code: must be digits, without a leading 0")
             fields["area_code"] = int(area_code)
         order = cls(platform=platform, count=count, fields=fields)
-        _check(order.fleet("order"))
+        _check(order.fleet("order"), country_code="--country")
         return order
 
     def fleet(self, name: str) -> Fleet:
@@ -236,7 +238,7 @@ def import_number(
         fields={"phone_number": number, **_given(fields)},
     )
     fleet = fleet_of([row])
-    _check(fleet)
+    _check(fleet, phone_number="NUMBER")
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
         account = AccountNumbers.of(platform, options.request)
@@ -263,11 +265,16 @@ async def _has_begun(place: FileJournal, row: FleetRow) -> bool:
         return stored is not None or row.id in await journal.last_applied()
 
 
-def _check(fleet: Fleet) -> None:
-    """Raise `CommandError` where a fleet made of options has problems."""
+def _check(fleet: Fleet, **options: str) -> None:
+    """Raise `CommandError` where a fleet has problems, in the words of the command line.
+
+    *options* are those that are not called as their fields are.
+    """
     for problem in fleet.problems:
-        option = _OPTIONS.get(problem.field, option_of(problem.field)) if problem.field else ""
-        raise CommandError(f"{option}: {problem.message}" if option else problem.message)
-
-
-_OPTIONS: Final = {"country_code": "--country", "phone_number": "NUMBER"}
+        message = re.sub(
+            r"\b[a-z]+_[a-z_]+\b",
+            lambda word: options.get(word[0], option_of(word[0])) if word[0] in FIELDS else word[0],
+            problem.message,
+        )
+        option = options.get(problem.field, option_of(problem.field))
+        raise CommandError(f"{option}: {message}" if problem.field else message)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Self
+from typing import Final
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError, exit_for, message_of, told
+from sigmamind_async.cli.errors import CommandError, exit_for, message_of, sentence_for
 from sigmamind_async.cli.journal_location import JournalLocation
 from sigmamind_async.cli.options import SettlementOptions
 from sigmamind_async.cli.output.console import Output
@@ -42,24 +42,6 @@ class Decision:
     abandon: bool
     retry_unconfirmed: bool
     release_duplicates: bool
-
-    @classmethod
-    def of(
-        cls,
-        only: tuple[str, ...],
-        adopt: str | None,
-        *,
-        abandon: bool,
-        settlement: SettlementOptions,
-    ) -> Self:
-        """Return the decision that options name."""
-        return cls(
-            only=only,
-            adopt=adopt,
-            abandon=abandon,
-            retry_unconfirmed=settlement.retry_unconfirmed,
-            release_duplicates=settlement.release_duplicates,
-        )
 
     def check(self, *, wait: bool) -> None:
         """Raise `CommandError` unless the options go together."""
@@ -159,7 +141,7 @@ class Reconciliation:
             except SigmaMindError as error:
                 if not error.retryable:
                     raise
-                self.output.log(f"{told(error)}; looking again")
+                self.output.log(f"{sentence_for(error)}; looking again")
 
     def _settles_at(self, row: Row) -> float:
         # A process that was killed while it sent is given as long as its request may have lasted.

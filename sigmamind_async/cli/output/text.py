@@ -180,19 +180,21 @@ def prose(
 ) -> list[Line]:
     """Return a sentence in lines of *width*; those after the first begin *hang* further right."""
     text = sanitize(text, None)
-    room = None if width is None else max(width - indent - hang, NARROWEST)
-    texts = [text] if room is None else list(_wrap(text, room))
+    room = None if width is None else max(width - indent, NARROWEST + hang)
+    texts = [text] if room is None else list(_wrap(text, room, hang))
     left = " " * (indent + hang)
     return [(((left if place else " " * indent) + each, word),) for place, each in enumerate(texts)]
 
 
-def _wrap(text: str, width: int) -> Iterator[str]:
-    """Yield *text* broken at blanks; a word that is longer than *width* stays in one piece."""
-    current, *words = text.split(" ")
-    for word in words:
+def _wrap(text: str, width: int, hang: int) -> Iterator[str]:
+    """Yield *text* broken at blanks; a long word, or a command at the end, stays in one piece."""
+    text, colon, command = text.partition(": sigmamind ")
+    current, *words = f"{text}{colon and ':'}".split(" ")
+    for word in (*words, *([f"sigmamind {command}"] if colon else ())):
         if _columns(current) + 1 + _columns(word) > width:
             yield current
-            current = word
+            current, width = word, width - hang
+            hang = 0
         else:
             current += f" {word}"
     yield current
@@ -442,13 +444,18 @@ def _verification_note(result: Verification) -> str:
 @render.register(VerificationList)
 def _verification_list_lines(shown: VerificationList, width: int | None) -> Iterator[Line]:
     """Yield test calls; numbers that were left out for one reason are named together."""
-    left_out: defaultdict[str, list[str]] = defaultdict(list)
+    left_out: defaultdict[str, list[Verification]] = defaultdict(list)
     for result in shown.results:
         if result.status == "skipped":
-            left_out[result.note].append(result.phone_number or "(unknown)")
-    for note, numbers in left_out.items():
+            left_out[result.note.replace(result.phone_number or "", "+NUMBER")].append(result)
+    for note, (first, *others) in left_out.items():
+        if not others:
+            yield from verification_lines(first, width)
+            continue
+        numbers = [each.phone_number or "(unknown)" for each in (first, *others)]
         head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
-        yield from with_note([(head, "skipped")], sanitize(note), width)
+        yield from prose(head, width, "skipped", hang=13)
+        yield from prose(note, width, indent=4)
     for result in shown.results:
         if result.status != "skipped":
             yield from verification_lines(result, width)
