@@ -94,8 +94,7 @@ def _fail(
     with suppress(OSError):
         print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
     if "--json" in words:
-        from sigmamind_async.cli.output.events import CommandFailed
-        from sigmamind_async.cli.output.json_lines import json_line
+        from sigmamind_async.cli.output.events import CommandFailed, json_line
 
         failed = CommandFailed(error=name, message=message, exit_code=code, committed=committed)
         with suppress(OSError):

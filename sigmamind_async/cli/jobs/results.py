@@ -13,8 +13,7 @@ from sigmamind_async.cli.errors import advice_for, message_of
 from sigmamind_async.cli.journal_location import JournalLocation
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
-from sigmamind_async.cli.output.plan_text import step_notes
-from sigmamind_async.cli.output.text import ranges_text
+from sigmamind_async.cli.output.text import ids_text, step_notes
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet import Plan, StepOutcome
 from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
