@@ -64,7 +64,8 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
     try:
         return work()
     except CommandError as error:
-        return _fail("UsageError", str(error), error.code, words)
+        name = "UsageError" if error.code is Exit.USAGE else type(error).__name__
+        return _fail(name, str(error), error.code, words)
     except SigmaMindError as error:
         return _fail(
             type(error).__name__, sentence_for(error), exit_for(error), words, error.committed

@@ -45,7 +45,6 @@ def resume_command() -> str:
     return shlex.join(["sigmamind", *map(without_passwords, _WORDS.get())])
 
 
-def platform_words(platform: object) -> tuple[str, ...]:
-    """Return how a command is told its platform; nothing for the default one."""
-    name = getattr(platform, "name", platform)
-    return () if name in {None, DEFAULT_PLATFORM} else ("--platform", str(name))
+def platform_words(platform: str | None) -> tuple[str, ...]:
+    """Return the option that names *platform* in a command; nothing for the default one."""
+    return () if platform in {None, DEFAULT_PLATFORM} else ("--platform", str(platform))

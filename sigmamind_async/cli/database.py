@@ -37,8 +37,8 @@ class Database:
     dsn: Secret
     name: str
     """What messages call it; without user and password."""
-    said: tuple[str, ...]
-    """How further commands are told of it."""
+    words: tuple[str, ...]
+    """The option that names it in further commands."""
 
     @property
     def sender(self) -> str:
@@ -55,9 +55,9 @@ class Database:
 
         return PostgresJournal(self.dsn, read_only=read_only)
 
-    def command(self, name: str, platform: object, *words: str) -> str:
+    def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
-        return shlex.join(["sigmamind", name, *self.said, *platform_words(platform), *words])
+        return shlex.join(["sigmamind", name, *self.words, *platform_words(platform), *words])
 
     def queue(self) -> Queue:
         """Return where operations wait for the workers."""
@@ -66,18 +66,18 @@ class Database:
         return Queue(self.dsn)
 
 
-def database_of(said: str | None) -> Database | None:
+def database_of(given: str | None) -> Database | None:
     """Return the database that ``--postgres`` names; `None` where it was not given."""
-    return None if said is None else _database(said)
+    return None if given is None else _database(given)
 
 
-def database_or_default(said: str | None) -> Database:
+def database_or_default(given: str | None) -> Database:
     """Return the database that ``--postgres`` names, or the one of `POSTGRES_DEFAULT`."""
-    return _database(POSTGRES_DEFAULT if said is None else said)
+    return _database(POSTGRES_DEFAULT if given is None else given)
 
 
-def _database(said: str) -> Database:
-    dsn, words = _read_dsn(said)
+def _database(given: str) -> Database:
+    dsn, words = _read_dsn(given)
     try:
         from sigmamind_async.provisioning.journal.postgres.dsn import parse_dsn
     except ImportError as error:
@@ -85,20 +85,20 @@ def _database(said: str) -> Database:
     return Database(dsn, parse_dsn(dsn, "sigmamind").name, words)
 
 
-def _read_dsn(said: str) -> tuple[Secret, tuple[str, ...]]:
-    """Return the DSN, and how it is said again."""
-    kind, colon, _ = said.partition(":")
+def _read_dsn(given: str) -> tuple[Secret, tuple[str, ...]]:
+    """Return the DSN, and the option that names it in further commands."""
+    kind, colon, _ = given.partition(":")
     if not colon or kind not in {"env", "file"}:
-        return Secret(said), (POSTGRES_OPTION, said if _may_be_shown(said) else "DSN")
+        return Secret(given), (POSTGRES_OPTION, given if _may_be_shown(given) else "DSN")
     try:
-        dsn = SecretResolver().resolve(said)
+        dsn = SecretResolver().resolve(given)
     except SecretReferenceError as error:
-        raise CommandError(_secret_problem(said, error)) from None
-    return dsn, (POSTGRES_OPTION,) if said == POSTGRES_DEFAULT else (POSTGRES_OPTION, said)
+        raise CommandError(_secret_problem(given, error)) from None
+    return dsn, (POSTGRES_OPTION,) if given == POSTGRES_DEFAULT else (POSTGRES_OPTION, given)
 
 
-def _secret_problem(said: str, error: SecretReferenceError) -> str:
-    if said == POSTGRES_DEFAULT:
+def _secret_problem(given: str, error: SecretReferenceError) -> str:
+    if given == POSTGRES_DEFAULT:
         return f"name a database: give {POSTGRES_OPTION} DSN, or set {POSTGRES_VARIABLE}"
     return f"{POSTGRES_OPTION} {error}"
 

@@ -50,7 +50,7 @@ class JournalLocation(Protocol):
         """Return the journal, to be entered."""
         ...
 
-    def command(self, name: str, platform: object, *words: str) -> str:
+    def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         ...
 
@@ -112,7 +112,7 @@ class FileJournal:
 
         return SqliteJournal(self.path, read_only=read_only)
 
-    def command(self, name: str, platform: object, *words: str) -> str:
+    def command(self, name: str, platform: str | None, *words: str) -> str:
         """Return the command line *name* about this journal, and about one *platform* in it."""
         journal = () if self.chosen is None else ("--journal", str(self.chosen))
         return shlex.join(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from sigmamind_async import fleet
@@ -174,6 +175,22 @@ def test_the_judge_accepts_the_truth() -> None:
     ledger = ledger_of((f"A {TAG}1]", "+1"))
 
     assert audit([known("+1")], ledger, wanted=1, purchases=1).passed
+
+
+def test_an_update_without_an_answer_is_done_if_the_ledger_has_it() -> None:
+    """The second result is the control: the ledger has an update of another number."""
+    update = attrs.evolve(
+        known("+1", journal.State.UNCONFIRMED), kind=journal.Kind.UPDATE, key="+1", phone_number=""
+    )
+    results: list[int] = []
+    for number in ("+1", "+2"):
+        ledger = ledger_of(("", number))
+        [commit] = ledger.commits
+        ledger.clear()
+        ledger.append(attrs.evolve(commit, kind="update"))
+        results.append(audit([update], ledger, wanted=1, purchases=0).not_done)
+
+    assert results == [0, 1]
 
 
 def cases() -> Iterator[tuple[list[tuple[str, str]], list[journal.Row], set[str]]]:

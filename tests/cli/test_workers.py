@@ -106,6 +106,7 @@ def test_workers_carry_out_what_apply_hands_over(
     ended = discreet(cli.ended(worker))
     assert ended.code == 0
     assert "stopping: what is under way is settled first" in ended.err
+    assert "#1" not in ended.out
     assert sorted(line.split()[:4] for line in ended.out.splitlines()[:3]) == [
         ["done", "sigmamind", "import", "own"],
         ["done", "sigmamind", "purchase", "buy-0"],
@@ -170,7 +171,7 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     done = discreet(cli.ended(process))
 
     assert done.code == 130
-    assert "still with the workers, who carry on: lines 1-3" in done.err
+    assert "still with the workers, who carry on: buy-0, buy-1, buy-2" in done.err
     assert "  how far they are: sigmamind status --postgres" in done.err
     assert "to go on, run the same command again" in done.err
     for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):

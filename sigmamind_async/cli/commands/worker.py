@@ -87,6 +87,6 @@ def worker(
         spending=spending,
         settlement=settlement,
         request=request,
-        output=Output.for_process(json=output.json, verbose=output.verbose),
+        output=Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose),
     ).run()
     return Exit.DONE

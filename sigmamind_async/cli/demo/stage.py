@@ -25,7 +25,7 @@ from sigmamind_async.cli.output.events import AuditResult, JobKilled
 from sigmamind_async.cli.runtime import run
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import ImportPhoneNumber
-from sigmamind_async.provisioning.row import UNSETTLED, Row, State
+from sigmamind_async.provisioning.row import UNSETTLED, Kind, Row, State
 from sigmamind_async.provisioning.tags import remove_tag
 from sigmamind_async.sandbox import REALISTIC_FAULTS, Fault, Faults, Ledger, RateLimit, Sandbox
 
@@ -226,8 +226,18 @@ def row_id(row: Row) -> str:
 def audit(rows: Iterable[Row], ledger: Ledger, *, wanted: int, purchases: int) -> AuditResult:
     """Compare the *rows* of a journal, which should do *wanted* fleet rows, with the *ledger*."""
     rows = list(rows)
-    done = [row for row in rows if row.state is State.DONE]
-    left = {row_id(row) for row in rows if row.state is not State.DONE}
+    changes = ledger.of_kind("update")
+    changed = {
+        (each.platform, key) for each in changes for key in (each.phone_number, each.record_id)
+    }
+
+    def is_done(row: Row) -> bool:
+        # An update whose answer was lost is not sent again if the account shows that it was made.
+        made = row.kind is Kind.UPDATE and (row.account, row.key) in changed
+        return made or row.state is State.DONE
+
+    done = list(filter(is_done, rows))
+    left = {row_id(row) for row in rows if not is_done(row)}
     return AuditResult(
         purchases=purchases,
         bought=len(ledger.purchases),

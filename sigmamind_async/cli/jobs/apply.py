@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # it needs an extra
     from sigmamind_async.workers import WorkerProvisioner
 
 MOST_PLAN_LINES = 60
+_NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
+"""What the actions of a plan are called when they are counted."""
 """Lines of a plan above a question: what is asked stays on the screen."""
 
 
@@ -115,7 +117,7 @@ class Application:
     _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack)
     # --- once it is prepared
     is_new: bool = attrs.field(init=False)
-    """Whether the journal was made by this run."""
+    """True if the journal holds no operation yet."""
     journal: Journal = attrs.field(init=False)
     accounts: Accounts = attrs.field(init=False)
     state: FleetState | None = attrs.field(init=False)
@@ -133,7 +135,6 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        self.is_new = not given.place.exists()
         self.journal = journal = await self._stack.enter_async_context(given.place.opened())
         platforms = await platforms_in(given, journal)
         self.accounts = Accounts.of(platforms, options.request, self.page)
@@ -146,7 +147,9 @@ class Application:
             given, self.accounts.clients, journal, options.changes
         )
         self.check_problems(self.plan)
-        self.bought = {name: (await journal.counts(name)).purchase_count for name in platforms}
+        counts = {name: await journal.counts(name) for name in platforms}
+        self.is_new = not any(each.rows for each in counts.values())
+        self.bought = {name: each.purchase_count for name, each in counts.items()}
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
         if sum(self.to_buy.values()):
             await check_other_journals(given, self.plan, self.state, journal)

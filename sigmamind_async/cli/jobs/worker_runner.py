@@ -25,7 +25,7 @@ from sigmamind_async.cli.options import (
 )
 from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
-from sigmamind_async.cli.output.journal_status import without_call
+from sigmamind_async.cli.output.journal_status import row_id_of, without_call
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.runtime import client_of_environment, run
@@ -154,7 +154,7 @@ def result_of_operation(row: Row) -> RowResult:
     """Return how the operation of *row*, which has ended, is shown."""
     result = RowResult(
         line=0,
-        id=row.op_id,
+        id=row_id_of(row.op_id),
         platform=row.account,
         action="purchase" if row.kind is Kind.EXACT_PURCHASE else row.kind.value,
         status="done",

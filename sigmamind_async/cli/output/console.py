@@ -41,14 +41,13 @@ from sigmamind_async.cli.output.text import (
     render,
     row_lines,
 )
-from sigmamind_async.events import AttemptFinished, Throttled
-from sigmamind_async.events import Event as ClientEvent
 
 if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a terminal loads it
     from rich.console import Console
     from rich.text import Text
 
     from sigmamind_async.bulk import Progress
+    from sigmamind_async.events import Event as ClientEvent
 
 MOST_NEW: Final = 20
 """Rows done that a terminal shows one by one; `sigmamind status` shows the others."""
@@ -66,6 +65,8 @@ class Traffic:
 
     def __call__(self, event: ClientEvent) -> None:
         """Count *event*."""
+        from sigmamind_async.events import AttemptFinished, Throttled  # `status` sends nothing
+
         self.requests += isinstance(event, AttemptFinished)
         self.rate_limited += isinstance(event, Throttled)
 
