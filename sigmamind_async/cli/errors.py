@@ -149,6 +149,8 @@ def exit_for_job(summary: Summary) -> Exit:
 
 def unexpected_sentence(error: BaseException) -> str:
     """Return one line for a fault of our own; its text may be anything and is cut."""
+    if isinstance(error, ImportError) and error.name:
+        return f"cannot import {error.name}: the installation is incomplete (--debug shows where)"
     return f"unexpected {type(error).__name__}: {reprlib.repr(str(error))} (--debug shows where)"
 
 
