@@ -87,6 +87,7 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
         format=form,
         default_platform=files.platform,
         allow_inline=files.allow_inline_secrets,
+        origin=_origin(file, place),
     )
     references = SecretResolver(folder=_folder(file), allow_inline=files.allow_inline_secrets)
     return FleetInput(name=name, place=place, fleet=fleet, references=references)
@@ -123,6 +124,17 @@ def _bounded(file: str, stream: IO[bytes]) -> bytes:
     return content
 
 
+def _origin(file: str, place: JournalLocation) -> str:
+    """Return what tells the fleet of *file* from others in its journal; empty if nothing does.
+
+    A file is the same one in another folder, such as a checkout, and saved in another format. A
+    journal beside the file has no other fleet, whatever both were called before.
+    """
+    is_shared = not isinstance(place, FileJournal) or place.chosen is not None
+    is_named = file != STDIN and Path(file).is_file()
+    return Path(file).stem.casefold() if is_shared and is_named else ""
+
+
 def _folder(file: str) -> Path:
     return Path() if file == STDIN else Path(file).parent
 
@@ -133,9 +145,12 @@ def _folder(file: str) -> Path:
 def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
         plan = plan_file.load_plan(content)
-        origin = orjson.loads(content)["origin"]
-        source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
-        home = origin.get("database")
+        saved_from = orjson.loads(content)["saved_from"]
+        source, chosen = (
+            str(saved_from["file"]),
+            saved_from["journal"] and Path(saved_from["journal"]),
+        )
+        home = saved_from.get("database")
     except (PlanError, TypeError, KeyError) as error:
         why = str(error) if isinstance(error, PlanError) else "does not name the file it is from"
         raise CommandError(f"{file}: {why}; nothing was sent") from None
@@ -165,12 +180,12 @@ def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
         raise CommandError(f"{path}: {error}; not saved") from None
     if format_of(str(path)) not in {None, "json"}:
         raise CommandError(f"{path}: is a name for rows; save the plan as one that ends in .json")
-    origin = {
+    saved_from = {
         "file": file if file == STDIN else str(Path(file).absolute()),
         **_where(given.place, file),
     }
     with new_file(path, PRIVATE) as stream:
-        stream.write(orjson.dumps({**orjson.loads(content), "origin": origin}))
+        stream.write(orjson.dumps({**orjson.loads(content), "saved_from": saved_from}))
 
 
 def _where(place: JournalLocation, file: str) -> dict[str, str | None]:
