@@ -91,7 +91,7 @@ NUMBER = NumberRecord(
     platform="sigmamind",
     phone_number="+14155550123",
     provider="twilio",
-    label="Support [sm:HLM6GQDR36B43.1]",
+    label="Support",
     inbound_agent_id="agent_1",
     active=True,
 )
@@ -357,7 +357,7 @@ def test_a_phone_number_and_an_id_are_never_cut(numbers: list[NumberRecord], wid
             assert name is None or name in words
 
 
-def test_a_list_drops_empty_columns_and_tags_and_ends_with_a_count() -> None:
+def test_a_list_drops_empty_columns_and_ends_with_a_count() -> None:
     assert drawn(NumberList((NUMBER, NUMBER)), 80).splitlines() == [
         "phone number  provider  inbound agent  label",
         "+14155550123  twilio    agent_1        Support",

@@ -8,7 +8,6 @@ itself.
 from __future__ import annotations
 
 import functools
-import re
 import shlex
 import time
 from collections import Counter, defaultdict
@@ -92,14 +91,6 @@ def format_clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-_TAG: Final = re.compile(r" ?\[sm:[0-9A-Z]+\.\d+\]$")
-
-
-def label_text(label: str | None) -> str:
-    """Return a label without the tag by which a purchase is recognized."""
-    return _TAG.sub("", label or "")
 
 
 # ---------------------------------------------------------------- lines
@@ -272,7 +263,7 @@ def _(shown: events.OrderPlaced, width: int | None) -> Iterator[Line]:
 
 @render.register(events.SandboxStarted)
 def _(shown: events.SandboxStarted, _: int | None) -> Iterable[Line]:
-    variables = [pair for each in shown.endpoints for pair in each.environment.items()]
+    variables = [pair for each in shown.events for pair in each.environment.items()]
     return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
 
 
@@ -382,10 +373,10 @@ _NUMBER_HEADINGS: Final = (
 
 @render.register(events.NumberList)
 def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
-    if not shown.numbers:
+    if not shown.events:
         yield line("No numbers match.")
         return
-    several = len({number.platform for number in shown.numbers}) > 1
+    several = len({number.platform for number in shown.events}) > 1
     rows = [
         (
             number.phone_number or "(unknown)",
@@ -396,19 +387,18 @@ def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
             number.inbound_agent_id or "",
             number.outbound_agent_id or "",
             "inactive" if number.active is False else "",
-            label_text(number.label),
+            number.label or "",
         )
-        for number in shown.numbers
+        for number in shown.events
     ]
     yield from table(_NUMBER_HEADINGS, rows, width, shrinks="label")
     yield line()
-    yield line((count_of(len(shown.numbers), "number"), "dim"))
+    yield line((count_of(len(shown.events), "number"), "dim"))
 
 
 @render.register(events.NumberRecord)
 def _(number: events.NumberRecord, _: int | None) -> Iterator[Line]:
-    fields = attrs.asdict(number) | {"label": label_text(number.label) or None}
-    shown = {name: value for name, value in fields.items() if value is not None}
+    shown = {name: value for name, value in attrs.asdict(number).items() if value is not None}
     width = max(map(len, shown), default=0)
     for name, value in shown.items():
         text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
@@ -437,7 +427,7 @@ def _verification_lines(result: events.Verification, width: int | None) -> list[
 def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
     """Yield test calls; numbers that were left out for one reason are named together."""
     left_out: defaultdict[str, list[events.Verification]] = defaultdict(list)
-    for result in shown.results:
+    for result in shown.events:
         if result.status == "skipped":
             left_out[result.note.replace(result.phone_number or "", "+NUMBER")].append(result)
     for note, results in left_out.items():
@@ -448,7 +438,7 @@ def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
         head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
         yield from prose(head, width, "skipped", hang=STATUS_WIDTH + 2)
         yield from prose(note, width, indent=4)
-    for result in shown.results:
+    for result in shown.events:
         if result.status != "skipped":
             yield from _verification_lines(result, width)
 
@@ -515,7 +505,7 @@ def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
             yield line((f"and {len(steps) - most:,} more; --json lists all", "dim"))
     if plan.problems:
         yield line()
-        yield from _problem_lines(plan.problems, width)
+        yield from _problem_lines(events.ProblemList(tuple(plan.problems)), width)
     if count := len(plan.unlisted):
         text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
         yield line()
@@ -577,24 +567,19 @@ def _is_secret(field: str) -> bool:
 
 
 @render.register(events.ProblemList)
-def _(shown: events.ProblemList, width: int | None) -> Iterable[Line]:
-    return _problem_lines(shown.problems, width)
-
-
-def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[Line]:
+def _problem_lines(shown: events.ProblemList, width: int | None) -> Iterator[Line]:
     """Yield what is wrong; what many rows have in common only once."""
-    if not problems:
-        return
+    problems = shown.problems
     yield line((f"{count_of(len(problems), 'problem')}:", "failed"))
     groups: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         groups[problem.field, problem.message].append(problem)
-    shown = [*groups.values()]
-    for first, *others in shown[:MOST_PROBLEMS]:
+    kinds = [*groups.values()]
+    for first, *others in kinds[:MOST_PROBLEMS]:
         yield from prose(str(first), width, indent=2)
         if others:
             names = ids_text([each.id or f"line {each.line}" for each in others])
             text = f"and {count_of(len(others), 'other row')}: {names}"
             yield from prose(text, width, "dim", indent=4)
-    if hidden := sum(map(len, shown[MOST_PROBLEMS:])):
+    if hidden := sum(map(len, kinds[MOST_PROBLEMS:])):
         yield line((f"  and {hidden:,} more; --json lists all", "dim"))
