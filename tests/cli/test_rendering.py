@@ -427,6 +427,16 @@ def test_a_reason_that_does_not_fit_is_below_its_row() -> None:
     ]
 
 
+def test_a_sentence_of_ours_is_not_cut_and_a_text_from_elsewhere_is() -> None:
+    """Negative control: with the longest text that is shown of one, the sentence loses its end."""
+    message = "may be yours already: " + "look it up, " * 40 + "and buy it again"
+    failed = attrs.evolve(FAILED, id="z" * 1000, error=attrs.evolve(CONFLICT, message=message))
+
+    assert f"{message}; look it up" not in drawn(failed)  # its message says so already
+    assert drawn(failed).endswith("and buy it again")
+    assert f"  {'z' * (LONGEST_SHOWN - 3)}...  " in drawn(failed)
+
+
 def test_a_summary_is_a_sentence_without_zeros() -> None:
     assert drawn(SUMMARY).splitlines() == [
         ("6 rows in 2.0 s: 2 done, 1 done by an earlier run, 1 failed, 1 unconfirmed, 1 skipped"),

@@ -344,6 +344,10 @@ class WorkerKilled(Event):
     rows: int
 
 
+def _passed(audit: AuditResult) -> bool:
+    return not (audit.bought_twice or audit.lost or audit.not_done)
+
+
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AuditResult(Event):
     purchases: int
@@ -351,11 +355,7 @@ class AuditResult(Event):
     bought_twice: int = 0
     lost: int = 0
     not_done: int = 0
-    passed: bool = attrs.field(init=False)
-
-    @passed.default
-    def _passed(self) -> bool:
-        return not (self.bought_twice or self.lost or self.not_done)
+    passed: bool = attrs.field(default=attrs.Factory(_passed, takes_self=True), init=False)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

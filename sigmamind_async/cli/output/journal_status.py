@@ -11,6 +11,7 @@ from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.output import events
 from sigmamind_async.cli.output.text import (
     Line,
+    Span,
     count_of,
     format_clock,
     format_timestamp,
@@ -168,18 +169,19 @@ def state_name(state: State) -> str:
 
 
 @render.register(events.JournalRows)
-def _(shown: events.JournalRows, width: int | None) -> Iterable[Line]:
-    cells = [
-        (
-            row.row,
-            row.phone_number or "",
-            row.record_id or "",
-            row.action.replace("_", " "),
-            (state_name(row.state), row.state.value),
-        )
+def _(shown: events.JournalRows, width: int | None) -> Iterator[Line]:
+    rows: list[dict[str, str | Span]] = [
+        {
+            "row": row.row,
+            "number": row.phone_number or "",
+            "record id": row.record_id or "",
+            "action": row.action.replace("_", " "),
+            "state": (state_name(row.state), row.state.value),
+        }
         for row in shown.events
     ]
-    return [line(), *table(("row", "number", "record id", "action", "state"), cells, width)]
+    yield line()
+    yield from table(rows, width)
 
 
 @render.register(events.StateChanged)

@@ -11,7 +11,7 @@ import functools
 import shlex
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
@@ -172,48 +172,48 @@ def aligned(cells: Iterable[Cell], note: str, width: int | None) -> list[Line]:
 
 
 def table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str | Span]],
-    width: int | None,
-    shrinks: str = "",
-) -> list[Line]:
-    """Return headings and rows, without empty columns.
+    rows: Sequence[Mapping[str, str | Span]], width: int | None, shrinks: str = ""
+) -> Iterator[Line]:
+    """Yield headings, which are the keys, and rows; without empty columns.
 
     Where *width* is too small, the column that *shrinks* is cut, or each row becomes a block.
     """
-    spans = [[(sanitize(text), word) for text, word in line(*row)] for row in rows]
-    kept = [index for index in range(len(headings)) if any(row[index][0] for row in spans)]
-    headings = [headings[index] for index in kept]
-    columns = [[row[index] for row in spans] for index in kept]
-    widths = [
-        max(_columns(text) for text in (heading, *(text for text, _ in column)))
-        for heading, column in zip(headings, columns, strict=True)
-    ]
-    spare = 0 if width is None else width - sum(widths) - 2 * (len(kept) - 1)
+    columns: dict[str, list[Span]] = {}
+    for heading in rows[0]:
+        cells = [(sanitize(text), word) for text, word in line(*(row[heading] for row in rows))]
+        if any(text for text, _ in cells):
+            columns[heading] = cells
+    widths = {
+        heading: max(map(_columns, (heading, *(text for text, _ in cells))))
+        for heading, cells in columns.items()
+    }
+    spare = 0 if width is None else width - sum(widths.values()) - 2 * (len(columns) - 1)
     if spare < 0:
-        index = headings.index(shrinks) if shrinks in headings else 0
-        if shrinks not in headings or widths[index] + spare < len(shrinks):
-            rows = zip(*columns, strict=True)
-            return [each for row in rows for each in _block(headings, row, width or 0, shrinks)]
-        widths[index] += spare
-    counts = [all(text.replace(",", "").isdecimal() for text, _ in column) for column in columns]
-    titles = [(heading, "heading") for heading in headings]
-    return [
-        tuple(
-            (_pad(text, room, right=right) + "  ", word)
-            for (text, word), room, right in zip(row, widths, counts, strict=True)
+        widths[shrinks] = widths.get(shrinks, 0) + spare
+        if widths[shrinks] < max(len(shrinks), 1):
+            for row in zip(*columns.values(), strict=True):
+                yield from _block(dict(zip(columns, row, strict=True)), width or 0, shrinks)
+            return
+    counts = {
+        heading
+        for heading, cells in columns.items()
+        if all(text.replace(",", "").isdecimal() for text, _ in cells)
+    }
+    titles = [(heading, "heading") for heading in columns]
+    for spans in (titles, *zip(*columns.values(), strict=True)):
+        yield tuple(
+            (_pad(text, widths[heading], right=heading in counts) + "  ", word)
+            for heading, (text, word) in zip(columns, spans, strict=True)
         )
-        for row in (titles, *zip(*columns, strict=True))
-    ]
 
 
-def _block(
-    headings: Sequence[str], row: Sequence[Span], width: int, shrinks: str
-) -> Iterator[Line]:
+def _block(row: Mapping[str, Span], width: int, shrinks: str) -> Iterator[Line]:
     """Yield one row of a table as lines: its first cell, and the others with their headings."""
-    yield (row[0],)
-    widest = max(map(len, headings[1:]), default=0)
-    for heading, (text, word) in zip(headings[1:], row[1:], strict=True):
+    first, *others = row
+    yield (row[first],)
+    widest = max(map(len, others), default=0)
+    for heading in others:
+        text, word = row[heading]
         room = max(width - widest - 4, NARROWEST) if heading == shrinks else _columns(text)
         if text:
             yield line((f"  {heading:<{widest}}  ", "dim"), (_pad(text, room).rstrip(), word))
@@ -268,17 +268,18 @@ def _(shown: events.SandboxStarted, _: int | None) -> Iterable[Line]:
 
 
 @render.register(events.AuditResult)
-def _(audit: events.AuditResult, width: int | None) -> list[Line]:
-    cells = {
-        "to buy": audit.purchases,
-        "bought": audit.bought,
-        "bought twice": audit.bought_twice,
-        "lost": audit.lost,
-        "not done": audit.not_done,
-    }
+def _(audit: events.AuditResult, width: int | None) -> Iterator[Line]:
     verdict = "PASS" if audit.passed else "FAIL"
-    row: list[str | Span] = [*(f"{count:,}" for count in cells.values()), (verdict, verdict)]
-    return [line(("The platforms' own ledger:", "dim")), *table([*cells, "verdict"], [row], width)]
+    row: dict[str, str | Span] = {
+        "to buy": f"{audit.purchases:,}",
+        "bought": f"{audit.bought:,}",
+        "bought twice": f"{audit.bought_twice:,}",
+        "lost": f"{audit.lost:,}",
+        "not done": f"{audit.not_done:,}",
+        "verdict": (verdict, verdict),
+    }
+    yield line(("The platforms' own ledger:", "dim"))
+    yield from table([row], width)
 
 
 # ---------------------------------------------------------------- rows of a job
@@ -365,11 +366,6 @@ def _worst(summary: events.Summary | events.VerificationSummary) -> str:
 
 # ---------------------------------------------------------------- numbers
 
-_NUMBER_HEADINGS: Final = (
-    *("phone number", "record id", "platform", "side", "provider"),
-    *("inbound agent", "outbound agent", "state", "label"),
-)
-
 
 @render.register(events.NumberList)
 def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
@@ -378,22 +374,22 @@ def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
         return
     several = len({number.platform for number in shown.events}) > 1
     rows = [
-        (
-            number.phone_number or "(unknown)",
-            number.record_id or "",
-            number.platform or "" if several else "",
-            number.side or "",
-            number.provider or "",
-            number.inbound_agent_id or "",
-            number.outbound_agent_id or "",
-            "inactive" if number.active is False else "",
-            number.label or "",
-        )
+        {
+            "phone number": number.phone_number or "(unknown)",
+            "record id": number.record_id or "",
+            "platform": number.platform or "" if several else "",
+            "side": number.side or "",
+            "provider": number.provider or "",
+            "inbound agent": number.inbound_agent_id or "",
+            "outbound agent": number.outbound_agent_id or "",
+            "state": "inactive" if number.active is False else "",
+            "label": number.label or "",
+        }
         for number in shown.events
     ]
-    yield from table(_NUMBER_HEADINGS, rows, width, shrinks="label")
+    yield from table(rows, width, shrinks="label")
     yield line()
-    yield line((count_of(len(shown.events), "number"), "dim"))
+    yield line((count_of(len(rows), "number"), "dim"))
 
 
 @render.register(events.NumberRecord)
