@@ -105,7 +105,10 @@ class SettlementOptions:
         Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
     ] = SETTLE_TIME
     retry_unconfirmed: Annotated[
-        bool, Parameter(help="Send it again if it has not turned up by then.")
+        bool,
+        Parameter(
+            help="Send it again if it has not turned up by then; for rows not decided on yet."
+        ),
     ] = False
     release_duplicates: Annotated[
         bool, Parameter(help="Release duplicates. Permanent; asks, or needs --yes.")
@@ -121,11 +124,13 @@ class ChangeOptions:
     """What a plan may do."""
 
     on_drift: Annotated[
-        OnDrift, Parameter(help="For a field that was changed outside this fleet.")
+        OnDrift, Parameter(help="What to do about a field that was changed outside this fleet.")
     ] = "fail"
     allow_release: Annotated[
         bool,
-        Parameter(help="Release the numbers of rows that are absent or that move. Permanent."),
+        Parameter(
+            help="Release numbers of rows with the state absent or a new platform. Permanent."
+        ),
     ] = False
     rewrite_secrets: Annotated[
         bool,
@@ -135,7 +140,9 @@ class ChangeOptions:
     ] = False
     allow_unlisted: Annotated[
         bool,
-        Parameter(help="Buy for new rows although the journal has bought numbers no row lists."),
+        Parameter(
+            help="Buy for new rows although the journal has bought numbers that no row lists."
+        ),
     ] = False
 
 
@@ -151,7 +158,9 @@ class FileOptions:
         FileFormat | None,
         Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),
     ] = None
-    skip_bad: Annotated[bool, Parameter(help="Leave invalid rows out and do the rest.")] = False
+    skip_bad: Annotated[bool, Parameter(help="Leave out rows with a problem, and do the rest.")] = (
+        False
+    )
     allow_inline_secrets: Annotated[
         bool, Parameter(help="Accept passwords in FILE itself, not only references to them.")
     ] = False

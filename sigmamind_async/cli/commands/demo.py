@@ -27,14 +27,18 @@ def demo(
     ] = None,
     keep: Annotated[
         Path | None,
-        Parameter(group="Output", help="New folder in which the files of the demo are kept."),
+        Parameter(
+            group="Output",
+            metavar="DIR",
+            help="New folder in which the files of the demo are kept.",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
         Parameter(
             group="Workers",
             validator=Number(gte=2, lte=20),
-            help="Apply the fleet with so many worker processes, and kill one of them.",
+            help="Apply the fleet with this many worker processes, and kill one of them.",
         ),
     ] = None,
     postgres: Annotated[

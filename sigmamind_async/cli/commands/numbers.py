@@ -26,7 +26,7 @@ MOST_NUMBERS: Final = 1000
 
 PhoneNumber = Annotated[
     str,
-    Parameter(help="Such as +14155550100; on Verbex and DialNexa, or the id of its record."),
+    Parameter(help="The number, such as +14155550100; on Verbex and DialNexa, or its record id."),
 ]
 OnePlatform = Annotated[PlatformName, Parameter(name="--platform", help="Platform of the account.")]
 Yes = Annotated[bool, Parameter(help="Do not ask.")]
@@ -104,13 +104,13 @@ def buy(
         str | None, Parameter(help="Country of the numbers, such as US; not on Verbex.")
     ] = None,
     area_code: Annotated[
-        str | None, Parameter(help="Area code near which they are, such as 415; SigmaMind only.")
+        str | None, Parameter(help="Area code of the numbers, such as 415; SigmaMind only.")
     ] = None,
     count: Annotated[
         int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
     ] = 1,
     phone_number: Annotated[
-        str | None, Parameter(help="Exactly this number, in place of some in a country.")
+        str | None, Parameter(help="This number, in place of any in a country.")
     ] = None,
     platform: OnePlatform = "sigmamind",
     telephony_provider_id: Annotated[
@@ -242,11 +242,13 @@ def release(
 
 
 def verify(
-    *numbers: Annotated[str, Parameter(help="Such as +14155550100. Default: all of the account.")],
+    *numbers: Annotated[
+        str, Parameter(help="Numbers, such as +14155550100. Default: all of the account.")
+    ],
     platform: OnePlatform = "sigmamind",
     max_calls: Annotated[
         int | None,
-        Parameter(validator=Number(gte=0), help="Most calls to place; do not ask."),
+        Parameter(validator=Number(gte=0), help="Most calls to place; with it, nothing is asked."),
     ] = None,
     agent: Annotated[
         str | None, Parameter(help="Agent that speaks. Default: each number's outbound agent.")
@@ -257,7 +259,7 @@ def verify(
         int, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
     ] = 5,
     max_per_destination: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Most of them to the same test number.")
+        int, Parameter(validator=Number(gte=1), help="Most calls at once to the same test number.")
     ] = 1,
     request: RequestOptions = RequestOptions(),  # noqa: B008
     json: Json = False,

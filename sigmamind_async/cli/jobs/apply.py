@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import attrs
@@ -188,7 +189,8 @@ class Application:
         name, plan = self.given.name, self.plan
         lines = [f"{name}: {one_line_summary(plan)}"]
         if whole:
-            lines = [plain(line) for line in render(PlanView(file=name, plan=plan), None)]
+            view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
+            lines = [*(plain(line) for line in render(view, width)), ""]
         for line in lines[:MOST_PLAN_LINES]:
             self.output.log(line.rstrip())
         if rest := len(lines[MOST_PLAN_LINES:]):

@@ -171,9 +171,9 @@ def _ambiguous(order: Order, file: Path, bought: int) -> str:
     more = "another one" if order.count == 1 else f"{order.count} more"
     there = "" if file.parent == Path() else f"in {file.parent} "
     return (
-        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. Run this"
-        f" command {there}with --order {_name_of(file)} to go on with it, or with"
-        f" --order {_letters(secrets.token_bytes(8))} to buy {more}; nothing was sent"
+        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. To go on"
+        f" with it, run this command {there}with --order {_name_of(file)}; to buy {more}, or to buy"
+        f" in another account, with --order {_letters(secrets.token_bytes(8))}; nothing was sent"
     )
 
 
