@@ -312,7 +312,7 @@ def test_what_the_check_finds_is_placed_and_added() -> None:
             "a trunk_password: is empty; write env:NAME or file:PATH",
         ),
         (
-            '"type":' + "[" * 5_000 + '"a:b"' + "]" * 5_000,
+            '"type":' + "[" * 30_000 + '"a:b"' + "]" * 30_000,
             "is nested too deeply",
         ),
         ('"area_code":true', "a area_code: must be a whole number like 415"),
