@@ -15,11 +15,6 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
-from sigmamind_async.cli.command_line import (
-    expand_bare_postgres,
-    remember_command,
-    without_passwords,
-)
 from sigmamind_async.cli.errors import (
     CommandError,
     Exit,
@@ -51,7 +46,6 @@ _PLAIN_HYPHEN: Final = "./-"
 def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = list(sys.argv[1:] if tokens is None else tokens)
-    remember_command(words)
     _open_closed_streams()
     _escape_unencodable()
     code = _report(lambda: _run([word for word in words if word != "--debug"]), words)
@@ -129,6 +123,13 @@ def bind(name: str, words: Sequence[str]) -> tuple[Callable[..., object], BoundA
     app = cyclopts_app(name)
     from cyclopts import CycloptsError
 
+    from sigmamind_async.cli.options import (
+        expand_bare_postgres,
+        remember_command,
+        without_passwords,
+    )
+
+    remember_command([*name.split(), *words])
     given = [_PLAIN_HYPHEN if word == "-" else word for word in expand_bare_postgres(words)]
     try:
         command, bound, _ = app.parse_args(

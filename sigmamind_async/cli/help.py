@@ -34,13 +34,13 @@ class Command(NamedTuple):
 
 COMMANDS: Final[dict[str, Command]] = {
     "plan": Command(
-        "commands.plan:plan",
+        "commands.fleet:plan",
         "Show what apply would change; send and write nothing.",
         "fleet.csv",
         "plans",
     ),
     "apply": Command(
-        "commands.apply:apply",
+        "commands.fleet:apply",
         "Make numbers as FILE says; nothing is bought twice.",
         "fleet.csv --max-purchases 20 --yes",
         "fleet-files",
@@ -117,7 +117,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "sandbox",
     ),
     "demo": Command(
-        "commands.demo:demo",
+        "commands.sandbox:demo",
         "Kill a job while it buys, resume it, and audit what was bought.",
         "--seed 7",
         "sandbox",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.runtime import new_loop
+from sigmamind_async.cli.loop import new_loop
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import attrs
-from cyclopts import Group, Parameter
-from cyclopts.validators import Number
-
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
+    POSTGRES_DEFAULT,
     JournalOptions,
     OutputOptions,
-    PlatformName,
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WorkerOptions,
 )
-
-
-@Parameter(name="*", group=Group("Worker", sort_key=0))
-@attrs.frozen(kw_only=True)
-class WorkerOptions:
-    """What a worker serves."""
-
-    platform: Annotated[
-        tuple[PlatformName, ...],
-        Parameter(
-            negative=(),
-            help="Platform to serve; may be repeated. Default: all whose API key is set.",
-        ),
-    ] = ()
-    concurrency: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Operations under way at once.")
-    ] = 20
-    allow_secret: Annotated[
-        tuple[str, ...],
-        Parameter(
-            negative=(),
-            help="Secrets that requests may name: env:NAME, where * stands for any letters, or"
-            " file:FOLDER; may be repeated. Default: variables TRUNK_* and no file.",
-        ),
-    ] = ()
-    upkeep: Annotated[
-        int,
-        Parameter(
-            validator=Number(gte=1, lte=3540),
-            help="Seconds, roughly, between two searches for unconfirmed purchases and lost"
-            " workers; one worker of all does it.",
-        ),
-    ] = 60
 
 
 def worker(
     *,
-    options: WorkerOptions = WorkerOptions(),
+    options: WorkerOptions = WorkerOptions(),  # noqa: B008
     journal: JournalOptions = JournalOptions(),  # noqa: B008 - cyclopts flattens it
     spending: SpendingOptions = SpendingOptions(),  # noqa: B008
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
@@ -70,20 +32,17 @@ def worker(
         raise CommandError(
             "--accept-key does not apply: run sigmamind reconcile --postgres --accept-key once"
         )
-    from sigmamind_async.cli.database import database_or_default, missing
+    from sigmamind_async.cli.journal_location import database_of, missing
     from sigmamind_async.cli.output.console import Output
 
-    database = database_or_default(journal.postgres)
+    database = database_of(journal.postgres or POSTGRES_DEFAULT)
     try:
         from sigmamind_async.cli.jobs.worker_runner import WorkerRunner
     except ImportError as error:
         raise missing(error) from None
     WorkerRunner(
         database=database,
-        platforms=options.platform,
-        concurrency=options.concurrency,
-        upkeep=options.upkeep,
-        allow_secret=options.allow_secret,
+        options=options,
         spending=spending,
         settlement=settlement,
         request=request,

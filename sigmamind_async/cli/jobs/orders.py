@@ -18,18 +18,16 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.cli.atomic_write import new_file
-from sigmamind_async.cli.command_line import resume_command
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import FleetInput
+from sigmamind_async.cli.fleet_input import FleetInput, new_file
 from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
-from sigmamind_async.cli.jobs.numbers import AccountNumbers, option_of
+from sigmamind_async.cli.jobs.numbers import AccountNumbers
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
-from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.loop import run
+from sigmamind_async.cli.options import PlatformName, option_of, resume_command
 from sigmamind_async.cli.other_journals import known_journals, remember_journal
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
-from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
 from sigmamind_async.fleet.step import creation_id

@@ -9,14 +9,15 @@ from typing import Final
 
 import attrs
 
+from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
+from sigmamind_async.cli.jobs.runner import PlanRunner
+from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, Side
+from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
-from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS, AnyClient, describe_account
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.plan import Plan, plan
@@ -115,11 +116,8 @@ def reassign_numbers(
     if path is not None and not path.exists():
         raise CommandError(f"there is no journal {path}")
     output = Output.for_process(json=options.json, quiet=options.quiet, verbose=options.verbose)
-    gate = new_gate(request)
-    runner = JobRunner(output=output, admissions=[gate.admission], patience=request.deadline)
-    client = client_of_environment(
-        PLATFORMS[reassignment.platform], request, gate=gate, observer=runner.page
-    )
+    traffic = Traffic()
+    client = client_of(reassignment.platform, request, observer=traffic)
     with new_loop() as loop:
         stack = AsyncExitStack()
         try:
@@ -137,8 +135,14 @@ def reassign_numbers(
                 again, state = loop.run(reassignment.plan(client, journal))
                 if again.steps != todo.steps:
                     raise CommandError("the numbers have changed since; nothing was sent")
-            run = run_plan(todo, [Provisioner(client, journal)], runner, state=state)
-            summary = loop.run(run)
+            runner = PlanRunner(
+                plan=todo,
+                output=output,
+                traffic=traffic,
+                admissions=[client.gate.admission],
+                patience=request.deadline,
+            )
+            summary = loop.run(runner.carry_out([Provisioner(client, journal)], state=state))
         finally:
             loop.run(stack.aclose())
     code = runner.conclude(summary)

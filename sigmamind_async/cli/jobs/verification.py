@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 import attrs
 
+from sigmamind_async.cli.accounts import client_of, describe_account
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import STOPPING, JobRunner
-from sigmamind_async.cli.options import PlatformName, RequestOptions
+from sigmamind_async.cli.loop import new_loop
+from sigmamind_async.cli.options import CallOptions, PlatformName, RequestOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import (
     StopReason,
@@ -20,9 +22,6 @@ from sigmamind_async.cli.output.events import (
     VerificationSummary,
 )
 from sigmamind_async.cli.prompts import confirm, is_interactive
-from sigmamind_async.cli.runtime import client_of_environment, new_gate, new_loop
-from sigmamind_async.cli.vendors import PLATFORMS, describe_account
-from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.platforms.sigmamind.client import SigmaMind
 from sigmamind_async.platforms.sigmamind.models import Call, PhoneNumber
 from sigmamind_async.platforms.sigmamind.verification import (
@@ -31,17 +30,6 @@ from sigmamind_async.platforms.sigmamind.verification import (
     verify_numbers,
 )
 from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
-
-
-@attrs.frozen(kw_only=True)
-class CallOptions:
-    """How the test calls are placed; see `verify_numbers`."""
-
-    agent_id: str | None
-    timeout: float
-    poll_interval: float
-    concurrency: int
-    per_destination: int
 
 
 def verify(
@@ -54,36 +42,35 @@ def verify(
     json: bool,
 ) -> int:
     """Place a test call from each number with one of *names*; without any, from all."""
-    theirs = PLATFORMS[platform]
-    if theirs.client is not SigmaMind:
+    if platform != SigmaMind.platform.name:
         raise CommandError(f"{platform} has no calls to verify a number with; sigmamind has")
-    output, gate = Output.for_process(json=json), new_gate(request)
-    runner = JobRunner(
-        output=output,
-        admissions=[gate.admission],
-        patience=request.deadline,
-        stopping=STOPPING | _STOPPING,
-    )
-    client = cast(
-        "SigmaMind", client_of_environment(theirs, request, gate=gate, observer=runner.page)
-    )
+    output = Output.for_process(json=json)
+    runner = JobRunner(output=output, patience=request.deadline, stopping=STOPPING | _STOPPING)
+    client = cast("SigmaMind", client_of(platform, request, observer=runner.traffic))
+    runner.admissions = [client.gate.admission]
     with new_loop() as loop:
         records, missing = loop.run(_look_up(client, names))
         run = verify_numbers(client, records, progress=runner.progress, **attrs.asdict(calls))
         _agree(client, run.calls, max_calls, ask=not json and is_interactive())
-        round_ = Round(run=run, output=output)
+        results = Results(output)
         for result in missing:
-            round_.report(result)
-        loop.run(_carry_out(client, runner, round_))
-    summary = round_.conclude(runner.stopped)
+            results.add(result)
+        loop.run(_place_calls(client, run, runner, results))
+    summary = results.conclude(runner.stopped)
     return exit_for(summary, named=bool(names))
 
 
-async def _carry_out(client: SigmaMind, runner: JobRunner, round_: Round) -> None:
+async def _place_calls(
+    client: SigmaMind, run: VerificationRun, runner: JobRunner, results: Results
+) -> None:
+    async def consume() -> None:
+        async for result in run:
+            results.add(verification_of(result))
+
     async with client:
-        await runner.run(round_)
-    for result in round_.run.undelivered:
-        round_.report(verification_of(result))
+        await runner.run(run, consume())
+    for result in run.undelivered:
+        results.add(verification_of(result))
 
 
 async def _look_up(
@@ -116,7 +103,7 @@ def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -
     confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place them", str(calls))
 
 
-# ---------------------------------------------------------------- the round
+# ---------------------------------------------------------------- how it ended
 
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")
 """Of the table's rows: what needs attention is last, where it stays on the screen."""
@@ -127,41 +114,15 @@ _STOPPING: Final[dict[StopReason, str]] = {
 }
 
 
-@attrs.define(kw_only=True)
-class Round:
-    """A run of test calls, as a job: every number is reported once."""
+@attrs.define
+class Results:
+    """How the calls ended: each is shown at once, and on a terminal all of them at the end."""
 
-    run: VerificationRun
     output: Output
     _results: list[Verification] = attrs.field(factory=list[Verification])
 
-    unconfirmed: Final = 0
-    """No call is looked for once the run has ended."""
-
-    @property
-    def stopped(self) -> str:
-        """Why it places no more calls, as a sentence; empty while it does."""
-        return self.run.stopped
-
-    @property
-    def stopped_by(self) -> SigmaMindError | None:
-        """The error that all other calls would meet as well, if one has stopped it."""
-        return self.run.stopped_by
-
-    def stop(self) -> None:
-        """Place no more calls."""
-        self.run.stop()
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Place the calls."""
-        return self._consume().__await__()
-
-    async def _consume(self) -> None:
-        async for result in self.run:
-            self.report(verification_of(result))
-
-    def report(self, result: Verification) -> None:
-        """Show *result*; on a terminal, with all the others at the end."""
+    def add(self, result: Verification) -> None:
+        """Take the result of one number."""
         self._results.append(result)
         if not self.output.is_terminal:
             self.output.show(result)

@@ -6,7 +6,6 @@ Needs the extra ``postgres``.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,13 +14,16 @@ from typing import Final, Self
 
 import attrs
 
-from sigmamind_async.cli.database import Database
+from sigmamind_async.cli.accounts import choose_platforms, client_of
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.jobs.results import with_journal_state
+from sigmamind_async.cli.journal_location import Database
+from sigmamind_async.cli.loop import on_interrupt, run
 from sigmamind_async.cli.options import (
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WorkerOptions,
 )
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
@@ -29,9 +31,6 @@ from sigmamind_async.cli.output.journal_status import row_id_of, without_call
 from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import Approval, is_interactive
-from sigmamind_async.cli.runtime import client_of_environment, run
-from sigmamind_async.cli.signals import on_interrupt
-from sigmamind_async.cli.vendors import PLATFORMS
 from sigmamind_async.provisioning.row import Kind, Row, State
 from sigmamind_async.secret_references import SecretResolver
 from sigmamind_async.workers import Account, SharedGate, Worker
@@ -46,13 +45,7 @@ class WorkerRunner:
     """One worker process, from its first line to its last."""
 
     database: Database
-    platforms: tuple[str, ...]
-    """Those to serve; if there are none, all of which the environment has the key."""
-    concurrency: int
-    upkeep: int
-    """Seconds between two searches for unconfirmed purchases and lost workers."""
-    allow_secret: tuple[str, ...]
-    """What requests may name; if there is nothing, the default of `Worker`."""
+    options: WorkerOptions
     spending: SpendingOptions
     settlement: SettlementOptions
     request: RequestOptions
@@ -63,14 +56,14 @@ class WorkerRunner:
         default=attrs.Factory(lambda self: WarningLog(self.output.log), takes_self=True)
     )
     _served: list[str] = attrs.field(
-        default=attrs.Factory(lambda self: _platforms_to_serve(self.platforms), takes_self=True)
+        default=attrs.Factory(lambda self: choose_platforms(self.options.platform), takes_self=True)
     )
 
     def run(self) -> None:
         """Serve until a signal comes, and settle what is under way then."""
         if self.settlement.release_duplicates:
             ask = not self.output.json and is_interactive()
-            Approval.of(self.spending, ask=ask).check_release("duplicates")
+            Approval(yes=self.spending.yes, ask=ask).check_release("duplicates")
         run(self._serve())
 
     async def _serve(self) -> None:
@@ -93,12 +86,12 @@ class WorkerRunner:
         )
 
     def _worker(self) -> Worker:
-        often = cron_every(self.upkeep)
+        often = cron_every(self.options.upkeep)
         worker = AnnouncedWorker(
             [self._account(name) for name in self._served],
             self.database.dsn,
-            secrets=_resolver(self.allow_secret),
-            concurrency=self.concurrency,
+            secrets=_resolver(self.options.allow_secret),
+            concurrency=self.options.concurrency,
             reconcile=often,
             retry_stalled=often,
             gate=partial(SharedGate, refusal_statuses=self.request.refusal_status),
@@ -108,11 +101,8 @@ class WorkerRunner:
         return worker
 
     def _account(self, name: str) -> Account:
-        client = partial(
-            client_of_environment, PLATFORMS[name], self.request, observer=self._traffic
-        )
         return Account(
-            client,
+            partial(client_of, name, self.request, observer=self._traffic),
             max_purchases=self.spending.max_purchases,
             settle_time=self.settlement.settle_time,
             retry_unconfirmed=self.settlement.retry_unconfirmed,
@@ -127,7 +117,7 @@ class WorkerRunner:
             WorkerStarted(
                 accounts=tuple(self._served),
                 database=self.database.name,
-                concurrency=self.concurrency,
+                concurrency=self.options.concurrency,
             )
         )
         self.output.log("serving until Ctrl-C")
@@ -178,17 +168,6 @@ def result_of_operation(row: Row) -> RowResult:
 def cron_every(seconds: int) -> str:
     """Return the cron expression that comes nearest to every so many *seconds*."""
     return f"* * * * * */{seconds}" if seconds < 60 else f"*/{round(seconds / 60)} * * * *"
-
-
-def _platforms_to_serve(named: tuple[str, ...]) -> list[str]:
-    """Return the platforms that are named, or those of which the environment has the key."""
-    if named:
-        return [*dict.fromkeys(named)]
-    found = [name for name, each in PLATFORMS.items() if os.environ.get(each.key_variable)]
-    if not found:
-        variables = ", ".join(each.key_variable for each in PLATFORMS.values())
-        raise CommandError(f"no platform to serve: set the API key of at least one, {variables}")
-    return found
 
 
 def _resolver(allowed: tuple[str, ...]) -> SecretResolver | None:

@@ -1,4 +1,4 @@
-"""``sigmamind apply``: the numbers of the accounts made as the rows of a fleet say, each once."""
+"""``sigmamind plan`` and ``sigmamind apply``: the numbers of the accounts made as a fleet says."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sigmamind_async.cli.command_line import POSTGRES_OPTION, resume_command
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
+    POSTGRES_OPTION,
     ChangeOptions,
     FileOptions,
     JournalOptions,
@@ -18,6 +18,7 @@ from sigmamind_async.cli.options import (
     SettlementOptions,
     SpendingOptions,
     given_options,
+    resume_command,
 )
 
 _OF_WORKERS = frozenset(
@@ -31,6 +32,40 @@ _OF_WORKERS = frozenset(
     }
 )
 """Options of a request, which workers send under options of their own."""
+
+
+def plan(
+    file: Annotated[str, Parameter(help="A file of rows, or - for standard input.")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Save the plan here, to be applied by sigmamind apply.")
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, Parameter(help="Exit with 0 if nothing would change and with 4 if something would.")
+    ] = False,
+    files: FileOptions = FileOptions(),  # noqa: B008 - cyclopts flattens it
+    changes: ChangeOptions = ChangeOptions(),  # noqa: B008
+    journal: JournalOptions = JournalOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Show what `apply` would do."""
+    from sigmamind_async.cli.fleet_input import read_fleet
+    from sigmamind_async.cli.jobs.apply import show_plan
+
+    todo, code = show_plan(
+        file,
+        read_fleet(file, files, journal),
+        changes=changes,
+        request=request,
+        output=output,
+        skip_bad=files.skip_bad,
+        out=out,
+    )
+    if detailed_exitcode and code is Exit.DONE and todo.writes:
+        return Exit.CHANGES
+    return code
 
 
 def apply(
