@@ -153,7 +153,7 @@ def cyclopts_app(name: str) -> App:
         version_flags=(),
         default_parameter=Parameter(negative=""),
     )
-    app.default(getattr(import_module(f"sigmamind_async.cli.{module}"), function))
+    app.default(getattr(import_module(f"sigmamind_async.cli.commands.{module}"), function))
     return app
 
 
@@ -182,12 +182,10 @@ def _open_closed_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)  # noqa: FBT003
     os.close(descriptor)
-    if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        if getattr(sys, name) is None:
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _escape_unencodable() -> None:

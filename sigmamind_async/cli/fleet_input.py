@@ -40,6 +40,8 @@ from sigmamind_async.fleet.apply import Secrets
 from sigmamind_async.fleet.load import load
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.spec import Fleet
+from sigmamind_async.fleet.state import LastApplied
+from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.rowfiles import SUFFIXES, format_of
 from sigmamind_async.secret_references import SecretResolver
 
@@ -152,6 +154,12 @@ def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
+
+
+async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
+    """Return what was last applied to each row, as *journal* has noted it."""
+    notes = (await journal.last_applied()).items()
+    return {row_id: LastApplied.load(row_id, text) for row_id, text in notes}
 
 
 # ---------------------------------------------------------------- saved plans

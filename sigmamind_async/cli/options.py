@@ -22,8 +22,6 @@ FileFormat: TypeAlias = Literal["csv", "jsonl", "json", "yaml", "xlsx"]
 
 OnDrift: TypeAlias = Literal["fail", "keep", "overwrite"]
 
-DEADLINE: Final = 60.0
-ATTEMPT_TIMEOUT: Final = 20.0
 SETTLE_TIME: Final = 900.0
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
@@ -38,7 +36,7 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))]
+Seconds = Annotated[float, Parameter(converter=seconds, metavar="TIME", validator=Number(gte=0))]
 
 
 @Parameter(name="*", group=Group("Requests", sort_key=6))
@@ -46,12 +44,8 @@ Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))
 class RequestOptions:
     """How a call reaches the platform."""
 
-    deadline: Annotated[Seconds, Parameter(help="Longest one call takes, retries included.")] = (
-        DEADLINE
-    )
-    attempt_timeout: Annotated[Seconds, Parameter(help="Longest one attempt takes.")] = (
-        ATTEMPT_TIMEOUT
-    )
+    deadline: Annotated[Seconds, Parameter(help="Longest one call takes, retries included.")] = 60.0
+    attempt_timeout: Annotated[Seconds, Parameter(help="Longest one attempt takes.")] = 20.0
     proxy: Annotated[
         str | None,
         Parameter(help="URL of an HTTP proxy. Default: HTTPS_PROXY and NO_PROXY."),
@@ -96,9 +90,7 @@ class SpendingOptions:
             help="Most numbers that the journal may count as bought, over all runs.",
         ),
     ] = None
-    yes: Annotated[bool, Parameter(help="Do not ask. To buy, --max-purchases is needed too.")] = (
-        False
-    )
+    yes: Annotated[bool, Parameter(help="Do not ask; to buy, give --max-purchases too.")] = False
 
 
 @Parameter(name="*", group=Group("Unconfirmed purchases", sort_key=5))
@@ -149,9 +141,7 @@ class ChangeOptions:
 class FileOptions:
     """How a file of rows is read."""
 
-    platform: Annotated[PlatformName | None, Parameter(help="Platform of rows that name none.")] = (
-        None
-    )
+    platform: Annotated[PlatformName | None, Parameter(help="For rows that name none.")] = None
     format: Annotated[
         FileFormat | None,
         Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),

@@ -1,14 +1,16 @@
-"""``sigmamind plan`` and ``sigmamind apply``: the numbers of the accounts made as a fleet says."""
+"""``sigmamind plan``, ``apply`` and ``worker``: what makes the numbers as a fleet says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
+import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
+    POSTGRES_DEFAULT,
     POSTGRES_OPTION,
     ChangeOptions,
     FileOptions,
@@ -17,6 +19,7 @@ from sigmamind_async.cli.options import (
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WorkerOptions,
     given_options,
     resume_command,
 )
@@ -122,3 +125,40 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
             f"with --workers, {' and '.join(refused)} must be given to sigmamind worker, which"
             " sends the requests; nothing was sent"
         )
+
+
+def worker(
+    *,
+    options: WorkerOptions = WorkerOptions(),  # noqa: B008
+    journal: JournalOptions = JournalOptions(),  # noqa: B008 - cyclopts flattens it
+    spending: SpendingOptions = SpendingOptions(),  # noqa: B008
+    settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
+    request: RequestOptions = RequestOptions(),  # noqa: B008
+    output: OutputOptions = OutputOptions(),  # noqa: B008
+) -> int:
+    """Serve until SIGTERM, SIGHUP or Ctrl-C."""
+    if journal.journal is not None:
+        raise CommandError(
+            "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"
+        )
+    if settlement.accept_key:
+        raise CommandError(
+            "--accept-key does not apply: run sigmamind reconcile --postgres --accept-key once"
+        )
+    from sigmamind_async.cli.journal_location import database_of, missing
+    from sigmamind_async.cli.output.console import Output
+
+    database = database_of(journal.postgres or POSTGRES_DEFAULT)
+    try:
+        from sigmamind_async.cli.jobs.worker_runner import serve
+    except ImportError as error:
+        raise missing(error) from None
+    serve(
+        database,
+        options,
+        spending=spending,
+        settlement=settlement,
+        request=request,
+        output=Output.for_process(**attrs.asdict(output)),
+    )
+    return Exit.DONE

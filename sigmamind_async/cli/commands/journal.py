@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, TypeAlias, get_args
 
+import attrs
 from cyclopts import Parameter
 
 from sigmamind_async.cli.errors import Exit
@@ -54,7 +55,7 @@ def status(
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
-    shown = Output.for_process(json=output.json, quiet=output.quiet, verbose=output.verbose)
+    shown = Output.for_process(**attrs.asdict(output))
     states = frozenset(State) if output.json or output.verbose else SHOWN
     accounts, now = read_journal(place, _accounts_of(platform), states)
     is_settled = True

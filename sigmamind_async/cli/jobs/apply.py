@@ -14,7 +14,7 @@ import attrs
 from sigmamind_async import fleet
 from sigmamind_async.cli.accounts import AnyClient, client_of, describe_account, new_provisioner
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, save_plan
+from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied_in, save_plan
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.journal_location import Database, FileJournal, missing, open_to_read
@@ -36,7 +36,7 @@ from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.events import Observer
-from sigmamind_async.fleet import Action, FleetState, LastApplied, Plan, PlanOptions
+from sigmamind_async.fleet import Action, FleetState, Plan, PlanOptions
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
 from sigmamind_async.fleet.refresh import platforms_of
 from sigmamind_async.provisioning.journal.protocol import Journal
@@ -58,9 +58,7 @@ async def open_clients(
     observer: Observer | None = None,
 ) -> dict[str, AnyClient]:
     """Return a client, open until *stack* is closed, for each platform that has to be asked."""
-    notes = await journal.last_applied()
-    applied = {row_id: LastApplied.load(row_id, text) for row_id, text in notes.items()}
-    platforms = sorted(platforms_of(given.fleet, applied))
+    platforms = sorted(platforms_of(given.fleet, await last_applied_in(journal)))
     clients = {name: client_of(name, request, observer=observer) for name in platforms}
     for client in clients.values():
         await stack.enter_async_context(client)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -42,9 +40,12 @@ def show_numbers(
     """Show the numbers of *platforms*; without any, of all whose API key is set."""
     if unassigned and agent is not None:
         raise CommandError("--unassigned and --agent exclude each other")
-    accounts = [(PLATFORMS[name], client_of(name, request)) for name in choose_platforms(platforms)]
-    view = functools.partial(_shown, agent=agent, unassigned=unassigned)
-    run(_show(accounts, view, Output.for_process(json=json)))
+    clients = [client_of(name, request) for name in choose_platforms(platforms)]
+    run(
+        _show(
+            clients, lambda number: _shown(number, agent, unassigned), Output.for_process(json=json)
+        )
+    )
     return Exit.DONE
 
 
@@ -55,7 +56,7 @@ _SIDES: Final[Mapping[tuple[bool, bool], Side]] = {
 }
 
 
-def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> NumberRecord | None:
+def _shown(number: NumberRecord, agent: str | None, unassigned: bool) -> NumberRecord | None:
     """Return what is shown of *number*; `None` to leave it out."""
     if unassigned:
         return None if number.inbound_agent_id else number
@@ -65,32 +66,24 @@ def _shown(number: NumberRecord, *, agent: str | None, unassigned: bool) -> Numb
     return None if side is None else attrs.evolve(number, side=side)
 
 
-async def _list(
-    accounts: Sequence[tuple[Platform, AnyClient]],
-) -> AsyncGenerator[NumberRecord]:
-    """Yield the numbers of all *accounts*, one account after the other."""
-    for platform, client in accounts:
-        async with client:
-            async for record in platform.schema.adapter.list_numbers(client):
-                yield platform.number(record)
-
-
 async def _show(
-    accounts: Sequence[tuple[Platform, AnyClient]],
+    clients: Iterable[AnyClient],
     view: Callable[[NumberRecord], NumberRecord | None],
     output: Output,
 ) -> None:
-    """Show numbers: as they come to a program, and together to a person."""
+    """Show numbers, one account after the other: as they come to a program, or as one table."""
     together: list[NumberRecord] = []
-    async with aclosing(_list(accounts)) as numbers:
-        async for number in numbers:
-            shown = view(number)
-            if shown is not None and output.json:
-                output.show(shown)
-            elif shown is not None:
-                together.append(shown)
-            if output.closed:
-                return
+    for client in clients:
+        platform = PLATFORMS[client.platform.name]
+        async with client:
+            async for record in platform.schema.adapter.list_numbers(client):
+                number = view(platform.number(record))
+                if number is not None and output.json:
+                    output.show(number)
+                elif number is not None:
+                    together.append(number)
+                if output.closed:
+                    return
     if not output.json:
         output.show(NumberList(tuple(together)))
 
@@ -220,14 +213,10 @@ def _checked_change(
                 f" {taken}"
             )
         if name in SECRETS:
-            change[name] = _resolve(name, cell)
+            try:
+                change[name] = SecretResolver().resolve(str(cell))
+            except SecretReferenceError as error:
+                raise CommandError(f"{option_of(name)}: {error}") from None
         elif problem := update.check(name, cell):
             raise CommandError(f"{option_of(name)}: {problem}")
     return change
-
-
-def _resolve(name: str, reference: Cell) -> Cell:
-    try:
-        return SecretResolver().resolve(str(reference))
-    except SecretReferenceError as error:
-        raise CommandError(f"{option_of(name)}: {error}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -45,13 +45,13 @@ TICK: Final = 0.1
 QUIET: Final = 2.0
 """Seconds after the last row has ended before a person is told what the job still waits for."""
 STOPPING: Final[dict[StopReason, str]] = {
-    "interrupted": "stopping: rows under way are settled; Ctrl-C again leaves them unconfirmed",
+    "interrupted": "stopping: what is under way is settled; Ctrl-C again leaves it unconfirmed",
     "key_refused": "stopping: the platform refuses the key in {key}",
     "cannot_pay": "stopping: the account cannot pay",
     "not_the_api": "stopping: what answers is not the API",
     "platform_unreachable": "stopping: the platform cannot be reached",
     "journal_unusable": "stopping: the journal cannot be written, so nothing more is sent",
-    "output_closed": "stopping: nothing reads the results any more; rows under way are settled",
+    "output_closed": "stopping: nothing reads the results any more; what is under way is settled",
 }
 
 
@@ -88,8 +88,6 @@ class JobRunner:
     patience: float = 60.0
     """Seconds without an answer after which a platform counts as unreachable."""
     progress: Progress = attrs.field(factory=Progress)
-    stopping: Mapping[StopReason, str] = STOPPING
-    """What a person reads when the job stops early."""
     stopped: StopReason | None = None
     """Why the job ended early."""
     seconds: float = 0.0
@@ -149,7 +147,7 @@ class JobRunner:
         operation = getattr(error or self.refusal, "operation", None) or "sigmamind"
         key = f"{operation.partition('.')[0].upper()}_API_KEY"
         self._job.stop()
-        self.output.log(self.stopping[why].format(key=key) + reason)
+        self.output.log(STOPPING[why].format(key=key) + reason)
 
     def cancel(self) -> None:
         """End the rows under way as well. Once: a second time would cut their ending short."""

@@ -40,94 +40,75 @@ QUIET: Final = 60.0
 """Seconds before the same warning is shown again, unless an operation has ended meanwhile."""
 
 
-@attrs.define(kw_only=True)
-class WorkerRunner:
-    """One worker process, from its first line to its last."""
+def serve(
+    database: Database,
+    options: WorkerOptions,
+    *,
+    spending: SpendingOptions,
+    settlement: SettlementOptions,
+    request: RequestOptions,
+    output: Output,
+) -> None:
+    """Serve until a signal comes, settle what is under way then, and show the totals."""
+    if settlement.release_duplicates:
+        approval = Approval(yes=spending.yes, ask=not output.json and is_interactive())
+        approval.check_release("duplicates")
+    names = choose_platforms(options.platform)
+    traffic, counts, warnings = Traffic(), Counter[str](), WarningLog(output.log)
 
-    database: Database
-    options: WorkerOptions
-    spending: SpendingOptions
-    settlement: SettlementOptions
-    request: RequestOptions
-    output: Output
-    _traffic: Traffic = attrs.field(factory=Traffic)
-    _counts: Counter[str] = attrs.field(factory=Counter[str])
-    _warnings: WarningLog = attrs.field(
-        default=attrs.Factory(lambda self: WarningLog(self.output.log), takes_self=True)
-    )
-    _served: list[str] = attrs.field(
-        default=attrs.Factory(lambda self: choose_platforms(self.options.platform), takes_self=True)
-    )
-
-    def run(self) -> None:
-        """Serve until a signal comes, and settle what is under way then."""
-        if self.settlement.release_duplicates:
-            ask = not self.output.json and is_interactive()
-            Approval(yes=self.spending.yes, ask=ask).check_release("duplicates")
-        run(self._serve())
-
-    async def _serve(self) -> None:
-        worker = self._worker()
-        began = time.monotonic()
-        await self.database.queue().prepare()
-        with on_interrupt(worker.stop), self._warnings:
-            self._introduce()
-            await worker.run()
-        self.output.show(
-            Summary(
-                rows=self._counts.total(),
-                done=self._counts["done"],
-                failed=self._counts["failed"],
-                unconfirmed=self._counts["unconfirmed"],
-                requests=self._traffic.requests,
-                rate_limited=self._traffic.rate_limited,
-                elapsed_ms=round((time.monotonic() - began) * 1000),
-            )
-        )
-
-    def _worker(self) -> Worker:
-        often = cron_every(self.options.upkeep)
-        worker = AnnouncedWorker(
-            [self._account(name) for name in self._served],
-            self.database.dsn,
-            secrets=_resolver(self.options.allow_secret),
-            concurrency=self.options.concurrency,
-            reconcile=often,
-            retry_stalled=often,
-            gate=partial(SharedGate, refusal_statuses=self.request.refusal_status),
-            on_settled=self._report,
-        )
-        worker.announce = self.output.log
-        return worker
-
-    def _account(self, name: str) -> Account:
-        return Account(
-            partial(client_of, name, self.request, observer=self._traffic),
-            max_purchases=self.spending.max_purchases,
-            settle_time=self.settlement.settle_time,
-            retry_unconfirmed=self.settlement.retry_unconfirmed,
-            release_duplicates=self.settlement.release_duplicates,
-        )
-
-    def _introduce(self) -> None:
-        self.output.widths = Widths(
-            id=16, action=len("purchase"), platform=max(map(len, self._served))
-        )
-        self.output.show(
-            WorkerStarted(
-                accounts=tuple(self._served),
-                database=self.database.name,
-                concurrency=self.options.concurrency,
-            )
-        )
-        self.output.log("serving until Ctrl-C")
-
-    def _report(self, row: Row) -> None:
-        """Show how an operation ended."""
+    def report(row: Row) -> None:
         result = result_of_operation(row)
-        self._counts[result.status] += 1
-        self.output.show(result)
-        self._warnings.reset()
+        counts[result.status] += 1
+        output.show(result)
+        warnings.reset()
+
+    accounts = [
+        Account(
+            partial(client_of, name, request, observer=traffic),
+            max_purchases=spending.max_purchases,
+            settle_time=settlement.settle_time,
+            retry_unconfirmed=settlement.retry_unconfirmed,
+            release_duplicates=settlement.release_duplicates,
+        )
+        for name in names
+    ]
+    often = cron_every(options.upkeep)
+    worker = AnnouncedWorker(
+        accounts,
+        database.dsn,
+        secrets=_resolver(options.allow_secret),
+        concurrency=options.concurrency,
+        reconcile=often,
+        retry_stalled=often,
+        gate=partial(SharedGate, refusal_statuses=request.refusal_status),
+        on_settled=report,
+    )
+    worker.announce = output.log
+    output.widths = Widths(id=16, action=len("purchase"), platform=max(map(len, names)))
+    started = WorkerStarted(
+        accounts=tuple(names), database=database.name, concurrency=options.concurrency
+    )
+
+    async def main() -> None:
+        await database.queue().prepare()
+        with on_interrupt(worker.stop), warnings:
+            output.show(started)
+            output.log("serving until Ctrl-C")
+            await worker.run()
+
+    began = time.monotonic()
+    run(main())
+    output.show(
+        Summary(
+            rows=counts.total(),
+            done=counts["done"],
+            failed=counts["failed"],
+            unconfirmed=counts["unconfirmed"],
+            requests=traffic.requests,
+            rate_limited=traffic.rate_limited,
+            elapsed_ms=round((time.monotonic() - began) * 1000),
+        )
+    )
 
 
 class AnnouncedWorker(Worker):
