@@ -58,7 +58,8 @@ def _report(work: Callable[[], int], words: Sequence[str]) -> int:
     try:
         return work()
     except CommandError as error:
-        return _fail("UsageError", str(error), error.code, words)
+        name = "UsageError" if error.code is Exit.USAGE else type(error).__name__
+        return _fail(name, str(error), error.code, words)
     except SigmaMindError as error:
         return _fail(
             type(error).__name__, sentence_for(error), exit_for(error), words, error.committed
@@ -88,8 +89,7 @@ def _fail(
     with suppress(OSError):
         print(f"sigmamind: {sanitize(message, longest=None)}", file=sys.stderr)
     if "--json" in words:
-        from sigmamind_async.cli.output.events import CommandFailed
-        from sigmamind_async.cli.output.json_lines import json_line
+        from sigmamind_async.cli.output.events import CommandFailed, json_line
 
         failed = CommandFailed(error=name, message=message, exit_code=code, committed=committed)
         with suppress(OSError):

@@ -67,7 +67,7 @@ _ADVICE: dict[type[SigmaMindError], str] = {
     ConflictError: "look the number up: it may be yours already",
     InsufficientFundsError: "add funds to the account, then run it again",
     InvalidRequestError: "",
-    NotFoundError: "the account does not hold this number: check it",
+    NotFoundError: "the account does not have it: sigmamind numbers list shows what it has",
     OutcomeUnknownError: LOOK_UP,
     PermissionDeniedError: "this API key has no permission for it: use one that has",
     RateLimitError: "nothing was changed: run it again later",
@@ -149,6 +149,8 @@ def exit_for_job(summary: Summary) -> Exit:
 
 def unexpected_sentence(error: BaseException) -> str:
     """Return one line for a fault of our own; its text may be anything and is cut."""
+    if isinstance(error, ImportError) and error.name:
+        return f"cannot import {error.name}: the installation is incomplete (--debug shows where)"
     return f"unexpected {type(error).__name__}: {reprlib.repr(str(error))} (--debug shows where)"
 
 

@@ -96,6 +96,7 @@ def read_fleet(file: str, files: FileOptions, journal: JournalOptions) -> FleetI
         format=form,
         default_platform=files.platform,
         allow_inline=files.allow_inline_secrets,
+        origin=_origin(file, place),
     )
     references = SecretResolver(folder=Path(file).parent, allow_inline=files.allow_inline_secrets)
     return FleetInput(name=name, place=place, fleet=fleet, references=references)
@@ -156,6 +157,17 @@ def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
             beside.unlink()
 
 
+def _origin(file: str, place: JournalLocation) -> str:
+    """Return what tells the fleet of *file* from others in its journal; empty if nothing does.
+
+    A file is the same one in another folder, such as a checkout, and saved in another format. A
+    journal beside the file has no other fleet, whatever both were called before.
+    """
+    is_shared = not isinstance(place, FileJournal) or place.chosen is not None
+    is_named = file != STDIN and Path(file).is_file()
+    return Path(file).stem.casefold() if is_shared and is_named else ""
+
+
 async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
     """Return what was last applied to each row, as *journal* has noted it."""
     notes = (await journal.last_applied()).items()
@@ -168,9 +180,10 @@ async def last_applied_in(journal: Journal) -> dict[str, LastApplied]:
 def _saved(file: str, content: bytes, journal: JournalOptions) -> FleetInput:
     try:
         plan = plan_file.load_plan(content)
-        origin = orjson.loads(content)["origin"]
-        source, chosen = str(origin["file"]), origin["journal"] and Path(origin["journal"])
-        home = origin.get("database")
+        saved_from = orjson.loads(content)["saved_from"]
+        source = str(saved_from["file"])
+        chosen = saved_from["journal"] and Path(saved_from["journal"])
+        home = saved_from.get("database")
     except (PlanError, TypeError, KeyError) as error:
         why = str(error) if isinstance(error, PlanError) else "does not name the file it is from"
         raise CommandError(f"{file}: {why}; nothing was sent") from None
@@ -204,11 +217,11 @@ def save_plan(plan: Plan, given: FleetInput, file: str, path: Path) -> None:
     chosen: Path | None = None
     if isinstance(place, FileJournal):
         chosen = place.chosen or (place.path if file == STDIN else None)
-    origin = {
+    saved_from = {
         "file": file if file == STDIN else str(Path(file).absolute()),
         "journal": None if chosen is None else str(chosen.absolute()),
     }
     if isinstance(place, Database):
-        origin["database"] = place.name
+        saved_from["database"] = place.name
     with new_file(path, mode=0o600) as stream:
-        stream.write(orjson.dumps({**orjson.loads(content), "origin": origin}))
+        stream.write(orjson.dumps({**orjson.loads(content), "saved_from": saved_from}))

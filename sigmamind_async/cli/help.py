@@ -40,7 +40,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "apply": Command(
         "fleet:apply",
         "fleet-files",
-        "Make numbers as FILE says; nothing is bought twice.",
+        "Make the accounts match FILE; nothing is bought twice.",
         "fleet.csv --max-purchases 20 --yes",
     ),
     "status": Command(
@@ -52,7 +52,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "reconcile": Command(
         "journal:reconcile",
         "unconfirmed",
-        "Settle what is unconfirmed; buys nothing, and releases only with --release-duplicates.",
+        "Settle what is unconfirmed; buy nothing, and release only with --release-duplicates.",
         "fleet.csv --only desk-7 --adopt +14155550100",
     ),
     "export": Command(
@@ -261,12 +261,14 @@ def _default_text(argument: Argument) -> str:
 def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
     """Return entries, of what is typed and what it means, in two columns."""
     entries = list(entries)
-    indent = min(max(len(typed) for typed, _ in entries) + 4, _INDENT)
+    indent = min(max(len(typed) for typed, _ in entries) + 4, _INDENT, _width() // 2)
     return "\n".join([f"{title}:", *(line for entry in entries for line in _lines(*entry, indent))])
 
 
 def _lines(typed: str, meaning: str, indent: int) -> Iterator[str]:
-    wrapped = textwrap.wrap(meaning, max(_width() - indent, 20), break_on_hyphens=False)
+    wrapped = textwrap.wrap(
+        meaning, _width() - indent, break_on_hyphens=False, break_long_words=False
+    )
     first = f"  {typed}"
     if len(first) + 2 > indent:
         yield first

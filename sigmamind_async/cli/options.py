@@ -102,7 +102,10 @@ class SettlementOptions:
         Seconds, Parameter(help="How long a purchase without an answer may still turn up.")
     ] = SETTLE_TIME
     retry_unconfirmed: Annotated[
-        bool, Parameter(help="Send it again if it has not turned up by then.")
+        bool,
+        Parameter(
+            help="Send it again if it has not turned up by then; for rows not decided on yet."
+        ),
     ] = False
     release_duplicates: Annotated[
         bool, Parameter(help="Release duplicates. Permanent; asks, or needs --yes.")
@@ -118,11 +121,13 @@ class ChangeOptions:
     """What a plan may do."""
 
     on_drift: Annotated[
-        OnDrift, Parameter(help="For a field that was changed outside this fleet.")
+        OnDrift, Parameter(help="What to do about a field that was changed outside this fleet.")
     ] = "fail"
     allow_release: Annotated[
         bool,
-        Parameter(help="Release the numbers of rows that are absent or that move. Permanent."),
+        Parameter(
+            help="Release numbers of rows with the state absent or a new platform. Permanent."
+        ),
     ] = False
     rewrite_secrets: Annotated[
         bool,
@@ -132,7 +137,9 @@ class ChangeOptions:
     ] = False
     allow_unlisted: Annotated[
         bool,
-        Parameter(help="Buy for new rows although the journal has bought numbers no row lists."),
+        Parameter(
+            help="Buy for new rows although the journal has bought numbers that no row lists."
+        ),
     ] = False
 
 
@@ -146,7 +153,9 @@ class FileOptions:
         FileFormat | None,
         Parameter(help="Format of FILE. Default: by its suffix; for stdin, jsonl."),
     ] = None
-    skip_bad: Annotated[bool, Parameter(help="Leave invalid rows out and do the rest.")] = False
+    skip_bad: Annotated[bool, Parameter(help="Leave out rows with a problem, and do the rest.")] = (
+        False
+    )
     allow_inline_secrets: Annotated[
         bool, Parameter(help="Accept passwords in FILE itself, not only references to them.")
     ] = False
@@ -223,7 +232,7 @@ class CallOptions:
         Parameter(
             name="--max-per-destination",
             validator=Number(gte=1),
-            help="Most of them to the same test number.",
+            help="Most calls at once to the same test number.",
         ),
     ] = 1
 

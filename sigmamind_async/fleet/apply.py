@@ -180,7 +180,8 @@ async def recheck(
 
     Raises `PlanError` with the reasons if the same rows now come to something else.
     """
-    fleet = Fleet(rows=[*agreed.rows.values()], skipped=agreed.skipped)
+    rows = [*agreed.rows.values()]
+    fleet = Fleet(rows=rows, skipped=agreed.skipped, origin=agreed.origin)
     state = await refresh(fleet, clients, journal)
     left = plan(fleet, state, agreed.options)
     reasons = stale_reasons(agreed, left, state)
@@ -207,7 +208,7 @@ async def check_secrets(plan: Plan, secrets: Secrets | None = None) -> Plan:
         try:
             resolve(reference)
         except SecretReferenceError as error:
-            problems.append(Problem(message=str(error), id=row.id, field=name, line=row.line))
+            problems.append(row.problem(name, str(error)))
     ids = {problem.id for problem in problems}
     if not ids:
         return plan

@@ -20,13 +20,6 @@ ABANDONED: Final = "an operator abandoned it; to get a number after all, give th
 # --- numbers ---------------------------------------------------------------------------------
 
 
-def number_mismatch(row: FleetRow, applied: LastApplied | None) -> str:
-    """Return why *row* cannot name the number that it names."""
-    if applied is None or row.phone_number in {"", applied.phone_number}:
-        return ""
-    return f"this row has the number {applied.phone_number}; add a row for {row.phone_number}"
-
-
 def ambiguous_number(
     row: FleetRow, found: RemoteNumber, applied: LastApplied | None, index: StateIndex
 ) -> str:
@@ -46,52 +39,44 @@ def number_conflict(row: FleetRow, phone_number: str, index: StateIndex) -> str:
     return "" if other is None else f"{phone_number} belongs to the row {other}"
 
 
-def missing_number(applied: LastApplied) -> str:
-    """Return why a number that has left the account is not replaced."""
-    return (
-        f"{applied.phone_number} is no longer in the account; remove the row, or give it a new id"
-        " to get another number"
-    )
-
-
-def repeated_purchase(removed: RemovedPurchase | None, *, alike: bool) -> str:
-    """Return why a purchase may repeat that of a row which the fleet no longer lists."""
+def repeated_purchase(removed: RemovedPurchase | None, *, allow_unlisted: bool) -> str:
+    """Return why a purchase may repeat that of a row which the fleet does not list."""
     if removed is None:
         return ""
     row_id, number = removed.row_id, removed.phone_number
-    otherwise = ", or give this row another id and label" if alike else ", or pass --allow-unlisted"
+    ways = ["give this row another id and label"] if removed.is_alike else []
+    ways += ["pass --allow-unlisted"] if removed.is_own and not allow_unlisted else []
+    otherwise = " and ".join(ways)
     if not number:
         return (
-            f"would buy a number while a purchase for the row {row_id}, which the fleet no longer"
-            f" lists, is unconfirmed: put {row_id} back until it is settled{otherwise}"
+            f"would buy a number while a purchase for the row {row_id}, which this fleet does"
+            f" not list, is unconfirmed: put {row_id} back until it is settled, or {otherwise}"
         )
     return (
-        f"would buy another number although {number} was bought for the row {row_id}, which the"
-        f" fleet no longer lists: if this is that row, change its id back to {row_id} or add"
+        f"would buy another number although {number} was bought for the row {row_id}, which"
+        f" this fleet does not list: if this is that row, change its id back to {row_id} or add"
         f" phone_number {number}; if not, put {row_id} back (with state absent to release"
-        f" {number}){otherwise}"
+        f" {number}), or {otherwise}"
     )
 
 
 # --- operations that an earlier run began ----------------------------------------------------
 
 
-def pending_mismatch(row: FleetRow, pending: PendingOperation | None) -> str:
-    """Return why the operation under way for *row* cannot continue.
+def pending_mismatch(row: FleetRow, stored: Row | None) -> str:
+    """Return why *stored*, the operation under way for *row*, cannot continue.
 
     It continues as it was requested. That must still be what the row asks for, above all where it
     costs money.
     """
-    stored = _under_way(pending)
-    if pending is None or stored is None or row.source is Source.EXISTING:
+    if stored is None or row.source is Source.EXISTING:
         return ""
     number = stored.key if stored.key.startswith("+") else ""
     began = f"an earlier run began to {_verb(stored)} {number or 'a number'}"
-    if pending.platform != row.platform or stored.kind.costs is not (row.source is Source.PURCHASE):
-        return (
-            f"{began} on {pending.platform}, which is unconfirmed: change the row back until that"
-            " is settled"
-        )
+    platform = stored.account.partition(":")[0]
+    if platform != row.platform or stored.kind.costs is not (row.source is Source.PURCHASE):
+        why = "which is unconfirmed: change the row back until that is settled"
+        return f"{began} on {platform}, {why}"
     if row.phone_number not in {"", number}:
         return f"{began}, which is unconfirmed: add another row for {row.phone_number}"
     return ""
@@ -99,13 +84,8 @@ def pending_mismatch(row: FleetRow, pending: PendingOperation | None) -> str:
 
 def pending_decision(pending: PendingOperation | None) -> str:
     """Return why an operation does not continue without an operator."""
-    if pending is None or pending.row is None or not pending.needs_decision:
-        return ""
-    return "needs a decision; sigmamind status shows the ways to decide"
-
-
-def _under_way(pending: PendingOperation | None) -> Row | None:
-    return pending.row if pending is not None and pending.is_under_way else None
+    needs_decision = pending is not None and pending.needs_decision
+    return "needs a decision; sigmamind status shows the ways to decide" if needs_decision else ""
 
 
 def _verb(stored: Row) -> str:
@@ -119,7 +99,7 @@ def release_conflict(
     row: FleetRow, found: RemoteNumber | None, applied: LastApplied | None, index: StateIndex
 ) -> str:
     """Return why the number of *row* can neither be released nor count as absent."""
-    stored = _under_way(index.pending(row))
+    stored = index.under_way(row)
     if stored is not None:
         return (
             f"an earlier run began to {_verb(stored)} its number, which is unconfirmed: keep the"

@@ -42,30 +42,24 @@ class StepBatch(Protocol):
     @property
     def progress(self) -> Progress:
         """Counts, kept up to date."""
-        ...
 
     @property
     def stopped(self) -> str:
         """Why it starts no more operations, as a sentence; empty while it does."""
-        ...
 
     @property
     def stopped_by(self) -> SigmaMindError | None:
         """The error that stopped it."""
-        ...
 
     @property
     def undelivered(self) -> Sequence[Outcome[Any, Any]]:
         """After an early end: each outcome that was known and not yielded."""
-        ...
 
     def stop(self) -> None:
         """Start no more operations, settle those under way and skip the others."""
-        ...
 
     def __aiter__(self) -> AsyncGenerator[Outcome[Any, Any]]:
         """Yield the `Outcome` of every operation, with its ``op_id``."""
-        ...
 
 
 class StepProvisioner(Protocol):
@@ -74,27 +68,22 @@ class StepProvisioner(Protocol):
     @property
     def client(self) -> Client:
         """Client of the account; it lists the numbers."""
-        ...
 
     @property
     def journal(self) -> Journal:
         """Where operations are recorded."""
-        ...
 
     @property
     def account(self) -> str:
         """Its name in the journal."""
-        ...
 
     def run_many(
         self, operations: AsyncIterable[tuple[str, Any]], *, stop_on: StopOn | None = ...
     ) -> StepBatch:
         """Carry out pairs of op_id and request, which are read lazily."""
-        ...
 
     async def reconcile(self) -> object:
         """Settle what earlier runs left unconfirmed, if it can be settled."""
-        ...
 
 
 # --- steps under way -------------------------------------------------------------------------
@@ -142,29 +131,6 @@ class StepProgress:
         """The same before its next request."""
         return attrs.evolve(self, sequence=self.sequence + 1)
 
-    def after(self, outcome: Outcome[Any, Any]) -> StepProgress:
-        """Return the same after a request that ended with *outcome*."""
-        return attrs.evolve(
-            self,
-            attempts=self.attempts + outcome.attempts,
-            elapsed=self.elapsed + outcome.elapsed,
-            ignored=outcome.ignored,
-        )
-
-    def outcome(self, status: Status, error: BaseException | None = None) -> StepOutcome:
-        """Return how the step ended."""
-        found = self.found
-        return StepOutcome(
-            step=self.step,
-            status=status,
-            phone_number=self.step.phone_number if found is None else found.phone_number,
-            record=self.step.record if found is None else found.record,
-            error=error,
-            attempts=self.attempts,
-            elapsed=self.elapsed,
-            ignored=self.ignored,
-        )
-
 
 MakeRequest: TypeAlias = Callable[[StepProgress], Awaitable[StepRequest]]
 """Returns the next request of a step; raises if there can be none."""
@@ -173,33 +139,27 @@ OnAnswer: TypeAlias = Callable[[StepProgress, StepRequest, Any], Awaitable[None]
 _Errors: TypeAlias = type[SigmaMindError] | tuple[()]
 
 
+@attrs.define(eq=False)
 class Dispatcher:
     """Sends the requests of a run's steps, and reports how each step ended; see `apply`."""
 
-    def __init__(
-        self,
-        provisioners: Mapping[str, StepProvisioner],
-        report: Report | None,
-        progress: Progress,
-        stop_on: StopOn | None,
-    ) -> None:
-        self.provisioners = provisioners
-        """By platform."""
-        self.progress = progress
-        self.stopped: str = ""
-        """Why it starts no more steps, as a sentence; empty while it does."""
-        self.stopped_by: SigmaMindError | None = None
-        """The error that stopped it, which the remaining steps would meet as well."""
-        self.error: Exception | None = None
-        """What stopped it, to be raised once all steps have been reported."""
-        self.counts: Counter[Status] = Counter()
-        """Steps that have been reported, by status."""
-        self.bad: list[StepOutcome] = []
-        """Those that failed or are unconfirmed."""
-        self._open: dict[str, Step] = {}
-        self._report = report
-        self._stop_on = stop_on
-        self._batches: list[StepBatch] = []
+    provisioners: Mapping[str, StepProvisioner]
+    """By platform."""
+    _report: Report | None
+    progress: Progress
+    _stop_on: StopOn | None
+    stopped: str = attrs.field(default="", init=False)
+    """Why it starts no more steps, as a sentence; empty while it does."""
+    stopped_by: SigmaMindError | None = attrs.field(default=None, init=False)
+    """The error that stopped it, which the remaining steps would meet as well."""
+    error: Exception | None = attrs.field(default=None, init=False)
+    """What stopped it, to be raised once all steps have been reported."""
+    counts: Counter[Status] = attrs.field(factory=Counter, init=False)
+    """Steps that have been reported, by status."""
+    bad: list[StepOutcome] = attrs.field(factory=list[StepOutcome], init=False)
+    """Those that failed or are unconfirmed."""
+    _open: dict[str, Step] = attrs.field(factory=dict[str, Step], init=False)
+    _batches: list[StepBatch] = attrs.field(factory=list[StepBatch], init=False)
 
     def begin(self, steps: Sequence[Step]) -> None:
         """Count *steps*, each of which will be reported."""
@@ -232,9 +192,19 @@ class Dispatcher:
         self, progress: StepProgress, status: Status, error: BaseException | None = None
     ) -> None:
         """Report how a step ended, unless that was done."""
-        if self._open.pop(progress.step.id, None) is None:
+        step, found = progress.step, progress.found
+        if self._open.pop(step.id, None) is None:
             return
-        outcome = progress.outcome(status, error)
+        outcome = StepOutcome(
+            step=step,
+            status=status,
+            phone_number=step.phone_number if found is None else found.phone_number,
+            record=step.record if found is None else found.record,
+            error=error,
+            attempts=progress.attempts,
+            elapsed=progress.elapsed,
+            ignored=progress.ignored,
+        )
         self.progress.count(status)
         self.counts[status] += 1
         if status in {"failed", "unconfirmed"}:
@@ -264,10 +234,13 @@ class Dispatcher:
                 if self.stopped:
                     self.report(progress, "skipped")
                     return
-                request = await self._make(progress, make_request)
-                if request is not None:
-                    under_way[request.op_id] = progress, request
-                    yield request.op_id, request.value
+                try:
+                    request = await make_request(progress)
+                except (SigmaMindError, SecretReferenceError) as error:
+                    self.report(progress, "failed", error)
+                    continue
+                under_way[request.op_id] = progress, request
+                yield request.op_id, request.value
 
         async def end(outcome: Outcome[Any, Any]) -> None:
             progress, request = under_way[outcome.op_id or ""]
@@ -301,14 +274,6 @@ class Dispatcher:
             self.stopped_by = batch.stopped_by
             self.stop(batch.stopped)
 
-    async def _make(self, progress: StepProgress, make_request: MakeRequest) -> StepRequest | None:
-        """Return the request, or report why there is none."""
-        try:
-            return await make_request(progress)
-        except (SigmaMindError, SecretReferenceError) as error:
-            self.report(progress, "failed", error)
-            return None
-
     async def _end(
         self,
         progress: StepProgress,
@@ -317,11 +282,16 @@ class Dispatcher:
         on_answer: OnAnswer,
         success: _Errors,
     ) -> None:
-        progress = progress.after(outcome)
+        progress = attrs.evolve(
+            progress,
+            attempts=progress.attempts + outcome.attempts,
+            elapsed=progress.elapsed + outcome.elapsed,
+            ignored=outcome.ignored,
+        )
         error = outcome.error
         is_success = isinstance(error, success) and not error.not_from_api
         if outcome.status != "done" and not is_success:
-            self.report(progress, outcome.status, outcome.error)
+            self.report(progress, outcome.status, error)
             return
         try:
             await on_answer(progress, request, outcome.result)

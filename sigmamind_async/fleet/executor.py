@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -29,38 +29,39 @@ from sigmamind_async.fleet.dispatcher import Dispatcher, StepProgress
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.requests import RequestBuilder, StepRequest
 from sigmamind_async.fleet.spec import FleetRow
-from sigmamind_async.fleet.state import FleetState
+from sigmamind_async.fleet.state import FleetState, LastApplied
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.fleet.vendor_schema import RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.journal.protocol import Journal
 
 
+@attrs.define(eq=False)
 class Executor:
     """One run of a plan that was made against *state*; see `apply`.
 
     Raises `ConfigurationError` if a platform has no provisioner.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        state: FleetState,
-        journal: Journal,
-        requests: RequestBuilder,
-        dispatcher: Dispatcher,
-    ) -> None:
-        platforms = dispatcher.provisioners.keys()
-        _check_platforms(plan, platforms)
-        self._plan = plan
-        self._state = state
-        self._journal = journal
-        self._requests = requests
-        self._dispatcher = dispatcher
-        self._follow_ups: dict[str, deque[StepProgress]] = {name: deque() for name in platforms}
-        """Created numbers with something left to write, by platform."""
-        self._moved: dict[str, deque[StepProgress]] = {name: deque() for name in platforms}
-        """Imported numbers to be released where they were, by that platform."""
+    _plan: Plan
+    _state: FleetState
+    _journal: Journal
+    _requests: RequestBuilder
+    _dispatcher: Dispatcher
+    _follow_ups: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    """Created numbers with something left to write, by platform."""
+    _moved: dict[str, deque[StepProgress]] = attrs.field(init=False)
+    """Imported numbers to be released where they were, by that platform."""
+
+    def __attrs_post_init__(self) -> None:
+        platforms = self._dispatcher.provisioners.keys()
+        steps = self._plan.steps
+        needed = {found.platform for step in steps for found in (step, step.moves_from) if found}
+        if missing := sorted(needed.difference(platforms)):
+            # A step could not be carried out, or only half of it.
+            raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
+        self._follow_ups = {name: deque() for name in platforms}
+        self._moved = {name: deque() for name in platforms}
 
     async def carry_out(self) -> None:
         """Carry out every step; an exception is raised once all steps have been reported."""
@@ -121,8 +122,7 @@ class Executor:
         applied = self._state.last_applied.get(step.id)
         if applied is not None and applied.record and await self._requests.has_released(step):
             row = self._plan.rows[step.id]
-            note = after_release(row, applied.platform, step.sequence)
-            await self._journal.set_last_applied(row.id, note.dump())
+            await self._note(row.id, after_release(row, applied.platform, step.sequence))
 
     async def _create_and_update(self, platform: str) -> None:
         for steps in (self._steps_to_create_or_update(platform), ()):
@@ -184,9 +184,7 @@ class Executor:
         request = await self._requests.creation(step)
         if step.moves_from is None:  # otherwise the note says where it is to be released
             row = self._plan.rows[step.id]
-            note = before_create(row, request.fields, request.sequence)
-            if note != self._state.last_applied.get(step.id):
-                await self._journal.set_last_applied(step.id, note.dump())
+            await self._note(step.id, before_create(row, request.fields, request.sequence))
         return request
 
     async def _request_release(self, progress: StepProgress) -> StepRequest:
@@ -218,7 +216,7 @@ class Executor:
             applied = after_create(row, found, request.fields, request.sequence)
             changes = remaining_changes(row, found, applied)
             if step.moves_from is None:  # otherwise the note says where it is to be released
-                await self._journal.set_last_applied(row.id, applied.dump())
+                await self._note(row.id, applied)
         progress = attrs.evolve(
             progress, found=found, sequence=request.sequence, changes=changes, applied=applied
         )
@@ -244,30 +242,28 @@ class Executor:
             await self._note_synced(progress, found)
         else:
             row = self._plan.rows[progress.step.id]
-            note = after_release(row, found.platform, progress.sequence)
-            await self._journal.set_last_applied(row.id, note.dump())
+            await self._note(row.id, after_release(row, found.platform, progress.sequence))
         self._dispatcher.report(progress, "done")
 
     async def _note_synced(self, progress: StepProgress, found: RemoteNumber) -> None:
-        """Note that the number of a row is as the fleet asks, unless that is noted already."""
+        """Note that the number of a row is as the fleet asks."""
         step, row = progress.step, self._plan.rows[progress.step.id]
         noted = self._state.last_applied.get(row.id)
         before = progress.applied or (noted if step.moves_from is None else None)
         if step.renamed_from:
             before = self._state.last_applied[step.renamed_from]
         note = after_sync(row, found, before, progress.sequence, step.kept_drift)
-        if note != noted:
-            await self._journal.set_last_applied(row.id, note.dump())
+        await self._note(row.id, note)
         if step.renamed_from:
             await self._journal.set_last_applied(step.renamed_from, None)
 
-
-def _check_platforms(plan: Plan, provisioners: Collection[str]) -> None:
-    """Raise `ConfigurationError` if a step could not be carried out, or only half of it."""
-    needed = {found.platform for step in plan.steps for found in (step, step.moves_from) if found}
-    missing = sorted(needed.difference(provisioners))
-    if missing:
-        raise ConfigurationError(f"provisioners: there is none for {', '.join(missing)}")
+    async def _note(self, row_id: str, note: LastApplied) -> None:
+        """Write *note*, unless the run began with the same."""
+        noted = self._state.last_applied.get(row_id)
+        origin = self._plan.origin or (noted.origin if noted else "")
+        note = attrs.evolve(note, origin=origin)
+        if note != noted:
+            await self._journal.set_last_applied(row_id, note.dump())
 
 
 def _late_change(row: FleetRow, fields: Iterable[str]) -> PlanError:

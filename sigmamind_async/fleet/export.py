@@ -33,12 +33,9 @@ def export(
     for number in numbers:
         row_id = ids.get((number.platform, number.record)) or _free_id(number, taken)
         taken.add(row_id)
-        yield FleetRow(
-            id=row_id,
-            platform=number.platform,
-            source=Source.EXISTING,
-            fields=_row_fields(number),
-        )
+        shown = {"phone_number": number.phone_number, **number.shown}
+        fields = {name: shown[name] for name in FIELDS if shown.get(name)}
+        yield FleetRow(id=row_id, platform=number.platform, source=Source.EXISTING, fields=fields)
 
 
 def writable_rows(
@@ -59,20 +56,16 @@ def writable_rows(
         for name, why in errors.items():
             message = f"{why.removeprefix(f'{name} ')}; left out"
             yield Problem(message=message, id=row.id, field=name)
-        rest = {name: cell for name, cell in row.fields.items() if name not in errors}
-        rest_row = attrs.evolve(row, fields=rest)
-        why = _why_unknown(rest_row, times[row.platform, row.phone_number])
-        if why := why or _read_back(rest_row, form):
-            yield Problem(message=f"{why}; the number is left out", id=row.id)
+        fields = {name: cell for name, cell in row.fields.items() if name not in errors}
+        rest = attrs.evolve(row, fields=fields)
+        # A reader could not tell which number the row is about.
+        if not rest.phone_number:
+            why = "the account shows no phone number that a file can hold"
+        elif times[row.platform, row.phone_number] > 1:
+            why = f"the account has {row.phone_number} more than once"
         else:
-            yield rest_row
-
-
-def _why_unknown(row: FleetRow, times: int) -> str:
-    """Return why a reader could not tell which number *row* is about."""
-    if not row.phone_number:
-        return "the account shows no phone number that a file can hold"
-    return f"the account has {row.phone_number} more than once" if times > 1 else ""
+            why = _read_back(rest, form)
+        yield Problem(message=f"{why}; the number is left out", id=row.id) if why else rest
 
 
 def _unwritable_fields(row: FleetRow, form: Format) -> dict[str, str]:
@@ -109,11 +102,6 @@ def _free_id(number: RemoteNumber, taken: set[str]) -> str:
     """Return an id that no other row has, and that no spreadsheet takes for a number."""
     name = f"{number.platform}-{number.phone_number.removeprefix('+') or number.record}"
     return name if name not in taken else f"{name}-{number.record}"
-
-
-def _row_fields(number: RemoteNumber) -> dict[str, str | int | bool | None]:
-    shown = {"phone_number": number.phone_number, **number.shown}
-    return {name: shown[name] for name in FIELDS if shown.get(name)}
 
 
 # ---------------------------------------------------------------- writing
@@ -155,16 +143,13 @@ def columns_of(rows: Iterable[FleetRow]) -> tuple[str, ...]:
 def _words(row: FleetRow, columns: Sequence[str] | None) -> Words:
     own = {"id": row.id, "platform": row.platform}
     own |= {"source": row.source.value, "state": row.state.value}
-    fields = {name: row.fields[name] for name in sorted(row.fields, key=_column_order)}
+    order = [*FIELDS, *row.fields]
+    fields = {name: row.fields[name] for name in sorted(row.fields, key=order.index)}
     words = {name: _word(row.id, name, value) for name, value in (own | fields).items()}
     lost = [name for name in words if columns is not None and name not in columns]
     if lost:
         raise _unwritable(row.id, lost[0], "has no column")
     return words
-
-
-def _column_order(name: str) -> int:
-    return FIELDS.index(name) if name in FIELDS else len(FIELDS)
 
 
 def _word(row_id: str, name: str, value: Cell) -> str | int | None:

@@ -51,6 +51,7 @@ def load(
     format: Format | None = None,  # noqa: A002 - the word everybody uses
     default_platform: str | None = None,
     allow_inline: bool = False,
+    origin: str = "",
 ) -> Fleet:
     """Return the fleet in a file.
 
@@ -63,6 +64,7 @@ def load(
         format: ``csv``, ``jsonl``, ``json``, ``yaml`` or ``xlsx``. Default: by the suffix.
         default_platform: Platform of the rows that name none.
         allow_inline: Take a text that is no reference for the secret itself.
+        origin: Name of the fleet among those that share a journal, see `Fleet.origin`.
 
     Raises:
         ConfigurationError: *default_platform* is unknown, or the format needs a package that is not
@@ -81,7 +83,7 @@ def load(
         fleet = _fleet(_compare(parse_rows(source, chosen, rules), name))
     except _OperationsError as error:
         return Fleet(rows=(), problems=(error.problem,))
-    return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)))
+    return attrs.evolve(fleet, warnings=tuple(_warnings(fleet.rows, name, chosen)), origin=origin)
 
 
 def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
@@ -95,19 +97,11 @@ def fleet_of(rows: Iterable[FleetRow]) -> Fleet:
 def _fleet(found: Iterator[ParsedRow]) -> Fleet:
     rows: list[FleetRow] = []
     problems: list[Problem] = []
-    for each in _flatten(found):
-        if isinstance(each, FleetRow):
-            rows.append(each)
-        else:
-            problems.append(each)
-    return Fleet(rows=rows, problems=problems)
-
-
-def _flatten(found: Iterator[ParsedRow]) -> Iterator[FleetRow | Problem]:
     for each in found:
-        yield from each.problems
+        problems += each.problems
         if each.row is not None and each.is_valid:
-            yield each.row
+            rows.append(each.row)
+    return Fleet(rows=rows, problems=problems)
 
 
 def _parse_made(row: FleetRow) -> ParsedRow:
@@ -217,7 +211,7 @@ class _OperationsError(Exception):
         self.problem = problem
 
 
-_SOURCE_OF_ACTION: Final = {"create": "purchase", "purchase": "purchase", "buy": "purchase"}
+_PURCHASES: Final = frozenset({"create", "purchase", "buy"})
 _RELEASES: Final = frozenset({"delete", "release"})
 _OWN_TRUNKS: Final = frozenset({"sip", "twilio"})
 
@@ -225,11 +219,9 @@ _OWN_TRUNKS: Final = frozenset({"sip", "twilio"})
 def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) -> Problem:
     """Return the one problem of a list of operations, which shows *found* as a row of a fleet."""
     cells = _fleet_cells(found.cells, rules)
-    if header is None:
-        shown = json.dumps(cells, ensure_ascii=False)
-    else:
-        texts = [str(value) if value is not None else "null" for value in cells.values()]
-        shown = f"{','.join(texts)} (under {','.join(cells)})"
+    texts = ["null" if value is None else str(value) for value in cells.values()]
+    shown = f"{','.join(texts)} (under {','.join(cells)})"
+    shown = shown if header else json.dumps(cells, ensure_ascii=False)
     line, column = found.place(ACTION)
     message = (
         f"has {'a column' if header else 'an'} {ACTION!r}: a file says what each number should be,"
@@ -241,27 +233,24 @@ def _operations_problem(found: FileRow, header: Header | None, rules: RowRules) 
 
 
 def _fleet_cells(cells: Mapping[str, object], rules: RowRules) -> dict[str, object]:
-    action = str(cells[ACTION]).strip().lower() if ACTION in cells else ""
+    action = str(cells.get(ACTION, "")).strip().lower()
     provider = str(cells.get("provider") or "").strip().lower()
-    source = _SOURCE_OF_ACTION.get(action, "import" if action == "import" else "existing")
-    own = {
+    source = "import" if action == "import" else "existing"
+    if action in _PURCHASES:
+        # A create of a number that one has already is an import: it must not be bought.
+        source = "import" if provider in _OWN_TRUNKS else "purchase"
+    fleet: dict[str, object] = {
         "id": cells.get("id") or "row-1",
         "platform": cells.get("platform") or rules.default_platform or PLATFORMS[0],
-        # A create of a number that one has already is an import: it must not be bought.
-        "source": "import" if provider in _OWN_TRUNKS and source == "purchase" else source,
-        **({"state": "absent"} if action in _RELEASES else {}),
+        "source": source,
     }
-    fields = {name: cells[name] for name in FIELDS if name in cells}
-    return own | {
-        name: _reference(name, value)
-        for name, value in fields.items()
-        if isinstance(value, str | int | None)
-    }
-
-
-def _reference(name: str, value: object) -> object:
-    is_reference = str(value).startswith(("env:", "file:"))
-    return f"env:{name.upper()}" if name in SECRETS and not is_reference else value
+    if action in _RELEASES:
+        fleet["state"] = "absent"
+    for name in FIELDS:
+        if name in cells and isinstance(value := cells[name], str | int | None):
+            is_inline = name in SECRETS and not str(value).startswith(("env:", "file:"))
+            fleet[name] = f"env:{name.upper()}" if is_inline else value
+    return fleet
 
 
 # ---------------------------------------------------------------- rows among others
@@ -275,14 +264,26 @@ def _compare(found: Iterable[ParsedRow], name: str) -> Iterator[ParsedRow]:
     ids: dict[str, _First] = {}
     numbers: dict[tuple[str, str], _First] = {}
     for place, parsed in enumerate(found, 1):
-        this = _First(place, parsed.id, parsed.line)
-        clashes = [*_same_id(parsed, ids, this), *_same_number(parsed, numbers, this)]
-        placed = [attrs.evolve(each, file=name, id=parsed.id, line=parsed.line) for each in clashes]
-        if placed:
-            problems = (*parsed.problems, *placed)
-            yield attrs.evolve(parsed, problems=problems, is_valid=False)
-        else:
-            yield parsed
+        this, row = _First(place, parsed.id, parsed.line), parsed.row
+        clashes: dict[str, str] = {}
+        if parsed.id and (first := ids.setdefault(_sheet_id(parsed.id), this)) is not this:
+            clashes["id"] = (
+                f"{first} has the same; each row needs its own"
+                if first.id == parsed.id
+                else f"a spreadsheet rewrites it as the id {first.id!r} of {first}, or the other"
+                " way; change one of them"
+            )
+        if row and row.state is DesiredState.PRESENT and row.phone_number.startswith("+"):
+            first = numbers.setdefault((row.platform, row.phone_number), this)
+            if first is not this:
+                message = f"row {first.id!r}, {first}, has the same number on {row.platform}"
+                clashes["phone_number"] = message
+        problems = [
+            Problem(message=message, field=field, file=name, id=parsed.id, line=parsed.line)
+            for field, message in clashes.items()
+        ]
+        every = (*parsed.problems, *problems)
+        yield attrs.evolve(parsed, problems=every, is_valid=False) if problems else parsed
 
 
 @attrs.frozen
@@ -297,36 +298,12 @@ class _First:
         return f"line {self.line}" if self.line else f"row {self.place}"
 
 
-def _same_id(parsed: ParsedRow, ids: dict[str, _First], this: _First) -> Iterator[Problem]:
-    if not parsed.id:
-        return
-    first = ids.setdefault(_sheet_id(parsed.id), this)
-    if first is not this and first.id == parsed.id:
-        yield Problem(field="id", message=f"{first} has the same; each row needs its own")
-    elif first is not this:
-        message = f"a spreadsheet rewrites it as the id {first.id!r} of {first}, or the other way"
-        yield Problem(field="id", message=f"{message}; change one of them")
-
-
 def _sheet_id(row_id: str) -> str:
     """Return what a spreadsheet may make of an id: ``0101`` becomes ``101``."""
     return (row_id.lstrip("0") or "0") if _DIGITS.fullmatch(row_id) else row_id
 
 
 _DIGITS: Final = re.compile("[0-9]+", re.ASCII)
-
-
-def _same_number(
-    parsed: ParsedRow, numbers: dict[tuple[str, str], _First], this: _First
-) -> Iterator[Problem]:
-    row = parsed.row
-    if row is None or row.state is not DesiredState.PRESENT or not row.phone_number.startswith("+"):
-        return
-    first = numbers.setdefault((row.platform, row.phone_number), this)
-    if first is not this:
-        message = f"row {first.id!r}, {first}, has the same number on {row.platform}"
-        yield Problem(field="phone_number", message=message)
-
 
 # ---------------------------------------------------------------- warnings
 

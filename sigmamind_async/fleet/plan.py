@@ -30,10 +30,12 @@ class Plan:
     problems: Sequence[Problem] = ()
     """`apply` refuses a plan with problems, see `skip_problems`."""
     unlisted: Sequence[str] = ()
-    """Ids that the journal has a number for and no row has: their numbers are left alone."""
+    """Ids that the journal has a number for and the fleet lost: their numbers are left alone."""
     skipped: Sequence[str] = ()
     """Ids of rows that are left alone because of their problems."""
     options: PlanOptions = attrs.field(factory=PlanOptions)
+    origin: str = ""
+    """Of the fleet."""
 
     def skip_problems(self) -> Plan:
         """Return the plan of the rows without problems; the others are left alone."""
@@ -76,18 +78,16 @@ def plan(fleet: Fleet, state: FleetState, options: PlanOptions | None = None) ->
         unlisted=tuple(index.unlisted),
         skipped=tuple(fleet.skipped),
         options=options,
+        origin=fleet.origin,
     )
 
 
 def _repeated_ids(rows: Sequence[FleetRow]) -> Iterator[Problem]:
     """Yield a problem for each row whose id another one has."""
     times = Counter(row.id for row in rows)
-    if len(times) == len(rows):
-        return
     for row in rows:
         if times[row.id] > 1:
-            message = "is in the fleet more than once; give each row its own"
-            yield Problem(message=message, id=row.id, field="id", line=row.line)
+            yield row.problem("id", "is in the fleet more than once; give each row its own")
 
 
 def _conflicts(planned: Iterable[RowPlan]) -> Iterator[Problem]:
@@ -96,15 +96,7 @@ def _conflicts(planned: Iterable[RowPlan]) -> Iterator[Problem]:
     for each in planned:
         for platform, number in each.claims:
             first = claims.setdefault((platform, number), each.row)
-            if first is not each.row:
-                yield _conflict(first, each.row, number)
-                yield _conflict(each.row, first, number)
-
-
-def _conflict(row: FleetRow, other: FleetRow, number: str) -> Problem:
-    return Problem(
-        message=f"the row {other.id} has {number} as well; remove one of the two rows",
-        id=row.id,
-        field="phone_number",
-        line=row.line,
-    )
+            for row, other in (first, each.row), (each.row, first):
+                if first is not each.row:
+                    message = f"the row {other.id} has {number} as well; remove one of the two rows"
+                    yield row.problem("phone_number", message)

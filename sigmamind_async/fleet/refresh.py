@@ -44,8 +44,15 @@ async def refresh(fleet: Fleet, clients: Mapping[str, Client], journal: Journal)
     removed = await _pending_of_removed_rows(fleet, applied, journal)
     for row_id, each in removed.items():
         if each.row is not None and each.row.record:
-            applied[row_id] = _complete(applied[row_id], each.sequence, each.row)
-    creating = [row for row in fleet.rows if _creates_a_number(row)]
+            # As its run would have noted it.
+            applied[row_id] = attrs.evolve(
+                applied[row_id],
+                record=each.row.record,
+                phone_number=each.row.phone_number,
+                sequence=each.sequence,
+            )
+    existing = Source.EXISTING, DesiredState.PRESENT
+    creating = [row for row in fleet.rows if (row.source, row.state) != existing]
     unnoted = [row for row in creating if not _is_noted(row, applied)]
     pending = await _pending_of(unnoted, applied, journal)
     platforms = sorted(
@@ -108,29 +115,25 @@ async def list_numbers(client: Client) -> dict[str, RemoteNumber]:
 async def _pending_of(
     rows: Iterable[FleetRow], applied: Mapping[str, LastApplied], journal: Journal
 ) -> dict[str, PendingOperation]:
-    """Return the latest operation that creates the number of each of *rows*."""
-    return {row.id: await _pending_of_row(row, applied.get(row.id), journal) for row in rows}
+    """Return the latest operation that creates the number of each of *rows*.
+
+    It is on the platform of the row, or on the one where the row was before.
+    """
+    pending: dict[str, PendingOperation] = {}
+    for row in rows:
+        note = applied.get(row.id)
+        pending[row.id] = await _find_pending(row.id, row.platform, note, journal)
+        if pending[row.id].row is None and note is not None and note.platform != row.platform:
+            there = await _find_pending(row.id, note.platform, note, journal)
+            if there.row is not None and not had_no_effect(there.row):
+                pending[row.id] = there
+    return pending
 
 
 def _is_noted(row: FleetRow, applied: Mapping[str, LastApplied]) -> bool:
     """Return whether the journal has noted a number for *row* on its platform."""
     note = applied.get(row.id)
     return note is not None and note.record != "" and note.platform == row.platform
-
-
-def _creates_a_number(row: FleetRow) -> bool:
-    return row.source is not Source.EXISTING or row.state is not DesiredState.PRESENT
-
-
-async def _pending_of_row(
-    row: FleetRow, applied: LastApplied | None, journal: Journal
-) -> PendingOperation:
-    """Return the operation on the platform of *row*, or on the one where the row was before."""
-    here = await _find_pending(row.id, row.platform, applied, journal)
-    if here.row is not None or applied is None or applied.platform == row.platform:
-        return here
-    there = await _find_pending(row.id, applied.platform, applied, journal)
-    return here if there.row is None or had_no_effect(there.row) else there
 
 
 async def _find_pending(
@@ -161,25 +164,16 @@ async def _pending_of_removed_rows(
     A note without a record announces each of them. A row may have been renamed before its number
     was noted: the number must be found, or it would be bought again.
     """
-    ids = {row.id for row in fleet.rows} | {problem.id for problem in fleet.problems}
-    ids |= {*fleet.skipped}
     pending = {
         row_id: await _find_pending(row_id, note.platform, note, journal)
         for row_id, note in applied.items()
-        if row_id not in ids and not note.record
+        if row_id not in fleet.ids and not note.record
     }
     return {
         row_id: each
         for row_id, each in pending.items()
         if each.row is not None and not had_no_effect(each.row)
     }
-
-
-def _complete(note: LastApplied, sequence: int, stored: Row) -> LastApplied:
-    """Return *note* with the number that an operation created, as its run would have noted it."""
-    return attrs.evolve(
-        note, record=stored.record, phone_number=stored.phone_number, sequence=sequence
-    )
 
 
 # --- agents ----------------------------------------------------------------------------------

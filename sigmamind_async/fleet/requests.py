@@ -16,7 +16,7 @@ import attrs
 import orjson
 
 from sigmamind_async.errors import PlanError
-from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
+from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED, pending_mismatch
 from sigmamind_async.fleet.plan import Plan
 from sigmamind_async.fleet.refresh import had_no_effect
 from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Source
@@ -164,7 +164,8 @@ def _continue_stored(
     row: FleetRow, vendor: VendorSchema, request: StepRequest, stored: Row
 ) -> StepRequest:
     """Return the operation *stored* as it was requested, with the secrets of *request*."""
-    _check_same_number(row, stored)
+    if why := pending_mismatch(row, stored):
+        raise PlanError(f"{stored.op_id}: {why}")
     request_type = vendor.adapter.requests[stored.request_type]
     forms = (*vendor.purchases, *vendor.imports)
     form = next((form for form in forms if form.value is request_type), None)
@@ -181,20 +182,6 @@ def _continue_stored(
     return attrs.evolve(
         request, value=attrs.evolve(value, **secrets), fields={**fields, **references}
     )
-
-
-def _check_same_number(row: FleetRow, stored: Row) -> None:
-    """Raise `PlanError` if *stored* is about another number than *row*, or of another source."""
-    if stored.key and row.phone_number not in {"", stored.key}:
-        raise PlanError(
-            f"{stored.op_id}: it is unconfirmed for {stored.key}, and the row now has"
-            f" {row.phone_number}: change it back until that is settled"
-        )
-    if stored.kind.costs is not (row.source is Source.PURCHASE):
-        raise PlanError(
-            f"{stored.op_id}: it is unconfirmed, and the row now has source {row.source.value}:"
-            " change it back until that is settled"
-        )
 
 
 def _journal_form(value: Value) -> tuple[str, Mapping[str, object]]:

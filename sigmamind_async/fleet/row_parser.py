@@ -179,10 +179,12 @@ _STATES: Final[Mapping[str, DesiredState]] = {state.value: state for state in De
 
 def _own_values(own: Mapping[str, object], rules: RowRules) -> dict[str, object]:
     state = _one_of("state", own, _STATES) if "state" in own else DesiredState.PRESENT
+    platform = None if "platform" in own else rules.default_platform
+    has_source = "source" in own or state is DesiredState.PRESENT
     return {
         "id": id_of(own),
-        "platform": _platform(own, rules),
-        "source": _source(own, state),
+        "platform": platform or _one_of("platform", own, _PLATFORMS),
+        "source": _one_of("source", own, _SOURCES) if has_source else Source.EXISTING,
         "state": state,
     }
 
@@ -215,18 +217,6 @@ def id_of(cells: Mapping[str, object]) -> str | CellError:
 
 
 _DECIMAL: Final = re.compile(r"[0-9]+\.0*", re.ASCII)
-
-
-def _platform(own: Mapping[str, object], rules: RowRules) -> str | CellError:
-    if "platform" not in own and rules.default_platform is not None:
-        return rules.default_platform
-    return _one_of("platform", own, _PLATFORMS)
-
-
-def _source(own: Mapping[str, object], state: object) -> Source | CellError:
-    if "source" not in own and state is not DesiredState.PRESENT:
-        return Source.EXISTING
-    return _one_of("source", own, _SOURCES)
 
 
 def _one_of(name: str, own: Mapping[str, object], words: Mapping[str, Word]) -> Word | CellError:
@@ -269,12 +259,14 @@ def field_of(name: str, value: object, *, allow_inline: bool) -> Cell | CellErro
 
 def _text(name: str, value: str) -> str | CellError:
     text = value if name in _LABELS else value.strip()
-    problem = text_problem(text)
-    if not problem and text and text.isspace():
-        problem = "holds only blanks; leave it out, or write null to clear it"
-    if not problem and name not in _LABELS and text.lower() in _NOTHINGS:
-        problem = f"{text!r} is text here; leave it out, or write null without quotes to clear it"
-    return CellError(problem) if problem else text
+    if problem := text_problem(text):
+        return CellError(problem)
+    if text.isspace():
+        return CellError("holds only blanks; leave it out, or write null to clear it")
+    if name not in _LABELS and text.lower() in _NOTHINGS:
+        what = f"{text!r} is text here"
+        return CellError(f"{what}; leave it out, or write null without quotes to clear it")
+    return text
 
 
 _NOTHINGS: Final = frozenset({"null", "none", "nil", "nan", "n/a", "undefined"})
@@ -355,17 +347,11 @@ def _phone_number(text: str) -> str | CellError:
 # ---------------------------------------------------------------- secrets
 
 
-def _variable(name: str) -> str | None:
-    wrong = not name or any(mark in name for mark in "= \t\0")
-    return "env: needs the name of a variable, like env:TRUNK_PASSWORD" if wrong else None
-
-
-def _path(name: str) -> str | None:
-    wrong = not name or "\0" in name
-    return "file: needs the path of a file, like file:trunk-password.txt" if wrong else None
-
-
-_REFERENCES: Final = {"env": _variable, "file": _path}
+_REFERENCES: Final = {
+    "env": ("= \t\0", "env: needs the name of a variable, like env:TRUNK_PASSWORD"),
+    "file": ("\0", "file: needs the path of a file, like file:trunk-password.txt"),
+}
+"""What the name of a reference cannot hold, and what to do."""
 
 
 def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
@@ -373,7 +359,9 @@ def _secret(text: str, *, allow_inline: bool) -> str | Secret | CellError:
     reference = text.strip()
     kind, colon, name = reference.partition(":")
     if colon and kind in _REFERENCES:
-        problem = _REFERENCES[kind](name) or text_problem(reference)
+        marks, message = _REFERENCES[kind]
+        is_wrong = not name or any(mark in name for mark in marks)
+        problem = message if is_wrong else text_problem(reference)
         return CellError(problem) if problem else reference
     if not reference:
         return CellError("is empty; write env:NAME or file:PATH")

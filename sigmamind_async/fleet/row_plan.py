@@ -16,11 +16,9 @@ from sigmamind_async.fleet.blockers import (
     ABANDONED,
     RELEASE_NOT_ALLOWED,
     ambiguous_number,
-    missing_number,
     move_conflict,
     move_refusal,
     number_conflict,
-    number_mismatch,
     pending_decision,
     pending_mismatch,
     release_conflict,
@@ -48,9 +46,9 @@ class PlanOptions:
     rewrite_secrets: bool = False
     """Write passwords again: a new one behind the same reference cannot be detected."""
     allow_unlisted: bool = False
-    """Let new rows buy numbers while the journal has bought ones that no row lists: after rows were
-    removed, or where several fleets share the journal. A row with the same fields as one that was
-    removed, or with an id that a spreadsheet may have made of its id, still buys none."""
+    """Let new rows buy numbers although rows were removed whose numbers were bought. A row with the
+    same fields as one of them, or with an id that a spreadsheet may have made of its id, still buys
+    none."""
 
 
 _AGENTS: Final = ("inbound_agent_id", "outbound_agent_id")
@@ -79,26 +77,23 @@ class RowPlan:
 def plan_row(row: FleetRow, index: StateIndex, options: PlanOptions) -> RowPlan:
     """Return the step of *row*, or its problems."""
     applied = index.last_applied(row)
-    if why := number_mismatch(row, applied):
+    if applied is not None and row.phone_number not in {"", applied.phone_number}:
+        why = f"this row has the number {applied.phone_number}; add a row for {row.phone_number}"
         return _refuse(row, "phone_number", why)
     if row.state is DesiredState.ABSENT:
         return _plan_release(row, applied, index, options)
-    if why := pending_mismatch(row, index.pending(row)):
+    if why := pending_mismatch(row, index.under_way(row)):
         return _refuse(row, "", why)
     if applied is not None and applied.platform != row.platform:
         return _plan_move(row, applied, index, options)
     found = _find_number(row, applied, index)
-    if found is not None and not index.is_under_way(row):
+    if found is not None and index.under_way(row) is None:
         return _plan_update(row, found, applied, index, options)
     return _plan_missing(row, applied, index, options)
 
 
 def _refuse(row: FleetRow, field: str, message: str) -> RowPlan:
-    return RowPlan(row=row, problems=(_problem(row, field, message),))
-
-
-def _problem(row: FleetRow, field: str, message: str) -> Problem:
-    return Problem(message=message, id=row.id, field=field, line=row.line)
+    return RowPlan(row=row, problems=(row.problem(field, message),))
 
 
 def _find_number(
@@ -133,21 +128,17 @@ def _plan_update(
     if applied is not None and applied.record != found.record:
         applied = _forget_unseen(applied, found, vendor)
     fixed = [
-        _problem(row, name, "cannot be changed after the number was created; change it back")
+        row.problem(name, "cannot be changed after the number was created; change it back")
         for name in find_fixed_changes(row, vendor, applied)
     ]
     if fixed:
         return RowPlan(row=row, problems=fixed)
     changes = [*find_changes(row, vendor, found, applied, rewrite_secrets=options.rewrite_secrets)]
     drifted = [change for change in changes if change.drifted]
-    problems = (
-        [_problem(row, change.field, _drift_text(change)) for change in drifted]
-        if options.on_drift == "fail"
-        else []
-    )
+    refused = drifted if options.on_drift == "fail" else []
     kept = drifted if options.on_drift == "keep" else []
-    if kept:
-        changes = [change for change in changes if not change.drifted]
+    changes = [change for change in changes if change not in kept]
+    problems = [row.problem(change.field, _drift_text(change)) for change in refused]
     problems += _missing_agents(row, [change.field for change in changes], index)
     action = Action.UPDATE if changes else Action.DRIFTED if kept else Action.UNCHANGED
     step = Step(
@@ -193,7 +184,7 @@ def _missing_agents(row: FleetRow, fields: Collection[str], index: StateIndex) -
     for name in _AGENTS:
         agent = row.fields.get(name)
         if agents is not None and name in fields and agent and agent not in agents:
-            yield _problem(row, name, f"the account has no agent {agent!r}")
+            yield row.problem(name, f"the account has no agent {agent!r}")
 
 
 # --- numbers that are to be created ----------------------------------------------------------
@@ -204,7 +195,9 @@ def _plan_missing(
 ) -> RowPlan:
     """Plan a row whose number the account does not have."""
     if applied is not None and row.source is not Source.IMPORT:
-        return _refuse(row, "phone_number", missing_number(applied))
+        what = f"{applied.phone_number} is no longer in the account"
+        how = "remove the row, or give it a new id to get another number"
+        return _refuse(row, "phone_number", f"{what}; {how}")
     if blocked := _plan_blocked(row, index):
         return blocked
     if why := number_conflict(row, row.phone_number, index):
@@ -212,10 +205,11 @@ def _plan_missing(
     if row.source is Source.EXISTING:
         number = row.phone_number or "its number, which the row does not name,"
         return _refuse(row, "phone_number", f"{number} is not in the account")
-    is_under_way = index.is_under_way(row)
+    is_under_way = index.under_way(row) is not None
     if row.source is Source.PURCHASE and not row.phone_number and not is_under_way:
-        alike = options.allow_unlisted
-        if why := repeated_purchase(index.removed_purchase(row, alike=alike), alike=alike):
+        allowed = options.allow_unlisted
+        removed = index.removed_purchase(row, alike=allowed)
+        if why := repeated_purchase(removed, allow_unlisted=allowed):
             return _refuse(row, "", why)
     sequence = index.next_sequence(row)
     step = Step(
@@ -235,15 +229,13 @@ def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
     """Return the plan of a row whose operation waits for an operator, or was abandoned by one."""
     pending = index.pending(row)
     if why := pending_decision(pending):
-        problem = attrs.evolve(_problem(row, "", why), needs_decision=True)
-        return RowPlan(row=row, problems=(problem,))
+        return RowPlan(row=row, problems=(attrs.evolve(row.problem("", why), needs_decision=True),))
     if pending is None or not pending.is_abandoned:
         return None
-    action = Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT
     step = Step(
         id=row.id,
         platform=row.platform,
-        action=action,
+        action=Action.PURCHASE if row.source is Source.PURCHASE else Action.IMPORT,
         phone_number=row.phone_number,
         blocked=ABANDONED,
     )
@@ -251,10 +243,8 @@ def _plan_blocked(row: FleetRow, index: StateIndex) -> RowPlan | None:
 
 
 def _number_under_way(row: FleetRow, index: StateIndex) -> str:
-    pending = index.pending(row)
-    is_under_way = pending is not None and pending.row is not None and pending.is_under_way
-    key = pending.row.key if is_under_way and pending and pending.row else ""
-    return key if key.startswith("+") else ""
+    stored = index.under_way(row)
+    return stored.key if stored is not None and stored.key.startswith("+") else ""
 
 
 def _all_changes(row: FleetRow) -> tuple[Change, ...]:
@@ -300,7 +290,7 @@ def _plan_move(
     """Plan a row that has another platform than its number."""
     here = index.find_number(row.platform, applied.phone_number)
     there = index.find_record(applied.platform, applied.record)
-    if index.is_under_way(row):
+    if index.under_way(row) is not None:
         here = None  # otherwise the operation under way would never be settled
     if there is None and here is not None:
         return _plan_update(row, here, None, index, options)

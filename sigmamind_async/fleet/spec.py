@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import attrs
@@ -95,6 +96,10 @@ class FleetRow:
         number = self.fields.get("phone_number")
         return number if isinstance(number, str) else ""
 
+    def problem(self, field: str, message: str) -> Problem:
+        """Return a problem of *field*; of the row as a whole if that is empty."""
+        return Problem(message=message, id=self.id, field=field, line=self.line)
+
 
 @attrs.frozen(kw_only=True)
 class Problem:
@@ -120,7 +125,7 @@ class Problem:
         return ": ".join(part for part in (where, names, self.message) if part)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class Fleet:
     """The rows of a fleet, and the problems of those that are not among them."""
 
@@ -130,3 +135,11 @@ class Fleet:
     """What may be a mistake in rows that are nevertheless among `rows`."""
     skipped: Sequence[str] = ()
     """Ids of further rows, which are left alone although they belong to the fleet."""
+    origin: str = ""
+    """Its name among the fleets that share a journal; empty if it may be any of them."""
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Ids of all rows, including those with problems."""
+        broken = (problem.id for problem in self.problems if problem.id)
+        return frozenset([*(row.id for row in self.rows), *broken, *self.skipped])

@@ -36,6 +36,8 @@ class LastApplied:
     """What was written last, by field; references of secrets."""
     shown: Mapping[str, str | None] = attrs.field(hash=False, factory=dict[str, "str | None"])
     """What the platform showed afterwards, where that is another value."""
+    origin: str = ""
+    """Of the fleet that listed the row last; empty if that is not known."""
 
     def dump(self) -> str:
         """Return it as JSON."""
@@ -77,28 +79,29 @@ class PendingOperation:
     @property
     def completed(self) -> Row | None:
         """The journal's row, if the operation is over and has created a number."""
-        row = self.row
-        is_over = row is not None and row.state in {State.DONE, State.DUPLICATE}
-        return row if is_over and row is not None and row.record else None
+        is_over = self._state in {State.DONE, State.DUPLICATE}
+        return self.row if is_over and self.row and self.row.record else None
 
     @property
     def is_under_way(self) -> bool:
         """True if it may still create a number, and continues when it is run again."""
-        row = self.row
-        unconfirmed = row is not None and row.state is State.PLANNED and row.unconfirmed_since > 0.0
-        return unconfirmed or (row is not None and row.state in UNSETTLED)
+        if self.row is not None and self._state is State.PLANNED:
+            return self.row.unconfirmed_since > 0.0
+        return self._state in UNSETTLED
 
     @property
     def needs_decision(self) -> bool:
         """True if it does not continue before an operator has decided."""
-        row = self.row
-        return row is not None and self.completed is None and row.state in NEED_DECISION
+        return self.completed is None and self._state in NEED_DECISION
 
     @property
     def is_abandoned(self) -> bool:
         """True if an operator decided that it does not continue."""
-        row = self.row
-        return row is not None and self.completed is None and row.state is State.ABANDONED
+        return self._state is State.ABANDONED
+
+    @property
+    def _state(self) -> State | None:
+        return None if self.row is None else self.row.state
 
 
 @attrs.frozen(kw_only=True)

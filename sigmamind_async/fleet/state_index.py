@@ -20,13 +20,17 @@ _Values: TypeAlias = Mapping[str, str | int | None]
 _Items: TypeAlias = frozenset[tuple[str, object]]
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class RemovedPurchase:
-    """A number that was bought, or is being bought, for a row that the fleet no longer lists."""
+    """A number that was bought, or is being bought, for a row that the fleet does not list."""
 
     row_id: str
     phone_number: str
     """Empty while it is not known."""
+    is_alike: bool
+    """True if the row that would buy has its id or its fields."""
+    is_own: bool
+    """True if the fleet may have lost the row."""
 
 
 @attrs.frozen(slots=False)
@@ -39,21 +43,38 @@ class StateIndex:
     # --- rows --------------------------------------------------------------------------------
 
     @cached_property
-    def ids(self) -> frozenset[str]:
-        """Ids of all rows, including those with problems."""
-        broken = (problem.id for problem in self.fleet.problems if problem.id)
-        return frozenset([*(row.id for row in self.fleet.rows), *broken, *self.fleet.skipped])
-
-    @cached_property
     def unlisted(self) -> list[str]:
         """Ids of the journal's numbers whose row the fleet no longer has, under no other id."""
+        return [row_id for row_id in self._unlisted if self._is_own(row_id)]
+
+    @cached_property
+    def _unlisted(self) -> list[str]:
+        """The same of all fleets that share the journal."""
         return sorted(
             row_id
             for row_id, applied in self.state.last_applied.items()
             if applied.record
-            and row_id not in self.ids
-            and self.ids.isdisjoint(self._owners[applied.platform, applied.record])
+            and row_id not in self.fleet.ids
+            and self.fleet.ids.isdisjoint(self._owners[applied.platform, applied.record])
         )
+
+    # Several fleets may share a journal. The same id in two of them is the same row, so a file that
+    # was renamed or copied buys nothing again. Where ids were changed as well, the rows that it
+    # still lists lead to the origin of the others: one of them is enough. If there is none, a row
+    # with a labelled purchase's fields, or with an id that a spreadsheet may have made of a
+    # purchase's, still buys nothing. What is left is a copy under another name, all ids and labels
+    # of which are new: it is another fleet, and buys its own numbers. `find_purchases` does not see
+    # it either: that is about copies which have another journal.
+
+    @cached_property
+    def _origins(self) -> frozenset[str]:
+        """Origins whose rows the fleet may have lost."""
+        notes = (self.state.last_applied.get(row_id) for row_id in self.fleet.ids)
+        return frozenset(["", self.fleet.origin, *(note.origin for note in notes if note)])
+
+    def _is_own(self, row_id: str) -> bool:
+        note = self.state.last_applied.get(row_id)
+        return not self.fleet.origin or note is None or note.origin in self._origins
 
     @cached_property
     def _claims(self) -> Mapping[tuple[str, str], str]:
@@ -80,13 +101,9 @@ class StateIndex:
     @cached_property
     def _ambiguous(self) -> frozenset[tuple[str, str]]:
         """Numbers of which an account has more than one record."""
-        return frozenset(
-            (platform, number)
-            for platform, records in self.state.numbers.items()
-            if len(self._by_number[platform]) < len(records)
-            for number, times in Counter(each.phone_number for each in records.values()).items()
-            if times > 1
-        )
+        numbers = (each for records in self.state.numbers.values() for each in records.values())
+        times = Counter((each.platform, each.phone_number) for each in numbers)
+        return frozenset(number for number, count in times.items() if count > 1)
 
     def find_record(self, platform: str, record: str) -> RemoteNumber | None:
         """Return the number with *record*, if the account has it."""
@@ -122,11 +139,15 @@ class StateIndex:
 
     def conflicting_row(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return the id of another row of the fleet that *found* was applied to."""
-        return next((each for each in self._other_owners(row, found) if each in self.ids), None)
+        return next(
+            (each for each in self._other_owners(row, found) if each in self.fleet.ids), None
+        )
 
     def previous_id(self, row: FleetRow, found: RemoteNumber) -> str | None:
         """Return an id, no longer in the fleet, that *found* was applied to."""
-        return next((each for each in self._other_owners(row, found) if each not in self.ids), None)
+        return next(
+            (each for each in self._other_owners(row, found) if each not in self.fleet.ids), None
+        )
 
     def _other_owners(self, row: FleetRow, found: RemoteNumber) -> Iterator[str]:
         owners = self._owners.get((found.platform, found.record), ())
@@ -137,7 +158,7 @@ class StateIndex:
         """Ids of the fleet's rows with a note about a number."""
         rows: dict[tuple[str, str], list[str]] = defaultdict(list)
         for row_id, applied in self.state.last_applied.items():
-            if applied.record and row_id in self.ids:
+            if applied.record and row_id in self.fleet.ids:
                 rows[applied.platform, applied.phone_number].append(row_id)
         return rows
 
@@ -156,30 +177,38 @@ class StateIndex:
         whose id a spreadsheet may have rewritten to another one.
         """
         removed: dict[tuple[str, object], dict[_Items, RemovedPurchase]] = defaultdict(dict)
-        for platform, each, fields in self._removed_purchases():
+        for platform, row_id, number, fields in self._removed_purchases():
             changeable, fixed = _partition(platform, fields)
-            for key in (None, changeable, spreadsheet_id(each.row_id)):
+            is_own = self._is_own(row_id)
+            keys: list[object] = [spreadsheet_id(row_id)]
+            keys += [changeable] if is_own or fields.get("label") else []
+            keys += [None] if is_own else []
+            for key in keys:
+                is_alike = key is not None
+                each = RemovedPurchase(
+                    row_id=row_id, phone_number=number, is_alike=is_alike, is_own=is_own
+                )
                 removed[platform, key].setdefault(fixed, each)
         return removed
 
-    def _removed_purchases(self) -> Iterator[tuple[str, RemovedPurchase, _Values]]:
-        """Yield platform, purchase and fields of each."""
+    def _removed_purchases(self) -> Iterator[tuple[str, str, str, _Values]]:
+        """Yield platform, id, number and fields of each."""
         named = {(row.platform, row.phone_number) for row in self.fleet.rows}
-        for row_id in self.unlisted:
+        for row_id in self._unlisted:
             applied = self.state.last_applied[row_id]
             number = applied.platform, applied.phone_number
             there = self.find_record(applied.platform, applied.record) or self.find_number(*number)
             if applied.source == "purchase" and there and number not in named:
-                yield applied.platform, RemovedPurchase(row_id, number[1]), applied.fields
+                yield applied.platform, row_id, number[1], applied.fields
         for row_id, pending in self.state.pending.items():
             stored = pending.row
             # One with a record is in the notes, see `refresh`; one that an operator abandoned is
             # repeated on purpose, under a new id.
-            if row_id in self.ids or stored is None or stored.record:
+            if row_id in self.fleet.ids or stored is None or stored.record:
                 continue
             if stored.kind.costs and stored.state is not State.ABANDONED:
                 fields = request_cells(stored, VENDORS[pending.platform])
-                yield pending.platform, RemovedPurchase(row_id, stored.phone_number), fields
+                yield pending.platform, row_id, stored.phone_number, fields
 
     def removed_purchase(self, row: FleetRow, *, alike: bool) -> RemovedPurchase | None:
         """Return a purchase that *row*, which would buy a number, may be the new name of.
@@ -212,10 +241,10 @@ class StateIndex:
         """Return the operation that creates the number of *row*, if it is known."""
         return self.state.pending.get(row.id)
 
-    def is_under_way(self, row: FleetRow) -> bool:
-        """Return whether an operation may still create the number of *row*."""
+    def under_way(self, row: FleetRow) -> Row | None:
+        """Return the operation that may still create the number of *row*."""
         pending = self.pending(row)
-        return pending is not None and pending.is_under_way
+        return pending.row if pending is not None and pending.is_under_way else None
 
     def last_applied(self, row: FleetRow) -> LastApplied | None:
         """Return what was applied to *row*, or what an operation created that has no note yet."""

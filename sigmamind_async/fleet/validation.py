@@ -7,123 +7,98 @@ from typing import Final
 
 from sigmamind_async.convert import validators
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.fleet.spec import (
-    FIELDS,
-    LONGEST_ID,
-    SECRETS,
-    Cell,
-    DesiredState,
-    FleetRow,
-    Problem,
-    Source,
-)
-from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RequestForm, VendorSchema, type_problem
+from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Problem, Source
+from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RequestForm, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.tags import find_tag
 
-_NUMBER_CLEARED: Final = "cannot be cleared; leave it blank where the platform picks the number"
 _ANY_KEY: Final = "+14155550100"
 """Stands for the key of a record while an update is checked."""
 
 
 def problems_of(row: FleetRow) -> list[Problem]:
-    """Return all that is wrong with *row*: what no platform takes, and what its own does not."""
-    capability = VENDORS.get(row.platform)
-    if capability is None:
-        known = ", ".join(VENDORS)
-        return [_row_problem(row, "platform", f"must be one of {known}")]
-    problems = [*_of_itself(row)]
+    """Return what its platform does not take of *row*, whose names and types are right."""
+    vendor = VENDORS[row.platform]
+    problems = [*_of_number(row)]
     if row.state is DesiredState.PRESENT:
-        problems += _of_fields(row, capability)
-        problems += _of_source(row, capability) if not problems else ()
+        problems += _of_fields(row, vendor)
+        problems += _of_source(row, vendor) if not problems else ()
     return problems
 
 
-def _row_problem(row: FleetRow, field: str, message: str) -> Problem:
-    return Problem(message=message, id=row.id, field=field, line=row.line)
-
-
-def _of_itself(row: FleetRow) -> Iterator[Problem]:
-    if not 0 < len(row.id) <= LONGEST_ID or not row.id.isprintable():
-        yield _row_problem(row, "id", f"must be text of 1 to {LONGEST_ID} printable characters")
+def _of_number(row: FleetRow) -> Iterator[Problem]:
     number = row.fields.get("phone_number")
-    if number is None:
-        return
     try:
-        validators.phone_number("phone_number", number)
+        if number is not None:
+            validators.phone_number("phone_number", number)
     except InvalidRequestError as error:
-        yield _row_problem(row, "phone_number", str(error).removeprefix("phone_number: "))
+        yield row.problem("phone_number", str(error).removeprefix("phone_number: "))
 
 
-def _of_fields(row: FleetRow, capability: VendorSchema) -> Iterator[Problem]:
+def _of_fields(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
     for name, cell in row.fields.items():
-        message = _field_problem(name, cell, row.source, capability)
-        if message:
-            yield _row_problem(row, name, message)
+        if message := _field_problem(name, cell, row.source, vendor):
+            yield row.problem(name, message)
 
 
-def _field_problem(name: str, cell: Cell, source: Source, capability: VendorSchema) -> str:
-    if name not in FIELDS:
-        return "is unknown"
-    forms = [form for form in (*capability.forms(source), capability.update) if name in form.takes]
+def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) -> str:
+    forms = [form for form in (*vendor.forms(source), vendor.update) if name in form.takes]
     if name == "phone_number":
-        return "" if cell else _NUMBER_CLEARED
+        how = "cannot be cleared; leave it blank where the platform picks the number"
+        return "" if cell else how
     if not forms:
-        return _not_taken(name, source, capability)
+        return _not_taken(name, source, vendor)
     if cell is None:
         cleared = any(name in form.clears for form in forms)
-        how = "" if cleared else f"cannot be cleared on {capability.platform}"
+        how = "" if cleared else f"cannot be cleared on {vendor.platform}"
         return how and f"{how}; leave it blank to leave it alone"
-    return type_problem(name, cell) or forms[0].check(name, cell) or _tag_problem(name, cell)
-
-
-def _tag_problem(name: str, cell: Cell) -> str:
+    if problem := forms[0].check(name, cell):
+        return problem
     # It would be taken for one, and never be shown again.
     tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
     return "must not end like the tag of a purchase" if tagged else ""
 
 
-def _not_taken(name: str, source: Source, capability: VendorSchema) -> str:
+def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
     others = [
-        other.value
-        for other in Source
-        if any(name in form.takes for form in capability.forms(other))
+        other.value for other in Source if any(name in form.takes for form in vendor.forms(other))
     ]
     if others:
-        way = " or ".join(others)
-        return (
-            f"is taken on {capability.platform} when a number comes by {way}, not by {source.value}"
-        )
+        way = f"{' or '.join(others)}, not by {source.value}"
+        return f"is taken on {vendor.platform} when a number comes by {way}"
     takers = [
         each.platform
         for each in VENDORS.values()
         if any(name in form.takes for form in (*each.purchases, *each.imports, each.update))
     ]
-    return f"is not taken on {capability.platform}, only on {' and '.join(takers)}"
+    return f"is not taken on {vendor.platform}, only on {' and '.join(takers)}"
 
 
-def _of_source(row: FleetRow, capability: VendorSchema) -> Iterator[Problem]:
+def _of_source(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
     """Yield what keeps the number of *row* from coming into the account, or from being changed."""
     if row.source is Source.EXISTING:
-        yield from _of_request(row, capability.update, {capability.key: _ANY_KEY})
+        yield from _of_request(row, vendor.update, {vendor.key: _ANY_KEY})
         return
     fields = {name for name, cell in row.fields.items() if cell is not None}
-    form = capability.form(row.source, fields)
+    form = vendor.form(row.source, fields)
     if form is None:
-        needs = _needs(capability.forms(row.source))
-        yield _row_problem(row, "", f"{row.source.value} on {capability.platform} needs {needs}")
+        needs = _needs(vendor.forms(row.source))
+        yield row.problem("", f"{row.source.value} on {vendor.platform} needs {needs}")
         return
     for name in row.fields:
-        known = name in form.takes or name in capability.update.takes
+        known = name in form.takes or name in vendor.update.takes
         if name in form.excludes or not known:
-            way = f"this {row.source.value} on {capability.platform}"
-            yield _row_problem(row, name, f"does not go with {way}; leave it blank")
+            way = f"this {row.source.value} on {vendor.platform}"
+            yield row.problem(name, f"does not go with {way}; leave it blank")
     yield from _of_request(row, form, {})
 
 
 def _of_request(row: FleetRow, form: RequestForm, key: Mapping[str, str]) -> Iterator[Problem]:
     """Yield what is wrong with the fields of *row* taken together."""
-    fields = _with_placeholders(form.part_of(row.fields))
+    fields = {
+        name: PLACEHOLDER if name in SECRETS else cell
+        for name, cell in form.part_of(row.fields).items()
+    }
     if key and not fields:
         return
     try:
@@ -131,7 +106,7 @@ def _of_request(row: FleetRow, form: RequestForm, key: Mapping[str, str]) -> Ite
     except InvalidRequestError as error:
         attribute = error.field or ""
         message = str(error).removeprefix(f"{attribute}: ")
-        yield _row_problem(row, form.names.get(attribute, ""), message)
+        yield row.problem(form.names.get(attribute, ""), message)
 
 
 def _needs(forms: Collection[RequestForm]) -> str:
@@ -139,8 +114,3 @@ def _needs(forms: Collection[RequestForm]) -> str:
     needs = [frozenset(form.needs) for form in forms]
     least = [form for form in forms if not any(other < frozenset(form.needs) for other in needs)]
     return " or ".join(" and ".join(form.needs) for form in least)
-
-
-def _with_placeholders(fields: dict[str, Cell]) -> dict[str, Cell]:
-    """Return *fields* with a placeholder for each secret, which is not resolved yet."""
-    return {name: PLACEHOLDER if name in SECRETS else cell for name, cell in fields.items()}

@@ -15,8 +15,14 @@ from sigmamind_async.provisioning.adapters.dialnexa import DIALNEXA, PurchaseAny
 from sigmamind_async.provisioning.adapters.sigmamind import SIGMAMIND
 from sigmamind_async.provisioning.adapters.verbex import VERBEX
 
-_NUMBER: Final = {"phone_number": "phone_number"}
-_AGENTS: Final = {"inbound_agent_id": "inbound_agent_id", "outbound_agent_id": "outbound_agent_id"}
+
+def _same(*names: str) -> dict[str, str]:
+    """Return fields that the platform calls the same."""
+    return {name: name for name in names}
+
+
+_NUMBER: Final = _same("phone_number")
+_AGENTS: Final = _same("inbound_agent_id", "outbound_agent_id")
 
 # --- SigmaMind -------------------------------------------------------------------------------
 
@@ -27,8 +33,7 @@ _SIGMAMIND_COMMON: Final = {
 }
 _SIGMAMIND_TRUNK: Final = {
     "termination_uri": "termination_sip_uri",
-    "trunk_username": "trunk_username",
-    "trunk_password": "trunk_password",
+    **_same("trunk_username", "trunk_password"),
 }
 _SIGMAMIND: Final = VendorSchema(
     platform="sigmamind",
@@ -36,12 +41,7 @@ _SIGMAMIND: Final = VendorSchema(
     purchases=tuple(
         RequestForm(
             value=sigmamind.CreatePhoneNumber,
-            takes={
-                **_NUMBER,
-                **_SIGMAMIND_COMMON,
-                "country_code": "country_code",
-                "area_code": "area_code",
-            },
+            takes={**_NUMBER, **_SIGMAMIND_COMMON, **_same("country_code", "area_code")},
             needs=(need,),
             # A bought number has no trunk: the platform takes these without effect.
             excludes=tuple(_SIGMAMIND_TRUNK),
@@ -70,12 +70,7 @@ _VERBEX_TRUNK: Final = {
     "trunk_username": "sip_trunk_username",
     "trunk_password": "sip_trunk_password",
 }
-_VERBEX_TWILIO: Final = {
-    "twilio_account_sid": "twilio_account_sid",
-    "twilio_auth_token": "twilio_auth_token",
-}
-
-
+_VERBEX_TWILIO: Final = _same("twilio_account_sid", "twilio_auth_token")
 _VERBEX: Final = VendorSchema(
     platform="verbex",
     adapter=VERBEX,
@@ -95,12 +90,7 @@ _VERBEX: Final = VendorSchema(
         ),
         RequestForm(
             value=verbex.CreateSipPhoneNumber,
-            takes={
-                **_NUMBER,
-                **_VERBEX_COMMON,
-                **_VERBEX_TRUNK,
-                "sip_infra_region": "sip_infra_region",
-            },
+            takes={**_NUMBER, **_VERBEX_COMMON, **_VERBEX_TRUNK, **_same("sip_infra_region")},
             needs=("phone_number",),
             excludes=tuple(_VERBEX_TWILIO),
         ),
@@ -119,18 +109,12 @@ _VERBEX: Final = VendorSchema(
 
 # --- DialNexa --------------------------------------------------------------------------------
 
-_DIALNEXA_PURCHASE: Final = {
-    "country_code": "country_iso",
-    "telephony_provider_id": "telephony_provider_id",
-}
+_DIALNEXA_PURCHASE: Final = {"country_code": "country_iso", **_same("telephony_provider_id")}
 _DIALNEXA_TRUNK: Final = {
-    "termination_uri": "termination_uri",
-    "auth_mode": "auth_mode",
+    **_same("termination_uri", "auth_mode"),
     "trunk_username": "sip_trunk_user_name",
     "trunk_password": "sip_trunk_password",
 }
-
-
 _DIALNEXA: Final = VendorSchema(
     platform="dialnexa",
     adapter=DIALNEXA,

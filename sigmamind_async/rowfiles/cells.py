@@ -6,11 +6,12 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Final, TypeAlias
+from importlib import import_module
+from typing import Any, Final, TypeAlias
 
 import attrs
 
-from sigmamind_async.errors import normalize_word, suggest
+from sigmamind_async.errors import ConfigurationError, normalize_word, suggest
 
 Place: TypeAlias = tuple[int, int]
 """Line and column, from 1; column 0 where it is not known."""
@@ -92,16 +93,22 @@ class Vocabulary:
         for word, value in pairs:
             name = self.find(word) or word
             first = words.setdefault(name, word)
-            cells[name] = _twice(first, word) if name in cells else value
+            how = "" if first == word else f", as {first!r} and as {word!r}"
+            twice = CellError(f"is set twice{how}; keep one")
+            cells[name] = twice if name in cells else value
         return cells
 
 
-def _twice(first: str, second: str) -> CellError:
-    how = "" if first == second else f", as {first!r} and as {second!r}"
-    return CellError(f"is set twice{how}; keep one")
-
-
 _WORD: Final = re.compile(r"\s*[^\W\d_][\w\s.-]{0,63}")
+
+
+def optional_library(module: str, why: str) -> Any:  # noqa: ANN401 - the module
+    """Return *module*; raise `ConfigurationError` with *why* if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ConfigurationError(why) from None
+
 
 # ---------------------------------------------------------------- what other programs leave behind
 
@@ -123,7 +130,7 @@ _BLANK_LETTERS: Final = frozenset(
 
 def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
-    if _is_half(text):
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         return "holds half of a character; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
@@ -140,10 +147,6 @@ def text_problem(text: str) -> str:
         shown = whole[0] if whole else found[0]
         return f"{shown!r} is a placeholder that was not filled in; write the value itself"
     return ""
-
-
-def _is_half(text: str) -> bool:
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _find_unseen(text: str) -> str:

@@ -33,7 +33,6 @@ class Writable(Protocol):
 
     def write(self, content: bytes, /) -> object:
         """Take *content*."""
-        ...
 
 
 class Table:
@@ -49,7 +48,9 @@ class Table:
             errors=[*_header_errors(line, cells, vocabulary)],
         )
         self._vocabulary = vocabulary
-        self._is_ours = _is_ours(words, vocabulary)
+        lead = len(vocabulary.leading)
+        ours = [name for name in vocabulary.names if name in words[lead:]]
+        self._is_ours = words == [*vocabulary.leading, *ours]
 
     def row(self, line: int, cells: Sequence[Cell]) -> FileRow | FileError | None:
         """Return the row of *cells*; `None` where all are blank."""
@@ -66,16 +67,16 @@ class Table:
             )
             return FileError(f"{what} in quotes", line)
         found = dict(zip(names, cells, strict=True))
-        values: dict[str, object] = {}
-        for name, cell in found.items():
-            text = _text(cell) if name in self._vocabulary.verbatim else _bare(cell)
-            if text and name:
-                values[name] = self._value(text, cell)
-
-        def place(name: str) -> tuple[int, int]:
-            return line, found[name].column if name in found else 0
-
-        return FileRow(line=line, cells=values, place=place)
+        return FileRow(
+            line=line,
+            cells={
+                name: self._value(text, cell)
+                for name, cell in found.items()
+                for text in [_text(cell) if name in self._vocabulary.verbatim else _bare(cell)]
+                if text and name
+            },
+            place=lambda name: (line, found[name].column if name in found else 0),
+        )
 
     def _value(self, text: str, cell: Cell) -> object:
         if isinstance(cell.value, CellError):
@@ -122,22 +123,14 @@ def _header_errors(line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> 
             seen[name] = word
 
 
-def _is_ours(words: Sequence[str], vocabulary: Vocabulary) -> bool:
-    lead = len(vocabulary.leading)
-    rest = [name for name in vocabulary.names if name in words[lead:]]
-    return words[:lead] == [*vocabulary.leading] and words[lead:] == rest
-
-
 # ---------------------------------------------------------------- reading CSV
 
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
-
-def _cell_pattern(separator: str) -> re.Pattern[str]:
-    return re.compile(rf'(?:"((?:[^"]++|"")*+)"|((?!")[^{separator}]*+))({separator}|\Z)')
-
-
-_CELLS: Final = {separator: _cell_pattern(separator) for separator in _SEPARATORS}
+_CELLS: Final = {
+    mark: re.compile(rf'(?:"((?:[^"]++|"")*+)"|((?!")[^{mark}]*+))({mark}|\Z)')
+    for mark in _SEPARATORS
+}
 _OPEN_QUOTE: Final = re.compile(r'"(?:[^"]++|"")*+\Z')
 _BLANKS: Final = " ,;\t"
 
@@ -153,24 +146,16 @@ def read_csv(
                 raise text
             yield text
         elif table is not None:
-            row = _read_row(table, line, text, cell)
+            found = _split_cells(line, text, cell)
+            row = found if isinstance(found, FileError) else table.row(line, found)
+            if isinstance(row, FileError) and row.message == _UNCLOSED:
+                raise row
             if row is not None:
                 yield row
         elif text.strip(_BLANKS):
             cell, cells = _split_header(line, text, vocabulary)
             table = Table(line, cells, vocabulary)
             yield table.header
-
-
-def _read_row(
-    table: Table, line: int, text: str, cell: re.Pattern[str]
-) -> FileRow | FileError | None:
-    cells = _split_cells(line, text, cell)
-    if not isinstance(cells, FileError):
-        return table.row(line, cells)
-    if cells.message == _UNCLOSED:
-        raise cells
-    return cells
 
 
 def _split_header(
@@ -263,25 +248,20 @@ def write_csv(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -
     writer = csv.writer(LineWriter(stream), lineterminator="\n")
     writer.writerow(columns)
     for words in rows:
-        writer.writerow([_cell_of(words, name) for name in columns])
+        cells = ((words.get(name), cell_text(words, name)) for name in columns)
+        writer.writerow([escape(text) if text == value else text for value, text in cells])
 
 
-def _cell_of(words: Words, name: str) -> str:
-    if name not in words:
-        return ""
-    value = words[name]
-    if isinstance(value, str):
-        return escape(check_cell(words, name, value))
-    return "null" if value is None else str(value)
-
-
-def check_cell(words: Words, name: str, text: str) -> str:
-    """Return *text*, or raise `ConfigurationError` where a cell cannot hold it."""
-    if problem := _cell_problem(text):
+def cell_text(words: Words, name: str) -> str:
+    """Return the text of one cell; raise `ConfigurationError` where a cell cannot hold it."""
+    value = words.get(name)
+    if not isinstance(value, str):
+        return "" if name not in words else "null" if value is None else str(value)
+    if problem := _cell_problem(value):
         raise ConfigurationError(
             f"row {str(words['id'])[:128]!r} cannot be written: {name} {problem}"
         )
-    return text
+    return value
 
 
 _SHEET_ESCAPE: Final = re.compile("_x[0-9A-Fa-f]{4}_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterator
 from typing import Final, Protocol, TypeAlias
 
@@ -24,7 +25,6 @@ class Readable(Protocol):
 
     def read(self, size: int = ..., /) -> bytes:
         """Return at most *size* bytes; none at the end."""
-        ...
 
 
 def read_lines(stream: Readable) -> Iterator[Line]:
@@ -35,26 +35,23 @@ def read_lines(stream: Readable) -> Iterator[Line]:
 
 def read_text(stream: Readable, largest: int = LARGEST) -> str:
     """Return all of the text, in which LF ends each line."""
-    text = _decode_whole(b"".join(_utf_8(_Limited(stream, largest))))
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    content = b"".join(_utf_8(io.BytesIO(read_bytes(stream, largest))))
+    try:
+        return content.decode().replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        byte = error.start - content.rfind(b"\n", 0, error.start)
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FileError(f"byte {byte} is not UTF-8; save the file as UTF-8", line) from None
 
 
 def read_bytes(stream: Readable, largest: int = LARGEST) -> bytes:
     """Return all of the bytes."""
-    limited = _Limited(stream, largest)
-    return b"".join(iter(lambda: limited.read(_CHUNK), b""))
-
-
-class _Limited:
-    def __init__(self, stream: Readable, largest: int) -> None:
-        self._stream, self._largest, self._left = stream, largest, largest
-
-    def read(self, size: int = _CHUNK, /) -> bytes:
-        content = self._stream.read(size)
-        self._left -= len(content)
-        if self._left < 0:
-            raise FileError(f"is larger than {self._largest >> 20} MiB; write JSON Lines instead")
-        return content
+    content = bytearray()
+    while chunk := stream.read(_CHUNK):
+        content += chunk
+        if len(content) > largest:
+            raise FileError(f"is larger than {largest >> 20} MiB; write JSON Lines instead")
+    return bytes(content)
 
 
 def _utf_8(stream: Readable) -> Iterator[bytes]:
@@ -110,12 +107,3 @@ def _decode(raw: bytes, number: int) -> str | FileError:
         return raw.decode()
     except UnicodeDecodeError as error:
         return FileError(f"byte {error.start + 1} is not UTF-8; save the file as UTF-8", number)
-
-
-def _decode_whole(content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        byte = error.start - content.rfind(b"\n", 0, error.start)
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FileError(f"byte {byte} is not UTF-8; save the file as UTF-8", line) from None

@@ -12,9 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sigmamind_async.errors import ConfigurationError
-from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Header, Vocabulary
-from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, check_cell
+from sigmamind_async.rowfiles.cells import (
+    CellError,
+    FileError,
+    FileRow,
+    Header,
+    Vocabulary,
+    optional_library,
+)
+from sigmamind_async.rowfiles.csv_rows import Cell, Table, Words, Writable, cell_text
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell as SheetCell
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
     SheetRows: TypeAlias = dict[int, dict[int, SheetCell | MergedCell]]
 
+_OPENPYXL: Final = "openpyxl", 'XLSX needs openpyxl: pip install "sigmamind-async[xlsx]"'
 _LARGEST_UNPACKED: Final = 256 << 20
 _MOST_DIGITS: Final = 10**15
 """Whole numbers from here on have lost digits in a spreadsheet."""
@@ -53,7 +60,7 @@ def read_xlsx(content: bytes, vocabulary: Vocabulary) -> Iterator[Header | FileR
 def _load(content: bytes) -> Workbook:
     import zipfile  # not needed for other formats
 
-    openpyxl = _library()
+    openpyxl = optional_library(*_OPENPYXL)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(part.file_size for part in archive.infolist())
@@ -66,16 +73,6 @@ def _load(content: bytes) -> Workbook:
             "is not an XLSX workbook, or a damaged one; save it again as .xlsx"
         ) from None
     raise FileError(f"is larger than {_LARGEST_UNPACKED >> 20} MiB unpacked; write CSV instead")
-
-
-def _library() -> Any:  # noqa: ANN401 - the module, which is optional
-    try:
-        import openpyxl
-    except ImportError:
-        raise ConfigurationError(
-            'XLSX needs openpyxl: pip install "sigmamind-async[xlsx]"'
-        ) from None
-    return openpyxl
 
 
 def _only_sheet(book: Workbook) -> tuple[Worksheet, SheetRows]:
@@ -142,31 +139,21 @@ def _digits(value: Any, shown_as: str) -> str | CellError:  # noqa: ANN401 - any
 
 def write_xlsx(rows: Iterable[Words], stream: Writable, columns: Sequence[str]) -> None:
     """Write a sheet of text cells."""
-    openpyxl = _library()
-    table = [columns, *([_cell_text(words, name) for name in columns] for words in rows)]
+    openpyxl = optional_library(*_OPENPYXL)
+    table = [columns, *([cell_text(words, name) for name in columns] for words in rows)]
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("numbers")
     for texts in table:
-        sheet.append([_text_cell(text, sheet) for text in texts])
+        sheet.append([_text_cell(text, sheet) if text else None for text in texts])
     content = io.BytesIO()
     book.save(content)
     stream.write(content.getvalue())
 
 
-def _cell_text(words: Words, name: str) -> str | None:
-    if name not in words:
-        return None
-    value = words[name]
-    if not isinstance(value, str):
-        return "null" if value is None else str(value)
-    return check_cell(words, name, value)
-
-
-def _text_cell(text: str | None, sheet: Any) -> Any:  # noqa: ANN401 - openpyxl is optional
+def _text_cell(text: str, sheet: Any) -> Any:  # noqa: ANN401 - openpyxl is optional
     from openpyxl.cell import WriteOnlyCell
 
     cell = WriteOnlyCell(sheet, value=text)
-    if text is not None:
-        cell.data_type = "s"  # also of what begins with an equals sign
-        cell.number_format = "@"
+    cell.data_type = "s"  # also of what begins with an equals sign
+    cell.number_format = "@"
     return cell

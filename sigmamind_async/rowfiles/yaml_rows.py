@@ -22,8 +22,15 @@ from typing import Any, Final
 import attrs
 import orjson
 
-from sigmamind_async.errors import ConfigurationError, suggest
-from sigmamind_async.rowfiles.cells import CellError, FileError, FileRow, Place, Vocabulary
+from sigmamind_async.errors import suggest
+from sigmamind_async.rowfiles.cells import (
+    CellError,
+    FileError,
+    FileRow,
+    Place,
+    Vocabulary,
+    optional_library,
+)
 from sigmamind_async.rowfiles.csv_rows import Words, Writable
 
 ROWS: Final = "numbers"
@@ -110,12 +117,13 @@ _NOTHING: Final = Node("list", (0, 0))
 
 
 def _with_defaults(row: FileRow, defaults: FileRow) -> FileRow:
-    shared = {name for name in defaults.cells if name not in row.cells}
-
-    def place(name: str) -> Place:
-        return (defaults if name in shared else row).place(name)
-
-    return attrs.evolve(row, cells={**defaults.cells, **row.cells}, place=place, shared=shared)
+    shared = defaults.cells.keys() - row.cells.keys()
+    return attrs.evolve(
+        row,
+        cells={**defaults.cells, **row.cells},
+        place=lambda name: (defaults if name in shared else row).place(name),
+        shared=shared,
+    )
 
 
 def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:
@@ -143,7 +151,7 @@ def _mapping_row(node: Node, vocabulary: Vocabulary) -> FileRow:
 
 def _compose(text: str, documents: list[Node]) -> FileError | None:
     """Add what *text* holds to *documents*, up to the error that is returned."""
-    yaml = _library()
+    yaml = optional_library("yaml", 'reading YAML needs PyYAML: pip install "sigmamind-async[cli]"')
     resolve = yaml.resolver.Resolver().resolve
     stack: list[Node] = []
     try:
@@ -177,16 +185,6 @@ _KINDS: Final = {
     "SequenceEndEvent": "end",
     "MappingEndEvent": "end",
 }
-
-
-def _library() -> ModuleType:
-    try:
-        import yaml
-    except ImportError:
-        raise ConfigurationError(
-            'reading YAML needs PyYAML: pip install "sigmamind-async[cli]"'
-        ) from None
-    return yaml
 
 
 def _loader(yaml: ModuleType, text: str) -> Any:  # noqa: ANN401 - a class of PyYAML

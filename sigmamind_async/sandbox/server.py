@@ -216,7 +216,7 @@ class Sandbox(Conditions):
             running = asyncio.get_running_loop()
         except RuntimeError:
             running = None
-        if self._loop in {None, running}:  # in memory, it has no loop of its own
+        if self._loop is None or self._loop is running:  # in memory, it has no loop of its own
             action()
             return
 

@@ -12,7 +12,7 @@ import asyncio
 import errno
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -88,20 +88,20 @@ class _Request:
         return self._body
 
 
-class _Headers(dict[str, str]):
+class _Headers(Mapping[str, str]):
     """Headers by name, in any case."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
-        super().__init__({name.lower(): text for name, text in headers.items()})
+        self._texts = {name.lower(): text for name, text in headers.items()}
 
     def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
+        return self._texts[name.lower()]
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
 
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        return super().get(name.lower(), default)
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 @attrs.define(eq=False)

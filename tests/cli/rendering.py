@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# Each registers what it renders.
-from sigmamind_async.cli.output import journal_status, plan_text  # noqa: F401 # pyright: ignore[reportUnusedImport]
-from sigmamind_async.cli.output.events import Event, View, events_in
-from sigmamind_async.cli.output.json_lines import json_line
+from sigmamind_async.cli.output import journal_status  # noqa: F401 # pyright: ignore[reportUnusedImport]
+from sigmamind_async.cli.output.events import Event, View, events_in, json_line
 from sigmamind_async.cli.output.text import plain, render
 
 

@@ -296,7 +296,7 @@ def test_what_cannot_be_found_is_unconfirmed(cli: Cli) -> None:
     assert done.code == 3
     assert "unconfirmed  purchase  buy-0" in done.out
     assert "it may have been carried out" in done.out
-    assert "unconfirmed, may have been carried out: line 1" in done.err
+    assert "unconfirmed, may have been carried out: buy-0" in done.err
     assert f"sigmamind reconcile {path}" in done.err
     assert f"  sigmamind apply {path} {' '.join((*BUY, *HASTE))}\n" in done.err
 

@@ -28,7 +28,6 @@ from sigmamind_async.cli.jobs.results import row_error
 from sigmamind_async.cli.jobs.runner import TICK, JobRunner, is_unreachable, stop_reason
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import StopReason, Summary
-from sigmamind_async.cli.output.text import ranges_text
 from sigmamind_async.errors import (
     APIConnectionError,
     APIStatusError,
@@ -207,18 +206,6 @@ def test_one_of_several_platforms_is_not_given_up_while_another_answers() -> Non
 
     assert not is_unreachable([dead, Admission(last_success=169.0)], progress, patience=60.0)
     assert is_unreachable([dead, Admission(last_success=106.0)], progress, patience=60.0)
-
-
-@pytest.mark.parametrize(
-    ("lines", "text"),
-    [
-        ([4], "line 4"),
-        ([2, 3, 4, 9, 7, 8], "lines 2-4, 7-9"),
-        (range(2, 40, 2), "lines 2, 4, 6, 8, 10, 12, 14, 16 and 11 more ranges"),
-    ],
-)
-def test_lines_are_told_as_ranges(lines: list[int], text: str) -> None:
-    assert ranges_text(lines) == text
 
 
 # ---------------------------------------------------------------- the front door

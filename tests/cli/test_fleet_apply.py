@@ -167,7 +167,7 @@ def test_a_release_needs_two_words(
 
     assert done.code == code
     assert len(cli.box.ledger.owned()) == (2 if code == 0 else 3)
-    told = "left out: line 4: releasing a number is permanent, and needs --allow-release"
+    told = "left out: own: releasing a number is permanent, and needs --allow-release"
     assert (told in done.err) is (code == 1)
 
 
@@ -345,7 +345,7 @@ def test_a_key_that_is_refused_midway_names_its_variable(cli: Cli, until: Wait) 
 
     assert done.code == 1
     assert "the platform refuses the key in SIGMAMIND_API_KEY" in done.err
-    assert "not sent: lines" in done.err
+    assert "not sent: r" in done.err
 
 
 def test_an_account_that_cannot_pay_ends_the_job(cli: Cli) -> None:
@@ -359,7 +359,7 @@ def test_an_account_that_cannot_pay_ends_the_job(cli: Cli) -> None:
     assert (told.code, again.code, again.summary["stopped"]) == (1, 1, "cannot_pay")
     assert "stopping: the account cannot pay. 3 rows in" in told.err
     assert "402: The balance does not cover this purchase" in told.err
-    assert "not sent: lines" in told.err
+    assert "not sent: r" in told.err
     assert (again.summary["unchanged"], again.summary["rows"]) == (10, 300)
     assert again.summary["skipped"] > 150
     assert (paid.code, len(cli.box.ledger.purchases)) == (0, 300)

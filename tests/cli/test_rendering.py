@@ -15,13 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.console import Console
 
 from sigmamind_async.bulk import Progress
 from sigmamind_async.cli.errors import LONGEST_SHOWN, sanitize
 from sigmamind_async.cli.output import events
+from sigmamind_async.cli.output.console import Traffic, progress_line
 from sigmamind_async.cli.output.events import (
-    EVENT_TYPES,
     AuditResult,
     CommandFailed,
     Event,
@@ -51,10 +50,9 @@ from sigmamind_async.cli.output.events import (
     View,
     WorkerKilled,
     WorkerStarted,
+    type_name,
 )
-from sigmamind_async.cli.output.plan_text import MOST_STEPS
-from sigmamind_async.cli.output.progress import JobBar, Traffic
-from sigmamind_async.cli.output.text import Widths, plain, row_lines
+from sigmamind_async.cli.output.text import MOST_STEPS, Widths, plain, row_lines
 from sigmamind_async.events import AttemptFinished, Throttled
 from sigmamind_async.fleet import Action, Change, Plan, Problem, RemoteNumber, Step
 from sigmamind_async.operation import Verdict
@@ -201,7 +199,6 @@ SHOWN: list[Event | View] = [
     WorkerKilled(worker=2, in_progress=1, done=12, rows=120),
     AuditResult(purchases=2, bought=3, bought_twice=1),
     STATUS,
-    SETTLED,
     JournalRows((SETTLED, UNDECIDED)),
     PlanView(file="fleet.csv", plan=PLAN),
     ProblemList((PROBLEM,)),
@@ -209,6 +206,11 @@ SHOWN: list[Event | View] = [
     VerificationList((VERIFIED, attrs.evolve(VERIFIED, error=CONFLICT), LEFT_OUT)),
     VerificationSummary(numbers=2, passed=1, unconfirmed=1),
 ]
+EVENT_TYPES: dict[type, str] = {
+    cls: type_name(cls)
+    for cls in vars(events).values()
+    if isinstance(cls, type) and issubclass(cls, Event) and cls is not Event
+}
 FAILURE = CommandFailed(error="UsageError", message="no FILE", exit_code=2)
 
 # ---------------------------------------------------------------- as JSON
@@ -237,6 +239,20 @@ def test_every_kind_of_event_has_its_branch_of_the_schema_and_no_other() -> None
 
     assert declared == written
     assert all(branch["required"] == [*branch["properties"]] for branch in branches().values())
+
+
+def test_the_schema_says_what_every_field_means() -> None:
+    """It alone does: the classes of events have no prose."""
+    kinds = SCHEMA["$defs"]
+    fields = {
+        f"{kind}.{name}": field
+        for kind, branch in kinds.items()
+        for name, field in branch["properties"].items()
+        if name not in {"type", "version"} or kind not in EVENT_TYPES.values()
+    }
+
+    assert [name for name, branch in kinds.items() if not branch.get("description")] == []
+    assert [name for name, field in fields.items() if not field.get("description")] == []
 
 
 def test_every_word_of_a_state_is_in_the_schema() -> None:
@@ -498,7 +514,7 @@ def test_what_is_wrong_with_many_rows_is_said_once() -> None:
     assert drawn(problems).splitlines() == [
         "59 problems:",
         "  2: r2 x: is unknown",
-        "    and 57 other rows: lines 3-59",
+        "    and 57 other rows: r3, r4, r5, r6, r7 and 52 more",
         "  70: z: is\N{REPLACEMENT CHARACTER}[31m bad",
     ]
     assert len(objects(problems)) == 59
@@ -585,26 +601,17 @@ def test_letters_of_all_scripts_are_kept() -> None:
 # ---------------------------------------------------------------- progress
 
 
-def bar_text(counts: Progress, traffic: Traffic | None = None, waiting: float = 0.0) -> str:
-    console = Console(width=100, force_terminal=False)
-    bar = JobBar(counts, traffic, console)
-    if waiting:
-        bar.waiting = (4, waiting)
-    with console.capture() as capture:
-        console.print(*bar.get_renderables())
-    return capture.get()
-
-
 def test_the_bar_shows_how_it_goes() -> None:
     progress = Progress(total=100, done=10, failed=2, unconfirmed=1, started=0.0, clock=lambda: 2.0)
-    line = bar_text(progress, Traffic(requests=20, rate_limited=3))
+    line = plain(progress_line(progress, Traffic(requests=20, rate_limited=3)))
 
-    for part in ("13/100", "2 failed", "1 unconfirmed", "6/s", "0:13", "3 rate-limited"):
-        assert part in line
+    assert line == "13/100 2 failed 1 unconfirmed 6/s 0:13 3 rate-limited"
 
 
 def test_the_bar_counts_down_while_unconfirmed_rows_are_looked_for() -> None:
-    assert "checking 4 unconfirmed rows, up to 0:00" in bar_text(Progress(total=4), waiting=1e-9)
+    line = plain(progress_line(Progress(total=4), None, waiting=(4, 0.0)))
+
+    assert line == "0/4 checking 4 unconfirmed rows, up to 0:00"
 
 
 def test_traffic_counts_what_the_client_reports() -> None:

@@ -131,11 +131,34 @@ def test_the_limit_holds_over_all_runs(cli: Cli, inside: Inside) -> None:
     inside("apply", cli.fleet(3, "a.jsonl"), *buy(3), *words)
     row = {"id": "more", "platform": "sigmamind", "source": "purchase", "country_code": "US"}
     more = cli.write("b.jsonl", json.dumps({**row, "label": "other"}))
-    refused = inside("apply", more, *buy(3), *words, "--allow-unlisted")
-    done = inside("apply", more, *buy(4), *words, "--allow-unlisted")
+    refused = inside("apply", more, *buy(3), *words)
+    done = inside("apply", more, *buy(4), *words)
 
     assert (refused.code, done.code) == (2, 0)
     assert "agree" not in refused.err
+    assert len(cli.box.ledger.purchases) == 4
+
+
+def test_files_that_share_a_journal_do_not_ask_about_the_rows_of_each_other(
+    cli: Cli, inside: Inside
+) -> None:
+    """The control: a row that was renamed, also after the file was, buys nothing."""
+    words = ("--journal", "all.db", *buy(9), "--json")
+    same = {"platform": "sigmamind", "source": "purchase", "country_code": "US"}
+
+    def write(name: str, *ids: str) -> Path:
+        return cli.write(name, "".join(json.dumps({"id": each, **same}) + "\n" for each in ids))
+
+    for path in (write("eu.jsonl", "eu-1", "eu-2"), write("us.jsonl", "us-1")):
+        assert inside("apply", path, *words).code == 0
+    assert inside("apply", write("us.jsonl", "us-1", "us-2"), *words).code == 0
+    assert len(cli.box.ledger.purchases) == 4
+    for name in ("eu.jsonl", "./eu.jsonl", "eu-copy.jsonl"):
+        renamed = inside("apply", write(name, "eu-1", "new"), *words)
+        assert (renamed.code, "the row eu-2, which this fleet does not list" in renamed.out) == (
+            1,
+            True,
+        )
     assert len(cli.box.ledger.purchases) == 4
 
 

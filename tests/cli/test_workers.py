@@ -123,7 +123,7 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
     done = discreet(inside("apply", path, *WORKERS, "--deadline", 0.5))
 
     assert done.code == 3
-    assert "unconfirmed, may have been carried out: line" in done.err
+    assert "unconfirmed, may have been carried out: buy-1" in done.err
     assert "  what is known of them:  sigmamind status --postgres\n" in done.err
     assert "  look until it is known: sigmamind reconcile --postgres --wait\n" in done.err
 
@@ -171,7 +171,7 @@ def test_ctrl_c_ends_the_following_and_loses_nothing(
     done = discreet(cli.ended(process))
 
     assert done.code == 130
-    assert "still with the workers, who carry on: lines 1-3" in done.err
+    assert "still with the workers, who carry on: buy-0, buy-1, buy-2" in done.err
     assert "  how far they are: sigmamind status --postgres" in done.err
     assert "to go on, run the same command again" in done.err
     for line, name in zip(done.out.splitlines(), ["buy-0", "buy-1", "buy-2"], strict=False):

@@ -345,6 +345,79 @@ async def test_what_another_journal_does_not_hold_is_bought(client: SigmaMind) -
     assert await again(client, journal, BOUGHT) == []
 
 
+# --- fleets that share a journal ----------------------------------------------------------------
+
+
+async def bought_by(
+    client: SigmaMind, journal: MemoryJournal, origin: str, *ids: str, label: str = "Desk"
+) -> Plan:
+    """Apply the rows of a file without its problems; return its plan."""
+    rows = [row(each, Source.PURCHASE, country_code="US", label=label) for each in ids]
+    fleet = attrs.evolve(fleet_of(rows), origin=origin)
+    todo = plan(fleet, await refresh(fleet, {"sigmamind": client}, journal))
+    await apply(todo.skip_problems(), [Provisioner(client, journal)])
+    return todo
+
+
+async def test_fleets_on_one_journal_buy_their_own_numbers(box: Sandbox, client: SigmaMind) -> None:
+    """Without a word about each other; the same without origins is the control."""
+    for origins, bought in ((("eu", "us", "eu"), 4), (("", "", ""), 3)):
+        journal, before = MemoryJournal(), len(box.ledger.purchases)
+        first, second, third = origins
+        await bought_by(client, journal, first, "eu-1", "eu-2")
+        await bought_by(client, journal, second, "us-1", label="Other")
+        await bought_by(client, journal, third, "eu-1", "eu-2", "eu-3", label="Third")
+        assert len(box.ledger.purchases) - before == bought
+
+
+@pytest.mark.parametrize(
+    ("origin", "ids", "label"),
+    [
+        pytest.param("copy", ["a", "b"], "Desk", id="renamed"),
+        pytest.param("copy", ["a", "new"], "Other", id="renamed, and an id"),
+        pytest.param("copy", ["new", "newer"], "Desk", id="renamed, and all ids"),
+        pytest.param("copy", ["A ", "B"], "Other", id="saved by a spreadsheet"),
+        pytest.param("file", ["new", "newer"], "Other", id="all ids and labels"),
+        pytest.param("", ["new", "newer"], "Other", id="piped, and all ids and labels"),
+    ],
+)
+async def test_a_copy_on_the_same_journal_buys_nothing(
+    box: Sandbox, client: SigmaMind, origin: str, ids: list[str], label: str
+) -> None:
+    journal = MemoryJournal()
+    await bought_by(client, journal, "file", "a", "b")
+    await bought_by(client, journal, origin, *ids, label=label)
+    assert len(box.ledger.purchases) == 2
+
+
+async def test_a_row_that_a_copy_lists_stays_the_row_of_the_file(
+    box: Sandbox, client: SigmaMind
+) -> None:
+    """The copy was applied last; then the file renames the row. The control is another fleet."""
+    journal = MemoryJournal()
+    await bought_by(client, journal, "file", "a", "b", "c")
+    await bought_by(client, journal, "copy", "a", "b")
+    todo = await bought_by(client, journal, "file", "new", "b", "c", label="Other")
+    assert len(box.ledger.purchases) == 3
+    assert "the row a, which this fleet does not list" in str(todo.problems[0])
+    await bought_by(client, journal, "another", "new", label="Third")
+    assert len(box.ledger.purchases) == 4
+
+
+async def test_a_saved_plan_is_of_its_fleet(box: Sandbox, client: SigmaMind) -> None:
+    journal = MemoryJournal()
+    await bought_by(client, journal, "us", "us-1")
+    rows = [row("eu-1", Source.PURCHASE, country_code="US")]
+    fleet = attrs.evolve(fleet_of(rows), origin="eu")
+    todo = plan(fleet, await refresh(fleet, {"sigmamind": client}, journal))
+    assert (await apply(load_plan(dump_plan(todo)), [Provisioner(client, journal)])).done
+    await bought_by(client, journal, "", "us-1", label="Made in code")
+    notes = {
+        id_: LastApplied.load(id_, text) for id_, text in (await journal.last_applied()).items()
+    }
+    assert {id_: each.origin for id_, each in notes.items()} == {"us-1": "us", "eu-1": "eu"}
+
+
 # --- files that are edited ----------------------------------------------------------------------
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
+INSTALLED = bool(entry_points(group="pytest11", name="sigmamind_async"))
 PLUGIN = (
-    "-p",
-    "sigmamind_async.integrations.pytest",
+    # Where the package is installed, pytest loads its plugin by itself, and refuses it twice.
+    *(() if INSTALLED else ("-p", "sigmamind_async.integrations.pytest")),
     "-p",
     "no:randomly",
     "-p",

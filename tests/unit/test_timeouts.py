@@ -265,7 +265,7 @@ async def test_a_loop_whose_clock_leaps_ends_what_is_overdue(within: Within) -> 
 
     task = asyncio.ensure_future(end_of(work()))
     await asyncio.sleep(0.1)
-    loop._idle.now += 3_600.0  # noqa: SLF001 - the virtual clock
+    loop._selector_clock.now += 3_600.0  # noqa: SLF001 - the virtual clock
     assert (await task)[0] == "timeout"
 
 

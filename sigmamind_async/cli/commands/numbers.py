@@ -28,7 +28,7 @@ MOST_NUMBERS: Final = 1000
 
 PhoneNumber = Annotated[
     str,
-    Parameter(help="Such as +14155550100; on Verbex and DialNexa, or the id of its record."),
+    Parameter(help="The number, such as +14155550100; on Verbex and DialNexa, or its record id."),
 ]
 Yes = Annotated[bool, Parameter(help="Do not ask.")]
 
@@ -72,10 +72,10 @@ class OfferOptions:
         Parameter(name="--country", help="Country of the numbers, such as US; not on Verbex."),
     ] = None
     area_code: Annotated[
-        str | None, Parameter(help="Area code near which they are, such as 415; SigmaMind only.")
+        str | None, Parameter(help="Area code of the numbers, such as 415; SigmaMind only.")
     ] = None
     phone_number: Annotated[
-        str | None, Parameter(help="Exactly this number, in place of some in a country.")
+        str | None, Parameter(help="This number, in place of any in a country.")
     ] = None
     telephony_provider_id: Annotated[
         str | None, Parameter(help="Provider of the numbers; DialNexa only.")
@@ -244,11 +244,13 @@ def release(
 
 
 def verify(
-    *numbers: Annotated[str, Parameter(help="Such as +14155550100. Default: all of the account.")],
+    *numbers: Annotated[
+        str, Parameter(help="Numbers, such as +14155550100. Default: all of the account.")
+    ],
     platform: OnePlatform = "sigmamind",
     max_calls: Annotated[
         int | None,
-        Parameter(validator=Number(gte=0), help="Most calls to place; do not ask."),
+        Parameter(validator=Number(gte=0), help="Most calls to place; with it, nothing is asked."),
     ] = None,
     calls: CallOptions = CallOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008

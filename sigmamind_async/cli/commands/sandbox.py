@@ -46,7 +46,7 @@ def sandbox(
             help="Requests per second that each platform admits. Default: no limit.",
         ),
     ] = None,
-    seed: Annotated[int, Parameter(group="Faults", help="Random seed.")] = 0,
+    seed: Annotated[int, Parameter(group="Faults", help="Seed of the faults.")] = 0,
     json: Json = False,
 ) -> int:
     """Run a copy of each platform on loopback until Ctrl-C."""
@@ -89,7 +89,6 @@ async def _serve(box: Sandbox, output: Output) -> None:
                 output.log(f"{each.platform:<9}  {each.base_url:<22}  {each.api_key}")
             output.log()
             output.show(SandboxStarted(tuple(endpoints)))
-            output.log()
             output.log("Running until Ctrl-C.")
             await ended.wait()
         for finding in box.ledger.verdict().splitlines():
@@ -114,14 +113,18 @@ def demo(
     ] = None,
     keep: Annotated[
         Path | None,
-        Parameter(group="Output", help="New folder in which the files of the demo are kept."),
+        Parameter(
+            group="Output",
+            metavar="DIR",
+            help="New folder in which the files of the demo are kept.",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
         Parameter(
             group="Workers",
             validator=Number(gte=2, lte=20),
-            help="Apply the fleet with so many worker processes, and kill one of them.",
+            help="Apply the fleet with this many worker processes, and kill one of them.",
         ),
     ] = None,
     postgres: Annotated[

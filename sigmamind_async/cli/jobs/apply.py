@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import attrs
@@ -30,8 +31,7 @@ from sigmamind_async.cli.options import (
 from sigmamind_async.cli.other_journals import check_other_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
-from sigmamind_async.cli.output.plan_text import one_line_summary
-from sigmamind_async.cli.output.text import plain, render
+from sigmamind_async.cli.output.text import count_of, one_line_summary, plain, render
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.cli.report.writer import PageFile, page_file
 from sigmamind_async.errors import JournalError, SigmaMindError
@@ -48,6 +48,8 @@ if TYPE_CHECKING:  # it needs an extra
 
 MOST_PLAN_LINES = 60
 """Lines of a plan above a question: what is asked stays on the screen."""
+_NOUNS = {action.value: action.value for action in Action} | {"adopt": "adoption"}
+"""What the actions of a plan are called when they are counted."""
 
 
 async def open_clients(
@@ -266,7 +268,8 @@ class Application:
         name, plan = self.given.name, self.plan
         lines = [f"{name}: {one_line_summary(plan)}"]
         if whole:
-            lines = [plain(line).rstrip() for line in render(PlanView(file=name, plan=plan), None)]
+            view, width = PlanView(file=name, plan=plan), get_terminal_size().columns
+            lines = [*(plain(line).rstrip() for line in render(view, width)), ""]
         for line in lines[:MOST_PLAN_LINES]:
             self.output.log(line)
         if rest := len(lines[MOST_PLAN_LINES:]):
@@ -276,7 +279,7 @@ class Application:
             if step.writes:
                 counts.setdefault(step.platform, Counter())[step.action.value] += 1
         for platform, actions in counts.items():
-            done = ", ".join(f"{count:,} {action}" for action, count in actions.items())
+            done = ", ".join(count_of(count, _NOUNS[action]) for action, count in actions.items())
             self.output.log(f"  {describe_account(self.clients[platform])}: {done}")
         if counts and self.is_new:
             self.output.log(f"  {'journal':<9}  {self.given.place.name} (new)")

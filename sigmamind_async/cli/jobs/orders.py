@@ -161,9 +161,10 @@ def _new_order(order: Order) -> Path:
         more = "another one" if order.count == 1 else f"{order.count} more"
         there = "" if file.parent == Path() else f"in {file.parent} "
         raise CommandError(
-            f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. Run"
-            f" this command {there}with --order {_name_of(file)} to go on with it, or with"
-            f" --order {_letters(secrets.token_bytes(8))} to buy {more}; nothing was sent"
+            f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. To go"
+            f" on with it, run this command {there}with --order {_name_of(file)}; to buy {more}, or"
+            f" to buy in another account, with --order {_letters(secrets.token_bytes(8))}; nothing"
+            " was sent"
         )
     # Not by chance: of two processes that make the same order, both make this one.
     return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))

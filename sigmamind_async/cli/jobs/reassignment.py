@@ -15,9 +15,8 @@ from sigmamind_async.cli.fleet_input import last_applied_in
 from sigmamind_async.cli.jobs.runner import PlanRunner
 from sigmamind_async.cli.loop import new_loop
 from sigmamind_async.cli.options import OutputOptions, PlatformName, RequestOptions
-from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import PlanView, Side
-from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.prompts import confirm, is_interactive, numbers
 from sigmamind_async.fleet.export import export
 from sigmamind_async.fleet.load import fleet_of

@@ -13,8 +13,7 @@ from sigmamind_async.cli.errors import advice_for, message_of
 from sigmamind_async.cli.journal_location import JournalLocation
 from sigmamind_async.cli.output.events import RowError, RowResult, StopReason
 from sigmamind_async.cli.output.journal_status import without_call
-from sigmamind_async.cli.output.plan_text import step_notes
-from sigmamind_async.cli.output.text import ranges_text
+from sigmamind_async.cli.output.text import ids_text, step_notes
 from sigmamind_async.errors import SigmaMindError
 from sigmamind_async.fleet import Plan, StepOutcome
 from sigmamind_async.provisioning.row import NEED_DECISION, Row, State
@@ -120,20 +119,21 @@ class NextSteps:
     place: JournalLocation
     resume: str = ""
     """The command that goes on with the job."""
-    _lines: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
-    """Lines of rows, by what is left to do about them."""
-    _blocked: dict[str, list[int]] = attrs.field(factory=dict[str, list[int]])
-    """Lines of rows that were left out, by the reason."""
+    _rows: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
+    """Ids of rows, by what is left to do about them."""
+    _blocked: dict[str, list[str]] = attrs.field(factory=dict[str, list[str]])
+    """Ids of rows that were left out, by the reason."""
 
     def add(self, result: RowResult) -> tuple[str, ...]:
         """Note how a row ended, and return the commands that settle it."""
         advice = "" if result.error is None else result.error.hint
+        row_id = result.id or f"line {result.line}"
         if advice in {NEEDS_DECISION, WITH_WORKERS}:
-            self._lines.setdefault(advice, []).append(result.line)
+            self._rows.setdefault(advice, []).append(row_id)
         elif result.status == "skipped" and result.note:
-            self._blocked.setdefault(result.note, []).append(result.line)
+            self._blocked.setdefault(result.note, []).append(row_id)
         elif result.status in {"skipped", "unconfirmed"}:
-            self._lines.setdefault(result.status, []).append(result.line)
+            self._rows.setdefault(result.status, []).append(row_id)
         if advice == NEEDS_DECISION:
             return (self._command("status"),)
         if result.status == "unconfirmed":
@@ -142,21 +142,21 @@ class NextSteps:
 
     def print(self, say: Callable[[str], None], stopped: StopReason | None) -> None:
         """Print which rows are not settled, and the commands that settle them."""
-        for reason, lines in self._blocked.items():
-            say(f"left out: {ranges_text(lines)}: {reason}")
-        if lines := self._lines.get(WITH_WORKERS, []):
-            say(f"still with the workers, who carry on: {ranges_text(lines)}")
+        for reason, ids in self._blocked.items():
+            say(f"left out: {ids_text(ids)}: {reason}")
+        if ids := self._rows.get(WITH_WORKERS, []):
+            say(f"still with the workers, who carry on: {ids_text(ids)}")
             say(f"  how far they are: {self._command('status')}")
-        if lines := self._lines.get("skipped", []):
-            say(f"not sent: {ranges_text(lines)}")
-        if lines := self._lines.get("unconfirmed", []):
-            say(f"unconfirmed, may have been carried out: {ranges_text(lines)}")
+        if ids := self._rows.get("skipped", []):
+            say(f"not sent: {ids_text(ids)}")
+        if ids := self._rows.get("unconfirmed", []):
+            say(f"unconfirmed, may have been carried out: {ids_text(ids)}")
             say(f"  what is known of them:  {self._command('status')}")
             say(f"  look until it is known: {self._command('reconcile', '--wait')}")
-        if lines := self._lines.get(NEEDS_DECISION, []):
-            say(f"needs a decision: {ranges_text(lines)}")
+        if ids := self._rows.get(NEEDS_DECISION, []):
+            say(f"needs a decision: {ids_text(ids)}")
             say(f"  {self._command('status')}")
-        if self.resume and (stopped or self._lines.keys() & {"skipped", "unconfirmed"}):
+        if self.resume and (stopped or self._rows.keys() & {"skipped", "unconfirmed"}):
             say("to go on, run the same command again; what is done is not sent again:")
             say(f"  {self.resume}")
 

@@ -24,9 +24,8 @@ from sigmamind_async.cli.jobs.results import (
     with_journal_state,
 )
 from sigmamind_async.cli.loop import on_interrupt
-from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import RowResult, StopReason, Summary
-from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.report.writer import PageFile
 from sigmamind_async.errors import (

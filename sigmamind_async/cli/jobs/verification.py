@@ -99,8 +99,8 @@ def _agree(client: SigmaMind, calls: int, max_calls: int | None, *, ask: bool) -
         return
     if not ask:
         raise CommandError(f"{what}. Agree with --max-calls {calls}; nothing was sent")
-    where = describe_account(client)
-    confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place them", str(calls))
+    where, them = describe_account(client), "it" if calls == 1 else "them"
+    confirm(f"T{what[1:]}.\nAccount: {where}. Type {calls} to place {them}", str(calls))
 
 
 _ORDER: Final = ("skipped", "passed", "unconfirmed", "failed")

@@ -25,10 +25,9 @@ from sigmamind_async.cli.options import (
     SpendingOptions,
     WorkerOptions,
 )
-from sigmamind_async.cli.output.console import Output
+from sigmamind_async.cli.output.console import Output, Traffic
 from sigmamind_async.cli.output.events import RowError, RowResult, Summary, WorkerStarted
 from sigmamind_async.cli.output.journal_status import row_id_of, without_call
-from sigmamind_async.cli.output.progress import Traffic
 from sigmamind_async.cli.output.text import Widths
 from sigmamind_async.cli.prompts import Approval, is_interactive
 from sigmamind_async.provisioning.row import Kind, Row, State

@@ -7,7 +7,6 @@ failure, such as a full disk, is one. Neither tears a job off: what would follow
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import time
@@ -18,49 +17,58 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from sigmamind_async.cli.errors import CommandError, sanitize
+from sigmamind_async.cli.output import (
+    journal_status,  # noqa: F401 # pyright: ignore[reportUnusedImport] - registers its texts
+)
 from sigmamind_async.cli.output.events import (
     Event,
-    JournalRow,
-    JournalRows,
     JournalStatus,
-    PlanView,
-    ProblemList,
     RowResult,
-    StateChanged,
     Summary,
     View,
     events_in,
+    json_line,
 )
-from sigmamind_async.cli.output.json_lines import json_line
 from sigmamind_async.cli.output.text import (
     STYLES,
     Line,
+    Span,
     Widths,
     count_of,
+    format_clock,
     line,
     plain,
     render,
     row_lines,
 )
 
-if TYPE_CHECKING:  # rich's progress bar is loaded only where a job is run on a terminal
+if TYPE_CHECKING:  # rich is a tenth of what `status` costs in a pipe: only a terminal loads it
     from rich.console import Console
     from rich.text import Text
 
     from sigmamind_async.bulk import Progress
-    from sigmamind_async.cli.output.progress import JobBar, Traffic
-
+    from sigmamind_async.events import Event as ClientEvent
 
 MOST_NEW: Final = 20
 """Rows done that a terminal shows one by one; `sigmamind status` shows the others."""
 
-
-class OutputError(CommandError):
-    """Standard output could not be written."""
-
-
 _failures: list[OSError] = []
 """Why standard output could not be written, unless its reader went away."""
+
+
+@attrs.define
+class Traffic:
+    """Requests of a job, counted as an observer of its client."""
+
+    requests: int = 0
+    rate_limited: int = 0
+
+    def __call__(self, event: ClientEvent) -> None:
+        """Count *event*."""
+        from sigmamind_async.events import AttemptFinished, Throttled  # `status` sends nothing
+
+        self.requests += isinstance(event, AttemptFinished)
+        self.rate_limited += isinstance(event, Throttled)
 
 
 @attrs.define(kw_only=True)
@@ -76,7 +84,10 @@ class Output:
     widths: Widths = attrs.field(factory=Widths)
     closed: bool = False
     """True once standard output takes no more."""
-    _bar: JobBar | None = None
+    _bar: Console | None = None
+    """Where the progress bar is: only through this can anything be written above it."""
+    _waiting: tuple[int, float] | None = None
+    """Unconfirmed rows that alone are left, and until when they are looked for."""
     _has_status: bool = False
     """True once the status of a journal is shown: a blank line goes before the next one."""
     _new: int = 0
@@ -98,8 +109,12 @@ class Output:
             if self.json:
                 for event in events_in(shown):
                     print(json_line(event))
+            elif not self.is_terminal:
+                print("\n".join(map(plain, self._lines(shown, None))))
             else:
-                self._print(self._lines(shown))
+                console = self._bar or _console()
+                for each in self._lines(shown, console.width):
+                    console.print(_styled(each), soft_wrap=True)
             sys.stdout.flush()
         except OSError as error:
             self.closed = True
@@ -111,7 +126,7 @@ class Output:
             return
         with suppress(OSError):
             if self._bar is not None:
-                self._bar.console.print(_styled(line(sanitize(text, None))), soft_wrap=True)
+                self._bar.print(_styled(line(sanitize(text, None))), soft_wrap=True)
             else:
                 print(sanitize(text, None), file=sys.stderr)
 
@@ -121,21 +136,42 @@ class Output:
         if self.json or self.quiet or not sys.stderr.isatty():
             yield
             return
-        from sigmamind_async.cli.output.progress import JobBar
+        from rich.live import Live
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
 
-        with JobBar(progress, traffic) as bar:
-            self._bar = bar
-            try:
-                yield
-            finally:
-                self._bar = None
+        def bar() -> Table:
+            total = max(progress.total or 0, 1)
+            grid = Table.grid(padding=(0, 1))
+            grid.add_row(
+                ProgressBar(total, progress.finished, width=20),
+                _styled(progress_line(progress, traffic, self._waiting)),
+            )
+            return grid
+
+        live = Live(
+            get_renderable=bar,
+            console=_console(stderr=True),
+            refresh_per_second=10,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        live.start(refresh=True)
+        self._bar = live.console
+        try:
+            yield
+        finally:
+            self._bar = self._waiting = None
+            with suppress(OSError):  # the terminal may be gone
+                live.stop()
 
     def wait_for_unconfirmed(self, count: int, seconds: float) -> None:
         """Say that a job waits for unconfirmed rows alone; on a terminal, with a countdown."""
         if self._bar is not None:
-            self._bar.waiting = count, time.monotonic() + seconds
+            self._waiting = count, time.monotonic() + seconds
         else:
-            rows = f"{count:,} unconfirmed {'row' if count == 1 else 'rows'}"
+            rows = count_of(count, "unconfirmed row")
             self.log(f"checking {rows} for up to {seconds:.0f} s; Ctrl-C leaves them unconfirmed")
 
     def _is_hidden(self, shown: Event | View) -> bool:
@@ -147,43 +183,44 @@ class Output:
         self._new += is_new
         return self.quiet or (self.is_terminal and not (is_new and self._new <= MOST_NEW))
 
-    def _lines(self, shown: Event | View) -> Iterable[Line]:
-        width = _console().width if self.is_terminal else None
-        match shown:
-            case RowResult():
-                return row_lines(shown, width, self.widths)
-            case Summary() if self._new > MOST_NEW and self.is_terminal:
-                hidden = count_of(self._new - MOST_NEW, "more row", "more rows")
-                more = line((f"and {hidden} done; --verbose shows all", "dim"))
-                return [more, *render(shown, width)]
-            case JournalStatus() if self._has_status:
-                return [line(), *render(shown, width)]
-            case JournalStatus() | JournalRow() | JournalRows() | StateChanged():
-                importlib.import_module("sigmamind_async.cli.output.journal_status")
-                self._has_status |= isinstance(shown, JournalStatus)
-            case PlanView() | ProblemList():
-                importlib.import_module("sigmamind_async.cli.output.plan_text")
-            case _:
-                pass
-        return render(shown, width)
-
-    def _print(self, lines: Iterable[Line]) -> None:
-        if not self.is_terminal:
-            print("\n".join(map(plain, lines)))
-            return
-        # With a bar on the screen, only its own console can write above it.
-        console = _console() if self._bar is None else self._bar.console
-        for shown in lines:
-            console.print(_styled(shown), soft_wrap=True)
+    def _lines(self, shown: Event | View, width: int | None) -> Iterable[Line]:
+        if isinstance(shown, RowResult):
+            return row_lines(shown, width, self.widths)
+        before: list[Line] = []
+        if isinstance(shown, Summary) and self._new > MOST_NEW and self.is_terminal:
+            hidden = count_of(self._new - MOST_NEW, "more row")
+            before = [line((f"and {hidden} done; --verbose shows all", "dim"))]
+        elif isinstance(shown, JournalStatus):
+            before = [line()] if self._has_status else []
+            self._has_status = True
+        return [*before, *render(shown, width)]
 
 
-# rich is a tenth of what `status` costs in a pipe, so it is imported for a terminal alone.
+def progress_line(
+    counts: Progress, traffic: Traffic | None, waiting: tuple[int, float] | None = None
+) -> Line:
+    """Return what is beside the bar of a job."""
+    cells: list[str | Span] = [f"{counts.finished:,}/{counts.total or 0:,}"]
+    if counts.failed:
+        cells.append((f" {counts.failed:,} failed", "failed"))
+    if waiting is not None:
+        rows, until = waiting
+        left = format_clock(max(0.0, until - time.monotonic()))
+        return line(*cells, f" checking {count_of(rows, 'unconfirmed row')}, up to {left}")
+    if counts.unconfirmed:
+        cells.append((f" {counts.unconfirmed:,} unconfirmed", "unconfirmed"))
+    cells.append(f" {counts.rate:,.0f}/s")
+    if counts.eta is not None:
+        cells.append((f" {format_clock(counts.eta)}", "heading"))
+    if traffic is not None and traffic.rate_limited:
+        cells.append((f" {traffic.rate_limited:,} rate-limited", "dim"))
+    return line(*cells)
 
 
-def _console() -> Console:
+def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)
 
 
 def _styled(shown: Line) -> Text:
@@ -195,12 +232,12 @@ def _styled(shown: Line) -> Text:
 
 
 def check_stdout() -> None:
-    """Raise `OutputError` if standard output could not be written; a missing reader is no error."""
+    """Raise `CommandError` if standard output could not be written."""
     write_stdout(b"")
     if _failures:
         failure = _failures[0]
         _failures.clear()
-        raise OutputError(f"cannot write the output: {failure.strerror or type(failure).__name__}")
+        raise CommandError(f"cannot write the output: {failure.strerror or type(failure).__name__}")
 
 
 def write_stdout(content: bytes) -> None:

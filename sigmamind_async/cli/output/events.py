@@ -1,4 +1,4 @@
-"""What commands report, as values. A renderer draws them; ``--json`` writes them one a line.
+"""What commands report, as values: `rendering` draws them, ``--json`` writes them one a line.
 
 `schema.json`, beside this module, describes every field. One that does not apply is `None` or
 empty.
@@ -6,11 +6,13 @@ empty.
 
 from __future__ import annotations
 
+import enum
 import itertools
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 import attrs
 
@@ -19,7 +21,6 @@ if TYPE_CHECKING:  # ``status`` and ``--help`` answer without loading a platform
     from sigmamind_async.errors import Committed
     from sigmamind_async.fleet.plan import Plan
     from sigmamind_async.fleet.spec import Problem
-    from sigmamind_async.fleet.step import Change
     from sigmamind_async.provisioning.row import State
 
 VERSION: Final = 1
@@ -48,6 +49,18 @@ class Value:
         return f"{cls.__name__}({fields})"
 
 
+class Event(Value):
+    """What becomes one JSON object; ``type`` is the name of its class: ``row_result``."""
+
+    __slots__ = ()
+
+
+class View(Value):
+    """Several events that a person sees as one table or text."""
+
+    __slots__ = ()
+
+
 StopReason = Literal[
     "interrupted",
     "key_refused",
@@ -64,8 +77,6 @@ StopReason = Literal[
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class RowError(Value):
-    """Why a row failed, or is unconfirmed."""
-
     type: str
     message: str
     committed: Committed
@@ -75,9 +86,7 @@ class RowError(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class RowResult(Value):
-    """How one row of a file ended."""
-
+class RowResult(Event):
     line: int
     id: str | None
     platform: str | None = None
@@ -94,9 +103,7 @@ class RowResult(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Summary(Value):
-    """How a job over many rows ended."""
-
+class Summary(Event):
     rows: int
     done: int = 0
     failed: int = 0
@@ -117,9 +124,7 @@ Side = Literal["inbound", "outbound", "both"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class NumberRecord(Value):
-    """A phone number of an account."""
-
+class NumberRecord(Event):
     platform: str | None = None
     phone_number: str | None
     record_id: str | None = None
@@ -134,16 +139,12 @@ class NumberRecord(Value):
 
 
 @attrs.frozen(eq=False, repr=False)
-class NumberList(Value):
-    """The numbers of a listing, shown together."""
-
+class NumberList(View):
     numbers: tuple[NumberRecord, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class NumberReleased(Value):
-    """A number was released."""
-
+class NumberReleased(Event):
     platform: str | None = None
     phone_number: str | None = None
     record_id: str | None = None
@@ -154,9 +155,7 @@ TestStatus = Literal["passed", "failed", "unconfirmed", "skipped"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Verification(Value):
-    """How the test call of a number ended."""
-
+class Verification(Event):
     phone_number: str | None
     status: TestStatus
     destination: str | None = None
@@ -169,16 +168,12 @@ class Verification(Value):
 
 
 @attrs.frozen(eq=False, repr=False)
-class VerificationList(Value):
-    """Test calls, shown together."""
-
+class VerificationList(View):
     results: tuple[Verification, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class VerificationSummary(Value):
-    """How a round of test calls ended."""
-
+class VerificationSummary(Event):
     numbers: int
     passed: int = 0
     failed: int = 0
@@ -191,9 +186,7 @@ class VerificationSummary(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class FileProblem(Value):
-    """Why a row of a file cannot be applied."""
-
+class FileProblem(Event):
     file: str
     line: int
     column: int
@@ -204,16 +197,12 @@ class FileProblem(Value):
 
 
 @attrs.frozen(eq=False, repr=False)
-class ProblemList(Value):
-    """What is wrong with a fleet."""
-
+class ProblemList(View):
     problems: tuple[Problem, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FieldChange(Value):
-    """One field that a step changes, or leaves although the row wants it changed."""
-
     field: str
     before: str | int | None
     after: str | int | None
@@ -221,9 +210,7 @@ class FieldChange(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class PlanStep(Value):
-    """What is done about one row."""
-
+class PlanStep(Event):
     id: str
     platform: str
     action: str
@@ -236,9 +223,7 @@ class PlanStep(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class PlanSummary(Value):
-    """What a plan amounts to."""
-
+class PlanSummary(Event):
     file: str
     actions: Mapping[str, int]
     writes: int
@@ -248,23 +233,18 @@ class PlanSummary(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class PlanView(Value):
-    """A plan, shown as a whole."""
-
+class PlanView(View):
     file: str
     plan: Plan
 
 
 # ---------------------------------------------------------------- journals
 
-
 Decision = Literal["adopt", "retry_unconfirmed", "abandon", "release_duplicates"]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Resolution(Value):
-    """One decision that an operator can make about a row."""
-
     decision: Decision
     command: str
     meaning: str
@@ -272,16 +252,12 @@ class Resolution(Value):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class HistoryEntry(Value):
-    """One thing that happened to an operation."""
-
     at: datetime
     message: str
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class UnsettledRow(Value):
-    """What is known of a row that is unconfirmed or needs a decision."""
-
     request: str
     since: datetime
     settles_at: datetime | None
@@ -294,9 +270,7 @@ class UnsettledRow(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class JournalRow(Value):
-    """One operation in a journal."""
-
+class JournalRow(Event):
     row: str
     op_id: str
     platform: str
@@ -309,9 +283,7 @@ class JournalRow(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class JournalStatus(Value):
-    """What a journal holds of one platform."""
-
+class JournalStatus(Event):
     journal: str
     platform: str
     now: datetime
@@ -322,28 +294,14 @@ class JournalStatus(Value):
     sender: str = "the next apply"
     rows: tuple[JournalRow, ...] = attrs.field(default=(), metadata={"json": False})
 
-    @property
-    def undecided(self) -> tuple[JournalRow, ...]:
-        """Rows that need a decision."""
-        return tuple(row for row in self.rows if row.unsettled and row.unsettled.resolutions)
-
-    @property
-    def unconfirmed(self) -> tuple[JournalRow, ...]:
-        """Rows that another look at the account will settle."""
-        return tuple(row for row in self.rows if row.unsettled and not row.unsettled.resolutions)
-
 
 @attrs.frozen(eq=False, repr=False)
-class JournalRows(Value):
-    """Rows of a journal, shown together."""
-
+class JournalRows(View):
     rows: tuple[JournalRow, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class StateChanged(Value):
-    """A row of a journal got further."""
-
+class StateChanged(Event):
     row: str
     before: State
     after: State
@@ -354,9 +312,7 @@ class StateChanged(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class SandboxEndpoint(Value):
-    """Where a platform of a sandbox listens, and a key for it."""
-
+class SandboxEndpoint(Event):
     platform: str
     base_url: str
     api_key: str
@@ -364,25 +320,19 @@ class SandboxEndpoint(Value):
 
 
 @attrs.frozen(eq=False, repr=False)
-class SandboxStarted(Value):
-    """A sandbox listens."""
-
+class SandboxStarted(View):
     endpoints: tuple[SandboxEndpoint, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class WorkerStarted(Value):
-    """A worker serves."""
-
+class WorkerStarted(Event):
     accounts: tuple[str, ...]
     database: str
     concurrency: int
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class JobKilled(Value):
-    """The demo killed a job while it was buying."""
-
+class JobKilled(Event):
     platform: str
     done: int
     in_progress: int
@@ -391,35 +341,29 @@ class JobKilled(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class WorkerKilled(Value):
-    """The demo killed one of several workers."""
-
+class WorkerKilled(Event):
     worker: int
     in_progress: int
     done: int
     rows: int
 
 
-def _passed(audit: AuditResult) -> bool:
-    return not (audit.bought_twice or audit.lost or audit.not_done)
-
-
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class AuditResult(Value):
-    """The journals, compared with the ledger of the sandbox."""
-
+class AuditResult(Event):
     purchases: int
     bought: int
     bought_twice: int = 0
     lost: int = 0
     not_done: int = 0
-    passed: bool = attrs.field(default=attrs.Factory(_passed, takes_self=True), init=False)
+    passed: bool = attrs.field(init=False)
+
+    @passed.default
+    def _passed(self) -> bool:
+        return not (self.bought_twice or self.lost or self.not_done)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class OrderPlaced(Value):
-    """What is about to be bought was written to a file; nothing has been bought yet."""
-
+class OrderPlaced(Event):
     name: str
     platform: str
     count: int
@@ -428,55 +372,20 @@ class OrderPlaced(Value):
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Exported(Value):
-    """The numbers of accounts were written to a file."""
-
+class Exported(Event):
     file: str
     rows: int
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class CommandFailed(Value):
-    """The command ended with an error; always the last object."""
-
+class CommandFailed(Event):
     error: str
     message: str
     exit_code: int
     committed: Committed = "no"
 
 
-# ---------------------------------------------------------------- as objects
-
-Event = (
-    AuditResult
-    | CommandFailed
-    | Exported
-    | FileProblem
-    | JobKilled
-    | JournalRow
-    | JournalStatus
-    | NumberRecord
-    | NumberReleased
-    | OrderPlaced
-    | PlanStep
-    | PlanSummary
-    | RowResult
-    | SandboxEndpoint
-    | StateChanged
-    | Summary
-    | Verification
-    | VerificationSummary
-    | WorkerKilled
-    | WorkerStarted
-)
-"""What becomes one JSON object; ``type`` is the name of its class: ``row_result``."""
-
-EVENT_TYPES: Final[dict[type, str]] = {
-    cls: re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower() for cls in get_args(Event)
-}
-
-View = JournalRows | NumberList | PlanView | ProblemList | SandboxStarted | VerificationList
-"""Several events that a person sees as one table or text."""
+# ---------------------------------------------------------------- as JSON
 
 
 def events_in(shown: Event | View) -> Iterable[Event]:
@@ -491,25 +400,47 @@ def events_in(shown: Event | View) -> Iterable[Event]:
         case SandboxStarted():
             return shown.endpoints
         case ProblemList():
-            return map(_problem_event, shown.problems)
+            return (_copy(FileProblem, problem) for problem in shown.problems)
         case PlanView():
             return _plan_events(shown)
         case JournalStatus():
             return itertools.chain((shown,), shown.rows)
-        case _:
+        case Event():
             return (shown,)
+        case _:
+            raise TypeError(type(shown).__name__)
 
 
-def _problem_event(problem: Problem) -> FileProblem:
-    return FileProblem(**{name: getattr(problem, name) for name in _field_names(FileProblem)})
+def json_line(event: Event) -> str:
+    """Return an event as one line of JSON; ASCII, whatever the encoding of the output."""
+    fields = attrs.asdict(
+        cast("attrs.AttrsInstance", event),
+        filter=lambda field, _: field.metadata.get("json", True),
+        value_serializer=lambda _, __, value: _json(value),
+    )
+    head = {"type": type_name(type(event)), "version": VERSION}
+    return json.dumps({**head, **fields}, separators=(",", ":"))
 
 
-def _field_change(change: Change) -> FieldChange:
-    return FieldChange(**{name: getattr(change, name) for name in _field_names(FieldChange)})
+def type_name(cls: type[Event]) -> str:
+    """Return the name that objects of a class have in JSON."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
 
-def _field_names(cls: type[attrs.AttrsInstance]) -> list[str]:
-    return [field.name for field in attrs.fields(cls)]
+def _json(value: object) -> object:
+    if isinstance(value, enum.Enum):
+        return value.value
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if isinstance(value, datetime) else value
+
+
+# ---------------------------------------------------------------- from a plan
+
+T = TypeVar("T", bound=attrs.AttrsInstance)
+
+
+def _copy(cls: type[T], source: object) -> T:
+    """Return an event with the fields of *source* that have the same names."""
+    return cls(**{field.name: getattr(source, field.name) for field in attrs.fields(cls)})
 
 
 def _plan_events(shown: PlanView) -> Iterator[Event]:
@@ -521,12 +452,12 @@ def _plan_events(shown: PlanView) -> Iterator[Event]:
             action=step.action.value,
             writes=step.writes,
             phone_number=step.phone_number or None,
-            changes=tuple(map(_field_change, step.changes)),
-            kept=tuple(map(_field_change, step.kept_drift)),
+            changes=tuple(_copy(FieldChange, change) for change in step.changes),
+            kept=tuple(_copy(FieldChange, change) for change in step.kept_drift),
             blocked=step.blocked,
             notes=step.remarks,
         )
-    yield from map(_problem_event, plan.problems)
+    yield from events_in(ProblemList(tuple(plan.problems)))
     yield PlanSummary(
         file=shown.file,
         actions={action.value: count for action, count in plan.counts.items()},

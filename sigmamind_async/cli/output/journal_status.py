@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, get_args
 
-from sigmamind_async.cli.errors import sanitize
 from sigmamind_async.cli.options import PlatformName
 from sigmamind_async.cli.output.events import (
     Decision,
@@ -21,8 +20,6 @@ from sigmamind_async.cli.output.events import (
 )
 from sigmamind_async.cli.output.text import (
     Line,
-    Span,
-    TableColumn,
     count_of,
     format_clock,
     format_timestamp,
@@ -68,7 +65,7 @@ def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> Jour
     return JournalRow(
         row=row_id_of(row.op_id),
         op_id=row.op_id,
-        platform=platform_of(row),
+        platform=_platform_of(row),
         action=row.kind.name.lower(),
         state=row.state,
         phone_number=row.phone_number or None,
@@ -78,7 +75,7 @@ def journal_row_of(row: Row, settle_time: float, place: JournalLocation) -> Jour
     )
 
 
-def platform_of(row: Row) -> str:
+def _platform_of(row: Row) -> str:
     """Return the platform of an account, which may have a label of its own behind that."""
     return row.account.partition(":")[0]
 
@@ -92,24 +89,27 @@ def row_id_of(op_id: str) -> str:
     return found[1] if found else op_id
 
 
+def settles_at(row: Row, settle_time: float) -> float:
+    """Return when the absence of an unsettled *row* from the account proves something."""
+    # A process that was killed while it sent is given as long as its request may have lasted.
+    since = row.lease_until if row.state is State.SENDING else row.unconfirmed_since
+    return since + settle_time
+
+
 def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 
 def _unsettled(row: Row, settle_time: float, place: JournalLocation) -> UnsettledRow:
-    in_doubt_since = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at
-    # A process that was killed while it sent is given as long as its request may have lasted.
-    counts_from = row.unconfirmed_since if row.state is State.UNCONFIRMED else row.lease_until
+    is_tagged = row.kind is Kind.PURCHASE and row.attempt
     return UnsettledRow(
         request=summary(row),
-        since=_time(in_doubt_since),
-        settles_at=None if row.state in NEED_DECISION else _time(counts_from + settle_time),
+        since=_time(row.unconfirmed_since if row.state is State.UNCONFIRMED else row.sent_at),
+        settles_at=_time(settles_at(row, settle_time)) if row.state in UNSETTLED else None,
         listings=row.absent_listings,
         message=_SENDING if row.state is State.SENDING else without_call(row.error),
         history=tuple(HistoryEntry(at=_time(each.at), message=each.text) for each in row.history),
-        tag=add_tag("", row.token, row.attempt)
-        if row.kind is Kind.PURCHASE and row.attempt
-        else "",
+        tag=add_tag("", row.token, row.attempt) if is_tagged else "",
         duplicates=row.duplicates,
         resolutions=tuple(_resolutions(row, place)),
     )
@@ -155,16 +155,14 @@ def _resolutions(row: Row, place: JournalLocation) -> Iterator[Resolution]:
         meanings["retry_unconfirmed"] = f"{sender} sends it again; {_LATE}"
         meanings["abandon"] = "stop working on the row; it is not sent again"
     elif row.state is State.DUPLICATE and row.phone_number:
-        meanings["release_duplicates"] = release
-        meanings["abandon"] = "keep them all"
+        meanings |= {"release_duplicates": release, "abandon": "keep them all"}
     elif row.state is State.DUPLICATE:
-        meanings["adopt"] = f"keep one of {duplicates}"
-        meanings["release_duplicates"] = release
+        meanings |= {"adopt": f"keep one of {duplicates}", "release_duplicates": release}
     for decision, meaning in meanings.items():
         option = f"--{decision.replace('_', '-')}"
         number = ("+NUMBER",) if decision == "adopt" else ()
         words = ("--only", row_id_of(row.op_id), option, *number)
-        command = place.command("reconcile", platform_of(row), *words)
+        command = place.command("reconcile", _platform_of(row), *words)
         yield Resolution(decision=decision, command=command, meaning=meaning)
 
 
@@ -176,17 +174,19 @@ def state_name(state: State) -> str:
     return "needs a decision" if state is State.NEEDS_DECISION else state.value
 
 
-_COLUMNS: Final = tuple(map(TableColumn, ("row", "number", "record id", "action", "state")))
-
-
 @render.register(JournalRows)
 def _(shown: JournalRows, width: int | None) -> Iterable[Line]:
-    return [line(), *table(_COLUMNS, [_row_cells(row) for row in shown.rows], width)]
-
-
-@render.register(JournalRow)
-def _(shown: JournalRow, width: int | None) -> Iterable[Line]:
-    return table(_COLUMNS, [_row_cells(shown)], width)
+    cells = [
+        (
+            row.row,
+            row.phone_number or "",
+            row.record_id or "",
+            row.action.replace("_", " "),
+            (state_name(row.state), row.state.value),
+        )
+        for row in shown.rows
+    ]
+    return [line(), *table(("row", "number", "record id", "action", "state"), cells, width)]
 
 
 @render.register(StateChanged)
@@ -196,15 +196,12 @@ def _(shown: StateChanged, width: int | None) -> Iterable[Line]:
     return prose(text, width, shown.after.value)
 
 
-def _row_cells(row: JournalRow) -> list[str | Span]:
-    cells = (row.row, row.phone_number, row.record_id, row.action.replace("_", " "))
-    state = (state_name(row.state), row.state.value)
-    return [*(sanitize(cell or "") for cell in cells), state]
-
-
 @render.register(JournalStatus)
 def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
-    text, word = _headline(status)
+    open_rows = [(row, row.unsettled) for row in status.rows if row.unsettled]
+    undecided = [(row, known) for row, known in open_rows if known.resolutions]
+    unconfirmed = [(row, known) for row, known in open_rows if not known.resolutions]
+    text, word = _headline(status, len(undecided), len(unconfirmed))
     yield from prose(f"{status.journal} ({status.platform}): {text}", width, word)
     yield line()
     for state, count in status.counts.items():
@@ -212,13 +209,14 @@ def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
     included = " or unconfirmed" if status.rows else ""
     numbers = "number" if status.purchased == 1 else "numbers"
     yield line((f"{status.purchased:>7,}  {numbers} bought{included}", "dim"))
-    for row in status.undecided[:MOST]:
-        yield from _decision_lines(row, width)
-    yield from _more(len(status.undecided))
-    for row in status.unconfirmed[:MOST]:
-        yield from _unconfirmed_lines(row, status.now, width)
-    yield from _more(len(status.unconfirmed))
-    if status.unconfirmed:
+    for rows in (undecided, unconfirmed):
+        for row, known in rows[:MOST]:
+            yield line()
+            yield from _unsettled_lines(row, known, status.now, width)
+        if len(rows) > MOST:
+            yield line()
+            yield line((f"and {len(rows) - MOST:,} more of these; --json lists all", "dim"))
+    if unconfirmed:
         yield line()
         yield line(("To settle unconfirmed rows:", "dim"))
         yield line((f"  {status.reconcile_command}", "command"))
@@ -228,60 +226,45 @@ def _(status: JournalStatus, width: int | None) -> Iterator[Line]:
         yield from prose(f"{text[0].upper()}{text[1:]}.", width, "dim")
 
 
-def _headline(status: JournalStatus) -> tuple[str, str]:
-    undecided, unconfirmed = len(status.undecided), len(status.unconfirmed)
-    parts: list[str] = []
+def _headline(status: JournalStatus, undecided: int, unconfirmed: int) -> tuple[str, str]:
     if undecided:
-        parts.append(f"{undecided:,} {'row needs' if undecided == 1 else 'rows need'} a decision")
+        also = f", {unconfirmed:,} unconfirmed" if unconfirmed else ""
+        return f"{count_of(undecided, 'row needs', 'rows need')} a decision{also}", "needs_decision"
     if unconfirmed:
-        noun = "" if parts else "row " if unconfirmed == 1 else "rows "
-        parts.append(f"{unconfirmed:,} {noun}unconfirmed")
-    if parts:
-        return ", ".join(parts), "needs_decision" if undecided else "unconfirmed"
+        return f"{count_of(unconfirmed, 'row')} unconfirmed", "unconfirmed"
     if planned := status.counts.get(State.PLANNED, 0):
         return f"nothing is unconfirmed, {planned:,} planned", "planned"
     return "all settled" if status.counts else "no rows yet", "done"
 
 
-def _decision_lines(row: JournalRow, width: int | None) -> Iterator[Line]:
-    known = row.unsettled
-    if known is None:
-        return
-    yield line()
-    yield line((f"{sanitize(row.row)}: {state_name(row.state)}", row.state.value))
+def _unsettled_lines(
+    row: JournalRow, known: UnsettledRow, now: datetime, width: int | None
+) -> Iterator[Line]:
+    since = "" if known.resolutions else f" since {format_timestamp(known.since.timestamp())}"
+    yield from prose(f"{row.row}: {state_name(row.state)}{since}", width, row.state.value)
     yield from prose(f"request: {known.request}", width, indent=2)
-    for entry in known.history:
-        at = format_timestamp(entry.at.timestamp())
-        yield from prose(f"{at}  {without_call(entry.message)}", width, indent=2, hang=2)
-    if known.tag:
-        yield from prose(f"the label of its number would end in {known.tag}", width, indent=2)
-    yield line(("  decide with one of:", "dim"))
+    for text in _decision_texts(known) if known.resolutions else _waiting_texts(known, now):
+        yield from prose(text, width, indent=2, hang=2)
+    if known.resolutions:
+        yield line(("  decide with one of:", "dim"))
     for resolution in known.resolutions:
         yield line((f"    {resolution.command}", "command"))
         yield from prose(resolution.meaning, width, "dim", indent=6)
 
 
-def _unconfirmed_lines(row: JournalRow, now: datetime, width: int | None) -> Iterator[Line]:
-    known = row.unsettled
-    if known is None:
-        return
-    since = format_timestamp(known.since.timestamp())
-    yield line()
-    yield line((f"{sanitize(row.row)}: {state_name(row.state)} since {since}", row.state.value))
-    yield from prose(f"request: {known.request}", width, indent=2)
-    yield from prose(known.message, width, indent=2)
+def _decision_texts(known: UnsettledRow) -> Iterator[str]:
+    for entry in known.history:
+        yield f"{format_timestamp(entry.at.timestamp())}  {without_call(entry.message)}"
+    if known.tag:
+        yield f"the label of its number would end in {known.tag}"
+
+
+def _waiting_texts(known: UnsettledRow, now: datetime) -> Iterator[str]:
+    yield known.message
     if known.settles_at is None:
         return
     if known.listings:
-        listings = count_of(known.listings, "listing")
-        yield from prose(f"not in {listings} of the account since then", width, indent=2)
+        yield f"not in {count_of(known.listings, 'listing')} of the account since then"
     left = (known.settles_at - now).total_seconds()
     at = f"{format_timestamp(known.settles_at.timestamp())} ({format_clock(left)} left)"
-    when = f"after {at}" if left > 0 else "now"
-    yield from prose(f'safe to conclude "not bought" {when}', width, indent=2)
-
-
-def _more(count: int) -> Iterator[Line]:
-    if count > MOST:
-        yield line()
-        yield line((f"and {count - MOST:,} more of these; --json lists all", "dim"))
+    yield f'safe to conclude "not bought" {f"after {at}" if left > 0 else "now"}'

@@ -8,69 +8,50 @@ itself.
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 import shlex
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
 from sigmamind_async.cli.errors import sanitize
-from sigmamind_async.cli.output.events import (
-    AuditResult,
-    Event,
-    Exported,
-    JobKilled,
-    NumberList,
-    NumberRecord,
-    NumberReleased,
-    OrderPlaced,
-    RowError,
-    RowResult,
-    SandboxStarted,
-    Summary,
-    Verification,
-    VerificationList,
-    VerificationSummary,
-    View,
-    WorkerKilled,
-    WorkerStarted,
-)
+from sigmamind_async.cli.output import events
+from sigmamind_async.cli.output.events import Event, View
+
+if TYPE_CHECKING:  # ``status`` shows no plan
+    from sigmamind_async.fleet.plan import Plan
+    from sigmamind_async.fleet.spec import Problem
+    from sigmamind_async.fleet.step import Change, Step
 
 NUMBER_WIDTH: Final = 12
 """Columns of most numbers in E.164; longer ones push the rest of their line aside."""
+STATUS_WIDTH: Final = 11
 WIDEST_ID: Final = 32
 NARROWEST: Final = 20
 """Columns in which a sentence can be read; with less it goes below what it is about."""
+MOST_PROBLEMS: Final = 20
+"""Kinds of problems that are shown to a person."""
+MOST_STEPS: Final = 200
+"""Steps of a plan that are shown on a terminal."""
 
 STYLES: Final = {
-    "done": "green",
-    "passed": "green",
-    "failed": "red",
-    "unconfirmed": "yellow",
-    "skipped": "dim",
-    "planned": "cyan",
-    "sending": "yellow",
-    "needs_decision": "bold red",
-    "duplicate": "bold red",
-    "abandoned": "dim",
-    "purchase": "bold yellow",
-    "move": "bold red",
-    "release": "bold red",
-    "import": "cyan",
-    "adopt": "cyan",
-    "update": "cyan",
-    "drifted": "yellow",
-    "unchanged": "dim",
-    "blocked": "yellow",
-    "heading": "bold",
-    "command": "bold",
-    "dim": "dim",
-    "PASS": "bold green",
-    "FAIL": "bold white on red",
+    word: style
+    for style, words in {
+        "green": ("done", "passed"),
+        "red": ("failed",),
+        "yellow": ("unconfirmed", "sending", "drifted", "blocked"),
+        "cyan": ("planned", "import", "adopt", "update"),
+        "dim": ("dim", "skipped", "abandoned", "unchanged"),
+        "bold": ("heading", "command"),
+        "bold yellow": ("purchase",),
+        "bold red": ("needs_decision", "duplicate", "move", "release"),
+        "bold green": ("PASS",),
+        "bold white on red": ("FAIL",),
+    }.items()
+    for word in words
 }
 """How a word looks, wherever it is."""
 
@@ -80,20 +61,6 @@ STYLES: Final = {
 def count_of(count: int, noun: str, nouns: str = "") -> str:
     """Return a count with its noun: ``1 row``, ``2,000 rows``."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
-
-
-def ranges_text(lines: Iterable[int], most: int = 8) -> str:
-    """Return line numbers as ranges: ``line 3``, or ``lines 3, 7-12``, the first *most* of them."""
-    ranges: list[tuple[int, int]] = []
-    for line in sorted(lines):
-        if ranges and line == ranges[-1][1] + 1:
-            ranges[-1] = (ranges[-1][0], line)
-        else:
-            ranges.append((line, line))
-    shown = [f"{low}" if low == high else f"{low}-{high}" for low, high in ranges[:most]]
-    more = f" and {len(ranges) - most} more ranges" if len(ranges) > most else ""
-    word = "line" if len(ranges) == 1 and ranges[0][0] == ranges[0][1] else "lines"
-    return f"{word} {', '.join(shown)}{more}"
 
 
 def ids_text(ids: Sequence[str], most: int = 5) -> str:
@@ -127,12 +94,6 @@ def format_clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def describe_error(error: RowError) -> str:
-    """Return what went wrong, and what to do about it."""
-    hint = f"; {error.hint}" if error.hint and error.hint not in error.message else ""
-    return sanitize(error.message) + hint
-
-
 _TAG: Final = re.compile(r" ?\[sm:[0-9A-Z]+\.\d+\]$")
 
 
@@ -146,6 +107,8 @@ def label_text(label: str | None) -> str:
 Span: TypeAlias = tuple[str, str]
 """A text, and the word whose style it has."""
 Line: TypeAlias = tuple[Span, ...]
+Cell: TypeAlias = tuple[str, int, str]
+"""A text, the columns that it has at least, and the word whose style it has."""
 
 
 def line(*cells: str | Span) -> Line:
@@ -166,13 +129,14 @@ def _columns(text: str) -> int:
     return cell_len(text)
 
 
-def _cut(text: str, width: int) -> str:
-    """Return *text*, with an ellipsis if it is wider than *width*."""
-    if _columns(text) <= width:
-        return text
-    while _columns(text) >= width:
-        text = text[: width - 1] if text.isascii() else text[:-1]
-    return f"{text}…"
+def _pad(text: str, columns: int, *, right: bool = False) -> str:
+    """Return *text* in a field of *columns*; an ellipsis ends it if it is wider."""
+    if _columns(text) > columns:
+        while _columns(text) >= columns:
+            text = text[: columns - 1] if text.isascii() else text[:-1]
+        text += "…"
+    blank = " " * (columns - _columns(text))
+    return blank + text if right else text + blank
 
 
 def prose(
@@ -200,74 +164,133 @@ def _wrap(text: str, width: int, hang: int) -> Iterator[str]:
     yield current
 
 
-def with_note(cells: Sequence[str | Span], note: str, width: int | None) -> list[Line]:
-    """Return cells as one line, with a sentence behind them, or below them if it does not fit."""
-    head = line(*itertools.chain.from_iterable((cell, "  ") for cell in cells))
-    if not note:
-        return [head]
+def aligned(cells: Iterable[Cell], note: str, width: int | None) -> list[Line]:
+    """Return cells as one line, without those that are empty.
+
+    A sentence about them is behind them, or below them if it does not fit.
+    """
+    head = tuple(
+        (_pad(shown, max(columns, _columns(shown))) + "  ", word)
+        for text, columns, word in cells
+        if (shown := sanitize(text))
+    )
+    note = sanitize(note, None)
     if width is None or sum(_columns(text) for text, _ in head) + _columns(note) <= width:
         return [(*head, (note, ""))]
-    return [head, *prose(note, width, indent=4)]
-
-
-@attrs.frozen
-class TableColumn:
-    """One column of a table."""
-
-    heading: str
-    shrinks: bool = False
-    """True if its text may be cut; numbers, ids and counts may not."""
-    right: bool = False
+    return [head, *(prose(note, width, indent=4) if note else ())]
 
 
 def table(
-    columns: Sequence[TableColumn], rows: Iterable[Sequence[str | Span]], width: int | None
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Span]],
+    width: int | None,
+    shrinks: str = "",
 ) -> list[Line]:
-    """Return headings and rows; without empty columns, and as blocks where *width* is too small."""
-    spans = [line(*row) for row in rows]
-    kept = [index for index in range(len(columns)) if any(row[index][0] for row in spans)]
-    columns = [columns[index] for index in kept]
-    spans = [tuple(row[index] for index in kept) for row in spans]
+    """Return headings and rows, without empty columns.
+
+    Where *width* is too small, the column that *shrinks* is cut, or each row becomes a block.
+    """
+    spans = [[(sanitize(text), word) for text, word in line(*row)] for row in rows]
+    kept = [index for index in range(len(headings)) if any(row[index][0] for row in spans)]
+    headings = [headings[index] for index in kept]
+    columns = [[row[index] for row in spans] for index in kept]
     widths = [
-        max([len(column.heading), *(_columns(row[index][0]) for row in spans)])
-        for index, column in enumerate(columns)
+        max(_columns(text) for text in (heading, *(text for text, _ in column)))
+        for heading, column in zip(headings, columns, strict=True)
     ]
-    spare = 0 if width is None else width - sum(widths) - 2 * (len(columns) - 1)
+    spare = 0 if width is None else width - sum(widths) - 2 * (len(kept) - 1)
     if spare < 0:
-        shrinking = [index for index, column in enumerate(columns) if column.shrinks]
-        if not shrinking or widths[shrinking[-1]] + spare < len(columns[shrinking[-1]].heading):
-            return [each for row in spans for each in _block(columns, row, width or 0)]
-        widths[shrinking[-1]] += spare
-    headings = tuple((column.heading, "heading") for column in columns)
-    return [_table_line(columns, row, widths) for row in (headings, *spans)]
+        index = headings.index(shrinks) if shrinks in headings else 0
+        if shrinks not in headings or widths[index] + spare < len(shrinks):
+            rows = zip(*columns, strict=True)
+            return [each for row in rows for each in _block(headings, row, width or 0, shrinks)]
+        widths[index] += spare
+    counts = [all(text.replace(",", "").isdecimal() for text, _ in column) for column in columns]
+    titles = [(heading, "heading") for heading in headings]
+    return [
+        tuple(
+            (_pad(text, room, right=right) + "  ", word)
+            for (text, word), room, right in zip(row, widths, counts, strict=True)
+        )
+        for row in (titles, *zip(*columns, strict=True))
+    ]
 
 
-def _table_line(columns: Sequence[TableColumn], row: Line, widths: Sequence[int]) -> Line:
-    cells: list[str | Span] = []
-    for column, (text, word), width in zip(columns, row, widths, strict=True):
-        shown = _cut(text, width)
-        blank = " " * (width - _columns(shown))
-        cells += [(blank + shown if column.right else shown + blank, word), "  "]
-    return line(*cells)
-
-
-def _block(columns: Sequence[TableColumn], row: Line, width: int) -> Iterator[Line]:
+def _block(
+    headings: Sequence[str], row: Sequence[Span], width: int, shrinks: str
+) -> Iterator[Line]:
     """Yield one row of a table as lines: its first cell, and the others with their headings."""
     yield (row[0],)
-    widest = max((len(column.heading) for column in columns[1:]), default=0)
-    for column, (text, word) in zip(columns[1:], row[1:], strict=True):
-        shown = _cut(text, max(width - widest - 4, NARROWEST)) if column.shrinks else text
+    widest = max(map(len, headings[1:]), default=0)
+    for heading, (text, word) in zip(headings[1:], row[1:], strict=True):
+        room = max(width - widest - 4, NARROWEST) if heading == shrinks else _columns(text)
         if text:
-            yield line("  ", (f"{column.heading:<{widest}}", "dim"), "  ", (shown, word))
+            yield line((f"  {heading:<{widest}}  ", "dim"), (_pad(text, room).rstrip(), word))
 
 
-# ---------------------------------------------------------------- rows of a job
+# ---------------------------------------------------------------- sentences
 
 
 @functools.singledispatch
 def render(shown: Event | View, width: int | None) -> Iterable[Line]:
-    """Return the lines that a person sees of an event; each module adds those of its kind."""
-    raise TypeError(f"{type(shown).__name__} at width {width}")
+    """Return the lines that a person sees of an event: a sentence, unless it is registered."""
+    return prose(_sentence(shown), width)
+
+
+def _sentence(shown: Event | View) -> str:
+    match shown:
+        case events.NumberReleased():
+            return f"Released {shown.phone_number or shown.record_id or ''}"
+        case events.Exported():
+            return f"Wrote {count_of(shown.rows, 'number')} to {shown.file}"
+        case events.JobKilled():
+            return (
+                f"{shown.platform:<9}  {shown.done:>3,} done, {shown.in_progress:>3,} in progress,"
+                f" {shown.not_started:>3,} not started; {shown.unrecorded:,} bought, unrecorded"
+            )
+        case events.WorkerKilled():
+            return (
+                f"kill -9 of worker {shown.worker} while it was sending"
+                f" {count_of(shown.in_progress, 'request')};"
+                f" {shown.done:,} of {count_of(shown.rows, 'row')} were done"
+            )
+        case events.WorkerStarted():
+            limit = count_of(shown.concurrency, "operation")
+            accounts = ", ".join(shown.accounts)
+            return f"Serving {accounts} from {shown.database}, up to {limit} at once"
+        case _:
+            raise TypeError(f"{type(shown).__name__} is shown to no person")
+
+
+@render.register(events.OrderPlaced)
+def _(shown: events.OrderPlaced, width: int | None) -> Iterator[Line]:
+    numbers = f"{count_of(shown.count, 'number')} on {shown.platform}"
+    yield from prose(f"Order {shown.name}: {numbers}, kept in {shown.file}", width)
+    yield from prose("If this run ends early, go on with:", width, "dim")
+    yield line((f"  {shown.resume_command}", "command"))
+
+
+@render.register(events.SandboxStarted)
+def _(shown: events.SandboxStarted, _: int | None) -> Iterable[Line]:
+    variables = [pair for each in shown.endpoints for pair in each.environment.items()]
+    return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
+
+
+@render.register(events.AuditResult)
+def _(audit: events.AuditResult, width: int | None) -> list[Line]:
+    cells = {
+        "to buy": audit.purchases,
+        "bought": audit.bought,
+        "bought twice": audit.bought_twice,
+        "lost": audit.lost,
+        "not done": audit.not_done,
+    }
+    verdict = "PASS" if audit.passed else "FAIL"
+    row: list[str | Span] = [*(f"{count:,}" for count in cells.values()), (verdict, verdict)]
+    return [line(("The platforms' own ledger:", "dim")), *table([*cells, "verdict"], [row], width)]
+
+
+# ---------------------------------------------------------------- rows of a job
 
 
 @attrs.frozen(kw_only=True)
@@ -291,21 +314,25 @@ class Widths:
         return cls(id=min(widest_id, WIDEST_ID), action=action, platform=platform)
 
 
-@render.register(RowResult)
-def row_lines(result: RowResult, width: int | None, widths: Widths = Widths()) -> list[Line]:
+@render.register(events.RowResult)
+def row_lines(result: events.RowResult, width: int | None, widths: Widths = Widths()) -> list[Line]:
     """Return how one row ended, in line with other rows."""
-    number = sanitize(result.phone_number or result.record_id or "")
-    cells: list[str | Span] = [
-        (f"{result.status:<11}", result.status),
-        *([f"{result.platform or '':<{widths.platform}}"] if widths.platform else []),
-        f"{result.action:<{widths.action}}",
-        *([f"{sanitize(result.id):<{widths.id}}"] if result.id else []),
-        *([f"{number:<{NUMBER_WIDTH}}"] if number else []),
+    cells = [
+        (result.status, STATUS_WIDTH, result.status),
+        (result.platform or "" if widths.platform else "", widths.platform, ""),
+        (result.action, widths.action, ""),
+        (result.id or "", widths.id, ""),
+        (result.phone_number or result.record_id or "", NUMBER_WIDTH, ""),
     ]
     if result.error is not None:
-        return with_note(cells, describe_error(result.error), width)
-    note = "done by an earlier run" if result.already_done else sanitize(result.note)
-    return with_note(cells, note, width)
+        return aligned(cells, describe_error(result.error), width)
+    return aligned(cells, "done by an earlier run" if result.already_done else result.note, width)
+
+
+def describe_error(error: events.RowError) -> str:
+    """Return what went wrong, and what to do about it."""
+    hint = f"; {error.hint}" if error.hint and error.hint not in error.message else ""
+    return f"{error.message}{hint}"
 
 
 STOP_TEXTS: Final = {
@@ -319,18 +346,17 @@ STOP_TEXTS: Final = {
 }
 
 
-@render.register(Summary)
-def _summary_lines(summary: Summary, width: int | None) -> Iterator[Line]:
-    now = summary.done - summary.already_done
-    counts = [
-        (now, "done"),
-        (summary.already_done, "done by an earlier run"),
-        (summary.unchanged or 0, "unchanged"),
-        (summary.failed, "failed"),
-        (summary.unconfirmed, "unconfirmed"),
-        (summary.skipped, "skipped"),
-    ]
-    parts = ", ".join(f"{count:,} {word}" for count, word in counts if count)
+@render.register(events.Summary)
+def _(summary: events.Summary, width: int | None) -> Iterator[Line]:
+    counts = {
+        "done": summary.done - summary.already_done,
+        "done by an earlier run": summary.already_done,
+        "unchanged": summary.unchanged or 0,
+        "failed": summary.failed,
+        "unconfirmed": summary.unconfirmed,
+        "skipped": summary.skipped,
+    }
+    parts = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
     took = format_duration(summary.elapsed_ms / 1000)
     text = f"{count_of(summary.rows, 'row')} in {took}" + (f": {parts}" if parts else "")
     yield from prose(text, width, _worst(summary))
@@ -341,56 +367,46 @@ def _summary_lines(summary: Summary, width: int | None) -> Iterator[Line]:
         yield from prose(f"Stopped early: {STOP_TEXTS[summary.stopped]}.", width, "failed")
 
 
-def _worst(summary: Summary | VerificationSummary) -> str:
-    if summary.failed:
-        return "failed"
-    return "unconfirmed" if summary.unconfirmed else "skipped" if summary.skipped else "done"
+def _worst(summary: events.Summary | events.VerificationSummary) -> str:
+    found = (word for word in ("failed", "unconfirmed", "skipped") if getattr(summary, word))
+    return next(found, "done")
 
 
 # ---------------------------------------------------------------- numbers
 
-_NUMBER_COLUMNS: Final = (
-    TableColumn("phone number"),
-    TableColumn("record id"),
-    TableColumn("platform"),
-    TableColumn("side"),
-    TableColumn("provider"),
-    TableColumn("inbound agent"),
-    TableColumn("outbound agent"),
-    TableColumn("state"),
-    TableColumn("label", shrinks=True),
+_NUMBER_HEADINGS: Final = (
+    *("phone number", "record id", "platform", "side", "provider"),
+    *("inbound agent", "outbound agent", "state", "label"),
 )
 
 
-def _number_cells(number: NumberRecord, *, platform: bool) -> list[str]:
-    cells = (
-        number.phone_number or "(unknown)",
-        number.record_id,
-        number.platform if platform else None,
-        number.side,
-        number.provider,
-        number.inbound_agent_id,
-        number.outbound_agent_id,
-        "inactive" if number.active is False else None,
-        label_text(number.label),
-    )
-    return [sanitize(cell or "") for cell in cells]
-
-
-@render.register(NumberList)
-def _number_list_lines(shown: NumberList, width: int | None) -> Iterator[Line]:
+@render.register(events.NumberList)
+def _(shown: events.NumberList, width: int | None) -> Iterator[Line]:
     if not shown.numbers:
         yield line("No numbers match.")
         return
     several = len({number.platform for number in shown.numbers}) > 1
-    cells = [_number_cells(number, platform=several) for number in shown.numbers]
-    yield from table(_NUMBER_COLUMNS, cells, width)
+    rows = [
+        (
+            number.phone_number or "(unknown)",
+            number.record_id or "",
+            number.platform or "" if several else "",
+            number.side or "",
+            number.provider or "",
+            number.inbound_agent_id or "",
+            number.outbound_agent_id or "",
+            "inactive" if number.active is False else "",
+            label_text(number.label),
+        )
+        for number in shown.numbers
+    ]
+    yield from table(_NUMBER_HEADINGS, rows, width, shrinks="label")
     yield line()
     yield line((count_of(len(shown.numbers), "number"), "dim"))
 
 
-@render.register(NumberRecord)
-def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Line]:
+@render.register(events.NumberRecord)
+def _(number: events.NumberRecord, _: int | None) -> Iterator[Line]:
     fields = attrs.asdict(number) | {"label": label_text(number.label) or None}
     shown = {name: value for name, value in fields.items() if value is not None}
     width = max(map(len, shown), default=0)
@@ -399,121 +415,186 @@ def _number_lines(number: NumberRecord, _: int | None) -> Iterator[Line]:
         yield line((f"{name:<{width}}", "dim"), "  ", sanitize(text))
 
 
-@render.register(NumberReleased)
-def _(shown: NumberReleased, _: int | None) -> Iterable[Line]:
-    return [line(f"Released {sanitize(shown.phone_number or shown.record_id or '')}")]
-
-
-@render.register(OrderPlaced)
-def _(shown: OrderPlaced, width: int | None) -> Iterable[Line]:
-    numbers = f"{count_of(shown.count, 'number')} on {shown.platform}"
-    yield from prose(f"Order {shown.name}: {numbers}, kept in {shown.file}", width)
-    yield from prose("If this run ends early, go on with:", width, "dim")
-    yield line((f"  {shown.resume_command}", "command"))
-
-
-@render.register(Exported)
-def _(shown: Exported, width: int | None) -> Iterable[Line]:
-    return prose(f"Wrote {count_of(shown.rows, 'number')} to {shown.file}", width)
-
-
 # ---------------------------------------------------------------- test calls
 
 
-@render.register(Verification)
-def verification_lines(result: Verification, width: int | None) -> list[Line]:
-    """Return how one test call ended."""
-    cells: list[str | Span] = [
-        (f"{result.status:<11}", result.status),
-        f"{sanitize(result.phone_number or '(unknown)'):<{NUMBER_WIDTH}}",
+@render.register(events.Verification)
+def _verification_lines(result: events.Verification, width: int | None) -> list[Line]:
+    cells = [
+        (result.status, STATUS_WIDTH, result.status),
+        (result.phone_number or "(unknown)", NUMBER_WIDTH, ""),
+        (f"to {result.destination}" if result.destination else "", NUMBER_WIDTH + 3, ""),
     ]
-    if result.destination:
-        cells.append(f"to {sanitize(result.destination):<{NUMBER_WIDTH}}")
-    return with_note(cells, _verification_note(result), width)
-
-
-def _verification_note(result: Verification) -> str:
     if result.error is not None:
-        return describe_error(result.error)
+        return aligned(cells, describe_error(result.error), width)
     end = [f"{result.call_status}: {result.termination_reason}"] if result.call_status else []
     if result.duration_ms is not None:
         end.append(format_duration(result.duration_ms / 1000))
-    return sanitize("; ".join(filter(None, (", ".join(end), result.note))))
+    return aligned(cells, "; ".join(filter(None, (", ".join(end), result.note))), width)
 
 
-@render.register(VerificationList)
-def _verification_list_lines(shown: VerificationList, width: int | None) -> Iterator[Line]:
+@render.register(events.VerificationList)
+def _(shown: events.VerificationList, width: int | None) -> Iterator[Line]:
     """Yield test calls; numbers that were left out for one reason are named together."""
-    left_out: defaultdict[str, list[Verification]] = defaultdict(list)
+    left_out: defaultdict[str, list[events.Verification]] = defaultdict(list)
     for result in shown.results:
         if result.status == "skipped":
             left_out[result.note.replace(result.phone_number or "", "+NUMBER")].append(result)
-    for note, (first, *others) in left_out.items():
-        if not others:
-            yield from verification_lines(first, width)
+    for note, results in left_out.items():
+        if len(results) == 1:
+            yield from _verification_lines(results[0], width)
             continue
-        numbers = [each.phone_number or "(unknown)" for each in (first, *others)]
+        numbers = [each.phone_number or "(unknown)" for each in results]
         head = f"skipped      {count_of(len(numbers), 'number')}: {ids_text(numbers)}"
-        yield from prose(head, width, "skipped", hang=13)
+        yield from prose(head, width, "skipped", hang=STATUS_WIDTH + 2)
         yield from prose(note, width, indent=4)
     for result in shown.results:
         if result.status != "skipped":
-            yield from verification_lines(result, width)
+            yield from _verification_lines(result, width)
 
 
-@render.register(VerificationSummary)
-def _(summary: VerificationSummary, width: int | None) -> Iterable[Line]:
+@render.register(events.VerificationSummary)
+def _(summary: events.VerificationSummary, width: int | None) -> Iterable[Line]:
     words = ("passed", "failed", "unconfirmed", "skipped")
     counts = [f"{count:,} {word}" for word in words if (count := getattr(summary, word))]
     text = f"{count_of(summary.numbers, 'number')}: {', '.join(counts) or 'nothing to do'}"
     return prose(text, width, _worst(summary))
 
 
-# ---------------------------------------------------------------- demo
+# ---------------------------------------------------------------- plans
+
+_SENTENCES: Final = {
+    "purchase": "buys {n}",
+    "move": "moves {n} to another platform and releases {them} permanently on the old one",
+    "release": "releases {n} permanently",
+    "import": "imports {n}",
+    "adopt": "adopts {n} that the account has already",
+    "update": "changes {n}",
+    "drifted": "keeps changes made outside this fleet on {n}",
+    "unchanged": "leaves {n} unchanged",
+}
+"""First what costs money and what is permanent."""
 
 
-@render.register(AuditResult)
-def _audit_lines(audit: AuditResult, width: int | None) -> list[Line]:
-    cells = {
-        "to buy": audit.purchases,
-        "bought": audit.bought,
-        "bought twice": audit.bought_twice,
-        "lost": audit.lost,
-        "not done": audit.not_done,
-    }
-    columns = [*(TableColumn(heading, right=True) for heading in cells), TableColumn("verdict")]
-    verdict = "PASS" if audit.passed else "FAIL"
-    row: list[str | Span] = [*(f"{count:,}" for count in cells.values()), (verdict, verdict)]
-    title = line(("The platforms' own ledger:", "dim"))
-    return [title, *table(columns, [row], width)]
+def _plan_counts(plan: Plan) -> Iterator[Span]:
+    """Yield what the plan amounts to, each clause with the word of its action."""
+    counts = {action.value: count for action, count in plan.counts.items()}
+    for action, sentence in _SENTENCES.items():
+        if count := counts.get(action, 0):
+            them = "it" if count == 1 else "them"
+            yield sentence.format(n=count_of(count, "number"), them=them), action
+    for reason, count in Counter(step.blocked for step in plan.steps if step.blocked).items():
+        yield f"leaves out {count_of(count, 'row')}: {reason}", "blocked"
 
 
-@render.register(JobKilled)
-def _(killed: JobKilled, width: int | None) -> Iterable[Line]:
-    text = (
-        f"{killed.platform:<9}  {killed.done:>3,} done, {killed.in_progress:>3,} in progress,"
-        f" {killed.not_started:>3,} not started; {killed.unrecorded:,} bought, unrecorded"
-    )
-    return prose(text, width)
+def one_line_summary(plan: Plan) -> str:
+    """Return what the plan amounts to as one sentence."""
+    return ", ".join(text for text, _ in _plan_counts(plan)) or "nothing to do"
 
 
-@render.register(WorkerKilled)
-def _(killed: WorkerKilled, width: int | None) -> Iterable[Line]:
-    text = (
-        f"kill -9 of worker {killed.worker} while it was sending"
-        f" {count_of(killed.in_progress, 'request')};"
-        f" {killed.done:,} of {count_of(killed.rows, 'row')} were done"
-    )
-    return prose(text, width)
+@render.register(events.PlanView)
+def _(shown: events.PlanView, width: int | None) -> Iterator[Line]:
+    plan = shown.plan
+    text, word = count_of(plan.writes, "change"), "heading"
+    if plan.problems:
+        text, word = f"{count_of(len(plan.problems), 'problem')}; it cannot be applied", "failed"
+    elif not plan.writes:
+        text, word = "nothing to do", "done"
+    yield from prose(f"{shown.file}: {text}", width, word)
+    for number, (text, word) in enumerate(_plan_counts(plan)):
+        if not number:
+            yield line()
+        yield from prose(text, width, word, indent=2)
+    # The others are only counted.
+    steps = [step for step in plan.steps if step.writes or step.blocked or step_notes(step)]
+    if steps:
+        most = len(steps) if width is None else MOST_STEPS
+        yield line()
+        yield from _step_lines(steps[:most], width)
+        if len(steps) > most:
+            yield line((f"and {len(steps) - most:,} more; --json lists all", "dim"))
+    if plan.problems:
+        yield line()
+        yield from _problem_lines(plan.problems, width)
+    if count := len(plan.unlisted):
+        text = f"{count_of(count, 'number')} in the journal but in no row, left alone: "
+        yield line()
+        yield from prose(text + ids_text(plan.unlisted), width, "dim")
 
 
-@render.register(SandboxStarted)
-def _(shown: SandboxStarted, _: int | None) -> Iterable[Line]:
-    variables = [pair for each in shown.endpoints for pair in each.environment.items()]
-    return [line(f"export {name}={shlex.quote(value)}") for name, value in variables]
+def _step_lines(steps: Sequence[Step], width: int | None) -> Iterator[Line]:
+    widths = Widths.of((step.id for step in steps), {step.action.value for step in steps})
+    platform = max(len(step.platform) for step in steps)
+    for step in steps:
+        action = step.action.value
+        cells = [
+            (step.id, widths.id, ""),
+            (step.platform, platform, ""),
+            (action, widths.action, "blocked" if step.blocked else action),
+            (step.phone_number or "(any)", NUMBER_WIDTH, ""),
+        ]
+        creates = action in {"purchase", "import"} or (action == "move" and not step.record)
+        changes = ", ".join(_change_text(change, creates=creates) for change in step.changes)
+        yield from aligned(cells, "; ".join(filter(None, [changes, *step_notes(step)])), width)
 
 
-@render.register(WorkerStarted)
-def _(shown: WorkerStarted, width: int | None) -> Iterable[Line]:
-    accounts, limit = ", ".join(shown.accounts), count_of(shown.concurrency, "operation")
-    return prose(f"Serving {accounts} from {shown.database}, up to {limit} at once", width)
+def step_notes(step: Step) -> list[str]:
+    """Return what there is to say about a step beside its changes."""
+    notes = [*step.remarks]
+    if step.renamed_from:
+        notes.append(f"was the row {step.renamed_from}")
+    if step.moves_from is not None:
+        notes.append(f"then released on {step.moves_from.platform}, permanently")
+    for kept in step.kept_drift:
+        shown, row = (_value(kept.field, each) for each in (kept.before, kept.after))
+        notes.append(f"{kept.field} stays {shown}, changed outside this fleet; the row has {row}")
+    if step.blocked:
+        notes.append("left out, see above")
+    return notes
+
+
+def _change_text(change: Change, *, creates: bool) -> str:
+    after = _value(change.field, change.after)
+    if creates:
+        return f"{change.field} {after}"
+    if _is_secret(change.field):
+        return f"{change.field} -> {after}"
+    drift = " (changed outside this fleet)" if change.drifted else ""
+    return f"{change.field} {_value(change.field, change.before)}{drift} -> {after}"
+
+
+def _value(field: str, value: str | int | None) -> str:
+    if value is None or value == "":
+        return "(empty)"
+    shown = sanitize(str(value))
+    return shown if isinstance(value, int) or _is_secret(field) else f"'{shown}'"
+
+
+def _is_secret(field: str) -> bool:
+    from sigmamind_async.fleet.spec import SECRETS  # loaded already where there is a plan
+
+    return field in SECRETS
+
+
+@render.register(events.ProblemList)
+def _(shown: events.ProblemList, width: int | None) -> Iterable[Line]:
+    return _problem_lines(shown.problems, width)
+
+
+def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[Line]:
+    """Yield what is wrong; what many rows have in common only once."""
+    if not problems:
+        return
+    yield line((f"{count_of(len(problems), 'problem')}:", "failed"))
+    groups: defaultdict[tuple[str, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        groups[problem.field, problem.message].append(problem)
+    shown = [*groups.values()]
+    for first, *others in shown[:MOST_PROBLEMS]:
+        yield from prose(str(first), width, indent=2)
+        if others:
+            names = ids_text([each.id or f"line {each.line}" for each in others])
+            text = f"and {count_of(len(others), 'other row')}: {names}"
+            yield from prose(text, width, "dim", indent=4)
+    if hidden := sum(map(len, shown[MOST_PROBLEMS:])):
+        yield line((f"  and {hidden:,} more; --json lists all", "dim"))

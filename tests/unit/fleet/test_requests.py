@@ -67,8 +67,11 @@ async def test_an_import_follows_another_one_that_is_done() -> None:
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (imported(phone_number=OTHER), f"unconfirmed for {NUMBER}, and the row now has {OTHER}"),
-        (bought(), "and the row now has source purchase"),
+        (
+            imported(phone_number=OTHER),
+            f"import {NUMBER}, which is unconfirmed: add another row for {OTHER}",
+        ),
+        (bought(), "which is unconfirmed: change the row back until that is settled"),
     ],
 )
 async def test_another_number_does_not_continue_an_import(made: FleetRow, why: str) -> None:

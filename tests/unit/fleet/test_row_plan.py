@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 import pytest
 
-from sigmamind_async.fleet.spec import FleetRow
+from sigmamind_async.fleet.plan import Plan, plan
+from sigmamind_async.fleet.spec import Fleet, FleetRow
 from sigmamind_async.fleet.state import FleetState, LastApplied, PendingOperation
 from sigmamind_async.fleet.step import Action, Change, Step
 from sigmamind_async.provisioning.row import Kind, State
@@ -356,9 +357,9 @@ def test_a_purchase_that_was_renamed_and_names_no_number(platform: str) -> None:
     assert messages(planned([bought("new", platform, label="L")], what)) == [
         (
             f"new: would buy another number although {NUMBER} was bought for the row old, which"
-            " the fleet no longer lists: if this is that row, change its id back to old or add"
+            " this fleet does not list: if this is that row, change its id back to old or add"
             f" phone_number {NUMBER}; if not, put old back (with state absent to release {NUMBER}),"
-            " or pass --allow-unlisted"
+            " or give this row another id and label and pass --allow-unlisted"
         )
     ]
 
@@ -455,8 +456,8 @@ def test_a_removed_row_with_an_unconfirmed_purchase(state: State) -> None:
     (message,) = messages(planned([bought("new", label="M")], known([], begun={"old": going})))
 
     assert message == (
-        "new: would buy a number while a purchase for the row old, which the fleet no longer"
-        " lists, is unconfirmed: put old back until it is settled, or pass --allow-unlisted"
+        "new: would buy a number while a purchase for the row old, which this fleet does"
+        " not list, is unconfirmed: put old back until it is settled, or pass --allow-unlisted"
     )
 
 
@@ -490,6 +491,73 @@ def test_ids_that_a_spreadsheet_rewrote() -> None:
             f"{after}: would buy" in each and f"the row {before}," in each
             for each in messages(made)
         )
+
+
+# ---------------------------------------------------------------- several fleets on one journal
+
+UNLABELLED = bought("new", area_code=415)
+
+
+def of_two_fleets(origin: str, **changes: Any) -> FleetState:
+    """Return a state with two numbers that another fleet has bought."""
+    notes = {**removed(**changes).last_applied, "us-2": note(bought("us-2"), OTHER)}
+    notes = {id_: attrs.evolve(each, origin=origin) for id_, each in notes.items()}
+    return known([found(label="L"), found(phone_number=OTHER)], notes)
+
+
+def shared(made: FleetRow, **changes: Any) -> Plan:
+    """Return the plan of *made* in ``eu``, where ``us`` has bought a number for a row ``0101``."""
+    return plan(Fleet(rows=[made], origin="eu"), of_two_fleets("us", **changes))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        UNLABELLED,
+        bought("new", label="M", area_code=415),
+        bought("new", label="L", area_code=212),
+        bought("102"),
+    ],
+)
+def test_a_purchase_of_another_fleet_is_no_row_that_was_removed(made: FleetRow) -> None:
+    """Nor is its row shown as one. The controls below say when it may be one."""
+    everything = shared(made)
+
+    assert (messages(everything), everything.purchases, everything.unlisted) == ([], 1, ())
+
+
+def test_two_rows_that_say_nothing_of_themselves_are_two_in_two_fleets() -> None:
+    assert shared(UNLABELLED, fields={"country_code": "US", "area_code": 415}).purchases == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "origins"),
+    [
+        pytest.param([UNLABELLED], ("us", "us"), id="the same fleet"),
+        pytest.param([UNLABELLED, bought("us-2")], ("eu", "us"), id="a renamed or copied file"),
+        pytest.param([UNLABELLED], ("", "us"), id="a fleet without an origin"),
+        pytest.param([UNLABELLED], ("eu", ""), id="a note without an origin"),
+    ],
+)
+def test_a_purchase_that_the_fleet_may_have_lost(
+    rows: list[FleetRow], origins: tuple[str, str]
+) -> None:
+    made = plan(Fleet(rows=rows, origin=origins[0]), of_two_fleets(origins[1]))
+
+    assert made.purchases == 0
+    assert "this fleet does not list" in messages(made)[0]
+    assert messages(made)[0].endswith("pass --allow-unlisted")
+    assert "0101" in made.unlisted
+
+
+@pytest.mark.parametrize(
+    "made", [bought("new", label="L", area_code=415), bought("101"), bought("0101 ")]
+)
+def test_a_row_just_like_one_of_another_fleet(made: FleetRow) -> None:
+    """A copy under another name, whose ids were all changed."""
+    (message,) = messages(shared(made))
+
+    assert message.endswith(f"release {NUMBER}), or give this row another id and label")
 
 
 # ---------------------------------------------------------------- numbers of other rows
