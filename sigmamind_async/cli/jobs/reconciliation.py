@@ -9,8 +9,9 @@ from typing import Final
 
 import attrs
 
+from sigmamind_async.cli.accounts import AnyClient, new_provisioner
 from sigmamind_async.cli.errors import CommandError, exit_for, message_of, sentence_for
-from sigmamind_async.cli.journal_location import JournalLocation
+from sigmamind_async.cli.journal_location import FileJournal, JournalLocation
 from sigmamind_async.cli.options import SettlementOptions
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import StateChanged
@@ -22,10 +23,9 @@ from sigmamind_async.cli.output.journal_status import (
     without_call,
 )
 from sigmamind_async.cli.output.text import format_timestamp
-from sigmamind_async.cli.runtime import new_provisioner
-from sigmamind_async.cli.vendors import AnyClient
 from sigmamind_async.errors import JournalError, SigmaMindError, suggest
 from sigmamind_async.provisioning.journal.protocol import Journal, Status, clock_for
+from sigmamind_async.provisioning.journal.sqlite import SqliteJournal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, State
 
@@ -80,6 +80,14 @@ def choose_rows(rows: Iterable[Row], only: Sequence[str], journal: str) -> list[
             raise CommandError(f"{word} is {name}, so there is nothing to decide")
         chosen += undecided
     return chosen
+
+
+async def accept_restored(place: JournalLocation) -> None:
+    """Take the journal for the one that it was, although it is older than that."""
+    if not isinstance(place, FileJournal):
+        raise CommandError("--restored is about a journal in a file: a database needs no leave")
+    async with SqliteJournal(place.path, restored=True):
+        pass  # what it holds from now on is what is known of it
 
 
 def by_account(rows: Iterable[Row]) -> dict[str, list[Row]]:
