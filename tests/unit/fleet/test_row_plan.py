@@ -442,6 +442,13 @@ def test_a_new_row_buys_once_the_number_has_left_the_account() -> None:
     assert made.purchases == 1
 
 
+def test_a_row_that_is_left_alone_is_not_removed() -> None:
+    """It has a problem, and was skipped: it belongs to the fleet."""
+    made = plan(Fleet(rows=[bought("new", label="M")], skipped=["0101"]), removed())
+
+    assert (messages(made), made.purchases, made.unlisted) == ([], 1, ())
+
+
 @pytest.mark.parametrize("source", ["import", "existing"])
 def test_a_removed_row_that_was_not_bought(source: str) -> None:
     """Nothing was paid for it."""
