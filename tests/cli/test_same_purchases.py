@@ -18,9 +18,11 @@ from sigmamind_async.cli.other_journals import known_journals
 from sigmamind_async.provisioning.tags import remove_tag
 from tests.cli.conftest import Terminal
 from tests.cli.test_terminal import ESCAPES
+from tests.functional.workers import database
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Done, Inside, Wait
+    from tests.functional.postgres import Server
 
 HEADER = "id,platform,source,country_code,label\n"
 ROWS = HEADER + "desk,sigmamind,purchase,US,Desk\nnight,sigmamind,purchase,US,Night\n"
@@ -84,6 +86,22 @@ def test_a_copy_that_was_edited_stops(cli: Cli, inside: Inside, applied: Path, c
 
     assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
     assert f"{applied}.journal.db has bought numbers" in done.err
+
+
+def test_a_fleet_with_a_journal_of_its_own_is_not_bought_again_by_a_database(
+    cli: Cli, inside: Inside, applied: Path, postgres: Server
+) -> None:
+    """The journal moved from the file's side into a database that knows nothing of it."""
+    with database(postgres) as home:
+        words = ("apply", applied, *BUY, "--postgres")
+        done = inside(*words, SIGMAMIND_POSTGRES=home.dsn)
+        assert (done.code, bought(cli)) == (2, ["Desk", "Night"])
+        assert f"{applied}.journal.db has bought numbers for these rows" in done.err
+        assert "already: desk, night. To go on with it, leave --postgres out" in done.err
+
+        Path(f"{applied}.journal.db").rename(cli.folder / "gone.db")
+        assert inside(*words, SIGMAMIND_POSTGRES=home.dsn).code == 0
+        assert len(bought(cli)) == 4, "negative control: the journal is what stops it"
 
 
 def test_other_rows_beside_a_fleet_are_bought(cli: Cli, inside: Inside, applied: Path) -> None:
