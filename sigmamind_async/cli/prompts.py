@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.errors import CommandError, Exit
 
 if TYPE_CHECKING:
     from sigmamind_async.cli.options import SpendingOptions
@@ -30,7 +30,11 @@ def prompt(question: str) -> str:
 
 def confirm(question: str, answer: str) -> None:
     """Ask *question*, and raise `CommandError` unless a person types *answer*."""
-    if prompt(f"{question}, or press Enter to cancel: ") != answer:
+    try:
+        given = prompt(f"{question}, or press Enter to cancel: ")
+    except KeyboardInterrupt:
+        raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED) from None
+    if given != answer:
         raise CommandError("not confirmed; nothing was sent")
 
 
