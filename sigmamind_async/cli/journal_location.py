@@ -75,7 +75,7 @@ class FileJournal:
             raise CommandError(f"{file}: is a folder; name a file")
         if file == STDIN or (Path(file).exists() and not Path(file).is_file()):
             raise CommandError(
-                "standard input needs --journal FILE: a later run finds there what was done"
+                "rows from a pipe need --journal FILE, where a later run finds what was done"
             )
         return cls(file, Path(f"{file}{SUFFIX}"))
 

@@ -33,6 +33,7 @@ def confirm(question: str, answer: str) -> None:
     try:
         given = prompt(f"{question}, or press Enter to cancel: ")
     except KeyboardInterrupt:
+        print(file=sys.stderr)  # the question's line ends with what was typed
         raise CommandError("interrupted; nothing was sent", Exit.INTERRUPTED) from None
     if given != answer:
         raise CommandError("not confirmed; nothing was sent")
