@@ -212,6 +212,6 @@ def test_a_full_disk_behind_stdout_tears_nothing_off(cli: Cli) -> None:
 
     assert process.returncode == 130
     assert "nothing reads the results any more" in err
-    assert "unconfirmed, may have been carried out: line" in err
+    assert "unconfirmed, may have been carried out: buy-" in err
     assert cli.box.sigmamind.in_flight == 0
     assert len(cli.box.ledger.purchases) < ROWS
