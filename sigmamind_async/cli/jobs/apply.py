@@ -82,9 +82,12 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
         try:
             loop.run(job.prepare())
             job.approve()
-            return loop.run(job.carry_out())
+            code = loop.run(job.carry_out())
         finally:
             loop.run(job.close())
+    if options.report is not None:
+        screen.log(f"report: {options.report}")
+    return code
 
 
 def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
