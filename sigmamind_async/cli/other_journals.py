@@ -49,7 +49,12 @@ async def check_other_journals(
                     raise CommandError(_journal_text(given, path, found))
     if isinstance(place, FileJournal):
         if found := await _bought_elsewhere(plan, state, journal):
-            raise CommandError(_labels_text(given, place, found))
+            raise CommandError(
+                f"{given.name} has no journal yet, and the account has numbers with the labels of"
+                f" its rows that another journal has bought: {ids_text(found)}. If this fleet has"
+                f" bought them, name its journal with --journal; to buy other numbers, add"
+                f" --journal {quote(place.name)}; nothing was sent"
+            )
         remember_journal(place.path)
 
 
@@ -148,9 +153,6 @@ def remember_journal(path: Path) -> None:
                 to.write(f"{text}\n")
 
 
-# ---------------------------------------------------------------- messages
-
-
 def _journal_text(given: FleetInput, path: Path, found: Sequence[str]) -> str:
     place = given.place
     bought = f"{path} has bought numbers for these rows of {given.name} already: {ids_text(found)}"
@@ -162,13 +164,4 @@ def _journal_text(given: FleetInput, path: Path, found: Sequence[str]) -> str:
     return (
         f"{bought}. To go on with that journal, add --journal {quote(str(path))}; to buy other"
         f" numbers, add --journal {quote(place.name)}; nothing was sent"
-    )
-
-
-def _labels_text(given: FleetInput, place: FileJournal, found: Sequence[str]) -> str:
-    return (
-        f"{given.name} has no journal yet, and the account has numbers with the labels of its rows"
-        f" that another journal has bought: {ids_text(found)}. If this fleet has bought them, name"
-        f" its journal with --journal; to buy other numbers, add --journal {quote(place.name)};"
-        " nothing was sent"
     )
