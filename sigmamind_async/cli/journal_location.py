@@ -62,7 +62,7 @@ class FileJournal:
             raise CommandError(f"{file}: is a folder; name a file")
         if file == STDIN or (Path(file).exists() and not Path(file).is_file()):
             raise CommandError(
-                "rows that can be read only once need --journal FILE, to be resumed from"
+                "rows from a pipe need --journal FILE, where a later run finds what was done"
             )
         return cls(file, Path(f"{file}{SUFFIX}"))
 

@@ -165,9 +165,12 @@ def apply_fleet(given: FleetInput, options: ApplyOptions) -> int:
         try:
             loop.run(job.prepare())
             job.approve()
-            return loop.run(job.carry_out())
+            code = loop.run(job.carry_out())
         finally:
             loop.run(job.stack.aclose())
+    if options.report is not None:
+        output.log(f"report: {options.report}")
+    return code
 
 
 def _check_saved(given: FleetInput, options: ApplyOptions) -> None:
