@@ -22,6 +22,7 @@ ATTEMPT_TIMEOUT: Final = 20.0
 SETTLE_TIME: Final = 900.0
 
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
+_DIGITS: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
 
@@ -33,6 +34,14 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def whole_number(_: object, tokens: Sequence[Token]) -> int:
+    """Return the number that a word is, in digits: nothing is rounded to another one."""
+    if not _DIGITS.fullmatch(tokens[0].value):
+        raise ValueError(f"{tokens[0].value!r} is no whole number; write digits, such as 20")
+    return int(tokens[0].value)
+
+
+WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))]
 
 
@@ -85,7 +94,7 @@ class SpendingOptions:
     """What may be spent."""
 
     max_purchases: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             validator=Number(gte=0),
             help="Most numbers that the journal may count as bought, over all runs.",

@@ -239,6 +239,8 @@ def test_several_at_once_buy_one_order(cli: Cli) -> None:
     [
         (("--country", "US", "--count", "0"), "--count"),
         (("--country", "US", "--count", "1001"), "--count"),
+        (("--country", "US", "--count", "3.5"), "--count: '3.5' is no whole number"),
+        (("--country", "US", "--count", "0x3"), "--count: '0x3' is no whole number"),
         (("--country", "US", "--area-code", "0415"), "--area-code: must be digits"),
         (("--country", "US", "--area-code", "4e2"), "--area-code: must be digits"),
         (("--country", "USA"), "--country: "),
@@ -266,6 +268,15 @@ def test_no_more_is_bought_than_is_allowed(cli: Cli, inside: Inside) -> None:
 
     assert (done.code, bought(cli)) == (2, 0)
     assert "--max-purchases allows 19" in done.err
+
+
+@pytest.mark.parametrize("number", ["19.5", "2e1", "0x14", "20.0"])
+def test_a_limit_is_not_rounded(cli: Cli, inside: Inside, number: str) -> None:
+    """Negative control: cyclopts itself reads 19.5 as 20."""
+    done = inside(*BUY, "--max-purchases", number, "--yes")
+
+    assert (done.code, bought(cli)) == (2, 0)
+    assert f"--max-purchases: '{number}' is no whole number" in done.err
 
 
 @pytest.mark.parametrize(

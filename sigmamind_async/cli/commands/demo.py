@@ -10,15 +10,16 @@ from cyclopts.validators import Number
 
 from sigmamind_async.cli.command_line import POSTGRES_OPTION
 from sigmamind_async.cli.errors import CommandError
+from sigmamind_async.cli.options import WholeNumber
 
 
 def demo(
     *,
     seed: Annotated[
-        int, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
+        WholeNumber, Parameter(group="Sandbox", help="Seed of the fleet and of the faults.")
     ] = 1,
     rows: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             group="Sandbox",
             validator=Number(gte=12, lte=10_000),
@@ -30,7 +31,7 @@ def demo(
         Parameter(group="Output", help="New folder in which the files of the demo are kept."),
     ] = None,
     workers: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(
             group="Workers",
             validator=Number(gte=2, lte=20),

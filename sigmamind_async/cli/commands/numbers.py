@@ -19,6 +19,7 @@ from sigmamind_async.cli.options import (
     Seconds,
     SettlementOptions,
     SpendingOptions,
+    WholeNumber,
 )
 
 MOST_NUMBERS: Final = 1000
@@ -107,7 +108,7 @@ def buy(
         str | None, Parameter(help="Area code near which they are, such as 415; SigmaMind only.")
     ] = None,
     count: Annotated[
-        int, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
+        WholeNumber, Parameter(validator=Number(gte=1, lte=MOST_NUMBERS), help="How many.")
     ] = 1,
     phone_number: Annotated[
         str | None, Parameter(help="Exactly this number, in place of some in a country.")
@@ -245,7 +246,7 @@ def verify(
     *numbers: Annotated[str, Parameter(help="Such as +14155550100. Default: all of the account.")],
     platform: OnePlatform = "sigmamind",
     max_calls: Annotated[
-        int | None,
+        WholeNumber | None,
         Parameter(validator=Number(gte=0), help="Most calls to place; do not ask."),
     ] = None,
     agent: Annotated[
@@ -254,10 +255,11 @@ def verify(
     timeout: Annotated[Seconds, Parameter(help="Longest wait for the end of one call.")] = 120.0,
     poll_interval: Annotated[Seconds, Parameter(help="Time between two looks at a call.")] = 1.0,
     concurrency: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
+        WholeNumber, Parameter(validator=Number(gte=1), help="Most calls in progress at once.")
     ] = 5,
     max_per_destination: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Most of them to the same test number.")
+        WholeNumber,
+        Parameter(validator=Number(gte=1), help="Most of them to the same test number."),
     ] = 1,
     request: RequestOptions = RequestOptions(),  # noqa: B008
     json: Json = False,

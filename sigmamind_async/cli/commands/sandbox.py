@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from sigmamind_async.cli.errors import CommandError, Exit
+from sigmamind_async.cli.options import WholeNumber
 
 if TYPE_CHECKING:  # they are imported when the command runs
     from sigmamind_async.cli.output.console import Output
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # they are imported when the command runs
 def sandbox(
     *,
     port: Annotated[
-        int,
+        WholeNumber,
         Parameter(
             group="Server",
             validator=Number(gte=0, lte=65533),
@@ -46,7 +47,7 @@ def sandbox(
             help="Requests per second that each platform admits. Default: no limit.",
         ),
     ] = None,
-    seed: Annotated[int, Parameter(group="Faults", help="Random seed.")] = 0,
+    seed: Annotated[WholeNumber, Parameter(group="Faults", help="Random seed.")] = 0,
     json: Annotated[bool, Parameter(group="Output", help="Write JSON Lines to stdout.")] = False,
 ) -> int:
     """Run a copy of each platform on loopback until Ctrl-C."""

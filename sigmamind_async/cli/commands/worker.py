@@ -16,6 +16,7 @@ from sigmamind_async.cli.options import (
     RequestOptions,
     SettlementOptions,
     SpendingOptions,
+    WholeNumber,
 )
 
 
@@ -32,7 +33,7 @@ class WorkerOptions:
         ),
     ] = ()
     concurrency: Annotated[
-        int, Parameter(validator=Number(gte=1), help="Operations under way at once.")
+        WholeNumber, Parameter(validator=Number(gte=1), help="Operations under way at once.")
     ] = 20
     allow_secret: Annotated[
         tuple[str, ...],
@@ -43,7 +44,7 @@ class WorkerOptions:
         ),
     ] = ()
     upkeep: Annotated[
-        int,
+        WholeNumber,
         Parameter(
             validator=Number(gte=1, lte=3540),
             help="Seconds, roughly, between two searches for unconfirmed purchases and lost"
