@@ -34,14 +34,14 @@ def seconds(_: object, tokens: Sequence[Token]) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def whole_number(_: object, tokens: Sequence[Token]) -> int:
+def parse_digits(_: object, tokens: Sequence[Token]) -> int:
     """Return the number that a word is, in digits: nothing is rounded to another one."""
     if not _DIGITS.fullmatch(tokens[0].value):
         raise ValueError(f"{tokens[0].value!r} is no whole number; write digits, such as 20")
     return int(tokens[0].value)
 
 
-WholeNumber = Annotated[int, Parameter(converter=whole_number)]
+WholeNumber = Annotated[int, Parameter(converter=parse_digits)]
 Seconds = Annotated[float, Parameter(converter=seconds, validator=Number(gte=0))]
 
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from sigmamind_async.cli.errors import CommandError
 from sigmamind_async.cli.fleet_input import FleetInput
-from sigmamind_async.cli.journal_location import SQLITE_HEADER, SUFFIX, FileJournal
+from sigmamind_async.cli.journal_location import SQLITE_HEADER, SUFFIX, FileJournal, JournalLocation
 from sigmamind_async.cli.output.text import ids_text
 from sigmamind_async.errors import JournalError
 from sigmamind_async.fleet import Action, FleetState, Plan, find_purchases
@@ -40,17 +40,27 @@ async def check_other_journals(
     With ``--journal`` nothing is looked for: the caller has said which journal is meant.
     """
     place = given.place
-    if isinstance(place, FileJournal) and place.chosen is not None:
+    if is_chosen(place):
         return
     for path in islice(_journals(given), MOST_JOURNALS):
         with suppress(JournalError, OSError):  # it is no journal, or of another version
             async with SqliteJournal(path, read_only=True) as other:
                 if found := await find_purchases(plan, state, other):
                     raise CommandError(_journal_text(given, path, found))
-    if isinstance(place, FileJournal):
-        if found := await _bought_elsewhere(plan, state, journal):
-            raise CommandError(_labels_text(given, place, found))
-        remember_journal(place.path)
+    if isinstance(place, FileJournal) and (found := await _bought_elsewhere(plan, state, journal)):
+        raise CommandError(_labels_text(given, place, found))
+
+
+def is_chosen(place: JournalLocation) -> bool:
+    """Return whether ``--journal`` has named *place*."""
+    return isinstance(place, FileJournal) and place.chosen is not None
+
+
+def is_gone(place: JournalLocation) -> bool:
+    """Return whether numbers were bought with a journal that was at *place*."""
+    if not isinstance(place, FileJournal) or place.exists():
+        return False
+    return place.path.absolute() in known_journals()
 
 
 def _journals(given: FleetInput) -> Iterator[Path]:
@@ -149,6 +159,15 @@ def remember_journal(path: Path) -> None:
 
 
 # ---------------------------------------------------------------- messages
+
+
+def gone_text(given: FleetInput) -> str:
+    """Return what to do about a journal that has bought numbers, and is gone."""
+    name = given.place.name
+    return (
+        f"{name}, the journal of {given.name}, is gone: bring it back, or name it with --journal;"
+        f" to buy other numbers, add --journal {quote(name)}; nothing was sent"
+    )
 
 
 def _journal_text(given: FleetInput, path: Path, found: Sequence[str]) -> str:

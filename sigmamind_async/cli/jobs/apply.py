@@ -18,6 +18,7 @@ from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput
 from sigmamind_async.cli.jobs.plan import make_plan, platforms_in, show_warnings
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import JobRunner, run_plan
+from sigmamind_async.cli.journal_location import FileJournal
 from sigmamind_async.cli.options import (
     ChangeOptions,
     OutputOptions,
@@ -26,7 +27,13 @@ from sigmamind_async.cli.options import (
     SpendingOptions,
     given_options,
 )
-from sigmamind_async.cli.other_journals import check_other_journals
+from sigmamind_async.cli.other_journals import (
+    check_other_journals,
+    gone_text,
+    is_chosen,
+    is_gone,
+    remember_journal,
+)
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import PlanView, ProblemList
 from sigmamind_async.cli.output.text import count_of, one_line_summary, plain, render
@@ -37,6 +44,7 @@ from sigmamind_async.cli.vendors import describe_account
 from sigmamind_async.errors import JournalError, SigmaMindError
 from sigmamind_async.fleet import Action, FleetState, Plan
 from sigmamind_async.fleet.blockers import RELEASE_NOT_ALLOWED
+from sigmamind_async.provisioning.journal.memory import MemoryJournal
 from sigmamind_async.provisioning.journal.protocol import Journal
 from sigmamind_async.provisioning.provisioner import Provisioner
 from sigmamind_async.values import SecretReference
@@ -120,8 +128,9 @@ class Application:
     """True if the journal holds no operation yet."""
     journal: Journal = attrs.field(init=False)
     accounts: Accounts = attrs.field(init=False)
-    state: FleetState | None = attrs.field(init=False)
-    """`None` once a person took time to answer, in which anything may have happened."""
+    state: FleetState = attrs.field(init=False)
+    asked: bool = attrs.field(init=False, default=False)
+    """Whether a person took time to answer, in which anything may have happened."""
     plan: Plan = attrs.field(init=False)
     bought: Mapping[str, int] = attrs.field(init=False)
     """Numbers that the journal counts as bought, by platform."""
@@ -135,14 +144,17 @@ class Application:
     async def prepare(self) -> None:
         """Settle what earlier runs left unconfirmed, read the accounts, and make the plan."""
         given, options = self.given, self.options
-        self.journal = journal = await self._stack.enter_async_context(given.place.opened())
+        gone = is_gone(given.place) and not is_chosen(given.place)
+        # Nothing takes its place before the user has said so.
+        opened = MemoryJournal() if gone else given.place.opened()
+        self.journal = journal = await self._stack.enter_async_context(opened)
         platforms = await platforms_in(given, journal)
         self.accounts = Accounts.of(platforms, options.request, self.page)
         await self.accounts.open(self._stack)
-        for provisioner in self._provisioners({}):
-            if options.settlement.accept_key:
+        if options.settlement.accept_key:
+            for provisioner in self._provisioners({}):
                 await provisioner.accept_key()
-            await _reconcile(provisioner)
+        await self._reconcile()
         self.state, self.plan = await make_plan(
             given, self.accounts.clients, journal, options.changes
         )
@@ -153,6 +165,8 @@ class Application:
         self.to_buy = await fleet.count_new_purchases(self.plan, journal)
         if sum(self.to_buy.values()):
             await check_other_journals(given, self.plan, self.state, journal)
+        if gone:
+            raise CommandError(gone_text(given))
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
         """Show all problems; raise `CommandError` unless the sound rows are to be applied."""
@@ -174,14 +188,12 @@ class Application:
             self.output.show(ProblemList(tuple(plan.problems)))
         to_buy, releases = sum(self.to_buy.values()), _releases(plan)
         self.limit = approval.check_limit(name, to_buy, sum(self.bought.values()))
-        asked = bool(to_buy or releases) and not spending.yes
-        self._show_plan(whole=asked and ask)
+        self.asked = bool(to_buy or releases) and not spending.yes
+        self._show_plan(whole=self.asked and ask)
         approval.check_purchases(to_buy)
         approval.check_releases(name, releases)
         if self.options.settlement.release_duplicates:
             approval.check_release("duplicates")
-        if asked:
-            self.state = None
 
     def _show_plan(self, *, whole: bool) -> None:
         """Show what is done and where; *whole*, row by row, above a question."""
@@ -213,7 +225,11 @@ class Application:
 
     async def carry_out(self) -> int:
         """Carry out the plan, show how each step ended, and return the exit code."""
-        options, plan = self.options, self.plan
+        options, plan = self.options, self.plan.skip_problems()
+        if self.asked:
+            plan = await self._check_again(plan)
+        if sum(self.to_buy.values()) and isinstance(self.given.place, FileJournal):
+            remember_journal(self.given.place.path)
         limits = {name: self.bought[name] + self.to_buy.get(name, 0) for name in self.bought}
         runner = JobRunner(
             output=self.output,
@@ -223,14 +239,14 @@ class Application:
             patience=options.request.deadline,
         )
         summary = await run_plan(
-            plan.skip_problems(),
+            plan,
             self._provisioners(limits),
             runner,
             state=self.state,
             secrets=self.given.references,
             workers=options.workers,
             verbose=options.output.verbose,
-            invalid=len({(problem.id, problem.line) for problem in plan.problems}),
+            invalid=len({(problem.id, problem.line) for problem in self.plan.problems}),
         )
         self.page.write(
             summary,
@@ -245,6 +261,27 @@ class Application:
             max_purchases=self.limit if sum(self.to_buy.values()) else None,
         )
         return runner.conclude(summary)
+
+    async def _reconcile(self) -> None:
+        """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
+        for provisioner in self._provisioners({}):
+            try:
+                await provisioner.reconcile()
+            except JournalError:
+                raise
+            except SigmaMindError:
+                pass  # the listing that comes next says why
+
+    async def _check_again(self, agreed: Plan) -> Plan:
+        """Return what is left to do of *agreed*; raise an error where that has moved.
+
+        Meanwhile another run may have bought the same numbers, with this journal or another one.
+        """
+        await self._reconcile()
+        left, self.state = await fleet.recheck(agreed, self.accounts.clients, self.journal)
+        if sum((await fleet.count_new_purchases(left, self.journal)).values()):
+            await check_other_journals(self.given, left, self.state, self.journal)
+        return left
 
     async def close(self) -> None:
         """Close clients and journal."""
@@ -286,13 +323,3 @@ class Application:
         except JournalError:  # what ended the job; the report says what was bought before
             return sum(self.bought.values())
         return sum(each.purchase_count for each in counts)
-
-
-async def _reconcile(provisioner: fleet.StepProvisioner) -> None:
-    """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
-    try:
-        await provisioner.reconcile()
-    except JournalError:
-        raise
-    except SigmaMindError:
-        return  # the listing that comes next says why
