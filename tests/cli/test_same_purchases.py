@@ -385,3 +385,17 @@ def test_a_terminal_is_never_asked_for_json(cli: Cli) -> None:
 
     assert terminal.code == 2
     assert "agree with --max-purchases 1 --yes" in terminal.seen
+
+
+@pytest.mark.usefixtures("covered_processes")
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_a_journal_is_not_put_among_devices(cli: Cli, name: str) -> None:
+    """What is redirected to standard input may be a regular file."""
+    path = cli.write("fleet.csv", ROWS)
+    with path.open("rb") as stream:
+        process = cli.start("apply", name, "--format", "csv", *BUY, stdin=stream.fileno())
+        done = cli.ended(process)
+
+    assert (done.code, bought(cli)) == (2, [])
+    assert "need --journal FILE" in done.err
+    assert not list(Path("/dev").glob("*.journal.db*"))

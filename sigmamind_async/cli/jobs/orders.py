@@ -26,7 +26,7 @@ from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
 from sigmamind_async.cli.jobs.numbers import AccountNumbers, option_of
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
 from sigmamind_async.cli.options import PlatformName
-from sigmamind_async.cli.other_journals import known_journals, remember_journal
+from sigmamind_async.cli.other_journals import is_gone, known_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
 from sigmamind_async.cli.runtime import run
@@ -97,12 +97,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     else:
         file = _named_order(order, name)
     place = _journal_of(file)
-    if not place.exists() and place.path.absolute() in known_journals():
-        raise CommandError(
-            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
-            " new name to buy as many again; nothing was sent"
-        )
-    remember_journal(place.path)
     Output.for_process(json=options.output.json).show(
         OrderPlaced(
             name=name,
@@ -143,7 +137,9 @@ def _named_order(order: Order, name: str) -> Path:
             f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
         )
     file = _file_of(name)
+    run(_count_purchases(order, file))
     if not file.exists():
+        _check_elsewhere(order, file)
         _write(order, file)
     elif _read_lines(file) != order.lines(name):
         raise CommandError(
@@ -151,6 +147,16 @@ def _named_order(order: Order, name: str) -> Path:
             f" sigmamind apply {file}; nothing was sent"
         )
     return file
+
+
+def _check_elsewhere(order: Order, file: Path) -> None:
+    """Raise `CommandError` where the same order has begun in another folder, as *file* there."""
+    for each in _same_orders(order):
+        if each.name == file.name and run(_count_purchases(order, each)) is not None:
+            raise CommandError(
+                f"{each} is this order, and has begun: run this command in {each.parent} to go on"
+                " with it, or give --order another name to buy as many again; nothing was sent"
+            )
 
 
 def _new_order(order: Order) -> Path:
@@ -211,8 +217,16 @@ def _write(order: Order, file: Path) -> None:
 
 
 async def _count_purchases(order: Order, file: Path) -> int | None:
-    """Return how many numbers the order has bought, or may have; `None` if nothing was sent."""
+    """Return how many numbers the order has bought, or may have; `None` if nothing was sent.
+
+    Raises `CommandError` where only its journal could tell, and is gone.
+    """
     place = _journal_of(file)
+    if is_gone(place):
+        raise CommandError(
+            f"{place.name}, the journal of this order, is gone: bring it back, or give --order a"
+            " new name to buy as many again; nothing was sent"
+        )
     if not place.exists():
         return None
     async with place.opened(read_only=True) as journal:
@@ -231,14 +245,18 @@ def import_number(
     options: ApplyOptions,
 ) -> int:
     """Import *number*, unless the account has it already."""
-    row = FleetRow(
-        id=f"{platform}:{number}",
+    given_row = FleetRow(
+        id=platform,
         platform=platform,
         source=Source.IMPORT,
         fields={"phone_number": number, **_given(fields)},
     )
+    checked = fleet_of([given_row])
+    _check(checked, phone_number="NUMBER")
+    # One spelling of a number is one id: +1 (415) 555-0100 was +14155550100 the first time.
+    number = checked.rows[0].phone_number
+    row = attrs.evolve(checked.rows[0], id=f"{platform}:{number}")
     fleet = fleet_of([row])
-    _check(fleet, phone_number="NUMBER")
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
         account = AccountNumbers.of(platform, options.request)
