@@ -67,7 +67,7 @@ _ADVICE: dict[type[SigmaMindError], str] = {
     ConflictError: "look the number up: it may be yours already",
     InsufficientFundsError: "add funds to the account, then run it again",
     InvalidRequestError: "",
-    NotFoundError: "the account does not hold this number: check it",
+    NotFoundError: "the account does not have it: sigmamind numbers list shows what it has",
     OutcomeUnknownError: LOOK_UP,
     PermissionDeniedError: "this API key has no permission for it: use one that has",
     RateLimitError: "nothing was changed: run it again later",

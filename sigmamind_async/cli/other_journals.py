@@ -48,7 +48,12 @@ async def check_other_journals(
                 if found := await find_purchases(plan, state, other):
                     raise CommandError(_journal_text(given, path, found))
     if isinstance(place, FileJournal) and (found := await _bought_elsewhere(plan, state, journal)):
-        raise CommandError(_labels_text(given, place, found))
+        raise CommandError(
+            f"{given.name} has no journal yet, and the account has numbers with the labels of"
+            f" its rows that another journal has bought: {ids_text(found)}. If this fleet has"
+            f" bought them, name its journal with --journal; to buy other numbers, add"
+            f" --journal {quote(place.name)}; nothing was sent"
+        )
 
 
 def is_chosen(place: JournalLocation) -> bool:
@@ -158,18 +163,6 @@ def remember_journal(path: Path) -> None:
                 to.write(f"{text}\n")
 
 
-# ---------------------------------------------------------------- messages
-
-
-def gone_text(given: FleetInput) -> str:
-    """Return what to do about a journal that has bought numbers, and is gone."""
-    name = given.place.name
-    return (
-        f"{name}, the journal of {given.name}, is gone: bring it back, or name it with --journal;"
-        f" to buy other numbers, add --journal {quote(name)}; nothing was sent"
-    )
-
-
 def _journal_text(given: FleetInput, path: Path, found: Sequence[str]) -> str:
     place = given.place
     bought = f"{path} has bought numbers for these rows of {given.name} already: {ids_text(found)}"
@@ -181,13 +174,4 @@ def _journal_text(given: FleetInput, path: Path, found: Sequence[str]) -> str:
     return (
         f"{bought}. To go on with that journal, add --journal {quote(str(path))}; to buy other"
         f" numbers, add --journal {quote(place.name)}; nothing was sent"
-    )
-
-
-def _labels_text(given: FleetInput, place: FileJournal, found: Sequence[str]) -> str:
-    return (
-        f"{given.name} has no journal yet, and the account has numbers with the labels of its rows"
-        f" that another journal has bought: {ids_text(found)}. If this fleet has bought them, name"
-        f" its journal with --journal; to buy other numbers, add --journal {quote(place.name)};"
-        " nothing was sent"
     )

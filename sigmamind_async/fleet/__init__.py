@@ -19,13 +19,13 @@ from sigmamind_async.fleet.apply import (
     count_new_purchases,
     recheck,
 )
-from sigmamind_async.fleet.blockers import ABANDONED, RELEASE_NOT_ALLOWED
+from sigmamind_async.fleet.blockers import ABANDONED
 from sigmamind_async.fleet.dispatcher import StepBatch, StepOutcome, StepProvisioner
 from sigmamind_async.fleet.export import export, write
 from sigmamind_async.fleet.load import fleet_of, load
 from sigmamind_async.fleet.plan import Plan, plan
 from sigmamind_async.fleet.plan_file import dump_plan, load_plan
-from sigmamind_async.fleet.refresh import find_agents, list_numbers, refresh
+from sigmamind_async.fleet.refresh import list_numbers, refresh
 from sigmamind_async.fleet.requests import find_purchases
 from sigmamind_async.fleet.row_plan import PlanOptions
 from sigmamind_async.fleet.spec import DesiredState, Fleet, FleetRow, Problem, Source
@@ -47,7 +47,6 @@ __all__ = [
     "Plan",
     "PlanOptions",
     "Problem",
-    "RELEASE_NOT_ALLOWED",
     "RemoteNumber",
     "Result",
     "SecretResolver",
@@ -62,7 +61,6 @@ __all__ = [
     "count_new_purchases",
     "dump_plan",
     "export",
-    "find_agents",
     "find_purchases",
     "fleet_of",
     "list_numbers",

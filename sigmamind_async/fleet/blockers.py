@@ -20,13 +20,6 @@ ABANDONED: Final = "an operator abandoned it; to get a number after all, give th
 # --- numbers ---------------------------------------------------------------------------------
 
 
-def number_mismatch(row: FleetRow, applied: LastApplied | None) -> str:
-    """Return why *row* cannot name the number that it names."""
-    if applied is None or row.phone_number in {"", applied.phone_number}:
-        return ""
-    return f"this row has the number {applied.phone_number}; add a row for {row.phone_number}"
-
-
 def ambiguous_number(
     row: FleetRow, found: RemoteNumber, applied: LastApplied | None, index: StateIndex
 ) -> str:
@@ -44,14 +37,6 @@ def number_conflict(row: FleetRow, phone_number: str, index: StateIndex) -> str:
     """Return why *row* may not create *phone_number*, which the account does not have."""
     other = index.row_with_number(row, phone_number) if phone_number else None
     return "" if other is None else f"{phone_number} belongs to the row {other}"
-
-
-def missing_number(applied: LastApplied) -> str:
-    """Return why a number that has left the account is not replaced."""
-    return (
-        f"{applied.phone_number} is no longer in the account; remove the row, or give it a new id"
-        " to get another number"
-    )
 
 
 def repeated_purchase(removed: RemovedPurchase | None, *, allow_unlisted: bool) -> str:

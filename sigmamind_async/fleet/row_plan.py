@@ -16,11 +16,9 @@ from sigmamind_async.fleet.blockers import (
     ABANDONED,
     RELEASE_NOT_ALLOWED,
     ambiguous_number,
-    missing_number,
     move_conflict,
     move_refusal,
     number_conflict,
-    number_mismatch,
     pending_decision,
     pending_mismatch,
     release_conflict,
@@ -79,7 +77,8 @@ class RowPlan:
 def plan_row(row: FleetRow, index: StateIndex, options: PlanOptions) -> RowPlan:
     """Return the step of *row*, or its problems."""
     applied = index.last_applied(row)
-    if why := number_mismatch(row, applied):
+    if applied is not None and row.phone_number not in {"", applied.phone_number}:
+        why = f"this row has the number {applied.phone_number}; add a row for {row.phone_number}"
         return _refuse(row, "phone_number", why)
     if row.state is DesiredState.ABSENT:
         return _plan_release(row, applied, index, options)
@@ -196,7 +195,9 @@ def _plan_missing(
 ) -> RowPlan:
     """Plan a row whose number the account does not have."""
     if applied is not None and row.source is not Source.IMPORT:
-        return _refuse(row, "phone_number", missing_number(applied))
+        what = f"{applied.phone_number} is no longer in the account"
+        how = "remove the row, or give it a new id to get another number"
+        return _refuse(row, "phone_number", f"{what}; {how}")
     if blocked := _plan_blocked(row, index):
         return blocked
     if why := number_conflict(row, row.phone_number, index):

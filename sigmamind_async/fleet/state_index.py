@@ -107,13 +107,9 @@ class StateIndex:
     @cached_property
     def _ambiguous(self) -> frozenset[tuple[str, str]]:
         """Numbers of which an account has more than one record."""
-        return frozenset(
-            (platform, number)
-            for platform, records in self.state.numbers.items()
-            if len(self._by_number[platform]) < len(records)
-            for number, times in Counter(each.phone_number for each in records.values()).items()
-            if times > 1
-        )
+        numbers = (each for records in self.state.numbers.values() for each in records.values())
+        times = Counter((each.platform, each.phone_number) for each in numbers)
+        return frozenset(number for number, count in times.items() if count > 1)
 
     def find_record(self, platform: str, record: str) -> RemoteNumber | None:
         """Return the number with *record*, if the account has it."""

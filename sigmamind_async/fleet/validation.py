@@ -7,17 +7,8 @@ from typing import Final
 
 from sigmamind_async.convert import validators
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.fleet.spec import (
-    FIELDS,
-    LONGEST_ID,
-    SECRETS,
-    Cell,
-    DesiredState,
-    FleetRow,
-    Problem,
-    Source,
-)
-from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RequestForm, VendorSchema, type_problem
+from sigmamind_async.fleet.spec import SECRETS, Cell, DesiredState, FleetRow, Problem, Source
+from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RequestForm, VendorSchema
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.provisioning.tags import find_tag
 
@@ -26,25 +17,20 @@ _ANY_KEY: Final = "+14155550100"
 
 
 def problems_of(row: FleetRow) -> list[Problem]:
-    """Return all that is wrong with *row*: what no platform takes, and what its own does not."""
-    vendor = VENDORS.get(row.platform)
-    if vendor is None:
-        return [row.problem("platform", f"must be one of {', '.join(VENDORS)}")]
-    problems = [*_of_itself(row)]
+    """Return what its platform does not take of *row*, whose names and types are right."""
+    vendor = VENDORS[row.platform]
+    problems = [*_of_number(row)]
     if row.state is DesiredState.PRESENT:
         problems += _of_fields(row, vendor)
         problems += _of_source(row, vendor) if not problems else ()
     return problems
 
 
-def _of_itself(row: FleetRow) -> Iterator[Problem]:
-    if not 0 < len(row.id) <= LONGEST_ID or not row.id.isprintable():
-        yield row.problem("id", f"must be text of 1 to {LONGEST_ID} printable characters")
+def _of_number(row: FleetRow) -> Iterator[Problem]:
     number = row.fields.get("phone_number")
-    if number is None:
-        return
     try:
-        validators.phone_number("phone_number", number)
+        if number is not None:
+            validators.phone_number("phone_number", number)
     except InvalidRequestError as error:
         yield row.problem("phone_number", str(error).removeprefix("phone_number: "))
 
@@ -56,8 +42,6 @@ def _of_fields(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
 
 
 def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) -> str:
-    if name not in FIELDS:
-        return "is unknown"
     forms = [form for form in (*vendor.forms(source), vendor.update) if name in form.takes]
     if name == "phone_number":
         how = "cannot be cleared; leave it blank where the platform picks the number"
@@ -68,11 +52,11 @@ def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) 
         cleared = any(name in form.clears for form in forms)
         how = "" if cleared else f"cannot be cleared on {vendor.platform}"
         return how and f"{how}; leave it blank to leave it alone"
-    if problem := type_problem(name, cell) or forms[0].check(name, cell):
+    if problem := forms[0].check(name, cell):
         return problem
     # It would be taken for one, and never be shown again.
     tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
-    return "must not end like the tag of a purchase" if tagged else ""
+    return "must not end in text like [sm:...], the tag of a purchase" if tagged else ""
 
 
 def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
@@ -80,14 +64,14 @@ def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
         other.value for other in Source if any(name in form.takes for form in vendor.forms(other))
     ]
     if others:
-        way = f"{' or '.join(others)}, not by {source.value}"
-        return f"is taken on {vendor.platform} when a number comes by {way}"
+        sources = " or ".join(others)
+        return f"is for source {sources} on {vendor.platform}, not for {source.value}"
     takers = [
         each.platform
         for each in VENDORS.values()
         if any(name in form.takes for form in (*each.purchases, *each.imports, each.update))
     ]
-    return f"is not taken on {vendor.platform}, only on {' and '.join(takers)}"
+    return f"does not exist on {vendor.platform}, only on {' and '.join(takers)}"
 
 
 def _of_source(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
@@ -105,7 +89,7 @@ def _of_source(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
         known = name in form.takes or name in vendor.update.takes
         if name in form.excludes or not known:
             way = f"this {row.source.value} on {vendor.platform}"
-            yield row.problem(name, f"does not go with {way}; leave it blank")
+            yield row.problem(name, f"does not apply to {way}; leave it blank")
     yield from _of_request(row, form, {})
 
 

@@ -12,7 +12,7 @@ import attrs
 
 from sigmamind_async.convert import check_field, present_keys, wire_names
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.fleet.spec import SECRETS, WHOLE_NUMBERS, Cell, Source
+from sigmamind_async.fleet.spec import SECRETS, Cell, Source
 from sigmamind_async.provisioning.adapter import Adapter, Value
 from sigmamind_async.provisioning.tags import find_tag, remove_tag
 from sigmamind_async.values import Secret
@@ -137,13 +137,3 @@ class RemoteNumber:
     """The fields that the platform shows. Labels have no tag."""
     token: str = attrs.field(default="", eq=False)
     """Of the purchase that created it, from the tag in its label: each journal has its own."""
-
-
-def type_problem(name: str, cell: Cell) -> str:
-    """Return what is wrong with the type of *cell*; empty if nothing is."""
-    if cell is None or (isinstance(cell, Secret) and name in SECRETS):
-        return ""
-    if name in WHOLE_NUMBERS:
-        whole = isinstance(cell, int) and not isinstance(cell, bool)
-        return "" if whole else "must be a whole number"
-    return "" if isinstance(cell, str) else "must be text"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sigmamind_async.cli.command_line import remember_command, resume_command
+from sigmamind_async.cli.options import remember_command, resume_command
 from sigmamind_async.sandbox import Sandbox, Switches
 
 if TYPE_CHECKING:

@@ -183,7 +183,7 @@ def test_the_same_command_in_another_folder_stops_too(cli: Cli, inside: Inside) 
     done = attrs.evolve(cli, folder=other)(*BUY, *AGREED)
 
     assert (done.code, bought(cli)) == (2, 20)
-    assert f"Run this command in {cli.folder} with --order" in done.err
+    assert f"run this command in {cli.folder} with --order" in done.err
 
 
 def test_an_order_that_was_not_agreed_to_is_taken_up(cli: Cli, inside: Inside) -> None:

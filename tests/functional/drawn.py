@@ -60,6 +60,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "proven_absent": st.booleans(),
     "tagged": st.booleans(),
     "error": _TEXTS,
+    "error_status": _COUNTS,
     "updated_at": _TIMES,
     "enqueued": st.booleans(),
     "history": st.lists(st.builds(Step, _FINITE, _TEXTS), max_size=3).map(tuple),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Wait
 
 ROWS = 40
-WORKER = ("worker", "--postgres", "--platform", "sigmamind", "--max-purchases", ROWS + 1)
+WORKER = ("worker", "--postgres", "--platform", "sigmamind", "--max-purchases", ROWS)
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in found]
 
 
-def hand_over(cli: Cli, most: int = ROWS) -> subprocess.Popen[bytes]:
+def hand_over(cli: Cli) -> subprocess.Popen[bytes]:
     """Have workers carry out the rows of a file, and follow them."""
     path = cli.fleet(ROWS)
-    words = ("--postgres", "--workers", "--max-purchases", most, "--yes", "--json")
+    words = ("--postgres", "--workers", "--max-purchases", ROWS, "--yes", "--json")
     return cli.start("apply", path, *words)
 
 
@@ -182,20 +182,17 @@ def test_a_worker_waits_for_its_database_and_says_so_once(cli: Cli, until: Wait)
         cli.environment["SIGMAMIND_POSTGRES"] = home.dsn
         worker = cli.start(*WORKER)
         words = ("--postgres", "--workers", "--max-purchases", 1, "--yes")
-        first = (
-            '{"id": "first", "platform": "sigmamind", "source": "purchase", "country_code": "US"}'
-        )
-        assert cli("apply", cli.write("first.jsonl", first), *words).code == 0
+        assert cli("apply", cli.fleet(1), *words).code == 0
         server.stop()
         time.sleep(5.0)  # no limit: several of its parts ask each second
         server.start()
-        done = cli.ended(hand_over(cli, ROWS + 1))
+        done = cli.ended(hand_over(cli))
         worker.send_signal(signal.SIGTERM)
         ended = cli.ended(worker)
 
     away = [line for line in ended.err.splitlines() if "cannot" in line or "rror" in line]
-    assert (done.code, ended.code) == (0, 0), ended.err
+    assert (done.code, ended.code) == (0, 0), f"{done.err}{ended.err}"
     assert len(away) == 1, ended.err
     assert away[0].startswith("PostgreSQL database")
     assert away[0].endswith("Retrying.")
-    assert len(cli.box.ledger.purchases) == ROWS + 1
+    assert len(cli.box.ledger.purchases) == ROWS

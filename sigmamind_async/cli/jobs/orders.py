@@ -18,18 +18,16 @@ from typing import Any, Final
 
 import attrs
 
-from sigmamind_async.cli.atomic_write import new_file
-from sigmamind_async.cli.command_line import resume_command
 from sigmamind_async.cli.errors import CommandError, Exit
-from sigmamind_async.cli.fleet_input import FleetInput
+from sigmamind_async.cli.fleet_input import FleetInput, new_file
 from sigmamind_async.cli.jobs.apply import ApplyOptions, apply_fleet
-from sigmamind_async.cli.jobs.numbers import AccountNumbers, option_of
+from sigmamind_async.cli.jobs.numbers import AccountNumbers
 from sigmamind_async.cli.journal_location import SUFFIX, FileJournal
-from sigmamind_async.cli.options import PlatformName
+from sigmamind_async.cli.loop import run
+from sigmamind_async.cli.options import PlatformName, option_of, resume_command
 from sigmamind_async.cli.other_journals import is_gone, known_journals
 from sigmamind_async.cli.output.console import Output
 from sigmamind_async.cli.output.events import OrderPlaced
-from sigmamind_async.cli.runtime import run
 from sigmamind_async.fleet.load import fleet_of
 from sigmamind_async.fleet.spec import FIELDS, Cell, Fleet, FleetRow, Source
 from sigmamind_async.fleet.step import creation_id
@@ -54,7 +52,7 @@ class Order:
     @classmethod
     def of(cls, platform: PlatformName, count: int, options: Mapping[str, str | None]) -> Order:
         """Return the order that *options* say; raise `CommandError` for what cannot be bought."""
-        fields = _given(options)
+        fields: dict[str, Cell] = {name: text for name, text in options.items() if text is not None}
         if "phone_number" in fields and count > 1:
             raise CommandError("--phone-number is one number: leave --count out")
         area_code = options.get("area_code")
@@ -112,10 +110,6 @@ def buy_numbers(order: Order, name: str | None, options: ApplyOptions) -> int:
     return apply_fleet(given, attrs.evolve(options, resume=resume))
 
 
-def _file_of(name: str) -> Path:
-    return Path(f"order-{name}.jsonl")
-
-
 def _name_of(file: Path) -> str:
     return file.stem.removeprefix("order-")
 
@@ -136,11 +130,12 @@ def _named_order(order: Order, name: str) -> Path:
         raise CommandError(
             f"--order: {name!r} is no name for an order: a letter, then letters, digits, - and _"
         )
-    file = _file_of(name)
+    file = Path(f"order-{name}.jsonl")
     run(_count_purchases(order, file))
     if not file.exists():
         _check_elsewhere(order, file)
-        _write(order, file)
+        with new_file(file) as stream:
+            stream.writelines(json.dumps(line).encode() + b"\n" for line in order.lines(name))
     elif _read_lines(file) != order.lines(name):
         raise CommandError(
             f"{file} is another order, or was edited: give --order another name, or run"
@@ -166,40 +161,31 @@ def _new_order(order: Order) -> Path:
     """
     for file in _same_orders(order):
         bought = run(_count_purchases(order, file))
-        if bought is not None:
-            raise CommandError(_ambiguous(order, file, bought))
+        if bought is None:
+            continue
+        numbers = "number is" if order.count == 1 else "numbers are"
+        more = "another one" if order.count == 1 else f"{order.count} more"
+        there = "" if file.parent == Path() else f"in {file.parent} "
+        raise CommandError(
+            f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. To go"
+            f" on with it, run this command {there}with --order {_name_of(file)}; to buy {more}, or"
+            f" to buy in another account, with --order {_letters(secrets.token_bytes(8))}; nothing"
+            " was sent"
+        )
     # Not by chance: of two processes that make the same order, both make this one.
     return _named_order(order, _letters(hashlib.sha256(repr(order).encode()).digest()))
-
-
-def _ambiguous(order: Order, file: Path, bought: int) -> str:
-    numbers = "number is" if order.count == 1 else "numbers are"
-    more = "another one" if order.count == 1 else f"{order.count} more"
-    there = "" if file.parent == Path() else f"in {file.parent} "
-    return (
-        f"{file} is the same order, and {bought} of its {order.count} {numbers} bought. Run this"
-        f" command {there}with --order {_name_of(file)} to go on with it, or with"
-        f" --order {_letters(secrets.token_bytes(8))} to buy {more}; nothing was sent"
-    )
 
 
 def _same_orders(order: Order) -> list[Path]:
     """Return the orders for the same numbers: those in this folder, and those of this user."""
     here = Path.cwd()
     known = [Path(str(path).removesuffix(SUFFIX)) for path in known_journals()]
-    files = [
-        *sorted(Path().glob("order-*.jsonl")),
-        *(each for each in known if each.parent != here),
-    ]
+    elsewhere = [each for each in known if each.parent != here and each.match("order-*.jsonl")]
     return [
         each
-        for each in files
-        if _is_order(each) and _read_lines(each) == order.lines(_name_of(each))
+        for each in (*sorted(Path().glob("order-*.jsonl")), *elsewhere)
+        if _read_lines(each) == order.lines(_name_of(each))
     ]
-
-
-def _is_order(file: Path) -> bool:
-    return file.name.startswith("order-") and file.suffix == ".jsonl"
 
 
 def _read_lines(file: Path) -> list[object] | None:
@@ -208,12 +194,6 @@ def _read_lines(file: Path) -> list[object] | None:
         return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def _write(order: Order, file: Path) -> None:
-    lines = [json.dumps(line) + "\n" for line in order.lines(_name_of(file))]
-    with new_file(file) as stream:
-        stream.write("".join(lines).encode())
 
 
 async def _count_purchases(order: Order, file: Path) -> int | None:
@@ -249,7 +229,10 @@ def import_number(
         id=platform,
         platform=platform,
         source=Source.IMPORT,
-        fields={"phone_number": number, **_given(fields)},
+        fields={
+            "phone_number": number,
+            **{name: text for name, text in fields.items() if text is not None},
+        },
     )
     checked = fleet_of([given_row])
     _check(checked, phone_number="NUMBER")
@@ -268,10 +251,6 @@ def import_number(
             return Exit.DONE
     given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
     return apply_fleet(given, attrs.evolve(options, resume=resume_command()))
-
-
-def _given(fields: Mapping[str, str | None]) -> dict[str, Cell]:
-    return {name: text for name, text in fields.items() if text is not None}
 
 
 async def _has_begun(place: FileJournal, row: FleetRow) -> bool:

@@ -9,11 +9,10 @@ import pytest
 
 from sigmamind_async.convert import Record, structure
 from sigmamind_async.errors import InvalidRequestError
-from sigmamind_async.fleet.spec import FIELDS, SECRETS, Cell, Source
-from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RemoteNumber, type_problem
+from sigmamind_async.fleet.spec import FIELDS, Cell, Source
+from sigmamind_async.fleet.vendor_schema import PLACEHOLDER, RemoteNumber
 from sigmamind_async.fleet.vendors import VENDORS
 from sigmamind_async.platforms import dialnexa, sigmamind, verbex
-from sigmamind_async.values import Secret
 from tests.unit.fleet.rows import NUMBER, PLATFORMS
 
 RECORDS: dict[str, type[Record]] = {
@@ -221,20 +220,6 @@ def test_an_update_that_mixes_two_kinds() -> None:
 
 
 # ---------------------------------------------------------------- types
-
-
-@pytest.mark.parametrize("name", FIELDS)
-def test_null_is_of_every_type(name: str) -> None:
-    """Whether it is taken is another question."""
-    assert type_problem(name, None) == ""
-
-
-@pytest.mark.parametrize("name", FIELDS)
-def test_a_secret_is_only_where_one_belongs(name: str) -> None:
-    """Elsewhere it would be shown."""
-    message = "must be a whole number" if name == "area_code" else "must be text"
-
-    assert type_problem(name, Secret("x")) == ("" if name in SECRETS else message)
 
 
 def test_the_placeholder_passes_for_a_secret() -> None:
