@@ -64,7 +64,7 @@ def load_plan(content: bytes) -> Plan:
 
 @cache
 def _converter() -> Converter:
-    """Return a converter that takes every value for nothing but what it is."""
+    """Return a converter that converts no scalar into another type."""
     converter = Converter(forbid_extra_keys=True, detailed_validation=False)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _check_scalar)

@@ -56,7 +56,7 @@ class StepRequest:
 
 @attrs.frozen
 class RequestBuilder:
-    """Makes the requests of a plan, given what the journal has of them already."""
+    """Makes the requests of a plan; those that the journal has already continue."""
 
     plan: Plan
     journal: Journal

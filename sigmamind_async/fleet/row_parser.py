@@ -101,7 +101,7 @@ class ParsedRow:
     id: str = ""
     """Empty where it has none that can be used."""
     row: FleetRow | None = None
-    """As near as can be found out: only that of a valid row may be used."""
+    """A draft unless the row is valid."""
     problems: tuple[Problem, ...] = ()
     is_valid: bool = False
 
@@ -262,7 +262,7 @@ def _text(name: str, value: str) -> str | CellError:
     if problem := text_problem(text):
         return CellError(problem)
     if text.isspace():
-        return CellError("holds only blanks; leave it out, or write null to clear it")
+        return CellError("contains only blanks; leave it out, or write null to clear it")
     if name not in _LABELS and text.lower() in _NOTHINGS:
         what = f"{text!r} is text here"
         return CellError(f"{what}; leave it out, or write null without quotes to clear it")

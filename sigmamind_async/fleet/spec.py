@@ -26,7 +26,7 @@ class Source(enum.Enum):
     PURCHASE = "purchase"
     """It is bought, once."""
     IMPORT = "import"
-    """It is yours already, and reached over a SIP trunk or at a carrier."""
+    """You have it already, over a SIP trunk or at a carrier."""
     EXISTING = "existing"
     """The account has it already."""
 

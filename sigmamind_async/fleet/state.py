@@ -15,7 +15,7 @@ from sigmamind_async.provisioning.row import NEED_DECISION, UNSETTLED, Row, Stat
 from sigmamind_async.values import Secret
 
 INLINE_SECRET: Final = "***"  # noqa: S105 - stands for one
-"""Is remembered of a secret that was in the row itself."""
+"""In a note, in place of a secret that was in the row itself."""
 
 
 @attrs.frozen(kw_only=True)

@@ -56,7 +56,7 @@ def _field_problem(name: str, cell: Cell, source: Source, vendor: VendorSchema) 
         return problem
     # It would be taken for one, and never be shown again.
     tagged = name == "label" and isinstance(cell, str) and find_tag(cell) is not None
-    return "must not end like the tag of a purchase" if tagged else ""
+    return "must not end in text like [sm:...], the tag of a purchase" if tagged else ""
 
 
 def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
@@ -64,14 +64,14 @@ def _not_taken(name: str, source: Source, vendor: VendorSchema) -> str:
         other.value for other in Source if any(name in form.takes for form in vendor.forms(other))
     ]
     if others:
-        way = f"{' or '.join(others)}, not by {source.value}"
-        return f"is taken on {vendor.platform} when a number comes by {way}"
+        sources = " or ".join(others)
+        return f"is for source {sources} on {vendor.platform}, not for {source.value}"
     takers = [
         each.platform
         for each in VENDORS.values()
         if any(name in form.takes for form in (*each.purchases, *each.imports, each.update))
     ]
-    return f"is not taken on {vendor.platform}, only on {' and '.join(takers)}"
+    return f"does not exist on {vendor.platform}, only on {' and '.join(takers)}"
 
 
 def _of_source(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
@@ -89,7 +89,7 @@ def _of_source(row: FleetRow, vendor: VendorSchema) -> Iterator[Problem]:
         known = name in form.takes or name in vendor.update.takes
         if name in form.excludes or not known:
             way = f"this {row.source.value} on {vendor.platform}"
-            yield row.problem(name, f"does not go with {way}; leave it blank")
+            yield row.problem(name, f"does not apply to {way}; leave it blank")
     yield from _of_request(row, form, {})
 
 

@@ -25,7 +25,7 @@ class CellError:
 
 
 class FileError(ValueError):
-    """A row that cannot be taken apart, or a file that cannot be read on."""
+    """A row that cannot be parsed, or a file that cannot be read any further."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         super().__init__(message, line, column)
@@ -131,7 +131,7 @@ _BLANK_LETTERS: Final = frozenset(
 def text_problem(text: str) -> str:
     """Return what damage *text* shows; empty where it shows none."""
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        return "holds half of a character; write the character itself"
+        return "contains half of a character; write the character itself"
     if unseen := _find_unseen(text):
         return unseen
     bare = text.strip()
@@ -155,5 +155,5 @@ def _find_unseen(text: str) -> str:
     for at, letter in enumerate(text, 1):
         if letter in _BLANK_LETTERS or unicodedata.category(letter) in _UNSEEN:
             kind = "a line end" if letter in "\r\n" else "an invisible character"
-            return f"holds {kind}, U+{ord(letter):04X}, as character {at}; delete it"
+            return f"contains {kind}, U+{ord(letter):04X}, as character {at}; delete it"
     return ""

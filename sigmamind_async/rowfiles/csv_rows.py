@@ -117,7 +117,7 @@ def _header_errors(line: int, cells: Sequence[Cell], vocabulary: Vocabulary) -> 
         elif name is None:
             yield FileError(vocabulary.unknown("column", word), line, cell.column)
         elif name in seen:
-            what = "is there twice" if seen[name] == word else f"means the same as {seen[name]!r}"
+            what = "appears twice" if seen[name] == word else f"means the same as {seen[name]!r}"
             yield FileError(f"column {word!r} {what}; keep one", line, cell.column)
         else:
             seen[name] = word
@@ -215,7 +215,7 @@ _REWRITTEN: Final = re.compile(
 
 
 _MOST_READ: Final = 64
-"""Characters that the pattern, which takes time that grows with their square, is given."""
+"""Characters that the pattern is given: its time grows with their square."""
 
 
 def is_rewritten(text: str) -> bool:

@@ -61,7 +61,7 @@ def _utf_8(stream: Readable) -> Iterator[bytes]:
         head += more
     if head.startswith(b"PK\x03\x04"):
         raise FileError(
-            "is a workbook or a ZIP file and no text; name it .xlsx if it is a workbook"
+            "is a workbook or a ZIP file, not text; the name of a workbook ends in .xlsx"
         )
     chunks = iter(lambda: stream.read(_CHUNK), b"")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -79,7 +79,7 @@ def _transcode(head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield decoder.decode(chunk).encode()
         yield decoder.decode(b"", final=True).encode()
     except UnicodeDecodeError:
-        raise FileError("is not UTF-16 to its end; save the file as UTF-8") from None
+        raise FileError("is not valid UTF-16; save the file as UTF-8") from None
 
 
 def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -102,7 +102,9 @@ def _decode(raw: bytes, number: int) -> str | FileError:
     if len(raw) > LONGEST_LINE:
         return FileError(f"is longer than {LONGEST_LINE} bytes, too long for a row", number)
     if b"\0" in raw:
-        return FileError("holds a zero byte; save the file as UTF-8", number, raw.find(b"\0") + 1)
+        return FileError(
+            "contains a zero byte; save the file as UTF-8", number, raw.find(b"\0") + 1
+        )
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

@@ -100,7 +100,7 @@ def _find_parts(documents: Sequence[Node]) -> tuple[Node, Node]:
         if name not in _PARTS:
             raise FileError(f"unknown key {name[:64]!r}{suggest(name, _PARTS)}", *key.place)
         if name in parts or node.kind != _PARTS[name]:
-            what = "is there twice; keep one" if name in parts else f"must be a {_PARTS[name]}"
+            what = "appears twice; keep one" if name in parts else f"must be a {_PARTS[name]}"
             raise FileError(f"{name!r} {what}", *key.place)
         parts[name] = node
     if ROWS not in parts:

@@ -176,7 +176,7 @@ def test_what_a_file_cannot_hold_is_left_out_with_a_warning(box: Sandbox, inside
         "sigmamind-14155550123,sigmamind,existing,present,'+14155550123"
     )
     assert done.err == (
-        "warning: sigmamind-14155550123 label: holds a line end, U+000A, as character 2;"
+        "warning: sigmamind-14155550123 label: contains a line end, U+000A, as character 2;"
         " delete it; left out\n"
     )
     assert "label" not in inside("export", "--json").objects[0]

@@ -25,7 +25,7 @@ def held(cli: Cli) -> Sandbox:
         cli.box,
         {
             NUMBER: {"inbound_agent_id": "a1"},
-            SPARE: {"friendly_name": "Spare", "outbound_agent_id": "a3"},
+            SPARE: {"friendly_name": "Spare [sm:HLM6GQDR36B43.1]", "outbound_agent_id": "a3"},
         },
     )
     return cli.box
@@ -57,7 +57,7 @@ def test_a_plain_list_is_aligned(inside: Inside) -> None:
 
     assert headings.startswith("phone number")
     assert first.index("a1") == headings.index("inbound agent")
-    assert second.endswith("Spare")
+    assert second.endswith("Spare")  # and no tag
     assert count == "2 numbers"
 
 

@@ -138,6 +138,30 @@ def test_a_row_without_an_answer_is_left_to_be_settled(cli: Cli, inside: Inside)
     assert len(cli.labels()) == 1
 
 
+def test_a_row_that_the_platform_refuses_is_failed_here_and_there(
+    cli: Cli, inside: Inside, worker: subprocess.Popen[bytes]
+) -> None:
+    """What it answered comes back through the journal, with its status."""
+    path = cli.fleet(1)
+    with path.open("a") as file:
+        file.write(
+            '{"id": "gone", "platform": "sigmamind", "source": "purchase", "country_code": "XX",'
+            ' "label": "gone"}\n'
+        )
+    done = discreet(inside("apply", path, *WORKERS, "--json"))
+    worker.send_signal(signal.SIGTERM)
+    ended = discreet(cli.ended(worker))
+
+    failed = next(row for row in done.rows if row["id"] == "gone")
+    assert (done.code, failed["status"], failed["attempts"]) == (1, "failed", 1)
+    assert (failed["error"]["type"], failed["error"]["status"]) == ("BadRequestError", 400)
+    assert failed["error"]["committed"] == "no"
+    line = re.search(r"^failed .* gone .*$", ended.out, re.MULTILINE)
+    assert line is not None, ended.out
+    assert line[0].endswith(failed["error"]["message"])
+    assert cli.labels() == ["n0"]
+
+
 @pytest.mark.usefixtures("worker")
 def test_an_apply_that_was_killed_goes_on_with_the_same_command(
     cli: Cli, inside: Inside, home: Database, until: Wait

@@ -225,7 +225,12 @@ class Application:
         for provisioner in self._provisioners({}):
             if options.settlement.accept_key:
                 await provisioner.accept_key()
-            await _reconcile(provisioner)
+            try:
+                await provisioner.reconcile()
+            except JournalError:  # it may be the journal of another account
+                raise
+            except SigmaMindError:
+                pass  # the listing that comes next says why
         self.state, self.plan = await make_plan(given, self.clients, journal, options.changes)
         self.check_problems(self.plan)
         counts = {name: await journal.counts(name) for name in self.clients}
@@ -352,13 +357,3 @@ class Application:
         except JournalError:  # what ended the job; the report says what was bought before
             return sum(self.bought.values())
         return sum(each.purchase_count for each in counts)
-
-
-async def _reconcile(provisioner: fleet.StepProvisioner) -> None:
-    """Settle what earlier runs left; raise `JournalError` for a journal of another account."""
-    try:
-        await provisioner.reconcile()
-    except JournalError:
-        raise
-    except SigmaMindError:
-        return  # the listing that comes next says why

@@ -18,6 +18,7 @@ from sigmamind_async.cli.output.events import StateChanged
 from sigmamind_async.cli.output.journal_status import (
     journal_status_of,
     row_id_of,
+    settles_at,
     state_name,
     without_call,
 )
@@ -138,9 +139,10 @@ class Reconciliation:
     async def _settle(self, provisioner: Provisioner, journal: Journal) -> None:
         status = await self._look(provisioner, journal)
         shortest, longest = LOOK_EVERY
+        settle_time = self.decision.settlement.settle_time
         pause = shortest
         while self.decision.wait and status.unconfirmed:
-            until = max(self._settles_at(row) for row in status.unconfirmed)
+            until = max(settles_at(row, settle_time) for row in status.unconfirmed)
             count = len(status.unconfirmed)
             rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
             self._log_waiting(
@@ -154,11 +156,6 @@ class Reconciliation:
                 if not error.retryable:
                     raise
                 self.output.log(f"{sentence_for(error)}; looking again")
-
-    def _settles_at(self, row: Row) -> float:
-        # A process that was killed while it sent is given as long as its request may have lasted.
-        since = row.lease_until if row.state is State.SENDING else row.unconfirmed_since
-        return since + self.decision.settlement.settle_time
 
     async def _look(self, provisioner: Provisioner, journal: Journal) -> Status:
         """Read the account, and show which rows changed by that."""
@@ -217,7 +214,7 @@ class Reconciliation:
         if self.decision.abandon:
             return await provisioner.abandon(row.op_id)
         if row.state in UNSETTLED:
-            until = format_timestamp(self._settles_at(row))
+            until = format_timestamp(settles_at(row, self.decision.settlement.settle_time))
             raise CommandError(
                 f"{row_id_of(row.op_id)} may still turn up until {until}:"
                 f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"

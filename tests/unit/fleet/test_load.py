@@ -212,7 +212,7 @@ def test_rows_made_in_code_are_compared() -> None:
         ),
         (
             row("a", "", fields={"phone_number": "+14155550100", "label": "\ud800"}),
-            "a label: holds half of a character; write the character itself",
+            "a label: contains half of a character; write the character itself",
         ),
         (
             row("", "+14155550100"),

@@ -312,7 +312,7 @@ def test_what_the_check_finds_is_placed_and_added() -> None:
             "a trunk_password: is empty; write env:NAME or file:PATH",
         ),
         (
-            '"type":' + "[" * 5_000 + '"a:b"' + "]" * 5_000,
+            '"type":' + "[" * 30_000 + '"a:b"' + "]" * 30_000,
             "is nested too deeply",
         ),
         ('"area_code":true', "a area_code: must be a whole number like 415"),
@@ -322,7 +322,7 @@ def test_what_the_check_finds_is_placed_and_added() -> None:
             "a label: is set twice, as 'label' and as 'friendlyName'; keep one",
         ),
         ('"labl":"x"', "a: unknown field 'labl'; did you mean 'label'?"),
-        ('"id":"b\\nc"', "id: holds a line end, U+000A, as character 2; delete it"),
+        ('"id":"b\\nc"', "id: contains a line end, U+000A, as character 2; delete it"),
         ('"id":"' + "x" * 129 + '"', "id: must be text of 1 to 128 printable characters"),
         ('"id":true', "id: is true or false here; write it as text, in quotes"),
         (
@@ -444,7 +444,7 @@ numbers: [{id: a}, {id: b}, {area_code: y, id: c}]
                 "fleet.csv:1:34: unknown column 'labl'; did you mean 'label'?",
                 "fleet.csv:1:39: column 'label' means the same as 'friendly_name'; keep one",
                 "fleet.csv:1:50: column 8 has no name; name it or delete it",
-                "fleet.csv:1:51: column 'type' is there twice; keep one",
+                "fleet.csv:1:51: column 'type' appears twice; keep one",
             ],
         ),
         (
@@ -534,7 +534,7 @@ def test_control_a_right_header_lets_the_same_row_through() -> None:
             "number: []\nnumbers: []",
             "fleet.yaml:1:1: unknown key 'number'; did you mean 'numbers'?",
         ),
-        ("numbers: []\nnumbers: []", "fleet.yaml:2:1: 'numbers' is there twice; keep one"),
+        ("numbers: []\nnumbers: []", "fleet.yaml:2:1: 'numbers' appears twice; keep one"),
         ("- x", "fleet.yaml:1:3: is not a row, which is a mapping of names"),
         ("&x []", "fleet.yaml:1:1: has an anchor; leave it out, aliases are not read"),
         ("[]\n---\n[]", "fleet.yaml:3:1: a second document begins; keep one"),

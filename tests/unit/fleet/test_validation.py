@@ -82,7 +82,7 @@ def test_a_secret_in_the_open() -> None:
         (row("a", "acme", phone_number="1"), "platform", "'acme' is unknown"),
         (row("", phone_number=NUMBER), "id", "must be text of 1 to 128 printable characters"),
         (row("x" * 129), "id", "must be text of 1 to 128 printable characters"),
-        (row("two\nlines"), "id", "holds a line end, U+000A, as character 4; delete it"),
+        (row("two\nlines"), "id", "contains a line end, U+000A, as character 4; delete it"),
         (row(lable="x"), "", "unknown field 'lable'; did you mean 'label'?"),
         (row(label=7), "label", "is a number here; write it as text, in quotes"),
         (row(label=True), "label", "is true or false here; write it as text, in quotes"),
@@ -133,46 +133,43 @@ def test_what_an_absent_row_says_beside_its_number() -> None:
     [
         (
             row("a", "dialnexa", outbound_agent_id="x"),
-            "a outbound_agent_id: is not taken on dialnexa, only on sigmamind and verbex",
+            "a outbound_agent_id: does not exist on dialnexa, only on sigmamind and verbex",
         ),
         (
             bought("a", "dialnexa", outbound_agent_id="x"),
-            "a outbound_agent_id: is not taken on dialnexa, only on sigmamind and verbex",
+            "a outbound_agent_id: does not exist on dialnexa, only on sigmamind and verbex",
         ),
         (
             row("a", "verbex", test_number=NUMBER),
-            "a test_number: is not taken on verbex, only on sigmamind",
+            "a test_number: does not exist on verbex, only on sigmamind",
         ),
         (
             row("a", "sigmamind", accounting_label="9"),
-            "a accounting_label: is not taken on sigmamind, only on dialnexa",
+            "a accounting_label: does not exist on sigmamind, only on dialnexa",
         ),
         (
             imported("a", "sigmamind", **TWILIO),
-            "a twilio_account_sid: is not taken on sigmamind, only on verbex",
+            "a twilio_account_sid: does not exist on sigmamind, only on verbex",
         ),
         (
             row("a", "dialnexa", termination_uri="sip.example"),
-            (
-                "a termination_uri: is taken on dialnexa when a number comes by import, not by"
-                " existing"
-            ),
+            "a termination_uri: is for source import on dialnexa, not for existing",
         ),
         (
             bought("a", "dialnexa", trunk_username="u"),
-            "a trunk_username: is taken on dialnexa when a number comes by import, not by purchase",
+            "a trunk_username: is for source import on dialnexa, not for purchase",
         ),
         (
             imported("a", "sigmamind", area_code=415),
-            "a area_code: is taken on sigmamind when a number comes by purchase, not by import",
+            "a area_code: is for source purchase on sigmamind, not for import",
         ),
         (
             bought("a", "verbex", country_code="US"),
-            "a country_code: is not taken on verbex, only on sigmamind and dialnexa",
+            "a country_code: does not exist on verbex, only on sigmamind and dialnexa",
         ),
         (
             row("a", "verbex", sip_infra_region="bd"),
-            "a sip_infra_region: is taken on verbex when a number comes by import, not by existing",
+            "a sip_infra_region: is for source import on verbex, not for existing",
         ),
     ],
 )
@@ -186,31 +183,31 @@ def test_a_field_of_somewhere_else(made: FleetRow, message: str) -> None:
     [
         (
             imported("a", "verbex", **TWILIO, termination_uri="sip.example"),
-            "a termination_uri: does not go with this import on verbex; leave it blank",
+            "a termination_uri: does not apply to this import on verbex; leave it blank",
         ),
         (
             imported("a", "verbex", twilio_account_sid="AC1"),
-            "a twilio_account_sid: does not go with this import on verbex; leave it blank",
+            "a twilio_account_sid: does not apply to this import on verbex; leave it blank",
         ),
         (
             imported("a", "verbex", **TWILIO, sip_infra_region="bd"),
-            "a sip_infra_region: does not go with this import on verbex; leave it blank",
+            "a sip_infra_region: does not apply to this import on verbex; leave it blank",
         ),
         (
             bought("a", "verbex", trunk_username="u"),
-            "a trunk_username: does not go with this purchase on verbex; leave it blank",
+            "a trunk_username: does not apply to this purchase on verbex; leave it blank",
         ),
         (
             bought("a", "verbex", **TWILIO),
-            "a twilio_account_sid: does not go with this purchase on verbex; leave it blank",
+            "a twilio_account_sid: does not apply to this purchase on verbex; leave it blank",
         ),
         (
             bought("a", "sigmamind", termination_uri="sip.example"),
-            "a termination_uri: does not go with this purchase on sigmamind; leave it blank",
+            "a termination_uri: does not apply to this purchase on sigmamind; leave it blank",
         ),
         (
             bought("a", "dialnexa", phone_number=NUMBER, type="local"),
-            "a type: does not go with this purchase on dialnexa; leave it blank",
+            "a type: does not apply to this purchase on dialnexa; leave it blank",
         ),
     ],
 )
@@ -324,7 +321,11 @@ def test_a_number_that_is_cleared(source: str) -> None:
     ("field", "cell", "message"),
     [
         ("label", "x" * 129, "has 129 characters, allowed are 0 to 128"),
-        ("label", "Support [sm:AAAAAAAAAAAAA.1]", "must not end like the tag of a purchase"),
+        (
+            "label",
+            "Support [sm:AAAAAAAAAAAAA.1]",
+            "must not end in text like [sm:...], the tag of a purchase",
+        ),
         (
             "test_number",
             "911",
@@ -351,7 +352,7 @@ def test_every_field_is_taken_somewhere() -> None:
         for platform in PLATFORMS
         for make in (row, bought, imported)
     ]
-    refused = "is not taken|not by"
+    refused = "does not exist|is for source"
     taken = {
         name
         for made in rows

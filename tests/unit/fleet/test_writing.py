@@ -218,7 +218,7 @@ def test_a_file_without_rows_is_refused_when_it_is_read(form: Format) -> None:
             row(label=Secret("hunter2")),
             "label is a secret; only env:NAME or file:PATH is written",
         ),
-        (row(label="\ud800"), "label holds half of a character; write the character itself"),
+        (row(label="\ud800"), "label contains half of a character; write the character itself"),
         (row(label=5), "label is a number here; write it as text, in quotes"),
         (row(area_code="415"), "area_code would be read as 415"),
         (row(area_code=True), "area_code must be a whole number like 415"),
@@ -244,7 +244,7 @@ def test_what_could_not_be_read_back_is_refused(form: Format, bad: FleetRow, mes
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_cannot_be_seen_is_refused(form: Format, text: str) -> None:
     """Dropped, it would make a file that asks for another label than the row does."""
-    with pytest.raises(ConfigurationError, match=r"label holds (a line end|an invisible char)"):
+    with pytest.raises(ConfigurationError, match=r"label contains (a line end|an invisible char)"):
         write_bytes([row(label=text)], form)
 
 

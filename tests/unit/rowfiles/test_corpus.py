@@ -379,10 +379,10 @@ EXPECTED: dict[str, list[str]] = {
         "row 2 a existing: phone_number=+14155550102, label=Süd",
     ],
     "utf16cut.csv": [
-        "is not UTF-16 to its end; save the file as UTF-8",
+        "is not valid UTF-16; save the file as UTF-8",
     ],
     "utf16nobom.csv": [
-        "1:2: holds a zero byte; save the file as UTF-8",
+        "1:2: contains a zero byte; save the file as UTF-8",
     ],
     "latin1.csv": [
         "2: byte 36 is not UTF-8; save the file as UTF-8",
@@ -517,14 +517,14 @@ EXPECTED: dict[str, list[str]] = {
         "2:1: id: begins with an apostrophe, a spreadsheet's mark for text; remove it",
     ],
     "nul.csv": [
-        "2:36: holds a zero byte; save the file as UTF-8",
+        "2:36: contains a zero byte; save the file as UTF-8",
     ],
     "huge.csv": [
         "row 3 b existing: phone_number=+14155550102, label=Support",
         "2: is longer than 65536 bytes, too long for a row",
     ],
     "bommid.csv": [
-        "2:1: id: holds an invisible character, U+FEFF, as character 1; delete it",
+        "2:1: id: contains an invisible character, U+FEFF, as character 1; delete it",
     ],
     "twofiles.csv": [
         "row 2 a existing: phone_number=+14155550102, label=Support",
@@ -575,13 +575,13 @@ EXPECTED: dict[str, list[str]] = {
         ),
     ],
     "zw.jsonl": [
-        "1:101: a label: holds an invisible character, U+200B, as character 2; delete it",
+        "1:101: a label: contains an invisible character, U+200B, as character 2; delete it",
     ],
     "rtl.jsonl": [
-        "1:101: a label: holds an invisible character, U+202E, as character 1; delete it",
+        "1:101: a label: contains an invisible character, U+202E, as character 1; delete it",
     ],
     "ctrl.jsonl": [
-        "1:101: a label: holds an invisible character, U+0007, as character 2; delete it",
+        "1:101: a label: contains an invisible character, U+0007, as character 2; delete it",
     ],
     "area0.csv": [
         "row 5 d purchase: country_code=US, area_code=415",
@@ -655,7 +655,7 @@ EXPECTED: dict[str, list[str]] = {
         "1: is longer than 65536 bytes, too long for a row",
     ],
     "half.jsonl": [
-        "1:92: a label: holds half of a character; write the character itself",
+        "1:92: a label: contains half of a character; write the character itself",
     ],
     "pair.jsonl": [
         "row 1 a existing: phone_number=+14155550102, label=😀",
@@ -826,7 +826,7 @@ EXPECTED: dict[str, list[str]] = {
         "is not an XLSX workbook, or a damaged one; save it again as .xlsx",
     ],
     "zip.csv": [
-        "is a workbook or a ZIP file and no text; name it .xlsx if it is a workbook",
+        "is a workbook or a ZIP file, not text; the name of a workbook ends in .xlsx",
     ],
     "damaged.xlsx": [
         "is not an XLSX workbook, or a damaged one; save it again as .xlsx",

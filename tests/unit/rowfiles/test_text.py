@@ -87,8 +87,8 @@ def test_a_line_without_an_end_is_not_kept() -> None:
     ("content", "message", "line"),
     [
         (b"a\nb\xff", "byte 2 is not UTF-8; save the file as UTF-8", 2),
-        (b"PK\x03\x04", "is a workbook or a ZIP file and no text", 0),
-        (codecs.BOM_UTF16_LE + b"a", "is not UTF-16 to its end", 0),
+        (b"PK\x03\x04", "is a workbook or a ZIP file, not text", 0),
+        (codecs.BOM_UTF16_LE + b"a", "is not valid UTF-16", 0),
     ],
 )
 def test_what_is_no_text_says_how_to_save_it(content: bytes, message: str, line: int) -> None:
