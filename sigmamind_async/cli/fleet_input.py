@@ -138,7 +138,7 @@ def new_file(path: Path, mode: int = 0o666) -> Generator[IO[bytes]]:
     """Open what becomes *path* when the block ends, unless that raises.
 
     It is made beside its name, so it is there as a whole or not at all. Raises `CommandError`, at
-    once, where it could not be made.
+    once, where it could not be made, and for a device or a pipe.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         # Whoever may write to its folder would replace the device itself by a file.

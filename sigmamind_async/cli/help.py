@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -28,102 +28,54 @@ class Command(NamedTuple):
     """Where it is, as ``module:name`` below `cli.commands`."""
     page: str
     """The page of the guide; empty for the list of pages."""
-    sentence: str
     example: str
     """What follows ``sigmamind``, and the command's own words."""
+    sentence: str
 
 
+# fmt: off
 COMMANDS: Final[dict[str, Command]] = {
-    "plan": Command(
-        "fleet:plan", "plans", "Show what apply would change; send and write nothing.", "fleet.csv"
-    ),
-    "apply": Command(
-        "fleet:apply",
-        "fleet-files",
-        "Make the accounts match FILE; nothing is bought twice.",
-        "fleet.csv --max-purchases 20 --yes",
-    ),
-    "status": Command(
-        "journal:status",
-        "journal",
-        "Show what was bought, what is unconfirmed and what needs a decision.",
-        "fleet.csv",
-    ),
-    "reconcile": Command(
-        "journal:reconcile",
-        "unconfirmed",
-        "Settle what is unconfirmed; buy nothing, and release only with --release-duplicates.",
+    "plan": Command("fleet:plan", "plans", "fleet.csv",
+        "Show what apply would change; send and write nothing."),
+    "apply": Command("fleet:apply", "fleet-files", "fleet.csv --max-purchases 20 --yes",
+        "Make the accounts match FILE; nothing is bought twice."),
+    "status": Command("journal:status", "journal", "fleet.csv",
+        "Show what was bought, what is unconfirmed and what needs a decision."),
+    "reconcile": Command("journal:reconcile", "unconfirmed",
         "fleet.csv --only desk-7 --adopt +14155550100",
-    ),
-    "export": Command(
-        "export:export",
-        "export",
-        "Write the numbers of accounts as a fleet file.",
-        "--platform sigmamind --out fleet.csv",
-    ),
-    "numbers list": Command(
-        "numbers:list_",
-        "numbers",
-        "List the numbers of your accounts.",
-        "--platform dialnexa --unassigned --json",
-    ),
-    "numbers get": Command("numbers:get", "numbers", "Show one number.", "+14155550100"),
-    "numbers buy": Command(
-        "numbers:buy",
-        "purchases",
-        "Buy numbers without a file.",
+        "Settle what is unconfirmed; buy nothing, and release only with --release-duplicates."),
+    "export": Command("export:export", "export", "--platform sigmamind --out fleet.csv",
+        "Write the numbers of accounts as a fleet file."),
+    "numbers list": Command("numbers:list_", "numbers", "--platform dialnexa --unassigned --json",
+        "List the numbers of your accounts."),
+    "numbers get": Command("numbers:get", "numbers", "+14155550100", "Show one number."),
+    "numbers buy": Command("numbers:buy", "purchases",
         "--country US --area-code 415 --count 20 --max-purchases 20",
-    ),
-    "numbers import": Command(
-        "numbers:import_",
-        "numbers",
-        "Import one number that you own over a SIP trunk.",
-        "+14155550100 --termination-uri sip.example.com --trunk-username acme"
-        " --trunk-password env:TRUNK_PASSWORD",
-    ),
-    "numbers update": Command(
-        "numbers:update",
-        "numbers",
-        "Change one number; fields without an option stay as they are.",
+        "Buy numbers without a file."),
+    "numbers import": Command("numbers:import_", "numbers",
+        "+14155550100 --termination-uri sip.example.com"
+        " --trunk-username acme --trunk-password env:TRUNK_PASSWORD",
+        "Import one number that you own over a SIP trunk."),
+    "numbers update": Command("numbers:update", "numbers",
         "+14155550100 --inbound-agent-id agent_1",
-    ),
-    "numbers reassign": Command(
-        "numbers:reassign",
-        "numbers",
-        "Point the numbers of one agent to another.",
+        "Change one number; fields without an option stay as they are."),
+    "numbers reassign": Command("numbers:reassign", "numbers",
         "--from-agent agent_1 --to-agent agent_2 --dry-run",
-    ),
-    "numbers release": Command(
-        "numbers:release", "numbers", "Release one number, permanently.", "+14155550100"
-    ),
-    "numbers verify": Command(
-        "numbers:verify",
-        "verify",
-        "Place a test call from each number, to verify its trunk.",
-        "+14155550100 --max-calls 1",
-    ),
-    "worker": Command(
-        "fleet:worker",
-        "workers",
-        "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C.",
-        "--postgres --concurrency 50",
-    ),
-    "sandbox": Command(
-        "sandbox:sandbox",
-        "sandbox",
-        "Run copies of the platforms on this machine until Ctrl-C.",
-        "--faults 0.1 --rate 50",
-    ),
-    "demo": Command(
-        "sandbox:demo",
-        "sandbox",
-        "Kill a job while it buys, resume it, and audit what was bought.",
-        "--seed 7",
-    ),
-    "explain": Command(
-        "explain:explain", "", "Show a page of the guide, or the list of pages.", "fleet-files"
-    ),
+        "Point the numbers of one agent to another."),
+    "numbers release": Command("numbers:release", "numbers", "+14155550100",
+        "Release one number, permanently."),
+    "numbers verify": Command("numbers:verify", "verify", "+14155550100 --max-calls 1",
+        "Place a test call from each number, to verify its trunk."),
+    "worker": Command("fleet:worker", "workers", "--postgres --concurrency 50",
+        "Carry out the operations of a PostgreSQL queue until SIGTERM or Ctrl-C."),
+    "sandbox": Command("sandbox:sandbox", "sandbox", "--faults 0.1 --rate 50",
+        "Run copies of the platforms on this machine until Ctrl-C."),
+    "demo": Command("sandbox:demo", "sandbox", "--seed 7",
+        "Kill a job while it buys, resume it, and audit what was bought."),
+    "explain": Command("explain:explain", "", "fleet-files",
+        "Show a page of the guide, or the list of pages."),
 }
+# fmt: on
 """In the order in which they are listed."""
 
 GROUPS: Final = {"numbers": "Work with single numbers, without a file."}
@@ -260,31 +212,30 @@ def _default_text(argument: Argument) -> str:
 
 def _section(title: str, entries: Iterable[tuple[str, str]]) -> str:
     """Return entries, of what is typed and what it means, in two columns."""
-    entries = list(entries)
+    entries, lines = list(entries), [f"{title}:"]
     indent = min(max(len(typed) for typed, _ in entries) + 4, _INDENT, _width() // 2)
-    return "\n".join([f"{title}:", *(line for entry in entries for line in _lines(*entry, indent))])
-
-
-def _lines(typed: str, meaning: str, indent: int) -> Iterator[str]:
-    wrapped = textwrap.wrap(
-        meaning, _width() - indent, break_on_hyphens=False, break_long_words=False
-    )
-    first = f"  {typed}"
-    if len(first) + 2 > indent:
-        yield first
-    else:
-        yield f"{first:{indent}}{''.join(wrapped[:1])}".rstrip()
-        del wrapped[:1]
-    for line in wrapped:
-        yield " " * indent + line
+    for typed, meaning in entries:
+        first = f"  {typed}"
+        if len(first) + 2 > indent:
+            lines.append(first)
+            first = ""
+        lines.append(_fill(meaning, first.ljust(indent), " " * indent))
+    return "\n".join(lines)
 
 
 def _ends(example: str, page: str) -> str:
     return f"Example: {example}\nGuide: {f'sigmamind explain {page}'.rstrip()}"
 
 
-def _fill(text: str) -> str:
-    return textwrap.fill(text, _width(), break_on_hyphens=False)
+def _fill(text: str, first: str = "", rest: str = "") -> str:
+    return textwrap.fill(
+        text,
+        _width(),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _width() -> int:

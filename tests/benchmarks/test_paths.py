@@ -36,10 +36,10 @@ def test_an_apply_of_two_rows() -> None:
     steps = set(paths.course_of_apply().steps)
     outer = {step for step in steps if step.file.startswith(("cli/", "fleet/", "rowfiles/"))}
 
-    assert len({step.file for step in outer}) <= 45
-    assert len(outer) <= 385
-    assert len({step.file for step in steps}) <= 97
-    assert len(steps) <= 700
+    assert len({step.file for step in outer}) <= 39
+    assert len(outer) <= 350
+    assert len({step.file for step in steps}) <= 91
+    assert len(steps) <= 665
 
 
 def test_the_spine_of_an_apply() -> None:
@@ -47,4 +47,4 @@ def test_the_spine_of_an_apply() -> None:
     files = set(paths.spine_of_apply())
 
     assert {"cli/app.py", "fleet/apply.py", "engine.py"} <= files
-    assert len(files) <= 11
+    assert len(files) <= 10

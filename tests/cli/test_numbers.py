@@ -184,7 +184,7 @@ def test_a_number_is_found_by_itself_where_records_have_ids(inside: Inside) -> N
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("get", NUMBER), 1, "404: Phone number not found - the account does not have"),
+        (("get", NUMBER), 1, "404: Phone number not found - the account does not have it"),
         (("get", "4155550123"), 2, "is not a phone number like '+14155550100'"),
         (("update", NUMBER), 2, "nothing to change: sigmamind takes --label, "),
         (("update", NUMBER, "--trunk-password", "hunter2"), 2, "env:NAME or file:PATH"),

@@ -51,8 +51,9 @@ def export(
 ) -> int:
     """Write the numbers of accounts as a fleet file; rows keep the ids that a journal knows."""
     from sigmamind_async.cli.accounts import client_of
+    from sigmamind_async.cli.fleet_input import new_file
     from sigmamind_async.cli.loop import run
-    from sigmamind_async.cli.output.console import Output
+    from sigmamind_async.cli.output.console import Output, write_stdout
     from sigmamind_async.cli.output.events import Exported
     from sigmamind_async.fleet import FleetRow
     from sigmamind_async.fleet.export import export as rows_of
@@ -65,7 +66,12 @@ def export(
     found = [*writable_rows(rows_of(numbers, applied), chosen)]
     rows = [each for each in found if isinstance(each, FleetRow)]
     _check_absent(out, force=force)
-    _write(_content(rows, chosen), out)
+    content = _content(rows, chosen)
+    if out is None:
+        write_stdout(content)
+    else:
+        with new_file(out) as stream:
+            stream.write(content)
     for each in found:
         if not isinstance(each, FleetRow):
             print(f"warning: {each}", file=sys.stderr)
@@ -125,14 +131,3 @@ def _content(rows: list[FleetRow], form: Format) -> bytes:
     content = stream.getvalue()
     # Excel takes a file without the mark for one in the code page of the machine.
     return b"\xef\xbb\xbf" + content if form == "csv" and not content.isascii() else content
-
-
-def _write(content: bytes, out: Path | None) -> None:
-    from sigmamind_async.cli.fleet_input import new_file
-    from sigmamind_async.cli.output.console import write_stdout
-
-    if out is not None:
-        with new_file(out) as stream:
-            stream.write(content)
-        return
-    write_stdout(content)

@@ -143,13 +143,7 @@ def reconcile(
 ) -> int:
     """Settle what is unconfirmed in the journal of *file*, or carry out a decision."""
     from sigmamind_async.cli.accounts import client_of
-    from sigmamind_async.cli.jobs.reconciliation import (
-        Decision,
-        Reconciliation,
-        accept_restored,
-        by_account,
-        choose_rows,
-    )
+    from sigmamind_async.cli.jobs.reconciliation import Decision, Reconciliation, accept_restored
     from sigmamind_async.cli.journal_location import find_journal
     from sigmamind_async.cli.loop import run
     from sigmamind_async.cli.output.console import Output
@@ -157,21 +151,14 @@ def reconcile(
     from sigmamind_async.provisioning.row import State
 
     place = find_journal(file, journal)
-    decision = Decision(
-        only=only,
-        adopt=adopt,
-        abandon=abandon,
-        retry_unconfirmed=settlement.retry_unconfirmed,
-        release_duplicates=settlement.release_duplicates,
-    )
-    decision.check(wait=wait)
+    decision = Decision(only=only, adopt=adopt, abandon=abandon, settlement=settlement, wait=wait)
+    decision.check()
     if restored:
         run(accept_restored(place))
     accounts, _ = read_journal(place, _accounts_of(platform), frozenset(State))
     chosen = used_accounts(accounts)
     if only:
-        known = [row for _, rows in accounts.values() for row in rows]
-        chosen = by_account(choose_rows(known, only, place.name))
+        chosen = decision.choose([row for _, rows in accounts.values() for row in rows], place.name)
     clients = {name: client_of(name, request) for name in chosen}
     if settlement.release_duplicates:
         records = [record for rows in chosen.values() for row in rows for record in row.duplicates]
@@ -180,14 +167,6 @@ def reconcile(
     output = Output.for_process(json=json)
     is_settled = True
     for name, rows in chosen.items():
-        work = Reconciliation(
-            place=place,
-            platform=name,
-            output=output,
-            decision=decision,
-            op_ids=[row.op_id for row in rows] if only else [],
-            settlement=settlement,
-            wait=wait,
-        )
-        is_settled = run(work.run(clients[name])) and is_settled
+        work = Reconciliation(place, decision, clients[name], output)
+        is_settled = run(work.run([row.op_id for row in rows])) and is_settled
     return Exit.DONE if is_settled else Exit.UNKNOWN

@@ -117,9 +117,9 @@ def get(
     json: Json = False,
 ) -> int:
     """Show one number."""
-    from sigmamind_async.cli.jobs.numbers import show_number
+    from sigmamind_async.cli.jobs.numbers import AccountNumbers
 
-    return show_number(number, platform, request=request, json=json)
+    return AccountNumbers.of(platform, request, json=json).show(number)
 
 
 def buy(
@@ -193,11 +193,11 @@ def update(
     json: Json = False,
 ) -> int:
     """Change one number."""
-    from sigmamind_async.cli.jobs.numbers import update_number
+    from sigmamind_async.cli.jobs.numbers import AccountNumbers
 
     given = attrs.asdict(fields) | attrs.asdict(trunk)
     clear = {"inbound_agent_id": clear_inbound_agent, "outbound_agent_id": clear_outbound_agent}
-    return update_number(number, platform, given, clear, request=request, json=json)
+    return AccountNumbers.of(platform, request, json=json).update(number, given, clear)
 
 
 def reassign(
@@ -239,9 +239,10 @@ def release(
     json: Json = False,
 ) -> int:
     """Release one number."""
-    from sigmamind_async.cli.jobs.numbers import release_number
+    from sigmamind_async.cli.jobs.numbers import AccountNumbers
 
-    return release_number(number, platform, yes=yes, request=request, json=json)
+    account = AccountNumbers.of(platform, request, json=json)
+    return account.release(number, request, yes=yes)
 
 
 def verify(

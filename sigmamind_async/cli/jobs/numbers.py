@@ -91,64 +91,50 @@ async def _show(
 # ---------------------------------------------------------------- one
 
 
-def show_number(number: str, name: PlatformName, *, request: RequestOptions, json: bool) -> int:
-    """Show one number."""
-    account = AccountNumbers.of(name, request)
-    Output.for_process(json=json).show(account.run(account.get(number)))
-    return Exit.DONE
-
-
-def update_number(
-    number: str,
-    name: PlatformName,
-    fields: Mapping[str, str | None],
-    clear: Mapping[str, bool],
-    *,
-    request: RequestOptions,
-    json: bool,
-) -> int:
-    """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
-    account = AccountNumbers.of(name, request)
-    change = _checked_change(account.platform, fields, clear)
-    Output.for_process(json=json).show(account.run(account.change(number, change)))
-    return Exit.DONE
-
-
-def release_number(
-    number: str,
-    name: PlatformName,
-    *,
-    yes: bool,
-    request: RequestOptions,
-    json: bool,
-) -> int:
-    """Release one number, once that is confirmed."""
-    account = AccountNumbers.of(name, request)
-    key = account.run(account.key(number))
-    approval = Approval(yes=yes, ask=not json and is_interactive())
-    approval.check_release(number, f" on {describe_account(account.client)}", number)
-    account = AccountNumbers.of(name, request)
-    account.run(account.client.run(account.platform.schema.adapter.release(key)))
-    released = NumberReleased(
-        platform=name,
-        phone_number=number if number.startswith("+") else None,
-        record_id=None if account.platform.keyed_by_number else key,
-    )
-    Output.for_process(json=json).show(released)
-    return Exit.DONE
-
-
 @attrs.frozen
 class AccountNumbers:
     """One account, reached through the key in the environment."""
 
     platform: Platform
     client: AnyClient
+    output: Output
 
     @classmethod
-    def of(cls, name: PlatformName, request: RequestOptions) -> AccountNumbers:
+    def of(cls, name: PlatformName, request: RequestOptions, *, json: bool) -> AccountNumbers:
         """Return the account on the platform with this *name*."""
-        return cls(PLATFORMS[name], client_of(name, request))
+        return cls(PLATFORMS[name], client_of(name, request), Output.for_process(json=json))
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def show(self, number: str) -> int:
+        """Show one number."""
+        self.output.show(self.run(self.get(number)))
+        return Exit.DONE
+
+    def update(
+        self, number: str, fields: Mapping[str, str | None], clear: Mapping[str, bool]
+    ) -> int:
+        """Change the *fields* of one number that are not `None`, and clear those of *clear*."""
+        change = _checked_change(self.platform, fields, clear)
+        self.output.show(self.run(self.change(number, change)))
+        return Exit.DONE
+
+    def release(self, number: str, request: RequestOptions, *, yes: bool) -> int:
+        """Release one number, once that is confirmed."""
+        key, platform = self.run(self.key(number)), self.platform
+        approval = Approval(yes=yes, ask=not self.output.json and is_interactive())
+        approval.check_release(number, f" on {describe_account(self.client)}", number)
+        again = attrs.evolve(self, client=client_of(platform.name, request))
+        again.run(again.client.run(platform.schema.adapter.release(key)))
+        released = NumberReleased(
+            platform=platform.name,
+            phone_number=number if number.startswith("+") else None,
+            record_id=None if platform.keyed_by_number else key,
+        )
+        self.output.show(released)
+        return Exit.DONE
+
+    # --- calls -------------------------------------------------------------------------------
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Run *call* to its end, in a loop of its own."""

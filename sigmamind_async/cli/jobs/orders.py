@@ -242,12 +242,11 @@ def import_number(
     fleet = fleet_of([row])
     place = FileJournal(str(journal), journal)
     if not run(_has_begun(place, row)):
-        account = AccountNumbers.of(platform, options.request)
+        account = AccountNumbers.of(platform, options.request, json=options.output.json)
         found = account.run(account.find(number))
         if found is not None:
-            output = Output.for_process(json=options.output.json)
-            output.show(found)
-            output.log(f"{number} is in the {platform} account already; nothing was sent")
+            account.output.show(found)
+            account.output.log(f"{number} is in the {platform} account already; nothing was sent")
             return Exit.DONE
     given = FleetInput(name=number, place=place, fleet=fleet, references=SecretResolver())
     return apply_fleet(given, attrs.evolve(options, resume=resume_command()))

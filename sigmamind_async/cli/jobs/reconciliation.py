@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -39,47 +39,52 @@ class Decision:
     """What an operator decided about some rows, or set as a rule for all."""
 
     only: tuple[str, ...]
+    """The rows, by their ids in the file or in the journal; none for a rule."""
     adopt: str | None
     abandon: bool
-    retry_unconfirmed: bool
-    release_duplicates: bool
+    settlement: SettlementOptions
+    wait: bool
 
-    def check(self, *, wait: bool) -> None:
+    def check(self) -> None:
         """Raise `CommandError` unless the options go together."""
-        ways = (self.adopt is not None, self.retry_unconfirmed, self.abandon)
-        if not self.only and (self.adopt is not None or self.abandon):
-            raise CommandError("--adopt and --abandon are about one row: name it with --only ROW")
-        if self.only and sum((*ways, self.release_duplicates)) != 1:
+        if not self.only:
+            if self.adopt is not None or self.abandon:
+                raise CommandError(
+                    "--adopt and --abandon are about one row: name it with --only ROW"
+                )
+            return
+        settlement = self.settlement
+        ways = (self.adopt is not None, settlement.retry_unconfirmed, self.abandon)
+        if sum((*ways, settlement.release_duplicates)) != 1:
             raise CommandError(
                 "--only ROW needs one of --adopt NUMBER, --retry-unconfirmed, --abandon,"
                 " --release-duplicates"
             )
         if self.adopt is not None and len(self.only) > 1:
             raise CommandError("one number is adopted for one row: name a single --only ROW")
-        if self.only and wait:
+        if self.wait:
             raise CommandError("--only and --wait exclude each other: decide first, then wait")
 
+    def choose(self, rows: Sequence[Row], journal: str) -> dict[str, list[Row]]:
+        """Return those of *rows* that it is about, by account.
 
-def choose_rows(rows: Iterable[Row], only: Sequence[str], journal: str) -> list[Row]:
-    """Return the rows that *only* names, by their ids in the file or in the journal.
-
-    Raises `CommandError` for a row that is not there, or has nothing to decide.
-    """
-    known = list(rows)
-    chosen: list[Row] = []
-    for word in only:
-        found = [row for row in known if word in {row.op_id, row_id_of(row.op_id)}]
-        if not found:
-            names = sorted({row_id_of(row.op_id) for row in known})
-            hint = suggest(word, names)
-            shown = hint if "did you mean" in hint or len(names) <= MOST_SUGGESTED else ""
-            raise CommandError(f"{journal} has no row {word!r}{shown}")
-        undecided = [row for row in found if row.state in UNSETTLED | NEED_DECISION]
-        if not undecided:
-            name = state_name(found[-1].state)
-            raise CommandError(f"{word} is {name}, so there is nothing to decide")
-        chosen += undecided
-    return chosen
+        Raises `CommandError` for a row that is not there, or has nothing to decide.
+        """
+        chosen: dict[str, list[Row]] = {}
+        for word in self.only:
+            found = [row for row in rows if word in {row.op_id, row_id_of(row.op_id)}]
+            if not found:
+                names = sorted({row_id_of(row.op_id) for row in rows})
+                hint = suggest(word, names)
+                shown = hint if "did you mean" in hint or len(names) <= MOST_SUGGESTED else ""
+                raise CommandError(f"{journal} has no row {word!r}{shown}")
+            undecided = [row for row in found if row.state in UNSETTLED | NEED_DECISION]
+            if not undecided:
+                name = state_name(found[-1].state)
+                raise CommandError(f"{word} is {name}, so there is nothing to decide")
+            for row in undecided:
+                chosen.setdefault(row.account, []).append(row)
+        return chosen
 
 
 async def accept_restored(place: JournalLocation) -> None:
@@ -90,45 +95,40 @@ async def accept_restored(place: JournalLocation) -> None:
         pass  # what it holds from now on is what is known of it
 
 
-def by_account(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Return *rows* under the names of their accounts."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row.account, []).append(row)
-    return found
-
-
-@attrs.define(kw_only=True)
+@attrs.define
 class Reconciliation:
     """The work on the rows of one account."""
 
     place: JournalLocation
-    platform: str
-    output: Output
     decision: Decision
-    op_ids: Sequence[str]
-    """The operations that the decision is about; none if it is a rule for all."""
-    settlement: SettlementOptions
-    wait: bool
-    _said: str = ""
+    client: AnyClient
+    output: Output
+    _logged: str = ""
     _now: Callable[[], float] = time.time
     """The clock of the journal, where it has one."""
 
-    async def run(self, client: AnyClient) -> bool:
-        """Do it, show what changed and what is left, and return whether all is settled."""
-        rule = attrs.evolve(
-            self.settlement,
-            retry_unconfirmed=self.settlement.retry_unconfirmed and not self.op_ids,
-            release_duplicates=self.settlement.release_duplicates and not self.op_ids,
-        )
-        async with self.place.opened() as journal, client:
+    @property
+    def platform(self) -> str:
+        """The account, by the name of its platform."""
+        return self.client.platform.name
+
+    async def run(self, op_ids: Sequence[str]) -> bool:
+        """Do it, show what changed and what is left, and return whether all is settled.
+
+        The decision is about the operations *op_ids*, or a rule for all.
+        """
+        rule = self.decision.settlement
+        if self.decision.only:
+            rule = attrs.evolve(rule, retry_unconfirmed=False, release_duplicates=False)
+        async with self.place.opened() as journal, self.client:
             self._now = clock_for(journal, time.time)
-            provisioner = new_provisioner(client, journal, rule)
+            provisioner = new_provisioner(self.client, journal, rule)
             if rule.accept_key:
                 await provisioner.accept_key()
-            for op_id in self.op_ids:
-                await self._decide(provisioner, journal, op_id)
-            if not self.op_ids:
+            if self.decision.only:
+                for op_id in op_ids:
+                    await self._decide(provisioner, journal, op_id)
+            else:
                 await self._settle(provisioner, journal)
             status = await provisioner.status()
             self.output.show(journal_status_of(status, self.place, self.platform, self._now()))
@@ -139,10 +139,15 @@ class Reconciliation:
     async def _settle(self, provisioner: Provisioner, journal: Journal) -> None:
         status = await self._look(provisioner, journal)
         shortest, longest = LOOK_EVERY
+        settle_time = self.decision.settlement.settle_time
         pause = shortest
-        while self.wait and status.unconfirmed:
-            until = max(settles_at(row, self.settlement.settle_time) for row in status.unconfirmed)
-            self._log_waiting(len(status.unconfirmed), until)
+        while self.decision.wait and status.unconfirmed:
+            until = max(settles_at(row, settle_time) for row in status.unconfirmed)
+            count = len(status.unconfirmed)
+            rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
+            self._log_waiting(
+                f"{rows}, to be settled soon after {format_timestamp(until)}; Ctrl-C loses nothing"
+            )
             await asyncio.sleep(min(pause, max(shortest, until - self._now())))
             pause = min(2 * pause, longest)
             try:
@@ -160,13 +165,10 @@ class Reconciliation:
         await self._show_changes(journal, before, _undecided(status))
         return status
 
-    def _log_waiting(self, count: int, until: float) -> None:
-        """Report what is waited for, whenever that changes."""
-        rows = f"{count:,} {'row is' if count == 1 else 'rows are'} unconfirmed"
-        text = f"{rows}, to be settled soon after {format_timestamp(until)}; Ctrl-C loses nothing"
-        if text != self._said:
+    def _log_waiting(self, text: str) -> None:
+        if text != self._logged:
             self.output.log(text)
-            self._said = text
+            self._logged = text
 
     async def _show_changes(
         self, journal: Journal, before: Mapping[str, Row], after: Mapping[str, Row]
@@ -193,7 +195,7 @@ class Reconciliation:
         try:
             if decision.adopt is not None:
                 row = await provisioner.adopt(op_id, decision.adopt)
-            elif decision.release_duplicates:
+            elif decision.settlement.release_duplicates:
                 row = await provisioner.release_duplicates(op_id)
             else:
                 # A number that has turned up in the meantime makes the decision void.
@@ -212,7 +214,7 @@ class Reconciliation:
         if self.decision.abandon:
             return await provisioner.abandon(row.op_id)
         if row.state in UNSETTLED:
-            until = format_timestamp(settles_at(row, self.settlement.settle_time))
+            until = format_timestamp(settles_at(row, self.decision.settlement.settle_time))
             raise CommandError(
                 f"{row_id_of(row.op_id)} may still turn up until {until}:"
                 f" wait for it with {self.place.command('reconcile', self.platform, '--wait')}"
