@@ -213,13 +213,13 @@ class WorkerOptions:
         ),
     ] = ()
     upkeep: Annotated[
-        WholeNumber,
+        Seconds,
         Parameter(
             validator=Number(gte=1, lte=3540),
-            help="Seconds, roughly, between two searches for unconfirmed purchases and lost"
-            " workers; one worker of all does it.",
+            help="Time, roughly, between two searches for unconfirmed purchases and lost workers;"
+            " one worker of all makes them.",
         ),
-    ] = 60
+    ] = 60.0
 
 
 @Parameter(name="*", group=Group("Calls", sort_key=1))

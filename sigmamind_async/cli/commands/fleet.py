@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import attrs
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.options import (
@@ -51,7 +51,9 @@ def plan(
     changes: ChangeOptions = ChangeOptions(),  # noqa: B008
     journal: JournalOptions = JournalOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
-    output: OutputOptions = OutputOptions(),  # noqa: B008
+    json: Annotated[
+        bool, Parameter(group=Group("Output", sort_key=7), help="Write JSON Lines to stdout.")
+    ] = False,
 ) -> int:
     """Show what `apply` would do."""
     from sigmamind_async.cli.fleet_input import read_fleet
@@ -62,7 +64,7 @@ def plan(
         read_fleet(file, files, journal),
         changes=changes,
         request=request,
-        output=output,
+        json=json,
         skip_bad=files.skip_bad,
         out=out,
     )
@@ -130,14 +132,22 @@ def _check_for_workers(journal: JournalOptions, files: FileOptions, given: list[
 def worker(
     *,
     options: WorkerOptions = WorkerOptions(),  # noqa: B008
-    journal: JournalOptions = JournalOptions(),  # noqa: B008 - cyclopts flattens it
+    postgres: Annotated[
+        str | None,
+        Parameter(
+            group=Group("Journal", sort_key=4),
+            help="Database of the journal and the queue: a DSN, env:NAME or file:PATH; alone, it is"
+            " env:SIGMAMIND_POSTGRES.",
+        ),
+    ] = None,
+    journal: Annotated[Path | None, Parameter(show=False)] = None,
     spending: SpendingOptions = SpendingOptions(),  # noqa: B008
     settlement: SettlementOptions = SettlementOptions(),  # noqa: B008
     request: RequestOptions = RequestOptions(),  # noqa: B008
     output: OutputOptions = OutputOptions(),  # noqa: B008
 ) -> int:
     """Serve until SIGTERM, SIGHUP or Ctrl-C."""
-    if journal.journal is not None:
+    if journal is not None:
         raise CommandError(
             "--journal does not apply: workers have their journal in PostgreSQL; give --postgres"
         )
@@ -148,7 +158,7 @@ def worker(
     from sigmamind_async.cli.journal_location import database_of, missing
     from sigmamind_async.cli.output.console import Output
 
-    database = database_of(journal.postgres or POSTGRES_DEFAULT)
+    database = database_of(postgres or POSTGRES_DEFAULT)
     try:
         from sigmamind_async.cli.jobs.worker_runner import serve
     except ImportError as error:

@@ -112,14 +112,14 @@ def show_plan(
     *,
     changes: ChangeOptions,
     request: RequestOptions,
-    output: OutputOptions,
+    json: bool,
     skip_bad: bool,
     out: Path | None,
 ) -> tuple[Plan, Exit]:
     """Show the plan of *given*, which is *file*, and save it where that was asked for."""
     if given.plan is not None:
         raise CommandError(f"{file} is a saved plan; plan the file that it is from")
-    screen, place = _open_output(output, given), given.place
+    screen, place = _open_output(OutputOptions(json=json), given), given.place
     if isinstance(place, FileJournal) and place.chosen is not None and not place.exists():
         screen.log(f"there is no journal {place.name} yet: planned as if nothing was applied")
 
