@@ -231,6 +231,20 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
     assert not Path(f"{path}.journal.db").exists()
 
 
+@pytest.mark.usefixtures("home")
+def test_what_a_database_has_bought_is_not_bought_without_it(cli: Cli, inside: Inside) -> None:
+    """Not even rows that no label tells from others. Negative control: an explicit journal."""
+    path = cli.write("fleet.csv", FLEET.replace(",Desk,", ",,"))
+    first = discreet(inside("apply", path, "--postgres", *BUY))
+    without = inside("apply", path, *BUY)
+    again = inside("apply", path, "--postgres", *BUY)
+
+    assert (first.code, without.code, again.code, len(cli.labels())) == (0, 2, 0, 1)
+    assert "with --journal or --postgres" in without.err
+    assert inside("apply", path, *BUY, "--journal", f"{path}.journal.db").code == 0
+    assert len(cli.labels()) == 2
+
+
 # ---------------------------------------------------------------- what cannot be
 
 

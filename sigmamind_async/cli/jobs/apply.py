@@ -19,9 +19,16 @@ from sigmamind_async.cli.errors import CommandError, Exit
 from sigmamind_async.cli.fleet_input import STDIN_NAME, FleetInput, last_applied_in, save_plan
 from sigmamind_async.cli.jobs.results import NextSteps
 from sigmamind_async.cli.jobs.runner import PlanRunner
-from sigmamind_async.cli.journal_location import Database, FileJournal, missing, open_to_read
+from sigmamind_async.cli.journal_location import (
+    SUFFIX,
+    Database,
+    FileJournal,
+    missing,
+    open_to_read,
+)
 from sigmamind_async.cli.loop import new_loop, run
 from sigmamind_async.cli.options import (
+    POSTGRES_OPTION,
     ChangeOptions,
     OutputOptions,
     RequestOptions,
@@ -252,8 +259,10 @@ class Application:
         if gone:
             name = given.place.name
             raise CommandError(
-                f"{name}, the journal of {given.name}, is gone: bring it back, or name it with"
-                f" --journal; to buy other numbers, add --journal {quote(name)}; nothing was sent"
+                f"numbers were bought for {given.name} before, and there is no {name}: bring that"
+                " journal back, or name another one that has bought them, with --journal or"
+                f" {POSTGRES_OPTION}; to buy other numbers, add --journal {quote(name)}; nothing"
+                " was sent"
             )
 
     def check_problems(self, found: fleet.Fleet | Plan) -> None:
@@ -311,8 +320,11 @@ class Application:
         plan = self.plan.skip_problems()
         if self.asked:
             plan = await self._check_again(plan)
-        if sum(self.to_buy.values()) and isinstance(given.place, FileJournal):
-            remember_journal(given.place.path)
+        if sum(self.to_buy.values()):
+            # Of a database too: the same file without it would begin a journal of its own.
+            beside = Path(f"{given.name}{SUFFIX}")
+            place = given.place
+            remember_journal(place.path if isinstance(place, FileJournal) else beside)
         runner = PlanRunner(
             plan=plan,
             output=self.output,
