@@ -207,6 +207,23 @@ def test_a_fleet_is_applied_from_here_with_the_journal_there(
     assert not Path(f"{path}.journal.db").exists()
 
 
+@pytest.mark.usefixtures("home")
+def test_files_share_the_database(cli: Cli, inside: Inside) -> None:
+    """A second file, and a row added to the first. The control: a row that was renamed."""
+    row = "{},sigmamind,purchase,{},US\n".format
+    for name, rows in (
+        ("eu.csv", row("eu-1", "Desk")),
+        ("us.csv", row("us-1", "Hall")),
+        ("eu.csv", row("eu-1", "Desk") + row("eu-2", "Door")),
+    ):
+        path = cli.write(name, FLEET.splitlines(keepends=True)[0] + rows)
+        assert inside("apply", path, "--postgres", *BUY).code == 0
+    assert len(cli.box.ledger.purchases) == 3
+    renamed = cli.write("eu.csv", path.read_text().replace("eu-2,", "new,").replace("Door", "Lift"))
+    assert inside("apply", renamed, "--postgres", *BUY).code == 1
+    assert len(cli.box.ledger.purchases) == 3
+
+
 # ---------------------------------------------------------------- what cannot be
 
 
